@@ -1,0 +1,19 @@
+//! What every component needs and no Kubernetes word touches: time, randomness, tasks, shutdown, back-off, files.
+//!
+//! Everything here exists so that the rest of the workspace can be run under a simulator: nothing above this crate asks
+//! the operating system for the time, for random bytes or for a detached task.
+
+pub mod backoff;
+pub mod clock;
+pub mod error_chain;
+pub mod fs;
+pub mod rng;
+pub mod shutdown;
+pub mod task_set;
+
+pub use backoff::Backoff;
+pub use clock::{Clock, Elapsed, SharedClock, SimClock, SystemClock, timeout};
+pub use error_chain::ErrorChain;
+pub use rng::{Rng, SharedRng, SimRng, SystemRng};
+pub use shutdown::{Shutdown, ShutdownTrigger};
+pub use task_set::{TaskPanic, TaskSet};
