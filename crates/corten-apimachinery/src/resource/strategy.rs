@@ -141,6 +141,11 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
         Deletion::Immediate
     }
 
+    /// Whether a delete answers with the object's last state instead of a `Status`.
+    fn returns_deleted_object(&self) -> bool {
+        false
+    }
+
     /// What deleting does to dependents when the client does not say.
     fn garbage_policy(&self) -> GarbagePolicy {
         GarbagePolicy::Background
