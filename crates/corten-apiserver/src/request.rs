@@ -15,7 +15,8 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use rustls::pki_types::CertificateDer;
+
+use crate::authentication::ClientCertificates;
 
 /// A request on its way through the chain.
 #[derive(Debug)]
@@ -49,8 +50,8 @@ pub enum Origin {
     Connection {
         /// The peer.
         peer: SocketAddr,
-        /// The peer's verified certificate and its chain; empty without one.
-        certificates: Arc<[CertificateDer<'static>]>,
+        /// The certificates that the peer presented, if any.
+        certificates: Arc<ClientCertificates>,
     },
     /// A component of this process, whose identity the assembly gave it.
     InProcess,

@@ -2,10 +2,14 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/authentication/authenticator and request/union (v1.35).
 
+mod x509;
+
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use corten_apimachinery::resource::UserInfo;
+
+pub use x509::{BadAuthority, ClientCertificates, X509};
 
 use crate::request::Request;
 

@@ -2,10 +2,14 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/authorization/authorizer and endpoints/handlers/responsewriters/errors.go (v1.35).
 
+mod privileged;
+
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use corten_apimachinery::{field::quote, resource::UserInfo, status::Status};
+
+pub use privileged::{PrivilegedGroups, SYSTEM_MASTERS};
 
 use crate::request::RequestInfo;
 

@@ -15,13 +15,13 @@ use futures::{Stream, StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use rustls::pki_types::CertificateDer;
 
 use super::{
     Server,
     encode::{self, Include},
 };
 use crate::{
+    authentication::ClientCertificates,
     endpoints::watch::WatchSource,
     negotiation::{self, Accepted, Encoding, Shape},
     request::{Origin, Query, Request, RequestBody, RequestInfo},
@@ -35,7 +35,7 @@ const WATCH_GATHER_BYTES: usize = 64 * 1024;
 pub(super) async fn serve(
     server: Arc<Server>,
     peer: SocketAddr,
-    certificates: Arc<[CertificateDer<'static>]>,
+    certificates: Arc<ClientCertificates>,
     mut http: http::Request<Incoming>,
 ) -> Result<HttpResponse<ResponseBody>, Infallible> {
     let upgrade = wants_upgrade(http.headers()).then(|| hyper::upgrade::on(&mut http));

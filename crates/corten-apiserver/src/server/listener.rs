@@ -1,6 +1,6 @@
 //! The socket: accepts TLS connections and serves HTTP/1.1 and HTTP/2 on them.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use corten_base::{Shutdown, TaskSet, timeout};
 use hyper::service::service_fn;
@@ -8,11 +8,12 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use rustls::{ServerConfig, pki_types::CertificateDer};
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::{Server, http::serve};
+use crate::authentication::ClientCertificates;
 
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,15 +26,6 @@ const HTTP2_PENDING_RESETS_MAX: usize = 20;
 
 /// How long requests may go on after shutdown was requested.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// The files of a certificate that may be replaced while serving.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The certificate chain, PEM.
-    pub certificate: PathBuf,
-    /// The key, PEM.
-    pub key: PathBuf,
-}
 
 /// A bound socket with its TLS configuration.
 #[derive(Debug)]
@@ -103,8 +95,8 @@ async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, stream: TcpStream, 
             return;
         }
     };
-    let certificates: Arc<[CertificateDer<'static>]> =
-        tls.get_ref().1.peer_certificates().unwrap_or_default().iter().map(|c| c.clone().into_owned()).collect();
+    let presented = tls.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificates = Arc::new(ClientCertificates::new(presented.iter().map(|c| c.clone().into_owned()).collect()));
     let service = service_fn(move |request| serve(Arc::clone(&server), peer, Arc::clone(&certificates), request));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(32)).max_buf_size(1 << 20);

@@ -4,6 +4,7 @@ mod encode;
 mod http;
 mod in_process;
 mod listener;
+mod tls;
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use corten_base::{SharedClock, SharedRng};
 use corten_client::Transport;
 use parking_lot::RwLock;
 
-pub use listener::{Listener, TlsFiles};
+pub use listener::Listener;
+pub use tls::{BadCertificate, ServerCertificate, server_config};
 
 use crate::{
     authentication::Authenticator, authorization::Authorizer, endpoints::Routes, filters, request::Request,
