@@ -110,17 +110,20 @@ fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Resu
             "-D",
             "warnings",
         ]))?,
-        Stage::Build => {
-            run_command(nextest(places)?.args(["--workspace", "--no-run", "--cargo-quiet"]))?;
-            if has_e2e {
-                run_command(process::cargo(&places.root).args(["build", "--quiet", "--package", "corten"]))?;
-            }
-        }
+        // All targets in one go: cargo picks the features of shared dependencies by what is built together, and a
+        // different choice would compile them again.
+        Stage::Build => run_command(process::cargo(&places.root).args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--tests",
+        ]))?,
         Stage::Unit => {
             let mut command = nextest(places)?;
-            command.args(["--workspace", "--cargo-quiet"]);
             if has_e2e {
-                command.args(["--exclude", E2E_CRATE]);
+                command.args(["--filterset", &format!("not package({E2E_CRATE})")]);
             }
             run_tests(&mut command, counts)?;
         }
@@ -133,7 +136,7 @@ fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Resu
         Stage::E2e => {
             images::build(places)?;
             let mut command = nextest(places)?;
-            command.args(["--cargo-quiet", "--package", E2E_CRATE, "--profile", "e2e"]);
+            command.args(["--profile", "e2e", "--filterset", &format!("package({E2E_CRATE})")]);
             run_tests(&mut command, counts)?;
         }
     }
@@ -147,7 +150,7 @@ fn nextest(places: &Places) -> anyhow::Result<Command> {
     }
     let mut command = process::cargo(&places.root);
     let mut runner = Command::new(program);
-    runner.current_dir(&places.root).args(["nextest", "run"]);
+    runner.current_dir(&places.root).args(["nextest", "run", "--cargo-quiet", "--workspace"]);
     // Keep what `process::cargo` removed from the environment removed.
     for (name, value) in command.env("CARGO_TERM_PROGRESS_WHEN", "never").get_envs() {
         match value {
