@@ -1,9 +1,9 @@
 //! `cargo xtask sandbox -- CMD...`: a machine of its own for one command, of which nothing stays behind.
 //!
 //! ```text
-//! supervisor (namespaces of the caller)          init = PID 1 of the sandbox            CMD
-//!   makes cgroups and network namespaces  ─────►  joins them, mounts, starts CMD  ────►  runs
-//!   waits, passes signals on              ◄─────  ends with CMD's exit code       ◄────  ends
+//! supervisor (caller's namespaces)        init (PID 1 of the sandbox)           CMD
+//!   makes cgroups and networks      -->     joins them, mounts, starts CMD  -->   runs
+//!   waits, passes signals on        <--     ends with CMD's exit code       <--   ends
 //!   sweeps the cgroups
 //! ```
 //!

@@ -23,6 +23,8 @@ struct Package {
 }
 
 static PACKAGES: &[Package] = &[
+    // For images: linked to the C library, whose resolver the static one cannot use, and its shell searches PATH.
+    Package { name: "busybox", programs: &[], libraries: &["libc6"] },
     Package { name: "busybox-static", programs: &["bin/busybox"], libraries: &[] },
     Package { name: "docker-registry", programs: &["usr/bin/docker-registry"], libraries: &[] },
     Package {
@@ -43,7 +45,7 @@ static PACKAGES: &[Package] = &[
 ];
 
 /// Raised when the list above changes.
-const VERSION: &str = "bookworm list 1";
+const VERSION: &str = "bookworm list 2";
 
 pub(super) const TOOL: Tool = Tool { name: "Debian packages", version: VERSION, install };
 

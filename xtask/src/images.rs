@@ -1,7 +1,0 @@
-//! Container images for tests.
-
-use crate::places::Places;
-
-pub(crate) fn build(_places: &Places) -> anyhow::Result<()> {
-    anyhow::bail!("no image is defined yet")
-}
