@@ -4,4 +4,6 @@
 //! Invariant: only this crate and the engines know keys, bytes and revisions.
 #![forbid(unsafe_code)]
 
+pub mod cacher;
 pub mod kv;
+pub mod object;
