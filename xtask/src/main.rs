@@ -17,6 +17,7 @@ mod test;
 mod tidy;
 mod tools;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -37,7 +38,10 @@ enum Task {
     /// Install what the tests need under target/tools and run all stages; fails if any of them fails.
     Test(test::Options),
     /// Check layers, purity, module docs and the other invariants that need no compiler.
-    Tidy,
+    Tidy {
+        /// Another work tree than this one.
+        root: Option<PathBuf>,
+    },
     /// Install kubectl, helm, cargo-nextest and some Debian packages under target/tools.
     Tools,
     /// Run a command in namespaces of its own with a network uplink; nothing of it stays behind.
@@ -68,7 +72,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
     match task {
         Task::Test(options) => return test::run(&places, &options),
         Task::Sandbox(options) => return sandbox::run(&options),
-        Task::Tidy => tidy::run(&places.root)?,
+        Task::Tidy { root } => tidy::run(root.as_deref().unwrap_or(&places.root))?,
         Task::Tools => tools::install_all(&places)?,
         Task::Images => images::build(&places)?,
         Task::Dist => dist::run(&places)?,
