@@ -5,3 +5,10 @@
 #![forbid(unsafe_code)]
 
 pub mod kv;
+
+pub mod mvcc;
+
+pub mod memory;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
