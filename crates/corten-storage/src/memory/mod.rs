@@ -129,7 +129,7 @@ impl Core {
 
     fn write(&self, data: &mut Data, batch: Vec<Write>) -> Vec<Outcome> {
         let mut plan = Plan::new(&data.index);
-        let verdicts: Vec<_> = batch.into_iter().map(|write| (write.key.clone(), plan.decide(write))).collect();
+        let verdicts: Vec<_> = batch.iter().map(|write| (write.key.clone(), plan.decide(write))).collect();
         let rows = plan.into_rows();
         let mut events = Vec::with_capacity(rows.len());
         for row in rows {

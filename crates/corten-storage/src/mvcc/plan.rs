@@ -77,13 +77,13 @@ impl<'a> Plan<'a> {
     }
 
     /// Adds a write and decides it, seeing the writes added before.
-    pub fn decide(&mut self, write: Write) -> Verdict {
+    pub fn decide(&mut self, write: &Write) -> Verdict {
         let Write { key, expected, change } = write;
-        let current = match self.touched.get(&key) {
+        let current = match self.touched.get(key) {
             Some(state) => *state,
-            None => self.index.current(&key),
+            None => self.index.current(key),
         };
-        let holds = match (expected, current) {
+        let holds = match (*expected, current) {
             // A deletion of nothing changes nothing, so it cannot get a revision.
             (Expected::Absent, None) => matches!(change, Change::Put { .. }),
             (Expected::ModRevision(revision), Some(live)) => live.mod_revision == revision,
@@ -96,20 +96,14 @@ impl<'a> Plan<'a> {
         let revision = self.revision;
         let create_revision = current.map_or(revision, |live| live.create_revision);
         let (value, expires_at) = match change {
-            Change::Put { value, expires_at } => (Some(value), expires_at),
+            Change::Put { value, expires_at } => (Some(value.clone()), *expires_at),
             Change::Delete => (None, None),
         };
         let state = value.as_ref().map(|_| Live { mod_revision: revision, create_revision });
         self.touched.insert(key.clone(), state);
         let previous = current.map(|live| live.mod_revision);
-        self.rows.push(Row { key, value, revision, create_revision, expires_at, previous });
+        self.rows.push(Row { key: key.clone(), value, revision, create_revision, expires_at, previous });
         Verdict::Done(revision)
-    }
-
-    /// The rows so far.
-    #[must_use]
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
     }
 
     /// The rows to store, in the order of revisions.
@@ -149,7 +143,7 @@ mod tests {
             (write("a", Absent, Some("z")), Verdict::Done(7)),
             (write("b", Absent, Some("z")), Verdict::Done(8)),
         ] {
-            assert_eq!(plan.decide(step.clone()), want, "{step:?}");
+            assert_eq!(plan.decide(&step), want, "{step:?}");
         }
         let rows: Vec<_> = plan.into_rows().iter().map(|r| (r.revision, r.create_revision, r.previous)).collect();
         assert_eq!(rows, [(5, 2, Some(4)), (6, 2, Some(5)), (7, 7, None), (8, 8, None)]);
