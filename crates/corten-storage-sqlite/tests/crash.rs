@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use corten_base::{Rng as _, SimRng, TaskSet};
+use corten_base::{SimRng, TaskSet};
 use corten_storage::{
     conformance::seeded_rng,
     kv::{Change, Expected, KvEngine, Outcome, Revision},

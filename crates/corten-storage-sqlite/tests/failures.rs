@@ -5,7 +5,7 @@ mod support;
 use std::{io, path::Path, process::Command, sync::Arc};
 
 use bytes::Bytes;
-use corten_storage::kv::{Expected, KvEngine, KvError, Revision};
+use corten_storage::kv::{Expected, KvError, Revision};
 use corten_storage_sqlite::faults::{Faults, Step};
 use parking_lot::Mutex;
 
