@@ -55,16 +55,11 @@ async fn measure(
             let mut own = Vec::with_capacity(writes / width);
             let mut last = None;
             for n in 0..writes / width {
-                let write = match last {
-                    Some(revision) if updates => {
-                        put(format!("/registry/pods/bench/{name}-{caller}"), Expected::ModRevision(revision), &value)
-                    }
-                    _ => put(format!("/registry/pods/bench/{name}-{caller}-{n}"), Expected::Absent, &value),
-                };
-                let write = if updates && last.is_none() {
-                    put(format!("/registry/pods/bench/{name}-{caller}"), Expected::Absent, &value)
+                let expected = last.map_or(Expected::Absent, Expected::ModRevision);
+                let write = if updates {
+                    put(format!("/registry/pods/bench/{name}-{width}-{caller}"), expected, &value)
                 } else {
-                    write
+                    put(format!("/registry/pods/bench/{name}-{width}-{caller}-{n}"), Expected::Absent, &value)
                 };
                 let began = clock.monotonic();
                 last = Some(commit(&*engine, write).await.expect("the bench's writes succeed"));
