@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use corten_apimachinery::{
     codec::{self, FieldValidation},
-    gvk::GroupVersionKind,
     patch as languages,
     resource::Strategy,
     status::{Reason, Status},
@@ -43,14 +42,13 @@ pub(super) async fn patch(
     let write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
     let validation = field_validation(&request.query, "PatchOptions")?;
     let patch = read_patch(std::mem::take(&mut request.body), kind).await?;
-    let codec = store.codec();
-    let type_id = codec.type_of(endpoint.version);
-    let gvk = GroupVersionKind::new(endpoint.definition.group, endpoint.version.name, endpoint.definition.kind);
+    let type_id = endpoint.type_id;
+    let gvk = endpoint.kind();
     let complaints = Mutex::new(Vec::new());
     let transform = |current: Option<&Value>| {
         let mut object = current.cloned().unwrap_or_default();
         if current.is_some() {
-            codec.from_hub(&mut object, endpoint.version);
+            endpoint.from_hub(&mut object);
         }
         let patched = match kind {
             PatchKind::Json => languages::json::apply(&object, &patch).map_err(patch_failure)?,
@@ -67,7 +65,7 @@ pub(super) async fn patch(
         let (mut object, warnings) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
         *complaints.lock() = warnings;
         (endpoint.version.defaults)(&mut object);
-        codec.to_hub(&mut object, endpoint.version);
+        endpoint.to_hub(store, &mut object);
         Ok(object)
     };
     let name = request.info.name.clone();

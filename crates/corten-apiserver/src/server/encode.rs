@@ -292,7 +292,7 @@ pub(super) fn watch_item(
             let shown = match accepted.shape {
                 Shape::Object => {
                     let mut mark = mark;
-                    codec::canonicalize(&mut mark, server.table(), source.store().codec().type_of(endpoint.version));
+                    codec::canonicalize(&mut mark, server.table(), endpoint.type_id);
                     mark
                 }
                 Shape::Metadata => metadata_of(&mark, accepted.shape_version),
