@@ -36,6 +36,8 @@ enum Stage {
     Tidy,
     /// Tools under target/tools.
     Tools,
+    /// Licences, bans and sources of all dependencies, by deny.toml.
+    Deny,
     /// Lints of all targets, warnings as errors.
     Clippy,
     /// Compilation of all tests.
@@ -100,6 +102,10 @@ fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Resu
             .context("run `cargo fmt --all` and commit what it changes")?,
         Stage::Tidy => tidy::run(&places.root)?,
         Stage::Tools => tools::install_all(places)?,
+        Stage::Deny => {
+            let mut deny = process::companion(&places.root, &places.tool("cargo-deny"))?;
+            run_command(deny.args(["--log-level", "error", "check", "licenses", "bans", "sources"]))?;
+        }
         // Not by RUSTFLAGS: they are part of every crate's fingerprint and would throw the cache of dependencies away.
         Stage::Clippy => run_command(process::cargo(&places.root).args([
             "clippy",
@@ -144,23 +150,8 @@ fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Resu
 }
 
 fn nextest(places: &Places) -> anyhow::Result<Command> {
-    let program = places.tool("cargo-nextest");
-    if !program.exists() {
-        bail!("cargo-nextest is not in {}; run `cargo xtask tools`", places.tools.display());
-    }
-    let mut command = process::cargo(&places.root);
-    let mut runner = Command::new(program);
-    runner.current_dir(&places.root).args(["nextest", "run", "--cargo-quiet", "--workspace"]);
-    // Keep what `process::cargo` removed from the environment removed.
-    for (name, value) in command.env("CARGO_TERM_PROGRESS_WHEN", "never").get_envs() {
-        match value {
-            Some(value) => runner.env(name, value),
-            None => runner.env_remove(name),
-        };
-    }
-    for (name, value) in test_environment(places)? {
-        runner.env(name, value);
-    }
+    let mut runner = process::companion(&places.root, &places.tool("cargo-nextest"))?;
+    runner.args(["nextest", "run", "--cargo-quiet", "--workspace"]).envs(test_environment(places)?);
     Ok(runner)
 }
 
