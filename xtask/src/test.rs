@@ -3,9 +3,9 @@
 //! A failed stage does not stop the later ones, so that one run shows all there is to repair (`--fail-fast` stops).
 //! Tests find what they need by environment: see [`test_environment`].
 
-use std::env;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, IsTerminal};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -151,20 +151,21 @@ fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Resu
 
 fn nextest(places: &Places) -> anyhow::Result<Command> {
     let mut runner = process::companion(&places.root, &places.tool("cargo-nextest"))?;
-    runner.args(["nextest", "run", "--cargo-quiet", "--workspace"]).envs(test_environment(places)?);
+    runner.args(["nextest", "run", "--cargo-quiet", "--workspace"]).envs(test_environment(places));
     Ok(runner)
 }
 
 /// What tests are told: `CORTEN_TEST_TOOLS` (folder with `bin`), `CORTEN_TEST_IMAGES` (folder of image archives),
 /// `CORTEN_BIN` (the binary of this build) and `CORTEN_XTASK` (this program, for sandboxes).
-fn test_environment(places: &Places) -> anyhow::Result<[(&'static str, std::ffi::OsString); 4]> {
-    let this_program = env::current_exe().context("find this program")?;
-    Ok([
-        ("CORTEN_TEST_TOOLS", places.tools.clone().into()),
-        ("CORTEN_TEST_IMAGES", places.images.clone().into()),
-        ("CORTEN_BIN", places.target.join("debug/corten").into()),
-        ("CORTEN_XTASK", this_program.into()),
-    ])
+fn test_environment(places: &Places) -> [(&'static str, PathBuf); 4] {
+    let build = places.target.join("debug");
+    [
+        ("CORTEN_TEST_TOOLS", places.tools.clone()),
+        ("CORTEN_TEST_IMAGES", places.images.clone()),
+        ("CORTEN_BIN", build.join("corten")),
+        // Not this process's own file: the build stage may have replaced it.
+        ("CORTEN_XTASK", build.join("xtask")),
+    ]
 }
 
 /// Runs a test runner, passing its report on line by line and adding up its summary.

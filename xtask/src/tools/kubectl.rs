@@ -99,3 +99,31 @@ fn check_versions(places: &Places) -> anyhow::Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn takes_one_entry_out_of_a_bundle() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bundle, out) = (folder.path().join("a.tgz"), folder.path().join("layer.zip"));
+        let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for (name, content) in [("package/index.js", "x"), ("package/lib/layer.zip", "zip")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, name, content.as_bytes()).unwrap();
+        }
+        let bytes = builder.into_inner().unwrap().finish().unwrap();
+        File::create(&bundle).unwrap().write_all(&bytes).unwrap();
+        assert_eq!(find_file(folder.path(), "tgz").unwrap(), bundle);
+        extract(&bundle, "package/lib/layer.zip", &out).unwrap();
+        assert_eq!(fs::read_to_string(&out).unwrap(), "zip");
+        assert!(extract(&bundle, "package/other", &out).unwrap_err().to_string().contains("holds no package/other"));
+    }
+}
