@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what a task does")]
 
 mod bench;
+mod codegen;
 mod dist;
 mod golden;
 mod images;
@@ -52,6 +53,8 @@ enum Task {
     Dist,
     /// Rewrite golden files from what the code does now; review the change with git diff.
     Golden(golden::Options),
+    /// Make files that are generated and committed.
+    Codegen(codegen::Options),
     /// Run a benchmark of crate corten-bench.
     Bench(bench::Options),
 }
@@ -75,6 +78,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Tidy { root } => tidy::run(root.as_deref().unwrap_or(&places.root))?,
         Task::Tools => tools::install_all(&places)?,
         Task::Images => images::build(&places)?,
+        Task::Codegen(options) => codegen::run(&options)?,
         Task::Dist => dist::run(&places)?,
         Task::Golden(options) => golden::run(&places, &options)?,
         Task::Bench(options) => bench::run(&places, &options)?,
