@@ -1,6 +1,7 @@
 //! Child processes: started with errors that name the program and how to get it.
 
 use std::ffi::OsStr;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -29,6 +30,11 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
 pub(crate) fn cargo(root: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     without_cargo_run(Command::new(program), root)
+}
+
+/// On a terminal cargo shows its progress. In a log hundreds of `Compiling` lines would hide what matters.
+pub(crate) fn verbosity() -> Option<&'static str> {
+    (!std::io::stderr().is_terminal()).then_some("--quiet")
 }
 
 /// An installed companion of cargo, which calls cargo in turn.

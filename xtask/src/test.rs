@@ -106,26 +106,19 @@ fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Resu
             let mut deny = process::companion(&places.root, &places.tool("cargo-deny"))?;
             run_command(deny.args(["--log-level", "error", "check", "licenses", "bans", "sources"]))?;
         }
-        // Not by RUSTFLAGS: they are part of every crate's fingerprint and would throw the cache of dependencies away.
-        Stage::Clippy => run_command(process::cargo(&places.root).args([
-            "clippy",
-            "--quiet",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))?,
-        // All targets in one go: cargo picks the features of shared dependencies by what is built together, and a
-        // different choice would compile them again.
-        Stage::Build => run_command(process::cargo(&places.root).args([
-            "build",
-            "--quiet",
-            "--workspace",
-            "--lib",
-            "--bins",
-            "--tests",
-        ]))?,
+        Stage::Clippy => {
+            let mut clippy = process::cargo(&places.root);
+            clippy.arg("clippy").args(process::verbosity()).args(["--workspace", "--all-targets"]);
+            // Not by RUSTFLAGS: they are part of every crate's fingerprint and would throw the dependencies away.
+            run_command(clippy.args(["--", "-D", "warnings"]))?;
+        }
+        Stage::Build => {
+            let mut build = process::cargo(&places.root);
+            // All targets in one go: cargo picks the features of shared dependencies by what is built together, and a
+            // different choice would compile them again.
+            build.arg("build").args(process::verbosity()).args(["--workspace", "--lib", "--bins", "--tests"]);
+            run_command(&mut build)?;
+        }
         Stage::Unit => {
             let mut command = nextest(places)?;
             if has_e2e {

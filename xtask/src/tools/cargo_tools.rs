@@ -24,8 +24,8 @@ pub(super) const DENY: Tool = Tool {
 fn build(places: &Places, name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
     let build = places.tools.join("scratch").join(name);
     let mut command = process::cargo(&places.root);
-    command.args(["install", name, "--locked", "--force", "--quiet", "--version", version, "--root"]);
-    command.arg(&places.tools).args(features);
+    command.args(["install", name, "--locked", "--force", "--version", version, "--root"]);
+    command.arg(&places.tools).args(features).args(process::verbosity());
     // Tools that mostly wait for others need little optimisation: this halves their build.
     command
         .env("CARGO_TARGET_DIR", &build)

@@ -22,6 +22,7 @@ struct Tool {
     install: fn(&Places, version: &str) -> anyhow::Result<()>,
 }
 
+// The quick ones first: the others are built from source, which takes minutes.
 static TOOLS: &[Tool] = &[kubectl::TOOL, debian::TOOL, cargo_tools::NEXTEST, cargo_tools::DENY];
 
 /// Installs what is missing, in turn. A tool that fails does not keep the others from being tried.
