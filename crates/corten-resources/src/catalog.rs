@@ -4,6 +4,8 @@ use corten_apimachinery::resource::ResourceDefinition;
 
 use crate::{coordination, core, events, scheduling};
 
+// order matters: discovery lists groups in it.
+
 /// Every built-in resource.
 pub static RESOURCES: &[&ResourceDefinition] = &[
     &core::config_map::RESOURCE,
