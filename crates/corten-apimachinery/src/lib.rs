@@ -7,6 +7,7 @@
 pub mod field;
 pub mod gvk;
 pub mod meta;
+pub mod openapi;
 pub mod resource;
 pub mod status;
 pub mod stored;

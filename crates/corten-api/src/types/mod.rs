@@ -26,4 +26,6 @@ pub fn find_kind(group: &str, version: &str, kind: &str) -> Option<(TypeId, &'st
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;
