@@ -9,6 +9,7 @@ pub mod field;
 pub mod gvk;
 pub mod meta;
 pub mod patch;
+pub mod openapi;
 pub mod resource;
 pub mod selector;
 pub mod status;
