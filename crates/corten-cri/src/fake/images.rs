@@ -44,9 +44,9 @@ impl Reference {
             Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
             _ => (rest, None),
         };
-        let path = repository.split('/').next_back().unwrap_or_default();
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
-        if path.is_empty() || !path.bytes().all(allowed) || tag == Some("") {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-:".contains(&byte);
+        let valid = |part: &str| !part.is_empty() && part.bytes().all(allowed);
+        if !repository.split('/').all(valid) || tag == Some("") {
             return Err(invalid());
         }
         if digest.is_some_and(|digest| digest.strip_prefix("sha256:").is_none_or(|hex| hex.len() != 64)) {

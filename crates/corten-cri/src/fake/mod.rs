@@ -222,5 +222,7 @@ fn append(path: &Path, line: &[u8]) -> std::io::Result<()> {
     std::fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(line)
 }
 
+#[cfg(all(test, feature = "conformance"))]
+mod conformance_tests;
 #[cfg(test)]
 mod tests;
