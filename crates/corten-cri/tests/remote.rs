@@ -22,6 +22,7 @@ const NEEDS: &[Need] = &[
     Need::GroupsPolicy,
     Need::HostPid,
     Need::HostPort,
+    Need::ImageFilter,
     Need::Limits,
     Need::Network,
     Need::Privileged,
@@ -31,6 +32,7 @@ const NEEDS: &[Need] = &[
     Need::Seccomp,
     Need::Stats,
     Need::StopSignal,
+    Need::StopUnknown,
 ];
 
 fn variable(name: &str) -> Option<String> {

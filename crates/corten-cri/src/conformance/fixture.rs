@@ -62,6 +62,10 @@ pub enum Need {
     Streaming,
     /// `GetContainerEvents`.
     Events,
+    /// Stopping what does not exist succeeds, as the interface asks (containerd before 2.0 refuses).
+    StopUnknown,
+    /// The image list heeds its filter (containerd does not).
+    ImageFilter,
     /// A registry to pull from.
     Registry,
 }

@@ -90,7 +90,7 @@ macro_rules! cri_conformance {
             attempts_of_a_pod_live_side_by_side_and_one_attempt_exists_once [],
             an_unknown_handler_is_refused [],
             an_unknown_sandbox_is_not_found [],
-            stopping_and_removing_an_unknown_sandbox_is_fine [],
+            stopping_and_removing_an_unknown_sandbox_is_fine [StopUnknown],
             the_hostname_is_the_pods [Processes],
             sysctls_are_set_in_the_sandbox [Processes Network],
         }}
@@ -104,7 +104,7 @@ macro_rules! cri_conformance {
             attempts_of_a_container_live_side_by_side_and_one_attempt_exists_once [],
             an_id_may_be_abbreviated [],
             an_unknown_container_is_not_found [],
-            stopping_and_removing_an_unknown_container_is_fine [],
+            stopping_and_removing_an_unknown_container_is_fine [StopUnknown],
             a_container_needs_a_sandbox_that_exists_and_is_ready [],
             a_container_needs_an_image_that_is_present [],
             usage_is_reported_for_running_containers [Stats],
@@ -189,6 +189,7 @@ macro_rules! cri_conformance {
         $crate::cri_conformance! { @cases $fixture; images {
             an_image_that_is_not_present_has_no_status_and_can_be_removed [],
             an_invalid_name_is_refused [],
+            the_list_heeds_its_filter [ImageFilter],
             the_file_system_reports_its_use [],
             a_pull_of_what_does_not_exist_fails [Registry],
             a_pulled_tag_is_listed_and_found_by_name_and_id [Registry],

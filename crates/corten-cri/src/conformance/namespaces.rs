@@ -9,7 +9,7 @@ use crate::api::{NamespaceMode, NamespaceOption};
 /// `CONTAINER`: the command is process 1, and nobody else is there.
 pub async fn containers_with_their_own_pid_namespace_see_only_themselves(fixture: &Fixture) {
     let pod = fixture.pod("own-pids").await;
-    pod.start("other", "sleep 4321").await;
+    pod.start("other", "exec sleep 4321").await;
     let output = pod.run_with("main", "echo $$; ps | grep -c '[s]leep 4321'", |_| ()).await;
     assert_eq!(output.stdout, "1\n0\n");
 }
@@ -17,7 +17,7 @@ pub async fn containers_with_their_own_pid_namespace_see_only_themselves(fixture
 /// `POD`: containers see each other and none of them is process 1.
 pub async fn containers_of_a_shared_pid_namespace_see_each_other(fixture: &Fixture) {
     let pod = fixture.pod_with("shared-pids", |config| pod_namespaces(config).pid = NamespaceMode::Pod as i32).await;
-    pod.start("other", "sleep 4321 & wait").await;
+    pod.start("other", "exec sleep 4321").await;
     let id = pod.start("main", IDLE).await;
     fixture
         .eventually("the other container's process is seen", || async {
@@ -27,7 +27,7 @@ pub async fn containers_of_a_shared_pid_namespace_see_each_other(fixture: &Fixtu
         .await;
     // The shell that answers is not process 1, but neither is the container's own.
     let first = fixture.ask(&id, "tr '\\0' ' ' < /proc/1/cmdline").await;
-    assert!(!first.contains("trap"), "{first}");
+    assert!(!first.contains(IDLE), "{first}");
 }
 
 /// `NODE`: the node's first process is there.
@@ -40,7 +40,7 @@ pub async fn a_container_in_the_nodes_pid_namespace_sees_the_node(fixture: &Fixt
 /// `TARGET`: a debugging container joins another one.
 pub async fn a_container_joins_the_pid_namespace_of_its_target(fixture: &Fixture) {
     let pod = fixture.pod("target").await;
-    let target_id = pod.start("target", "sleep 4321 & wait").await;
+    let target_id = pod.start("target", "exec sleep 4321").await;
     let debugger = pod
         .start_with("debugger", IDLE, |config| {
             let pid = NamespaceMode::Target as i32;

@@ -17,7 +17,8 @@ pub async fn exit_codes_and_reasons_are_reported(fixture: &Fixture) {
     ] {
         let status = pod.run_with(name, script, |_| ()).await.status;
         assert_eq!((status.exit_code, status.reason.as_str()), (code, reason), "{script}");
-        assert!(status.finished_at >= status.started_at && status.started_at > 0);
+        // A command that ends at once may end before the runtime has noted that it started.
+        assert!(status.started_at > 0 && status.finished_at >= status.created_at, "{status:?}");
     }
 }
 

@@ -34,7 +34,16 @@ fn fixture() -> Fixture {
                 digest: format!("pulled@{digest}"),
             }),
         },
-        provides: vec![Need::Events, Need::Network, Need::Registry, Need::Resources, Need::Stats, Need::Streaming],
+        provides: vec![
+            Need::Events,
+            Need::ImageFilter,
+            Need::StopUnknown,
+            Need::Network,
+            Need::Registry,
+            Need::Resources,
+            Need::Stats,
+            Need::Streaming,
+        ],
         owner: Fixture::unique_owner(),
         keep: Some(Box::new(dir)),
     }
