@@ -9,7 +9,8 @@ use crate::{
     cri_conformance,
 };
 
-fn fixture() -> Fixture {
+/// A fresh fake with everything that cases expect of it.
+pub(crate) fn fixture() -> Fixture {
     let clock = SystemClock::shared();
     let fake = FakeCri::new(clock.clone());
     fake.add_image("shell:1").unwrap();

@@ -37,7 +37,8 @@ struct Inner {
     clock: SharedClock,
     state: Mutex<State>,
     plan: Mutex<Plan>,
-    events: broadcast::Sender<ContainerEventResponse>,
+    /// Replaced when the test ends the streams.
+    events: Mutex<broadcast::Sender<ContainerEventResponse>>,
     timers: TaskSet,
 }
 
@@ -59,7 +60,7 @@ impl FakeCri {
                 clock,
                 state: Mutex::new(State::default()),
                 plan: Mutex::new(Plan::default()),
-                events: broadcast::Sender::new(EVENTS_BUFFER),
+                events: Mutex::new(broadcast::Sender::new(EVENTS_BUFFER)),
                 timers: TaskSet::new("fake cri"),
             }),
         }
@@ -135,6 +136,22 @@ impl FakeCri {
         self.inner.state.lock().newest_container(namespace, pod, container)
     }
 
+    /// The id of the newest sandbox of a pod.
+    #[must_use]
+    pub fn sandbox_id(&self, namespace: &str, pod: &str) -> Option<String> {
+        self.inner.state.lock().newest_sandbox(namespace, pod)
+    }
+
+    /// Lets a sandbox die with what runs in it, as if somebody had killed its processes. It is not ready afterwards.
+    pub fn lose_sandbox(&self, pod_sandbox_id: &str) {
+        self.stop_sandbox(pod_sandbox_id);
+    }
+
+    /// Ends all event streams, as a runtime does that is started anew. Whoever subscribes afterwards hears what follows.
+    pub fn end_event_streams(&self) {
+        *self.inner.events.lock() = broadcast::Sender::new(EVENTS_BUFFER);
+    }
+
     /// Ends a running container.
     ///
     /// Errors: `NotFound`; `FailedPrecondition` if it does not run.
@@ -199,11 +216,12 @@ impl FakeCri {
     fn emit(&self, event: Option<ContainerEventResponse>) {
         if let Some(event) = event {
             // Nobody listens: nothing to tell.
-            let _ = self.inner.events.send(event);
+            let _ = self.inner.events.lock().send(event);
         }
     }
 
-    /// Ends a container on its own account after `delay`, unless it has ended before.
+    /// Ends a container on its own account after `delay`, unless it has ended before. The timer waits on the clock and
+    /// nothing else, so it ends with the runtime of the test at the latest.
     fn end_after(&self, container_id: String, delay: Duration, exit: Exit) {
         let (runtime, sleep) = (self.clone(), self.inner.clock.sleep(delay));
         self.inner.timers.spawn("exit", async move {
@@ -223,6 +241,6 @@ fn append(path: &Path, line: &[u8]) -> std::io::Result<()> {
 }
 
 #[cfg(all(test, feature = "conformance"))]
-mod conformance_tests;
+pub(crate) mod conformance_tests;
 #[cfg(test)]
 mod tests;

@@ -38,7 +38,7 @@ impl FakeCri {
     }
 
     /// Kills what runs in a sandbox and takes its readiness away.
-    fn stop_sandbox(&self, id: &str) {
+    pub(super) fn stop_sandbox(&self, id: &str) {
         let mut events = Vec::new();
         {
             let mut state = self.inner.state.lock();
@@ -628,7 +628,7 @@ impl RuntimeService for FakeCri {
 
     async fn get_container_events(&self, _request: api::GetEventsRequest) -> Result<EventStream, CriError> {
         self.check_failures("get_container_events", "")?;
-        let events = Some(self.inner.events.subscribe());
+        let events = Some(self.inner.events.lock().subscribe());
         Ok(stream::unfold(events, |events| async move {
             let mut events = events?;
             match events.recv().await {

@@ -213,6 +213,18 @@ impl State {
             .map(|container| container.status.id.clone())
     }
 
+    pub(super) fn newest_sandbox(&self, namespace: &str, pod: &str) -> Option<String> {
+        self.sandboxes
+            .values()
+            .map(|sandbox| &sandbox.status)
+            .filter(|status| {
+                let metadata = status.metadata.as_ref();
+                metadata.is_some_and(|metadata| metadata.namespace == namespace && metadata.name == pod)
+            })
+            .max_by_key(|status| status.created_at)
+            .map(|status| status.id.clone())
+    }
+
     pub(super) fn log_path(&self, id: &str) -> Result<PathBuf, CriError> {
         match self.container(id)?.status.log_path.as_str() {
             "" => Err(CriError::failed_precondition(format!("container {id} has no log"))),

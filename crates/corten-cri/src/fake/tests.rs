@@ -151,3 +151,30 @@ async fn a_subscriber_that_falls_behind_is_ended() {
     assert_eq!(events.next().await.unwrap().unwrap_err().code, Code::ResourceExhausted);
     assert!(events.next().await.is_none());
 }
+
+#[tokio::test]
+async fn a_lost_sandbox_takes_its_containers_along_and_says_so() {
+    let (_clock, fake) = fake();
+    let pod = pod(&fake, "a").await;
+    let id = container(&fake, &pod, "main").await;
+    start(&fake, &id).await.unwrap();
+    assert_eq!(fake.sandbox_id("ns", "a"), Some(pod.clone()));
+    let mut events = fake.get_container_events(api::GetEventsRequest {}).await.unwrap();
+    fake.lose_sandbox(&pod);
+    assert_eq!(events.next().await.unwrap().unwrap().container_id, id);
+    let event = events.next().await.unwrap().unwrap();
+    assert_eq!(event.container_id, pod);
+    assert_eq!(event.pod_sandbox_status.unwrap().state(), api::PodSandboxState::SandboxNotready);
+    assert_eq!(status(&fake, &id).await.exit_code, 137);
+}
+
+#[tokio::test]
+async fn event_streams_end_when_told_and_new_ones_go_on() {
+    let (_clock, fake) = fake();
+    let mut events = fake.get_container_events(api::GetEventsRequest {}).await.unwrap();
+    fake.end_event_streams();
+    assert!(events.next().await.is_none());
+    let mut events = fake.get_container_events(api::GetEventsRequest {}).await.unwrap();
+    let pod = pod(&fake, "a").await;
+    assert_eq!(events.next().await.unwrap().unwrap().container_id, pod);
+}

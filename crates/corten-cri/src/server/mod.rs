@@ -145,5 +145,7 @@ where
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "conformance", feature = "fake"))]
+mod conformance_tests;
+#[cfg(all(test, feature = "fake"))]
 mod tests;
