@@ -10,5 +10,9 @@ pub mod mvcc;
 
 pub mod memory;
 
+pub mod object;
+
+pub mod cacher;
+
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

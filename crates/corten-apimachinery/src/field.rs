@@ -1,0 +1,337 @@
+//! Validation errors with the path of the field they are about, worded as upstream words them.
+//!
+//! Upstream: k8s.io/apimachinery/pkg/util/validation/field (v1.35).
+
+use std::{fmt, fmt::Write as _};
+
+use crate::value::{Str, Value};
+
+/// The errors of one validation, in the order found.
+pub type ErrorList = Vec<Error>;
+
+/// The path of a field, built from the root down: `spec.containers[0].ports[1].name`, `metadata.labels[app]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Path(String);
+
+impl Path {
+    /// The path of a top-level field.
+    pub fn new(name: impl AsRef<str>) -> Self {
+        Self(name.as_ref().to_owned())
+    }
+
+    /// The path of the object itself.
+    #[must_use]
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// The field `name` of this one.
+    #[must_use]
+    pub fn child(&self, name: impl AsRef<str>) -> Self {
+        let (path, name) = (&self.0, name.as_ref());
+        if path.is_empty() { Self(name.to_owned()) } else { Self(format!("{path}.{name}")) }
+    }
+
+    /// The item `index` of this list.
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.0))
+    }
+
+    /// The entry `key` of this map.
+    #[must_use]
+    pub fn key(&self, key: impl AsRef<str>) -> Self {
+        Self(format!("{}[{}]", self.0, key.as_ref()))
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The kind of an error, with the reason that its cause in a `Status` carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorType {
+    /// A referenced value does not exist.
+    NotFound,
+    /// A value is missing.
+    Required,
+    /// A value that must be unique is not.
+    Duplicate,
+    /// A value is malformed or not allowed in this place.
+    Invalid,
+    /// A value is not one of a fixed set.
+    NotSupported,
+    /// The field must not be set here.
+    Forbidden,
+    /// A text is too long.
+    TooLong,
+    /// A list has too many items.
+    TooMany,
+    /// The check itself failed.
+    Internal,
+    /// A value has the wrong type.
+    TypeInvalid,
+}
+
+impl ErrorType {
+    /// The reason of the cause in a `Status`.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotFound => "FieldValueNotFound",
+            Self::Required => "FieldValueRequired",
+            Self::Duplicate => "FieldValueDuplicate",
+            Self::Invalid => "FieldValueInvalid",
+            Self::NotSupported => "FieldValueNotSupported",
+            Self::Forbidden => "FieldValueForbidden",
+            Self::TooLong => "FieldValueTooLong",
+            Self::TooMany => "FieldValueTooMany",
+            Self::Internal => "InternalError",
+            Self::TypeInvalid => "FieldValueTypeInvalid",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::NotFound => "Not found",
+            Self::Required => "Required value",
+            Self::Duplicate => "Duplicate value",
+            Self::Invalid | Self::TypeInvalid => "Invalid value",
+            Self::NotSupported => "Unsupported value",
+            Self::Forbidden => "Forbidden",
+            Self::TooLong => "Too long",
+            Self::TooMany => "Too many",
+            Self::Internal => "Internal error",
+        }
+    }
+}
+
+/// One validation error.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Error {
+    /// The kind.
+    pub kind: ErrorType,
+    /// The field's path.
+    pub field: String,
+    /// The offending value, if it is to be shown.
+    pub bad_value: Option<Value>,
+    /// What is wrong with it; may be empty.
+    pub detail: String,
+}
+
+impl Error {
+    fn new(kind: ErrorType, path: &Path, bad_value: Option<Value>, detail: impl Into<String>) -> Self {
+        Self { kind, field: path.to_string(), bad_value, detail: detail.into() }
+    }
+
+    /// A value is missing.
+    pub fn required(path: &Path, detail: impl Into<String>) -> Self {
+        Self::new(ErrorType::Required, path, None, detail)
+    }
+
+    /// A value is not allowed.
+    pub fn invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
+        Self::new(ErrorType::Invalid, path, Some(value.into()), detail)
+    }
+
+    /// A value has the wrong type.
+    pub fn type_invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
+        Self::new(ErrorType::TypeInvalid, path, Some(value.into()), detail)
+    }
+
+    /// A value is not one of `supported`.
+    pub fn not_supported<S: AsRef<str>>(path: &Path, value: impl Into<Value>, supported: &[S]) -> Self {
+        let mut detail = String::new();
+        if !supported.is_empty() {
+            detail.push_str("supported values: ");
+            for (index, value) in supported.iter().enumerate() {
+                let comma = if index > 0 { ", " } else { "" };
+                let _ = write!(detail, "{comma}{}", quote(value.as_ref()));
+            }
+        }
+        Self::new(ErrorType::NotSupported, path, Some(value.into()), detail)
+    }
+
+    /// A referenced value does not exist.
+    pub fn not_found(path: &Path, value: impl Into<Value>) -> Self {
+        Self::new(ErrorType::NotFound, path, Some(value.into()), "")
+    }
+
+    /// A value that must be unique is not.
+    pub fn duplicate(path: &Path, value: impl Into<Value>) -> Self {
+        Self::new(ErrorType::Duplicate, path, Some(value.into()), "")
+    }
+
+    /// The field must not be set, or not like this.
+    pub fn forbidden(path: &Path, detail: impl Into<String>) -> Self {
+        Self::new(ErrorType::Forbidden, path, None, detail)
+    }
+
+    /// A text is longer than `limit_bytes`.
+    pub fn too_long(path: &Path, limit_bytes: usize) -> Self {
+        Self::new(ErrorType::TooLong, path, None, format!("may not be more than {limit_bytes} bytes"))
+    }
+
+    /// A list has `actual` items, more than `limit`.
+    pub fn too_many(path: &Path, actual: usize, limit: usize) -> Self {
+        let plural = if limit == 1 { "item" } else { "items" };
+        let value = Value::Int(i64::try_from(actual).unwrap_or(i64::MAX));
+        Self::new(ErrorType::TooMany, path, Some(value), format!("must have at most {limit} {plural}"))
+    }
+
+    /// The check itself failed.
+    pub fn internal(path: &Path, error: impl fmt::Display) -> Self {
+        Self::new(ErrorType::Internal, path, None, error.to_string())
+    }
+
+    /// The text without the field's path: what a cause's message says.
+    #[must_use]
+    pub fn body(&self) -> String {
+        let mut body = self.kind.text().to_owned();
+        if let Some(value) = &self.bad_value {
+            body.push_str(": ");
+            write_bad_value(&mut body, value);
+        }
+        if !self.detail.is_empty() {
+            body.push_str(": ");
+            body.push_str(&self.detail);
+        }
+        body
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.field.is_empty() { f.write_str(&self.body()) } else { write!(f, "{}: {}", self.field, self.body()) }
+    }
+}
+
+/// The text of a whole list: one error as it is, several in brackets, each text once.
+#[must_use]
+pub fn aggregate(errors: &[Error]) -> String {
+    let mut texts: Vec<String> = Vec::with_capacity(errors.len());
+    for error in errors {
+        let text = error.to_string();
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    if texts.len() == 1 { texts.remove(0) } else { format!("[{}]", texts.join(", ")) }
+}
+
+/// Quotes text as Go's `%q` does.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{b}' => out.push_str("\\v"),
+            '\u{c}' => out.push_str("\\f"),
+            c if c < ' ' || c == '\u{7f}' => {
+                let _ = write!(out, "\\x{:02x}", c as u32);
+            }
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn write_bad_value(out: &mut String, value: &Value) {
+    match value {
+        Value::String(text) => out.push_str(&quote(text)),
+        Value::Null => out.push_str("null"),
+        Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
+        Value::Int(number) => {
+            let _ = write!(out, "{number}");
+        }
+        Value::Float(number) => {
+            let _ = write!(out, "{number}");
+        }
+        // Objects and lists are shown as JSON.
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_bad_value(out, item);
+            }
+            out.push(']');
+        }
+        Value::Object(map) => {
+            out.push('{');
+            for (index, (key, item)) in map.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&quote(key));
+                out.push(':');
+                write_bad_value(out, item);
+            }
+            out.push('}');
+        }
+    }
+}
+
+/// A value that has no tree form shows as its text.
+impl From<fmt::Arguments<'_>> for Value {
+    fn from(text: fmt::Arguments<'_>) -> Self {
+        Self::String(Str::from(text.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: &Error, want: &str) {
+        assert_eq!(error.to_string(), want);
+    }
+
+    #[test]
+    fn errors_read_as_upstreams() {
+        let path = Path::new("spec").child("containers").index(0).child("name");
+        check(&Error::required(&path, ""), "spec.containers[0].name: Required value");
+        check(
+            &Error::invalid(&path, "A\"", "must be lower case"),
+            r#"spec.containers[0].name: Invalid value: "A\"": must be lower case"#,
+        );
+        check(
+            &Error::invalid(&path, -1, "must be positive"),
+            "spec.containers[0].name: Invalid value: -1: must be positive",
+        );
+        check(
+            &Error::not_supported(&path, "x", &["a", "b"]),
+            r#"spec.containers[0].name: Unsupported value: "x": supported values: "a", "b""#,
+        );
+        check(&Error::duplicate(&path, "x"), r#"spec.containers[0].name: Duplicate value: "x""#);
+        check(
+            &Error::forbidden(&Path::new("metadata").child("labels").key("app"), "no"),
+            "metadata.labels[app]: Forbidden: no",
+        );
+        check(&Error::too_many(&path, 3, 1), "spec.containers[0].name: Too many: 3: must have at most 1 item");
+    }
+
+    #[test]
+    fn a_list_says_each_text_once() {
+        let (a, b) = (Error::required(&Path::new("a"), ""), Error::required(&Path::new("b"), ""));
+        assert_eq!(aggregate(std::slice::from_ref(&a)), "a: Required value");
+        assert_eq!(aggregate(&[a.clone(), b, a]), "[a: Required value, b: Required value]");
+    }
+}

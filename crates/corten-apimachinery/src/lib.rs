@@ -1,0 +1,21 @@
+//! The machinery of the API without any of its kinds: object trees, the type table, codecs, selectors, errors, patches.
+//!
+//! Pure: no I/O, clock, randomness, tasks or logs (ARCHITECTURE.md, invariant 4). Everything that the API server does to
+//! an object between its sockets and its store happens here, driven by the type table.
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod field;
+pub mod gvk;
+pub mod meta;
+pub mod patch;
+pub mod openapi;
+pub mod resource;
+pub mod selector;
+pub mod status;
+pub mod stored;
+pub mod type_table;
+pub mod validation;
+pub mod value;
+
+pub use value::{Map, Str, Value};

@@ -1,0 +1,226 @@
+//! What the generic server has to know of a resource: names, versions, rules, columns. One `ResourceDefinition` each.
+//!
+//! A built-in resource is a static; a custom resource makes the same thing at run time. The server knows nothing else of
+//! any kind (invariant 5).
+
+mod strategy;
+mod table;
+
+pub use strategy::{Context, DeleteOptions, Deletion, GarbagePolicy, Strategy, UserInfo};
+pub use table::{Cell, Column, RowContext, TableDefinition, human_age};
+
+use crate::value::{Str, Value};
+
+/// Whether objects live in namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One set of names for the cluster.
+    Cluster,
+    /// One set of names per namespace.
+    Namespaced,
+}
+
+/// One resource: everything else (routes, discovery, OpenAPI, watch cache, tables, printing) is derived from this.
+#[derive(Debug)]
+pub struct ResourceDefinition {
+    /// The group; empty for the core group.
+    pub group: &'static str,
+    /// The kind.
+    pub kind: &'static str,
+    /// The plural name, which paths use.
+    pub plural: &'static str,
+    /// The singular name.
+    pub singular: &'static str,
+    /// Short names for the command line.
+    pub short_names: &'static [&'static str],
+    /// Categories such as `all`.
+    pub categories: &'static [&'static str],
+    /// Whether objects live in namespaces.
+    pub scope: Scope,
+    /// The served versions, preferred one first. Exactly one is the hub, which is also how objects are stored; none if
+    /// `stored_as` is set.
+    pub versions: &'static [Version],
+    /// The resource of another group whose objects these are: `events.k8s.io` shows the events of the core group. All
+    /// versions here convert from and to its hub, and its strategy and storage are used.
+    pub stored_as: Option<&'static ResourceDefinition>,
+    /// The verbs, in the order discovery lists them: sorted.
+    pub verbs: &'static [Verb],
+    /// The rules.
+    pub strategy: &'static dyn Strategy,
+    /// Further ways to look at the object: `status`, `scale`, and those with a handler of their own.
+    pub subresources: &'static [Subresource],
+    /// The fields that field selectors can name besides `metadata.name` and `metadata.namespace`.
+    pub selectable_fields: &'static [SelectableField],
+    /// How objects print.
+    pub table: &'static TableDefinition,
+    /// The path segment under `/registry/` where upstream keeps objects: usually the plural.
+    pub storage_prefix: &'static str,
+    /// Whether objects go by themselves after the server's event time-to-live.
+    pub expires: bool,
+}
+
+/// One served version of a resource.
+#[derive(Debug, Clone, Copy)]
+pub struct Version {
+    /// The version: `v1`.
+    pub name: &'static str,
+    /// The name of its type in the type table: `io.k8s.api.apps.v1.Deployment`.
+    pub type_name: &'static str,
+    /// Fills in defaults, in place, after decoding.
+    pub defaults: fn(&mut Value),
+    /// Turns an object of this version into the hub's form, `apiVersion` and `kind` aside, which the caller writes; `None`
+    /// if this is the hub or has the same form.
+    pub to_hub: Option<fn(&mut Value)>,
+    /// Turns an object of the hub's form into this version; `None` like `to_hub`.
+    pub from_hub: Option<fn(&mut Value)>,
+    /// Whether this version is the hub.
+    pub is_hub: bool,
+}
+
+impl Version {
+    /// The version that is stored and validated.
+    #[must_use]
+    pub const fn hub(name: &'static str, type_name: &'static str, defaults: fn(&mut Value)) -> Self {
+        Self { name, type_name, defaults, to_hub: None, from_hub: None, is_hub: true }
+    }
+}
+
+/// What can be done with a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verb {
+    /// Make one.
+    Create,
+    /// Delete one.
+    Delete,
+    /// Delete many.
+    DeleteCollection,
+    /// Read one.
+    Get,
+    /// Read many.
+    List,
+    /// Change parts of one.
+    Patch,
+    /// Replace one.
+    Update,
+    /// Follow changes.
+    Watch,
+}
+
+impl Verb {
+    /// The verbs of an ordinary resource.
+    pub const ALL: &'static [Verb] = &[
+        Self::Create,
+        Self::Delete,
+        Self::DeleteCollection,
+        Self::Get,
+        Self::List,
+        Self::Patch,
+        Self::Update,
+        Self::Watch,
+    ];
+    /// The verbs of a review, which is answered and not stored.
+    pub const CREATE_ONLY: &'static [Verb] = &[Self::Create];
+
+    /// The word that discovery, authorization and audit use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Patch => "patch",
+            Self::Update => "update",
+            Self::Watch => "watch",
+        }
+    }
+}
+
+/// A further way to look at an object.
+#[derive(Debug)]
+pub struct Subresource {
+    /// The last segment of the path.
+    pub name: &'static str,
+    /// How it works.
+    pub kind: SubresourceKind,
+}
+
+/// How a subresource works.
+#[derive(Debug)]
+pub enum SubresourceKind {
+    /// The same object, read and written under other rules: `status`, `ephemeralcontainers`, `finalize`.
+    Object {
+        /// The rules for this part of the object.
+        strategy: &'static dyn Strategy,
+        /// The verbs: get, patch, update, or fewer.
+        verbs: &'static [Verb],
+    },
+    /// The number of replicas, as an `autoscaling/v1` `Scale`.
+    Scale(ScalePaths),
+    /// A handler of its own (exec, log, binding, token), found by name in the control plane's catalog.
+    Custom {
+        /// The kind that discovery shows: (group, version, kind).
+        kind: (&'static str, &'static str, &'static str),
+        /// The verbs that discovery shows.
+        verbs: &'static [Verb],
+    },
+}
+
+/// Where a scalable object keeps what its `Scale` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// The wanted number of replicas.
+    pub spec_replicas: &'static [&'static str],
+    /// The observed number of replicas.
+    pub status_replicas: &'static [&'static str],
+    /// The selector of the pods: a label selector object, a map, or its text form.
+    pub selector: &'static [&'static str],
+}
+
+/// A field that field selectors can name.
+#[derive(Debug, Clone, Copy)]
+pub struct SelectableField {
+    /// Its name: `spec.nodeName`.
+    pub name: &'static str,
+    /// Reads it; the empty text when it is not set.
+    pub value: fn(&Value) -> Str,
+}
+
+impl ResourceDefinition {
+    /// The `apiVersion` of objects in the hub's form.
+    #[must_use]
+    pub fn hub_api_version(&self) -> String {
+        let group = self.stored_as.unwrap_or(self).group;
+        if group.is_empty() { self.hub().name.to_owned() } else { format!("{group}/{}", self.hub().name) }
+    }
+
+    /// The version that is stored and validated.
+    #[must_use]
+    pub fn hub(&self) -> &Version {
+        self.stored_as
+            .unwrap_or(self)
+            .versions
+            .iter()
+            .find(|version| version.is_hub)
+            .expect("every resource has a hub: a test checks the catalog")
+    }
+
+    /// The served version of this name.
+    #[must_use]
+    pub fn version(&self, name: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| version.name == name)
+    }
+
+    /// The subresource of this name.
+    #[must_use]
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
+    /// Whether objects live in namespaces.
+    #[must_use]
+    pub fn is_namespaced(&self) -> bool {
+        self.scope == Scope::Namespaced
+    }
+}

@@ -1,0 +1,171 @@
+//! The rules of a resource: what happens to an object between decoding and storing. Pure.
+//!
+//! Order for a create: defaults, mutating admission, `prepare_for_create`, `validate`, `warnings_on_create`,
+//! `canonicalize`, validating admission, storage. For an update the same with `_update`.
+//! Upstream: k8s.io/apiserver/pkg/registry/rest RESTCreateStrategy, RESTUpdateStrategy, RESTDeleteStrategy (v1.35).
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::{
+    field::ErrorList,
+    value::{Str, Value},
+};
+
+/// Who makes a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserInfo {
+    /// The user name.
+    pub name: Str,
+    /// The UID; empty if the authenticator knows none.
+    pub uid: Str,
+    /// The groups.
+    pub groups: Vec<Str>,
+    /// Further attributes, sorted by key.
+    pub extra: Vec<(Str, Vec<Str>)>,
+}
+
+/// What rules may know of the request besides the objects.
+#[derive(Debug, Clone)]
+pub struct Context<'a> {
+    /// Who asks.
+    pub user: &'a UserInfo,
+    /// When the request was received.
+    pub now: Timestamp,
+    /// The namespace of the request; empty for cluster-scoped resources.
+    pub namespace: &'a str,
+    /// Whether a feature gate is on, by upstream's name.
+    pub feature_enabled: fn(&str) -> bool,
+    /// The group and version that the client used, as `apiVersion` writes it.
+    pub api_version: &'a str,
+}
+
+/// `metav1.DeleteOptions`, decoded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeleteOptions {
+    /// How long the object may take to end; `None` for the kind's default.
+    pub grace_period_seconds: Option<i64>,
+    /// Delete only this incarnation.
+    pub precondition_uid: Option<Str>,
+    /// Delete only this version.
+    pub precondition_resource_version: Option<Str>,
+    /// What happens to dependents: `Orphan`, `Background`, `Foreground`.
+    pub propagation_policy: Option<Str>,
+    /// The older form of `propagation_policy`.
+    pub orphan_dependents: Option<bool>,
+    /// Whether nothing is to happen.
+    pub dry_run: bool,
+    /// Delete an object that cannot be decoded.
+    pub ignore_store_read_error: bool,
+}
+
+/// Whether a delete happens at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// The kind knows no grace: the object goes (or waits for its finalizers).
+    Immediate,
+    /// The object gets a deletion timestamp this many seconds ahead and its owner (the kubelet) finishes the deletion.
+    Graceful {
+        /// The grace period; 0 deletes at once.
+        grace_period_seconds: i64,
+    },
+}
+
+/// What deleting an object does to its dependents when the client does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GarbagePolicy {
+    /// They are collected.
+    Background,
+    /// They stay, without this owner.
+    Orphan,
+    /// The kind takes no part in garbage collection (events).
+    Unsupported,
+}
+
+/// The rules of a resource or of one of its subresources. All methods are pure functions of their arguments.
+///
+/// Objects are in the hub's form and have been defaulted.
+pub trait Strategy: fmt::Debug + Send + Sync + 'static {
+    /// Clears what a client may not set and fills in what the server owns.
+    fn prepare_for_create(&self, cx: &Context<'_>, object: &mut Value) {
+        let _ = (cx, object);
+    }
+
+    /// Carries over from `old` what a client may not change; bumps `metadata.generation` where the kind counts it.
+    fn prepare_for_update(&self, cx: &Context<'_>, object: &mut Value, old: &Value) {
+        let _ = (cx, object, old);
+    }
+
+    /// Every rule that a new object breaks. Metadata (names, labels, annotations, owners) is checked by the caller.
+    fn validate(&self, cx: &Context<'_>, object: &Value) -> ErrorList;
+
+    /// Every rule that the change from `old` to `object` breaks.
+    fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList;
+
+    /// Why `name` cannot name an object of this kind; `prefix` is set for a `generateName`, to which a suffix is added.
+    fn validate_name(&self, name: &str, prefix: bool) -> Vec<String> {
+        crate::validation::is_dns1123_subdomain_prefixed(name, prefix)
+    }
+
+    /// Advice for the client about a new object.
+    fn warnings_on_create(&self, cx: &Context<'_>, object: &Value) -> Vec<String> {
+        let _ = (cx, object);
+        Vec::new()
+    }
+
+    /// Advice for the client about a change.
+    fn warnings_on_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> Vec<String> {
+        let _ = (cx, object, old);
+        Vec::new()
+    }
+
+    /// Brings a valid object to the one form in which it is stored.
+    fn canonicalize(&self, object: &mut Value) {
+        let _ = object;
+    }
+
+    /// Whether a PUT to a name that does not exist creates it.
+    fn allow_create_on_update(&self) -> bool {
+        false
+    }
+
+    /// Whether an update without `resourceVersion` is taken.
+    fn allow_unconditional_update(&self) -> bool {
+        true
+    }
+
+    /// Whether and how long deletion waits for the object's owner. May adjust `options`.
+    fn begin_deletion(&self, cx: &Context<'_>, object: &Value, options: &DeleteOptions) -> Deletion {
+        let _ = (cx, object, options);
+        Deletion::Immediate
+    }
+
+    /// Whether a delete answers with the object's last state instead of a `Status`.
+    fn returns_deleted_object(&self) -> bool {
+        false
+    }
+
+    /// Marks an object whose deletion has begun, besides its deletion timestamp: a namespace becomes `Terminating`.
+    fn mark_deleting(&self, cx: &Context<'_>, object: &mut Value) {
+        let _ = (cx, object);
+    }
+
+    /// Whether an object whose deletion has begun stays although `metadata.finalizers` is empty and its grace period is
+    /// over: a namespace has finalizers in its `spec`. When an update ends this, the object goes.
+    fn holds_deletion(&self, object: &Value) -> bool {
+        let _ = object;
+        false
+    }
+
+    /// What deleting does to dependents when the client does not say.
+    fn garbage_policy(&self) -> GarbagePolicy {
+        GarbagePolicy::Background
+    }
+
+    /// Paths that writes through this endpoint never own in managed fields, because `prepare_for_*` resets them:
+    /// `&[&["status"]]` for a main endpoint with a status.
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[]
+    }
+}

@@ -1,0 +1,162 @@
+//! The entries of an object, sorted by key, shared copy-on-write.
+
+use std::{fmt, sync::Arc};
+
+use super::{Str, Value};
+
+/// Objects up to this size are searched from the front: shorter than the jumps of a binary search.
+const LINEAR_SEARCH_MAX: usize = 8;
+
+/// The entries of an object in bytewise order of their keys, without duplicates.
+#[derive(Clone, Default, PartialEq)]
+pub struct Map(Arc<Vec<(Str, Value)>>);
+
+/// An object has the same key twice.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("duplicate key {0:?}")]
+pub struct DuplicateKey(pub Str);
+
+impl Map {
+    /// No entries.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Entries in any order; duplicates are an error that names the first key found twice.
+    pub fn from_entries(mut entries: Vec<(Str, Value)>) -> Result<Self, DuplicateKey> {
+        let sorted = entries.is_sorted_by(|a, b| a.0 < b.0);
+        if !sorted {
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                return Err(DuplicateKey(pair[0].0.clone()));
+            }
+        }
+        Ok(Self(Arc::new(entries)))
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn search(&self, key: &str) -> Result<usize, usize> {
+        if self.0.len() <= LINEAR_SEARCH_MAX {
+            for (index, (candidate, _)) in self.0.iter().enumerate() {
+                match candidate.as_str().cmp(key) {
+                    std::cmp::Ordering::Less => {}
+                    std::cmp::Ordering::Equal => return Ok(index),
+                    std::cmp::Ordering::Greater => return Err(index),
+                }
+            }
+            return Err(self.0.len());
+        }
+        self.0.binary_search_by(|(candidate, _)| candidate.as_str().cmp(key))
+    }
+
+    /// The value of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.search(key).ok().map(|index| &self.0[index].1)
+    }
+
+    /// Whether `key` has an entry.
+    #[must_use]
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.search(key).is_ok()
+    }
+
+    /// The value of `key` for change.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        let index = self.search(key).ok()?;
+        Some(&mut Arc::make_mut(&mut self.0)[index].1)
+    }
+
+    /// The value of `key` for change; a missing one is made null.
+    pub fn entry_or_null(&mut self, key: &str) -> &mut Value {
+        let index = match self.search(key) {
+            Ok(index) => index,
+            Err(index) => {
+                Arc::make_mut(&mut self.0).insert(index, (key.into(), Value::Null));
+                index
+            }
+        };
+        &mut Arc::make_mut(&mut self.0)[index].1
+    }
+
+    /// Sets `key` and returns what it was.
+    pub fn insert(&mut self, key: impl Into<Str>, value: impl Into<Value>) -> Option<Value> {
+        let (key, value) = (key.into(), value.into());
+        match self.search(&key) {
+            Ok(index) => Some(std::mem::replace(&mut Arc::make_mut(&mut self.0)[index].1, value)),
+            Err(index) => {
+                Arc::make_mut(&mut self.0).insert(index, (key, value));
+                None
+            }
+        }
+    }
+
+    /// Takes `key` away and returns what it was.
+    pub fn remove(&mut self, key: &str) -> Option<Value> {
+        let index = self.search(key).ok()?;
+        Some(Arc::make_mut(&mut self.0).remove(index).1)
+    }
+
+    /// Keeps the entries for which `keep` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &mut Value) -> bool) {
+        Arc::make_mut(&mut self.0).retain_mut(|(key, value)| keep(key, value));
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> + DoubleEndedIterator {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The entries in order, as they are stored.
+    #[must_use]
+    pub fn entries(&self) -> &[(Str, Value)] {
+        &self.0
+    }
+
+    /// The entries in order, values for change.
+    pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&str, &mut Value)> {
+        Arc::make_mut(&mut self.0).iter_mut().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The keys in order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_str())
+    }
+
+    /// Whether both are the same allocation, so certainly equal.
+    #[must_use]
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The entries by value; copies only if the map is shared.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<(Str, Value)> {
+        Arc::try_unwrap(self.0).unwrap_or_else(|shared| (*shared).clone())
+    }
+}
+
+impl FromIterator<(Str, Value)> for Map {
+    /// Panics on duplicate keys: entries from outside go through `from_entries`.
+    fn from_iter<I: IntoIterator<Item = (Str, Value)>>(entries: I) -> Self {
+        Self::from_entries(entries.into_iter().collect()).expect("keys of a literal object are distinct")
+    }
+}
+
+impl fmt::Debug for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}

@@ -1,0 +1,245 @@
+//! The tree form of an object: what decoders make, admission and strategies change, and encoders write.
+//!
+//! Object entries are kept sorted by key, so that equality, merging and look-up need no hashing; encoders for built-in
+//! types walk the type table instead and look fields up. Arrays and objects are shared copy-on-write: cloning an object is
+//! O(1), and a changed path copies only the nodes on it. Strings up to 24 bytes, so nearly all keys, need no allocation.
+
+mod equal;
+mod map;
+mod typed;
+
+use std::{fmt, sync::Arc};
+
+pub use compact_str::{CompactString as Str, ToCompactString, format_compact as format_str};
+pub use equal::semantically_equal;
+pub use map::{DuplicateKey, Map};
+pub use typed::{FromValueError, from_value};
+
+/// One node of an object tree.
+#[derive(Clone, Default, PartialEq)]
+pub enum Value {
+    /// JSON null.
+    #[default]
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A number written without fraction or exponent that fits.
+    Int(i64),
+    /// Any other number; never NaN or infinite.
+    Float(f64),
+    /// Text.
+    String(Str),
+    /// A list, shared copy-on-write.
+    Array(Arc<Vec<Value>>),
+    /// An object with sorted keys, shared copy-on-write.
+    Object(Map),
+}
+
+impl Value {
+    /// An empty object.
+    #[must_use]
+    pub fn object() -> Self {
+        Self::Object(Map::new())
+    }
+
+    /// An object of `entries`, whose keys must be distinct.
+    #[must_use]
+    pub fn object_of<K: Into<Str>>(entries: impl IntoIterator<Item = (K, Value)>) -> Self {
+        Self::Object(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
+    }
+
+    /// An array of `items`.
+    #[must_use]
+    pub fn array(items: impl IntoIterator<Item = Value>) -> Self {
+        Self::Array(Arc::new(items.into_iter().collect()))
+    }
+
+    /// The text, if this is a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number, if this is an integer.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if this is one.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(truth) => Some(*truth),
+            _ => None,
+        }
+    }
+
+    /// The items, if this is an array.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Value]> {
+        match self {
+            Self::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The items for change, if this is an array; copies it first if it is shared.
+    pub fn as_array_mut(&mut self) -> Option<&mut Vec<Value>> {
+        match self {
+            Self::Array(items) => Some(Arc::make_mut(items)),
+            _ => None,
+        }
+    }
+
+    /// The entries, if this is an object.
+    #[must_use]
+    pub fn as_object(&self) -> Option<&Map> {
+        match self {
+            Self::Object(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The entries for change, if this is an object.
+    pub fn as_object_mut(&mut self) -> Option<&mut Map> {
+        match self {
+            Self::Object(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// Whether this is null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The word for this node's JSON type, as error messages use it.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "boolean",
+            Self::Int(_) => "integer",
+            Self::Float(_) => "number",
+            Self::String(_) => "string",
+            Self::Array(_) => "array",
+            Self::Object(_) => "object",
+        }
+    }
+
+    /// The entry `key` of an object; `None` for anything else.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.as_object()?.get(key)
+    }
+
+    /// The node at a path of object keys. Does not allocate.
+    #[must_use]
+    pub fn at(&self, path: &[&str]) -> Option<&Value> {
+        path.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    /// The text at a path of object keys, if there is text.
+    #[must_use]
+    pub fn str_at(&self, path: &[&str]) -> Option<&str> {
+        self.at(path)?.as_str()
+    }
+
+    /// The integer at a path of object keys, if there is one.
+    #[must_use]
+    pub fn i64_at(&self, path: &[&str]) -> Option<i64> {
+        self.at(path)?.as_i64()
+    }
+
+    /// The truth value at a path of object keys, if there is one.
+    #[must_use]
+    pub fn bool_at(&self, path: &[&str]) -> Option<bool> {
+        self.at(path)?.as_bool()
+    }
+
+    /// The items at a path of object keys; none if there is no array.
+    #[must_use]
+    pub fn items_at(&self, path: &[&str]) -> &[Value] {
+        self.at(path).and_then(Self::as_array).unwrap_or_default()
+    }
+
+    /// The node at a path of object keys for change, if it exists. Copies what is shared on the way.
+    pub fn at_mut(&mut self, path: &[&str]) -> Option<&mut Value> {
+        path.iter().try_fold(self, |node, key| node.as_object_mut()?.get_mut(key))
+    }
+
+    /// The node at a path of object keys for change; missing objects on the way, and a null at the end, are made.
+    ///
+    /// Panics if a node on the way exists and is not an object: the caller has decoded against a type that says it is.
+    pub fn at_or_insert(&mut self, path: &[&str]) -> &mut Value {
+        path.iter().fold(self, |node, key| {
+            if node.is_null() {
+                *node = Self::object();
+            }
+            let map = node.as_object_mut().expect("nodes on a typed path are objects");
+            map.entry_or_null(key)
+        })
+    }
+
+    /// Puts `value` at a path of object keys, making the objects on the way.
+    ///
+    /// Panics like `at_or_insert`.
+    pub fn set(&mut self, path: &[&str], value: impl Into<Value>) {
+        *self.at_or_insert(path) = value.into();
+    }
+
+    /// Takes away the entry at a path of object keys and returns it; objects on the way stay.
+    pub fn unset(&mut self, path: &[&str]) -> Option<Value> {
+        let (last, parents) = path.split_last()?;
+        self.at(path)?;
+        self.at_mut(parents)?.as_object_mut()?.remove(last)
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(truth) => truth.fmt(f),
+            Self::Int(number) => number.fmt(f),
+            Self::Float(number) => number.fmt(f),
+            Self::String(text) => fmt::Debug::fmt(text.as_str(), f),
+            Self::Array(items) => f.debug_list().entries(items.iter()).finish(),
+            Self::Object(map) => map.fmt(f),
+        }
+    }
+}
+
+macro_rules! value_from {
+    ($($from:ty => $make:expr),* $(,)?) => {
+        $(impl From<$from> for Value {
+            fn from(from: $from) -> Self {
+                let make: fn($from) -> Self = $make;
+                make(from)
+            }
+        })*
+    };
+}
+
+value_from! {
+    bool => Self::Bool,
+    i32 => |number| Self::Int(number.into()),
+    u32 => |number| Self::Int(number.into()),
+    i64 => Self::Int,
+    &str => |text| Self::String(text.into()),
+    String => |text| Self::String(text.into()),
+    Str => Self::String,
+    Map => Self::Object,
+    Vec<Value> => |items| Self::Array(Arc::new(items)),
+}
+
+#[cfg(test)]
+mod tests;

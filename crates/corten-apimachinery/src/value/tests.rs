@@ -1,0 +1,68 @@
+use super::{Map, Value, from_value};
+
+fn object() -> Value {
+    Value::object_of([
+        ("metadata", Value::object_of([("name", "web".into()), ("generation", 3_i64.into())])),
+        ("items", Value::array([1_i64.into(), 2_i64.into()])),
+    ])
+}
+
+#[test]
+fn a_node_is_three_words() {
+    assert_eq!(size_of::<Value>(), 24);
+}
+
+#[test]
+fn a_path_reaches_a_node_or_nothing() {
+    let object = object();
+    assert_eq!(object.str_at(&["metadata", "name"]), Some("web"));
+    assert_eq!(object.i64_at(&["metadata", "generation"]), Some(3));
+    assert_eq!(object.at(&["metadata", "name", "deeper"]), None);
+    assert_eq!(object.items_at(&["items"]).len(), 2);
+}
+
+#[test]
+fn changing_a_clone_leaves_the_original() {
+    let original = object();
+    let mut copy = original.clone();
+    copy.set(&["metadata", "labels", "app"], "web");
+    copy.unset(&["items"]);
+    assert_eq!(original, object());
+    assert_eq!(copy.str_at(&["metadata", "labels", "app"]), Some("web"));
+    assert_eq!(copy.get("items"), None);
+}
+
+#[test]
+fn keys_are_sorted_and_unique() {
+    let entries = vec![("b".into(), Value::Null), ("a".into(), Value::Null)];
+    let map = Map::from_entries(entries).unwrap();
+    assert_eq!(map.keys().collect::<Vec<_>>(), ["a", "b"]);
+    let twice = vec![("b".into(), Value::Null), ("a".into(), Value::Null), ("b".into(), Value::Null)];
+    assert_eq!(Map::from_entries(twice).unwrap_err().0, "b");
+}
+
+#[test]
+fn a_large_map_finds_what_a_small_one_finds() {
+    let mut map = Map::new();
+    for number in (0..100).rev() {
+        map.insert(format!("key-{number:03}"), i64::from(number));
+    }
+    assert!((0..100).all(|number| map.get(&format!("key-{number:03}")) == Some(&Value::Int(number))));
+    assert_eq!(map.get("key-100"), None);
+    assert_eq!(map.remove("key-050"), Some(Value::Int(50)));
+    assert_eq!(map.len(), 99);
+}
+
+#[test]
+fn a_tree_reads_as_a_struct() {
+    #[derive(serde::Deserialize, PartialEq, Debug)]
+    struct Meta {
+        name: String,
+        generation: Option<i64>,
+        missing: Option<bool>,
+    }
+    let object = object();
+    let meta: Meta = from_value(object.get("metadata").unwrap()).unwrap();
+    assert_eq!(meta, Meta { name: "web".into(), generation: Some(3), missing: None });
+    assert!(from_value::<Meta>(object.get("items").unwrap()).is_err());
+}
