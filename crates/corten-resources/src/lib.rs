@@ -7,8 +7,10 @@
 
 pub mod catalog;
 
+pub mod apps;
 pub mod coordination;
 pub mod core;
+pub mod discovery;
 pub mod events;
 pub mod scheduling;
 

@@ -84,3 +84,10 @@ pub(crate) fn containers_and_images(template: Option<&Value>) -> (String, String
     };
     (join("name"), join("image"))
 }
+
+/// The first three of a list, and how many more there are.
+pub(crate) fn first_three(items: &[String]) -> String {
+    let (shown, rest) = items.split_at(items.len().min(3));
+    let shown = shown.join(",");
+    if rest.is_empty() { shown } else { format!("{shown} + {} more...", rest.len()) }
+}
