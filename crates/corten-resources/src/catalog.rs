@@ -11,6 +11,8 @@ pub static RESOURCES: &[&ResourceDefinition] = &[
     &core::config_map::RESOURCE,
     &core::event::RESOURCE,
     &core::namespace::RESOURCE,
+    &core::persistent_volume_claim::RESOURCE,
+    &core::pod::RESOURCE,
     &core::secret::RESOURCE,
     &core::service_account::RESOURCE,
     &coordination::lease::RESOURCE,
