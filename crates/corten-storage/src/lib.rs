@@ -4,6 +4,15 @@
 //! Invariant: only this crate and the engines know keys, bytes and revisions.
 #![forbid(unsafe_code)]
 
-pub mod cacher;
 pub mod kv;
+
+pub mod mvcc;
+
+pub mod memory;
+
 pub mod object;
+
+pub mod cacher;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
