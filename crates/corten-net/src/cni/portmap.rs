@@ -106,9 +106,9 @@ impl PortMapping {
 }
 
 impl Mapping {
-    /// Whether the mapping is for the family of the address: all are whose host address is any.
+    /// Whether the mapping is for the family of the address; one without a host address is for both.
     fn is_for(&self, ip: IpAddr) -> bool {
-        self.host_ip.is_none_or(|host| host.is_unspecified() && host.is_ipv4() || host.is_ipv4() == ip.is_ipv4())
+        self.host_ip.is_none_or(|host| host.is_ipv4() == ip.is_ipv4())
     }
 
     fn specific_ip(&self) -> Option<IpAddr> {
