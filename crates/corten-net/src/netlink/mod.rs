@@ -19,6 +19,7 @@ use self::{
 };
 use crate::netns::{Netns, NetnsError};
 
+pub(crate) use self::link::check_name as check_interface_name;
 pub use self::{
     address::Address,
     error::Error,

@@ -4,7 +4,10 @@
 
 use std::net::IpAddr;
 
-#[expect(clippy::wildcard_imports, reason = "a table of the kernel's constants, which carry their own prefixes")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "a table of the kernel's constants with prefixes of their own; test builds do not lint this"
+)]
 use super::uapi::*;
 use super::{
     Rtnl,
