@@ -4,10 +4,14 @@
 //! an object between its sockets and its store happens here, driven by the type table.
 #![forbid(unsafe_code)]
 
+pub mod codec;
 pub mod field;
 pub mod gvk;
 pub mod meta;
+pub mod patch;
+pub mod openapi;
 pub mod resource;
+pub mod selector;
 pub mod status;
 pub mod stored;
 pub mod type_table;

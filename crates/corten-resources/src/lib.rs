@@ -13,10 +13,13 @@ pub mod events;
 pub mod scheduling;
 
 mod defaulting;
+mod difference;
 mod kind;
+mod quantity;
 mod report;
 mod rules;
 mod show;
+mod view;
 
 #[cfg(test)]
 mod testing;

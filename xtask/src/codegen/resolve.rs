@@ -17,6 +17,7 @@ const META_BETA: &str = "k8s.io/apimachinery/pkg/apis/meta/v1beta1";
 const CORE: &str = "k8s.io/api/core/v1";
 const RUNTIME: &str = "k8s.io/apimachinery/pkg/runtime";
 const QUANTITY: &str = "k8s.io/apimachinery/pkg/api/resource";
+const VERSION: &str = "k8s.io/apimachinery/pkg/version";
 const INTSTR: &str = "k8s.io/apimachinery/pkg/util/intstr";
 
 /// The packages in the table, by the start of their path.
@@ -71,6 +72,23 @@ const META_NAMES: &[(&str, &[&str])] = &[
     ("GroupVersionKind", &["group", "version", "kind"]),
     ("GroupVersionResource", &["group", "version", "resource"]),
     ("Patch", &[]),
+];
+
+/// The answer at `/version`: fields and whether they are left out when empty.
+const VERSION_INFO: &[(&str, bool)] = &[
+    ("major", false),
+    ("minor", false),
+    ("emulationMajor", true),
+    ("emulationMinor", true),
+    ("minCompatibilityMajor", true),
+    ("minCompatibilityMinor", true),
+    ("gitVersion", false),
+    ("gitCommit", false),
+    ("gitTreeState", false),
+    ("buildDate", false),
+    ("goVersion", false),
+    ("compiler", false),
+    ("platform", false),
 ];
 
 /// Kinds of `meta/v1` that every scheme has once: (kind, its API versions).
@@ -199,14 +217,17 @@ pub(crate) fn resolve(source: &Source, messages: &Messages, served: &BTreeSet<&s
             packages.push(package);
         }
     }
-    let every: BTreeSet<String> = packages
+    let mut every: Vec<String> = packages
         .iter()
         .filter(|package| registers_options(package))
         .filter_map(|package| package.api_version.clone())
         .collect();
+    every.sort_by_key(|api_version| {
+        api_version.split_once('/').map(|(group, version)| (group.to_owned(), version.to_owned()))
+    });
     let meta = packages.iter_mut().find(|package| package.alias == alias(META)).context("no meta/v1")?;
     for ty in meta.types.iter_mut().filter(|ty| KINDS_OF_ALL_GROUPS.contains(&ty.name.as_str())) {
-        ty.kinds = every.iter().cloned().collect();
+        ty.kinds.clone_from(&every);
     }
     for (package, name) in messages.keys() {
         let included = INCLUDED.iter().any(|start| package.starts_with(start)) && !is_left_out(package, name);
@@ -230,6 +251,12 @@ fn complete(source: &Source, messages: &Messages) -> anyhow::Result<Source> {
         source.add(META, name, Declaration { fields, ..Declaration::default() });
     }
     source.add(META, "Duration", Declaration::default());
+    let fields = VERSION_INFO.iter().map(|&(name, optional)| GoField {
+        omit_empty: optional,
+        number: None,
+        ..plain_field(name, "string", 0)
+    });
+    source.add(VERSION, "Info", Declaration { fields: fields.collect(), ..Declaration::default() });
     let fields = vec![plain_field("type", "string", 1), plain_field("object", "runtime.RawExtension", 2)];
     source.add(META, "WatchEvent", Declaration { fields, ..Declaration::default() });
     // The same list as in v1, but for the numbers.
@@ -365,7 +392,10 @@ impl Resolver<'_> {
         for field in declaration.fields.iter().filter(|field| field.json_name != "-") {
             let numbers = path.as_ref().zip(field.number).map(|(path, number)| [path.as_slice(), &[number]].concat());
             if field.inline {
-                let (origin, name) = self.locate(package, &field.ty)?;
+                // Through other names of the struct, to where it is declared.
+                let Ty::Ref { package: origin, name } = self.ty(package, &field.ty)?.ty else {
+                    bail!("inlines no struct")
+                };
                 let inner = self.source.find(&origin, &name).with_context(|| format!("no type {origin}.{name}"))?;
                 self.flatten(&origin, inner, numbers, into)?;
             } else {
@@ -538,7 +568,7 @@ impl Resolver<'_> {
 }
 
 fn is_required(field: &GoField) -> bool {
-    !field.markers.has("optional") && !field.omit_empty && !field.omit_zero
+    field.markers.has("required") || (!field.markers.has("optional") && !field.omit_empty && !field.omit_zero)
 }
 
 fn union(declaration: &Declaration) -> anyhow::Result<Union> {

@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
         let mut name = String::new();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("type ") {
-                let short = rest.split(' ').next().unwrap_or_default();
+                let short = Words(rest).next().unwrap_or_default();
                 name.clear();
                 name.extend([package.name, ".", short]);
                 self.ids.insert((package.short, short), self.table.declare(&name));
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
     }
 
     fn ty(&self, text: &'a str) -> Result<(Type, Vec<Field>), String> {
-        let mut words = text.split(' ');
+        let mut words = Words(text);
         let kind = words.next().unwrap_or_default();
         let shape = match words.next().unwrap_or_default() {
             "struct" => Shape::Struct(Struct::default()),
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         let name = [self.package.name, ".", kind].into_iter().collect();
         let mut ty = Type { name, shape, kinds: Vec::new(), served: false };
         for word in words {
-            match (word.split_once('=').unwrap_or((word, "")), &mut ty.shape) {
+            match (pair(word), &mut ty.shape) {
                 (("served", ""), _) => ty.served = true,
                 (("kind", ""), _) => {
                     ty.kinds.push((self.package.group.into(), self.package.version.into(), kind.into()))
@@ -133,8 +133,7 @@ impl<'a> Reader<'a> {
     }
 
     fn field(&self, text: &'a str) -> Result<Field, String> {
-        let (text, enum_values) = text.split_once(" enum=").map_or((text, None), |(text, values)| (text, Some(values)));
-        let mut words = text.split(' ');
+        let mut words = Words(text);
         let mut next = || words.next().ok_or("a field needs name, type, numbers and presence");
         let mut field = Field { name: next()?.into(), ty: self.field_type(next()?)?, ..Field::default() };
         let numbers = next()?;
@@ -151,8 +150,14 @@ impl<'a> Reader<'a> {
             "nullable" => Presence::PointerAlways,
             other => return Err(format!("unknown presence {other:?}")),
         };
-        for word in words {
-            match word.split_once('=').unwrap_or((word, "")) {
+        loop {
+            if let Some(values) = words.0.strip_prefix("enum=") {
+                // The last word, and it may have spaces.
+                field.enum_values = texts(values);
+                break;
+            }
+            let Some(word) = words.next() else { break };
+            match pair(word) {
                 ("required", "") => field.required = true,
                 ("list", value) => field.list = Some(list_type(value)?),
                 ("map", value) => field.atomic = Some(value == "atomic"),
@@ -162,7 +167,6 @@ impl<'a> Reader<'a> {
                 _ => return Err(format!("unknown word {word:?}")),
             }
         }
-        field.enum_values = enum_values.map(texts).unwrap_or_default();
         Ok(field)
     }
 
@@ -192,12 +196,38 @@ impl<'a> Reader<'a> {
 
 impl<'a> Package<'a> {
     fn read(text: &'a str) -> Self {
-        let mut words = text.split(' ');
+        let mut words = Words(text);
         let mut next = || words.next().unwrap_or_default();
         let (short, name, api_version) = (next(), next(), next());
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         Self { short, name, group, version }
     }
+}
+
+/// The words of a line. By plain loop: words are too short for the searches of the standard library to pay.
+struct Words<'a>(&'a str);
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let (word, rest) = split_at_byte(self.0, b' ').unwrap_or((self.0, ""));
+        self.0 = rest;
+        Some(word)
+    }
+}
+
+/// `key=value`, or a word alone.
+fn pair(word: &str) -> (&str, &str) {
+    split_at_byte(word, b'=').unwrap_or((word, ""))
+}
+
+fn split_at_byte(text: &str, ascii: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == ascii)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 fn texts(text: &str) -> Vec<Str> {

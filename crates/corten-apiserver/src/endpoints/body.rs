@@ -59,18 +59,17 @@ pub(super) fn field_validation(query: &Query, options_kind: &str) -> Result<Fiel
     }
 }
 
-/// Reads the body as an object of `endpoint`'s version, with defaults, in the hub's form; and advice for the client.
+/// Reads the body as an object of `endpoint`'s version, with defaults, and advice for the client.
 pub(super) async fn decode_object(
     endpoint: &Endpoint,
     request: &mut Request,
     table: &TypeTable,
-    type_id: TypeId,
     validation: FieldValidation,
 ) -> Result<(Value, Vec<String>), Status> {
+    let type_id = endpoint.type_id;
     let encoding = Encoding::of_body(request.header(header::CONTENT_TYPE))?;
     let body = std::mem::take(&mut request.body);
-    let version = &endpoint.version;
-    let kind = GroupVersionKind::new(endpoint.definition.group, version.name, endpoint.definition.kind);
+    let kind = endpoint.kind();
     let (mut object, warnings) = match body {
         RequestBody::Tree(mut tree) => {
             codec::canonicalize(&mut tree, table, type_id);
@@ -79,7 +78,7 @@ pub(super) async fn decode_object(
         body => decode_bytes(&read_bytes(body).await?, encoding, table, type_id, validation, &kind)?,
     };
     check_kind(&mut object, &kind)?;
-    (version.defaults)(&mut object);
+    (endpoint.version.defaults)(&mut object);
     Ok((object, warnings))
 }
 
@@ -95,9 +94,7 @@ pub(super) fn decode_bytes(
     let typed = Some((table, type_id));
     let decoded = match encoding {
         Encoding::Json => codec::json::decode(bytes, typed, validation),
-        Encoding::Yaml => codec::yaml::decode(bytes, typed, validation),
-        Encoding::Protobuf => codec::protobuf::decode(bytes, table, type_id).map(codec::Decoded::of),
-        Encoding::Cbor => codec::cbor::decode(bytes, typed, validation),
+        Encoding::Yaml | Encoding::Protobuf | Encoding::Cbor => return Err(negotiation::unsupported_media_type()),
     };
     let handled = |why: &dyn std::fmt::Display| {
         Status::bad_request(format!(

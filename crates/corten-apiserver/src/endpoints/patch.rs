@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use corten_apimachinery::{
     codec::{self, FieldValidation},
-    gvk::GroupVersionKind,
     patch as languages,
     resource::Strategy,
     status::{Reason, Status},
@@ -43,22 +42,18 @@ pub(super) async fn patch(
     let write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
     let validation = field_validation(&request.query, "PatchOptions")?;
     let patch = read_patch(std::mem::take(&mut request.body), kind).await?;
-    let codec = store.codec();
-    let type_id = codec.type_of(endpoint.version);
-    let gvk = GroupVersionKind::new(endpoint.definition.group, endpoint.version.name, endpoint.definition.kind);
+    let type_id = endpoint.type_id;
+    let gvk = endpoint.kind();
     let complaints = Mutex::new(Vec::new());
     let transform = |current: Option<&Value>| {
         let mut object = current.cloned().unwrap_or_default();
         if current.is_some() {
-            codec.from_hub(&mut object, endpoint.version);
+            endpoint.from_hub(&mut object);
         }
         let patched = match kind {
             PatchKind::Json => languages::json::apply(&object, &patch).map_err(patch_failure)?,
             PatchKind::Merge => languages::merge::apply(&object, &patch),
-            PatchKind::Strategic => {
-                languages::strategic::apply(&object, &patch, server.table(), type_id).map_err(patch_failure)?
-            }
-            PatchKind::Apply => {
+            PatchKind::Strategic | PatchKind::Apply => {
                 return Err(Status::new(Reason::UnsupportedMediaType, "server-side apply is not served"));
             }
         };
@@ -67,7 +62,7 @@ pub(super) async fn patch(
         let (mut object, warnings) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
         *complaints.lock() = warnings;
         (endpoint.version.defaults)(&mut object);
-        codec.to_hub(&mut object, endpoint.version);
+        endpoint.to_hub(store, &mut object);
         Ok(object)
     };
     let name = request.info.name.clone();
@@ -96,12 +91,9 @@ async fn read_patch(body: RequestBody, kind: PatchKind) -> Result<Value, Status>
         return Ok(tree);
     }
     let bytes = read_bytes(body).await?;
-    let decoded = if kind == PatchKind::Apply {
-        codec::yaml::decode(&bytes, None, FieldValidation::Ignore)
-    } else {
-        codec::json::decode(&bytes, None, FieldValidation::Ignore)
-    };
-    decoded.map(|decoded| decoded.value).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+    let _ = kind;
+    codec::json::decode(&bytes, None, FieldValidation::Ignore)
+        .map(|decoded| decoded.value).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
 }
 
 fn patch_failure(error: languages::PatchError) -> Status {

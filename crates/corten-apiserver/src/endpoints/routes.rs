@@ -4,10 +4,13 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use corten_apimachinery::{
+    codec,
+    gvk::{GroupVersion, GroupVersionKind},
     resource::{ResourceDefinition, Version},
     status::Status,
     stored::Stored,
-    value::Str,
+    type_table::{TypeId, TypeTable},
+    value::{Str, Value},
 };
 
 use crate::{registry::Store, request::Request, response::Reply, server::Server};
@@ -19,14 +22,48 @@ pub struct Endpoint {
     pub definition: &'static ResourceDefinition,
     /// The version.
     pub version: &'static Version,
-    /// Its objects; `None` for reviews, which are answered and not stored.
+    /// The version's type.
+    pub type_id: TypeId,
+    /// What `apiVersion` says.
+    pub api_version: Str,
+    /// Its objects; `None` for reviews, which are answered and not stored. Two groups may show the same objects.
     pub store: Option<Arc<Store>>,
 }
 
 impl Endpoint {
+    /// The kind that clients see.
+    #[must_use]
+    pub fn kind(&self) -> GroupVersionKind {
+        GroupVersionKind::new(self.definition.group, self.version.name, self.definition.kind)
+    }
+
     /// The object as this endpoint's version shows it.
     pub fn present(&self, store: &Store, object: &Arc<Stored>) -> Result<Arc<Stored>, Status> {
-        store.codec().in_version(object, self.version).map_err(Status::internal)
+        if self.version.is_hub {
+            return Ok(Arc::clone(object));
+        }
+        let mut tree = store.codec().decode_tree(&object.name, &object.json).map_err(Status::internal)?;
+        self.from_hub(&mut tree);
+        let json = codec::json::encode(&tree, Some((store.codec().table(), self.type_id)));
+        Ok(Arc::new(Stored { json, ..Stored::clone(object) }))
+    }
+
+    /// Turns a tree of the hub's form into one of this version, in place.
+    pub fn from_hub(&self, tree: &mut Value) {
+        if let Some(convert) = self.version.from_hub {
+            convert(tree);
+        }
+        tree.set(&["apiVersion"], self.api_version.clone());
+        tree.set(&["kind"], self.definition.kind);
+    }
+
+    /// Turns a tree of this version into one of the hub's form, in place.
+    pub fn to_hub(&self, store: &Store, tree: &mut Value) {
+        if let Some(convert) = self.version.to_hub {
+            convert(tree);
+        }
+        tree.set(&["apiVersion"], store.definition().hub_api_version());
+        tree.set(&["kind"], store.definition().kind);
     }
 }
 
@@ -60,10 +97,20 @@ pub struct RoutesBuilder(Routes);
 
 impl RoutesBuilder {
     /// Serves `definition` in all its versions.
-    pub fn resource(&mut self, definition: &'static ResourceDefinition, store: Option<Arc<Store>>) {
+    ///
+    /// Panics if a type is not in `table`, or a resource is served twice.
+    pub fn resource(&mut self, definition: &'static ResourceDefinition, table: &TypeTable, store: Option<&Arc<Store>>) {
         for version in definition.versions {
             let key = (definition.group.into(), version.name.into(), definition.plural.into());
-            let endpoint = Endpoint { definition, version, store: store.clone() };
+            let endpoint = Endpoint {
+                definition,
+                version,
+                type_id: table
+                    .find(version.type_name)
+                    .unwrap_or_else(|| panic!("type {} is not in the table", version.type_name)),
+                api_version: GroupVersion::new(definition.group, version.name).to_string().into(),
+                store: store.cloned(),
+            };
             let known = self.0.endpoints.insert(key, endpoint);
             assert!(known.is_none(), "{}/{}/{} is served twice", definition.group, version.name, definition.plural);
         }
@@ -134,6 +181,6 @@ impl Routes {
     #[must_use]
     pub fn store(&self, group: &str, plural: &str) -> Option<&Arc<Store>> {
         let definition = self.resources.iter().find(|d| d.group == group && d.plural == plural)?;
-        self.endpoint(group, definition.hub().name, plural)?.store.as_ref()
+        self.endpoint(group, definition.versions.first()?.name, plural)?.store.as_ref()
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
-    gvk::GroupVersion,
     meta::ObjectMeta as _,
     resource::{Strategy, Verb},
     status::Status,
@@ -37,7 +36,7 @@ impl WriteRequest {
     pub(super) fn new(endpoint: &Endpoint, request: &Request, options_kind: &str) -> Result<Self, Status> {
         Ok(Self {
             namespace: namespace_of(endpoint, request).to_owned(),
-            api_version: GroupVersion::new(endpoint.definition.group, endpoint.version.name).to_string(),
+            api_version: endpoint.api_version.to_string(),
             subresource: request.info.subresource.to_string(),
             field_manager: field_manager(request),
             dry_run: dry_run(request.query.all("dryRun"), options_kind)?,
@@ -73,9 +72,8 @@ pub(super) async fn create(server: &Arc<Server>, endpoint: &Endpoint, mut reques
     let store = store_of(endpoint)?;
     let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
     let validation = field_validation(&request.query, "CreateOptions")?;
-    let type_id = store.codec().type_of(endpoint.version);
-    let (mut object, mut warnings) = decode_object(endpoint, &mut request, server.table(), type_id, validation).await?;
-    store.codec().to_hub(&mut object, endpoint.version);
+    let (mut object, mut warnings) = decode_object(endpoint, &mut request, server.table(), validation).await?;
+    endpoint.to_hub(store, &mut object);
     let (object, advice) = store.create(&write.context(&request), object).await?;
     warnings.extend(advice);
     reply(endpoint, store, StatusCode::CREATED, &object, warnings)
@@ -91,9 +89,8 @@ pub(super) async fn update(
     let store = store_of(endpoint)?;
     let write = WriteRequest::new(endpoint, &request, "UpdateOptions")?;
     let validation = field_validation(&request.query, "UpdateOptions")?;
-    let type_id = store.codec().type_of(endpoint.version);
-    let (mut object, mut warnings) = decode_object(endpoint, &mut request, server.table(), type_id, validation).await?;
-    store.codec().to_hub(&mut object, endpoint.version);
+    let (mut object, mut warnings) = decode_object(endpoint, &mut request, server.table(), validation).await?;
+    endpoint.to_hub(store, &mut object);
     let name = request.info.name.clone();
     if object.name() != name.as_str() {
         let message = if object.name().is_empty() {

@@ -7,13 +7,11 @@ use corten_apimachinery::{
     meta::ObjectMeta as _,
     resource::{Context, Strategy},
     status::Status,
+    validation::{validate_object_meta, validate_object_meta_update},
     value::Value,
 };
 
-use super::{
-    metadata,
-    store::{Store, WriteContext},
-};
+use super::store::{Store, WriteContext};
 
 /// Settles name, namespace and the fields that only the server sets.
 pub(super) fn fill_create_metadata(store: &Store, cx: &WriteContext<'_>, object: &mut Value) -> Result<(), Status> {
@@ -65,7 +63,8 @@ pub(super) fn validate_create(
     object: &Value,
 ) -> Result<(), Status> {
     let path = Path::new("metadata");
-    let mut errors = metadata::validate(object, store.definition.is_namespaced(), strategy, &path);
+    let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
+    let mut errors = validate_object_meta(object, store.definition.is_namespaced(), &name_rule, &path);
     errors.extend(strategy.validate(context, object));
     refuse(store, object, &errors)
 }
@@ -79,7 +78,7 @@ pub(super) fn validate_update(
     old: &Value,
 ) -> Result<(), Status> {
     let path = Path::new("metadata");
-    let mut errors = metadata::validate_update(object, old, &path);
+    let mut errors = validate_object_meta_update(object, old, &path);
     errors.extend(strategy.validate_update(context, object, old));
     refuse(store, object, &errors)
 }

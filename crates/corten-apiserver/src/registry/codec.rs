@@ -10,10 +10,9 @@ use corten_apimachinery::{
     codec::{
         FieldValidation,
         json::{self, Spliceable},
-        protobuf,
     },
     meta::ObjectMeta as _,
-    resource::{ResourceDefinition, Version},
+    resource::ResourceDefinition,
     stored::{Facts, Stored},
     type_table::{TypeId, TypeTable},
     value::{Str, Value},
@@ -28,8 +27,7 @@ use corten_storage::{
 pub struct ResourceCodec {
     definition: &'static ResourceDefinition,
     table: &'static TypeTable,
-    /// The types of the versions, in the order of the definition.
-    types: Vec<TypeId>,
+    hub_type: TypeId,
 }
 
 impl ResourceCodec {
@@ -38,10 +36,9 @@ impl ResourceCodec {
     /// Panics if a type is missing: the catalog's test checks that none is.
     #[must_use]
     pub fn new(definition: &'static ResourceDefinition, table: &'static TypeTable) -> Self {
-        let find = |version: &Version| {
-            table.find(version.type_name).unwrap_or_else(|| panic!("type {} is not in the table", version.type_name))
-        };
-        Self { definition, table, types: definition.versions.iter().map(find).collect() }
+        let name = definition.hub().type_name;
+        let hub_type = table.find(name).unwrap_or_else(|| panic!("type {name} is not in the table"));
+        Self { definition, table, hub_type }
     }
 
     /// The type table.
@@ -50,23 +47,9 @@ impl ResourceCodec {
         self.table
     }
 
-    /// The type of a served version.
-    #[must_use]
-    pub fn type_of(&self, version: &Version) -> TypeId {
-        let index = self.definition.versions.iter().position(|candidate| candidate.name == version.name);
-        self.types[index.expect("versions are taken from the definition")]
-    }
-
-    fn hub_type(&self) -> TypeId {
-        self.type_of(self.definition.hub())
-    }
-
     /// Reads stored or served JSON, or stored protobuf, as a tree of the hub's form.
     pub fn decode_tree(&self, key: &str, bytes: &Bytes) -> Result<Value, CorruptObject> {
         let corrupt = |why: String| CorruptObject { key: key.to_owned(), why };
-        if protobuf::is_envelope(bytes) {
-            return protobuf::decode(bytes, self.table, self.hub_type()).map_err(|error| corrupt(error.to_string()));
-        }
         json::decode(bytes, None, FieldValidation::Ignore)
             .map(|decoded| decoded.value)
             .map_err(|error| corrupt(error.to_string()))
@@ -75,7 +58,7 @@ impl ResourceCodec {
     /// Encodes a tree of the hub's form as it is stored.
     #[must_use]
     pub fn encode(&self, object: &Value) -> Spliceable {
-        json::encode_spliceable(object, Some((self.table, self.hub_type())))
+        json::encode_spliceable(object, Some((self.table, self.hub_type)))
     }
 
     /// The served object of a tree that is stored at `revision`; 0 for one that is not (a dry run).
@@ -116,38 +99,6 @@ impl ResourceCodec {
             is_deleting: object.deletion_timestamp().is_some(),
         }
     }
-
-    /// The object as another served version shows it; the same one for the hub.
-    pub fn in_version(&self, object: &Arc<Stored>, version: &Version) -> Result<Arc<Stored>, CorruptObject> {
-        if version.is_hub {
-            return Ok(Arc::clone(object));
-        }
-        let mut tree = self.decode_tree(&object.name, &object.json)?;
-        self.from_hub(&mut tree, version);
-        let json = json::encode(&tree, Some((self.table, self.type_of(version))));
-        Ok(Arc::new(Stored { json, ..Stored::clone(object) }))
-    }
-
-    /// Turns a tree of the hub's form into one of `version`, in place.
-    pub fn from_hub(&self, tree: &mut Value, version: &Version) {
-        if let Some(convert) = version.from_hub {
-            convert(tree);
-        }
-        tree.set(&["apiVersion"], self.api_version(version));
-    }
-
-    /// Turns a tree of `version` into one of the hub's form, in place.
-    pub fn to_hub(&self, tree: &mut Value, version: &Version) {
-        if let Some(convert) = version.to_hub {
-            convert(tree);
-        }
-        tree.set(&["apiVersion"], self.api_version(self.definition.hub()));
-        tree.set(&["kind"], self.definition.kind);
-    }
-
-    fn api_version(&self, version: &Version) -> Str {
-        corten_apimachinery::gvk::GroupVersion::new(self.definition.group, version.name).to_string().into()
-    }
 }
 
 impl ObjectCodec for ResourceCodec {
@@ -155,7 +106,10 @@ impl ObjectCodec for ResourceCodec {
         let mut tree = self.decode_tree(key, value)?;
         let version = tree.api_version().rsplit('/').next().unwrap_or_default();
         if let Some(version) = self.definition.version(version).filter(|version| !version.is_hub) {
-            self.to_hub(&mut tree, version);
+            if let Some(convert) = version.to_hub {
+                convert(&mut tree);
+            }
+            tree.set(&["apiVersion"], self.definition.hub_api_version());
         }
         Ok(self.stored(&tree, revision))
     }

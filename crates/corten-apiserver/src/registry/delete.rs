@@ -71,12 +71,14 @@ impl Store {
             Deletion::Immediate => 0,
             Deletion::Graceful { grace_period_seconds } => grace_period_seconds.max(0),
         };
-        let has_finalizers = object.finalizers().next().is_some();
+        let context = self.strategy_context(cx);
+        let has_finalizers = object.finalizers().next().is_some() || self.definition.strategy.holds_deletion(&object);
         let was_deleting = old.deletion_timestamp().is_some();
         if grace > 0 || has_finalizers {
             let shorter = old.deletion_grace_period_seconds().is_some_and(|current| grace < current);
             if !was_deleting || shorter {
                 mark_deleted(&mut object, &old, cx, grace);
+                self.definition.strategy.mark_deleting(&context, &mut object);
             }
             if object == old {
                 return Ok(Attempt::done(self.codec.stored(&old, revision), false));

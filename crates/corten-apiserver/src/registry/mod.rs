@@ -7,7 +7,6 @@
 mod before;
 mod codec;
 mod delete;
-mod metadata;
 mod names;
 mod store;
 mod update;

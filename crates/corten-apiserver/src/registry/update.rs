@@ -179,7 +179,8 @@ impl Store {
         }
         let completes_deletion = object.deletion_timestamp().is_some()
             && object.finalizers().next().is_none()
-            && object.deletion_grace_period_seconds().unwrap_or_default() == 0;
+            && object.deletion_grace_period_seconds().unwrap_or_default() == 0
+            && !self.definition.strategy.holds_deletion(object);
         let change = if completes_deletion { Change::Delete } else { self.put(encoded.bytes().clone(), cx.now) };
         match self.commit(key, Expected::ModRevision(revision), change).await? {
             Outcome::Done { revision } => {

@@ -51,14 +51,7 @@ pub(super) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<
     match accepted.encoding {
         Encoding::Json if accepted.pretty => Ok(codec::json::encode_pretty(tree, typed)),
         Encoding::Json => Ok(with_newline(&codec::json::encode(tree, typed))),
-        Encoding::Yaml => Ok(codec::yaml::encode(tree)),
-        Encoding::Cbor => Ok(codec::cbor::encode(tree)),
-        Encoding::Protobuf => match typed {
-            Some((table, id)) => codec::protobuf::encode(tree, table, id).map_err(Status::internal),
-            None => {
-                Err(crate::negotiation::accept("", false, None, "").map_or_else(|status| status, |_| not_acceptable()))
-            }
-        },
+        Encoding::Yaml | Encoding::Protobuf | Encoding::Cbor => Err(not_acceptable()),
     }
 }
 
@@ -292,7 +285,7 @@ pub(super) fn watch_item(
             let shown = match accepted.shape {
                 Shape::Object => {
                     let mut mark = mark;
-                    codec::canonicalize(&mut mark, server.table(), source.store().codec().type_of(endpoint.version));
+                    codec::canonicalize(&mut mark, server.table(), endpoint.type_id);
                     mark
                 }
                 Shape::Metadata => metadata_of(&mark, accepted.shape_version),
@@ -339,13 +332,6 @@ fn frame(server: &Server, event: &str, shown: &Value, accepted: Accepted) -> Res
             let json = codec::json::encode(shown, typed);
             Ok(Bytes::from([b"{\"type\":\"", event.as_bytes(), b"\",\"object\":", &json[..], b"}\n"].concat()))
         }
-        Encoding::Protobuf => {
-            let object = tree(server, shown, accepted)?;
-            Ok(codec::protobuf::watch_frame(event, &object))
-        }
-        Encoding::Cbor => {
-            let event = Value::object_of([("type", Value::from(event)), ("object", shown.clone())]);
-            Ok(codec::cbor::encode(&event))
-        }
+        Encoding::Protobuf | Encoding::Cbor => Err(not_acceptable()),
     }
 }
