@@ -192,6 +192,7 @@ mod tests {
         check(&config("/", MOUNT, r#"["true"]"#), Err("cgroupsPath"));
         check(&config("/pods/a", "", r#"["true"]"#), Err("mount namespace"));
         check(&config("/pods/a", MOUNT, "[]"), Err("args"));
-        check("{}", Err("parse"));
+        check("{}", Err("no root"));
+        check("{", Err("parse"));
     }
 }

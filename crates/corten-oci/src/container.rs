@@ -474,7 +474,8 @@ impl Container {
         })?;
         match self.let_go(init_pid, &waiting, options, &stage) {
             Ok(process) => {
-                self.execs.retain(|exec| !exec.has_ended().unwrap_or(true));
+                // One that has ended but waits to be reaped must stay known: it would hold up init's end.
+                self.execs.retain(|exec| !exec.is_reaped());
                 self.execs.push(process.handle.duplicate()?);
                 Ok(process)
             }

@@ -80,6 +80,12 @@ impl ProcessHandle {
         wait_for_end(self.pidfd(), Duration::ZERO)
     }
 
+    /// Whether nobody waits for it any more: its status was taken, or it never was our child.
+    pub(crate) fn is_reaped(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        waitid(Id::PIDFd(self.pidfd()), flags) == Err(Errno::ECHILD)
+    }
+
     /// Waits until it has ended and takes its status. `None`: somebody else has taken it, or it is not our child.
     pub fn wait(&self) -> Result<Option<ExitStatus>, SystemError> {
         loop {

@@ -6,7 +6,8 @@
 //! image lead nowhere else; a mount point that is missing is made.
 
 use std::{
-    ffi::CString,
+    collections::VecDeque,
+    ffi::{CString, OsString},
     fs::File,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -241,44 +242,66 @@ fn open_inside(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     sys::openat2(root, &path, libc::O_PATH, 0, sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS)
 }
 
-/// Makes what is missing on the way to `target`, never leaving `root`.
+/// Makes what is missing on the way to `target`, never leaving `root`. Links of the image are followed inside it, also those
+/// that lead to something that has yet to be made.
 fn ensure_mount_point(root: BorrowedFd<'_>, target: &Path, kind: Kind) -> Result<(), Errno> {
-    match open_inside(root, target) {
-        Ok(_) => return Ok(()),
-        Err(Errno::ENOENT) => {}
-        Err(errno) => return Err(errno),
+    if target.components().any(|component| component == Component::ParentDir) {
+        return Err(Errno::EINVAL);
     }
-    let names: Vec<_> = target
-        .components()
-        .filter_map(|component| match component {
-            Component::Normal(name) => Some(Ok(name)),
-            Component::ParentDir => Some(Err(Errno::EINVAL)),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-        })
-        .collect::<Result<_, _>>()?;
     let mut walked = PathBuf::from("/");
-    let mut parent = open_inside(root, &walked)?;
-    for (at, name) in names.iter().enumerate() {
-        walked.push(name);
-        let is_last = at + 1 == names.len();
-        let next = match open_inside(root, &walked) {
+    let mut rest: VecDeque<OsString> = names(target);
+    let mut links = 0;
+    while let Some(name) = rest.pop_front() {
+        let parent = open_inside(root, &walked)?;
+        let step = walked.join(&name);
+        match open_inside(root, &step) {
+            Ok(_) => {}
+            // Under a link that leads nowhere yet: go where it leads.
+            Err(Errno::ENOENT) if let Ok(link) = nix::fcntl::readlinkat(&parent, name.as_os_str()) => {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(Errno::ELOOP);
+                }
+                let link = PathBuf::from(link);
+                if link.is_absolute() {
+                    walked = PathBuf::from("/");
+                }
+                for name in names(&link).into_iter().rev() {
+                    rest.push_front(name);
+                }
+                continue;
+            }
             Err(Errno::ENOENT) => {
-                let made = if is_last && kind == Kind::File {
+                let made = if rest.is_empty() && kind == Kind::File {
                     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-                    nix::fcntl::openat(&parent, *name, flags, Mode::from_bits_truncate(0o644)).map(drop)
+                    nix::fcntl::openat(&parent, name.as_os_str(), flags, Mode::from_bits_truncate(0o644)).map(drop)
                 } else {
-                    nix::sys::stat::mkdirat(&parent, *name, Mode::from_bits_truncate(0o755))
+                    nix::sys::stat::mkdirat(&parent, name.as_os_str(), Mode::from_bits_truncate(0o755))
                 };
                 match made {
-                    Ok(()) | Err(Errno::EEXIST) => open_inside(root, &walked)?,
+                    Ok(()) | Err(Errno::EEXIST) => {}
                     Err(errno) => return Err(errno),
                 }
             }
-            other => other?,
-        };
-        parent = next;
+            Err(errno) => return Err(errno),
+        }
+        walked = step;
     }
-    Ok(())
+    open_inside(root, &walked).map(drop)
+}
+
+/// As many as the kernel follows in one path.
+const MAX_LINKS: usize = 40;
+
+/// The names of a path, with the steps upwards of a link: the kernel resolves those, and stops at the root.
+fn names(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some(OsString::from("..")),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        })
+        .collect()
 }
 
 fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
@@ -305,6 +328,11 @@ mod tests {
         ensure_in_rootfs(&root, Path::new("/up/c"), Kind::Directory).unwrap();
         assert!(root.join("a/b").is_dir() && root.join("a/b/file").is_file());
         assert!(root.join("c").is_dir(), "a link that climbs ends at the root");
+        std::os::unix::fs::symlink("/../../not/yet", root.join("dangling")).unwrap();
+        ensure_in_rootfs(&root, Path::new("/dangling/d"), Kind::Directory).unwrap();
+        assert!(root.join("not/yet/d").is_dir());
+        std::os::unix::fs::symlink("round", root.join("round")).unwrap();
+        assert!(ensure_in_rootfs(&root, Path::new("/round/d"), Kind::Directory).is_err());
         assert!(ensure_in_rootfs(&root, Path::new("/a/../../x"), Kind::Directory).is_err());
         assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1);
     }

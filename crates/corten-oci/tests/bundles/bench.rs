@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use crate::support::{Bundle, exec};
 
 /// Times the steps of full-featured containers in one process and prints the medians with the machine's load.
-pub fn run(args: &[String]) -> ExitCode {
+pub(crate) fn run(args: &[String]) -> ExitCode {
     let rounds: usize = args.first().and_then(|arg| arg.parse().ok()).unwrap_or(50);
     let clock = corten_base::SystemClock::shared();
     let mut bundle = Bundle::new(&["sleep", "100"]).with_default_seccomp();

@@ -8,7 +8,7 @@ use crate::{
     support::{Bundle, exec, exec_process, has_children, start_exec},
 };
 
-pub static TESTS: &[Test] = &[
+pub(crate) static TESTS: &[Test] = &[
     ("privileged::exec::it_runs_beside_init_with_its_own_exit_code", it_runs_beside_init_with_its_own_exit_code),
     ("privileged::exec::it_is_its_own_user_with_its_own_limits", it_is_its_own_user_with_its_own_limits),
     ("privileged::exec::it_is_confined_as_init_is", it_is_confined_as_init_is),

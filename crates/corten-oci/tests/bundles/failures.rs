@@ -8,7 +8,7 @@ use crate::{
     support::{Bundle, descriptors, has_children},
 };
 
-pub static TESTS: &[Test] = &[
+pub(crate) static TESTS: &[Test] = &[
     ("privileged::failures::programs_that_cannot_start_say_why", programs_that_cannot_start_say_why),
     ("privileged::failures::a_failed_creation_leaves_nothing", a_failed_creation_leaves_nothing),
     ("privileged::failures::names_are_checked", names_are_checked),

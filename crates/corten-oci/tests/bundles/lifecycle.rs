@@ -10,7 +10,7 @@ use crate::{
     support::{Bundle, descriptors, has_children, output, read},
 };
 
-pub static TESTS: &[Test] = &[
+pub(crate) static TESTS: &[Test] = &[
     ("privileged::lifecycle::a_container_walks_through_its_states", a_container_walks_through_its_states),
     ("privileged::lifecycle::signals_reach_init_and_all", signals_reach_init_and_all),
     ("privileged::lifecycle::a_paused_container_stands_still", a_paused_container_stands_still),

@@ -8,7 +8,7 @@ use crate::{
     support::{Bundle, exec},
 };
 
-pub static TESTS: &[Test] = &[
+pub(crate) static TESTS: &[Test] = &[
     ("privileged::limits::memory_runs_out_and_it_is_known", memory_runs_out_and_it_is_known),
     ("privileged::limits::processes_are_counted_and_limited", processes_are_counted_and_limited),
     ("privileged::limits::limits_are_written_and_changed_in_place", limits_are_written_and_changed_in_place),

@@ -6,6 +6,8 @@
 //! process of its own. `CORTEN_OCI_RUNTIME=/usr/sbin/runc` runs the tests of [`neutral`] with another runtime's command line.
 //! Called as `probe NAME` it is a program inside a container instead.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a harness and the programs of containers print")]
+
 mod bench;
 mod confinement;
 mod exec;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-pub fn run(args: &[String]) -> ExitCode {
+pub(crate) fn run(args: &[String]) -> ExitCode {
     match args.first().map(String::as_str) {
         Some("clone3") => {
             // SAFETY: a null argument block is refused before anything happens.
@@ -21,12 +21,9 @@ pub fn run(args: &[String]) -> ExitCode {
                 eaten.push(vec![1; 1 << 20]);
             }
         }
-        Some("overwrite-runtime") => {
-            // What CVE-2019-5736 did: write to the executable that entered the container.
-            match std::fs::OpenOptions::new().write(true).open(&args[1]) {
-                Ok(_) => println!("open for writing"),
-                Err(error) => println!("{:?}", error.raw_os_error().map(nix::errno::Errno::from_raw)),
-            }
+        Some("is-read-only") => {
+            let stat = nix::sys::statvfs::statvfs(args[1].as_str()).expect("the path exists");
+            println!("{}", stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
         }
         other => {
             println!("unknown probe {other:?}");

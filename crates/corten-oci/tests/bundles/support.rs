@@ -27,7 +27,7 @@ static APPLETS: &[&str] = &[
     "chroot", "umount",
 ];
 
-pub fn may_run() -> bool {
+pub(crate) fn may_run() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
@@ -57,23 +57,23 @@ fn busybox() -> PathBuf {
 }
 
 /// One test's bundle. Everything it leaves goes away when it is dropped, also on a panic.
-pub struct Bundle {
+pub(crate) struct Bundle {
     directory: tempfile::TempDir,
-    pub id: String,
-    pub spec: Value,
-    pub volumes: Vec<VolumeMount>,
+    pub(crate) id: String,
+    pub(crate) spec: Value,
+    pub(crate) volumes: Vec<VolumeMount>,
 }
 
 /// What a program did.
 #[derive(Debug)]
-pub struct Finished {
-    pub code: i32,
-    pub out: String,
+pub(crate) struct Finished {
+    pub(crate) code: i32,
+    pub(crate) out: String,
 }
 
 impl Bundle {
     /// A bundle that runs `args` as root with docker's default capabilities in namespaces of its own.
-    pub fn new(args: &[&str]) -> Self {
+    pub(crate) fn new(args: &[&str]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let directory = tempfile::Builder::new().prefix("corten-oci-").tempdir().unwrap();
@@ -137,26 +137,26 @@ impl Bundle {
         Self { directory, id, spec, volumes: Vec::new() }
     }
 
-    pub fn shell(script: &str) -> Self {
+    pub(crate) fn shell(script: &str) -> Self {
         Self::new(&["sh", "-c", script])
     }
 
-    pub fn process(&mut self) -> &mut Value {
+    pub(crate) fn process(&mut self) -> &mut Value {
         &mut self.spec["process"]
     }
 
-    pub fn linux(&mut self) -> &mut Value {
+    pub(crate) fn linux(&mut self) -> &mut Value {
         &mut self.spec["linux"]
     }
 
-    pub fn with_default_seccomp(mut self) -> Self {
+    pub(crate) fn with_default_seccomp(mut self) -> Self {
         let profile = corten_oci::seccomp::default_profile(&[]);
         self.spec["linux"]["seccomp"] = serde_json::to_value(profile).unwrap();
         self
     }
 
     /// Users 0..65536 of a user namespace are 100000.. here; the root file system goes to them.
-    pub fn with_user_namespace(mut self) -> Self {
+    pub(crate) fn with_user_namespace(mut self) -> Self {
         let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
         self.spec["linux"]["uidMappings"] = map.clone();
         self.spec["linux"]["gidMappings"] = map;
@@ -167,7 +167,7 @@ impl Bundle {
     }
 
     /// Lets this test program run inside as `/probe`, with the libraries of the host.
-    pub fn with_probe(mut self) -> Self {
+    pub(crate) fn with_probe(mut self) -> Self {
         let own = std::env::current_exe().unwrap();
         for (source, target) in
             [(own.as_path(), "/probe"), (Path::new("/lib"), "/lib"), (Path::new("/lib64"), "/lib64")]
@@ -180,23 +180,23 @@ impl Bundle {
         self
     }
 
-    pub fn rootfs(&self) -> PathBuf {
+    pub(crate) fn rootfs(&self) -> PathBuf {
         self.directory.path().join("rootfs")
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub fn state_root(&self) -> PathBuf {
+    pub(crate) fn state_root(&self) -> PathBuf {
         self.directory.path().join("state")
     }
 
-    pub fn write(&self) {
+    pub(crate) fn write(&self) {
         std::fs::write(self.directory.path().join("config.json"), self.spec.to_string()).unwrap();
     }
 
-    pub fn try_create(&self, stdio: Stdio) -> Result<Container, CreateError> {
+    pub(crate) fn try_create(&self, stdio: Stdio) -> Result<Container, CreateError> {
         self.write();
         Container::create(CreateOptions {
             id: self.id.clone(),
@@ -207,19 +207,19 @@ impl Bundle {
         })
     }
 
-    pub fn create(&self, stdio: Stdio) -> Container {
+    pub(crate) fn create(&self, stdio: Stdio) -> Container {
         self.try_create(stdio).unwrap_or_else(|error| panic!("{}", corten_base::ErrorChain(&error)))
     }
 
     /// Creates and starts it.
-    pub fn start(&self) -> Container {
+    pub(crate) fn start(&self) -> Container {
         let mut container = self.create(Stdio::null());
         container.start().unwrap();
         container
     }
 
     /// Runs it to its end; output and errors together.
-    pub fn run(&self) -> Finished {
+    pub(crate) fn run(&self) -> Finished {
         let (reader, stdio) = output();
         let mut container = self.create(stdio);
         container.start().unwrap();
@@ -229,7 +229,7 @@ impl Bundle {
         Finished { code, out }
     }
 
-    pub fn cgroup(&self) -> Cgroup {
+    pub(crate) fn cgroup(&self) -> Cgroup {
         let path = self.spec["linux"]["cgroupsPath"].as_str().unwrap();
         Cgroup::new(Hierarchies::detect().unwrap(), Path::new(path))
     }
@@ -249,20 +249,25 @@ impl Drop for Bundle {
 }
 
 /// A pipe for output and errors.
-pub fn output() -> (OwnedFd, Stdio) {
+pub(crate) fn output() -> (OwnedFd, Stdio) {
     let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
     let second = write.try_clone().unwrap();
     (read, Stdio::Streams { stdin: None, stdout: Some(write), stderr: Some(second) })
 }
 
-pub fn read(reader: OwnedFd) -> String {
+pub(crate) fn read(reader: OwnedFd) -> String {
     let mut text = Vec::new();
     File::from(reader).read_to_end(&mut text).unwrap();
     String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Executes a shell script to its end in a running container, with the process of its bundle changed by `change`.
-pub fn exec(container: &mut Container, bundle: &Bundle, script: &str, change: impl FnOnce(&mut Value)) -> Finished {
+pub(crate) fn exec(
+    container: &mut Container,
+    bundle: &Bundle,
+    script: &str,
+    change: impl FnOnce(&mut Value),
+) -> Finished {
     let (reader, stdio) = output();
     let process = start_exec(container, bundle, script, stdio, change);
     let out = read(reader);
@@ -270,7 +275,7 @@ pub fn exec(container: &mut Container, bundle: &Bundle, script: &str, change: im
     Finished { code, out }
 }
 
-pub fn start_exec(
+pub(crate) fn start_exec(
     container: &mut Container,
     bundle: &Bundle,
     script: &str,
@@ -281,7 +286,11 @@ pub fn start_exec(
     container.exec(ExecOptions { process, stdio }).unwrap_or_else(|error| panic!("{}", corten_base::ErrorChain(&error)))
 }
 
-pub fn exec_process(bundle: &Bundle, args: &[&str], change: impl FnOnce(&mut Value)) -> corten_oci::spec::Process {
+pub(crate) fn exec_process(
+    bundle: &Bundle,
+    args: &[&str],
+    change: impl FnOnce(&mut Value),
+) -> corten_oci::spec::Process {
     let mut process = bundle.spec["process"].clone();
     process["args"] = json!(args);
     change(&mut process);
@@ -289,12 +298,12 @@ pub fn exec_process(bundle: &Bundle, args: &[&str], change: impl FnOnce(&mut Val
 }
 
 /// Open descriptors of this process.
-pub fn descriptors() -> usize {
+pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Whether this process has a child, dead or alive.
-pub fn has_children() -> bool {
+pub(crate) fn has_children() -> bool {
     use nix::sys::wait::{Id, WaitPidFlag, waitid};
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     waitid(Id::All, flags) != Err(nix::errno::Errno::ECHILD)

@@ -13,7 +13,7 @@ use crate::{
     support::{Bundle, start_exec},
 };
 
-pub static TESTS: &[Test] = &[
+pub(crate) static TESTS: &[Test] = &[
     ("privileged::terminals::init_talks_through_its_terminal", init_talks_through_its_terminal),
     ("privileged::terminals::an_exec_has_a_terminal_of_its_own", an_exec_has_a_terminal_of_its_own),
     ("privileged::terminals::another_user_owns_its_terminal", another_user_owns_its_terminal),
