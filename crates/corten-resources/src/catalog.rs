@@ -6,6 +6,8 @@ use crate::{
     apps, authentication, authorization, certificates, coordination, core, discovery, events, rbac, scheduling, storage,
 };
 
+// order matters: discovery lists groups in it.
+
 /// Every built-in resource.
 pub static RESOURCES: &[&ResourceDefinition] = &[
     &core::config_map::RESOURCE,

@@ -141,6 +141,11 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
         Deletion::Immediate
     }
 
+    /// Whether a delete answers with the object's last state instead of a `Status`.
+    fn returns_deleted_object(&self) -> bool {
+        false
+    }
+
     /// Marks an object whose deletion has begun, besides its deletion timestamp: a namespace becomes `Terminating`.
     fn mark_deleting(&self, cx: &Context<'_>, object: &mut Value) {
         let _ = (cx, object);
