@@ -88,12 +88,6 @@ impl Config {
                 return Err(CniError::new(code::UNSUPPORTED_FIELD, format!("field {field} is not supported")));
             }
         }
-        if config.promisc_mode && config.hairpin_mode {
-            return Err(CniError::new(
-                code::INVALID_CONFIG,
-                "cannot set hairpin mode and promiscuous mode at the same time",
-            ));
-        }
         Ok(config)
     }
 
@@ -154,7 +148,7 @@ impl Plugin for Bridge {
         let host = request.host.rtnl()?;
         remove_link(host, &host_interface(request))?;
         // Made by another implementation, its node end has a name that is not known.
-        if let Some(sandbox) = request.remaining_sandbox() {
+        if let Some(sandbox) = request.remaining_sandbox()? {
             let inside = Rtnl::open_in(&sandbox).map_err(CniError::kernel("cannot look into the sandbox"))?;
             remove_link(&inside, request.interface)?;
         }

@@ -33,6 +33,8 @@ use crate::netlink::MacAddress;
 
 /// 1 MiB: a result has a few hundred bytes; an executable that writes more than this is broken.
 const OUTPUT_MAX_BYTES: u64 = 1 << 20;
+/// A cached result before it has its name.
+const STAGED: &str = ".staged";
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,9 +228,8 @@ impl Invoker {
             Err(e) if e.is_not_found() => return Ok(None),
             Err(e) => return Err(e.into()),
         };
-        let unreadable = |source| InvokeError::Answer { plugin: "cache".to_owned(), source };
-        let mut entry: Value = serde_json::from_slice(&text).map_err(unreadable)?;
-        serde_json::from_value(entry["result"].take()).map(Some).map_err(unreadable)
+        let mut entry: Value = serde_json::from_slice(&text).map_err(unreadable_cache)?;
+        serde_json::from_value(entry["result"].take()).map(Some).map_err(unreadable_cache)
     }
 
     /// Deletes the attachments to this network that nobody knows any more: those of the cache, and those that only hold
@@ -271,9 +272,10 @@ impl Invoker {
         let mut out = Vec::new();
         for entry in entries {
             let path = entry.at("read directory", &dir)?.path();
-            // An entry that was never finished has no attachment behind it: it is written after the addition, and the
-            // addition's own traces are found otherwise.
-            let Ok(cached) = serde_json::from_slice::<CacheEntry>(&fs::read(&path)?) else { continue };
+            if path.to_string_lossy().ends_with(STAGED) {
+                continue;
+            }
+            let cached: CacheEntry = serde_json::from_slice(&fs::read(&path)?).map_err(unreadable_cache)?;
             if cached.network_name == list.name {
                 out.push(Attachment {
                     container_id: cached.container_id,
@@ -441,11 +443,15 @@ impl Invoker {
         });
         fs::create_dir_all(&self.cache_dir.join("results"))?;
         // Written aside and renamed, so that a crash leaves the old entry or the new one.
-        let staged = path.with_extension(format!("{}.staged", at.interface));
+        let staged = path.with_file_name(format!("{}-{}-{}{STAGED}", list.name, at.container_id, at.interface));
         fs::write(&staged, entry.to_string().as_bytes())?;
         std::fs::rename(&staged, &path).at("rename", &path)?;
         Ok(())
     }
+}
+
+fn unreadable_cache(source: serde_json::Error) -> InvokeError {
+    InvokeError::Answer { plugin: "cache".to_owned(), source }
 }
 
 async fn read_limited(from: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {

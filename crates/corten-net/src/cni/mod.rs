@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::netns::Netns;
+use crate::netns::{Netns, NetnsError};
 
 pub use self::{
     config::{ConfigError, NetworkConfigList, PluginConfig, Version},
@@ -68,8 +68,15 @@ impl Request<'_> {
     }
 
     /// The sandbox's namespace, if it is still there.
-    fn remaining_sandbox(&self) -> Option<Netns> {
-        Netns::open(self.netns?).ok()
+    fn remaining_sandbox(&self) -> Result<Option<Netns>, CniError> {
+        let Some(path) = self.netns else { return Ok(None) };
+        match Netns::open(path) {
+            Ok(netns) => Ok(Some(netns)),
+            // A file without a namespace is what a restart of the machine leaves.
+            Err(NetnsError::NotANamespace { .. }) => Ok(None),
+            Err(NetnsError::File(e)) if e.is_not_found() => Ok(None),
+            Err(e) => Err(CniError::new(code::IO, "cannot open the network namespace").details(&e)),
+        }
     }
 
     /// Marks what belongs to this attachment in packet rules.

@@ -192,6 +192,10 @@ fn a_host_port_is_reached_from_neighbours_the_node_127_0_0_1_other_pods_and_the_
     s.add(&web).unwrap();
     s.add(&s.attachment("client", json!([]))).unwrap();
     serve(&web_ns, "web", "0.0.0.0:80");
+    serve(&web_ns, "web6", "[fd01::2]:80");
+    for from in [&s.host.netns, &client_ns, &web_ns] {
+        assert_eq!(call(from, "[fd01::1]:8080").unwrap(), "web6 fd01::1");
+    }
     for (from, target, seen) in [
         (&s.neighbour, "192.168.0.1:8080", "192.168.0.2"),
         (&s.host.netns, "192.168.0.1:8080", "192.168.0.1"),

@@ -209,6 +209,21 @@ fn concatenated_intervals_and_inet_tables_read_back() {
 }
 
 #[test]
+fn a_chain_of_a_device_reads_back() {
+    need_root!();
+    let netns = Netns::create().unwrap();
+    let nft = Nftables::open_in(&netns).unwrap();
+    let t = table(Family::Netdev);
+    let mut chain = Chain::base("early", ChainType::Filter, Hook::Ingress, 0);
+    chain.base.as_mut().unwrap().device = Some("lo".into());
+    let rule = Rule::new("early").matches(Field::L4Proto, &Value::Protocol(17)).verdict(Verdict::Drop);
+    let mut tx = Transaction::new();
+    nft.commit(tx.add_table(&t).add_chain(&t, chain.clone()).add_rule(&t, rule.clone())).unwrap();
+    let dump = nft.dump(&t).unwrap().unwrap();
+    assert_eq!((dump.chains, &dump.rules[0].rule), (vec![chain], &rule));
+}
+
+#[test]
 fn a_transaction_that_fails_changes_nothing_and_names_the_element() {
     need_root!();
     let netns = Netns::create().unwrap();
