@@ -1,0 +1,56 @@
+//! What the strategies of many resources do to objects.
+
+use corten_apimachinery::{Value, meta::ObjectMeta, value::semantically_equal};
+
+/// Makes the field at `path` what it was in `old`, also if it was not there.
+pub(crate) fn keep(object: &mut Value, old: &Value, path: &[&str]) {
+    match old.at(path) {
+        Some(value) => object.set(path, value.clone()),
+        None => {
+            object.unset(path);
+        }
+    }
+}
+
+/// Brings back everything that an update through a status endpoint may not change: only `except` (top-level fields) and
+/// metadata that clients may write are taken from `object`.
+pub(crate) fn keep_all_but(object: &mut Value, old: &Value, except: &[&str]) {
+    let fields: Vec<String> = object
+        .as_object()
+        .into_iter()
+        .chain(old.as_object())
+        .flat_map(|map| map.keys())
+        .filter(|key| !matches!(*key, "apiVersion" | "kind" | "metadata") && !except.contains(key))
+        .map(ToOwned::to_owned)
+        .collect();
+    for field in fields {
+        keep(object, old, &[&field]);
+    }
+}
+
+/// `metav1.ResetObjectMetaForStatus`: a status endpoint changes no labels, annotations, finalizers or owners.
+pub(crate) fn keep_metadata(object: &mut Value, old: &Value) {
+    for field in [
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "selfLink",
+        "labels",
+        "annotations",
+        "finalizers",
+        "ownerReferences",
+    ] {
+        keep(object, old, &["metadata", field]);
+    }
+}
+
+/// Starts counting generations.
+pub(crate) fn first_generation(object: &mut Value) {
+    object.set_meta("generation", 1_i64);
+}
+
+/// Counts a new generation if one of these fields means something else than before, and keeps the old one otherwise.
+pub(crate) fn next_generation(object: &mut Value, old: &Value, fields: &[&[&str]]) {
+    let changed = fields.iter().any(|field| !semantically_equal(object.at(field), old.at(field)));
+    object.set_meta("generation", old.generation() + i64::from(changed));
+}
