@@ -4,9 +4,11 @@
 //! The same table drives decoding and patching, so the documents cannot promise what the server does not do.
 //! Upstream: k8s.io/kube-openapi (v1.35).
 
+mod document;
 mod paths;
 mod schema;
 
+pub use document::document;
 pub use paths::{PathOptions, discovery_path, paths};
 pub use schema::{Descriptions, Dialect, NoDescriptions, Options, definition, definitions, references};
 

@@ -1,8 +1,8 @@
 //! Paths of OpenAPI documents: what can be done with a resource, derived from its definition.
 //!
 //! `kubectl` looks here for the parameters that a kind's PATCH takes before it relies on server-side field validation.
-//! Left out: subresources that are streams or proxies (exec, log, proxy), and descriptions of query parameters. In v2
-//! parameters stand where they are used; upstream moves those that recur to the end of the document.
+//! Left out: descriptions of query parameters. In v2 parameters stand where they are used; upstream moves those that
+//! recur to the end of the document.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::Dialect;
 use crate::{
     gvk::{GroupVersion, GroupVersionKind},
     resource::{ResourceDefinition, Subresource, SubresourceKind, Verb, Version},
-    type_table::TypeTable,
+    type_table::{FieldType, Shape, TypeTable},
     value::{Map, Str, Value, format_str},
 };
 
@@ -76,7 +76,7 @@ pub fn discovery_path(group_version: &GroupVersion, options: PathOptions) -> (St
     operation.insert("operationId", operation_id(group_version, "get", "APIResources"));
     operation.insert("tags", Value::array([tag(group_version).into()]));
     let list = format_str!("{META}.APIResourceList");
-    operation.insert("responses", options.responses(&[("200", "OK")], &list, false));
+    operation.insert("responses", options.responses(&[("200", "OK")], &Answer::Object(list)));
     if options.dialect == Dialect::V2 {
         let media_types = texts(options.media_types(false));
         operation.insert("consumes", media_types.clone());
@@ -113,13 +113,22 @@ struct Operation<'a> {
     /// The rest of the id.
     noun: String,
     description: String,
-    query: Vec<&'static [(&'static str, &'static str)]>,
+    /// Query parameters: (name, type).
+    query: Vec<(Str, &'static str)>,
     body: Body,
     /// (status, its description) besides 401.
     statuses: &'a [(&'static str, &'static str)],
-    /// The type of the answer.
-    answer: Str,
-    streams: bool,
+    answer: Answer,
+}
+
+/// What an operation answers.
+enum Answer {
+    /// An object of this type.
+    Object(Str),
+    /// A list or its changes.
+    Stream(Str),
+    /// Text or anything else, as one of these media types.
+    Text(Vec<&'static str>),
 }
 
 impl Builder<'_> {
@@ -160,11 +169,10 @@ impl Builder<'_> {
                 verb: "delete",
                 noun: format!("Collection{scoped}"),
                 description: format!("delete collection of {kind}"),
-                query: vec![LIST, DELETE],
+                query: query(&[LIST, DELETE]),
                 body: Body::DeleteOptions,
                 statuses: &[("200", "OK")],
-                answer: format_str!("{META}.Status"),
-                streams: false,
+                answer: Answer::Object(format_str!("{META}.Status")),
             });
         }
         self.add(self.collection_path(""), kind, &self.kind(), operations);
@@ -187,12 +195,11 @@ impl Builder<'_> {
                 if watches { "or watch " } else { "" },
                 self.resource.kind
             ),
-            query: vec![LIST, WATCH],
+            query: query(&[LIST, WATCH]),
             body: Body::None,
             statuses: &[("200", "OK")],
-            answer: format_str!("{}List", self.version.type_name),
             // Also where nothing can be watched: upstream lists the media types by verb.
-            streams: true,
+            answer: Answer::Stream(format_str!("{}List", self.version.type_name)),
         }
     }
 
@@ -208,11 +215,10 @@ impl Builder<'_> {
                 verb: "delete",
                 noun: scoped,
                 description: format!("delete{}{kind}", article(kind)),
-                query: vec![DELETE],
+                query: query(&[DELETE]),
                 body: Body::DeleteOptions,
                 statuses: &[("200", "OK"), ("202", "Accepted")],
-                answer: if returns { own } else { format_str!("{META}.Status") },
-                streams: false,
+                answer: Answer::Object(if returns { own } else { format_str!("{META}.Status") }),
             });
         }
         self.add(format!("{}/{{name}}", self.collection_path("")), kind, &self.kind(), operations);
@@ -231,8 +237,7 @@ impl Builder<'_> {
                 query: Vec::new(),
                 body: Body::None,
                 statuses: &[("200", "OK")],
-                answer: own.clone(),
-                streams: false,
+                answer: Answer::Object(own.clone()),
             });
         }
         if verbs.contains(&Verb::Update) {
@@ -242,11 +247,10 @@ impl Builder<'_> {
                 verb: "replace",
                 noun: noun.to_owned(),
                 description: format!("replace {object}"),
-                query: vec![WRITE],
+                query: query(&[WRITE]),
                 body: Body::Object(own.clone()),
                 statuses: &[("200", "OK"), ("201", "Created")],
-                answer: own.clone(),
-                streams: false,
+                answer: Answer::Object(own.clone()),
             });
         }
         if verbs.contains(&Verb::Patch) {
@@ -256,11 +260,10 @@ impl Builder<'_> {
                 verb: "patch",
                 noun: noun.to_owned(),
                 description: format!("partially update {object}"),
-                query: vec![WRITE, FORCE],
+                query: query(&[WRITE, FORCE]),
                 body: Body::Patch,
                 statuses: &[("200", "OK"), ("201", "Created")],
-                answer: own.clone(),
-                streams: false,
+                answer: Answer::Object(own.clone()),
             });
         }
         operations
@@ -286,10 +289,70 @@ impl Builder<'_> {
                 let description = format!("create {name} of{}{kind}", article(kind));
                 (posted, vec![create(noun, description, ty)])
             }
-            SubresourceKind::Custom { .. } => return,
+            SubresourceKind::Custom { kind: (group, version, of), verbs } => {
+                let of = GroupVersionKind::new(*group, *version, *of);
+                return if of == self.kind() { self.text(name) } else { self.connect(name, &of, verbs) };
+            }
         };
         let path = format!("{}/{{name}}/{name}", self.collection_path(""));
         self.add(path, &of.kind.clone(), &of, operations);
+    }
+
+    /// Text to be read, with options of the type `<Kind><Name>Options`.
+    fn text(&mut self, name: &str) {
+        let (kind, subresource) = (self.resource.kind, capitalized(name));
+        let mut media_types = vec!["text/plain"];
+        media_types.extend(self.options.media_types(false));
+        let operation = Operation {
+            method: "get",
+            action: "get",
+            verb: "read",
+            noun: format!("{}{subresource}", self.scoped()),
+            description: format!("read {name} of the specified {kind}"),
+            query: self.query_of(&self.group_version.with_kind(format!("{kind}{subresource}Options"))),
+            body: Body::None,
+            statuses: &[("200", "OK")],
+            answer: Answer::Text(media_types),
+        };
+        self.add(format!("{}/{{name}}/{name}", self.collection_path("")), kind, &self.kind(), vec![operation]);
+    }
+
+    /// A stream or a proxy, with options of this kind in the query. What knows DELETE is a proxy and takes any method.
+    fn connect(&mut self, name: &str, of: &GroupVersionKind, verbs: &[Verb]) {
+        let mut methods: Vec<&'static str> = verbs.iter().filter_map(|verb| method(*verb)).collect();
+        let path = format!("{}/{{name}}/{name}", self.collection_path(""));
+        let mut places = vec![(path.clone(), "")];
+        if verbs.contains(&Verb::Delete) {
+            methods.extend(["head", "options"]);
+            places.push((path + "/{path}", "WithPath"));
+        }
+        for (path, suffix) in places {
+            let operations = methods.iter().map(|method| Operation {
+                method,
+                action: "connect",
+                verb: "connect",
+                noun: format!("{}{}{}{suffix}", capitalized(method), self.scoped(), capitalized(name)),
+                description: format!(
+                    "connect {} requests to {name} of {}",
+                    method.to_ascii_uppercase(),
+                    self.resource.kind
+                ),
+                query: self.query_of(of),
+                body: Body::None,
+                statuses: &[("200", "OK")],
+                answer: Answer::Text(vec!["*/*"]),
+            });
+            let operations = operations.collect();
+            self.add(path, &of.kind, of, operations);
+        }
+    }
+
+    /// Query parameters for the fields of an options type; only simple ones fit into a query.
+    fn query_of(&self, kind: &GroupVersionKind) -> Vec<(Str, &'static str)> {
+        let Some(id) = self.table.find_kind(&kind.group, &kind.version, &kind.kind) else { return Vec::new() };
+        let Shape::Struct(options) = &self.table.get(id).shape else { return Vec::new() };
+        let fields = options.fields.iter().filter(|field| field.name != "kind" && field.name != "apiVersion");
+        fields.filter_map(|field| Some((field.name.clone(), query_type(&field.ty)?))).collect()
     }
 
     fn type_of(&self, kind: &GroupVersionKind) -> Option<Str> {
@@ -308,11 +371,10 @@ impl Builder<'_> {
             verb: "watch",
             noun,
             description,
-            query: vec![LIST, WATCH],
+            query: query(&[LIST, WATCH]),
             body: Body::None,
             statuses: &[("200", "OK")],
-            answer: format_str!("{META}.WatchEvent"),
-            streams: true,
+            answer: Answer::Stream(format_str!("{META}.WatchEvent")),
         };
         const INSTEAD: &str = "deprecated: use the 'watch' parameter with a list operation instead";
         let of_list = format!("watch individual changes to a list of {kind}. {INSTEAD}.");
@@ -341,34 +403,45 @@ impl Builder<'_> {
             return;
         }
         let options = self.options;
-        let mut shared = BTreeMap::from([("pretty", options.parameter("query", "pretty", "string", None))]);
+        // By name and place, which is the order in the document.
+        let mut shared: BTreeMap<(Str, &'static str), Value> = BTreeMap::new();
+        if operations.iter().all(|operation| operation.action != "connect") {
+            shared.insert(("pretty".into(), "query"), options.parameter("query", "pretty", "string", None));
+        }
         for segment in path.split('/') {
             match segment {
                 "{name}" => {
                     let words = format!("name of the {named}");
-                    shared.insert("name", options.parameter("path", "name", "string", Some(&words)));
+                    shared.insert(("name".into(), "path"), options.parameter("path", "name", "string", Some(&words)));
                 }
                 "{namespace}" => {
                     let words = "object name and auth scope, such as for teams and projects";
-                    shared.insert("namespace", options.parameter("path", "namespace", "string", Some(words)));
+                    shared.insert(
+                        ("namespace".into(), "path"),
+                        options.parameter("path", "namespace", "string", Some(words)),
+                    );
+                }
+                "{path}" => {
+                    let words = "path to the resource";
+                    shared.insert(("path".into(), "path"), options.parameter("path", "path", "string", Some(words)));
                 }
                 _ => {}
             }
         }
-        let of_operation = |operation: &Operation<'_>| -> BTreeMap<&'static str, Value> {
-            let query = operation.query.iter().flat_map(|group| group.iter());
-            query.map(|&(name, ty)| (name, options.parameter("query", name, ty, None))).collect()
+        let of_operation = |operation: &Operation<'_>| -> BTreeMap<(Str, &'static str), Value> {
+            let query = operation.query.iter();
+            query.map(|(name, ty)| ((name.clone(), "query"), options.parameter("query", name, ty, None))).collect()
         };
-        let mut own: Vec<BTreeMap<&'static str, Value>> = operations.iter().map(of_operation).collect();
-        let everywhere = own[0].keys().copied().filter(|name| own.iter().all(|other| other.contains_key(name)));
+        let mut own: Vec<BTreeMap<(Str, &'static str), Value>> = operations.iter().map(of_operation).collect();
+        let everywhere = own[0].keys().cloned().filter(|name| own.iter().all(|other| other.contains_key(name)));
         for name in everywhere.collect::<Vec<_>>() {
             for parameters in &mut own {
-                shared.extend(parameters.remove_entry(name));
+                shared.extend(parameters.remove_entry(&name));
             }
         }
         // A body stays at its operation, even the only one.
         for (operation, parameters) in operations.iter().zip(&mut own) {
-            parameters.extend(options.body_parameter(&operation.body).map(|body| ("body", body)));
+            parameters.extend(options.body_parameter(&operation.body).map(|body| (("body".into(), "body"), body)));
         }
         let mut item = Map::new();
         for (operation, parameters) in operations.iter().zip(own) {
@@ -382,7 +455,7 @@ impl Builder<'_> {
         &self,
         operation: &Operation<'_>,
         kind: &GroupVersionKind,
-        parameters: BTreeMap<&'static str, Value>,
+        parameters: BTreeMap<(Str, &'static str), Value>,
     ) -> Map {
         let mut out = Map::new();
         out.insert("description", operation.description.as_str());
@@ -397,7 +470,7 @@ impl Builder<'_> {
                     _ => vec!["*/*"],
                 };
                 out.insert("consumes", texts(consumes));
-                out.insert("produces", texts(self.options.media_types(operation.streams)));
+                out.insert("produces", texts(self.options.answer_media_types(&operation.answer)));
                 out.insert("schemes", texts(vec!["https"]));
             }
             Dialect::V3 => {
@@ -406,7 +479,7 @@ impl Builder<'_> {
                 }
             }
         }
-        out.insert("responses", self.options.responses(operation.statuses, &operation.answer, operation.streams));
+        out.insert("responses", self.options.responses(operation.statuses, &operation.answer));
         out.insert("tags", Value::array([tag(&self.group_version).into()]));
         out.insert("x-kubernetes-action", operation.action);
         let kind = [("group", &kind.group), ("kind", &kind.kind), ("version", &kind.version)];
@@ -466,7 +539,7 @@ impl PathOptions {
             _ => vec!["*/*"],
         };
         let mut out = Map::new();
-        out.insert("content", self.content(&media_types, &ty));
+        out.insert("content", content(&media_types, &self.reference(&ty)));
         if required {
             out.insert("required", true);
         }
@@ -489,22 +562,29 @@ impl PathOptions {
         Some(out.into())
     }
 
-    fn responses(self, statuses: &[(&str, &str)], ty: &str, streams: bool) -> Value {
+    fn answer_media_types(self, answer: &Answer) -> Vec<&'static str> {
+        match answer {
+            Answer::Object(_) => self.media_types(false),
+            Answer::Stream(_) => self.media_types(true),
+            Answer::Text(media_types) => media_types.clone(),
+        }
+    }
+
+    fn responses(self, statuses: &[(&str, &str)], answer: &Answer) -> Value {
+        let schema = match answer {
+            Answer::Object(ty) | Answer::Stream(ty) => self.reference(ty),
+            Answer::Text(_) => Value::object_of([("type", "string".into())]),
+        };
         let mut out = Map::new();
         for &(status, description) in statuses {
             let (key, answer) = match self.dialect {
-                Dialect::V2 => ("schema", self.reference(ty)),
-                Dialect::V3 => ("content", self.content(&self.media_types(streams), ty)),
+                Dialect::V2 => ("schema", schema.clone()),
+                Dialect::V3 => ("content", content(&self.answer_media_types(answer), &schema)),
             };
             out.insert(status, Value::object_of([(key, answer), ("description", description.into())]));
         }
         out.insert("401", Value::object_of([("description", "Unauthorized".into())]));
         out.into()
-    }
-
-    fn content(self, media_types: &[&str], ty: &str) -> Value {
-        let media_type = Value::object_of([("schema", self.reference(ty))]);
-        Value::object_of(media_types.iter().map(|&name| (name, media_type.clone())))
     }
 
     fn parameter(self, place: &str, name: &str, ty: &str, description: Option<&str>) -> Value {
@@ -537,11 +617,42 @@ fn create(noun: String, description: String, own: Str) -> Operation<'static> {
         verb: "create",
         noun,
         description,
-        query: vec![WRITE],
+        query: query(&[WRITE]),
         body: Body::Object(own.clone()),
         statuses: &[("200", "OK"), ("201", "Created"), ("202", "Accepted")],
-        answer: own,
-        streams: false,
+        answer: Answer::Object(own),
+    }
+}
+
+fn content(media_types: &[&str], schema: &Value) -> Value {
+    let media_type = Value::object_of([("schema", schema.clone())]);
+    Value::object_of(media_types.iter().map(|&name| (name, media_type.clone())))
+}
+
+fn query(groups: &[&[(&'static str, &'static str)]]) -> Vec<(Str, &'static str)> {
+    groups.iter().flat_map(|group| group.iter()).map(|&(name, ty)| (name.into(), ty)).collect()
+}
+
+/// The type of a query parameter for a field; a list is its item, given several times.
+fn query_type(ty: &FieldType) -> Option<&'static str> {
+    match ty {
+        FieldType::Bool => Some("boolean"),
+        FieldType::Int32 | FieldType::Int64 => Some("integer"),
+        FieldType::String => Some("string"),
+        FieldType::List(item) => query_type(item),
+        FieldType::Double | FieldType::Bytes | FieldType::Ref(_) | FieldType::Map(_) | FieldType::Any => None,
+    }
+}
+
+/// The HTTP method of a verb on a connection.
+fn method(verb: Verb) -> Option<&'static str> {
+    match verb {
+        Verb::Create => Some("post"),
+        Verb::Delete => Some("delete"),
+        Verb::Get => Some("get"),
+        Verb::Patch => Some("patch"),
+        Verb::Update => Some("put"),
+        Verb::DeleteCollection | Verb::List | Verb::Watch => None,
     }
 }
 
