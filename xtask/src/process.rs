@@ -1,6 +1,7 @@
 //! Child processes: started with errors that name the program and how to get it.
 
 use std::ffi::OsStr;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -27,12 +28,29 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
 
 /// Cargo, as it called this task: the same toolchain and no second rustup look-up.
 pub(crate) fn cargo(root: &Path) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    without_cargo_run(Command::new(program), root)
+}
+
+/// On a terminal cargo shows its progress. In a log hundreds of `Compiling` lines would hide what matters.
+pub(crate) fn verbosity() -> Option<&'static str> {
+    (!std::io::stderr().is_terminal()).then_some("--quiet")
+}
+
+/// An installed companion of cargo, which calls cargo in turn.
+pub(crate) fn companion(root: &Path, program: &Path) -> anyhow::Result<Command> {
+    if !program.exists() {
+        bail!("{} does not exist; run `cargo xtask tools`", program.display());
+    }
+    Ok(without_cargo_run(Command::new(program), root))
+}
+
+/// Removes what the `cargo run` around this task set: left in place, it is an input of build scripts and causes rebuilds.
+fn without_cargo_run(mut command: Command, root: &Path) -> Command {
     command.current_dir(root);
-    // Set by the `cargo run` around this task. Left in place, they are inputs of build scripts and cause rebuilds.
     for (name, _) in std::env::vars_os() {
-        let name_text = name.to_string_lossy();
-        if name_text.starts_with("CARGO_PKG_") || name_text.starts_with("CARGO_MANIFEST_") {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
             command.env_remove(&name);
         }
     }

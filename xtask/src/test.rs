@@ -3,9 +3,9 @@
 //! A failed stage does not stop the later ones, so that one run shows all there is to repair (`--fail-fast` stops).
 //! Tests find what they need by environment: see [`test_environment`].
 
-use std::env;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, IsTerminal};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ enum Stage {
     Tidy,
     /// Tools under target/tools.
     Tools,
+    /// Licences, bans and sources of all dependencies, by deny.toml.
+    Deny,
     /// Lints of all targets, warnings as errors.
     Clippy,
     /// Compilation of all tests.
@@ -100,26 +102,23 @@ fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Resu
             .context("run `cargo fmt --all` and commit what it changes")?,
         Stage::Tidy => tidy::run(&places.root)?,
         Stage::Tools => tools::install_all(places)?,
-        // Not by RUSTFLAGS: they are part of every crate's fingerprint and would throw the cache of dependencies away.
-        Stage::Clippy => run_command(process::cargo(&places.root).args([
-            "clippy",
-            "--quiet",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))?,
-        // All targets in one go: cargo picks the features of shared dependencies by what is built together, and a
-        // different choice would compile them again.
-        Stage::Build => run_command(process::cargo(&places.root).args([
-            "build",
-            "--quiet",
-            "--workspace",
-            "--lib",
-            "--bins",
-            "--tests",
-        ]))?,
+        Stage::Deny => {
+            let mut deny = process::companion(&places.root, &places.tool("cargo-deny"))?;
+            run_command(deny.args(["--log-level", "error", "check", "licenses", "bans", "sources"]))?;
+        }
+        Stage::Clippy => {
+            let mut clippy = process::cargo(&places.root);
+            clippy.arg("clippy").args(process::verbosity()).args(["--workspace", "--all-targets"]);
+            // Not by RUSTFLAGS: they are part of every crate's fingerprint and would throw the dependencies away.
+            run_command(clippy.args(["--", "-D", "warnings"]))?;
+        }
+        Stage::Build => {
+            let mut build = process::cargo(&places.root);
+            // All targets in one go: cargo picks the features of shared dependencies by what is built together, and a
+            // different choice would compile them again.
+            build.arg("build").args(process::verbosity()).args(["--workspace", "--lib", "--bins", "--tests"]);
+            run_command(&mut build)?;
+        }
         Stage::Unit => {
             let mut command = nextest(places)?;
             if has_e2e {
@@ -144,36 +143,22 @@ fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Resu
 }
 
 fn nextest(places: &Places) -> anyhow::Result<Command> {
-    let program = places.tool("cargo-nextest");
-    if !program.exists() {
-        bail!("cargo-nextest is not in {}; run `cargo xtask tools`", places.tools.display());
-    }
-    let mut command = process::cargo(&places.root);
-    let mut runner = Command::new(program);
-    runner.current_dir(&places.root).args(["nextest", "run", "--cargo-quiet", "--workspace"]);
-    // Keep what `process::cargo` removed from the environment removed.
-    for (name, value) in command.env("CARGO_TERM_PROGRESS_WHEN", "never").get_envs() {
-        match value {
-            Some(value) => runner.env(name, value),
-            None => runner.env_remove(name),
-        };
-    }
-    for (name, value) in test_environment(places)? {
-        runner.env(name, value);
-    }
+    let mut runner = process::companion(&places.root, &places.tool("cargo-nextest"))?;
+    runner.args(["nextest", "run", "--cargo-quiet", "--workspace"]).envs(test_environment(places));
     Ok(runner)
 }
 
 /// What tests are told: `CORTEN_TEST_TOOLS` (folder with `bin`), `CORTEN_TEST_IMAGES` (folder of image archives),
 /// `CORTEN_BIN` (the binary of this build) and `CORTEN_XTASK` (this program, for sandboxes).
-fn test_environment(places: &Places) -> anyhow::Result<[(&'static str, std::ffi::OsString); 4]> {
-    let this_program = env::current_exe().context("find this program")?;
-    Ok([
-        ("CORTEN_TEST_TOOLS", places.tools.clone().into()),
-        ("CORTEN_TEST_IMAGES", places.images.clone().into()),
-        ("CORTEN_BIN", places.target.join("debug/corten").into()),
-        ("CORTEN_XTASK", this_program.into()),
-    ])
+fn test_environment(places: &Places) -> [(&'static str, PathBuf); 4] {
+    let build = places.target.join("debug");
+    [
+        ("CORTEN_TEST_TOOLS", places.tools.clone()),
+        ("CORTEN_TEST_IMAGES", places.images.clone()),
+        ("CORTEN_BIN", build.join("corten")),
+        // Not this process's own file: the build stage may have replaced it.
+        ("CORTEN_XTASK", build.join("xtask")),
+    ]
 }
 
 /// Runs a test runner, passing its report on line by line and adding up its summary.
@@ -193,10 +178,13 @@ fn run_tests(command: &mut Command, counts: &mut Counts) -> anyhow::Result<()> {
         }
     }
     let status = child.wait().context("wait for the test runner")?;
-    if !status.success() {
-        bail!("tests failed, listed above; one of them again: `cargo nextest run -p CRATE NAME`");
+    // The runner's documented exit codes.
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(100) => bail!("tests failed, listed above; one of them again: `cargo nextest run -p CRATE NAME`"),
+        Some(101) => bail!("the tests do not build, see above"),
+        _ => bail!("the test runner ended with {status}"),
     }
-    Ok(())
 }
 
 /// Reads `Summary [ 1.2s] 7 tests run: 5 passed (1 slow), 1 failed, 1 timed out, 2 skipped`.

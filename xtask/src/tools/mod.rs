@@ -3,9 +3,9 @@
 //! Each tool has a pinned version where its source keeps old ones, and a stamp that says what was installed, so that a
 //! second run does nothing. Nothing is written elsewhere.
 
+mod cargo_tools;
 mod debian;
 mod kubectl;
-mod nextest;
 
 use std::fs;
 use std::path::Path;
@@ -19,10 +19,11 @@ use crate::stopwatch::Stopwatch;
 struct Tool {
     name: &'static str,
     version: &'static str,
-    install: fn(&Places) -> anyhow::Result<()>,
+    install: fn(&Places, version: &str) -> anyhow::Result<()>,
 }
 
-static TOOLS: &[Tool] = &[kubectl::TOOL, nextest::TOOL, debian::TOOL];
+// The quick ones first: the others are built from source, which takes minutes.
+static TOOLS: &[Tool] = &[kubectl::TOOL, debian::TOOL, cargo_tools::NEXTEST, cargo_tools::DENY];
 
 /// Installs what is missing, in turn. A tool that fails does not keep the others from being tried.
 ///
@@ -47,7 +48,7 @@ fn install(places: &Places, tool: &Tool) -> anyhow::Result<()> {
     println!("tools: installing {} ({})", tool.name, tool.version);
     let watch = Stopwatch::start();
     create_folder(&places.tools.join("bin"))?;
-    (tool.install)(places)?;
+    (tool.install)(places, tool.version)?;
     create_folder(&places.tools.join("stamps"))?;
     fs::write(&stamp, tool.version).with_context(|| format!("write {}", stamp.display()))?;
     println!("tools: {} installed in {}", tool.name, watch.elapsed_text());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base64::{DecodeError, Engine as _, prelude::BASE64_STANDARD};
 
 use crate::{
+    duration::GoDuration,
     field::quote,
     meta,
     type_table::{Field, FieldType, Presence, Shape, Struct, TypeId, TypeTable},
@@ -170,10 +171,12 @@ pub(super) fn base64(text: &str) -> Result<(), String> {
 
 /// The canonical text of a quantity.
 pub(super) fn quantity(text: &str) -> Result<Str, String> {
-    Ok(text.into())
+    crate::quantity::canonical_text(text).map_err(|error| error.to_string())
 }
 
 /// The canonical text of a duration.
 pub(super) fn duration(text: &str) -> Result<Str, String> {
-    Ok(text.into())
+    text.parse::<GoDuration>()
+        .map(|duration| crate::value::format_str!("{duration}"))
+        .map_err(|error| error.to_string())
 }

@@ -94,9 +94,7 @@ pub(super) fn decode_bytes(
     let typed = Some((table, type_id));
     let decoded = match encoding {
         Encoding::Json => codec::json::decode(bytes, typed, validation),
-        Encoding::Yaml => codec::yaml::decode(bytes, typed, validation),
-        Encoding::Protobuf => codec::protobuf::decode(bytes, table, type_id).map(codec::Decoded::of),
-        Encoding::Cbor => codec::cbor::decode(bytes, typed, validation),
+        Encoding::Yaml | Encoding::Protobuf | Encoding::Cbor => return Err(negotiation::unsupported_media_type()),
     };
     let handled = |why: &dyn std::fmt::Display| {
         Status::bad_request(format!(

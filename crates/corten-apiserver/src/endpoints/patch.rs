@@ -53,10 +53,7 @@ pub(super) async fn patch(
         let patched = match kind {
             PatchKind::Json => languages::json::apply(&object, &patch).map_err(patch_failure)?,
             PatchKind::Merge => languages::merge::apply(&object, &patch),
-            PatchKind::Strategic => {
-                languages::strategic::apply(&object, &patch, server.table(), type_id).map_err(patch_failure)?
-            }
-            PatchKind::Apply => {
+            PatchKind::Strategic | PatchKind::Apply => {
                 return Err(Status::new(Reason::UnsupportedMediaType, "server-side apply is not served"));
             }
         };
@@ -94,12 +91,10 @@ async fn read_patch(body: RequestBody, kind: PatchKind) -> Result<Value, Status>
         return Ok(tree);
     }
     let bytes = read_bytes(body).await?;
-    let decoded = if kind == PatchKind::Apply {
-        codec::yaml::decode(&bytes, None, FieldValidation::Ignore)
-    } else {
-        codec::json::decode(&bytes, None, FieldValidation::Ignore)
-    };
-    decoded.map(|decoded| decoded.value).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+    let _ = kind;
+    codec::json::decode(&bytes, None, FieldValidation::Ignore)
+        .map(|decoded| decoded.value)
+        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
 }
 
 fn patch_failure(error: languages::PatchError) -> Status {

@@ -104,7 +104,7 @@ pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, request: &R
     check_fields(store, endpoint, &options.fields)?;
     // The legacy paths name one object.
     if !request.info.name.is_empty() && options.fields.is_empty() {
-        options.fields = field::Selector::one("metadata.name", &request.info.name);
+        options.fields = field::Selector::one("metadata.name", request.info.name.clone());
     }
     let source = begin(server, store, endpoint, &request.info.namespace, options).await?;
     Ok(Reply::new(Response::Watch(source)))

@@ -7,7 +7,7 @@ use corten_apimachinery::{
     meta::ObjectMeta as _,
     resource::{Context, Strategy},
     status::Status,
-    validation::object_meta::{validate_object_meta, validate_object_meta_update},
+    validation::{validate_object_meta, validate_object_meta_update},
     value::Value,
 };
 

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use corten_apimachinery::{resource::UserInfo, status::Status};
-use futures::{Stream, StreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use corten_storage::{
-    kv::{Event, KeyValue, Outcome, Revision},
+    kv::{COMMIT_WRITES_MAX, Event, KeyValue, Outcome, Revision},
     mvcc::{Live, Plan, Row, Verdict},
 };
 use rusqlite::Connection;
+use tokio::sync::mpsc;
 
-use super::{Request, Writer};
+use super::{Command, Reply, Request, Writer};
 use crate::{
     engine::{Shared, key_value},
     error::MediumError,
@@ -36,11 +37,19 @@ struct Stored {
     outcomes: Vec<Vec<Outcome>>,
 }
 
+/// Takes one more request for a group that has room for so many writes.
+type TakeLate<'a> = &'a mut dyn FnMut(usize) -> Option<Request>;
+
 impl Writer {
-    /// Makes a group durable and known; the callers are still to be answered.
-    pub(super) fn try_commit(&mut self, group: &[Request]) -> Result<Vec<Vec<Outcome>>, Failure> {
+    /// Makes a group durable and known; the callers are still to be answered. Callers that come while the group is being
+    /// written are added to it.
+    pub(super) fn try_commit(&mut self, group: &mut Vec<Request>) -> Result<Vec<Vec<Outcome>>, Failure> {
         let connection = self.connection.as_ref().expect("a group is admitted only to an open store");
-        let stored = store(&self.shared, connection, &*self.config.faults, group)?;
+        // Who comes late is not looked at for whether there is room.
+        let takes_late = !self.ballast_is_out;
+        let (queue, carried) = (&mut self.queue, &mut self.carried);
+        let mut late = |room| if takes_late { take_late(queue, carried, room) } else { None };
+        let stored = store(&self.shared, connection, &*self.config.faults, group, &mut late)?;
         if let (Some(first), Some(last)) = (stored.rows.first(), stored.rows.last()) {
             self.writes_since_chunk += stored.rows.len();
             for row in &stored.rows {
@@ -64,42 +73,73 @@ impl Writer {
     }
 }
 
-fn store(shared: &Shared, connection: &Connection, faults: &dyn Faults, group: &[Request]) -> Result<Stored, Failure> {
-    let (verdicts, rows) = {
-        let index = shared.index.read();
-        let mut plan = Plan::new(&index);
-        let verdicts: Vec<Vec<Verdict>> =
-            group.iter().map(|request| request.writes.iter().map(|write| plan.decide(write)).collect()).collect();
-        (verdicts, plan.into_rows())
-    };
-    let values = Values { shared, connection, rows: &rows };
-    let outcomes = |values: &Values<'_>| -> Result<Vec<Vec<Outcome>>, MediumError> {
-        let requests = group.iter().zip(&verdicts);
-        requests.map(|(request, verdicts)| values.outcomes(request, verdicts)).collect()
-    };
-    if rows.is_empty() {
-        let outcomes = outcomes(&values)?;
-        return Ok(Stored { rows, events: Vec::new(), outcomes });
+fn take_late(queue: &mut mpsc::Receiver<Command>, carried: &mut Option<Command>, room: usize) -> Option<Request> {
+    if carried.is_some() {
+        return None;
     }
-    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    faults.reached(Step::Begun)?;
-    {
-        let mut insert = connection.prepare_cached(format::INSERT_ROW)?;
-        for row in &rows {
-            format::insert(&mut insert, row)?;
-            faults.reached(Step::Inserted)?;
+    match queue.try_recv().ok()? {
+        Command::Commit { batch, reply } if batch.len() <= room => {
+            Some(Request { writes: batch, reply: Reply::Commit(reply) })
+        }
+        other => {
+            *carried = Some(other);
+            None
         }
     }
+}
+
+fn store(
+    shared: &Shared,
+    connection: &Connection,
+    faults: &dyn Faults,
+    group: &mut Vec<Request>,
+    late: TakeLate<'_>,
+) -> Result<Stored, Failure> {
+    // Nobody but this thread changes the index, so holding it makes nobody wait.
+    let index = shared.index.read();
+    let mut plan = Plan::new(&index);
+    let mut verdicts: Vec<Vec<Verdict>> = group.iter().map(|request| decide(&mut plan, request)).collect();
+    let mut writes = verdicts.iter().map(Vec::len).sum();
+    let is_transaction = !plan.rows().is_empty();
+    if is_transaction {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        faults.reached(Step::Begun)?;
+        let mut insert = connection.prepare_cached(format::INSERT_ROW)?;
+        let mut inserted = 0;
+        loop {
+            for row in &plan.rows()[inserted..] {
+                format::insert(&mut insert, row)?;
+                faults.reached(Step::Inserted)?;
+            }
+            inserted = plan.rows().len();
+            // The callers of the last group come back about now: taking them along nearly doubles the groups of a few
+            // callers at once, and the sync is most of what a commit costs.
+            let Some(request) = late(COMMIT_WRITES_MAX.saturating_sub(writes)) else { break };
+            verdicts.push(decide(&mut plan, &request));
+            writes += request.writes.len();
+            group.push(request);
+        }
+    }
+    let rows = plan.into_rows();
+    drop(index);
     // Read what callers and watchers will be told now, when a failure can still stop the group.
-    let outcomes = outcomes(&values)?;
+    let values = Values { shared, connection, rows: &rows };
+    let told = group.iter().zip(&verdicts).map(|(request, verdicts)| values.outcomes(request, verdicts));
+    let outcomes = told.collect::<Result<Vec<_>, _>>()?;
     let events = rows.iter().map(|row| values.event(row)).collect::<Result<Vec<_>, _>>()?;
-    let committed = faults
-        .reached(Step::BeforeCommit)
-        .map_err(MediumError::from)
-        .and_then(|()| Ok(connection.prepare_cached("COMMIT")?.execute([])?));
-    let committed = committed.and_then(|_| Ok(faults.reached(Step::AfterCommit)?));
-    committed.map_err(|error| Failure { error, at_commit: true })?;
+    if is_transaction {
+        let committed = faults
+            .reached(Step::BeforeCommit)
+            .map_err(MediumError::from)
+            .and_then(|()| Ok(connection.prepare_cached("COMMIT")?.execute([])?))
+            .and_then(|_| Ok(faults.reached(Step::AfterCommit)?));
+        committed.map_err(|error| Failure { error, at_commit: true })?;
+    }
     Ok(Stored { rows, events, outcomes })
+}
+
+fn decide(plan: &mut Plan<'_>, request: &Request) -> Vec<Verdict> {
+    request.writes.iter().map(|write| plan.decide(write)).collect()
 }
 
 /// Finds values by revision: in the group, among the recent ones, in the table.

@@ -199,11 +199,11 @@ impl Writer {
 
     /// Commits a group and answers it, whatever happens.
     fn commit(&mut self, group: Vec<Request>) {
-        let group = self.admit(group);
+        let mut group = self.admit(group);
         if group.is_empty() {
             return;
         }
-        match self.try_commit(&group) {
+        match self.try_commit(&mut group) {
             Ok(outcomes) => {
                 self.answer(group, outcomes);
                 // The group is done: there is nothing left to fail.

@@ -17,11 +17,11 @@ impl Writer {
     /// Answers a group that failed. On a full disk what only deletes gets a second chance, on the space of the ballast.
     pub(super) fn recover_from(&mut self, failure: Failure, group: Vec<Request>) {
         if failure.error.is_disk_full() && self.make_room() {
-            let deletes = self.refuse_values(group);
+            let mut deletes = self.refuse_values(group);
             if deletes.is_empty() {
                 return;
             }
-            match self.try_commit(&deletes) {
+            match self.try_commit(&mut deletes) {
                 Ok(outcomes) => self.answer(deletes, outcomes),
                 Err(failure) => self.fail_for_good(failure, deletes),
             }

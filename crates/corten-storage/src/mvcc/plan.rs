@@ -106,6 +106,12 @@ impl<'a> Plan<'a> {
         Verdict::Done(revision)
     }
 
+    /// The rows so far.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     /// The rows to store, in the order of revisions.
     #[must_use]
     pub fn into_rows(self) -> Vec<Row> {

@@ -448,7 +448,7 @@ impl<'a> Parser<'a> {
         };
         let wrong = || Err(self.mismatch(&format!("number {text}"), ty));
         match (self.shape(ty), ty) {
-            (Some(Shape::Quantity), _) => Ok(Value::String(text.into())),
+            (Some(Shape::Quantity), _) => canonical::quantity(text).map(Value::String).map_err(DecodeError::new),
             (Some(Shape::IntOrString), _) => match integer().filter(|number| i32::try_from(*number).is_ok()) {
                 Some(number) => Ok(Value::Int(number)),
                 None => wrong(),
