@@ -5,11 +5,13 @@
 //! Upstream: k8s.io/kube-openapi (v1.35).
 
 mod document;
+mod operation;
 mod paths;
 mod schema;
 
 pub use document::document;
-pub use paths::{PathOptions, discovery_path, paths};
+pub use operation::{PathOptions, discovery_path};
+pub use paths::paths;
 pub use schema::{Descriptions, Dialect, NoDescriptions, Options, definition, definitions, references};
 
 #[cfg(test)]
