@@ -88,7 +88,10 @@ fn describe(
         fields.retain(|field, _| field == "apiVersion" || field == "kind");
         fields.insert("items".into(), format!("The {kind} objects of this list."));
         fields.insert("metadata".into(), "Standard metadata of a list.".into());
-        types.insert(format!("{name}List"), Described { description: format!("{kind}List is a list of {kind} objects."), fields });
+        types.insert(
+            format!("{name}List"),
+            Described { description: format!("{kind}List is a list of {kind} objects."), fields },
+        );
     }
     types
 }

@@ -178,10 +178,13 @@ fn run_tests(command: &mut Command, counts: &mut Counts) -> anyhow::Result<()> {
         }
     }
     let status = child.wait().context("wait for the test runner")?;
-    if !status.success() {
-        bail!("tests failed, listed above; one of them again: `cargo nextest run -p CRATE NAME`");
+    // The runner's documented exit codes.
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(100) => bail!("tests failed, listed above; one of them again: `cargo nextest run -p CRATE NAME`"),
+        Some(101) => bail!("the tests do not build, see above"),
+        _ => bail!("the test runner ended with {status}"),
     }
-    Ok(())
 }
 
 /// Reads `Summary [ 1.2s] 7 tests run: 5 passed (1 slow), 1 failed, 1 timed out, 2 skipped`.

@@ -4,6 +4,7 @@
 //! and takes several times the memory of the JSON, so it is neither stored nor written back by the API server.
 #![forbid(unsafe_code)]
 
+pub mod descriptions;
 pub mod types;
 
 pub use k8s_openapi::{

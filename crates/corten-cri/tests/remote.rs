@@ -24,6 +24,7 @@ const NEEDS: &[Need] = &[
     Need::HostPort,
     Need::ImageFilter,
     Need::Limits,
+    Need::Mounts,
     Need::Network,
     Need::Privileged,
     Need::Processes,

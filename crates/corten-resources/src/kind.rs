@@ -1,7 +1,7 @@
 //! Short ways to write a `ResourceDefinition`: everything that most resources share.
 
 use corten_apimachinery::resource::{
-    ResourceDefinition, Scope, Strategy, Subresource, SubresourceKind, TableDefinition, Verb, Version,
+    ResourceDefinition, ScalePaths, Scope, Strategy, Subresource, SubresourceKind, TableDefinition, Verb, Version,
 };
 
 /// The verbs of an ordinary subresource that shows the object itself.
@@ -44,6 +44,11 @@ pub(crate) const fn object(name: &'static str, strategy: &'static dyn Strategy, 
 /// The status of the object, under its own rules.
 pub(crate) const fn status(strategy: &'static dyn Strategy) -> Subresource {
     object("status", strategy, GET_PATCH_UPDATE)
+}
+
+/// The number of replicas.
+pub(crate) const fn scale(paths: ScalePaths) -> Subresource {
+    Subresource { name: "scale", kind: SubresourceKind::Scale(paths) }
 }
 
 /// A subresource with a handler in the control plane.

@@ -3,7 +3,7 @@
 use corten_apimachinery::{
     Value,
     meta::ObjectMeta,
-    resource::{Cell, RowContext},
+    resource::{Cell, Column, RowContext, TableDefinition},
 };
 
 /// The text of an empty list in a cell.
@@ -84,3 +84,16 @@ pub(crate) fn containers_and_images(template: Option<&Value>) -> (String, String
     };
     (join("name"), join("image"))
 }
+
+/// The first three of a list, and how many more there are.
+pub(crate) fn first_three(items: &[String]) -> String {
+    let (shown, rest) = items.split_at(items.len().min(3));
+    let shown = shown.join(",");
+    if rest.is_empty() { shown } else { format!("{shown} + {} more...", rest.len()) }
+}
+
+/// The columns of kinds that say no more than when they were made.
+pub(crate) static CREATED_AT: TableDefinition = TableDefinition {
+    columns: &[Column::NAME, Column { ty: "date", ..Column::text("Created At", "When the object was created.") }],
+    row: |object, _cx| vec![name(object), text(object, &["metadata", "creationTimestamp"])],
+};

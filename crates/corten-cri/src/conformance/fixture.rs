@@ -60,6 +60,8 @@ pub enum Need {
     Stats,
     /// Streams without a URL.
     Streaming,
+    /// The run is root and may mount file systems below `Fixture::dir`, where the runtime sees them.
+    Mounts,
     /// `GetContainerEvents`.
     Events,
     /// Stopping what does not exist succeeds, as the interface asks (containerd before 2.0 refuses).

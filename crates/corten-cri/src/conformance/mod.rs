@@ -121,6 +121,7 @@ macro_rules! cri_conformance {
             mounts_appear_writable_or_read_only [Processes],
             a_mounted_file_is_a_file [Processes],
             a_mount_without_a_source_fails [Processes],
+            what_the_node_mounts_later_is_seen_where_asked_for [Processes Mounts],
             devices_appear_in_the_container [Processes],
             the_root_file_system_is_the_containers_own [Processes],
         }}

@@ -1,6 +1,11 @@
 //! Containers as processes: what they get, and how they end.
 
-use std::{os::unix::fs::PermissionsExt as _, time::Duration};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use super::{Fixture, pod::IDLE};
 use crate::api;
@@ -168,6 +173,55 @@ pub async fn a_mount_without_a_source_fails(fixture: &Fixture) {
         ..api::Mount::default()
     };
     assert!(pod.try_run("main", IDLE, |config| config.mounts = vec![mount]).await.is_err());
+}
+
+/// `HOST_TO_CONTAINER` sees what is mounted on the node after the start, `PRIVATE` does not.
+pub async fn what_the_node_mounts_later_is_seen_where_asked_for(fixture: &Fixture) {
+    let outer = Mounted::new(fixture.dir.join("outer"));
+    std::fs::create_dir(outer.0.join("inner")).expect("make the later mount's directory");
+    let pod = fixture.pod("propagation").await;
+    let mut ids = Vec::new();
+    for (name, propagation) in [
+        ("private", api::MountPropagation::PropagationPrivate),
+        ("follows", api::MountPropagation::PropagationHostToContainer),
+    ] {
+        let mount = api::Mount {
+            host_path: outer.0.display().to_string(),
+            container_path: "/data".to_owned(),
+            propagation: propagation as i32,
+            ..api::Mount::default()
+        };
+        ids.push(pod.start_with(name, IDLE, |config| config.mounts = vec![mount]).await);
+    }
+    let inner = Mounted::new(outer.0.join("inner"));
+    std::fs::write(inner.0.join("seen"), "seen").expect("fill it");
+    let look = "cat /data/inner/seen 2>/dev/null || echo -n nothing";
+    assert_eq!(fixture.ask(&ids[0], look).await, "nothing");
+    assert_eq!(fixture.ask(&ids[1], look).await, "seen");
+}
+
+/// A file system in memory whose mounts propagate; unmounted at the end.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(path: PathBuf) -> Self {
+        std::fs::create_dir_all(&path).expect("make a mount point");
+        run("mount", &["-t", "tmpfs", "tmpfs"], &path);
+        let mounted = Self(path);
+        run("mount", &["--make-shared"], &mounted.0);
+        mounted
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        run("umount", &["-l"], &self.0);
+    }
+}
+
+fn run(program: &str, arguments: &[&str], path: &Path) {
+    let status = Command::new(program).args(arguments).arg(path).status().expect("start a program of the node");
+    assert!(status.success(), "{program} {arguments:?} {}: {status}", path.display());
 }
 
 /// A device of the node under another name, with the permissions given.

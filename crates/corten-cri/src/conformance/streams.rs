@@ -103,23 +103,24 @@ pub async fn stdout_and_stderr_arrive_apart_with_the_exit_code(fixture: &Fixture
     assert_eq!((out.as_str(), err.as_str()), ("out\n", "err\n"));
 }
 
-/// The first size is there when the command asks, later ones arrive as SIGWINCH.
+/// Sizes reach the command's terminal, and what is typed does.
 pub async fn a_terminal_has_the_clients_size(fixture: &Fixture) {
     let pod = fixture.pod("size").await;
     let id = pod.start("main", IDLE).await;
     let (io, mut client) = streams(true);
     client.resize.send(TerminalSize { width: 91, height: 37 }).await.expect("resize");
-    let script = "while read line; do test -t 1 && stty size; done; exit 3";
+    let script = "test -t 0 && test -t 1 && test -t 2 || exit 9; \
+                  until test \"$(stty size)\" = '37 91'; do sleep 0.05; done; echo first; \
+                  until test \"$(stty size)\" = '50 120'; do sleep 0.05; done; echo second; \
+                  read line; test \"$line\" = typed && exit 3";
     let exec = fixture.streaming().stream_exec(exec_request(&id, script, true), io);
     let talk = async {
-        client.stdin.write_all(b"a\n").await.expect("write");
-        read_until(fixture, &mut client.stdout, "37 91").await;
+        read_until(fixture, &mut client.stdout, "first").await;
         client.resize.send(TerminalSize { width: 120, height: 50 }).await.expect("resize");
-        fixture.clock.sleep(Duration::from_millis(200)).await;
-        client.stdin.write_all(b"b\n").await.expect("write");
-        read_until(fixture, &mut client.stdout, "50 120").await;
-        // Control-D, as somebody at a terminal ends the input.
-        client.stdin.write_all(&[4]).await.expect("write");
+        read_until(fixture, &mut client.stdout, "second").await;
+        client.stdin.write_all(b"typed\n").await.expect("write");
+        // The terminal echoes.
+        read_until(fixture, &mut client.stdout, "typed").await;
     };
     let (code, ()) = futures::join!(exec, talk);
     assert_eq!(code.expect("exec"), 3);
@@ -167,13 +168,13 @@ pub async fn stdin_once_ends_with_its_first_client(fixture: &Fixture) {
     assert_eq!(pod.logged("main", LogStream::Stdout), "hello\n");
 }
 
-/// The port of a container that listens on the sandbox's loopback only.
+/// A port of the sandbox's loopback, and both directions end.
 pub async fn a_port_of_the_sandbox_can_be_reached(fixture: &Fixture) {
     let pod = fixture.pod("forward").await;
-    let id = pod.start("main", "while true; do echo pong | nc -l -s 127.0.0.1 -p 8000; done").await;
+    let id = pod.start("main", "while true; do echo pong | nc -l -p 8000; done").await;
     fixture
         .eventually("the container listens", || async {
-            let answer = fixture.exec(&id, "netstat -ltn | grep 127.0.0.1:8000").await.expect("exec");
+            let answer = fixture.exec(&id, "netstat -ltn | grep :8000").await.expect("exec");
             (answer.exit_code == 0).then_some(())
         })
         .await;

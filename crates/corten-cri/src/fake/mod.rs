@@ -3,6 +3,7 @@
 //! For tests of whatever sits above CRI. Time comes from the clock it is given, ids count up, so a run repeats exactly.
 //! It passes the cases of `conformance` that need no real processes, files or network.
 
+mod answers;
 mod images;
 mod runtime;
 mod script;

@@ -6,7 +6,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-#[expect(clippy::wildcard_imports, reason = "a table of the kernel's constants, which carry their own prefixes")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "a table of the kernel's constants with prefixes of their own; test builds do not lint this"
+)]
 use super::uapi::*;
 use super::{
     Rtnl,
@@ -42,7 +45,8 @@ impl Rtnl {
         })
     }
 
-    /// Gives an interface an address; returns whether it is new. IPv6 addresses skip duplicate detection: they are usable at once.
+    /// Gives an interface an address; returns whether it is new. IPv6 addresses skip duplicate detection: they are
+    /// usable at once.
     pub fn add_address(&self, address: &Address) -> Result<bool, Error> {
         let mut request = Writer::message(RTM_NEWADDR, flags::CREATE | flags::EXCL);
         write_address(&mut request, address);

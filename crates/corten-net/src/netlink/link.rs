@@ -9,7 +9,10 @@ use std::{
     str::FromStr,
 };
 
-#[expect(clippy::wildcard_imports, reason = "a table of the kernel's constants, which carry their own prefixes")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "a table of the kernel's constants with prefixes of their own; test builds do not lint this"
+)]
 use super::uapi::*;
 use super::{
     Rtnl,
@@ -230,7 +233,8 @@ impl Rtnl {
         self.acknowledge(request, || format!("change interface {index}: {change:?}"))
     }
 
-    /// Lets the bridge send frames back out of this port (needed when a pod reaches itself through a service), or forbids it.
+    /// Lets the bridge send frames back out of this port (needed when a pod reaches itself through a service), or
+    /// forbids it.
     pub fn set_hairpin(&self, port_index: u32, on: bool) -> Result<(), Error> {
         let mut request = Writer::message(RTM_SETLINK, 0);
         request.raw(&header(AF_BRIDGE, port_index, 0, 0)).nest(IFLA_PROTINFO, |w| {

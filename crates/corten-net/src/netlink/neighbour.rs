@@ -1,10 +1,14 @@
-//! Fixed neighbour entries (who has this address) and forwarding entries of bridges and tunnels (where is this hardware address).
+//! Fixed neighbour entries (who has this address) and forwarding entries of bridges and tunnels (where is this hardware
+//! address).
 //!
 //! Source: Linux `include/uapi/linux/neighbour.h`.
 
 use std::net::IpAddr;
 
-#[expect(clippy::wildcard_imports, reason = "a table of the kernel's constants, which carry their own prefixes")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "a table of the kernel's constants with prefixes of their own; test builds do not lint this"
+)]
 use super::uapi::*;
 use super::{
     Rtnl,
@@ -26,7 +30,8 @@ pub struct Neighbour {
     pub address: MacAddress,
 }
 
-/// A forwarding entry of a tunnel: frames for `address` go to the remote end `remote`. The zero address stands for all others.
+/// A forwarding entry of a tunnel: frames for `address` go to the remote end `remote`. The zero address stands for all
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FdbEntry {
     /// Index of the tunnel interface.

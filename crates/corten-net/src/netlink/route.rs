@@ -6,7 +6,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-#[expect(clippy::wildcard_imports, reason = "a table of the kernel's constants, which carry their own prefixes")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "a table of the kernel's constants with prefixes of their own; test builds do not lint this"
+)]
 use super::uapi::*;
 use super::{
     Rtnl,
@@ -127,7 +130,8 @@ impl Rtnl {
         self.acknowledge(request, || format!("set route to {}", route.destination))
     }
 
-    /// Deletes the route with this destination (and gateway, interface, metric where given); returns whether it was there.
+    /// Deletes the route with this destination (and gateway, interface, metric where given); returns whether it was
+    /// there.
     pub fn delete_route(&self, route: &Route) -> Result<bool, Error> {
         let mut request = Writer::message(RTM_DELROUTE, 0);
         write_route(&mut request, route);

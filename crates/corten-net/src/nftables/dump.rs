@@ -1,6 +1,9 @@
 //! Reading rules back: for tests, and for finding one's own table after a restart.
 
-#[expect(clippy::wildcard_imports, reason = "a table of the kernel's constants, which carry their own prefixes")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "a table of the kernel's constants with prefixes of their own; test builds do not lint this"
+)]
 use super::uapi::*;
 use super::{
     Nftables, attributes,

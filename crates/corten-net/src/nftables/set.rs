@@ -1,13 +1,16 @@
 //! Sets, maps and their elements.
 //!
-//! An interval of an unconcatenated key is two elements for the kernel (start, and the first value behind the end); of a concatenated key it is one element with
-//! two keys. Here both are one [`Element`] whose bounds are inclusive.
+//! An interval of an unconcatenated key is two elements for the kernel (start, and the first value behind the end); of
+//! a concatenated key it is one element with two keys. Here both are one [`Element`] whose bounds are inclusive.
 
 use std::{fmt, time::Duration};
 
 use ipnet::IpNet;
 
-#[expect(clippy::wildcard_imports, reason = "a table of the kernel's constants, which carry their own prefixes")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "a table of the kernel's constants with prefixes of their own; test builds do not lint this"
+)]
 use super::uapi::*;
 use super::{
     table::{Verdict, comment_bytes, read_comment},

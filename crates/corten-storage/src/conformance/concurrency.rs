@@ -17,7 +17,7 @@ use super::{
     linearizability::{self, Action, Operation},
     put, read_until, seeded_rng,
 };
-use crate::kv::{Expected, KvEngine, ListRequest, Outcome, Revision, Write};
+use crate::kv::{Expected, KvEngine, KvError, ListRequest, Outcome, Revision, Write};
 
 const WRITERS: usize = 12;
 const ROUNDS: usize = 60;
@@ -141,4 +141,112 @@ pub async fn watchers_agree_while_many_write(subject: &dyn Subject) {
     let kvs = engine.list(whole).await.unwrap().kvs;
     let want: BTreeMap<_, _> = kvs.into_iter().map(|kv| (kv.key, kv.value)).collect();
     assert!(replayed.lock().iter().all(|state| *state == want));
+}
+
+/// How many keys the writer below overwrites in one batch, how often, and with what size: together far more than an engine
+/// keeps in memory, so that reads go to the medium while rows are taken away there.
+const ROUND_KEYS: usize = 5;
+const COMPACTED_ROUNDS: u64 = 60;
+const PADDING_BYTES: usize = 200_000;
+
+fn round_value(round: u64) -> Bytes {
+    let mut value = round.to_le_bytes().to_vec();
+    value.resize(PADDING_BYTES, b'.');
+    value.into()
+}
+
+fn round_of(value: &[u8]) -> u64 {
+    u64::from_le_bytes(value[..8].try_into().unwrap())
+}
+
+/// Overwrites all keys in order, forgets all history, and again.
+async fn overwrite_and_compact(engine: Arc<dyn KvEngine>, mut revisions: Vec<Revision>) {
+    for round in 1..=COMPACTED_ROUNDS {
+        let keys = revisions.iter().enumerate();
+        let batch = keys.map(|(n, at)| put(&format!("/r/{n}"), Expected::ModRevision(*at), round_value(round)));
+        let outcomes = engine.commit(batch.collect()).await.unwrap();
+        revisions = outcomes.into_iter().map(super::done).collect();
+        engine.compact(*revisions.last().unwrap()).await.unwrap();
+    }
+}
+
+/// A read of one state: writes go through the keys in order, so a state has the new round first and then the old one.
+fn check_state(kvs: &[crate::kv::KeyValue]) {
+    let rounds: Vec<_> = kvs.iter().map(|kv| round_of(&kv.value)).collect();
+    assert_eq!(rounds.len(), ROUND_KEYS);
+    assert!(rounds.is_sorted_by(|a, b| a >= b) && rounds[0] - rounds[ROUND_KEYS - 1] <= 1, "mixed states: {rounds:?}");
+}
+
+/// Reads of the current state always succeed and show one state; reads of a forgotten one say so and never show another.
+pub async fn reads_stay_right_while_history_is_forgotten(subject: &dyn Subject) {
+    let engine = subject.open().await;
+    let batch = (0..ROUND_KEYS).map(|n| put(&format!("/r/{n}"), Expected::Absent, round_value(0))).collect();
+    let revisions = engine.commit(batch).await.unwrap().into_iter().map(super::done).collect();
+    let (writers, readers) = (TaskSet::new("writers"), TaskSet::new("readers"));
+    let (end, ended) = tokio::sync::watch::channel(false);
+    writers.spawn("writer", overwrite_and_compact(Arc::clone(&engine), revisions));
+    for _ in 0..3 {
+        readers.spawn("reader", read_until_ended(Arc::clone(&engine), ended.clone()));
+        readers.spawn("watcher", watch_until_ended(Arc::clone(&engine), ended.clone()));
+    }
+    writers.join().await.unwrap();
+    end.send(true).unwrap();
+    readers.join().await.unwrap();
+    let whole = ListRequest { prefix: "/r/".into(), start: Bytes::new(), limit: 0, revision: None };
+    let last = engine.list(whole).await.unwrap().kvs;
+    assert!(last.iter().all(|kv| round_of(&kv.value) == COMPACTED_ROUNDS));
+}
+
+/// Reads the current state, and the one it read before.
+async fn read_until_ended(engine: Arc<dyn KvEngine>, ended: tokio::sync::watch::Receiver<bool>) {
+    let mut earlier = None;
+    while !*ended.borrow() {
+        let mut whole = ListRequest { prefix: "/r/".into(), start: Bytes::new(), limit: 0, revision: None };
+        let page = engine.list(whole.clone()).await.unwrap();
+        check_state(&page.kvs);
+        let one = engine.get(b"/r/0", None).await.unwrap();
+        assert!(one.kv.unwrap().mod_revision >= page.kvs[0].mod_revision, "a later read shows a later state");
+        if let Some(revision) = earlier {
+            whole.revision = Some(revision);
+            match engine.list(whole).await {
+                Ok(again) => check_state(&again.kvs),
+                Err(KvError::Compacted { .. }) => {}
+                Err(other) => panic!("not {other:?}"),
+            }
+        }
+        earlier = Some(page.revision);
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Starts watches a little in the past: what they deliver before they are told that it is compacted has no gap.
+async fn watch_until_ended(engine: Arc<dyn KvEngine>, ended: tokio::sync::watch::Receiver<bool>) {
+    while !*ended.borrow() {
+        // Nothing below has to wait when nothing has happened, and the others need the threads.
+        tokio::task::yield_now().await;
+        let status = engine.status().await.unwrap();
+        let after = status.compact_revision;
+        let mut watch = match engine.watch("/r/".into(), after).await {
+            Ok(watch) => watch,
+            Err(KvError::Compacted { .. }) => continue,
+            Err(other) => panic!("not {other:?}"),
+        };
+        let mut heard = after;
+        while heard < status.revision {
+            match watch.recv().await.expect("the engine is open") {
+                Ok(batch) => {
+                    for event in batch.events.iter() {
+                        heard += 1;
+                        assert_eq!(event.revision, heard, "every write is under the prefix");
+                        let round = round_of(event.value.as_ref().unwrap());
+                        let before = event.prev_value.as_deref().map(round_of);
+                        assert_eq!(before, round.checked_sub(1), "the value before is that of the round before");
+                    }
+                    assert_eq!(batch.revision, heard);
+                }
+                Err(KvError::Compacted { .. }) => break,
+                Err(other) => panic!("not {other:?}"),
+            }
+        }
+    }
 }

@@ -20,7 +20,9 @@ mod reads;
 mod watches;
 mod writes;
 
-pub use concurrency::{histories_are_linearizable, watchers_agree_while_many_write};
+pub use concurrency::{
+    histories_are_linearizable, reads_stay_right_while_history_is_forgotten, watchers_agree_while_many_write,
+};
 pub use expiry::{
     a_key_expired_while_closed_goes_at_open, a_renewed_key_stays, an_expired_key_is_deleted_like_any_other,
 };
@@ -109,6 +111,7 @@ macro_rules! kv_conformance {
             status_tells_the_revisions
             histories_are_linearizable
             watchers_agree_while_many_write
+            reads_stay_right_while_history_is_forgotten
         }
     };
     (@clauses $subject:expr; $($clause:ident)+) => {

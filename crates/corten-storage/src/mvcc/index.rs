@@ -47,6 +47,9 @@ struct Garbage {
     row: Revision,
 }
 
+/// The revision of a new store.
+const FIRST: Revision = 1;
+
 /// Every key with its kept versions.
 #[derive(Debug, Default)]
 pub struct KeyIndex {
@@ -61,7 +64,7 @@ impl KeyIndex {
     /// An empty index of a store that has been compacted at `compacted` (0 if never).
     #[must_use]
     pub fn new(compacted: Revision) -> Self {
-        Self { compacted, revision: compacted, ..Self::default() }
+        Self { compacted, revision: compacted.max(FIRST), ..Self::default() }
     }
 
     /// The revision of the last write.

@@ -33,7 +33,7 @@ fn scalars_are_those_of_yaml_1_1() {
 
 #[test]
 fn merge_keys_and_aliases_are_followed() {
-    check_read("x: &x {a: 1, b: 2}\ny:\n  <<: *x\n  b: 3", r#"{"x":{"a":1,"b":2},"y":{"a":1,"b":3}}"#);
+    check_read("x: &x {a: 1, b: 2}\nz:\n  <<: *x\n  b: 3", r#"{"x":{"a":1,"b":2},"z":{"a":1,"b":3}}"#);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use corten_apimachinery::{
     meta::ObjectMeta,
-    resource::{DeleteOptions, Deletion, Strategy},
+    resource::{DeleteOptions, Deletion},
 };
 use serde_json::{Value, json};
 

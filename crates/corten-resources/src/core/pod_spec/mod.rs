@@ -5,3 +5,4 @@
 pub(crate) mod defaults;
 pub(crate) mod template;
 pub(crate) mod validation;
+pub(crate) mod workload;

@@ -24,6 +24,7 @@ pub(crate) fn validate(cx: &Context<'_>, template: &PodTemplateSpec, path: &Path
     let options = Options { is_pod: false, pod_name: "", feature_enabled: cx.feature_enabled };
     validation::pod_annotations(&annotations, &spec, &path.child("annotations"), errors);
     validation::pod_spec(&spec, &path.child("spec"), &options, errors);
+    validation::seccomp_matches(&annotations, &spec, &path.child("spec"), errors);
     validation::apparmor_matches(&annotations, &spec, &path.child("spec"), errors);
     if !list(&spec.ephemeral_containers).is_empty() {
         errors.forbidden(

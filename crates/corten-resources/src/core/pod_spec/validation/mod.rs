@@ -15,8 +15,8 @@ use corten_apimachinery::{
     validation::{is_dns1123_label, is_label_value, is_qualified_name},
 };
 
-pub(crate) use env::{port_number_or_name, relative_path};
-pub(crate) use resources::{quantity as resource_quantity, requirements as resource_requirements};
+pub(crate) use env::port_number_or_name;
+pub(crate) use resources::quantity as resource_quantity;
 pub(crate) use scheduling::{label_selector, node_selector, taint_effect, tolerations};
 pub(crate) use security::{apparmor_matches, pod_annotations, seccomp_matches};
 pub(crate) use volumes::{host_path, iscsi_name};

@@ -1,0 +1,674 @@
+//! One container: from a bundle to its removal.
+//!
+//! create (init is held before `execve`) -> start -> exec, signals, limits -> delete. Everything blocks and must be called by a
+//! process with one thread. The caller reaps: its children are init and the execs; what else is forked here is reaped here.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    os::fd::{AsFd as _, OwnedFd},
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+
+use corten_base::fs::{self, FsError};
+use libcontainer::oci_spec::runtime::{LinuxResources, Process};
+
+use crate::{
+    bundle::{Bundle, BundleError},
+    cgroup::{Cgroup, CgroupError, CgroupStats, Hierarchies, Layout},
+    channel::{self, Channel, Go},
+    creator, device_rules,
+    error::{During as _, StartFailure, SystemError},
+    exec,
+    hooks::{self, HookError},
+    id_map::IdMap,
+    last_stage::{LastStage, ProcessError},
+    oom_score,
+    process::{ExitStatus, ProcessHandle, wait_for_end},
+    record::{Record, RecordError},
+    rlimit,
+    seccomp::{Filter, SeccompError},
+    stdio::{self, Stdio},
+    terminal::{self, Terminal},
+    volume_mount::{self, Kind, VolumeMount, VolumeMountError},
+};
+
+/// A process that gets SIGKILL is gone within moments; longer means that it hangs in the kernel.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Names of files in a container's state directory.
+const BUNDLE_DIRECTORY: &str = "bundle";
+const RUNTIME_DIRECTORY: &str = "runtime";
+const PID_FILE: &str = "init.pid";
+
+/// What to create.
+#[derive(Debug)]
+pub struct CreateOptions {
+    /// Its name: letters, digits, `_`, `+`, `-`, `.`.
+    pub id: String,
+    /// The directory of all containers' state; on a tmpfs, because it means nothing after a reboot.
+    pub state_root: PathBuf,
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// What init reads from and writes to.
+    pub stdio: Stdio,
+    /// What to mount before the start, in order.
+    pub volumes: Vec<VolumeMount>,
+}
+
+/// Why there is no container. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The name is no name.
+    #[error("invalid container id {0:?}")]
+    InvalidId(String),
+    /// There is one of this name.
+    #[error("container with given ID already exists: {0}")]
+    Exists(String),
+    /// The bundle is unusable.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// Its process is unusable.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// Its seccomp profile is unusable.
+    #[error(transparent)]
+    Seccomp(#[from] SeccompError),
+    /// libcontainer could not build namespaces, mounts or control groups.
+    #[error("OCI runtime create failed: {0}")]
+    Runtime(String),
+    /// A volume could not be mounted.
+    #[error(transparent)]
+    Volume(#[from] VolumeMountError),
+    /// The control groups are unusable.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FsError),
+    /// The record could not be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The kernel refused something.
+    #[error(transparent)]
+    System(#[from] SystemError),
+}
+
+/// Why init does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The container is not waiting for its start, or waits for another process to start it.
+    #[error("cannot start a container that is {0}")]
+    NotHeld(Status),
+    /// The program did not start; init ends with the failure's exit code.
+    #[error(transparent)]
+    Failed(StartFailure),
+    /// A poststart hook failed; the program runs.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// libcontainer could not be told.
+    #[error("notify init: {0}")]
+    Notify(String),
+    /// The record could not be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The kernel refused something.
+    #[error(transparent)]
+    System(#[from] SystemError),
+}
+
+/// What to execute.
+#[derive(Debug)]
+pub struct ExecOptions {
+    /// Everything about it; nothing is taken from init.
+    pub process: Process,
+    /// What it reads from and writes to.
+    pub stdio: Stdio,
+}
+
+/// A process that runs beside init. The caller reaps it.
+#[derive(Debug)]
+pub struct ExecProcess {
+    /// The process.
+    pub handle: ProcessHandle,
+    /// Its terminal, if it asked for one.
+    pub terminal: Option<Terminal>,
+}
+
+/// Why it does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// The container is not running.
+    #[error("cannot exec in a container that is {0}")]
+    NotRunning(Status),
+    /// The program did not start.
+    #[error(transparent)]
+    Failed(StartFailure),
+    /// The process is unusable.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The container's seccomp profile is unusable.
+    #[error(transparent)]
+    Seccomp(#[from] SeccompError),
+    /// The bundle is gone.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// It could not join the control groups.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FsError),
+    /// The kernel refused something.
+    #[error(transparent)]
+    System(#[from] SystemError),
+}
+
+/// Why a container is still there.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// It runs, and `force` was not given.
+    #[error("cannot delete a container that is {0}")]
+    Running(Status),
+    /// A process does not die.
+    #[error("process {0} outlives SIGKILL")]
+    Unkillable(i32),
+    /// The control groups could not be removed.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// A poststop hook failed; everything else is gone.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// The state directory could not be removed.
+    #[error(transparent)]
+    File(#[from] FsError),
+    /// The kernel refused something.
+    #[error(transparent)]
+    System(#[from] SystemError),
+}
+
+/// Where a container is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Init is held before `execve`.
+    Created,
+    /// Init runs.
+    Running,
+    /// All its processes are frozen.
+    Paused,
+    /// Init has ended.
+    Stopped,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// What is known about a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Its name.
+    pub id: String,
+    /// Where it is in its life.
+    pub status: Status,
+    /// Init's number; meaningless once it is stopped.
+    pub pid: i32,
+    /// Its bundle.
+    pub bundle: PathBuf,
+}
+
+/// Init and the streams it shall get, until it has been started.
+#[derive(Debug)]
+struct Held {
+    channel: Channel,
+    go: Go,
+    stage: Rc<LastStage>,
+}
+
+/// A container.
+#[derive(Debug)]
+pub struct Container {
+    record: Record,
+    directory: PathBuf,
+    cgroup: Cgroup,
+    /// `None` if it was gone already when the container was loaded.
+    init: Option<ProcessHandle>,
+    held: Option<Held>,
+    terminal: Option<Terminal>,
+    /// Second handles on execs: while one is a zombie, an init that was killed cannot end.
+    execs: Vec<ProcessHandle>,
+    /// Compiled at the first use, for a container that was loaded.
+    filter: Option<Option<Filter>>,
+}
+
+impl Container {
+    /// Builds the container of a bundle up to the point where only its program has to be executed.
+    pub fn create(options: CreateOptions) -> Result<Self, CreateError> {
+        check_id(&options.id)?;
+        let bundle = Bundle::load(&options.bundle)?;
+        let hierarchies = Hierarchies::detect()?;
+        let cgroup = Cgroup::new(hierarchies.clone(), bundle.cgroups_path());
+        let filter = compile_filter(&bundle)?;
+        let stage = Rc::new(LastStage::prepare(bundle.process(), filter.clone(), bundle.rootfs())?);
+
+        fs::create_dir_all(&options.state_root)?;
+        let directory = options.state_root.join(&options.id);
+        match std::fs::create_dir(&directory) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(CreateError::Exists(options.id));
+            }
+            Err(source) => {
+                return Err(FsError { operation: "create directory", path: directory, source }.into());
+            }
+        }
+        let mut unfinished = Unfinished { directory: Some(directory.clone()), cgroup: cgroup.clone(), init: None };
+
+        make_mount_points(&bundle, &options.volumes)?;
+        let derived = directory.join(BUNDLE_DIRECTORY);
+        fs::create_dir_all(&derived)?;
+        let config = serde_json::to_vec(&bundle.for_libcontainer(&hierarchies))
+            .map_err(|source| BundleError::Parse { path: derived.clone(), source })?;
+        fs::write(&derived.join("config.json"), &config)?;
+        let runtime = directory.join(RUNTIME_DIRECTORY);
+        fs::create_dir_all(&runtime)?;
+
+        let (ours, theirs) = channel::pair().during("make channel for init")?;
+        let pid = creator::create(creator::Request {
+            id: &options.id,
+            bundle: &derived,
+            root: &runtime,
+            pid_file: directory.join(PID_FILE),
+            stage: Rc::clone(&stage),
+            channel: theirs,
+        })
+        .map_err(|failure| match failure {
+            creator::Failure::System(error) => CreateError::System(error),
+            creator::Failure::Runtime(text) => CreateError::Runtime(text),
+        })?;
+        let init = ProcessHandle::open(pid)?;
+        unfinished.init = Some(init.duplicate()?);
+
+        furnish(pid, bundle.process())?;
+        if cgroup.layout() == Layout::Unified {
+            let resources = bundle.spec().linux().as_ref().and_then(|linux| linux.resources().as_ref());
+            let rules = resources.and_then(|resources| resources.devices().as_deref()).unwrap_or_default();
+            device_rules::attach(&cgroup.unified_directory()?, rules)?;
+        }
+        volume_mount::mount_all(pid, &options.volumes)?;
+        let (go, terminal) = open_stdio(pid, options.stdio, bundle.process())?;
+
+        let record = Record::new(&options.id, bundle.directory(), bundle.cgroups_path(), pid)?;
+        record.write(&directory)?;
+        unfinished.directory = None;
+        unfinished.init = None;
+        Ok(Self {
+            record,
+            directory,
+            cgroup,
+            init: Some(init),
+            held: Some(Held { channel: ours, go, stage }),
+            terminal,
+            execs: Vec::new(),
+            filter: Some(filter),
+        })
+    }
+
+    /// Takes up a container that another process created.
+    ///
+    /// It can be inspected, signalled, changed and deleted, and processes can be executed in it; only its creator can start it.
+    pub fn load(state_root: &Path, id: &str) -> Result<Self, CreateError> {
+        check_id(id)?;
+        let directory = state_root.join(id);
+        let record = Record::read(&directory, id)?;
+        let cgroup = Cgroup::new(Hierarchies::detect()?, &record.cgroups_path);
+        // The handle first, the check second: then the handle cannot mean a later process.
+        let handle = ProcessHandle::open(record.pid).ok();
+        let init = if record.is_alive()? { handle } else { None };
+        Ok(Self { record, directory, cgroup, init, held: None, terminal: None, execs: Vec::new(), filter: None })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.record.id
+    }
+
+    /// Init's number, in this process's PID namespace.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.record.pid
+    }
+
+    /// Init; `None` if it was gone already when the container was loaded.
+    #[must_use]
+    pub fn init(&self) -> Option<&ProcessHandle> {
+        self.init.as_ref()
+    }
+
+    /// The shim's side of init's terminal; it is given away once.
+    pub fn take_terminal(&mut self) -> Option<Terminal> {
+        self.terminal.take()
+    }
+
+    /// Its control groups: limits, numbers, out-of-memory kills.
+    #[must_use]
+    pub fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
+    }
+
+    /// Where it is in its life.
+    pub fn status(&self) -> Result<Status, CgroupError> {
+        let Some(init) = &self.init else { return Ok(Status::Stopped) };
+        if init.has_ended()? {
+            Ok(Status::Stopped)
+        } else if self.cgroup.is_frozen()? {
+            Ok(Status::Paused)
+        } else if self.record.started {
+            Ok(Status::Running)
+        } else {
+            Ok(Status::Created)
+        }
+    }
+
+    /// What is known about it.
+    pub fn state(&self) -> Result<State, CgroupError> {
+        Ok(State {
+            id: self.record.id.clone(),
+            status: self.status()?,
+            pid: self.record.pid,
+            bundle: self.record.bundle.clone(),
+        })
+    }
+
+    /// Lets init execute its program; returns when it runs.
+    ///
+    /// On [`StartError::Failed`] init ends with the failure's exit code and waits to be reaped, as any init does.
+    pub fn start(&mut self) -> Result<(), StartError> {
+        let Some(held) = self.held.take() else {
+            return Err(StartError::NotHeld(if self.record.started { Status::Running } else { Status::Stopped }));
+        };
+        // The streams first: they wait in the socket until libcontainer's code in init has heard its own signal.
+        held.channel.send_go(&held.go).during("send streams to init")?;
+        drop(held.go);
+        let state = self.runtime_state();
+        libcontainer::notify_socket::NotifySocket::new(state.join(libcontainer::notify_socket::NOTIFY_FILE))
+            .notify_container_start()
+            .map_err(|error| StartError::Notify(crate::error::chain(&error)))?;
+        let outcome = held.channel.receive_outcome().during("wait for init")?;
+        self.record.started = true;
+        self.record.write(&self.directory)?;
+        if let Some((stage, errno)) = outcome {
+            return Err(StartError::Failed(held.stage.failure(stage, errno)));
+        }
+        let bundle = Bundle::load(&self.record.bundle);
+        let hooks = bundle.as_ref().ok().and_then(|bundle| bundle.spec().hooks().as_ref());
+        hooks::run("poststart", hooks.and_then(|hooks| hooks.poststart().as_ref()), &state)?;
+        Ok(())
+    }
+
+    fn runtime_state(&self) -> PathBuf {
+        self.directory.join(RUNTIME_DIRECTORY).join(&self.record.id)
+    }
+
+    /// Sends a signal to init, or to all processes of the container. What has ended is no error.
+    pub fn kill(&self, signal: i32, all: bool) -> Result<(), CgroupError> {
+        if all {
+            // Init is among them.
+            self.cgroup.signal_all(signal)?;
+        } else if let Some(init) = &self.init {
+            init.signal(signal)?;
+        }
+        Ok(())
+    }
+
+    /// Stops all processes where they are.
+    pub fn pause(&self) -> Result<(), CgroupError> {
+        self.cgroup.freeze()
+    }
+
+    /// Lets them go on.
+    pub fn resume(&self) -> Result<(), CgroupError> {
+        self.cgroup.thaw()
+    }
+
+    /// Changes limits in place; what `resources` leaves out stays.
+    pub fn update(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        self.cgroup.update(resources)
+    }
+
+    /// Numbers of the moment.
+    pub fn stats(&self) -> Result<CgroupStats, CgroupError> {
+        self.cgroup.stats()
+    }
+
+    /// Executes a further process in the container; returns when its program runs.
+    pub fn exec(&mut self, options: ExecOptions) -> Result<ExecProcess, ExecError> {
+        let status = self.status()?;
+        let Some(init) = self.init.as_ref().filter(|_| status == Status::Running) else {
+            return Err(ExecError::NotRunning(status));
+        };
+        let init_pid = init.pid();
+        let filter = match &self.filter {
+            Some(filter) => filter.clone(),
+            None => {
+                let filter = compile_filter(&Bundle::load(&self.record.bundle)?)?;
+                self.filter = Some(filter.clone());
+                filter
+            }
+        };
+        let root = PathBuf::from(format!("/proc/{init_pid}/root"));
+        let stage = Rc::new(LastStage::prepare(&options.process, filter, &root)?);
+        let waiting = exec::fork_into(init_pid, init.pidfd(), &stage).map_err(|failure| match failure {
+            exec::Failure::System(error) => ExecError::System(error),
+            exec::Failure::Stage(at, errno) => ExecError::Failed(stage.failure(at, errno)),
+        })?;
+        match self.let_go(init_pid, &waiting, options, &stage) {
+            Ok(process) => {
+                // One that has ended but waits to be reaped must stay known: it would hold up init's end.
+                self.execs.retain(|exec| !exec.is_reaped());
+                self.execs.push(process.handle.duplicate()?);
+                Ok(process)
+            }
+            Err(error) => {
+                exec::abandon(waiting.pid);
+                Err(error)
+            }
+        }
+    }
+
+    /// Furnishes the waiting process from outside and gives it the word.
+    fn let_go(
+        &self,
+        init: libc::pid_t,
+        waiting: &exec::Waiting,
+        options: ExecOptions,
+        stage: &LastStage,
+    ) -> Result<ExecProcess, ExecError> {
+        let handle = ProcessHandle::open(waiting.pid)?;
+        self.cgroup.join(waiting.pid, init)?;
+        furnish(waiting.pid, &options.process)?;
+        let (go, terminal) = open_stdio(init, options.stdio, &options.process)?;
+        waiting.channel.send_go(&go).during("send streams to exec")?;
+        drop(go);
+        match waiting.channel.receive_outcome().during("wait for exec")? {
+            None => Ok(ExecProcess { handle, terminal }),
+            Some((at, errno)) => Err(ExecError::Failed(stage.failure(at, errno))),
+        }
+    }
+
+    /// Removes the container with all that belongs to it. `force` kills one that still runs; one that was never started is
+    /// always killed.
+    ///
+    /// Returns the exit status of each process that was reaped here: those the caller had not reaped yet.
+    pub fn delete(mut self, force: bool) -> Result<Vec<(i32, ExitStatus)>, DeleteError> {
+        let status = self.status()?;
+        if !force && matches!(status, Status::Running | Status::Paused) {
+            return Err(DeleteError::Running(status));
+        }
+        // Init would wait for its start no longer, but nobody is to run the program now.
+        self.held = None;
+        if let Some(init) = &self.init {
+            init.signal(libc::SIGKILL)?;
+        }
+        self.cgroup.kill_all()?;
+        // Execs before init: the kernel ends the init of a PID namespace after all others have been reaped.
+        let mut ends = Vec::new();
+        for process in self.execs.drain(..).chain(self.init.take()) {
+            if !wait_for_end(process.pidfd(), KILL_PATIENCE)? {
+                return Err(DeleteError::Unkillable(process.pid()));
+            }
+            ends.extend(process.wait()?.map(|exit| (process.pid(), exit)));
+        }
+        self.cgroup.remove()?;
+        let bundle = Bundle::load(&self.record.bundle);
+        let hooks = bundle.as_ref().ok().and_then(|bundle| bundle.spec().hooks().as_ref());
+        let hooked = hooks::run("poststop", hooks.and_then(|hooks| hooks.poststop().as_ref()), &self.runtime_state());
+        remove_directory(&self.directory)?;
+        hooked?;
+        Ok(ends)
+    }
+}
+
+/// Takes away what a creation that fails has made so far.
+struct Unfinished {
+    /// `None` once the creation has succeeded.
+    directory: Option<PathBuf>,
+    cgroup: Cgroup,
+    init: Option<ProcessHandle>,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Some(directory) = self.directory.take() else { return };
+        // The creation's own error is the one to report; what cannot be removed now will be found by the caller's next sweep.
+        if let Some(init) = self.init.take() {
+            let _ = init.signal(libc::SIGKILL);
+            let _ = init.wait();
+        }
+        let _ = self.cgroup.remove();
+        let _ = remove_directory(&directory);
+    }
+}
+
+fn remove_directory(directory: &Path) -> Result<(), FsError> {
+    match std::fs::remove_dir_all(directory) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(FsError { operation: "remove", path: directory.to_owned(), source }),
+    }
+}
+
+fn check_id(id: &str) -> Result<(), CreateError> {
+    let is_name = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte));
+    if is_name && !id.is_empty() && id != "." && id != ".." {
+        Ok(())
+    } else {
+        Err(CreateError::InvalidId(id.to_owned()))
+    }
+}
+
+fn compile_filter(bundle: &Bundle) -> Result<Option<Filter>, SeccompError> {
+    let profile = bundle.spec().linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+    profile.map(Filter::compile).transpose()
+}
+
+/// Sets from outside what a process cannot set for itself any more, or not as well.
+fn furnish(pid: libc::pid_t, process: &Process) -> Result<(), SetUpError> {
+    rlimit::apply(pid, process.rlimits().as_deref().unwrap_or_default())?;
+    if let Some(adjustment) = process.oom_score_adj() {
+        oom_score::apply(pid, adjustment)?;
+    }
+    Ok(())
+}
+
+/// What [`furnish`] and [`open_stdio`] may fail with; both callers have these cases.
+enum SetUpError {
+    System(SystemError),
+    File(FsError),
+}
+
+impl From<SystemError> for SetUpError {
+    fn from(error: SystemError) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<FsError> for SetUpError {
+    fn from(error: FsError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<SetUpError> for CreateError {
+    fn from(error: SetUpError) -> Self {
+        match error {
+            SetUpError::System(error) => Self::System(error),
+            SetUpError::File(error) => Self::File(error),
+        }
+    }
+}
+
+impl From<SetUpError> for ExecError {
+    fn from(error: SetUpError) -> Self {
+        match error {
+            SetUpError::System(error) => Self::System(error),
+            SetUpError::File(error) => Self::File(error),
+        }
+    }
+}
+
+/// Makes the streams of a process in the container of `init`.
+fn open_stdio(init: libc::pid_t, stdio: Stdio, process: &Process) -> Result<(Go, Option<Terminal>), SetUpError> {
+    let owner = IdMap::users_of(init)?.outside(process.user().uid());
+    let groups = IdMap::groups_of(init)?;
+    match stdio {
+        Stdio::Streams { stdin, stdout, stderr } => {
+            let streams: [Option<OwnedFd>; 3] = [stdin, stdout, stderr];
+            let group = groups.outside(process.user().gid());
+            for stream in streams.iter().flatten() {
+                stdio::give_pipe_to(&stream.as_fd(), owner, group).during("give pipe to the container's user")?;
+            }
+            Ok((Go { streams, terminal: None }, None))
+        }
+        Stdio::Terminal(size) => {
+            let (ours, theirs) = terminal::open(init, size, owner, |group| groups.outside(group))?;
+            Ok((Go { streams: [None, None, None], terminal: Some(theirs) }, Some(ours)))
+        }
+    }
+}
+
+/// Makes the mount points of volumes, and the working directory, in the root file system itself: the container may see it
+/// read-only. What lies below another mount can only be made there, later.
+fn make_mount_points(bundle: &Bundle, volumes: &[VolumeMount]) -> Result<(), CreateError> {
+    let mounts = bundle.spec().mounts().iter().flatten().map(|mount| mount.destination().as_path());
+    let covered: Vec<&Path> = mounts
+        .chain(volumes.iter().map(|volume| volume.target.as_path()))
+        .filter(|path| *path != Path::new("/"))
+        .collect();
+    let is_below_mount = |target: &Path| covered.iter().any(|mount| target != *mount && target.starts_with(mount));
+    let mut wanted: HashMap<&Path, Kind> = HashMap::new();
+    wanted.insert(bundle.process().cwd(), Kind::Directory);
+    for volume in volumes {
+        // A source that does not exist is found when it is mounted.
+        let kind = if volume.source.is_file() { Kind::File } else { Kind::Directory };
+        wanted.insert(&volume.target, kind);
+    }
+    let spec_mounts: Vec<&Path> =
+        bundle.spec().mounts().iter().flatten().map(|mount| mount.destination().as_path()).collect();
+    for (target, kind) in wanted {
+        if !is_below_mount(target) && !spec_mounts.contains(&target) {
+            volume_mount::ensure_in_rootfs(bundle.rootfs(), target, kind)?;
+        }
+    }
+    Ok(())
+}

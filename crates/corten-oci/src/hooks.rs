@@ -1,0 +1,69 @@
+//! Hooks of a bundle that run in the shim's place: poststart and poststop.
+//!
+//! libcontainer runs them; it starts threads to watch their time, so a fork does it, and the shim stays single-threaded.
+
+use std::{fs::File, io::Read as _, path::Path};
+
+use libcontainer::{container::Container, hooks::run_hooks, oci_spec::runtime::Hook};
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    sys::wait::waitpid,
+    unistd::{ForkResult, fork},
+};
+
+use crate::{
+    error::{During as _, SystemError, chain},
+    sys,
+};
+
+/// A hook that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HookError {
+    /// Its words.
+    #[error("run {kind} hooks: {message}")]
+    Failed {
+        /// Which list.
+        kind: &'static str,
+        /// What happened.
+        message: String,
+    },
+    /// It could not be tried.
+    #[error(transparent)]
+    System(#[from] SystemError),
+}
+
+/// Runs the hooks one after the other; `state` is libcontainer's directory of the container.
+pub(crate) fn run(kind: &'static str, hooks: Option<&Vec<Hook>>, state: &Path) -> Result<(), HookError> {
+    let Some(hooks) = hooks.filter(|hooks| !hooks.is_empty()) else { return Ok(()) };
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).during("make pipe for hooks")?;
+    // SAFETY: the process has one thread; the child ends by _exit.
+    match unsafe { fork() }.during("fork for hooks")? {
+        ForkResult::Child => {
+            let result = Container::load(state.to_owned()).map_err(|error| chain(&error)).and_then(|container| {
+                run_hooks(Some(hooks), Some(&container.state), None, None, None).map_err(|error| chain(&error))
+            });
+            if let Err(message) = &result {
+                // The exit code remains when this fails.
+                let _ = nix::unistd::write(&write, message.as_bytes());
+            }
+            sys::exit_now(i32::from(result.is_err()));
+        }
+        ForkResult::Parent { child } => {
+            drop(write);
+            let mut message = String::new();
+            File::from(read).read_to_string(&mut message).during("read from hooks")?;
+            let status = loop {
+                match waitpid(child, None) {
+                    Err(Errno::EINTR) => {}
+                    other => break other.during("wait for hooks")?,
+                }
+            };
+            if status == nix::sys::wait::WaitStatus::Exited(child, 0) {
+                Ok(())
+            } else {
+                Err(HookError::Failed { kind, message })
+            }
+        }
+    }
+}
