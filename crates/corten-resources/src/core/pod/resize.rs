@@ -4,6 +4,7 @@ use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
     meta::ObjectMeta,
+    quantity::Quantity,
     resource::Context,
     value::semantically_equal,
 };
@@ -119,7 +120,7 @@ fn container(new: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
             && policy.str_at(&["restartPolicy"]) == Some("RestartContainer")
     });
     let limit = |container: &Value| {
-        container.at(&["resources", "limits", "memory"]).and_then(Value::as_str).and_then(Amount::parse)
+        container.at(&["resources", "limits", "memory"]).and_then(Value::as_str).and_then(Quantity::parse)
     };
     let change = match (limit(new), limit(old)) {
         (Some(new), Some(old)) if new < old => "decreased",

@@ -330,7 +330,8 @@ pub(super) fn update(service: &Value, old: &Value) -> ErrorList {
     let items = |service: &Value, field: &str| service.items_at(&["spec", field]).to_vec();
     let headless = |service: &Value| items(service, "clusterIPs") == [Value::from("None")];
     let external_name = ty(service) == "ExternalName" || ty(old) == "ExternalName";
-    if !external_name && !(headless(service) && headless(old)) {
+    let stays_headless = headless(service) && headless(old);
+    if !external_name && !stays_headless {
         let shown = items(service, "clusterIPs");
         family_change("clusterIPs", "primary clusterIP", "secondary clusterIP", service, old, shown, &mut errors);
     }
