@@ -423,9 +423,9 @@ impl Container {
     /// Sends a signal to init, or to all processes of the container. What has ended is no error.
     pub fn kill(&self, signal: i32, all: bool) -> Result<(), CgroupError> {
         if all {
+            // Init is among them.
             self.cgroup.signal_all(signal)?;
-        }
-        if let Some(init) = &self.init {
+        } else if let Some(init) = &self.init {
             init.signal(signal)?;
         }
         Ok(())

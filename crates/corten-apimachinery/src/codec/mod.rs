@@ -3,6 +3,7 @@
 mod canonical;
 mod error;
 pub mod json;
+pub mod protobuf;
 
 pub use canonical::canonicalize;
 pub use error::DecodeError;

@@ -1,10 +1,12 @@
-//! Paths of OpenAPI v3: what can be done with a resource, derived from its definition.
+//! Paths of OpenAPI documents: what can be done with a resource, derived from its definition.
 //!
 //! `kubectl` looks here for the parameters that a kind's PATCH takes before it relies on server-side field validation.
-//! Left out: subresources that are streams or proxies (exec, log, proxy), and descriptions of query parameters.
+//! Left out: subresources that are streams or proxies (exec, log, proxy), and descriptions of query parameters. In v2
+//! parameters stand where they are used; upstream moves those that recur to the end of the document.
 
 use std::collections::BTreeMap;
 
+use super::Dialect;
 use crate::{
     gvk::{GroupVersion, GroupVersionKind},
     resource::{ResourceDefinition, Subresource, SubresourceKind, Verb, Version},
@@ -12,9 +14,11 @@ use crate::{
     value::{Map, Str, Value, format_str},
 };
 
-/// What the server speaks besides JSON, YAML and protobuf.
+/// Which OpenAPI, and what the server speaks besides JSON, YAML and protobuf.
 #[derive(Debug, Clone, Copy)]
 pub struct PathOptions {
+    /// Which OpenAPI.
+    pub dialect: Dialect,
     /// Whether CBOR is on: upstream's feature gate `CBORServingAndStorage`.
     pub cbor: bool,
     /// Whether strategic merge patch works: for built-in kinds only.
@@ -72,7 +76,13 @@ pub fn discovery_path(group_version: &GroupVersion, options: PathOptions) -> (St
     operation.insert("operationId", operation_id(group_version, "get", "APIResources"));
     operation.insert("tags", Value::array([tag(group_version).into()]));
     let list = format_str!("{META}.APIResourceList");
-    operation.insert("responses", responses(&[("200", "OK")], &list, false, options));
+    operation.insert("responses", options.responses(&[("200", "OK")], &list, false));
+    if options.dialect == Dialect::V2 {
+        let media_types = texts(options.media_types(false));
+        operation.insert("consumes", media_types.clone());
+        operation.insert("produces", media_types);
+        operation.insert("schemes", texts(vec!["https"]));
+    }
     (format_str!("{}/", root(group_version)), Value::object_of([("get", operation.into())]))
 }
 
@@ -330,31 +340,35 @@ impl Builder<'_> {
         if operations.is_empty() {
             return;
         }
-        let mut shared = BTreeMap::from([("pretty", parameter("query", "pretty", "string", None))]);
+        let options = self.options;
+        let mut shared = BTreeMap::from([("pretty", options.parameter("query", "pretty", "string", None))]);
         for segment in path.split('/') {
             match segment {
                 "{name}" => {
                     let words = format!("name of the {named}");
-                    shared.insert("name", parameter("path", "name", "string", Some(words)));
+                    shared.insert("name", options.parameter("path", "name", "string", Some(&words)));
                 }
                 "{namespace}" => {
                     let words = "object name and auth scope, such as for teams and projects";
-                    shared.insert("namespace", parameter("path", "namespace", "string", Some(words.to_owned())));
+                    shared.insert("namespace", options.parameter("path", "namespace", "string", Some(words)));
                 }
                 _ => {}
             }
         }
         let of_operation = |operation: &Operation<'_>| -> BTreeMap<&'static str, Value> {
-            let parameters = operation.query.iter().flat_map(|group| group.iter());
-            parameters.map(|&(name, ty)| (name, parameter("query", name, ty, None))).collect()
+            let query = operation.query.iter().flat_map(|group| group.iter());
+            query.map(|&(name, ty)| (name, options.parameter("query", name, ty, None))).collect()
         };
         let mut own: Vec<BTreeMap<&'static str, Value>> = operations.iter().map(of_operation).collect();
-        let everywhere: Vec<&'static str> =
-            own[0].keys().copied().filter(|name| own.iter().all(|parameters| parameters.contains_key(name))).collect();
-        for name in everywhere {
+        let everywhere = own[0].keys().copied().filter(|name| own.iter().all(|other| other.contains_key(name)));
+        for name in everywhere.collect::<Vec<_>>() {
             for parameters in &mut own {
                 shared.extend(parameters.remove_entry(name));
             }
+        }
+        // A body stays at its operation, even the only one.
+        for (operation, parameters) in operations.iter().zip(&mut own) {
+            parameters.extend(options.body_parameter(&operation.body).map(|body| ("body", body)));
         }
         let mut item = Map::new();
         for (operation, parameters) in operations.iter().zip(own) {
@@ -376,10 +390,23 @@ impl Builder<'_> {
         if !parameters.is_empty() {
             out.insert("parameters", Value::array(parameters.into_values()));
         }
-        if let Some(body) = self.body(&operation.body) {
-            out.insert("requestBody", body);
+        match self.options.dialect {
+            Dialect::V2 => {
+                let consumes = match operation.body {
+                    Body::Patch => self.options.patch_media_types(),
+                    _ => vec!["*/*"],
+                };
+                out.insert("consumes", texts(consumes));
+                out.insert("produces", texts(self.options.media_types(operation.streams)));
+                out.insert("schemes", texts(vec!["https"]));
+            }
+            Dialect::V3 => {
+                if let Some(body) = self.options.request_body(&operation.body) {
+                    out.insert("requestBody", body);
+                }
+            }
         }
-        out.insert("responses", responses(operation.statuses, &operation.answer, operation.streams, self.options));
+        out.insert("responses", self.options.responses(operation.statuses, &operation.answer, operation.streams));
         out.insert("tags", Value::array([tag(&self.group_version).into()]));
         out.insert("x-kubernetes-action", operation.action);
         let kind = [("group", &kind.group), ("kind", &kind.kind), ("version", &kind.version)];
@@ -389,26 +416,117 @@ impl Builder<'_> {
         );
         out
     }
+}
 
-    fn body(&self, body: &Body) -> Option<Value> {
-        let (media_types, ty, required) = match body {
-            Body::None => return None,
-            Body::Object(ty) => (vec!["*/*"], ty.clone(), true),
-            Body::DeleteOptions => (vec!["*/*"], format_str!("{META}.DeleteOptions"), false),
-            Body::Patch => {
-                let mut media_types =
-                    vec!["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
-                media_types.extend(self.options.strategic_merge.then_some("application/strategic-merge-patch+json"));
-                media_types.extend(self.options.cbor.then_some("application/apply-patch+cbor"));
-                (media_types, format_str!("{META}.Patch"), true)
-            }
+impl Body {
+    /// The type of what is sent, and whether it must be there.
+    fn ty(&self) -> Option<(Str, bool)> {
+        match self {
+            Self::None => None,
+            Self::Object(ty) => Some((ty.clone(), true)),
+            Self::DeleteOptions => Some((format_str!("{META}.DeleteOptions"), false)),
+            Self::Patch => Some((format_str!("{META}.Patch"), true)),
+        }
+    }
+}
+
+impl PathOptions {
+    fn reference(self, ty: &str) -> Value {
+        let folder = match self.dialect {
+            Dialect::V2 => "#/definitions",
+            Dialect::V3 => "#/components/schemas",
+        };
+        Value::object_of([("$ref", format_str!("{folder}/{ty}").into())])
+    }
+
+    /// What answers may be encoded as.
+    fn media_types(self, streams: bool) -> Vec<&'static str> {
+        let mut out = vec!["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+        out.extend(self.cbor.then_some("application/cbor"));
+        if streams {
+            out.extend(["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"]);
+            out.extend(self.cbor.then_some("application/cbor-seq"));
+        }
+        out
+    }
+
+    fn patch_media_types(self) -> Vec<&'static str> {
+        let mut out = vec!["application/json-patch+json", "application/merge-patch+json"];
+        out.extend(self.strategic_merge.then_some("application/strategic-merge-patch+json"));
+        out.push("application/apply-patch+yaml");
+        out.extend(self.cbor.then_some("application/apply-patch+cbor"));
+        out
+    }
+
+    /// In v3 bodies stand by themselves.
+    fn request_body(self, body: &Body) -> Option<Value> {
+        let (ty, required) = body.ty()?;
+        let media_types = match body {
+            Body::Patch => self.patch_media_types(),
+            _ => vec!["*/*"],
         };
         let mut out = Map::new();
-        out.insert("content", content(&media_types, &ty));
+        out.insert("content", self.content(&media_types, &ty));
         if required {
             out.insert("required", true);
         }
         Some(out.into())
+    }
+
+    /// In v2 bodies are parameters.
+    fn body_parameter(self, body: &Body) -> Option<Value> {
+        if self.dialect == Dialect::V3 {
+            return None;
+        }
+        let (ty, required) = body.ty()?;
+        let mut out = Map::new();
+        out.insert("in", "body");
+        out.insert("name", "body");
+        if required {
+            out.insert("required", true);
+        }
+        out.insert("schema", self.reference(&ty));
+        Some(out.into())
+    }
+
+    fn responses(self, statuses: &[(&str, &str)], ty: &str, streams: bool) -> Value {
+        let mut out = Map::new();
+        for &(status, description) in statuses {
+            let (key, answer) = match self.dialect {
+                Dialect::V2 => ("schema", self.reference(ty)),
+                Dialect::V3 => ("content", self.content(&self.media_types(streams), ty)),
+            };
+            out.insert(status, Value::object_of([(key, answer), ("description", description.into())]));
+        }
+        out.insert("401", Value::object_of([("description", "Unauthorized".into())]));
+        out.into()
+    }
+
+    fn content(self, media_types: &[&str], ty: &str) -> Value {
+        let media_type = Value::object_of([("schema", self.reference(ty))]);
+        Value::object_of(media_types.iter().map(|&name| (name, media_type.clone())))
+    }
+
+    fn parameter(self, place: &str, name: &str, ty: &str, description: Option<&str>) -> Value {
+        let mut out = Map::new();
+        out.insert("in", place);
+        out.insert("name", name);
+        if place == "path" {
+            out.insert("required", true);
+        }
+        if let Some(description) = description {
+            out.insert("description", description);
+        }
+        match self.dialect {
+            Dialect::V2 => {
+                out.insert("type", ty);
+                out.insert("uniqueItems", true);
+            }
+            Dialect::V3 => {
+                out.insert("schema", Value::object_of([("type", ty.into()), ("uniqueItems", true.into())]));
+            }
+        }
+        out.into()
     }
 }
 
@@ -427,40 +545,8 @@ fn create(noun: String, description: String, own: Str) -> Operation<'static> {
     }
 }
 
-fn responses(statuses: &[(&str, &str)], ty: &str, streams: bool, options: PathOptions) -> Value {
-    let mut media_types = vec!["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
-    media_types.extend(options.cbor.then_some("application/cbor"));
-    if streams {
-        media_types.extend(["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"]);
-        media_types.extend(options.cbor.then_some("application/cbor-seq"));
-    }
-    let mut out = Map::new();
-    for &(status, description) in statuses {
-        let content = content(&media_types, ty);
-        out.insert(status, Value::object_of([("content", content), ("description", description.into())]));
-    }
-    out.insert("401", Value::object_of([("description", "Unauthorized".into())]));
-    out.into()
-}
-
-fn content(media_types: &[&str], ty: &str) -> Value {
-    let schema = Value::object_of([("$ref", format_str!("#/components/schemas/{ty}").into())]);
-    let media_type = Value::object_of([("schema", schema)]);
-    Value::object_of(media_types.iter().map(|&name| (name, media_type.clone())))
-}
-
-fn parameter(place: &str, name: &str, ty: &str, description: Option<String>) -> Value {
-    let mut out = Map::new();
-    out.insert("in", place);
-    out.insert("name", name);
-    if place == "path" {
-        out.insert("required", true);
-    }
-    if let Some(description) = description {
-        out.insert("description", description);
-    }
-    out.insert("schema", Value::object_of([("type", ty.into()), ("uniqueItems", true.into())]));
-    out.into()
+fn texts(words: Vec<&str>) -> Value {
+    Value::array(words.into_iter().map(Value::from))
 }
 
 /// `/api/v1`, `/apis/apps/v1`.

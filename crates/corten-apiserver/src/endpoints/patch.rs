@@ -93,7 +93,8 @@ async fn read_patch(body: RequestBody, kind: PatchKind) -> Result<Value, Status>
     let bytes = read_bytes(body).await?;
     let _ = kind;
     codec::json::decode(&bytes, None, FieldValidation::Ignore)
-        .map(|decoded| decoded.value).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+        .map(|decoded| decoded.value)
+        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
 }
 
 fn patch_failure(error: languages::PatchError) -> Status {
