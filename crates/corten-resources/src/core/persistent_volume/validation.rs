@@ -4,6 +4,7 @@ use corten_api::core::v1::{PersistentVolume, PersistentVolumeSpec};
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
+    quantity::Quantity,
     value::semantically_equal,
 };
 
@@ -84,10 +85,10 @@ fn capacity(volume: &Value, spec: &PersistentVolumeSpec, path: &Path, errors: &m
     }
     for (name, amount) in &capacity {
         let (at, shown) = (path.key(name), amount.0.as_str());
-        if Amount::of(amount).is_negative() {
+        if Quantity::of(amount).is_negative() {
             errors.invalid(&at, shown, "must be a valid resource quantity");
         }
-        if !Amount::of(amount).is_positive() {
+        if !Quantity::of(amount).is_positive() {
             errors.invalid(&at, shown, NOT_POSITIVE);
         }
     }
