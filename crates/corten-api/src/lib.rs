@@ -4,11 +4,14 @@
 //! and takes several times the memory of the JSON, so it is neither stored nor written back by the API server.
 #![forbid(unsafe_code)]
 
+pub mod descriptions;
+pub mod types;
+
 pub use k8s_openapi::{
     ByteString,
     api::{
-        admissionregistration, apps, authentication, authorization, autoscaling, batch, certificates, coordination, core,
-        discovery, events, flowcontrol, networking, node, policy, rbac, resource, scheduling, storage,
+        admissionregistration, apps, authentication, authorization, autoscaling, batch, certificates, coordination,
+        core, discovery, events, flowcontrol, networking, node, policy, rbac, resource, scheduling, storage,
     },
     apiextensions_apiserver::pkg::apis::apiextensions,
     apimachinery::pkg::{api::resource as quantity, apis::meta, util::intstr},

@@ -4,10 +4,17 @@
 //! an object between its sockets and its store happens here, driven by the type table.
 #![forbid(unsafe_code)]
 
+pub mod codec;
+pub mod duration;
 pub mod field;
 pub mod gvk;
+pub mod int_or_string;
 pub mod meta;
+pub mod openapi;
+pub mod patch;
+pub mod quantity;
 pub mod resource;
+pub mod selector;
 pub mod status;
 pub mod stored;
 pub mod type_table;

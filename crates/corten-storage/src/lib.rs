@@ -5,3 +5,14 @@
 #![forbid(unsafe_code)]
 
 pub mod kv;
+
+pub mod mvcc;
+
+pub mod memory;
+
+pub mod object;
+
+pub mod cacher;
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;

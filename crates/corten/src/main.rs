@@ -1,5 +1,14 @@
 //! The `corten` binary: every component of Kubernetes behind one command line.
+#![forbid(unsafe_code)]
+
+mod assembly;
+mod cli;
+mod config;
+mod kubeconfig;
+mod pki;
+
+use clap::Parser as _;
 
 fn main() -> anyhow::Result<()> {
-    anyhow::bail!("no component is assembled yet")
+    cli::run(cli::Arguments::parse())
 }

@@ -37,8 +37,12 @@ pub struct ResourceDefinition {
     pub categories: &'static [&'static str],
     /// Whether objects live in namespaces.
     pub scope: Scope,
-    /// The served versions, preferred one first. Exactly one is the hub, which is also how objects are stored.
+    /// The served versions, preferred one first. Exactly one is the hub, which is also how objects are stored; none if
+    /// `stored_as` is set.
     pub versions: &'static [Version],
+    /// The resource of another group whose objects these are: `events.k8s.io` shows the events of the core group. All
+    /// versions here convert from and to its hub, and its strategy and storage are used.
+    pub stored_as: Option<&'static ResourceDefinition>,
     /// The verbs, in the order discovery lists them: sorted.
     pub verbs: &'static [Verb],
     /// The rules.
@@ -64,7 +68,8 @@ pub struct Version {
     pub type_name: &'static str,
     /// Fills in defaults, in place, after decoding.
     pub defaults: fn(&mut Value),
-    /// Turns an object of this version into the hub's form; `None` if this is the hub or has the same form.
+    /// Turns an object of this version into the hub's form, `apiVersion` and `kind` aside, which the caller writes; `None`
+    /// if this is the hub or has the same form.
     pub to_hub: Option<fn(&mut Value)>,
     /// Turns an object of the hub's form into this version; `None` like `to_hub`.
     pub from_hub: Option<fn(&mut Value)>,
@@ -183,10 +188,19 @@ pub struct SelectableField {
 }
 
 impl ResourceDefinition {
+    /// The `apiVersion` of objects in the hub's form.
+    #[must_use]
+    pub fn hub_api_version(&self) -> String {
+        let group = self.stored_as.unwrap_or(self).group;
+        if group.is_empty() { self.hub().name.to_owned() } else { format!("{group}/{}", self.hub().name) }
+    }
+
     /// The version that is stored and validated.
     #[must_use]
     pub fn hub(&self) -> &Version {
-        self.versions
+        self.stored_as
+            .unwrap_or(self)
+            .versions
             .iter()
             .find(|version| version.is_hub)
             .expect("every resource has a hub: a test checks the catalog")

@@ -141,6 +141,23 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
         Deletion::Immediate
     }
 
+    /// Whether a delete answers with the object's last state instead of a `Status`.
+    fn returns_deleted_object(&self) -> bool {
+        false
+    }
+
+    /// Marks an object whose deletion has begun, besides its deletion timestamp: a namespace becomes `Terminating`.
+    fn mark_deleting(&self, cx: &Context<'_>, object: &mut Value) {
+        let _ = (cx, object);
+    }
+
+    /// Whether an object whose deletion has begun stays although `metadata.finalizers` is empty and its grace period is
+    /// over: a namespace has finalizers in its `spec`. When an update ends this, the object goes.
+    fn holds_deletion(&self, object: &Value) -> bool {
+        let _ = object;
+        false
+    }
+
     /// What deleting does to dependents when the client does not say.
     fn garbage_policy(&self) -> GarbagePolicy {
         GarbagePolicy::Background

@@ -4,12 +4,14 @@
 //! types walk the type table instead and look fields up. Arrays and objects are shared copy-on-write: cloning an object is
 //! O(1), and a changed path copies only the nodes on it. Strings up to 24 bytes, so nearly all keys, need no allocation.
 
+mod equal;
 mod map;
 mod typed;
 
 use std::{fmt, sync::Arc};
 
 pub use compact_str::{CompactString as Str, ToCompactString, format_compact as format_str};
+pub use equal::semantically_equal;
 pub use map::{DuplicateKey, Map};
 pub use typed::{FromValueError, from_value};
 

@@ -1,6 +1,7 @@
 //! The contract of a storage engine: ordered keys, one revision for the whole store, durable before it is acknowledged.
 //!
-//! Revision: one `u64` for the store, +1 per successful write, never reused and never going back, also after a crash.
+//! Revision: one `u64` for the store, +1 per successful write, never reused and never going back, also after a crash. A new
+//! store is at revision 1, as etcd's is: 0 means "any" in the API.
 //! An acknowledged write is on disk. Expiry makes a revisioned delete like any other, also after a restart.
 //! Upstream: the five calls of go.etcd.io/etcd/client/v3/kubernetes, with etcd's meaning.
 
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-/// A point in the history of the whole store. 0 is before the first write.
+/// A point in the history of the whole store. A new store is at 1; its first write gets 2. 0 is no revision.
 pub type Revision = u64;
 
 /// The most writes that one `commit` takes.
@@ -69,7 +70,7 @@ pub struct ListPage {
 /// What a write expects of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// The key does not exist.
+    /// The key does not exist. Nothing is there to delete then: a `Change::Delete` that expects this is a conflict.
     Absent,
     /// The key exists and was last written at this revision.
     ModRevision(Revision),
@@ -166,7 +167,7 @@ pub type Watch = mpsc::Receiver<Result<WatchBatch, KvError>>;
 pub struct Status {
     /// The revision of the last write.
     pub revision: Revision,
-    /// Reads and watches at or below this revision are refused.
+    /// Reads at, and watches after, a revision below this one are refused.
     pub compact_revision: Revision,
     /// The size on disk.
     pub size_bytes: u64,
@@ -194,23 +195,49 @@ pub trait KvEngine: fmt::Debug + Send + Sync + 'static {
     /// order. When the call returns, every `Done` is durable.
     ///
     /// Errors: `TooLarge` before anything is written; `Storage` when the medium failed: then no write happened, or
-    /// (only if the error says so) the outcome is unknown. At most `COMMIT_WRITES_MAX` writes.
+    /// (only if the error says so) the outcome is unknown. Panics on more than `COMMIT_WRITES_MAX` writes and on an empty
+    /// key: see `check_batch`.
     async fn commit(&self, batch: Vec<Write>) -> Result<Vec<Outcome>, KvError>;
 
     /// Delivers every change of keys under `prefix` with a revision greater than `after`, without gap or duplicate, and
     /// a progress mark whenever the store has moved on without touching the prefix (at most a few times per second).
     ///
-    /// Errors: `Compacted` if changes after `after` are no longer kept.
+    /// Errors: `Compacted` if changes after `after` are no longer kept (here or, once it is known, in the watch);
+    /// `FutureRevision` if the store has not come to `after`, as when it was restored from an older backup.
     async fn watch(&self, prefix: Bytes, after: Revision) -> Result<Watch, KvError>;
 
-    /// Forgets history before `revision`: superseded values and deletions. Current values stay.
+    /// Has every watch of exactly `prefix` hear at once how far the store is, so that who waits for a revision need not
+    /// wait for the next progress mark: a watch gets a batch whose revision is at least the store's at the call.
+    async fn request_progress(&self, prefix: &[u8]) -> Result<(), KvError>;
+
+    /// Forgets history before `revision`: superseded values and deletions. The state at `revision` and all that came later
+    /// stay. A revision that is compacted already changes nothing.
+    ///
+    /// Errors: `FutureRevision`.
     async fn compact(&self, revision: Revision) -> Result<(), KvError>;
 
     /// Figures about the store.
     async fn status(&self) -> Result<Status, KvError>;
 
-    /// Writes a consistent copy of the store to the file `target` while serving, and verifies it.
+    /// Writes a consistent copy of the store to the file `target`, which must not exist, while serving, and verifies it.
+    /// Returns the revision of the copy. Dropping the future does not stop the copying.
     async fn backup(&self, target: &Path) -> Result<Revision, KvError>;
+}
+
+/// What every engine asks of a batch before it writes anything.
+///
+/// Errors: `TooLarge`. Panics on more than `COMMIT_WRITES_MAX` writes and on an empty key: callers make neither from input.
+pub fn check_batch(batch: &[Write]) -> Result<(), KvError> {
+    assert!(batch.len() <= COMMIT_WRITES_MAX, "a batch has at most {COMMIT_WRITES_MAX} writes, not {}", batch.len());
+    for write in batch {
+        assert!(!write.key.is_empty(), "a key is not empty");
+        if let Change::Put { value, .. } = &write.change
+            && value.len() > VALUE_BYTES_MAX
+        {
+            return Err(KvError::TooLarge { size_bytes: value.len(), limit_bytes: VALUE_BYTES_MAX });
+        }
+    }
+    Ok(())
 }
 
 /// Why an engine refused.
@@ -232,7 +259,7 @@ pub enum KvError {
         /// Where the store is.
         current: Revision,
     },
-    /// A watch fell behind.
+    /// A watch fell behind what the engine keeps for it.
     #[error("watcher fell behind and was closed")]
     Lagged,
     /// A write is too large.

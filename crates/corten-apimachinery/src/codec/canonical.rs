@@ -1,0 +1,182 @@
+//! The canonical form: what upstream would write after reading the same object.
+//!
+//! Zero values with `omitempty` go, values without it appear, nulls of typed fields are absences.
+
+use std::sync::Arc;
+
+use base64::{DecodeError, Engine as _, prelude::BASE64_STANDARD};
+
+use crate::{
+    duration::GoDuration,
+    field::quote,
+    meta,
+    type_table::{Field, FieldType, Presence, Shape, Struct, TypeId, TypeTable},
+    value::{Map, Str, Value},
+};
+
+/// Brings `value`, which has the type's shape, to canonical form in place. What does not fit the type stays as it is.
+pub fn canonicalize(value: &mut Value, table: &TypeTable, type_id: TypeId) {
+    canonicalize_as(value, table, &FieldType::Ref(type_id));
+}
+
+fn canonicalize_as(value: &mut Value, table: &TypeTable, ty: &FieldType) {
+    match ty {
+        FieldType::Ref(id) => match &table.get(*id).shape {
+            Shape::Alias(target) => canonicalize_as(value, table, target),
+            Shape::Struct(shape) => {
+                if let Value::Object(map) = value {
+                    let mut entries = std::mem::take(map).into_entries();
+                    for (key, child) in &mut entries {
+                        if let Some(field) = shape.field(key) {
+                            canonicalize_as(child, table, &field.ty);
+                        }
+                    }
+                    *map = finish_struct(entries, table, shape);
+                }
+            }
+            Shape::JsonSchemaOrBool(target)
+            | Shape::JsonSchemaOrArray(target)
+            | Shape::JsonSchemaOrStringArray(target) => match value {
+                Value::Object(_) => canonicalize(value, table, *target),
+                Value::Array(items) => {
+                    for item in Arc::make_mut(items) {
+                        canonicalize(item, table, *target);
+                    }
+                }
+                _ => {}
+            },
+            _ => {}
+        },
+        FieldType::List(item_type) => {
+            if let Some(items) = value.as_array_mut() {
+                for item in items {
+                    canonicalize_as(item, table, item_type);
+                }
+            }
+        }
+        FieldType::Map(item_type) => {
+            if let Some(map) = value.as_object_mut() {
+                for (_, item) in map.iter_mut() {
+                    canonicalize_as(item, table, item_type);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The object of a struct's entries: without those that upstream leaves out, with those that it always writes.
+/// Keys of `entries` are distinct.
+pub(super) fn finish_struct(mut entries: Vec<(Str, Value)>, table: &TypeTable, shape: &Struct) -> Map {
+    entries.retain(|(key, value)| match shape.field(key) {
+        Some(field) => is_written(field, value),
+        None => true,
+    });
+    for field in
+        shape.fields.iter().filter(|field| matches!(field.presence, Presence::Always | Presence::PointerAlways))
+    {
+        if !entries.iter().any(|(key, _)| *key == field.name) {
+            let zero = if field.presence == Presence::PointerAlways { Value::Null } else { zero(table, &field.ty) };
+            entries.push((field.name.clone(), zero));
+        }
+    }
+    Map::from_entries(entries).expect("the caller found duplicates, and only missing keys were added")
+}
+
+fn is_written(field: &Field, value: &Value) -> bool {
+    match field.presence {
+        Presence::Always => !value.is_null() || zero_is_null(&field.ty),
+        Presence::PointerAlways => true,
+        Presence::Pointer => !value.is_null(),
+        Presence::OmitZero => !value.is_null() && !is_zero_struct(value),
+        Presence::OmitEmpty => !is_empty(value, &field.ty),
+    }
+}
+
+/// Whether Go's `encoding/json` calls the value empty. A struct never is.
+fn is_empty(value: &Value, ty: &FieldType) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(truth) => !truth,
+        Value::Int(number) => *number == 0 && !matches!(ty, FieldType::Any),
+        Value::Float(number) => *number == 0.0,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty() && matches!(ty, FieldType::Map(_)),
+    }
+}
+
+fn is_zero_struct(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.iter().all(|(_, value)| is_zero_struct(value)),
+        Value::Null => true,
+        Value::Bool(truth) => !truth,
+        Value::Int(number) => *number == 0,
+        Value::Float(number) => *number == 0.0,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+    }
+}
+
+fn zero_is_null(ty: &FieldType) -> bool {
+    matches!(ty, FieldType::List(_) | FieldType::Map(_) | FieldType::Bytes | FieldType::Any)
+}
+
+/// What upstream writes for a value that was never set.
+pub(super) fn zero(table: &TypeTable, ty: &FieldType) -> Value {
+    match ty {
+        FieldType::Bool => Value::Bool(false),
+        FieldType::Int32 | FieldType::Int64 | FieldType::Double => Value::Int(0),
+        FieldType::String => Value::String(Str::default()),
+        FieldType::Ref(id) => match &table.get(*id).shape {
+            Shape::Alias(target) => zero(table, target),
+            Shape::Struct(shape) => Value::Object(finish_struct(Vec::new(), table, shape)),
+            Shape::Quantity => Value::String(Str::const_new("0")),
+            Shape::IntOrString => Value::Int(0),
+            Shape::Duration => Value::String(Str::const_new("0s")),
+            _ => Value::Null,
+        },
+        _ => Value::Null,
+    }
+}
+
+/// The canonical text of a time: UTC, whole seconds.
+pub(super) fn time(text: &str) -> Result<Str, String> {
+    parse_time(text).map(meta::format_time)
+}
+
+/// The canonical text of a time with microseconds.
+pub(super) fn micro_time(text: &str) -> Result<Str, String> {
+    parse_time(text).map(meta::format_micro_time)
+}
+
+fn parse_time(text: &str) -> Result<jiff::Timestamp, String> {
+    meta::parse_time(text).ok_or_else(|| {
+        let quoted = quote(text);
+        let layout = quote("2006-01-02T15:04:05Z07:00");
+        format!("parsing time {quoted} as {layout}: cannot parse {quoted} as \"2006\"")
+    })
+}
+
+/// Whether the text is base64, as bytes are written.
+pub(super) fn base64(text: &str) -> Result<(), String> {
+    BASE64_STANDARD.decode(text).map(drop).map_err(|error| {
+        let at = match error {
+            DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+            _ => text.len(),
+        };
+        format!("illegal base64 data at input byte {at}")
+    })
+}
+
+/// The canonical text of a quantity.
+pub(super) fn quantity(text: &str) -> Result<Str, String> {
+    crate::quantity::canonical_text(text).map_err(|error| error.to_string())
+}
+
+/// The canonical text of a duration.
+pub(super) fn duration(text: &str) -> Result<Str, String> {
+    text.parse::<GoDuration>()
+        .map(|duration| crate::value::format_str!("{duration}"))
+        .map_err(|error| error.to_string())
+}

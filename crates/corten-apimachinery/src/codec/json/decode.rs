@@ -1,0 +1,585 @@
+//! Reads JSON as a tree, guided by a type.
+//!
+//! One pass, no intermediate form. Unknown and duplicate fields are noted with their paths; wrong types are errors in the
+//! words of Go's decoder, which clients of upstream know. Depth is bounded, so input cannot exhaust the stack.
+//! Upstream: sigs.k8s.io/json (strict decoding) and encoding/json.
+
+use std::fmt::Write as _;
+
+use crate::{
+    codec::{DecodeError, Decoded, FieldValidation, canonical},
+    field::quote,
+    type_table::{FieldType, Shape, Struct, TypeId, TypeTable},
+    value::{Map, Str, Value},
+};
+
+/// The deepest nesting. The deepest types of the API need about 30; each level takes a few hundred bytes of stack.
+const DEPTH_MAX: usize = 512;
+
+/// How many unknown and duplicate fields are reported. Upstream's figure.
+const COMPLAINTS_MAX: usize = 100;
+
+/// Reads one JSON document as a tree; with a type, in that type's canonical form.
+///
+/// Errors: text that is no JSON, is nested too deeply, or does not fit the type.
+pub fn decode(
+    bytes: &[u8],
+    ty: Option<(&TypeTable, TypeId)>,
+    validation: FieldValidation,
+) -> Result<Decoded, DecodeError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::new("invalid UTF-8 in JSON document"))?;
+    let mut parser = Parser {
+        text,
+        bytes,
+        at: 0,
+        path: Vec::new(),
+        complaints: Vec::new(),
+        reports: validation != FieldValidation::Ignore,
+        table: ty.map(|(table, _)| table),
+        root: ty.map(|(_, id)| FieldType::Ref(id)),
+        depth: 0,
+    };
+    let root = parser.root.clone();
+    parser.skip_space();
+    if parser.at == bytes.len() {
+        return Err(DecodeError::new("unexpected end of JSON input"));
+    }
+    let value = parser.value(root.as_ref())?;
+    parser.skip_space();
+    if parser.at < bytes.len() {
+        return Err(parser.unexpected("after top-level value"));
+    }
+    Ok(Decoded { value, complaints: parser.complaints })
+}
+
+/// A step from the root to where the parser is.
+enum Step {
+    Key(Str),
+    Index(usize),
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    path: Vec<Step>,
+    complaints: Vec<String>,
+    reports: bool,
+    table: Option<&'a TypeTable>,
+    root: Option<FieldType>,
+    depth: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    fn unexpected(&self, place: &str) -> DecodeError {
+        match self.text.get(self.at..).and_then(|rest| rest.chars().next()) {
+            Some('\'') => DecodeError::new(format!("invalid character '\\'' {place}")),
+            Some(c) => {
+                let quoted = quote(&c.to_string());
+                DecodeError::new(format!("invalid character '{}' {place}", &quoted[1..quoted.len() - 1]))
+            }
+            None => DecodeError::new("unexpected end of JSON input"),
+        }
+    }
+
+    fn expect(&mut self, word: &str) -> Result<(), DecodeError> {
+        for (index, byte) in word.bytes().enumerate() {
+            if self.bytes.get(self.at) != Some(&byte) {
+                return Err(
+                    self.unexpected(&format!("in literal {word} (expecting '{}')", char::from(word.as_bytes()[index])))
+                );
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads one value; the next byte is not a space.
+    fn value(&mut self, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
+        let ty = self.resolve(ty);
+        match self.bytes.get(self.at) {
+            Some(b'{') => self.object(ty),
+            Some(b'[') => self.array(ty),
+            Some(b'"') => {
+                let text = self.string()?;
+                self.typed_string(text, ty)
+            }
+            Some(b't') => {
+                self.expect("true")?;
+                self.typed_bool(true, ty)
+            }
+            Some(b'f') => {
+                self.expect("false")?;
+                self.typed_bool(false, ty)
+            }
+            Some(b'n') => {
+                self.expect("null")?;
+                Ok(Value::Null)
+            }
+            Some(b'-' | b'0'..=b'9') => self.number(ty),
+            _ => Err(self.unexpected("looking for beginning of value")),
+        }
+    }
+
+    /// Follows aliases, which say nothing about the form.
+    fn resolve<'t>(&self, ty: Option<&'t FieldType>) -> Option<&'t FieldType>
+    where
+        'a: 't,
+    {
+        let mut ty = ty?;
+        while let FieldType::Ref(id) = ty
+            && let Shape::Alias(target) = &self.table?.get(*id).shape
+        {
+            ty = target;
+        }
+        Some(ty)
+    }
+
+    fn shape(&self, ty: Option<&FieldType>) -> Option<&'a Shape> {
+        match ty? {
+            FieldType::Ref(id) => Some(&self.table?.get(*id).shape),
+            _ => None,
+        }
+    }
+
+    fn enter(&mut self) -> Result<(), DecodeError> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(DecodeError::new("exceeded max depth"));
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
+        let (fields, item) = match (self.shape(ty), ty) {
+            (Some(Shape::Struct(fields)), _) => (Some(fields), None),
+            (
+                Some(Shape::JsonSchemaOrBool(id) | Shape::JsonSchemaOrArray(id) | Shape::JsonSchemaOrStringArray(id)),
+                _,
+            ) => match self.table.map(|table| &table.get(*id).shape) {
+                Some(Shape::Struct(fields)) => (Some(fields), None),
+                _ => (None, None),
+            },
+            (Some(Shape::RawExtension | Shape::FieldsV1 | Shape::Json), _) | (None, None | Some(FieldType::Any)) => {
+                (None, None)
+            }
+            (None, Some(FieldType::Map(item))) => (None, Some(&**item)),
+            _ => return Err(self.mismatch("object", ty)),
+        };
+        self.enter()?;
+        self.at += 1;
+        let mut entries: Vec<(Str, Value)> = Vec::new();
+        let mut expected = 0;
+        let mut sorted = true;
+        self.skip_space();
+        if self.bytes.get(self.at) == Some(&b'}') {
+            self.at += 1;
+        } else {
+            loop {
+                self.skip_space();
+                if self.bytes.get(self.at) != Some(&b'"') {
+                    return Err(self.unexpected("looking for beginning of object key string"));
+                }
+                let key = self.string()?;
+                self.skip_space();
+                if self.bytes.get(self.at) != Some(&b':') {
+                    return Err(self.unexpected("after object key"));
+                }
+                self.at += 1;
+                self.skip_space();
+                self.entry(key, fields, item, &mut expected, &mut sorted, &mut entries)?;
+                self.skip_space();
+                match self.bytes.get(self.at) {
+                    Some(b',') => self.at += 1,
+                    Some(b'}') => {
+                        self.at += 1;
+                        break;
+                    }
+                    _ => return Err(self.unexpected("after object key:value pair")),
+                }
+            }
+        }
+        self.depth -= 1;
+        if let (Some(fields), Some(table)) = (fields, self.table) {
+            return Ok(Value::Object(canonical::finish_struct(entries, table, fields)));
+        }
+        Ok(Value::Object(Map::from_entries(entries).expect("duplicates were replaced when they were found")))
+    }
+
+    /// Reads the value of `key` into `entries`; a later duplicate wins, as in Go.
+    fn entry(
+        &mut self,
+        key: Str,
+        fields: Option<&'a Struct>,
+        item: Option<&FieldType>,
+        expected: &mut usize,
+        sorted: &mut bool,
+        entries: &mut Vec<(Str, Value)>,
+    ) -> Result<(), DecodeError> {
+        let field_type = match fields {
+            Some(fields) => {
+                // Objects that servers and kubectl write have their fields in an order that differs little from ours.
+                let hinted = fields.fields.get(*expected).filter(|field| field.name == key);
+                let index = match hinted {
+                    Some(_) => Some(*expected),
+                    None => fields.by_name.get(&key).map(|&index| index as usize),
+                };
+                match index {
+                    Some(index) => {
+                        *expected = index + 1;
+                        Some(&fields.fields[index].ty)
+                    }
+                    None if fields.preserve_unknown => None,
+                    None => {
+                        self.complain("unknown field", &key);
+                        self.path.push(Step::Key(key));
+                        self.value(None)?;
+                        self.path.pop();
+                        return Ok(());
+                    }
+                }
+            }
+            None => item,
+        };
+        self.path.push(Step::Key(key));
+        let mut value = self.value(field_type)?;
+        let Some(Step::Key(key)) = self.path.pop() else { unreachable!("what was pushed last is a key") };
+        if value.is_null()
+            && let (Some(item), Some(table)) = (item, self.table)
+        {
+            value = canonical::zero(table, item);
+        }
+        // Keys mostly come sorted: then a new one is greater than the last, and there is nothing to search.
+        let fresh = *sorted && entries.last().is_none_or(|(last, _)| *last < key);
+        if !fresh {
+            *sorted = false;
+            if let Some((_, known)) = entries.iter_mut().find(|(known, _)| *known == key) {
+                *known = value;
+                self.complain("duplicate field", &key);
+                return Ok(());
+            }
+        }
+        entries.push((key, value));
+        Ok(())
+    }
+
+    fn array(&mut self, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
+        let item = match (self.shape(ty), ty) {
+            (Some(Shape::JsonSchemaOrArray(id)), _) => Some(FieldType::Ref(*id)),
+            (Some(Shape::JsonSchemaOrStringArray(_)), _) => Some(FieldType::String),
+            (Some(Shape::RawExtension | Shape::FieldsV1 | Shape::Json), _) | (None, None | Some(FieldType::Any)) => {
+                None
+            }
+            (None, Some(FieldType::List(item))) => Some((**item).clone()),
+            _ => return Err(self.mismatch("array", ty)),
+        };
+        self.enter()?;
+        self.at += 1;
+        let mut items = Vec::new();
+        self.skip_space();
+        if self.bytes.get(self.at) == Some(&b']') {
+            self.at += 1;
+        } else {
+            loop {
+                self.skip_space();
+                self.path.push(Step::Index(items.len()));
+                let mut value = self.value(item.as_ref())?;
+                self.path.pop();
+                if value.is_null()
+                    && let (Some(item), Some(table)) = (&item, self.table)
+                {
+                    value = canonical::zero(table, item);
+                }
+                items.push(value);
+                self.skip_space();
+                match self.bytes.get(self.at) {
+                    Some(b',') => self.at += 1,
+                    Some(b']') => {
+                        self.at += 1;
+                        break;
+                    }
+                    _ => return Err(self.unexpected("after array element")),
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(items.into())
+    }
+
+    /// Reads a string; the next byte is its quote.
+    fn string(&mut self) -> Result<Str, DecodeError> {
+        self.at += 1;
+        let start = self.at;
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b'"') => {
+                    let text = &self.text[start..self.at];
+                    self.at += 1;
+                    return Ok(Str::from(text));
+                }
+                Some(b'\\') => return self.escaped_string(start),
+                Some(0..=0x1f) => return Err(self.unexpected("in string literal")),
+                Some(_) => self.at += 1,
+                None => return Err(DecodeError::new("unexpected end of JSON input")),
+            }
+        }
+    }
+
+    fn escaped_string(&mut self, start: usize) -> Result<Str, DecodeError> {
+        let mut out = String::with_capacity(self.at - start + 32);
+        let mut copied = start;
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b'"') => {
+                    out.push_str(&self.text[copied..self.at]);
+                    self.at += 1;
+                    return Ok(out.into());
+                }
+                Some(b'\\') => {
+                    out.push_str(&self.text[copied..self.at]);
+                    self.at += 1;
+                    let escape = self.bytes.get(self.at).copied();
+                    self.at += 1;
+                    match escape {
+                        Some(b'"') => out.push('"'),
+                        Some(b'\\') => out.push('\\'),
+                        Some(b'/') => out.push('/'),
+                        Some(b'b') => out.push('\u{8}'),
+                        Some(b'f') => out.push('\u{c}'),
+                        Some(b'n') => out.push('\n'),
+                        Some(b'r') => out.push('\r'),
+                        Some(b't') => out.push('\t'),
+                        Some(b'u') => out.push(self.unicode_escape()?),
+                        _ => {
+                            self.at -= 1;
+                            return Err(self.unexpected("in string escape code"));
+                        }
+                    }
+                    copied = self.at;
+                }
+                Some(0..=0x1f) => return Err(self.unexpected("in string literal")),
+                Some(_) => self.at += 1,
+                None => return Err(DecodeError::new("unexpected end of JSON input")),
+            }
+        }
+    }
+
+    fn unicode_escape(&mut self) -> Result<char, DecodeError> {
+        let first = self.hex4()?;
+        if (0xd800..0xdc00).contains(&first) && self.bytes[self.at..].starts_with(b"\\u") {
+            let before = self.at;
+            self.at += 2;
+            let second = self.hex4()?;
+            if (0xdc00..0xe000).contains(&second) {
+                let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                return Ok(char::from_u32(code).expect("a surrogate pair encodes a scalar value"));
+            }
+            self.at = before;
+        }
+        // A lone surrogate is no character: Go replaces it, too.
+        Ok(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+
+    fn hex4(&mut self) -> Result<u32, DecodeError> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = self.bytes.get(self.at).and_then(|&byte| char::from(byte).to_digit(16));
+            code = code * 16 + digit.ok_or_else(|| self.unexpected("in \\u hexadecimal character escape"))?;
+            self.at += 1;
+        }
+        Ok(code)
+    }
+
+    fn number(&mut self, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
+        let start = self.at;
+        let mut is_integer = true;
+        if self.bytes[self.at] == b'-' {
+            self.at += 1;
+        }
+        match self.bytes.get(self.at) {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits(),
+            _ => return Err(self.unexpected("in numeric literal")),
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            is_integer = false;
+            self.at += 1;
+            self.require_digits("after decimal point in numeric literal")?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            is_integer = false;
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.bytes.get(self.at) {
+                self.at += 1;
+            }
+            self.require_digits("in exponent of numeric literal")?;
+        }
+        let text = &self.text[start..self.at];
+        self.typed_number(text, is_integer, ty)
+    }
+
+    fn digits(&mut self) {
+        while let Some(b'0'..=b'9') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    fn require_digits(&mut self, place: &str) -> Result<(), DecodeError> {
+        if !matches!(self.bytes.get(self.at), Some(b'0'..=b'9')) {
+            return Err(self.unexpected(place));
+        }
+        self.digits();
+        Ok(())
+    }
+
+    fn typed_number(&self, text: &str, is_integer: bool, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
+        let integer = || if is_integer { text.parse::<i64>().ok() } else { None };
+        let float = || {
+            let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+            number.ok_or_else(|| {
+                DecodeError::new(format!("json: cannot unmarshal number {text} into Go value of type float64"))
+            })
+        };
+        let wrong = || Err(self.mismatch(&format!("number {text}"), ty));
+        match (self.shape(ty), ty) {
+            (Some(Shape::Quantity), _) => canonical::quantity(text).map(Value::String).map_err(DecodeError::new),
+            (Some(Shape::IntOrString), _) => match integer().filter(|number| i32::try_from(*number).is_ok()) {
+                Some(number) => Ok(Value::Int(number)),
+                None => wrong(),
+            },
+            (Some(Shape::RawExtension | Shape::FieldsV1 | Shape::Json), _) | (None, None | Some(FieldType::Any)) => {
+                integer().map_or_else(|| float().map(Value::Float), |number| Ok(Value::Int(number)))
+            }
+            (None, Some(FieldType::Int32)) => match integer().filter(|number| i32::try_from(*number).is_ok()) {
+                Some(number) => Ok(Value::Int(number)),
+                None => wrong(),
+            },
+            (None, Some(FieldType::Int64)) => integer().map_or_else(wrong, |number| Ok(Value::Int(number))),
+            (None, Some(FieldType::Double)) => {
+                integer().map_or_else(|| float().map(Value::Float), |number| Ok(Value::Int(number)))
+            }
+            _ => Err(self.mismatch("number", ty)),
+        }
+    }
+
+    fn typed_bool(&self, truth: bool, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
+        match (self.shape(ty), ty) {
+            (Some(Shape::RawExtension | Shape::Json | Shape::JsonSchemaOrBool(_) | Shape::FieldsV1), _)
+            | (None, None | Some(FieldType::Any | FieldType::Bool)) => Ok(Value::Bool(truth)),
+            _ => Err(self.mismatch("bool", ty)),
+        }
+    }
+
+    fn typed_string(&self, text: Str, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
+        match (self.shape(ty), ty) {
+            (Some(Shape::IntOrString | Shape::RawExtension | Shape::FieldsV1 | Shape::Json), _)
+            | (None, None | Some(FieldType::Any | FieldType::String)) => Ok(Value::String(text)),
+            (Some(Shape::Quantity), _) => canonical::quantity(&text).map(Value::String).map_err(DecodeError::new),
+            (Some(Shape::Time), _) => canonical::time(&text).map(Value::String).map_err(DecodeError::new),
+            (Some(Shape::MicroTime), _) => canonical::micro_time(&text).map(Value::String).map_err(DecodeError::new),
+            (Some(Shape::Duration), _) => canonical::duration(&text).map(Value::String).map_err(DecodeError::new),
+            (None, Some(FieldType::Bytes)) => {
+                canonical::base64(&text).map(|()| Value::String(text.clone())).map_err(DecodeError::new)
+            }
+            _ => Err(self.mismatch("string", ty)),
+        }
+    }
+
+    fn complain(&mut self, what: &str, key: &str) {
+        if !self.reports || self.complaints.len() == COMPLAINTS_MAX {
+            return;
+        }
+        let mut path = String::new();
+        for step in &self.path {
+            match step {
+                Step::Key(key) if path.is_empty() => path.push_str(key),
+                Step::Key(key) => {
+                    path.push('.');
+                    path.push_str(key);
+                }
+                Step::Index(index) => {
+                    let _ = write!(path, "[{index}]");
+                }
+            }
+        }
+        let dot = if path.is_empty() { "" } else { "." };
+        self.complaints.push(format!("{what} {}", quote(&format!("{path}{dot}{key}"))));
+    }
+
+    /// Go's words for a value of another type than its field.
+    fn mismatch(&self, found: &str, ty: Option<&FieldType>) -> DecodeError {
+        let wanted = self.go_type(ty);
+        let fields: Vec<&str> = self
+            .path
+            .iter()
+            .filter_map(|step| match step {
+                Step::Key(key) => Some(key.as_str()),
+                Step::Index(_) => None,
+            })
+            .collect();
+        if fields.is_empty() {
+            return DecodeError::new(format!("json: cannot unmarshal {found} into Go value of type {wanted}"));
+        }
+        let owner = self.owner();
+        let field = fields.join(".");
+        DecodeError::new(format!(
+            "json: cannot unmarshal {found} into Go struct field {owner}.{field} of type {wanted}"
+        ))
+    }
+
+    /// The name of the innermost struct around the current position.
+    fn owner(&self) -> String {
+        let Some(table) = self.table else { return String::new() };
+        let mut name = String::new();
+        let mut ty = self.root.as_ref();
+        for step in &self.path {
+            let shape = match ty {
+                Some(FieldType::Ref(id)) => Some((&table.get(*id).name, &table.get(*id).shape)),
+                _ => None,
+            };
+            ty = match (step, shape, ty) {
+                (Step::Key(key), Some((type_name, Shape::Struct(fields))), _) => {
+                    name = short_name(type_name).to_owned();
+                    fields.field(key).map(|field| &field.ty)
+                }
+                (Step::Key(_), _, Some(FieldType::Map(item))) | (Step::Index(_), _, Some(FieldType::List(item))) => {
+                    Some(item)
+                }
+                _ => None,
+            };
+        }
+        name
+    }
+
+    fn go_type(&self, ty: Option<&FieldType>) -> String {
+        match ty {
+            None | Some(FieldType::Any) => "interface {}".to_owned(),
+            Some(FieldType::Bool) => "bool".to_owned(),
+            Some(FieldType::Int32) => "int32".to_owned(),
+            Some(FieldType::Int64) => "int64".to_owned(),
+            Some(FieldType::Double) => "float64".to_owned(),
+            Some(FieldType::String) => "string".to_owned(),
+            Some(FieldType::Bytes) => "[]uint8".to_owned(),
+            Some(FieldType::List(item)) => format!("[]{}", self.go_type(Some(item))),
+            Some(FieldType::Map(item)) => format!("map[string]{}", self.go_type(Some(item))),
+            Some(FieldType::Ref(id)) => match self.table.map(|table| table.get(*id)) {
+                Some(ty) => {
+                    let mut parts = ty.name.rsplit('.');
+                    let (name, package) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+                    format!("{package}.{name}")
+                }
+                None => String::new(),
+            },
+        }
+    }
+}
+
+fn short_name(type_name: &str) -> &str {
+    type_name.rsplit('.').next().unwrap_or(type_name)
+}

@@ -1,0 +1,327 @@
+//! Writes a tree as JSON: fields of typed objects in declared order, other keys sorted, escaped as Go escapes.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+
+use crate::{
+    type_table::{FieldType, Shape, Struct, TypeId, TypeTable},
+    value::{Map, Value},
+};
+
+/// A typical pod has about 2.5 KB.
+const CAPACITY: usize = 4 * 1024;
+
+/// The key whose value changes with every write.
+const RESOURCE_VERSION: &str = "resourceVersion";
+
+/// Writes a tree; with a type, in the type's order.
+#[must_use]
+pub fn encode(value: &Value, ty: Option<(&TypeTable, TypeId)>) -> Bytes {
+    let mut writer = Writer::new(ty);
+    writer.value(value, ty.map(|(_, id)| FieldType::Ref(id)).as_ref());
+    writer.out.freeze()
+}
+
+/// Writes a tree with two spaces of indentation and a newline at the end.
+#[must_use]
+pub fn encode_pretty(value: &Value, ty: Option<(&TypeTable, TypeId)>) -> Bytes {
+    let compact = encode(value, ty);
+    let mut out = BytesMut::with_capacity(compact.len() * 2);
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    let line = |out: &mut BytesMut, depth: usize| {
+        out.put_u8(b'\n');
+        out.put_bytes(b' ', depth * 2);
+    };
+    for (at, &byte) in compact.iter().enumerate() {
+        if in_string {
+            out.put_u8(byte);
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            continue;
+        }
+        match byte {
+            b'"' => {
+                in_string = true;
+                out.put_u8(byte);
+            }
+            b'{' | b'[' => {
+                out.put_u8(byte);
+                if !matches!(compact.get(at + 1), Some(b'}' | b']')) {
+                    depth += 1;
+                    line(&mut out, depth);
+                }
+            }
+            b'}' | b']' => {
+                if !matches!(compact.get(at.wrapping_sub(1)), Some(b'{' | b'[')) {
+                    depth -= 1;
+                    line(&mut out, depth);
+                }
+                out.put_u8(byte);
+            }
+            b',' => {
+                out.put_u8(byte);
+                line(&mut out, depth);
+            }
+            b':' => out.put_slice(b": "),
+            _ => out.put_u8(byte),
+        }
+    }
+    out.put_u8(b'\n');
+    out.freeze()
+}
+
+/// JSON of an object without `metadata.resourceVersion`, into which any can be put without encoding again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spliceable {
+    bytes: Bytes,
+    /// Where the field belongs; `None` if there is no metadata.
+    offset: Option<usize>,
+    /// Whether a field stands before it in the metadata.
+    follows: bool,
+}
+
+impl Spliceable {
+    /// The bytes without resource version: what is stored.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The bytes with resource version: what is served.
+    #[must_use]
+    pub fn splice(&self, revision: u64) -> Bytes {
+        let Some(offset) = self.offset else { return self.bytes.clone() };
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(revision);
+        let mut out = BytesMut::with_capacity(self.bytes.len() + 24 + digits.len());
+        out.put_slice(&self.bytes[..offset]);
+        let leads = !self.follows && self.bytes.get(offset) != Some(&b'}');
+        out.put_slice(if self.follows { b",\"resourceVersion\":\"" } else { b"\"resourceVersion\":\"" });
+        out.put_slice(digits.as_bytes());
+        out.put_slice(if leads { b"\"," } else { b"\"" });
+        out.put_slice(&self.bytes[offset..]);
+        out.freeze()
+    }
+}
+
+/// Writes an object whose `metadata.resourceVersion` is still to come.
+#[must_use]
+pub fn encode_spliceable(object: &Value, ty: Option<(&TypeTable, TypeId)>) -> Spliceable {
+    debug_assert!(object.at(&["metadata", RESOURCE_VERSION]).is_none(), "the resource version is spliced in later");
+    let mut writer = Writer::new(ty);
+    writer.seeks = object.get("metadata");
+    writer.value(object, ty.map(|(_, id)| FieldType::Ref(id)).as_ref());
+    Spliceable { bytes: writer.out.freeze(), offset: writer.found, follows: writer.follows }
+}
+
+/// The same served JSON at another revision.
+#[must_use]
+pub fn replace_resource_version(json: &Bytes, old: u64, new: u64) -> Bytes {
+    let needle = format!("\"{RESOURCE_VERSION}\":\"{old}\"");
+    // The metadata's own field: a name and a colon in quotes cannot stand inside a string without backslashes.
+    let metadata = memchr::memmem::find(json, b"\"metadata\":{").unwrap_or_default();
+    let Some(at) = memchr::memmem::find(&json[metadata..], needle.as_bytes()) else { return json.clone() };
+    let at = metadata + at;
+    let replacement = format!("\"{RESOURCE_VERSION}\":\"{new}\"");
+    Bytes::from([&json[..at], replacement.as_bytes(), &json[at + needle.len()..]].concat())
+}
+
+struct Writer<'a> {
+    out: BytesMut,
+    table: Option<&'a TypeTable>,
+    /// The metadata whose resource version is still to come.
+    seeks: Option<&'a Value>,
+    found: Option<usize>,
+    follows: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn new(ty: Option<(&'a TypeTable, TypeId)>) -> Self {
+        let table = ty.map(|(table, _)| table);
+        Self { out: BytesMut::with_capacity(CAPACITY), table, seeks: None, found: None, follows: false }
+    }
+
+    fn value(&mut self, value: &Value, ty: Option<&FieldType>) {
+        match value {
+            Value::Null => self.out.put_slice(b"null"),
+            Value::Bool(true) => self.out.put_slice(b"true"),
+            Value::Bool(false) => self.out.put_slice(b"false"),
+            Value::Int(number) => self.out.put_slice(itoa::Buffer::new().format(*number).as_bytes()),
+            Value::Float(number) => float(&mut self.out, *number),
+            Value::String(text) => string(&mut self.out, text),
+            Value::Array(items) => {
+                let item_type = match self.resolve(ty) {
+                    Some(FieldType::List(item)) => Some(item.as_ref()),
+                    Some(FieldType::Ref(id)) => match self.table.map(|table| &table.get(*id).shape) {
+                        Some(Shape::JsonSchemaOrArray(_)) => ty,
+                        _ => None,
+                    },
+                    _ => None,
+                };
+                self.out.put_u8(b'[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        self.out.put_u8(b',');
+                    }
+                    self.value(item, item_type);
+                }
+                self.out.put_u8(b']');
+            }
+            Value::Object(map) => self.object(value, map, ty),
+        }
+    }
+
+    fn resolve<'t>(&self, ty: Option<&'t FieldType>) -> Option<&'t FieldType>
+    where
+        'a: 't,
+    {
+        let mut ty = ty?;
+        while let FieldType::Ref(id) = ty
+            && let Shape::Alias(target) = &self.table?.get(*id).shape
+        {
+            ty = target;
+        }
+        Some(ty)
+    }
+
+    fn object(&mut self, value: &Value, map: &Map, ty: Option<&FieldType>) {
+        let seeking = self.seeks.is_some_and(|wanted| std::ptr::eq(wanted, value));
+        let (fields, item): (Option<&'a Struct>, Option<&FieldType>) = match self.resolve(ty) {
+            Some(FieldType::Ref(id)) => match self.table.map(|table| (table, &table.get(*id).shape)) {
+                Some((_, Shape::Struct(fields))) => (Some(fields), None),
+                Some((
+                    table,
+                    Shape::JsonSchemaOrBool(id) | Shape::JsonSchemaOrArray(id) | Shape::JsonSchemaOrStringArray(id),
+                )) => match &table.get(*id).shape {
+                    Shape::Struct(fields) => (Some(fields), None),
+                    _ => (None, None),
+                },
+                _ => (None, None),
+            },
+            Some(FieldType::Map(item)) => (None, Some(item)),
+            _ => (None, None),
+        };
+        self.out.put_u8(b'{');
+        let mut first = true;
+        match fields {
+            Some(fields) => {
+                let mut order: smallvec::SmallVec<[(u32, u32); 24]> = map
+                    .entries()
+                    .iter()
+                    .enumerate()
+                    // Unknown keys, where a type keeps them, follow the declared fields.
+                    .map(|(entry, (key, _))| (fields.by_name.get(key).copied().unwrap_or(u32::MAX), entry as u32))
+                    .collect();
+                order.sort_unstable();
+                let splice_before = if seeking { fields.by_name.get(RESOURCE_VERSION).copied() } else { None };
+                for (index, entry) in order {
+                    if self.found.is_none() && splice_before.is_some_and(|before| index > before) {
+                        self.mark(first);
+                    }
+                    let (key, child) = &map.entries()[entry as usize];
+                    self.key(key, &mut first);
+                    self.value(child, fields.fields.get(index as usize).map(|field| &field.ty));
+                }
+            }
+            None => {
+                for (key, child) in map.iter() {
+                    if seeking && self.found.is_none() && key > RESOURCE_VERSION {
+                        self.mark(first);
+                    }
+                    self.key(key, &mut first);
+                    self.value(child, item);
+                }
+            }
+        }
+        if seeking && self.found.is_none() {
+            self.mark(first);
+        }
+        self.out.put_u8(b'}');
+    }
+
+    fn key(&mut self, key: &str, first: &mut bool) {
+        if !std::mem::take(first) {
+            self.out.put_u8(b',');
+        }
+        string(&mut self.out, key);
+        self.out.put_u8(b':');
+    }
+
+    fn mark(&mut self, first: bool) {
+        self.found = Some(self.out.len());
+        self.follows = !first;
+    }
+}
+
+/// Which bytes need an escape: control characters, quote, backslash, and what Go escapes for the sake of HTML. `0xe2`
+/// begins the two line separators, which are escaped, too.
+static ESCAPE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = true;
+        byte += 1;
+    }
+    table[b'"' as usize] = true;
+    table[b'\\' as usize] = true;
+    table[b'<' as usize] = true;
+    table[b'>' as usize] = true;
+    table[b'&' as usize] = true;
+    table[0xe2] = true;
+    table
+};
+
+fn string(out: &mut BytesMut, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.put_u8(b'"');
+    let mut copied = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if !ESCAPE[byte as usize] {
+            continue;
+        }
+        if byte == 0xe2 {
+            let Some(&[_, 0x80, last @ (0xa8 | 0xa9)]) = bytes.get(at..at + 3).and_then(|b| b.first_chunk::<3>())
+            else {
+                continue;
+            };
+            out.put_slice(&bytes[copied..at]);
+            out.put_slice(if last == 0xa8 { b"\\u2028" } else { b"\\u2029" });
+            copied = at + 3;
+            continue;
+        }
+        out.put_slice(&bytes[copied..at]);
+        copied = at + 1;
+        match byte {
+            b'"' => out.put_slice(b"\\\""),
+            b'\\' => out.put_slice(b"\\\\"),
+            b'\n' => out.put_slice(b"\\n"),
+            b'\r' => out.put_slice(b"\\r"),
+            b'\t' => out.put_slice(b"\\t"),
+            0x08 => out.put_slice(b"\\b"),
+            0x0c => out.put_slice(b"\\f"),
+            _ => {
+                out.put_slice(b"\\u00");
+                out.put_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]]);
+            }
+        }
+    }
+    out.put_slice(&bytes[copied..]);
+    out.put_u8(b'"');
+}
+
+/// The shortest digits that read back as the same number; with an exponent where Go has one.
+fn float(out: &mut BytesMut, number: f64) {
+    let magnitude = number.abs();
+    if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
+        let text = format!("{number:e}");
+        match text.split_once('e') {
+            Some((digits, exponent)) if !exponent.starts_with('-') => {
+                out.put_slice(format!("{digits}e+{exponent}").as_bytes());
+            }
+            _ => out.put_slice(text.as_bytes()),
+        }
+        return;
+    }
+    out.put_slice(format!("{number}").as_bytes());
+}

@@ -1,0 +1,7 @@
+//! JSON: one pass from text to a typed, canonical tree, and back in declared order.
+
+mod decode;
+mod encode;
+
+pub use decode::decode;
+pub use encode::{Spliceable, encode, encode_pretty, encode_spliceable, replace_resource_version};

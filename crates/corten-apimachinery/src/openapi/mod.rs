@@ -1,0 +1,14 @@
+//! OpenAPI documents from the type table and resource definitions: what `/openapi/v2` and `/openapi/v3` tell of types, and
+//! of resources the paths.
+//!
+//! The same table drives decoding and patching, so the documents cannot promise what the server does not do.
+//! Upstream: k8s.io/kube-openapi (v1.35).
+
+mod paths;
+mod schema;
+
+pub use paths::{PathOptions, discovery_path, paths};
+pub use schema::{Descriptions, Dialect, NoDescriptions, Options, definition, definitions, references};
+
+#[cfg(test)]
+mod tests;

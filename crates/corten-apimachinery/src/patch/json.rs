@@ -1,0 +1,246 @@
+//! JSON patch (RFC 6902).
+//!
+//! Upstream: github.com/evanphx/json-patch v4 and the limits of k8s.io/apiserver/pkg/endpoints/handlers/patch.go (v1.35).
+
+use super::PatchError;
+use crate::{field::quote, value::Value};
+
+/// The most operations of one patch. Upstream: `maxJSONPatchOperations`.
+const OPERATIONS_MAX: usize = 10_000;
+
+/// The most nodes that `copy` operations of one patch may add: what a body of 3 MB could hold at most.
+const COPIED_NODES_MAX: usize = 1_000_000;
+
+/// The object after the operations of `patch`.
+pub fn apply(object: &Value, patch: &Value) -> Result<Value, PatchError> {
+    let operations = patch.as_array().ok_or_else(|| {
+        PatchError::Invalid(
+            "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch".to_owned(),
+        )
+    })?;
+    if operations.len() > OPERATIONS_MAX {
+        return Err(PatchError::TooLarge(format!(
+            "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",
+            operations.len()
+        )));
+    }
+    let mut result = object.clone();
+    let mut copied = 0;
+    for operation in operations {
+        step(&mut result, operation, &mut copied)?;
+    }
+    Ok(result)
+}
+
+fn step(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<(), PatchError> {
+    let kind = operation.str_at(&["op"]).unwrap_or_default();
+    let path = pointer(operation, "path", kind)?;
+    let value = || {
+        let value = operation.get("value").cloned();
+        value.ok_or_else(|| PatchError::Inapplicable(format!("{kind} operation requires a value: missing value")))
+    };
+    match kind {
+        "add" => add(object, &path, value()?, kind),
+        "remove" => remove(object, &path, kind).map(drop),
+        "replace" => {
+            let value = value()?;
+            let slot = find_mut(object, &path).ok_or_else(|| {
+                PatchError::Inapplicable(format!(
+                    "replace operation does not apply: doc is missing key: {}: missing value",
+                    text(&path)
+                ))
+            })?;
+            *slot = value;
+            Ok(())
+        }
+        "move" => {
+            let from = pointer(operation, "from", kind)?;
+            let value = remove(object, &from, kind)?;
+            add(object, &path, value, kind)
+        }
+        "copy" => {
+            let from = pointer(operation, "from", kind)?;
+            let value = find(object, &from).cloned().ok_or_else(|| {
+                PatchError::Inapplicable(format!(
+                    "copy operation does not apply: doc is missing from path: {}: missing value",
+                    text(&from)
+                ))
+            })?;
+            *copied += nodes(&value);
+            if *copied > COPIED_NODES_MAX {
+                return Err(PatchError::TooLarge(
+                    "the copy operations of the patch make too large an object".to_owned(),
+                ));
+            }
+            add(object, &path, value, kind)
+        }
+        "test" => {
+            let wanted = operation.get("value").unwrap_or(&Value::Null);
+            let actual = find(object, &path).unwrap_or(&Value::Null);
+            if actual == wanted {
+                Ok(())
+            } else {
+                Err(PatchError::Inapplicable(format!("testing value {} failed: test failed", text(&path))))
+            }
+        }
+        other => Err(PatchError::Invalid(format!("Unexpected kind: {other}"))),
+    }
+}
+
+/// The decoded segments of a JSON pointer.
+fn pointer(operation: &Value, field: &str, kind: &str) -> Result<Vec<String>, PatchError> {
+    let text = operation
+        .str_at(&[field])
+        .ok_or_else(|| PatchError::Inapplicable(format!("{kind} operation failed to decode {field}: missing value")))?;
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rest = text.strip_prefix('/').ok_or_else(|| {
+        PatchError::Inapplicable(format!(
+            "{kind} operation does not apply: doc is missing path: {}: missing value",
+            quote(text)
+        ))
+    })?;
+    Ok(rest.split('/').map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect())
+}
+
+fn text(path: &[String]) -> String {
+    path.iter().map(|segment| format!("/{}", segment.replace('~', "~0").replace('/', "~1"))).collect()
+}
+
+/// An index into `length` items; plain digits without leading zeros.
+fn index(segment: &str, length: usize) -> Option<usize> {
+    let plain = segment == "0" || (!segment.starts_with('0') && segment.bytes().all(|byte| byte.is_ascii_digit()));
+    segment.parse().ok().filter(|&at| plain && at < length)
+}
+
+fn find<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(object, |node, segment| match node {
+        Value::Object(map) => map.get(segment),
+        Value::Array(items) => items.get(index(segment, items.len())?),
+        _ => None,
+    })
+}
+
+fn find_mut<'a>(object: &'a mut Value, path: &[String]) -> Option<&'a mut Value> {
+    path.iter().try_fold(object, |node, segment| match node {
+        Value::Object(map) => map.get_mut(segment),
+        Value::Array(items) => {
+            let at = index(segment, items.len())?;
+            std::sync::Arc::make_mut(items).get_mut(at)
+        }
+        _ => None,
+    })
+}
+
+fn add(object: &mut Value, path: &[String], value: Value, kind: &str) -> Result<(), PatchError> {
+    let Some((last, parents)) = path.split_last() else {
+        *object = value;
+        return Ok(());
+    };
+    let missing = || {
+        PatchError::Inapplicable(format!(
+            "{kind} operation does not apply: doc is missing path: {}: missing value",
+            quote(&text(path))
+        ))
+    };
+    match find_mut(object, parents).ok_or_else(missing)? {
+        Value::Object(map) => {
+            map.insert(last.as_str(), value);
+            Ok(())
+        }
+        Value::Array(items) => {
+            let items = std::sync::Arc::make_mut(items);
+            let at = if last == "-" { Some(items.len()) } else { index(last, items.len() + 1) };
+            let at = at.ok_or_else(|| {
+                PatchError::Inapplicable(format!(
+                    "{kind} operation does not apply: Unable to access invalid index: {last}: invalid index referenced"
+                ))
+            })?;
+            items.insert(at, value);
+            Ok(())
+        }
+        _ => Err(missing()),
+    }
+}
+
+fn remove(object: &mut Value, path: &[String], kind: &str) -> Result<Value, PatchError> {
+    let missing = || {
+        PatchError::Inapplicable(format!(
+            "{kind} operation does not apply: Unable to remove nonexistent key: {}: missing value",
+            path.last().map_or("", String::as_str)
+        ))
+    };
+    let (last, parents) = path.split_last().ok_or_else(missing)?;
+    match find_mut(object, parents).ok_or_else(missing)? {
+        Value::Object(map) => map.remove(last).ok_or_else(missing),
+        Value::Array(items) => {
+            let items = std::sync::Arc::make_mut(items);
+            let at = index(last, items.len()).ok_or_else(missing)?;
+            Ok(items.remove(at))
+        }
+        _ => Err(missing()),
+    }
+}
+
+fn nodes(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(nodes).sum::<usize>(),
+        Value::Object(map) => 1 + map.iter().map(|(_, value)| nodes(value)).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{FieldValidation, json};
+
+    fn read(text: &str) -> Value {
+        json::decode(text.as_bytes(), None, FieldValidation::Ignore).unwrap().value
+    }
+
+    #[track_caller]
+    fn check(object: &str, patch: &str, want: &str) {
+        assert_eq!(apply(&read(object), &read(patch)).unwrap(), read(want), "{object} + {patch}");
+    }
+
+    #[test]
+    fn operations_apply_in_order() {
+        check(
+            r#"{"a":1}"#,
+            r#"[{"op":"add","path":"/b","value":[1]},{"op":"add","path":"/b/-","value":2}]"#,
+            r#"{"a":1,"b":[1,2]}"#,
+        );
+        check(r#"{"a":[1,2,3]}"#, r#"[{"op":"remove","path":"/a/1"}]"#, r#"{"a":[1,3]}"#);
+        check(r#"{"a/b":{"~":1}}"#, r#"[{"op":"replace","path":"/a~1b/~0","value":2}]"#, r#"{"a/b":{"~":2}}"#);
+        check(
+            r#"{"a":{"x":1}}"#,
+            r#"[{"op":"move","from":"/a/x","path":"/b"},{"op":"copy","from":"/b","path":"/a/y"}]"#,
+            r#"{"a":{"y":1},"b":1}"#,
+        );
+        check(r#"{"a":1}"#, r#"[{"op":"test","path":"/a","value":1}]"#, r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn operations_that_do_not_fit_are_refused() {
+        for patch in [
+            r#"[{"op":"remove","path":"/x"}]"#,
+            r#"[{"op":"replace","path":"/x","value":1}]"#,
+            r#"[{"op":"test","path":"/a","value":2}]"#,
+            r#"[{"op":"add","path":"/a/b","value":1}]"#,
+            r#"[{"op":"add","path":"/l/01","value":1}]"#,
+            r#"[{"op":"jump","path":"/a"}]"#,
+            r#"{"op":"add"}"#,
+        ] {
+            assert!(apply(&read(r#"{"a":1,"l":[0,1]}"#), &read(patch)).is_err(), "{patch}");
+        }
+    }
+
+    #[test]
+    fn copies_cannot_grow_without_bound() {
+        let copies: Vec<String> = (0..60).map(|_| r#"{"op":"copy","from":"","path":"/x/-"}"#.to_owned()).collect();
+        let patch = read(&format!("[{}]", copies.join(",")));
+        assert!(matches!(apply(&read(r#"{"x":[]}"#), &patch), Err(PatchError::TooLarge(_))));
+    }
+}

@@ -1,0 +1,163 @@
+use super::{
+    cidr_warnings, ip_warnings, is_c_identifier, is_config_map_key, is_dns1035_label, is_dns1123_label,
+    is_dns1123_subdomain, is_dns1123_subdomain_prefixed, is_env_var_name, is_label_value, is_path_segment_name,
+    is_percent, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name, parse_cidr_sloppy,
+    parse_ip_sloppy, validate_object_meta, validate_object_meta_update,
+};
+use crate::{field::Path, value::Value};
+
+#[track_caller]
+fn check(rule: fn(&str) -> Vec<String>, good: &[&str], bad: &[&str]) {
+    for text in good {
+        assert_eq!(rule(text), Vec::<String>::new(), "{text:?}");
+    }
+    for text in bad {
+        assert_ne!(rule(text), Vec::<String>::new(), "{text:?}");
+    }
+}
+
+#[test]
+fn names_are_taken_and_refused_as_upstream_does() {
+    let long_label = "a".repeat(64);
+    check(is_dns1123_subdomain, &["a", "0", "a-b.c", "1.2.3"], &["", "A", "-a", "a-", "a..b", "a_b", ".a"]);
+    check(is_dns1123_label, &["a", "0a", "a-b"], &["", "a.b", "A", "-a", "a-", &long_label]);
+    check(is_dns1035_label, &["a", "a0", "a-b"], &["", "0a", "a.b", "a-"]);
+    check(is_qualified_name, &["a", "A_b.c-d", "example.com/a"], &["", "/a", "a/", "a/b/c", "-a", "E.com/a", "a b"]);
+    check(is_label_value, &["", "a", "A_b.c"], &["-a", "a-", "a b", &long_label]);
+    check(is_path_segment_name, &["system:node", "A b"], &[".", "..", "a/b", "a%b"]);
+    check(is_c_identifier, &["a", "_A1"], &["", "1a", "a-b"]);
+    check(is_env_var_name, &["A", "a.b-c", "_"], &["", "1A", "..", "a b"]);
+    check(is_relaxed_env_var_name, &["1A", "a b", "~"], &["", "a=b", "\u{e4}", "a\tb"]);
+    check(is_config_map_key, &["a", ".a", "A_b-1"], &["", ".", "..", "..a", "a/b"]);
+    check(is_port_name, &["http", "p-1"], &["", "80", "-a", "a--b", "HTTP", "aaaaaaaaaaaaaaaa"]);
+    check(is_percent, &["0%", "25%"], &["%", "25", "-1%", "a%"]);
+    check(|text| is_port_number(text.parse().unwrap()), &["1", "65535"], &["0", "65536", "-1"]);
+}
+
+#[test]
+fn a_prefix_may_end_in_a_dash() {
+    assert!(is_dns1123_subdomain_prefixed("web-", true).is_empty());
+    assert!(!is_dns1123_subdomain_prefixed("web-", false).is_empty());
+}
+
+#[test]
+fn messages_name_the_regex_and_examples() {
+    assert_eq!(
+        is_dns1123_label("A"),
+        ["a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and \
+          end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
+          '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"]
+    );
+    assert_eq!(is_dns1123_label("a.b"), ["must not contain dots"]);
+    assert_eq!(is_port_number(0), ["must be between 1 and 65535, inclusive"]);
+}
+
+#[test]
+fn addresses_may_be_sloppy_and_are_warned_about() {
+    assert_eq!(parse_ip_sloppy("010.0.0.1"), "10.0.0.1".parse().ok());
+    assert_eq!(parse_ip_sloppy("::ffff:1.2.3.4"), "1.2.3.4".parse().ok());
+    assert_eq!(parse_ip_sloppy("1.2.3"), None);
+    assert_eq!(parse_ip_sloppy("1.2.3.256"), None);
+    assert_eq!(parse_cidr_sloppy("10.0.0.0/33"), None);
+    let path = Path::new("spec").child("ip");
+    assert_eq!(ip_warnings(&path, "10.0.0.1"), Vec::<String>::new());
+    assert_eq!(
+        ip_warnings(&path, "010.0.0.1"),
+        ["spec.ip: non-standard IP address \"010.0.0.1\" will be considered invalid in a future Kubernetes release: \
+          use \"10.0.0.1\""]
+    );
+    assert_eq!(
+        ip_warnings(&path, "FD00::1"),
+        ["spec.ip: IPv6 address \"FD00::1\" should be in RFC 5952 canonical format (\"fd00::1\")"]
+    );
+    assert_eq!(
+        cidr_warnings(&path, "10.0.0.1/24"),
+        ["spec.ip: CIDR value \"10.0.0.1/24\" is ambiguous in this context (should be \"10.0.0.0/24\" or \
+          \"10.0.0.1/32\"?)"]
+    );
+}
+
+fn named(name: &str, namespace: &str) -> Value {
+    let mut object = Value::object();
+    object.set(&["metadata", "name"], name);
+    if !namespace.is_empty() {
+        object.set(&["metadata", "namespace"], namespace);
+    }
+    object
+}
+
+fn errors_of_new(object: &Value, is_namespaced: bool) -> Vec<String> {
+    validate_object_meta(object, is_namespaced, &is_dns1123_subdomain_prefixed, &Path::new("metadata"))
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn new_metadata_is_checked() {
+    assert_eq!(errors_of_new(&named("a", "b"), true), Vec::<String>::new());
+    assert_eq!(
+        errors_of_new(&named("", "b"), true),
+        ["metadata.name: Required value: name or generateName is required"]
+    );
+    assert_eq!(errors_of_new(&named("a", ""), true), ["metadata.namespace: Required value"]);
+    assert_eq!(errors_of_new(&named("a", "b"), false), ["metadata.namespace: Forbidden: not allowed on this type"]);
+    let mut object = named("a", "b");
+    object.set(&["metadata", "labels", "k"], "not valid");
+    object.set(&["metadata", "annotations", "a"], "x".repeat(256 * 1_024));
+    let errors = errors_of_new(&object, true);
+    assert!(
+        errors[0].starts_with("metadata.labels: Invalid value: \"not valid\": a valid label must be"),
+        "{errors:?}"
+    );
+    assert_eq!(errors[1], "metadata.annotations: Too long: may not be more than 262144 bytes");
+}
+
+#[test]
+fn owners_and_finalizers_are_checked() {
+    let owner = |uid: &str| {
+        Value::object_of([
+            ("apiVersion", "apps/v1".into()),
+            ("kind", "ReplicaSet".into()),
+            ("name", "web".into()),
+            ("uid", uid.into()),
+            ("controller", true.into()),
+        ])
+    };
+    let mut object = named("a", "b");
+    object.set(&["metadata", "ownerReferences"], vec![owner(""), owner("1")]);
+    object.set(&["metadata", "finalizers"], vec!["orphan".into(), "foregroundDeletion".into()]);
+    let errors = errors_of_new(&object, true);
+    assert_eq!(errors[0], "metadata.ownerReferences.uid: Invalid value: \"\": must not be empty");
+    assert!(
+        errors[1].ends_with(
+            "Only one reference can have Controller set to true. Found \"true\" in references for ReplicaSet/web and \
+             ReplicaSet/web"
+        ),
+        "{errors:?}"
+    );
+    assert!(errors[2].ends_with("finalizer orphan and foregroundDeletion cannot be both set"), "{errors:?}");
+}
+
+#[test]
+fn an_update_keeps_what_the_server_set() {
+    let mut old = named("a", "b");
+    old.set(&["metadata", "uid"], "1");
+    old.set(&["metadata", "resourceVersion"], "7");
+    old.set(&["metadata", "deletionTimestamp"], "2026-01-01T00:00:00Z");
+    let mut new = old.clone();
+    new.set(&["metadata", "uid"], "2");
+    new.unset(&["metadata", "resourceVersion"]);
+    new.set(&["metadata", "finalizers"], vec!["example.com/f".into()]);
+    let errors: Vec<String> =
+        validate_object_meta_update(&new, &old, &Path::new("metadata")).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        errors,
+        [
+            "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new \
+             finalizers []string{\"example.com/f\"}",
+            "metadata.resourceVersion: Invalid value: \"\": must be specified for an update",
+            "metadata.uid: Invalid value: \"2\": field is immutable",
+        ]
+    );
+}

@@ -1,0 +1,120 @@
+//! Admission: may change an object before the registry's rules see it, or refuse it after.
+//!
+//! Upstream: k8s.io/apiserver/pkg/admission (v1.35).
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use corten_apimachinery::{
+    gvk::{GroupVersionKind, GroupVersionResource},
+    resource::UserInfo,
+    status::Status,
+    value::{Str, Value},
+};
+
+/// What a request does to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Makes it.
+    Create,
+    /// Changes it.
+    Update,
+    /// Deletes it.
+    Delete,
+    /// Opens a connection to it.
+    Connect,
+}
+
+impl Operation {
+    /// The word in admission reviews.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+}
+
+/// One request as plugins see it.
+#[derive(Debug)]
+pub struct Attributes<'a> {
+    /// What happens.
+    pub operation: Operation,
+    /// The kind of `object`.
+    pub kind: &'a GroupVersionKind,
+    /// The resource.
+    pub resource: &'a GroupVersionResource,
+    /// The subresource; empty for the object itself.
+    pub subresource: &'a str,
+    /// The namespace; empty for cluster-scoped resources.
+    pub namespace: &'a str,
+    /// The name; empty when it is still to be generated.
+    pub name: Str,
+    /// The object as it is to be; null for a delete. Mutating plugins change it.
+    pub object: Value,
+    /// The object as it is; null for a create.
+    pub old_object: Value,
+    /// Who asks.
+    pub user: &'a UserInfo,
+    /// Whether nothing is to happen in the end.
+    pub dry_run: bool,
+    /// Advice for the client.
+    pub warnings: Vec<String>,
+}
+
+/// One admission plugin. Either method may refuse; only `admit` may change the object.
+#[async_trait]
+pub trait Plugin: fmt::Debug + Send + Sync + 'static {
+    /// The plugin's name in configuration and metrics.
+    fn name(&self) -> &'static str;
+
+    /// Whether the plugin has anything to say about this operation on this resource.
+    fn handles(&self, operation: Operation, resource: &GroupVersionResource, subresource: &str) -> bool;
+
+    /// Changes the object, or refuses.
+    async fn admit(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
+        let _ = attributes;
+        Ok(())
+    }
+
+    /// Refuses an object that will not change any more.
+    async fn validate(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        let _ = attributes;
+        Ok(())
+    }
+}
+
+/// The plugins in order.
+#[derive(Debug, Default)]
+pub struct Chain(Vec<Arc<dyn Plugin>>);
+
+impl Chain {
+    /// A chain in this order.
+    #[must_use]
+    pub fn new(plugins: Vec<Arc<dyn Plugin>>) -> Self {
+        Self(plugins)
+    }
+
+    /// Lets every plugin change the object.
+    pub async fn admit(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
+        for plugin in &self.0 {
+            if plugin.handles(attributes.operation, attributes.resource, attributes.subresource) {
+                plugin.admit(attributes).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks every plugin whether the object may be.
+    pub async fn validate(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        for plugin in &self.0 {
+            if plugin.handles(attributes.operation, attributes.resource, attributes.subresource) {
+                plugin.validate(attributes).await?;
+            }
+        }
+        Ok(())
+    }
+}

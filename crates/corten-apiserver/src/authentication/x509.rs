@@ -1,0 +1,93 @@
+//! Client certificates: the common name is the user, organizations are groups.
+//!
+//! Upstream: k8s.io/apiserver/pkg/authentication/request/x509 (v1.35).
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use corten_apimachinery::{resource::UserInfo, value::Str};
+use corten_base::SharedClock;
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, UnixTime, pem::PemObject as _},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+use x509_parser::parse_x509_certificate;
+
+use super::{Authenticator, InvalidCredentials};
+use crate::request::{Origin, Request};
+
+/// The certificates that a connection presented. The handshake proved that the peer has the key; whether the chain leads
+/// to an authority is found out once, by the first request.
+#[derive(Debug, Default)]
+pub struct ClientCertificates {
+    chain: Vec<CertificateDer<'static>>,
+    user: OnceLock<Result<UserInfo, InvalidCredentials>>,
+}
+
+impl ClientCertificates {
+    /// What the peer presented, its own certificate first.
+    #[must_use]
+    pub fn new(chain: Vec<CertificateDer<'static>>) -> Self {
+        Self { chain, user: OnceLock::new() }
+    }
+}
+
+/// Knows users by certificates that an authority has signed.
+#[derive(Debug)]
+pub struct X509 {
+    verifier: Arc<dyn ClientCertVerifier>,
+    clock: SharedClock,
+}
+
+/// The authorities' certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("use client certificate authority: {0}")]
+pub struct BadAuthority(String);
+
+impl X509 {
+    /// Trusts the authorities in `pem`.
+    pub fn new(pem: &[u8], clock: SharedClock) -> Result<Self, BadAuthority> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| BadAuthority(error.to_string()))?;
+            roots.add(certificate).map_err(|error| BadAuthority(error.to_string()))?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| BadAuthority(error.to_string()))?;
+        Ok(Self { verifier, clock })
+    }
+
+    fn verify(&self, chain: &[CertificateDer<'static>]) -> Result<UserInfo, InvalidCredentials> {
+        let invalid = |why: &dyn std::fmt::Display| InvalidCredentials(format!("verifying certificate failed: {why}"));
+        let (leaf, intermediates) = chain.split_first().ok_or_else(|| invalid(&"no certificate"))?;
+        let seconds = u64::try_from(self.clock.now().as_second()).unwrap_or_default();
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        self.verifier.verify_client_cert(leaf, intermediates, now).map_err(|error| invalid(&error))?;
+        let (_, certificate) = parse_x509_certificate(leaf).map_err(|error| invalid(&error))?;
+        let texts = |names: &mut dyn Iterator<Item = &x509_parser::x509::AttributeTypeAndValue<'_>>| -> Vec<Str> {
+            names.filter_map(|name| name.as_str().ok()).map(Str::from).collect()
+        };
+        let subject = certificate.subject();
+        let name = texts(&mut subject.iter_common_name()).into_iter().next().unwrap_or_default();
+        if name.is_empty() {
+            return Err(invalid(&"the subject has no common name"));
+        }
+        let groups = texts(&mut subject.iter_organization());
+        Ok(UserInfo { name, groups, ..UserInfo::default() })
+    }
+}
+
+#[async_trait]
+impl Authenticator for X509 {
+    async fn authenticate(&self, request: &Request) -> Result<Option<UserInfo>, InvalidCredentials> {
+        match &request.origin {
+            Origin::Connection { certificates, .. } if !certificates.chain.is_empty() => {
+                certificates.user.get_or_init(|| self.verify(&certificates.chain)).clone().map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The documents of discovery, from resource definitions. Pure.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use corten_apimachinery::{
+    resource::{ResourceDefinition, SubresourceKind, Verb},
+    value::Value,
+};
+use sha2::{Digest as _, Sha256};
+
+/// A served group with its versions, preferred one first.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The name; empty for the core group.
+    pub name: &'static str,
+    /// The versions.
+    pub versions: Vec<GroupVersion>,
+}
+
+/// One version of a group.
+#[derive(Debug, Clone)]
+pub struct GroupVersion {
+    /// The version.
+    pub name: &'static str,
+    /// Its resources, sorted by name.
+    pub resources: Vec<&'static ResourceDefinition>,
+}
+
+/// The groups in the order in which their first resources were installed, which is their order of preference.
+#[must_use]
+pub fn documents(resources: &[&'static ResourceDefinition]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for definition in resources {
+        let at = groups.iter().position(|group| group.name == definition.group).unwrap_or_else(|| {
+            groups.push(Group { name: definition.group, versions: Vec::new() });
+            groups.len() - 1
+        });
+        for version in definition.versions {
+            let versions = &mut groups[at].versions;
+            let at = versions.iter().position(|known| known.name == version.name).unwrap_or_else(|| {
+                versions.push(GroupVersion { name: version.name, resources: Vec::new() });
+                versions.len() - 1
+            });
+            versions[at].resources.push(definition);
+        }
+    }
+    for group in &mut groups {
+        group.versions.sort_by(|a, b| preference(b.name).cmp(&preference(a.name)));
+        for version in &mut group.versions {
+            version.resources.sort_by_key(|definition| definition.plural);
+        }
+    }
+    groups
+}
+
+/// Stable versions before betas before alphas, higher numbers first.
+fn preference(version: &str) -> (u8, u32, u32) {
+    let number = |text: &str| text.parse().unwrap_or(0);
+    let rest = version.strip_prefix('v').unwrap_or(version);
+    match (rest.split_once("beta"), rest.split_once("alpha")) {
+        (Some((major, minor)), _) => (1, number(major), number(minor)),
+        (_, Some((major, minor))) => (0, number(major), number(minor)),
+        _ => (2, number(rest), 0),
+    }
+}
+
+impl Group {
+    /// `APIGroup`, as `/apis/<group>` answers it; with type only when it stands alone.
+    #[must_use]
+    pub fn legacy(&self, alone: bool) -> Value {
+        let version = |version: &GroupVersion| {
+            Value::object_of([
+                ("groupVersion", Value::from(group_version(self.name, version.name))),
+                ("version", version.name.into()),
+            ])
+        };
+        let mut group = Value::object_of([
+            ("name", Value::from(self.name)),
+            ("versions", Value::array(self.versions.iter().map(version))),
+        ]);
+        if let Some(preferred) = self.versions.first() {
+            group.set(&["preferredVersion"], version(preferred));
+        }
+        if alone {
+            group.set(&["kind"], "APIGroup");
+            group.set(&["apiVersion"], "v1");
+        }
+        group
+    }
+
+    /// `APIGroupDiscovery`, one item of the aggregated document.
+    #[must_use]
+    pub fn aggregated(&self) -> Value {
+        let versions = self.versions.iter().map(|version| {
+            Value::object_of([
+                ("version", Value::from(version.name)),
+                (
+                    "resources",
+                    Value::array(version.resources.iter().map(|definition| aggregated(definition, version.name))),
+                ),
+                ("freshness", "Current".into()),
+            ])
+        });
+        let mut metadata = Value::object();
+        if !self.name.is_empty() {
+            metadata.set(&["name"], self.name);
+        }
+        Value::object_of([("metadata", metadata), ("versions", Value::array(versions))])
+    }
+
+    /// `APIResourceList` of one version.
+    #[must_use]
+    pub fn resource_list(&self, version: &GroupVersion) -> Value {
+        let resources = version.resources.iter().flat_map(|definition| legacy(definition, version.name));
+        Value::object_of([
+            ("kind", Value::from("APIResourceList")),
+            ("apiVersion", "v1".into()),
+            ("groupVersion", group_version(self.name, version.name).into()),
+            ("resources", Value::array(resources)),
+        ])
+    }
+}
+
+/// `v1`, or `apps/v1`.
+pub(super) fn group_version(group: &str, version: &str) -> String {
+    corten_apimachinery::gvk::GroupVersion::new(group, version).to_string()
+}
+
+fn verbs(verbs: &[Verb]) -> Value {
+    Value::array(verbs.iter().map(|verb| verb.as_str().into()))
+}
+
+fn texts(texts: &[&str]) -> Value {
+    Value::array(texts.iter().map(|&text| text.into()))
+}
+
+/// The kind and verbs that a subresource shows: (group, version, kind), group and version empty where they are the resource's.
+fn shown(
+    definition: &'static ResourceDefinition,
+    kind: &SubresourceKind,
+) -> ((&'static str, &'static str, &'static str), Vec<Verb>) {
+    let mut shown = match kind {
+        SubresourceKind::Object { verbs, .. } => (("", "", definition.kind), verbs.to_vec()),
+        SubresourceKind::Scale(_) => (("autoscaling", "v1", "Scale"), vec![Verb::Get, Verb::Patch, Verb::Update]),
+        SubresourceKind::Custom { kind, verbs } => (*kind, verbs.to_vec()),
+    };
+    shown.1.sort_unstable();
+    shown
+}
+
+fn legacy(definition: &'static ResourceDefinition, version: &str) -> Vec<Value> {
+    let namespaced = definition.is_namespaced();
+    let mut main = Value::object_of([
+        ("name", Value::from(definition.plural)),
+        ("singularName", definition.singular.into()),
+        ("namespaced", namespaced.into()),
+        ("kind", definition.kind.into()),
+        ("verbs", verbs(definition.verbs)),
+    ]);
+    if !definition.short_names.is_empty() {
+        main.set(&["shortNames"], texts(definition.short_names));
+    }
+    if !definition.categories.is_empty() {
+        main.set(&["categories"], texts(definition.categories));
+    }
+    // What is stored has a hash by which clients notice a change of the stored version.
+    if definition.verbs.contains(&Verb::Watch) {
+        main.set(&["storageVersionHash"], storage_version_hash(definition));
+    }
+    let mut subresources: Vec<_> = definition.subresources.iter().collect();
+    subresources.sort_by_key(|subresource| subresource.name);
+    let subresources = subresources.into_iter().map(|subresource| {
+        let ((group, kind_version, kind), subresource_verbs) = shown(definition, &subresource.kind);
+        let mut entry = Value::object_of([
+            ("name", Value::from(format!("{}/{}", definition.plural, subresource.name))),
+            ("singularName", "".into()),
+            ("namespaced", namespaced.into()),
+            ("kind", kind.into()),
+            ("verbs", verbs(&subresource_verbs)),
+        ]);
+        if !kind_version.is_empty() && (group, kind_version) != (definition.group, version) {
+            entry.set(&["version"], kind_version);
+            if !group.is_empty() {
+                entry.set(&["group"], group);
+            }
+        }
+        entry
+    });
+    std::iter::once(main).chain(subresources).collect()
+}
+
+fn aggregated(definition: &'static ResourceDefinition, version: &str) -> Value {
+    let kind = |group: &str, version: &str, kind: &str| {
+        Value::object_of([("group", Value::from(group)), ("version", version.into()), ("kind", kind.into())])
+    };
+    let mut resource = Value::object_of([
+        ("resource", Value::from(definition.plural)),
+        ("responseKind", kind("", "", definition.kind)),
+        ("scope", if definition.is_namespaced() { "Namespaced" } else { "Cluster" }.into()),
+        ("singularResource", definition.singular.into()),
+        ("verbs", verbs(definition.verbs)),
+    ]);
+    if !definition.short_names.is_empty() {
+        resource.set(&["shortNames"], texts(definition.short_names));
+    }
+    if !definition.categories.is_empty() {
+        resource.set(&["categories"], texts(definition.categories));
+    }
+    let mut subresources: Vec<_> = definition.subresources.iter().collect();
+    subresources.sort_by_key(|subresource| subresource.name);
+    let subresources: Vec<Value> = subresources
+        .into_iter()
+        .map(|subresource| {
+            let ((group, kind_version, kind_name), subresource_verbs) = shown(definition, &subresource.kind);
+            let same = kind_version.is_empty() || (group, kind_version) == (definition.group, version);
+            let kind = if same { kind("", "", kind_name) } else { kind(group, kind_version, kind_name) };
+            Value::object_of([
+                ("subresource", Value::from(subresource.name)),
+                ("responseKind", kind),
+                ("verbs", verbs(&subresource_verbs)),
+            ])
+        })
+        .collect();
+    if !subresources.is_empty() {
+        resource.set(&["subresources"], subresources);
+    }
+    resource
+}
+
+fn storage_version_hash(definition: &ResourceDefinition) -> String {
+    let text = format!("{}/{}/{}", definition.group, definition.hub().name, definition.kind);
+    BASE64_STANDARD.encode(&Sha256::digest(text.as_bytes())[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::preference;
+
+    #[test]
+    fn stable_versions_come_first_and_higher_numbers_before_lower() {
+        let mut versions = ["v1alpha1", "v2", "v1beta1", "v1", "v1beta2", "v2beta1"];
+        versions.sort_by_key(|version| std::cmp::Reverse(preference(version)));
+        assert_eq!(versions, ["v2", "v1", "v2beta1", "v1beta2", "v1beta1", "v1alpha1"]);
+    }
+}

@@ -1,0 +1,184 @@
+//! Reads request bodies: bounded, in every encoding, strict as the client asks.
+//!
+//! Upstream: k8s.io/apiserver/pkg/endpoints/handlers/{create,rest}.go (v1.35) for checks and messages.
+
+use bytes::{Bytes, BytesMut};
+use corten_apimachinery::{
+    codec::{self, FieldValidation},
+    field::{Error, Path, quote},
+    gvk::{GroupVersion, GroupVersionKind},
+    meta::ObjectMeta as _,
+    status::Status,
+    type_table::{TypeId, TypeTable},
+    value::Value,
+};
+use http::header;
+use http_body_util::BodyExt as _;
+
+use super::routes::Endpoint;
+use crate::{
+    negotiation::{self, Encoding},
+    request::{Query, Request, RequestBody},
+};
+
+/// The largest body. Upstream: `MaxRequestBodyBytes`.
+const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// Reads the whole body.
+///
+/// Errors: `RequestEntityTooLarge`; `BadRequest` if the connection breaks.
+pub async fn read_bytes(body: RequestBody) -> Result<Bytes, Status> {
+    let mut stream = match body {
+        RequestBody::Empty => return Ok(Bytes::new()),
+        RequestBody::Bytes(bytes) => return Ok(bytes),
+        RequestBody::Tree(tree) => return Ok(codec::json::encode(&tree, None)),
+        RequestBody::Stream(stream) => stream,
+    };
+    let mut whole = BytesMut::new();
+    while let Some(frame) = stream.frame().await {
+        let frame = frame.map_err(|error| Status::bad_request(format!("unable to read request body: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > BODY_BYTES_MAX {
+            return Err(Status::request_entity_too_large(format_args!("limit is {BODY_BYTES_MAX}")));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+/// How unknown and duplicate fields are met.
+pub(super) fn field_validation(query: &Query, options_kind: &str) -> Result<FieldValidation, Status> {
+    match query.get("fieldValidation") {
+        "" | "Warn" => Ok(FieldValidation::Warn),
+        "Ignore" => Ok(FieldValidation::Ignore),
+        "Strict" => Ok(FieldValidation::Strict),
+        other => {
+            let error = Error::not_supported(&Path::new("fieldValidation"), other, &["", "Ignore", "Strict", "Warn"]);
+            Err(Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", options_kind), "", &[error]))
+        }
+    }
+}
+
+/// Reads the body as an object of `endpoint`'s version, with defaults, and advice for the client.
+pub(super) async fn decode_object(
+    endpoint: &Endpoint,
+    request: &mut Request,
+    table: &TypeTable,
+    validation: FieldValidation,
+) -> Result<(Value, Vec<String>), Status> {
+    let type_id = endpoint.type_id;
+    let encoding = Encoding::of_body(request.header(header::CONTENT_TYPE))?;
+    let body = std::mem::take(&mut request.body);
+    let kind = endpoint.kind();
+    let (mut object, warnings) = match body {
+        RequestBody::Tree(mut tree) => {
+            codec::canonicalize(&mut tree, table, type_id);
+            (tree, Vec::new())
+        }
+        body => decode_bytes(&read_bytes(body).await?, encoding, table, type_id, validation, &kind)?,
+    };
+    check_kind(&mut object, &kind)?;
+    (endpoint.version.defaults)(&mut object);
+    Ok((object, warnings))
+}
+
+/// Reads bytes as a `kind` and reports what is wrong with them in upstream's words.
+pub(super) fn decode_bytes(
+    bytes: &Bytes,
+    encoding: Encoding,
+    table: &TypeTable,
+    type_id: TypeId,
+    validation: FieldValidation,
+    kind: &GroupVersionKind,
+) -> Result<(Value, Vec<String>), Status> {
+    let typed = Some((table, type_id));
+    let decoded = match encoding {
+        Encoding::Json => codec::json::decode(bytes, typed, validation),
+        Encoding::Protobuf => codec::protobuf::decode(bytes, table, type_id).map(codec::Decoded::of),
+        Encoding::Yaml | Encoding::Cbor => return Err(negotiation::unsupported_media_type()),
+    };
+    let handled = |why: &dyn std::fmt::Display| {
+        Status::bad_request(format!(
+            "{kind} in version {version} cannot be handled as a {kind}: {why}",
+            kind = kind.kind,
+            version = quote(&kind.version)
+        ))
+    };
+    let decoded = decoded.map_err(|error| handled(&error))?;
+    let complaints = decoded.complaints();
+    match validation {
+        FieldValidation::Strict if !complaints.is_empty() => {
+            Err(handled(&format_args!("strict decoding error: {}", complaints.join(", "))))
+        }
+        FieldValidation::Warn => Ok((decoded.value, complaints)),
+        _ => Ok((decoded.value, Vec::new())),
+    }
+}
+
+fn check_kind(object: &mut Value, want: &GroupVersionKind) -> Result<(), Status> {
+    let want_version = want.group_version().to_string();
+    if object.api_version().is_empty() {
+        object.set(&["apiVersion"], want_version.as_str());
+    }
+    if object.kind().is_empty() {
+        object.set(&["kind"], want.kind.clone());
+    }
+    if object.kind() != want.kind {
+        return Err(Status::bad_request(format!(
+            "{} in version {} cannot be handled as a {}: converting ({}) to ({}) is not possible",
+            object.kind(),
+            quote(GroupVersion::parse(object.api_version()).map(|gv| gv.version).unwrap_or_default().as_str()),
+            want.kind,
+            object.kind(),
+            want.kind
+        )));
+    }
+    if object.api_version() != want_version {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({}) does not match the expected API version ({want_version})",
+            object.api_version()
+        )));
+    }
+    Ok(())
+}
+
+/// Reads the body of a create that is answered and not stored: a review, a binding, an eviction, a token request.
+///
+/// `type_name` is the name of its type in the table. Returns the object, and advice for the client.
+pub async fn decode_review(
+    request: &mut Request,
+    table: &TypeTable,
+    type_name: &str,
+    kind: &GroupVersionKind,
+) -> Result<(Value, Vec<String>), Status> {
+    let type_id =
+        table.find(type_name).ok_or_else(|| Status::internal(format_args!("type {type_name} is not in the table")))?;
+    let validation = field_validation(&request.query, "CreateOptions")?;
+    let encoding = Encoding::of_body(request.header(header::CONTENT_TYPE))?;
+    let (mut object, warnings) = match std::mem::take(&mut request.body) {
+        RequestBody::Tree(mut tree) => {
+            codec::canonicalize(&mut tree, table, type_id);
+            (tree, Vec::new())
+        }
+        body => decode_bytes(&read_bytes(body).await?, encoding, table, type_id, validation, kind)?,
+    };
+    check_kind(&mut object, kind)?;
+    Ok((object, warnings))
+}
+
+/// Reads the options in the body of a delete; null if there are none.
+pub(super) async fn decode_delete_options(request: &mut Request, table: &TypeTable) -> Result<Value, Status> {
+    const TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+    let body = match std::mem::take(&mut request.body) {
+        RequestBody::Tree(tree) => return Ok(tree),
+        body => read_bytes(body).await?,
+    };
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    let encoding =
+        Encoding::of_body(request.header(header::CONTENT_TYPE)).map_err(|_| negotiation::unsupported_media_type())?;
+    let type_id = table.find(TYPE).ok_or_else(|| Status::internal("DeleteOptions is not in the type table"))?;
+    let kind = GroupVersionKind::new("", "v1", "DeleteOptions");
+    Ok(decode_bytes(&body, encoding, table, type_id, FieldValidation::Ignore, &kind)?.0)
+}

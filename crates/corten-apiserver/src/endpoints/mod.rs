@@ -1,0 +1,15 @@
+//! What happens to a request that was let through: found by path, decoded, handed to the registry, answered.
+
+mod body;
+mod dispatch;
+mod options;
+mod patch;
+mod read;
+pub mod routes;
+mod scale;
+pub mod watch;
+mod write;
+
+pub use body::{decode_review, read_bytes};
+pub use dispatch::dispatch;
+pub use routes::{Custom, Endpoint, NonResource, Routes, RoutesBuilder};

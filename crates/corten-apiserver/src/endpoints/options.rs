@@ -1,0 +1,208 @@
+//! The options of reads and deletes, from query and body.
+//!
+//! Upstream: k8s.io/apimachinery/pkg/apis/meta/v1 ListOptions, DeleteOptions and internalversion/validation (v1.35).
+
+use corten_apimachinery::{
+    field::{Error, ErrorList, Path},
+    gvk::GroupVersionKind,
+    resource::DeleteOptions,
+    selector::{field, label},
+    status::Status,
+    value::{Str, Value},
+};
+
+use crate::request::Query;
+
+/// How `resourceVersion` of a list is to be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Match {
+    /// Not given.
+    Unset,
+    /// At that revision or later.
+    NotOlderThan,
+    /// At exactly that revision.
+    Exact,
+}
+
+/// The options of a list or watch.
+#[derive(Debug)]
+pub(super) struct ListOptions {
+    pub(super) labels: label::Selector,
+    pub(super) fields: field::Selector,
+    pub(super) limit: usize,
+    pub(super) continue_token: String,
+    /// `None` if not given.
+    pub(super) revision: Option<u64>,
+    pub(super) matching: Match,
+    pub(super) timeout_seconds: Option<u64>,
+    pub(super) bookmarks: bool,
+    pub(super) send_initial_events: Option<bool>,
+}
+
+impl ListOptions {
+    /// Reads and checks the query of a list or (if `watch`) of a watch.
+    pub(super) fn parse(query: &Query, watch: bool) -> Result<Self, Status> {
+        let labels =
+            label::Selector::parse(query.get("labelSelector")).map_err(|error| bad_selector("label", &error))?;
+        let fields =
+            field::Selector::parse(query.get("fieldSelector")).map_err(|error| bad_selector("field", &error))?;
+        let matching = match query.get("resourceVersionMatch") {
+            "" => Match::Unset,
+            "NotOlderThan" => Match::NotOlderThan,
+            "Exact" => Match::Exact,
+            other => {
+                let path = Path::new("resourceVersionMatch");
+                return Err(invalid(vec![Error::not_supported(&path, other, &["Exact", "NotOlderThan", ""])]));
+            }
+        };
+        let options = Self {
+            labels,
+            fields,
+            limit: number(query, "limit")?.unwrap_or_default() as usize,
+            continue_token: query.get("continue").to_owned(),
+            revision: resource_version(query.get("resourceVersion"))?,
+            matching,
+            timeout_seconds: number(query, "timeoutSeconds")?,
+            bookmarks: query.flag("allowWatchBookmarks"),
+            send_initial_events: query.find("sendInitialEvents").map(|_| query.flag("sendInitialEvents")),
+        };
+        options.check(watch)?;
+        Ok(options)
+    }
+
+    fn check(&self, watch: bool) -> Result<(), Status> {
+        let mut errors = ErrorList::new();
+        let path = Path::new("resourceVersionMatch");
+        if watch {
+            match (self.send_initial_events, self.matching) {
+                (Some(_), Match::NotOlderThan) | (None, Match::Unset) => {}
+                (Some(_), _) => errors.push(Error::forbidden(
+                    &path,
+                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+                )),
+                (None, _) => errors.push(Error::forbidden(
+                    &path,
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+                )),
+            }
+        } else {
+            if self.send_initial_events.is_some() {
+                errors
+                    .push(Error::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"));
+            }
+            match self.matching {
+                Match::Unset => {}
+                _ if self.revision.is_none() => errors.push(Error::forbidden(
+                    &path,
+                    "resourceVersionMatch is forbidden unless resourceVersion is provided",
+                )),
+                _ if !self.continue_token.is_empty() => {
+                    errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+                }
+                Match::Exact if self.revision == Some(0) => errors.push(Error::forbidden(
+                    &path,
+                    "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"",
+                )),
+                _ => {}
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(invalid(errors)) }
+    }
+}
+
+fn invalid(errors: ErrorList) -> Status {
+    Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", "ListOptions"), "", &errors)
+}
+
+fn bad_selector(which: &str, error: &dyn std::fmt::Display) -> Status {
+    let _ = which;
+    Status::bad_request(error.to_string())
+}
+
+fn number(query: &Query, name: &str) -> Result<Option<u64>, Status> {
+    match query.get(name) {
+        "" => Ok(None),
+        text => text.parse::<i64>().map(|number| Some(number.max(0).unsigned_abs())).map_err(|_| {
+            Status::bad_request(format!(
+                "strconv.ParseInt: parsing {}: invalid syntax",
+                corten_apimachinery::field::quote(text)
+            ))
+        }),
+    }
+}
+
+/// Reads a resource version; `None` for the empty text.
+pub(super) fn resource_version(text: &str) -> Result<Option<u64>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        let quoted = corten_apimachinery::field::quote(text);
+        Status::bad_request(format!("Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"))
+    })
+}
+
+/// Whether nothing is to happen, from `dryRun`.
+pub(super) fn dry_run<'a>(values: impl Iterator<Item = &'a str>, kind: &str) -> Result<bool, Status> {
+    let mut dry = false;
+    for value in values {
+        match value {
+            "All" => dry = true,
+            other => {
+                let error = Error::not_supported(&Path::new("dryRun"), Value::array([other.into()]), &["All"]);
+                return Err(Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", kind), "", &[error]));
+            }
+        }
+    }
+    Ok(dry)
+}
+
+/// Reads the options of a delete: from the body if there is one, else from the query.
+pub(super) fn delete_options(body: &Value, query: &Query) -> Result<DeleteOptions, Status> {
+    let mut options = DeleteOptions::default();
+    if body.is_null() {
+        options.grace_period_seconds = match query.get("gracePeriodSeconds") {
+            "" => None,
+            text => Some(text.parse().map_err(|_| {
+                Status::bad_request(format!(
+                    "strconv.ParseInt: parsing {}: invalid syntax",
+                    corten_apimachinery::field::quote(text)
+                ))
+            })?),
+        };
+        options.propagation_policy =
+            Some(query.get("propagationPolicy")).filter(|text| !text.is_empty()).map(Str::from);
+        options.orphan_dependents = query.find("orphanDependents").map(|_| query.flag("orphanDependents"));
+        options.dry_run = dry_run(query.all("dryRun"), "DeleteOptions")?;
+    } else {
+        options.grace_period_seconds = body.i64_at(&["gracePeriodSeconds"]);
+        options.precondition_uid = body.str_at(&["preconditions", "uid"]).map(Str::from);
+        options.precondition_resource_version = body.str_at(&["preconditions", "resourceVersion"]).map(Str::from);
+        options.propagation_policy = body.str_at(&["propagationPolicy"]).map(Str::from);
+        options.orphan_dependents = body.bool_at(&["orphanDependents"]);
+        options.dry_run = dry_run(body.items_at(&["dryRun"]).iter().filter_map(Value::as_str), "DeleteOptions")?;
+    }
+    check_delete(&options)?;
+    Ok(options)
+}
+
+fn check_delete(options: &DeleteOptions) -> Result<(), Status> {
+    let mut errors = ErrorList::new();
+    let path = Path::new("propagationPolicy");
+    if options.propagation_policy.is_some() && options.orphan_dependents.is_some() {
+        errors.push(Error::invalid(
+            &path,
+            options.propagation_policy.clone().unwrap_or_default(),
+            "orphanDependents and deletionPropagation cannot be both set",
+        ));
+    }
+    if let Some(policy) = options.propagation_policy.as_deref()
+        && !matches!(policy, "Foreground" | "Background" | "Orphan")
+    {
+        errors.push(Error::not_supported(&path, policy, &["Foreground", "Background", "Orphan", "nil"]));
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", "DeleteOptions"), "", &errors))
+}

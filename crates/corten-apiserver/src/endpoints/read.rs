@@ -1,0 +1,241 @@
+//! GET of one object and of a collection, from the watch cache.
+
+use std::sync::Arc;
+
+use corten_apimachinery::{
+    selector::{field, label},
+    status::{Cause, Reason, Status},
+    stored::Stored,
+    value::Value,
+};
+use corten_storage::cacher::{ReadError, Snapshot};
+use http::StatusCode;
+
+use super::{
+    options::{ListOptions, Match, resource_version},
+    routes::Endpoint,
+};
+use crate::{
+    registry::Store,
+    request::Request,
+    response::{ListResponse, Reply, Response},
+    server::Server,
+};
+
+/// Reads one object.
+pub(super) async fn get(endpoint: &Endpoint, request: &Request) -> Result<Reply, Status> {
+    let store = store_of(endpoint)?;
+    let revision = resource_version(request.query.get("resourceVersion"))?;
+    let object = store.get(namespace_of(endpoint, request), &request.info.name, revision).await?;
+    let object = endpoint.present(store, &object)?;
+    Ok(Reply::new(Response::Object { code: StatusCode::OK, object, store: Arc::clone(store) }))
+}
+
+/// Reads a page of a collection.
+pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &Request) -> Result<Reply, Status> {
+    let store = store_of(endpoint)?;
+    let options = ListOptions::parse(&request.query, false)?;
+    check_fields(store, endpoint, &options.fields)?;
+    let page = Page::read(store, &request.info.namespace, &options).await?;
+    let items = page.items.iter().map(|object| endpoint.present(store, object)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Reply::new(Response::List(ListResponse {
+        items,
+        revision: page.revision,
+        continue_token: page.continue_token,
+        remaining: page.remaining,
+        store: Arc::clone(store),
+        version: endpoint.version.name,
+    })))
+}
+
+/// The store behind an endpoint that has objects.
+pub(super) fn store_of(endpoint: &Endpoint) -> Result<&Arc<Store>, Status> {
+    endpoint.store.as_ref().ok_or_else(|| {
+        let resource =
+            corten_apimachinery::gvk::GroupResource::new(endpoint.definition.group, endpoint.definition.plural);
+        Status::method_not_supported(&resource, "get")
+    })
+}
+
+/// The namespace that objects are kept under: namespaces themselves carry their name as the request's namespace.
+pub(super) fn namespace_of<'a>(endpoint: &Endpoint, request: &'a Request) -> &'a str {
+    if endpoint.definition.is_namespaced() { &request.info.namespace } else { "" }
+}
+
+/// Refuses field selectors on fields that cannot be selected.
+pub(super) fn check_fields(store: &Store, endpoint: &Endpoint, fields: &field::Selector) -> Result<(), Status> {
+    let definition = store.definition();
+    for name in fields.fields() {
+        let known = matches!(name, "metadata.name")
+            || (name == "metadata.namespace" && definition.is_namespaced())
+            || definition.selectable_fields.iter().any(|field| field.name == name);
+        if !known {
+            let _ = endpoint;
+            return Err(Status::bad_request(format!("field label not supported: {name}")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an object is in view.
+pub(super) fn matches(store: &Store, labels: &label::Selector, fields: &field::Selector, object: &Stored) -> bool {
+    labels.matches(&object.facts.labels)
+        && fields.matches(|name| match name {
+            "metadata.name" => &object.name,
+            "metadata.namespace" => &object.namespace,
+            _ => {
+                let index = store.definition().selectable_fields.iter().position(|field| field.name == name);
+                index.map_or("", |index| &object.facts.fields[index])
+            }
+        })
+}
+
+/// One page of a list.
+pub(super) struct Page {
+    pub(super) items: Vec<Arc<Stored>>,
+    pub(super) revision: u64,
+    continue_token: String,
+    remaining: Option<u64>,
+}
+
+impl Page {
+    pub(super) async fn read(store: &Store, namespace: &str, options: &ListOptions) -> Result<Self, Status> {
+        let (snapshot, start, inconsistent) = Self::snapshot(store, options).await?;
+        let selects_all = options.labels.is_empty() && options.fields.is_empty();
+        let limit = if options.limit == 0 { usize::MAX } else { options.limit };
+        let mut items = Vec::new();
+        let mut rest = snapshot.range(namespace, &start);
+        let mut next_key = None;
+        for (key, object) in rest.by_ref() {
+            if selects_all || matches(store, &options.labels, &options.fields, object) {
+                if items.len() == limit {
+                    next_key = Some(key.to_owned());
+                    break;
+                }
+                items.push(Arc::clone(object));
+            }
+        }
+        let remaining = next_key.as_ref().filter(|_| selects_all).map(|_| 1 + rest.count() as u64);
+        let continue_token = match &next_key {
+            Some(key) => {
+                store.cacher().keep(&snapshot);
+                let token = ContinueToken { revision: snapshot.revision(), start: key.clone() };
+                token.encode()
+            }
+            None => String::new(),
+        };
+        let _ = inconsistent;
+        Ok(Self { items, revision: snapshot.revision(), continue_token, remaining })
+    }
+
+    /// The state to read, and the key to start from.
+    async fn snapshot(store: &Store, options: &ListOptions) -> Result<(Snapshot, String, bool), Status> {
+        let cacher = store.cacher();
+        if !options.continue_token.is_empty() {
+            if options.revision.is_some_and(|revision| revision != 0) {
+                return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+            }
+            let token = ContinueToken::decode(&options.continue_token)?;
+            if token.revision == 0 {
+                // A token given after its list had expired: go on in the newest state.
+                return Ok((store.consistent().await?, token.start, true));
+            }
+            return match cacher.exact(token.revision).await {
+                Ok(snapshot) => Ok((snapshot, token.start, false)),
+                Err(ReadError::TooOld { .. }) => Err(expired_continue(&token)),
+                Err(error) => Err(read_failure(error)),
+            };
+        }
+        let snapshot = match (options.revision, options.matching) {
+            (None, _) => cacher.consistent().await,
+            (Some(0), _) => cacher.not_older_than(0).await,
+            (Some(revision), Match::Exact) => cacher.exact(revision).await,
+            // A first page at a revision shows just that one, as upstream's does, unless the client says otherwise.
+            (Some(revision), Match::Unset) if options.limit > 0 => match cacher.exact(revision).await {
+                Err(ReadError::TooOld { .. }) => cacher.not_older_than(revision).await,
+                other => other,
+            },
+            (Some(revision), _) => cacher.not_older_than(revision).await,
+        };
+        Ok((snapshot.map_err(read_failure)?, String::new(), false))
+    }
+}
+
+fn read_failure(error: ReadError) -> Status {
+    crate::registry::read_failure(error)
+}
+
+/// The token for the next page, in upstream's form.
+#[derive(Debug, PartialEq, Eq)]
+struct ContinueToken {
+    /// The revision of the list; 0 for "whatever is newest".
+    revision: u64,
+    /// The cache key to start from.
+    start: String,
+}
+
+impl ContinueToken {
+    const VERSION: &str = "meta.k8s.io/v1";
+
+    fn encode(&self) -> String {
+        let rv = if self.revision == 0 { -1 } else { i64::try_from(self.revision).unwrap_or(i64::MAX) };
+        let tree = Value::object_of([
+            ("v", Value::from(Self::VERSION)),
+            ("rv", rv.into()),
+            ("start", self.start.as_str().into()),
+        ]);
+        crate::base64_url(&corten_apimachinery::codec::json::encode(&tree, None))
+    }
+
+    fn decode(token: &str) -> Result<Self, Status> {
+        let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
+        let bytes = crate::from_base64_url(token).ok_or_else(|| invalid("illegal base64 data"))?;
+        let decoded =
+            corten_apimachinery::codec::json::decode(&bytes, None, corten_apimachinery::codec::FieldValidation::Ignore)
+                .map_err(|error| invalid(&error.to_string()))?;
+        let tree = decoded.value;
+        if tree.str_at(&["v"]) != Some(Self::VERSION) {
+            return Err(invalid("server does not recognize this encoded version"));
+        }
+        let start = tree.str_at(&["start"]).filter(|start| !start.is_empty());
+        let start = start.ok_or_else(|| invalid("encoded start key empty (version meta.k8s.io/v1)"))?;
+        // A forged key could only leave the resource's keys by stepping up.
+        if start.split('/').any(|segment| segment == "..") {
+            return Err(invalid(&format!("invalid start key {}", corten_apimachinery::field::quote(start))));
+        }
+        let revision = match tree.i64_at(&["rv"]) {
+            Some(0) | None => return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")),
+            Some(revision) => u64::try_from(revision).unwrap_or(0),
+        };
+        Ok(Self { revision, start: start.to_owned() })
+    }
+}
+
+/// The list can only be finished in another state than it began: the client may choose that, or start again.
+fn expired_continue(token: &ContinueToken) -> Status {
+    let inconsistent = ContinueToken { revision: 0, start: token.start.clone() }.encode();
+    let mut status = Status::new(
+        Reason::Expired,
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without \
+         the continue parameter, or use the continue token in this response to retrieve the remainder of the results. \
+         Continuing with the provided token results in an inconsistent list - objects that were created, modified, or \
+         deleted between the time the first chunk was returned and now may show up in the list.",
+    );
+    let details = status.details.get_or_insert_default();
+    details.causes.push(Cause { reason: "ContinueToken".into(), message: inconsistent, field: String::new() });
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ContinueToken;
+
+    #[test]
+    fn a_token_survives_and_a_forged_one_is_refused() {
+        let token = ContinueToken { revision: 7, start: "default/web".to_owned() };
+        assert_eq!(ContinueToken::decode(&token.encode()).unwrap(), token);
+        for forged in ["", "not base64!", "e30", &ContinueToken { revision: 7, start: "../secrets".into() }.encode()] {
+            assert_eq!(ContinueToken::decode(forged).unwrap_err().code, 400, "{forged}");
+        }
+    }
+}

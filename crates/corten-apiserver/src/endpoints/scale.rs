@@ -1,0 +1,128 @@
+//! The `scale` subresource: the number of replicas of any scalable kind, as an `autoscaling/v1` `Scale`.
+
+use std::sync::Arc;
+
+use corten_apimachinery::{
+    codec::{self, FieldValidation},
+    field::{Error, Path},
+    gvk::GroupVersionKind,
+    meta::ObjectMeta as _,
+    patch as languages,
+    resource::ScalePaths,
+    selector::label,
+    status::{Reason, Status},
+    value::Value,
+};
+use corten_client::PatchKind;
+use http::{Method, StatusCode, header};
+
+use super::{
+    body::{decode_review, read_bytes},
+    read::{namespace_of, store_of},
+    routes::Endpoint,
+    write::WriteRequest,
+};
+use crate::{request::Request, response::Reply, server::Server};
+
+const TYPE: &str = "io.k8s.api.autoscaling.v1.Scale";
+
+/// Reads or sets the number of replicas.
+pub(super) async fn handle(
+    server: &Arc<Server>,
+    endpoint: &Endpoint,
+    mut request: Request,
+    paths: &ScalePaths,
+) -> Result<Reply, Status> {
+    let store = store_of(endpoint)?;
+    let name = request.info.name.clone();
+    let kind = GroupVersionKind::new("autoscaling", "v1", "Scale");
+    let namespace = namespace_of(endpoint, &request).to_owned();
+    let current = store.get(&namespace, &name, None).await?;
+    let tree = store.codec().decode_tree(&name, &current.json).map_err(Status::internal)?;
+    let wanted = match request.method {
+        Method::GET | Method::HEAD => return Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?)),
+        Method::PUT => decode_review(&mut request, server.table(), TYPE, &kind).await?.0,
+        Method::PATCH => {
+            let media_type =
+                request.header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_owned();
+            let body = read_bytes(std::mem::take(&mut request.body)).await?;
+            let patch = codec::json::decode(&body, None, FieldValidation::Ignore)
+                .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?
+                .value;
+            let scale = scale_of(&tree, paths)?;
+            if media_type == PatchKind::Json.content_type() {
+                languages::json::apply(&scale, &patch).map_err(|error| {
+                    Status::new(
+                        Reason::Invalid,
+                        format!("the server rejected our request due to an error in our request: {error}"),
+                    )
+                })?
+            } else {
+                // A Scale has no lists, so strategic merge and merge are the same.
+                languages::merge::apply(&scale, &patch)
+            }
+        }
+        _ => return Err(Status::method_not_supported(&store.group_resource(), request.method.as_str())),
+    };
+    if wanted.name() != name.as_str() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({name})",
+            wanted.name()
+        )));
+    }
+    let replicas = wanted.i64_at(&["spec", "replicas"]).unwrap_or_default();
+    if replicas < 0 {
+        let path = Path::new("spec").child("replicas");
+        let error = Error::invalid(&path, replicas, "must be greater than or equal to 0");
+        return Err(Status::invalid(&kind, &name, &[error]));
+    }
+    let write = WriteRequest::new(endpoint, &request, "UpdateOptions")?;
+    let transform = |current: Option<&Value>| {
+        let mut object = current.cloned().unwrap_or_default();
+        object.set(paths.spec_replicas, replicas);
+        // The precondition is what the client saw, or nothing if it did not say.
+        if wanted.resource_version().is_empty() {
+            object.unset_meta("resourceVersion");
+        } else {
+            object.set_meta("resourceVersion", wanted.resource_version());
+        }
+        Ok(object)
+    };
+    let strategy = endpoint.definition.strategy;
+    let mut context = write.context(&request);
+    context.subresource = "scale";
+    let updated = store.update(&context, &name, strategy, &transform, false).await?;
+    let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
+    Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?).with_warnings(updated.warnings))
+}
+
+fn scale_of(object: &Value, paths: &ScalePaths) -> Result<Value, Status> {
+    let mut scale = Value::object_of([("kind", Value::from("Scale")), ("apiVersion", "autoscaling/v1".into())]);
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = object.at(&["metadata", field]) {
+            scale.set_meta(field, value.clone());
+        }
+    }
+    scale.set(&["spec"], Value::object());
+    if let Some(replicas) = object.i64_at(paths.spec_replicas).filter(|&replicas| replicas != 0) {
+        scale.set(&["spec", "replicas"], replicas);
+    }
+    scale.set(&["status", "replicas"], object.i64_at(paths.status_replicas).unwrap_or_default());
+    let selector = match object.at(paths.selector) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.to_string(),
+        Some(selector) if selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some() => {
+            label::Selector::from_object(selector).map_err(Status::internal)?.to_string()
+        }
+        Some(Value::Object(labels)) => {
+            let pairs: Vec<_> =
+                labels.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+            pairs.join(",")
+        }
+        Some(_) => String::new(),
+    };
+    if !selector.is_empty() {
+        scale.set(&["status", "selector"], selector);
+    }
+    Ok(scale)
+}

@@ -1,0 +1,285 @@
+//! WATCH: initial objects, then changes as they happen, filtered by selectors, with bookmarks.
+//!
+//! Upstream: k8s.io/apiserver/pkg/endpoints/handlers/watch.go and storage/cacher (v1.35).
+
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+
+use corten_apimachinery::{
+    selector::{field, label},
+    status::Status,
+    stored::Stored,
+};
+use corten_base::SharedClock;
+use corten_storage::cacher::{CacheEvent, Change, Watcher};
+
+use super::{
+    options::{ListOptions, Match},
+    read::{check_fields, matches, store_of},
+    routes::Endpoint,
+};
+use crate::{
+    registry::{Store, read_failure},
+    request::Request,
+    response::{Reply, Response},
+    server::Server,
+};
+
+/// How often a quiet watch gets a bookmark. Upstream: `bookmarkFrequency`.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+
+/// The shortest time after which the server ends a watch without `timeoutSeconds`; up to twice that, by chance, so that
+/// clients do not all come back at once. Upstream: `--min-request-timeout`.
+const TIMEOUT_MIN_SECONDS: u64 = 1_800;
+
+/// What a watch sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventType {
+    /// An object came into view.
+    Added,
+    /// An object in view changed.
+    Modified,
+    /// An object went out of view.
+    Deleted,
+    /// Nothing else happened so far.
+    Bookmark,
+}
+
+impl EventType {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+            Self::Bookmark => "BOOKMARK",
+        }
+    }
+}
+
+/// One item of a watch.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// A change of one object.
+    Object {
+        /// What happened, from this watch's point of view.
+        event: EventType,
+        /// The object, in the version asked for.
+        object: Arc<Stored>,
+        /// The event in the cache, whose frames are shared; `None` for initial objects.
+        shared: Option<Arc<CacheEvent>>,
+    },
+    /// Progress.
+    Bookmark {
+        /// Everything up to here was sent.
+        revision: u64,
+        /// Whether this ends the initial objects.
+        initial_events_end: bool,
+    },
+}
+
+/// A running watch.
+pub struct WatchSource {
+    store: Arc<Store>,
+    endpoint: Endpoint,
+    labels: label::Selector,
+    fields: field::Selector,
+    namespace: String,
+    initial: std::vec::IntoIter<Arc<Stored>>,
+    /// The bookmark that ends the initial objects, still to be sent.
+    initial_end: Option<u64>,
+    watcher: Watcher,
+    pending: VecDeque<Arc<CacheEvent>>,
+    batch: Vec<Arc<CacheEvent>>,
+    bookmarks: bool,
+    clock: SharedClock,
+    deadline: Duration,
+    next_bookmark: Duration,
+}
+
+/// Begins a watch.
+pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, request: &Request) -> Result<Reply, Status> {
+    let store = store_of(endpoint)?;
+    let mut options = ListOptions::parse(&request.query, true)?;
+    check_fields(store, endpoint, &options.fields)?;
+    // The legacy paths name one object.
+    if !request.info.name.is_empty() && options.fields.is_empty() {
+        options.fields = field::Selector::one("metadata.name", request.info.name.clone());
+    }
+    let source = begin(server, store, endpoint, &request.info.namespace, options).await?;
+    Ok(Reply::new(Response::Watch(source)))
+}
+
+async fn begin(
+    server: &Arc<Server>,
+    store: &Arc<Store>,
+    endpoint: &Endpoint,
+    namespace: &str,
+    options: ListOptions,
+) -> Result<WatchSource, Status> {
+    let cacher = store.cacher();
+    let wants_initial = options.send_initial_events == Some(true)
+        || (options.send_initial_events.is_none() && matches!(options.revision, None | Some(0)));
+    let (initial, initial_end, watcher) = if wants_initial {
+        let newest = options.revision.is_none() && options.matching != Match::Exact;
+        if newest {
+            store.consistent().await?;
+        }
+        let (snapshot, watcher) = cacher.watch_from_now(options.revision.unwrap_or(0)).await.map_err(read_failure)?;
+        let selected = snapshot
+            .range(namespace, "")
+            .map(|(_, object)| object)
+            .filter(|object| matches(store, &options.labels, &options.fields, object))
+            .cloned()
+            .collect::<Vec<_>>();
+        let end = (options.send_initial_events == Some(true) && options.bookmarks).then(|| snapshot.revision());
+        (selected, end, watcher)
+    } else {
+        let watcher = match options.revision {
+            Some(revision) if revision > 0 => cacher.watch_after(revision).await,
+            _ => cacher.watch_from_now(0).await.map(|(_, watcher)| watcher),
+        };
+        (Vec::new(), None, watcher.map_err(read_failure)?)
+    };
+    let clock = Arc::clone(server.clock());
+    let seconds = options
+        .timeout_seconds
+        .filter(|&seconds| seconds > 0)
+        .unwrap_or_else(|| TIMEOUT_MIN_SECONDS + server.rng().below(TIMEOUT_MIN_SECONDS));
+    let now = clock.monotonic();
+    Ok(WatchSource {
+        store: Arc::clone(store),
+        endpoint: endpoint.clone(),
+        labels: options.labels,
+        fields: options.fields,
+        namespace: if namespace.is_empty() || !endpoint.definition.is_namespaced() {
+            String::new()
+        } else {
+            namespace.to_owned()
+        },
+        initial: initial.into_iter(),
+        initial_end,
+        watcher,
+        pending: VecDeque::new(),
+        batch: Vec::new(),
+        bookmarks: options.bookmarks,
+        deadline: now.saturating_add(Duration::from_secs(seconds)),
+        next_bookmark: now + BOOKMARK_EVERY,
+        clock,
+    })
+}
+
+impl WatchSource {
+    /// The resource that is watched.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The endpoint that is watched through.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The next item; `None` when the watch's time is up. Cancel-safe.
+    ///
+    /// Errors: once, when events were lost; the client has to list again.
+    pub async fn next(&mut self) -> Option<Result<Item, Status>> {
+        loop {
+            if let Some(item) = self.ready() {
+                return Some(item);
+            }
+            let now = self.clock.monotonic();
+            if now >= self.deadline {
+                return None;
+            }
+            let wake_at = if self.bookmarks { self.deadline.min(self.next_bookmark) } else { self.deadline };
+            let sleep = self.clock.sleep_until(wake_at);
+            tokio::select! {
+                biased;
+                result = self.watcher.next(&mut self.batch) => match result {
+                    Ok(()) => self.pending.extend(self.batch.drain(..)),
+                    Err(closed) => return Some(Err(Status::expired(closed.to_string()))),
+                },
+                () = sleep => {
+                    let now = self.clock.monotonic();
+                    if self.bookmarks && now >= self.next_bookmark && now < self.deadline {
+                        self.next_bookmark = now + BOOKMARK_EVERY;
+                        // Nothing is pending, so everything up to what the cache shows was sent.
+                        match self.watcher.drain(&mut self.batch) {
+                            Ok(true) => self.pending.extend(self.batch.drain(..)),
+                            Ok(false) => {
+                                let revision = self.watcher.revision();
+                                return Some(Ok(Item::Bookmark { revision, initial_events_end: false }));
+                            }
+                            Err(closed) => return Some(Err(Status::expired(closed.to_string()))),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next item that is at hand without waiting.
+    pub fn ready(&mut self) -> Option<Result<Item, Status>> {
+        if let Some(object) = self.initial.next() {
+            return Some(self.present(EventType::Added, &object, None));
+        }
+        if let Some(revision) = self.initial_end.take() {
+            return Some(Ok(Item::Bookmark { revision, initial_events_end: true }));
+        }
+        loop {
+            let Some(event) = self.pending.pop_front() else {
+                // A batch may have been cut: what else is in the ring is at hand, too.
+                match self.watcher.drain(&mut self.batch) {
+                    Ok(true) => {
+                        self.pending.extend(self.batch.drain(..));
+                        continue;
+                    }
+                    Ok(false) => return None,
+                    Err(closed) => return Some(Err(Status::expired(closed.to_string()))),
+                }
+            };
+            if let Some((kind, object)) = self.view(&event) {
+                return Some(self.present(kind, &object, Some(event)));
+            }
+        }
+    }
+
+    /// What an event means to this watch: objects come into view and go out of it as they change.
+    fn view(&self, event: &CacheEvent) -> Option<(EventType, Arc<Stored>)> {
+        if !self.namespace.is_empty() && event.object.namespace != self.namespace.as_str() {
+            return None;
+        }
+        let selects_all = self.labels.is_empty() && self.fields.is_empty();
+        let in_view = |object: &Stored| selects_all || matches(&self.store, &self.labels, &self.fields, object);
+        let before = event.previous.as_deref().is_some_and(in_view);
+        let after = event.change == Change::Put && in_view(&event.object);
+        match (before, after) {
+            (false, false) => None,
+            (false, true) => Some((EventType::Added, Arc::clone(&event.object))),
+            (true, true) => Some((EventType::Modified, Arc::clone(&event.object))),
+            (true, false) if event.change == Change::Delete => Some((EventType::Deleted, Arc::clone(&event.object))),
+            // It went out of view by a change: the client gets the last state it could see, at the change's revision.
+            (true, false) => {
+                use corten_storage::object::ObjectCodec as _;
+                let previous = event.previous.as_deref()?;
+                Some((EventType::Deleted, self.store.codec().at_revision(previous, event.revision)))
+            }
+        }
+    }
+
+    fn present(&self, event: EventType, object: &Arc<Stored>, shared: Option<Arc<CacheEvent>>) -> Result<Item, Status> {
+        // Only a delete by going out of view differs from what the event itself carries.
+        let shared = shared.filter(|shared| Arc::ptr_eq(&shared.object, object));
+        let object = self.endpoint.present(&self.store, object)?;
+        Ok(Item::Object { event, object, shared })
+    }
+}
+
+impl fmt::Debug for WatchSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchSource").field("watcher", &self.watcher).finish_non_exhaustive()
+    }
+}

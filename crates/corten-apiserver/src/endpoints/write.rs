@@ -1,0 +1,190 @@
+//! POST, PUT and DELETE.
+
+use std::sync::Arc;
+
+use corten_apimachinery::{
+    meta::ObjectMeta as _,
+    resource::{Strategy, Verb},
+    status::Status,
+    value::Value,
+};
+use http::{StatusCode, header};
+
+use super::{
+    body::{decode_delete_options, decode_object, field_validation},
+    options::{ListOptions, delete_options, dry_run},
+    read::{Page, check_fields, namespace_of, store_of},
+    routes::Endpoint,
+};
+use crate::{
+    registry::{Deleted, Store, WriteContext},
+    request::Request,
+    response::{Reply, Response},
+    server::Server,
+};
+
+/// What a write request says besides its body.
+pub(super) struct WriteRequest {
+    namespace: String,
+    api_version: String,
+    subresource: String,
+    field_manager: String,
+    pub(super) dry_run: bool,
+}
+
+impl WriteRequest {
+    pub(super) fn new(endpoint: &Endpoint, request: &Request, options_kind: &str) -> Result<Self, Status> {
+        Ok(Self {
+            namespace: namespace_of(endpoint, request).to_owned(),
+            api_version: endpoint.api_version.to_string(),
+            subresource: request.info.subresource.to_string(),
+            field_manager: field_manager(request),
+            dry_run: dry_run(request.query.all("dryRun"), options_kind)?,
+        })
+    }
+
+    pub(super) fn context<'a>(&'a self, request: &'a Request) -> WriteContext<'a> {
+        WriteContext {
+            user: &request.user,
+            now: request.received,
+            namespace: &self.namespace,
+            api_version: &self.api_version,
+            subresource: &self.subresource,
+            field_manager: &self.field_manager,
+            dry_run: self.dry_run,
+        }
+    }
+}
+
+/// The name that a write is recorded under: what the client says, else what it calls itself before the first slash.
+fn field_manager(request: &Request) -> String {
+    let given = request.query.get("fieldManager");
+    if !given.is_empty() {
+        return given.to_owned();
+    }
+    let agent = request.header(header::USER_AGENT);
+    let name = agent.split('/').next().unwrap_or_default();
+    name.chars().filter(|c| !c.is_control()).take(128).collect()
+}
+
+/// Makes an object.
+pub(super) async fn create(server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
+    let store = store_of(endpoint)?;
+    let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
+    let validation = field_validation(&request.query, "CreateOptions")?;
+    let (mut object, mut warnings) = decode_object(endpoint, &mut request, server.table(), validation).await?;
+    endpoint.to_hub(store, &mut object);
+    let (object, advice) = store.create(&write.context(&request), object).await?;
+    warnings.extend(advice);
+    reply(endpoint, store, StatusCode::CREATED, &object, warnings)
+}
+
+/// Replaces an object, or a part of it under the rules of `strategy`.
+pub(super) async fn update(
+    server: &Arc<Server>,
+    endpoint: &Endpoint,
+    mut request: Request,
+    strategy: &dyn Strategy,
+) -> Result<Reply, Status> {
+    let store = store_of(endpoint)?;
+    let write = WriteRequest::new(endpoint, &request, "UpdateOptions")?;
+    let validation = field_validation(&request.query, "UpdateOptions")?;
+    let (mut object, mut warnings) = decode_object(endpoint, &mut request, server.table(), validation).await?;
+    endpoint.to_hub(store, &mut object);
+    let name = request.info.name.clone();
+    if object.name() != name.as_str() {
+        let message = if object.name().is_empty() {
+            "name must be provided".to_owned()
+        } else {
+            format!("the name of the object ({}) does not match the name on the URL ({name})", object.name())
+        };
+        return Err(Status::bad_request(message));
+    }
+    let may_create = request.info.subresource.is_empty() && endpoint.definition.strategy.allow_create_on_update();
+    let transform = |_current: Option<&Value>| Ok(object.clone());
+    let updated = store.update(&write.context(&request), &name, strategy, &transform, may_create).await?;
+    warnings.extend(updated.warnings);
+    let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
+    reply(endpoint, store, code, &updated.object, warnings)
+}
+
+/// The reply that shows an object.
+pub(super) fn reply(
+    endpoint: &Endpoint,
+    store: &Arc<Store>,
+    code: StatusCode,
+    object: &Arc<corten_apimachinery::stored::Stored>,
+    warnings: Vec<String>,
+) -> Result<Reply, Status> {
+    let object = endpoint.present(store, object)?;
+    Ok(Reply::new(Response::Object { code, object, store: Arc::clone(store) }).with_warnings(warnings))
+}
+
+/// Deletes an object, or begins to.
+pub(super) async fn delete(server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
+    let store = store_of(endpoint)?;
+    let body = decode_delete_options(&mut request, server.table()).await?;
+    let options = delete_options(&body, &request.query)?;
+    let mut write = WriteRequest::new(endpoint, &request, "DeleteOptions")?;
+    write.dry_run |= options.dry_run;
+    let name = request.info.name.clone();
+    let Deleted { object, is_gone } = store.delete(&write.context(&request), &name, &options).await?;
+    if is_gone && !endpoint.definition.strategy.returns_deleted_object() {
+        let mut status = Value::object_of([
+            ("apiVersion", Value::from("v1")),
+            ("kind", "Status".into()),
+            ("metadata", Value::object()),
+            ("status", "Success".into()),
+        ]);
+        let mut details =
+            Value::object_of([("name", Value::from(name.as_str())), ("kind", endpoint.definition.plural.into())]);
+        if !endpoint.definition.group.is_empty() {
+            details.set(&["group"], endpoint.definition.group);
+        }
+        if !object.uid.is_empty() {
+            details.set(&["uid"], object.uid.clone());
+        }
+        status.set(&["details"], details);
+        return Ok(Reply::tree(StatusCode::OK, status));
+    }
+    let cascades =
+        options.orphan_dependents == Some(false) || options.propagation_policy.as_deref() == Some("Foreground");
+    let code = if !is_gone && cascades { StatusCode::ACCEPTED } else { StatusCode::OK };
+    reply(endpoint, store, code, &object, Vec::new())
+}
+
+/// Deletes the objects of a collection that match.
+pub(super) async fn delete_collection(
+    server: &Arc<Server>,
+    endpoint: &Endpoint,
+    mut request: Request,
+) -> Result<Reply, Status> {
+    debug_assert!(endpoint.definition.verbs.contains(&Verb::DeleteCollection));
+    let store = store_of(endpoint)?;
+    let body = decode_delete_options(&mut request, server.table()).await?;
+    let options = delete_options(&body, &request.query)?;
+    let mut write = WriteRequest::new(endpoint, &request, "DeleteOptions")?;
+    write.dry_run |= options.dry_run;
+    let list = ListOptions::parse(&request.query, false)?;
+    check_fields(store, endpoint, &list.fields)?;
+    let page = Page::read(store, &request.info.namespace, &list).await?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for object in &page.items {
+        let mut context = write.context(&request);
+        context.namespace = &object.namespace;
+        match store.delete(&context, &object.name, &options).await {
+            Ok(deleted) => items.push(endpoint.present(store, &deleted.object)?),
+            // Somebody else was faster.
+            Err(status) if status.is_not_found() => {}
+            Err(status) => return Err(status),
+        }
+    }
+    Ok(Reply::new(Response::List(crate::response::ListResponse {
+        items,
+        revision: page.revision,
+        continue_token: String::new(),
+        remaining: None,
+        store: Arc::clone(store),
+        version: endpoint.version.name,
+    })))
+}

@@ -1,0 +1,40 @@
+//! The order of everything that happens to a request.
+//!
+//! Upstream: `DefaultBuildHandlerChain` in k8s.io/apiserver/pkg/server/config.go (v1.35).
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use corten_apimachinery::status::Status;
+use futures::FutureExt as _;
+use http::{HeaderName, HeaderValue};
+
+use super::{authentication, authorization, impersonation};
+use crate::{endpoints, request::Request, response::Reply, server::Server};
+
+/// Takes a request through the chain.
+pub async fn handle(server: &Arc<Server>, request: Request) -> Reply {
+    let audit_id = audit_id(server, &request);
+    // A bug in one request must not take the others down.
+    let mut reply = match AssertUnwindSafe(admitted(server, request)).catch_unwind().await {
+        Ok(result) => Reply::from(result),
+        Err(_) => Reply::failure(&Status::internal("the request panicked; the server's log has the cause")),
+    };
+    if let Ok(value) = HeaderValue::from_str(&audit_id) {
+        reply.headers.insert(HeaderName::from_static("audit-id"), value);
+    }
+    reply
+}
+
+async fn admitted(server: &Arc<Server>, mut request: Request) -> Result<Reply, Status> {
+    let _slot = server.in_flight().enter(&request)?;
+    authentication::authenticate(server, &mut request).await?;
+    impersonation::impersonate(server, &mut request).await?;
+    authorization::authorize(server, &request).await?;
+    endpoints::dispatch(server, request).await
+}
+
+/// The id under which logs on both sides can be joined: the client's, or a new one.
+fn audit_id(server: &Server, request: &Request) -> String {
+    let given = request.header(HeaderName::from_static("audit-id"));
+    if given.is_empty() || given.len() > 64 { server.rng().uuid() } else { given.to_owned() }
+}

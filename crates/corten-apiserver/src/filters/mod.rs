@@ -1,0 +1,9 @@
+//! What every request goes through before its endpoint: `chain.rs` lists it in order.
+
+mod authentication;
+mod authorization;
+pub mod chain;
+mod impersonation;
+mod in_flight;
+
+pub use in_flight::{InFlight, Limits};

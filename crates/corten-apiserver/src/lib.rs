@@ -1,0 +1,38 @@
+//! The generic API server: names no concrete kind's rules.
+//!
+//! Flow: connection or in-process call -> filter chain -> endpoint -> mutating admission -> registry (strategy, validating
+//! admission) -> watch cache and engine -> answer -> encoding for the client.
+//! Invariant: there is one chain and one registry; a custom resource and a built-in, a socket and a call in the same
+//! process, all go through them.
+#![forbid(unsafe_code)]
+
+pub mod admission;
+pub mod authentication;
+pub mod authorization;
+pub mod discovery;
+pub mod endpoints;
+pub mod filters;
+pub mod negotiation;
+pub mod registry;
+pub mod request;
+pub mod response;
+pub mod server;
+
+pub use request::{Origin, Request, RequestInfo};
+pub use response::{Reply, Response};
+pub use server::Server;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+
+/// A revision as `resourceVersion` writes it.
+fn value_text(revision: u64) -> String {
+    revision.to_string()
+}
+
+fn base64_url(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn from_base64_url(text: &str) -> Option<bytes::Bytes> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok().map(Into::into)
+}

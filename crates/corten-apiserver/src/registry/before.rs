@@ -1,0 +1,111 @@
+//! What every write does to metadata before and after the strategy.
+//!
+//! Upstream: k8s.io/apiserver/pkg/registry/rest/{create,update,meta}.go (v1.35).
+
+use corten_apimachinery::{
+    field::{self, Path},
+    meta::ObjectMeta as _,
+    resource::{Context, Strategy},
+    status::Status,
+    validation::{validate_object_meta, validate_object_meta_update},
+    value::Value,
+};
+
+use super::store::{Store, WriteContext};
+
+/// Settles name, namespace and the fields that only the server sets.
+pub(super) fn fill_create_metadata(store: &Store, cx: &WriteContext<'_>, object: &mut Value) -> Result<(), Status> {
+    settle_namespace(store, cx, object)?;
+    if !object.resource_version().is_empty() {
+        return Err(Status::new(
+            corten_apimachinery::status::Reason::Unknown,
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
+        object.unset_meta(field);
+    }
+    if object.name().is_empty() && !object.generate_name().is_empty() {
+        let name = store.generate_name(object.generate_name());
+        object.set_meta("name", name);
+    }
+    object.set_meta("uid", store.new_uid());
+    object.set_meta("creationTimestamp", Store::timestamp(cx));
+    Ok(())
+}
+
+/// The object is in the request's namespace, or says nothing of one.
+pub(super) fn settle_namespace(store: &Store, cx: &WriteContext<'_>, object: &mut Value) -> Result<(), Status> {
+    if !store.definition.is_namespaced() {
+        // A namespace in a cluster-scoped object is an error of validation, unless it is empty.
+        if object.namespace().is_empty() {
+            object.unset_meta("namespace");
+        }
+        return Ok(());
+    }
+    if object.namespace().is_empty() {
+        object.set_meta("namespace", cx.namespace);
+    } else if object.namespace() != cx.namespace {
+        return Err(Status::bad_request(format!(
+            "the namespace of the provided object does not match the namespace sent on the request ({} != {})",
+            object.namespace(),
+            cx.namespace
+        )));
+    }
+    Ok(())
+}
+
+/// Every rule for a new object: metadata first, then the kind's.
+pub(super) fn validate_create(
+    store: &Store,
+    strategy: &dyn Strategy,
+    context: &Context<'_>,
+    object: &Value,
+) -> Result<(), Status> {
+    let path = Path::new("metadata");
+    let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
+    let mut errors = validate_object_meta(object, store.definition.is_namespaced(), &name_rule, &path);
+    errors.extend(strategy.validate(context, object));
+    refuse(store, object, &errors)
+}
+
+/// Every rule for a change.
+pub(super) fn validate_update(
+    store: &Store,
+    strategy: &dyn Strategy,
+    context: &Context<'_>,
+    object: &Value,
+    old: &Value,
+) -> Result<(), Status> {
+    let path = Path::new("metadata");
+    let mut errors = validate_object_meta_update(object, old, &path);
+    errors.extend(strategy.validate_update(context, object, old));
+    refuse(store, object, &errors)
+}
+
+fn refuse(store: &Store, object: &Value, errors: &[field::Error]) -> Result<(), Status> {
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid(&store.kind, object.name(), errors)) }
+}
+
+/// Carries over what no client may change.
+pub(super) fn keep_system_metadata(object: &mut Value, old: &Value) {
+    for field in ["creationTimestamp", "generation", "uid"] {
+        let kept = match field {
+            // A client that names another UID means another incarnation: validation tells it so.
+            "uid" if !object.uid().is_empty() => continue,
+            _ => old.at(&["metadata", field]).cloned(),
+        };
+        match kept {
+            Some(value) => object.set_meta(field, value),
+            None => object.unset_meta(field),
+        }
+    }
+    // Deletion is never taken back, and only deletion sets it.
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        match old.at(&["metadata", field]).cloned() {
+            Some(value) => object.set_meta(field, value),
+            None => object.unset_meta(field),
+        }
+    }
+    object.unset_meta("selfLink");
+}

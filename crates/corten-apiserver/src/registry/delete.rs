@@ -1,0 +1,199 @@
+//! Deletion: at once, gracefully, or after finalizers.
+//!
+//! Upstream: k8s.io/apiserver/pkg/registry/rest/delete.go and registry/generic/registry/store.go (v1.35).
+
+use std::{sync::Arc, time::Duration};
+
+use corten_apimachinery::{
+    meta::{ObjectMeta as _, format_time},
+    resource::{DeleteOptions, Deletion, GarbagePolicy},
+    status::Status,
+    stored::Stored,
+    value::Value,
+};
+use corten_storage::{
+    kv::{Change, Expected, Outcome, Revision},
+    object::cache_key,
+};
+
+use super::store::{Store, WriteContext};
+use crate::admission::Operation;
+
+/// Dependents lose this owner before it goes.
+const FINALIZER_ORPHAN: &str = "orphan";
+/// Dependents go before this owner does.
+const FINALIZER_FOREGROUND: &str = "foregroundDeletion";
+
+/// What a delete led to.
+#[derive(Debug)]
+pub struct Deleted {
+    /// The object's last state, or its state on the way out.
+    pub object: Arc<Stored>,
+    /// Whether it is gone.
+    pub is_gone: bool,
+}
+
+impl Store {
+    /// Deletes the object `name`, or begins to.
+    ///
+    /// Errors: `NotFound`, `Conflict` for a failed precondition, and what admission and the engine say.
+    pub async fn delete(&self, cx: &WriteContext<'_>, name: &str, options: &DeleteOptions) -> Result<Deleted, Status> {
+        let key = cache_key(cx.namespace, name);
+        let Some(mut current) = self.current(&key).await? else {
+            return Err(Status::not_found(&self.group_resource(), name));
+        };
+        loop {
+            let (old, revision) = current;
+            self.check_delete_preconditions(&old, options, name)?;
+            let mut attributes = self.attributes(cx, Operation::Delete, name.into(), Value::Null, old.clone());
+            self.settings.admission.admit(&mut attributes).await?;
+            self.settings.admission.validate(&attributes).await?;
+            match self.delete_once(cx, &key, old, revision, options).await? {
+                Attempt::Done(deleted) => return Ok(deleted),
+                Attempt::Overtaken(Some(newer)) => current = newer,
+                Attempt::Overtaken(None) => return Err(Status::not_found(&self.group_resource(), name)),
+            }
+        }
+    }
+
+    async fn delete_once(
+        &self,
+        cx: &WriteContext<'_>,
+        key: &str,
+        mut old: Value,
+        revision: Revision,
+        options: &DeleteOptions,
+    ) -> Result<Attempt, Status> {
+        old.unset_meta("resourceVersion");
+        let mut object = old.clone();
+        self.set_dependents_finalizers(&mut object, options);
+        let grace = match self.definition.strategy.begin_deletion(&self.strategy_context(cx), &old, options) {
+            Deletion::Immediate => 0,
+            Deletion::Graceful { grace_period_seconds } => grace_period_seconds.max(0),
+        };
+        let context = self.strategy_context(cx);
+        let has_finalizers = object.finalizers().next().is_some() || self.definition.strategy.holds_deletion(&object);
+        let was_deleting = old.deletion_timestamp().is_some();
+        if grace > 0 || has_finalizers {
+            let shorter = old.deletion_grace_period_seconds().is_some_and(|current| grace < current);
+            if !was_deleting || shorter {
+                mark_deleted(&mut object, &old, cx, grace);
+                self.definition.strategy.mark_deleting(&context, &mut object);
+            }
+            if object == old {
+                return Ok(Attempt::done(self.codec.stored(&old, revision), false));
+            }
+            let encoded = self.codec.encode(&object);
+            if cx.dry_run {
+                return Ok(Attempt::done(self.codec.stored_from(&object, &encoded, revision), false));
+            }
+            let change = self.put(encoded.bytes().clone(), cx.now);
+            return match self.commit(key, Expected::ModRevision(revision), change).await? {
+                Outcome::Done { revision } => {
+                    self.cacher.acknowledge(revision);
+                    Ok(Attempt::done(self.codec.stored_from(&object, &encoded, revision), false))
+                }
+                Outcome::Conflict { current, .. } => self.overtaken(key, current),
+            };
+        }
+        if cx.dry_run {
+            return Ok(Attempt::done(self.codec.stored(&old, revision), true));
+        }
+        match self.commit(key, Expected::ModRevision(revision), Change::Delete).await? {
+            Outcome::Done { revision: at } => {
+                self.cacher.acknowledge(at);
+                if let Some(hooks) = &self.hooks {
+                    hooks.after_delete(&old).await;
+                }
+                Ok(Attempt::done(self.codec.stored(&old, revision), true))
+            }
+            Outcome::Conflict { current, .. } => self.overtaken(key, current),
+        }
+    }
+
+    fn overtaken(&self, key: &str, current: Option<corten_storage::kv::KeyValue>) -> Result<Attempt, Status> {
+        let current = current
+            .map(|kv| {
+                let tree = self.codec.decode_tree(key, &kv.value).map_err(Status::internal)?;
+                Ok::<_, Status>((tree, kv.mod_revision))
+            })
+            .transpose()?;
+        Ok(Attempt::Overtaken(current))
+    }
+
+    fn check_delete_preconditions(&self, old: &Value, options: &DeleteOptions, name: &str) -> Result<(), Status> {
+        let failed = |what: &str, wanted: &str, actual: &str| {
+            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
+            Err(Status::conflict(&self.group_resource(), name, why))
+        };
+        if let Some(uid) = options.precondition_uid.as_ref().filter(|uid| *uid != old.uid()) {
+            return failed("UID", uid, old.uid());
+        }
+        if let Some(version) =
+            options.precondition_resource_version.as_ref().filter(|version| *version != old.resource_version())
+        {
+            return failed("ResourceVersion", version, old.resource_version());
+        }
+        Ok(())
+    }
+
+    /// Notes in the finalizers what is to happen to dependents; the garbage collector acts on it.
+    fn set_dependents_finalizers(&self, object: &mut Value, options: &DeleteOptions) {
+        let policy = self.definition.strategy.garbage_policy();
+        if policy == GarbagePolicy::Unsupported {
+            return;
+        }
+        let already = |finalizer: &str| object.finalizers().any(|existing| existing == finalizer);
+        let (orphan, foreground) = match (options.orphan_dependents, options.propagation_policy.as_deref()) {
+            (Some(orphan), _) => (orphan, false),
+            (None, Some("Orphan")) => (true, false),
+            (None, Some("Foreground")) => (false, true),
+            (None, Some(_)) => (false, false),
+            // What an earlier delete asked for stays.
+            (None, None) if already(FINALIZER_ORPHAN) => (true, false),
+            (None, None) if already(FINALIZER_FOREGROUND) => (false, true),
+            (None, None) => (policy == GarbagePolicy::Orphan, false),
+        };
+        let mut finalizers: Vec<Value> = object
+            .finalizers()
+            .filter(|finalizer| !matches!(*finalizer, FINALIZER_ORPHAN | FINALIZER_FOREGROUND))
+            .map(Value::from)
+            .collect();
+        if orphan {
+            finalizers.push(FINALIZER_ORPHAN.into());
+        }
+        if foreground {
+            finalizers.push(FINALIZER_FOREGROUND.into());
+        }
+        let unchanged = object.items_at(&["metadata", "finalizers"]) == finalizers;
+        if unchanged {
+            return;
+        }
+        if finalizers.is_empty() {
+            object.unset_meta("finalizers");
+        } else {
+            object.set_meta("finalizers", finalizers);
+        }
+    }
+}
+
+fn mark_deleted(object: &mut Value, old: &Value, cx: &WriteContext<'_>, grace_seconds: i64) {
+    let grace = Duration::from_secs(grace_seconds.unsigned_abs());
+    object.set_meta("deletionTimestamp", format_time(cx.now + grace));
+    object.set_meta("deletionGracePeriodSeconds", grace_seconds);
+    // Kinds that count generations count the deletion as a change of what is wanted.
+    if old.deletion_timestamp().is_none() && old.generation() > 0 {
+        object.set_meta("generation", old.generation() + 1);
+    }
+}
+
+enum Attempt {
+    Done(Deleted),
+    Overtaken(Option<(Value, Revision)>),
+}
+
+impl Attempt {
+    fn done(object: Arc<Stored>, is_gone: bool) -> Self {
+        Self::Done(Deleted { object, is_gone })
+    }
+}

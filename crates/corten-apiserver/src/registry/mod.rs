@@ -1,0 +1,17 @@
+//! The registry: one generic store per resource, between the endpoints and the watch cache.
+//!
+//! Order of a create: mutating admission, system metadata, strategy, validation, validating admission, engine. An update
+//! repeats from the current object whenever somebody else was faster.
+//! Upstream: k8s.io/apiserver/pkg/registry/generic/registry Store and registry/rest (v1.35).
+
+mod before;
+mod codec;
+mod delete;
+mod names;
+mod store;
+mod update;
+
+pub use codec::ResourceCodec;
+pub use delete::Deleted;
+pub use store::{Hooks, Settings, Store, WriteContext, engine_failure, read_failure};
+pub use update::{Transform, Updated};

@@ -1,0 +1,346 @@
+//! One resource's objects: reads from the watch cache, writes through the rules into the engine.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use corten_apimachinery::{
+    gvk::{GroupResource, GroupVersionKind, GroupVersionResource},
+    meta::{ObjectMeta as _, format_time},
+    resource::{Context, ResourceDefinition, Strategy, UserInfo},
+    status::Status,
+    stored::Stored,
+    value::{Str, Value},
+};
+use corten_base::{SharedClock, SharedRng};
+use corten_storage::{
+    cacher::{Cacher, ReadError, Snapshot},
+    kv::{Change, Expected, KvEngine, KvError, Outcome, Revision, Write},
+    object::{KeySpace, cache_key},
+};
+use jiff::Timestamp;
+
+use super::{ResourceCodec, before, names};
+use crate::admission::{self, Operation};
+
+/// How often a create with `generateName` draws another name. Upstream: `maxNameGenerationCreateAttempts`.
+const GENERATED_NAMES_MAX: usize = 8;
+
+/// One resource's objects.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) definition: &'static ResourceDefinition,
+    pub(super) codec: Arc<ResourceCodec>,
+    pub(super) cacher: Cacher,
+    pub(super) keys: KeySpace,
+    pub(super) settings: Settings,
+    pub(super) hooks: Option<Arc<dyn Hooks>>,
+    pub(super) kind: GroupVersionKind,
+    pub(super) resource: GroupVersionResource,
+}
+
+/// What all stores of a server share.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The storage engine.
+    pub engine: Arc<dyn KvEngine>,
+    /// The time.
+    pub clock: SharedClock,
+    /// For UIDs and generated names.
+    pub rng: SharedRng,
+    /// Whether a feature gate is on.
+    pub feature_enabled: fn(&str) -> bool,
+    /// How long objects of kinds that expire are kept. Upstream: `--event-ttl`.
+    pub event_ttl: Duration,
+    /// The admission plugins.
+    pub admission: Arc<admission::Chain>,
+}
+
+/// What a resource needs besides pure rules: cluster IPs and node ports are taken from pools.
+#[async_trait]
+pub trait Hooks: fmt::Debug + Send + Sync + 'static {
+    /// Before a new object is validated: takes what it needs and writes it into the object.
+    async fn before_create(&self, object: &mut Value, dry_run: bool) -> Result<(), Status>;
+    /// Before a changed object is validated.
+    async fn before_update(&self, object: &mut Value, old: &Value, dry_run: bool) -> Result<(), Status>;
+    /// The write that the hooks prepared did not happen: gives back what `object` had taken beyond `old`.
+    async fn abandoned(&self, object: &Value, old: Option<&Value>);
+    /// After an object is gone: gives back what it had.
+    async fn after_delete(&self, object: &Value);
+}
+
+/// One write request.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteContext<'a> {
+    /// Who asks.
+    pub user: &'a UserInfo,
+    /// When the request was received.
+    pub now: Timestamp,
+    /// The request's namespace; empty for cluster-scoped resources.
+    pub namespace: &'a str,
+    /// The `apiVersion` that the client used.
+    pub api_version: &'a str,
+    /// The subresource; empty for the object itself.
+    pub subresource: &'a str,
+    /// The name that writes are recorded under in managed fields.
+    pub field_manager: &'a str,
+    /// Whether nothing is to happen in the end.
+    pub dry_run: bool,
+}
+
+impl Store {
+    /// A store over `cacher`, which the caller runs.
+    #[must_use]
+    pub fn new(
+        definition: &'static ResourceDefinition,
+        codec: Arc<ResourceCodec>,
+        settings: Settings,
+        hooks: Option<Arc<dyn Hooks>>,
+    ) -> Self {
+        let keys = KeySpace::new(definition.storage_prefix);
+        let cacher = Cacher::new(
+            keys.clone(),
+            Arc::clone(&settings.engine),
+            Arc::clone(&codec) as _,
+            Arc::clone(&settings.clock),
+            Arc::clone(&settings.rng),
+        );
+        let hub = definition.hub().name;
+        Self {
+            definition,
+            codec,
+            cacher,
+            keys,
+            settings,
+            hooks,
+            kind: GroupVersionKind::new(definition.group, hub, definition.kind),
+            resource: GroupVersionResource::new(definition.group, hub, definition.plural),
+        }
+    }
+
+    /// The resource.
+    #[must_use]
+    pub fn definition(&self) -> &'static ResourceDefinition {
+        self.definition
+    }
+
+    /// The watch cache.
+    #[must_use]
+    pub fn cacher(&self) -> &Cacher {
+        &self.cacher
+    }
+
+    /// The conversion between bytes, trees and versions.
+    #[must_use]
+    pub fn codec(&self) -> &ResourceCodec {
+        &self.codec
+    }
+
+    /// The resource's name in messages.
+    #[must_use]
+    pub fn group_resource(&self) -> GroupResource {
+        self.resource.group_resource()
+    }
+
+    /// What strategies may know of a request.
+    pub(super) fn strategy_context<'a>(&self, cx: &WriteContext<'a>) -> Context<'a> {
+        Context {
+            user: cx.user,
+            now: cx.now,
+            namespace: cx.namespace,
+            feature_enabled: self.settings.feature_enabled,
+            api_version: cx.api_version,
+        }
+    }
+
+    pub(super) fn attributes<'a>(
+        &'a self,
+        cx: &WriteContext<'a>,
+        operation: Operation,
+        name: Str,
+        object: Value,
+        old_object: Value,
+    ) -> admission::Attributes<'a> {
+        admission::Attributes {
+            operation,
+            kind: &self.kind,
+            resource: &self.resource,
+            subresource: cx.subresource,
+            namespace: cx.namespace,
+            name,
+            object,
+            old_object,
+            user: cx.user,
+            dry_run: cx.dry_run,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Reads one object: the newest state, or one not older than `resource_version` if that is given.
+    pub async fn get(
+        &self,
+        namespace: &str,
+        name: &str,
+        resource_version: Option<Revision>,
+    ) -> Result<Arc<Stored>, Status> {
+        let key = cache_key(namespace, name);
+        let snapshot = match resource_version {
+            None => self.consistent().await?,
+            Some(revision) => self.cacher.not_older_than(revision).await.map_err(read_failure)?,
+        };
+        snapshot.get(&key).cloned().ok_or_else(|| Status::not_found(&self.group_resource(), name))
+    }
+
+    /// The newest state of all objects.
+    pub async fn consistent(&self) -> Result<Snapshot, Status> {
+        self.cacher.consistent().await.map_err(read_failure)
+    }
+
+    /// Makes an object from `object`, which is in the hub's form and defaulted.
+    ///
+    /// Returns the object as stored, and advice for the client.
+    pub async fn create(&self, cx: &WriteContext<'_>, object: Value) -> Result<(Arc<Stored>, Vec<String>), Status> {
+        let generated = object.name().is_empty() && !object.generate_name().is_empty();
+        let attempts = if generated { GENERATED_NAMES_MAX } else { 1 };
+        for attempt in 1..=attempts {
+            match self.create_once(cx, object.clone()).await {
+                Err(status) if status.is_already_exists() && generated => {
+                    if attempt == attempts {
+                        let name = status.details.map(|details| details.name).unwrap_or_default();
+                        return Err(Status::generate_name_conflict(&self.group_resource(), &name));
+                    }
+                }
+                done => return done,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    async fn create_once(&self, cx: &WriteContext<'_>, object: Value) -> Result<(Arc<Stored>, Vec<String>), Status> {
+        let strategy = self.definition.strategy;
+        let mut attributes = self.attributes(cx, Operation::Create, object.name().into(), object, Value::Null);
+        // A name has to be there before plugins see the object, and they see the metadata that clients cannot set.
+        before::fill_create_metadata(self, cx, &mut attributes.object)?;
+        attributes.name = attributes.object.name().into();
+        self.settings.admission.admit(&mut attributes).await?;
+        let context = self.strategy_context(cx);
+        strategy.prepare_for_create(&context, &mut attributes.object);
+        if let Some(hooks) = &self.hooks {
+            hooks.before_create(&mut attributes.object, cx.dry_run).await?;
+        }
+        let result = self.finish_create(cx, strategy, &context, &mut attributes).await;
+        if (result.is_err() || cx.dry_run)
+            && let Some(hooks) = &self.hooks
+        {
+            hooks.abandoned(&attributes.object, None).await;
+        }
+        let stored = result?;
+        Ok((stored, attributes.warnings))
+    }
+
+    async fn finish_create(
+        &self,
+        cx: &WriteContext<'_>,
+        strategy: &dyn Strategy,
+        context: &Context<'_>,
+        attributes: &mut admission::Attributes<'_>,
+    ) -> Result<Arc<Stored>, Status> {
+        before::validate_create(self, strategy, context, &attributes.object)?;
+        attributes.warnings.extend(strategy.warnings_on_create(context, &attributes.object));
+        strategy.canonicalize(&mut attributes.object);
+        self.settings.admission.validate(attributes).await?;
+        let object = &attributes.object;
+        let key = cache_key(object.namespace(), object.name());
+        let name = object.name();
+        if cx.dry_run {
+            if self.consistent().await?.get(&key).is_some() {
+                return Err(Status::already_exists(&self.group_resource(), name));
+            }
+            return Ok(self.codec.stored(object, 0));
+        }
+        let encoded = self.codec.encode(object);
+        match self.commit(&key, Expected::Absent, self.put(encoded.bytes().clone(), cx.now)).await? {
+            Outcome::Done { revision } => {
+                self.cacher.acknowledge(revision);
+                Ok(self.codec.stored_from(object, &encoded, revision))
+            }
+            Outcome::Conflict { current, .. } => {
+                let is_deleting = current
+                    .and_then(|kv| self.codec.decode_tree(&key, &kv.value).ok())
+                    .is_some_and(|current| current.deletion_timestamp().is_some());
+                let mut status = Status::already_exists(&self.group_resource(), name);
+                if is_deleting {
+                    // Worded as upstream: clients of short-lived names learn that waiting helps.
+                    status.message = format!("object is being deleted: {}", status.message);
+                }
+                Err(status)
+            }
+        }
+    }
+
+    pub(super) fn put(&self, value: Bytes, now: Timestamp) -> Change {
+        let expires_at = self.definition.expires.then(|| now + self.settings.event_ttl);
+        Change::Put { value, expires_at }
+    }
+
+    pub(super) async fn commit(&self, key: &str, expected: Expected, change: Change) -> Result<Outcome, Status> {
+        let write = Write { key: self.keys.full(key), expected, change };
+        let mut outcomes = self.settings.engine.commit(vec![write]).await.map_err(engine_failure)?;
+        Ok(outcomes.pop().expect("a commit of one write has one outcome"))
+    }
+
+    /// The current state of an object for a change: the cache's, or the engine's if the cache does not know it.
+    pub(super) async fn current(&self, key: &str) -> Result<Option<(Value, Revision)>, Status> {
+        let stored = match self.cacher.get(key) {
+            Some(stored) => Some(stored),
+            None => self.consistent().await?.get(key).cloned(),
+        };
+        stored
+            .map(|stored| {
+                let tree = self.codec.decode_tree(key, &stored.json).map_err(Status::internal)?;
+                Ok((tree, stored.revision))
+            })
+            .transpose()
+    }
+
+    pub(super) fn generate_name(&self, base: &str) -> String {
+        names::generate(base, &*self.settings.rng)
+    }
+
+    pub(super) fn new_uid(&self) -> String {
+        self.settings.rng.uuid()
+    }
+
+    pub(super) fn timestamp(cx: &WriteContext<'_>) -> Str {
+        format_time(cx.now)
+    }
+}
+
+/// The failure of a read from the watch cache.
+#[must_use]
+pub fn read_failure(error: ReadError) -> Status {
+    match error {
+        ReadError::TooLarge { .. } => {
+            let mut status = Status::timeout(error.to_string(), 1);
+            let details = status.details.get_or_insert_default();
+            details.causes.push(corten_apimachinery::status::Cause {
+                reason: "ResourceVersionTooLarge".into(),
+                message: "Too large resource version".to_owned(),
+                field: String::new(),
+            });
+            status
+        }
+        ReadError::TooOld { .. } => Status::expired(error.to_string()),
+        ReadError::NotReady => Status::too_many_requests(error.to_string(), 1),
+    }
+}
+
+/// The failure of the engine.
+#[must_use]
+pub fn engine_failure(error: KvError) -> Status {
+    match error {
+        KvError::TooLarge { .. } => Status::request_entity_too_large(error),
+        KvError::Closed => Status::service_unavailable(error.to_string()),
+        error => Status::internal(corten_base::ErrorChain(&error)),
+    }
+}

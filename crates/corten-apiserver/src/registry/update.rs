@@ -1,0 +1,219 @@
+//! Changes of an object, repeated from its current state until nobody else was faster.
+
+use std::sync::Arc;
+
+use corten_apimachinery::{
+    meta::ObjectMeta as _,
+    resource::Strategy,
+    status::Status,
+    stored::Stored,
+    value::{Str, Value},
+};
+use corten_storage::{
+    kv::{Change, Expected, Outcome, Revision},
+    object::cache_key,
+};
+
+use super::{
+    before,
+    store::{Store, WriteContext},
+};
+use crate::admission::Operation;
+
+/// Makes the wanted object from the current one (`None` if there is none). Called again after a conflict.
+pub type Transform<'a> = &'a (dyn Fn(Option<&Value>) -> Result<Value, Status> + Send + Sync);
+
+/// What a change led to.
+#[derive(Debug)]
+pub struct Updated {
+    /// The object as stored; its last state if the change completed its deletion.
+    pub object: Arc<Stored>,
+    /// Whether the object was created.
+    pub created: bool,
+    /// Advice for the client.
+    pub warnings: Vec<String>,
+}
+
+impl Store {
+    /// Changes the object `name` by `transform` under the rules of `strategy` (the kind's, or those of a subresource).
+    ///
+    /// `create` says whether an object that does not exist may be made: by a PUT where the kind allows it, or by an apply.
+    /// A `resourceVersion` or `uid` in the transformed object is a precondition.
+    ///
+    /// Errors: `NotFound`, `Conflict`, `Invalid`, and what admission and the engine say.
+    pub async fn update(
+        &self,
+        cx: &WriteContext<'_>,
+        name: &str,
+        strategy: &dyn Strategy,
+        transform: Transform<'_>,
+        create: bool,
+    ) -> Result<Updated, Status> {
+        let key = cache_key(cx.namespace, name);
+        let mut current = self.current(&key).await?;
+        loop {
+            let Some((old, revision)) = current else {
+                if !create {
+                    return Err(Status::not_found(&self.group_resource(), name));
+                }
+                let object = transform(None)?;
+                if !object.uid().is_empty() {
+                    return Err(Status::conflict(
+                        &self.group_resource(),
+                        name,
+                        format!("Precondition failed: UID in precondition: {}, UID in object meta: ", object.uid()),
+                    ));
+                }
+                match self.create(cx, object).await {
+                    Ok((object, warnings)) => return Ok(Updated { object, created: true, warnings }),
+                    Err(status) if status.is_already_exists() => {
+                        // Somebody else made it in between: then this is a change of theirs.
+                        current = self.current(&key).await?;
+                        if current.is_none() {
+                            return Err(status);
+                        }
+                        continue;
+                    }
+                    Err(status) => return Err(status),
+                }
+            };
+            match self.update_once(cx, &key, name, strategy, transform, &old, revision).await? {
+                Attempt::Done(updated) => return Ok(updated),
+                Attempt::Overtaken(newer) => current = newer,
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one attempt of `update`, which owns all of these")]
+    async fn update_once(
+        &self,
+        cx: &WriteContext<'_>,
+        key: &str,
+        name: &str,
+        strategy: &dyn Strategy,
+        transform: Transform<'_>,
+        old: &Value,
+        revision: Revision,
+    ) -> Result<Attempt, Status> {
+        let mut object = transform(Some(old))?;
+        before::settle_namespace(self, cx, &mut object)?;
+        self.check_preconditions(&object, old, revision, name)?;
+        // Rules and plugins see the version that the change is made to, also when the client did not name one.
+        let mut old = old.clone();
+        old.set_meta("resourceVersion", crate::value_text(revision));
+        object.set_meta("resourceVersion", crate::value_text(revision));
+        if object.name().is_empty() {
+            object.set_meta("name", name);
+        }
+        let mut attributes = self.attributes(cx, Operation::Update, name.into(), object, old.clone());
+        self.settings.admission.admit(&mut attributes).await?;
+        let context = self.strategy_context(cx);
+        before::keep_system_metadata(&mut attributes.object, &old);
+        strategy.prepare_for_update(&context, &mut attributes.object, &old);
+        if let Some(hooks) = &self.hooks {
+            hooks.before_update(&mut attributes.object, &old, cx.dry_run).await?;
+        }
+        let result: Result<Attempt, Status> = async {
+            before::validate_update(self, strategy, &context, &attributes.object, &old)?;
+            attributes.warnings.extend(strategy.warnings_on_update(&context, &attributes.object, &old));
+            strategy.canonicalize(&mut attributes.object);
+            self.settings.admission.validate(&attributes).await?;
+            // The revision is the engine's to give: what is stored has none.
+            attributes.object.unset_meta("resourceVersion");
+            old.unset_meta("resourceVersion");
+            self.write_update(cx, key, &attributes.object, &old, revision).await
+        }
+        .await;
+        let kept = matches!(result, Ok(Attempt::Done(_))) && !cx.dry_run;
+        if !kept && let Some(hooks) = &self.hooks {
+            hooks.abandoned(&attributes.object, Some(&old)).await;
+        }
+        Ok(match result? {
+            Attempt::Done(mut updated) => {
+                updated.warnings = attributes.warnings;
+                Attempt::Done(updated)
+            }
+            overtaken => overtaken,
+        })
+    }
+
+    fn check_preconditions(&self, object: &Value, old: &Value, revision: Revision, name: &str) -> Result<(), Status> {
+        let wanted = object.resource_version();
+        if !wanted.is_empty() && wanted != crate::value_text(revision) {
+            return Err(Status::modified(&self.group_resource(), name));
+        }
+        if wanted.is_empty() && !self.definition.strategy.allow_unconditional_update() {
+            let path = corten_apimachinery::field::Path::new("metadata").child("resourceVersion");
+            let error = corten_apimachinery::field::Error::invalid(
+                &path,
+                format_args!("0x0"),
+                "must be specified for an update",
+            );
+            return Err(Status::invalid(&self.kind, name, &[error]));
+        }
+        if !object.uid().is_empty() && object.uid() != old.uid() {
+            return Err(Status::conflict(
+                &self.group_resource(),
+                name,
+                format!(
+                    "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                    object.uid(),
+                    old.uid()
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn write_update(
+        &self,
+        cx: &WriteContext<'_>,
+        key: &str,
+        object: &Value,
+        old: &Value,
+        revision: Revision,
+    ) -> Result<Attempt, Status> {
+        if object == old {
+            let object = self.codec.stored(old, revision);
+            return Ok(Attempt::done(object));
+        }
+        let encoded = self.codec.encode(object);
+        if cx.dry_run {
+            return Ok(Attempt::done(self.codec.stored_from(object, &encoded, revision)));
+        }
+        let completes_deletion = object.deletion_timestamp().is_some()
+            && object.finalizers().next().is_none()
+            && object.deletion_grace_period_seconds().unwrap_or_default() == 0
+            && !self.definition.strategy.holds_deletion(object);
+        let change = if completes_deletion { Change::Delete } else { self.put(encoded.bytes().clone(), cx.now) };
+        match self.commit(key, Expected::ModRevision(revision), change).await? {
+            Outcome::Done { revision } => {
+                self.cacher.acknowledge(revision);
+                if completes_deletion && let Some(hooks) = &self.hooks {
+                    hooks.after_delete(object).await;
+                }
+                Ok(Attempt::done(self.codec.stored_from(object, &encoded, revision)))
+            }
+            Outcome::Conflict { current, .. } => Ok(Attempt::Overtaken(
+                current
+                    .map(|kv| {
+                        let mut tree = self.codec.decode_tree(key, &kv.value).map_err(Status::internal)?;
+                        tree.set_meta("resourceVersion", Str::from(crate::value_text(kv.mod_revision)));
+                        Ok::<_, Status>((tree, kv.mod_revision))
+                    })
+                    .transpose()?,
+            )),
+        }
+    }
+}
+
+enum Attempt {
+    Done(Updated),
+    Overtaken(Option<(Value, Revision)>),
+}
+
+impl Attempt {
+    fn done(object: Arc<Stored>) -> Self {
+        Self::Done(Updated { object, created: false, warnings: Vec::new() })
+    }
+}

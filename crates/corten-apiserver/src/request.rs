@@ -1,0 +1,357 @@
+//! One request as the filter chain sees it, and what its path says.
+//!
+//! Upstream: k8s.io/apiserver/pkg/endpoints/request RequestInfoFactory (v1.35) for the meaning of paths.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use corten_apimachinery::{
+    gvk::{GroupResource, GroupVersion, GroupVersionResource},
+    resource::UserInfo,
+    value::{Str, Value},
+};
+use corten_client::call::{Body as CallBody, Call, PatchKind, Verb as CallVerb};
+use http::{HeaderMap, HeaderValue, Method, header};
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+
+use crate::authentication::ClientCertificates;
+
+/// A request on its way through the chain.
+#[derive(Debug)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path as sent, still percent-encoded.
+    pub path: String,
+    /// The query, decoded, in the order sent.
+    pub query: Query,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: RequestBody,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The connection, for requests that take it over.
+    pub upgrade: Option<OnUpgrade>,
+    /// When it was received.
+    pub received: Timestamp,
+    /// What path and method mean; filled in by the chain.
+    pub info: RequestInfo,
+    /// Who asks; filled in by the chain.
+    pub user: UserInfo,
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// A connection.
+    Connection {
+        /// The peer.
+        peer: SocketAddr,
+        /// The certificates that the peer presented, if any.
+        certificates: Arc<ClientCertificates>,
+    },
+    /// A component of this process, whose identity the assembly gave it.
+    InProcess,
+}
+
+/// The body of a request.
+#[derive(Debug, Default)]
+pub enum RequestBody {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Bytes still to be read from the connection.
+    Stream(Incoming),
+    /// Bytes at hand.
+    Bytes(Bytes),
+    /// A tree from a component of this process.
+    Tree(Value),
+}
+
+/// A decoded query.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query(Vec<(Str, String)>);
+
+impl Query {
+    /// Decodes a query string. Upstream drops pairs that cannot be decoded; so does this.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let decode = |part: &str| {
+            let spaced = part.replace('+', " ");
+            percent_decode_str(&spaced).decode_utf8().ok().map(|text| text.into_owned())
+        };
+        let pairs = text.split('&').filter(|pair| !pair.is_empty()).filter_map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Some((decode(name)?.into(), decode(value)?))
+        });
+        Self(pairs.collect())
+    }
+
+    /// The first value of `name`; empty if there is none.
+    #[must_use]
+    pub fn get(&self, name: &str) -> &str {
+        self.find(name).unwrap_or_default()
+    }
+
+    /// The first value of `name`.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of `name`.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether `name` is given and not a form of false.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|value| !matches!(value, "false" | "False" | "FALSE" | "0" | "f" | "F"))
+    }
+}
+
+/// What path and method of a request mean.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestInfo {
+    /// Whether the path names a resource; else only `path` and `verb` say anything.
+    pub is_resource: bool,
+    /// The path.
+    pub path: String,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, or the lower-case method.
+    pub verb: Str,
+    /// The group; empty for the core group.
+    pub group: Str,
+    /// The version.
+    pub version: Str,
+    /// The namespace; empty for cluster-scoped requests and for all namespaces.
+    pub namespace: Str,
+    /// The plural resource name.
+    pub resource: Str,
+    /// The subresource.
+    pub subresource: Str,
+    /// The object's name.
+    pub name: Str,
+    /// What follows the subresource, for proxies: without leading slash.
+    pub rest: String,
+}
+
+impl RequestInfo {
+    /// Reads a request line. `path` is decoded segment by segment.
+    #[must_use]
+    pub fn parse(method: &Method, path: &str, query: &Query) -> Self {
+        let mut info =
+            Self { path: path.to_owned(), verb: method.as_str().to_ascii_lowercase().into(), ..Self::default() };
+        let segments: Vec<Str> = path
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .map(|segment| Str::from(percent_decode_str(segment).decode_utf8_lossy()))
+            .collect();
+        let mut rest = match segments.split_first() {
+            Some((first, rest)) if first == "api" && !rest.is_empty() => rest,
+            Some((first, rest)) if first == "apis" && rest.len() > 1 => {
+                info.group = rest[0].clone();
+                &rest[1..]
+            }
+            _ => return info,
+        };
+        info.version = rest[0].clone();
+        rest = &rest[1..];
+        if rest.is_empty() {
+            info.group = Str::default();
+            info.version = Str::default();
+            return info;
+        }
+        info.is_resource = true;
+        info.verb = match *method {
+            Method::POST => "create",
+            Method::GET | Method::HEAD => "get",
+            Method::PUT => "update",
+            Method::PATCH => "patch",
+            Method::DELETE => "delete",
+            _ => "",
+        }
+        .into();
+        // The old form of a watch: /api/v1/watch/namespaces/x/pods.
+        let legacy_watch = rest.first().is_some_and(|segment| segment == "watch") && rest.len() > 1;
+        if legacy_watch {
+            info.verb = "watch".into();
+            rest = &rest[1..];
+        }
+        if rest[0] == "namespaces" && rest.len() > 1 {
+            info.namespace = rest[1].clone();
+            // What follows is a resource in the namespace, unless it is a part of the namespace itself.
+            if rest.len() > 2 && !matches!(rest[2].as_str(), "status" | "finalize") {
+                rest = &rest[2..];
+            }
+        }
+        info.resource = rest[0].clone();
+        info.name = rest.get(1).cloned().unwrap_or_default();
+        info.subresource = rest.get(2).cloned().unwrap_or_default();
+        info.rest = rest.get(3..).unwrap_or_default().join("/");
+        if info.name.is_empty() && info.verb == "get" {
+            info.verb = "list".into();
+        }
+        if matches!(info.verb.as_str(), "list" | "watch") {
+            if query.flag("watch") {
+                info.verb = "watch".into();
+            }
+            if let Some(name) = single_name(query.get("fieldSelector")) {
+                info.name = name.into();
+            }
+        }
+        if info.name.is_empty() && info.verb == "delete" {
+            info.verb = "deletecollection".into();
+        }
+        info
+    }
+
+    /// The group and version.
+    #[must_use]
+    pub fn group_version(&self) -> GroupVersion {
+        GroupVersion::new(self.group.clone(), self.version.clone())
+    }
+
+    /// The resource whatever its version.
+    #[must_use]
+    pub fn group_resource(&self) -> GroupResource {
+        GroupResource::new(self.group.clone(), self.resource.clone())
+    }
+
+    /// The resource.
+    #[must_use]
+    pub fn group_version_resource(&self) -> GroupVersionResource {
+        self.group_version().with_resource(self.resource.clone())
+    }
+}
+
+/// The name that a field selector pins down, so that a right to one named object covers lists and watches of it.
+fn single_name(field_selector: &str) -> Option<&str> {
+    let (field, value) = field_selector.split_once('=')?;
+    let value = value.strip_prefix('=').unwrap_or(value);
+    (field == "metadata.name" && !value.contains([',', '\\', '=']) && !value.is_empty()).then_some(value)
+}
+
+impl Request {
+    /// The request that a component of this process makes.
+    #[must_use]
+    pub fn from_call(call: Call, user: UserInfo, received: Timestamp) -> Self {
+        let (method, verb, content_type) = match call.verb {
+            CallVerb::Get => (Method::GET, "get", None),
+            CallVerb::List => (Method::GET, "list", None),
+            CallVerb::Watch => (Method::GET, "watch", None),
+            CallVerb::Create => (Method::POST, "create", None),
+            CallVerb::Update => (Method::PUT, "update", None),
+            CallVerb::Patch(kind) => (Method::PATCH, "patch", Some(kind)),
+            CallVerb::Delete => (Method::DELETE, "delete", None),
+            CallVerb::DeleteCollection => (Method::DELETE, "deletecollection", None),
+        };
+        let mut headers = HeaderMap::new();
+        if let Some(kind) = content_type {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PatchKind::content_type(kind)));
+        }
+        let query = Query(call.query.into_iter().map(|(name, value)| (name.into(), value)).collect());
+        let mut info = RequestInfo {
+            is_resource: true,
+            path: String::new(),
+            verb: verb.into(),
+            group: call.resource.group,
+            version: call.resource.version,
+            namespace: call.namespace,
+            resource: call.resource.resource,
+            subresource: call.subresource,
+            name: call.name,
+            rest: String::new(),
+        };
+        if info.resource == "namespaces" && !info.name.is_empty() {
+            info.namespace = info.name.clone();
+        }
+        if matches!(verb, "list" | "watch")
+            && let Some(name) = single_name(query.get("fieldSelector"))
+        {
+            info.name = name.into();
+        }
+        let body = match call.body {
+            CallBody::Empty => RequestBody::Empty,
+            CallBody::Tree(tree) => RequestBody::Tree(tree),
+            CallBody::Json(json) => RequestBody::Bytes(json),
+        };
+        Self {
+            method,
+            path: String::new(),
+            query,
+            headers,
+            body,
+            origin: Origin::InProcess,
+            upgrade: None,
+            received,
+            info,
+            user,
+        }
+    }
+
+    /// A header as text; empty if it is absent or no text.
+    #[must_use]
+    pub fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(method: &Method, path: &str, query: &str, want: [&str; 7]) {
+        let info = RequestInfo::parse(method, path, &Query::parse(query));
+        let got = [
+            &*info.verb,
+            &*info.group,
+            &*info.version,
+            &*info.namespace,
+            &*info.resource,
+            &*info.name,
+            &*info.subresource,
+        ];
+        assert_eq!(got, want, "{path}?{query}");
+    }
+
+    #[test]
+    fn paths_of_resources_mean_what_they_mean_upstream() {
+        let get = &Method::GET;
+        check(get, "/api/v1/pods", "", ["list", "", "v1", "", "pods", "", ""]);
+        check(get, "/api/v1/pods", "watch=true", ["watch", "", "v1", "", "pods", "", ""]);
+        check(get, "/api/v1/watch/pods", "", ["watch", "", "v1", "", "pods", "", ""]);
+        check(get, "/api/v1/namespaces/a/pods/b/log", "", ["get", "", "v1", "a", "pods", "b", "log"]);
+        check(get, "/api/v1/namespaces/a", "", ["get", "", "v1", "a", "namespaces", "a", ""]);
+        check(get, "/api/v1/namespaces/a/status", "", ["get", "", "v1", "a", "namespaces", "a", "status"]);
+        check(get, "/apis/apps/v1/namespaces/a/deployments/", "", ["list", "apps", "v1", "a", "deployments", "", ""]);
+        check(&Method::DELETE, "/api/v1/namespaces/a/pods", "", ["deletecollection", "", "v1", "a", "pods", "", ""]);
+        check(&Method::DELETE, "/api/v1/namespaces/a/pods/b", "", ["delete", "", "v1", "a", "pods", "b", ""]);
+        check(
+            get,
+            "/api/v1/nodes",
+            "fieldSelector=metadata.name%3Dn1&watch=1",
+            ["watch", "", "v1", "", "nodes", "n1", ""],
+        );
+    }
+
+    #[test]
+    fn other_paths_are_no_resources() {
+        for path in ["/", "/healthz", "/api", "/apis", "/api/v1", "/apis/apps", "/apis/apps/v1", "/version"] {
+            let info = RequestInfo::parse(&Method::GET, path, &Query::default());
+            assert!(!info.is_resource, "{path}");
+            assert_eq!((&*info.verb, &*info.path), ("get", path));
+        }
+    }
+
+    #[test]
+    fn a_query_is_decoded_in_order() {
+        let query = Query::parse("dryRun=All&labelSelector=a%3Db%2Cc&x=1+2&watch=false&dryRun=b");
+        assert_eq!((query.get("labelSelector"), query.get("x"), query.flag("watch")), ("a=b,c", "1 2", false));
+        assert_eq!(query.all("dryRun").collect::<Vec<_>>(), ["All", "b"]);
+    }
+}

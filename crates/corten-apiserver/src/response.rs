@@ -1,0 +1,150 @@
+//! What an endpoint answers, before it is encoded: an in-process caller takes it as it is, a socket gets bytes.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use corten_apimachinery::{status::Status, stored::Stored, value::Value};
+use http::{HeaderMap, StatusCode};
+use hyper::upgrade::OnUpgrade;
+
+use crate::{endpoints::watch::WatchSource, registry::Store};
+
+/// An answer with what goes beside it.
+#[derive(Debug)]
+pub struct Reply {
+    /// The answer.
+    pub response: Response,
+    /// Advice for the client, sent as `Warning` headers.
+    pub warnings: Vec<String>,
+    /// Further headers.
+    pub headers: HeaderMap,
+}
+
+/// An answer.
+pub enum Response {
+    /// One stored object, in the version asked for.
+    Object {
+        /// 200, 201 or 202.
+        code: StatusCode,
+        /// The object.
+        object: Arc<Stored>,
+        /// Its resource: for tables and other encodings.
+        store: Arc<Store>,
+    },
+    /// An object that is not stored: a `Status`, a review, a `Scale`, discovery.
+    Tree {
+        /// The status code.
+        code: StatusCode,
+        /// The object, with `apiVersion` and `kind`.
+        tree: Value,
+    },
+    /// Many stored objects.
+    List(ListResponse),
+    /// Changes as they happen.
+    Watch(WatchSource),
+    /// Anything else.
+    Raw {
+        /// The status code.
+        code: StatusCode,
+        /// The media type.
+        content_type: &'static str,
+        /// The bytes.
+        body: Bytes,
+    },
+    /// The connection is handed to the endpoint, which already runs; the headers complete the switch.
+    Upgrade {
+        /// The client's side of the connection, for `hyper`.
+        headers: HeaderMap,
+    },
+    /// Bytes as they come.
+    Stream {
+        /// The media type.
+        content_type: String,
+        /// The status code.
+        code: StatusCode,
+        /// The bytes; an error ends the connection.
+        body: ByteStream,
+    },
+}
+
+/// Bytes as they come.
+pub type ByteStream = std::pin::Pin<Box<dyn futures::Stream<Item = std::io::Result<Bytes>> + Send>>;
+
+/// Many stored objects.
+#[derive(Debug)]
+pub struct ListResponse {
+    /// The objects, in the version asked for.
+    pub items: Vec<Arc<Stored>>,
+    /// The revision that the list shows.
+    pub revision: u64,
+    /// The token for the next page; empty on the last.
+    pub continue_token: String,
+    /// How many objects follow, where that is known.
+    pub remaining: Option<u64>,
+    /// The resource.
+    pub store: Arc<Store>,
+    /// The version asked for.
+    pub version: &'static str,
+}
+
+impl Reply {
+    /// An answer without anything beside it.
+    #[must_use]
+    pub fn new(response: Response) -> Self {
+        Self { response, warnings: Vec::new(), headers: HeaderMap::new() }
+    }
+
+    /// An object that is not stored.
+    #[must_use]
+    pub fn tree(code: StatusCode, tree: Value) -> Self {
+        Self::new(Response::Tree { code, tree })
+    }
+
+    /// Plain text, such as that of health checks.
+    pub fn text(code: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self::new(Response::Raw { code, content_type: "text/plain; charset=utf-8", body: body.into() })
+    }
+
+    /// A failure.
+    #[must_use]
+    pub fn failure(status: &Status) -> Self {
+        let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut reply = Self::tree(code, status.to_value());
+        if let Some(details) = status.details.as_ref().filter(|details| details.retry_after_seconds > 0) {
+            reply.headers.insert(http::header::RETRY_AFTER, details.retry_after_seconds.into());
+        }
+        reply
+    }
+
+    /// Adds advice for the client.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+}
+
+impl From<Result<Self, Status>> for Reply {
+    fn from(result: Result<Self, Status>) -> Self {
+        result.unwrap_or_else(|status| Self::failure(&status))
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object { code, object, .. } => write!(f, "Object({code}, {}/{})", object.namespace, object.name),
+            Self::Tree { code, .. } => write!(f, "Tree({code})"),
+            Self::List(list) => write!(f, "List({} items)", list.items.len()),
+            Self::Watch(_) => f.write_str("Watch(..)"),
+            Self::Raw { code, body, .. } => write!(f, "Raw({code}, {} bytes)", body.len()),
+            Self::Upgrade { .. } => f.write_str("Upgrade(..)"),
+            Self::Stream { code, .. } => write!(f, "Stream({code})"),
+        }
+    }
+}
+
+/// The connection behind an upgrade request, or why there is none.
+pub fn take_upgrade(upgrade: &mut Option<OnUpgrade>) -> Result<OnUpgrade, Status> {
+    upgrade.take().ok_or_else(|| Status::bad_request("unable to upgrade: missing upgrade headers in request"))
+}

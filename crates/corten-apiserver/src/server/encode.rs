@@ -1,0 +1,345 @@
+//! From answers to bytes, in the encoding and shape that the client asked for.
+//!
+//! JSON of stored objects goes out as it is kept; only other encodings, tables and metadata cost work per request.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use corten_apimachinery::{
+    codec,
+    resource::{Column, RowContext, TableDefinition},
+    status::Status,
+    stored::Stored,
+    value::Value,
+};
+
+use crate::{
+    endpoints::watch::{EventType, Item, WatchSource},
+    negotiation::{Accepted, Encoding, Shape},
+    registry::Store,
+    response::ListResponse,
+    server::Server,
+};
+
+/// Lists go out in pieces of about this size: large enough that a frame's cost does not count, small enough to start soon.
+const LIST_CHUNK_BYTES: usize = 128 * 1024;
+
+/// One object in the form asked for.
+pub(super) fn object(
+    server: &Server,
+    store: &Store,
+    object: &Arc<Stored>,
+    accepted: Accepted,
+    include: Include,
+) -> Result<Bytes, Status> {
+    match (accepted.shape, accepted.encoding, accepted.pretty) {
+        (Shape::Object, Encoding::Json, false) => Ok(with_newline(&object.json)),
+        (Shape::Object, ..) => tree(server, &decode(object)?, accepted),
+        (Shape::Metadata, ..) => tree(server, &metadata_of(&decode(object)?, accepted.shape_version), accepted),
+        (Shape::Table, ..) => {
+            let rows = vec![row(store.definition().table, &decode(object)?, server, include, accepted.shape_version)];
+            let mut list_meta = Value::object();
+            list_meta.set(&["resourceVersion"], crate::value_text(object.revision));
+            tree(server, &table(store.definition().table, rows, list_meta, accepted.shape_version, true), accepted)
+        }
+    }
+}
+
+/// A tree in the encoding asked for.
+pub(super) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<Bytes, Status> {
+    let typed = codec::type_of(server.table(), tree).map(|id| (server.table(), id));
+    match accepted.encoding {
+        Encoding::Json if accepted.pretty => Ok(codec::json::encode_pretty(tree, typed)),
+        Encoding::Json => Ok(with_newline(&codec::json::encode(tree, typed))),
+        Encoding::Protobuf => match typed {
+            Some((table, id)) => codec::protobuf::encode(tree, table, id).map_err(Status::internal),
+            None => Err(not_acceptable()),
+        },
+        Encoding::Yaml | Encoding::Cbor => Err(not_acceptable()),
+    }
+}
+
+fn not_acceptable() -> Status {
+    Status::new(
+        corten_apimachinery::status::Reason::NotAcceptable,
+        "only the following media types are accepted: application/json, application/yaml",
+    )
+}
+
+fn with_newline(json: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(json.len() + 1);
+    bytes.extend_from_slice(json);
+    bytes.extend_from_slice(b"\n");
+    bytes.freeze()
+}
+
+fn decode(object: &Stored) -> Result<Value, Status> {
+    codec::json::decode(&object.json, None, codec::FieldValidation::Ignore)
+        .map(|decoded| decoded.value)
+        .map_err(Status::internal)
+}
+
+/// What a table row carries of its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Include {
+    /// Its metadata.
+    Metadata,
+    /// All of it.
+    Object,
+    /// Nothing.
+    None,
+}
+
+impl Include {
+    /// Reads `includeObject`.
+    pub(super) fn parse(text: &str) -> Result<Self, Status> {
+        match text {
+            "" | "Metadata" => Ok(Self::Metadata),
+            "Object" => Ok(Self::Object),
+            "None" => Ok(Self::None),
+            other => Err(Status::bad_request(format!(
+                "unrecognized includeObject value: {}",
+                corten_apimachinery::field::quote(other)
+            ))),
+        }
+    }
+}
+
+fn metadata_of(object: &Value, version: &str) -> Value {
+    let metadata = object.get("metadata").cloned().unwrap_or_else(Value::object);
+    Value::object_of([
+        ("kind", Value::from("PartialObjectMetadata")),
+        ("apiVersion", format!("meta.k8s.io/{version}").into()),
+        ("metadata", metadata),
+    ])
+}
+
+fn row(table: &TableDefinition, object: &Value, server: &Server, include: Include, version: &str) -> Value {
+    let cells = (table.row)(object, &RowContext { now: server.clock().now() });
+    debug_assert_eq!(cells.len(), table.columns.len(), "a row has a cell per column");
+    let mut row = Value::object_of([("cells", Value::array(cells))]);
+    match include {
+        Include::Metadata => row.set(&["object"], metadata_of(object, version)),
+        Include::Object => row.set(&["object"], object.clone()),
+        Include::None => row.set(&["object"], Value::Null),
+    }
+    row
+}
+
+fn table(definition: &TableDefinition, rows: Vec<Value>, list_meta: Value, version: &str, columns: bool) -> Value {
+    let column = |column: &Column| {
+        Value::object_of([
+            ("name", Value::from(column.name)),
+            ("type", column.ty.into()),
+            ("format", column.format.into()),
+            ("description", column.description.into()),
+            ("priority", column.priority.into()),
+        ])
+    };
+    // A watch repeats its columns only in its first event.
+    let columns = if columns { Value::array(definition.columns.iter().map(column)) } else { Value::array([]) };
+    Value::object_of([
+        ("kind", Value::from("Table")),
+        ("apiVersion", format!("meta.k8s.io/{version}").into()),
+        ("metadata", list_meta),
+        ("columnDefinitions", columns),
+        ("rows", rows.into()),
+    ])
+}
+
+/// A list in the form asked for, in pieces.
+pub(super) fn list(
+    server: &Server,
+    list: &ListResponse,
+    accepted: Accepted,
+    include: Include,
+) -> Result<VecDeque<Bytes>, Status> {
+    let definition = list.store.definition();
+    let mut list_meta = Value::object();
+    list_meta.set(&["resourceVersion"], crate::value_text(list.revision));
+    if !list.continue_token.is_empty() {
+        list_meta.set(&["continue"], list.continue_token.as_str());
+    }
+    if let Some(remaining) = list.remaining {
+        list_meta.set(&["remainingItemCount"], i64::try_from(remaining).unwrap_or(i64::MAX));
+    }
+    let api_version = corten_apimachinery::gvk::GroupVersion::new(definition.group, list.version).to_string();
+    match (accepted.shape, accepted.encoding, accepted.pretty) {
+        (Shape::Object, Encoding::Json, false) => {
+            Ok(json_list(list, &format!("{}List", definition.kind), &api_version, &list_meta))
+        }
+        (Shape::Object, ..) => {
+            // Items of a list do not repeat their type: the list says it.
+            let items = list.items.iter().map(|item| {
+                let mut item = decode(item)?;
+                item.unset(&["apiVersion"]);
+                item.unset(&["kind"]);
+                Ok(item)
+            });
+            let whole = Value::object_of([
+                ("kind", Value::from(format!("{}List", definition.kind))),
+                ("apiVersion", api_version.into()),
+                ("metadata", list_meta),
+                ("items", items.collect::<Result<Vec<_>, Status>>()?.into()),
+            ]);
+            Ok([tree(server, &whole, accepted)?].into())
+        }
+        (Shape::Metadata, ..) => {
+            let items = list.items.iter().map(|item| Ok(metadata_of(&decode(item)?, accepted.shape_version)));
+            let whole = Value::object_of([
+                ("kind", Value::from("PartialObjectMetadataList")),
+                ("apiVersion", format!("meta.k8s.io/{}", accepted.shape_version).into()),
+                ("metadata", list_meta),
+                ("items", items.collect::<Result<Vec<_>, Status>>()?.into()),
+            ]);
+            Ok([tree(server, &whole, accepted)?].into())
+        }
+        (Shape::Table, ..) => {
+            let rows = list
+                .items
+                .iter()
+                .map(|item| Ok(row(definition.table, &decode(item)?, server, include, accepted.shape_version)))
+                .collect::<Result<Vec<_>, Status>>()?;
+            Ok([tree(server, &table(definition.table, rows, list_meta, accepted.shape_version, true), accepted)?]
+                .into())
+        }
+    }
+}
+
+/// The objects' own bytes with commas between, copied into pieces of one frame each.
+fn json_list(list: &ListResponse, kind: &str, api_version: &str, list_meta: &Value) -> VecDeque<Bytes> {
+    let mut pieces = VecDeque::new();
+    let mut piece = BytesMut::with_capacity(LIST_CHUNK_BYTES + 16 * 1024);
+    let meta = codec::json::encode(list_meta, None);
+    let type_prefix = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",", list.store.definition().kind);
+    piece.extend_from_slice(format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":").as_bytes());
+    piece.extend_from_slice(&meta);
+    piece.extend_from_slice(b",\"items\":[");
+    for (index, item) in list.items.iter().enumerate() {
+        if index > 0 {
+            piece.extend_from_slice(b",");
+        }
+        // Items of a list do not repeat their type: the list says it.
+        match item.json.strip_prefix(type_prefix.as_bytes()) {
+            Some(rest) => {
+                piece.extend_from_slice(b"{");
+                piece.extend_from_slice(rest);
+            }
+            None => piece.extend_from_slice(&item.json),
+        }
+        if piece.len() >= LIST_CHUNK_BYTES {
+            pieces.push_back(
+                std::mem::replace(&mut piece, BytesMut::with_capacity(LIST_CHUNK_BYTES + 16 * 1024)).freeze(),
+            );
+        }
+    }
+    piece.extend_from_slice(b"]}\n");
+    pieces.push_back(piece.freeze());
+    pieces
+}
+
+/// The frame of one item of a watch.
+pub(super) fn watch_item(
+    server: &Server,
+    source: &WatchSource,
+    item: &Item,
+    accepted: Accepted,
+    include: Include,
+    first: bool,
+) -> Result<Bytes, Status> {
+    match item {
+        Item::Object { event, object, shared } => {
+            let plain = accepted.shape == Shape::Object && accepted.encoding == Encoding::Json;
+            if let Some(shared) = shared.as_ref().filter(|_| plain) {
+                let key = frame_key(*event, source);
+                return Ok(shared.frame(key, || json_frame(*event, &object.json)));
+            }
+            if plain {
+                return Ok(json_frame(*event, &object.json));
+            }
+            let shown = match accepted.shape {
+                Shape::Object => decode(object)?,
+                Shape::Metadata => metadata_of(&decode(object)?, accepted.shape_version),
+                Shape::Table => {
+                    let definition = source.store().definition().table;
+                    let rows = vec![row(definition, &decode(object)?, server, include, accepted.shape_version)];
+                    let mut list_meta = Value::object();
+                    list_meta.set(&["resourceVersion"], crate::value_text(object.revision));
+                    table(definition, rows, list_meta, accepted.shape_version, first)
+                }
+            };
+            event_frame(server, *event, &shown, accepted)
+        }
+        Item::Bookmark { revision, initial_events_end } => {
+            let endpoint = source.endpoint();
+            let definition = endpoint.definition;
+            let mut mark = Value::object_of([
+                ("kind", Value::from(definition.kind)),
+                (
+                    "apiVersion",
+                    corten_apimachinery::gvk::GroupVersion::new(definition.group, endpoint.version.name)
+                        .to_string()
+                        .into(),
+                ),
+                ("metadata", Value::object_of([("resourceVersion", Value::from(crate::value_text(*revision)))])),
+            ]);
+            if *initial_events_end {
+                mark.set(&["metadata", "annotations", "k8s.io/initial-events-end"], "true");
+            }
+            let shown = match accepted.shape {
+                Shape::Object => {
+                    let mut mark = mark;
+                    codec::canonicalize(&mut mark, server.table(), endpoint.type_id);
+                    mark
+                }
+                Shape::Metadata => metadata_of(&mark, accepted.shape_version),
+                Shape::Table => {
+                    let definition = definition.table;
+                    let list_meta = mark.get("metadata").cloned().unwrap_or_default();
+                    table(definition, Vec::new(), list_meta, accepted.shape_version, first)
+                }
+            };
+            event_frame(server, EventType::Bookmark, &shown, accepted)
+        }
+    }
+}
+
+/// The frame that reports a failure in the middle of a watch.
+pub(super) fn watch_failure(server: &Server, status: &Status, accepted: Accepted) -> Result<Bytes, Status> {
+    frame(server, "ERROR", &status.to_value(), accepted)
+}
+
+fn frame_key(event: EventType, source: &WatchSource) -> u32 {
+    let endpoint = source.endpoint();
+    let version = endpoint.definition.versions.iter().position(|version| version.name == endpoint.version.name);
+    (version.unwrap_or_default() as u32) << 8 | event as u32
+}
+
+fn json_frame(event: EventType, json: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(json.len() + 40);
+    frame.extend_from_slice(b"{\"type\":\"");
+    frame.extend_from_slice(event.as_str().as_bytes());
+    frame.extend_from_slice(b"\",\"object\":");
+    frame.extend_from_slice(json);
+    frame.extend_from_slice(b"}\n");
+    frame.freeze()
+}
+
+fn event_frame(server: &Server, event: EventType, shown: &Value, accepted: Accepted) -> Result<Bytes, Status> {
+    frame(server, event.as_str(), shown, accepted)
+}
+
+fn frame(server: &Server, event: &str, shown: &Value, accepted: Accepted) -> Result<Bytes, Status> {
+    match accepted.encoding {
+        Encoding::Json | Encoding::Yaml => {
+            let typed = codec::type_of(server.table(), shown).map(|id| (server.table(), id));
+            let json = codec::json::encode(shown, typed);
+            Ok(Bytes::from([b"{\"type\":\"", event.as_bytes(), b"\",\"object\":", &json[..], b"}\n"].concat()))
+        }
+        Encoding::Protobuf => {
+            let object = tree(server, shown, accepted)?;
+            Ok(codec::protobuf::watch_frame(event, &object))
+        }
+        Encoding::Cbor => Err(not_acceptable()),
+    }
+}

@@ -1,0 +1,255 @@
+//! Between HTTP and the chain: requests in, bytes out.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use corten_apimachinery::{resource::UserInfo, status::Status};
+use futures::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::{
+    Server,
+    encode::{self, Include},
+};
+use crate::{
+    authentication::ClientCertificates,
+    endpoints::watch::WatchSource,
+    negotiation::{self, Accepted, Encoding, Shape},
+    request::{Origin, Query, Request, RequestBody, RequestInfo},
+    response::{ByteStream, Reply, Response},
+};
+
+/// How many bytes of watch frames are gathered into one write.
+const WATCH_GATHER_BYTES: usize = 64 * 1024;
+
+/// Answers one HTTP request.
+pub(super) async fn serve(
+    server: Arc<Server>,
+    peer: SocketAddr,
+    certificates: Arc<ClientCertificates>,
+    mut http: http::Request<Incoming>,
+) -> Result<HttpResponse<ResponseBody>, Infallible> {
+    let upgrade = wants_upgrade(http.headers()).then(|| hyper::upgrade::on(&mut http));
+    let (parts, body) = http.into_parts();
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let path = parts.uri.path().to_owned();
+    let info = RequestInfo::parse(&parts.method, &path, &query);
+    let wants = Wants::of(&parts.headers, &query, &info);
+    let head = parts.method == Method::HEAD;
+    let request = Request {
+        method: parts.method,
+        path,
+        query,
+        headers: parts.headers,
+        body: RequestBody::Stream(body),
+        origin: Origin::Connection { peer, certificates },
+        upgrade,
+        received: server.clock().now(),
+        info,
+        user: UserInfo::default(),
+    };
+    let reply = match &wants {
+        Ok(_) => server.handle(request).await,
+        // What cannot be given is said before any work is done, but in JSON: that can always be given.
+        Err(status) => Reply::failure(status),
+    };
+    let wants = wants.unwrap_or_else(|_| Wants::plain());
+    let mut response = respond(&server, reply, &wants);
+    if head {
+        *response.body_mut() = ResponseBody::Empty;
+    }
+    Ok(response)
+}
+
+fn wants_upgrade(headers: &HeaderMap) -> bool {
+    let names = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    names(header::CONNECTION).to_ascii_lowercase().contains("upgrade") && !names(header::UPGRADE).is_empty()
+}
+
+/// The form that the client wants its answer in.
+struct Wants {
+    accepted: Accepted,
+    include: Include,
+}
+
+impl Wants {
+    fn plain() -> Self {
+        let accepted = Accepted { encoding: Encoding::Json, shape: Shape::Object, shape_version: "v1", pretty: false };
+        Self { accepted, include: Include::Metadata }
+    }
+
+    fn of(headers: &HeaderMap, query: &Query, info: &RequestInfo) -> Result<Self, Status> {
+        if !info.is_resource {
+            // Other paths decide for themselves what they give.
+            return Ok(Self::plain());
+        }
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !info.subresource.is_empty()
+            && matches!(&*info.subresource, "log" | "exec" | "attach" | "portforward" | "proxy")
+        {
+            return Ok(Self::plain());
+        }
+        let accepted = negotiation::accept(text(header::ACCEPT), true, query.find("pretty"), text(header::USER_AGENT))?;
+        Ok(Self { accepted, include: Include::parse(query.get("includeObject"))? })
+    }
+}
+
+fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
+    let Reply { response, warnings, headers } = reply;
+    let accepted = wants.accepted;
+    let encoded = match response {
+        Response::Object { code, object, store } => encode::object(server, &store, &object, accepted, wants.include)
+            .map(|bytes| (code, accepted.encoding.media_type(), bytes.into())),
+        Response::Tree { code, tree } => {
+            let plain = Accepted { shape: Shape::Object, ..accepted };
+            encode::tree(server, &tree, plain).map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
+        }
+        Response::List(list) => encode::list(server, &list, accepted, wants.include)
+            .map(|pieces| (StatusCode::OK, accepted.encoding.media_type(), ResponseBody::Pieces(pieces))),
+        Response::Watch(source) => {
+            let body = ResponseBody::Stream(watch_body(Arc::clone(server), source, accepted, wants.include));
+            Ok((StatusCode::OK, accepted.encoding.stream_media_type(), body))
+        }
+        Response::Raw { code, content_type, body } => Ok((code, content_type, body.into())),
+        Response::Stream { content_type, code, body } => {
+            let mut response = HttpResponse::new(ResponseBody::Stream(body));
+            *response.status_mut() = code;
+            if let Ok(value) = HeaderValue::from_str(&content_type) {
+                response.headers_mut().insert(header::CONTENT_TYPE, value);
+            }
+            response.headers_mut().extend(headers);
+            return response;
+        }
+        Response::Upgrade { headers } => {
+            let mut response = HttpResponse::new(ResponseBody::Empty);
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            *response.headers_mut() = headers;
+            return response;
+        }
+    };
+    let (code, media_type, body) = encoded.unwrap_or_else(|status| {
+        let failure = encode::tree(server, &status.to_value(), Wants::plain().accepted).unwrap_or_default();
+        let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (code, Encoding::Json.media_type(), failure.into())
+    });
+    let mut response = HttpResponse::new(body);
+    *response.status_mut() = code;
+    let all = response.headers_mut();
+    all.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    all.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    for (name, value) in &headers {
+        all.append(name, value.clone());
+    }
+    for warning in &warnings {
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - {}", quoted(warning))) {
+            all.append(header::WARNING, value);
+        }
+    }
+    response
+}
+
+/// A quoted string as RFC 9110 has it; what a header cannot carry is left out.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars().filter(|c| !c.is_control()) {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+    out
+}
+
+fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, include: Include) -> ByteStream {
+    let state = (server, source, true, false);
+    stream::unfold(state, move |(server, mut source, mut first, ended)| async move {
+        if ended {
+            return None;
+        }
+        let mut item = source.next().await?;
+        let mut gathered: Vec<Bytes> = Vec::new();
+        let mut size = 0;
+        let mut ended = false;
+        // Everything that is at hand goes out in one write.
+        loop {
+            let frame = item.and_then(|item| encode::watch_item(&server, &source, &item, accepted, include, first));
+            first = false;
+            let frame = frame.unwrap_or_else(|status| {
+                ended = true;
+                encode::watch_failure(&server, &status, accepted).unwrap_or_default()
+            });
+            size += frame.len();
+            gathered.push(frame);
+            if ended || size >= WATCH_GATHER_BYTES {
+                break;
+            }
+            match source.ready() {
+                Some(next) => item = next,
+                None => break,
+            }
+        }
+        let bytes = if gathered.len() == 1 { gathered.remove(0) } else { Bytes::from(gathered.concat()) };
+        Some((Ok(bytes), (server, source, first, ended)))
+    })
+    .boxed()
+}
+
+/// The body of an answer.
+pub(super) enum ResponseBody {
+    Empty,
+    One(Option<Bytes>),
+    Pieces(VecDeque<Bytes>),
+    Stream(ByteStream),
+}
+
+impl From<Bytes> for ResponseBody {
+    fn from(bytes: Bytes) -> Self {
+        Self::One(Some(bytes).filter(|bytes| !bytes.is_empty()))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Pieces(pieces) => Poll::Ready(pieces.pop_front().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(stream) => stream.as_mut().poll_next(cx).map(|next| next.map(|bytes| bytes.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::One(bytes) => bytes.is_none(),
+            Self::Pieces(pieces) => pieces.is_empty(),
+            Self::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::One(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Pieces(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The control plane's API server, from configuration to running.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use corten_api::types;
+use corten_apimachinery::resource::{ResourceDefinition, UserInfo};
+use corten_apiserver::{
+    Server, admission,
+    authentication::{self, X509},
+    authorization::{self, PrivilegedGroups},
+    discovery,
+    endpoints::RoutesBuilder,
+    filters::Limits,
+    registry::{ResourceCodec, Settings, Store},
+    server::{BadCertificate, Listener, Parts, ServerCertificate, server_config},
+};
+use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
+use corten_client::Client;
+use corten_component_base::certificates::KeyPairPem;
+use corten_resources::catalog::RESOURCES;
+use corten_storage::kv::KvEngine;
+
+use crate::{bootstrap, health, version};
+
+/// What an API server needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// The address that clients inside the cluster are told.
+    pub advertise_address: SocketAddr,
+    /// The certificate to serve with.
+    pub serving: KeyPairPem,
+    /// The authorities of client certificates, PEM.
+    pub client_authorities: String,
+    /// How long events are kept. Upstream: `--event-ttl`.
+    pub event_ttl: Duration,
+    /// How many requests may run at once.
+    pub limits: Limits,
+}
+
+/// An API server ready to run.
+#[derive(Debug)]
+pub struct ControlPlane {
+    server: Arc<Server>,
+    listener: Listener,
+    stores: Vec<Arc<Store>>,
+}
+
+/// Why an API server cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The address cannot be listened on.
+    #[error("listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The serving certificate is unusable.
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
+    /// The client authorities are unusable.
+    #[error(transparent)]
+    Authority(#[from] authentication::BadAuthority),
+}
+
+impl ControlPlane {
+    /// Builds the server on `engine` and binds its socket, so that a taken address is an error now and not later.
+    pub async fn build(
+        config: Config,
+        engine: Arc<dyn KvEngine>,
+        clock: SharedClock,
+        rng: SharedRng,
+    ) -> Result<Self, BuildError> {
+        let table = types::table();
+        let settings = Settings {
+            engine,
+            clock: Arc::clone(&clock),
+            rng: Arc::clone(&rng),
+            feature_enabled: |_| false,
+            event_ttl: config.event_ttl,
+            admission: Arc::new(admission::Chain::default()),
+        };
+        let x509 = X509::new(config.client_authorities.as_bytes(), Arc::clone(&clock))?;
+        let server = Server::new(Parts {
+            table,
+            clock,
+            rng,
+            authenticator: Arc::new(authentication::Union::new(vec![Arc::new(x509)])),
+            authorizer: Arc::new(authorization::Union::new(vec![Arc::new(PrivilegedGroups)])),
+            limits: config.limits,
+        });
+        let mut routes = RoutesBuilder::default();
+        let mut stores: Vec<Arc<Store>> = Vec::new();
+        for definition in RESOURCES.iter().copied() {
+            let store = store_of(definition, &mut stores, &settings);
+            routes.resource(definition, table, store.as_ref());
+        }
+        let groups = discovery::documents(RESOURCES);
+        discovery::install(&mut routes, &groups, &config.advertise_address.to_string());
+        version::install(&mut routes);
+        health::install(&mut routes, &stores);
+        server.set_routes(routes.build());
+        let tls = server_config(ServerCertificate::new(
+            config.serving.certificate.as_bytes(),
+            config.serving.key.as_bytes(),
+        )?)?;
+        let listener = Listener::bind(config.address, tls)
+            .await
+            .map_err(|source| BuildError::Listen { address: config.address, source })?;
+        Ok(Self { server, listener, stores })
+    }
+
+    /// The address that is listened on: with the port that the system chose if none was asked for.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// A client in this process under the identity `user`, through the same chain as any other.
+    #[must_use]
+    pub fn client(&self, user: UserInfo, field_manager: &str) -> Client {
+        Client::new(self.server.in_process(user), field_manager)
+    }
+
+    /// Completes once every resource has been read from the store. Cancel-safe.
+    pub async fn synced(&self) {
+        for store in &self.stores {
+            store.cacher().ready().await;
+        }
+    }
+
+    /// Serves until shutdown.
+    pub async fn run(self, shutdown: Shutdown) {
+        let tasks = TaskSet::new("control-plane");
+        // The caches end after the server: its last requests still read from them.
+        let (stop_caches, caches_shutdown) = Shutdown::new();
+        for store in &self.stores {
+            tasks.spawn("cacher", store.cacher().clone().run(caches_shutdown.clone()));
+        }
+        let identity = UserInfo {
+            name: "system:apiserver".into(),
+            groups: vec![authorization::SYSTEM_MASTERS.into()],
+            ..UserInfo::default()
+        };
+        let client = self.client(identity, "kube-apiserver");
+        let clock = Arc::clone(self.server.clock());
+        tasks.spawn("bootstrap", bootstrap::run(client, clock, shutdown.clone()));
+        self.listener.run(self.server, shutdown).await;
+        stop_caches.request();
+        if let Err(panic) = tasks.join().await {
+            tracing::error!(err = %panic, "Control plane task panicked");
+        }
+    }
+}
+
+/// The store of a resource; the one of another group where two groups show the same objects; none for what is not stored.
+fn store_of(
+    definition: &'static ResourceDefinition,
+    stores: &mut Vec<Arc<Store>>,
+    settings: &Settings,
+) -> Option<Arc<Store>> {
+    use corten_apimachinery::resource::Verb;
+    if !definition.verbs.contains(&Verb::Get) {
+        return None;
+    }
+    let stored = definition.stored_as.unwrap_or(definition);
+    if let Some(store) = stores.iter().find(|store| std::ptr::eq(store.definition(), stored)) {
+        return Some(Arc::clone(store));
+    }
+    let codec = Arc::new(ResourceCodec::new(stored, types::table()));
+    let store = Arc::new(Store::new(stored, codec, settings.clone(), None));
+    stores.push(Arc::clone(&store));
+    Some(store)
+}

@@ -1,0 +1,12 @@
+//! The built-in API surface: which resources the server has, and everything about them that is not pure.
+//!
+//! Flow: `ControlPlane::build` makes a store per resource, the chain's authenticators and authorizers, and the routes;
+//! `run` follows the store, fills in what every cluster has, and serves.
+#![forbid(unsafe_code)]
+
+pub mod bootstrap;
+pub mod control_plane;
+mod health;
+mod version;
+
+pub use control_plane::{BuildError, Config, ControlPlane};

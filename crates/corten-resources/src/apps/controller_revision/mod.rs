@@ -1,0 +1,24 @@
+//! Controller revisions: what a controller ran before, to roll back to.
+//!
+//! Upstream: pkg/registry/apps/controllerrevision, pkg/apis/apps (v1.35).
+
+mod strategy;
+mod table;
+mod validation;
+
+use corten_apimachinery::resource::{ResourceDefinition, Version};
+
+use crate::{defaulting, kind::standard};
+
+/// The resource.
+pub static RESOURCE: ResourceDefinition = standard(
+    "apps",
+    "ControllerRevision",
+    ("controllerrevision", "controllerrevisions"),
+    &[Version::hub("v1", "io.k8s.api.apps.v1.ControllerRevision", defaulting::none)],
+    &strategy::Main,
+    &table::TABLE,
+);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! What clients may change of a deployment through each of its endpoints.
+
+use corten_apimachinery::{
+    Value,
+    field::{ErrorList, Path},
+    resource::{Context, Strategy},
+};
+
+use super::validation;
+use crate::{
+    report::Report,
+    rules::{first_generation, keep, next_generation},
+};
+
+/// The deployment itself.
+#[derive(Debug)]
+pub(super) struct Main;
+
+impl Strategy for Main {
+    fn prepare_for_create(&self, _cx: &Context<'_>, deployment: &mut Value) {
+        deployment.set(&["status"], Value::object());
+        first_generation(deployment);
+    }
+
+    fn prepare_for_update(&self, _cx: &Context<'_>, deployment: &mut Value, old: &Value) {
+        keep(deployment, old, &["status"]);
+        // Annotations are copied to replica sets, so the controller has to look at them too.
+        next_generation(deployment, old, &[&["spec"], &["metadata", "annotations"]]);
+    }
+
+    fn validate(&self, cx: &Context<'_>, deployment: &Value) -> ErrorList {
+        validation::create(cx, deployment)
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, deployment: &Value, old: &Value) -> ErrorList {
+        let mut errors = validation::create(cx, deployment);
+        let selector = ["spec", "selector"];
+        errors.immutable(&Path::new("spec").child("selector"), deployment.at(&selector), old.at(&selector));
+        errors
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["status"]]
+    }
+}
+
+/// `status`.
+#[derive(Debug)]
+pub(super) struct Status;
+
+impl Strategy for Status {
+    fn prepare_for_update(&self, _cx: &Context<'_>, deployment: &mut Value, old: &Value) {
+        keep(deployment, old, &["spec"]);
+        keep(deployment, old, &["metadata", "labels"]);
+    }
+
+    fn validate(&self, _cx: &Context<'_>, _deployment: &Value) -> ErrorList {
+        ErrorList::new()
+    }
+
+    fn validate_update(&self, _cx: &Context<'_>, deployment: &Value, old: &Value) -> ErrorList {
+        validation::status(deployment, old)
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["spec"], &["metadata", "labels"]]
+    }
+}

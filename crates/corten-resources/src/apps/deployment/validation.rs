@@ -1,0 +1,112 @@
+//! Rules of deployments.
+
+use corten_api::{
+    apps::v1::{Deployment, RollingUpdateDeployment},
+    intstr::IntOrString,
+};
+use corten_apimachinery::{
+    Value,
+    field::{Error, ErrorList, Path},
+    resource::Context,
+};
+
+use crate::{
+    core::pod_spec::workload::{
+        percent, selects, validate_counts, validate_int_or_percent, validate_selector, validate_template,
+    },
+    report::{Report, with_view},
+    view::{int_or_string, text},
+};
+
+pub(super) fn create(cx: &Context<'_>, deployment: &Value) -> ErrorList {
+    with_view(deployment, |view: &Deployment, errors| {
+        let (path, spec) = (Path::new("spec"), view.spec.clone().unwrap_or_default());
+        errors.non_negative(&path.child("replicas"), spec.replicas.unwrap_or_default().into());
+        validate_selector(&spec.selector, deployment, errors);
+        let takes = |labels: &_| selects(&spec.selector, labels);
+        validate_template(cx, Some(&spec.template), takes, ("ReplicaSet", deployment), errors);
+        strategy(deployment, view, errors);
+        let min_ready = spec.min_ready_seconds.unwrap_or_default();
+        errors.non_negative(&path.child("minReadySeconds"), min_ready.into());
+        if let Some(limit) = spec.revision_history_limit {
+            errors.non_negative(&path.child("revisionHistoryLimit"), limit.into());
+        }
+        if let Some(deadline) = spec.progress_deadline_seconds {
+            let path = path.child("progressDeadlineSeconds");
+            errors.non_negative(&path, deadline.into());
+            if deadline <= min_ready {
+                errors.invalid(&path, deadline, "must be greater than minReadySeconds");
+            }
+        }
+    })
+}
+
+fn strategy(deployment: &Value, view: &Deployment, errors: &mut ErrorList) {
+    let path = Path::new("spec").child("strategy");
+    let strategy = view.spec.as_ref().and_then(|spec| spec.strategy.clone()).unwrap_or_default();
+    let update_at = path.child("rollingUpdate");
+    match (text(&strategy.type_), &strategy.rolling_update) {
+        ("Recreate", Some(_)) => {
+            errors.forbidden(&update_at, "may not be specified when strategy `type` is 'Recreate'");
+        }
+        ("Recreate", None) => {}
+        ("RollingUpdate", None) => errors.required(&update_at, "this should be defaulted and never be nil"),
+        ("RollingUpdate", Some(update)) => rolling_update(update, &update_at, errors),
+        _ => {
+            let shown = deployment.at(&["spec", "strategy"]).cloned().unwrap_or_default();
+            errors.push(Error::not_supported(&path, shown, &["Recreate", "RollingUpdate"]));
+        }
+    }
+}
+
+fn rolling_update(update: &RollingUpdateDeployment, path: &Path, errors: &mut ErrorList) {
+    let zero = IntOrString::Int(0);
+    let unavailable = update.max_unavailable.as_ref().unwrap_or(&zero);
+    let surge = update.max_surge.as_ref().unwrap_or(&zero);
+    let at = path.child("maxUnavailable");
+    validate_int_or_percent(unavailable, &at, errors);
+    validate_int_or_percent(surge, &path.child("maxSurge"), errors);
+    let is_zero = |value: &IntOrString| match value {
+        IntOrString::Int(number) => *number == 0,
+        IntOrString::String(_) => percent(value).unwrap_or_default() == 0,
+    };
+    if is_zero(unavailable) && is_zero(surge) {
+        errors.invalid(&at, int_or_string(unavailable), "may not be 0 when `maxSurge` is 0");
+    }
+    if percent(unavailable).is_some_and(|percent| percent > 100) {
+        errors.invalid(&at, int_or_string(unavailable), "must not be greater than 100%");
+    }
+}
+
+pub(super) fn status(deployment: &Value, old: &Value) -> ErrorList {
+    let mut errors = validate_counts(
+        deployment.get("status"),
+        &[
+            "observedGeneration",
+            "replicas",
+            "updatedReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "unavailableReplicas",
+            "terminatingReplicas",
+            "collisionCount",
+        ],
+        &[
+            ("updatedReplicas", "replicas", "status.replicas"),
+            ("readyReplicas", "replicas", "status.replicas"),
+            ("availableReplicas", "replicas", "status.replicas"),
+            ("availableReplicas", "readyReplicas", "readyReplicas"),
+        ],
+    );
+    let collisions = |deployment: &Value| deployment.i64_at(&["status", "collisionCount"]);
+    let decremented = match (collisions(deployment), collisions(old)) {
+        (None, Some(_)) => true,
+        (Some(new), Some(old)) => new < old,
+        (_, None) => false,
+    };
+    if decremented {
+        let path = Path::new("status").child("collisionCount");
+        errors.invalid(&path, collisions(deployment).unwrap_or_default(), "cannot be decremented");
+    }
+    errors
+}

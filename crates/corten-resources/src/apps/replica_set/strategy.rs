@@ -1,0 +1,66 @@
+//! What clients may change of a replica set through each of its endpoints.
+
+use corten_apimachinery::{
+    Value,
+    field::{ErrorList, Path},
+    resource::{Context, Strategy},
+};
+
+use super::validation;
+use crate::{
+    report::Report,
+    rules::{first_generation, keep, next_generation},
+};
+
+/// The replica set itself.
+#[derive(Debug)]
+pub(super) struct Main;
+
+impl Strategy for Main {
+    fn prepare_for_create(&self, _cx: &Context<'_>, set: &mut Value) {
+        set.set(&["status"], Value::object_of([("replicas", Value::Int(0))]));
+        first_generation(set);
+    }
+
+    fn prepare_for_update(&self, _cx: &Context<'_>, set: &mut Value, old: &Value) {
+        keep(set, old, &["status"]);
+        next_generation(set, old, &[&["spec"]]);
+    }
+
+    fn validate(&self, cx: &Context<'_>, set: &Value) -> ErrorList {
+        validation::create(cx, set)
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
+        let mut errors = validation::create(cx, set);
+        let selector = ["spec", "selector"];
+        errors.immutable(&Path::new("spec").child("selector"), set.at(&selector), old.at(&selector));
+        errors
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["status"]]
+    }
+}
+
+/// `status`.
+#[derive(Debug)]
+pub(super) struct Status;
+
+impl Strategy for Status {
+    fn prepare_for_update(&self, _cx: &Context<'_>, set: &mut Value, old: &Value) {
+        keep(set, old, &["spec"]);
+    }
+
+    fn validate(&self, _cx: &Context<'_>, _set: &Value) -> ErrorList {
+        ErrorList::new()
+    }
+
+    fn validate_update(&self, _cx: &Context<'_>, set: &Value, _old: &Value) -> ErrorList {
+        validation::status(set)
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["spec"]]
+    }
+}

@@ -1,0 +1,46 @@
+//! Rules of replica sets.
+
+use corten_api::apps::v1::ReplicaSet;
+use corten_apimachinery::{
+    Value,
+    field::{ErrorList, Path},
+    resource::Context,
+};
+
+use crate::{
+    core::pod_spec::workload::{selects, validate_counts, validate_selector, validate_template},
+    report::{Report, with_view},
+};
+
+pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
+    with_view(set, |view: &ReplicaSet, errors| {
+        let (path, spec) = (Path::new("spec"), view.spec.clone().unwrap_or_default());
+        errors.non_negative(&path.child("replicas"), spec.replicas.unwrap_or_default().into());
+        errors.non_negative(&path.child("minReadySeconds"), spec.min_ready_seconds.unwrap_or_default().into());
+        validate_selector(&spec.selector, set, errors);
+        // The template is a value upstream: one that is not there is empty.
+        let template = spec.template.unwrap_or_default();
+        let takes = |labels: &_| selects(&spec.selector, labels);
+        validate_template(cx, Some(&template), takes, ("ReplicaSet", set), errors);
+    })
+}
+
+pub(super) fn status(set: &Value) -> ErrorList {
+    validate_counts(
+        set.get("status"),
+        &[
+            "replicas",
+            "fullyLabeledReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "terminatingReplicas",
+            "observedGeneration",
+        ],
+        &[
+            ("fullyLabeledReplicas", "replicas", "status.replicas"),
+            ("readyReplicas", "replicas", "status.replicas"),
+            ("availableReplicas", "replicas", "status.replicas"),
+            ("availableReplicas", "readyReplicas", "readyReplicas"),
+        ],
+    )
+}

@@ -1,0 +1,3 @@
+//! Group authentication.k8s.io: questions that are answered and not stored. The answers are the control plane's.
+
+pub mod token_review;

@@ -1,0 +1,118 @@
+use std::{collections::BTreeSet, path::PathBuf};
+
+use corten_apimachinery::resource::{Scope, SubresourceKind, Verb};
+use serde_json::Value;
+
+use super::RESOURCES;
+
+#[test]
+fn names_are_unique_and_every_resource_has_one_hub() {
+    let mut seen = BTreeSet::new();
+    for resource in RESOURCES {
+        let key = (resource.group, resource.plural);
+        assert!(seen.insert(key), "{key:?} twice");
+        let hubs = resource.versions.iter().filter(|version| version.is_hub).count();
+        assert_eq!(hubs, usize::from(resource.stored_as.is_none()), "{key:?}");
+        assert!(!resource.versions.is_empty(), "{key:?}");
+    }
+}
+
+#[test]
+fn lists_are_sorted() {
+    let keys: Vec<_> = RESOURCES.iter().map(|resource| (group_order(resource.group), resource.plural)).collect();
+    assert!(keys.is_sorted(), "{keys:?}");
+    for resource in RESOURCES {
+        assert!(resource.verbs.is_sorted(), "{}", resource.plural);
+        assert!(resource.subresources.is_sorted_by_key(|sub| sub.name), "{}", resource.plural);
+    }
+}
+
+/// The core group comes first.
+fn group_order(group: &str) -> (bool, &str) {
+    (!group.is_empty(), group)
+}
+
+#[test]
+fn tables_start_with_the_name() {
+    for resource in
+        RESOURCES.iter().filter(|resource| resource.plural != "events" && !resource.table.columns.is_empty())
+    {
+        assert_eq!(resource.table.columns[0].name, "Name", "{}", resource.plural);
+    }
+}
+
+/// Everything that discovery says of a resource or subresource, as one comparable line.
+fn line(resource: &Value) -> String {
+    let text = |key: &str| resource[key].as_str().unwrap_or_default().to_owned();
+    let list = |key: &str| {
+        let items: Vec<&str> = resource[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        items.join(",")
+    };
+    format!(
+        "{} singular={} kind={}/{}/{} namespaced={} verbs={} short={} categories={}",
+        text("name"),
+        text("singularName"),
+        text("group"),
+        text("version"),
+        text("kind"),
+        resource["namespaced"],
+        list("verbs"),
+        list("shortNames"),
+        list("categories"),
+    )
+}
+
+fn words(verbs: &[Verb]) -> Vec<&'static str> {
+    verbs.iter().map(|verb| verb.as_str()).collect()
+}
+
+#[test]
+fn discovery_says_what_upstreams_says() {
+    let Some(folder) = std::env::var_os("CORTEN_UPSTREAM_DATA").map(PathBuf::from) else {
+        println!("skipped: CORTEN_UPSTREAM_DATA is not set");
+        return;
+    };
+    for resource in RESOURCES {
+        for version in resource.versions {
+            let file = if resource.group.is_empty() {
+                format!("api__{}.json", version.name)
+            } else {
+                format!("apis__{}__{}.json", resource.group, version.name)
+            };
+            let path = folder.join("discovery").join(file);
+            let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let upstream: Value = serde_json::from_slice(&bytes).unwrap();
+            let prefix = format!("{}/", resource.plural);
+            let want: BTreeSet<String> = upstream["resources"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|entry| {
+                    let name = entry["name"].as_str().unwrap();
+                    name == resource.plural || name.starts_with(&prefix)
+                })
+                .map(line)
+                .collect();
+            let namespaced = resource.scope == Scope::Namespaced;
+            let mut have = BTreeSet::from([line(&serde_json::json!({
+                "name": resource.plural, "singularName": resource.singular, "kind": resource.kind,
+                "namespaced": namespaced, "verbs": words(resource.verbs), "shortNames": resource.short_names,
+                "categories": resource.categories,
+            }))]);
+            for sub in resource.subresources {
+                let ((group, version, kind), verbs) = match &sub.kind {
+                    SubresourceKind::Object { verbs, .. } => (("", "", resource.kind), *verbs),
+                    SubresourceKind::Scale(_) => {
+                        (("autoscaling", "v1", "Scale"), &[Verb::Get, Verb::Patch, Verb::Update] as &[Verb])
+                    }
+                    SubresourceKind::Custom { kind, verbs } => (*kind, *verbs),
+                };
+                have.insert(line(&serde_json::json!({
+                    "name": format!("{}/{}", resource.plural, sub.name), "kind": kind, "group": group, "version": version,
+                    "namespaced": namespaced, "verbs": words(verbs),
+                })));
+            }
+            assert_eq!(have, want, "{}", resource.plural);
+        }
+    }
+}

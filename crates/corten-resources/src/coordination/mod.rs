@@ -1,0 +1,3 @@
+//! Group coordination.k8s.io.
+
+pub mod lease;

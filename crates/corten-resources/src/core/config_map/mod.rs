@@ -1,0 +1,29 @@
+//! Config maps.
+//!
+//! Upstream: pkg/registry/core/configmap, pkg/apis/core/validation (v1.35).
+
+mod strategy;
+mod table;
+mod validation;
+
+pub(crate) use validation::{DATA_MAX_BYTES, decoded_len, frozen};
+
+use corten_apimachinery::resource::{ResourceDefinition, Version};
+
+use crate::{defaulting, kind::standard};
+
+/// The resource.
+pub static RESOURCE: ResourceDefinition = ResourceDefinition {
+    short_names: &["cm"],
+    ..standard(
+        "",
+        "ConfigMap",
+        ("configmap", "configmaps"),
+        &[Version::hub("v1", "io.k8s.api.core.v1.ConfigMap", defaulting::none)],
+        &strategy::Main,
+        &table::TABLE,
+    )
+};
+
+#[cfg(test)]
+mod tests;

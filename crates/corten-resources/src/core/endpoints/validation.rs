@@ -1,0 +1,56 @@
+//! Rules of endpoints.
+
+use corten_api::core::v1::{EndpointAddress, Endpoints};
+use corten_apimachinery::{
+    Value,
+    field::{ErrorList, Path},
+    validation::{is_dns1123_label, is_qualified_name, validate_ip},
+};
+
+use crate::{
+    core::service::non_special_ip,
+    report::{Report, with_view},
+    view::{each, list, text},
+};
+
+pub(super) fn subsets(object: &Value) -> ErrorList {
+    with_view(object, |endpoints: &Endpoints, errors| {
+        for (at, subset) in each(&endpoints.subsets, &Path::new("subsets")) {
+            if list(&subset.addresses).is_empty() && list(&subset.not_ready_addresses).is_empty() {
+                errors.required(&at, "must specify `addresses` or `notReadyAddresses`");
+            }
+            for (field, addresses) in
+                [("addresses", &subset.addresses), ("notReadyAddresses", &subset.not_ready_addresses)]
+            {
+                for (at, one) in each(addresses, &at.child(field)) {
+                    address(one, &at, errors);
+                }
+            }
+            let needs_name = list(&subset.ports).len() > 1;
+            for (at, port) in each(&subset.ports, &at.child("ports")) {
+                let name = text(&port.name);
+                if !name.is_empty() {
+                    errors.invalids(&at.child("name"), name, is_dns1123_label(name));
+                } else if needs_name {
+                    errors.required(&at.child("name"), "");
+                }
+                errors.port(&at.child("port"), port.port.into());
+                errors.require_one_of(&at.child("protocol"), text(&port.protocol), &["SCTP", "TCP", "UDP"]);
+                if let Some(protocol) = &port.app_protocol {
+                    errors.invalids(&at.child("appProtocol"), protocol, is_qualified_name(protocol));
+                }
+            }
+        }
+    })
+}
+
+fn address(address: &EndpointAddress, path: &Path, errors: &mut ErrorList) {
+    errors.extend(validate_ip(&path.child("ip"), &address.ip));
+    if !text(&address.hostname).is_empty() {
+        errors.invalids(&path.child("hostname"), text(&address.hostname), is_dns1123_label(text(&address.hostname)));
+    }
+    if let Some(node) = &address.node_name {
+        errors.object_name(&path.child("nodeName"), node);
+    }
+    non_special_ip(&address.ip, &path.child("ip"), errors);
+}

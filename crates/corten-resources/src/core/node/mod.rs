@@ -1,0 +1,40 @@
+//! Nodes.
+//!
+//! Upstream: pkg/registry/core/node, pkg/apis/core/validation (v1.35).
+
+mod defaults;
+mod strategy;
+mod table;
+mod validation;
+
+use corten_apimachinery::resource::{ResourceDefinition, Scope, Verb, Version};
+
+use crate::kind::{custom, selectable, standard, status};
+
+/// The resource.
+pub static RESOURCE: ResourceDefinition = ResourceDefinition {
+    short_names: &["no"],
+    scope: Scope::Cluster,
+    subresources: &[
+        custom(
+            "proxy",
+            ("", "", "NodeProxyOptions"),
+            &[Verb::Create, Verb::Delete, Verb::Get, Verb::Patch, Verb::Update],
+        ),
+        status(&strategy::Status),
+    ],
+    selectable_fields: &[selectable!("spec.unschedulable", "spec", "unschedulable")],
+    // Upstream's oldest name for them stays in the store.
+    storage_prefix: "minions",
+    ..standard(
+        "",
+        "Node",
+        ("node", "nodes"),
+        &[Version::hub("v1", "io.k8s.api.core.v1.Node", defaults::v1)],
+        &strategy::Main,
+        &table::TABLE,
+    )
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! What clients may change of a node through each of its endpoints.
+
+use corten_apimachinery::{
+    Value,
+    field::ErrorList,
+    resource::{Context, Strategy},
+};
+
+use super::validation;
+use crate::rules::keep;
+
+/// The node itself.
+#[derive(Debug)]
+pub(super) struct Main;
+
+impl Strategy for Main {
+    fn prepare_for_create(&self, _cx: &Context<'_>, node: &mut Value) {
+        // Configuring kubelets through the API is gone.
+        node.unset(&["spec", "configSource"]);
+    }
+
+    fn prepare_for_update(&self, _cx: &Context<'_>, node: &mut Value, old: &Value) {
+        keep(node, old, &["status"]);
+        if old.at(&["spec", "configSource"]).is_none() {
+            node.unset(&["spec", "configSource"]);
+        }
+    }
+
+    fn validate(&self, _cx: &Context<'_>, node: &Value) -> ErrorList {
+        validation::create(node)
+    }
+
+    fn validate_update(&self, _cx: &Context<'_>, node: &Value, old: &Value) -> ErrorList {
+        validation::update(node, old)
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["status"]]
+    }
+}
+
+/// `status`: what the kubelet reports.
+#[derive(Debug)]
+pub(super) struct Status;
+
+impl Strategy for Status {
+    fn prepare_for_update(&self, _cx: &Context<'_>, node: &mut Value, old: &Value) {
+        keep(node, old, &["spec"]);
+    }
+
+    fn validate(&self, _cx: &Context<'_>, _node: &Value) -> ErrorList {
+        ErrorList::new()
+    }
+
+    fn validate_update(&self, _cx: &Context<'_>, node: &Value, old: &Value) -> ErrorList {
+        validation::update(node, old)
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["spec"]]
+    }
+}

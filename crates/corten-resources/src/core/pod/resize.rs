@@ -1,0 +1,153 @@
+//! Changing the resources of a pod's containers while they run.
+
+use corten_apimachinery::{
+    Value,
+    field::{Error, ErrorList, Path},
+    meta::ObjectMeta,
+    resource::Context,
+    value::semantically_equal,
+};
+
+use super::{qos, validation};
+use crate::{
+    quantity::Amount,
+    report::Report,
+    rules::{keep, keep_metadata},
+};
+
+/// What a resize may set on a container.
+const RESIZABLE: [&str; 2] = ["resources", "resizePolicy"];
+
+/// Takes only resources and resize policies from `pod`. Containers that were added, removed or renamed stay as sent, so that
+/// validation refuses them.
+pub(super) fn keep_all_but_resources(pod: &mut Value, old: &Value) {
+    let count = |pod: &Value, list: &str| pod.items_at(&["spec", list]).len();
+    if ["containers", "initContainers"].iter().any(|list| count(pod, list) != count(old, list)) {
+        return;
+    }
+    let merged = ["containers", "initContainers"].map(|list| merge(pod, old, list));
+    keep(pod, old, &["spec"]);
+    keep(pod, old, &["status"]);
+    keep_metadata(pod, old);
+    for (list, containers) in ["containers", "initContainers"].into_iter().zip(merged) {
+        if !containers.is_empty() {
+            pod.set(&["spec", list], containers);
+        }
+    }
+}
+
+fn merge(pod: &Value, old: &Value, list: &str) -> Vec<Value> {
+    let (new, old) = (pod.items_at(&["spec", list]), old.items_at(&["spec", list]));
+    if new.iter().zip(old).any(|(new, old)| new.get("name") != old.get("name")) {
+        return new.to_vec();
+    }
+    new.iter()
+        .zip(old)
+        .map(|(new, old)| {
+            let mut container = old.clone();
+            RESIZABLE.iter().for_each(|field| keep(&mut container, new, &[field]));
+            container
+        })
+        .collect()
+}
+
+pub(super) fn validate(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
+    let whole = |detail: &str| vec![Error::forbidden(&Path::new("[]"), detail)];
+    let has_pod_level = |pod: &Value| {
+        ["requests", "limits"].iter().any(|list| !semantically_equal(pod.at(&["spec", "resources", list]), None))
+    };
+    if has_pod_level(pod) || has_pod_level(old) {
+        return whole("pods with pod-level resources cannot be resized");
+    }
+    if old.annotation("kubernetes.io/config.mirror").is_some() {
+        return whole("static pods cannot be resized");
+    }
+    if old.str_at(&["spec", "os", "name"]) == Some("windows") {
+        return whole("windows pods cannot be resized");
+    }
+    let mut errors = validation::metadata_and_spec(cx, pod);
+    let spec = Path::new("spec");
+    let old_class = old.str_at(&["status", "qosClass"]).filter(|class| !class.is_empty());
+    let old_class = old_class.unwrap_or_else(|| old.get("spec").map_or("BestEffort", qos::class));
+    if pod.get("spec").map(qos::class) != Some(old_class) {
+        errors.invalid(&spec, old_class, "Pod QOS Class may not change as a result of resizing");
+    }
+    let running =
+        old.items_at(&["status", "containerStatuses"]).iter().find(|status| status.at(&["state", "running"]).is_some());
+    if running.is_some_and(|status| status.get("resources").is_none()) {
+        errors.forbidden(&spec, "Pod running on node without support for resize");
+    }
+    for list in ["initContainers", "containers"] {
+        let (new, old) = (pod.items_at(&["spec", list]), old.items_at(&["spec", list]));
+        for (index, (new, old)) in new.iter().zip(old).enumerate() {
+            let is_sidecar = list == "initContainers" && old.str_at(&["restartPolicy"]) == Some("Always");
+            if list == "initContainers" && !is_sidecar {
+                if !semantically_equal(Some(new), Some(old)) {
+                    errors.forbidden(&spec, "resources for non-sidecar init containers are immutable");
+                }
+                continue;
+            }
+            container(new, old, &spec.child(list).index(index).child("resources"), &mut errors);
+            if !differs_in_compute_only(new, old) {
+                errors.forbidden(
+                    &spec,
+                    if is_sidecar {
+                        "only cpu and memory resources for sidecar containers are mutable"
+                    } else {
+                        "only cpu and memory resources are mutable"
+                    },
+                );
+            }
+        }
+    }
+    if errors.is_empty() && !differs_in_containers_only(pod, old) {
+        errors.forbidden(&spec, "only cpu and memory resources are mutable");
+    }
+    errors
+}
+
+fn container(new: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
+    for (list, what) in [("requests", "resource requests"), ("limits", "resource limits")] {
+        let had = old.at(&["resources", list]).and_then(Value::as_object);
+        let gone = |name: &str| new.at(&["resources", list, name]).is_none();
+        if had.is_some_and(|had| had.keys().any(gone)) {
+            errors.forbidden(&path.child(list), format!("{what} cannot be removed"));
+        }
+    }
+    let restarts_for_memory = new.items_at(&["resizePolicy"]).iter().any(|policy| {
+        policy.str_at(&["resourceName"]) == Some("memory")
+            && policy.str_at(&["restartPolicy"]) == Some("RestartContainer")
+    });
+    let limit = |container: &Value| {
+        container.at(&["resources", "limits", "memory"]).and_then(Value::as_str).and_then(Amount::parse)
+    };
+    let change = match (limit(new), limit(old)) {
+        (Some(new), Some(old)) if new < old => "decreased",
+        (Some(_), None) => "added",
+        _ => return,
+    };
+    if !restarts_for_memory {
+        let detail = format!("memory limits cannot be {change} unless resizePolicy is RestartContainer");
+        errors.forbidden(&path.child("limits").key("memory"), detail);
+    }
+}
+
+/// Whether two containers are the same apart from cpu and memory.
+fn differs_in_compute_only(new: &Value, old: &Value) -> bool {
+    let mut munged = new.clone();
+    for list in ["requests", "limits"] {
+        for name in ["cpu", "memory"] {
+            keep(&mut munged, old, &["resources", list, name]);
+        }
+    }
+    keep(&mut munged, old, &["resizePolicy"]);
+    semantically_equal(Some(&munged), Some(old))
+}
+
+fn differs_in_containers_only(pod: &Value, old: &Value) -> bool {
+    let mut munged = pod.clone();
+    for list in ["containers", "initContainers"] {
+        keep(&mut munged, old, &["spec", list]);
+    }
+    semantically_equal(munged.get("spec"), old.get("spec"))
+}

@@ -1,0 +1,350 @@
+//! Rules of pods: new ones, updates, status updates and added ephemeral containers.
+
+use corten_api::core::v1::{ContainerStatus, Pod, PodStatus};
+use corten_apimachinery::{
+    Value,
+    field::{Error, ErrorList, Path},
+    meta::ObjectMeta,
+    resource::Context,
+    validation::{in_range, inclusive_range, is_dns1123_subdomain, is_qualified_name, parse_ip_sloppy, validate_ip},
+    value::semantically_equal,
+};
+
+use crate::{
+    core::pod_spec::validation::{
+        Options, apparmor_matches, pod_annotations, pod_only, pod_spec, seccomp_matches, tolerations,
+    },
+    difference,
+    report::{Report, with_view},
+    rules::keep,
+    view::{Seen, each, list, text},
+};
+
+const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
+                         `spec.tolerations` (only additions to existing tolerations),\
+                         `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+const MIRROR: &str = "kubernetes.io/config.mirror";
+const APPARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// The rules that every write of a whole pod keeps.
+pub(super) fn metadata_and_spec(cx: &Context<'_>, pod: &Value) -> ErrorList {
+    with_view(pod, |view: &Pod, errors| {
+        let (spec, path) = (view.spec.clone().unwrap_or_default(), Path::new("spec"));
+        let annotations = pod.annotations().cloned().unwrap_or_default();
+        pod_annotations(&annotations, &spec, &Path::new("metadata").child("annotations"), errors);
+        let options = Options { is_pod: true, pod_name: pod.name(), feature_enabled: cx.feature_enabled };
+        pod_spec(&spec, &path, &options, errors);
+        pod_only(&spec, &path, errors);
+    })
+}
+
+pub(super) fn create(cx: &Context<'_>, pod: &Value) -> ErrorList {
+    let mut errors = metadata_and_spec(cx, pod);
+    let path = Path::new("spec");
+    if !pod.items_at(&["spec", "ephemeralContainers"]).is_empty() {
+        errors.forbidden(&path.child("ephemeralContainers"), "cannot be set on create");
+    }
+    let has_node = pod.str_at(&["spec", "nodeName"]).is_some_and(|name| !name.is_empty());
+    if has_node && !pod.items_at(&["spec", "schedulingGates"]).is_empty() {
+        errors.forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
+    }
+    if let Some(annotations) = pod.annotations() {
+        errors.extend(with_view(pod, |view: &Pod, errors| {
+            let spec = view.spec.clone().unwrap_or_default();
+            seccomp_matches(annotations, &spec, &path, errors);
+            apparmor_matches(annotations, &spec, &path, errors);
+        }));
+    }
+    errors
+}
+
+pub(super) fn update(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
+    let mut errors = metadata_and_spec(cx, pod);
+    annotations_update(pod, old, &mut errors);
+    let spec = Path::new("spec");
+    for field in ["containers", "initContainers"] {
+        let (path, containers) = (spec.child(field), pod.items_at(&["spec", field]));
+        if containers.len() != old.items_at(&["spec", field]).len() {
+            errors.forbidden(&path, "pod updates may not add or remove containers");
+            return errors;
+        }
+        for (index, container) in containers.iter().enumerate() {
+            let (image, at) = (container.str_at(&["image"]).unwrap_or_default(), path.index(index).child("image"));
+            errors.require(&at, image);
+            if image.trim() != image {
+                errors.invalid(&at, image, "must not have leading or trailing whitespace");
+            }
+        }
+    }
+    let deadline = |pod: &Value| pod.i64_at(&["spec", "activeDeadlineSeconds"]);
+    let at = spec.child("activeDeadlineSeconds");
+    match (deadline(pod), deadline(old)) {
+        (Some(new), _) if !in_range(new, 0, i64::from(i32::MAX)).is_empty() => {
+            errors.invalid(&at, new, inclusive_range(0, i64::from(i32::MAX)));
+            return errors;
+        }
+        (Some(new), Some(old)) if old < new => {
+            errors.invalid(&at, new, "must be less than or equal to previous value");
+            return errors;
+        }
+        (None, Some(_)) => errors.invalid(&at, Value::Null, "must not update from a positive integer to nil value"),
+        _ => {}
+    }
+    only_added_tolerations(pod, old, &spec.child("tolerations"), &mut errors);
+    only_removed_gates(pod, old, &spec.child("schedulingGates"), &mut errors);
+    if semantically_equal(pod.get("spec"), old.get("spec")) {
+        return errors;
+    }
+    let mut munged = pod.clone();
+    for field in ["containers", "initContainers"] {
+        for (index, was) in old.items_at(&["spec", field]).iter().enumerate() {
+            if let Some(container) =
+                munged.at_mut(&["spec", field]).and_then(Value::as_array_mut).and_then(|items| items.get_mut(index))
+            {
+                keep(container, was, &["image"]);
+            }
+        }
+    }
+    for field in ["activeDeadlineSeconds", "schedulingGates", "tolerations"] {
+        keep(&mut munged, old, &["spec", field]);
+    }
+    let grace = |pod: &Value| pod.i64_at(&["spec", "terminationGracePeriodSeconds"]);
+    if grace(old).is_some_and(|seconds| seconds < 0) && grace(&munged) == Some(1) {
+        keep(&mut munged, old, &["spec", "terminationGracePeriodSeconds"]);
+    }
+    if !old.items_at(&["spec", "schedulingGates"]).is_empty() {
+        gated_update(&mut munged, old, &mut errors);
+    }
+    if !semantically_equal(munged.get("spec"), old.get("spec")) {
+        let difference = difference::show(old.get("spec"), munged.get("spec"));
+        let detail = format!("pod updates may not change fields other than {UPDATABLE}\n{difference}");
+        errors.forbidden(&spec, detail);
+    }
+    errors
+}
+
+/// A pod that is still gated may become pickier about its node.
+fn gated_update(munged: &mut Value, old: &Value, errors: &mut ErrorList) {
+    let spec = Path::new("spec");
+    let (selector, affinity) = (["spec", "nodeSelector"], ["spec", "affinity", "nodeAffinity"]);
+    if !semantically_equal(munged.at(&selector), old.at(&selector)) {
+        let was = old.at(&selector).and_then(Value::as_object).cloned().unwrap_or_default();
+        let kept = was.iter().all(|(key, value)| munged.at(&["spec", "nodeSelector", key]) == Some(value));
+        if !kept {
+            let shown = munged.at(&selector).cloned().unwrap_or_default();
+            let detail = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
+            errors.invalid(&spec.child("nodeSelector"), shown, detail);
+        }
+        keep(munged, old, &selector);
+    }
+    if !semantically_equal(munged.at(&affinity), old.at(&affinity)) {
+        let required = "requiredDuringSchedulingIgnoredDuringExecution";
+        let terms =
+            |pod: &Value| pod.items_at(&["spec", "affinity", "nodeAffinity", required, "nodeSelectorTerms"]).to_vec();
+        let (new_terms, old_terms) = (terms(munged), terms(old));
+        let path = spec.child("affinity").child("nodeAffinity").child(required).child("nodeSelectorTerms");
+        if !old_terms.is_empty() && new_terms.len() != old_terms.len() {
+            let detail = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+            errors.invalid(&path, Value::array(new_terms), detail);
+        } else {
+            for (index, (new, old)) in new_terms.iter().zip(&old_terms).enumerate() {
+                let kept = ["matchExpressions", "matchFields"].iter().all(|field| {
+                    let (new, old) = (new.items_at(&[field]), old.items_at(&[field]));
+                    new.len() >= old.len() && new.iter().zip(old).all(|(new, old)| new == old)
+                });
+                if !kept {
+                    let detail = "only additions are allowed (no mutations or deletions)";
+                    errors.invalid(&path.index(index), new.clone(), detail);
+                }
+            }
+        }
+        keep(munged, old, &affinity);
+        if old.at(&["spec", "affinity"]).is_none() && semantically_equal(munged.at(&["spec", "affinity"]), None) {
+            munged.unset(&["spec", "affinity"]);
+        }
+    }
+}
+
+fn annotations_update(pod: &Value, old: &Value, errors: &mut ErrorList) {
+    let path = Path::new("metadata").child("annotations");
+    let empty = corten_apimachinery::Map::new();
+    let (new, old) = (pod.annotations().unwrap_or(&empty), old.annotations().unwrap_or(&empty));
+    for (key, _) in old.iter().filter(|(key, value)| new.get(key) != Some(value)) {
+        if key.starts_with(APPARMOR_PREFIX) {
+            errors.forbidden(&path.key(key), "may not remove or update AppArmor annotations");
+        }
+        if key == MIRROR {
+            errors.forbidden(&path.key(key), "may not remove or update mirror pod annotation");
+        }
+    }
+    for (key, _) in new.iter().filter(|(key, _)| !old.contains_key(key)) {
+        if key.starts_with(APPARMOR_PREFIX) {
+            errors.forbidden(&path.key(key), "may not add AppArmor annotations");
+        }
+        if key == MIRROR {
+            errors.forbidden(&path.key(key), "may not add mirror pod annotation");
+        }
+    }
+}
+
+fn only_added_tolerations(pod: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
+    let of = |pod: &Value| pod.items_at(&["spec", "tolerations"]).to_vec();
+    let (new, old) = (of(pod), of(old));
+    // Only how long a taint is tolerated may change.
+    let same = |new: &Value, old: &Value| {
+        let mut old = old.clone();
+        keep(&mut old, new, &["tolerationSeconds"]);
+        old == *new
+    };
+    if old.iter().any(|old| !new.iter().any(|new| same(new, old))) {
+        errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
+        return;
+    }
+    errors.extend(with_view(pod, |view: &Pod, errors| {
+        let spec = view.spec.as_ref();
+        tolerations(spec.map(|spec| list(&spec.tolerations)).unwrap_or_default(), path, errors);
+    }));
+}
+
+fn only_removed_gates(pod: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
+    let had = old.items_at(&["spec", "schedulingGates"]);
+    for (index, gate) in pod.items_at(&["spec", "schedulingGates"]).iter().enumerate() {
+        if !had.iter().any(|old| old.get("name") == gate.get("name")) {
+            let name = gate.str_at(&["name"]).unwrap_or_default();
+            let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
+            errors.forbidden(&path.index(index).child("name"), detail);
+        }
+    }
+}
+
+pub(super) fn ephemeral_containers(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
+    if old.annotation(MIRROR).is_some() {
+        return vec![Error::forbidden(&Path::new("[]"), "static pods do not support ephemeral containers")];
+    }
+    let mut errors = metadata_and_spec(cx, pod);
+    annotations_update(pod, old, &mut errors);
+    let path = Path::new("spec").child("ephemeralContainers");
+    let new = pod.items_at(&["spec", "ephemeralContainers"]);
+    for old in old.items_at(&["spec", "ephemeralContainers"]) {
+        let name = corten_apimachinery::field::quote(old.str_at(&["name"]).unwrap_or_default());
+        match new.iter().find(|new| new.get("name") == old.get("name")) {
+            None => errors.forbidden(&path, format!("existing ephemeral containers {name} may not be removed\n")),
+            Some(new) if !semantically_equal(Some(new), Some(old)) => {
+                let difference = difference::show(Some(old), Some(new));
+                errors
+                    .forbidden(&path, format!("existing ephemeral containers {name} may not be changed\n{difference}"));
+            }
+            Some(_) => {}
+        }
+    }
+    errors
+}
+
+pub(super) fn status(pod: &Value, old: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    annotations_update(pod, old, &mut errors);
+    errors.extend(with_view(pod, |new_view: &Pod, errors| {
+        errors.extend(with_view(old, |old_view: &Pod, errors| {
+            let empty = PodStatus::default();
+            let new_status = new_view.status.as_ref().unwrap_or(&empty);
+            let old_status = old_view.status.as_ref().unwrap_or(&empty);
+            status_change(new_status, old_status, old_view, errors);
+        }));
+    }));
+    let class = ["status", "qosClass"];
+    errors.immutable(&Path::new("status").child("qosClass"), pod.at(&class), old.at(&class));
+    errors
+}
+
+fn status_change(new: &PodStatus, old: &PodStatus, old_pod: &Pod, errors: &mut ErrorList) {
+    // Upstream reports conditions below `metadata`.
+    for (at, condition) in each(&new.conditions, &Path::new("metadata").child("conditions")) {
+        if !matches!(condition.type_.as_str(), "PodScheduled" | "Ready" | "Initialized") {
+            errors.invalids(&at.child("Type"), &condition.type_, is_qualified_name(&condition.type_));
+        }
+    }
+    let path = Path::new("status");
+    let nominated = text(&new.nominated_node_name);
+    if !nominated.is_empty() && nominated != text(&old.nominated_node_name) {
+        errors.invalids(&path.child("nominatedNodeName"), nominated, is_dns1123_subdomain(nominated));
+    }
+    let spec = old_pod.spec.clone().unwrap_or_default();
+    let policy = text(&spec.restart_policy);
+    let is_sidecar = |name: &str| {
+        list(&spec.init_containers)
+            .iter()
+            .any(|container| container.name == name && container.restart_policy.as_deref() == Some("Always"))
+    };
+    let has_own_policy = |name: &str| {
+        spec.containers
+            .iter()
+            .chain(list(&spec.init_containers))
+            .any(|container| container.name == name && container.restart_policy.is_some())
+    };
+    let ends = [
+        ("containerStatuses", &new.container_statuses, &old.container_statuses, policy),
+        ("initContainerStatuses", &new.init_container_statuses, &old.init_container_statuses, policy),
+        ("ephemeralContainerStatuses", &new.ephemeral_container_statuses, &old.ephemeral_container_statuses, "Never"),
+    ];
+    for (field, new, old, policy) in ends {
+        let may_restart = |name: &str| (field == "initContainerStatuses" && is_sidecar(name)) || has_own_policy(name);
+        stays_terminated(list(new), list(old), policy, may_restart, &path.child(field), errors);
+    }
+    for (field, ips) in [
+        ("podIPs", list(&new.pod_ips).iter().map(|ip| ip.ip.as_str()).collect::<Vec<_>>()),
+        ("hostIPs", list(&new.host_ips).iter().map(|ip| ip.ip.as_str()).collect()),
+    ] {
+        let at = path.child(field);
+        if field == "hostIPs"
+            && let Some(first) = ips.first().filter(|first| **first != text(&new.host_ip))
+        {
+            errors.invalid(&at.index(0).child("ip"), *first, "must be equal to `hostIP`");
+        }
+        addresses(&ips, &at, errors);
+    }
+}
+
+/// A container that has ended for good does not come back.
+fn stays_terminated(
+    new: &[ContainerStatus],
+    old: &[ContainerStatus],
+    policy: &str,
+    may_restart: impl Fn(&str) -> bool,
+    path: &Path,
+    errors: &mut ErrorList,
+) {
+    if policy == "Always" {
+        return;
+    }
+    let terminated = |status: &ContainerStatus| status.state.as_ref().and_then(|state| state.terminated.clone());
+    for (index, was) in old.iter().enumerate() {
+        let Some(end) = terminated(was) else { continue };
+        if (end.exit_code != 0 && policy == "OnFailure") || may_restart(&was.name) {
+            continue;
+        }
+        if new.iter().any(|now| now.name == was.name && terminated(now).is_none()) {
+            errors.forbidden(&path.index(index).child("state"), "may not be transitioned to non-terminated state");
+        }
+    }
+}
+
+fn addresses(ips: &[&str], path: &Path, errors: &mut ErrorList) {
+    let mut seen = Seen::default();
+    for (index, ip) in ips.iter().enumerate() {
+        errors.extend(validate_ip(&path.index(index), ip));
+    }
+    if ips.len() < 2 {
+        return;
+    }
+    let of_family = |v4: bool| ips.iter().filter_map(|ip| parse_ip_sloppy(ip)).filter(|ip| ip.is_ipv4() == v4).count();
+    let shown = |ip: &str| Value::object_of([("ip", ip.into())]);
+    if of_family(true) != 1 || of_family(false) != 1 || ips.len() > 2 {
+        let all = Value::array(ips.iter().map(|ip| shown(ip)));
+        errors.invalid(path, all, "may specify no more than one IP for each IP family");
+    }
+    for (index, ip) in ips.iter().enumerate() {
+        if !seen.is_new(*ip) {
+            errors.push(Error::duplicate(&path.index(index), shown(ip)));
+        }
+    }
+}

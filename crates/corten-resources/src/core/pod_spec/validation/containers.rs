@@ -1,0 +1,521 @@
+//! Rules of containers: common ones, and those of regular, init and ephemeral containers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use corten_api::core::v1::{
+    Container, ContainerPort, ContainerResizePolicy, ContainerRestartRule, EphemeralContainer, Lifecycle, PodSpec,
+    Probe, Volume, VolumeDevice, VolumeMount,
+};
+use corten_apimachinery::{
+    field::{Error, ErrorList, Path},
+    validation::{is_dns1123_label, is_http_header_name, is_port_name},
+};
+
+use super::{Handler, Options, env, resources, security};
+use crate::{
+    report::Report,
+    view::{Seen, each, each_of, list, text},
+};
+
+/// The protocols of ports.
+pub(crate) const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
+
+/// What the rules of one container need to know of its pod.
+pub(super) struct Scope<'a> {
+    spec: &'a PodSpec,
+    volumes: BTreeMap<&'a str, &'a Volume>,
+    claim_names: BTreeSet<&'a str>,
+    host_users: bool,
+    restart_rules: bool,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(spec: &'a PodSpec, options: &Options<'_>) -> Self {
+        Self {
+            spec,
+            volumes: list(&spec.volumes).iter().map(|volume| (volume.name.as_str(), volume)).collect(),
+            claim_names: list(&spec.resource_claims).iter().map(|claim| claim.name.as_str()).collect(),
+            host_users: spec.host_users.unwrap_or(true),
+            restart_rules: (options.feature_enabled)("ContainerRestartRules"),
+        }
+    }
+
+    pub(super) fn containers(&self, path: &Path, errors: &mut ErrorList) {
+        if self.spec.containers.is_empty() {
+            errors.required(path, "");
+            return;
+        }
+        let mut names = Seen::default();
+        for (path, container) in each_of(&self.spec.containers, path) {
+            self.common(container, &path, errors);
+            if !names.is_new(&container.name) {
+                errors.push(Error::duplicate(&path.child("name"), container.name.as_str()));
+            }
+            self.long_running(container, &path, errors);
+            if self.restart_rules {
+                restart_policy(container, &path, &["Always", "OnFailure", "Never"], errors);
+            } else if container.restart_policy.is_some() {
+                errors.forbidden(&path.child("restartPolicy"), "may not be set for non-init containers");
+            }
+        }
+        host_port_conflicts(&self.spec.containers, path, errors);
+    }
+
+    pub(super) fn init_containers(&self, path: &Path, errors: &mut ErrorList) {
+        let mut names = Seen::default();
+        for container in &self.spec.containers {
+            names.is_new(&container.name);
+        }
+        for (index, container) in list(&self.spec.init_containers).iter().enumerate() {
+            let list_path = path;
+            let path = path.index(index);
+            self.common(container, &path, errors);
+            let supported: &[&str] = if self.restart_rules { &["Always", "OnFailure", "Never"] } else { &["Always"] };
+            restart_policy(container, &path, supported, errors);
+            if container.name.is_empty() {
+                // Reported already.
+            } else if !names.is_new(&container.name) {
+                errors.push(Error::duplicate(&path.child("name"), container.name.as_str()));
+            }
+            // Init containers run one by one, so each is on its own.
+            host_port_conflicts(std::slice::from_ref(container), list_path, errors);
+            let is_sidecar = container.restart_policy.as_deref() == Some("Always");
+            if is_sidecar {
+                self.long_running(container, &path, errors);
+            } else {
+                let detail = "may not be set for init containers without restartPolicy=Always";
+                for (field, is_set) in [
+                    ("lifecycle", container.lifecycle.is_some()),
+                    ("livenessProbe", container.liveness_probe.is_some()),
+                    ("readinessProbe", container.readiness_probe.is_some()),
+                    ("startupProbe", container.startup_probe.is_some()),
+                ] {
+                    if is_set {
+                        errors.forbidden(&path.child(field), detail);
+                    }
+                }
+            }
+            if !is_sidecar && !list(&container.resize_policy).is_empty() {
+                let shown = corten_apimachinery::Value::array(list(&container.resize_policy).iter().map(|policy| {
+                    corten_apimachinery::Value::object_of([
+                        ("resourceName", policy.resource_name.as_str().into()),
+                        ("restartPolicy", policy.restart_policy.as_str().into()),
+                    ])
+                }));
+                errors.invalid(&path.child("resizePolicy"), shown, "must not be set for init containers");
+            }
+        }
+    }
+
+    pub(super) fn ephemeral_containers(&self, path: &Path, errors: &mut ErrorList) {
+        let others: BTreeSet<&str> = self
+            .spec
+            .containers
+            .iter()
+            .chain(list(&self.spec.init_containers))
+            .map(|container| container.name.as_str())
+            .collect();
+        let mut names = Seen::default();
+        for name in &others {
+            names.is_new(*name);
+        }
+        for (path, ephemeral) in each(&self.spec.ephemeral_containers, path) {
+            let container = as_container(ephemeral);
+            self.common(&container, &path, errors);
+            image_without_padding(text(&container.image), &path, errors);
+            if !names.is_new(&container.name) {
+                errors.push(Error::duplicate(&path.child("name"), container.name.as_str()));
+            }
+            let target = text(&ephemeral.target_container_name);
+            if !target.is_empty() && !others.contains(target) {
+                errors.push(Error::not_found(&path.child("targetContainerName"), target));
+            }
+            let detail = "cannot be set for an Ephemeral Container";
+            let resources = container.resources.as_ref();
+            for (field, is_set) in [
+                ("ports", !list(&container.ports).is_empty()),
+                (
+                    "resources",
+                    resources.is_some_and(|resources| {
+                        resources.claims.is_some() || resources.limits.is_some() || resources.requests.is_some()
+                    }),
+                ),
+                ("resizePolicy", !list(&container.resize_policy).is_empty()),
+                ("restartPolicy", container.restart_policy.is_some()),
+                ("restartPolicyRules", !list(&container.restart_policy_rules).is_empty()),
+                ("livenessProbe", container.liveness_probe.is_some()),
+                ("readinessProbe", container.readiness_probe.is_some()),
+                ("startupProbe", container.startup_probe.is_some()),
+                ("lifecycle", container.lifecycle.is_some()),
+            ] {
+                if is_set {
+                    errors.forbidden(&path.child(field), detail);
+                }
+            }
+            for (path, mount) in each(&container.volume_mounts, &path.child("volumeMounts")) {
+                for (field, value) in [("subPath", &mount.sub_path), ("subPathExpr", &mount.sub_path_expr)] {
+                    if !text(value).is_empty() {
+                        errors.forbidden(&path.child(field), detail);
+                    }
+                }
+            }
+        }
+    }
+
+    fn common(&self, container: &Container, path: &Path, errors: &mut ErrorList) {
+        let at = |field: &str| path.child(field);
+        if errors.require(&at("name"), &container.name) {
+            errors.invalids(&at("name"), &container.name, is_dns1123_label(&container.name));
+        }
+        errors.require(&at("image"), text(&container.image));
+        errors.require_one_of(
+            &at("terminationMessagePolicy"),
+            text(&container.termination_message_policy),
+            &["File", "FallbackToLogsOnError"],
+        );
+        ports(&container.ports, &at("ports"), errors);
+        env::env(container, self.spec, &at("env"), errors);
+        env::env_from(container, &at("envFrom"), errors);
+        self.volume_mounts(container, &at("volumeMounts"), errors);
+        self.volume_devices(container, &at("volumeDevices"), errors);
+        errors.require_one_of(
+            &at("imagePullPolicy"),
+            text(&container.image_pull_policy),
+            &["Always", "IfNotPresent", "Never"],
+        );
+        if let Some(requirements) = &container.resources {
+            resources::requirements(requirements, &at("resources"), errors);
+            resources::claim_names(requirements, &self.claim_names, &at("resources").child("claims"), errors);
+        }
+        self.resize_policy(&container.resize_policy, &at("resizePolicy"), errors);
+        security::container(container.security_context.as_ref(), &at("securityContext"), self.host_users, errors);
+    }
+
+    /// Probes and hooks of containers that stay: regular ones and sidecars.
+    fn long_running(&self, container: &Container, path: &Path, errors: &mut ErrorList) {
+        let grace = self.spec.termination_grace_period_seconds;
+        if let Some(lifecycle) = &container.lifecycle {
+            hooks(lifecycle, grace, &path.child("lifecycle"), errors);
+        }
+        for (field, value, must_be_one) in [
+            ("livenessProbe", &container.liveness_probe, true),
+            ("readinessProbe", &container.readiness_probe, false),
+            ("startupProbe", &container.startup_probe, true),
+        ] {
+            let Some(value) = value else { continue };
+            let path = path.child(field);
+            probe(value, grace, &path, errors);
+            if must_be_one && value.success_threshold != Some(1) {
+                let path = path.child("successThreshold");
+                errors.invalid(&path, value.success_threshold.unwrap_or_default(), "must be 1");
+            }
+            if let Some(seconds) = value.termination_grace_period_seconds.filter(|_| field == "readinessProbe") {
+                let path = path.child("terminationGracePeriodSeconds");
+                errors.invalid(&path, seconds, "must not be set for readinessProbes");
+            }
+        }
+    }
+
+    fn volume_mounts(&self, container: &Container, path: &Path, errors: &mut ErrorList) {
+        let devices: &[VolumeDevice] = list(&container.volume_devices);
+        let mut mount_paths = Seen::default();
+        for (at, mount) in each(&container.volume_mounts, path) {
+            errors.require(&at.child("name"), &mount.name);
+            let volume = self.volumes.get(mount.name.as_str());
+            if volume.is_none() {
+                errors.push(Error::not_found(&at.child("name"), mount.name.as_str()));
+            }
+            errors.require(&at.child("mountPath"), &mount.mount_path);
+            if !mount_paths.is_new(&mount.mount_path) {
+                errors.invalid(&at.child("mountPath"), mount.mount_path.as_str(), "must be unique");
+            }
+            if devices.iter().any(|device| device.name == mount.name) {
+                let detail = "must not already exist in volumeDevices";
+                errors.invalid(&at.child("name"), mount.name.as_str(), detail);
+            }
+            if devices.iter().any(|device| device.device_path == mount.mount_path) {
+                let detail = "must not already exist as a path in volumeDevices";
+                errors.invalid(&at.child("mountPath"), mount.mount_path.as_str(), detail);
+            }
+            let (sub_path, sub_path_expr) = (text(&mount.sub_path), text(&mount.sub_path_expr));
+            if volume.is_some_and(|volume| volume.image.is_some()) {
+                for (field, value) in [("subPath", sub_path), ("subPathExpr", sub_path_expr)] {
+                    if !value.is_empty() {
+                        errors.invalid(&at.child(field), value, "not allowed in image volume sources");
+                    }
+                }
+            }
+            // Upstream reports these against the list.
+            if !sub_path.is_empty() {
+                env::relative_path(sub_path, &path.child("subPath"), errors);
+            }
+            if !sub_path_expr.is_empty() {
+                if !sub_path.is_empty() {
+                    let detail = "subPathExpr and subPath are mutually exclusive";
+                    errors.invalid(&at.child("subPathExpr"), sub_path_expr, detail);
+                }
+                env::relative_path(sub_path_expr, &path.child("subPathExpr"), errors);
+            }
+            mount_options(mount, container, path, errors);
+        }
+    }
+
+    fn volume_devices(&self, container: &Container, path: &Path, errors: &mut ErrorList) {
+        let mounts = list(&container.volume_mounts);
+        let (mut paths, mut names) = (Seen::default(), Seen::default());
+        for (at, device) in each(&container.volume_devices, path) {
+            let (name, device_path) = (device.name.as_str(), device.device_path.as_str());
+            let (name_at, path_at) = (at.child("name"), at.child("devicePath"));
+            errors.require(&name_at, name);
+            if names.contains(name) {
+                errors.invalid(&name_at, name, "must be unique");
+            }
+            match self.volumes.get(name) {
+                None => errors.push(Error::not_found(&name_at, name)),
+                Some(volume) if volume.persistent_volume_claim.is_none() && volume.ephemeral.is_none() => {
+                    let detail = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+                    errors.invalid(&name_at, name, detail);
+                }
+                Some(_) => {}
+            }
+            errors.require(&path_at, device_path);
+            if paths.contains(device_path) {
+                errors.invalid(&path_at, device_path, "must be unique");
+            }
+            if device_path.split('/').any(|part| part == "..") {
+                errors.invalid(&path_at, device_path, "can not contain backsteps ('..')");
+            } else {
+                paths.is_new(device_path);
+            }
+            if mounts.iter().any(|mount| mount.name == name) {
+                errors.invalid(&name_at, name, "must not already exist in volumeMounts");
+            }
+            if mounts.iter().any(|mount| mount.mount_path == device_path) {
+                errors.invalid(&path_at, device_path, "must not already exist as a path in volumeMounts");
+            }
+            if !name.is_empty() {
+                names.is_new(name);
+            }
+        }
+    }
+
+    fn resize_policy(&self, policies: &Option<Vec<ContainerResizePolicy>>, path: &Path, errors: &mut ErrorList) {
+        let mut seen = Seen::default();
+        for (at, policy) in each(policies, path) {
+            if !seen.is_new(&policy.resource_name) {
+                errors.push(Error::duplicate(&at, policy.resource_name.as_str()));
+            }
+            errors.require_one_of(path, &policy.resource_name, &["cpu", "memory"]);
+            errors.require_one_of(path, &policy.restart_policy, &["NotRequired", "RestartContainer"]);
+            if self.spec.restart_policy.as_deref() == Some("Never") && policy.restart_policy != "NotRequired" {
+                let detail = "must be 'NotRequired' when `restartPolicy` is 'Never'";
+                errors.invalid(path, policy.restart_policy.as_str(), detail);
+            }
+        }
+    }
+}
+
+fn as_container(ephemeral: &EphemeralContainer) -> Container {
+    let e = ephemeral.clone();
+    Container {
+        args: e.args,
+        command: e.command,
+        env: e.env,
+        env_from: e.env_from,
+        image: e.image,
+        image_pull_policy: e.image_pull_policy,
+        lifecycle: e.lifecycle,
+        liveness_probe: e.liveness_probe,
+        name: e.name,
+        ports: e.ports,
+        readiness_probe: e.readiness_probe,
+        resize_policy: e.resize_policy,
+        resources: e.resources,
+        restart_policy: e.restart_policy,
+        restart_policy_rules: e.restart_policy_rules,
+        security_context: e.security_context,
+        startup_probe: e.startup_probe,
+        stdin: e.stdin,
+        stdin_once: e.stdin_once,
+        termination_message_path: e.termination_message_path,
+        termination_message_policy: e.termination_message_policy,
+        tty: e.tty,
+        volume_devices: e.volume_devices,
+        volume_mounts: e.volume_mounts,
+        working_dir: e.working_dir,
+    }
+}
+
+pub(super) fn image_without_padding(image: &str, path: &Path, errors: &mut ErrorList) {
+    if image.trim() != image {
+        errors.invalid(&path.child("image"), image, "must not have leading or trailing whitespace");
+    }
+}
+
+fn restart_policy(container: &Container, path: &Path, supported: &[&str], errors: &mut ErrorList) {
+    let rules: &[ContainerRestartRule] = list(&container.restart_policy_rules);
+    let at = path.child("restartPolicy");
+    match &container.restart_policy {
+        Some(policy) => errors.one_of(&at, policy, supported),
+        None if !rules.is_empty() => {
+            errors.required(&at, "must specify restartPolicy when restart rules are used");
+        }
+        None => {}
+    }
+    let path = path.child("restartPolicyRules");
+    if rules.len() > 20 {
+        errors.push(Error::too_many(&path, rules.len(), 20));
+    }
+    for (at, rule) in each_of(rules, &path) {
+        errors.require_one_of(&at.child("action"), &rule.action, &["Restart"]);
+        let at = at.child("exitCodes");
+        let Some(codes) = &rule.exit_codes else {
+            errors.required(&at, "must be specified");
+            continue;
+        };
+        errors.require_one_of(&at.child("operator"), &codes.operator, &["In", "NotIn"]);
+        let values = list(&codes.values);
+        if values.is_empty() {
+            errors.required(&at.child("values"), "must specify at least one value");
+        }
+        if values.len() > 255 {
+            errors.push(Error::too_many(&at.child("values"), values.len(), 255));
+        }
+    }
+}
+
+fn ports(ports: &Option<Vec<ContainerPort>>, path: &Path, errors: &mut ErrorList) {
+    let mut names = Seen::default();
+    for (at, port) in each(ports, path) {
+        let name = text(&port.name);
+        if !name.is_empty() {
+            let messages = is_port_name(name);
+            if !messages.is_empty() {
+                errors.invalids(&at.child("name"), name, messages);
+            } else if !names.is_new(name) {
+                errors.push(Error::duplicate(&at.child("name"), name));
+            }
+        }
+        if port.container_port == 0 {
+            errors.required(&at.child("containerPort"), "");
+        } else {
+            errors.port(&at.child("containerPort"), port.container_port.into());
+        }
+        if let Some(port) = port.host_port.filter(|port| *port != 0) {
+            errors.port(&at.child("hostPort"), port.into());
+        }
+        errors.require_one_of(&at.child("protocol"), text(&port.protocol), PROTOCOLS);
+    }
+}
+
+fn host_port_conflicts(containers: &[Container], path: &Path, errors: &mut ErrorList) {
+    let mut seen = Seen::default();
+    for (at, container) in each_of(containers, path) {
+        for (at, port) in each(&container.ports, &at.child("ports")) {
+            let Some(number) = port.host_port.filter(|port| *port != 0) else { continue };
+            let key = format!("{}/{}/{number}", text(&port.protocol), text(&port.host_ip));
+            if !seen.is_new(key.as_str()) {
+                errors.push(Error::duplicate(&at.child("hostPort"), key));
+            }
+        }
+    }
+}
+
+/// Propagation and recursive read-only of one mount; upstream reports propagation against the list.
+fn mount_options(mount: &VolumeMount, container: &Container, path: &Path, errors: &mut ErrorList) {
+    if let Some(propagation) = mount.mount_propagation.as_deref() {
+        let at = path.child("mountPropagation");
+        errors.one_of(&at, propagation, &["Bidirectional", "HostToContainer", "None"]);
+        let privileged = container.security_context.as_ref().and_then(|context| context.privileged) == Some(true);
+        if propagation == "Bidirectional" && !privileged {
+            errors.forbidden(&at, "Bidirectional mount propagation is available only to privileged containers");
+        }
+    }
+    let Some(recursive) = mount.recursive_read_only.as_deref() else { return };
+    let at = path.child("recursiveReadOnly");
+    match recursive {
+        "Disabled" => {}
+        "Enabled" | "IfPossible" => {
+            if mount.read_only != Some(true) {
+                errors.forbidden(&at, "may only be specified when readOnly is true");
+            }
+            if !matches!(mount.mount_propagation.as_deref(), None | Some("None")) {
+                errors.forbidden(&at, "may only be specified when mountPropagation is None or not specified");
+            }
+        }
+        _ => errors.one_of(&at, recursive, &["Disabled", "Enabled", "IfPossible"]),
+    }
+}
+
+fn hooks(lifecycle: &Lifecycle, grace_seconds: Option<i64>, path: &Path, errors: &mut ErrorList) {
+    for (field, hook) in [("postStart", &lifecycle.post_start), ("preStop", &lifecycle.pre_stop)] {
+        if let Some(hook) = hook {
+            handler(&hook.into(), grace_seconds, &path.child(field), errors);
+        }
+    }
+}
+
+fn probe(probe: &Probe, grace_seconds: Option<i64>, path: &Path, errors: &mut ErrorList) {
+    handler(&probe.into(), grace_seconds, path, errors);
+    for (field, value) in [
+        ("initialDelaySeconds", probe.initial_delay_seconds),
+        ("timeoutSeconds", probe.timeout_seconds),
+        ("periodSeconds", probe.period_seconds),
+        ("successThreshold", probe.success_threshold),
+        ("failureThreshold", probe.failure_threshold),
+    ] {
+        errors.non_negative(&path.child(field), value.unwrap_or_default().into());
+    }
+    if let Some(seconds) = probe.termination_grace_period_seconds.filter(|seconds| *seconds <= 0) {
+        errors.invalid(&path.child("terminationGracePeriodSeconds"), seconds, "must be greater than 0");
+    }
+}
+
+fn handler(handler: &Handler<'_>, grace_seconds: Option<i64>, path: &Path, errors: &mut ErrorList) {
+    let mut count = 0;
+    let mut first = |field: &str, errors: &mut ErrorList| -> Option<Path> {
+        let at = path.child(field);
+        count += 1;
+        if count > 1 {
+            errors.forbidden(&at, "may not specify more than 1 handler type");
+            return None;
+        }
+        Some(at)
+    };
+    if let Some(exec) = handler.exec
+        && let Some(at) = first("exec", errors)
+        && list(&exec.command).is_empty()
+    {
+        errors.required(&at.child("command"), "");
+    }
+    if let Some(http) = handler.http_get
+        && let Some(at) = first("httpGet", errors)
+    {
+        errors.require(&at.child("path"), text(&http.path));
+        env::port_number_or_name(&http.port, &at.child("port"), errors);
+        errors.one_of(&at.child("scheme"), text(&http.scheme), &["HTTP", "HTTPS"]);
+        for header in list(&http.http_headers) {
+            errors.invalids(&at.child("httpHeaders"), &header.name, is_http_header_name(&header.name));
+        }
+    }
+    if let Some(tcp) = handler.tcp_socket
+        && let Some(at) = first("tcpSocket", errors)
+    {
+        env::port_number_or_name(&tcp.port, &at.child("port"), errors);
+    }
+    if let Some(grpc) = handler.grpc
+        && let Some(at) = first("grpc", errors)
+    {
+        errors.port(&at.child("port"), grpc.port.into());
+    }
+    if let Some(sleep) = handler.sleep
+        && let Some(at) = first("sleep", errors)
+        && let Some(grace) = grace_seconds.filter(|grace| !(0..=*grace).contains(&sleep.seconds))
+    {
+        let detail = format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
+        errors.invalid(&at, sleep.seconds, detail);
+    }
+    if count == 0 {
+        errors.required(path, "must specify a handler type");
+    }
+}

@@ -1,0 +1,227 @@
+//! Rules of environment variables and of what they and volumes refer to.
+
+use corten_api::{
+    core::v1::{Container, EnvVar, ObjectFieldSelector, PodSpec, ResourceFieldSelector},
+    intstr::IntOrString,
+};
+use corten_apimachinery::{
+    field::{Error, ErrorList, Path},
+    validation::{is_config_map_key, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name},
+};
+
+use crate::{
+    quantity::Amount,
+    report::Report,
+    view::{each, list, text},
+};
+
+const ENV_FIELDS: &[&str] = &[
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+];
+
+/// The fields that a downward API volume can show.
+pub(super) const VOLUME_FIELDS: &[&str] =
+    &["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
+
+const RESOURCES: &[&str] = &[
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
+];
+
+pub(super) fn env(container: &Container, spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+    for (at, var) in each(&container.env, path) {
+        if errors.require(&at.child("name"), &var.name) {
+            errors.invalids(&at.child("name"), &var.name, is_relaxed_env_var_name(&var.name));
+        }
+        value_from(var, spec, &at.child("valueFrom"), errors);
+    }
+}
+
+fn value_from(var: &EnvVar, spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+    let Some(from) = &var.value_from else { return };
+    let mut count = 0;
+    if let Some(field) = &from.field_ref {
+        count += 1;
+        field_selector(field, ENV_FIELDS, &path.child("fieldRef"), errors);
+    }
+    if let Some(resource) = &from.resource_field_ref {
+        count += 1;
+        resource_selector(resource, false, &path.child("resourceFieldRef"), errors);
+    }
+    let mut key = |field: &str, name: &str, key: &str, errors: &mut ErrorList| {
+        count += 1;
+        let path = path.child(field);
+        errors.object_name(&path.child("name"), name);
+        if errors.require(&path.child("key"), key) {
+            errors.invalids(&path.child("key"), key, is_config_map_key(key));
+        }
+    };
+    if let Some(selector) = &from.config_map_key_ref {
+        key("configMapKeyRef", &selector.name, &selector.key, errors);
+    }
+    if let Some(selector) = &from.secret_key_ref {
+        key("secretKeyRef", &selector.name, &selector.key, errors);
+    }
+    if let Some(file) = &from.file_key_ref {
+        count += 1;
+        let path = path.child("fileKeyRef");
+        if errors.require(&path.child("key"), &file.key) {
+            errors.invalids(&path.child("key"), &file.key, is_relaxed_env_var_name(&file.key));
+        }
+        if errors.require(&path.child("volumeName"), &file.volume_name) {
+            let volume = list(&spec.volumes).iter().find(|volume| volume.name == file.volume_name);
+            if volume.is_none_or(|volume| volume.empty_dir.is_none()) {
+                errors.push(Error::not_found(&path.child("volumeName"), file.volume_name.as_str()));
+            }
+        }
+        if errors.require(&path.child("path"), &file.path) {
+            non_reserved_path(&file.path, &path.child("path"), errors);
+        }
+    }
+    if count == 0 {
+        let detail =
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
+        errors.invalid(path, "", detail);
+    } else if !text(&var.value).is_empty() {
+        errors.invalid(path, "", "may not be specified when `value` is not empty");
+    } else if count > 1 {
+        errors.invalid(path, "", "may not have more than one field specified at a time");
+    }
+}
+
+pub(super) fn env_from(container: &Container, path: &Path, errors: &mut ErrorList) {
+    for (at, source) in each(&container.env_from, path) {
+        let prefix = text(&source.prefix);
+        if !prefix.is_empty() {
+            errors.invalids(&at.child("prefix"), prefix, is_relaxed_env_var_name(prefix));
+        }
+        let references = [
+            ("configMapRef", source.config_map_ref.as_ref().map(|reference| &reference.name)),
+            ("secretRef", source.secret_ref.as_ref().map(|reference| &reference.name)),
+        ];
+        for (field, name) in references {
+            let Some(name) = name else { continue };
+            let at = at.child(field).child("name");
+            if errors.require(&at, name) {
+                let messages = corten_apimachinery::validation::is_dns1123_subdomain_prefixed(name, true);
+                errors.invalids(&at, name, messages);
+            }
+        }
+        // Upstream reports these against the list.
+        match references.iter().filter(|(_, name)| name.is_some()).count() {
+            0 => errors.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`"),
+            1 => {}
+            _ => errors.invalid(path, "", "may not have more than one field specified at a time"),
+        }
+    }
+}
+
+/// A field of the pod, possibly one entry of its labels or annotations: `metadata.labels['app']`.
+pub(super) fn field_selector(field: &ObjectFieldSelector, supported: &[&str], path: &Path, errors: &mut ErrorList) {
+    if !errors.require(&path.child("apiVersion"), text(&field.api_version)) {
+        return;
+    }
+    if !errors.require(&path.child("fieldPath"), &field.field_path) {
+        return;
+    }
+    let full = field.field_path.as_str();
+    let subscripted = full.strip_suffix("']").and_then(|rest| rest.split_once("['"));
+    let is_known = |name: &str| {
+        matches!(name, "spec.host")
+            || supported.contains(&name)
+            || ENV_FIELDS.contains(&name)
+            || VOLUME_FIELDS.contains(&name)
+    };
+    if text(&field.api_version) != "v1" || !is_known(subscripted.map_or(full, |(name, _)| name)) {
+        let why = if text(&field.api_version) == "v1" {
+            format!("field label not supported: {full}")
+        } else {
+            format!("unsupported pod version: {}", text(&field.api_version))
+        };
+        errors.invalid(&path.child("fieldPath"), full, format!("error converting fieldPath: {why}"));
+        return;
+    }
+    match subscripted {
+        Some(("metadata.annotations", key)) => {
+            let key = key.to_lowercase();
+            errors.invalids(path, &key, is_qualified_name(&key));
+        }
+        Some(("metadata.labels", key)) => errors.invalids(path, key, is_qualified_name(key)),
+        Some((name, _)) => errors.invalid(path, name, "does not support subscript"),
+        None => errors.one_of(&path.child("fieldPath"), full, supported),
+    }
+}
+
+/// A limit or request of a container, shown in units of a divisor.
+pub(super) fn resource_selector(field: &ResourceFieldSelector, is_volume: bool, path: &Path, errors: &mut ErrorList) {
+    let resource = field.resource.as_str();
+    let is_huge_pages = ["limits.hugepages-", "requests.hugepages-"].iter().any(|prefix| resource.starts_with(prefix));
+    if is_volume && text(&field.container_name).is_empty() {
+        errors.required(&path.child("containerName"), "");
+    } else if errors.require(&path.child("resource"), resource) && !is_huge_pages {
+        errors.one_of(&path.child("resource"), resource, RESOURCES);
+    }
+    let divisor = field.divisor.as_ref().map(|divisor| divisor.0.as_str()).unwrap_or_default();
+    if divisor.is_empty() || Amount::parse(divisor) == Some(Amount::default()) {
+        return;
+    }
+    let sizes = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+    let size_words = "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei";
+    let (ok, words, name) = match resource {
+        "limits.cpu" | "requests.cpu" => (matches!(divisor, "1m" | "1"), "1m and 1", "cpu"),
+        "limits.memory" | "requests.memory" => (sizes.contains(&divisor), size_words, "memory"),
+        "limits.ephemeral-storage" | "requests.ephemeral-storage" => {
+            (sizes.contains(&divisor), size_words, "local ephemeral storage")
+        }
+        _ if is_huge_pages => (sizes.contains(&divisor), size_words, "hugepages"),
+        _ => return,
+    };
+    if !ok {
+        let detail = format!("only divisor's values {words} are supported with the {name} resource");
+        errors.invalid(&path.child("divisor"), resource, detail);
+    }
+}
+
+/// A path below some directory: relative, and without `..`.
+pub(crate) fn relative_path(value: &str, path: &Path, errors: &mut ErrorList) {
+    if value.starts_with('/') {
+        errors.invalid(path, value, "must be a relative path");
+    }
+    no_backsteps(value, path, errors);
+}
+
+pub(super) fn no_backsteps(value: &str, path: &Path, errors: &mut ErrorList) {
+    if value.split('/').any(|part| part == "..") {
+        errors.invalid(path, value, "must not contain '..'");
+    }
+}
+
+/// A relative path that does not start like the hidden folders of atomically updated volumes.
+pub(super) fn non_reserved_path(value: &str, path: &Path, errors: &mut ErrorList) {
+    relative_path(value, path, errors);
+    if value.starts_with("..") && !value.starts_with("../") {
+        errors.invalid(path, value, "must not start with '..'");
+    }
+}
+
+/// A port by number, or by the name of a container's port.
+pub(crate) fn port_number_or_name(port: &IntOrString, path: &Path, errors: &mut ErrorList) {
+    match port {
+        IntOrString::Int(number) => {
+            errors.invalid_number(path, (*number).into(), is_port_number((*number).into()));
+        }
+        IntOrString::String(name) => errors.invalids(path, name, is_port_name(name)),
+    }
+}

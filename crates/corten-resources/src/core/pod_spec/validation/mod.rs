@@ -1,0 +1,206 @@
+//! Rules of a `PodSpec`, in upstream's order.
+
+mod containers;
+mod env;
+mod network;
+mod resources;
+mod scheduling;
+mod security;
+mod volumes;
+
+use corten_api::core::v1::{PodSpec, Probe};
+use corten_apimachinery::{
+    Map,
+    field::{Error, ErrorList, Path},
+    validation::{is_dns1123_label, is_label_value, is_qualified_name},
+};
+
+pub(crate) use env::port_number_or_name;
+pub(crate) use resources::quantity as resource_quantity;
+pub(crate) use scheduling::{label_selector, node_selector, taint_effect, tolerations};
+pub(crate) use security::{apparmor_matches, pod_annotations, seccomp_matches};
+pub(crate) use volumes::{host_path, iscsi_name};
+
+use crate::{
+    report::Report,
+    view::{Seen, each, list, text},
+};
+
+/// What rules depend on besides the spec.
+pub(crate) struct Options<'a> {
+    /// Whether the spec is a pod's own, not a template's.
+    pub(crate) is_pod: bool,
+    /// The pod's name; empty for a template.
+    pub(crate) pod_name: &'a str,
+    /// Whether a feature gate is on.
+    pub(crate) feature_enabled: fn(&str) -> bool,
+}
+
+/// Upstream's words for a number that is not above zero.
+pub(crate) const NOT_POSITIVE: &str = "must be greater than zero";
+
+/// Every rule that a spec breaks.
+pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, errors: &mut ErrorList) {
+    let at = |field: &str| path.child(field);
+    if spec.termination_grace_period_seconds.is_none() {
+        errors.required(&at("terminationGracePeriodSeconds"), "");
+    }
+    volumes::volumes(spec, &at("volumes"), options, errors);
+    resource_claims(spec, &at("resourceClaims"), errors);
+    let scope = containers::Scope::new(spec, options);
+    scope.containers(&at("containers"), errors);
+    scope.init_containers(&at("initContainers"), errors);
+    scope.ephemeral_containers(&at("ephemeralContainers"), errors);
+    if let Some(pod_level) = spec.resources.as_ref().filter(|_| (options.feature_enabled)("PodLevelResources")) {
+        resources::pod_level(pod_level, spec, &at("resources"), errors);
+    }
+    network::host_ports(spec, path, options, errors);
+    errors.require_one_of(&at("restartPolicy"), text(&spec.restart_policy), &["Always", "OnFailure", "Never"]);
+    errors.require_one_of(
+        &at("dnsPolicy"),
+        text(&spec.dns_policy),
+        &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
+    );
+    for (key, value) in spec.node_selector.iter().flatten() {
+        let path = at("nodeSelector");
+        errors.invalids(&path, key, is_qualified_name(key));
+        errors.invalids(&path, value, is_label_value(value));
+    }
+    security::pod(spec, path, errors);
+    scheduling::affinity(spec.affinity.as_ref(), &at("affinity"), errors);
+    network::dns_config(spec, &at("dnsConfig"), errors);
+    for (path, gate) in each(&spec.readiness_gates, &at("readinessGates")) {
+        errors.invalids(&path.child("conditionType"), &gate.condition_type, is_qualified_name(&gate.condition_type));
+    }
+    let mut seen = Seen::default();
+    for (path, gate) in each(&spec.scheduling_gates, &at("schedulingGates")) {
+        errors.invalids(&path, &gate.name, is_qualified_name(&gate.name));
+        if !seen.is_new(&gate.name) {
+            errors.push(Error::duplicate(&path, gate.name.as_str()));
+        }
+    }
+    scheduling::topology_spread(&spec.topology_spread_constraints, &at("topologySpreadConstraints"), errors);
+    security::host_users(spec, path, errors);
+    for (field, name) in [
+        ("serviceAccountName", &spec.service_account_name),
+        ("nodeName", &spec.node_name),
+        ("priorityClassName", &spec.priority_class_name),
+        ("runtimeClassName", &spec.runtime_class_name),
+    ] {
+        if let Some(name) = name.as_deref().filter(|name| !name.is_empty() || field == "runtimeClassName") {
+            errors.object_name(&at(field), name);
+        }
+    }
+    if let Some(seconds) = spec.active_deadline_seconds {
+        let range = corten_apimachinery::validation::in_range(seconds, 1, i64::from(i32::MAX));
+        errors.invalid_number(&at("activeDeadlineSeconds"), seconds, range);
+    }
+    for (field, name) in [("hostname", &spec.hostname), ("subdomain", &spec.subdomain)] {
+        if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
+            errors.invalids(&at(field), name, is_dns1123_label(name));
+        }
+    }
+    network::hostname_override(spec, &at("hostnameOverride"), errors);
+    tolerations(list(&spec.tolerations), &at("tolerations"), errors);
+    network::host_aliases(spec, &at("hostAliases"), errors);
+    if let Some(policy) = &spec.preemption_policy {
+        errors.require_one_of(&at("preemptionPolicy"), policy, &["PreemptLowerPriority", "Never"]);
+    }
+    if let Some(overhead) = &spec.overhead {
+        resources::overhead(overhead, &at("overhead"), errors);
+    }
+    if let Some(os) = &spec.os {
+        security::operating_system(os, spec, path, errors);
+    }
+}
+
+/// What only a pod's own spec has to keep: templates made before these rules stay valid.
+pub(crate) fn pod_only(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+    if text(&spec.service_account_name).is_empty() {
+        for (path, volume) in each(&spec.volumes, &path.child("volumes")) {
+            let sources = volume.projected.as_ref().and_then(|projected| projected.sources.as_deref());
+            for (index, source) in sources.unwrap_or_default().iter().enumerate() {
+                if source.service_account_token.is_some() {
+                    let path = path.child("projected").child("sources").index(index).child("serviceAccountToken");
+                    errors.forbidden(&path, "must not be specified when serviceAccountName is not set");
+                }
+            }
+        }
+    }
+    let named = [("containers", spec.containers.as_slice()), ("initContainers", list(&spec.init_containers))];
+    for (field, containers) in named {
+        for (index, container) in containers.iter().enumerate() {
+            containers::image_without_padding(text(&container.image), &path.child(field).index(index), errors);
+        }
+    }
+}
+
+fn resource_claims(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+    let mut seen = Seen::default();
+    for (path, claim) in each(&spec.resource_claims, path) {
+        let name = path.child("name");
+        if errors.require(&name, &claim.name) {
+            if seen.is_new(&claim.name) {
+                errors.invalids(&name, &claim.name, is_dns1123_label(&claim.name));
+            } else {
+                errors.push(Error::duplicate(&name, claim.name.as_str()));
+            }
+        }
+        let shown = corten_apimachinery::Value::object_of([("name", claim.name.as_str().into())]);
+        match (&claim.resource_claim_name, &claim.resource_claim_template_name) {
+            (Some(_), Some(_)) => {
+                let detail = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
+                errors.invalid(&path, shown, detail);
+            }
+            (None, None) => {
+                let detail = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
+                errors.invalid(&path, shown, detail);
+            }
+            _ => {}
+        }
+        if let Some(name) = &claim.resource_claim_name {
+            errors.object_name(&path.child("resourceClaimName"), name);
+        }
+        if let Some(name) = &claim.resource_claim_template_name {
+            errors.object_name(&path.child("resourceClaimTemplateName"), name);
+        }
+    }
+}
+
+/// An annotation of a map of texts.
+fn annotation<'m>(annotations: &'m Map, key: &str) -> Option<&'m str> {
+    annotations.get(key).and_then(corten_apimachinery::Value::as_str)
+}
+
+/// What a probe and a lifecycle hook have in common.
+struct Handler<'p> {
+    exec: Option<&'p corten_api::core::v1::ExecAction>,
+    http_get: Option<&'p corten_api::core::v1::HTTPGetAction>,
+    tcp_socket: Option<&'p corten_api::core::v1::TCPSocketAction>,
+    grpc: Option<&'p corten_api::core::v1::GRPCAction>,
+    sleep: Option<&'p corten_api::core::v1::SleepAction>,
+}
+
+impl<'p> From<&'p Probe> for Handler<'p> {
+    fn from(probe: &'p Probe) -> Self {
+        Self {
+            exec: probe.exec.as_ref(),
+            http_get: probe.http_get.as_ref(),
+            tcp_socket: probe.tcp_socket.as_ref(),
+            grpc: probe.grpc.as_ref(),
+            sleep: None,
+        }
+    }
+}
+
+impl<'p> From<&'p corten_api::core::v1::LifecycleHandler> for Handler<'p> {
+    fn from(hook: &'p corten_api::core::v1::LifecycleHandler) -> Self {
+        Self {
+            exec: hook.exec.as_ref(),
+            http_get: hook.http_get.as_ref(),
+            tcp_socket: hook.tcp_socket.as_ref(),
+            grpc: None,
+            sleep: hook.sleep.as_ref(),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Rules of requests and limits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use corten_api::{
+    core::v1::{PodSpec, ResourceRequirements},
+    quantity::Quantity,
+};
+use corten_apimachinery::{
+    field::{Error, ErrorList, Path},
+    validation::{is_dns1123_label, is_qualified_name},
+};
+
+use crate::{
+    quantity::Amount,
+    report::{NEGATIVE, Report},
+    view::{Seen, each, each_of, text},
+};
+
+type ResourceList = BTreeMap<String, Quantity>;
+
+/// Resource names that a container, and those that some object of the core group, can use without a domain.
+const CONTAINER: &[&str] = &["cpu", "ephemeral-storage", "memory"];
+const STANDARD: &[&str] = &[
+    "configmaps",
+    "cpu",
+    "ephemeral-storage",
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "memory",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
+    "requests.storage",
+    "resourcequotas",
+    "secrets",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+    "storage",
+];
+/// Counted things, of which there are whole ones only.
+const INTEGERS: &[&str] = &[
+    "configmaps",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+];
+
+fn is_huge_pages(name: &str) -> bool {
+    name.starts_with("hugepages-")
+}
+
+fn is_native(name: &str) -> bool {
+    !name.contains('/') || name.split_once('/').is_some_and(|(domain, _)| domain.ends_with("kubernetes.io"))
+}
+
+fn is_extended(name: &str) -> bool {
+    !is_native(name) && !name.starts_with("requests.") && is_qualified_name(&format!("requests.{name}")).is_empty()
+}
+
+/// Extended resources and huge pages are never promised twice.
+fn allows_overcommit(name: &str) -> bool {
+    is_native(name) && !is_huge_pages(name)
+}
+
+/// The name of a resource that a container asks for.
+fn container_resource(name: &str, path: &Path, errors: &mut ErrorList) {
+    errors.invalids(path, name, is_qualified_name(name));
+    if !name.contains('/') {
+        if !STANDARD.contains(&name) && !is_huge_pages(name) {
+            errors.invalid(path, name, "must be a standard resource type or fully qualified");
+        }
+        if !CONTAINER.contains(&name) && !is_huge_pages(name) {
+            errors.invalid(path, name, "must be a standard resource for containers");
+        }
+    } else if !is_native(name) && !is_extended(name) {
+        errors.invalid(path, name, "doesn't follow extended resource name standard");
+    }
+}
+
+/// The name of a resource that a pod as a whole asks for.
+fn pod_resource(name: &str, path: &Path, errors: &mut ErrorList) {
+    errors.invalids(path, name, is_qualified_name(name));
+    if !matches!(name, "cpu" | "memory") && !is_huge_pages(name) {
+        errors.push(Error::not_supported(path, name, &["cpu", "hugepages-", "memory"]));
+    }
+}
+
+/// An amount of a resource: not negative, and whole if the resource is counted.
+pub(crate) fn quantity(name: &str, quantity: &Quantity, path: &Path, errors: &mut ErrorList) {
+    let amount = Amount::of(quantity);
+    if amount.is_negative() {
+        errors.invalid(path, quantity.0.as_str(), NEGATIVE);
+    }
+    if (INTEGERS.contains(&name) || is_extended(name)) && !amount.is_whole() {
+        errors.invalid(path, quantity.0.as_str(), "must be an integer");
+    }
+}
+
+/// Requests and limits of a container.
+pub(crate) fn requirements(requirements: &ResourceRequirements, path: &Path, errors: &mut ErrorList) {
+    checked(requirements, container_resource, path, errors);
+}
+
+/// What the pod costs besides its containers.
+pub(super) fn overhead(overhead: &ResourceList, path: &Path, errors: &mut ErrorList) {
+    let limits = ResourceRequirements { limits: Some(overhead.clone()), ..ResourceRequirements::default() };
+    requirements(&limits, path, errors);
+}
+
+fn checked(
+    requirements: &ResourceRequirements,
+    name_rule: fn(&str, &Path, &mut ErrorList),
+    path: &Path,
+    errors: &mut ErrorList,
+) {
+    let empty = ResourceList::new();
+    let (limits, requests) =
+        (requirements.limits.as_ref().unwrap_or(&empty), requirements.requests.as_ref().unwrap_or(&empty));
+    let (limits_at, requests_at) = (path.child("limits"), path.child("requests"));
+    let one = |name: &str, amount: &Quantity, at: &Path, errors: &mut ErrorList| {
+        name_rule(name, at, errors);
+        quantity(name, amount, at, errors);
+    };
+    let huge_pages = |name: &str, amount: &Quantity, at: &Path, errors: &mut ErrorList| {
+        let Some(size) = name.strip_prefix("hugepages-") else { return };
+        if !Amount::parse(size).is_some_and(|size| Amount::of(amount).is_multiple_of(size)) {
+            errors.invalid(at, amount.0.as_str(), format!("{} is not positive integer multiple of {name}", amount.0));
+        }
+    };
+    for (name, amount) in limits {
+        let at = limits_at.key(name);
+        one(name, amount, &at, errors);
+        huge_pages(name, amount, &at, errors);
+    }
+    for (name, amount) in requests {
+        let at = requests_at.key(name);
+        one(name, amount, &at, errors);
+        match limits.get(name) {
+            Some(limit) if Amount::of(amount) != Amount::of(limit) && !allows_overcommit(name) => {
+                let detail = format!("must be equal to {name} limit of {}", limit.0);
+                errors.invalid(&requests_at, amount.0.as_str(), detail);
+            }
+            Some(limit) if Amount::of(amount) > Amount::of(limit) => {
+                let detail = format!("must be less than or equal to {name} limit of {}", limit.0);
+                errors.invalid(&requests_at, amount.0.as_str(), detail);
+            }
+            None if !allows_overcommit(name) => {
+                errors.required(&limits_at, "Limit must be set for non overcommitable resources");
+            }
+            _ => {}
+        }
+        huge_pages(name, amount, &at, errors);
+    }
+    let names = || limits.keys().chain(requests.keys());
+    if names().any(|name| is_huge_pages(name)) && !names().any(|name| matches!(name.as_str(), "cpu" | "memory")) {
+        errors.forbidden(path, "HugePages require cpu or memory");
+    }
+}
+
+/// Containers name claims that the pod has.
+pub(super) fn claim_names(
+    requirements: &ResourceRequirements,
+    pod_claims: &BTreeSet<&str>,
+    path: &Path,
+    errors: &mut ErrorList,
+) {
+    let mut seen = Seen::default();
+    for (at, claim) in each(&requirements.claims, path) {
+        if !errors.require(&at, &claim.name) {
+            continue;
+        }
+        let request = text(&claim.request);
+        if !request.is_empty() {
+            errors.invalids(&at.child("request"), request, is_dns1123_label(request));
+        }
+        let key = if request.is_empty() { claim.name.clone() } else { format!("{}/{request}", claim.name) };
+        if seen.contains(&claim.name) {
+            errors.push(Error::duplicate(&at, claim.name.as_str()));
+        } else if !seen.is_new(key.as_str()) {
+            errors.push(Error::duplicate(&at, key));
+        }
+        if !pod_claims.contains(claim.name.as_str()) {
+            let names: Vec<&str> = pod_claims.iter().copied().collect();
+            let which = if names.is_empty() { " which is empty".to_owned() } else { format!(": {}", names.join(", ")) };
+            errors.push(Error {
+                detail: format!("must be one of the names in pod.spec.resourceClaims{which}"),
+                ..Error::not_found(&at, claim.name.as_str())
+            });
+        }
+    }
+}
+
+/// Requests and limits of the pod as a whole, which contain those of its containers.
+pub(super) fn pod_level(requirements: &ResourceRequirements, spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+    if requirements.claims.is_some() {
+        errors.forbidden(&path.child("claims"), "claims cannot be set for Resources at pod-level");
+    }
+    checked(requirements, pod_resource, path, errors);
+    let empty = ResourceList::new();
+    let requests = requirements.requests.as_ref().unwrap_or(&empty);
+    let mut sums: BTreeMap<&str, Amount> = BTreeMap::new();
+    let asked = spec.containers.iter().filter_map(|container| container.resources.as_ref()?.requests.as_ref());
+    for (name, amount) in asked.flatten() {
+        let sum = sums.entry(name.as_str()).or_default();
+        *sum = *sum + Amount::of(amount);
+    }
+    for (name, sum) in sums {
+        let request = requests.get(name).map(Amount::of).unwrap_or_default();
+        if sum > request {
+            let shown = requests.get(name).map_or("0", |quantity| quantity.0.as_str());
+            let detail = format!("must be greater than or equal to aggregate container requests of {}", sum.to_text());
+            errors.invalid(&path.child("requests").key(name), shown, detail);
+        }
+    }
+    let limits = requirements.limits.as_ref().unwrap_or(&empty);
+    for (at, container) in each_of(&spec.containers, &path.child("containers")) {
+        let own = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+        for (name, limit) in own.into_iter().flatten() {
+            if let Some(pod_limit) = limits.get(name).filter(|pod_limit| Amount::of(limit) > Amount::of(pod_limit)) {
+                let detail = format!("must be less than or equal to pod limits of {}", pod_limit.0);
+                errors.invalid(&at.key(name).child("limits"), limit.0.as_str(), detail);
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Rules of affinity, tolerations, spreading, and selectors of labels and nodes.
+
+use corten_api::{
+    core::v1::{
+        Affinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, Toleration,
+        TopologySpreadConstraint, WeightedPodAffinityTerm,
+    },
+    meta::v1::LabelSelector,
+};
+use corten_apimachinery::{
+    field::{Error, ErrorList, Path},
+    validation::{is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name},
+};
+
+use super::NOT_POSITIVE;
+use crate::{
+    report::Report,
+    view::{Seen, each, each_of, list, text},
+};
+
+const SCHEDULING_REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+const SCHEDULING_PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+
+pub(super) fn affinity(affinity: Option<&Affinity>, path: &Path, errors: &mut ErrorList) {
+    let Some(affinity) = affinity else { return };
+    if let Some(node) = &affinity.node_affinity {
+        let path = path.child("nodeAffinity");
+        if let Some(required) = &node.required_during_scheduling_ignored_during_execution {
+            node_selector(required, &path.child(SCHEDULING_REQUIRED), errors);
+        }
+        let preferred = &node.preferred_during_scheduling_ignored_during_execution;
+        for (at, term) in each(preferred, &path.child(SCHEDULING_PREFERRED)) {
+            weight(term.weight, &at, errors);
+            // A preference for an impossible label value does no harm.
+            node_term(&term.preference, false, &at.child("preference"), errors);
+        }
+    }
+    if let Some(pods) = &affinity.pod_affinity {
+        pod_terms(
+            &pods.required_during_scheduling_ignored_during_execution,
+            &pods.preferred_during_scheduling_ignored_during_execution,
+            &path.child("podAffinity"),
+            errors,
+        );
+    }
+    if let Some(pods) = &affinity.pod_anti_affinity {
+        pod_terms(
+            &pods.required_during_scheduling_ignored_during_execution,
+            &pods.preferred_during_scheduling_ignored_during_execution,
+            &path.child("podAntiAffinity"),
+            errors,
+        );
+    }
+}
+
+fn weight(weight: i32, path: &Path, errors: &mut ErrorList) {
+    if !(1..=100).contains(&weight) {
+        errors.invalid(&path.child("weight"), weight, "must be in the range 1-100");
+    }
+}
+
+fn pod_terms(
+    required: &Option<Vec<PodAffinityTerm>>,
+    preferred: &Option<Vec<WeightedPodAffinityTerm>>,
+    path: &Path,
+    errors: &mut ErrorList,
+) {
+    for (at, term) in each(required, &path.child(SCHEDULING_REQUIRED)) {
+        pod_term(term, &at, errors);
+    }
+    for (at, term) in each(preferred, &path.child(SCHEDULING_PREFERRED)) {
+        weight(term.weight, &at, errors);
+        pod_term(&term.pod_affinity_term, &at.child("podAffinityTerm"), errors);
+    }
+}
+
+fn pod_term(term: &PodAffinityTerm, path: &Path, errors: &mut ErrorList) {
+    label_selector(term.label_selector.as_ref(), &path.child("labelSelector"), errors);
+    label_selector(term.namespace_selector.as_ref(), &path.child("namespaceSelector"), errors);
+    for name in list(&term.namespaces) {
+        errors.invalids(&path.child("namespace"), name, is_dns1123_label(name));
+    }
+    let (matching, mismatching) = (list(&term.match_label_keys), list(&term.mismatch_label_keys));
+    for (field, keys) in [("matchLabelKeys", matching), ("mismatchLabelKeys", mismatching)] {
+        let path = path.child(field);
+        if !keys.is_empty() && term.label_selector.is_none() {
+            errors.forbidden(&path, "must not be specified when labelSelector is not set");
+            continue;
+        }
+        for (at, key) in each_of(keys, &path) {
+            errors.invalids(&at, key, is_qualified_name(key));
+        }
+    }
+    if let Some(selector) = &term.label_selector {
+        // The selector has got an expression for each of these keys already, so a second one is the user's.
+        let mut seen = Seen::default();
+        for key in selector.match_labels.iter().flat_map(|labels| labels.keys()) {
+            seen.is_new(key);
+        }
+        for expression in list(&selector.match_expressions) {
+            let at = matching.iter().position(|key| *key == expression.key);
+            if let Some(index) = at.filter(|_| seen.contains(&expression.key)) {
+                let detail = "exists in both matchLabelKeys and labelSelector";
+                errors.invalid(&path.index(index), expression.key.as_str(), detail);
+            }
+            seen.is_new(&expression.key);
+        }
+    }
+    for (at, key) in each_of(matching, &path.child("matchLabelKeys")) {
+        if mismatching.contains(key) {
+            errors.invalid(&at, key.as_str(), "exists in both matchLabelKeys and mismatchLabelKeys");
+        }
+    }
+    if term.topology_key.is_empty() {
+        errors.required(&path.child("topologyKey"), "can not be empty");
+    }
+    errors.invalids(&path.child("topologyKey"), &term.topology_key, is_qualified_name(&term.topology_key));
+}
+
+/// A selector of labels.
+pub(crate) fn label_selector(selector: Option<&LabelSelector>, path: &Path, errors: &mut ErrorList) {
+    let Some(selector) = selector else { return };
+    let labels_at = path.child("matchLabels");
+    for (key, value) in selector.match_labels.iter().flatten() {
+        errors.invalids(&labels_at, key, is_qualified_name(key));
+        errors.invalids(&labels_at, value, is_label_value(value));
+    }
+    for (at, expression) in each(&selector.match_expressions, &path.child("matchExpressions")) {
+        let values = list(&expression.values);
+        operator(&expression.operator, values, &at, errors);
+        errors.invalids(&at.child("key"), &expression.key, is_qualified_name(&expression.key));
+        for (at, value) in each_of(values, &at.child("values")) {
+            errors.invalids(&at, value, is_label_value(value));
+        }
+    }
+}
+
+/// Whether there are as many values as the operator needs; says whether the operator is known.
+fn operator(operator: &str, values: &[String], path: &Path, errors: &mut ErrorList) {
+    match operator {
+        "In" | "NotIn" if values.is_empty() => {
+            errors.required(&path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            errors.forbidden(&path.child("values"), detail);
+        }
+        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+        _ => errors.invalid(&path.child("operator"), operator, "not a valid selector operator"),
+    }
+}
+
+/// A selector of nodes.
+pub(crate) fn node_selector(selector: &NodeSelector, path: &Path, errors: &mut ErrorList) {
+    let path = path.child("nodeSelectorTerms");
+    if selector.node_selector_terms.is_empty() {
+        errors.required(&path, "must have at least one node selector term");
+    }
+    for (at, term) in each_of(&selector.node_selector_terms, &path) {
+        node_term(term, true, &at, errors);
+    }
+}
+
+fn node_term(term: &NodeSelectorTerm, check_values: bool, path: &Path, errors: &mut ErrorList) {
+    for (at, requirement) in each(&term.match_expressions, &path.child("matchExpressions")) {
+        let values = list(&requirement.values);
+        if matches!(requirement.operator.as_str(), "Gt" | "Lt") {
+            if values.len() != 1 {
+                let detail = "must be specified single value when `operator` is 'Lt' or 'Gt'";
+                errors.required(&at.child("values"), detail);
+            }
+        } else {
+            operator(&requirement.operator, values, &at, errors);
+        }
+        errors.invalids(&at.child("key"), &requirement.key, is_qualified_name(&requirement.key));
+        for (at, value) in each_of(values, &at.child("values")).filter(|_| check_values) {
+            errors.invalids(&at, value, is_label_value(value));
+        }
+    }
+    for (at, requirement) in each(&term.match_fields, &path.child("matchFields")) {
+        node_field(requirement, &at, errors);
+    }
+}
+
+fn node_field(requirement: &NodeSelectorRequirement, path: &Path, errors: &mut ErrorList) {
+    let values = list(&requirement.values);
+    match requirement.operator.as_str() {
+        "In" | "NotIn" if values.len() != 1 => {
+            let detail = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
+            errors.required(&path.child("values"), detail);
+        }
+        "In" | "NotIn" => {}
+        other => errors.invalid(&path.child("operator"), other, "not a valid selector operator"),
+    }
+    if requirement.key != "metadata.name" {
+        errors.invalid(&path.child("key"), requirement.key.as_str(), "not a valid field selector key");
+        return;
+    }
+    for (at, value) in each_of(values, &path.child("values")) {
+        errors.invalids(&at, value, is_dns1123_subdomain(value));
+    }
+}
+
+/// The effect of a taint, or of a toleration that names one.
+pub(crate) fn taint_effect(effect: &str, path: &Path, errors: &mut ErrorList) {
+    errors.require_one_of(path, effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+}
+
+/// Tolerations of taints.
+pub(crate) fn tolerations(tolerations: &[Toleration], path: &Path, errors: &mut ErrorList) {
+    for (at, toleration) in each_of(tolerations, path) {
+        let (key, value) = (text(&toleration.key), text(&toleration.value));
+        let (operator, effect) = (text(&toleration.operator), text(&toleration.effect));
+        if !key.is_empty() {
+            errors.invalids(&at.child("key"), key, is_qualified_name(key));
+        } else if operator != "Exists" {
+            let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            errors.invalid(&at.child("operator"), operator, detail);
+        }
+        if toleration.toleration_seconds.is_some() && effect != "NoExecute" {
+            let detail = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+            errors.invalid(&at.child("effect"), effect, detail);
+        }
+        match operator {
+            "" | "Equal" => {
+                let messages = is_label_value(value);
+                if !messages.is_empty() {
+                    errors.invalid(&at.child("operator"), value, messages.join(";"));
+                }
+            }
+            "Exists" if !value.is_empty() => {
+                let detail = "value must be empty when `operator` is 'Exists'";
+                errors.invalid(&at.child("operator"), value, detail);
+            }
+            _ => errors.one_of(&at.child("operator"), operator, &["Equal", "Exists"]),
+        }
+        if !effect.is_empty() {
+            taint_effect(effect, &at.child("effect"), errors);
+        }
+    }
+}
+
+pub(super) fn topology_spread(
+    constraints: &Option<Vec<TopologySpreadConstraint>>,
+    path: &Path,
+    errors: &mut ErrorList,
+) {
+    for (index, (at, constraint)) in each(constraints, path).enumerate() {
+        if constraint.max_skew <= 0 {
+            errors.invalid(&at.child("maxSkew"), constraint.max_skew, NOT_POSITIVE);
+        }
+        if constraint.topology_key.is_empty() {
+            errors.required(&at.child("topologyKey"), "can not be empty");
+        }
+        let action = constraint.when_unsatisfiable.as_str();
+        errors.one_of(&at.child("whenUnsatisfiable"), action, &["DoNotSchedule", "ScheduleAnyway"]);
+        let same = |other: &TopologySpreadConstraint| {
+            other.topology_key == constraint.topology_key && other.when_unsatisfiable == action
+        };
+        if list(constraints)[index + 1..].iter().any(same) {
+            let path = at.child("{topologyKey, whenUnsatisfiable}");
+            errors.push(Error::duplicate(&path, format!("{{{}, {action}}}", constraint.topology_key)));
+        }
+        if let Some(domains) = constraint.min_domains {
+            let path = at.child("minDomains");
+            if domains <= 0 {
+                errors.invalid(&path, domains, NOT_POSITIVE);
+            }
+            if action != "DoNotSchedule" {
+                let detail = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");
+                errors.invalid(&path, domains, detail);
+            }
+        }
+        for (field, policy) in [
+            ("nodeAffinityPolicy", &constraint.node_affinity_policy),
+            ("nodeTaintsPolicy", &constraint.node_taints_policy),
+        ] {
+            if let Some(policy) = policy {
+                errors.one_of(&at.child(field), policy, &["Honor", "Ignore"]);
+            }
+        }
+        let keys_at = at.child("matchLabelKeys");
+        if constraint.label_selector.is_none() && !list(&constraint.match_label_keys).is_empty() {
+            errors.forbidden(&keys_at, "must not be specified when labelSelector is not set");
+        }
+        for (at, key) in each(&constraint.match_label_keys, &keys_at) {
+            errors.invalids(&at, key, is_qualified_name(key));
+            let in_labels = constraint
+                .label_selector
+                .as_ref()
+                .and_then(|selector| selector.match_labels.as_ref())
+                .is_some_and(|labels| labels.contains_key(key));
+            if in_labels {
+                errors.invalid(&at, key.as_str(), "exists in both matchLabelKeys and labelSelector");
+            }
+        }
+        label_selector(constraint.label_selector.as_ref(), &at.child("labelSelector"), errors);
+    }
+}

@@ -1,0 +1,139 @@
+//! What the kinds that keep a number of pods alive have in common: deployments, replica sets, replication controllers.
+
+use std::collections::BTreeMap;
+
+use corten_api::{core::v1::PodTemplateSpec, intstr::IntOrString, meta::v1::LabelSelector};
+use corten_apimachinery::{
+    Value,
+    field::{Error, ErrorList, Path},
+    resource::Context,
+    validation::is_percent,
+};
+
+use super::template;
+use crate::{
+    defaulting::{fill_absent, within},
+    report::Report,
+    view::{int_or_string, list},
+};
+
+/// Fills in the number of replicas and the template's spec.
+pub(crate) fn defaults(object: &mut Value) {
+    within(object, &["spec"], |spec| {
+        fill_absent(spec, "replicas", 1_i64);
+        within(spec, &["template", "spec"], super::defaults::pod_spec);
+    });
+}
+
+/// The template's pods are selected, and restarted for ever. `object` is the whole object, for showing parts of it.
+pub(crate) fn validate_template(
+    cx: &Context<'_>,
+    template: Option<&PodTemplateSpec>,
+    selects: impl Fn(&BTreeMap<String, String>) -> bool,
+    (kind, object): (&str, &Value),
+    errors: &mut ErrorList,
+) {
+    let path = Path::new("spec").child("template");
+    let Some(template) = template else {
+        errors.required(&path, "");
+        return;
+    };
+    let labels = template.metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
+    if !selects(&labels) {
+        let shown = object.at(&["spec", "template", "metadata", "labels"]).cloned().unwrap_or_default();
+        let path = path.child("metadata").child("labels");
+        errors.invalid(&path, shown, "`selector` does not match template `labels`");
+    }
+    template::validate(cx, template, &path, errors);
+    let spec = template.spec.as_ref();
+    let policy = spec.and_then(|spec| spec.restart_policy.as_deref()).unwrap_or_default();
+    errors.one_of(&path.child("spec").child("restartPolicy"), policy, &["Always"]);
+    if spec.is_some_and(|spec| spec.active_deadline_seconds.is_some()) {
+        let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
+        errors.forbidden(&path.child("spec").child("activeDeadlineSeconds"), detail);
+    }
+}
+
+/// A selector that is set, not empty and well-formed.
+pub(crate) fn validate_selector(selector: &LabelSelector, object: &Value, errors: &mut ErrorList) {
+    let path = Path::new("spec").child("selector");
+    let shown = object.at(&["spec", "selector"]).filter(|selector| !selector.is_null());
+    let Some(shown) = shown else {
+        errors.required(&path, "");
+        return;
+    };
+    super::validation::label_selector(Some(selector), &path, errors);
+    if is_empty(selector) {
+        errors.invalid(&path, shown.clone(), "empty selector is invalid for deployment");
+    }
+    if list(&selector.match_expressions).iter().any(|expression| !is_usable(expression)) {
+        errors.invalid(&path, shown.clone(), "invalid label selector");
+    }
+}
+
+fn is_usable(expression: &corten_api::meta::v1::LabelSelectorRequirement) -> bool {
+    let has_values = !list(&expression.values).is_empty();
+    match expression.operator.as_str() {
+        "In" | "NotIn" => has_values,
+        "Exists" | "DoesNotExist" => !has_values,
+        _ => false,
+    }
+}
+
+fn is_empty(selector: &LabelSelector) -> bool {
+    selector.match_labels.as_ref().is_none_or(BTreeMap::is_empty) && list(&selector.match_expressions).is_empty()
+}
+
+/// Whether a selector takes these labels; an empty or malformed one is reported elsewhere, so it takes all.
+pub(crate) fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    if list(&selector.match_expressions).iter().any(|expression| !is_usable(expression)) {
+        return true;
+    }
+    let matches_labels = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    matches_labels
+        && list(&selector.match_expressions).iter().all(|expression| {
+            let value = labels.get(&expression.key);
+            let is_listed = value.is_some_and(|value| list(&expression.values).contains(value));
+            match expression.operator.as_str() {
+                "In" => is_listed,
+                "NotIn" => !is_listed,
+                "Exists" => value.is_some(),
+                _ => value.is_none(),
+            }
+        })
+}
+
+/// Numbers of a status that must not be negative, and those that must not exceed others: (field, limit, limit's name).
+pub(crate) fn validate_counts(status: Option<&Value>, fields: &[&str], limits: &[(&str, &str, &str)]) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = Path::new("status");
+    let number = |field: &str| status.and_then(|status| status.i64_at(&[field])).unwrap_or_default();
+    for field in fields {
+        errors.non_negative(&path.child(field), number(field));
+    }
+    for (field, limit, name) in limits {
+        if number(field) > number(limit) {
+            errors.invalid(&path.child(field), number(field), format!("cannot be greater than {name}"));
+        }
+    }
+    errors
+}
+
+/// A number of pods, or a share of them.
+pub(crate) fn validate_int_or_percent(value: &IntOrString, path: &Path, errors: &mut ErrorList) {
+    match value {
+        IntOrString::Int(number) => errors.non_negative(path, (*number).into()),
+        IntOrString::String(text) => {
+            let shown = int_or_string(value);
+            errors.extend(is_percent(text).into_iter().map(|message| Error::invalid(path, shown.clone(), message)));
+        }
+    }
+}
+
+/// The share of a percentage; `None` for a plain number.
+pub(crate) fn percent(value: &IntOrString) -> Option<i64> {
+    match value {
+        IntOrString::Int(_) => None,
+        IntOrString::String(text) => text.strip_suffix('%')?.parse().ok(),
+    }
+}

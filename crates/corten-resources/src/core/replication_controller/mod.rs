@@ -1,0 +1,40 @@
+//! Replication controllers.
+//!
+//! Upstream: pkg/registry/core/replicationcontroller, pkg/apis/core/validation (v1.35).
+
+mod defaults;
+mod strategy;
+mod table;
+mod validation;
+
+use corten_apimachinery::resource::{ResourceDefinition, ScalePaths, Version};
+
+use crate::kind::{scale, selectable, standard, status};
+
+/// The resource.
+pub static RESOURCE: ResourceDefinition = ResourceDefinition {
+    short_names: &["rc"],
+    categories: &["all"],
+    subresources: &[
+        scale(ScalePaths {
+            spec_replicas: &["spec", "replicas"],
+            status_replicas: &["status", "replicas"],
+            selector: &["spec", "selector"],
+        }),
+        status(&strategy::Status),
+    ],
+    selectable_fields: &[selectable!("status.replicas", "status", "replicas")],
+    // Upstream's name for them in the store.
+    storage_prefix: "controllers",
+    ..standard(
+        "",
+        "ReplicationController",
+        ("replicationcontroller", "replicationcontrollers"),
+        &[Version::hub("v1", "io.k8s.api.core.v1.ReplicationController", defaults::v1)],
+        &strategy::Main,
+        &table::TABLE,
+    )
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+//! Secrets.
+//!
+//! Upstream: pkg/registry/core/secret, pkg/apis/core/validation (v1.35).
+
+mod defaults;
+mod strategy;
+mod table;
+mod validation;
+
+use corten_apimachinery::resource::{ResourceDefinition, Version};
+
+use crate::kind::{selectable, standard};
+
+/// The resource.
+pub static RESOURCE: ResourceDefinition = ResourceDefinition {
+    selectable_fields: &[selectable!("type", "type")],
+    ..standard(
+        "",
+        "Secret",
+        ("secret", "secrets"),
+        &[Version::hub("v1", "io.k8s.api.core.v1.Secret", defaults::v1)],
+        &strategy::Main,
+        &table::TABLE,
+    )
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+use serde_json::json;
+
+use super::RESOURCE;
+use crate::testing::{created, refuses, refuses_update, row, value};
+
+#[test]
+fn text_data_is_stored_encoded_and_wins() {
+    let (object, errors) = created(&RESOURCE, json!({"data": {"a": "eA==", "b": "eA=="}, "stringData": {"a": "hi"}}));
+    assert_eq!(errors, [""; 0]);
+    assert_eq!(object, value(json!({"type": "Opaque", "data": {"a": "aGk=", "b": "eA=="}})));
+}
+
+#[test]
+fn each_type_needs_its_keys() {
+    let cases: [(serde_json::Value, &[&str]); 8] = [
+        (
+            json!({"type": "kubernetes.io/service-account-token"}),
+            &["metadata.annotations[kubernetes.io/service-account.name]: Required value"],
+        ),
+        (json!({"type": "kubernetes.io/dockercfg"}), &["data[.dockercfg]: Required value"]),
+        (json!({"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "e30="}}), &[]),
+        (
+            json!({"type": "kubernetes.io/basic-auth"}),
+            &["data[username]: Required value", "data[password]: Required value"],
+        ),
+        (json!({"type": "kubernetes.io/basic-auth", "data": {"password": ""}}), &[]),
+        (
+            json!({"type": "kubernetes.io/ssh-auth", "data": {"ssh-privatekey": ""}}),
+            &["data[ssh-privatekey]: Required value"],
+        ),
+        (json!({"type": "kubernetes.io/tls", "data": {"tls.key": ""}}), &["data[tls.crt]: Required value"]),
+        (json!({"type": "example.com/mine"}), &[]),
+    ];
+    for (object, want) in cases {
+        refuses(&RESOURCE, object, want);
+    }
+}
+
+#[test]
+fn what_is_not_json_is_no_docker_config_and_is_not_shown() {
+    let (_, errors) = created(
+        &RESOURCE,
+        json!({"type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": "secret"}}),
+    );
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].starts_with("data[.dockerconfigjson]: Invalid value: \"<secret contents redacted>\": "));
+    assert!(!errors[0].contains("secret\""), "{errors:?}");
+}
+
+#[test]
+fn the_type_stays_and_an_immutable_secret_too() {
+    refuses_update(
+        &RESOURCE,
+        RESOURCE.strategy,
+        json!({"immutable": true, "data": {"a": "eA=="}}),
+        json!({"immutable": true, "type": "example.com/mine"}),
+        &[
+            "type: Invalid value: \"example.com/mine\": field is immutable",
+            "data: Forbidden: field is immutable when `immutable` is set",
+        ],
+    );
+}
+
+#[test]
+fn a_row_shows_type_and_number_of_keys() {
+    let object = json!({"metadata": {"name": "a"}, "type": "Opaque", "data": {"a": "eA=="}});
+    assert_eq!(row(&RESOURCE, object), ["a", "Opaque", "1", "<unknown>"]);
+}

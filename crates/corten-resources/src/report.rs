@@ -1,0 +1,120 @@
+//! How validations report: short verbs over `field::ErrorList`, so that a rule reads as one line.
+
+use corten_apimachinery::{
+    Value,
+    field::{Error, ErrorList, Path},
+    validation,
+    value::{FromValueError, from_value},
+};
+use serde::Deserialize;
+
+/// Rules of one field, each adding to the list what it finds.
+pub(crate) trait Report {
+    /// The value is missing.
+    fn required(&mut self, path: &Path, detail: &str);
+    /// The value is not allowed.
+    fn invalid(&mut self, path: &Path, value: impl Into<Value>, detail: impl Into<String>);
+    /// The field must not be set, or not like this.
+    fn forbidden(&mut self, path: &Path, detail: impl Into<String>);
+    /// One error for each of `messages` about `value`.
+    fn invalids(&mut self, path: &Path, value: &str, messages: Vec<String>);
+    /// One error for each of `messages` about a number.
+    fn invalid_number(&mut self, path: &Path, value: i64, messages: Vec<String>);
+    /// `value` must not be empty; says whether it is not.
+    fn require(&mut self, path: &Path, value: &str) -> bool;
+    /// `value` must be one of `supported`, which is sorted as upstream shows it.
+    fn one_of(&mut self, path: &Path, value: &str, supported: &[&str]);
+    /// `value` must be set and one of `supported`.
+    fn require_one_of(&mut self, path: &Path, value: &str, supported: &[&str]);
+    /// `value` must not be below zero.
+    fn non_negative(&mut self, path: &Path, value: i64);
+    /// `value` must be a port.
+    fn port(&mut self, path: &Path, value: i64);
+    /// `value` must name an object of a kind whose names are DNS subdomains.
+    fn object_name(&mut self, path: &Path, value: &str);
+    /// The field of this path in both objects must mean the same.
+    fn immutable(&mut self, path: &Path, new: Option<&Value>, old: Option<&Value>);
+}
+
+/// Upstream's words for a number below zero.
+pub(crate) const NEGATIVE: &str = "must be greater than or equal to 0";
+
+impl Report for ErrorList {
+    fn required(&mut self, path: &Path, detail: &str) {
+        self.push(Error::required(path, detail));
+    }
+
+    fn invalid(&mut self, path: &Path, value: impl Into<Value>, detail: impl Into<String>) {
+        self.push(Error::invalid(path, value, detail));
+    }
+
+    fn forbidden(&mut self, path: &Path, detail: impl Into<String>) {
+        self.push(Error::forbidden(path, detail));
+    }
+
+    fn invalids(&mut self, path: &Path, value: &str, messages: Vec<String>) {
+        self.extend(messages.into_iter().map(|message| Error::invalid(path, value, message)));
+    }
+
+    fn invalid_number(&mut self, path: &Path, value: i64, messages: Vec<String>) {
+        self.extend(messages.into_iter().map(|message| Error::invalid(path, value, message)));
+    }
+
+    fn require(&mut self, path: &Path, value: &str) -> bool {
+        if value.is_empty() {
+            self.required(path, "");
+        }
+        !value.is_empty()
+    }
+
+    fn one_of(&mut self, path: &Path, value: &str, supported: &[&str]) {
+        if !supported.contains(&value) {
+            self.push(Error::not_supported(path, value, supported));
+        }
+    }
+
+    fn require_one_of(&mut self, path: &Path, value: &str, supported: &[&str]) {
+        if self.require(path, value) {
+            self.one_of(path, value, supported);
+        }
+    }
+
+    fn non_negative(&mut self, path: &Path, value: i64) {
+        if value < 0 {
+            self.invalid(path, value, NEGATIVE);
+        }
+    }
+
+    fn port(&mut self, path: &Path, value: i64) {
+        self.invalid_number(path, value, validation::is_port_number(value));
+    }
+
+    fn object_name(&mut self, path: &Path, value: &str) {
+        self.invalids(path, value, validation::is_dns1123_subdomain(value));
+    }
+
+    fn immutable(&mut self, path: &Path, new: Option<&Value>, old: Option<&Value>) {
+        self.extend(validation::field_is_immutable(new, old, path));
+    }
+}
+
+/// Validates `object` through its typed view.
+///
+/// Decoding has checked the tree against the type table, so a tree without the view's shape is a fault of the server and is
+/// reported as one.
+pub(crate) fn with_view<'v, T: Deserialize<'v>>(
+    object: &'v Value,
+    check: impl FnOnce(&T, &mut ErrorList),
+) -> ErrorList {
+    let mut errors = ErrorList::new();
+    match from_value::<T>(object) {
+        Ok(view) => check(&view, &mut errors),
+        Err(error) => errors.push(unreadable(&error)),
+    }
+    errors
+}
+
+/// The error of a tree that does not have the shape of its kind.
+pub(crate) fn unreadable(error: &FromValueError) -> Error {
+    Error::internal(&Path::root(), error)
+}

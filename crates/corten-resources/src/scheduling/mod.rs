@@ -1,0 +1,3 @@
+//! Group scheduling.k8s.io.
+
+pub mod priority_class;

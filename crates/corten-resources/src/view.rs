@@ -1,0 +1,53 @@
+//! Reading typed views: absent and empty are the same to most rules, as they are to upstream's Go types.
+
+use corten_api::intstr::IntOrString;
+use corten_apimachinery::{Value, field::Path};
+
+/// The items of an optional list.
+pub(crate) fn list<T>(items: &Option<Vec<T>>) -> &[T] {
+    items.as_deref().unwrap_or_default()
+}
+
+/// An optional text, empty if absent.
+pub(crate) fn text(text: &Option<String>) -> &str {
+    text.as_deref().unwrap_or_default()
+}
+
+/// The items of an optional list, each with its path.
+pub(crate) fn each<'i, T>(items: &'i Option<Vec<T>>, path: &Path) -> impl Iterator<Item = (Path, &'i T)> {
+    each_of(list(items), path)
+}
+
+/// The items of a list, each with its path.
+pub(crate) fn each_of<'i, T>(items: &'i [T], path: &Path) -> impl Iterator<Item = (Path, &'i T)> {
+    items.iter().enumerate().map(move |(index, item)| (path.index(index), item))
+}
+
+/// A number or text as a node, for showing it.
+pub(crate) fn int_or_string(value: &IntOrString) -> Value {
+    match value {
+        IntOrString::Int(number) => (*number).into(),
+        IntOrString::String(text) => text.as_str().into(),
+    }
+}
+
+/// A list of texts as a node, for showing it.
+pub(crate) fn texts<S: AsRef<str>>(items: &[S]) -> Value {
+    Value::array(items.iter().map(|item| item.as_ref().into()))
+}
+
+/// Remembers what it has seen, for rules about duplicates.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(std::collections::BTreeSet<String>);
+
+impl Seen {
+    /// Says whether `item` is new, and remembers it.
+    pub(crate) fn is_new(&mut self, item: impl Into<String>) -> bool {
+        self.0.insert(item.into())
+    }
+
+    /// Whether `item` has been seen.
+    pub(crate) fn contains(&self, item: &str) -> bool {
+        self.0.contains(item)
+    }
+}

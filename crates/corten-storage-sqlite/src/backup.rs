@@ -1,0 +1,112 @@
+//! Copies a running store into one file, and makes a store of such a copy.
+//!
+//! `VACUUM INTO` on a connection of its own reads one snapshot and writes a compact, checkpointed database; SQLite's
+//! stepwise backup starts again whenever the writer commits and did not finish under load.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use corten_base::fs::{self, Context as _, FsError};
+use corten_storage::kv::Revision;
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::{error::OpenError, format, lock::StoreLock, open};
+
+/// Writes a copy of `database` to the new file `target`, verifies it, and returns its revision. Blocks.
+pub(crate) fn write(database: &Path, target: &Path) -> Result<Revision, OpenError> {
+    refuse_existing(target)?;
+    let partial = with_suffix(target, ".partial");
+    let copied = copy_snapshot(database, &partial).and_then(|()| {
+        let revision = verify(&partial)?;
+        publish(&partial, target)?;
+        Ok(revision)
+    });
+    if copied.is_err() {
+        fs::remove_file(&partial)?;
+    }
+    copied
+}
+
+/// Makes a store in `directory` of `backup`. The directory must not hold one.
+///
+/// Blocks. Errors: `OpenError::Exists`, `InUse`, and whatever is wrong with the backup.
+pub(crate) fn restore(backup: &Path, directory: &Path) -> Result<Revision, OpenError> {
+    let revision = verify(backup)?;
+    open::create_directory(directory)?;
+    let _lock = StoreLock::take(directory)?;
+    let database = directory.join(format::DATABASE_FILE);
+    for file in [&database, &directory.join(format::LOG_FILE)] {
+        refuse_existing(file)?;
+    }
+    let partial = with_suffix(&database, ".partial");
+    let copy = || -> Result<(), FsError> {
+        fs::remove_file(&partial)?;
+        let mut source = File::open(backup).at("open", backup)?;
+        let mut file = create_private(&partial)?;
+        io::copy(&mut source, &mut file).at("write", &partial)?;
+        file.sync_all().at("sync", &partial)
+    };
+    copy()?;
+    publish(&partial, &database)?;
+    Ok(revision)
+}
+
+fn copy_snapshot(database: &Path, partial: &Path) -> Result<(), OpenError> {
+    // What an interrupted backup has left behind.
+    fs::remove_file(partial)?;
+    // SQLite fills an empty file: made by us, because it holds secrets.
+    create_private(partial)?;
+    let connection = open::connect_reader(database).map_err(|source| OpenError::sqlite("open", database, source))?;
+    let path = partial.to_str().ok_or_else(|| {
+        let reason = "the path is not UTF-8".to_owned();
+        OpenError::NotAStore { path: partial.to_owned(), reason }
+    })?;
+    connection.execute("VACUUM INTO ?1", [path]).map_err(|source| OpenError::sqlite("copy into", partial, source))?;
+    File::open(partial).and_then(|file| file.sync_all()).at("sync", partial)?;
+    Ok(())
+}
+
+/// Reads and verifies all rows of a copy, without changing it.
+fn verify(copy: &Path) -> Result<Revision, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(copy, flags).map_err(|source| OpenError::sqlite("open", copy, source))?;
+    open::expect_store(&connection, copy)?;
+    Ok(open::scan(&connection, copy)?.index.revision())
+}
+
+fn create_private(path: &Path) -> Result<File, FsError> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).at("create", path)
+}
+
+fn refuse_existing(path: &Path) -> Result<(), OpenError> {
+    if path.try_exists().at("look for", path)? { Err(OpenError::Exists { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// Gives a finished file its name, unless something has it.
+fn publish(partial: &Path, target: &Path) -> Result<(), OpenError> {
+    match renameat_with(CWD, partial, CWD, target, RenameFlags::NOREPLACE) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::EXIST) => return Err(OpenError::Exists { path: target.to_owned() }),
+        // Not every file system knows the flag.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            refuse_existing(target)?;
+            std::fs::rename(partial, target).at("rename to", target)?;
+        }
+        Err(error) => return Err(Err::<(), _>(io::Error::from(error)).at("rename to", target).unwrap_err().into()),
+    }
+    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    open::sync_directory(directory)?;
+    Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

@@ -1,0 +1,27 @@
+//! What an operator or a test can set.
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::faults::{Faults, NoFaults};
+
+/// How big the ballast file is unless set otherwise: room for some thousand deletions and their compaction.
+const BALLAST_BYTES: u64 = 64 << 20;
+
+/// The settings of an engine.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The directory of the store. Made if it does not exist; nothing else should live in it.
+    pub directory: PathBuf,
+    /// The size of the ballast file, which is released when the disk is full so that deletions still work. 0 for none.
+    pub ballast_bytes: u64,
+    /// Where crash tests interfere.
+    pub faults: Arc<dyn Faults>,
+}
+
+impl Config {
+    /// The defaults for a store in `directory`.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), ballast_bytes: BALLAST_BYTES, faults: Arc::new(NoFaults) }
+    }
+}

@@ -1,0 +1,111 @@
+//! Looks for damage in the write-ahead log before SQLite opens it.
+//!
+//! SQLite takes the log up to the first bad frame and silently drops the rest: right after a crash, when the tail was being
+//! written, and wrong after a flipped bit, when acknowledged commits follow. With `synchronous=FULL` each commit is synced
+//! before the next one begins, so a crash leaves at most one commit after the first bad frame; two or more mean damage.
+//! Format: <https://www.sqlite.org/fileformat2.html#walformat>.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read},
+    path::Path,
+};
+
+use corten_base::fs::Context as _;
+
+use crate::error::{Damage, OpenError};
+
+const HEADER_BYTES: usize = 32;
+const FRAME_HEADER_BYTES: usize = 24;
+const MAGIC: u32 = 0x377f_0682;
+
+/// How many commits after the first bad frame are too many for a torn tail.
+const LOST_COMMITS_MIN: u64 = 2;
+
+/// Refuses a log that SQLite would silently cut. A log that does not exist is fine.
+pub(crate) fn check(log: &Path, database: &Path) -> Result<(), OpenError> {
+    let file = match File::open(log) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Err::<(), _>(error).at("open", log).unwrap_err().into()),
+    };
+    match find_damage(BufReader::with_capacity(1 << 20, file)).at("read", log)? {
+        None => Ok(()),
+        Some(damage) => Err(OpenError::Damaged { path: database.to_owned(), damage }),
+    }
+}
+
+fn find_damage(mut log: impl Read) -> io::Result<Option<Damage>> {
+    let mut header = [0; HEADER_BYTES];
+    if !fill(&mut log, &mut header)? {
+        return Ok(None);
+    }
+    let magic = word(&header, 0);
+    let mut sum = Checksum { big_endian: magic & 1 == 1, words: (0, 0) };
+    sum.add(&header[..24]);
+    let header_intact = magic & !1 == MAGIC && sum.words == (word(&header, 6), word(&header, 7));
+    let page_size = match word(&header, 2) {
+        size @ 512..=65_536 if size.is_power_of_two() => size as usize,
+        // Without a page size there are no frames to find. Our page size is the only one that a damaged header can hide.
+        _ => crate::format::PAGE_SIZE as usize,
+    };
+    let mut salts = header_intact.then(|| (word(&header, 4), word(&header, 5)));
+    let (mut frame_number, mut bad, mut commits) = (0, if header_intact { None } else { Some(0) }, 0);
+    let mut frame = vec![0; FRAME_HEADER_BYTES + page_size];
+    while fill(&mut log, &mut frame)? {
+        frame_number += 1;
+        let own_salts = (word(&frame, 2), word(&frame, 3));
+        // Under a damaged header the first frame tells which salts are live.
+        let live = *salts.get_or_insert(own_salts) == own_salts;
+        if bad.is_none() {
+            sum.add(&frame[..8]);
+            sum.add(&frame[FRAME_HEADER_BYTES..]);
+            if !live || sum.words != (word(&frame, 4), word(&frame, 5)) {
+                bad = Some(frame_number);
+            }
+        }
+        // A frame that ends a commit carries the size of the database after it.
+        if bad.is_some() && live && word(&frame, 1) != 0 {
+            commits += 1;
+        }
+    }
+    Ok(bad.filter(|_| commits >= LOST_COMMITS_MIN).map(|frame| Damage::Log { frame, commits }))
+}
+
+/// Fills `buffer`; false at the end of the log, where the rest, if any, is a torn frame.
+fn fill(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
+    match log.read_exact(buffer) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The big-endian 32-bit word `n` of a header.
+fn word(header: &[u8], n: usize) -> u32 {
+    u32::from_be_bytes(header[4 * n..4 * n + 4].try_into().expect("a word has four bytes"))
+}
+
+/// The log's running checksum over pairs of words, in the byte order that its magic names.
+struct Checksum {
+    big_endian: bool,
+    words: (u32, u32),
+}
+
+impl Checksum {
+    fn add(&mut self, data: &[u8]) {
+        let read = |bytes: &[u8]| {
+            let bytes = bytes.try_into().expect("a word has four bytes");
+            if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+        };
+        let (mut a, mut b) = self.words;
+        for pair in data.chunks_exact(8) {
+            a = a.wrapping_add(read(&pair[..4])).wrapping_add(b);
+            b = b.wrapping_add(read(&pair[4..])).wrapping_add(a);
+        }
+        self.words = (a, b);
+    }
+}
+
+#[cfg(test)]
+mod tests;

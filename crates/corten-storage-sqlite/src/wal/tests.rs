@@ -1,0 +1,87 @@
+use rusqlite::Connection;
+
+use super::*;
+
+/// The log of a small database after several commits, each of a few frames.
+fn log() -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "page_size", 4096).unwrap();
+    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+    connection.execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)").unwrap();
+    for n in 0..12 {
+        connection.execute("INSERT INTO t VALUES (?1, zeroblob(9000))", [n]).unwrap();
+    }
+    std::fs::read(directory.path().join("db-wal")).unwrap()
+}
+
+#[track_caller]
+fn check(log: &[u8], want: Option<u64>) {
+    let found = find_damage(log).unwrap();
+    let frame = found.clone().map(|damage| match damage {
+        Damage::Log { frame, commits } => {
+            assert!(commits >= 2);
+            frame
+        }
+        other => panic!("not {other:?}"),
+    });
+    assert_eq!(frame, want, "{found:?}");
+}
+
+const FRAME: usize = FRAME_HEADER_BYTES + 4096;
+
+#[test]
+fn a_clean_log_is_fine_and_so_is_none() {
+    check(&log(), None);
+    check(&[], None);
+    check(&[0; 20], None);
+}
+
+#[test]
+fn a_log_cut_anywhere_is_a_torn_tail() {
+    let log = log();
+    for length in (0..log.len()).step_by(509) {
+        check(&log[..length], None);
+    }
+}
+
+#[test]
+fn a_bad_last_commit_is_a_torn_tail() {
+    let mut log = log();
+    let last = log.len() - FRAME;
+    log[last + 2_000] ^= 1;
+    check(&log, None);
+}
+
+#[test]
+fn a_flipped_bit_before_other_commits_is_damage() {
+    let clean = log();
+    for frame in [1, 4, 9] {
+        for place in [0, 9, 17, 24, 3_000] {
+            let mut log = clean.clone();
+            log[HEADER_BYTES + (frame - 1) * FRAME + place] ^= 0x10;
+            check(&log, Some(frame as u64));
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_header_is_damage() {
+    let clean = log();
+    for place in [0, 5, 9, 13, 17, 21, 25, 30] {
+        let mut log = clean.clone();
+        log[place] ^= 0x04;
+        check(&log, Some(0));
+    }
+}
+
+#[test]
+fn frames_of_an_earlier_round_are_no_damage() {
+    let (old, mut log) = (log(), log());
+    assert_ne!(old[16..24], log[16..24], "each log has its own salts");
+    let half = HEADER_BYTES + 5 * FRAME;
+    let length = log.len();
+    log[half..].copy_from_slice(&old[half..length]);
+    check(&log, None);
+}

@@ -1,0 +1,158 @@
+//! What the writer does when the medium fails.
+
+use std::sync::Arc;
+
+use corten_base::fs::FsError;
+use corten_storage::{kv::Revision, mvcc::Row};
+use rusqlite::{Connection, ErrorCode};
+
+use super::{Request, Writer, group::Failure};
+use crate::{
+    error::{MediumError, OpenError},
+    format::{self, StoredRow},
+    open, readers,
+};
+
+impl Writer {
+    /// Answers a group that failed. On a full disk what only deletes gets a second chance, on the space of the ballast.
+    pub(super) fn recover_from(&mut self, failure: Failure, group: Vec<Request>) {
+        if failure.error.is_disk_full() && self.make_room() {
+            let mut deletes = self.refuse_values(group);
+            if deletes.is_empty() {
+                return;
+            }
+            match self.try_commit(&mut deletes) {
+                Ok(outcomes) => self.answer(deletes, outcomes),
+                Err(failure) => self.fail_for_good(failure, deletes),
+            }
+        } else {
+            self.fail_for_good(failure, group);
+        }
+    }
+
+    fn fail_for_good(&mut self, failure: Failure, group: Vec<Request>) {
+        let outcome_unknown = failure.at_commit;
+        let error = Arc::new(self.give_up(failure));
+        // A roll-back that succeeded and left nothing behind settles it.
+        let outcome_unknown = outcome_unknown && self.connection.is_none();
+        self.fail(group, &error, outcome_unknown);
+    }
+
+    /// Takes back a transaction that hit a full disk, and gives up the ballast. False if the connection is in doubt now.
+    pub(super) fn make_room(&mut self) -> bool {
+        self.ballast_is_out = true;
+        // A ballast that cannot be removed leaves less space, which shows at once.
+        let _ = self.ballast.release();
+        self.roll_back()
+    }
+
+    /// Sets the ballast aside again, or finds that values can be taken without: what was deleted and compacted leaves free
+    /// pages in the database, not free space on the disk.
+    pub(super) fn has_room(&mut self) -> Result<bool, FsError> {
+        if self.ballast.restore()? {
+            self.ballast_is_out = false;
+            return Ok(true);
+        }
+        // Enough of the disk must stay free for the log, or deletions would be stuck after all.
+        let free_bytes = self.ballast.free_bytes()?;
+        let needed_bytes = self.ballast.needed_bytes();
+        Ok(free_bytes >= needed_bytes / 4 && free_bytes + self.reusable_bytes() >= needed_bytes)
+    }
+
+    /// The size of the free pages in the database; 0 if it cannot be read.
+    pub(super) fn reusable_bytes(&self) -> u64 {
+        let pages = |connection: &Connection| {
+            connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0)).unwrap_or(0)
+        };
+        self.connection.as_ref().map_or(0, pages).unsigned_abs() * format::PAGE_SIZE.unsigned_abs()
+    }
+
+    /// Takes back a transaction that failed. Unless the failure says nothing about the medium, or left no doubt, the store
+    /// is opened again before the next write.
+    pub(super) fn give_up(&mut self, failure: Failure) -> MediumError {
+        let harmless = match &failure.error {
+            MediumError::Sqlite(error) => {
+                matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+            }
+            MediumError::Damaged(_) => true,
+            _ => failure.error.is_disk_full(),
+        };
+        if failure.error.is_disk_full() {
+            self.ballast_is_out = true;
+        }
+        if !harmless || !self.roll_back() {
+            self.connection = None;
+            self.shared.readers.discard();
+        }
+        failure.error
+    }
+
+    /// Takes back what is open. True if the connection then shows the store as it was.
+    fn roll_back(&mut self) -> bool {
+        let Some(connection) = &self.connection else { return false };
+        // SQLite rolls back by itself on some errors.
+        let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+        let revision = self.shared.index.read().revision();
+        let as_it_was = rolled_back && last_row(connection).is_ok_and(|last| last.is_none_or(|last| last <= revision));
+        if !as_it_was {
+            self.connection = None;
+            self.shared.readers.discard();
+        }
+        as_it_was
+    }
+
+    /// Opens the store again and takes in what an earlier commit of unknown outcome has left in it.
+    pub(super) fn reopen(&mut self) -> Result<(), Arc<OpenError>> {
+        self.shared.readers.discard();
+        let known = self.shared.index.read().revision();
+        let open::Opened { connection, contents } = open::reopen(&self.config.directory, known)?;
+        let rows = rows_after(&connection, known).map_err(|source| {
+            let database = self.config.directory.join(format::DATABASE_FILE);
+            match source {
+                MediumError::Sqlite(source) => OpenError::sqlite("read", &database, source),
+                MediumError::Damaged(damage) => OpenError::Damaged { path: database, damage },
+                other => unreachable!("reading rows does not end in {other:?}"),
+            }
+        })?;
+        let mut events = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let before = contents.index.at(&row.key, row.revision - 1);
+            let previous = match before {
+                None => None,
+                Some(live) => {
+                    readers::row(&connection, live.mod_revision)
+                        .map_err(|_| OpenError::Damaged {
+                            path: self.config.directory.join(format::DATABASE_FILE),
+                            damage: crate::error::Damage::MissingRow(live.mod_revision),
+                        })?
+                        .value
+                }
+            };
+            events.push(row.event(previous));
+        }
+        self.state = contents.state;
+        self.expiry = contents.expiry;
+        self.shared.next_expiry.set(self.expiry.next());
+        self.connection = Some(connection);
+        self.compaction_failed = false;
+        let mut index = self.shared.index.write();
+        *index = contents.index;
+        self.shared.hub.publish(events);
+        Ok(())
+    }
+}
+
+/// The highest revision in the table.
+fn last_row(connection: &Connection) -> rusqlite::Result<Option<Revision>> {
+    connection.query_row("SELECT max(rev) FROM kv", [], |row| Ok(row.get::<_, Option<i64>>(0)?.map(|rev| rev as u64)))
+}
+
+fn rows_after(connection: &Connection, revision: Revision) -> Result<Vec<Row>, MediumError> {
+    let mut statement = connection.prepare_cached(format::SELECT_ROWS_AFTER)?;
+    let mut rows = statement.query([revision as i64, i64::MAX])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(StoredRow::read(row)?.to_row(None));
+    }
+    Ok(found)
+}

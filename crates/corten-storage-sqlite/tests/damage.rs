@@ -1,0 +1,187 @@
+//! Damaged files are refused, never served: flipped bits, missing rows, foreign files.
+
+mod support;
+
+use std::path::Path;
+
+use corten_storage::{
+    conformance::seeded_rng,
+    kv::{Expected, KeyValue},
+};
+use corten_storage_sqlite::{OpenError, SqliteEngine, format};
+
+use support::{Open, clock, commit, config, delete, put, whole};
+
+/// Fills a store and returns what is in it. With history, a compacted past, and tombstones.
+async fn fill(directory: &Path, objects: u64) -> Vec<KeyValue> {
+    let open = Open::new(directory).await;
+    let engine = &*open.engine;
+    for n in 0..objects {
+        let key = format!("/k/{n}");
+        let created = commit(engine, put(&key, Expected::Absent, vec![b'a'; 700])).await;
+        let updated = commit(engine, put(&key, Expected::ModRevision(created), vec![b'b'; 1_500])).await;
+        if n % 5 == 0 {
+            commit(engine, delete(&key, updated)).await;
+        }
+        if n == objects / 2 {
+            engine.compact(updated).await.unwrap();
+        }
+    }
+    let kvs = engine.list(whole()).await.unwrap().kvs;
+    open.close().await;
+    kvs
+}
+
+/// Opens a store that may be damaged: what it holds, or why it was refused.
+async fn read(directory: &Path) -> Result<Vec<KeyValue>, OpenError> {
+    let open = Open::try_new(config(directory), clock()).await?;
+    let kvs = open.engine.list(whole()).await.unwrap().kvs;
+    open.close().await;
+    Ok(kvs)
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_database_is_found_or_harmless() {
+    let directory = tempfile::tempdir().unwrap();
+    let want = fill(directory.path(), 60).await;
+    let database = directory.path().join(format::DATABASE_FILE);
+    let (clean, rng) = (std::fs::read(&database).unwrap(), seeded_rng());
+    let mut found = 0;
+    for _ in 0..60 {
+        let (byte, bit) = (rng.below(clean.len() as u64) as usize, rng.below(8));
+        let mut damaged = clean.clone();
+        damaged[byte] ^= 1 << bit;
+        std::fs::write(&database, &damaged).unwrap();
+        match read(directory.path()).await {
+            Err(_) => {
+                found += 1;
+                let after = std::fs::read(&database).unwrap();
+                // Bytes 18 and 19 say which kind of log the file has, 24 to 27 and 92 to 99 count changes.
+                let differs = (100..after.len().max(damaged.len())).find(|n| after.get(*n) != damaged.get(*n));
+                assert_eq!(differs, None, "a refused file stays as it was");
+            }
+            Ok(kvs) => assert_eq!(kvs, want, "bit {bit} of byte {byte} changed what is read"),
+        }
+    }
+    assert!(found > 20, "only {found} of 60 were found: the file cannot have so much unused space");
+}
+
+#[tokio::test]
+async fn a_missing_row_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path(), 20).await;
+    let database = directory.path().join(format::DATABASE_FILE);
+    let clean = std::fs::read(&database).unwrap();
+    let revisions = |connection: &rusqlite::Connection| -> Vec<i64> {
+        let mut statement = connection.prepare("SELECT rev FROM kv ORDER BY rev").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let all = revisions(&rusqlite::Connection::open(&database).unwrap());
+    // The last row is the one that cannot be missed.
+    for revision in &all[..all.len() - 1] {
+        std::fs::write(&database, &clean).unwrap();
+        let connection = rusqlite::Connection::open(&database).unwrap();
+        connection.execute("DELETE FROM kv WHERE rev = ?1", [revision]).unwrap();
+        drop(connection);
+        let error = read(directory.path()).await.unwrap_err();
+        assert!(matches!(error, OpenError::Damaged { .. }), "row {revision}: {error:?}");
+        assert!(error.to_string().contains("restore the latest backup"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_log_is_refused_and_a_torn_tail_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let open = Open::new(directory.path()).await;
+    let mut revision = 0;
+    for n in 0..30 {
+        revision = commit(&*open.engine, put(&format!("/k/{n}"), Expected::Absent, vec![b'a'; 1_200])).await;
+    }
+    // While the store is open its log is not emptied: what a killed process would leave.
+    let (database, log) = (format::DATABASE_FILE, format::LOG_FILE);
+    let clean: Vec<_> =
+        [database, log].iter().map(|file| (*file, std::fs::read(directory.path().join(file)).unwrap())).collect();
+    open.close().await;
+    let plant = |change: &dyn Fn(&mut Vec<u8>)| {
+        for (file, bytes) in &clean {
+            let mut bytes = bytes.clone();
+            if *file == log {
+                change(&mut bytes);
+            }
+            std::fs::write(copy.path().join(file), bytes).unwrap();
+        }
+        let _ = std::fs::remove_file(copy.path().join("corten.db-shm"));
+    };
+    plant(&|_| {});
+    assert_eq!(read(copy.path()).await.unwrap().len(), 30, "the log alone holds everything");
+
+    let (rng, length) = (seeded_rng(), clean[1].1.len());
+    for _ in 0..30 {
+        let byte = rng.below((length * 3 / 4) as u64) as usize;
+        plant(&|bytes| bytes[byte] ^= 1 << (byte % 8));
+        match read(copy.path()).await {
+            Err(OpenError::Damaged { .. }) => {}
+            other => panic!("byte {byte} of the log: {other:?}"),
+        }
+        assert_eq!(std::fs::read(copy.path().join(log)).unwrap().len(), length, "the log is still there");
+    }
+    // The last commit was being written when the power went.
+    plant(&|bytes| bytes.truncate(length - 100));
+    let open = Open::new(copy.path()).await;
+    assert_eq!(open.engine.status().await.unwrap().revision, revision - 1);
+    assert_eq!(commit(&*open.engine, put("/k/29", Expected::Absent, "again")).await, revision);
+    open.close().await;
+}
+
+#[tokio::test]
+async fn other_files_are_refused_with_the_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join(format::DATABASE_FILE);
+    let refused = async |what: &str| {
+        let error = read(directory.path()).await.unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    std::fs::write(&database, b"something else entirely").unwrap();
+    refused("is not a store of corten").await;
+
+    std::fs::remove_file(&database).unwrap();
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    connection.execute_batch("CREATE TABLE mine (a)").unwrap();
+    drop(connection);
+    refused("is not a store of corten").await;
+
+    std::fs::remove_file(&database).unwrap();
+    fill(directory.path(), 3).await;
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    connection.pragma_update(None, "user_version", format::VERSION + 1).unwrap();
+    drop(connection);
+    refused("start the newer version again").await;
+
+    std::fs::remove_file(&database).unwrap();
+    std::fs::write(directory.path().join(format::LOG_FILE), b"a log without its database").unwrap();
+    refused("but not its database").await;
+}
+
+#[tokio::test]
+async fn a_damaged_backup_is_not_restored_and_a_store_is_not_overwritten() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, copy) = (directory.path().join("store"), directory.path().join("copy"));
+    fill(&store, 10).await;
+    let open = Open::new(&store).await;
+    open.engine.backup(&copy).await.unwrap();
+    open.close().await;
+    let error = SqliteEngine::restore(&copy, &store).unwrap_err();
+    assert!(matches!(error, OpenError::Exists { .. }), "{error:?}");
+
+    let mut bytes = std::fs::read(&copy).unwrap();
+    // A page keeps remains of cells that were moved: a bit in each stretch hits at least one value that counts.
+    for place in (0..bytes.len()).step_by(512).filter(|n| bytes[*n] == b'b').collect::<Vec<_>>() {
+        bytes[place] ^= 1;
+    }
+    std::fs::write(&copy, &bytes).unwrap();
+    let fresh = directory.path().join("fresh");
+    let error = SqliteEngine::restore(&copy, &fresh).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+    assert!(!fresh.exists(), "nothing was made");
+}

@@ -1,0 +1,403 @@
+//! The watch cache of one resource: every read of the API server comes from here, nothing is decoded or copied for it.
+//!
+//! Flow: engine watch -> `run` -> map of objects + ring of recent events -> snapshots (lists, gets) and watchers.
+//! Invariant: objects and events are shared and never changed; the map and the ring always show the same revision.
+//! Upstream: k8s.io/apiserver/pkg/storage/cacher (v1.35) for what clients can observe.
+
+mod event;
+mod paging;
+mod ring;
+mod snapshot;
+mod watcher;
+
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use corten_apimachinery::stored::Stored;
+use corten_base::{Backoff, SharedClock, SharedRng, Shutdown, timeout};
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+pub use event::{CacheEvent, Change};
+pub use snapshot::Snapshot;
+pub use watcher::{Watcher, WatcherClosed};
+
+use self::{paging::KeptSnapshots, ring::Ring};
+use crate::{
+    kv::{self, KvEngine, KvError, ListRequest, Revision, WatchBatch},
+    object::{CorruptObject, KeySpace, ObjectCodec},
+};
+
+/// How long a read waits for the cache to reach a revision. Upstream's bound: storage/cacher `blockTimeout`.
+const FRESH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How many objects one page of the first list has: bounds what is decoded between two yields.
+const INITIAL_PAGE: usize = 1_000;
+
+/// The watch cache of one resource. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Cacher {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    keys: KeySpace,
+    engine: Arc<dyn KvEngine>,
+    codec: Arc<dyn ObjectCodec>,
+    clock: SharedClock,
+    rng: SharedRng,
+    state: RwLock<State>,
+    /// The revision that the state shows; 0 until the first list is complete.
+    applied: watch::Sender<Revision>,
+    /// The sequence number of the next event: what watchers wait for.
+    next_event: watch::Sender<u64>,
+    /// The highest revision that a writer of this process was told is durable.
+    acknowledged: watch::Sender<Revision>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    snapshot: Snapshot,
+    ring: Ring,
+    kept: KeptSnapshots,
+    corrupt: Vec<CorruptObject>,
+}
+
+/// An event of the engine, by cache key and decoded; without object for a delete.
+struct DecodedEvent {
+    key: Box<str>,
+    revision: Revision,
+    object: Option<Arc<Stored>>,
+}
+
+/// Why a read cannot be answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The cache has not reached the revision in time.
+    #[error("Too large resource version: {requested}, current: {current}")]
+    TooLarge {
+        /// What was asked for.
+        requested: Revision,
+        /// Where the cache is.
+        current: Revision,
+    },
+    /// The revision is no longer kept.
+    #[error("too old resource version: {requested} ({oldest})")]
+    TooOld {
+        /// What was asked for.
+        requested: Revision,
+        /// The oldest that is kept.
+        oldest: Revision,
+    },
+    /// The store has not been read yet.
+    #[error("storage is (re)initializing")]
+    NotReady,
+}
+
+impl Cacher {
+    /// A cache of the objects under `keys`. It serves once `run` has read them.
+    #[must_use]
+    pub fn new(
+        keys: KeySpace,
+        engine: Arc<dyn KvEngine>,
+        codec: Arc<dyn ObjectCodec>,
+        clock: SharedClock,
+        rng: SharedRng,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                keys,
+                engine,
+                codec,
+                clock,
+                rng,
+                state: RwLock::default(),
+                applied: watch::Sender::new(0),
+                next_event: watch::Sender::new(0),
+                acknowledged: watch::Sender::new(0),
+            }),
+        }
+    }
+
+    /// Follows the store until shutdown. A broken watch is resumed where it broke; if that is no longer possible the
+    /// objects are read anew and watchers are closed, so that their clients list again.
+    pub async fn run(self, shutdown: Shutdown) {
+        let mut backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(10)).with_jitter(0.2);
+        loop {
+            let broken = tokio::select! {
+                biased;
+                () = shutdown.requested() => return,
+                broken = self.follow(&mut backoff) => broken,
+            };
+            if matches!(broken, KvError::Closed) {
+                return;
+            }
+            if matches!(broken, KvError::Compacted { .. }) {
+                self.inner.applied.send_replace(0);
+            }
+            let delay = backoff.next(&*self.inner.rng);
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => return,
+                () = self.inner.clock.sleep(delay) => {}
+            }
+        }
+    }
+
+    async fn follow(&self, backoff: &mut Backoff) -> KvError {
+        if *self.inner.applied.borrow() == 0
+            && let Err(error) = self.read_all().await
+        {
+            return error;
+        }
+        let after = *self.inner.applied.borrow();
+        let mut watch = match self.inner.engine.watch(Bytes::from(self.inner.keys.prefix().to_owned()), after).await {
+            Ok(watch) => watch,
+            Err(error) => return error,
+        };
+        loop {
+            match watch.recv().await {
+                Some(Ok(batch)) => {
+                    backoff.reset();
+                    self.apply(&batch);
+                }
+                Some(Err(error)) => return error,
+                None => return KvError::Closed,
+            }
+        }
+    }
+
+    async fn read_all(&self) -> Result<(), KvError> {
+        let mut snapshot = Snapshot::default();
+        let mut corrupt = Vec::new();
+        let mut at: Option<Revision> = None;
+        let mut start = Bytes::new();
+        let prefix = Bytes::from(self.inner.keys.prefix().to_owned());
+        loop {
+            let request = ListRequest { prefix: prefix.clone(), start, limit: INITIAL_PAGE, revision: at };
+            let page = self.inner.engine.list(request).await?;
+            let revision = *at.get_or_insert(page.revision);
+            for kv in &page.kvs {
+                match self.decode(&kv.key, &kv.value, kv.mod_revision) {
+                    Ok((key, object)) => snapshot.insert(key, object),
+                    Err(error) => corrupt.push(error),
+                }
+            }
+            let Some(last) = page.kvs.last().filter(|_| page.remaining > 0) else {
+                snapshot.set_revision(revision);
+                break;
+            };
+            // The smallest key after the last one of the page.
+            start = [&last.key[..], b"\0"].concat().into();
+        }
+        let revision = snapshot.revision();
+        let next = {
+            let mut state = self.inner.state.write();
+            state.snapshot = snapshot;
+            state.corrupt = corrupt;
+            state.ring.restart(revision);
+            state.ring.next_sequence()
+        };
+        self.inner.applied.send_replace(revision);
+        self.inner.next_event.send_replace(next);
+        Ok(())
+    }
+
+    fn decode(
+        &self,
+        full_key: &[u8],
+        value: &Bytes,
+        revision: Revision,
+    ) -> Result<(Box<str>, Arc<Stored>), CorruptObject> {
+        let key = self.inner.keys.relative(full_key).ok_or_else(|| CorruptObject {
+            key: String::from_utf8_lossy(full_key).into_owned(),
+            why: "the key is not one of this resource".to_owned(),
+        })?;
+        Ok((key.into(), self.inner.codec.decode(key, value, revision)?))
+    }
+
+    fn apply(&self, batch: &WatchBatch) {
+        let now = self.inner.clock.monotonic();
+        // Decoding is done before the lock is taken: readers never wait for it.
+        let changes: Vec<_> = batch.events.iter().map(|event| self.decode_event(event)).collect();
+        let next = {
+            let mut state = self.inner.state.write();
+            let state = &mut *state;
+            for change in changes {
+                match change {
+                    Ok(DecodedEvent { key, revision, object: Some(object) }) => {
+                        let previous = state.snapshot.replace(&key, Arc::clone(&object));
+                        let event = CacheEvent::new(Change::Put, revision, object, previous);
+                        state.ring.push(now, Arc::new(event));
+                    }
+                    Ok(DecodedEvent { key, revision, object: None }) => {
+                        if let Some(previous) = state.snapshot.remove(&key) {
+                            let last = self.inner.codec.at_revision(&previous, revision);
+                            let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
+                            state.ring.push(now, Arc::new(event));
+                        }
+                        state.corrupt.retain(|corrupt| self.inner.keys.relative(corrupt.key.as_bytes()) != Some(&*key));
+                    }
+                    Err(corrupt) => state.corrupt.push(corrupt),
+                }
+            }
+            state.snapshot.set_revision(batch.revision);
+            state.ring.next_sequence()
+        };
+        self.inner.applied.send_replace(batch.revision);
+        self.inner.next_event.send_if_modified(|sequence| std::mem::replace(sequence, next) != next);
+    }
+
+    fn decode_event(&self, event: &kv::Event) -> Result<DecodedEvent, CorruptObject> {
+        match &event.value {
+            Some(value) => {
+                let (key, object) = self.decode(&event.key, value, event.revision)?;
+                Ok(DecodedEvent { key, revision: event.revision, object: Some(object) })
+            }
+            None => {
+                let key = self.inner.keys.relative(&event.key).ok_or_else(|| CorruptObject {
+                    key: String::from_utf8_lossy(&event.key).into_owned(),
+                    why: "the key is not one of this resource".to_owned(),
+                })?;
+                Ok(DecodedEvent { key: key.into(), revision: event.revision, object: None })
+            }
+        }
+    }
+
+    /// Completes once the objects have been read from the store. Cancel-safe.
+    pub async fn ready(&self) {
+        let mut applied = self.inner.applied.subscribe();
+        // The sender lives in `self`.
+        let _ = applied.wait_for(|&revision| revision > 0).await;
+    }
+
+    /// Whether the objects have been read from the store.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self.inner.applied.borrow() > 0
+    }
+
+    /// Stored objects that could not be decoded.
+    #[must_use]
+    pub fn corrupt(&self) -> Vec<CorruptObject> {
+        self.inner.state.read().corrupt.clone()
+    }
+
+    /// Notes that a write of this process at `revision` is durable: consistent reads wait for it from now on.
+    pub fn acknowledge(&self, revision: Revision) {
+        self.inner.acknowledged.send_if_modified(|highest| {
+            let higher = revision > *highest;
+            if higher {
+                *highest = revision;
+            }
+            higher
+        });
+    }
+
+    /// The newest state: every write acknowledged before the call is in it.
+    ///
+    /// Errors: `NotReady`; `TooLarge` if the cache does not catch up.
+    pub async fn consistent(&self) -> Result<Snapshot, ReadError> {
+        let target = *self.inner.acknowledged.borrow();
+        self.not_older_than(target).await
+    }
+
+    /// A state at `revision` or later.
+    ///
+    /// Errors: as `consistent`.
+    pub async fn not_older_than(&self, revision: Revision) -> Result<Snapshot, ReadError> {
+        let current = *self.inner.applied.borrow();
+        if current > 0 && current >= revision {
+            return Ok(self.any());
+        }
+        let mut applied = self.inner.applied.subscribe();
+        let reached = applied.wait_for(|&applied| applied > 0 && applied >= revision);
+        match timeout(&*self.inner.clock, FRESH_TIMEOUT, reached).await {
+            Ok(_) => Ok(self.any()),
+            Err(_) => match *self.inner.applied.borrow() {
+                0 => Err(ReadError::NotReady),
+                current => Err(ReadError::TooLarge { requested: revision, current }),
+            },
+        }
+    }
+
+    /// Whatever state is at hand.
+    #[must_use]
+    pub fn any(&self) -> Snapshot {
+        self.inner.state.read().snapshot.clone()
+    }
+
+    /// Keeps `snapshot` for a while, so that later pages of a list show the same state.
+    pub fn keep(&self, snapshot: &Snapshot) {
+        let now = self.inner.clock.monotonic();
+        self.inner.state.write().kept.keep(now, snapshot);
+    }
+
+    /// The state at exactly `revision`.
+    ///
+    /// Errors: `TooOld` if neither the cache nor the engine has it any more; `TooLarge` if it is yet to come.
+    pub async fn exact(&self, revision: Revision) -> Result<Snapshot, ReadError> {
+        let newest = self.not_older_than(revision).await?;
+        if newest.is_at(revision) {
+            return Ok(newest);
+        }
+        let now = self.inner.clock.monotonic();
+        if let Some(kept) = self.inner.state.write().kept.get(now, revision) {
+            return Ok(kept);
+        }
+        self.read_at(revision).await.map_err(|oldest| ReadError::TooOld { requested: revision, oldest })
+    }
+
+    async fn read_at(&self, revision: Revision) -> Result<Snapshot, Revision> {
+        let prefix = Bytes::from(self.inner.keys.prefix().to_owned());
+        let request = ListRequest { prefix, start: Bytes::new(), limit: 0, revision: Some(revision) };
+        let page = match self.inner.engine.list(request).await {
+            Ok(page) => page,
+            Err(KvError::Compacted { compacted, .. }) => return Err(compacted),
+            Err(_) => return Err(*self.inner.applied.borrow()),
+        };
+        let mut snapshot = Snapshot::default();
+        for kv in &page.kvs {
+            if let Ok((key, object)) = self.decode(&kv.key, &kv.value, kv.mod_revision) {
+                snapshot.insert(key, object);
+            }
+        }
+        snapshot.set_revision(revision);
+        self.keep(&snapshot);
+        Ok(snapshot)
+    }
+
+    /// One object in whatever state is at hand.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Arc<Stored>> {
+        self.inner.state.read().snapshot.get(key).cloned()
+    }
+
+    /// The current objects together with a watcher of everything that happens after them.
+    ///
+    /// Errors: `NotReady`; `TooLarge` if the cache does not reach `not_older_than`.
+    pub async fn watch_from_now(&self, not_older_than: Revision) -> Result<(Snapshot, Watcher), ReadError> {
+        self.not_older_than(not_older_than).await?;
+        let state = self.inner.state.read();
+        let watcher = Watcher::new(Arc::clone(&self.inner), state.ring.next_sequence(), state.snapshot.revision());
+        Ok((state.snapshot.clone(), watcher))
+    }
+
+    /// A watcher of everything that happens after `revision`.
+    ///
+    /// Errors: `TooOld` if the ring no longer goes back that far; `NotReady`; `TooLarge`.
+    pub async fn watch_after(&self, revision: Revision) -> Result<Watcher, ReadError> {
+        if *self.inner.applied.borrow() == 0 {
+            self.not_older_than(0).await?;
+        }
+        let state = self.inner.state.read();
+        match state.ring.sequence_after(revision) {
+            ControlFlow::Continue(sequence) => Ok(Watcher::new(Arc::clone(&self.inner), sequence, revision)),
+            ControlFlow::Break(oldest) => Err(ReadError::TooOld { requested: revision, oldest }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

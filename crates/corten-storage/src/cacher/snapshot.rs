@@ -1,0 +1,83 @@
+//! The objects of a resource at one revision: cheap to take, never changing.
+
+use std::{fmt, ops::Bound, sync::Arc};
+
+use corten_apimachinery::stored::Stored;
+use immutable_chunkmap::map::MapM;
+
+use crate::kv::Revision;
+
+/// The objects of a resource at one revision, by cache key (`namespace/name`). Cloning is O(1).
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    objects: MapM<Box<str>, Arc<Stored>>,
+    revision: Revision,
+    /// The last revision that changed an object here: between the two, the state is the same.
+    changed: Revision,
+}
+
+impl Snapshot {
+    /// The revision that this shows.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Whether this is also the state at `revision`.
+    #[must_use]
+    pub fn is_at(&self, revision: Revision) -> bool {
+        (self.changed..=self.revision).contains(&revision)
+    }
+
+    /// How many objects there are in all namespaces.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.objects.len() == 0
+    }
+
+    /// One object.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Arc<Stored>> {
+        self.objects.get(key)
+    }
+
+    /// The objects of `namespace` (all, if it is empty) in key order, from the key `start` on.
+    pub fn range<'a>(&'a self, namespace: &str, start: &str) -> impl Iterator<Item = (&'a str, &'a Arc<Stored>)> {
+        let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        let from = Box::<str>::from(if start > prefix.as_str() { start } else { prefix.as_str() });
+        self.objects
+            .range((Bound::Included(from), Bound::Unbounded))
+            .map(|(key, object)| (&**key, object))
+            .take_while(move |(key, _)| key.starts_with(&prefix))
+    }
+
+    pub(super) fn insert(&mut self, key: Box<str>, object: Arc<Stored>) {
+        self.changed = self.changed.max(object.revision);
+        self.objects.insert_cow(key, object);
+    }
+
+    pub(super) fn replace(&mut self, key: &str, object: Arc<Stored>) -> Option<Arc<Stored>> {
+        self.changed = self.changed.max(object.revision);
+        self.objects.insert_cow(key.into(), object)
+    }
+
+    pub(super) fn remove(&mut self, key: &str) -> Option<Arc<Stored>> {
+        self.objects.remove_cow(&Box::<str>::from(key))
+    }
+
+    pub(super) fn set_revision(&mut self, revision: Revision) {
+        self.revision = self.revision.max(revision);
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("revision", &self.revision).field("objects", &self.objects.len()).finish()
+    }
+}

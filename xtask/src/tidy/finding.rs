@@ -1,0 +1,44 @@
+//! What a rule reports: a place, a message and a cure.
+
+use std::fmt;
+
+/// A line of a file of the project, counted from one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) path: String,
+    pub(crate) line: usize,
+}
+
+impl Place {
+    pub(crate) fn new(path: &str, line: usize) -> Self {
+        Self { path: path.to_owned(), line }
+    }
+}
+
+/// Whether a broken rule fails the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Error,
+    Warning,
+}
+
+/// One broken rule at one place.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    pub(crate) place: Place,
+    pub(crate) rule: &'static str,
+    pub(crate) level: Level,
+    pub(crate) message: String,
+    pub(crate) cure: &'static str,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            Level::Error => "",
+            Level::Warning => "warning, ",
+        };
+        let Self { place: Place { path, line }, rule, message, cure, .. } = self;
+        write!(f, "{path}:{line}: {level}{rule}: {message}\n    cure: {cure}")
+    }
+}
