@@ -16,7 +16,7 @@ use crate::{
     difference,
     quantity::Amount,
     report::{Report, with_view},
-    view::{list, text},
+    view::{list, or_default, text},
 };
 
 /// What a spec has besides the source of the volume.
@@ -34,7 +34,7 @@ const NOT_SOURCES: &[&str] = &[
 
 pub(super) fn create(volume: &Value) -> ErrorList {
     with_view(volume, |view: &PersistentVolume, errors| {
-        let spec = view.spec.clone().unwrap_or_default();
+        let spec = or_default(&view.spec);
         let path = Path::new("spec");
         let at = |field: &str| path.child(field);
         if list(&spec.access_modes).is_empty() {

@@ -15,7 +15,7 @@ use crate::{
     quantity::Amount,
     report::{Report, with_view},
     rules::keep,
-    view::{list, text},
+    view::{list, or_default, text},
 };
 
 /// How a volume can be mounted.
@@ -27,7 +27,7 @@ const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 pub(super) fn create(claim: &Value) -> ErrorList {
     with_view(claim, |claim: &PersistentVolumeClaim, errors| {
-        spec(&claim.spec.clone().unwrap_or_default(), &Path::new("spec"), errors);
+        spec(&or_default(&claim.spec), &Path::new("spec"), errors);
     })
 }
 

@@ -17,7 +17,7 @@ use super::allocation::{is_externally_accessible, needs_health_check_node_port};
 use crate::{
     core::pod_spec::validation::port_number_or_name,
     report::{Report, with_view},
-    view::{Seen, each, each_of, list, text, texts},
+    view::{Seen, each, each_of, list, or_default, text, texts},
 };
 
 /// One day.
@@ -34,7 +34,7 @@ fn is_headless(spec: &ServiceSpec) -> bool {
 pub(super) fn create(service: &Value) -> ErrorList {
     with_view(service, |view: &Service, errors| {
         topology_annotations(service, errors);
-        let spec = view.spec.clone().unwrap_or_default();
+        let spec = or_default(&view.spec);
         by_type(&spec, errors);
         ports(&spec, errors);
         let path = Path::new("spec");
