@@ -145,7 +145,9 @@ fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<Re
     *response.status_mut() = code;
     let all = response.headers_mut();
     all.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    all.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        all.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    }
     for (name, value) in &headers {
         all.append(name, value.clone());
     }
