@@ -109,9 +109,9 @@ fn lines_are_kept_as_literals() {
 
 #[test]
 fn long_texts_are_folded() {
-    let words = vec!["word"; 20].join(" ");
-    let first = vec!["word"; 16].join(" ");
-    let second = vec!["word"; 4].join(" ");
+    let words = ["word"; 20].join(" ");
+    let first = ["word"; 16].join(" ");
+    let second = ["word"; 4].join(" ");
     check_write(Value::object_of([("key", Value::from(words))]), &format!("key: {first}\n  {second}\n"));
 }
 
