@@ -19,7 +19,10 @@ use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
 use corten_client::Client;
 use corten_component_base::certificates::KeyPairPem;
 use corten_resources::catalog::RESOURCES;
-use corten_storage::kv::KvEngine;
+use corten_storage::{
+    kv::{KvEngine, KvError},
+    object,
+};
 
 use crate::{bootstrap, health, version};
 
@@ -60,6 +63,9 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
+    /// The store does not take its first write.
+    #[error("begin the store")]
+    Store(#[from] KvError),
     /// The serving certificate is unusable.
     #[error(transparent)]
     Certificate(#[from] BadCertificate),
@@ -77,6 +83,7 @@ impl ControlPlane {
         rng: SharedRng,
     ) -> Result<Self, BuildError> {
         let table = types::table();
+        object::begin(&*engine).await?;
         let settings = Settings {
             engine,
             clock: Arc::clone(&clock),

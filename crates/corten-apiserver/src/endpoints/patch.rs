@@ -94,9 +94,11 @@ async fn read_patch(body: RequestBody, kind: PatchKind) -> Result<Value, Status>
         return Ok(tree);
     }
     let bytes = read_bytes(body).await?;
-    let _ = kind;
-    codec::json::decode(&bytes, None, FieldValidation::Ignore)
-        .map(|decoded| decoded.value)
+    let decoded = match kind {
+        PatchKind::Apply => codec::yaml::decode(&bytes, None, FieldValidation::Ignore),
+        _ => codec::json::decode(&bytes, None, FieldValidation::Ignore),
+    };
+    decoded.map(|decoded| decoded.value)
         .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
 }
 
