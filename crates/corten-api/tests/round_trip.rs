@@ -18,7 +18,6 @@ use corten_apimachinery::{
 };
 
 /// The folder with the data; `None`, and a word about it, if nobody says where it is.
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn data() -> Option<PathBuf> {
     let Some(root) = std::env::var_os("CORTEN_UPSTREAM_DATA") else {
         println!("skipped: CORTEN_UPSTREAM_DATA is not set");

@@ -98,8 +98,7 @@ async fn read_patch(body: RequestBody, kind: PatchKind) -> Result<Value, Status>
         PatchKind::Apply => codec::yaml::decode(&bytes, None, FieldValidation::Ignore),
         _ => codec::json::decode(&bytes, None, FieldValidation::Ignore),
     };
-    decoded.map(|decoded| decoded.value)
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+    decoded.map(|decoded| decoded.value).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
 }
 
 fn patch_failure(error: languages::PatchError) -> Status {
