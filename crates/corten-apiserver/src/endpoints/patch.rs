@@ -53,7 +53,10 @@ pub(super) async fn patch(
         let patched = match kind {
             PatchKind::Json => languages::json::apply(&object, &patch).map_err(patch_failure)?,
             PatchKind::Merge => languages::merge::apply(&object, &patch),
-            PatchKind::Strategic | PatchKind::Apply => {
+            PatchKind::Strategic => {
+                languages::strategic::apply(&object, &patch, server.table(), type_id).map_err(patch_failure)?
+            }
+            PatchKind::Apply => {
                 return Err(Status::new(Reason::UnsupportedMediaType, "server-side apply is not served"));
             }
         };

@@ -22,6 +22,10 @@ pub(crate) static TESTS: &[Test] = &[
     ("privileged::lifecycle::a_user_namespace_maps_root_away", a_user_namespace_maps_root_away),
     ("privileged::lifecycle::a_network_namespace_is_joined_by_path", a_network_namespace_is_joined_by_path),
     ("privileged::lifecycle::hooks_run_at_their_time", hooks_run_at_their_time),
+    (
+        "privileged::lifecycle::the_rest_of_an_interrupted_creation_is_swept",
+        the_rest_of_an_interrupted_creation_is_swept,
+    ),
     ("privileged::lifecycle::not_one_signal_is_ignored", not_one_signal_is_ignored),
     ("privileged::lifecycle::the_hosts_pid_namespace_is_left_clean", the_hosts_pid_namespace_is_left_clean),
     ("privileged::lifecycle::a_pid_namespace_is_shared_by_path", a_pid_namespace_is_shared_by_path),
@@ -245,6 +249,20 @@ fn a_created_container_survives_its_shim() {
 fn not_one_signal_is_ignored() {
     let bundle = Bundle::new(&["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]);
     assert_eq!(bundle.run().out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+fn the_rest_of_an_interrupted_creation_is_swept() {
+    let bundle = Bundle::new(&["true"]);
+    let container = bundle.create(corten_oci::Stdio::null());
+    std::fs::remove_file(bundle.state_root().join(&bundle.id).join("record.json")).unwrap();
+    assert!(Container::load(&bundle.state_root(), &bundle.id).is_err());
+    let path = bundle.spec["linux"]["cgroupsPath"].as_str().unwrap();
+    for _ in 0..2 {
+        corten_oci::container::sweep(&bundle.state_root(), &bundle.id, path.as_ref()).unwrap();
+    }
+    assert_eq!(container.init().unwrap().wait().unwrap(), Some(ExitStatus::Signal(libc::SIGKILL)));
+    drop(container);
+    bundle.create(corten_oci::Stdio::null()).delete(true).unwrap();
 }
 
 fn hooks_run_at_their_time() {
