@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{entries::Manager, fields_v1::{FieldSet, PathElement, path_text}};
+use super::{
+    entries::Manager,
+    fields_v1::{FieldSet, PathElement, path_text},
+};
 use crate::status::{Cause, Details, Reason, Status};
 
 /// The machine-readable reason of a cause.

@@ -113,7 +113,11 @@ impl Entry {
             (Str::const_new("fieldsV1"), self.set.to_value()),
             (Str::const_new("operation"), manager.operation.as_str().into()),
         ];
-        let optional = [("manager", Some(&manager.name)), ("subresource", Some(&manager.subresource)), ("time", self.time.as_ref())];
+        let optional = [
+            ("manager", Some(&manager.name)),
+            ("subresource", Some(&manager.subresource)),
+            ("time", self.time.as_ref()),
+        ];
         for (key, text) in optional {
             if let Some(text) = text.filter(|text| !text.is_empty()) {
                 entries.push((key.into(), Value::String(text.clone())));

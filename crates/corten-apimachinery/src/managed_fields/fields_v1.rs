@@ -401,7 +401,8 @@ impl FieldSet {
 
     fn combine(&self, other: &Self, member: &impl Fn(bool, bool) -> bool, keep_a: bool, keep_b: bool) -> Self {
         let (mut a, mut b) = (self.nodes.iter().peekable(), other.nodes.iter().peekable());
-        let mut nodes = Vec::with_capacity(if keep_b { self.nodes.len().max(other.nodes.len()) } else { self.nodes.len() });
+        let mut nodes =
+            Vec::with_capacity(if keep_b { self.nodes.len().max(other.nodes.len()) } else { self.nodes.len() });
         loop {
             let order = match (a.peek(), b.peek()) {
                 (Some(a), Some(b)) => a.element.cmp(&b.element),
@@ -450,9 +451,9 @@ impl FieldSet {
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
         let (few, many) = if self.nodes.len() <= other.nodes.len() { (self, other) } else { (other, self) };
-        few.nodes.iter().any(|a| {
-            many.find(&a.element).is_some_and(|b| (a.member && b.member) || a.below.intersects(&b.below))
-        })
+        few.nodes
+            .iter()
+            .any(|a| many.find(&a.element).is_some_and(|b| (a.member && b.member) || a.below.intersects(&b.below)))
     }
 
     /// The paths below which the set has no other.

@@ -194,12 +194,7 @@ pub fn keep_times(new: &mut Value, old: &Value) {
 /// as it is, except that what this manager said last time and nobody else has applied is removed.
 ///
 /// Errors: see [`ApplyError`]; `force` takes fields over instead of reporting conflicts.
-pub fn apply(
-    write: &Write<'_>,
-    live: Option<&Value>,
-    config: &Value,
-    force: bool,
-) -> Result<Applied, ApplyError> {
+pub fn apply(write: &Write<'_>, live: Option<&Value>, config: &Value, force: bool) -> Result<Applied, ApplyError> {
     if config.api_version() != write.api_version || config.kind() != write.kind {
         return Err(ApplyError::BadRequest(format!("invalid object type: {}", kind_text(config))));
     }
@@ -232,9 +227,9 @@ pub fn apply(
             }
         )));
     }
-    let live_view = write
-        .view(&live_object, write.api_version)
-        .ok_or_else(|| unusable(format!("failed to convert live object ({}) to proper version", describe(&live_object))))?;
+    let live_view = write.view(&live_object, write.api_version).ok_or_else(|| {
+        unusable(format!("failed to convert live object ({}) to proper version", describe(&live_object)))
+    })?;
     let attempt = |entries: Entries, force| write.apply_to(typed, &live_view, config, entries, force);
     let (mut object, entries) = match attempt(entries.clone(), force) {
         // Fields that client-side apply had set, and still are as it set them, go over without force.
@@ -502,9 +497,7 @@ fn sync_last_applied(object: &mut Value, config: &Value) {
     object.set(&["metadata", "annotations", LAST_APPLIED], text);
     let length: usize = object
         .annotations()
-        .map(|annotations| {
-            annotations.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum()
-        })
+        .map(|annotations| annotations.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum())
         .unwrap_or_default();
     if length > ANNOTATIONS_BYTES_MAX {
         object.unset(&["metadata", "annotations", LAST_APPLIED]);

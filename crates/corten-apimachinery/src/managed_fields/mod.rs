@@ -4,11 +4,11 @@
 //! does to the entries, `conflict` says whose fields an apply may not take. Pure; the time comes with the write.
 //! Upstream: sigs.k8s.io/structured-merge-diff (v6.3), k8s.io/apimachinery/pkg/util/managedfields (v1.35).
 
-mod fields_v1;
-mod typed;
-mod entries;
 mod conflict;
+mod entries;
+mod fields_v1;
 mod manager;
+mod typed;
 
 pub use conflict::{ApplyError, Conflict};
 pub use fields_v1::{BadFields, FieldSet, PathElement, path_text};

@@ -264,7 +264,8 @@ const ONE: &str = r#"{"spec":{"replicas":1,"containers":[{"name":"a","image":"i"
 #[test]
 fn a_create_owns_what_it_sets_and_not_what_is_always_there() {
     let fields = r#"{"f:metadata":{"f:labels":{".","f:app"}},"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".","f:image","f:name"}},"f:replicas"}}"#;
-    let create = r#"{"metadata":{"labels":{"app":"web"}},"spec":{"replicas":1,"containers":[{"name":"a","image":"i"}]}}"#;
+    let create =
+        r#"{"metadata":{"labels":{"app":"web"}},"spec":{"replicas":1,"containers":[{"name":"a","image":"i"}]}}"#;
     Cluster::new().put("kubectl-create", create).owned(&[&format!("kubectl-create Update - 1 {fields}")]);
 }
 
@@ -317,16 +318,14 @@ fn a_subresource_has_entries_of_its_own_and_what_is_reset_is_nobodys() {
     cluster.reset = &[&["spec"]];
     cluster.subresource = "status";
     cluster.change("kubelet", |object| object.set(&["status", "ready"], 1_i64));
-    cluster.owned(&[
-        r#"one Update - 1 {"f:spec":{"f:replicas"}}"#,
-        r#"kubelet Update status 2 {"f:status":{"f:ready"}}"#,
-    ]);
+    cluster
+        .owned(&[r#"one Update - 1 {"f:spec":{"f:replicas"}}"#, r#"kubelet Update status 2 {"f:status":{"f:ready"}}"#]);
 }
 
 #[test]
 fn the_oldest_of_more_than_ten_updaters_are_merged() {
     let mut cluster = Cluster::new();
-    cluster.put("m00", "{}");
+    cluster.put("m00", r#"{"metadata":{"labels":{"l00":"x"}}}"#);
     for number in 1..=12 {
         let label = format!("l{number:02}");
         cluster.change(&format!("m{number:02}"), |object| object.set(&["metadata", "labels", &label], "x"));
@@ -335,7 +334,7 @@ fn the_oldest_of_more_than_ten_updaters_are_merged() {
     assert_eq!(entries.len(), 10);
     assert_eq!(
         entries[0],
-        r#"ancient-changes Update - 4 {"f:metadata":{"f:labels":{".","f:l01","f:l02","f:l03"}}}"#
+        r#"ancient-changes Update - 4 {"f:metadata":{"f:labels":{".","f:l00","f:l01","f:l02","f:l03"}}}"#
     );
     assert!(entries[1].starts_with("m04 "), "{entries:?}");
 }
@@ -366,7 +365,9 @@ fn an_apply_conflicts_with_what_an_update_owns() {
 #[test]
 fn conflicts_are_listed_by_manager() {
     let mut cluster = Cluster::new();
-    cluster.apply("b", r#"{"metadata":{"labels":{"x":"1"}}}"#).apply("a", r#"{"spec":{"replicas":1,"containers":[{"name":"c","image":"1"}]}}"#);
+    cluster
+        .apply("b", r#"{"metadata":{"labels":{"x":"1"}}}"#)
+        .apply("a", r#"{"spec":{"replicas":1,"containers":[{"name":"c","image":"1"}]}}"#);
     cluster.conflicts(
         "c",
         r#"{"metadata":{"labels":{"x":"2"}},"spec":{"replicas":2,"containers":[{"name":"c","image":"2"}]}}"#,
@@ -378,10 +379,10 @@ fn conflicts_are_listed_by_manager() {
 fn the_same_value_is_owned_by_both() {
     let mut cluster = Cluster::new();
     let one = r#"{"spec":{"replicas":1}}"#;
-    cluster.apply("a", one).apply("b", one).owned(&[
-        r#"a Apply - 1 {"f:spec":{"f:replicas"}}"#,
-        r#"b Apply - 2 {"f:spec":{"f:replicas"}}"#,
-    ]);
+    cluster
+        .apply("a", one)
+        .apply("b", one)
+        .owned(&[r#"a Apply - 1 {"f:spec":{"f:replicas"}}"#, r#"b Apply - 2 {"f:spec":{"f:replicas"}}"#]);
     // One of two owners leaves: the value stays. The other too: it goes.
     cluster.apply("a", "{}").spec(r#"{"replicas":1,"containers":null}"#);
     cluster.apply("b", "{}").spec(r#"{"containers":null}"#);
@@ -419,13 +420,19 @@ fn an_item_that_another_applier_also_has_loses_only_its_own_fields() {
 #[test]
 fn a_key_that_is_left_out_counts_as_its_default() {
     let mut cluster = Cluster::new();
-    cluster.put("one", r#"{"spec":{"containers":[{"name":"a","ports":[{"containerPort":80,"protocol":"TCP","name":"http"}]}]}}"#);
+    cluster.put(
+        "one",
+        r#"{"spec":{"containers":[{"name":"a","ports":[{"containerPort":80,"protocol":"TCP","name":"http"}]}]}}"#,
+    );
     cluster.apply("two", r#"{"spec":{"containers":[{"name":"a","ports":[{"containerPort":80,"name":"http"},{"containerPort":80,"protocol":"UDP"}]}]}}"#);
     cluster.spec(
         r#"{"containers":[{"name":"a","ports":[{"containerPort":80,"protocol":"TCP","name":"http"},{"containerPort":80,"protocol":"UDP"}]}]}"#,
     );
     let entries = cluster.entries();
-    assert!(entries[0].contains(r#""k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".","f:containerPort","f:name"}"#), "{entries:?}");
+    assert!(
+        entries[0].contains(r#""k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".","f:containerPort","f:name"}"#),
+        "{entries:?}"
+    );
 }
 
 #[test]
@@ -441,9 +448,9 @@ fn an_atomic_list_and_struct_are_owned_as_a_whole() {
 
 #[test]
 fn an_untyped_field_is_granular_for_objects_only() {
-    Cluster::new().apply("one", r#"{"spec":{"extra":{"a":{"b":1},"list":[{"c":1}]}}}"#).owned(&[
-        r#"one Apply - 1 {"f:spec":{"f:extra":{"f:a":{".","f:b"},"f:list"}}}"#,
-    ]);
+    Cluster::new()
+        .apply("one", r#"{"spec":{"extra":{"a":{"b":1},"list":[{"c":1}]}}}"#)
+        .owned(&[r#"one Apply - 1 {"f:spec":{"f:extra":{"f:a":{".","f:b"},"f:list"}}}"#]);
 }
 
 #[test]
@@ -469,7 +476,9 @@ fn kubectl_takes_over_from_client_side_apply() {
     let live = cluster.live.clone().unwrap();
     assert_eq!(
         live.annotation("kubectl.kubernetes.io/last-applied-configuration"),
-        Some("{\"apiVersion\":\"apps/v1\",\"kind\":\"Workload\",\"metadata\":{\"name\":\"web\"},\"spec\":{\"replicas\":2}}\n")
+        Some(
+            "{\"apiVersion\":\"apps/v1\",\"kind\":\"Workload\",\"metadata\":{\"name\":\"web\"},\"spec\":{\"replicas\":2}}\n"
+        )
     );
     // Another manager does not.
     let mut cluster = Cluster::new();
@@ -501,7 +510,8 @@ fn entries_of_other_versions_are_kept_and_those_of_unknown_versions_dropped() {
         r#"new Update - 2 {"f:spec":{"f:replicas"}}"#,
     ]);
     cluster.change("new", |object| {
-        object.at_mut(&["metadata", "managedFields"]).unwrap().as_array_mut().unwrap()[0].set(&["apiVersion"], "apps/v0");
+        object.at_mut(&["metadata", "managedFields"]).unwrap().as_array_mut().unwrap()[0]
+            .set(&["apiVersion"], "apps/v0");
         object.set(&["spec", "replicas"], 3_i64);
     });
     cluster.owned(&[r#"new Update - 3 {"f:spec":{"f:replicas"}}"#]);
@@ -616,10 +626,7 @@ fn what_a_manager_applied_can_be_extracted() {
     let typed = Typed::new(&table, id);
     let live = parse(r#"{"spec":{"replicas":2,"containers":[{"name":"a","image":"i","tty":true},{"name":"b"}]}}"#);
     let owned = set(r#"{"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".":{},"f:image":{},"f:name":{}}}}}"#);
-    assert_eq!(
-        typed.extract(&live, &owned),
-        parse(r#"{"spec":{"containers":[{"name":"a","image":"i"}]}}"#)
-    );
+    assert_eq!(typed.extract(&live, &owned), parse(r#"{"spec":{"containers":[{"name":"a","image":"i"}]}}"#));
 }
 
 #[test]

@@ -542,7 +542,11 @@ impl<'t> Typed<'t> {
                 complain(path, why, found);
             }
             Expected::Text if value.as_str().is_none() => {
-                complain(path, format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_source(value)), found);
+                complain(
+                    path,
+                    format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_source(value)),
+                    found,
+                );
             }
             Expected::Truth if value.as_bool().is_none() => {
                 complain(path, format!("expected boolean, got &{{{}}}", go()), found);
@@ -593,7 +597,9 @@ impl<'t> Typed<'t> {
                     path.pop();
                 }
             }
-            (Form::Struct(_) | Form::Map(_), other) => complain(path, format!("expected map, got &{{{}}}", go_text(other))),
+            (Form::Struct(_) | Form::Map(_), other) => {
+                complain(path, format!("expected map, got &{{{}}}", go_text(other)))
+            }
             (Form::Set | Form::Keyed(..), Value::Array(items)) => {
                 let mut seen = std::collections::BTreeSet::new();
                 for (at, item) in items.iter().enumerate() {
@@ -616,7 +622,9 @@ impl<'t> Typed<'t> {
                     path.pop();
                 }
             }
-            (Form::Set | Form::Keyed(..), other) => complain(path, format!("expected list, got &{{{}}}", go_text(other))),
+            (Form::Set | Form::Keyed(..), other) => {
+                complain(path, format!("expected list, got &{{{}}}", go_text(other)))
+            }
         }
     }
 
