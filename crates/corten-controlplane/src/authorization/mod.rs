@@ -1,0 +1,3 @@
+//! Whether a user may: the authorizers of a cluster.
+
+pub mod rbac;
