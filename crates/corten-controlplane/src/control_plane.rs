@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use corten_api::types;
+use corten_api::{descriptions::descriptions, types};
 use corten_apimachinery::resource::{ResourceDefinition, UserInfo};
 use corten_apiserver::{
     Server, admission,
@@ -11,6 +11,7 @@ use corten_apiserver::{
     discovery,
     endpoints::RoutesBuilder,
     filters::Limits,
+    openapi,
     registry::{ResourceCodec, Settings, Store},
     server::{BadCertificate, Listener, Parts, ServerCertificate, server_config},
 };
@@ -101,6 +102,9 @@ impl ControlPlane {
         }
         let groups = discovery::documents(RESOURCES);
         discovery::install(&mut routes, &groups, &config.advertise_address.to_string());
+        let source =
+            openapi::Source { table, descriptions: || Box::new(descriptions()), version: version::GIT_VERSION };
+        openapi::install(&mut routes, &groups, source);
         version::install(&mut routes);
         health::install(&mut routes, &stores);
         server.set_routes(routes.build());

@@ -53,7 +53,10 @@ pub(super) async fn patch(
         let patched = match kind {
             PatchKind::Json => languages::json::apply(&object, &patch).map_err(patch_failure)?,
             PatchKind::Merge => languages::merge::apply(&object, &patch),
-            PatchKind::Strategic | PatchKind::Apply => {
+            PatchKind::Strategic => {
+                languages::strategic::apply(&object, &patch, server.table(), type_id).map_err(patch_failure)?
+            }
+            PatchKind::Apply => {
                 return Err(Status::new(Reason::UnsupportedMediaType, "server-side apply is not served"));
             }
         };
@@ -93,7 +96,8 @@ async fn read_patch(body: RequestBody, kind: PatchKind) -> Result<Value, Status>
     let bytes = read_bytes(body).await?;
     let _ = kind;
     codec::json::decode(&bytes, None, FieldValidation::Ignore)
-        .map(|decoded| decoded.value).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+        .map(|decoded| decoded.value)
+        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
 }
 
 fn patch_failure(error: languages::PatchError) -> Status {

@@ -98,9 +98,10 @@ impl Store {
         let mut object = transform(Some(old))?;
         before::settle_namespace(self, cx, &mut object)?;
         self.check_preconditions(&object, old, revision, name)?;
-        object.unset_meta("resourceVersion");
+        // Rules and plugins see the version that the change is made to, also when the client did not name one.
         let mut old = old.clone();
-        old.unset_meta("resourceVersion");
+        old.set_meta("resourceVersion", crate::value_text(revision));
+        object.set_meta("resourceVersion", crate::value_text(revision));
         if object.name().is_empty() {
             object.set_meta("name", name);
         }
@@ -117,6 +118,9 @@ impl Store {
             attributes.warnings.extend(strategy.warnings_on_update(&context, &attributes.object, &old));
             strategy.canonicalize(&mut attributes.object);
             self.settings.admission.validate(&attributes).await?;
+            // The revision is the engine's to give: what is stored has none.
+            attributes.object.unset_meta("resourceVersion");
+            old.unset_meta("resourceVersion");
             self.write_update(cx, key, &attributes.object, &old, revision).await
         }
         .await;

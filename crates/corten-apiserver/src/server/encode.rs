@@ -51,7 +51,11 @@ pub(super) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<
     match accepted.encoding {
         Encoding::Json if accepted.pretty => Ok(codec::json::encode_pretty(tree, typed)),
         Encoding::Json => Ok(with_newline(&codec::json::encode(tree, typed))),
-        Encoding::Yaml | Encoding::Protobuf | Encoding::Cbor => Err(not_acceptable()),
+        Encoding::Protobuf => match typed {
+            Some((table, id)) => codec::protobuf::encode(tree, table, id).map_err(Status::internal),
+            None => Err(not_acceptable()),
+        },
+        Encoding::Yaml | Encoding::Cbor => Err(not_acceptable()),
     }
 }
 
@@ -332,6 +336,10 @@ fn frame(server: &Server, event: &str, shown: &Value, accepted: Accepted) -> Res
             let json = codec::json::encode(shown, typed);
             Ok(Bytes::from([b"{\"type\":\"", event.as_bytes(), b"\",\"object\":", &json[..], b"}\n"].concat()))
         }
-        Encoding::Protobuf | Encoding::Cbor => Err(not_acceptable()),
+        Encoding::Protobuf => {
+            let object = tree(server, shown, accepted)?;
+            Ok(codec::protobuf::watch_frame(event, &object))
+        }
+        Encoding::Cbor => Err(not_acceptable()),
     }
 }

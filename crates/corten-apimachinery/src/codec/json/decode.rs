@@ -54,6 +54,9 @@ pub fn decode(
 
 /// A step from the root to where the parser is.
 enum Step {
+    /// A field of a struct, or of an object without a type.
+    Field(Str),
+    /// A key of a map.
     Key(Str),
     Index(usize),
 }
@@ -238,7 +241,7 @@ impl<'a> Parser<'a> {
                     None if fields.preserve_unknown => None,
                     None => {
                         self.complain("unknown field", &key);
-                        self.path.push(Step::Key(key));
+                        self.path.push(Step::Field(key));
                         self.value(None)?;
                         self.path.pop();
                         return Ok(());
@@ -247,9 +250,11 @@ impl<'a> Parser<'a> {
             }
             None => item,
         };
-        self.path.push(Step::Key(key));
+        self.path.push(if item.is_some() { Step::Key(key) } else { Step::Field(key) });
         let mut value = self.value(field_type)?;
-        let Some(Step::Key(key)) = self.path.pop() else { unreachable!("what was pushed last is a key") };
+        let Some(Step::Field(key) | Step::Key(key)) = self.path.pop() else {
+            unreachable!("what was pushed last is a key")
+        };
         if value.is_null()
             && let (Some(item), Some(table)) = (item, self.table)
         {
@@ -498,8 +503,8 @@ impl<'a> Parser<'a> {
         let mut path = String::new();
         for step in &self.path {
             match step {
-                Step::Key(key) if path.is_empty() => path.push_str(key),
-                Step::Key(key) => {
+                Step::Field(key) | Step::Key(key) if path.is_empty() => path.push_str(key),
+                Step::Field(key) | Step::Key(key) => {
                     path.push('.');
                     path.push_str(key);
                 }
@@ -519,8 +524,9 @@ impl<'a> Parser<'a> {
             .path
             .iter()
             .filter_map(|step| match step {
-                Step::Key(key) => Some(key.as_str()),
-                Step::Index(_) => None,
+                Step::Field(key) => Some(key.as_str()),
+                // Go's message names fields only.
+                Step::Key(_) | Step::Index(_) => None,
             })
             .collect();
         if fields.is_empty() {
@@ -544,7 +550,7 @@ impl<'a> Parser<'a> {
                 _ => None,
             };
             ty = match (step, shape, ty) {
-                (Step::Key(key), Some((type_name, Shape::Struct(fields))), _) => {
+                (Step::Field(key), Some((type_name, Shape::Struct(fields))), _) => {
                     name = short_name(type_name).to_owned();
                     fields.field(key).map(|field| &field.ty)
                 }

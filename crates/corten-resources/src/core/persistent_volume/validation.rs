@@ -4,6 +4,7 @@ use corten_api::core::v1::{PersistentVolume, PersistentVolumeSpec};
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
+    quantity::Quantity,
     value::semantically_equal,
 };
 
@@ -15,7 +16,7 @@ use crate::{
     difference,
     quantity::Amount,
     report::{Report, with_view},
-    view::{list, text},
+    view::{list, or_default, text},
 };
 
 /// What a spec has besides the source of the volume.
@@ -33,7 +34,7 @@ const NOT_SOURCES: &[&str] = &[
 
 pub(super) fn create(volume: &Value) -> ErrorList {
     with_view(volume, |view: &PersistentVolume, errors| {
-        let spec = view.spec.clone().unwrap_or_default();
+        let spec = or_default(&view.spec);
         let path = Path::new("spec");
         let at = |field: &str| path.child(field);
         if list(&spec.access_modes).is_empty() {
@@ -84,10 +85,10 @@ fn capacity(volume: &Value, spec: &PersistentVolumeSpec, path: &Path, errors: &m
     }
     for (name, amount) in &capacity {
         let (at, shown) = (path.key(name), amount.0.as_str());
-        if Amount::of(amount).is_negative() {
+        if Quantity::of(amount).is_negative() {
             errors.invalid(&at, shown, "must be a valid resource quantity");
         }
-        if !Amount::of(amount).is_positive() {
+        if !Quantity::of(amount).is_positive() {
             errors.invalid(&at, shown, NOT_POSITIVE);
         }
     }
