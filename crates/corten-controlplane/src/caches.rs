@@ -2,7 +2,10 @@
 //!
 //! Stores need the admission chain, and plugins need the stores' caches; this is where the circle is closed.
 
-use std::{collections::HashMap, sync::{Arc, OnceLock}};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use corten_apimachinery::{
     codec::{self, FieldValidation},
@@ -37,12 +40,7 @@ impl Caches {
     /// One object of the core group: what the cache has at hand, else its newest state.
     ///
     /// Errors: the cache cannot answer now.
-    pub async fn core(
-        &self,
-        plural: &'static str,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Option<Arc<Stored>>, Status> {
+    pub async fn core(&self, plural: &'static str, namespace: &str, name: &str) -> Result<Option<Arc<Stored>>, Status> {
         self.find("", plural, namespace, name).await
     }
 

@@ -69,10 +69,8 @@ impl Plugin for Priority {
         }
         match self.global_default().await? {
             Some(other) if other.name() != attributes.object.name() => {
-                let why = format!(
-                    "PriorityClass {} is already marked as default. Only one default can exist",
-                    other.name()
-                );
+                let why =
+                    format!("PriorityClass {} is already marked as default. Only one default can exist", other.name());
                 Err(forbidden(attributes, why))
             }
             _ => Ok(()),

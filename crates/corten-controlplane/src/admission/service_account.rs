@@ -134,11 +134,8 @@ pub(super) fn automounts(pod: &Value, account: &Value) -> bool {
 
 /// Mounts the token into every container that has nothing at its place.
 pub(super) fn mount_token(pod: &mut Value, volume: &str) {
-    let mount = Value::object_of([
-        ("name", Value::from(volume)),
-        ("readOnly", true.into()),
-        ("mountPath", MOUNT_PATH.into()),
-    ]);
+    let mount =
+        Value::object_of([("name", Value::from(volume)), ("readOnly", true.into()), ("mountPath", MOUNT_PATH.into())]);
     let mut is_needed = false;
     for field in CONTAINERS {
         let mut containers = pod.items_at(&["spec", field]).to_vec();
@@ -163,14 +160,10 @@ pub(super) fn mount_token(pod: &mut Value, volume: &str) {
 }
 
 fn token_volume(name: &str) -> Value {
-    let token =
-        Value::object_of([("expirationSeconds", Value::Int(TOKEN_SECONDS)), ("path", Value::from("token"))]);
+    let token = Value::object_of([("expirationSeconds", Value::Int(TOKEN_SECONDS)), ("path", Value::from("token"))]);
     let authority = Value::object_of([
         ("name", Value::from("kube-root-ca.crt")),
-        (
-            "items",
-            Value::array([Value::object_of([("key", Value::from("ca.crt")), ("path", "ca.crt".into())])]),
-        ),
+        ("items", Value::array([Value::object_of([("key", Value::from("ca.crt")), ("path", "ca.crt".into())])])),
     ]);
     let field = Value::object_of([("apiVersion", Value::from("v1")), ("fieldPath", "metadata.namespace".into())]);
     let namespace = Value::object_of([("path", Value::from("namespace")), ("fieldRef", field)]);

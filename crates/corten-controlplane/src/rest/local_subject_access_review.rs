@@ -29,12 +29,7 @@ struct LocalSubjectAccessReview {
 
 #[async_trait]
 impl Custom for LocalSubjectAccessReview {
-    async fn handle(
-        &self,
-        server: &Arc<Server>,
-        endpoint: &Endpoint,
-        mut request: Request,
-    ) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
         if let Some(refusal) = refuse_unless_create(&request) {
             return Ok(refusal);
         }

@@ -33,8 +33,7 @@ async fn read_review(
     request: &mut Request,
 ) -> Result<(Value, Vec<String>), Status> {
     let kind = endpoint.kind();
-    let (mut review, warnings) =
-        decode_review(request, server.table(), endpoint.version.type_name, &kind).await?;
+    let (mut review, warnings) = decode_review(request, server.table(), endpoint.version.type_name, &kind).await?;
     if endpoint.definition.is_namespaced() && review.at(&["metadata", "namespace"]).is_none() {
         review.set(&["metadata", "namespace"], request.info.namespace.clone());
     }

@@ -29,12 +29,7 @@ struct SelfSubjectAccessReview {
 
 #[async_trait]
 impl Custom for SelfSubjectAccessReview {
-    async fn handle(
-        &self,
-        server: &Arc<Server>,
-        endpoint: &Endpoint,
-        mut request: Request,
-    ) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
         if let Some(refusal) = refuse_unless_create(&request) {
             return Ok(refusal);
         }

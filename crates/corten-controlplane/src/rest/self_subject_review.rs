@@ -26,12 +26,7 @@ struct SelfSubjectReview;
 
 #[async_trait]
 impl Custom for SelfSubjectReview {
-    async fn handle(
-        &self,
-        server: &Arc<Server>,
-        endpoint: &Endpoint,
-        mut request: Request,
-    ) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
         if let Some(refusal) = refuse_unless_create(&request) {
             return Ok(refusal);
         }

@@ -57,12 +57,7 @@ struct Token {
 
 #[async_trait]
 impl Custom for Token {
-    async fn handle(
-        &self,
-        server: &Arc<Server>,
-        _endpoint: &Endpoint,
-        mut request: Request,
-    ) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, _endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
         if let Some(refusal) = refuse_unless_create(&request) {
             return Ok(refusal);
         }

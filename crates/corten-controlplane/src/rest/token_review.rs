@@ -33,12 +33,7 @@ struct TokenReview {
 
 #[async_trait]
 impl Custom for TokenReview {
-    async fn handle(
-        &self,
-        server: &Arc<Server>,
-        endpoint: &Endpoint,
-        mut request: Request,
-    ) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
         if let Some(refusal) = refuse_unless_create(&request) {
             return Ok(refusal);
         }

@@ -38,9 +38,8 @@ pub(crate) fn install(routes: &mut RoutesBuilder, issuer: &str, address: &str, k
         "id_token_signing_alg_values_supported": algorithms,
     });
     let set = serde_json::json!({"keys": keys.iter().map(PublicKey::to_jwk).collect::<Vec<_>>()});
-    let document = |content_type, json: &serde_json::Value| {
-        Arc::new(Document { content_type, body: json.to_string().into() })
-    };
+    let document =
+        |content_type, json: &serde_json::Value| Arc::new(Document { content_type, body: json.to_string().into() });
     routes.path(CONFIGURATION, document("application/json", &configuration));
     routes.path(KEYS, document("application/jwk-set+json", &set));
 }

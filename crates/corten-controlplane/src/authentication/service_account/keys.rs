@@ -143,9 +143,7 @@ pub struct PublicKey {
 impl PublicKey {
     /// Reads public keys in PEM.
     pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, KeyError> {
-        SubjectPublicKeyInfoDer::pem_slice_iter(pem)
-            .map(|der| Self::from_der(&der.map_err(KeyError::new)?))
-            .collect()
+        SubjectPublicKeyInfoDer::pem_slice_iter(pem).map(|der| Self::from_der(&der.map_err(KeyError::new)?)).collect()
     }
 
     fn from_der(der: &[u8]) -> Result<Self, KeyError> {

@@ -2,12 +2,7 @@
 //!
 //! Upstream: pkg/serviceaccount/{jwt,claims}.go (v1.35) for checks, texts and the user's attributes.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -118,18 +113,18 @@ impl TokenVerifier {
         let account = &private.serviceaccount;
         let find = async |plural: &'static str, namespace: &str, named: &Named| {
             let found = self.caches.core(plural, namespace, &named.name).await.map_err(unavailable)?;
-            found.filter(|object| object.uid == named.uid.as_str()).ok_or_else(invalidated)
+            let found = found.filter(|object| object.uid == named.uid.as_str()).ok_or_else(invalidated)?;
+            self.check_deletion(&found)
         };
-        let account = find("serviceaccounts", namespace, account).await?;
-        self.check_deletion(&account)?;
+        find("serviceaccounts", namespace, account).await?;
         if let Some(secret) = &private.secret {
-            self.check_deletion(&find("secrets", namespace, secret).await?)?;
+            find("secrets", namespace, secret).await?;
         }
         if let Some(pod) = &private.pod {
-            self.check_deletion(&find("pods", namespace, pod).await?)?;
+            find("pods", namespace, pod).await?;
         } else if let Some(node) = &private.node {
             // The node of a pod's token is only told, not checked: it goes with its pod.
-            self.check_deletion(&find("nodes", "", node).await?)?;
+            find("nodes", "", node).await?;
         }
         Ok(())
     }

@@ -61,18 +61,15 @@ impl Escalation {
             return Ok(());
         }
         let rules: Vec<Rule> = attributes.object.items_at(&["rules"]).iter().map(Rule::from_value).collect();
-        let refused = |why: String| {
-            Status::forbidden(&attributes.resource.group_resource(), &attributes.name, why)
-        };
+        let refused = |why: String| Status::forbidden(&attributes.resource.group_resource(), &attributes.name, why);
         self.confirm(attributes, &rules).map_err(refused)?;
         let aggregates = |role: &Value| {
             role.at(&["aggregationRule"]).is_some_and(|rule| !rule.items_at(&["clusterRoleSelectors"]).is_empty())
         };
         if aggregates(&attributes.object) || aggregates(&attributes.old_object) {
             // An aggregated role can gather anything.
-            self.confirm(attributes, &Rule::full_authority()).map_err(|_| {
-                refused("must have cluster-admin privileges to use an aggregationRule".to_owned())
-            })?;
+            self.confirm(attributes, &Rule::full_authority())
+                .map_err(|_| refused("must have cluster-admin privileges to use an aggregationRule".to_owned()))?;
         }
         Ok(())
     }
@@ -144,9 +141,7 @@ impl admission::Plugin for Escalation {
     }
 
     fn handles(&self, operation: Operation, resource: &GroupVersionResource, subresource: &str) -> bool {
-        resource.group == GROUP
-            && subresource.is_empty()
-            && matches!(operation, Operation::Create | Operation::Update)
+        resource.group == GROUP && subresource.is_empty() && matches!(operation, Operation::Create | Operation::Update)
     }
 
     async fn validate(&self, attributes: &admission::Attributes<'_>) -> Result<(), Status> {

@@ -228,9 +228,10 @@ impl Index {
     /// Whether this is what the caches show.
     pub(super) fn is_current(&self, caches: &Caches) -> bool {
         let Some(seen) = &self.seen else { return false };
-        RESOURCES.iter().zip(seen).all(|(&plural, &seen)| {
-            caches.get(GROUP, plural).is_none_or(|cacher| cacher.is_at(seen))
-        })
+        RESOURCES
+            .iter()
+            .zip(seen)
+            .all(|(&plural, &seen)| caches.get(GROUP, plural).is_none_or(|cacher| cacher.is_at(seen)))
     }
 
     /// What the caches show; parts that did not change are shared with this one.
@@ -316,11 +317,7 @@ impl Index {
         .map(|role| &**role)
     }
 
-    fn grants_of<'a>(
-        &'a self,
-        user: &'a UserInfo,
-        namespace: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a Grant)> {
+    fn grants_of<'a>(&'a self, user: &'a UserInfo, namespace: &'a str) -> impl Iterator<Item = (&'a str, &'a Grant)> {
         let local = self.grants.get(namespace).filter(|_| !namespace.is_empty());
         let local = local.into_iter().flat_map(move |grants| grants.of(user));
         self.cluster_grants.of(user).map(|grant| ("", grant)).chain(local.map(move |grant| (namespace, grant)))

@@ -80,9 +80,9 @@ impl Rule {
     }
 
     fn covers_url(&self, path: &str) -> bool {
-        self.non_resource_urls.iter().any(|url| {
-            url == path || url.ends_with('*') && path.starts_with(url.trim_end_matches('*'))
-        })
+        self.non_resource_urls
+            .iter()
+            .any(|url| url == path || url.ends_with('*') && path.starts_with(url.trim_end_matches('*')))
     }
 
     /// Whether this allows everything that `part` allows, which has one group, resource and verb, or one path and verb.

@@ -26,9 +26,8 @@ fn oracle(folder: &std::path::Path, file: &str) -> BTreeMap<(String, String), se
 
 fn ours(wanted: impl Fn(&Value) -> bool) -> BTreeMap<(String, String), serde_json::Value> {
     let objects = policy::objects().into_iter().filter(wanted);
-    let json = |object: &Value| {
-        serde_json::from_slice(&corten_apimachinery::codec::json::encode(object, None)).unwrap()
-    };
+    let json =
+        |object: &Value| serde_json::from_slice(&corten_apimachinery::codec::json::encode(object, None)).unwrap();
     objects.map(|object| ((object.namespace().to_owned(), object.name().to_owned()), json(&object))).collect()
 }
 
@@ -79,10 +78,8 @@ fn what_is_missing_is_made_and_what_is_complete_stays() {
 fn rules_taken_out_come_back_and_rules_added_stay() {
     let wanted = find("ClusterRole", "system:discovery");
     let mut current = wanted.clone();
-    let own = Value::object_of([
-        ("verbs", Value::array(["get".into()])),
-        ("nonResourceURLs", Value::array(["/own".into()])),
-    ]);
+    let own =
+        Value::object_of([("verbs", Value::array(["get".into()])), ("nonResourceURLs", Value::array(["/own".into()]))]);
     current.set(&["rules"], Value::array([own.clone()]));
     let Some(Action::Update(updated)) = plan(wanted.clone(), Some(&current)) else { panic!("no update") };
     assert_eq!(updated.items_at(&["rules"])[0], own);
