@@ -14,7 +14,8 @@ use corten_base::{SharedClock, SharedRng};
 use crate::{
     admission::catalog,
     authentication::service_account::{self, Issuer, KeyError, PublicKey, SigningKey, TokenVerifier},
-    authorization::rbac::Rbac,
+    authorization::{node::Node, rbac::Rbac},
+    bootstrap,
     caches::Caches,
     rest,
 };
@@ -55,8 +56,11 @@ impl Access {
     ) -> Result<Self, KeyError> {
         let caches = Arc::<Caches>::default();
         let rbac = Arc::new(Rbac::new(Arc::clone(&caches)));
-        let authorizer: Arc<dyn Authorizer> =
-            Arc::new(authorization::Union::new(vec![Arc::new(PrivilegedGroups), Arc::clone(&rbac) as _]));
+        let authorizer: Arc<dyn Authorizer> = Arc::new(authorization::Union::new(vec![
+            Arc::new(PrivilegedGroups),
+            Arc::new(Node::new(Arc::clone(&caches), bootstrap::node_rules())),
+            Arc::clone(&rbac) as _,
+        ]));
         let decides = Arc::new(OnceLock::from(Arc::clone(&authorizer)));
 
         let key = SigningKey::from_pem(config.signing_key.as_bytes())?;

@@ -70,8 +70,8 @@ impl Cluster {
         for store in &cluster.stores {
             store.cacher().ready().await;
         }
-        bootstrap::run(cluster.client(admin()), shared, progress.clone(), shutdown).await;
-        assert!(progress.is_complete());
+        bootstrap::ensure(&cluster.client(admin())).await.unwrap();
+        progress.complete();
         cluster
     }
 
@@ -86,8 +86,17 @@ impl Cluster {
     }
 
     /// Makes `object` as `user`: at the path that the collection has, which may be that of a subresource.
-    pub(crate) async fn post(&self, user: UserInfo, path: &str, object: serde_json::Value) -> Result<Value, Status> {
-        self.answer(Method::POST, path, Origin::InProcess, user, HeaderMap::new(), Some(object)).await
+    pub(crate) async fn post(
+        &self,
+        user: UserInfo,
+        path: impl AsRef<str>,
+        object: serde_json::Value,
+    ) -> Result<Value, Status> {
+        self.answer(Method::POST, path.as_ref(), Origin::InProcess, user, HeaderMap::new(), Some(object)).await
+    }
+
+    pub(crate) async fn get(&self, user: UserInfo, path: &str) -> Result<Value, Status> {
+        self.answer(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await
     }
 
     pub(crate) async fn delete(&self, user: UserInfo, path: &str) -> Result<Value, Status> {
@@ -121,7 +130,8 @@ impl Cluster {
         headers: HeaderMap,
         object: Option<serde_json::Value>,
     ) -> Result<Value, Status> {
-        let query = Query::default();
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let query = Query::parse(query);
         let info = RequestInfo::parse(&method, path, &query);
         let body = object.map_or(RequestBody::Empty, |object| RequestBody::Bytes(object.to_string().into()));
         let request = Request {

@@ -125,7 +125,7 @@ async fn nothing_is_made_in_a_namespace_that_is_missing_or_going_away() {
     let cluster = Cluster::start().await;
     let config_map = || json!({"metadata": {"name": "c"}});
     let make =
-        |namespace: &str| cluster.post(admin(), &format!("/api/v1/namespaces/{namespace}/configmaps"), config_map());
+        |namespace: &str| cluster.post(admin(), format!("/api/v1/namespaces/{namespace}/configmaps"), config_map());
     assert_eq!(make("none").await.unwrap_err().message, "namespaces \"none\" not found");
     cluster.post(admin(), "/api/v1/namespaces", json!({"metadata": {"name": "n"}})).await.unwrap();
     make("n").await.unwrap();

@@ -18,11 +18,18 @@ use corten_apimachinery::status::Status;
 use corten_base::{Backoff, SharedClock, Shutdown, SystemRng};
 use corten_client::Client;
 
+pub(crate) use rbac::node_rules;
+
 /// Whether everything has been made. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Progress(Arc<AtomicBool>);
 
 impl Progress {
+    /// Notes that everything has been made.
+    pub(crate) fn complete(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
     /// Whether everything has been made.
     pub(crate) fn is_complete(&self) -> bool {
         self.0.load(Ordering::Acquire)
@@ -36,7 +43,7 @@ pub(crate) async fn run(client: Client, clock: SharedClock, progress: Progress, 
     loop {
         match ensure(&client).await {
             Ok(()) => {
-                progress.0.store(true, Ordering::Release);
+                progress.complete();
                 return;
             }
             Err(error) => tracing::warn!(err = %error, "Could not make what every cluster has"),
@@ -50,7 +57,8 @@ pub(crate) async fn run(client: Client, clock: SharedClock, progress: Progress, 
     }
 }
 
-async fn ensure(client: &Client) -> Result<(), Status> {
+/// Makes what is missing, once.
+pub(crate) async fn ensure(client: &Client) -> Result<(), Status> {
     namespaces::ensure(client).await?;
     rbac::ensure(client).await?;
     priority_classes::ensure(client).await

@@ -13,7 +13,7 @@ async fn make_account(cluster: &Cluster, name: &str) -> Value {
 
 async fn make_token(cluster: &Cluster, account: &str, spec: serde_json::Value) -> String {
     let path = format!("{ACCOUNTS}/{account}/token");
-    let answer = cluster.post(admin(), &path, json!({"spec": spec})).await.unwrap();
+    let answer = cluster.post(admin(), path, json!({"spec": spec})).await.unwrap();
     answer.str_at(&["status", "token"]).unwrap().to_owned()
 }
 
@@ -59,7 +59,7 @@ async fn a_token_can_be_bound_to_a_pod() {
 
     let ask = |account: &str, uid: &str| {
         let body = json!({"spec": {"boundObjectRef": reference(uid)}});
-        cluster.post(admin(), &format!("{ACCOUNTS}/{account}/token"), body)
+        cluster.post(admin(), format!("{ACCOUNTS}/{account}/token"), body)
     };
     assert_eq!(
         ask("default", "").await.unwrap_err().message,
@@ -81,7 +81,7 @@ async fn a_token_that_ends_too_soon_is_not_made() {
     let cluster = Cluster::start().await;
     make_account(&cluster, "robot").await;
     let ask = |account: &str| {
-        cluster.post(admin(), &format!("{ACCOUNTS}/{account}/token"), json!({"spec": {"expirationSeconds": 60}}))
+        cluster.post(admin(), format!("{ACCOUNTS}/{account}/token"), json!({"spec": {"expirationSeconds": 60}}))
     };
     assert_eq!(
         ask("robot").await.unwrap_err().message,

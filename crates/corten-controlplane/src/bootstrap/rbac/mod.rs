@@ -18,7 +18,10 @@ use corten_client::{Client, ListOptions, Target};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use self::plan::{Action, plan};
-use crate::{authorization::rbac::GROUP, caches::tree};
+use crate::{
+    authorization::rbac::{GROUP, Rule},
+    caches::tree,
+};
 
 /// How many writes wait for the store at once: they end up in few transactions.
 const WRITES_AT_ONCE: usize = 32;
@@ -42,6 +45,13 @@ pub(super) async fn ensure(client: &Client) -> Result<(), Status> {
         .buffer_unordered(WRITES_AT_ONCE)
         .try_collect::<()>()
         .await
+}
+
+/// The rules of the cluster role `system:node`, which the node authorizer grants without a binding.
+pub(crate) fn node_rules() -> Vec<Rule> {
+    let is_node = |object: &Value| object.kind() == "ClusterRole" && object.name() == "system:node";
+    let role = policy::objects().into_iter().find(is_node);
+    role.iter().flat_map(|role| role.items_at(&["rules"])).map(Rule::from_value).collect()
 }
 
 const KINDS: [(&str, &str); 4] = [
