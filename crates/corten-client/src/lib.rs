@@ -7,6 +7,7 @@
 pub mod api;
 pub mod call;
 pub mod client;
+pub mod events;
 pub mod transport;
 
 pub use api::Api;

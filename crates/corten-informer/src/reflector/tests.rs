@@ -161,6 +161,10 @@ async fn a_watch_that_ends_at_once_counts_as_a_failure() {
     drop(t.expect_watch("1").await);
     advance_to_next_deadline(&t.clock).await;
     let watch = t.expect_watch("1").await;
+    // The clock must not move before the reflector has looked at it.
+    while t.metrics.snapshot().watches < 2 {
+        tokio::task::yield_now().await;
+    }
     t.clock.advance(Duration::from_secs(2));
     drop(watch);
     // A quiet watch that lasted is followed by the next without a delay.
