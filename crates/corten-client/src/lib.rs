@@ -8,6 +8,7 @@ pub mod api;
 pub mod call;
 pub mod client;
 pub mod events;
+pub mod kubeconfig;
 pub mod transport;
 
 pub use api::Api;

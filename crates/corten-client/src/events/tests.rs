@@ -49,7 +49,7 @@ impl Fixture {
 fn an_event_is_written_as_upstream_writes_it() {
     let Decision::Create(event) = fixture().report("web", "restarting") else { panic!("it is the first") };
     let value = event.to_value();
-    assert_eq!(value.str_at(&["metadata", "name"]), Some("web.18867b4eba8d0000"));
+    assert_eq!(value.str_at(&["metadata", "name"]), Some("web.18867251edfa0000"));
     assert_eq!(value.str_at(&["metadata", "namespace"]), Some("ns"));
     assert_eq!(value.str_at(&["source", "host"]), Some("node-1"));
     assert_eq!(value.str_at(&["reportingComponent"]), Some("kubelet"));

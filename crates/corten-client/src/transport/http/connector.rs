@@ -108,8 +108,8 @@ fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, ConfigError> {
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
-            let key = PrivateKeyDer::from_pem_slice(key)
-                .map_err(|source| ConfigError::Pem { what: "client key", source })?;
+            let key =
+                PrivateKeyDer::from_pem_slice(key).map_err(|source| ConfigError::Pem { what: "client key", source })?;
             let chain = certificates(chain, "client certificate")?;
             builder.with_client_auth_cert(chain, key).map_err(ConfigError::Tls)?
         }

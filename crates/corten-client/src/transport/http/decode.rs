@@ -166,7 +166,11 @@ pub(super) fn failure(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Sta
         let message = if text.is_empty() {
             format!("the server answered with the code {}", code.as_u16())
         } else {
-            format!("the server answered with the code {}: {}", code.as_u16(), text.chars().take(2_048).collect::<String>())
+            format!(
+                "the server answered with the code {}: {}",
+                code.as_u16(),
+                text.chars().take(2_048).collect::<String>()
+            )
         };
         Status { code: code.as_u16(), ..Status::new(reason(code), message) }
     });

@@ -22,20 +22,14 @@ use futures::{FutureExt as _, future::BoxFuture, stream};
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::Client as HyperClient,
-    rt::TokioTimer,
-};
+use hyper_util::{client::legacy::Client as HyperClient, rt::TokioTimer};
 
+pub(crate) use config::default_user_agent;
 pub use config::{HttpConfig, Tls};
 pub use connector::ConfigError;
 pub use credentials::Credentials;
 
-use self::{
-    connector::Connector,
-    credentials::TokenSource,
-    frames::Frames,
-};
+use self::{connector::Connector, credentials::TokenSource, frames::Frames};
 use super::Transport;
 use crate::call::{Answer, Body, Call, PatchKind, Verb, WatchStream};
 
@@ -86,8 +80,8 @@ impl HttpTransport {
         if uri.authority().is_none() || !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(ConfigError::Server(config.server));
         }
-        let user_agent = HeaderValue::from_str(&config.user_agent)
-            .map_err(|_| ConfigError::UserAgent(config.user_agent.clone()))?;
+        let user_agent =
+            HeaderValue::from_str(&config.user_agent).map_err(|_| ConfigError::UserAgent(config.user_agent.clone()))?;
         let connector = Connector::new(&uri, &config.tls, Arc::clone(&clock))?;
         let http = HyperClient::builder(Tasks(tasks.clone()))
             .timer(TokioTimer::new())
@@ -148,7 +142,8 @@ impl Shared {
             Body::Json(bytes) => bytes,
         };
         if !body.is_empty() {
-            let kind = if let Verb::Patch(kind) = call.verb { PatchKind::content_type(kind) } else { "application/json" };
+            let kind =
+                if let Verb::Patch(kind) = call.verb { PatchKind::content_type(kind) } else { "application/json" };
             request = request.header(header::CONTENT_TYPE, kind);
         }
         let request = request.body(Full::new(body)).map_err(Status::internal)?;
