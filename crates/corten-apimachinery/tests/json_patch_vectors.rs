@@ -1,5 +1,7 @@
 //! The public test records of JSON patch (github.com/json-patch/json-patch-tests), found through `CORTEN_UPSTREAM_DATA`.
 
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+
 use std::{fs, path::Path};
 
 use corten_apimachinery::{
@@ -8,7 +10,6 @@ use corten_apimachinery::{
     patch,
 };
 
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn records() -> Option<Vec<Value>> {
     let Some(root) = std::env::var_os("CORTEN_UPSTREAM_DATA") else {
         println!("skipped: CORTEN_UPSTREAM_DATA is not set");

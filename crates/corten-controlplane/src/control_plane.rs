@@ -18,7 +18,10 @@ use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
 use corten_client::Client;
 use corten_component_base::certificates::KeyPairPem;
 use corten_resources::catalog::RESOURCES;
-use corten_storage::kv::KvEngine;
+use corten_storage::{
+    kv::{KvEngine, KvError},
+    object,
+};
 
 use crate::{ServiceAccounts, access::Access, authentication::service_account::KeyError, bootstrap, health, version};
 
@@ -62,6 +65,9 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
+    /// The store does not take its first write.
+    #[error("begin the store")]
+    Store(#[from] KvError),
     /// The serving certificate is unusable.
     #[error(transparent)]
     Certificate(#[from] BadCertificate),
@@ -83,6 +89,7 @@ impl ControlPlane {
     ) -> Result<Self, BuildError> {
         let x509 = X509::new(config.client_authorities.as_bytes(), Arc::clone(&clock))?;
         let access = Access::build(&config.service_accounts, Some(x509), &clock, &rng)?;
+        object::begin(&*engine).await?;
         let settings = Settings {
             engine,
             clock,
