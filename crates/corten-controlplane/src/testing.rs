@@ -134,6 +134,10 @@ impl Cluster {
         headers: HeaderMap,
         object: Option<serde_json::Value>,
     ) -> Result<Value, Status> {
+        // Authorizers and authenticators look at what the caches have at hand; tests want to see what they did.
+        for store in &self.stores {
+            store.cacher().consistent().await.unwrap();
+        }
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = Query::parse(query);
         let info = RequestInfo::parse(&method, path, &query);
