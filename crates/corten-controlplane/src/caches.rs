@@ -59,7 +59,22 @@ impl Caches {
         if let Some(object) = cacher.get(&key) {
             return Ok(Some(object));
         }
-        Ok(cacher.consistent().await.map_err(read_failure)?.get(&key).cloned())
+        self.newest(group, plural, namespace, name).await
+    }
+
+    /// One object in its newest state: every write that this server has answered is in it.
+    ///
+    /// Errors: the cache cannot answer now.
+    pub async fn newest(
+        &self,
+        group: &'static str,
+        plural: &'static str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<Stored>>, Status> {
+        let Some(cacher) = self.get(group, plural) else { return Ok(None) };
+        let snapshot = cacher.consistent().await.map_err(read_failure)?;
+        Ok(snapshot.get(&cache_key(namespace, name)).cloned())
     }
 }
 

@@ -87,9 +87,9 @@ impl ControlPlane {
         clock: SharedClock,
         rng: SharedRng,
     ) -> Result<Self, BuildError> {
-        object::begin(&*engine).await?;
         let x509 = X509::new(config.client_authorities.as_bytes(), Arc::clone(&clock))?;
         let access = Access::build(&config.service_accounts, Some(x509), &clock, &rng)?;
+        object::begin(&*engine).await?;
         let settings = Settings {
             engine,
             clock,

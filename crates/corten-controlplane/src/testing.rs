@@ -16,7 +16,10 @@ use corten_apiserver::{
 };
 use corten_base::{Clock as _, SharedClock, Shutdown, ShutdownTrigger, SimClock, SimRng, TaskSet};
 use corten_client::Client;
-use corten_storage::memory::{MemoryEngine, MemoryStore};
+use corten_storage::{
+    memory::{MemoryEngine, MemoryStore},
+    object,
+};
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
@@ -44,6 +47,7 @@ impl Cluster {
         let rng = SimRng::shared(42);
         let (tasks, (stop, shutdown)) = (TaskSet::new("cluster"), Shutdown::new());
         let engine = MemoryEngine::open(&MemoryStore::default(), Arc::clone(&shared), &tasks, &shutdown);
+        object::begin(&engine).await.unwrap();
         let (signing_key, _) = new_key().unwrap();
         let accounts = ServiceAccounts {
             issuer: DEFAULT_ISSUER.to_owned(),
@@ -130,6 +134,10 @@ impl Cluster {
         headers: HeaderMap,
         object: Option<serde_json::Value>,
     ) -> Result<Value, Status> {
+        // Authorizers and authenticators look at what the caches have at hand; tests want to see what they did.
+        for store in &self.stores {
+            store.cacher().consistent().await.unwrap();
+        }
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = Query::parse(query);
         let info = RequestInfo::parse(&method, path, &query);

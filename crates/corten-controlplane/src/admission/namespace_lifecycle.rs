@@ -51,7 +51,8 @@ impl Plugin for NamespaceLifecycle {
             return Ok(());
         }
         let name = attributes.namespace;
-        let Some(namespace) = self.caches.core("namespaces", "", name).await? else {
+        // The newest state: nothing may slip into a namespace whose deletion was just answered.
+        let Some(namespace) = self.caches.newest("", "namespaces", "", name).await? else {
             return Err(Status::not_found(&GroupResource::new("", "namespaces"), name));
         };
         if is_create(attributes.operation) && namespace.facts.is_deleting {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use corten_apimachinery::{
-    meta::ObjectMeta as _,
     stored::Stored,
     value::{Str, Value, format_str},
 };
