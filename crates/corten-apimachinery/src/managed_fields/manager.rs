@@ -488,9 +488,6 @@ fn sync_last_applied(object: &mut Value, config: &Value) {
     if let Some(annotations) = config.at_mut(&["metadata", "annotations"]).and_then(Value::as_object_mut) {
         annotations.remove(LAST_APPLIED);
     }
-    if config.at(&["metadata", "annotations"]).and_then(Value::as_object).is_some_and(Map::is_empty) {
-        config.unset_meta("annotations");
-    }
     let mut text = String::from_utf8(json::encode(&config, None).into()).expect("JSON is written as UTF-8");
     // Upstream's encoder ends with a newline.
     text.push('\n');

@@ -83,9 +83,17 @@ impl Comparison {
             return;
         }
         let element = element();
-        self.removed.push(element.clone(), change == Change::Removed, below.removed);
-        self.modified.push(element.clone(), change == Change::Modified, below.modified);
-        self.added.push(element, change == Change::Added, below.added);
+        let sets = [
+            (&mut self.removed, Change::Removed, below.removed),
+            (&mut self.modified, Change::Modified, below.modified),
+            (&mut self.added, Change::Added, below.added),
+        ];
+        for (set, kind, below) in sets {
+            // Most elements are in one set only: the others need no copy.
+            if change == kind || !below.is_empty() {
+                set.push(element.clone(), change == kind, below);
+            }
+        }
     }
 }
 

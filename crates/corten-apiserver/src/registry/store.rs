@@ -297,16 +297,21 @@ impl Store {
 
     /// The current state of an object for a change: the cache's, or the engine's if the cache does not know it.
     pub(super) async fn current(&self, key: &str) -> Result<Option<(Value, Revision)>, Status> {
-        let stored = match self.cacher.get(key) {
-            Some(stored) => Some(stored),
-            None => self.consistent().await?.get(key).cloned(),
-        };
-        stored
-            .map(|stored| {
-                let tree = self.codec.decode_tree(key, &stored.json).map_err(Status::internal)?;
-                Ok((tree, stored.revision))
-            })
-            .transpose()
+        match self.cacher.get(key) {
+            Some(stored) => self.tree(key, &stored).map(Some),
+            None => self.newest(key).await,
+        }
+    }
+
+    /// The current state of an object: not older than the call.
+    pub(super) async fn newest(&self, key: &str) -> Result<Option<(Value, Revision)>, Status> {
+        let snapshot = self.consistent().await?;
+        snapshot.get(key).map(|stored| self.tree(key, stored)).transpose()
+    }
+
+    fn tree(&self, key: &str, stored: &Stored) -> Result<(Value, Revision), Status> {
+        let tree = self.codec.decode_tree(key, &stored.json).map_err(Status::internal)?;
+        Ok((tree, stored.revision))
     }
 
     pub(super) fn generate_name(&self, base: &str) -> String {

@@ -52,6 +52,8 @@ impl Store {
     ) -> Result<Updated, Status> {
         let key = cache_key(cx.namespace, name);
         let mut current = self.current(&key).await?;
+        // What the cache knows may be overtaken already; what the engine says of a failed write is not.
+        let mut is_fresh = false;
         loop {
             let Some((old, revision)) = current else {
                 if !create {
@@ -78,9 +80,24 @@ impl Store {
                     Err(status) => return Err(status),
                 }
             };
-            match self.update_once(cx, &key, name, strategy, transform, &old, revision).await? {
-                Attempt::Done(updated) => return Ok(updated),
-                Attempt::Overtaken(newer) => current = newer,
+            let attempt = self.update_once(cx, &key, name, strategy, transform, &old, revision).await;
+            let wrote = matches!(&attempt, Ok(Attempt::Done(updated)) if updated.object.revision != revision);
+            match attempt {
+                Ok(Attempt::Overtaken(newer)) => {
+                    current = newer;
+                    is_fresh = true;
+                }
+                // The engine has checked only what was written: a refusal, or that there is nothing to do, holds if the
+                // object is still the one that was looked at.
+                attempt if !wrote && !is_fresh => {
+                    let newest = self.newest(&key).await?;
+                    if newest.as_ref().is_some_and(|&(_, newest)| newest == revision) {
+                        return attempt?.into_updated();
+                    }
+                    current = newest;
+                    is_fresh = true;
+                }
+                attempt => return attempt?.into_updated(),
             }
         }
     }
@@ -216,6 +233,13 @@ enum Attempt {
 }
 
 impl Attempt {
+    fn into_updated(self) -> Result<Updated, Status> {
+        match self {
+            Self::Done(updated) => Ok(updated),
+            Self::Overtaken(_) => unreachable!("the caller repeats an attempt that was overtaken"),
+        }
+    }
+
     fn done(object: Arc<Stored>) -> Self {
         Self::Done(Updated { object, created: false, warnings: Vec::new() })
     }

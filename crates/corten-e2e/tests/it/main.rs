@@ -1,5 +1,6 @@
 //! End-to-end tests: one binary, one module per subject.
 
+mod apply;
 mod bad_input;
 mod crash;
 mod kubectl;
