@@ -13,6 +13,7 @@ pub mod discovery;
 pub mod endpoints;
 pub mod filters;
 pub mod negotiation;
+pub mod openapi;
 pub mod registry;
 pub mod request;
 pub mod response;

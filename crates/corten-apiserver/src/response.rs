@@ -41,7 +41,7 @@ pub enum Response {
     /// Many stored objects.
     List(ListResponse),
     /// Changes as they happen.
-    Watch(WatchSource),
+    Watch(Box<WatchSource>),
     /// Anything else.
     Raw {
         /// The status code.

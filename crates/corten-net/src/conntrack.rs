@@ -1,10 +1,11 @@
 //! Connection tracking: list connections and forget them.
 //!
-//! A connection keeps the translation that its first packet got. When an endpoint goes away, UDP clients that keep sending would reach the dead address for as long as
-//! they send; forgetting the entry lets the next packet be translated anew.
+//! A connection keeps the translation that its first packet got. When an endpoint goes away, UDP clients that keep
+//! sending would reach the dead address for as long as they send; forgetting the entry lets the next packet be
+//! translated anew.
 //!
-//! Deleting is by the entry's own tuple and id, so that a connection that took its place meanwhile survives. Source: Linux `include/uapi/linux/netfilter/nfnetlink_conntrack.h`;
-//! upstream: `pkg/proxy/conntrack` (v1.35).
+//! Deleting is by the entry's own tuple and id, so that a connection that took its place meanwhile survives. Source:
+//! Linux `include/uapi/linux/netfilter/nfnetlink_conntrack.h`; upstream: `pkg/proxy/conntrack` (v1.35).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -158,7 +159,8 @@ impl Conntrack {
         }
     }
 
-    /// Forgets the connections that `is_meant` picks; returns how many there were. One listing serves any number of conditions.
+    /// Forgets the connections that `is_meant` picks; returns how many there were. One listing serves any number of
+    /// conditions.
     pub fn delete_where(&self, is_meant: impl Fn(&Entry) -> bool) -> Result<usize, Error> {
         let mut count = 0;
         for entry in self.list_where(is_meant)? {

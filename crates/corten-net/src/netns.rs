@@ -1,7 +1,8 @@
 //! Network namespaces: create, pin to a path, enter with a closure, remove.
 //!
-//! A namespace lives as long as something refers to it: a thread in it, an open descriptor, or a bind mount of its file ("pinned"). A pinned namespace has no thread
-//! in it; it is made by a thread that lives only for that. No function here changes the namespace of the calling thread.
+//! A namespace lives as long as something refers to it: a thread in it, an open descriptor, or a bind mount of its file
+//! ("pinned"). A pinned namespace has no thread in it; it is made by a thread that lives only for that. No function
+//! here changes the namespace of the calling thread.
 
 use std::{
     fs::{self, File},
@@ -95,7 +96,8 @@ impl Netns {
 
     /// The namespace whose file (`/run/netns/x`, `/proc/PID/ns/net`) is at `path`.
     ///
-    /// Errors: [`NetnsError::NotANamespace`] if the file is something else, such as the empty file that is left when a pin was lost in a restart of the machine.
+    /// Errors: [`NetnsError::NotANamespace`] if the file is something else, such as the empty file that is left when a
+    /// pin was lost in a restart of the machine.
     pub fn open(path: &Path) -> Result<Self, NetnsError> {
         let file = File::open(path).at("open", path)?;
         if is_nsfs(&file).at("stat", path)? {
@@ -153,7 +155,8 @@ impl Netns {
         }
     }
 
-    /// Runs `work` on a thread of its own inside the namespace and waits for it. Sockets that it opens belong to the namespace for good.
+    /// Runs `work` on a thread of its own inside the namespace and waits for it. Sockets that it opens belong to the
+    /// namespace for good.
     ///
     /// A panic of `work` goes on in the caller.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {

@@ -1,6 +1,7 @@
 //! Kernel settings of one network namespace: the files below `/proc/sys/net`.
 //!
-//! The kernel shows each thread the settings of its own namespace, so access happens on a thread inside it. Source: Linux `Documentation/networking/ip-sysctl.rst`.
+//! The kernel shows each thread the settings of its own namespace, so access happens on a thread inside it. Source:
+//! Linux `Documentation/networking/ip-sysctl.rst`.
 
 use std::path::PathBuf;
 
@@ -33,7 +34,8 @@ impl SysctlError {
     }
 }
 
-/// Reads a setting such as `net/ipv4/ip_forward`, without its final newline. Names have slashes, because names of interfaces may have dots.
+/// Reads a setting such as `net/ipv4/ip_forward`, without its final newline. Names have slashes, because names of
+/// interfaces may have dots.
 pub fn read(netns: &Netns, name: &str) -> Result<String, SysctlError> {
     let path = path(name)?;
     let text = netns.run(|| fs::read_to_string(&path))??;
@@ -53,7 +55,8 @@ pub fn write_all(netns: &Netns, settings: &[(&str, &str)]) -> Result<(), SysctlE
     Ok(())
 }
 
-/// Writes a setting if this kernel has it; returns whether it has. For settings of optional parts, such as `net/bridge/...`.
+/// Writes a setting if this kernel has it; returns whether it has. For settings of optional parts, such as
+/// `net/bridge/...`.
 pub fn write_if_present(netns: &Netns, name: &str, value: &str) -> Result<bool, SysctlError> {
     let path = path(name)?;
     // Opening a missing file for writing says "permission denied" here, so look first.

@@ -7,7 +7,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use corten_base::fs::{self, Context as _, FsError};
-use libcontainer::oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Process, Spec, User};
+use libcontainer::oci_spec::runtime::{LinuxNamespaceType, LinuxResources, LinuxSeccomp, Process, Spec, User};
 
 use crate::cgroup::{Hierarchies, Layout};
 
@@ -109,6 +109,12 @@ impl Bundle {
     #[must_use]
     pub fn cgroups_path(&self) -> &Path {
         self.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref()).expect("checked when loaded")
+    }
+
+    /// Its seccomp profile.
+    #[must_use]
+    pub fn seccomp(&self) -> Option<&LinuxSeccomp> {
+        self.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref())
     }
 
     /// The configuration for libcontainer. `env` is that of the last stage, HOME included.

@@ -149,12 +149,6 @@ pub enum ExecError {
     /// The process is unusable.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// The container's seccomp profile is unusable.
-    #[error(transparent)]
-    Seccomp(#[from] SeccompError),
-    /// The bundle is gone.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
     /// It could not join the control groups.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
@@ -246,8 +240,8 @@ pub struct Container {
     terminal: Option<Terminal>,
     /// Second handles on execs: while one is a zombie, an init that was killed cannot end.
     execs: Vec<ProcessHandle>,
-    /// Compiled at the first use, for a container that was loaded.
-    filter: Option<Option<Filter>>,
+    /// For init and every exec.
+    filter: Option<Filter>,
 }
 
 impl Container {
@@ -257,7 +251,7 @@ impl Container {
         let bundle = Bundle::load(&options.bundle)?;
         let hierarchies = Hierarchies::detect()?;
         let cgroup = Cgroup::new(hierarchies.clone(), bundle.cgroups_path());
-        let filter = compile_filter(&bundle)?;
+        let filter = bundle.seccomp().map(Filter::compile).transpose()?;
         let stage = Rc::new(LastStage::prepare(bundle.process(), filter.clone(), bundle.rootfs())?);
 
         fs::create_dir_all(&options.state_root)?;
@@ -307,7 +301,7 @@ impl Container {
         volume_mount::mount_all(pid, &options.volumes)?;
         let (go, terminal) = open_stdio(pid, options.stdio, bundle.process())?;
 
-        let record = Record::new(&options.id, bundle.directory(), bundle.cgroups_path(), pid)?;
+        let record = Record::new(&options.id, bundle.directory(), bundle.cgroups_path(), bundle.seccomp(), pid)?;
         record.write(&directory)?;
         unfinished.directory = None;
         unfinished.init = None;
@@ -319,7 +313,7 @@ impl Container {
             held: Some(Held { channel: ours, go, stage }),
             terminal,
             execs: Vec::new(),
-            filter: Some(filter),
+            filter,
         })
     }
 
@@ -334,7 +328,8 @@ impl Container {
         // The handle first, the check second: then the handle cannot mean a later process.
         let handle = ProcessHandle::open(record.pid).ok();
         let init = if record.is_alive()? { handle } else { None };
-        Ok(Self { record, directory, cgroup, init, held: None, terminal: None, execs: Vec::new(), filter: None })
+        let filter = record.seccomp.as_ref().map(Filter::compile).transpose()?;
+        Ok(Self { record, directory, cgroup, init, held: None, terminal: None, execs: Vec::new(), filter })
     }
 
     /// Its name.
@@ -410,9 +405,7 @@ impl Container {
         if let Some((stage, errno)) = outcome {
             return Err(StartError::Failed(held.stage.failure(stage, errno)));
         }
-        let bundle = Bundle::load(&self.record.bundle);
-        let hooks = bundle.as_ref().ok().and_then(|bundle| bundle.spec().hooks().as_ref());
-        hooks::run("poststart", hooks.and_then(|hooks| hooks.poststart().as_ref()), &state)?;
+        hooks::run(hooks::Kind::PostStart, &state)?;
         Ok(())
     }
 
@@ -423,9 +416,9 @@ impl Container {
     /// Sends a signal to init, or to all processes of the container. What has ended is no error.
     pub fn kill(&self, signal: i32, all: bool) -> Result<(), CgroupError> {
         if all {
+            // Init is among them.
             self.cgroup.signal_all(signal)?;
-        }
-        if let Some(init) = &self.init {
+        } else if let Some(init) = &self.init {
             init.signal(signal)?;
         }
         Ok(())
@@ -458,16 +451,8 @@ impl Container {
             return Err(ExecError::NotRunning(status));
         };
         let init_pid = init.pid();
-        let filter = match &self.filter {
-            Some(filter) => filter.clone(),
-            None => {
-                let filter = compile_filter(&Bundle::load(&self.record.bundle)?)?;
-                self.filter = Some(filter.clone());
-                filter
-            }
-        };
         let root = PathBuf::from(format!("/proc/{init_pid}/root"));
-        let stage = Rc::new(LastStage::prepare(&options.process, filter, &root)?);
+        let stage = Rc::new(LastStage::prepare(&options.process, self.filter.clone(), &root)?);
         let waiting = exec::fork_into(init_pid, init.pidfd(), &stage).map_err(|failure| match failure {
             exec::Failure::System(error) => ExecError::System(error),
             exec::Failure::Stage(at, errno) => ExecError::Failed(stage.failure(at, errno)),
@@ -530,13 +515,24 @@ impl Container {
             ends.extend(process.wait()?.map(|exit| (process.pid(), exit)));
         }
         self.cgroup.remove()?;
-        let bundle = Bundle::load(&self.record.bundle);
-        let hooks = bundle.as_ref().ok().and_then(|bundle| bundle.spec().hooks().as_ref());
-        let hooked = hooks::run("poststop", hooks.and_then(|hooks| hooks.poststop().as_ref()), &self.runtime_state());
+        let hooked = hooks::run(hooks::Kind::PostStop, &self.runtime_state());
         remove_directory(&self.directory)?;
         hooked?;
         Ok(ends)
     }
+}
+
+/// Takes away what is left of a container whose shim died in the middle of creating or deleting it, so that it cannot be
+/// loaded: its processes, control groups and state.
+///
+/// `cgroups_path` is that of its bundle. Nothing to take away is no error.
+pub fn sweep(state_root: &Path, id: &str, cgroups_path: &Path) -> Result<(), DeleteError> {
+    if check_id(id).is_err() {
+        return Ok(());
+    }
+    Cgroup::new(Hierarchies::detect()?, cgroups_path).remove()?;
+    remove_directory(&state_root.join(id))?;
+    Ok(())
 }
 
 /// Takes away what a creation that fails has made so far.
@@ -575,11 +571,6 @@ fn check_id(id: &str) -> Result<(), CreateError> {
     } else {
         Err(CreateError::InvalidId(id.to_owned()))
     }
-}
-
-fn compile_filter(bundle: &Bundle) -> Result<Option<Filter>, SeccompError> {
-    let profile = bundle.spec().linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
-    profile.map(Filter::compile).transpose()
 }
 
 /// Sets from outside what a process cannot set for itself any more, or not as well.

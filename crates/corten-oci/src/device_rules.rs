@@ -148,7 +148,13 @@ fn compile(rules: &[LinuxDeviceCgroup]) -> Vec<Instruction> {
     let mut program =
         vec![load_word(2, 0), and(2, 0xffff), load_word(3, 0), shift_right(3, 16), load_word(4, 4), load_word(5, 8)];
     for rule in rules.iter().rev() {
-        program.extend(compile_rule(rule));
+        let block = compile_rule(rule);
+        // A rule for everything: what comes after it is never reached, and the kernel refuses programs with such parts.
+        let is_final = block == answer(i32::from(rule.allow()));
+        program.extend(block);
+        if is_final {
+            return program;
+        }
     }
     program.extend(answer(0));
     program

@@ -1,4 +1,4 @@
-//! The programs, run by an interpreter of the few instructions they consist of. The kernel runs them in `tests/`.
+//! The programs, run by an interpreter of the few instructions they consist of, and once by the kernel.
 
 use super::*;
 
@@ -69,4 +69,55 @@ fn every_container_has_the_standard_devices() {
     assert!(run(&program, TYPE_CHAR, ACCESS_READ, 136, 77));
     assert!(run(&program, TYPE_BLOCK, ACCESS_MKNOD, 8, 0));
     assert!(!run(&program, TYPE_BLOCK, ACCESS_READ, 8, 0));
+}
+
+mod privileged {
+    use std::{path::PathBuf, process::Command};
+
+    use super::*;
+
+    /// A v2 group of this test, beside v1 hierarchies or alone.
+    struct Group(PathBuf);
+
+    impl Group {
+        fn make() -> Option<Self> {
+            if !nix::unistd::geteuid().is_root() {
+                return None;
+            }
+            let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+            let root =
+                mounts.lines().find_map(|line| line.strip_prefix("cgroup2 ")?.split(' ').next().map(PathBuf::from))?;
+            let group = root.join(format!("corten-oci-devices-{}", std::process::id()));
+            std::fs::create_dir(&group).ok()?;
+            Some(Self(group))
+        }
+    }
+
+    impl Drop for Group {
+        fn drop(&mut self) {
+            std::fs::remove_dir(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_kernel_refuses_devices_by_the_program() {
+        let Some(group) = Group::make() else {
+            println!("skipped: needs root and a version 2 hierarchy");
+            return;
+        };
+        let rules = rules(r#"[{"allow":false},{"allow":true,"type":"c","major":10,"minor":229,"access":"r"}]"#);
+        attach(&group.0, &rules).unwrap();
+        let answer = |command: &str| {
+            let script = format!("echo $$ > {}/cgroup.procs && {command}", group.0.display());
+            Command::new("sh").args(["-c", &script]).output().unwrap().status.success()
+        };
+        assert!(answer("head -c 1 /dev/zero > /dev/null"), "every container has these");
+        if std::path::Path::new("/dev/kmsg").exists() {
+            assert!(!answer("true < /dev/kmsg"), "no rule allows it");
+        }
+        if std::path::Path::new("/dev/fuse").exists() {
+            assert!(answer("true < /dev/fuse"), "allowed to be read");
+            assert!(!answer("true <> /dev/fuse"), "but not to be written");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::{fs::File, io::Read as _, path::Path};
 
-use libcontainer::{container::Container, hooks::run_hooks, oci_spec::runtime::Hook};
+use libcontainer::{config::YoukiConfig, container::Container, hooks::run_hooks};
 use nix::{
     errno::Errno,
     fcntl::OFlag,
@@ -33,8 +33,30 @@ pub enum HookError {
     System(#[from] SystemError),
 }
 
-/// Runs the hooks one after the other; `state` is libcontainer's directory of the container.
-pub(crate) fn run(kind: &'static str, hooks: Option<&Vec<Hook>>, state: &Path) -> Result<(), HookError> {
+/// Which hooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    PostStart,
+    PostStop,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::PostStart => "poststart",
+            Self::PostStop => "poststop",
+        }
+    }
+}
+
+/// Runs the hooks one after the other; `state` is libcontainer's directory of the container, where it has kept them.
+pub(crate) fn run(kind: Kind, state: &Path) -> Result<(), HookError> {
+    let config =
+        YoukiConfig::load(state).map_err(|error| HookError::Failed { kind: kind.name(), message: chain(&error) })?;
+    let hooks = config.hooks.as_ref().and_then(|hooks| match kind {
+        Kind::PostStart => hooks.poststart().as_ref(),
+        Kind::PostStop => hooks.poststop().as_ref(),
+    });
     let Some(hooks) = hooks.filter(|hooks| !hooks.is_empty()) else { return Ok(()) };
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).during("make pipe for hooks")?;
     // SAFETY: the process has one thread; the child ends by _exit.
@@ -62,7 +84,7 @@ pub(crate) fn run(kind: &'static str, hooks: Option<&Vec<Hook>>, state: &Path) -
             if status == nix::sys::wait::WaitStatus::Exited(child, 0) {
                 Ok(())
             } else {
-                Err(HookError::Failed { kind, message })
+                Err(HookError::Failed { kind: kind.name(), message })
             }
         }
     }

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use corten_base::fs::{self, FsError};
+use libcontainer::oci_spec::runtime::LinuxSeccomp;
 use serde::{Deserialize, Serialize};
 
 /// The version this code writes and reads.
@@ -48,10 +49,18 @@ pub(crate) struct Record {
     /// Field 22 of `/proc/PID/stat`, clock ticks after boot: tells init from a later process of the same number.
     pub(crate) start_ticks: u64,
     pub(crate) started: bool,
+    /// The container's profile, for execs of a later process: the bundle may be gone or changed by then.
+    pub(crate) seccomp: Option<LinuxSeccomp>,
 }
 
 impl Record {
-    pub(crate) fn new(id: &str, bundle: &Path, cgroups_path: &Path, pid: i32) -> Result<Self, RecordError> {
+    pub(crate) fn new(
+        id: &str,
+        bundle: &Path,
+        cgroups_path: &Path,
+        seccomp: Option<&LinuxSeccomp>,
+        pid: i32,
+    ) -> Result<Self, RecordError> {
         Ok(Self {
             version: VERSION,
             id: id.to_owned(),
@@ -60,6 +69,7 @@ impl Record {
             pid,
             start_ticks: start_ticks(pid)?.unwrap_or(0),
             started: false,
+            seccomp: seccomp.cloned(),
         })
     }
 
@@ -113,7 +123,7 @@ mod tests {
     fn a_record_is_read_as_it_was_written() {
         let directory = tempfile::tempdir().unwrap();
         let pid = i32::try_from(std::process::id()).unwrap();
-        let record = Record::new("a", Path::new("/b"), Path::new("/c"), pid).unwrap();
+        let record = Record::new("a", Path::new("/b"), Path::new("/c"), None, pid).unwrap();
         assert!(record.start_ticks > 0 && record.is_alive().unwrap());
         record.write(directory.path()).unwrap();
         assert_eq!(Record::read(directory.path(), "a").unwrap(), record);
@@ -122,7 +132,7 @@ mod tests {
     #[test]
     fn another_process_of_the_same_number_is_not_the_container() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let mut record = Record::new("a", Path::new("/b"), Path::new("/c"), pid).unwrap();
+        let mut record = Record::new("a", Path::new("/b"), Path::new("/c"), None, pid).unwrap();
         record.start_ticks += 1;
         assert!(!record.is_alive().unwrap());
     }
@@ -130,7 +140,7 @@ mod tests {
     #[test]
     fn a_later_version_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let text = r#"{"version":2,"id":"a","bundle":"/b","cgroupsPath":"/c","pid":1,"startTicks":1,"started":false}"#;
+        let text = r#"{"version":2,"id":"a","bundle":"/b","cgroupsPath":"/c","pid":1,"startTicks":1,"started":false,"seccomp":null}"#;
         std::fs::write(directory.path().join(FILE), text).unwrap();
         assert!(matches!(Record::read(directory.path(), "a"), Err(RecordError::Version { version: 2, .. })));
     }

@@ -208,16 +208,25 @@ pub(crate) fn capset(effective: u64, permitted: u64, inheritable: u64) -> Result
 }
 
 /// Gives all signals their default action and unblocks them: `execve` would hand ignored and blocked ones on.
+///
+/// By the kernel's own interface, because the C library keeps two signals for itself and refuses to touch them.
 pub(crate) fn reset_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL is a valid action; for SIGKILL, SIGSTOP and the C library's own signals the call fails, as wanted.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    /// Bytes in a signal set of the kernel.
+    const SET_BYTES: usize = 8;
+    // `struct sigaction` of the kernel is at most four words; all zero means SIG_DFL without flags.
+    let default_action = [0_u64; 4];
+    for signal in 1..=64 {
+        // SAFETY: the action is readable and large enough. For SIGKILL and SIGSTOP the call fails, as it should.
+        unsafe {
+            let no_old = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, default_action.as_ptr(), no_old, SET_BYTES);
+        }
     }
-    // SAFETY: an all-zero set is what sigemptyset makes on Linux, and sigprocmask only reads it.
+    let none = 0_u64;
+    // SAFETY: the set is readable and of the size given.
     unsafe {
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        let no_old = std::ptr::null_mut::<u64>();
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, std::ptr::from_ref(&none), no_old, SET_BYTES);
     }
 }
 

@@ -2,7 +2,9 @@
 
 use corten_apimachinery::resource::ResourceDefinition;
 
-use crate::{apps, coordination, core, discovery, events, scheduling};
+use crate::{
+    apps, authentication, authorization, certificates, coordination, core, discovery, events, rbac, scheduling, storage,
+};
 
 // order matters: discovery lists groups in it.
 
@@ -14,6 +16,7 @@ pub static RESOURCES: &[&ResourceDefinition] = &[
     &core::namespace::RESOURCE,
     &core::node::RESOURCE,
     &core::persistent_volume_claim::RESOURCE,
+    &core::persistent_volume::RESOURCE,
     &core::pod::RESOURCE,
     &core::replication_controller::RESOURCE,
     &core::secret::RESOURCE,
@@ -22,10 +25,22 @@ pub static RESOURCES: &[&ResourceDefinition] = &[
     &apps::controller_revision::RESOURCE,
     &apps::deployment::RESOURCE,
     &apps::replica_set::RESOURCE,
+    &authentication::self_subject_review::RESOURCE,
+    &authentication::token_review::RESOURCE,
+    &authorization::local_subject_access_review::RESOURCE,
+    &authorization::self_subject_access_review::RESOURCE,
+    &authorization::self_subject_rules_review::RESOURCE,
+    &authorization::subject_access_review::RESOURCE,
+    &certificates::certificate_signing_request::RESOURCE,
     &coordination::lease::RESOURCE,
     &discovery::endpoint_slice::RESOURCE,
     &events::event::RESOURCE,
+    &rbac::cluster_role_binding::RESOURCE,
+    &rbac::cluster_role::RESOURCE,
+    &rbac::role_binding::RESOURCE,
+    &rbac::role::RESOURCE,
     &scheduling::priority_class::RESOURCE,
+    &storage::storage_class::RESOURCE,
 ];
 
 #[cfg(test)]

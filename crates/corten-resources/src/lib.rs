@@ -8,17 +8,23 @@
 pub mod catalog;
 
 pub mod apps;
+pub mod authentication;
+pub mod authorization;
+pub mod certificates;
 pub mod coordination;
 pub mod core;
 pub mod discovery;
 pub mod events;
+pub mod rbac;
 pub mod scheduling;
+pub mod storage;
 
 mod defaulting;
 mod difference;
 mod kind;
 mod quantity;
 mod report;
+mod review;
 mod rules;
 mod show;
 mod view;

@@ -12,22 +12,6 @@ pub(crate) fn keep(object: &mut Value, old: &Value, path: &[&str]) {
     }
 }
 
-/// Brings back everything that an update through a status endpoint may not change: only `except` (top-level fields) and
-/// metadata that clients may write are taken from `object`.
-pub(crate) fn keep_all_but(object: &mut Value, old: &Value, except: &[&str]) {
-    let fields: Vec<String> = object
-        .as_object()
-        .into_iter()
-        .chain(old.as_object())
-        .flat_map(|map| map.keys())
-        .filter(|key| !matches!(*key, "apiVersion" | "kind" | "metadata") && !except.contains(key))
-        .map(ToOwned::to_owned)
-        .collect();
-    for field in fields {
-        keep(object, old, &[&field]);
-    }
-}
-
 /// `metav1.ResetObjectMetaForStatus`: a status endpoint changes no labels, annotations, finalizers or owners.
 pub(crate) fn keep_metadata(object: &mut Value, old: &Value) {
     for field in [

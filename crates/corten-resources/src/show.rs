@@ -3,7 +3,7 @@
 use corten_apimachinery::{
     Value,
     meta::ObjectMeta,
-    resource::{Cell, RowContext},
+    resource::{Cell, Column, RowContext, TableDefinition},
 };
 
 /// The text of an empty list in a cell.
@@ -91,3 +91,9 @@ pub(crate) fn first_three(items: &[String]) -> String {
     let shown = shown.join(",");
     if rest.is_empty() { shown } else { format!("{shown} + {} more...", rest.len()) }
 }
+
+/// The columns of kinds that say no more than when they were made.
+pub(crate) static CREATED_AT: TableDefinition = TableDefinition {
+    columns: &[Column::NAME, Column { ty: "date", ..Column::text("Created At", "When the object was created.") }],
+    row: |object, _cx| vec![name(object), text(object, &["metadata", "creationTimestamp"])],
+};

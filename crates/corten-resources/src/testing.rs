@@ -1,7 +1,7 @@
 //! What the tests of all resources use: objects written as JSON, errors and rows read as text.
 
 use corten_apimachinery::{
-    Value,
+    Value, codec,
     resource::{Context, ResourceDefinition, RowContext, Strategy, UserInfo},
 };
 use jiff::Timestamp;
@@ -57,11 +57,23 @@ pub(crate) fn defaulted(resource: &ResourceDefinition, json: serde_json::Value) 
     object
 }
 
+/// What rules write has to fit the type of the kind: a misspelled field would be dropped when it is stored.
+#[track_caller]
+pub(crate) fn assert_fits(resource: &ResourceDefinition, object: &Value) {
+    let table = corten_api::types::table();
+    let ty = table.find(resource.hub().type_name).expect("the hub's type is in the table");
+    let bytes = codec::json::encode(object, None);
+    let decoded = codec::json::decode(&bytes, Some((table, ty)), codec::FieldValidation::Strict);
+    let decoded = decoded.unwrap_or_else(|error| panic!("{}: {error}", resource.plural));
+    assert_eq!(decoded.complaints(), [""; 0], "{}", resource.plural);
+}
+
 /// What a create makes of an object, and the errors of its validation.
 pub(crate) fn created(resource: &ResourceDefinition, json: serde_json::Value) -> (Value, Vec<String>) {
     let mut object = defaulted(resource, json);
     let cx = context(resource.versions[0].name);
     resource.strategy.prepare_for_create(&cx, &mut object);
+    assert_fits(resource, &object);
     let errors = texts(&resource.strategy.validate(&cx, &object));
     (object, errors)
 }
@@ -76,6 +88,7 @@ pub(crate) fn updated(
     let (old, mut new) = (defaulted(resource, old), defaulted(resource, new));
     let cx = context(resource.versions[0].name);
     strategy.prepare_for_update(&cx, &mut new, &old);
+    assert_fits(resource, &new);
     let errors = texts(&strategy.validate_update(&cx, &new, &old));
     (new, errors)
 }

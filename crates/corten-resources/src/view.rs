@@ -1,7 +1,14 @@
 //! Reading typed views: absent and empty are the same to most rules, as they are to upstream's Go types.
 
+use std::borrow::Cow;
+
 use corten_api::intstr::IntOrString;
 use corten_apimachinery::{Value, field::Path};
+
+/// An optional struct, its default if absent; nothing is copied.
+pub(crate) fn or_default<T: Clone + Default>(value: &Option<T>) -> Cow<'_, T> {
+    value.as_ref().map_or_else(|| Cow::Owned(T::default()), Cow::Borrowed)
+}
 
 /// The items of an optional list.
 pub(crate) fn list<T>(items: &Option<Vec<T>>) -> &[T] {

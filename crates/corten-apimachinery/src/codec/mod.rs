@@ -1,8 +1,11 @@
 //! Between bytes and trees, in every encoding that the API speaks, driven by the type table.
 
 mod canonical;
+pub mod cbor;
 mod error;
 pub mod json;
+pub mod protobuf;
+pub mod yaml;
 
 pub use canonical::canonicalize;
 pub use error::DecodeError;

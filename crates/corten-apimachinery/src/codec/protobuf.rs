@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{DecodeError, FieldValidation, canonical, json};
 use crate::{
+    duration::GoDuration,
     meta,
     type_table::{Field, FieldType, Presence, Shape, Struct, TypeId, TypeTable},
     value::{Map, Str, Value},
@@ -30,9 +31,9 @@ pub fn is_envelope(bytes: &[u8]) -> bool {
 ///
 /// Errors: bytes that are no envelope, or whose lengths, wire types or nesting are wrong.
 pub fn decode(bytes: &[u8], table: &TypeTable, type_id: TypeId) -> Result<Value, DecodeError> {
-    let body = bytes
-        .strip_prefix(MAGIC)
-        .ok_or_else(|| DecodeError::new("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"))?;
+    let body = bytes.strip_prefix(MAGIC).ok_or_else(|| {
+        DecodeError::new("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
+    })?;
     let (mut api_version, mut kind, mut raw) = (Str::default(), Str::default(), &[][..]);
     let mut envelope = Reader(body);
     while let Some((number, wire)) = envelope.key()? {
@@ -134,7 +135,8 @@ impl<'a> Reader<'a> {
         }
         let key = self.varint()?;
         let number = u32::try_from(key >> 3).ok().filter(|&number| number > 0);
-        let number = number.ok_or_else(|| DecodeError::new(format!("proto: illegal tag {} (wire type {})", key >> 3, key & 7)))?;
+        let number = number
+            .ok_or_else(|| DecodeError::new(format!("proto: illegal tag {} (wire type {})", key >> 3, key & 7)))?;
         let wire = match key & 7 {
             0 => Wire::Varint(self.varint()?),
             1 => Wire::Fixed64(u64::from_le_bytes(self.take(8)?.try_into().map_err(|_| truncated())?)),
@@ -158,7 +160,9 @@ fn wrong_wire(field: &str) -> DecodeError {
 }
 
 fn utf8(bytes: &[u8]) -> Result<Str, DecodeError> {
-    std::str::from_utf8(bytes).map(Str::from).map_err(|_| DecodeError::new("proto: string field contains invalid UTF-8"))
+    std::str::from_utf8(bytes)
+        .map(Str::from)
+        .map_err(|_| DecodeError::new("proto: string field contains invalid UTF-8"))
 }
 
 fn message(bytes: &[u8], table: &TypeTable, type_id: TypeId, depth: usize) -> Result<Value, DecodeError> {
@@ -223,7 +227,7 @@ fn special_message(bytes: &[u8], table: &TypeTable, shape: &Shape, depth: usize)
             let write = if *shape == Shape::Time { meta::format_time } else { meta::format_micro_time };
             Value::String(write(time))
         }
-        Shape::Duration => Value::String(crate::duration::format(numbers[1] as i64)),
+        Shape::Duration => Value::from(GoDuration(numbers[1] as i64).to_string()),
         Shape::RawExtension | Shape::FieldsV1 | Shape::Json => raw(texts[1])?,
         Shape::JsonSchemaOrBool(id) => match texts[2] {
             Some(schema) => message(schema, table, *id, depth + 1)?,
@@ -231,7 +235,11 @@ fn special_message(bytes: &[u8], table: &TypeTable, shape: &Shape, depth: usize)
         },
         Shape::JsonSchemaOrArray(id) => match texts[1] {
             Some(schema) => message(schema, table, *id, depth + 1)?,
-            None => lists.into_iter().map(|schema| message(schema, table, *id, depth + 1)).collect::<Result<Vec<_>, _>>()?.into(),
+            None => lists
+                .into_iter()
+                .map(|schema| message(schema, table, *id, depth + 1))
+                .collect::<Result<Vec<_>, _>>()?
+                .into(),
         },
         Shape::JsonSchemaOrStringArray(id) => match texts[1] {
             Some(schema) => message(schema, table, *id, depth + 1)?,
@@ -479,7 +487,11 @@ fn write_field(
         _ => match value {
             Some(value) => write_single(out, number, value, table, &field.ty),
             // A named list that is absent is a nil slice, which upstream does not write either.
-            None if matches!(field.presence, Presence::Pointer | Presence::PointerAlways) || is_list(table, &field.ty) => Ok(()),
+            None if matches!(field.presence, Presence::Pointer | Presence::PointerAlways)
+                || is_list(table, &field.ty) =>
+            {
+                Ok(())
+            }
             None => write_single(out, number, &canonical::zero(table, &field.ty), table, &field.ty),
         },
     }
@@ -547,7 +559,16 @@ fn write_special(out: &mut Vec<u8>, value: &Value, table: &TypeTable, shape: &Sh
                 put_number(out, 2, if *shape == Shape::Time { 0 } else { i64::from(time.subsec_nanosecond()) });
             }
         }
-        Shape::Duration => put_number(out, 1, crate::duration::parse(value.as_str().ok_or_else(wrong)?).map_err(DecodeError::new)?),
+        Shape::Duration => put_number(
+            out,
+            1,
+            value
+                .as_str()
+                .ok_or_else(wrong)?
+                .parse::<GoDuration>()
+                .map_err(|error| DecodeError::new(error.to_string()))?
+                .0,
+        ),
         Shape::RawExtension | Shape::FieldsV1 | Shape::Json => {
             if !value.is_null() {
                 put_bytes(out, 1, &json::encode(value, None));

@@ -4,10 +4,14 @@
 //! The same table drives decoding and patching, so the documents cannot promise what the server does not do.
 //! Upstream: k8s.io/kube-openapi (v1.35).
 
+mod document;
+mod operation;
 mod paths;
 mod schema;
 
-pub use paths::{PathOptions, discovery_path, paths};
+pub use document::document;
+pub use operation::{PathOptions, discovery_path};
+pub use paths::paths;
 pub use schema::{Descriptions, Dialect, NoDescriptions, Options, definition, definitions, references};
 
 #[cfg(test)]

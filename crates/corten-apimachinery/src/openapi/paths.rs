@@ -1,27 +1,18 @@
-//! Paths of OpenAPI v3: what can be done with a resource, derived from its definition.
+//! Paths of OpenAPI documents: what can be done with a resource, derived from its definition.
 //!
 //! `kubectl` looks here for the parameters that a kind's PATCH takes before it relies on server-side field validation.
-//! Left out: subresources that are streams or proxies (exec, log, proxy), and descriptions of query parameters.
+//! Left out: descriptions of query parameters. In v2 parameters stand where they are used; upstream moves those that
+//! recur to the end of the document.
 
 use std::collections::BTreeMap;
 
+use super::operation::{Answer, Body, META, Operation, PathOptions, capitalized, path_item, root};
 use crate::{
     gvk::{GroupVersion, GroupVersionKind},
     resource::{ResourceDefinition, Subresource, SubresourceKind, Verb, Version},
-    type_table::TypeTable,
-    value::{Map, Str, Value, format_str},
+    type_table::{FieldType, Shape, TypeTable},
+    value::{Str, Value, format_str},
 };
-
-/// What the server speaks besides JSON, YAML and protobuf.
-#[derive(Debug, Clone, Copy)]
-pub struct PathOptions {
-    /// Whether CBOR is on: upstream's feature gate `CBORServingAndStorage`.
-    pub cbor: bool,
-    /// Whether strategic merge patch works: for built-in kinds only.
-    pub strategic_merge: bool,
-}
-
-const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
 /// Query parameters by what takes them: (name, type).
 const LIST: &[(&str, &str)] = &[
@@ -64,18 +55,6 @@ pub fn paths(
     builder.paths
 }
 
-/// The path item of a group version's own path, which lists its resources.
-#[must_use]
-pub fn discovery_path(group_version: &GroupVersion, options: PathOptions) -> (Str, Value) {
-    let mut operation = Map::new();
-    operation.insert("description", "get available resources");
-    operation.insert("operationId", operation_id(group_version, "get", "APIResources"));
-    operation.insert("tags", Value::array([tag(group_version).into()]));
-    let list = format_str!("{META}.APIResourceList");
-    operation.insert("responses", responses(&[("200", "OK")], &list, false, options));
-    (format_str!("{}/", root(group_version)), Value::object_of([("get", operation.into())]))
-}
-
 struct Builder<'a> {
     table: &'a TypeTable,
     resource: &'a ResourceDefinition,
@@ -83,33 +62,6 @@ struct Builder<'a> {
     options: PathOptions,
     group_version: GroupVersion,
     paths: BTreeMap<Str, Value>,
-}
-
-/// What an operation sends.
-enum Body {
-    None,
-    /// An object of this type.
-    Object(Str),
-    /// Options that may be left out.
-    DeleteOptions,
-    Patch,
-}
-
-struct Operation<'a> {
-    method: &'static str,
-    action: &'static str,
-    /// The start of the id, which stands before the group.
-    verb: &'static str,
-    /// The rest of the id.
-    noun: String,
-    description: String,
-    query: Vec<&'static [(&'static str, &'static str)]>,
-    body: Body,
-    /// (status, its description) besides 401.
-    statuses: &'a [(&'static str, &'static str)],
-    /// The type of the answer.
-    answer: Str,
-    streams: bool,
 }
 
 impl Builder<'_> {
@@ -150,11 +102,10 @@ impl Builder<'_> {
                 verb: "delete",
                 noun: format!("Collection{scoped}"),
                 description: format!("delete collection of {kind}"),
-                query: vec![LIST, DELETE],
+                query: query(&[LIST, DELETE]),
                 body: Body::DeleteOptions,
                 statuses: &[("200", "OK")],
-                answer: format_str!("{META}.Status"),
-                streams: false,
+                answer: Answer::Object(format_str!("{META}.Status")),
             });
         }
         self.add(self.collection_path(""), kind, &self.kind(), operations);
@@ -165,7 +116,7 @@ impl Builder<'_> {
         }
     }
 
-    fn list(&self, noun: String) -> Operation<'static> {
+    fn list(&self, noun: String) -> Operation {
         let watches = self.has(Verb::Watch);
         Operation {
             method: "get",
@@ -177,12 +128,11 @@ impl Builder<'_> {
                 if watches { "or watch " } else { "" },
                 self.resource.kind
             ),
-            query: vec![LIST, WATCH],
+            query: query(&[LIST, WATCH]),
             body: Body::None,
             statuses: &[("200", "OK")],
-            answer: format_str!("{}List", self.version.type_name),
             // Also where nothing can be watched: upstream lists the media types by verb.
-            streams: true,
+            answer: Answer::Stream(format_str!("{}List", self.version.type_name)),
         }
     }
 
@@ -198,18 +148,17 @@ impl Builder<'_> {
                 verb: "delete",
                 noun: scoped,
                 description: format!("delete{}{kind}", article(kind)),
-                query: vec![DELETE],
+                query: query(&[DELETE]),
                 body: Body::DeleteOptions,
                 statuses: &[("200", "OK"), ("202", "Accepted")],
-                answer: if returns { own } else { format_str!("{META}.Status") },
-                streams: false,
+                answer: Answer::Object(if returns { own } else { format_str!("{META}.Status") }),
             });
         }
         self.add(format!("{}/{{name}}", self.collection_path("")), kind, &self.kind(), operations);
     }
 
     /// The operations get, update and patch among `verbs`.
-    fn read_and_write(&self, verbs: &[Verb], noun: &str, object: &str, own: &Str) -> Vec<Operation<'static>> {
+    fn read_and_write(&self, verbs: &[Verb], noun: &str, object: &str, own: &Str) -> Vec<Operation> {
         let mut operations = Vec::new();
         if verbs.contains(&Verb::Get) {
             operations.push(Operation {
@@ -221,8 +170,7 @@ impl Builder<'_> {
                 query: Vec::new(),
                 body: Body::None,
                 statuses: &[("200", "OK")],
-                answer: own.clone(),
-                streams: false,
+                answer: Answer::Object(own.clone()),
             });
         }
         if verbs.contains(&Verb::Update) {
@@ -232,11 +180,10 @@ impl Builder<'_> {
                 verb: "replace",
                 noun: noun.to_owned(),
                 description: format!("replace {object}"),
-                query: vec![WRITE],
+                query: query(&[WRITE]),
                 body: Body::Object(own.clone()),
                 statuses: &[("200", "OK"), ("201", "Created")],
-                answer: own.clone(),
-                streams: false,
+                answer: Answer::Object(own.clone()),
             });
         }
         if verbs.contains(&Verb::Patch) {
@@ -246,11 +193,10 @@ impl Builder<'_> {
                 verb: "patch",
                 noun: noun.to_owned(),
                 description: format!("partially update {object}"),
-                query: vec![WRITE, FORCE],
+                query: query(&[WRITE, FORCE]),
                 body: Body::Patch,
                 statuses: &[("200", "OK"), ("201", "Created")],
-                answer: own.clone(),
-                streams: false,
+                answer: Answer::Object(own.clone()),
             });
         }
         operations
@@ -276,10 +222,70 @@ impl Builder<'_> {
                 let description = format!("create {name} of{}{kind}", article(kind));
                 (posted, vec![create(noun, description, ty)])
             }
-            SubresourceKind::Custom { .. } => return,
+            SubresourceKind::Custom { kind: (group, version, of), verbs } => {
+                let of = GroupVersionKind::new(*group, *version, *of);
+                return if of == self.kind() { self.text(name) } else { self.connect(name, &of, verbs) };
+            }
         };
         let path = format!("{}/{{name}}/{name}", self.collection_path(""));
         self.add(path, &of.kind.clone(), &of, operations);
+    }
+
+    /// Text to be read, with options of the type `<Kind><Name>Options`.
+    fn text(&mut self, name: &str) {
+        let (kind, subresource) = (self.resource.kind, capitalized(name));
+        let mut media_types = vec!["text/plain"];
+        media_types.extend(self.options.media_types(false));
+        let operation = Operation {
+            method: "get",
+            action: "get",
+            verb: "read",
+            noun: format!("{}{subresource}", self.scoped()),
+            description: format!("read {name} of the specified {kind}"),
+            query: self.query_of(&self.group_version.with_kind(format!("{kind}{subresource}Options"))),
+            body: Body::None,
+            statuses: &[("200", "OK")],
+            answer: Answer::Text(media_types),
+        };
+        self.add(format!("{}/{{name}}/{name}", self.collection_path("")), kind, &self.kind(), vec![operation]);
+    }
+
+    /// A stream or a proxy, with options of this kind in the query. What knows DELETE is a proxy and takes any method.
+    fn connect(&mut self, name: &str, of: &GroupVersionKind, verbs: &[Verb]) {
+        let mut methods: Vec<&'static str> = verbs.iter().filter_map(|verb| method(*verb)).collect();
+        let path = format!("{}/{{name}}/{name}", self.collection_path(""));
+        let mut places = vec![(path.clone(), "")];
+        if verbs.contains(&Verb::Delete) {
+            methods.extend(["head", "options"]);
+            places.push((path + "/{path}", "WithPath"));
+        }
+        for (path, suffix) in places {
+            let operations = methods.iter().map(|method| Operation {
+                method,
+                action: "connect",
+                verb: "connect",
+                noun: format!("{}{}{}{suffix}", capitalized(method), self.scoped(), capitalized(name)),
+                description: format!(
+                    "connect {} requests to {name} of {}",
+                    method.to_ascii_uppercase(),
+                    self.resource.kind
+                ),
+                query: self.query_of(of),
+                body: Body::None,
+                statuses: &[("200", "OK")],
+                answer: Answer::Text(vec!["*/*"]),
+            });
+            let operations = operations.collect();
+            self.add(path, &of.kind, of, operations);
+        }
+    }
+
+    /// Query parameters for the fields of an options type; only simple ones fit into a query.
+    fn query_of(&self, kind: &GroupVersionKind) -> Vec<(Str, &'static str)> {
+        let Some(id) = self.table.find_kind(&kind.group, &kind.version, &kind.kind) else { return Vec::new() };
+        let Shape::Struct(options) = &self.table.get(id).shape else { return Vec::new() };
+        let fields = options.fields.iter().filter(|field| field.name != "kind" && field.name != "apiVersion");
+        fields.filter_map(|field| Some((field.name.clone(), query_type(&field.ty)?))).collect()
     }
 
     fn type_of(&self, kind: &GroupVersionKind) -> Option<Str> {
@@ -298,11 +304,10 @@ impl Builder<'_> {
             verb: "watch",
             noun,
             description,
-            query: vec![LIST, WATCH],
+            query: query(&[LIST, WATCH]),
             body: Body::None,
             statuses: &[("200", "OK")],
-            answer: format_str!("{META}.WatchEvent"),
-            streams: true,
+            answer: Answer::Stream(format_str!("{META}.WatchEvent")),
         };
         const INSTEAD: &str = "deprecated: use the 'watch' parameter with a list operation instead";
         let of_list = format!("watch individual changes to a list of {kind}. {INSTEAD}.");
@@ -325,172 +330,54 @@ impl Builder<'_> {
         }
     }
 
-    /// Adds a path. Parameters that all its operations take stand at the path, the others at the operations.
-    fn add(&mut self, path: String, named: &str, kind: &GroupVersionKind, operations: Vec<Operation<'_>>) {
-        if operations.is_empty() {
-            return;
+    /// Adds a path, unless nothing can be done there.
+    fn add(&mut self, path: String, named: &str, kind: &GroupVersionKind, operations: Vec<Operation>) {
+        if !operations.is_empty() {
+            let item = path_item(&path, named, &self.group_version, kind, &operations, self.options);
+            self.paths.insert(path.into(), item);
         }
-        let mut shared = BTreeMap::from([("pretty", parameter("query", "pretty", "string", None))]);
-        for segment in path.split('/') {
-            match segment {
-                "{name}" => {
-                    let words = format!("name of the {named}");
-                    shared.insert("name", parameter("path", "name", "string", Some(words)));
-                }
-                "{namespace}" => {
-                    let words = "object name and auth scope, such as for teams and projects";
-                    shared.insert("namespace", parameter("path", "namespace", "string", Some(words.to_owned())));
-                }
-                _ => {}
-            }
-        }
-        let of_operation = |operation: &Operation<'_>| -> BTreeMap<&'static str, Value> {
-            let parameters = operation.query.iter().flat_map(|group| group.iter());
-            parameters.map(|&(name, ty)| (name, parameter("query", name, ty, None))).collect()
-        };
-        let mut own: Vec<BTreeMap<&'static str, Value>> = operations.iter().map(of_operation).collect();
-        let everywhere: Vec<&'static str> =
-            own[0].keys().copied().filter(|name| own.iter().all(|parameters| parameters.contains_key(name))).collect();
-        for name in everywhere {
-            for parameters in &mut own {
-                shared.extend(parameters.remove_entry(name));
-            }
-        }
-        let mut item = Map::new();
-        for (operation, parameters) in operations.iter().zip(own) {
-            item.insert(operation.method, self.operation(operation, kind, parameters));
-        }
-        item.insert("parameters", Value::array(shared.into_values()));
-        self.paths.insert(path.into(), item.into());
-    }
-
-    fn operation(
-        &self,
-        operation: &Operation<'_>,
-        kind: &GroupVersionKind,
-        parameters: BTreeMap<&'static str, Value>,
-    ) -> Map {
-        let mut out = Map::new();
-        out.insert("description", operation.description.as_str());
-        out.insert("operationId", operation_id(&self.group_version, operation.verb, &operation.noun));
-        if !parameters.is_empty() {
-            out.insert("parameters", Value::array(parameters.into_values()));
-        }
-        if let Some(body) = self.body(&operation.body) {
-            out.insert("requestBody", body);
-        }
-        out.insert("responses", responses(operation.statuses, &operation.answer, operation.streams, self.options));
-        out.insert("tags", Value::array([tag(&self.group_version).into()]));
-        out.insert("x-kubernetes-action", operation.action);
-        let kind = [("group", &kind.group), ("kind", &kind.kind), ("version", &kind.version)];
-        out.insert(
-            "x-kubernetes-group-version-kind",
-            Value::object_of(kind.map(|(key, text)| (key, text.clone().into()))),
-        );
-        out
-    }
-
-    fn body(&self, body: &Body) -> Option<Value> {
-        let (media_types, ty, required) = match body {
-            Body::None => return None,
-            Body::Object(ty) => (vec!["*/*"], ty.clone(), true),
-            Body::DeleteOptions => (vec!["*/*"], format_str!("{META}.DeleteOptions"), false),
-            Body::Patch => {
-                let mut media_types =
-                    vec!["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
-                media_types.extend(self.options.strategic_merge.then_some("application/strategic-merge-patch+json"));
-                media_types.extend(self.options.cbor.then_some("application/apply-patch+cbor"));
-                (media_types, format_str!("{META}.Patch"), true)
-            }
-        };
-        let mut out = Map::new();
-        out.insert("content", content(&media_types, &ty));
-        if required {
-            out.insert("required", true);
-        }
-        Some(out.into())
     }
 }
 
-fn create(noun: String, description: String, own: Str) -> Operation<'static> {
+fn create(noun: String, description: String, own: Str) -> Operation {
     Operation {
         method: "post",
         action: "post",
         verb: "create",
         noun,
         description,
-        query: vec![WRITE],
+        query: query(&[WRITE]),
         body: Body::Object(own.clone()),
         statuses: &[("200", "OK"), ("201", "Created"), ("202", "Accepted")],
-        answer: own,
-        streams: false,
+        answer: Answer::Object(own),
     }
 }
 
-fn responses(statuses: &[(&str, &str)], ty: &str, streams: bool, options: PathOptions) -> Value {
-    let mut media_types = vec!["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
-    media_types.extend(options.cbor.then_some("application/cbor"));
-    if streams {
-        media_types.extend(["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"]);
-        media_types.extend(options.cbor.then_some("application/cbor-seq"));
+fn query(groups: &[&[(&'static str, &'static str)]]) -> Vec<(Str, &'static str)> {
+    groups.iter().flat_map(|group| group.iter()).map(|&(name, ty)| (name.into(), ty)).collect()
+}
+
+/// The type of a query parameter for a field; a list is its item, given several times.
+fn query_type(ty: &FieldType) -> Option<&'static str> {
+    match ty {
+        FieldType::Bool => Some("boolean"),
+        FieldType::Int32 | FieldType::Int64 => Some("integer"),
+        FieldType::String => Some("string"),
+        FieldType::List(item) => query_type(item),
+        FieldType::Double | FieldType::Bytes | FieldType::Ref(_) | FieldType::Map(_) | FieldType::Any => None,
     }
-    let mut out = Map::new();
-    for &(status, description) in statuses {
-        let content = content(&media_types, ty);
-        out.insert(status, Value::object_of([("content", content), ("description", description.into())]));
+}
+
+/// The HTTP method of a verb on a connection.
+fn method(verb: Verb) -> Option<&'static str> {
+    match verb {
+        Verb::Create => Some("post"),
+        Verb::Delete => Some("delete"),
+        Verb::Get => Some("get"),
+        Verb::Patch => Some("patch"),
+        Verb::Update => Some("put"),
+        Verb::DeleteCollection | Verb::List | Verb::Watch => None,
     }
-    out.insert("401", Value::object_of([("description", "Unauthorized".into())]));
-    out.into()
-}
-
-fn content(media_types: &[&str], ty: &str) -> Value {
-    let schema = Value::object_of([("$ref", format_str!("#/components/schemas/{ty}").into())]);
-    let media_type = Value::object_of([("schema", schema)]);
-    Value::object_of(media_types.iter().map(|&name| (name, media_type.clone())))
-}
-
-fn parameter(place: &str, name: &str, ty: &str, description: Option<String>) -> Value {
-    let mut out = Map::new();
-    out.insert("in", place);
-    out.insert("name", name);
-    if place == "path" {
-        out.insert("required", true);
-    }
-    if let Some(description) = description {
-        out.insert("description", description);
-    }
-    out.insert("schema", Value::object_of([("type", ty.into()), ("uniqueItems", true.into())]));
-    out.into()
-}
-
-/// `/api/v1`, `/apis/apps/v1`.
-fn root(group_version: &GroupVersion) -> String {
-    format!("/{}/{group_version}", if group_version.group.is_empty() { "api" } else { "apis" })
-}
-
-/// The words of a group's name without `.k8s.io`; the core group is `core`.
-fn group_words(group: &str) -> impl Iterator<Item = &str> {
-    let group = if group.is_empty() { "core" } else { group };
-    group.trim_end_matches(".k8s.io").split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty())
-}
-
-/// `readAppsV1NamespacedDeployment`.
-fn operation_id(group_version: &GroupVersion, verb: &str, noun: &str) -> String {
-    let group: String = group_words(&group_version.group).map(capitalized).collect();
-    format!("{verb}{group}{}{noun}", capitalized(&group_version.version))
-}
-
-/// `rbacAuthorization_v1`.
-fn tag(group_version: &GroupVersion) -> String {
-    let mut words = group_words(&group_version.group);
-    let first = words.next().unwrap_or_default().to_owned();
-    let group = words.fold(first, |tag, word| tag + &capitalized(word));
-    format!("{group}_{}", group_version.version)
-}
-
-fn capitalized(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()
 }
 
 /// The article of a noun between spaces; plurals such as `Endpoints` have none.

@@ -108,10 +108,16 @@ fn text(path: &[String]) -> String {
     path.iter().map(|segment| format!("/{}", segment.replace('~', "~0").replace('/', "~1"))).collect()
 }
 
-/// An index into `length` items; plain digits without leading zeros.
+/// An index into `length` items: plain digits without leading zeros, or counted from the end with a minus sign.
 fn index(segment: &str, length: usize) -> Option<usize> {
-    let plain = segment == "0" || (!segment.starts_with('0') && segment.bytes().all(|byte| byte.is_ascii_digit()));
-    segment.parse().ok().filter(|&at| plain && at < length)
+    let (digits, from_end) = match segment.strip_prefix('-') {
+        Some(digits) => (digits, true),
+        None => (segment, false),
+    };
+    let plain = digits == "0" || (!digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = digits.parse::<usize>().ok().filter(|_| plain)?;
+    let at = if from_end { length.checked_sub(number)? } else { number };
+    (at < length).then_some(at)
 }
 
 fn find<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {

@@ -2,6 +2,7 @@
 
 pub mod json;
 pub mod merge;
+pub mod strategic;
 
 /// Why a patch does not lead to an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

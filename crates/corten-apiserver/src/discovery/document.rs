@@ -1,5 +1,7 @@
 //! The documents of discovery, from resource definitions. Pure.
 
+use std::cmp::Reverse;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use corten_apimachinery::{
     resource::{ResourceDefinition, SubresourceKind, Verb},
@@ -44,7 +46,7 @@ pub fn documents(resources: &[&'static ResourceDefinition]) -> Vec<Group> {
         }
     }
     for group in &mut groups {
-        group.versions.sort_by(|a, b| preference(b.name).cmp(&preference(a.name)));
+        group.versions.sort_by_key(|version| Reverse(preference(version.name)));
         for version in &mut group.versions {
             version.resources.sort_by_key(|definition| definition.plural);
         }

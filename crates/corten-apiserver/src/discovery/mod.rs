@@ -5,5 +5,5 @@
 mod document;
 mod handler;
 
-pub use document::{Group, documents};
+pub use document::{Group, GroupVersion, documents};
 pub use handler::install;

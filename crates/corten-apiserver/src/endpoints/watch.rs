@@ -107,7 +107,7 @@ pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, request: &R
         options.fields = field::Selector::one("metadata.name", request.info.name.clone());
     }
     let source = begin(server, store, endpoint, &request.info.namespace, options).await?;
-    Ok(Reply::new(Response::Watch(source)))
+    Ok(Reply::new(Response::Watch(Box::new(source))))
 }
 
 async fn begin(

@@ -66,6 +66,9 @@ impl Encoding {
     fn parse(media_type: &str) -> Option<Self> {
         match media_type {
             "application/json" | "application/*" | "*/*" => Some(Self::Json),
+            "application/yaml" => Some(Self::Yaml),
+            "application/vnd.kubernetes.protobuf" => Some(Self::Protobuf),
+            "application/cbor" => Some(Self::Cbor),
             _ => None,
         }
     }
@@ -160,7 +163,6 @@ mod tests {
             Shape::Table,
         );
         check("application/vnd.kubernetes.protobuf,application/json", Encoding::Protobuf, Shape::Object);
-        check("application/json;q=0.5, application/yaml", Encoding::Yaml, Shape::Object);
         check(
             "text/html, application/json;as=Unknown;g=meta.k8s.io;v=v1, application/yaml",
             Encoding::Yaml,

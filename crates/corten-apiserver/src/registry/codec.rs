@@ -10,6 +10,7 @@ use corten_apimachinery::{
     codec::{
         FieldValidation,
         json::{self, Spliceable},
+        protobuf,
     },
     meta::ObjectMeta as _,
     resource::ResourceDefinition,
@@ -50,6 +51,9 @@ impl ResourceCodec {
     /// Reads stored or served JSON, or stored protobuf, as a tree of the hub's form.
     pub fn decode_tree(&self, key: &str, bytes: &Bytes) -> Result<Value, CorruptObject> {
         let corrupt = |why: String| CorruptObject { key: key.to_owned(), why };
+        if protobuf::is_envelope(bytes) {
+            return protobuf::decode(bytes, self.table, self.hub_type).map_err(|error| corrupt(error.to_string()));
+        }
         json::decode(bytes, None, FieldValidation::Ignore)
             .map(|decoded| decoded.value)
             .map_err(|error| corrupt(error.to_string()))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
+    managed_fields,
     meta::ObjectMeta as _,
     resource::Strategy,
     status::Status,
@@ -98,12 +99,14 @@ impl Store {
         let mut object = transform(Some(old))?;
         before::settle_namespace(self, cx, &mut object)?;
         self.check_preconditions(&object, old, revision, name)?;
-        object.unset_meta("resourceVersion");
+        // Rules and plugins see the version that the change is made to, also when the client did not name one.
         let mut old = old.clone();
-        old.unset_meta("resourceVersion");
+        old.set_meta("resourceVersion", crate::value_text(revision));
+        object.set_meta("resourceVersion", crate::value_text(revision));
         if object.name().is_empty() {
             object.set_meta("name", name);
         }
+        self.track_fields(cx, strategy, Some(&old), &mut object);
         let mut attributes = self.attributes(cx, Operation::Update, name.into(), object, old.clone());
         self.settings.admission.admit(&mut attributes).await?;
         let context = self.strategy_context(cx);
@@ -116,7 +119,11 @@ impl Store {
             before::validate_update(self, strategy, &context, &attributes.object, &old)?;
             attributes.warnings.extend(strategy.warnings_on_update(&context, &attributes.object, &old));
             strategy.canonicalize(&mut attributes.object);
+            managed_fields::keep_times(&mut attributes.object, &old);
             self.settings.admission.validate(&attributes).await?;
+            // The revision is the engine's to give: what is stored has none.
+            attributes.object.unset_meta("resourceVersion");
+            old.unset_meta("resourceVersion");
             self.write_update(cx, key, &attributes.object, &old, revision).await
         }
         .await;

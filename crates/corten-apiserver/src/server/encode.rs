@@ -51,7 +51,12 @@ pub(super) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<
     match accepted.encoding {
         Encoding::Json if accepted.pretty => Ok(codec::json::encode_pretty(tree, typed)),
         Encoding::Json => Ok(with_newline(&codec::json::encode(tree, typed))),
-        Encoding::Yaml | Encoding::Protobuf | Encoding::Cbor => Err(not_acceptable()),
+        Encoding::Protobuf => match typed {
+            Some((table, id)) => codec::protobuf::encode(tree, table, id).map_err(Status::internal),
+            None => Err(not_acceptable()),
+        },
+        Encoding::Yaml => Ok(codec::yaml::encode(tree)),
+        Encoding::Cbor => Ok(codec::cbor::encode(tree)),
     }
 }
 
@@ -332,6 +337,13 @@ fn frame(server: &Server, event: &str, shown: &Value, accepted: Accepted) -> Res
             let json = codec::json::encode(shown, typed);
             Ok(Bytes::from([b"{\"type\":\"", event.as_bytes(), b"\",\"object\":", &json[..], b"}\n"].concat()))
         }
-        Encoding::Protobuf | Encoding::Cbor => Err(not_acceptable()),
+        Encoding::Protobuf => {
+            let object = tree(server, shown, accepted)?;
+            Ok(codec::protobuf::watch_frame(event, &object))
+        }
+        Encoding::Cbor => {
+            let event = Value::object_of([("type", Value::from(event)), ("object", shown.clone())]);
+            Ok(codec::cbor::encode(&event))
+        }
     }
 }

@@ -116,7 +116,7 @@ fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<Re
         Response::List(list) => encode::list(server, &list, accepted, wants.include)
             .map(|pieces| (StatusCode::OK, accepted.encoding.media_type(), ResponseBody::Pieces(pieces))),
         Response::Watch(source) => {
-            let body = ResponseBody::Stream(watch_body(Arc::clone(server), source, accepted, wants.include));
+            let body = ResponseBody::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
             Ok((StatusCode::OK, accepted.encoding.stream_media_type(), body))
         }
         Response::Raw { code, content_type, body } => Ok((code, content_type, body.into())),
@@ -145,7 +145,9 @@ fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<Re
     *response.status_mut() = code;
     let all = response.headers_mut();
     all.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    all.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        all.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    }
     for (name, value) in &headers {
         all.append(name, value.clone());
     }

@@ -45,7 +45,7 @@ fn answer(reply: Reply) -> Result<Answer, Status> {
             continue_token: list.continue_token,
             remaining: list.remaining,
         })),
-        Response::Watch(source) => Ok(Answer::Watch(watch_stream(source))),
+        Response::Watch(source) => Ok(Answer::Watch(watch_stream(*source))),
         Response::Raw { code, body, .. } => {
             let text = String::from_utf8_lossy(&body);
             let mut status = Status::internal(text.trim());

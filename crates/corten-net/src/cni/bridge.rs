@@ -1,10 +1,12 @@
 //! The plugin `bridge`: a cable from the sandbox to a bridge of the node, with addresses from its IPAM plugin.
 //!
-//! Names and hardware addresses follow from the container and its address, so an addition may be repeated, a deletion works when the sandbox is gone, and an address that
-//! goes to another pod keeps its hardware address: no neighbour holds a stale entry.
+//! Names and hardware addresses follow from the container and its address, so an addition may be repeated, a deletion
+//! works when the sandbox is gone, and an address that goes to another pod keeps its hardware address: no neighbour
+//! holds a stale entry.
 //!
-//! Masquerading (`ipMasq`) is two sets in an nftables table: pods whose packets get the node's address, and networks where they do not. Beyond upstream's
-//! fields: `nftTable` names the table (several clusters on one machine), `ipMasqExcept` lists further networks that see the pod's own address.
+//! Masquerading (`ipMasq`) is two sets in an nftables table: pods whose packets get the node's address, and networks
+//! where they do not. Beyond upstream's fields: `nftTable` names the table (several clusters on one machine),
+//! `ipMasqExcept` lists further networks that see the pod's own address.
 //! Upstream: containernetworking/plugins `plugins/main/bridge`.
 
 use std::net::IpAddr;
@@ -86,12 +88,6 @@ impl Config {
                 return Err(CniError::new(code::UNSUPPORTED_FIELD, format!("field {field} is not supported")));
             }
         }
-        if config.promisc_mode && config.hairpin_mode {
-            return Err(CniError::new(
-                code::INVALID_CONFIG,
-                "cannot set hairpin mode and promiscuous mode at the same time",
-            ));
-        }
         Ok(config)
     }
 
@@ -109,8 +105,8 @@ impl Plugin for Bridge {
     fn add(&self, request: &Request<'_>) -> Result<CniResult, CniError> {
         let config = Config::read(request)?;
         let sandbox = request.sandbox()?;
-        let host = Rtnl::open_in(request.host).map_err(CniError::kernel("cannot look at the node's interfaces"))?;
-        let bridge = ensure_bridge(&host, &config)?;
+        let host = request.host.rtnl()?;
+        let bridge = ensure_bridge(host, &config)?;
         let mut result = match config.ipam()? {
             Some(ipam) => ipam.add(request)?,
             None => CniResult::default(),
@@ -125,10 +121,10 @@ impl Plugin for Bridge {
             add_default_routes(&mut result);
         }
         if config.is_gateway {
-            serve_as_gateway(&host, request.host, &bridge, &config, &result.ips)?;
+            serve_as_gateway(host, &request.host.netns, &bridge, &config, &result.ips)?;
         }
         let host_name = host_interface(request);
-        let port = ensure_cable(&host, &sandbox, &host_name, &bridge, &config, request, &result)?;
+        let port = ensure_cable(host, &sandbox, &host_name, &bridge, &config, request, &result)?;
         let inside = configure_sandbox(&sandbox, request.interface, &result)?;
         if config.ip_masq {
             masquerade(request, &config, &result.ips)?;
@@ -149,10 +145,10 @@ impl Plugin for Bridge {
 
     fn delete(&self, request: &Request<'_>) -> Result<(), CniError> {
         let config = Config::read(request)?;
-        let host = Rtnl::open_in(request.host).map_err(CniError::kernel("cannot look at the node's interfaces"))?;
-        remove_link(&host, &host_interface(request))?;
+        let host = request.host.rtnl()?;
+        remove_link(host, &host_interface(request))?;
         // Made by another implementation, its node end has a name that is not known.
-        if let Some(sandbox) = request.remaining_sandbox() {
+        if let Some(sandbox) = request.remaining_sandbox()? {
             let inside = Rtnl::open_in(&sandbox).map_err(CniError::kernel("cannot look into the sandbox"))?;
             remove_link(&inside, request.interface)?;
         }
@@ -169,7 +165,7 @@ impl Plugin for Bridge {
     fn check(&self, request: &Request<'_>) -> Result<(), CniError> {
         let config = Config::read(request)?;
         let mismatch = |what: String| Err(CniError::new(code::MISMATCH, what));
-        let host = Rtnl::open_in(request.host).map_err(CniError::kernel("cannot look at the node's interfaces"))?;
+        let host = request.host.rtnl()?;
         let read = CniError::kernel::<crate::netlink::Error>;
         let Some(bridge) = host.link_by_name(&config.bridge).map_err(read("cannot find the bridge"))? else {
             return mismatch(format!("bridge {} does not exist", config.bridge));
@@ -406,9 +402,10 @@ impl MasqueradeSets {
     }
 }
 
-/// Adds the pod's addresses, and the shared chain in the same transaction: it is put down anew each time, so that it is always whole.
+/// Adds the pod's addresses, and the shared chain in the same transaction: it is put down anew each time, so that it is
+/// always whole.
 fn masquerade(request: &Request<'_>, config: &Config, ips: &[IpConfig]) -> Result<(), CniError> {
-    let nft = Nftables::open_in(request.host).map_err(CniError::kernel("cannot open the packet rules"))?;
+    let nft = request.host.nft()?;
     let table = Table::new(Family::Inet, &config.nft_table);
     let chain = format!("masq.{}", request.network);
     let mut tx = Transaction::new();
@@ -447,10 +444,10 @@ fn masquerade(request: &Request<'_>, config: &Config, ips: &[IpConfig]) -> Resul
 }
 
 fn forget_masquerade(request: &Request<'_>, config: &Config) -> Result<(), CniError> {
-    let nft = Nftables::open_in(request.host).map_err(CniError::kernel("cannot open the packet rules"))?;
+    let nft = request.host.nft()?;
     let table = Table::new(Family::Inet, &config.nft_table);
     for is_ip6 in [false, true] {
-        forget_elements(&nft, &table, &MasqueradeSets::new(request.network, is_ip6).pods, &request.owner())?;
+        forget_elements(nft, &table, &MasqueradeSets::new(request.network, is_ip6).pods, &request.owner())?;
     }
     Ok(())
 }

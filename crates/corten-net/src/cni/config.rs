@@ -124,8 +124,9 @@ impl NetworkConfigList {
         Ok(Self { name: name.to_owned(), version: read_version(object)?, disable_check, plugins, source })
     }
 
-    /// The configuration that a runtime uses: the first usable file of the directory by name, among `.conflist`, `.conf` and `.json`. Files that cannot be used are skipped;
-    /// if none is usable, the first one's error is returned.
+    /// The configuration that a runtime uses: the first usable file of the directory by name, among `.conflist`,
+    /// `.conf` and `.json`. Files that cannot be used are skipped; if none is usable, the first one's error is
+    /// returned.
     ///
     /// Errors: [`ConfigError::None`] if there is no such file (also if the directory does not exist). Blocks.
     pub fn load_first(directory: &Path) -> Result<Self, ConfigError> {

@@ -1,8 +1,9 @@
 //! The plugin `host-local`: hands out addresses from ranges of the node, and remembers them on disk.
 //!
-//! One file per address, `<dataDir>/<network>/<address>`, whose content is the container's id and its interface: the upstream plugin's layout, so that either can take
-//! over. A reservation appears complete or not at all (written aside, then linked to its name, which fails if the name is taken), so a crash at any moment
-//! leaves neither half a reservation nor an address that two pods have. A lock file keeps other processes out while an address is chosen.
+//! One file per address, `<dataDir>/<network>/<address>`, whose content is the container's id and its interface: the
+//! upstream plugin's layout, so that either can take over. A reservation appears complete or not at all (written aside,
+//! then linked to its name, which fails if the name is taken), so a crash at any moment leaves neither half a
+//! reservation nor an address that two pods have. A lock file keeps other processes out while an address is chosen.
 //!
 //! Addresses are handed out in turn, so that one is not used again right after it was released.
 //! Upstream: containernetworking/plugins `plugins/ipam/host-local`.

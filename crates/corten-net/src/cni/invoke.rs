@@ -1,11 +1,15 @@
-//! Runs the plugins of a network configuration, as the specification's section 3 says: ADD in order, DEL in reverse, each with what the one before gave.
+//! Runs the plugins of a network configuration, as the specification's section 3 says: ADD in order, DEL in reverse,
+//! each with what the one before gave.
 //!
-//! A plugin whose executable lies in a plugin directory is executed; it inherits this process's namespaces and environment. Otherwise the built-in plugin of that
-//! type runs on a blocking thread. Results are cached on disk (in libcni's format), because DEL and CHECK need them, possibly after a restart.
+//! A plugin whose executable lies in a plugin directory is executed; it inherits this process's namespaces and
+//! environment. Otherwise the built-in plugin of that type runs on a blocking thread. Results are cached on disk (in
+//! libcni's format), because DEL and CHECK need them, possibly after a restart.
 //!
-//! Cancellation: dropping a call kills a running executable; a built-in plugin runs to its end in the background. After an addition that failed or was dropped, delete.
+//! Cancellation: dropping a call kills a running executable; a built-in plugin runs to its end in the background. After
+//! an addition that failed or was dropped, delete.
 
 use std::{
+    collections::HashSet,
     io,
     path::{Path, PathBuf},
     process::Stdio,
@@ -14,6 +18,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use corten_base::fs::{self, Context as _, FsError};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
@@ -21,13 +26,15 @@ use tokio::{
 };
 
 use super::{
-    CniError, CniResult, NetworkConfigList, Plugin, PluginConfig, Request, Version, catalog, code,
-    config::is_valid_name,
+    CniError, CniResult, Host, NetworkConfigList, Plugin, PluginConfig, Request, Version, catalog, code,
+    config::is_valid_name, host_local,
 };
-use crate::{netlink::MacAddress, netns::Netns};
+use crate::netlink::MacAddress;
 
 /// 1 MiB: a result has a few hundred bytes; an executable that writes more than this is broken.
 const OUTPUT_MAX_BYTES: u64 = 1 << 20;
+/// A cached result before it has its name.
+const STAGED: &str = ".staged";
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +122,7 @@ pub enum InvokeError {
 }
 
 /// A sandbox's interface in a network.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attachment {
     /// Id of the sandbox.
     pub container_id: String,
@@ -129,23 +136,36 @@ pub struct Attachment {
     pub capabilities: Map<String, Value>,
 }
 
+/// The parts of a cached result, in libcni's format, that say whose it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CacheEntry {
+    container_id: String,
+    network_name: String,
+    if_name: String,
+    netns: Option<PathBuf>,
+    cni_args: Option<Vec<(String, String)>>,
+    capability_args: Option<Map<String, Value>>,
+}
+
 /// Runs plugins.
 #[derive(Clone, Debug)]
 pub struct Invoker {
     directories: Vec<PathBuf>,
     cache_dir: PathBuf,
-    host: Arc<Netns>,
+    host: Arc<Host>,
 }
 
 impl Invoker {
-    /// `directories` have the executables (`/opt/cni/bin`; none: built-in plugins only); `cache_dir` keeps results; `host` is the namespace in which
-    /// built-in plugins make bridges and packet rules.
+    /// `directories` have the executables (`/opt/cni/bin`; none: built-in plugins only); `cache_dir` keeps results;
+    /// `host` is the namespace in which built-in plugins make bridges and packet rules.
     #[must_use]
-    pub fn new(directories: Vec<PathBuf>, cache_dir: PathBuf, host: Arc<Netns>) -> Self {
+    pub fn new(directories: Vec<PathBuf>, cache_dir: PathBuf, host: Arc<Host>) -> Self {
         Self { directories, cache_dir, host }
     }
 
-    /// Attaches a sandbox; returns the last plugin's result. May be repeated if all plugins allow that, as the built-in ones do.
+    /// Attaches a sandbox; returns the last plugin's result. May be repeated if all plugins allow that, as the built-in
+    /// ones do.
     pub async fn add(&self, list: &NetworkConfigList, at: &Attachment) -> Result<CniResult, InvokeError> {
         check_names(at)?;
         let mut previous = None;
@@ -208,9 +228,68 @@ impl Invoker {
             Err(e) if e.is_not_found() => return Ok(None),
             Err(e) => return Err(e.into()),
         };
-        let unreadable = |source| InvokeError::Answer { plugin: "cache".to_owned(), source };
-        let mut entry: Value = serde_json::from_slice(&text).map_err(unreadable)?;
-        serde_json::from_value(entry["result"].take()).map(Some).map_err(unreadable)
+        let mut entry: Value = serde_json::from_slice(&text).map_err(unreadable_cache)?;
+        serde_json::from_value(entry["result"].take()).map(Some).map_err(unreadable_cache)
+    }
+
+    /// Deletes the attachments to this network that nobody knows any more: those of the cache, and those that only hold
+    /// an address because an addition was cut off by a crash. `keep` has the container ids that exist. Returns what was
+    /// deleted.
+    ///
+    /// Must not run together with additions to the network: one that is under way is not known yet.
+    pub async fn collect_garbage(
+        &self,
+        list: &NetworkConfigList,
+        keep: &HashSet<String>,
+    ) -> Result<Vec<Attachment>, InvokeError> {
+        let mut lost = self.cached(list)?;
+        for plugin in &list.plugins {
+            if plugin.fields.get("ipam").is_none_or(|ipam| ipam["type"] != "host-local") {
+                continue;
+            }
+            // On a blocking thread: it waits for the lock that an addition holds.
+            let (fields, network) = (plugin.fields.clone(), list.name.clone());
+            let holders = tokio::task::spawn_blocking(move || host_local::holders(&fields, &network)).await;
+            let holders = holders.map_err(|_| InvokeError::Panic { plugin: plugin.plugin_type.clone() })?;
+            for (container_id, interface) in holders.map_err(|e| plugin_error(plugin, Verb::Delete, e))? {
+                if !lost.iter().any(|at| at.container_id == container_id && at.interface == interface) {
+                    lost.push(Attachment { container_id, interface, ..Attachment::default() });
+                }
+            }
+        }
+        lost.retain(|at| !keep.contains(&at.container_id));
+        for at in &lost {
+            self.delete(list, at).await?;
+        }
+        Ok(lost)
+    }
+
+    /// The attachments to a network in the cache.
+    fn cached(&self, list: &NetworkConfigList) -> Result<Vec<Attachment>, InvokeError> {
+        let dir = self.cache_dir.join("results");
+        let entries = match std::fs::read_dir(&dir).at("read directory", &dir) {
+            Ok(entries) => entries,
+            Err(e) if e.is_not_found() => return Ok(Vec::new()),
+            Err(e) => return Err(e.into()),
+        };
+        let mut out = Vec::new();
+        for entry in entries {
+            let path = entry.at("read directory", &dir)?.path();
+            if path.to_string_lossy().ends_with(STAGED) {
+                continue;
+            }
+            let cached: CacheEntry = serde_json::from_slice(&fs::read(&path)?).map_err(unreadable_cache)?;
+            if cached.network_name == list.name {
+                out.push(Attachment {
+                    container_id: cached.container_id,
+                    netns: cached.netns,
+                    interface: cached.if_name,
+                    args: cached.cni_args.unwrap_or_default(),
+                    capabilities: cached.capability_args.unwrap_or_default(),
+                });
+            }
+        }
+        Ok(out)
     }
 
     async fn run(
@@ -367,11 +446,15 @@ impl Invoker {
         });
         fs::create_dir_all(&self.cache_dir.join("results"))?;
         // Written aside and renamed, so that a crash leaves the old entry or the new one.
-        let staged = path.with_extension(format!("{}.staged", at.interface));
+        let staged = path.with_file_name(format!("{}-{}-{}{STAGED}", list.name, at.container_id, at.interface));
         fs::write(&staged, entry.to_string().as_bytes())?;
         std::fs::rename(&staged, &path).at("rename", &path)?;
         Ok(())
     }
+}
+
+fn unreadable_cache(source: serde_json::Error) -> InvokeError {
+    InvokeError::Answer { plugin: "cache".to_owned(), source }
 }
 
 async fn read_limited(from: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {

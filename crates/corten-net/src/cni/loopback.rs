@@ -30,7 +30,7 @@ impl Plugin for Loopback {
     }
 
     fn delete(&self, request: &Request<'_>) -> Result<(), CniError> {
-        let Some(netns) = request.remaining_sandbox() else { return Ok(()) };
+        let Some(netns) = request.remaining_sandbox()? else { return Ok(()) };
         let down = || {
             let rtnl = Rtnl::open_in(&netns)?;
             let link = rtnl.expect_link(NAME)?;

@@ -1,8 +1,9 @@
 //! The Container Network Interface: its data, executing the plugins of a configuration, and the usual plugins built in.
 //!
-//! Flow: a sandbox's namespace exists -> `Invoker::add` runs the plugins of a `NetworkConfigList` in order, each given the result of the one before -> the last
-//! result has the pod's addresses. `Invoker::delete` goes the other way. A plugin that lies in a plugin directory is executed; otherwise one from `catalog` runs inside
-//! this process, without a `fork`.
+//! Flow: a sandbox's namespace exists -> `Invoker::add` runs the plugins of a `NetworkConfigList` in order, each given
+//! the result of the one before -> the last result has the pod's addresses. `Invoker::delete` goes the other way. A
+//! plugin that lies in a plugin directory is executed; otherwise one from `catalog` runs inside this process, without a
+//! `fork`.
 //!
 //! Source: CNI specification 1.1.0.
 
@@ -10,6 +11,7 @@ pub mod bridge;
 pub mod catalog;
 mod config;
 mod error;
+mod host;
 pub mod host_local;
 pub mod invoke;
 pub mod loopback;
@@ -21,15 +23,17 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::netns::Netns;
+use crate::netns::{Netns, NetnsError};
 
 pub use self::{
     config::{ConfigError, NetworkConfigList, PluginConfig, Version},
     error::{CniError, code},
+    host::Host,
     result::{CniResult, Dns, Interface, IpConfig, RouteConfig},
 };
 
-/// What a plugin is asked to work on: the `CNI_*` variables and the configuration on standard input of the specification.
+/// What a plugin is asked to work on: the `CNI_*` variables and the configuration on standard input of the
+/// specification.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// Version of the specification that the configuration is written for.
@@ -47,7 +51,7 @@ pub struct Request<'a> {
     /// Result of the plugin before (when adding) or of the whole addition (when deleting).
     pub previous: Option<&'a CniResult>,
     /// The node's own namespace, where bridges and packet rules live.
-    pub host: &'a Netns,
+    pub host: &'a Host,
 }
 
 impl Request<'_> {
@@ -64,8 +68,15 @@ impl Request<'_> {
     }
 
     /// The sandbox's namespace, if it is still there.
-    fn remaining_sandbox(&self) -> Option<Netns> {
-        Netns::open(self.netns?).ok()
+    fn remaining_sandbox(&self) -> Result<Option<Netns>, CniError> {
+        let Some(path) = self.netns else { return Ok(None) };
+        match Netns::open(path) {
+            Ok(netns) => Ok(Some(netns)),
+            // A file without a namespace is what a restart of the machine leaves.
+            Err(NetnsError::NotANamespace { .. }) => Ok(None),
+            Err(NetnsError::File(e)) if e.is_not_found() => Ok(None),
+            Err(e) => Err(CniError::new(code::IO, "cannot open the network namespace").details(&e)),
+        }
     }
 
     /// Marks what belongs to this attachment in packet rules.
@@ -74,7 +85,8 @@ impl Request<'_> {
     }
 }
 
-/// A plugin that is part of this process. All operations block and may be repeated: a second addition returns what the first one did, a second deletion changes nothing.
+/// A plugin that is part of this process. All operations block and may be repeated: a second addition returns what the
+/// first one did, a second deletion changes nothing.
 pub trait Plugin: Sync {
     /// Attaches the sandbox. On error the caller deletes.
     fn add(&self, request: &Request<'_>) -> Result<CniResult, CniError>;

@@ -1,11 +1,14 @@
 //! The plugin `portmap`: packets to a port of the node (`hostPort`) go to the pod.
 //!
-//! The ports are elements of maps, marked with their owner, so adding and deleting cost what one pod has. The chains are put down anew in each addition's transaction and are always whole:
+//! The ports are elements of maps, marked with their owner, so adding and deleting cost what one pod has. The chains
+//! are put down anew in each addition's transaction and are always whole:
 //!
-//! - `hostports`, from prerouting and output: look up (address, protocol, port), then, for addresses of this node, (protocol, port); translate the destination;
-//! - `hostports-return`: connections from 127.0.0.1, from the pod itself and from its subnet get the node's address, or answers would not come back this way;
-//! - `hostports-guard`: 127.0.0.1 works because the interface to the pod accepts such packets (`route_localnet`); what came from elsewhere with
-//!   such a destination is dropped (CVE-2020-8558).
+//! - `hostports`, from prerouting and output: look up (address, protocol, port), then, for addresses of this node,
+//!   (protocol, port); translate the destination;
+//! - `hostports-return`: connections from 127.0.0.1, from the pod itself and from its subnet get the node's address, or
+//!   answers would not come back this way;
+//! - `hostports-guard`: 127.0.0.1 works because the interface to the pod accepts such packets (`route_localnet`); what
+//!   came from elsewhere with such a destination is dropped (CVE-2020-8558).
 //!
 //! Upstream: containernetworking/plugins `plugins/meta/portmap`.
 
@@ -20,11 +23,11 @@ use super::{
     code,
 };
 use crate::{
-    conntrack::{Conntrack, Filter, UDP},
-    netlink::{Rtnl, TABLE_MAIN},
+    conntrack::{Filter, UDP},
+    netlink::TABLE_MAIN,
     nftables::{
-        Chain, ChainType, CmpOp, DataType, Element, ElementData, Family, Field, Hook, Nftables, Rule, Selector, Set,
-        Table, Transaction, Value, Verdict, ct_status, nat_flags, priority,
+        Chain, ChainType, CmpOp, DataType, Element, ElementData, Family, Field, Hook, Rule, Selector, Set, Table,
+        Transaction, Value, Verdict, ct_status, nat_flags, priority,
     },
     sysctl,
 };
@@ -160,12 +163,12 @@ impl Plugin for Portmap {
             .into_iter()
             .filter_map(|v4| previous.ips_of(request.interface).find(|ip| ip.address.addr().is_ipv4() == v4))
             .collect();
-        let nft = Nftables::open_in(request.host).map_err(CniError::kernel("cannot open the packet rules"))?;
+        let nft = request.host.nft()?;
         let table = Table::new(Family::Inet, &config.nft_table);
         let owner = request.owner();
         for sets in PortSets::both() {
             for set in sets.all() {
-                forget_elements(&nft, &table, set, &owner)?;
+                forget_elements(nft, &table, set, &owner)?;
             }
         }
         let mut tx = Transaction::new();
@@ -188,12 +191,12 @@ impl Plugin for Portmap {
 
     fn delete(&self, request: &Request<'_>) -> Result<(), CniError> {
         let config: Config = request.parse()?;
-        let nft = Nftables::open_in(request.host).map_err(CniError::kernel("cannot open the packet rules"))?;
+        let nft = request.host.nft()?;
         let table = Table::new(Family::Inet, &config.nft_table);
         let mut mappings = Vec::new();
         for sets in PortSets::both() {
             for set in sets.all() {
-                mappings.extend(forget_elements(&nft, &table, set, &request.owner())?.iter().filter_map(read_mapping));
+                mappings.extend(forget_elements(nft, &table, set, &request.owner())?.iter().filter_map(read_mapping));
             }
         }
         forget_udp(request, &mappings)
@@ -201,7 +204,7 @@ impl Plugin for Portmap {
 
     fn check(&self, request: &Request<'_>) -> Result<(), CniError> {
         let config: Config = request.parse()?;
-        let nft = Nftables::open_in(request.host).map_err(CniError::kernel("cannot open the packet rules"))?;
+        let nft = request.host.nft()?;
         let table = Table::new(Family::Inet, &config.nft_table);
         let mut present = Vec::new();
         for sets in PortSets::both() {
@@ -310,7 +313,7 @@ fn write_ports(tx: &mut Transaction, table: &Table, ip: &IpConfig, mappings: &[M
 
 /// Lets packets with a source in 127/8 leave by, and answers come in by, the interface that leads to the pod.
 fn accept_local_sources(request: &Request<'_>, ips: &[&IpConfig]) -> Result<(), CniError> {
-    let rtnl = Rtnl::open_in(request.host).map_err(CniError::kernel("cannot look at the node's interfaces"))?;
+    let rtnl = request.host.rtnl()?;
     let routes = rtnl.routes(TABLE_MAIN).map_err(CniError::kernel("cannot read the routes"))?;
     for ip in ips.iter().filter(|ip| ip.address.addr().is_ipv4()) {
         let leading = routes.iter().filter(|r| r.destination.contains(&ip.address.addr()));
@@ -319,7 +322,7 @@ fn accept_local_sources(request: &Request<'_>, ips: &[&IpConfig]) -> Result<(), 
             continue;
         };
         let name = format!("net/ipv4/conf/{}/route_localnet", link.name);
-        sysctl::write(request.host, &name, "1").map_err(CniError::kernel("cannot enable route_localnet"))?;
+        sysctl::write(&request.host.netns, &name, "1").map_err(CniError::kernel("cannot enable route_localnet"))?;
     }
     Ok(())
 }
@@ -339,7 +342,7 @@ fn forget_udp(request: &Request<'_>, mappings: &[Mapping]) -> Result<(), CniErro
     if filters.is_empty() {
         return Ok(());
     }
-    let conntrack = Conntrack::open_in(request.host).map_err(CniError::kernel("cannot open connection tracking"))?;
+    let conntrack = request.host.conntrack()?;
     conntrack
         .delete_where(|entry| filters.iter().any(|f| f.matches(entry)))
         .map(drop)

@@ -45,7 +45,8 @@ impl Rtnl {
         })
     }
 
-    /// Gives an interface an address; returns whether it is new. IPv6 addresses skip duplicate detection: they are usable at once.
+    /// Gives an interface an address; returns whether it is new. IPv6 addresses skip duplicate detection: they are
+    /// usable at once.
     pub fn add_address(&self, address: &Address) -> Result<bool, Error> {
         let mut request = Writer::message(RTM_NEWADDR, flags::CREATE | flags::EXCL);
         write_address(&mut request, address);

@@ -1,6 +1,8 @@
-//! The netlink wire format: a message is a 16-byte header, a fixed header of its family, and attributes (16-bit length, 16-bit type, value, padding to 4).
+//! The netlink wire format: a message is a 16-byte header, a fixed header of its family, and attributes (16-bit length,
+//! 16-bit type, value, padding to 4).
 //!
-//! Integers are in host order unless an attribute says otherwise (nftables uses network order throughout: the `be*` functions).
+//! Integers are in host order unless an attribute says otherwise (nftables uses network order throughout: the `be*`
+//! functions).
 //! Source: Linux `include/uapi/linux/netlink.h`.
 
 use super::error::Error;
@@ -38,7 +40,8 @@ pub mod flags {
 
 /// Writes one or several messages into one buffer.
 ///
-/// An attribute that exceeds the 16-bit length is remembered and reported by [`Writer::finish`], so that builders need no error path of their own.
+/// An attribute that exceeds the 16-bit length is remembered and reported by [`Writer::finish`], so that builders need
+/// no error path of their own.
 #[derive(Debug, Default)]
 pub struct Writer {
     buffer: Vec<u8>,
@@ -79,7 +82,8 @@ impl Writer {
         self.buffer.is_empty()
     }
 
-    /// Bytes of the current message so far, its header included: the unit in which the kernel names the attribute that it did not like.
+    /// Bytes of the current message so far, its header included: the unit in which the kernel names the attribute that
+    /// it did not like.
     #[must_use]
     pub fn message_len(&self) -> usize {
         self.buffer.len() - self.message_start

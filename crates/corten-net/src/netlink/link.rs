@@ -233,7 +233,8 @@ impl Rtnl {
         self.acknowledge(request, || format!("change interface {index}: {change:?}"))
     }
 
-    /// Lets the bridge send frames back out of this port (needed when a pod reaches itself through a service), or forbids it.
+    /// Lets the bridge send frames back out of this port (needed when a pod reaches itself through a service), or
+    /// forbids it.
     pub fn set_hairpin(&self, port_index: u32, on: bool) -> Result<(), Error> {
         let mut request = Writer::message(RTM_SETLINK, 0);
         request.raw(&header(AF_BRIDGE, port_index, 0, 0)).nest(IFLA_PROTINFO, |w| {

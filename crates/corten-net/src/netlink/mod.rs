@@ -1,4 +1,5 @@
-//! Netlink: messages and sockets (`codec`, `socket`), and the routing family on top of them (`Rtnl`: links, addresses, routes, neighbours).
+//! Netlink: messages and sockets (`codec`, `socket`), and the routing family on top of them (`Rtnl`: links, addresses,
+//! routes, neighbours).
 //!
 //! Packet rules and connection tracking speak the same protocol and live in `crate::nftables` and `crate::conntrack`.
 

@@ -1,4 +1,5 @@
-//! Fixed neighbour entries (who has this address) and forwarding entries of bridges and tunnels (where is this hardware address).
+//! Fixed neighbour entries (who has this address) and forwarding entries of bridges and tunnels (where is this hardware
+//! address).
 //!
 //! Source: Linux `include/uapi/linux/neighbour.h`.
 
@@ -29,7 +30,8 @@ pub struct Neighbour {
     pub address: MacAddress,
 }
 
-/// A forwarding entry of a tunnel: frames for `address` go to the remote end `remote`. The zero address stands for all others.
+/// A forwarding entry of a tunnel: frames for `address` go to the remote end `remote`. The zero address stands for all
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FdbEntry {
     /// Index of the tunnel interface.

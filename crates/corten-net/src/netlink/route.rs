@@ -130,7 +130,8 @@ impl Rtnl {
         self.acknowledge(request, || format!("set route to {}", route.destination))
     }
 
-    /// Deletes the route with this destination (and gateway, interface, metric where given); returns whether it was there.
+    /// Deletes the route with this destination (and gateway, interface, metric where given); returns whether it was
+    /// there.
     pub fn delete_route(&self, route: &Route) -> Result<bool, Error> {
         let mut request = Writer::message(RTM_DELROUTE, 0);
         write_route(&mut request, route);

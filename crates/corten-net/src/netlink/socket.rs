@@ -1,7 +1,8 @@
 //! A netlink socket: requests with their acknowledgements, listings, and batches that stand or fall together.
 //!
-//! The kernel handles a request inside `send`, so answers are waiting when it returns; nothing here waits for anybody but the kernel.
-//! Every request has its own sequence number and answers to earlier ones are dropped, so a failed call cannot confuse the next one.
+//! The kernel handles a request inside `send`, so answers are waiting when it returns; nothing here waits for anybody
+//! but the kernel. Every request has its own sequence number and answers to earlier ones are dropped, so a failed call
+//! cannot confuse the next one.
 
 use std::{
     io,
@@ -127,9 +128,11 @@ impl Socket {
         first
     }
 
-    /// Sends a batch whose messages carry sequence numbers `first..=last`; the message `last` asks for an acknowledgement.
+    /// Sends a batch whose messages carry sequence numbers `first..=last`; the message `last` asks for an
+    /// acknowledgement.
     ///
-    /// `echo_bytes` is an upper bound for what the kernel will echo. Errors are about the transfer; refusals of single messages are in the answer.
+    /// `echo_bytes` is an upper bound for what the kernel will echo. Errors are about the transfer; refusals of single
+    /// messages are in the answer.
     pub fn batch(&mut self, batch: &[u8], first: u32, last: u32, echo_bytes: usize) -> Result<BatchAnswer, Error> {
         let transfer = |action| move |source| Error::Transfer { action, source };
         // The kernel accounts about twice the payload.
@@ -146,7 +149,8 @@ impl Socket {
                     overrun = Some(e);
                     continue;
                 }
-                // The kernel answers before `send` returns: an empty queue means that the rest of the answer was dropped.
+                // The kernel answers before `send` returns: an empty queue means that the rest of the answer was
+                // dropped.
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     return match (answer.refusals.is_empty(), overrun) {
                         (false, _) => Ok(answer),
@@ -249,7 +253,8 @@ impl Socket {
     }
 }
 
-/// Whether a message with both bits of `DUMP` set is a listing and not a "new" request with `REPLACE | EXCL`, which nobody sends.
+/// Whether a message with both bits of `DUMP` set is a listing and not a "new" request with `REPLACE | EXCL`, which
+/// nobody sends.
 fn buffer_asks(buffer: &[u8]) -> bool {
     u16_at(buffer, 6) & (flags::CREATE | flags::APPEND) == 0
 }
@@ -280,7 +285,8 @@ fn read_acknowledgement(message: &Message) -> Result<Option<Refusal>, Error> {
 
 fn enable(fd: &OwnedFd, option: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
-    // SAFETY: `setsockopt` reads `size_of::<c_int>()` bytes from the pointer, which points to a live c_int; the descriptor is open for the borrow's duration.
+    // SAFETY: `setsockopt` reads `size_of::<c_int>()` bytes from the pointer, which points to a live c_int; the
+    // descriptor is open for the borrow's duration.
     let result = unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),

@@ -1,4 +1,5 @@
-//! Numbers of the routing family, named as in Linux `include/uapi/linux/{rtnetlink,if_link,if_addr,neighbour,if_bridge}.h`.
+//! Numbers of the routing family, named as in Linux
+//! `include/uapi/linux/{rtnetlink,if_link,if_addr,neighbour,if_bridge}.h`.
 
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_DELLINK: u16 = 17;

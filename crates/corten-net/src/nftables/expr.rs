@@ -1,6 +1,7 @@
 //! The instructions of the packet machine, written and read.
 //!
-//! A rule is a list of these. Most callers use the words of [`super::Rule`], which pick registers; this level is for what they do not cover.
+//! A rule is a list of these. Most callers use the words of [`super::Rule`], which pick registers; this level is for
+//! what they do not cover.
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use crate::netlink::{
 pub struct Reg(pub u8);
 
 impl Reg {
-    /// The number that instructions carry. The kernel also knows four 128-bit registers under the numbers 1 to 4, which cover the same bytes.
+    /// The number that instructions carry. The kernel also knows four 128-bit registers under the numbers 1 to 4, which
+    /// cover the same bytes.
     fn number(self) -> u32 {
         assert!(self.0 < 16, "there are sixteen registers");
         8 + u32::from(self.0)
@@ -154,7 +156,8 @@ pub mod nat_flags {
     pub const RANDOM: u32 = 1 << 2;
     /// The same address for all connections of a client.
     pub const PERSISTENT: u32 = 1 << 3;
-    /// Pick the port at random, without looking for the original one first: avoids the insertion race of simultaneous connections.
+    /// Pick the port at random, without looking for the original one first: avoids the insertion race of simultaneous
+    /// connections.
     pub const FULLY_RANDOM: u32 = 1 << 4;
 }
 
@@ -218,7 +221,8 @@ pub enum Expr {
     Numgen { random: bool, modulus: u32, offset: u32, to: Reg },
     /// Hashes registers to a number in `offset..offset + modulus`.
     Hash { from: Reg, length: u32, modulus: u32, seed: Option<u32>, offset: u32, to: Reg },
-    /// Adds an element to a set; with `update`, also starts its time anew if it is there. Goes on unless the set is full.
+    /// Adds an element to a set; with `update`, also starts its time anew if it is there. Goes on unless the set is
+    /// full.
     Dynset { set: String, update: bool, key: Reg, data: Option<Reg>, timeout: Option<Duration> },
     /// Deletes an element from a set.
     DynsetDelete { set: String, key: Reg },

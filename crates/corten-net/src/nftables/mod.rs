@@ -1,8 +1,9 @@
 //! Packet rules: a typed model of nftables, atomic transactions and listings, all by netlink.
 //!
-//! Flow: build `Transaction` from `Table`, `Chain`, `Set`, `Element`, `Rule` -> `Nftables::commit` sends one batch -> the kernel takes all of it or nothing.
-//! What a change costs follows its own size: single elements, rules and chains are added and deleted by themselves.
-//! Reading back (`Nftables::dump`) gives the same types, for tests and for finding one's own table after a restart.
+//! Flow: build `Transaction` from `Table`, `Chain`, `Set`, `Element`, `Rule` -> `Nftables::commit` sends one batch ->
+//! the kernel takes all of it or nothing. What a change costs follows its own size: single elements, rules and chains
+//! are added and deleted by themselves. Reading back (`Nftables::dump`) gives the same types, for tests and for finding
+//! one's own table after a restart.
 //!
 //! Source: Linux `include/uapi/linux/netfilter/nf_tables.h`, and nft(8) for the names of things.
 

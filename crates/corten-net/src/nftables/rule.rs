@@ -1,7 +1,8 @@
 //! Rules, in words close to those of nft(8).
 //!
-//! Each word appends instructions and may overwrite registers, so no word relies on what another one loaded. Fields of a header are read wherever the header
-//! would be: in a table of the family `inet`, ask for `Field::NfProto` before an address, and for `Field::L4Proto` before a port.
+//! Each word appends instructions and may overwrite registers, so no word relies on what another one loaded. Fields of
+//! a header are read wherever the header would be: in a table of the family `inet`, ask for `Field::NfProto` before an
+//! address, and for `Field::L4Proto` before a port.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -302,7 +303,8 @@ impl Rule {
         rule.expr(Expr::Nat(Nat { is_destination: true, is_ip6: ip.is_ipv6(), address: Some(KEY), port, flags: 0 }))
     }
 
-    /// Ends by translating the destination to what the map holds: address and port, concatenated. Goes on if it holds nothing.
+    /// Ends by translating the destination to what the map holds: address and port, concatenated. Goes on if it holds
+    /// nothing.
     #[must_use]
     pub fn dnat_map(mut self, selector: Selector<'_>, map: impl Into<String>, is_ip6: bool) -> Self {
         self.select(selector);
@@ -359,7 +361,8 @@ impl Rule {
             .expr(Expr::MetaSet { key: MetaKey::Mark, from: KEY })
     }
 
-    /// Adds the fields to a set, or starts their time there anew. `timeout` overrides the set's. Goes on unless the set is full.
+    /// Adds the fields to a set, or starts their time there anew. `timeout` overrides the set's. Goes on unless the set
+    /// is full.
     #[must_use]
     pub fn update_set(mut self, fields: &[Field], set: impl Into<String>, timeout: Option<Duration>) -> Self {
         self.load(fields, KEY);

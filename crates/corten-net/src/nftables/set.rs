@@ -1,7 +1,7 @@
 //! Sets, maps and their elements.
 //!
-//! An interval of an unconcatenated key is two elements for the kernel (start, and the first value behind the end); of a concatenated key it is one element with
-//! two keys. Here both are one [`Element`] whose bounds are inclusive.
+//! An interval of an unconcatenated key is two elements for the kernel (start, and the first value behind the end); of
+//! a concatenated key it is one element with two keys. Here both are one [`Element`] whose bounds are inclusive.
 
 use std::{fmt, time::Duration};
 

@@ -1,7 +1,8 @@
 //! Changes that take effect together or not at all.
 //!
-//! One transaction is one datagram to the kernel: "begin", the operations, "end". The kernel checks all of them, then switches to the new generation of rules at
-//! once; packets see the old rules or the new ones. Refusals name the operation, and the element where there are many in one.
+//! One transaction is one datagram to the kernel: "begin", the operations, "end". The kernel checks all of them, then
+//! switches to the new generation of rules at once; packets see the old rules or the new ones. Refusals name the
+//! operation, and the element where there are many in one.
 
 use std::{fmt, io};
 
@@ -168,7 +169,8 @@ impl Transaction {
         self.push(table, Change::DeleteSet(set.into()))
     }
 
-    /// Adds elements. One that exists stays as it is; refused if a map has the key with other data (delete it first, in the same transaction).
+    /// Adds elements. One that exists stays as it is; refused if a map has the key with other data (delete it first, in
+    /// the same transaction).
     pub fn add_elements(&mut self, table: &Table, set: &Set, elements: impl Into<Vec<Element>>) -> &mut Self {
         self.elements(table, set, true, elements.into())
     }
@@ -250,7 +252,8 @@ fn encode(transaction: &Transaction, first: u32) -> Result<(Vec<u8>, Vec<Origin>
             origins.push(Origin { operation: index, first_element });
             let sequence = first + u32::try_from(origins.len()).expect("bounded by the caller");
             let next = operation.element_chunk_end(first_element);
-            // Only the last message asks for an acknowledgement: it comes when all is done, and refusals come without being asked for.
+            // Only the last message asks for an acknowledgement: it comes when all is done, and refusals come without
+            // being asked for.
             let is_end = is_last && next >= operation.element_count();
             let extra = if is_end { flags::ACK } else { 0 };
             operation.write(&mut w, sequence, extra, transaction.wants_handles, first_element..next);

@@ -1,4 +1,5 @@
-//! Numbers of the nftables subsystem, named as in Linux `include/uapi/linux/netfilter/nf_tables.h` without their `NFT_`/`NFTA_` prefixes.
+//! Numbers of the nftables subsystem, named as in Linux `include/uapi/linux/netfilter/nf_tables.h` without their
+//! `NFT_`/`NFTA_` prefixes.
 
 pub(super) const SUBSYSTEM: u16 = 10;
 pub(super) const BATCH_BEGIN: u16 = 0x10;

@@ -150,7 +150,8 @@ impl Value {
         }
     }
 
-    /// Its bytes, as packet fields and registers hold them. Too long interface names are cut, as the kernel never has one.
+    /// Its bytes, as packet fields and registers hold them. Too long interface names are cut, as the kernel never has
+    /// one.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         match self {

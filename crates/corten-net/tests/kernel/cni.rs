@@ -1,11 +1,11 @@
 //! The built-in plugins and executed ones, by the `Invoker`, with real pods.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, fs, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc};
 
 use corten_net::{
     Netns,
     cni::{
-        CniError, CniResult, NetworkConfigList, code,
+        CniError, CniResult, Host, NetworkConfigList, code,
         invoke::{Attachment, InvokeError, Invoker},
     },
     netlink::Rtnl,
@@ -19,7 +19,7 @@ use crate::support::{cable, call, ip, is_dropped, need_root, receive, serve, udp
 /// A machine without a bridge yet, an invoker for it, a neighbour 192.168.0.2, and pods pinned in a directory.
 struct Scene {
     dir: tempfile::TempDir,
-    host: Arc<Netns>,
+    host: Arc<Host>,
     neighbour: Netns,
     invoker: Invoker,
     list: NetworkConfigList,
@@ -39,11 +39,11 @@ impl Scene {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("netns")).unwrap();
         fs::create_dir(dir.path().join("bin")).unwrap();
-        let host = Arc::new(Netns::create().unwrap());
-        host.bring_up_loopback().unwrap();
+        let host = Arc::new(Host::new(Netns::create().unwrap()));
+        host.netns.bring_up_loopback().unwrap();
         let neighbour = Netns::create().unwrap();
         neighbour.bring_up_loopback().unwrap();
-        cable(&host, &neighbour, "wire", ["192.168.0.1/24", "192.168.0.2/24"]);
+        cable(&host.netns, &neighbour, "wire", ["192.168.0.1/24", "192.168.0.2/24"]);
         let invoker = Invoker::new(vec![dir.path().join("bin")], dir.path().join("cache"), Arc::clone(&host));
         let list = json!({
             "cniVersion": "1.0.0",
@@ -93,11 +93,12 @@ impl Scene {
         self.runtime.block_on(self.invoker.check(&self.list, at))
     }
 
-    /// What the node has besides what it had before the first pod: nothing, once all pods are gone, but the bridge and empty sets.
+    /// What the node has besides what it had before the first pod: nothing, once all pods are gone, but the bridge and
+    /// empty sets.
     fn leftovers(&self) -> Vec<String> {
-        let links = Rtnl::open_in(&self.host).unwrap().links().unwrap();
+        let links = Rtnl::open_in(&self.host.netns).unwrap().links().unwrap();
         let mut out: Vec<_> = links.into_iter().map(|l| l.name).filter(|n| n.starts_with("veth")).collect();
-        let dump = Nftables::open_in(&self.host).unwrap().dump(&Table::new(Family::Inet, "corten-cni")).unwrap();
+        let dump = Nftables::open_in(&self.host.netns).unwrap().dump(&Table::new(Family::Inet, "corten-cni")).unwrap();
         for set in dump.into_iter().flat_map(|d| d.sets) {
             if !set.set.name.starts_with("masq-except") {
                 out.extend(set.elements.iter().map(|e| format!("{} {e}", set.set.name)));
@@ -144,7 +145,7 @@ fn pods_get_addresses_reach_each_other_and_the_world_and_leave_nothing_behind() 
     serve(&s.neighbour, "outside", "192.168.0.2:80");
     assert_eq!(call(&a_ns, "10.1.0.3:80").unwrap(), "b4 10.1.0.2");
     assert_eq!(call(&a_ns, "[fd01::3]:80").unwrap(), "b6 fd01::2");
-    assert_eq!(call(&s.host, "10.1.0.3:80").unwrap(), "b4 10.1.0.1");
+    assert_eq!(call(&s.host.netns, "10.1.0.3:80").unwrap(), "b4 10.1.0.1");
     assert_eq!(call(&a_ns, "192.168.0.2:80").unwrap(), "outside 192.168.0.1", "masqueraded");
     assert_eq!(Rtnl::open_in(&a_ns).unwrap().expect_link("eth0").unwrap().mtu, 1400);
 
@@ -191,12 +192,16 @@ fn a_host_port_is_reached_from_neighbours_the_node_127_0_0_1_other_pods_and_the_
     s.add(&web).unwrap();
     s.add(&s.attachment("client", json!([]))).unwrap();
     serve(&web_ns, "web", "0.0.0.0:80");
+    serve(&web_ns, "web6", "[fd01::2]:80");
+    for from in [&s.host.netns, &client_ns, &web_ns] {
+        assert_eq!(call(from, "[fd01::1]:8080").unwrap(), "web6 fd01::1");
+    }
     for (from, target, seen) in [
         (&s.neighbour, "192.168.0.1:8080", "192.168.0.2"),
-        (&*s.host, "192.168.0.1:8080", "192.168.0.1"),
-        (&*s.host, "10.1.0.1:8080", "10.1.0.1"),
-        (&*s.host, "127.0.0.1:8080", "10.1.0.1"),
-        (&*s.host, "127.0.0.1:8081", "10.1.0.1"),
+        (&s.host.netns, "192.168.0.1:8080", "192.168.0.1"),
+        (&s.host.netns, "10.1.0.1:8080", "10.1.0.1"),
+        (&s.host.netns, "127.0.0.1:8080", "10.1.0.1"),
+        (&s.host.netns, "127.0.0.1:8081", "10.1.0.1"),
         (&client_ns, "192.168.0.1:8080", "10.1.0.1"),
         (&web_ns, "192.168.0.1:8080", "10.1.0.1"),
     ] {
@@ -206,7 +211,7 @@ fn a_host_port_is_reached_from_neighbours_the_node_127_0_0_1_other_pods_and_the_
     assert!(call(&s.neighbour, "192.168.0.1:8081").is_err(), "a port of 127.0.0.1 is for the node");
 
     // CVE-2020-8558, from the pod: the interface to the pods accepts such packets.
-    serve(&s.host, "local-only", "127.0.0.1:9000");
+    serve(&s.host.netns, "local-only", "127.0.0.1:9000");
     sysctl::write(&client_ns, "net/ipv4/conf/all/route_localnet", "1").unwrap();
     let inside = Rtnl::open_in(&client_ns).unwrap();
     let lo = inside.expect_link("lo").unwrap().index;
@@ -325,4 +330,77 @@ fn a_bridge_with_a_foreign_address_is_refused_unless_forced() {
     s.runtime.block_on(s.invoker.delete(&config(false), &at)).unwrap();
     s.runtime.block_on(s.invoker.add(&config(true), &at)).unwrap();
     s.runtime.block_on(s.invoker.delete(&config(true), &at)).unwrap();
+}
+
+#[test]
+fn what_a_crash_left_behind_is_collected() {
+    need_root!();
+    let s = Scene::new();
+    let ports = json!([{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]);
+    let mut sandboxes = Vec::new();
+    for id in ["kept", "lost", "half"] {
+        sandboxes.push(s.sandbox(id));
+        s.add(&s.attachment(id, if id == "lost" { ports.clone() } else { json!([]) })).unwrap();
+    }
+    // Killed in the middle of an addition: an address and a cable, but no cached result.
+    fs::remove_file(s.dir.path().join("cache/results/pods-half-eth0")).unwrap();
+    let keep = HashSet::from(["kept".to_owned()]);
+    let collect = || s.runtime.block_on(s.invoker.collect_garbage(&s.list, &keep)).unwrap();
+    let mut collected: Vec<_> = collect().into_iter().map(|at| at.container_id).collect();
+    collected.sort();
+    assert_eq!(collected, ["half", "lost"]);
+    assert!(collect().is_empty());
+    let kept = s.attachment("kept", json!([]));
+    s.check(&kept).unwrap();
+    s.delete(&kept);
+    assert_eq!(s.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_pod_comes_and_goes() {
+    need_root!();
+    let s = Scene::new();
+    let (_first, _) = s.sandbox("first");
+    s.add(&s.attachment("first", json!([]))).unwrap();
+    let (_netns, _) = s.sandbox("pod");
+    let at = s.attachment("pod", json!([{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]));
+    let clock = corten_base::SystemClock::shared();
+    let start = clock.monotonic();
+    s.add(&at).unwrap();
+    let added = clock.monotonic();
+    s.delete(&at);
+    let deleted = clock.monotonic();
+    // Printed, not asserted: the machine's load is in it.
+    println!("one pod with a host port: add {:?}, delete {:?}", added - start, deleted - added);
+}
+
+#[test]
+fn pods_that_come_and_go_at_once_do_not_disturb_each_other() {
+    need_root!();
+    let s = Scene::new();
+    let pods: Vec<_> = (0..10)
+        .map(|i| {
+            let id = format!("pod-{i}");
+            let at = s.attachment(&id, json!([{"hostPort": 9000 + i, "containerPort": 80, "protocol": "tcp"}]));
+            (s.sandbox(&id).0, at)
+        })
+        .collect();
+    let at_once = |work: &(dyn Fn(&Invoker, &Attachment) + Sync)| {
+        std::thread::scope(|scope| {
+            for (_, at) in &pods {
+                let invoker = &s.invoker;
+                scope.spawn(move || work(invoker, at));
+            }
+        });
+    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    at_once(&|invoker, at| drop(runtime().block_on(invoker.add(&s.list, at)).unwrap()));
+    for (i, (netns, at)) in pods.iter().enumerate() {
+        let result = s.invoker.recall(&s.list, at).unwrap().unwrap();
+        let address = result.ips_of("eth0").next().unwrap().address.addr();
+        serve(netns, "web", &format!("{address}:80"));
+        assert_eq!(call(&s.neighbour, &format!("192.168.0.1:{}", 9000 + i)).unwrap(), "web 192.168.0.2");
+    }
+    at_once(&|invoker, at| runtime().block_on(invoker.delete(&s.list, at)).unwrap());
+    assert_eq!(s.leftovers(), Vec::<String>::new());
 }

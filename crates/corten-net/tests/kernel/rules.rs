@@ -1,6 +1,6 @@
 //! The typed model of nftables: what is written reads back, transactions are atomic, refusals name the object.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use corten_net::{
     Netns,
@@ -209,6 +209,21 @@ fn concatenated_intervals_and_inet_tables_read_back() {
 }
 
 #[test]
+fn a_chain_of_a_device_reads_back() {
+    need_root!();
+    let netns = Netns::create().unwrap();
+    let nft = Nftables::open_in(&netns).unwrap();
+    let t = table(Family::Netdev);
+    let mut chain = Chain::base("early", ChainType::Filter, Hook::Ingress, 0);
+    chain.base.as_mut().unwrap().device = Some("lo".into());
+    let rule = Rule::new("early").matches(Field::L4Proto, &Value::Protocol(17)).verdict(Verdict::Drop);
+    let mut tx = Transaction::new();
+    nft.commit(tx.add_table(&t).add_chain(&t, chain.clone()).add_rule(&t, rule.clone())).unwrap();
+    let dump = nft.dump(&t).unwrap().unwrap();
+    assert_eq!((dump.chains, &dump.rules[0].rule), (vec![chain], &rule));
+}
+
+#[test]
 fn a_transaction_that_fails_changes_nothing_and_names_the_element() {
     need_root!();
     let netns = Netns::create().unwrap();
@@ -318,4 +333,61 @@ fn many_refusals_are_reported_without_getting_lost() {
     // The handle is good for the next transaction.
     let mut tx = Transaction::new();
     nft.commit(tx.add_table(&t)).unwrap();
+}
+
+/// Other people's tool must be able to show what we write: types, comments, timeouts.
+#[test]
+fn nft_shows_what_was_written() {
+    need_root!();
+    let Ok(version) = Command::new("nft").arg("--version").output() else {
+        println!("skipped: there is no nft(8) to compare with");
+        return;
+    };
+    let netns = Netns::create().unwrap();
+    let nft = Nftables::open_in(&netns).unwrap();
+    let t = table(Family::Ip4);
+    let services = Set::verdict_map("services", &[DataType::Ip4, DataType::Protocol, DataType::Port]);
+    let endpoints = Set::map("endpoints", &[DataType::Integer], &[DataType::Ip4, DataType::Port]);
+    let nets = Set::new("nets", &[DataType::Ip4]).with_intervals();
+    let affinity = Set::new("affinity", &[DataType::Ip4]).updated_by_rules(Duration::from_secs(60));
+    let policy = Set::new("policy", &[DataType::Ip4, DataType::Port]).with_intervals();
+    let fields = [Field::Ip4Destination, Field::L4Proto, Field::DestinationPort];
+    let mut tx = Transaction::new();
+    tx.add_table(&t);
+    for set in [&services, &endpoints, &nets, &affinity, &policy] {
+        tx.add_set(&t, set.clone());
+    }
+    let key = [Value::Ip4([10, 0, 0, 1].into()), Value::Protocol(6), Value::Port(80)];
+    let bound = |last: u8, port: u16| [Value::Ip4([10, 0, 0, last].into()), Value::Port(port)];
+    tx.add_chain(&t, Chain::regular("svc"))
+        .add_chain(&t, Chain::base("pre", ChainType::Nat, Hook::Prerouting, priority::DSTNAT))
+        .add_chain(&t, Chain::base("post", ChainType::Nat, Hook::Postrouting, priority::SRCNAT))
+        .add_elements(&t, &services, [Element::new(key).to_verdict(Verdict::Goto("svc".into())).comment("default/web")])
+        .add_elements(&t, &nets, [Element::prefix(net("10.0.0.0/8"))])
+        .add_elements(&t, &policy, [Element::range(bound(0, 80), bound(9, 90))])
+        .add_rule(&t, Rule::new("pre").verdict_map(Selector::Fields(&fields), "services").comment("services"))
+        .add_rule(
+            &t,
+            Rule::new("svc").in_set(&[Field::Ip4Source], "nets").update_set(&[Field::Ip4Source], "affinity", None),
+        )
+        .add_rule(&t, Rule::new("svc").matches(Field::L4Proto, &Value::Protocol(6)).dnat(ip("10.1.0.2"), Some(8080)))
+        .add_rule(&t, Rule::new("svc").any_bit(Field::CtState, ct_state::NEW).counter().verdict(Verdict::Accept))
+        .add_rule(&t, Rule::new("post").any_bit(Field::Mark, 0x4000).masquerade(nat_flags::FULLY_RANDOM));
+    nft.commit(&tx).unwrap();
+    let output = netns.run(|| Command::new("nft").args(["-nn", "list", "ruleset"]).output()).unwrap().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    println!("{}{shown}{}", String::from_utf8_lossy(&version.stdout), String::from_utf8_lossy(&output.stderr));
+    for line in [
+        "elements = { 10.0.0.1 . 6 . 80 comment \"default/web\" : goto svc }",
+        "elements = { 10.0.0.0/8 }",
+        "elements = { 10.0.0.0-10.0.0.9 . 80-90 }",
+        "ip daddr . meta l4proto . th dport vmap @services comment \"services\"",
+        "ip saddr @nets update @affinity { ip saddr }",
+        "meta l4proto 6 dnat to 10.1.0.2:8080",
+        "masquerade fully-random",
+        "type nat hook prerouting priority -100; policy accept;",
+        "timeout 60s",
+    ] {
+        assert!(shown.contains(line), "nft does not show {line:?}");
+    }
 }

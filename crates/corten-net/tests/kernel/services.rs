@@ -16,7 +16,8 @@ use crate::support::{Node, cable, call, ip, is_dropped, need_root, net, serve};
 const MASQUERADE: u32 = 0x4000;
 const TCP: u8 = 6;
 
-/// Node 192.168.0.1 with pods 10.1.0.2 (client), .3 and .4 (endpoints "a" and "b" on port 8080), and a neighbour machine 192.168.0.2.
+/// Node 192.168.0.1 with pods 10.1.0.2 (client), .3 and .4 (endpoints "a" and "b" on port 8080), and a neighbour
+/// machine 192.168.0.2.
 struct Scene {
     node: Node,
     client: crate::support::Pod,

@@ -115,7 +115,8 @@ pub(crate) fn cable(left: &Netns, right: &Netns, name: &str, addresses: [&str; 2
     }
 }
 
-/// Starts a TCP server in the namespace that answers every connection with its name and the address it sees, then closes. It ends with the process.
+/// Starts a TCP server in the namespace that answers every connection with its name and the address it sees, then
+/// closes. It ends with the process.
 pub(crate) fn serve(netns: &Netns, name: &str, address: &str) {
     let listener = netns.run(|| TcpListener::bind(address)).unwrap().unwrap();
     let name = name.to_owned();

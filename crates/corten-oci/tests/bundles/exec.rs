@@ -20,6 +20,7 @@ pub(crate) static TESTS: &[Test] = &[
     ),
     ("privileged::exec::a_stopped_container_takes_none", a_stopped_container_takes_none),
     ("privileged::exec::no_descriptor_of_the_shim_is_open", no_descriptor_of_the_shim_is_open),
+    ("privileged::exec::it_finds_init_in_a_group_of_its_own", it_finds_init_in_a_group_of_its_own),
     ("privileged::exec::it_runs_at_the_limit_of_processes", it_runs_at_the_limit_of_processes),
 ];
 
@@ -139,6 +140,27 @@ fn no_descriptor_of_the_shim_is_open() {
     let finished = exec(&mut container, &bundle, "exec ls /proc/self/fd", |_| {});
     drop(leak);
     assert_eq!(finished.out, "0\n1\n2\n3\n");
+    container.delete(true).unwrap();
+}
+
+fn it_finds_init_in_a_group_of_its_own() {
+    // A container that manages groups, as systemd does: under version 2 only leaves take processes.
+    let bundle = Bundle::new(&["sleep", "100"]).with_default_seccomp();
+    let mut container = bundle.start();
+    if container.cgroup().layout() == corten_oci::cgroup::Layout::Unified {
+        let group = container.cgroup().directories().remove(0);
+        std::fs::create_dir(group.join("init")).unwrap();
+        std::fs::write(group.join("init/cgroup.procs"), container.pid().to_string()).unwrap();
+        std::fs::write(group.join("cgroup.subtree_control"), "+pids").unwrap();
+        let finished = exec(&mut container, &bundle, "cat /proc/self/cgroup", |_| {});
+        assert!(finished.out.trim().ends_with("/init"), "{finished:?}");
+    }
+    // And the profile is known to a later shim, without the bundle.
+    std::fs::remove_file(bundle.path().join("config.json")).unwrap();
+    let mut later = corten_oci::Container::load(&bundle.state_root(), &bundle.id).unwrap();
+    let finished = exec(&mut later, &bundle, "grep Seccomp: /proc/self/status", |_| {});
+    assert_eq!(finished.out, "Seccomp:\t2\n");
+    drop(later);
     container.delete(true).unwrap();
 }
 

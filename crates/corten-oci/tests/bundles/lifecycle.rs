@@ -22,6 +22,14 @@ pub(crate) static TESTS: &[Test] = &[
     ("privileged::lifecycle::a_user_namespace_maps_root_away", a_user_namespace_maps_root_away),
     ("privileged::lifecycle::a_network_namespace_is_joined_by_path", a_network_namespace_is_joined_by_path),
     ("privileged::lifecycle::hooks_run_at_their_time", hooks_run_at_their_time),
+    (
+        "privileged::lifecycle::the_rest_of_an_interrupted_creation_is_swept",
+        the_rest_of_an_interrupted_creation_is_swept,
+    ),
+    ("privileged::lifecycle::not_one_signal_is_ignored", not_one_signal_is_ignored),
+    ("privileged::lifecycle::the_hosts_pid_namespace_is_left_clean", the_hosts_pid_namespace_is_left_clean),
+    ("privileged::lifecycle::a_pid_namespace_is_shared_by_path", a_pid_namespace_is_shared_by_path),
+    ("privileged::lifecycle::a_created_container_survives_its_shim", a_created_container_survives_its_shim),
 ];
 
 fn a_container_walks_through_its_states() {
@@ -49,7 +57,7 @@ fn signals_reach_init_and_all() {
     assert_eq!(&first, b"ready\n");
     container.kill(libc::SIGTERM, true).unwrap();
     let out = read(reader);
-    assert!(out.ends_with("term\n"), "{out}");
+    assert_eq!(out.matches("term\n").count(), 1, "init hears it once: {out}");
     assert_eq!(container.init().unwrap().wait().unwrap(), Some(ExitStatus::Code(9)));
     container.kill(libc::SIGTERM, true).unwrap();
     container.delete(false).unwrap();
@@ -194,6 +202,67 @@ fn a_network_namespace_is_joined_by_path() {
     assert_eq!(joined.out.trim(), std::fs::read_link(&path).unwrap().to_str().unwrap());
     assert_ne!(joined.out.trim(), std::fs::read_link("/proc/self/ns/net").unwrap().to_str().unwrap());
     holder.delete(true).unwrap();
+}
+
+fn without_namespace(bundle: &mut Bundle, kind: &str) {
+    bundle.linux()["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != kind);
+}
+
+fn the_hosts_pid_namespace_is_left_clean() {
+    // Nothing ends with init there: every process of the groups has to be killed by itself.
+    let mut bundle = Bundle::shell("sleep 111 & sleep 112 & echo started; sleep 113");
+    without_namespace(&mut bundle, "pid");
+    let (reader, stdio) = output();
+    let mut container = bundle.create(stdio);
+    container.start().unwrap();
+    nix::unistd::read(&reader, &mut [0; 16]).unwrap();
+    let pids = container.cgroup().processes().unwrap();
+    assert!(pids.len() >= 3 && pids.contains(&container.pid()), "{pids:?}");
+    container.delete(true).unwrap();
+    // The reader ends when the last of them is gone.
+    assert_eq!(read(reader), "");
+    assert!(bundle.cgroup().directories().iter().all(|directory| !directory.exists()));
+}
+
+fn a_pid_namespace_is_shared_by_path() {
+    let first = Bundle::new(&["sleep", "100"]);
+    let holder = first.start();
+    let mut second = Bundle::new(&["cat", "/proc/1/comm", "/proc/self/comm"]);
+    without_namespace(&mut second, "pid");
+    let path = format!("/proc/{}/ns/pid", holder.pid());
+    second.linux()["namespaces"].as_array_mut().unwrap().push(json!({"type": "pid", "path": path}));
+    assert_eq!(second.run().out, "sleep\ncat\n");
+    assert_eq!(holder.status().unwrap(), Status::Running);
+    holder.delete(true).unwrap();
+}
+
+fn a_created_container_survives_its_shim() {
+    let bundle = Bundle::new(&["true"]);
+    // What a shim that dies leaves behind: the held init, without its other end of the channel.
+    drop(bundle.create(corten_oci::Stdio::null()));
+    let container = Container::load(&bundle.state_root(), &bundle.id).unwrap();
+    assert_eq!(container.status().unwrap(), Status::Created);
+    container.delete(true).unwrap();
+    assert!(!has_children());
+}
+
+fn not_one_signal_is_ignored() {
+    let bundle = Bundle::new(&["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]);
+    assert_eq!(bundle.run().out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+fn the_rest_of_an_interrupted_creation_is_swept() {
+    let bundle = Bundle::new(&["true"]);
+    let container = bundle.create(corten_oci::Stdio::null());
+    std::fs::remove_file(bundle.state_root().join(&bundle.id).join("record.json")).unwrap();
+    assert!(Container::load(&bundle.state_root(), &bundle.id).is_err());
+    let path = bundle.spec["linux"]["cgroupsPath"].as_str().unwrap();
+    for _ in 0..2 {
+        corten_oci::container::sweep(&bundle.state_root(), &bundle.id, path.as_ref()).unwrap();
+    }
+    assert_eq!(container.init().unwrap().wait().unwrap(), Some(ExitStatus::Signal(libc::SIGKILL)));
+    drop(container);
+    bundle.create(corten_oci::Stdio::null()).delete(true).unwrap();
 }
 
 fn hooks_run_at_their_time() {

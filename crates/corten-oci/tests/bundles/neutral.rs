@@ -139,11 +139,9 @@ fn new_privileges_are_given_up() {
 
 fn signals_have_their_default_actions() {
     // A program of Rust ignores SIGPIPE, and a shim blocks SIGCHLD: neither may be handed on.
-    // Real-time signals are left out: Go's runtime ignores one.
-    let script =
-        "while read key value; do case $key in SigBlk:|SigIgn:) echo $key $((0x$value & 0x7fffffff));; esac; done";
-    let bundle = Bundle::shell(&format!("{script} < /proc/self/status"));
-    check(&bundle, 0, "SigBlk: 0\nSigIgn: 0\n");
+    // 32 and 33 are the C library's: runc hands them on as it got them.
+    let clean = "^Sig(Blk|Ign):.0000000[0-3][08]0000000$";
+    check(&Bundle::new(&["grep", "-cE", clean, "/proc/self/status"]), 0, "2\n");
 }
 
 fn the_working_directory_is_made() {

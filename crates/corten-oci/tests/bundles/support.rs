@@ -18,8 +18,10 @@ use corten_oci::{
 };
 use serde_json::{Value, json};
 
-/// The parent of all groups that tests make.
-const CGROUP_PARENT: &str = "/corten-oci-test";
+/// The parent of the groups that this process makes; one for each, because it is removed when it is empty.
+fn cgroup_parent() -> String {
+    format!("corten-oci-test-{}", std::process::id())
+}
 
 static APPLETS: &[&str] = &[
     "sh", "cat", "echo", "env", "id", "ls", "mkdir", "mknod", "mount", "pwd", "sleep", "stty", "touch", "true",
@@ -126,7 +128,7 @@ impl Bundle {
                 {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
             ],
             "linux": {
-                "cgroupsPath": format!("{CGROUP_PARENT}/{id}"),
+                "cgroupsPath": format!("/{}/{id}", cgroup_parent()),
                 "namespaces": [
                     {"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}, {"type": "network"}
                 ],
@@ -241,9 +243,12 @@ impl Drop for Bundle {
         if let Err(error) = self.cgroup().remove() {
             eprintln!("control groups of {} remain: {}", self.id, corten_base::ErrorChain(&error));
         }
-        for root in Cgroup::new(Hierarchies::detect().unwrap(), Path::new(CGROUP_PARENT)).directories() {
-            // Other tests may use it.
-            let _ = std::fs::remove_dir(root);
+        // In every hierarchy: other runtimes use more of them than we do.
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        for mount in mounts.lines().filter(|line| line.starts_with("cgroup")) {
+            let root = mount.split(' ').nth(1).expect("a mount has a mount point");
+            // Another bundle may use it, and most hierarchies do not have it.
+            let _ = std::fs::remove_dir(Path::new(root).join(cgroup_parent()));
         }
     }
 }

@@ -50,10 +50,10 @@ fn init_talks_through_its_terminal() {
     let mut container = bundle.create(Stdio::Terminal(SIZE));
     let terminal = container.take_terminal().unwrap();
     container.start().unwrap();
-    assert_eq!(expect(&terminal, "ready"), "/dev/pts/0\r\n33 99\r\nready\r\n");
+    assert_eq!(expect(&terminal, "ready\r\n"), "/dev/pts/0\r\n33 99\r\nready\r\n");
     terminal.resize(TerminalSize { rows: 50, columns: 120 }).unwrap();
     type_line(&terminal, "hello");
-    let text = expect(&terminal, "there");
+    let text = expect(&terminal, "there\r\n");
     assert!(text.contains("50 120\r\ngot:hello\r\n"), "{text:?}");
     assert_eq!(container.init().unwrap().wait().unwrap().unwrap().code(), 4);
     container.delete(false).unwrap();
@@ -94,7 +94,7 @@ fn a_user_namespace_has_terminals() {
     let mut container = bundle.create(Stdio::Terminal(SIZE));
     let terminal = container.take_terminal().unwrap();
     container.start().unwrap();
-    assert_eq!(expect(&terminal, "to-console"), "0:5\r\nto-console\r\n");
+    assert_eq!(expect(&terminal, "to-console\r\n"), "0:5\r\nto-console\r\n");
     let process = start_exec(&mut container, &bundle, "stat -c %u:%g $(tty); exit 6", Stdio::Terminal(SIZE), |_| {});
     expect(process.terminal.as_ref().unwrap(), "0:5");
     assert_eq!(process.handle.wait().unwrap().unwrap().code(), 6);

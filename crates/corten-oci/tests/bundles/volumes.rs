@@ -97,6 +97,12 @@ fn a_mapped_volume_shows_its_owners_inside() {
         .with_user_namespace();
     bundle.volumes =
         vec![VolumeMount { id_mapped: true, ..volume(host.path(), "/mapped") }, volume(host.path(), "/plain")];
+    if let Err(error) = bundle.try_create(Stdio::null()).map(|container| container.delete(true).unwrap()) {
+        // tmpfs can be mapped from Linux 6.3 on.
+        assert!(error.to_string().contains("map owners"), "{error}");
+        println!("skipped: this kernel maps no tmpfs");
+        return;
+    }
     assert_eq!(bundle.run().out, "0\n65534\nmade\n");
     assert_eq!(std::fs::metadata(host.path().join("new")).unwrap().uid(), 0);
 }

@@ -1,9 +1,10 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
-use corten_apimachinery::resource::{Scope, SubresourceKind, Verb};
+use corten_apimachinery::resource::{RowContext, Scope, SubresourceKind, Verb};
 use serde_json::Value;
 
 use super::RESOURCES;
+use crate::testing;
 
 #[test]
 fn names_are_unique_and_every_resource_has_one_hub() {
@@ -115,4 +116,54 @@ fn discovery_says_what_upstreams_says() {
             assert_eq!(have, want, "{}", resource.plural);
         }
     }
+}
+
+/// Upstream's round-trip files set every field of a kind to something, often to nonsense: the worst input that decodes.
+#[test]
+fn no_rule_breaks_on_an_object_with_every_field() {
+    let Some(folder) = std::env::var_os("CORTEN_UPSTREAM_DATA").map(PathBuf::from) else {
+        println!("skipped: CORTEN_UPSTREAM_DATA is not set");
+        return;
+    };
+    let mut seen = 0;
+    for resource in RESOURCES {
+        for version in resource.versions {
+            let group = if resource.group.is_empty() { "core" } else { resource.group };
+            let file = format!("{group}.{}.{}.json", version.name, resource.kind);
+            let path = folder.join("api-roundtrip").join("v1.35").join(file);
+            let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let mut object = testing::value(serde_json::from_slice(&bytes).unwrap());
+            (version.defaults)(&mut object);
+            if let Some(to_hub) = version.to_hub {
+                to_hub(&mut object);
+            }
+            let cx = testing::context(version.name);
+            let old = object.clone();
+            let others = resource.subresources.iter().filter_map(|sub| match &sub.kind {
+                SubresourceKind::Object { strategy, .. } => Some(*strategy),
+                _ => None,
+            });
+            for strategy in others.chain([resource.strategy]) {
+                let mut new = old.clone();
+                strategy.prepare_for_update(&cx, &mut new, &old);
+                let errors = strategy.validate_update(&cx, &new, &old);
+                let internal =
+                    errors.iter().find(|error| error.kind == corten_apimachinery::field::ErrorType::Internal);
+                assert_eq!(internal, None, "{}: the typed view takes what decodes", resource.plural);
+                strategy.canonicalize(&mut new);
+                testing::assert_fits(resource, &new);
+                let _ = strategy.warnings_on_update(&cx, &new, &old);
+            }
+            resource.strategy.prepare_for_create(&cx, &mut object);
+            testing::assert_fits(resource, &object);
+            let _ = (resource.strategy.validate(&cx, &object), resource.strategy.warnings_on_create(&cx, &object));
+            let cells = (resource.table.row)(&object, &RowContext { now: testing::now() });
+            assert_eq!(cells.len(), resource.table.columns.len(), "{}", resource.plural);
+            for field in resource.selectable_fields {
+                let _ = (field.value)(&object);
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= RESOURCES.len());
 }

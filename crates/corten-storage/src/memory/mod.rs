@@ -1,6 +1,6 @@
 //! The engine in memory, for tests and the simulator: it keeps history until compaction and does everything at once.
 //!
-//! A `MemoryStore` plays the disk: it outlives the engines opened on it, so that a test can restart one.
+//! A `MemoryStore` plays the disk: it outlives the engines opened on it, one at a time, so that a test can restart one.
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 

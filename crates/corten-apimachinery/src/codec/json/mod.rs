@@ -5,3 +5,6 @@ mod encode;
 
 pub use decode::decode;
 pub use encode::{Spliceable, encode, encode_pretty, encode_spliceable, replace_resource_version};
+
+#[cfg(test)]
+mod tests;

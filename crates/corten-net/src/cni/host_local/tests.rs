@@ -3,16 +3,19 @@
 use serde_json::json;
 
 use super::*;
-use crate::{Netns, cni::Version};
+use crate::{
+    Netns,
+    cni::{Host, Version},
+};
 
 struct Scene {
     dir: tempfile::TempDir,
-    netns: Netns,
+    host: Host,
 }
 
 impl Scene {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), netns: Netns::current().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), host: Host::new(Netns::current().unwrap()) }
     }
 
     fn run<T>(&self, ipam: Value, container: &str, work: impl FnOnce(&Request<'_>) -> T) -> T {
@@ -29,7 +32,7 @@ impl Scene {
             interface: "eth0",
             config: config.as_object().unwrap(),
             previous: None,
-            host: &self.netns,
+            host: &self.host,
         })
     }
 

@@ -15,12 +15,12 @@ use crate::{
         percent, selects, validate_counts, validate_int_or_percent, validate_selector, validate_template,
     },
     report::{Report, with_view},
-    view::{int_or_string, text},
+    view::{int_or_string, or_default, text},
 };
 
 pub(super) fn create(cx: &Context<'_>, deployment: &Value) -> ErrorList {
     with_view(deployment, |view: &Deployment, errors| {
-        let (path, spec) = (Path::new("spec"), view.spec.clone().unwrap_or_default());
+        let (path, spec) = (Path::new("spec"), or_default(&view.spec));
         errors.non_negative(&path.child("replicas"), spec.replicas.unwrap_or_default().into());
         validate_selector(&spec.selector, deployment, errors);
         let takes = |labels: &_| selects(&spec.selector, labels);

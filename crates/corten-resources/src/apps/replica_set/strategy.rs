@@ -3,11 +3,13 @@
 use corten_apimachinery::{
     Value,
     field::{ErrorList, Path},
+    meta::ObjectMeta,
     resource::{Context, Strategy},
 };
 
 use super::validation;
 use crate::{
+    core::pod_spec::warnings,
     report::Report,
     rules::{first_generation, keep, next_generation},
 };
@@ -36,6 +38,15 @@ impl Strategy for Main {
         let selector = ["spec", "selector"];
         errors.immutable(&Path::new("spec").child("selector"), set.at(&selector), old.at(&selector));
         errors
+    }
+
+    fn warnings_on_create(&self, _cx: &Context<'_>, set: &Value) -> Vec<String> {
+        warnings::template(set)
+    }
+
+    fn warnings_on_update(&self, _cx: &Context<'_>, set: &Value, old: &Value) -> Vec<String> {
+        // Only a changed template is worth repeating the advice.
+        if set.generation() == old.generation() { Vec::new() } else { warnings::template(set) }
     }
 
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {

@@ -10,16 +10,17 @@ use corten_apimachinery::{
 use crate::{
     core::pod_spec::workload::{selects, validate_counts, validate_selector, validate_template},
     report::{Report, with_view},
+    view::or_default,
 };
 
 pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
     with_view(set, |view: &ReplicaSet, errors| {
-        let (path, spec) = (Path::new("spec"), view.spec.clone().unwrap_or_default());
+        let (path, spec) = (Path::new("spec"), or_default(&view.spec));
         errors.non_negative(&path.child("replicas"), spec.replicas.unwrap_or_default().into());
         errors.non_negative(&path.child("minReadySeconds"), spec.min_ready_seconds.unwrap_or_default().into());
         validate_selector(&spec.selector, set, errors);
         // The template is a value upstream: one that is not there is empty.
-        let template = spec.template.unwrap_or_default();
+        let template = or_default(&spec.template);
         let takes = |labels: &_| selects(&spec.selector, labels);
         validate_template(cx, Some(&template), takes, ("ReplicaSet", set), errors);
     })

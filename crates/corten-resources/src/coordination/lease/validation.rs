@@ -7,11 +7,14 @@ use corten_apimachinery::{
     validation::is_qualified_name,
 };
 
-use crate::report::{NEGATIVE, Report, with_view};
+use crate::{
+    report::{NEGATIVE, Report, with_view},
+    view::or_default,
+};
 
 pub(super) fn spec(object: &Value) -> ErrorList {
     with_view(object, |lease: &Lease, errors| {
-        let (path, spec) = (Path::new("spec"), lease.spec.clone().unwrap_or_default());
+        let (path, spec) = (Path::new("spec"), or_default(&lease.spec));
         if let Some(seconds) = spec.lease_duration_seconds.filter(|seconds| *seconds <= 0) {
             errors.invalid(&path.child("leaseDurationSeconds"), seconds, "must be greater than 0");
         }
@@ -22,7 +25,9 @@ pub(super) fn spec(object: &Value) -> ErrorList {
         if !matches!(strategy, "" | "OldestEmulationVersion") {
             errors.invalids(&path.child("strategy"), strategy, is_qualified_name(strategy));
         }
-        if let Some(holder) = spec.preferred_holder.filter(|holder| !holder.is_empty() && strategy.is_empty()) {
+        if let Some(holder) =
+            spec.preferred_holder.as_deref().filter(|holder| !holder.is_empty() && strategy.is_empty())
+        {
             let detail = "may only be specified if `strategy` is defined";
             errors.invalid(&path.child("preferredHolder"), holder, detail);
         }

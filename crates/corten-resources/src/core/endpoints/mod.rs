@@ -3,6 +3,7 @@
 //! Upstream: pkg/registry/core/endpoint, pkg/apis/core/validation (v1.35).
 
 mod defaults;
+mod repack;
 mod strategy;
 mod table;
 mod validation;

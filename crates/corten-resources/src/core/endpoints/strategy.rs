@@ -1,4 +1,4 @@
-//! Endpoints are stored as sent.
+//! Endpoints are stored in one form, however they were sent.
 
 use corten_apimachinery::{
     Value,
@@ -7,7 +7,7 @@ use corten_apimachinery::{
     validation::ip_warnings,
 };
 
-use super::validation;
+use super::{repack::repack, validation};
 
 /// The endpoints themselves.
 #[derive(Debug)]
@@ -20,6 +20,10 @@ impl Strategy for Main {
 
     fn validate_update(&self, _cx: &Context<'_>, object: &Value, _old: &Value) -> ErrorList {
         validation::subsets(object)
+    }
+
+    fn canonicalize(&self, object: &mut Value) {
+        repack(object);
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, object: &Value) -> Vec<String> {

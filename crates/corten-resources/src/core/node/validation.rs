@@ -10,12 +10,12 @@ use corten_apimachinery::{
 use crate::{
     core::pod_spec::validation::{resource_quantity, taint_effect},
     report::{Report, with_view},
-    view::{Seen, each_of, list, text, texts},
+    view::{Seen, each_of, list, or_default, text, texts},
 };
 
 pub(super) fn create(node: &Value) -> ErrorList {
     with_view(node, |node: &Node, errors| {
-        let spec = node.spec.clone().unwrap_or_default();
+        let spec = or_default(&node.spec);
         // Upstream reports taints below `metadata`.
         taints(list(&spec.taints), &Path::new("metadata").child("taints"), errors);
         resources(node, errors);

@@ -10,7 +10,7 @@ mod validation;
 use corten_apimachinery::resource::{ResourceDefinition, Version};
 
 pub(crate) use table::access_modes;
-pub(crate) use validation::spec as validate_spec;
+pub(crate) use validation::{VOLUME_MODES, access_modes as validate_access_modes, spec as validate_spec};
 
 use crate::kind::{standard, status};
 

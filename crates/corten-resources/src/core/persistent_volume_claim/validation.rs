@@ -5,6 +5,7 @@ use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
     meta::ObjectMeta,
+    quantity::Quantity,
     value::semantically_equal,
 };
 
@@ -14,7 +15,7 @@ use crate::{
     quantity::Amount,
     report::{Report, with_view},
     rules::keep,
-    view::{list, text},
+    view::{list, or_default, text},
 };
 
 /// How a volume can be mounted.
@@ -26,7 +27,7 @@ const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 pub(super) fn create(claim: &Value) -> ErrorList {
     with_view(claim, |claim: &PersistentVolumeClaim, errors| {
-        spec(&claim.spec.clone().unwrap_or_default(), &Path::new("spec"), errors);
+        spec(&or_default(&claim.spec), &Path::new("spec"), errors);
     })
 }
 
@@ -43,7 +44,7 @@ pub(crate) fn spec(spec: &PersistentVolumeClaimSpec, path: &Path, errors: &mut E
     let storage_at = at("resources").key("storage");
     match storage {
         None => errors.required(&storage_at, ""),
-        Some(size) if !Amount::of(size).is_positive() => {
+        Some(size) if !Quantity::of(size).is_positive() => {
             errors.invalid(&storage_at, size.0.as_str(), NOT_POSITIVE);
         }
         Some(size) => resource_quantity("storage", size, &storage_at, errors),
@@ -139,7 +140,7 @@ pub(super) fn update(claim: &Value, old: &Value) -> ErrorList {
         );
         errors.forbidden(&Path::new("spec"), detail);
     }
-    let size = |claim: &Value, path: &[&str]| claim.str_at(path).and_then(Amount::parse).unwrap_or_default();
+    let size = |claim: &Value, path: &[&str]| claim.str_at(path).and_then(Quantity::parse).unwrap_or_default();
     if size(claim, &storage) < size(old, &storage)
         && size(claim, &storage) <= size(old, &["status", "capacity", "storage"])
     {
@@ -169,7 +170,7 @@ pub(super) fn status(claim: &Value) -> ErrorList {
         }
         let path = Path::new("status").child("capacity");
         let capacity = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
-        for (name, amount) in capacity.into_iter().flatten().filter(|(_, amount)| Amount::of(amount).is_negative()) {
+        for (name, amount) in capacity.into_iter().flatten().filter(|(_, amount)| Quantity::of(amount).is_negative()) {
             let shown = amount.0.as_str();
             errors.push(Error::invalid(&path.key(name), shown, "must be a valid resource quantity"));
         }

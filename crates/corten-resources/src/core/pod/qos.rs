@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use corten_apimachinery::Value;
+use corten_apimachinery::{Value, quantity::Quantity};
 
 use crate::quantity::Amount;
 
@@ -13,23 +13,23 @@ const COMPUTE: [&str; 2] = ["cpu", "memory"];
 
 /// `Guaranteed` if every container has limits that equal its requests, `BestEffort` without either, else `Burstable`.
 pub(super) fn class(spec: &Value) -> &'static str {
-    let mut requests: BTreeMap<&str, Amount> = BTreeMap::new();
-    let mut limits: BTreeMap<&str, Amount> = BTreeMap::new();
+    let mut requests: BTreeMap<&str, Quantity> = BTreeMap::new();
+    let mut limits: BTreeMap<&str, Quantity> = BTreeMap::new();
     let mut guaranteed = true;
     let mut count = |resources: Option<&Value>| {
         let positive = |list: &str, name: &str| {
             let text = resources?.at(&[list, name])?.as_str()?;
-            Amount::parse(text).filter(|amount| amount.is_positive())
+            Quantity::parse(text).filter(Quantity::is_positive)
         };
         for name in COMPUTE {
             if let Some(amount) = positive("requests", name) {
                 let sum = requests.entry(name).or_default();
-                *sum = *sum + amount;
+                *sum = sum.plus(&amount);
             }
             match positive("limits", name) {
                 Some(amount) => {
                     let sum = limits.entry(name).or_default();
-                    *sum = *sum + amount;
+                    *sum = sum.plus(&amount);
                 }
                 None => guaranteed = false,
             }

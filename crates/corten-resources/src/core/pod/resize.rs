@@ -10,7 +10,6 @@ use corten_apimachinery::{
 
 use super::{qos, validation};
 use crate::{
-    quantity::Amount,
     report::Report,
     rules::{keep, keep_metadata},
 };
@@ -106,6 +105,7 @@ pub(super) fn validate(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList 
     errors
 }
 
+/// Requests and limits may change, and memory limits go down too since v1.34, but not go away.
 fn container(new: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
     for (list, what) in [("requests", "resource requests"), ("limits", "resource limits")] {
         let had = old.at(&["resources", list]).and_then(Value::as_object);
@@ -113,22 +113,6 @@ fn container(new: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
         if had.is_some_and(|had| had.keys().any(gone)) {
             errors.forbidden(&path.child(list), format!("{what} cannot be removed"));
         }
-    }
-    let restarts_for_memory = new.items_at(&["resizePolicy"]).iter().any(|policy| {
-        policy.str_at(&["resourceName"]) == Some("memory")
-            && policy.str_at(&["restartPolicy"]) == Some("RestartContainer")
-    });
-    let limit = |container: &Value| {
-        container.at(&["resources", "limits", "memory"]).and_then(Value::as_str).and_then(Amount::parse)
-    };
-    let change = match (limit(new), limit(old)) {
-        (Some(new), Some(old)) if new < old => "decreased",
-        (Some(_), None) => "added",
-        _ => return,
-    };
-    if !restarts_for_memory {
-        let detail = format!("memory limits cannot be {change} unless resizePolicy is RestartContainer");
-        errors.forbidden(&path.child("limits").key("memory"), detail);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use corten_apimachinery::{
     Value,
-    field::ErrorList,
+    field::{ErrorList, Path},
     meta::ObjectMeta,
     resource::{Context, DeleteOptions, Deletion, Strategy},
     validation::{ip_warnings, is_dns1123_label},
@@ -10,7 +10,7 @@ use corten_apimachinery::{
 
 use super::{defaults, qos, resize, validation};
 use crate::{
-    core::pod_spec::defaults::service_account,
+    core::pod_spec::{defaults::service_account, warnings::pod_spec as warnings_of_spec},
     defaulting::{each, within},
     rules::{first_generation, keep, keep_metadata, next_generation},
 };
@@ -62,6 +62,9 @@ impl Strategy for Main {
                  is recommended: [{}]",
                 messages.join(" ")
             ));
+        }
+        if let Some(spec) = pod.get("spec") {
+            warnings.extend(warnings_of_spec(spec, &Path::new("spec")));
         }
         warnings
     }
@@ -156,7 +159,7 @@ impl Strategy for Status {
     }
 
     fn warnings_on_update(&self, _cx: &Context<'_>, pod: &Value, _old: &Value) -> Vec<String> {
-        let status = corten_apimachinery::field::Path::new("status");
+        let status = Path::new("status");
         ["podIPs", "hostIPs"]
             .iter()
             .flat_map(|field| {

@@ -382,17 +382,17 @@ fn a_resize_changes_cpu_and_memory_only() {
         let resources = json!({"requests": {"cpu": cpu}, "limits": {"cpu": "4", "memory": memory}});
         patched(with_container(json!({"resources": resources})), json!({"status": {"qosClass": "Burstable"}}))
     };
-    let (object, errors) = updated(&RESOURCE, &strategy::Resize, sized("1", "1Gi"), sized("2", "2Gi"));
+    let (object, errors) = updated(&RESOURCE, &strategy::Resize, sized("1", "1Gi"), sized("2", "1Mi"));
     assert_eq!(errors, [""; 0]);
     assert_eq!(object.items_at(&["spec", "containers"])[0].str_at(&["resources", "requests", "cpu"]), Some("2"));
     refuses_update(
         &RESOURCE,
         &strategy::Resize,
         sized("1", "1Gi"),
-        sized("1", "1Mi"),
+        with_container(json!({"resources": {"limits": {"cpu": "4"}, "requests": {"cpu": "1"}}})),
         &[
-            "spec.containers[0].resources.limits[memory]: Forbidden: memory limits cannot be decreased unless resizePolicy \
-           is RestartContainer",
+            "spec.containers[0].resources.requests: Forbidden: resource requests cannot be removed",
+            "spec.containers[0].resources.limits: Forbidden: resource limits cannot be removed",
         ],
     );
 }

@@ -17,7 +17,7 @@ use crate::{
     difference,
     report::{Report, with_view},
     rules::keep,
-    view::{Seen, each, list, text},
+    view::{Seen, each, list, or_default, text},
 };
 
 const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
@@ -29,7 +29,7 @@ const APPARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
 /// The rules that every write of a whole pod keeps.
 pub(super) fn metadata_and_spec(cx: &Context<'_>, pod: &Value) -> ErrorList {
     with_view(pod, |view: &Pod, errors| {
-        let (spec, path) = (view.spec.clone().unwrap_or_default(), Path::new("spec"));
+        let (spec, path) = (or_default(&view.spec), Path::new("spec"));
         let annotations = pod.annotations().cloned().unwrap_or_default();
         pod_annotations(&annotations, &spec, &Path::new("metadata").child("annotations"), errors);
         let options = Options { is_pod: true, pod_name: pod.name(), feature_enabled: cx.feature_enabled };
@@ -50,7 +50,7 @@ pub(super) fn create(cx: &Context<'_>, pod: &Value) -> ErrorList {
     }
     if let Some(annotations) = pod.annotations() {
         errors.extend(with_view(pod, |view: &Pod, errors| {
-            let spec = view.spec.clone().unwrap_or_default();
+            let spec = or_default(&view.spec);
             seccomp_matches(annotations, &spec, &path, errors);
             apparmor_matches(annotations, &spec, &path, errors);
         }));
@@ -190,6 +190,9 @@ fn annotations_update(pod: &Value, old: &Value, errors: &mut ErrorList) {
 fn only_added_tolerations(pod: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
     let of = |pod: &Value| pod.items_at(&["spec", "tolerations"]).to_vec();
     let (new, old) = (of(pod), of(old));
+    if new == old {
+        return;
+    }
     // Only how long a taint is tolerated may change.
     let same = |new: &Value, old: &Value| {
         let mut old = old.clone();
@@ -243,20 +246,18 @@ pub(super) fn ephemeral_containers(cx: &Context<'_>, pod: &Value, old: &Value) -
 pub(super) fn status(pod: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     annotations_update(pod, old, &mut errors);
-    errors.extend(with_view(pod, |new_view: &Pod, errors| {
-        errors.extend(with_view(old, |old_view: &Pod, errors| {
-            let empty = PodStatus::default();
-            let new_status = new_view.status.as_ref().unwrap_or(&empty);
-            let old_status = old_view.status.as_ref().unwrap_or(&empty);
-            status_change(new_status, old_status, old_view, errors);
-        }));
+    // The kubelet writes this often, so only the part that may change is read.
+    let empty = Value::object();
+    let (new_status, old_status) = (pod.get("status").unwrap_or(&empty), old.get("status").unwrap_or(&empty));
+    errors.extend(with_view(new_status, |new: &PodStatus, errors| {
+        errors.extend(with_view(old_status, |was: &PodStatus, errors| status_change(new, was, old, errors)));
     }));
     let class = ["status", "qosClass"];
     errors.immutable(&Path::new("status").child("qosClass"), pod.at(&class), old.at(&class));
     errors
 }
 
-fn status_change(new: &PodStatus, old: &PodStatus, old_pod: &Pod, errors: &mut ErrorList) {
+fn status_change(new: &PodStatus, old: &PodStatus, old_pod: &Value, errors: &mut ErrorList) {
     // Upstream reports conditions below `metadata`.
     for (at, condition) in each(&new.conditions, &Path::new("metadata").child("conditions")) {
         if !matches!(condition.type_.as_str(), "PodScheduled" | "Ready" | "Initialized") {
@@ -268,18 +269,18 @@ fn status_change(new: &PodStatus, old: &PodStatus, old_pod: &Pod, errors: &mut E
     if !nominated.is_empty() && nominated != text(&old.nominated_node_name) {
         errors.invalids(&path.child("nominatedNodeName"), nominated, is_dns1123_subdomain(nominated));
     }
-    let spec = old_pod.spec.clone().unwrap_or_default();
-    let policy = text(&spec.restart_policy);
+    let policy = old_pod.str_at(&["spec", "restartPolicy"]).unwrap_or_default();
+    let find = |field: &str, name: &str| {
+        old_pod.items_at(&["spec", field]).iter().find(|container| container.str_at(&["name"]) == Some(name))
+    };
     let is_sidecar = |name: &str| {
-        list(&spec.init_containers)
-            .iter()
-            .any(|container| container.name == name && container.restart_policy.as_deref() == Some("Always"))
+        find("initContainers", name).is_some_and(|container| container.str_at(&["restartPolicy"]) == Some("Always"))
     };
     let has_own_policy = |name: &str| {
-        spec.containers
+        ["containers", "initContainers"]
             .iter()
-            .chain(list(&spec.init_containers))
-            .any(|container| container.name == name && container.restart_policy.is_some())
+            .filter_map(|field| find(field, name))
+            .any(|container| container.get("restartPolicy").is_some_and(|policy| !policy.is_null()))
     };
     let ends = [
         ("containerStatuses", &new.container_statuses, &old.container_statuses, policy),

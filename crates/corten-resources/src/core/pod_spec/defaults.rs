@@ -1,6 +1,6 @@
 //! Defaults of a `PodSpec`, in a pod or in a template. Those that only a pod gets are with the pod.
 
-use corten_apimachinery::Value;
+use corten_apimachinery::{Value, quantity::Quantity};
 
 use crate::{
     defaulting::{each, fill_absent, fill_zero, within},
@@ -100,9 +100,7 @@ fn resources(resources: &mut Value) {
 
 /// Amounts finer than a thousandth are rounded up to one.
 fn round_to_milli(list: &mut Value) {
-    let is_fine = |text: &str| {
-        Amount::parse(text).zip(Amount::parse("1m")).is_some_and(|(amount, milli)| !amount.is_multiple_of(milli))
-    };
+    let is_fine = |text: &str| Quantity::parse(text).is_some_and(|amount| !amount.is_whole_at(-3));
     let any_fine = list.as_object().is_some_and(|map| map.iter().any(|(_, v)| v.as_str().is_some_and(is_fine)));
     if !any_fine {
         return;
@@ -110,7 +108,8 @@ fn round_to_milli(list: &mut Value) {
     if let Some(map) = list.as_object_mut() {
         for (_, value) in map.iter_mut() {
             if let Some(text) = value.as_str().filter(|text| is_fine(text)) {
-                let rounded = Amount::parse(text).map(Amount::to_milli_text);
+                let rounded = Quantity::parse(text)
+                    .map(|amount| Quantity::from_millis(amount.millis(), amount.format()).to_string());
                 if let Some(rounded) = rounded {
                     *value = rounded.into();
                 }

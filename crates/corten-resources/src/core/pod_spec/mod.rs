@@ -5,4 +5,5 @@
 pub(crate) mod defaults;
 pub(crate) mod template;
 pub(crate) mod validation;
+pub(crate) mod warnings;
 pub(crate) mod workload;

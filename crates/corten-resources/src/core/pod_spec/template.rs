@@ -9,7 +9,10 @@ use corten_apimachinery::{
 };
 
 use super::validation::{self, Options};
-use crate::{report::Report, view::list};
+use crate::{
+    report::Report,
+    view::{list, or_default},
+};
 
 /// The rules of a template at `path`.
 pub(crate) fn validate(cx: &Context<'_>, template: &PodTemplateSpec, path: &Path, errors: &mut ErrorList) {
@@ -20,7 +23,7 @@ pub(crate) fn validate(cx: &Context<'_>, template: &PodTemplateSpec, path: &Path
     let (labels, annotations) = (map(metadata.labels), map(metadata.annotations));
     errors.extend(validate_label_map(&labels, &path.child("labels")));
     errors.extend(validate_annotations(&annotations, &path.child("annotations")));
-    let spec = template.spec.clone().unwrap_or_default();
+    let spec = or_default(&template.spec);
     let options = Options { is_pod: false, pod_name: "", feature_enabled: cx.feature_enabled };
     validation::pod_annotations(&annotations, &spec, &path.child("annotations"), errors);
     validation::pod_spec(&spec, &path.child("spec"), &options, errors);

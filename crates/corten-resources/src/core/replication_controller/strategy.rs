@@ -3,11 +3,15 @@
 use corten_apimachinery::{
     Value,
     field::ErrorList,
+    meta::ObjectMeta,
     resource::{Context, GarbagePolicy, Strategy},
 };
 
 use super::validation;
-use crate::rules::{first_generation, keep, next_generation};
+use crate::{
+    core::pod_spec::warnings,
+    rules::{first_generation, keep, next_generation},
+};
 
 /// The replication controller itself.
 #[derive(Debug)]
@@ -30,6 +34,15 @@ impl Strategy for Main {
 
     fn validate_update(&self, cx: &Context<'_>, controller: &Value, _old: &Value) -> ErrorList {
         validation::create(cx, controller)
+    }
+
+    fn warnings_on_create(&self, _cx: &Context<'_>, controller: &Value) -> Vec<String> {
+        warnings::template(controller)
+    }
+
+    fn warnings_on_update(&self, _cx: &Context<'_>, controller: &Value, old: &Value) -> Vec<String> {
+        // Only a changed template is worth repeating the advice.
+        if controller.generation() == old.generation() { Vec::new() } else { warnings::template(controller) }
     }
 
     // As it was before there was a choice.

@@ -10,13 +10,14 @@ use corten_apimachinery::{
 use crate::{
     core::pod_spec::workload,
     report::{Report, with_view},
+    view::or_default,
 };
 
 pub(super) fn create(cx: &Context<'_>, controller: &Value) -> ErrorList {
     with_view(controller, |view: &ReplicationController, errors| {
-        let (path, spec) = (Path::new("spec"), view.spec.clone().unwrap_or_default());
+        let (path, spec) = (Path::new("spec"), or_default(&view.spec));
         errors.non_negative(&path.child("minReadySeconds"), spec.min_ready_seconds.unwrap_or_default().into());
-        let selector = spec.selector.unwrap_or_default();
+        let selector = or_default(&spec.selector);
         if selector.is_empty() {
             errors.required(&path.child("selector"), "");
         }

@@ -35,9 +35,8 @@ pub(super) fn create(object: &Value) -> ErrorList {
     };
     match object.str_at(&["type"]).unwrap_or_default() {
         "kubernetes.io/service-account-token" => {
-            if object.annotation(SERVICE_ACCOUNT_NAME).unwrap_or_default().is_empty() {
-                errors.required(&Path::new("metadata").child("annotations").key(SERVICE_ACCOUNT_NAME), "");
-            }
+            let name = object.annotation(SERVICE_ACCOUNT_NAME).unwrap_or_default();
+            errors.require(&Path::new("metadata").child("annotations").key(SERVICE_ACCOUNT_NAME), name);
         }
         "kubernetes.io/dockercfg" => errors.extend(docker_config(object, ".dockercfg")),
         "kubernetes.io/dockerconfigjson" => errors.extend(docker_config(object, ".dockerconfigjson")),
@@ -47,9 +46,8 @@ pub(super) fn create(object: &Value) -> ErrorList {
             need("password");
         }
         "kubernetes.io/ssh-auth" => {
-            if object.str_at(&["data", "ssh-privatekey"]).unwrap_or_default().is_empty() {
-                errors.required(&path.key("ssh-privatekey"), "");
-            }
+            let key = object.str_at(&["data", "ssh-privatekey"]).unwrap_or_default();
+            errors.require(&path.key("ssh-privatekey"), key);
         }
         "kubernetes.io/tls" => {
             need("tls.crt");

@@ -7,6 +7,7 @@ pub mod allocation;
 mod defaults;
 mod strategy;
 mod table;
+mod update;
 mod validation;
 
 use corten_apimachinery::resource::{ResourceDefinition, Verb, Version};

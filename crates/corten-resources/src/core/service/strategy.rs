@@ -7,7 +7,7 @@ use corten_apimachinery::{
     validation::{cidr_warnings, ip_warnings, is_dns1035_label_prefixed},
 };
 
-use super::{allocation, validation};
+use super::{allocation, update, validation};
 use crate::rules::keep;
 
 /// The service itself.
@@ -32,7 +32,7 @@ impl Strategy for Main {
     }
 
     fn validate_update(&self, _cx: &Context<'_>, service: &Value, old: &Value) -> ErrorList {
-        let mut errors = validation::update(service, old);
+        let mut errors = update::validate(service, old);
         errors.extend(validation::create(service));
         errors
     }

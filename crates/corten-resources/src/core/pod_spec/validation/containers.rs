@@ -1,17 +1,16 @@
 //! Rules of containers: common ones, and those of regular, init and ephemeral containers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use corten_api::core::v1::{
-    Container, ContainerPort, ContainerResizePolicy, ContainerRestartRule, EphemeralContainer, Lifecycle, PodSpec,
-    Probe, Volume, VolumeDevice, VolumeMount,
+    Container, ContainerPort, ContainerResizePolicy, ContainerRestartRule, EphemeralContainer, PodSpec,
 };
 use corten_apimachinery::{
     field::{Error, ErrorList, Path},
-    validation::{is_dns1123_label, is_http_header_name, is_port_name},
+    validation::{is_dns1123_label, is_port_name},
 };
 
-use super::{Handler, Options, env, resources, security};
+use super::{Options, env, mounts, probes, resources, security};
 use crate::{
     report::Report,
     view::{Seen, each, each_of, list, text},
@@ -23,7 +22,7 @@ pub(crate) const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 /// What the rules of one container need to know of its pod.
 pub(super) struct Scope<'a> {
     spec: &'a PodSpec,
-    volumes: BTreeMap<&'a str, &'a Volume>,
+    volumes: mounts::Volumes<'a>,
     claim_names: BTreeSet<&'a str>,
     host_users: bool,
     restart_rules: bool,
@@ -176,8 +175,8 @@ impl<'a> Scope<'a> {
         ports(&container.ports, &at("ports"), errors);
         env::env(container, self.spec, &at("env"), errors);
         env::env_from(container, &at("envFrom"), errors);
-        self.volume_mounts(container, &at("volumeMounts"), errors);
-        self.volume_devices(container, &at("volumeDevices"), errors);
+        mounts::volume_mounts(&self.volumes, container, &at("volumeMounts"), errors);
+        mounts::volume_devices(&self.volumes, container, &at("volumeDevices"), errors);
         errors.require_one_of(
             &at("imagePullPolicy"),
             text(&container.image_pull_policy),
@@ -195,7 +194,7 @@ impl<'a> Scope<'a> {
     fn long_running(&self, container: &Container, path: &Path, errors: &mut ErrorList) {
         let grace = self.spec.termination_grace_period_seconds;
         if let Some(lifecycle) = &container.lifecycle {
-            hooks(lifecycle, grace, &path.child("lifecycle"), errors);
+            probes::hooks(lifecycle, grace, &path.child("lifecycle"), errors);
         }
         for (field, value, must_be_one) in [
             ("livenessProbe", &container.liveness_probe, true),
@@ -204,7 +203,7 @@ impl<'a> Scope<'a> {
         ] {
             let Some(value) = value else { continue };
             let path = path.child(field);
-            probe(value, grace, &path, errors);
+            probes::probe(value, grace, &path, errors);
             if must_be_one && value.success_threshold != Some(1) {
                 let path = path.child("successThreshold");
                 errors.invalid(&path, value.success_threshold.unwrap_or_default(), "must be 1");
@@ -212,89 +211,6 @@ impl<'a> Scope<'a> {
             if let Some(seconds) = value.termination_grace_period_seconds.filter(|_| field == "readinessProbe") {
                 let path = path.child("terminationGracePeriodSeconds");
                 errors.invalid(&path, seconds, "must not be set for readinessProbes");
-            }
-        }
-    }
-
-    fn volume_mounts(&self, container: &Container, path: &Path, errors: &mut ErrorList) {
-        let devices: &[VolumeDevice] = list(&container.volume_devices);
-        let mut mount_paths = Seen::default();
-        for (at, mount) in each(&container.volume_mounts, path) {
-            errors.require(&at.child("name"), &mount.name);
-            let volume = self.volumes.get(mount.name.as_str());
-            if volume.is_none() {
-                errors.push(Error::not_found(&at.child("name"), mount.name.as_str()));
-            }
-            errors.require(&at.child("mountPath"), &mount.mount_path);
-            if !mount_paths.is_new(&mount.mount_path) {
-                errors.invalid(&at.child("mountPath"), mount.mount_path.as_str(), "must be unique");
-            }
-            if devices.iter().any(|device| device.name == mount.name) {
-                let detail = "must not already exist in volumeDevices";
-                errors.invalid(&at.child("name"), mount.name.as_str(), detail);
-            }
-            if devices.iter().any(|device| device.device_path == mount.mount_path) {
-                let detail = "must not already exist as a path in volumeDevices";
-                errors.invalid(&at.child("mountPath"), mount.mount_path.as_str(), detail);
-            }
-            let (sub_path, sub_path_expr) = (text(&mount.sub_path), text(&mount.sub_path_expr));
-            if volume.is_some_and(|volume| volume.image.is_some()) {
-                for (field, value) in [("subPath", sub_path), ("subPathExpr", sub_path_expr)] {
-                    if !value.is_empty() {
-                        errors.invalid(&at.child(field), value, "not allowed in image volume sources");
-                    }
-                }
-            }
-            // Upstream reports these against the list.
-            if !sub_path.is_empty() {
-                env::relative_path(sub_path, &path.child("subPath"), errors);
-            }
-            if !sub_path_expr.is_empty() {
-                if !sub_path.is_empty() {
-                    let detail = "subPathExpr and subPath are mutually exclusive";
-                    errors.invalid(&at.child("subPathExpr"), sub_path_expr, detail);
-                }
-                env::relative_path(sub_path_expr, &path.child("subPathExpr"), errors);
-            }
-            mount_options(mount, container, path, errors);
-        }
-    }
-
-    fn volume_devices(&self, container: &Container, path: &Path, errors: &mut ErrorList) {
-        let mounts = list(&container.volume_mounts);
-        let (mut paths, mut names) = (Seen::default(), Seen::default());
-        for (at, device) in each(&container.volume_devices, path) {
-            let (name, device_path) = (device.name.as_str(), device.device_path.as_str());
-            let (name_at, path_at) = (at.child("name"), at.child("devicePath"));
-            errors.require(&name_at, name);
-            if names.contains(name) {
-                errors.invalid(&name_at, name, "must be unique");
-            }
-            match self.volumes.get(name) {
-                None => errors.push(Error::not_found(&name_at, name)),
-                Some(volume) if volume.persistent_volume_claim.is_none() && volume.ephemeral.is_none() => {
-                    let detail = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
-                    errors.invalid(&name_at, name, detail);
-                }
-                Some(_) => {}
-            }
-            errors.require(&path_at, device_path);
-            if paths.contains(device_path) {
-                errors.invalid(&path_at, device_path, "must be unique");
-            }
-            if device_path.split('/').any(|part| part == "..") {
-                errors.invalid(&path_at, device_path, "can not contain backsteps ('..')");
-            } else {
-                paths.is_new(device_path);
-            }
-            if mounts.iter().any(|mount| mount.name == name) {
-                errors.invalid(&name_at, name, "must not already exist in volumeMounts");
-            }
-            if mounts.iter().any(|mount| mount.mount_path == device_path) {
-                errors.invalid(&path_at, device_path, "must not already exist as a path in volumeMounts");
-            }
-            if !name.is_empty() {
-                names.is_new(name);
             }
         }
     }
@@ -418,104 +334,5 @@ fn host_port_conflicts(containers: &[Container], path: &Path, errors: &mut Error
                 errors.push(Error::duplicate(&at.child("hostPort"), key));
             }
         }
-    }
-}
-
-/// Propagation and recursive read-only of one mount; upstream reports propagation against the list.
-fn mount_options(mount: &VolumeMount, container: &Container, path: &Path, errors: &mut ErrorList) {
-    if let Some(propagation) = mount.mount_propagation.as_deref() {
-        let at = path.child("mountPropagation");
-        errors.one_of(&at, propagation, &["Bidirectional", "HostToContainer", "None"]);
-        let privileged = container.security_context.as_ref().and_then(|context| context.privileged) == Some(true);
-        if propagation == "Bidirectional" && !privileged {
-            errors.forbidden(&at, "Bidirectional mount propagation is available only to privileged containers");
-        }
-    }
-    let Some(recursive) = mount.recursive_read_only.as_deref() else { return };
-    let at = path.child("recursiveReadOnly");
-    match recursive {
-        "Disabled" => {}
-        "Enabled" | "IfPossible" => {
-            if mount.read_only != Some(true) {
-                errors.forbidden(&at, "may only be specified when readOnly is true");
-            }
-            if !matches!(mount.mount_propagation.as_deref(), None | Some("None")) {
-                errors.forbidden(&at, "may only be specified when mountPropagation is None or not specified");
-            }
-        }
-        _ => errors.one_of(&at, recursive, &["Disabled", "Enabled", "IfPossible"]),
-    }
-}
-
-fn hooks(lifecycle: &Lifecycle, grace_seconds: Option<i64>, path: &Path, errors: &mut ErrorList) {
-    for (field, hook) in [("postStart", &lifecycle.post_start), ("preStop", &lifecycle.pre_stop)] {
-        if let Some(hook) = hook {
-            handler(&hook.into(), grace_seconds, &path.child(field), errors);
-        }
-    }
-}
-
-fn probe(probe: &Probe, grace_seconds: Option<i64>, path: &Path, errors: &mut ErrorList) {
-    handler(&probe.into(), grace_seconds, path, errors);
-    for (field, value) in [
-        ("initialDelaySeconds", probe.initial_delay_seconds),
-        ("timeoutSeconds", probe.timeout_seconds),
-        ("periodSeconds", probe.period_seconds),
-        ("successThreshold", probe.success_threshold),
-        ("failureThreshold", probe.failure_threshold),
-    ] {
-        errors.non_negative(&path.child(field), value.unwrap_or_default().into());
-    }
-    if let Some(seconds) = probe.termination_grace_period_seconds.filter(|seconds| *seconds <= 0) {
-        errors.invalid(&path.child("terminationGracePeriodSeconds"), seconds, "must be greater than 0");
-    }
-}
-
-fn handler(handler: &Handler<'_>, grace_seconds: Option<i64>, path: &Path, errors: &mut ErrorList) {
-    let mut count = 0;
-    let mut first = |field: &str, errors: &mut ErrorList| -> Option<Path> {
-        let at = path.child(field);
-        count += 1;
-        if count > 1 {
-            errors.forbidden(&at, "may not specify more than 1 handler type");
-            return None;
-        }
-        Some(at)
-    };
-    if let Some(exec) = handler.exec
-        && let Some(at) = first("exec", errors)
-        && list(&exec.command).is_empty()
-    {
-        errors.required(&at.child("command"), "");
-    }
-    if let Some(http) = handler.http_get
-        && let Some(at) = first("httpGet", errors)
-    {
-        errors.require(&at.child("path"), text(&http.path));
-        env::port_number_or_name(&http.port, &at.child("port"), errors);
-        errors.one_of(&at.child("scheme"), text(&http.scheme), &["HTTP", "HTTPS"]);
-        for header in list(&http.http_headers) {
-            errors.invalids(&at.child("httpHeaders"), &header.name, is_http_header_name(&header.name));
-        }
-    }
-    if let Some(tcp) = handler.tcp_socket
-        && let Some(at) = first("tcpSocket", errors)
-    {
-        env::port_number_or_name(&tcp.port, &at.child("port"), errors);
-    }
-    if let Some(grpc) = handler.grpc
-        && let Some(at) = first("grpc", errors)
-    {
-        errors.port(&at.child("port"), grpc.port.into());
-    }
-    if let Some(sleep) = handler.sleep
-        && let Some(at) = first("sleep", errors)
-        && let Some(grace) = grace_seconds.filter(|grace| !(0..=*grace).contains(&sleep.seconds))
-    {
-        let detail = format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
-        errors.invalid(&at, sleep.seconds, detail);
-    }
-    if count == 0 {
-        errors.required(path, "must specify a handler type");
     }
 }

@@ -6,6 +6,7 @@ use corten_api::{
 };
 use corten_apimachinery::{
     field::{Error, ErrorList, Path},
+    quantity::Quantity,
     validation::{is_config_map_key, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name},
 };
 
@@ -174,7 +175,7 @@ pub(super) fn resource_selector(field: &ResourceFieldSelector, is_volume: bool, 
         errors.one_of(&path.child("resource"), resource, RESOURCES);
     }
     let divisor = field.divisor.as_ref().map(|divisor| divisor.0.as_str()).unwrap_or_default();
-    if divisor.is_empty() || Amount::parse(divisor) == Some(Amount::default()) {
+    if divisor.is_empty() || Quantity::parse(divisor) == Some(Quantity::default()) {
         return;
     }
     let sizes = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];

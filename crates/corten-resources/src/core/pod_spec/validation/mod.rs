@@ -2,13 +2,15 @@
 
 mod containers;
 mod env;
+mod mounts;
 mod network;
+mod probes;
 mod resources;
 mod scheduling;
 mod security;
 mod volumes;
 
-use corten_api::core::v1::{PodSpec, Probe};
+use corten_api::core::v1::PodSpec;
 use corten_apimachinery::{
     Map,
     field::{Error, ErrorList, Path},
@@ -170,37 +172,4 @@ fn resource_claims(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
 /// An annotation of a map of texts.
 fn annotation<'m>(annotations: &'m Map, key: &str) -> Option<&'m str> {
     annotations.get(key).and_then(corten_apimachinery::Value::as_str)
-}
-
-/// What a probe and a lifecycle hook have in common.
-struct Handler<'p> {
-    exec: Option<&'p corten_api::core::v1::ExecAction>,
-    http_get: Option<&'p corten_api::core::v1::HTTPGetAction>,
-    tcp_socket: Option<&'p corten_api::core::v1::TCPSocketAction>,
-    grpc: Option<&'p corten_api::core::v1::GRPCAction>,
-    sleep: Option<&'p corten_api::core::v1::SleepAction>,
-}
-
-impl<'p> From<&'p Probe> for Handler<'p> {
-    fn from(probe: &'p Probe) -> Self {
-        Self {
-            exec: probe.exec.as_ref(),
-            http_get: probe.http_get.as_ref(),
-            tcp_socket: probe.tcp_socket.as_ref(),
-            grpc: probe.grpc.as_ref(),
-            sleep: None,
-        }
-    }
-}
-
-impl<'p> From<&'p corten_api::core::v1::LifecycleHandler> for Handler<'p> {
-    fn from(hook: &'p corten_api::core::v1::LifecycleHandler) -> Self {
-        Self {
-            exec: hook.exec.as_ref(),
-            http_get: hook.http_get.as_ref(),
-            tcp_socket: hook.tcp_socket.as_ref(),
-            grpc: None,
-            sleep: hook.sleep.as_ref(),
-        }
-    }
 }

@@ -8,6 +8,7 @@ use corten_api::{
 };
 use corten_apimachinery::{
     field::{Error, ErrorList, Path},
+    quantity::Quantity as Exact,
     validation::{is_dns1123_label, is_qualified_name},
 };
 
@@ -98,11 +99,11 @@ fn pod_resource(name: &str, path: &Path, errors: &mut ErrorList) {
 
 /// An amount of a resource: not negative, and whole if the resource is counted.
 pub(crate) fn quantity(name: &str, quantity: &Quantity, path: &Path, errors: &mut ErrorList) {
-    let amount = Amount::of(quantity);
+    let amount = Exact::of(quantity);
     if amount.is_negative() {
         errors.invalid(path, quantity.0.as_str(), NEGATIVE);
     }
-    if (INTEGERS.contains(&name) || is_extended(name)) && !amount.is_whole() {
+    if (INTEGERS.contains(&name) || is_extended(name)) && !amount.is_whole_at(0) {
         errors.invalid(path, quantity.0.as_str(), "must be an integer");
     }
 }
@@ -134,7 +135,8 @@ fn checked(
     };
     let huge_pages = |name: &str, amount: &Quantity, at: &Path, errors: &mut ErrorList| {
         let Some(size) = name.strip_prefix("hugepages-") else { return };
-        if !Amount::parse(size).is_some_and(|size| Amount::of(amount).is_multiple_of(size)) {
+        let (size, units) = (Exact::parse(size).unwrap_or_default().units(), Exact::of(amount).units());
+        if size <= 0 || units % size != 0 {
             errors.invalid(at, amount.0.as_str(), format!("{} is not positive integer multiple of {name}", amount.0));
         }
     };
@@ -147,11 +149,11 @@ fn checked(
         let at = requests_at.key(name);
         one(name, amount, &at, errors);
         match limits.get(name) {
-            Some(limit) if Amount::of(amount) != Amount::of(limit) && !allows_overcommit(name) => {
+            Some(limit) if Exact::of(amount) != Exact::of(limit) && !allows_overcommit(name) => {
                 let detail = format!("must be equal to {name} limit of {}", limit.0);
                 errors.invalid(&requests_at, amount.0.as_str(), detail);
             }
-            Some(limit) if Amount::of(amount) > Amount::of(limit) => {
+            Some(limit) if Exact::of(amount) > Exact::of(limit) => {
                 let detail = format!("must be less than or equal to {name} limit of {}", limit.0);
                 errors.invalid(&requests_at, amount.0.as_str(), detail);
             }
@@ -209,17 +211,17 @@ pub(super) fn pod_level(requirements: &ResourceRequirements, spec: &PodSpec, pat
     checked(requirements, pod_resource, path, errors);
     let empty = ResourceList::new();
     let requests = requirements.requests.as_ref().unwrap_or(&empty);
-    let mut sums: BTreeMap<&str, Amount> = BTreeMap::new();
+    let mut sums: BTreeMap<&str, Exact> = BTreeMap::new();
     let asked = spec.containers.iter().filter_map(|container| container.resources.as_ref()?.requests.as_ref());
     for (name, amount) in asked.flatten() {
         let sum = sums.entry(name.as_str()).or_default();
-        *sum = *sum + Amount::of(amount);
+        *sum = sum.plus(&Exact::of(amount));
     }
     for (name, sum) in sums {
-        let request = requests.get(name).map(Amount::of).unwrap_or_default();
+        let request = requests.get(name).map(Exact::of).unwrap_or_default();
         if sum > request {
             let shown = requests.get(name).map_or("0", |quantity| quantity.0.as_str());
-            let detail = format!("must be greater than or equal to aggregate container requests of {}", sum.to_text());
+            let detail = format!("must be greater than or equal to aggregate container requests of {sum}");
             errors.invalid(&path.child("requests").key(name), shown, detail);
         }
     }
@@ -227,7 +229,7 @@ pub(super) fn pod_level(requirements: &ResourceRequirements, spec: &PodSpec, pat
     for (at, container) in each_of(&spec.containers, &path.child("containers")) {
         let own = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
         for (name, limit) in own.into_iter().flatten() {
-            if let Some(pod_limit) = limits.get(name).filter(|pod_limit| Amount::of(limit) > Amount::of(pod_limit)) {
+            if let Some(pod_limit) = limits.get(name).filter(|pod_limit| Exact::of(limit) > Exact::of(pod_limit)) {
                 let detail = format!("must be less than or equal to pod limits of {}", pod_limit.0);
                 errors.invalid(&at.key(name).child("limits"), limit.0.as_str(), detail);
             }

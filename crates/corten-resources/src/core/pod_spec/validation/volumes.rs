@@ -6,6 +6,7 @@ use corten_api::core::v1::{
 };
 use corten_apimachinery::{
     field::{Error, ErrorList, Path, quote},
+    quantity::Quantity,
     validation::{inclusive_range, is_dns1123_label, is_dns1123_subdomain},
 };
 
@@ -92,7 +93,7 @@ fn source(volume: &Volume, path: &Path, options: &Options<'_>, errors: &mut Erro
         Some(first) => {
             known(first, volume, path, options, errors);
             if let Some(limit) = v.empty_dir.as_ref().and_then(|source| source.size_limit.as_ref())
-                && Amount::of(limit).is_negative()
+                && Quantity::of(limit).is_negative()
             {
                 let at = path.child("emptyDir").child("sizeLimit");
                 errors.forbidden(&at, "SizeLimit field must be a valid resource quantity");

@@ -1,0 +1,137 @@
+use super::*;
+
+fn read(text: &str) -> Value {
+    decode(text.as_bytes(), None, FieldValidation::Strict).unwrap().value
+}
+
+fn from_json(text: &str) -> Value {
+    json::decode(text.as_bytes(), None, FieldValidation::Ignore).unwrap().value
+}
+
+#[track_caller]
+fn check_read(yaml: &str, want: &str) {
+    assert_eq!(read(yaml), from_json(want), "{yaml}");
+}
+
+#[track_caller]
+fn check_write(value: impl Into<Value>, want: &str) {
+    let value = value.into();
+    let written = encode(&value);
+    assert_eq!(std::str::from_utf8(&written).unwrap(), want);
+    assert_eq!(decode(&written, None, FieldValidation::Strict).unwrap().value, value);
+}
+
+#[test]
+fn scalars_are_those_of_yaml_1_1() {
+    check_read(
+        "a: 0644\nb: yes\nc: off\nd: 1.0\ne: 1.5\nf: ~\ng: 0x10",
+        r#"{"a":420,"b":true,"c":false,"d":1,"e":1.5,"f":null,"g":16}"#,
+    );
+    check_read("a: \"yes\"\nb: '1'\nc: 2020-01-01\nd: 1m", r#"{"a":"yes","b":"1","c":"2020-01-01","d":"1m"}"#);
+    check_read("1: a\ntrue: b", r#"{"1":"a","true":"b"}"#);
+}
+
+#[test]
+fn merge_keys_and_aliases_are_followed() {
+    check_read("x: &x {a: 1, b: 2}\nz:\n  <<: *x\n  b: 3", r#"{"x":{"a":1,"b":2},"z":{"a":1,"b":3}}"#);
+}
+
+#[test]
+fn the_first_document_counts_and_all_can_be_had() {
+    check_read("a: 1\n---\nb: 2", r#"{"a":1}"#);
+    assert_eq!(decode_all(b"a: 1\n---\n---\nb: 2\n").unwrap(), [from_json(r#"{"a":1}"#), from_json(r#"{"b":2}"#)]);
+}
+
+#[test]
+fn a_key_that_comes_twice_is_reported_and_the_last_counts() {
+    let text = b"a: 1\nb: 2\na: 3\n";
+    let decoded = decode(text, None, FieldValidation::Strict).unwrap();
+    assert_eq!(decoded.value, from_json(r#"{"a":3,"b":2}"#));
+    assert_eq!(decoded.complaints(), ["yaml: unmarshal errors:\n  line 3: key \"a\" already set in map"]);
+    assert!(decode(text, None, FieldValidation::Ignore).unwrap().complaints().is_empty());
+}
+
+#[test]
+fn hostile_texts_are_refused() {
+    let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for level in 1..12 {
+        let alias = format!("*a{}", level - 1);
+        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![alias; 10].join(",")));
+    }
+    for text in [bomb, "[".repeat(100_000), "a: [".to_owned(), "a: b: c".to_owned(), "a: .inf".to_owned()] {
+        assert!(decode(text.as_bytes(), None, FieldValidation::Ignore).is_err());
+    }
+}
+
+#[test]
+fn texts_take_the_style_of_go_yaml() {
+    for (text, want) in [
+        ("plain text", "plain text\n"),
+        ("", "\"\"\n"),
+        ("yes", "\"yes\"\n"),
+        ("n", "\"n\"\n"),
+        ("null", "\"null\"\n"),
+        ("0644", "\"0644\"\n"),
+        ("1e3", "\"1e3\"\n"),
+        ("1.5", "\"1.5\"\n"),
+        ("12:30", "\"12:30\"\n"),
+        ("2008-01-01T01:01:01Z", "\"2008-01-01T01:01:01Z\"\n"),
+        ("2008-01-01", "\"2008-01-01\"\n"),
+        ("100m", "100m\n"),
+        ("1.2.3.4", "1.2.3.4\n"),
+        ("10.0.0.0/8", "10.0.0.0/8\n"),
+        ("a: b", "'a: b'\n"),
+        ("a:b", "a:b\n"),
+        ("a #b", "'a #b'\n"),
+        ("- a", "'- a'\n"),
+        ("-a", "-a\n"),
+        ("*", "'*'\n"),
+        ("{}", "'{}'\n"),
+        ("'", "''''\n"),
+        ("trailing ", "'trailing '\n"),
+        ("tab\there", "\"tab\\there\"\n"),
+        ("\u{1f600}", "\"\\U0001F600\"\n"),
+        ("\u{e9}", "\u{e9}\n"),
+    ] {
+        check_write(text, want);
+    }
+}
+
+#[test]
+fn lines_are_kept_as_literals() {
+    let entry = |text: &str| Value::object_of([("k", text.into()), ("z", Value::from(1_i64))]);
+    check_write(entry("a\nb\n"), "k: |\n  a\n  b\nz: 1\n");
+    check_write(entry("a\n\nb"), "k: |-\n  a\n\n  b\nz: 1\n");
+    check_write(entry("a\n\n"), "k: |+\n  a\n\nz: 1\n");
+    check_write(entry("  a\nb"), "k: |2-\n    a\n  b\nz: 1\n");
+    check_write(entry("a \nb"), "k: \"a \\nb\"\nz: 1\n");
+}
+
+#[test]
+fn long_texts_are_folded() {
+    let words = ["word"; 20].join(" ");
+    let first = ["word"; 16].join(" ");
+    let second = ["word"; 4].join(" ");
+    check_write(Value::object_of([("key", Value::from(words))]), &format!("key: {first}\n  {second}\n"));
+}
+
+#[test]
+fn nodes_nest_as_in_go_yaml() {
+    check_write(
+        from_json(r#"{"a":{"b":[{"c":1,"d":[[1,2],[]]},"e"]},"f":{},"g":[],"h":null,"i":1.5,"j":1e30}"#),
+        "a:\n  b:\n  - c: 1\n    d:\n    - - 1\n      - 2\n    - []\n  - e\nf: {}\ng: []\nh: null\ni: 1.5\nj: 1e+30\n",
+    );
+    check_write(from_json("{}"), "{}\n");
+}
+
+#[test]
+fn keys_stand_in_natural_order() {
+    let object = Value::object_of(["a10", "a9", "a", "b", "A", "0", "a-b", "a.b"].map(|key| (key, Value::from(1_i64))));
+    let written = encode(&object);
+    let keys: Vec<&str> = std::str::from_utf8(&written)
+        .unwrap()
+        .lines()
+        .map(|line| line.trim_end_matches(": 1").trim_matches('"'))
+        .collect();
+    assert_eq!(keys, ["0", "A", "a", "a-b", "a.b", "a9", "a10", "b"]);
+}

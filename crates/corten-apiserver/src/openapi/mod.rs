@@ -1,0 +1,200 @@
+//! `/openapi/v2` and `/openapi/v3`: documents made from the type table when they are first asked for, then kept as bytes.
+//!
+//! Upstream: k8s.io/kube-openapi/pkg/handler and handler3 (v1.35).
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    sync::{Arc, OnceLock},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use corten_apimachinery::{
+    codec,
+    gvk::GroupVersion,
+    openapi::{self, Descriptions, Dialect, Options, PathOptions},
+    resource::ResourceDefinition,
+    status::Status,
+    type_table::TypeTable,
+    value::Value,
+};
+use http::{HeaderValue, StatusCode, header};
+use sha2::{Digest as _, Sha512};
+
+use crate::{
+    discovery::Group,
+    endpoints::{NonResource, RoutesBuilder},
+    request::Request,
+    response::{Reply, Response},
+    server::Server,
+};
+
+/// What documents are made from.
+#[derive(Clone, Copy)]
+pub struct Source {
+    /// The types.
+    pub table: &'static TypeTable,
+    /// Decodes the human descriptions: they are needed once per document, and are large.
+    pub descriptions: fn() -> Box<dyn Descriptions>,
+    /// The server's version, such as `v1.35.0`.
+    pub version: &'static str,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// Serves the documents of `groups`.
+pub fn install(routes: &mut RoutesBuilder, groups: &[Group], source: Source) {
+    let mut documents = BTreeMap::new();
+    for group in groups {
+        for version in &group.versions {
+            let group_version = GroupVersion::new(group.name, version.name);
+            let root = if group.name.is_empty() { "api" } else { "apis" };
+            let document = Document::new(source, Dialect::V3, vec![(group_version.clone(), version.resources.clone())]);
+            documents.insert(format!("{root}/{group_version}"), document);
+        }
+    }
+    let all = groups.iter().flat_map(|group| {
+        let resources = |version: &crate::discovery::GroupVersion| {
+            (GroupVersion::new(group.name, version.name), version.resources.clone())
+        };
+        group.versions.iter().map(resources).collect::<Vec<_>>()
+    });
+    routes.path("/openapi/v2", Arc::new(V2(Document::new(source, Dialect::V2, all.collect()))));
+    let v3 = Arc::new(V3(documents));
+    routes.path("/openapi/v3", Arc::clone(&v3) as _);
+    routes.prefix("/openapi/v3/", v3);
+}
+
+/// One document, made when it is first asked for.
+#[derive(Debug)]
+struct Document {
+    source: Source,
+    dialect: Dialect,
+    contents: Vec<(GroupVersion, Vec<&'static ResourceDefinition>)>,
+    /// Changes whenever the document would: its contents follow from the release and the names in it.
+    hash: String,
+    json: OnceLock<Bytes>,
+}
+
+impl Document {
+    fn new(source: Source, dialect: Dialect, contents: Vec<(GroupVersion, Vec<&'static ResourceDefinition>)>) -> Self {
+        let mut digest = Sha512::new();
+        digest.update(source.version);
+        for (group_version, resources) in &contents {
+            digest.update(format!("\n{group_version}"));
+            for resource in resources {
+                digest.update(format!(" {}", resource.plural));
+            }
+        }
+        let hash = digest.finalize().iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02X}");
+            text
+        });
+        Self { source, dialect, contents, hash, json: OnceLock::new() }
+    }
+
+    /// The document. The first call takes some tens of milliseconds for the largest group.
+    fn json(&self) -> Bytes {
+        self.json.get_or_init(|| self.make()).clone()
+    }
+
+    fn make(&self) -> Bytes {
+        let (table, dialect) = (self.source.table, self.dialect);
+        let options = PathOptions { dialect, cbor: false, strategic_merge: true };
+        let mut paths = BTreeMap::new();
+        for (group_version, resources) in &self.contents {
+            paths.extend([openapi::discovery_path(group_version, options)]);
+            for resource in resources {
+                if let Some(version) = resource.version(&group_version.version) {
+                    paths.extend(openapi::paths(table, resource, version, options));
+                }
+            }
+        }
+        let descriptions = (self.source.descriptions)();
+        let options = Options { dialect, enums: true, descriptions: &*descriptions };
+        codec::json::encode(&openapi::document(table, paths, self.source.version, options), None)
+    }
+
+    fn reply(&self, request: &Request) -> Reply {
+        let etag = format!("\"{}\"", self.hash);
+        let fresh = request.header(header::IF_NONE_MATCH) == etag;
+        let mut reply = Reply::new(if fresh {
+            Response::Raw { code: StatusCode::NOT_MODIFIED, content_type: "application/json", body: Bytes::new() }
+        } else {
+            Response::Raw { code: StatusCode::OK, content_type: "application/json", body: self.json() }
+        });
+        if let Ok(value) = HeaderValue::from_str(&etag) {
+            reply.headers.insert(header::ETAG, value);
+        }
+        reply.headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        reply
+    }
+}
+
+/// Whether JSON is among what the client takes; the documents have no other form here.
+fn takes_json(request: &Request) -> bool {
+    let accept = request.header(header::ACCEPT);
+    let takes = |clause: &str| {
+        let media_type = clause.split(';').next().unwrap_or_default().trim();
+        matches!(media_type, "application/json" | "application/*" | "*/*")
+    };
+    accept.is_empty() || accept.split(',').any(takes)
+}
+
+fn not_acceptable() -> Reply {
+    Reply::text(StatusCode::NOT_ACCEPTABLE, "406 Not Acceptable\n")
+}
+
+#[derive(Debug)]
+struct V2(Document);
+
+#[async_trait]
+impl NonResource for V2 {
+    async fn handle(&self, _server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+        Ok(if takes_json(&request) { self.0.reply(&request) } else { not_acceptable() })
+    }
+}
+
+#[derive(Debug)]
+struct V3(BTreeMap<String, Document>);
+
+#[async_trait]
+impl NonResource for V3 {
+    async fn handle(&self, _server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+        let path = request.info.path.trim_matches('/');
+        let Some(name) = path.strip_prefix("openapi/v3/") else {
+            let entry = |(path, document): (&String, &Document)| {
+                let url = format!("/openapi/v3/{path}?hash={}", document.hash);
+                (path.clone(), Value::object_of([("serverRelativeURL", Value::from(url))]))
+            };
+            let paths = Value::object_of(self.0.iter().map(entry));
+            return Ok(Reply::tree(StatusCode::OK, Value::object_of([("paths", paths)])));
+        };
+        let Some(document) = self.0.get(name) else {
+            return Ok(Reply::text(StatusCode::NOT_FOUND, "404 page not found\n"));
+        };
+        if !takes_json(&request) {
+            return Ok(not_acceptable());
+        }
+        let hash = request.query.get("hash");
+        if !hash.is_empty() && hash != document.hash {
+            // A client with an old index is sent to the document as it is now.
+            let mut reply = Reply::text(StatusCode::MOVED_PERMANENTLY, Bytes::new());
+            if let Ok(location) = HeaderValue::from_str(&format!("/openapi/v3/{name}?hash={}", document.hash)) {
+                reply.headers.insert(header::LOCATION, location);
+            }
+            return Ok(reply);
+        }
+        let mut reply = document.reply(&request);
+        if !hash.is_empty() {
+            // Under its hash, a document never changes.
+            reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+        }
+        Ok(reply)
+    }
+}

@@ -1,0 +1,100 @@
+//! The unmodified kubectl.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+/// kubectl with one kubeconfig and nothing of the user's own.
+#[derive(Debug, Clone)]
+pub struct Kubectl {
+    program: PathBuf,
+    kubeconfig: PathBuf,
+    home: PathBuf,
+}
+
+/// What a command printed, and whether it succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Whether the exit code was 0.
+    pub success: bool,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Kubectl {
+    /// kubectl of the test tools, with caches under `home`.
+    pub fn new(kubeconfig: &Path, home: &Path) -> anyhow::Result<Self> {
+        let tools =
+            std::env::var_os("CORTEN_TEST_TOOLS").context("CORTEN_TEST_TOOLS is not set: run `cargo xtask test`")?;
+        Ok(Self {
+            program: PathBuf::from(tools).join("bin/kubectl"),
+            kubeconfig: kubeconfig.to_owned(),
+            home: home.to_owned(),
+        })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).env_clear().env("KUBECONFIG", &self.kubeconfig).env("HOME", &self.home);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs kubectl to its end.
+    pub fn run(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let output = self.command(arguments).output().with_context(|| format!("run {}", self.program.display()))?;
+        Ok(Output {
+            success: output.status.success(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs kubectl with `input` on its standard input.
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().context("start kubectl")?;
+        // kubectl stops reading when the server refuses early; what it then says is what counts.
+        let _ = child.stdin.take().context("the input is piped")?.write_all(input.as_bytes());
+        let output = child.wait_with_output().context("wait for kubectl")?;
+        Ok(Output {
+            success: output.status.success(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Starts kubectl and leaves it running.
+    pub fn start(&self, arguments: &[&str]) -> anyhow::Result<Child> {
+        self.command(arguments).spawn().context("start kubectl")
+    }
+
+    /// Runs kubectl, which has to succeed, and returns what it printed.
+    #[track_caller]
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments).expect("kubectl runs");
+        assert!(output.success, "kubectl {} failed:\n{}{}", arguments.join(" "), output.out, output.err);
+        output.out
+    }
+
+    /// Runs kubectl, which has to fail, and returns what it complained.
+    #[track_caller]
+    pub fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments).expect("kubectl runs");
+        assert!(!output.success, "kubectl {} succeeded:\n{}", arguments.join(" "), output.out);
+        output.err
+    }
+
+    /// Reads an object as JSON.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let text = self.ok(&[arguments, &["-o", "json"]].concat());
+        serde_json::from_str(&text).expect("kubectl prints JSON")
+    }
+}

@@ -1,0 +1,30 @@
+//! Persistent volumes.
+//!
+//! Upstream: pkg/registry/core/persistentvolume, pkg/apis/core/validation (v1.35).
+
+mod defaults;
+mod strategy;
+mod table;
+mod validation;
+
+use corten_apimachinery::resource::{ResourceDefinition, Scope, Version};
+
+use crate::kind::{standard, status};
+
+/// The resource.
+pub static RESOURCE: ResourceDefinition = ResourceDefinition {
+    short_names: &["pv"],
+    scope: Scope::Cluster,
+    subresources: &[status(&strategy::Status)],
+    ..standard(
+        "",
+        "PersistentVolume",
+        ("persistentvolume", "persistentvolumes"),
+        &[Version::hub("v1", "io.k8s.api.core.v1.PersistentVolume", defaults::v1)],
+        &strategy::Main,
+        &table::TABLE,
+    )
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! Group storage.k8s.io.
+
+pub mod storage_class;

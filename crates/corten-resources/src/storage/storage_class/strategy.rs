@@ -1,0 +1,23 @@
+//! Storage classes are stored as sent.
+
+use corten_apimachinery::{
+    Value,
+    field::ErrorList,
+    resource::{Context, Strategy},
+};
+
+use super::validation;
+
+/// The storage class itself.
+#[derive(Debug)]
+pub(super) struct Main;
+
+impl Strategy for Main {
+    fn validate(&self, _cx: &Context<'_>, class: &Value) -> ErrorList {
+        validation::create(class)
+    }
+
+    fn validate_update(&self, _cx: &Context<'_>, class: &Value, old: &Value) -> ErrorList {
+        validation::update(class, old)
+    }
+}

@@ -1,0 +1,43 @@
+use serde_json::json;
+
+use super::RESOURCE;
+use crate::testing::{created, refuses, refuses_update, row};
+
+#[test]
+fn volumes_are_bound_at_once_and_deleted() {
+    let (object, errors) = created(&RESOURCE, json!({"provisioner": "example.com/disk"}));
+    assert_eq!(errors, [""; 0]);
+    assert_eq!(object.str_at(&["reclaimPolicy"]), Some("Delete"));
+    assert_eq!(object.str_at(&["volumeBindingMode"]), Some("Immediate"));
+}
+
+#[test]
+fn a_class_names_its_provisioner_and_stays() {
+    refuses(
+        &RESOURCE,
+        json!({"reclaimPolicy": "Recycle"}),
+        &[
+            "provisioner: Required value",
+            "reclaimPolicy: Unsupported value: \"Recycle\": supported values: \"Delete\", \"Retain\"",
+        ],
+    );
+    refuses_update(
+        &RESOURCE,
+        RESOURCE.strategy,
+        json!({"provisioner": "a"}),
+        json!({"provisioner": "b", "volumeBindingMode": "WaitForFirstConsumer"}),
+        &[
+            "provisioner: Forbidden: updates to provisioner are forbidden.",
+            "volumeBindingMode: Invalid value: \"WaitForFirstConsumer\": field is immutable",
+        ],
+    );
+}
+
+#[test]
+fn the_default_class_is_marked() {
+    let class = json!({
+        "metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        "provisioner": "p", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate", "allowVolumeExpansion": true,
+    });
+    assert_eq!(row(&RESOURCE, class), ["fast (default)", "p", "Delete", "Immediate", "true", "<unknown>"]);
+}
