@@ -9,6 +9,7 @@ pub mod call;
 pub mod client;
 pub mod events;
 pub mod kubeconfig;
+pub mod leader_election;
 pub mod transport;
 
 pub use api::Api;

@@ -122,10 +122,12 @@ mod tests {
     use super::*;
     use crate::workqueue::RateLimit;
 
+    type Outcome = fn() -> Result<Requeue, ReconcileError>;
+
     /// Gives each call to the test, which says how it ends.
     struct Scripted {
         calls: mpsc::UnboundedSender<String>,
-        outcomes: parking_lot::Mutex<Vec<fn() -> Result<Requeue, ReconcileError>>>,
+        outcomes: parking_lot::Mutex<Vec<Outcome>>,
     }
 
     #[async_trait]
@@ -143,7 +145,7 @@ mod tests {
         let queue = Arc::new(WorkQueue::new("test", RateLimit::per_key(), clock.clone()));
         let (calls, mut called) = mpsc::unbounded_channel();
         let (trigger, shutdown) = Shutdown::new();
-        let outcomes: Vec<fn() -> Result<Requeue, ReconcileError>> = vec![
+        let outcomes: Vec<Outcome> = vec![
             || Err(ReconcileError::retry("first")),
             || panic!("second"),
             || Ok(Requeue::After(Duration::from_secs(60))),
