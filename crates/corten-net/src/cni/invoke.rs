@@ -247,7 +247,10 @@ impl Invoker {
             if plugin.fields.get("ipam").is_none_or(|ipam| ipam["type"] != "host-local") {
                 continue;
             }
-            let holders = host_local::holders(&plugin.fields, &list.name);
+            // On a blocking thread: it waits for the lock that an addition holds.
+            let (fields, network) = (plugin.fields.clone(), list.name.clone());
+            let holders = tokio::task::spawn_blocking(move || host_local::holders(&fields, &network)).await;
+            let holders = holders.map_err(|_| InvokeError::Panic { plugin: plugin.plugin_type.clone() })?;
             for (container_id, interface) in holders.map_err(|e| plugin_error(plugin, Verb::Delete, e))? {
                 if !lost.iter().any(|at| at.container_id == container_id && at.interface == interface) {
                     lost.push(Attachment { container_id, interface, ..Attachment::default() });

@@ -373,3 +373,34 @@ fn a_pod_comes_and_goes() {
     // Printed, not asserted: the machine's load is in it.
     println!("one pod with a host port: add {:?}, delete {:?}", added - start, deleted - added);
 }
+
+#[test]
+fn pods_that_come_and_go_at_once_do_not_disturb_each_other() {
+    need_root!();
+    let s = Scene::new();
+    let pods: Vec<_> = (0..10)
+        .map(|i| {
+            let id = format!("pod-{i}");
+            let at = s.attachment(&id, json!([{"hostPort": 9000 + i, "containerPort": 80, "protocol": "tcp"}]));
+            (s.sandbox(&id).0, at)
+        })
+        .collect();
+    let at_once = |work: &(dyn Fn(&Invoker, &Attachment) + Sync)| {
+        std::thread::scope(|scope| {
+            for (_, at) in &pods {
+                let invoker = &s.invoker;
+                scope.spawn(move || work(invoker, at));
+            }
+        });
+    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    at_once(&|invoker, at| drop(runtime().block_on(invoker.add(&s.list, at)).unwrap()));
+    for (i, (netns, at)) in pods.iter().enumerate() {
+        let result = s.invoker.recall(&s.list, at).unwrap().unwrap();
+        let address = result.ips_of("eth0").next().unwrap().address.addr();
+        serve(netns, "web", &format!("{address}:80"));
+        assert_eq!(call(&s.neighbour, &format!("192.168.0.1:{}", 9000 + i)).unwrap(), "web 192.168.0.2");
+    }
+    at_once(&|invoker, at| runtime().block_on(invoker.delete(&s.list, at)).unwrap());
+    assert_eq!(s.leftovers(), Vec::<String>::new());
+}
