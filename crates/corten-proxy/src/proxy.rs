@@ -362,7 +362,10 @@ impl Sync {
         }
     }
 
-    async fn with_backend<T: Send + 'static>(&mut self, work: impl FnOnce(&mut dyn Backend) -> T + Send + 'static) -> T {
+    async fn with_backend<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Backend) -> T + Send + 'static,
+    ) -> T {
         let mut backend = self.backend.take().expect("given back by every call");
         let done = tokio::task::spawn_blocking(move || {
             let result = work(&mut *backend);

@@ -196,9 +196,7 @@ impl NftablesBackend {
             return Ok(0);
         }
         self.conntrack
-            .delete_where(|e| {
-                e.original.protocol == UDP && stale.covers(e.original.destination, e.reply.source)
-            })
+            .delete_where(|e| e.original.protocol == UDP && stale.covers(e.original.destination, e.reply.source))
             .map_err(BackendError::Conntrack)
     }
 }
@@ -239,9 +237,7 @@ impl StaleUdp {
         let by_address = self.frontends.get(&(Some(destination.ip()), destination.port()));
         // A connection to a node port that no rule translated goes to a socket of this machine (or passes through) and
         // keeps its own address; it may not be ours.
-        let by_node_port = || {
-            self.frontends.get(&(None, destination.port())).filter(|_| destination != answers_from)
-        };
+        let by_node_port = || self.frontends.get(&(None, destination.port())).filter(|_| destination != answers_from);
         by_address.or_else(by_node_port).is_some_and(|valid| !valid.contains(&answers_from))
     }
 }

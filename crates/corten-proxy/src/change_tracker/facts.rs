@@ -111,8 +111,7 @@ pub struct EndpointFacts {
 impl ServiceFacts {
     /// Reads a Service.
     pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
-        let object: Service =
-            serde_json::from_slice(json).map_err(|source| FactsError { kind: "Service", source })?;
+        let object: Service = serde_json::from_slice(json).map_err(|source| FactsError { kind: "Service", source })?;
         Ok(object.facts())
     }
 }

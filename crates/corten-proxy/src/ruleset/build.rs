@@ -41,7 +41,8 @@ fn port_rules(
     endpoints: &[TrackedEndpoint],
 ) -> PortRules {
     let service = &view.service;
-    let of_family = |ips: &[std::net::IpAddr]| ips.iter().copied().filter(|ip| ip.is_ipv4() == cluster_ip.is_ipv4()).collect();
+    let of_family =
+        |ips: &[std::net::IpAddr]| ips.iter().copied().filter(|ip| ip.is_ipv4() == cluster_ip.is_ipv4()).collect();
     let mut rules = PortRules {
         cluster_ip,
         port: port.port,

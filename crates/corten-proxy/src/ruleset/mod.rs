@@ -150,6 +150,18 @@ impl Ruleset {
         changes
     }
 
+    /// Replaces (or, with nothing, removes) one port, for who is told of changes only.
+    pub fn set_port(&mut self, key: &PortKey, new: Option<Arc<PortRules>>) {
+        let service = Arc::make_mut(self.services.entry(key.service.clone()).or_default());
+        match new {
+            Some(rules) => service.ports.insert(key.clone(), rules),
+            None => service.ports.remove(key),
+        };
+        if service.ports.is_empty() {
+            self.services.remove(&key.service);
+        }
+    }
+
     /// All ports.
     pub fn ports(&self) -> impl Iterator<Item = (&PortKey, &Arc<PortRules>)> {
         self.services.values().flat_map(|s| &s.ports)

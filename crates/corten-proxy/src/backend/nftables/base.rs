@@ -130,8 +130,7 @@ impl FamilyTable {
         }
         if self.family == IpFamily::V6 {
             // The kernel lets no packet with the source ::1 out, so that a node port could not work there.
-            node_port =
-                node_port.compares(self.destination(), CmpOp::Ne, &Value::Ip6(std::net::Ipv6Addr::LOCALHOST));
+            node_port = node_port.compares(self.destination(), CmpOp::Ne, &Value::Ip6(std::net::Ipv6Addr::LOCALHOST));
         }
         tx.add_rule(t, node_port.verdict_map(Selector::Fields(&key[1..]), &self.node_ports.name));
     }
@@ -142,10 +141,7 @@ impl FamilyTable {
         let mark = config.masquerade_mark;
         tx.add_rule(
             t,
-            Rule::new(POSTROUTING)
-                .any_bit(Field::Mark, mark)
-                .set_mark(0, mark)
-                .masquerade(nat_flags::FULLY_RANDOM),
+            Rule::new(POSTROUTING).any_bit(Field::Mark, mark).set_mark(0, mark).masquerade(nat_flags::FULLY_RANDOM),
         );
         // A pod that its own service sends to itself would answer itself directly, past the translation.
         tx.add_rule(

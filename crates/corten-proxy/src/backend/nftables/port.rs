@@ -7,11 +7,7 @@
 //! - `e-N`: where clients from outside go;
 //! - `f-N`: who may use the load balancer's addresses.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use corten_net::nftables::{
     Chain, DataType, Element, Expr, Field, Nat, PayloadBase, Reg, Rule, Selector, Set, Table, Transaction, Value,
@@ -128,10 +124,8 @@ impl PortState {
         let external = (rules.is_external() && rules.external != Route::Reject)
             .then(|| External { route: rules.external, has_local: !rules.local_endpoints.is_empty() });
         self.update_external(table, config, &label, external, tx, leftovers);
-        let firewall = rules
-            .source_ranges
-            .clone()
-            .filter(|_| self.external.is_some() && !rules.load_balancer_ips.is_empty());
+        let firewall =
+            rules.source_ranges.clone().filter(|_| self.external.is_some() && !rules.load_balancer_ips.is_empty());
         self.update_firewall(table, &label, firewall, tx, leftovers);
         // Chains that lead here go first.
         leftovers.append(&mut emptied);
@@ -367,8 +361,7 @@ impl Group {
                 deletions.push(Element::new([number(i)]));
             }
             if let Some(new) = new {
-                additions
-                    .push(Element::new([number(i)]).to_values([Value::from(new.ip()), Value::Port(new.port())]));
+                additions.push(Element::new([number(i)]).to_values([Value::from(new.ip()), Value::Port(new.port())]));
             }
         }
         (deletions, additions)
