@@ -386,3 +386,6 @@ impl Sync {
 pub(crate) fn contains(nets: &[IpNet], ip: IpAddr) -> bool {
     nets.iter().any(|net| net.contains(&ip))
 }
+
+#[cfg(test)]
+mod tests;

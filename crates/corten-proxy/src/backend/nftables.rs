@@ -23,7 +23,7 @@ use std::{
 use corten_net::{
     Netns,
     conntrack::{Conntrack, UDP},
-    nftables::{Element, Nftables, Transaction, Value, Verdict},
+    nftables::{Element, ElementData, Nftables, Set, Table, Transaction, Value, Verdict},
     sysctl,
 };
 use ipnet::IpNet;
@@ -40,6 +40,9 @@ use crate::{
         frontends::{Claims, Frontend, frontends},
     },
 };
+
+/// Looks at a set of clients: each but the first because one of them left between look and deletion.
+const FORGET_ATTEMPTS: usize = 5;
 
 /// How the rules are made.
 #[derive(Clone, Debug)]
@@ -188,6 +191,58 @@ impl NftablesBackend {
         Ok(())
     }
 
+    /// Lets clients whose endpoint is gone be sent to another one for good. No packet leads to those endpoints any more,
+    /// so what is found here is all there is.
+    fn forget_clients(&mut self, changes: &[Change]) -> Result<(), BackendError> {
+        for change in changes {
+            let (Some(old), Some(new)) = (&change.old, &change.new) else { continue };
+            let has_lost = old.endpoints().any(|a| !new.cluster_endpoints.contains(&a))
+                || old.endpoints().any(|a| !new.local_endpoints.contains(&a));
+            let is_sticky = old.affinity.is_some() && new.affinity.is_some();
+            let (Some(table), Some(port)) = (self.tables.get(&change.key.family), self.state.ports.get(&change.key))
+            else {
+                continue;
+            };
+            if !has_lost || !is_sticky {
+                continue;
+            }
+            let sets: Vec<_> = port.clients(table).collect();
+            let table = table.table.clone();
+            for (set, alive) in sets {
+                self.forget_clients_of(&table, &set, &alive)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_clients_of(
+        &mut self,
+        table: &Table,
+        set: &Set,
+        alive: &BTreeSet<SocketAddr>,
+    ) -> Result<(), BackendError> {
+        for _ in 0..FORGET_ATTEMPTS {
+            let stale: Vec<Element> = self
+                .nft
+                .elements(table, set)?
+                .into_iter()
+                .filter(|e| endpoint_of(e).is_some_and(|endpoint| !alive.contains(&endpoint)))
+                .map(|e| Element::new(e.key))
+                .collect();
+            if stale.is_empty() {
+                return Ok(());
+            }
+            let mut tx = Transaction::new();
+            tx.delete_elements(table, set, stale);
+            match self.commit(&tx) {
+                // One of them left by itself meanwhile, and with it all of the transaction was refused.
+                Err(BackendError::Commit(e)) if e.is_not_found() => {}
+                result => return result,
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets UDP connections whose service no longer leads where they go, which includes those from before the
     /// service was there. One listing of all connections, and only if a UDP port lost something or is new.
     fn forget_stale(&self, changes: &[Change]) -> Result<usize, BackendError> {
@@ -325,6 +380,16 @@ impl State {
     }
 }
 
+/// The endpoint that a client's element holds.
+fn endpoint_of(element: &Element) -> Option<SocketAddr> {
+    let Some(ElementData::Values(values)) = &element.data else { return None };
+    match values[..] {
+        [Value::Ip4(ip), Value::Port(port)] => Some((ip, port).into()),
+        [Value::Ip6(ip), Value::Port(port)] => Some((ip, port).into()),
+        _ => None,
+    }
+}
+
 fn frontend_key(frontend: &Frontend) -> Vec<Value> {
     let address = frontend.ip.map(Value::from);
     let rest = [Value::Protocol(frontend.protocol.number()), Value::Port(frontend.port)];
@@ -367,6 +432,7 @@ impl Backend for NftablesBackend {
         let mut tx = Transaction::new();
         self.state.plan(&self.tables, &self.config, changes, &mut tx);
         self.commit(&tx)?;
+        self.forget_clients(changes)?;
         self.forget_stale(changes)?;
         Ok(())
     }

@@ -101,10 +101,11 @@ impl Scene {
     /// A backend in the node's namespace.
     pub(super) fn open(&self, prefix: &str) -> Box<dyn Backend> {
         let cluster_cidrs = vec![net("10.1.0.0/16"), net("fd00:1::/48")];
+        let (kind, runtime) = (self.kind, &self.runtime);
         self.node
             .run(|| -> Box<dyn Backend> {
-                let _in_runtime = self.runtime.enter();
-                match self.kind {
+                let _in_runtime = runtime.enter();
+                match kind {
                     Kind::Nftables => {
                         let config =
                             NftablesConfig { prefix: prefix.to_owned(), cluster_cidrs, ..NftablesConfig::default() };

@@ -3,7 +3,8 @@
 //! Names have the port's number `N`:
 //! - `c-N`, `l-N`: pick one of the endpoints of the cluster, of this node. The endpoints are in a map of the same name
 //!   from 0, 1, ... to (address, port). With affinity, `c-N-clients` maps a client to its endpoint until its time is up,
-//!   and `c-N-alive` holds the endpoints that are still to be used;
+//!   and `c-N-alive` holds the endpoints that are still to be used. The kernel leaves a client's
+//!   endpoint as it is while it knows the client, so clients of an endpoint that went are taken out after the change;
 //! - `e-N`: where clients from outside go;
 //! - `f-N`: who may use the load balancer's addresses.
 
@@ -129,6 +130,15 @@ impl PortState {
         self.update_firewall(table, &label, firewall, tx, leftovers);
         // Chains that lead here go first.
         leftovers.append(&mut emptied);
+    }
+
+    /// The sets of clients to look through for endpoints that are gone, with the endpoints that count.
+    pub(super) fn clients(&self, table: &FamilyTable) -> impl Iterator<Item = (Set, BTreeSet<SocketAddr>)> {
+        let group = |group: &Group| {
+            let timeout = group.affinity?;
+            Some((group.clients_set(table, timeout), group.slots.iter().copied().collect()))
+        };
+        [group(&self.cluster), group(&self.local)].into_iter().flatten()
     }
 
     /// Lists everything for deletion.
@@ -400,8 +410,7 @@ impl Group {
                 .expr(lookup(&self.alive_name(), endpoint, None))
                 .expr(remember.clone())
                 .expr(translate.clone()),
-            // Otherwise nothing, or an endpoint that is gone: an update would leave that in place.
-            load_client().expr(Expr::DynsetDelete { set: self.clients_name(), key: client }),
+            // Unknown, or sent to an endpoint that is gone: the backend forgets those right after the change.
             load_client()
                 .expr(Expr::Numgen { random: true, modulus, offset: 0, to: number })
                 .expr(lookup(&self.name, number, Some(endpoint)))
