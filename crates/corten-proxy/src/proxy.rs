@@ -382,7 +382,7 @@ impl Sync {
     }
 }
 
-/// The source address ranges of `nets` that hold `ip`.
+/// Whether one of the networks holds the address.
 pub(crate) fn contains(nets: &[IpNet], ip: IpAddr) -> bool {
     nets.iter().any(|net| net.contains(&ip))
 }

@@ -123,7 +123,7 @@ impl PortState {
         self.cluster.update(table, &label, &rules.cluster_endpoints, rules.affinity, tx, &mut emptied);
         self.local.update(table, &label, &rules.local_endpoints, rules.affinity, tx, &mut emptied);
         let external = (rules.is_external() && rules.external != Route::Reject)
-            .then(|| External { route: rules.external, has_local: !rules.local_endpoints.is_empty() });
+            .then_some(External { route: rules.external, has_local: !rules.local_endpoints.is_empty() });
         self.update_external(table, config, &label, external, tx, leftovers);
         let firewall =
             rules.source_ranges.clone().filter(|_| self.external.is_some() && !rules.load_balancer_ips.is_empty());
