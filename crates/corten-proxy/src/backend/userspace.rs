@@ -5,7 +5,8 @@
 //!
 //! What differs from nftables, by nature: endpoints see an address of this node instead of the client's; a port whose
 //! policy is Local and has no endpoint here refuses instead of dropping; SCTP is not served; and of two things done at
-//! once the first is visible before the second. Where a service has no endpoints there is no listener, and the kernel
+//! once the first is visible before the second. The first packet to an
+//! IPv6 address that is new on `lo` can get lost. Where a service has no endpoints there is no listener, and the kernel
 //! refuses at once.
 
 mod balancer;

@@ -204,13 +204,14 @@ pub(super) fn an_address_passes_to_the_next_claimant(s: &mut Scene) {
 pub(super) fn ipv6_services_work_like_ipv4(s: &mut Scene) {
     let web = with_node_port(service("web", "fd00:96::1"), 30080);
     s.apply(web.clone(), &["fd00:1::3", "fd00:1::4"]);
-    // The address of the bridge may still be tentative.
     assert_eq!(reached(&s.client, "[fd00:96::1]:80"), "ab");
     assert_eq!(reached(&s.client, "[fd00:1::1]:30080"), "ab");
     let dns = over_udp(service("dns", "fd00:96::10"));
     s.apply(dns.clone(), &["fd00:1::3"]);
     let talk = UdpTalk::new(&s.client, "[fd00:96::10]:80");
-    assert!(talk.ask().unwrap().starts_with("a "));
+    // Userspace: the first datagram to an IPv6 address that has just come to `lo` can get lost.
+    let answer = talk.ask().or_else(|_| talk.ask()).unwrap();
+    assert!(answer.starts_with("a "));
     s.endpoints(&dns, &["fd00:1::4"]);
     assert!(talk.ask().unwrap().starts_with("b "));
     s.endpoints(&web, &[]);
