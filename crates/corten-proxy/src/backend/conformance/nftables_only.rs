@@ -1,0 +1,158 @@
+//! What packet rules can do and listeners cannot, and what they cost.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use corten_base::SystemClock;
+use corten_net::nftables::{Family, Nftables, Table, Transaction};
+
+use super::scene::{Kind, Scene, call, fails, ip, over_udp, reached, service, with_node_port};
+
+const BOTH: &[&str] = &["10.1.0.3", "10.1.0.4"];
+
+fn scene() -> Option<Scene> {
+    if nix::unistd::Uid::effective().is_root() {
+        return Some(Scene::new(Kind::Nftables));
+    }
+    println!("skipped: needs root to make network namespaces");
+    None
+}
+
+fn table(prefix: &str) -> Table {
+    Table::new(Family::Ip4, format!("{prefix}-proxy"))
+}
+
+#[test]
+fn the_external_policy_local_keeps_the_source_and_stays_on_the_node() {
+    let Some(mut s) = scene() else { return };
+    let mut web = with_node_port(service("web", "10.96.0.1"), 30080);
+    s.apply(web.clone(), BOTH);
+    assert!(call(&s.neighbour, "192.168.0.1:30080").unwrap().ends_with(" 10.1.0.1"), "seen as the node");
+    web.external_local = true;
+    s.apply(web.clone(), &["10.1.0.3", "10.1.0.4@other"]);
+    corten_net::netlink::Rtnl::open_in(&s.neighbour)
+        .unwrap()
+        .replace_route(&corten_net::netlink::Route::via(super::scene::net("10.1.0.0/16"), ip("192.168.0.1")))
+        .unwrap();
+    for _ in 0..10 {
+        assert_eq!(call(&s.neighbour, "192.168.0.1:30080").unwrap(), "a 192.168.0.2");
+    }
+    assert_eq!(reached(&s.node, "127.0.0.1:30080"), "ab", "the node itself reaches all");
+    assert_eq!(reached(&s.client, "192.168.0.1:30080"), "ab", "so do pods");
+    s.endpoints(&web, &["10.1.0.4@other"]);
+    assert!(fails(&s.neighbour, "192.168.0.1:30080"), "there is none here");
+    assert_eq!(reached(&s.client, "192.168.0.1:30080"), "b");
+}
+
+#[test]
+fn a_pod_that_reaches_itself_is_seen_as_the_node() {
+    let Some(mut s) = scene() else { return };
+    s.apply(service("web", "10.96.0.1"), BOTH);
+    for _ in 0..20 {
+        let answer = call(&s.a, "10.96.0.1:80").unwrap();
+        assert!(["a 10.1.0.1", "b 10.1.0.3"].contains(&&*answer), "{answer}");
+    }
+}
+
+#[test]
+fn rules_that_somebody_took_away_come_back_with_a_full_sync() {
+    let Some(mut s) = scene() else { return };
+    s.apply(service("web", "10.96.0.1"), BOTH);
+    assert!(s.with_backend(|b, _| b.is_intact()).unwrap());
+    let nft = Nftables::open_in(&s.node).unwrap();
+    let other = Table::new(Family::Ip4, "somebody-else");
+    nft.commit(Transaction::new().add_table(&other)).unwrap();
+    assert!(s.with_backend(|b, _| b.is_intact()).unwrap(), "what others have is no concern");
+    nft.commit(Transaction::new().delete_table(&table("test"))).unwrap();
+    assert!(!s.with_backend(|b, _| b.is_intact()).unwrap());
+    s.set(service("more", "10.96.0.2"), BOTH);
+    let changes = s.changes();
+    assert!(s.with_backend(|b, _| b.apply(&changes)).is_err(), "a change does not fit");
+    s.replace();
+    assert_eq!(reached(&s.client, "10.96.0.1:80"), "ab");
+    assert_eq!(reached(&s.client, "10.96.0.2:80"), "ab");
+    s.with_backend(|b, _| b.clean_up()).unwrap();
+    assert_eq!(nft.tables().unwrap(), [other]);
+}
+
+#[test]
+fn two_clusters_share_a_machine() {
+    let Some(mut s) = scene() else { return };
+    s.apply(service("web", "10.96.0.1"), BOTH);
+    let one = s.backend.replace(s.open("second"));
+    let of_one = std::mem::take(&mut s.ruleset);
+    s.replace();
+    s.apply(service("web", "10.97.0.1"), &["10.1.0.4"]);
+    assert_eq!(reached(&s.client, "10.96.0.1:80"), "ab");
+    assert_eq!(reached(&s.client, "10.97.0.1:80"), "b");
+    s.with_backend(|b, _| b.clean_up()).unwrap();
+    assert_eq!(reached(&s.client, "10.96.0.1:80"), "ab");
+    (s.backend, s.ruleset) = (one, of_one);
+    s.replace();
+    assert_eq!(reached(&s.client, "10.96.0.1:80"), "ab");
+}
+
+#[test]
+fn a_full_sync_drops_no_traffic() {
+    let Some(mut s) = scene() else { return };
+    s.apply(service("web", "10.96.0.1"), BOTH);
+    let done = AtomicBool::new(false);
+    let client = corten_net::Netns::open(std::path::Path::new(&format!(
+        "/proc/self/fd/{}",
+        std::os::fd::AsRawFd::as_raw_fd(&s.client)
+    )))
+    .unwrap();
+    std::thread::scope(|scope| {
+        let calls = scope.spawn(|| {
+            let mut count = 0;
+            while !done.load(Ordering::Relaxed) {
+                call(&client, "10.96.0.1:80").unwrap();
+                count += 1;
+            }
+            count
+        });
+        for _ in 0..50 {
+            s.replace();
+        }
+        // A process that starts anew finds the tables of the one before.
+        s.backend = Some(s.open("test"));
+        s.replace();
+        done.store(true, Ordering::Relaxed);
+        let count: u32 = calls.join().unwrap();
+        println!("{count} calls during 51 full syncs");
+    });
+}
+
+#[test]
+fn what_two_thousand_services_cost() {
+    let Some(mut s) = scene() else { return };
+    let clock = SystemClock::shared();
+    let address = |i: u32| std::net::Ipv4Addr::from(0x0a60_1000 + i).to_string();
+    for i in 0..2_000 {
+        let service = service(&format!("s{i}"), &address(i));
+        s.set(if i % 10 == 0 { over_udp(service) } else { service }, BOTH);
+    }
+    let start = clock.monotonic();
+    s.changes();
+    let built = clock.monotonic();
+    s.replace();
+    let replaced = clock.monotonic();
+    assert_eq!(reached(&s.client, &format!("{}:80", address(77))), "ab");
+    s.set(service("s77", &address(77)), &["10.1.0.3"]);
+    let one_start = clock.monotonic();
+    let changes = s.changes();
+    s.with_backend(|b, _| b.apply(&changes)).unwrap();
+    let one_end = clock.monotonic();
+    assert_eq!(reached(&s.client, &format!("{}:80", address(77))), "a");
+    s.set(over_udp(service("s80", &address(80))), &["10.1.0.3"]);
+    let udp_start = clock.monotonic();
+    let changes = s.changes();
+    s.with_backend(|b, _| b.apply(&changes)).unwrap();
+    let udp_end = clock.monotonic();
+    println!(
+        "2,000 services: rules made in {:?}, full sync {:?}; one endpoint less: TCP {:?}, UDP {:?}",
+        built - start,
+        replaced - built,
+        one_end - one_start,
+        udp_end - udp_start
+    );
+}

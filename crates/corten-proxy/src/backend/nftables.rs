@@ -1,0 +1,468 @@
+//! Services as packet rules, one nftables transaction per change.
+//!
+//! A table per family, `PREFIX-proxy`, so that several clusters can live on one machine. A new connection is looked up
+//! by (destination, protocol, port) in the map `services`, or by (protocol, port) in `node-ports`; the map leads to a
+//! chain of the service's port, which picks an endpoint. Shared chains and sets are in `base`, those of one port in
+//! `port`; a port's have a number in their names, given anew at each full sync.
+//!
+//! Only first packets of connections come here (chains of type `nat`), so connections survive the removal of their
+//! endpoint until they end. UDP has no end: there, connections to endpoints that are gone are forgotten after the
+//! commit, and the next packet is translated anew.
+//!
+//! Upstream: `pkg/proxy/nftables/proxier.go`, `pkg/proxy/conntrack/cleanup.go` (v1.35). Ours differs in shape: one map
+//! per port instead of a chain per endpoint, and one set of hairpin pairs instead of a rule per endpoint.
+
+mod base;
+mod port;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use corten_net::{
+    Netns,
+    conntrack::{Conntrack, UDP},
+    nftables::{Element, ElementData, Nftables, Set, Table, Transaction, Value, Verdict},
+    sysctl,
+};
+use ipnet::IpNet;
+
+use self::{
+    base::FamilyTable,
+    port::{PortState, Target},
+};
+use super::{Backend, BackendError};
+use crate::{
+    names::{IpFamily, Protocol},
+    ruleset::{
+        Change, PortKey, PortRules, Ruleset,
+        frontends::{Claims, Frontend, frontends},
+    },
+};
+
+/// Looks at a set of clients: each but the first because one of them left between look and deletion.
+const FORGET_ATTEMPTS: usize = 5;
+
+/// How the rules are made.
+#[derive(Clone, Debug)]
+pub struct NftablesConfig {
+    /// Start of the tables' names; another cluster on the machine has another.
+    pub prefix: String,
+    /// Families to have tables for.
+    pub families: Vec<IpFamily>,
+    /// Addresses of pods (`--cluster-cidr`); if given, clients outside it that use a cluster address are masqueraded.
+    pub cluster_cidrs: Vec<IpNet>,
+    /// Masquerade all clients of cluster addresses (`--masquerade-all`).
+    pub masquerade_all: bool,
+    /// The bit of the packet mark that asks for masquerading (`--iptables-masquerade-bit`).
+    pub masquerade_mark: u32,
+    /// Local addresses that serve node ports (`--nodeport-addresses`); empty for all.
+    pub node_port_addresses: Vec<IpNet>,
+    /// Node ports on 127.0.0.1 (`--iptables-localhost-nodeports`).
+    pub localhost_node_ports: bool,
+}
+
+impl Default for NftablesConfig {
+    fn default() -> Self {
+        Self {
+            prefix: "corten".to_owned(),
+            families: IpFamily::ALL.to_vec(),
+            cluster_cidrs: Vec::new(),
+            masquerade_all: false,
+            masquerade_mark: 1 << 14,
+            node_port_addresses: Vec::new(),
+            localhost_node_ports: true,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct NftablesBackend {
+    config: NftablesConfig,
+    netns: Netns,
+    nft: Nftables,
+    conntrack: Conntrack,
+    tables: BTreeMap<IpFamily, FamilyTable>,
+    state: State,
+    /// The generation that our last commit made, as far as known.
+    generation: Option<u32>,
+}
+
+/// What the kernel has of ours, after the last commit.
+#[derive(Debug, Default)]
+struct State {
+    ports: BTreeMap<PortKey, PortState>,
+    claims: Claims<Target>,
+    cluster_ips: Counted<IpAddr>,
+    hairpins: Counted<IpAddr>,
+    last_id: u64,
+}
+
+/// Things that several ports have in common: there while somebody needs them.
+#[derive(Debug)]
+struct Counted<T> {
+    users: BTreeMap<T, usize>,
+    before: BTreeMap<T, bool>,
+}
+
+impl<T> Default for Counted<T> {
+    fn default() -> Self {
+        Self { users: BTreeMap::new(), before: BTreeMap::new() }
+    }
+}
+
+impl<T: Ord + Copy> Counted<T> {
+    fn touch(&mut self, item: T) {
+        let is_there = self.users.contains_key(&item);
+        self.before.entry(item).or_insert(is_there);
+    }
+
+    fn add(&mut self, item: T) {
+        self.touch(item);
+        *self.users.entry(item).or_default() += 1;
+    }
+
+    fn remove(&mut self, item: T) {
+        self.touch(item);
+        let users = self.users.get_mut(&item).expect("was added by the port that lets it go");
+        *users -= 1;
+        if *users == 0 {
+            self.users.remove(&item);
+        }
+    }
+
+    /// What came and what went since the last call.
+    fn take_changes(&mut self) -> (Vec<T>, Vec<T>) {
+        let (mut came, mut went) = (Vec::new(), Vec::new());
+        for (item, was_there) in std::mem::take(&mut self.before) {
+            match (was_there, self.users.contains_key(&item)) {
+                (false, true) => came.push(item),
+                (true, false) => went.push(item),
+                _ => {}
+            }
+        }
+        (came, went)
+    }
+}
+
+impl NftablesBackend {
+    /// A backend for the network namespace of the calling thread. Changes nothing yet.
+    pub fn open(config: NftablesConfig) -> Result<Self, BackendError> {
+        let tables = config.families.iter().map(|f| (*f, FamilyTable::new(*f, &config))).collect();
+        Ok(Self {
+            netns: Netns::current()?,
+            nft: Nftables::open()?,
+            conntrack: Conntrack::open()?,
+            tables,
+            state: State::default(),
+            generation: None,
+            config,
+        })
+    }
+
+    /// Whether the kernel can do this at all.
+    pub fn is_supported() -> Result<bool, BackendError> {
+        Ok(Nftables::open()?.is_supported()?)
+    }
+
+    /// Settings that the rules rely on.
+    fn prepare_kernel(&self) -> Result<(), BackendError> {
+        if self.tables.contains_key(&IpFamily::V4) {
+            sysctl::write(&self.netns, "net/ipv4/ip_forward", "1")?;
+            if self.config.localhost_node_ports {
+                // Lets packets with the source 127.0.0.1 out to a pod before they are translated.
+                sysctl::write(&self.netns, "net/ipv4/conf/all/route_localnet", "1")?;
+            }
+            sysctl::write_if_present(&self.netns, "net/bridge/bridge-nf-call-iptables", "1")?;
+        }
+        if self.tables.contains_key(&IpFamily::V6) {
+            sysctl::write_if_present(&self.netns, "net/ipv6/conf/all/forwarding", "1")?;
+            sysctl::write_if_present(&self.netns, "net/bridge/bridge-nf-call-ip6tables", "1")?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, transaction: &Transaction) -> Result<(), BackendError> {
+        self.generation = None;
+        self.nft.commit(transaction)?;
+        self.generation = Some(self.nft.generation()?);
+        Ok(())
+    }
+
+    /// Lets clients whose endpoint is gone be sent to another one for good. No packet leads to those endpoints any more,
+    /// so what is found here is all there is.
+    fn forget_clients(&mut self, changes: &[Change]) -> Result<(), BackendError> {
+        for change in changes {
+            let (Some(old), Some(new)) = (&change.old, &change.new) else { continue };
+            let has_lost = old.endpoints().any(|a| !new.cluster_endpoints.contains(&a))
+                || old.endpoints().any(|a| !new.local_endpoints.contains(&a));
+            let is_sticky = old.affinity.is_some() && new.affinity.is_some();
+            let (Some(table), Some(port)) = (self.tables.get(&change.key.family), self.state.ports.get(&change.key))
+            else {
+                continue;
+            };
+            if !has_lost || !is_sticky {
+                continue;
+            }
+            let sets: Vec<_> = port.clients(table).collect();
+            let table = table.table.clone();
+            for (set, alive) in sets {
+                self.forget_clients_of(&table, &set, &alive)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_clients_of(
+        &mut self,
+        table: &Table,
+        set: &Set,
+        alive: &BTreeSet<SocketAddr>,
+    ) -> Result<(), BackendError> {
+        for _ in 0..FORGET_ATTEMPTS {
+            let stale: Vec<Element> = self
+                .nft
+                .elements(table, set)?
+                .into_iter()
+                .filter(|e| endpoint_of(e).is_some_and(|endpoint| !alive.contains(&endpoint)))
+                .map(|e| Element::new(e.key))
+                .collect();
+            if stale.is_empty() {
+                return Ok(());
+            }
+            let mut tx = Transaction::new();
+            tx.delete_elements(table, set, stale);
+            match self.commit(&tx) {
+                // One of them left by itself meanwhile, and with it all of the transaction was refused.
+                Err(BackendError::Commit(e)) if e.is_not_found() => {}
+                result => return result,
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets UDP connections whose service no longer leads where they go, which includes those from before the
+    /// service was there. One listing of all connections, and only if a UDP port lost something or is new.
+    fn forget_stale(&self, changes: &[Change]) -> Result<usize, BackendError> {
+        let stale = StaleUdp::new(changes);
+        if stale.frontends.is_empty() {
+            return Ok(0);
+        }
+        self.conntrack
+            .delete_where(|e| e.original.protocol == UDP && stale.covers(e.original.destination, e.reply.source))
+            .map_err(BackendError::Conntrack)
+    }
+}
+
+/// Which UDP connections are stale after a change.
+#[derive(Debug, Default)]
+struct StaleUdp {
+    /// Endpoints that are right, by frontend; node ports have no address.
+    frontends: BTreeMap<(Option<IpAddr>, u16), BTreeSet<SocketAddr>>,
+}
+
+impl StaleUdp {
+    fn new(changes: &[Change]) -> Self {
+        let mut out = Self::default();
+        for change in changes.iter().filter(|c| c.key.protocol == Protocol::Udp) {
+            let endpoints = |rules: Option<&PortRules>| -> BTreeSet<SocketAddr> {
+                rules.into_iter().flat_map(PortRules::endpoints).collect()
+            };
+            let (before, after) = (endpoints(change.old.as_deref()), endpoints(change.new.as_deref()));
+            let frontends_of = |rules: Option<&PortRules>| -> BTreeSet<Frontend> {
+                rules.into_iter().flat_map(|r| frontends(&change.key, r).into_keys()).collect()
+            };
+            let (old, new) = (frontends_of(change.old.as_deref()), frontends_of(change.new.as_deref()));
+            let has_lost = !before.is_subset(&after) || (before.is_empty() && !after.is_empty());
+            for frontend in old.union(&new) {
+                if has_lost || old.contains(frontend) != new.contains(frontend) {
+                    let valid = out.frontends.entry((frontend.ip, frontend.port)).or_default();
+                    if new.contains(frontend) {
+                        valid.extend(&after);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn covers(&self, destination: SocketAddr, answers_from: SocketAddr) -> bool {
+        let by_address = self.frontends.get(&(Some(destination.ip()), destination.port()));
+        // A connection to a node port that no rule translated goes to a socket of this machine (or passes through) and
+        // keeps its own address; it may not be ours.
+        let by_node_port = || self.frontends.get(&(None, destination.port())).filter(|_| destination != answers_from);
+        by_address.or_else(by_node_port).is_some_and(|valid| !valid.contains(&answers_from))
+    }
+}
+
+impl State {
+    /// Appends what turns the kernel's state into the one after `changes`.
+    ///
+    /// Order: new chains and sets, then the maps that lead to them, then what nothing leads to any more; the kernel
+    /// checks references as it goes.
+    fn plan(
+        &mut self,
+        tables: &BTreeMap<IpFamily, FamilyTable>,
+        config: &NftablesConfig,
+        changes: &[Change],
+        tx: &mut Transaction,
+    ) {
+        let mut leftovers = Vec::new();
+        for change in changes.iter().filter(|c| tables.contains_key(&c.key.family)) {
+            let table = &tables[&change.key.family];
+            let key = &change.key;
+            let old_frontends = change.old.as_deref().map(|r| frontends(key, r)).unwrap_or_default();
+            let mut new_frontends = BTreeMap::new();
+            if let Some(rules) = change.new.as_deref() {
+                let last_id = &mut self.last_id;
+                let port = self.ports.entry(key.clone()).or_insert_with(|| {
+                    *last_id += 1;
+                    PortState::new(*last_id)
+                });
+                port.update(table, config, key, rules, tx, &mut leftovers);
+                for (frontend, role) in frontends(key, rules) {
+                    new_frontends.insert(frontend, (role, port.target(role, rules)));
+                }
+                self.cluster_ips.add(rules.cluster_ip);
+                rules.hairpins.iter().for_each(|ip| self.hairpins.add(*ip));
+            } else if let Some(port) = self.ports.remove(key) {
+                port.remove(table, &mut leftovers);
+            }
+            if let Some(rules) = change.old.as_deref() {
+                self.cluster_ips.remove(rules.cluster_ip);
+                rules.hairpins.iter().for_each(|ip| self.hairpins.remove(*ip));
+            }
+            self.claims.set(key, &old_frontends, &new_frontends);
+        }
+        self.plan_maps(tables, tx);
+        // Chains that jump to others of the same port come first in each port's list.
+        for leftover in leftovers {
+            leftover.delete(tx);
+        }
+    }
+
+    fn plan_maps(&mut self, tables: &BTreeMap<IpFamily, FamilyTable>, tx: &mut Transaction) {
+        let mut deletions: BTreeMap<(IpFamily, bool), Vec<Element>> = BTreeMap::new();
+        let mut additions = deletions.clone();
+        for (frontend, old, new) in self.claims.take_changes() {
+            let list = (frontend.family, frontend.ip.is_some());
+            if old.is_some() {
+                deletions.entry(list).or_default().push(Element::new(frontend_key(&frontend)));
+            }
+            if let Some(target) = new {
+                let element = Element::new(frontend_key(&frontend)).to_verdict(target_verdict(&target));
+                additions.entry(list).or_default().push(element);
+            }
+        }
+        for ((family, has_address), elements) in deletions {
+            let t = &tables[&family];
+            tx.delete_elements(&t.table, if has_address { &t.services } else { &t.node_ports }, elements);
+        }
+        for ((family, has_address), elements) in additions {
+            let t = &tables[&family];
+            tx.add_elements(&t.table, if has_address { &t.services } else { &t.node_ports }, elements);
+        }
+        let (cluster_ips, hairpins) = (self.cluster_ips.take_changes(), self.hairpins.take_changes());
+        for (family, t) in tables {
+            let of = |ips: &[IpAddr], times: usize| -> Vec<Element> {
+                ips.iter()
+                    .filter(|ip| IpFamily::of(**ip) == *family)
+                    .map(|ip| Element::new(vec![Value::from(*ip); times]))
+                    .collect()
+            };
+            tx.add_elements(&t.table, &t.cluster_ips, of(&cluster_ips.0, 1));
+            tx.delete_elements(&t.table, &t.cluster_ips, of(&cluster_ips.1, 1));
+            tx.add_elements(&t.table, &t.hairpins, of(&hairpins.0, 2));
+            tx.delete_elements(&t.table, &t.hairpins, of(&hairpins.1, 2));
+        }
+    }
+}
+
+/// The endpoint that a client's element holds.
+fn endpoint_of(element: &Element) -> Option<SocketAddr> {
+    let Some(ElementData::Values(values)) = &element.data else { return None };
+    match values[..] {
+        [Value::Ip4(ip), Value::Port(port)] => Some((ip, port).into()),
+        [Value::Ip6(ip), Value::Port(port)] => Some((ip, port).into()),
+        _ => None,
+    }
+}
+
+fn frontend_key(frontend: &Frontend) -> Vec<Value> {
+    let address = frontend.ip.map(Value::from);
+    let rest = [Value::Protocol(frontend.protocol.number()), Value::Port(frontend.port)];
+    address.into_iter().chain(rest).collect()
+}
+
+fn target_verdict(target: &Target) -> Verdict {
+    match target {
+        Target::Chain(name) => Verdict::Goto(name.clone()),
+        Target::Reject => Verdict::Goto(base::REJECT.to_owned()),
+        Target::Drop => Verdict::Drop,
+    }
+}
+
+impl Backend for NftablesBackend {
+    fn name(&self) -> &'static str {
+        "nftables"
+    }
+
+    fn replace(&mut self, ruleset: &Ruleset) -> Result<(), BackendError> {
+        self.prepare_kernel()?;
+        let changes: Vec<_> = ruleset
+            .ports()
+            .map(|(key, rules)| Change { key: key.clone(), old: None, new: Some(rules.clone()) })
+            .collect();
+        let mut tx = Transaction::new();
+        for table in self.tables.values() {
+            tx.purge_table(&table.table);
+            table.create(&self.config, &mut tx);
+        }
+        let mut state = State::default();
+        state.plan(&self.tables, &self.config, &changes, &mut tx);
+        self.commit(&tx)?;
+        self.state = state;
+        self.forget_stale(&changes)?;
+        Ok(())
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<(), BackendError> {
+        let mut tx = Transaction::new();
+        self.state.plan(&self.tables, &self.config, changes, &mut tx);
+        self.commit(&tx)?;
+        self.forget_clients(changes)?;
+        self.forget_stale(changes)?;
+        Ok(())
+    }
+
+    fn is_intact(&mut self) -> Result<bool, BackendError> {
+        let generation = self.nft.generation()?;
+        if self.generation == Some(generation) {
+            return Ok(true);
+        }
+        // Somebody changed something: see whether our tables are still there and have all their services.
+        for table in self.tables.values() {
+            let Some(dump) = self.nft.dump(&table.table)? else { return Ok(false) };
+            let services = dump.set(&table.services.name).map_or(0, |s| s.elements.len());
+            let node_ports = dump.set(&table.node_ports.name).map_or(0, |s| s.elements.len());
+            let wanted = self.state.claims.frontends().filter(|f| f.family == table.family).count();
+            if services + node_ports != wanted {
+                return Ok(false);
+            }
+        }
+        self.generation = Some(generation);
+        Ok(true)
+    }
+
+    fn clean_up(&mut self) -> Result<(), BackendError> {
+        let mut tx = Transaction::new();
+        for table in self.tables.values() {
+            tx.purge_table(&table.table);
+        }
+        self.commit(&tx)?;
+        self.state = State::default();
+        Ok(())
+    }
+}

@@ -1,0 +1,459 @@
+//! The chains and sets of one port of a service.
+//!
+//! Names have the port's number `N`:
+//! - `c-N`, `l-N`: pick one of the endpoints of the cluster, of this node. The endpoints are in a map of the same name
+//!   from 0, 1, ... to (address, port). With affinity, `c-N-clients` maps a client to its endpoint until its time is up,
+//!   and `c-N-alive` holds the endpoints that are still to be used. The kernel leaves a client's
+//!   endpoint as it is while it knows the client, so clients of an endpoint that went are taken out after the change;
+//! - `e-N`: where clients from outside go;
+//! - `f-N`: who may use the load balancer's addresses.
+
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+
+use corten_net::nftables::{
+    Chain, DataType, Element, Expr, Field, Nat, PayloadBase, Reg, Rule, Selector, Set, Table, Transaction, Value,
+    Verdict,
+};
+use ipnet::IpNet;
+
+use super::{NftablesConfig, base::FamilyTable, base::prefixes};
+use crate::{
+    names::IpFamily,
+    ruleset::{PortKey, PortRules, Route, frontends::Role},
+};
+
+/// Where a frontend leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// To a chain.
+    Chain(String),
+    /// Nowhere, and the client is told.
+    Reject,
+    /// Nowhere.
+    Drop,
+}
+
+/// Something that is to be deleted once nothing refers to it.
+#[derive(Debug)]
+pub(super) enum Leftover {
+    Chain(Table, String),
+    Set(Table, String),
+}
+
+impl Leftover {
+    pub(super) fn delete(self, tx: &mut Transaction) {
+        match self {
+            Self::Chain(table, name) => tx.delete_chain(&table, name),
+            Self::Set(table, name) => tx.delete_set(&table, name),
+        };
+    }
+}
+
+/// What the kernel has of one port.
+#[derive(Debug)]
+pub(super) struct PortState {
+    id: u64,
+    cluster: Group,
+    local: Group,
+    external: Option<External>,
+    firewall: Option<BTreeSet<IpNet>>,
+}
+
+/// What the chain `e-N` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct External {
+    route: Route,
+    has_local: bool,
+}
+
+/// A chain that picks one of some endpoints; not there while there are none.
+#[derive(Debug)]
+struct Group {
+    name: String,
+    /// The endpoint of each number.
+    slots: Vec<SocketAddr>,
+    affinity: Option<Duration>,
+}
+
+impl PortState {
+    pub(super) fn new(id: u64) -> Self {
+        Self {
+            id,
+            cluster: Group::new(format!("c-{id}")),
+            local: Group::new(format!("l-{id}")),
+            external: None,
+            firewall: None,
+        }
+    }
+
+    fn external_name(&self) -> String {
+        format!("e-{}", self.id)
+    }
+
+    fn firewall_name(&self) -> String {
+        format!("f-{}", self.id)
+    }
+
+    /// Where a frontend in this role leads to, once `update` is in force.
+    pub(super) fn target(&self, role: Role, rules: &PortRules) -> Target {
+        let route = if role == Role::ClusterIp { rules.internal } else { rules.external };
+        match (role, route) {
+            (_, Route::Reject) => Target::Reject,
+            (Role::ClusterIp, Route::Cluster) => Target::Chain(self.cluster.name.clone()),
+            (Role::ClusterIp, Route::Local) if rules.local_endpoints.is_empty() => Target::Drop,
+            (Role::ClusterIp, Route::Local) => Target::Chain(self.local.name.clone()),
+            (Role::External, _) => Target::Chain(self.external_name()),
+            (Role::LoadBalancer, _) if rules.source_ranges.is_some() => Target::Chain(self.firewall_name()),
+            (Role::LoadBalancer, _) => Target::Chain(self.external_name()),
+        }
+    }
+
+    /// Appends what brings the port to `rules`, but for what may still be referred to.
+    pub(super) fn update(
+        &mut self,
+        table: &FamilyTable,
+        config: &NftablesConfig,
+        key: &PortKey,
+        rules: &PortRules,
+        tx: &mut Transaction,
+        leftovers: &mut Vec<Leftover>,
+    ) {
+        let label = key.to_string();
+        let mut emptied = Vec::new();
+        self.cluster.update(table, &label, &rules.cluster_endpoints, rules.affinity, tx, &mut emptied);
+        self.local.update(table, &label, &rules.local_endpoints, rules.affinity, tx, &mut emptied);
+        let external = (rules.is_external() && rules.external != Route::Reject)
+            .then_some(External { route: rules.external, has_local: !rules.local_endpoints.is_empty() });
+        self.update_external(table, config, &label, external, tx, leftovers);
+        let firewall =
+            rules.source_ranges.clone().filter(|_| self.external.is_some() && !rules.load_balancer_ips.is_empty());
+        self.update_firewall(table, &label, firewall, tx, leftovers);
+        // Chains that lead here go first.
+        leftovers.append(&mut emptied);
+    }
+
+    /// The sets of clients to look through for endpoints that are gone, with the endpoints that count.
+    pub(super) fn clients(&self, table: &FamilyTable) -> impl Iterator<Item = (Set, BTreeSet<SocketAddr>)> {
+        let group = |group: &Group| {
+            let timeout = group.affinity?;
+            Some((group.clients_set(table, timeout), group.slots.iter().copied().collect()))
+        };
+        [group(&self.cluster), group(&self.local)].into_iter().flatten()
+    }
+
+    /// Lists everything for deletion.
+    pub(super) fn remove(mut self, table: &FamilyTable, leftovers: &mut Vec<Leftover>) {
+        let t = &table.table;
+        if self.firewall.is_some() {
+            leftovers.push(Leftover::Chain(t.clone(), self.firewall_name()));
+            leftovers.push(Leftover::Set(t.clone(), self.firewall_name()));
+        }
+        if self.external.is_some() {
+            leftovers.push(Leftover::Chain(t.clone(), self.external_name()));
+        }
+        self.cluster.clear(table, leftovers);
+        self.local.clear(table, leftovers);
+    }
+
+    fn update_external(
+        &mut self,
+        table: &FamilyTable,
+        config: &NftablesConfig,
+        label: &str,
+        new: Option<External>,
+        tx: &mut Transaction,
+        leftovers: &mut Vec<Leftover>,
+    ) {
+        if self.external == new {
+            return;
+        }
+        let (t, name) = (&table.table, self.external_name());
+        match (&self.external, &new) {
+            (Some(_), None) => leftovers.push(Leftover::Chain(t.clone(), name.clone())),
+            (Some(_), Some(_)) => {
+                tx.flush_chain(t, &name);
+            }
+            (None, _) => {
+                tx.add_chain(t, Chain { comment: Some(label.to_owned()), ..Chain::regular(&name) });
+            }
+        }
+        if let Some(new) = &new {
+            let mark = config.masquerade_mark;
+            let masqueraded = |rule: Rule| rule.set_mark(mark, mark);
+            if new.route == Route::Cluster {
+                tx.add_rule(t, masqueraded(Rule::new(&name)));
+                tx.add_rule(t, Rule::new(&name).goto(&self.cluster.name));
+            } else {
+                // Pods and processes of this node use an outside address like the cluster address.
+                for cidr in table.cluster_cidrs_of(config) {
+                    let from_pod = Rule::new(&name).in_network(table.source(), cidr, false);
+                    tx.add_rule(t, from_pod.goto(&self.cluster.name));
+                }
+                let from_node = || Rule::new(&name).matches(Field::FibSourceType, &Value::LOCAL);
+                tx.add_rule(t, masqueraded(from_node()));
+                tx.add_rule(t, from_node().goto(&self.cluster.name));
+                let last = Rule::new(&name);
+                let last = if new.has_local { last.goto(&self.local.name) } else { last.verdict(Verdict::Drop) };
+                tx.add_rule(t, last);
+            }
+        }
+        self.external = new;
+    }
+
+    fn update_firewall(
+        &mut self,
+        table: &FamilyTable,
+        label: &str,
+        new: Option<BTreeSet<IpNet>>,
+        tx: &mut Transaction,
+        leftovers: &mut Vec<Leftover>,
+    ) {
+        if self.firewall == new {
+            return;
+        }
+        let (t, name) = (&table.table, self.firewall_name());
+        let set = Set::new(&name, &[table.ip_type()]).with_intervals();
+        match (&self.firewall, &new) {
+            (Some(_), None) => {
+                // Before the chain it leads to: a firewall goes with its chain or before it.
+                leftovers.insert(0, Leftover::Set(t.clone(), name.clone()));
+                leftovers.insert(0, Leftover::Chain(t.clone(), name.clone()));
+            }
+            (Some(_), Some(_)) => {
+                tx.flush_set(t, &name);
+            }
+            (None, _) => {
+                tx.add_chain(t, Chain { comment: Some(label.to_owned()), ..Chain::regular(&name) });
+                tx.add_set(t, set.clone());
+                tx.add_rule(t, Rule::new(&name).in_set(&[table.source()], &name).goto(self.external_name()));
+                tx.add_rule(t, Rule::new(&name).verdict(Verdict::Drop));
+            }
+        }
+        if let Some(ranges) = &new {
+            tx.add_elements(t, &set, prefixes(table.family, ranges));
+        }
+        self.firewall = new;
+    }
+}
+
+impl Group {
+    fn new(name: String) -> Self {
+        Self { name, slots: Vec::new(), affinity: None }
+    }
+
+    fn endpoints_set(&self, table: &FamilyTable) -> Set {
+        Set::map(&self.name, &[DataType::Integer], &[table.ip_type(), DataType::Port])
+    }
+
+    fn clients_set(&self, table: &FamilyTable, timeout: Duration) -> Set {
+        Set::map(self.clients_name(), &[table.ip_type()], &[table.ip_type(), DataType::Port]).updated_by_rules(timeout)
+    }
+
+    fn clients_name(&self) -> String {
+        format!("{}-clients", self.name)
+    }
+
+    fn alive_name(&self) -> String {
+        format!("{}-alive", self.name)
+    }
+
+    fn alive_set(&self, table: &FamilyTable) -> Set {
+        Set::new(self.alive_name(), &[table.ip_type(), DataType::Port])
+    }
+
+    fn clear(&mut self, table: &FamilyTable, leftovers: &mut Vec<Leftover>) {
+        if self.slots.is_empty() {
+            return;
+        }
+        let t = &table.table;
+        leftovers.push(Leftover::Chain(t.clone(), self.name.clone()));
+        leftovers.push(Leftover::Set(t.clone(), self.name.clone()));
+        if self.affinity.take().is_some() {
+            leftovers.push(Leftover::Set(t.clone(), self.clients_name()));
+            leftovers.push(Leftover::Set(t.clone(), self.alive_name()));
+        }
+        self.slots.clear();
+    }
+
+    fn update(
+        &mut self,
+        table: &FamilyTable,
+        label: &str,
+        endpoints: &BTreeSet<SocketAddr>,
+        affinity: Option<Duration>,
+        tx: &mut Transaction,
+        leftovers: &mut Vec<Leftover>,
+    ) {
+        if endpoints.is_empty() {
+            return self.clear(table, leftovers);
+        }
+        let t = &table.table;
+        let is_new = self.slots.is_empty();
+        let count_before = self.slots.len();
+        let endpoints_set = self.endpoints_set(table);
+        if is_new {
+            tx.add_chain(t, Chain { comment: Some(label.to_owned()), ..Chain::regular(&self.name) });
+            tx.add_set(t, endpoints_set.clone());
+        }
+        let (gone, came) = (self.gone(endpoints), self.came(endpoints));
+        let (deletions, additions) = self.reassign(&gone, &came);
+        tx.delete_elements(t, &endpoints_set, deletions);
+        tx.add_elements(t, &endpoints_set, additions);
+
+        let affinity_starts = affinity.is_some() && self.affinity.is_none();
+        let affinity_ends = affinity.is_none() && self.affinity.is_some();
+        if let Some(timeout) = affinity {
+            let alive = self.alive_set(table);
+            let elements = |list: &[SocketAddr]| -> Vec<Element> {
+                list.iter().map(|a| Element::new([Value::from(a.ip()), Value::Port(a.port())])).collect()
+            };
+            if affinity_starts {
+                tx.add_set(t, self.clients_set(table, timeout)).add_set(t, alive.clone());
+                tx.add_elements(t, &alive, elements(&self.slots));
+            } else {
+                tx.delete_elements(t, &alive, elements(&gone));
+                tx.add_elements(t, &alive, elements(&came));
+            }
+        }
+        if is_new || count_before != self.slots.len() || self.affinity != affinity {
+            if !is_new {
+                tx.flush_chain(t, &self.name);
+            }
+            for rule in self.rules(table, affinity) {
+                tx.add_rule(t, rule);
+            }
+        }
+        if affinity_ends {
+            leftovers.push(Leftover::Set(t.clone(), self.clients_name()));
+            leftovers.push(Leftover::Set(t.clone(), self.alive_name()));
+        }
+        self.affinity = affinity;
+    }
+
+    fn gone(&self, endpoints: &BTreeSet<SocketAddr>) -> Vec<SocketAddr> {
+        self.slots.iter().copied().filter(|a| !endpoints.contains(a)).collect()
+    }
+
+    fn came(&self, endpoints: &BTreeSet<SocketAddr>) -> Vec<SocketAddr> {
+        let known: BTreeSet<_> = self.slots.iter().copied().collect();
+        endpoints.difference(&known).copied().collect()
+    }
+
+    /// Gives numbers `0..n` to the endpoints so that as few as possible change; returns the elements to delete and to
+    /// add.
+    fn reassign(&mut self, gone: &[SocketAddr], came: &[SocketAddr]) -> (Vec<Element>, Vec<Element>) {
+        let before = self.slots.clone();
+        let gone: BTreeSet<_> = gone.iter().collect();
+        let mut came = came.iter().copied();
+        let mut slots: Vec<Option<SocketAddr>> = before.iter().map(|a| (!gone.contains(a)).then_some(*a)).collect();
+        for slot in slots.iter_mut().filter(|s| s.is_none()) {
+            *slot = came.next();
+        }
+        slots.extend(came.map(Some));
+        // Holes that are left are filled from the end.
+        let mut at = 0;
+        while at < slots.len() {
+            if slots[at].is_none() {
+                slots.swap_remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        self.slots = slots.into_iter().flatten().collect();
+        let number = |i: usize| Value::Integer(u32::try_from(i).expect("fewer endpoints than addresses"));
+        let (mut deletions, mut additions) = (Vec::new(), Vec::new());
+        for i in 0..before.len().max(self.slots.len()) {
+            let (old, new) = (before.get(i), self.slots.get(i));
+            if old == new {
+                continue;
+            }
+            if old.is_some() {
+                deletions.push(Element::new([number(i)]));
+            }
+            if let Some(new) = new {
+                additions.push(Element::new([number(i)]).to_values([Value::from(new.ip()), Value::Port(new.port())]));
+            }
+        }
+        (deletions, additions)
+    }
+
+    fn rules(&self, table: &FamilyTable, affinity: Option<Duration>) -> Vec<Rule> {
+        let modulus = u32::try_from(self.slots.len()).expect("fewer endpoints than addresses");
+        let Some(timeout) = affinity else {
+            let is_ip6 = table.family == IpFamily::V6;
+            return vec![Rule::new(&self.name).dnat_map(Selector::Random { modulus }, &self.name, is_ip6)];
+        };
+        // A client's address (up to four registers), then its endpoint's address and port, then a number.
+        let (client, endpoint, number) = (Reg(0), Reg(4), Reg(9));
+        let (offset, length) = if table.family == IpFamily::V4 { (12, 4) } else { (8, 16) };
+        let load_client =
+            || Rule::new(&self.name).expr(Expr::Payload { base: PayloadBase::Network, offset, length, to: client });
+        let lookup = |set: &str, key, to| Expr::Lookup { set: set.to_owned(), key, to, negated: false };
+        let remember = Expr::Dynset {
+            set: self.clients_name(),
+            update: true,
+            key: client,
+            data: Some(endpoint),
+            timeout: Some(timeout),
+        };
+        let translate = Expr::Nat(Nat {
+            is_destination: true,
+            is_ip6: table.family == IpFamily::V6,
+            address: Some(endpoint),
+            port: Some(Reg(endpoint.0 + if table.family == IpFamily::V4 { 1 } else { 4 })),
+            flags: 0,
+        });
+        vec![
+            // Known, and its endpoint still counts: its time starts anew.
+            load_client()
+                .expr(lookup(&self.clients_name(), client, Some(endpoint)))
+                .expr(lookup(&self.alive_name(), endpoint, None))
+                .expr(remember.clone())
+                .expr(translate.clone()),
+            // Unknown, or sent to an endpoint that is gone: the backend forgets those right after the change.
+            load_client()
+                .expr(Expr::Numgen { random: true, modulus, offset: 0, to: number })
+                .expr(lookup(&self.name, number, Some(endpoint)))
+                .expr(remember)
+                .expr(translate),
+        ]
+    }
+
+    /// Which endpoint a client would be sent to is decided by the kernel; for tests.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> &[SocketAddr] {
+        &self.slots
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::new(IpAddr::from([10, 1, 0, last]), 80)
+    }
+
+    #[track_caller]
+    fn check(before: &[u8], after: &[u8], want_slots: &[u8], want_touched: usize) {
+        let mut group = Group::new("c-1".to_owned());
+        group.slots = before.iter().map(|n| address(*n)).collect();
+        let endpoints: BTreeSet<_> = after.iter().map(|n| address(*n)).collect();
+        let (gone, came) = (group.gone(&endpoints), group.came(&endpoints));
+        let (deletions, additions) = group.reassign(&gone, &came);
+        assert_eq!(group.slots(), want_slots.iter().map(|n| address(*n)).collect::<Vec<_>>());
+        assert_eq!(deletions.len().max(additions.len()), want_touched);
+    }
+
+    #[test]
+    fn endpoints_keep_their_numbers_when_others_change() {
+        check(&[], &[1, 2, 3], &[1, 2, 3], 3);
+        check(&[1, 2, 3], &[1, 2, 3, 4], &[1, 2, 3, 4], 1);
+        check(&[1, 2, 3, 4], &[1, 3, 4], &[1, 4, 3], 2);
+        check(&[1, 2, 3], &[1, 3, 4], &[1, 4, 3], 1);
+        check(&[1, 2, 3], &[1], &[1], 2);
+        check(&[1, 2, 3, 4], &[4], &[4], 4);
+    }
+}

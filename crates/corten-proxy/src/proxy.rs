@@ -1,0 +1,391 @@
+//! The component: takes what informers tell, and keeps the backend at what follows from it.
+//!
+//! One task owns tracker, ruleset and backend. It waits for the inbox, takes all that waits, makes the difference, and
+//! lets the backend carry it out on a blocking thread. What arrives meanwhile is the next batch, so a burst costs as few
+//! syncs as the kernel is slow. A failed sync is followed by full ones until one succeeds.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown};
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use tracing::{debug, info, warn};
+
+use crate::{
+    backend::{
+        Backend, BackendError,
+        nftables::{NftablesBackend, NftablesConfig},
+        userspace::{UserspaceBackend, UserspaceConfig},
+    },
+    change_tracker::ChangeTracker,
+    inbox::{Batch, Inbox},
+    metrics::Snapshot,
+    names::{IpFamily, ObjectName},
+    ruleset::{Change, HealthCheck, Ruleset, build},
+};
+
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// `--proxy-mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyMode {
+    /// nftables where the kernel has it, userspace otherwise.
+    #[default]
+    Auto,
+    /// `nftables`.
+    Nftables,
+    /// `userspace`.
+    Userspace,
+}
+
+/// Settings; the names in parentheses are upstream's flags.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How (`--proxy-mode`).
+    pub mode: ProxyMode,
+    /// Name of this node (`--hostname-override`): endpoints with it are local.
+    pub node_name: String,
+    /// Start of the names of everything in the kernel.
+    pub prefix: String,
+    /// Families to serve.
+    pub families: Vec<IpFamily>,
+    /// Addresses of pods (`--cluster-cidr`).
+    pub cluster_cidrs: Vec<IpNet>,
+    /// Addresses of services; what is left of them on `lo` by a crash is removed (userspace only).
+    pub service_cidrs: Vec<IpNet>,
+    /// Masquerade all clients of cluster addresses (`--masquerade-all`).
+    pub masquerade_all: bool,
+    /// Bit of the packet mark that asks for masquerading (`--iptables-masquerade-bit`), 0 to 31.
+    pub masquerade_bit: u8,
+    /// Local addresses that serve node ports (`--nodeport-addresses`); empty for all.
+    pub node_port_addresses: Vec<IpNet>,
+    /// Node ports on 127.0.0.1 (`--iptables-localhost-nodeports`).
+    pub localhost_node_ports: bool,
+    /// Shortest time between two syncs (`--iptables-min-sync-period`); upstream has 1 s, zero means as fast as they come.
+    pub min_sync_period: Duration,
+    /// How often to look whether somebody else took the rules away (`--iptables-sync-period`): one question to the
+    /// kernel. The kernel tells nobody who is not asking.
+    pub sync_period: Duration,
+}
+
+impl Config {
+    /// The defaults for a node.
+    #[must_use]
+    pub fn new(node_name: impl Into<String>) -> Self {
+        Self {
+            mode: ProxyMode::Auto,
+            node_name: node_name.into(),
+            prefix: "corten".to_owned(),
+            families: IpFamily::ALL.to_vec(),
+            cluster_cidrs: Vec::new(),
+            service_cidrs: Vec::new(),
+            masquerade_all: false,
+            masquerade_bit: 14,
+            node_port_addresses: Vec::new(),
+            localhost_node_ports: true,
+            min_sync_period: Duration::ZERO,
+            sync_period: Duration::from_secs(30),
+        }
+    }
+
+    fn nftables(&self) -> NftablesConfig {
+        NftablesConfig {
+            prefix: self.prefix.clone(),
+            families: self.families.clone(),
+            cluster_cidrs: self.cluster_cidrs.clone(),
+            masquerade_all: self.masquerade_all,
+            masquerade_mark: 1 << (self.masquerade_bit & 31),
+            node_port_addresses: self.node_port_addresses.clone(),
+            localhost_node_ports: self.localhost_node_ports,
+        }
+    }
+
+    fn userspace(&self) -> UserspaceConfig {
+        UserspaceConfig {
+            families: self.families.clone(),
+            cluster_cidrs: self.cluster_cidrs.clone(),
+            service_cidrs: self.service_cidrs.clone(),
+        }
+    }
+}
+
+/// What can be asked of a running proxy. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    shared: Arc<Mutex<StatusState>>,
+}
+
+#[derive(Debug, Default)]
+struct StatusState {
+    metrics: Snapshot,
+    health_checks: Vec<(ObjectName, HealthCheck)>,
+}
+
+impl Status {
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> Snapshot {
+        self.shared.lock().metrics.clone()
+    }
+
+    /// The services whose `healthCheckNodePort` is to be answered.
+    #[must_use]
+    pub fn health_checks(&self) -> Vec<(ObjectName, HealthCheck)> {
+        self.shared.lock().health_checks.clone()
+    }
+}
+
+/// The component. See the module.
+pub struct Proxy {
+    node_name: String,
+    min_sync_period: Duration,
+    sync_period: Duration,
+    clock: SharedClock,
+    rng: SharedRng,
+    inbox: Inbox,
+    status: Status,
+    backend: Box<dyn Backend>,
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy").field("node_name", &self.node_name).field("backend", &self.backend.name()).finish()
+    }
+}
+
+impl Proxy {
+    /// Opens the backend in the network namespace of the calling thread. Must be called inside a tokio runtime.
+    pub fn build(config: &Config, inbox: Inbox, clock: SharedClock, rng: SharedRng) -> Result<Self, BackendError> {
+        let uses_nftables = match config.mode {
+            ProxyMode::Nftables => true,
+            ProxyMode::Userspace => false,
+            ProxyMode::Auto => NftablesBackend::is_supported()?,
+        };
+        let backend: Box<dyn Backend> = if uses_nftables {
+            Box::new(NftablesBackend::open(config.nftables())?)
+        } else {
+            Box::new(UserspaceBackend::open(config.userspace(), clock.clone())?)
+        };
+        Ok(Self::with_backend(config, backend, inbox, clock, rng))
+    }
+
+    /// With a backend of the caller's.
+    #[must_use]
+    pub fn with_backend(
+        config: &Config,
+        backend: Box<dyn Backend>,
+        inbox: Inbox,
+        clock: SharedClock,
+        rng: SharedRng,
+    ) -> Self {
+        Self {
+            node_name: config.node_name.clone(),
+            min_sync_period: config.min_sync_period,
+            sync_period: config.sync_period,
+            clock,
+            rng,
+            inbox,
+            status: Status::default(),
+            backend,
+        }
+    }
+
+    /// What can be asked while `run` runs.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.clone()
+    }
+
+    /// Runs until shutdown. Rules stay in place, as upstream's do, so that a restart interrupts nothing.
+    pub async fn run(self, shutdown: Shutdown) {
+        let Self { node_name, min_sync_period, sync_period, clock, rng, inbox, status, backend } = self;
+        info!(mode = backend.name(), node = %node_name, "Started service proxy");
+        let backoff = Backoff::doubling(RETRY_FIRST, RETRY_MAX).with_jitter(0.2);
+        let mut sync = Sync {
+            node_name,
+            tracker: ChangeTracker::new(),
+            ruleset: Ruleset::default(),
+            pending: Vec::new(),
+            backend: Some(backend),
+            needs_full: true,
+            is_synced: false,
+            clock: clock.clone(),
+            status,
+        };
+        let mut backoff = backoff;
+        // Monotonic times: when a failed sync is tried again, and when the next look at the kernel is due.
+        let mut retry_at = None;
+        let mut check_at = clock.monotonic() + sync_period;
+        loop {
+            let wake = clock.sleep_until(retry_at.unwrap_or(check_at));
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                batch = inbox.take() => sync.take_in(batch),
+                () = wake => {
+                    if retry_at.is_none() {
+                        sync.check().await;
+                        check_at = clock.monotonic() + sync_period;
+                    }
+                }
+            }
+            if !sync.is_due() {
+                continue;
+            }
+            match sync.run().await {
+                Ok(()) => {
+                    retry_at = None;
+                    backoff.reset();
+                }
+                Err(e) => {
+                    let delay = backoff.next(&*rng);
+                    retry_at = Some(clock.monotonic() + delay);
+                    warn!(err = %ErrorChain(&e), retry_in_ms = delay.as_millis(), "Could not sync service rules");
+                }
+            }
+            if !min_sync_period.is_zero() {
+                tokio::select! {
+                    biased;
+                    () = shutdown.requested() => break,
+                    () = clock.sleep(min_sync_period) => {}
+                }
+            }
+        }
+    }
+}
+
+/// The state that one task owns.
+struct Sync {
+    node_name: String,
+    tracker: ChangeTracker,
+    ruleset: Ruleset,
+    /// Changes of the ruleset that the backend has not seen.
+    pending: Vec<Change>,
+    /// Away only while a blocking thread works with it.
+    backend: Option<Box<dyn Backend>>,
+    needs_full: bool,
+    is_synced: bool,
+    clock: SharedClock,
+    status: Status,
+}
+
+impl Sync {
+    fn take_in(&mut self, batch: Batch) {
+        let mut status = self.status.shared.lock();
+        status.metrics.service_changes_total += batch.services.len() as u64;
+        status.metrics.endpoint_changes_total += batch.slices.len() as u64;
+        drop(status);
+        self.is_synced |= batch.synced;
+        for (name, facts) in batch.services {
+            match facts {
+                Some(facts) => self.tracker.set_service(facts),
+                None => self.tracker.delete_service(&name),
+            }
+        }
+        for (name, facts) in batch.slices {
+            match facts {
+                Some(facts) => self.tracker.set_slice(facts),
+                None => self.tracker.delete_slice(&name),
+            }
+        }
+        let mut health_changed = false;
+        for (name, view) in self.tracker.take() {
+            let rules = view.and_then(|view| build(&view, &self.node_name));
+            health_changed |= self.ruleset.health_check(&name) != rules.as_ref().and_then(|r| r.health_check);
+            let changes = self.ruleset.set_service(&name, rules);
+            // A full sync reads the ruleset itself.
+            if !self.needs_full {
+                self.pending.extend(changes);
+            }
+        }
+        let mut status = self.status.shared.lock();
+        status.metrics.services = self.ruleset.len();
+        if health_changed {
+            status.health_checks = self.ruleset.health_checks().into_iter().collect();
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.is_synced && (self.needs_full || !self.pending.is_empty())
+    }
+
+    /// Brings the backend to the ruleset. On error the next call does all of it.
+    async fn run(&mut self) -> Result<(), BackendError> {
+        let started = self.clock.monotonic();
+        let is_full = self.needs_full;
+        let changes = std::mem::take(&mut self.pending);
+        let ports = if is_full { self.ruleset.ports().count() } else { changes.len() };
+        let ruleset = is_full.then(|| self.ruleset.clone());
+        let result = self
+            .with_backend(move |backend| match ruleset {
+                Some(ruleset) => backend.replace(&ruleset),
+                None => backend.apply(&changes),
+            })
+            .await;
+        let duration = self.clock.monotonic().saturating_sub(started);
+        self.needs_full = result.is_err();
+        let now = self.clock.now();
+        let mut status = self.status.shared.lock();
+        let metrics = &mut status.metrics;
+        metrics.sync_proxy_rules.observe(duration);
+        if is_full {
+            metrics.sync_full_proxy_rules.observe(duration);
+        } else {
+            metrics.sync_partial_proxy_rules.observe(duration);
+        }
+        metrics.last_sync_ports = ports;
+        if result.is_ok() {
+            metrics.last_sync_unix_seconds = Some(now.as_second());
+        } else {
+            metrics.sync_failures_total += 1;
+        }
+        debug!(ports, is_full, duration_ms = duration.as_millis(), "Synced service rules");
+        result
+    }
+
+    /// Sees whether the rules are still there.
+    async fn check(&mut self) {
+        if !self.is_synced || self.needs_full {
+            return;
+        }
+        match self.with_backend(|backend| backend.is_intact()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                warn!("Found service rules changed by somebody else");
+                self.needs_full = true;
+            }
+            Err(e) => {
+                warn!(err = %ErrorChain(&e), "Could not check service rules");
+                self.needs_full = true;
+            }
+        }
+    }
+
+    async fn with_backend<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Backend) -> T + Send + 'static,
+    ) -> T {
+        let mut backend = self.backend.take().expect("given back by every call");
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work(&mut *backend);
+            (backend, result)
+        });
+        match done.await {
+            Ok((backend, result)) => {
+                self.backend = Some(backend);
+                result
+            }
+            // Blocking work cannot be cancelled once it runs, so it panicked.
+            Err(e) => std::panic::resume_unwind(e.into_panic()),
+        }
+    }
+}
+
+/// Whether one of the networks holds the address.
+pub(crate) fn contains(nets: &[IpNet], ip: IpAddr) -> bool {
+    nets.iter().any(|net| net.contains(&ip))
+}
+
+#[cfg(test)]
+mod tests;
