@@ -3,6 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -45,7 +46,7 @@ pub fn load(path: &Path, forwarder: &Forwarder) {
 /// A watch on a file by its name, so that it notices replacement as well as change.
 #[derive(Debug)]
 pub struct FileWatch {
-    inotify: AsyncFd<Inotify>,
+    inotify: AsyncFd<Descriptor>,
     path: PathBuf,
     names: Vec<OsString>,
 }
@@ -67,20 +68,41 @@ impl FileWatch {
             inotify.add_watch(directory, flags)?;
             names.extend(file.file_name().map(OsStr::to_owned));
         }
-        Ok(Self { inotify: AsyncFd::new(inotify)?, path: path.to_owned(), names })
+        #[expect(
+            deprecated,
+            reason = "its successor asks for unsafe code; the descriptor is owned by the wrapper and never replaced, which is what it asks for"
+        )]
+        let inotify = AsyncFd::new(Descriptor(inotify))?;
+        Ok(Self { inotify, path: path.to_owned(), names })
     }
 
     /// Completes when the file may have changed. Cancel-safe.
     pub async fn changed(&self) -> std::io::Result<()> {
         loop {
             let mut ready = self.inotify.readable().await?;
-            let Ok(events) = ready.try_io(|inotify| Ok(inotify.get_ref().read_events()?)) else { continue };
+            let Ok(events) = ready.try_io(|inotify| Ok(inotify.get_ref().0.read_events()?)) else { continue };
             // An event without a name says that events were lost.
             let ours = |name: Option<&OsString>| name.is_none_or(|name| self.names.contains(name));
             if events?.iter().any(|event| ours(event.name.as_ref())) {
                 return Ok(());
             }
         }
+    }
+}
+
+/// What tokio wants to see of a descriptor.
+#[derive(Debug)]
+struct Descriptor(Inotify);
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
