@@ -40,7 +40,11 @@ fn query() -> Vec<u8> {
 }
 
 fn print(what: &str, count: u32, took: Duration) {
-    println!("{what}: {:.0} answers/s, {:.2} us each", f64::from(count) / took.as_secs_f64(), took.as_secs_f64() * 1e6 / f64::from(count));
+    println!(
+        "{what}: {:.0} answers/s, {:.2} us each",
+        f64::from(count) / took.as_secs_f64(),
+        took.as_secs_f64() * 1e6 / f64::from(count)
+    );
 }
 
 fn main() {

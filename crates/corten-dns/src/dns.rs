@@ -131,8 +131,7 @@ impl Dns {
         let server =
             Server::bind(&config.listen).await.map_err(|(address, source)| DnsError::Listen { address, source })?;
         let own = server.addresses();
-        let forwarder =
-            Arc::new(Forwarder::new(own, config.cache_entries, Arc::clone(&clock), rng, metrics.clone()));
+        let forwarder = Arc::new(Forwarder::new(own, config.cache_entries, Arc::clone(&clock), rng, metrics.clone()));
         let watch = match config.upstreams {
             Upstreams::Fixed(addresses) => {
                 forwarder.set_resolvers(&addresses);

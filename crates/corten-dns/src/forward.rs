@@ -77,7 +77,13 @@ pub struct Forwarder {
 impl Forwarder {
     /// A forwarder that never asks the addresses `own`, with a cache of at most `cache_entries`.
     #[must_use]
-    pub fn new(own: Vec<SocketAddr>, cache_entries: usize, clock: SharedClock, rng: SharedRng, metrics: Metrics) -> Self {
+    pub fn new(
+        own: Vec<SocketAddr>,
+        cache_entries: usize,
+        clock: SharedClock,
+        rng: SharedRng,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             resolvers: RwLock::new([].into()),
             own,
@@ -107,7 +113,11 @@ impl Forwarder {
     #[must_use]
     pub fn cached(&self, question: &Question) -> Option<Shared> {
         let known = self.cache.lock().get(question, self.clock.monotonic());
-        if known.is_some() { self.metrics.cache_hits.inc() } else { self.metrics.cache_misses.inc() };
+        if known.is_some() {
+            self.metrics.cache_hits.inc()
+        } else {
+            self.metrics.cache_misses.inc()
+        };
         known
     }
 
@@ -204,4 +214,4 @@ impl Drop for InFlight<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

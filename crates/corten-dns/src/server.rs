@@ -119,7 +119,9 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Context) {
                 buffer = answer;
             }
             Reply::Later(waiting) => match Arc::clone(&context.waiting).try_acquire_owned() {
-                Ok(permit) => context.tasks.spawn("forward", finish_udp(Arc::clone(&socket), client, waiting, context.clone(), permit)),
+                Ok(permit) => context
+                    .tasks
+                    .spawn("forward", finish_udp(Arc::clone(&socket), client, waiting, context.clone(), permit)),
                 Err(_) => {
                     context.metrics.forward_rejects.inc();
                     send(&socket, client, &waiting.refuse(), &context.metrics).await;
@@ -156,7 +158,9 @@ async fn serve_tcp(listener: TcpListener, context: Context) {
             accepted = accept(&listener, &context) => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => context.tasks.spawn("connection", serve_connection(stream, context.clone(), permit)),
+            Ok((stream, permit)) => {
+                context.tasks.spawn("connection", serve_connection(stream, context.clone(), permit))
+            }
             Err(error) => {
                 warn!(err = %ErrorChain(&error), "Could not accept connection");
                 context.clock.sleep(AFTER_ERROR).await;
@@ -166,8 +170,7 @@ async fn serve_tcp(listener: TcpListener, context: Context) {
 }
 
 async fn accept(listener: &TcpListener, context: &Context) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit =
-        Arc::clone(&context.connections).acquire_owned().await.expect("this semaphore is never closed");
+    let permit = Arc::clone(&context.connections).acquire_owned().await.expect("this semaphore is never closed");
     let (stream, _) = listener.accept().await?;
     Ok((stream, permit))
 }
@@ -209,6 +212,3 @@ async fn read_query(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     stream.read_exact(&mut query).await?;
     Ok(query)
 }
-
-#[cfg(test)]
-mod tests;

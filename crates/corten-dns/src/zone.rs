@@ -6,15 +6,16 @@
 //! Upstream: Kubernetes DNS specification 1.1.0; coredns plugin/kubernetes.
 
 mod facts;
-mod records;
 mod lookup;
+mod records;
 mod reverse;
 
 pub use facts::{
-    EndpointFacts, EndpointPort, EndpointSliceFacts, FactsError, ObjectKey, Protocol, ServiceFacts, ServiceKind, ServicePort,
+    EndpointFacts, EndpointPort, EndpointSliceFacts, FactsError, ObjectKey, Protocol, ServiceFacts, ServiceKind,
+    ServicePort,
 };
 pub use lookup::Outcome;
 pub use records::Zone;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -61,7 +61,9 @@ impl Responder {
         let mut response = Response::begin(buffer, &query, limit);
         let outcome = self.zone.read().answer(&query, &mut response);
         match outcome {
-            Outcome::Answered(response_code) => Reply::Now(response.finish(response_code, is_authoritative(response_code))),
+            Outcome::Answered(response_code) => {
+                Reply::Now(response.finish(response_code, is_authoritative(response_code)))
+            }
             Outcome::Forward => {
                 let question = Question::of(&query);
                 match self.forwarder.cached(&question) {

@@ -142,7 +142,8 @@ impl ServiceFacts {
         } else if spec.cluster_ip.as_deref() == Some("None") {
             ServiceKind::Headless
         } else {
-            let ips = if spec.cluster_ips.is_empty() { spec.cluster_ip.into_iter().collect() } else { spec.cluster_ips };
+            let ips =
+                if spec.cluster_ips.is_empty() { spec.cluster_ip.into_iter().collect() } else { spec.cluster_ips };
             // An address that was not allocated yet is the empty text.
             ServiceKind::ClusterIps(ips.iter().filter_map(|ip| ip.parse().ok()).collect())
         };

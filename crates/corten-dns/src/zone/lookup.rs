@@ -1,9 +1,6 @@
 //! From a question to an answer.
 
-use std::{
-    net::IpAddr,
-    sync::atomic::Ordering,
-};
+use std::{net::IpAddr, sync::atomic::Ordering};
 
 use smallvec::SmallVec;
 
@@ -40,7 +37,10 @@ enum Place<'q> {
     Version,
     NameServer,
     Namespace(&'q [u8]),
-    Pod { namespace: &'q [u8], label: &'q [u8] },
+    Pod {
+        namespace: &'q [u8],
+        label: &'q [u8],
+    },
     Service(ServicePlace<'q>),
     Nowhere,
 }
@@ -380,9 +380,7 @@ fn take_apart(front: &[u8]) -> Place<'_> {
         [b"ns", b"dns"] => Place::NameServer,
         [namespace, b"svc" | b"pod"] => Place::Namespace(namespace),
         [label, namespace, b"pod"] => Place::Pod { namespace, label },
-        [service, namespace, b"svc"] => {
-            Place::Service(ServicePlace { namespace, service, endpoint: None, port: None })
-        }
+        [service, namespace, b"svc"] => Place::Service(ServicePlace { namespace, service, endpoint: None, port: None }),
         [endpoint, service, namespace, b"svc"] => {
             Place::Service(ServicePlace { namespace, service, endpoint: Some(endpoint), port: None })
         }

@@ -124,7 +124,8 @@ fn check(question: &str, want: &str) {
     assert_eq!(ask(&cluster(), question).trim_end(), want.trim_end(), "{question}");
 }
 
-const SOA: &str = "authority: cluster.local. 5 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 7200 1800 86400 5";
+const SOA: &str =
+    "authority: cluster.local. 5 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 7200 1800 86400 5";
 
 #[track_caller]
 fn check_nothing(question: &str) {
@@ -236,7 +237,10 @@ fn a_named_port_of_a_service_is_located() {
         "NoError\n_http._tcp.web.shop.svc.cluster.local. 5 IN SRV 0 100 80 web.shop.svc.cluster.local.\n\
          additional: web.shop.svc.cluster.local. 5 IN A 10.96.0.7",
     );
-    check("_http._tcp.web.shop.svc.cluster.local A", "NoError\n_http._tcp.web.shop.svc.cluster.local. 5 IN A 10.96.0.7");
+    check(
+        "_http._tcp.web.shop.svc.cluster.local A",
+        "NoError\n_http._tcp.web.shop.svc.cluster.local. 5 IN A 10.96.0.7",
+    );
 }
 
 #[test]
@@ -291,14 +295,8 @@ fn a_pod_has_the_address_that_its_name_spells() {
 fn addresses_of_services_and_endpoints_have_names() {
     let name = "NoError\n7.0.96.10.in-addr.arpa. 5 IN PTR web.shop.svc.cluster.local.";
     check("7.0.96.10.in-addr.arpa PTR", name);
-    check(
-        "3.0.1.10.in-addr.arpa PTR",
-        "NoError\n3.0.1.10.in-addr.arpa. 5 IN PTR db-0.db.shop.svc.cluster.local.",
-    );
-    check(
-        "6.0.1.10.in-addr.arpa PTR",
-        "NoError\n6.0.1.10.in-addr.arpa. 5 IN PTR 10-1-0-6.db.shop.svc.cluster.local.",
-    );
+    check("3.0.1.10.in-addr.arpa PTR", "NoError\n3.0.1.10.in-addr.arpa. 5 IN PTR db-0.db.shop.svc.cluster.local.");
+    check("6.0.1.10.in-addr.arpa PTR", "NoError\n6.0.1.10.in-addr.arpa. 5 IN PTR 10-1-0-6.db.shop.svc.cluster.local.");
     let v6 = "8.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa";
     check(&format!("{v6} PTR"), &format!("NoError\n{v6}. 5 IN PTR dual.shop.svc.cluster.local."));
 }
@@ -346,10 +344,7 @@ fn before_the_first_sync_nothing_is_said_not_to_exist() {
     let mut zone = Zone::new(Name::from_text("cluster.local").unwrap());
     assert_eq!(ask(&zone, "web.shop.svc.cluster.local A"), "ServFail\n");
     fill(&mut zone);
-    assert_eq!(
-        ask(&zone, "web.shop.svc.cluster.local A"),
-        "NoError\nweb.shop.svc.cluster.local. 5 IN A 10.96.0.7\n"
-    );
+    assert_eq!(ask(&zone, "web.shop.svc.cluster.local A"), "NoError\nweb.shop.svc.cluster.local. 5 IN A 10.96.0.7\n");
     assert_eq!(ask(&zone, "none.shop.svc.cluster.local A"), "ServFail\n");
 }
 
@@ -376,11 +371,8 @@ fn deleting_everything_leaves_an_empty_zone() {
         zone.delete_endpoint_slice(&ObjectKey::new("shop", name));
     }
     assert!(ask(&zone, "db.shop.svc.cluster.local A").starts_with("NXDomain"));
-    let all: Vec<String> = zone.namespaces[&b"shop"[..]]
-        .services
-        .keys()
-        .map(|name| String::from_utf8(name.to_vec()).unwrap())
-        .collect();
+    let all: Vec<String> =
+        zone.namespaces[&b"shop"[..]].services.keys().map(|name| String::from_utf8(name.to_vec()).unwrap()).collect();
     for name in all {
         zone.delete_service(&ObjectKey::new("shop", &name));
     }
@@ -406,7 +398,8 @@ fn objects_are_projected_from_their_json() {
         br#"{"metadata":{"namespace":"shop","name":"web","labels":{"a":"b"}},"spec":{"type":"NodePort","clusterIP":"10.0.0.1",
             "clusterIPs":["10.0.0.1","fd00::1"],"ports":[{"name":"http","port":80,"targetPort":"x"},{"protocol":"UDP","port":53}]}}"#,
     );
-    let want = service("web", cluster_ips(&["10.0.0.1", "fd00::1"]), &[("http", Protocol::Tcp, 80), ("", Protocol::Udp, 53)]);
+    let want =
+        service("web", cluster_ips(&["10.0.0.1", "fd00::1"]), &[("http", Protocol::Tcp, 80), ("", Protocol::Udp, 53)]);
     assert_eq!(facts.unwrap(), want);
     let headless = br#"{"metadata":{"namespace":"shop","name":"db"},"spec":{"clusterIP":"None","clusterIPs":["None"],"publishNotReadyAddresses":true}}"#;
     let facts = ServiceFacts::from_json(headless).unwrap();

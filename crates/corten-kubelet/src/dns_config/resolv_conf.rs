@@ -28,7 +28,9 @@ impl ResolvConf {
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
             let mut words = line.split_whitespace();
             match words.next() {
-                Some("nameserver") => file.nameservers.push(words.next().ok_or(ParseError::EmptyNameserver)?.to_owned()),
+                Some("nameserver") => {
+                    file.nameservers.push(words.next().ok_or(ParseError::EmptyNameserver)?.to_owned())
+                }
                 Some("search") => {
                     file.searches = words
                         .filter(|word| *word != ".")

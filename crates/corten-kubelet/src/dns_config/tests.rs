@@ -211,8 +211,6 @@ fn a_node_with_too_many_or_too_long_searches_is_warned_of() {
     );
     check_node(
         (0..10).map(|n| format!("{n}{}", "x".repeat(239))).collect(),
-        Some(
-            "Resolv.conf file '/etc/resolv.conf' contains search line which length is more than allowed 2048 chars!",
-        ),
+        Some("Resolv.conf file '/etc/resolv.conf' contains search line which length is more than allowed 2048 chars!"),
     );
 }
