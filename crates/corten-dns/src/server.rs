@@ -134,7 +134,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Context) {
 async fn finish_udp(
     socket: Arc<UdpSocket>,
     client: SocketAddr,
-    waiting: Waiting,
+    waiting: Box<Waiting>,
     context: Context,
     _permit: OwnedSemaphorePermit,
 ) {

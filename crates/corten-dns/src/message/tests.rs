@@ -118,7 +118,9 @@ fn a_kept_reply_answers_with_lower_ttls_in_the_client_s_case() {
 #[test]
 fn an_answer_that_does_not_fit_is_cut_at_a_record_and_says_so() {
     let kept = read(|m| {
-        (0..100).for_each(|n| drop(m.add_answer(address(300, n)).answers.len()));
+        for n in 0..100 {
+            m.add_answer(address(300, n));
+        }
     });
     let mut asked = question("www.example.com").message(1);
     // Without EDNS.

@@ -26,7 +26,7 @@ pub enum Reply {
     /// Send this.
     Now(Vec<u8>),
     /// Ask upstream, with `Responder::finish`, then send.
-    Later(Waiting),
+    Later(Box<Waiting>),
 }
 
 /// A query that waits for a resolver.
@@ -68,21 +68,26 @@ impl Responder {
                 let question = Question::of(&query);
                 match self.forwarder.cached(&question) {
                     Some(known) => Reply::Now(forwarded(known, response, &query, limit)),
-                    None => Reply::Later(Waiting { query: message.to_vec(), question, limit, begun: None }),
+                    None => Reply::Later(Box::new(Waiting { query: message.to_vec(), question, limit, begun: None })),
                 }
             }
             Outcome::Chase(target) => {
                 let question = chased(&query, target);
                 match self.forwarder.cached(&question) {
                     Some(known) => Reply::Now(joined(known, response)),
-                    None => Reply::Later(Waiting { query: message.to_vec(), question, limit, begun: Some(response) }),
+                    None => Reply::Later(Box::new(Waiting {
+                        query: message.to_vec(),
+                        question,
+                        limit,
+                        begun: Some(response),
+                    })),
                 }
             }
         }
     }
 
     /// Answers what had to wait. Ends within the forwarder's deadline.
-    pub async fn finish(&self, waiting: Waiting) -> Vec<u8> {
+    pub async fn finish(&self, waiting: Box<Waiting>) -> Vec<u8> {
         let reply = self.forwarder.resolve(&waiting.question).await;
         match waiting.begun {
             Some(response) => joined(reply, response),

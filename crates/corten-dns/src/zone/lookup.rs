@@ -21,6 +21,7 @@ const MAX_ALIASES: usize = 8;
 
 /// What became of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack between two calls; a box would allocate")]
 pub enum Outcome {
     /// The response holds the answer; it ends with this code.
     Answered(u16),
