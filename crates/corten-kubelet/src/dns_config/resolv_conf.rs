@@ -1,0 +1,75 @@
+//! The file format of `resolv.conf`: reading the node's, writing a pod's.
+
+use std::fmt;
+
+/// What a `resolv.conf` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResolvConf {
+    /// The `nameserver` lines, in order.
+    pub nameservers: Vec<String>,
+    /// The words of the last `search` line, without their trailing dots.
+    pub searches: Vec<String>,
+    /// The words of all `options` lines; a later one replaces an earlier one of the same name.
+    pub options: Vec<String>,
+}
+
+/// A file that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// A `nameserver` line without an address. The text is upstream's, blank included.
+    #[error("nameserver list is empty ")]
+    EmptyNameserver,
+}
+
+impl ResolvConf {
+    /// Reads the text of a file. Unknown lines and comments are passed over; the root as a search domain says nothing and is dropped.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let mut file = Self::default();
+        for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("nameserver") => {
+                    file.nameservers.push(words.next().ok_or(ParseError::EmptyNameserver)?.to_owned())
+                }
+                Some("search") => {
+                    file.searches = words
+                        .filter(|word| *word != ".")
+                        .map(|word| word.strip_suffix('.').unwrap_or(word).to_owned())
+                        .collect();
+                }
+                Some("options") => words.for_each(|option| set_option(&mut file.options, option)),
+                _ => {}
+            }
+        }
+        Ok(file)
+    }
+}
+
+/// Adds `option`, in the place of one with the same name if there is one.
+pub(super) fn set_option(options: &mut Vec<String>, option: &str) {
+    let name = option_name(option);
+    match options.iter_mut().find(|known| option_name(known) == name) {
+        Some(known) => option.clone_into(known),
+        None => options.push(option.to_owned()),
+    }
+}
+
+fn option_name(option: &str) -> &str {
+    option.split_once(':').map_or(option, |(name, _)| name)
+}
+
+/// The text of the file, as a container runtime writes it for a pod: search, nameservers, options.
+impl fmt::Display for ResolvConf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.searches.is_empty() {
+            writeln!(f, "search {}", self.searches.join(" "))?;
+        }
+        for nameserver in &self.nameservers {
+            writeln!(f, "nameserver {nameserver}")?;
+        }
+        if !self.options.is_empty() {
+            writeln!(f, "options {}", self.options.join(" "))?;
+        }
+        Ok(())
+    }
+}
