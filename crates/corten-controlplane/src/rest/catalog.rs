@@ -52,13 +52,13 @@ impl fmt::Debug for Handler {
 
 /// All of them.
 pub(crate) static HANDLERS: &[&Handler] = &[
-    &token::HANDLER,
-    &token_review::HANDLER,
-    &self_subject_review::HANDLER,
     &local_subject_access_review::HANDLER,
     &self_subject_access_review::HANDLER,
+    &self_subject_review::HANDLER,
     &self_subject_rules_review::HANDLER,
     &subject_access_review::HANDLER,
+    &token::HANDLER,
+    &token_review::HANDLER,
 ];
 
 /// Gives the resources that are served their handlers.
