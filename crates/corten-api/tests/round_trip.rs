@@ -3,6 +3,8 @@
 //! The data is upstream's (`k8s.io/api/testdata`), found through `CORTEN_UPSTREAM_DATA`; every field of each kind is filled.
 //! What filled fields cannot show (zero values) is tested beside the codecs.
 
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,7 +14,7 @@ use corten_api::types;
 use corten_apimachinery::{
     Value,
     codec::{self, FieldValidation, cbor, json, protobuf, yaml},
-    type_table::TypeId,
+    type_table::{Shape, TypeId},
 };
 
 /// The folder with the data; `None`, and a word about it, if nobody says where it is.
@@ -161,6 +163,30 @@ fn protobuf_that_is_cut_short_or_damaged_is_no_harm() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn messages_nested_too_deeply_are_refused_before_the_stack_ends() {
+    let (type_id, schema) = types::table().iter().find(|(_, ty)| ty.name.ends_with("v1.JSONSchemaProps")).unwrap();
+    let Shape::Struct(fields) = &schema.shape else { panic!("a schema is a struct") };
+    let number = fields.field("not").unwrap().numbers[0];
+    let varint = |mut number: usize| {
+        let mut bytes = Vec::new();
+        while number >= 0x80 {
+            bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
+        bytes
+    };
+    let field =
+        |number: usize, content: &[u8]| [varint(number << 3 | 2), varint(content.len()), content.to_vec()].concat();
+    let nested = |depth: usize| {
+        let message = (0..depth).fold(Vec::new(), |inner, _| field(number as usize, &inner));
+        [b"k8s\0".to_vec(), field(2, &message)].concat()
+    };
+    assert!(protobuf::decode(&nested(50), types::table(), type_id).is_ok());
+    assert!(protobuf::decode(&nested(5_000), types::table(), type_id).is_err());
 }
 
 #[test]

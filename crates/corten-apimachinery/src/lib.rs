@@ -9,6 +9,7 @@ pub mod duration;
 pub mod field;
 pub mod gvk;
 pub mod int_or_string;
+pub mod managed_fields;
 pub mod meta;
 pub mod openapi;
 pub mod patch;

@@ -137,6 +137,8 @@ pub struct RequestInfo {
     pub name: Str,
     /// What follows the subresource, for proxies: without leading slash.
     pub rest: String,
+    /// The field selector of a list, watch or delete of many, as sent.
+    pub field_selector: String,
 }
 
 impl RequestInfo {
@@ -206,6 +208,9 @@ impl RequestInfo {
         if info.name.is_empty() && info.verb == "delete" {
             info.verb = "deletecollection".into();
         }
+        if matches!(info.verb.as_str(), "list" | "watch" | "deletecollection") {
+            query.get("fieldSelector").clone_into(&mut info.field_selector);
+        }
         info
     }
 
@@ -265,6 +270,7 @@ impl Request {
             subresource: call.subresource,
             name: call.name,
             rest: String::new(),
+            field_selector: query.get("fieldSelector").to_owned(),
         };
         if info.resource == "namespaces" && !info.name.is_empty() {
             info.namespace = info.name.clone();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
+    codec::{FieldValidation, json},
     gvk::GroupVersionResource,
     status::{Reason, Status},
     stored::Stored,
@@ -151,9 +152,22 @@ impl Client {
         }
     }
 
-    /// Makes an object, or calls a subresource that is created (`binding`, `eviction`, `token`).
+    /// Makes an object.
     pub async fn create(&self, target: Target, object_: Value) -> Result<Arc<Stored>, Status> {
         object(self.call(Verb::Create, target, self.write_query(), Body::Tree(object_)).await?)
+    }
+
+    /// Calls something that is created but is no stored object (`binding`, `eviction`, `token`, the reviews) and gives
+    /// what the server answered: an object of the same kind, or a `Status` that reports success.
+    pub async fn post(&self, target: Target, object: Value) -> Result<Value, Status> {
+        match self.call(Verb::Create, target, self.write_query(), Body::Tree(object)).await? {
+            Answer::Success(tree) => Ok(tree),
+            Answer::Object(object) => {
+                let decoded = json::decode(&object.json, None, FieldValidation::Ignore);
+                decoded.map(|decoded| decoded.value).map_err(Status::internal)
+            }
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Replaces an object. With a `resourceVersion` in it, only that version is replaced.

@@ -7,6 +7,8 @@
 pub mod api;
 pub mod call;
 pub mod client;
+pub mod events;
+pub mod kubeconfig;
 pub mod transport;
 
 pub use api::Api;

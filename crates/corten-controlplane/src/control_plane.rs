@@ -5,10 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use corten_api::{descriptions::descriptions, types};
 use corten_apimachinery::resource::{ResourceDefinition, UserInfo};
 use corten_apiserver::{
-    Server, admission,
+    Server,
     authentication::{self, X509},
-    authorization::{self, PrivilegedGroups},
-    discovery,
+    authorization, discovery,
     endpoints::RoutesBuilder,
     filters::Limits,
     openapi,
@@ -19,9 +18,12 @@ use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
 use corten_client::Client;
 use corten_component_base::certificates::KeyPairPem;
 use corten_resources::catalog::RESOURCES;
-use corten_storage::kv::KvEngine;
+use corten_storage::{
+    kv::{KvEngine, KvError},
+    object,
+};
 
-use crate::{bootstrap, health, version};
+use crate::{ServiceAccounts, access::Access, authentication::service_account::KeyError, bootstrap, health, version};
 
 /// What an API server needs to know.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub struct Config {
     pub serving: KeyPairPem,
     /// The authorities of client certificates, PEM.
     pub client_authorities: String,
+    /// How tokens of service accounts are made and known.
+    pub service_accounts: ServiceAccounts,
     /// How long events are kept. Upstream: `--event-ttl`.
     pub event_ttl: Duration,
     /// How many requests may run at once.
@@ -46,6 +50,7 @@ pub struct ControlPlane {
     server: Arc<Server>,
     listener: Listener,
     stores: Vec<Arc<Store>>,
+    bootstrap: bootstrap::Progress,
 }
 
 /// Why an API server cannot be built.
@@ -60,12 +65,18 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
+    /// The store does not take its first write.
+    #[error("begin the store")]
+    Store(#[from] KvError),
     /// The serving certificate is unusable.
     #[error(transparent)]
     Certificate(#[from] BadCertificate),
     /// The client authorities are unusable.
     #[error(transparent)]
     Authority(#[from] authentication::BadAuthority),
+    /// A key for tokens of service accounts is unusable.
+    #[error(transparent)]
+    ServiceAccountKey(#[from] KeyError),
 }
 
 impl ControlPlane {
@@ -76,38 +87,19 @@ impl ControlPlane {
         clock: SharedClock,
         rng: SharedRng,
     ) -> Result<Self, BuildError> {
-        let table = types::table();
+        object::begin(&*engine).await?;
+        let x509 = X509::new(config.client_authorities.as_bytes(), Arc::clone(&clock))?;
+        let access = Access::build(&config.service_accounts, Some(x509), &clock, &rng)?;
         let settings = Settings {
             engine,
-            clock: Arc::clone(&clock),
-            rng: Arc::clone(&rng),
-            feature_enabled: |_| false,
-            event_ttl: config.event_ttl,
-            admission: Arc::new(admission::Chain::default()),
-        };
-        let x509 = X509::new(config.client_authorities.as_bytes(), Arc::clone(&clock))?;
-        let server = Server::new(Parts {
-            table,
             clock,
             rng,
-            authenticator: Arc::new(authentication::Union::new(vec![Arc::new(x509)])),
-            authorizer: Arc::new(authorization::Union::new(vec![Arc::new(PrivilegedGroups)])),
-            limits: config.limits,
-        });
-        let mut routes = RoutesBuilder::default();
-        let mut stores: Vec<Arc<Store>> = Vec::new();
-        for definition in RESOURCES.iter().copied() {
-            let store = store_of(definition, &mut stores, &settings);
-            routes.resource(definition, table, store.as_ref());
-        }
-        let groups = discovery::documents(RESOURCES);
-        discovery::install(&mut routes, &groups, &config.advertise_address.to_string());
-        let source =
-            openapi::Source { table, descriptions: || Box::new(descriptions()), version: version::GIT_VERSION };
-        openapi::install(&mut routes, &groups, source);
-        version::install(&mut routes);
-        health::install(&mut routes, &stores);
-        server.set_routes(routes.build());
+            feature_enabled: |_| false,
+            event_ttl: config.event_ttl,
+            admission: Arc::clone(&access.admission),
+        };
+        let bootstrap = bootstrap::Progress::default();
+        let (server, stores) = assemble(&settings, &access, config.limits, config.advertise_address, &bootstrap);
         let tls = server_config(ServerCertificate::new(
             config.serving.certificate.as_bytes(),
             config.serving.key.as_bytes(),
@@ -115,7 +107,7 @@ impl ControlPlane {
         let listener = Listener::bind(config.address, tls)
             .await
             .map_err(|source| BuildError::Listen { address: config.address, source })?;
-        Ok(Self { server, listener, stores })
+        Ok(Self { server, listener, stores, bootstrap })
     }
 
     /// The address that is listened on: with the port that the system chose if none was asked for.
@@ -151,13 +143,47 @@ impl ControlPlane {
         };
         let client = self.client(identity, "kube-apiserver");
         let clock = Arc::clone(self.server.clock());
-        tasks.spawn("bootstrap", bootstrap::run(client, clock, shutdown.clone()));
+        tasks.spawn("bootstrap", bootstrap::run(client, clock, self.bootstrap.clone(), shutdown.clone()));
         self.listener.run(self.server, shutdown).await;
         stop_caches.request();
         if let Err(panic) = tasks.join().await {
             tracing::error!(err = %panic, "Control plane task panicked");
         }
     }
+}
+
+/// The server with all it serves, and the stores behind it.
+pub(crate) fn assemble(
+    settings: &Settings,
+    access: &Access,
+    limits: Limits,
+    advertise_address: SocketAddr,
+    bootstrap: &bootstrap::Progress,
+) -> (Arc<Server>, Vec<Arc<Store>>) {
+    let table = types::table();
+    let server = Server::new(Parts {
+        table,
+        clock: Arc::clone(&settings.clock),
+        rng: Arc::clone(&settings.rng),
+        authenticator: Arc::clone(&access.authenticator),
+        authorizer: Arc::clone(&access.authorizer),
+        limits,
+    });
+    let mut routes = RoutesBuilder::default();
+    let mut stores: Vec<Arc<Store>> = Vec::new();
+    for definition in RESOURCES.iter().copied() {
+        let store = store_of(definition, &mut stores, settings);
+        routes.resource(definition, table, store.as_ref());
+    }
+    let groups = discovery::documents(RESOURCES);
+    discovery::install(&mut routes, &groups, &advertise_address.to_string());
+    let source = openapi::Source { table, descriptions: || Box::new(descriptions()), version: version::GIT_VERSION };
+    openapi::install(&mut routes, &groups, source);
+    access.install(&mut routes, &stores, &advertise_address.to_string());
+    version::install(&mut routes);
+    health::install(&mut routes, &stores, bootstrap);
+    server.set_routes(routes.build());
+    (server, stores)
 }
 
 /// The store of a resource; the one of another group where two groups show the same objects; none for what is not stored.

@@ -13,17 +13,22 @@ use corten_apiserver::{
 };
 use http::StatusCode;
 
+use crate::bootstrap::Progress;
+
 /// One health path.
 #[derive(Debug)]
 struct Health {
     name: &'static str,
     /// What has to be in sync; empty for liveness.
     stores: Vec<Arc<Store>>,
+    /// What is made at start, where it counts.
+    bootstrap: Option<Progress>,
 }
 
-pub(crate) fn install(routes: &mut RoutesBuilder, stores: &[Arc<Store>]) {
+pub(crate) fn install(routes: &mut RoutesBuilder, stores: &[Arc<Store>], bootstrap: &Progress) {
     for (name, stores) in [("healthz", stores), ("livez", &[]), ("readyz", stores)] {
-        let health = Arc::new(Health { name, stores: stores.to_vec() });
+        let bootstrap = (name != "livez").then(|| bootstrap.clone());
+        let health = Arc::new(Health { name, stores: stores.to_vec(), bootstrap });
         routes.path(&format!("/{name}"), Arc::clone(&health) as _);
         routes.prefix(&format!("/{name}/"), health);
     }
@@ -34,6 +39,9 @@ impl Health {
         let mut checks = vec![("ping", true), ("log", true)];
         if !self.stores.is_empty() {
             checks.push(("informer-sync", self.stores.iter().all(|store| store.cacher().is_ready())));
+        }
+        if let Some(bootstrap) = &self.bootstrap {
+            checks.push(("poststarthook/rbac/bootstrap-roles", bootstrap.is_complete()));
         }
         checks
     }

@@ -4,9 +4,19 @@
 //! `run` follows the store, fills in what every cluster has, and serves.
 #![forbid(unsafe_code)]
 
+mod access;
+pub mod admission;
+pub mod authentication;
+pub mod authorization;
 pub mod bootstrap;
+pub mod caches;
 pub mod control_plane;
 mod health;
+mod rest;
 mod version;
 
+#[cfg(test)]
+mod testing;
+
+pub use access::ServiceAccounts;
 pub use control_plane::{BuildError, Config, ControlPlane};

@@ -25,6 +25,7 @@ pub static RESOURCES: &[&ResourceDefinition] = &[
     &apps::controller_revision::RESOURCE,
     &apps::deployment::RESOURCE,
     &apps::replica_set::RESOURCE,
+    &authentication::self_subject_review::RESOURCE,
     &authentication::token_review::RESOURCE,
     &authorization::local_subject_access_review::RESOURCE,
     &authorization::self_subject_access_review::RESOURCE,

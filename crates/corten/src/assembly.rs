@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use corten_apiserver::filters::Limits;
 use corten_base::{Shutdown, SystemClock, SystemRng, TaskSet, fs};
-use corten_controlplane::ControlPlane;
+use corten_controlplane::{ControlPlane, ServiceAccounts, authentication::service_account::DEFAULT_ISSUER};
 use corten_storage_sqlite::SqliteEngine;
 
 use crate::{config::Config, kubeconfig::kubeconfig, pki::Pki};
@@ -29,6 +29,12 @@ pub(crate) async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()
             advertise_address: config.listen,
             serving: pki.apiserver.clone(),
             client_authorities: pki.authority.clone(),
+            service_accounts: ServiceAccounts {
+                issuer: DEFAULT_ISSUER.to_owned(),
+                signing_key: pki.service_account_key.clone(),
+                further_keys: vec![pki.service_account_public_key.clone()],
+                audiences: Vec::new(),
+            },
             event_ttl: Duration::from_secs(3_600),
             limits: Limits::default(),
         },

@@ -2,6 +2,7 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/authentication/authenticator and request/union (v1.35).
 
+pub(crate) mod bearer;
 mod x509;
 
 use std::{fmt, sync::Arc};
@@ -9,6 +10,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use corten_apimachinery::resource::UserInfo;
 
+pub use bearer::{Audiences, Bearer, TokenAuthenticator, TokenUnion, TokenUser};
 pub use x509::{BadAuthority, ClientCertificates, X509};
 
 use crate::request::Request;

@@ -26,7 +26,10 @@ pub struct Attributes<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Yes, whatever others say.
-    Allow,
+    Allow {
+        /// Why, for audit and reviews. Shared: the text belongs to the rule, not to the request.
+        reason: Option<Arc<str>>,
+    },
     /// No, whatever others say.
     Deny {
         /// Why.
@@ -37,6 +40,23 @@ pub enum Decision {
         /// Why not; may be empty.
         reason: String,
     },
+}
+
+impl Decision {
+    /// Whether the request may go on.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        matches!(self, Self::Allow { .. })
+    }
+
+    /// Why; may be empty.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Allow { reason } => reason.as_deref().unwrap_or_default(),
+            Self::Deny { reason } | Self::NoOpinion { reason } => reason,
+        }
+    }
 }
 
 /// Decides what users may do.

@@ -17,7 +17,7 @@ pub struct PrivilegedGroups;
 impl Authorizer for PrivilegedGroups {
     async fn authorize(&self, attributes: Attributes<'_>) -> Decision {
         if attributes.user.groups.iter().any(|group| group == SYSTEM_MASTERS) {
-            Decision::Allow
+            Decision::Allow { reason: None }
         } else {
             Decision::NoOpinion { reason: String::new() }
         }

@@ -95,7 +95,8 @@ pub(super) fn decode_bytes(
     let decoded = match encoding {
         Encoding::Json => codec::json::decode(bytes, typed, validation),
         Encoding::Protobuf => codec::protobuf::decode(bytes, table, type_id).map(codec::Decoded::of),
-        Encoding::Yaml | Encoding::Cbor => return Err(negotiation::unsupported_media_type()),
+        Encoding::Yaml => codec::yaml::decode(bytes, typed, validation),
+        Encoding::Cbor => codec::cbor::decode(bytes, typed, validation),
     };
     let handled = |why: &dyn std::fmt::Display| {
         Status::bad_request(format!(

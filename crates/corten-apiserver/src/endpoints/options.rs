@@ -13,6 +13,9 @@ use corten_apimachinery::{
 
 use crate::request::Query;
 
+/// The longest name of a manager of fields. Upstream: `FieldManagerMaxLength`.
+const FIELD_MANAGER_BYTES_MAX: usize = 128;
+
 /// How `resourceVersion` of a list is to be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Match {
@@ -155,6 +158,44 @@ pub(super) fn dry_run<'a>(values: impl Iterator<Item = &'a str>, kind: &str) -> 
         }
     }
     Ok(dry)
+}
+
+/// What is wrong with a `fieldManager`.
+pub(super) fn manager_complaints(manager: &str) -> ErrorList {
+    let path = Path::new("fieldManager");
+    let mut errors = ErrorList::new();
+    if manager.len() > FIELD_MANAGER_BYTES_MAX {
+        errors.push(Error::too_long(&path, FIELD_MANAGER_BYTES_MAX));
+    }
+    for (at, c) in manager.char_indices().filter(|(_, c)| c.is_control() || (c.is_whitespace() && *c != ' ')) {
+        let why = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
+        errors.push(Error::invalid(&path, manager, why));
+    }
+    errors
+}
+
+/// Whether a patch takes fields over from others; checks the options that only applies have.
+pub(super) fn force(query: &Query, is_apply: bool) -> Result<bool, Status> {
+    // Upstream takes everything but a form of false for true.
+    let force = query.find("force").map(|text| !matches!(text.to_ascii_lowercase().as_str(), "false" | "0"));
+    let manager = query.get("fieldManager");
+    let mut errors = ErrorList::new();
+    if is_apply && manager.is_empty() {
+        errors.push(Error::required(&Path::new("fieldManager"), "is required for apply patch"));
+    }
+    if !is_apply && force.is_some() {
+        errors.push(Error::forbidden(&Path::new("force"), "may not be specified for non-apply patch"));
+    }
+    if errors.is_empty() {
+        return Ok(force.unwrap_or_default());
+    }
+    errors.extend(manager_complaints(manager));
+    Err(bad_options("PatchOptions", &errors))
+}
+
+/// The failure for wrong options.
+pub(super) fn bad_options(kind: &str, errors: &[Error]) -> Status {
+    Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", kind), "", errors)
 }
 
 /// Reads the options of a delete: from the body if there is one, else from the query.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use corten_apimachinery::{
     codec::{self, FieldValidation},
+    meta::ObjectMeta as _,
     patch as languages,
     resource::Strategy,
     status::{Reason, Status},
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 
 use super::{
     body::{decode_bytes, field_validation, read_bytes},
+    options::force,
     read::store_of,
     routes::Endpoint,
     write::{WriteRequest, reply},
@@ -39,25 +41,34 @@ pub(super) async fn patch(
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let kind = patch_kind(request.header(header::CONTENT_TYPE))?;
-    let write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
+    let is_apply = kind == PatchKind::Apply;
+    let force = force(&request.query, is_apply)?;
+    let mut write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
+    write.is_apply = is_apply;
     let validation = field_validation(&request.query, "PatchOptions")?;
-    let patch = read_patch(std::mem::take(&mut request.body), kind).await?;
+    let (patch, advice) = read_patch(std::mem::take(&mut request.body), kind, validation).await?;
+    let context = write.context(&request);
+    let name = request.info.name.clone();
     let type_id = endpoint.type_id;
     let gvk = endpoint.kind();
     let complaints = Mutex::new(Vec::new());
     let transform = |current: Option<&Value>| {
-        let mut object = current.cloned().unwrap_or_default();
-        if current.is_some() {
-            endpoint.from_hub(&mut object);
-        }
+        let in_version = || {
+            let mut object = current.cloned().unwrap_or_default();
+            if current.is_some() {
+                endpoint.from_hub(&mut object);
+            }
+            object
+        };
         let patched = match kind {
-            PatchKind::Json => languages::json::apply(&object, &patch).map_err(patch_failure)?,
-            PatchKind::Merge => languages::merge::apply(&object, &patch),
+            PatchKind::Json => languages::json::apply(&in_version(), &patch).map_err(patch_failure)?,
+            PatchKind::Merge => languages::merge::apply(&in_version(), &patch),
             PatchKind::Strategic => {
-                languages::strategic::apply(&object, &patch, server.table(), type_id).map_err(patch_failure)?
+                languages::strategic::apply(&in_version(), &patch, server.table(), type_id).map_err(patch_failure)?
             }
             PatchKind::Apply => {
-                return Err(Status::new(Reason::UnsupportedMediaType, "server-side apply is not served"));
+                let object = store.apply(&context, strategy, current, &patch, force);
+                check_name(object.map_err(|error| error.to_status())?, &name)?
             }
         };
         // The result is read as any body is: strictly, and brought to canonical form.
@@ -68,9 +79,10 @@ pub(super) async fn patch(
         endpoint.to_hub(store, &mut object);
         Ok(object)
     };
-    let name = request.info.name.clone();
-    let updated = store.update(&write.context(&request), &name, strategy, &transform, false).await?;
-    let mut warnings = complaints.into_inner();
+    let may_create = is_apply && request.info.subresource.is_empty();
+    let updated = store.update(&context, &name, strategy, &transform, may_create).await?;
+    let mut warnings = advice;
+    warnings.extend(complaints.into_inner());
     warnings.extend(updated.warnings);
     let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
     reply(endpoint, store, code, &updated.object, warnings)
@@ -89,15 +101,49 @@ fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
     })
 }
 
-async fn read_patch(body: RequestBody, kind: PatchKind) -> Result<Value, Status> {
+/// Reads a patch, and advice for the client: a configuration in YAML (or JSON, which is YAML), other patches in JSON.
+pub(super) async fn read_patch(
+    body: RequestBody,
+    kind: PatchKind,
+    validation: FieldValidation,
+) -> Result<(Value, Vec<String>), Status> {
     if let RequestBody::Tree(tree) = body {
-        return Ok(tree);
+        return Ok((tree, Vec::new()));
     }
     let bytes = read_bytes(body).await?;
-    let _ = kind;
+    if kind == PatchKind::Apply {
+        // Programs send JSON, which is read many times as fast; what is wrong with it is said as for YAML.
+        let json = if bytes.first() == Some(&b'{') { codec::json::decode(&bytes, None, validation).ok() } else { None };
+        let decoded = match json {
+            Some(decoded) if decoded.complaints().is_empty() => decoded,
+            _ => codec::yaml::decode(&bytes, None, validation)
+                .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?,
+        };
+        let complaints = decoded.complaints();
+        return match validation {
+            FieldValidation::Strict if !complaints.is_empty() => {
+                Err(Status::bad_request(format!("error strict decoding YAML: {}", complaints.join(", "))))
+            }
+            FieldValidation::Warn => Ok((decoded.value, complaints)),
+            _ => Ok((decoded.value, Vec::new())),
+        };
+    }
     codec::json::decode(&bytes, None, FieldValidation::Ignore)
-        .map(|decoded| decoded.value)
+        .map(|decoded| (decoded.value, Vec::new()))
         .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+}
+
+/// An applied object has the name that the path says, or none yet.
+fn check_name(mut object: Value, name: &str) -> Result<Value, Status> {
+    if object.name().is_empty() {
+        object.set_meta("name", name);
+    } else if object.name() != name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({name})",
+            object.name()
+        )));
+    }
+    Ok(object)
 }
 
 fn patch_failure(error: languages::PatchError) -> Status {

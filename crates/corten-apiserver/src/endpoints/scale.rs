@@ -5,7 +5,7 @@ use std::sync::Arc;
 use corten_apimachinery::{
     codec::{self, FieldValidation},
     field::{Error, Path},
-    gvk::GroupVersionKind,
+    gvk::{GroupVersion, GroupVersionKind},
     meta::ObjectMeta as _,
     patch as languages,
     resource::ScalePaths,
@@ -17,7 +17,9 @@ use corten_client::PatchKind;
 use http::{Method, StatusCode, header};
 
 use super::{
-    body::{decode_review, read_bytes},
+    body::{decode_review, field_validation, read_bytes},
+    options::force,
+    patch::read_patch,
     read::{namespace_of, store_of},
     routes::Endpoint,
     write::WriteRequest,
@@ -42,6 +44,9 @@ pub(super) async fn handle(
     let wanted = match request.method {
         Method::GET | Method::HEAD => return Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?)),
         Method::PUT => decode_review(&mut request, server.table(), TYPE, &kind).await?.0,
+        Method::PATCH if is_apply(&request) => {
+            return apply(server, endpoint, request, paths).await;
+        }
         Method::PATCH => {
             let media_type =
                 request.header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_owned();
@@ -94,6 +99,67 @@ pub(super) async fn handle(
     let updated = store.update(&context, &name, strategy, &transform, false).await?;
     let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
     Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?).with_warnings(updated.warnings))
+}
+
+fn is_apply(request: &Request) -> bool {
+    request.header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim() == PatchKind::Apply.content_type()
+}
+
+/// Applies a `Scale`: what it says of the replicas is applied to the object itself, and recorded there.
+async fn apply(
+    server: &Arc<Server>,
+    endpoint: &Endpoint,
+    mut request: Request,
+    paths: &ScalePaths,
+) -> Result<Reply, Status> {
+    let store = store_of(endpoint)?;
+    let name = request.info.name.clone();
+    let force = force(&request.query, true)?;
+    let mut write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
+    write.is_apply = true;
+    let validation = field_validation(&request.query, "PatchOptions")?;
+    let body = std::mem::take(&mut request.body);
+    let (scale, mut warnings) = read_patch(body, PatchKind::Apply, validation).await?;
+    if scale.api_version() != "autoscaling/v1" || scale.kind() != "Scale" {
+        let group_version = GroupVersion::parse(scale.api_version())
+            .map_or_else(|| "/".to_owned(), |version| format!("{}/{}", version.group, version.version));
+        return Err(Status::bad_request(format!("invalid object type: {group_version}, Kind={}", scale.kind())));
+    }
+    if !scale.name().is_empty() && scale.name() != name.as_str() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({name})",
+            scale.name()
+        )));
+    }
+    let mut config = Value::object_of([
+        ("apiVersion", Value::from(endpoint.api_version.clone())),
+        ("kind", endpoint.definition.kind.into()),
+    ]);
+    config.set_meta("name", name.clone());
+    if let Some(replicas) = scale.at(&["spec", "replicas"]) {
+        if replicas.as_i64().is_some_and(|replicas| replicas < 0) {
+            let path = Path::new("spec").child("replicas");
+            let error = Error::invalid(&path, replicas.clone(), "must be greater than or equal to 0");
+            let kind = GroupVersionKind::new("autoscaling", "v1", "Scale");
+            return Err(Status::invalid(&kind, &name, &[error]));
+        }
+        config.set(paths.spec_replicas, replicas.clone());
+    }
+    let mut context = write.context(&request);
+    context.subresource = "scale";
+    let strategy = endpoint.definition.strategy;
+    let transform = |current: Option<&Value>| {
+        let applied = store.apply(&context, strategy, current, &config, force);
+        let mut object = applied.map_err(|error| error.to_status())?;
+        codec::canonicalize(&mut object, server.table(), endpoint.type_id);
+        (endpoint.version.defaults)(&mut object);
+        endpoint.to_hub(store, &mut object);
+        Ok(object)
+    };
+    let updated = store.update(&context, &name, strategy, &transform, false).await?;
+    warnings.extend(updated.warnings);
+    let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
+    Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?).with_warnings(warnings))
 }
 
 fn scale_of(object: &Value, paths: &ScalePaths) -> Result<Value, Status> {

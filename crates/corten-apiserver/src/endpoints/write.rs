@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use corten_apimachinery::{
     meta::ObjectMeta as _,
-    resource::{Strategy, Verb},
+    resource::{ResourceDefinition, Strategy, Verb},
     status::Status,
     value::Value,
 };
@@ -12,7 +12,7 @@ use http::{StatusCode, header};
 
 use super::{
     body::{decode_delete_options, decode_object, field_validation},
-    options::{ListOptions, delete_options, dry_run},
+    options::{ListOptions, bad_options, delete_options, dry_run, manager_complaints},
     read::{Page, check_fields, namespace_of, store_of},
     routes::Endpoint,
 };
@@ -29,16 +29,24 @@ pub(super) struct WriteRequest {
     api_version: String,
     subresource: String,
     field_manager: String,
+    served_as: &'static ResourceDefinition,
+    pub(super) is_apply: bool,
     pub(super) dry_run: bool,
 }
 
 impl WriteRequest {
     pub(super) fn new(endpoint: &Endpoint, request: &Request, options_kind: &str) -> Result<Self, Status> {
+        let complaints = manager_complaints(request.query.get("fieldManager"));
+        if !complaints.is_empty() {
+            return Err(bad_options(options_kind, &complaints));
+        }
         Ok(Self {
             namespace: namespace_of(endpoint, request).to_owned(),
             api_version: endpoint.api_version.to_string(),
             subresource: request.info.subresource.to_string(),
             field_manager: field_manager(request),
+            served_as: endpoint.definition,
+            is_apply: false,
             dry_run: dry_run(request.query.all("dryRun"), options_kind)?,
         })
     }
@@ -51,6 +59,8 @@ impl WriteRequest {
             api_version: &self.api_version,
             subresource: &self.subresource,
             field_manager: &self.field_manager,
+            served_as: self.served_as,
+            is_apply: self.is_apply,
             dry_run: self.dry_run,
         }
     }

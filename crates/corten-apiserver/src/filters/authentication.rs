@@ -6,6 +6,7 @@ use corten_apimachinery::{resource::UserInfo, status::Status};
 use http::header;
 
 use crate::{
+    authentication::bearer,
     request::{Origin, Request},
     server::Server,
 };
@@ -36,5 +37,6 @@ pub(super) async fn authenticate(server: &Server, request: &mut Request) -> Resu
     };
     // Nothing behind this point may see the credentials.
     request.headers.remove(header::AUTHORIZATION);
+    bearer::strip_protocol(&mut request.headers);
     Ok(())
 }

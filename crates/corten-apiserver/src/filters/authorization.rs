@@ -16,7 +16,7 @@ use crate::{
 pub(super) async fn authorize(server: &Server, request: &Request) -> Result<(), Status> {
     let attributes = Attributes { user: &request.user, request: &request.info };
     match server.authorizer().authorize(attributes).await {
-        Decision::Allow => Ok(()),
+        Decision::Allow { .. } => Ok(()),
         Decision::Deny { reason } | Decision::NoOpinion { reason } => Err(forbidden(attributes, &reason)),
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn impersonate(server: &Server, request: &mut Request) -> Resul
     for check in checks(&wanted) {
         let attributes = Attributes { user: &request.user, request: &check };
         match server.authorizer().authorize(attributes).await {
-            Decision::Allow => {}
+            Decision::Allow { .. } => {}
             Decision::Deny { reason } | Decision::NoOpinion { reason } => return Err(forbidden(attributes, &reason)),
         }
     }

@@ -66,7 +66,9 @@ impl Encoding {
     fn parse(media_type: &str) -> Option<Self> {
         match media_type {
             "application/json" | "application/*" | "*/*" => Some(Self::Json),
+            "application/yaml" => Some(Self::Yaml),
             "application/vnd.kubernetes.protobuf" => Some(Self::Protobuf),
+            "application/cbor" => Some(Self::Cbor),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@
 mod before;
 mod codec;
 mod delete;
+mod managed_fields;
 mod names;
 mod store;
 mod update;

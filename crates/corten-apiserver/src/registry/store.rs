@@ -84,6 +84,10 @@ pub struct WriteContext<'a> {
     pub subresource: &'a str,
     /// The name that writes are recorded under in managed fields.
     pub field_manager: &'a str,
+    /// The resource that the client addressed: the store's own, or one that shows its objects in another group.
+    pub served_as: &'a ResourceDefinition,
+    /// Whether this is a server-side apply, which brings the managed fields with it.
+    pub is_apply: bool,
     /// Whether nothing is to happen in the end.
     pub dry_run: bool,
 }
@@ -222,6 +226,8 @@ impl Store {
         // A name has to be there before plugins see the object, and they see the metadata that clients cannot set.
         before::fill_create_metadata(self, cx, &mut attributes.object)?;
         attributes.name = attributes.object.name().into();
+        // What admission and defaulting on the server add is nobody's.
+        self.track_fields(cx, strategy, None, &mut attributes.object);
         self.settings.admission.admit(&mut attributes).await?;
         let context = self.strategy_context(cx);
         strategy.prepare_for_create(&context, &mut attributes.object);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
+    managed_fields,
     meta::ObjectMeta as _,
     resource::Strategy,
     status::Status,
@@ -105,6 +106,7 @@ impl Store {
         if object.name().is_empty() {
             object.set_meta("name", name);
         }
+        self.track_fields(cx, strategy, Some(&old), &mut object);
         let mut attributes = self.attributes(cx, Operation::Update, name.into(), object, old.clone());
         self.settings.admission.admit(&mut attributes).await?;
         let context = self.strategy_context(cx);
@@ -117,6 +119,7 @@ impl Store {
             before::validate_update(self, strategy, &context, &attributes.object, &old)?;
             attributes.warnings.extend(strategy.warnings_on_update(&context, &attributes.object, &old));
             strategy.canonicalize(&mut attributes.object);
+            managed_fields::keep_times(&mut attributes.object, &old);
             self.settings.admission.validate(&attributes).await?;
             // The revision is the engine's to give: what is stored has none.
             attributes.object.unset_meta("resourceVersion");

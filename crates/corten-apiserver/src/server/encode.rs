@@ -55,7 +55,8 @@ pub(super) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<
             Some((table, id)) => codec::protobuf::encode(tree, table, id).map_err(Status::internal),
             None => Err(not_acceptable()),
         },
-        Encoding::Yaml | Encoding::Cbor => Err(not_acceptable()),
+        Encoding::Yaml => Ok(codec::yaml::encode(tree)),
+        Encoding::Cbor => Ok(codec::cbor::encode(tree)),
     }
 }
 
@@ -340,6 +341,9 @@ fn frame(server: &Server, event: &str, shown: &Value, accepted: Accepted) -> Res
             let object = tree(server, shown, accepted)?;
             Ok(codec::protobuf::watch_frame(event, &object))
         }
-        Encoding::Cbor => Err(not_acceptable()),
+        Encoding::Cbor => {
+            let event = Value::object_of([("type", Value::from(event)), ("object", shown.clone())]);
+            Ok(codec::cbor::encode(&event))
+        }
     }
 }

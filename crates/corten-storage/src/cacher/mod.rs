@@ -185,7 +185,7 @@ impl Cacher {
                 }
             }
             let Some(last) = page.kvs.last().filter(|_| page.remaining > 0) else {
-                snapshot.set_revision(revision);
+                snapshot.read_at(revision);
                 break;
             };
             // The smallest key after the last one of the page.
@@ -232,7 +232,7 @@ impl Cacher {
                         state.ring.push(now, Arc::new(event));
                     }
                     Ok(DecodedEvent { key, revision, object: None }) => {
-                        if let Some(previous) = state.snapshot.remove(&key) {
+                        if let Some(previous) = state.snapshot.remove(&key, revision) {
                             let last = self.inner.codec.at_revision(&previous, revision);
                             let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
                             state.ring.push(now, Arc::new(event));
@@ -326,6 +326,12 @@ impl Cacher {
     #[must_use]
     pub fn any(&self) -> Snapshot {
         self.inner.state.read().snapshot.clone()
+    }
+
+    /// Whether the objects at hand are those at `revision`. Cheap: for what is derived from them and kept.
+    #[must_use]
+    pub fn is_at(&self, revision: Revision) -> bool {
+        self.inner.state.read().snapshot.is_at(revision)
     }
 
     /// Keeps `snapshot` for a while, so that later pages of a list show the same state.

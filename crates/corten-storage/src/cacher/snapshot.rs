@@ -67,8 +67,15 @@ impl Snapshot {
         self.objects.insert_cow(key.into(), object)
     }
 
-    pub(super) fn remove(&mut self, key: &str) -> Option<Arc<Stored>> {
+    pub(super) fn remove(&mut self, key: &str, revision: Revision) -> Option<Arc<Stored>> {
+        self.changed = self.changed.max(revision);
         self.objects.remove_cow(&Box::<str>::from(key))
+    }
+
+    /// After a first or new read of everything nobody knows what went before it: only `revision` itself is this state.
+    pub(super) fn read_at(&mut self, revision: Revision) {
+        self.changed = self.changed.max(revision);
+        self.set_revision(revision);
     }
 
     pub(super) fn set_revision(&mut self, revision: Revision) {

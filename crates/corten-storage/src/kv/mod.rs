@@ -1,7 +1,6 @@
 //! The contract of a storage engine: ordered keys, one revision for the whole store, durable before it is acknowledged.
 //!
-//! Revision: one `u64` for the store, +1 per successful write, never reused and never going back, also after a crash. A new
-//! store is at revision 1, as etcd's is: 0 means "any" in the API.
+//! Revision: one `u64` for the store, +1 per successful write, never reused and never going back, also after a crash.
 //! An acknowledged write is on disk. Expiry makes a revisioned delete like any other, also after a restart.
 //! Upstream: the five calls of go.etcd.io/etcd/client/v3/kubernetes, with etcd's meaning.
 
@@ -12,7 +11,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-/// A point in the history of the whole store. A new store is at 1; its first write gets 2. 0 is no revision.
+/// A point in the history of the whole store. 0 is before the first write.
 pub type Revision = u64;
 
 /// The most writes that one `commit` takes.

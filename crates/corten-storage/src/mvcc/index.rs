@@ -47,9 +47,6 @@ struct Garbage {
     row: Revision,
 }
 
-/// The revision of a new store.
-const FIRST: Revision = 1;
-
 /// Every key with its kept versions.
 #[derive(Debug, Default)]
 pub struct KeyIndex {
@@ -64,7 +61,7 @@ impl KeyIndex {
     /// An empty index of a store that has been compacted at `compacted` (0 if never).
     #[must_use]
     pub fn new(compacted: Revision) -> Self {
-        Self { compacted, revision: compacted.max(FIRST), ..Self::default() }
+        Self { compacted, revision: compacted, ..Self::default() }
     }
 
     /// The revision of the last write.

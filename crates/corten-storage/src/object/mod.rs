@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use corten_apimachinery::{stored::Stored, value::Str};
 
-use crate::kv::Revision;
+use crate::kv::{Change, Expected, KvEngine, KvError, Revision, Write};
 
 /// Turns stored bytes into the served object, once per write.
 ///
@@ -76,6 +76,21 @@ pub fn cache_key(namespace: &str, name: &str) -> Str {
     key.push('/');
     key.push_str(name);
     key
+}
+
+/// Where a store notes that it has begun.
+const BEGUN: &[u8] = b"/registry/corten/begun";
+
+/// Makes the first write of a new store, so that no revision that clients see is 0: to them that means "any".
+///
+/// Errors: those of the engine.
+pub async fn begin(engine: &dyn KvEngine) -> Result<(), KvError> {
+    if engine.status().await?.revision > 0 {
+        return Ok(());
+    }
+    let change = Change::Put { value: Bytes::from_static(b"{}"), expires_at: None };
+    // Somebody else may be faster: then it has begun, too.
+    engine.commit(vec![Write { key: Bytes::from_static(BEGUN), expected: Expected::Absent, change }]).await.map(drop)
 }
 
 #[cfg(test)]

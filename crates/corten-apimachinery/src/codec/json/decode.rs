@@ -16,6 +16,9 @@ use crate::{
 /// The deepest nesting. The deepest types of the API need about 30; each level takes a few hundred bytes of stack.
 const DEPTH_MAX: usize = 512;
 
+/// Up to this many keys a new one is compared with all before it; a hostile object has too many for that.
+const SCANNED_KEYS_MAX: usize = 64;
+
 /// How many unknown and duplicate fields are reported. Upstream's figure.
 const COMPLAINTS_MAX: usize = 100;
 
@@ -209,10 +212,31 @@ impl<'a> Parser<'a> {
             }
         }
         self.depth -= 1;
+        if !sorted && entries.len() > SCANNED_KEYS_MAX {
+            self.drop_duplicates(&mut entries);
+        }
         if let (Some(fields), Some(table)) = (fields, self.table) {
             return Ok(Value::Object(canonical::finish_struct(entries, table, fields)));
         }
         Ok(Value::Object(Map::from_entries(entries).expect("duplicates were replaced when they were found")))
+    }
+
+    /// Sorts the entries of a large object and keeps the last of those with the same key.
+    fn drop_duplicates(&mut self, entries: &mut Vec<(Str, Value)>) {
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut twice = Vec::new();
+        // Equal keys are in the order found, so the later value moves into the entry that stays.
+        entries.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                std::mem::swap(&mut later.1, &mut kept.1);
+                twice.push(kept.0.clone());
+            }
+            same
+        });
+        for key in twice {
+            self.complain("duplicate field", &key);
+        }
     }
 
     /// Reads the value of `key` into `entries`; a later duplicate wins, as in Go.
@@ -264,7 +288,12 @@ impl<'a> Parser<'a> {
         let fresh = *sorted && entries.last().is_none_or(|(last, _)| *last < key);
         if !fresh {
             *sorted = false;
-            if let Some((_, known)) = entries.iter_mut().find(|(known, _)| *known == key) {
+            let known = if entries.len() <= SCANNED_KEYS_MAX {
+                entries.iter_mut().find(|(known, _)| *known == key)
+            } else {
+                None
+            };
+            if let Some((_, known)) = known {
                 *known = value;
                 self.complain("duplicate field", &key);
                 return Ok(());
@@ -321,18 +350,17 @@ impl<'a> Parser<'a> {
     fn string(&mut self) -> Result<Str, DecodeError> {
         self.at += 1;
         let start = self.at;
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b'"') => {
-                    let text = &self.text[start..self.at];
-                    self.at += 1;
-                    return Ok(Str::from(text));
-                }
-                Some(b'\\') => return self.escaped_string(start),
-                Some(0..=0x1f) => return Err(self.unexpected("in string literal")),
-                Some(_) => self.at += 1,
-                None => return Err(DecodeError::new("unexpected end of JSON input")),
+        let plain = self.bytes[start..].iter().position(|&byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+        let Some(len) = plain else { return Err(DecodeError::new("unexpected end of JSON input")) };
+        self.at += len;
+        match self.bytes[self.at] {
+            b'"' => {
+                let text = &self.text[start..self.at];
+                self.at += 1;
+                Ok(Str::from(text))
             }
+            b'\\' => self.escaped_string(start),
+            _ => Err(self.unexpected("in string literal")),
         }
     }
 

@@ -88,6 +88,19 @@ fn duplicates_are_reported_and_the_last_counts() {
 }
 
 #[test]
+fn duplicates_in_a_large_object_are_found_in_good_time() {
+    let mut text = String::from("{");
+    for key in (0..100_000).rev() {
+        text.push_str(&format!("\"k{key}\":1,"));
+    }
+    text.push_str("\"k7\":2,\"k7\":3}");
+    let decoded = decode(text.as_bytes(), None, FieldValidation::Strict).unwrap();
+    assert_eq!(decoded.value.as_object().unwrap().len(), 100_000);
+    assert_eq!(decoded.value.i64_at(&["k7"]), Some(3));
+    assert_eq!(decoded.complaints(), [r#"duplicate field "k7""#, r#"duplicate field "k7""#]);
+}
+
+#[test]
 fn a_revision_is_spliced_into_any_metadata() {
     for (object, want) in [
         (r#"{"metadata":{}}"#, r#"{"metadata":{"resourceVersion":"7"}}"#),

@@ -119,7 +119,7 @@ struct Parser<'a> {
     tokens: Peekable<Lexer<'a>>,
 }
 
-fn in_context<'a>(found: Option<(Token, &'a str)>, context: Context) -> (Token, &'a str) {
+fn in_context(found: Option<(Token, &str)>, context: Context) -> (Token, &str) {
     match found {
         None => (Token::End, ""),
         Some((Token::In | Token::NotIn, word)) if context == Context::Values => (Token::Identifier, word),

@@ -1,5 +1,7 @@
 //! The seam below the client: carries a call to an API server and brings the answer back.
 
+pub mod http;
+
 use std::fmt;
 
 use corten_apimachinery::status::Status;

@@ -1,0 +1,487 @@
+//! Sets of field paths, and the JSON form that managed fields keep them in.
+//!
+//! A set is a tree whose nodes are sorted by path element. A node can belong to the set itself, have members below it, or
+//! both; one with neither is not kept. So equal sets are equal trees.
+//! Upstream: structured-merge-diff/fieldpath.
+
+use std::{cmp::Ordering, fmt::Write as _};
+
+use crate::{
+    codec::{FieldValidation, json},
+    field::quote,
+    value::{Map, Str, Value, format_str},
+};
+
+/// The key that stands for a node's own membership.
+const SELF: &str = ".";
+
+/// The deepest set that is read. Trees are no deeper (the JSON decoder's limit), and recursion stays bounded.
+const DEPTH_MAX: usize = 512;
+
+/// One step of a field path.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PathElement {
+    /// A field of an object: `f:name`.
+    Field(Str),
+    /// The item of a list whose key fields have these values, sorted by name: `k:{"name":"web"}`.
+    Key(Box<[(Str, Value)]>),
+    /// The item of a set with this value: `v:"web"`.
+    Value(Value),
+    /// The item at a place of a list: `i:0`.
+    Index(i64),
+}
+
+/// A set of field paths.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FieldSet {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Node {
+    element: PathElement,
+    /// Whether the path that ends here is in the set.
+    member: bool,
+    below: FieldSet,
+}
+
+/// A managed-fields entry does not hold a set of fields.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadFields(String);
+
+impl PathElement {
+    /// The kind, in upstream's order.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Field(_) => 0,
+            Self::Key(_) => 1,
+            Self::Value(_) => 2,
+            Self::Index(_) => 3,
+        }
+    }
+
+    /// Reads one key of the JSON form.
+    fn parse(text: &str) -> Result<Self, BadFields> {
+        let bad = |why: String| BadFields(why);
+        let Some((kind, rest)) = text.split_once(':') else {
+            return Err(bad("missing colon".to_owned()));
+        };
+        let decode = || {
+            json::decode(rest.as_bytes(), None, FieldValidation::Ignore)
+                .map(|decoded| decoded.value)
+                .map_err(|error| bad(format!("parsing value {}: {error}", quote(rest))))
+        };
+        match kind {
+            "f" => Ok(Self::Field(rest.into())),
+            "k" => match decode()? {
+                Value::Object(map) => Ok(Self::Key(map.into_entries().into())),
+                _ => Err(bad(format!("parsing key {}: not an object", quote(rest)))),
+            },
+            "v" => decode().map(Self::Value),
+            "i" => rest
+                .parse()
+                .map(Self::Index)
+                .map_err(|_| bad(format!("strconv.Atoi: parsing {}: invalid syntax", quote(rest)))),
+            _ => Err(bad(format!("unknown path element type {}", quote(kind)))),
+        }
+    }
+
+    /// Writes the key of the JSON form.
+    fn to_key(&self) -> Str {
+        let text = |value: &Value| {
+            let bytes = json::encode(value, None);
+            String::from_utf8(bytes.into()).expect("JSON is written as UTF-8")
+        };
+        match self {
+            Self::Field(name) => format_str!("f:{name}"),
+            Self::Key(fields) => {
+                let mut key = Str::const_new("k:{");
+                for (at, (name, value)) in fields.iter().enumerate() {
+                    if at > 0 {
+                        key.push(',');
+                    }
+                    key.push_str(&text(&Value::String(name.clone())));
+                    key.push(':');
+                    key.push_str(&text(value));
+                }
+                key.push('}');
+                key
+            }
+            Self::Value(value) => format_str!("v:{}", text(value)),
+            Self::Index(index) => format_str!("i:{index}"),
+        }
+    }
+
+    /// Adds the form that messages use: `.spec`, `[name="web"]`, `[="web"]`, `[0]`.
+    fn print(&self, out: &mut String) {
+        match self {
+            Self::Field(name) => {
+                out.push('.');
+                out.push_str(name);
+            }
+            Self::Key(fields) => {
+                out.push('[');
+                for (at, (name, value)) in fields.iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    out.push_str(name);
+                    out.push('=');
+                    out.push_str(&scalar_text(value));
+                }
+                out.push(']');
+            }
+            Self::Value(value) => {
+                let _ = write!(out, "[={}]", scalar_text(value));
+            }
+            Self::Index(index) => {
+                let _ = write!(out, "[{index}]");
+            }
+        }
+    }
+}
+
+impl Eq for PathElement {}
+
+impl PartialOrd for PathElement {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PathElement {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Field(a), Self::Field(b)) => a.cmp(b),
+            (Self::Key(a), Self::Key(b)) => a
+                .iter()
+                .zip(b)
+                .map(|((a_name, a), (b_name, b))| a_name.cmp(b_name).then_with(|| compare_values(a, b)))
+                .find(|order| order.is_ne())
+                .unwrap_or_else(|| a.len().cmp(&b.len())),
+            (Self::Value(a), Self::Value(b)) => compare_values(a, b),
+            (Self::Index(a), Self::Index(b)) => a.cmp(b),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+/// Upstream's order of values: numbers, texts, truth values, lists, objects, null.
+fn compare_values(a: &Value, b: &Value) -> Ordering {
+    fn rank(value: &Value) -> u8 {
+        match value {
+            Value::Int(_) | Value::Float(_) => 0,
+            Value::String(_) => 1,
+            Value::Bool(_) => 2,
+            Value::Array(_) => 3,
+            Value::Object(_) => 4,
+            Value::Null => 5,
+        }
+    }
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => a.cmp(b),
+        #[expect(clippy::cast_precision_loss, reason = "an order is wanted, and upstream compares so")]
+        (Value::Int(a), Value::Float(b)) => (*a as f64).total_cmp(b),
+        #[expect(clippy::cast_precision_loss, reason = "an order is wanted, and upstream compares so")]
+        (Value::Float(a), Value::Int(b)) => a.total_cmp(&(*b as f64)),
+        (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
+        (Value::String(a), Value::String(b)) => a.cmp(b),
+        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+        (Value::Array(a), Value::Array(b)) => a
+            .iter()
+            .zip(b.iter())
+            .map(|(a, b)| compare_values(a, b))
+            .find(|order| order.is_ne())
+            .unwrap_or_else(|| a.len().cmp(&b.len())),
+        (Value::Object(a), Value::Object(b)) => a
+            .iter()
+            .zip(b.iter())
+            .map(|((a_key, a), (b_key, b))| a_key.cmp(b_key).then_with(|| compare_values(a, b)))
+            .find(|order| order.is_ne())
+            .unwrap_or_else(|| a.len().cmp(&b.len())),
+        _ => rank(a).cmp(&rank(b)),
+    }
+}
+
+fn scalar_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => quote(text),
+        other => format!("{other:?}"),
+    }
+}
+
+/// A path as messages show it: `.spec.containers[name="web"].image`.
+#[must_use]
+pub fn path_text(path: &[&PathElement]) -> String {
+    let mut out = String::new();
+    for element in path {
+        element.print(&mut out);
+    }
+    out
+}
+
+impl FieldSet {
+    /// The set of these paths of field names.
+    #[must_use]
+    pub fn of_names(paths: &[&[&str]]) -> Self {
+        let mut set = Self::default();
+        for path in paths {
+            let elements: Vec<_> = path.iter().map(|name| PathElement::Field((*name).into())).collect();
+            set.insert(&elements);
+        }
+        set
+    }
+
+    /// Reads the JSON form.
+    pub fn from_value(fields: &Value) -> Result<Self, BadFields> {
+        match fields {
+            Value::Null => Ok(Self::default()),
+            Value::Object(map) => Self::from_map(map, DEPTH_MAX).map(|(set, _)| set),
+            _ => Err(BadFields("expected an object".to_owned())),
+        }
+    }
+
+    /// The set of an object's entries, and whether the object names its own node.
+    fn from_map(map: &Map, depth_left: usize) -> Result<(Self, bool), BadFields> {
+        if depth_left == 0 {
+            return Err(BadFields("fields are nested too deeply".to_owned()));
+        }
+        let mut nodes = Vec::with_capacity(map.len());
+        let mut names_itself = false;
+        for (key, value) in map.iter() {
+            if key == SELF {
+                names_itself = true;
+                continue;
+            }
+            let element = PathElement::parse(key)?;
+            let Value::Object(map) = value else {
+                return Err(BadFields(format!("expected an object at {}", quote(key))));
+            };
+            let (below, member) = Self::from_map(map, depth_left - 1)?;
+            // An empty object stands for the node alone.
+            let member = member || map.is_empty();
+            if member || !below.is_empty() {
+                nodes.push(Node { element, member, below });
+            }
+        }
+        // Keys are sorted as text; only numbers in keys sort otherwise.
+        if !nodes.is_sorted_by(|a: &Node, b| a.element < b.element) {
+            nodes.sort_by(|a, b| a.element.cmp(&b.element));
+            nodes.dedup_by(|later, earlier| {
+                let same = earlier.element == later.element;
+                if same {
+                    earlier.member |= later.member;
+                    earlier.below = earlier.below.union(&later.below);
+                }
+                same
+            });
+        }
+        Ok((Self { nodes }, names_itself))
+    }
+
+    /// Writes the JSON form.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        self.write(false)
+    }
+
+    fn write(&self, names_itself: bool) -> Value {
+        let mut entries = Vec::with_capacity(self.nodes.len() + 1);
+        if names_itself && !self.nodes.is_empty() {
+            entries.push((Str::const_new(SELF), Value::object()));
+        }
+        entries.extend(self.nodes.iter().map(|node| (node.element.to_key(), node.below.write(node.member))));
+        Value::Object(Map::from_entries(entries).expect("a set has each element once"))
+    }
+
+    /// Whether no path is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// How many paths are in the set.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.iter().map(|node| usize::from(node.member) + node.below.len()).sum()
+    }
+
+    /// Adds a path. The empty path is nobody's.
+    pub fn insert(&mut self, path: &[PathElement]) {
+        let Some((first, rest)) = path.split_first() else { return };
+        let at = match self.nodes.binary_search_by(|node| node.element.cmp(first)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.nodes.insert(at, Node { element: first.clone(), member: false, below: Self::default() });
+                at
+            }
+        };
+        if rest.is_empty() {
+            self.nodes[at].member = true;
+        } else {
+            self.nodes[at].below.insert(rest);
+        }
+    }
+
+    /// Adds what is known of one element; elements may come in any order, each once.
+    pub(super) fn push(&mut self, element: PathElement, member: bool, below: Self) {
+        if !member && below.is_empty() {
+            return;
+        }
+        let node = Node { element, member, below };
+        match self.nodes.last() {
+            Some(last) if last.element >= node.element => {
+                match self.nodes.binary_search_by(|other| other.element.cmp(&node.element)) {
+                    Ok(at) => {
+                        self.nodes[at].member |= node.member;
+                        self.nodes[at].below = self.nodes[at].below.union(&node.below);
+                    }
+                    Err(at) => self.nodes.insert(at, node),
+                }
+            }
+            _ => self.nodes.push(node),
+        }
+    }
+
+    fn find(&self, element: &PathElement) -> Option<&Node> {
+        self.nodes.binary_search_by(|node| node.element.cmp(element)).ok().map(|at| &self.nodes[at])
+    }
+
+    /// Whether the path is in the set.
+    #[must_use]
+    pub fn has(&self, path: &[PathElement]) -> bool {
+        let mut set = self;
+        for (at, element) in path.iter().enumerate() {
+            match set.find(element) {
+                Some(node) if at + 1 == path.len() => return node.member,
+                Some(node) => set = &node.below,
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// What the set says of one element: whether it is a member, and the set below it.
+    pub(super) fn at(&self, element: &PathElement) -> (bool, Option<&Self>) {
+        self.find(element).map_or((false, None), |node| (node.member, Some(&node.below)))
+    }
+
+    /// As `at`, for a field name.
+    pub(super) fn at_field(&self, name: &str) -> (bool, Option<&Self>) {
+        let found = self.nodes.binary_search_by(|node| match &node.element {
+            PathElement::Field(field) => field.as_str().cmp(name),
+            _ => Ordering::Greater,
+        });
+        found.map_or((false, None), |at| (self.nodes[at].member, Some(&self.nodes[at].below)))
+    }
+
+    /// The elements at the top with whether they are members and the sets below them, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&PathElement, bool, &Self)> {
+        self.nodes.iter().map(|node| (&node.element, node.member, &node.below))
+    }
+
+    /// All paths of either set.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.combine(other, &|a, b| a || b, true, true)
+    }
+
+    /// The paths that are in both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.combine(other, &|a, b| a && b, false, false)
+    }
+
+    /// The paths that are not in `other`. What lies below a path of `other` stays.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        self.combine(other, &|a, b| a && !b, true, false)
+    }
+
+    fn combine(&self, other: &Self, member: &impl Fn(bool, bool) -> bool, keep_a: bool, keep_b: bool) -> Self {
+        let (mut a, mut b) = (self.nodes.iter().peekable(), other.nodes.iter().peekable());
+        let mut nodes =
+            Vec::with_capacity(if keep_b { self.nodes.len().max(other.nodes.len()) } else { self.nodes.len() });
+        loop {
+            let order = match (a.peek(), b.peek()) {
+                (Some(a), Some(b)) => a.element.cmp(&b.element),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => return Self { nodes },
+            };
+            match order {
+                Ordering::Less => nodes.extend(a.next().filter(|_| keep_a).cloned()),
+                Ordering::Greater => nodes.extend(b.next().filter(|_| keep_b).cloned()),
+                Ordering::Equal => {
+                    let (a, b) = (a.next().expect("it was peeked"), b.next().expect("it was peeked"));
+                    let below = a.below.combine(&b.below, member, keep_a, keep_b);
+                    let member = member(a.member, b.member);
+                    if member || !below.is_empty() {
+                        nodes.push(Node { element: a.element.clone(), member, below });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The paths that are neither in `other` nor below a path of `other`.
+    #[must_use]
+    pub fn difference_with_children(&self, other: &Self) -> Self {
+        if other.is_empty() {
+            return self.clone();
+        }
+        let mut nodes = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            match other.find(&node.element) {
+                None => nodes.push(node.clone()),
+                Some(gone) if gone.member => {}
+                Some(partly) => {
+                    let below = node.below.difference_with_children(&partly.below);
+                    if node.member || !below.is_empty() {
+                        nodes.push(Node { element: node.element.clone(), member: node.member, below });
+                    }
+                }
+            }
+        }
+        Self { nodes }
+    }
+
+    /// Whether the sets have a path in common.
+    #[must_use]
+    pub fn intersects(&self, other: &Self) -> bool {
+        let (few, many) = if self.nodes.len() <= other.nodes.len() { (self, other) } else { (other, self) };
+        few.nodes
+            .iter()
+            .any(|a| many.find(&a.element).is_some_and(|b| (a.member && b.member) || a.below.intersects(&b.below)))
+    }
+
+    /// The paths below which the set has no other.
+    #[must_use]
+    pub fn leaves(&self) -> Self {
+        let nodes = self.nodes.iter().map(|node| Node {
+            element: node.element.clone(),
+            member: node.member && node.below.is_empty(),
+            below: node.below.leaves(),
+        });
+        Self { nodes: nodes.collect() }
+    }
+
+    /// Calls `visit` with each path: at every level the members first, then what is below, as upstream lists them.
+    pub fn for_each<'a>(&'a self, visit: &mut impl FnMut(&[&'a PathElement])) {
+        self.walk(&mut Vec::new(), visit);
+    }
+
+    fn walk<'a>(&'a self, path: &mut Vec<&'a PathElement>, visit: &mut impl FnMut(&[&'a PathElement])) {
+        for node in self.nodes.iter().filter(|node| node.member) {
+            path.push(&node.element);
+            visit(path);
+            path.pop();
+        }
+        for node in &self.nodes {
+            path.push(&node.element);
+            node.below.walk(path, visit);
+            path.pop();
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A map of bounded size that forgets what was not used for the longest time.
+
+use std::collections::BTreeMap;
+
+/// At most `capacity` entries by text.
+#[derive(Debug)]
+pub(super) struct Lru<V> {
+    capacity: usize,
+    tick: u64,
+    entries: BTreeMap<String, (u64, V)>,
+    by_tick: BTreeMap<u64, String>,
+}
+
+impl<V> Lru<V> {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, tick: 0, entries: BTreeMap::new(), by_tick: BTreeMap::new() }
+    }
+
+    /// The value of `key`, made by `make` if absent; it is now the last used.
+    pub(super) fn entry(&mut self, key: &str, make: impl FnOnce() -> V) -> &mut V {
+        self.tick += 1;
+        match self.entries.get_mut(key) {
+            Some((tick, _)) => {
+                self.by_tick.remove(tick);
+                *tick = self.tick;
+            }
+            None => {
+                if self.entries.len() == self.capacity
+                    && let Some((_, oldest)) = self.by_tick.pop_first()
+                {
+                    self.entries.remove(&oldest);
+                }
+                self.entries.insert(key.to_owned(), (self.tick, make()));
+            }
+        }
+        self.by_tick.insert(self.tick, key.to_owned());
+        &mut self.entries.get_mut(key).expect("the entry was found or made above").1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lru;
+
+    #[test]
+    fn the_entry_unused_for_longest_goes_first() {
+        let mut lru = Lru::new(2);
+        lru.entry("a", || 1);
+        lru.entry("b", || 2);
+        lru.entry("a", || 0);
+        lru.entry("c", || 3);
+        assert_eq!((*lru.entry("a", || 0), *lru.entry("b", || 9)), (1, 9));
+        assert_eq!((lru.entries.len(), lru.by_tick.len()), (2, 2));
+    }
+}

@@ -1,0 +1,119 @@
+//! Writes events to the API server, one after the other, with patience but not without end.
+
+use std::time::Duration;
+
+use corten_apimachinery::{
+    gvk::GroupVersionResource,
+    status::{Reason, Status},
+    value::Value,
+};
+use corten_base::{SharedClock, SharedRng, Shutdown};
+use tracing::{debug, warn};
+
+use super::{
+    Event, EventQueue,
+    correlator::{Correlator, Decision},
+};
+use crate::{
+    call::PatchKind,
+    client::{Client, Target},
+};
+
+/// How often an event is tried. Upstream: `maxTriesPerEvent`.
+const TRIES_MAX: u32 = 12;
+
+/// The time between two tries. Upstream: `defaultSleepDuration`.
+const RETRY_DELAY: Duration = Duration::from_secs(10);
+
+/// The task between recorders and the API server.
+#[derive(Debug)]
+pub struct EventWriter {
+    client: Client,
+    queue: EventQueue,
+    correlator: Correlator,
+    clock: SharedClock,
+    rng: SharedRng,
+}
+
+impl EventWriter {
+    /// A writer for one queue.
+    #[must_use]
+    pub fn new(client: Client, queue: EventQueue, clock: SharedClock, rng: SharedRng) -> Self {
+        Self { client, queue, correlator: Correlator::default(), clock, rng }
+    }
+
+    /// Writes until all recorders are gone, or shutdown is requested; then tries what still waits once.
+    pub async fn run(mut self, shutdown: Shutdown) {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                event = self.queue.next() => event,
+            };
+            let Some(event) = event else { return };
+            let decision = self.correlator.correlate(event);
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                () = self.record(&decision) => {}
+            }
+        }
+        while let Some(event) = self.queue.try_next() {
+            let decision = self.correlator.correlate(event);
+            if let Err(status) = self.write(&decision).await {
+                debug!(err = %status, "Dropped the events that were left at shutdown");
+                return;
+            }
+        }
+    }
+
+    async fn record(&self, decision: &Decision) {
+        for attempt in 1..=TRIES_MAX {
+            let Err(status) = self.write(decision).await else { return };
+            if !is_transient(&status) {
+                warn!(err = %status, "Server rejected event");
+                return;
+            }
+            if attempt == TRIES_MAX {
+                warn!(err = %status, attempt, "Could not write event");
+                return;
+            }
+            // By chance the first time, so that components that lost their server together do not come back together.
+            let delay = if attempt == 1 { RETRY_DELAY.mul_f64(self.rng.fraction()) } else { RETRY_DELAY };
+            self.clock.sleep(delay).await;
+        }
+    }
+
+    async fn write(&self, decision: &Decision) -> Result<(), Status> {
+        match decision {
+            Decision::Skip => Ok(()),
+            Decision::Create(event) => self.create(event).await,
+            Decision::Patch(event, patch) => match self.patch(event, patch.clone()).await {
+                // Events expire, and the first one may never have been written.
+                Err(status) if status.is_not_found() => self.create(event).await,
+                other => other,
+            },
+        }
+    }
+
+    async fn create(&self, event: &Event) -> Result<(), Status> {
+        let target = Target::collection(&resource(), event.namespace());
+        self.client.create(target, event.to_value()).await.map(drop)
+    }
+
+    async fn patch(&self, event: &Event, patch: Value) -> Result<(), Status> {
+        let target = Target::object(&resource(), event.namespace(), event.name.clone());
+        self.client.patch(target, PatchKind::Strategic, patch).await.map(drop)
+    }
+}
+
+fn resource() -> GroupVersionResource {
+    GroupVersionResource::new("", "v1", "events")
+}
+
+fn is_transient(status: &Status) -> bool {
+    matches!(
+        status.reason,
+        Reason::ServiceUnavailable | Reason::Timeout | Reason::ServerTimeout | Reason::TooManyRequests
+    )
+}

@@ -1,0 +1,113 @@
+//! Who may come in and what they may do, put together: authenticators, authorizers, admission.
+
+use std::sync::{Arc, OnceLock};
+
+use corten_apiserver::{
+    admission,
+    authentication::{self, Authenticator, Bearer, TokenAuthenticator, X509},
+    authorization::{self, Authorizer, PrivilegedGroups},
+    endpoints::RoutesBuilder,
+    registry::Store,
+};
+use corten_base::{SharedClock, SharedRng};
+
+use crate::{
+    admission::catalog,
+    authentication::service_account::{self, Issuer, KeyError, PublicKey, SigningKey, TokenVerifier},
+    authorization::{node::Node, rbac::Rbac},
+    bootstrap,
+    caches::Caches,
+    rest,
+};
+
+/// How tokens of service accounts are made and known.
+#[derive(Debug, Clone)]
+pub struct ServiceAccounts {
+    /// Who makes them. Upstream: `--service-account-issuer`.
+    pub issuer: String,
+    /// The private key that signs, PEM. Upstream: `--service-account-signing-key-file`.
+    pub signing_key: String,
+    /// Further public keys whose tokens are known, PEM, from before a change of keys. Upstream:
+    /// `--service-account-key-file`.
+    pub further_keys: Vec<String>,
+    /// For whom tokens are that are for this server; empty: the issuer. Upstream: `--api-audiences`.
+    pub audiences: Vec<String>,
+}
+
+/// Everything that stands between a request and an object.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) admission: Arc<admission::Chain>,
+    handlers: rest::catalog::Parts,
+    keys: Vec<PublicKey>,
+}
+
+impl Access {
+    /// Puts everything together. It knows no object until `fill`.
+    ///
+    /// Errors: a key is unusable.
+    pub(crate) fn build(
+        config: &ServiceAccounts,
+        certificates: Option<X509>,
+        clock: &SharedClock,
+        rng: &SharedRng,
+    ) -> Result<Self, KeyError> {
+        let caches = Arc::<Caches>::default();
+        let rbac = Arc::new(Rbac::new(Arc::clone(&caches)));
+        let authorizer: Arc<dyn Authorizer> = Arc::new(authorization::Union::new(vec![
+            Arc::new(PrivilegedGroups),
+            Arc::new(Node::new(Arc::clone(&caches), bootstrap::node_rules())),
+            Arc::clone(&rbac) as _,
+        ]));
+        let decides = Arc::new(OnceLock::from(Arc::clone(&authorizer)));
+
+        let key = SigningKey::from_pem(config.signing_key.as_bytes())?;
+        let mut keys = vec![key.public().clone()];
+        for pem in &config.further_keys {
+            keys.extend(PublicKey::all_from_pem(pem.as_bytes())?);
+        }
+        let mut unique = Vec::with_capacity(keys.len());
+        keys.retain(|key| {
+            !unique.contains(&key.id) && {
+                unique.push(key.id.clone());
+                true
+            }
+        });
+        let audiences =
+            if config.audiences.is_empty() { vec![config.issuer.clone()] } else { config.audiences.clone() };
+        let issuer = Arc::new(Issuer::new(config.issuer.clone(), key, Arc::clone(rng)));
+        let verifier =
+            TokenVerifier::new(vec![config.issuer.clone()], keys.clone(), Arc::clone(&caches), Arc::clone(clock));
+        let tokens: Arc<dyn TokenAuthenticator> = Arc::new(verifier);
+        let mut authenticators: Vec<Arc<dyn Authenticator>> = Vec::new();
+        authenticators.extend(certificates.map(|x509| Arc::new(x509) as _));
+        authenticators.push(Arc::new(Bearer::new(Arc::clone(&tokens), audiences.clone())));
+
+        let admission = catalog::chain(&catalog::Parts {
+            caches: Arc::clone(&caches),
+            clock: Arc::clone(clock),
+            rng: Arc::clone(rng),
+            rbac: Arc::clone(&rbac),
+            authorizer: decides,
+        });
+        let handlers =
+            rest::catalog::Parts { caches, issuer, tokens, audiences, authorizer: Arc::clone(&authorizer), rbac };
+        Ok(Self {
+            authenticator: Arc::new(authentication::Union::new(authenticators)),
+            authorizer,
+            admission: Arc::new(admission),
+            handlers,
+            keys,
+        })
+    }
+
+    /// Tells of all stores, and serves the reviews and documents that belong to access. `address` is where clients outside
+    /// find this server.
+    pub(crate) fn install(&self, routes: &mut RoutesBuilder, stores: &[Arc<Store>], address: &str) {
+        self.handlers.caches.fill(stores);
+        rest::catalog::install(routes, &self.handlers);
+        service_account::install(routes, self.handlers.issuer.name(), address, &self.keys);
+    }
+}

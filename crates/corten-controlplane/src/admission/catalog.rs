@@ -1,0 +1,50 @@
+//! Every admission plugin, in upstream's order.
+
+use std::sync::{Arc, OnceLock};
+
+use corten_apiserver::{
+    admission::{Chain, Plugin},
+    authorization::Authorizer,
+};
+use corten_base::{SharedClock, SharedRng};
+
+use super::{default_toleration_seconds, namespace_lifecycle, priority, service_account};
+use crate::{
+    authorization::rbac::{Escalation, Rbac},
+    caches::Caches,
+};
+
+/// What plugins are made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The watch caches.
+    pub caches: Arc<Caches>,
+    /// The time.
+    pub clock: SharedClock,
+    /// For generated names.
+    pub rng: SharedRng,
+    /// What users hold.
+    pub rbac: Arc<Rbac>,
+    /// Everybody who decides, filled in once they are all made.
+    pub authorizer: Arc<OnceLock<Arc<dyn Authorizer>>>,
+}
+
+/// Makes a plugin.
+type Build = fn(&Parts) -> Arc<dyn Plugin>;
+
+// order matters: later plugins see what earlier ones changed.
+
+/// All of them.
+static PLUGINS: &[Build] = &[
+    namespace_lifecycle::build,
+    service_account::build,
+    priority::build,
+    default_toleration_seconds::build,
+    |parts| Arc::new(Escalation::new(Arc::clone(&parts.rbac), Arc::clone(&parts.authorizer))),
+];
+
+/// The chain of all plugins.
+#[must_use]
+pub fn chain(parts: &Parts) -> Chain {
+    Chain::new(PLUGINS.iter().map(|build| build(parts)).collect())
+}

@@ -1,0 +1,36 @@
+//! The admission plugins of a cluster: `catalog` lists them in order.
+
+pub mod catalog;
+
+mod default_toleration_seconds;
+mod namespace_lifecycle;
+mod priority;
+mod service_account;
+mod wait;
+
+use corten_apimachinery::{status::Status, value::Value};
+use corten_apiserver::admission::{Attributes, Operation};
+
+/// The refusal of a request, with its reason.
+fn forbidden(attributes: &Attributes<'_>, why: impl std::fmt::Display) -> Status {
+    Status::forbidden(&attributes.resource.group_resource(), &attributes.name, why)
+}
+
+/// Whether a request is about a pod itself.
+fn is_pod(resource: &corten_apimachinery::gvk::GroupVersionResource, subresource: &str) -> bool {
+    resource.group.is_empty() && resource.resource == "pods" && subresource.is_empty()
+}
+
+fn is_create(operation: Operation) -> bool {
+    operation == Operation::Create
+}
+
+/// The names of fields that hold a pod's containers.
+const CONTAINERS: [&str; 2] = ["initContainers", "containers"];
+
+fn texts<'a>(items: &'a [Value], key: &'a str) -> impl Iterator<Item = &'a str> {
+    items.iter().filter_map(move |item| item.str_at(&[key]))
+}
+
+#[cfg(test)]
+mod tests;

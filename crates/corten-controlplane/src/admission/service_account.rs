@@ -1,0 +1,256 @@
+//! Every pod runs as a service account, whose token it finds in its file system.
+//!
+//! Upstream: plugin/pkg/admission/serviceaccount (v1.35).
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use corten_apimachinery::{gvk::GroupVersionResource, meta::ObjectMeta as _, status::Status, value::Value};
+use corten_apiserver::admission::{Attributes, Operation, Plugin};
+use corten_base::{SharedClock, SharedRng};
+use corten_storage::object::cache_key;
+
+use super::{CONTAINERS, catalog::Parts, forbidden, is_create, is_pod, texts, wait::wait_for};
+use crate::caches::{Caches, tree};
+
+const DEFAULT: &str = "default";
+const MIRROR: &str = "kubernetes.io/config.mirror";
+const ENFORCE: &str = "kubernetes.io/enforce-mountable-secrets";
+/// Where containers find the token.
+const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const VOLUME_PREFIX: &str = "kube-api-access-";
+/// One hour and a bit: told apart from an hour that somebody asked for. Upstream: `WarnOnlyBoundTokenExpirationPeriod`.
+const TOKEN_SECONDS: i64 = 3_607;
+/// How long a namespace's default account, which a controller makes, may take. Upstream: ten tries, 100 to 200 ms apart.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
+#[derive(Debug)]
+struct ServiceAccount {
+    caches: Arc<Caches>,
+    clock: SharedClock,
+    rng: SharedRng,
+}
+
+pub(super) fn build(parts: &Parts) -> Arc<dyn Plugin> {
+    Arc::new(ServiceAccount {
+        caches: Arc::clone(&parts.caches),
+        clock: Arc::clone(&parts.clock),
+        rng: Arc::clone(&parts.rng),
+    })
+}
+
+#[async_trait]
+impl Plugin for ServiceAccount {
+    fn name(&self) -> &'static str {
+        "ServiceAccount"
+    }
+
+    fn handles(&self, operation: Operation, resource: &GroupVersionResource, subresource: &str) -> bool {
+        is_create(operation) && is_pod(resource, subresource)
+    }
+
+    async fn admit(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
+        if attributes.object.annotation(MIRROR).is_some() {
+            return Ok(());
+        }
+        let pod = &mut attributes.object;
+        if account_name(pod).is_empty() {
+            pod.set(&["spec", "serviceAccountName"], DEFAULT);
+        }
+        let name = account_name(pod).to_owned();
+        // The field of old says the same.
+        pod.set(&["spec", "serviceAccount"], name.as_str());
+        let account = self.account(attributes, &name).await?;
+        let pod = &mut attributes.object;
+        if automounts(pod, &account) {
+            mount_token(pod, &format!("{VOLUME_PREFIX}{}", self.rng.name_suffix(5)));
+        }
+        if pod.items_at(&["spec", "imagePullSecrets"]).is_empty() {
+            let secrets = texts(account.items_at(&["imagePullSecrets"]), "name");
+            let secrets: Vec<_> = secrets.map(|name| Value::object_of([("name", Value::from(name))])).collect();
+            if !secrets.is_empty() {
+                pod.set(&["spec", "imagePullSecrets"], secrets);
+            }
+        }
+        Ok(())
+    }
+
+    async fn validate(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        let pod = &attributes.object;
+        let name = account_name(pod);
+        if pod.annotation(MIRROR).is_some() {
+            return check_mirror(pod).map_err(|why| forbidden(attributes, why));
+        }
+        if name.is_empty() {
+            let why = format!("no service account specified for pod {}/{}", attributes.namespace, attributes.name);
+            return Err(forbidden(attributes, why));
+        }
+        let account = self.account(attributes, name).await?;
+        if account.annotation(ENFORCE).is_some_and(is_true) {
+            check_secrets(pod, &account).map_err(|why| forbidden(attributes, why))?;
+        }
+        Ok(())
+    }
+}
+
+impl ServiceAccount {
+    async fn account(&self, attributes: &Attributes<'_>, name: &str) -> Result<Value, Status> {
+        let namespace = attributes.namespace;
+        let mut found = self.caches.core("serviceaccounts", namespace, name).await?;
+        if found.is_none()
+            && name == DEFAULT
+            && let Some(cacher) = self.caches.get("", "serviceaccounts")
+        {
+            found = wait_for(cacher, &cache_key(namespace, name), &*self.clock, PATIENCE).await?;
+        }
+        match found {
+            Some(account) => tree(&account),
+            None => Err(forbidden(
+                attributes,
+                format_args!(
+                    "error looking up service account {namespace}/{name}: serviceaccount {} not found",
+                    corten_apimachinery::field::quote(name)
+                ),
+            )),
+        }
+    }
+}
+
+fn account_name(pod: &Value) -> &str {
+    pod.str_at(&["spec", "serviceAccountName"]).unwrap_or_default()
+}
+
+/// The words that Go's `strconv.ParseBool` takes for true.
+fn is_true(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
+}
+
+/// What the pod says, else what the account says, else yes.
+pub(super) fn automounts(pod: &Value, account: &Value) -> bool {
+    pod.bool_at(&["spec", "automountServiceAccountToken"])
+        .or_else(|| account.bool_at(&["automountServiceAccountToken"]))
+        .unwrap_or(true)
+}
+
+/// Mounts the token into every container that has nothing at its place.
+pub(super) fn mount_token(pod: &mut Value, volume: &str) {
+    let mount =
+        Value::object_of([("name", Value::from(volume)), ("readOnly", true.into()), ("mountPath", MOUNT_PATH.into())]);
+    let mut is_needed = false;
+    for field in CONTAINERS {
+        let mut containers = pod.items_at(&["spec", field]).to_vec();
+        for container in &mut containers {
+            let mut mounts = container.items_at(&["volumeMounts"]).to_vec();
+            if texts(&mounts, "mountPath").any(|path| path == MOUNT_PATH) {
+                continue;
+            }
+            is_needed = true;
+            mounts.push(mount.clone());
+            container.set(&["volumeMounts"], mounts);
+        }
+        if !containers.is_empty() {
+            pod.set(&["spec", field], containers);
+        }
+    }
+    if is_needed {
+        let mut volumes = pod.items_at(&["spec", "volumes"]).to_vec();
+        volumes.push(token_volume(volume));
+        pod.set(&["spec", "volumes"], volumes);
+    }
+}
+
+fn token_volume(name: &str) -> Value {
+    let token = Value::object_of([("expirationSeconds", Value::Int(TOKEN_SECONDS)), ("path", Value::from("token"))]);
+    let authority = Value::object_of([
+        ("name", Value::from("kube-root-ca.crt")),
+        ("items", Value::array([Value::object_of([("key", Value::from("ca.crt")), ("path", "ca.crt".into())])])),
+    ]);
+    let field = Value::object_of([("apiVersion", Value::from("v1")), ("fieldPath", "metadata.namespace".into())]);
+    let namespace = Value::object_of([("path", Value::from("namespace")), ("fieldRef", field)]);
+    let sources = Value::array([
+        Value::object_of([("serviceAccountToken", token)]),
+        Value::object_of([("configMap", authority)]),
+        Value::object_of([("downwardAPI", Value::object_of([("items", Value::array([namespace]))]))]),
+    ]);
+    // 0644.
+    let projected = Value::object_of([("defaultMode", Value::Int(420)), ("sources", sources)]);
+    Value::object_of([("name", Value::from(name)), ("projected", projected)])
+}
+
+/// A mirror pod stands for one that does not come from here, so it gets nothing that is kept here.
+fn check_mirror(pod: &Value) -> Result<(), &'static str> {
+    if !account_name(pod).is_empty() {
+        return Err("a mirror pod may not reference service accounts");
+    }
+    if !secret_references(pod).is_empty() {
+        return Err("a mirror pod may not reference secrets");
+    }
+    let has_token = pod
+        .items_at(&["spec", "volumes"])
+        .iter()
+        .flat_map(|volume| volume.items_at(&["projected", "sources"]))
+        .any(|source| source.get("serviceAccountToken").is_some_and(|token| !token.is_null()));
+    if has_token { Err("a mirror pod may not use ServiceAccountToken volume projections") } else { Ok(()) }
+}
+
+/// The secrets that a pod names anywhere in its volumes, environment and image pulls.
+fn secret_references(pod: &Value) -> BTreeSet<String> {
+    const NAMED: [&[&str]; 3] = [&["secret", "secretName"], &["secretRef", "name"], &["secretKeyRef", "name"]];
+    fn walk(value: &Value, names: &mut BTreeSet<String>) {
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| walk(item, names)),
+            Value::Object(map) => {
+                let own = NAMED.iter().filter_map(|path| value.str_at(path));
+                names.extend(own.map(ToOwned::to_owned));
+                // A projected source names its secret by `name`.
+                names.extend(value.str_at(&["secret", "name"]).map(ToOwned::to_owned));
+                map.iter().for_each(|(_, value)| walk(value, names));
+            }
+            _ => {}
+        }
+    }
+    let mut names = BTreeSet::new();
+    walk(pod.get("spec").unwrap_or(&Value::Null), &mut names);
+    names.extend(texts(pod.items_at(&["spec", "imagePullSecrets"]), "name").map(ToOwned::to_owned));
+    names
+}
+
+/// An account may say that its pods use only the secrets that it names.
+pub(super) fn check_secrets(pod: &Value, account: &Value) -> Result<(), String> {
+    let account_name = account.name();
+    let allowed: BTreeSet<&str> = texts(account.items_at(&["secrets"]), "name").collect();
+    for volume in pod.items_at(&["spec", "volumes"]) {
+        let Some(name) = volume.str_at(&["secret", "secretName"]) else { continue };
+        if !allowed.contains(name) {
+            return Err(format!(
+                "volume with secret.secretName=\"{name}\" is not allowed because service account {account_name} does \
+                 not reference that secret"
+            ));
+        }
+    }
+    for (field, word) in CONTAINERS.into_iter().zip(["init container", "container"]) {
+        for container in pod.items_at(&["spec", field]) {
+            for variable in container.items_at(&["env"]) {
+                let Some(name) = variable.str_at(&["valueFrom", "secretKeyRef", "name"]) else { continue };
+                if !allowed.contains(name) {
+                    return Err(format!(
+                        "{word} {} with envVar {} referencing secret.secretName=\"{name}\" is not allowed because \
+                         service account {account_name} does not reference that secret",
+                        container.str_at(&["name"]).unwrap_or_default(),
+                        variable.str_at(&["name"]).unwrap_or_default(),
+                    ));
+                }
+            }
+        }
+    }
+    let allowed: BTreeSet<&str> = texts(account.items_at(&["imagePullSecrets"]), "name").collect();
+    for (index, name) in texts(pod.items_at(&["spec", "imagePullSecrets"]), "name").enumerate() {
+        if !allowed.contains(name) {
+            return Err(format!(
+                "imagePullSecrets[{index}].name=\"{name}\" is not allowed because service account {account_name} does \
+                 not reference that imagePullSecret"
+            ));
+        }
+    }
+    Ok(())
+}

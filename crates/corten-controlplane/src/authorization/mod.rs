@@ -1,0 +1,4 @@
+//! Whether a user may: the authorizers of a cluster.
+
+pub mod node;
+pub mod rbac;

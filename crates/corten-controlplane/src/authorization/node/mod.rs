@@ -1,0 +1,244 @@
+//! What nodes may do: the rules of `system:node`, and to read what the pods on them use.
+//!
+//! Stateless: whether a pod on the node uses an object is found out from the pods of the object's namespace, so that an
+//! answer is as fresh as the cache. Cost: one look at each pod of the namespace, and the decoding of those on the node.
+//! Upstream: plugin/pkg/auth/authorizer/node (v1.35).
+
+mod references;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use corten_apimachinery::{
+    meta::ObjectMeta as _,
+    stored::Stored,
+    value::{Str, Value, format_str},
+};
+use corten_apiserver::{
+    RequestInfo,
+    authorization::{Attributes, Authorizer, Decision},
+};
+use corten_storage::object::cache_key;
+
+use self::references::{Kind, uses};
+use super::rbac::Rule;
+use crate::caches::{Caches, tree};
+
+const GROUP: &str = "system:nodes";
+const USER_PREFIX: &str = "system:node:";
+const LEASES: &str = "kube-node-lease";
+/// The group of node leases.
+const COORDINATION: &str = "coordination.k8s.io";
+const STORAGE: &str = "storage.k8s.io";
+
+/// Decides what nodes may do.
+#[derive(Debug)]
+pub struct Node {
+    caches: Arc<Caches>,
+    rules: Vec<Rule>,
+    /// Where the facts of a pod tell its node.
+    node_name_at: usize,
+}
+
+/// Why a node may not, in upstream's words; empty where the rules just do not say so.
+type Refusal = String;
+
+impl Node {
+    /// Lets nodes do what `rules` say, but for what they may only do with what is theirs.
+    #[must_use]
+    pub fn new(caches: Arc<Caches>, rules: Vec<Rule>) -> Self {
+        let fields = corten_resources::core::pod::RESOURCE.selectable_fields;
+        let node_name_at =
+            fields.iter().position(|field| field.name == "spec.nodeName").expect("pods are selectable by their node");
+        Self { caches, rules, node_name_at }
+    }
+
+    fn decide(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
+        if !request.is_resource {
+            return self.by_rules(request);
+        }
+        match (request.group.as_str(), request.resource.as_str()) {
+            ("", "secrets") => self.read_used(node, request, Kind::Secret),
+            ("", "configmaps") => self.read_used(node, request, Kind::ConfigMap),
+            ("", "persistentvolumeclaims") if request.subresource == "status" => self.by_rules(request),
+            ("", "persistentvolumeclaims") => self.get_used(node, request, Kind::Claim),
+            ("", "persistentvolumes") => self.get_volume(node, request),
+            ("", "serviceaccounts") => self.service_account(node, request),
+            ("", "nodes") => self.node(node, request),
+            ("", "pods") => self.pod(node, request),
+            ("resource.k8s.io", "resourceclaims") => self.get_used(node, request, Kind::ResourceClaim),
+            (STORAGE, "volumeattachments") => self.get_attachment(node, request),
+            (COORDINATION, "leases") => own(node, request, "node lease").and_then(|()| {
+                if request.namespace == LEASES {
+                    Ok(())
+                } else {
+                    Err(format!("can only access leases in the \"{LEASES}\" system namespace"))
+                }
+            }),
+            (STORAGE, "csinodes") => own(node, request, "CSINode"),
+            _ => self.by_rules(request),
+        }
+    }
+
+    fn by_rules(&self, request: &RequestInfo) -> Result<(), Refusal> {
+        let combined = if request.subresource.is_empty() {
+            request.resource.clone()
+        } else {
+            format_str!("{}/{}", request.resource, request.subresource)
+        };
+        if self.rules.iter().any(|rule| rule.allows(request, &combined)) { Ok(()) } else { Err(Refusal::new()) }
+    }
+
+    fn read_used(&self, node: &str, request: &RequestInfo, kind: Kind) -> Result<(), Refusal> {
+        if !matches!(request.verb.as_str(), "get" | "list" | "watch") {
+            return Err("can only read resources of this type".to_owned());
+        }
+        if !request.subresource.is_empty() {
+            return Err("cannot read subresource".to_owned());
+        }
+        if request.namespace.is_empty() {
+            return Err("can only read namespaced object of this type".to_owned());
+        }
+        self.is_used(node, kind, &request.namespace, &request.name)
+    }
+
+    fn get_used(&self, node: &str, request: &RequestInfo, kind: Kind) -> Result<(), Refusal> {
+        only_get(request)?;
+        self.is_used(node, kind, &request.namespace, &request.name)
+    }
+
+    fn get_volume(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
+        only_get(request)?;
+        let volume = self.object("", "persistentvolumes", "", &request.name);
+        let claim = |key: &str| {
+            volume.as_ref().and_then(|volume| volume.str_at(&["spec", "claimRef", key])).unwrap_or_default()
+        };
+        if claim("name").is_empty() {
+            return Err(unrelated(node));
+        }
+        self.is_used(node, Kind::Claim, claim("namespace"), claim("name"))
+    }
+
+    fn get_attachment(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
+        only_get(request)?;
+        let attachment = self.object(STORAGE, "volumeattachments", "", &request.name);
+        let is_own = attachment.is_some_and(|attachment| attachment.str_at(&["spec", "nodeName"]) == Some(node));
+        if is_own { Ok(()) } else { Err(unrelated(node)) }
+    }
+
+    fn service_account(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
+        // Reading the account tells a credential provider which images its pods may pull.
+        if !matches!((request.verb.as_str(), request.subresource.as_str()), ("create", "token") | ("get", "")) {
+            return Err("can only create tokens for individual service accounts".to_owned());
+        }
+        self.is_used(node, Kind::ServiceAccount, &request.namespace, &request.name)
+    }
+
+    fn node(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
+        let reads = matches!(request.verb.as_str(), "get" | "list" | "watch");
+        if !reads || !request.subresource.is_empty() {
+            return self.by_rules(request);
+        }
+        match request.name.as_str() {
+            "" => Err(format!("node '{node}' cannot read all nodes, only its own Node object")),
+            name if name == node => Ok(()),
+            name => Err(format!("node '{node}' cannot read '{name}', only its own Node object")),
+        }
+    }
+
+    fn pod(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
+        if !request.subresource.is_empty() {
+            return self.by_rules(request);
+        }
+        match request.verb.as_str() {
+            "get" => {
+                let cacher = self.caches.get("", "pods");
+                let pod = cacher.and_then(|cacher| cacher.get(&cache_key(&request.namespace, &request.name)));
+                if pod.is_some_and(|pod| self.is_on(&pod, node)) { Ok(()) } else { Err(unrelated(node)) }
+            }
+            "list" | "watch" => {
+                let mut terms = request.field_selector.split(',');
+                let is_own = terms.any(|term| {
+                    term.split_once('=').is_some_and(|(field, value)| {
+                        field == "spec.nodeName" && value.strip_prefix('=').unwrap_or(value) == node
+                    })
+                });
+                if is_own {
+                    Ok(())
+                } else {
+                    Err("can only list/watch pods with spec.nodeName field selector".to_owned())
+                }
+            }
+            _ => self.by_rules(request),
+        }
+    }
+
+    /// Whether a pod on `node` uses the object.
+    fn is_used(&self, node: &str, kind: Kind, namespace: &str, name: &str) -> Result<(), Refusal> {
+        if name.is_empty() {
+            return Err("No Object name found".to_owned());
+        }
+        let Some(pods) = self.caches.get("", "pods") else { return Err(unrelated(node)) };
+        let snapshot = pods.any();
+        let is_used = snapshot
+            .range(namespace, "")
+            .filter(|(_, pod)| self.is_on(pod, node))
+            .any(|(_, pod)| tree(pod).is_ok_and(|pod| uses(&pod, kind, name)));
+        if is_used { Ok(()) } else { Err(unrelated(node)) }
+    }
+
+    fn is_on(&self, pod: &Stored, node: &str) -> bool {
+        pod.facts.fields.get(self.node_name_at).map(Str::as_str) == Some(node)
+    }
+
+    fn object(&self, group: &'static str, plural: &'static str, namespace: &str, name: &str) -> Option<Value> {
+        tree(&*self.caches.get(group, plural)?.get(&cache_key(namespace, name))?).ok()
+    }
+}
+
+/// An object that has the name of its node.
+fn own(node: &str, request: &RequestInfo, what: &str) -> Result<(), Refusal> {
+    if !matches!(request.verb.as_str(), "get" | "create" | "update" | "patch" | "delete") {
+        return Err(format!("can only get, create, update, patch, or delete a {what}"));
+    }
+    // The name of what is created is in its body, which is admission's to check.
+    if request.verb != "create" && request.name != node {
+        return Err(format!("can only access {what} with the same name as the requesting node"));
+    }
+    Ok(())
+}
+
+fn only_get(request: &RequestInfo) -> Result<(), Refusal> {
+    if request.verb != "get" {
+        return Err("can only get individual resources of this type".to_owned());
+    }
+    if request.subresource.is_empty() { Ok(()) } else { Err("cannot get subresource".to_owned()) }
+}
+
+fn unrelated(node: &str) -> Refusal {
+    format!("no relationship found between node '{node}' and this object")
+}
+
+#[async_trait]
+impl Authorizer for Node {
+    async fn authorize(&self, attributes: Attributes<'_>) -> Decision {
+        let user = attributes.user;
+        let Some(node) = user.name.strip_prefix(USER_PREFIX) else {
+            return Decision::NoOpinion { reason: String::new() };
+        };
+        if !user.groups.iter().any(|group| group == GROUP) {
+            return Decision::NoOpinion { reason: String::new() };
+        }
+        if node.is_empty() {
+            let user = corten_apimachinery::field::quote(&user.name);
+            return Decision::NoOpinion { reason: format!("unknown node for user {user}") };
+        }
+        match self.decide(node, attributes.request) {
+            Ok(()) => Decision::Allow { reason: None },
+            Err(reason) => Decision::NoOpinion { reason },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

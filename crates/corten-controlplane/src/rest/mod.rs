@@ -1,0 +1,57 @@
+//! What is answered and not stored: reviews, and subresources with effects. `catalog` lists them.
+
+pub(crate) mod catalog;
+
+mod access_review;
+mod local_subject_access_review;
+mod self_subject_access_review;
+mod self_subject_review;
+mod self_subject_rules_review;
+mod subject_access_review;
+mod token;
+mod token_review;
+mod user;
+
+use corten_apimachinery::{resource::Context, status::Status, value::Value};
+use corten_apiserver::{
+    Reply, Request, Server,
+    endpoints::{Endpoint, decode_review},
+};
+use http::{Method, StatusCode};
+
+/// The answer to anything but a POST.
+fn refuse_unless_create(request: &Request) -> Option<Reply> {
+    (request.method != Method::POST).then(|| Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"))
+}
+
+/// Reads a review and checks it by the rules of its kind.
+///
+/// Errors: `BadRequest`, `Invalid`.
+async fn read_review(
+    server: &Server,
+    endpoint: &Endpoint,
+    request: &mut Request,
+) -> Result<(Value, Vec<String>), Status> {
+    let kind = endpoint.kind();
+    let (mut review, warnings) = decode_review(request, server.table(), endpoint.version.type_name, &kind).await?;
+    if endpoint.definition.is_namespaced() && review.at(&["metadata", "namespace"]).is_none() {
+        review.set(&["metadata", "namespace"], request.info.namespace.clone());
+    }
+    let context = Context {
+        user: &request.user,
+        now: request.received,
+        namespace: &request.info.namespace,
+        feature_enabled: |_| false,
+        api_version: &endpoint.api_version,
+    };
+    let errors = endpoint.definition.strategy.validate(&context, &review);
+    if errors.is_empty() { Ok((review, warnings)) } else { Err(Status::invalid(&kind, "", &errors)) }
+}
+
+/// The answered review.
+fn created(review: Value, warnings: Vec<String>) -> Reply {
+    Reply::tree(StatusCode::CREATED, review).with_warnings(warnings)
+}
+
+#[cfg(test)]
+mod tests;

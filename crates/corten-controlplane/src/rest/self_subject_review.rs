@@ -1,0 +1,37 @@
+//! Who asks.
+//!
+//! Upstream: pkg/registry/authentication/selfsubjectreview/rest.go (v1.35).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use corten_apimachinery::status::Status;
+use corten_apiserver::{
+    Reply, Request, Server,
+    endpoints::{Custom, Endpoint},
+};
+
+use super::{catalog::Handler, created, read_review, refuse_unless_create, user};
+
+/// The handler.
+pub(crate) static HANDLER: Handler = Handler {
+    group: "authentication.k8s.io",
+    plural: "selfsubjectreviews",
+    subresource: "",
+    build: |_parts| Arc::new(SelfSubjectReview),
+};
+
+#[derive(Debug)]
+struct SelfSubjectReview;
+
+#[async_trait]
+impl Custom for SelfSubjectReview {
+    async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
+        if let Some(refusal) = refuse_unless_create(&request) {
+            return Ok(refusal);
+        }
+        let (mut review, warnings) = read_review(server, endpoint, &mut request).await?;
+        review.set(&["status", "userInfo"], user::to_value(&request.user));
+        Ok(created(review, warnings))
+    }
+}

@@ -1,0 +1,54 @@
+//! Everything that who asks may do in a namespace.
+//!
+//! Upstream: pkg/registry/authorization/selfsubjectrulesreview/rest.go (v1.35).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use corten_apimachinery::{status::Status, value::Value};
+use corten_apiserver::{
+    Reply, Request, Server,
+    endpoints::{Custom, Endpoint},
+};
+
+use super::{catalog::Handler, created, read_review, refuse_unless_create};
+use crate::authorization::rbac::Rbac;
+
+/// The handler.
+pub(crate) static HANDLER: Handler = Handler {
+    group: "authorization.k8s.io",
+    plural: "selfsubjectrulesreviews",
+    subresource: "",
+    build: |parts| Arc::new(SelfSubjectRulesReview { rbac: Arc::clone(&parts.rbac) }),
+};
+
+#[derive(Debug)]
+struct SelfSubjectRulesReview {
+    rbac: Arc<Rbac>,
+}
+
+#[async_trait]
+impl Custom for SelfSubjectRulesReview {
+    async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
+        if let Some(refusal) = refuse_unless_create(&request) {
+            return Ok(refusal);
+        }
+        let (mut review, warnings) = read_review(server, endpoint, &mut request).await?;
+        let namespace = review.str_at(&["spec", "namespace"]).unwrap_or_default();
+        if namespace.is_empty() {
+            return Err(Status::bad_request("no namespace on request"));
+        }
+        let held = self.rbac.rules_for(&request.user, namespace);
+        let (urls, resources): (Vec<_>, Vec<_>) =
+            held.rules.iter().partition(|rule| !rule.non_resource_urls.is_empty());
+        let mut status = Value::object();
+        status.set(&["resourceRules"], Value::array(resources.into_iter().map(|rule| rule.to_value())));
+        status.set(&["nonResourceRules"], Value::array(urls.into_iter().map(|rule| rule.to_value())));
+        status.set(&["incomplete"], !held.errors.is_empty());
+        if !held.errors.is_empty() {
+            status.set(&["evaluationError"], held.errors.join(", "));
+        }
+        review.set(&["status"], status);
+        Ok(created(review, warnings))
+    }
+}

@@ -1,0 +1,166 @@
+use corten_apimachinery::{meta::ObjectMeta as _, value::Value};
+use http::Method;
+use serde_json::json;
+
+use crate::testing::{Cluster, admin, tree, user};
+
+const ACCOUNTS: &str = "/api/v1/namespaces/default/serviceaccounts";
+const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+
+async fn make_account(cluster: &Cluster, name: &str) -> Value {
+    cluster.post(admin(), ACCOUNTS, json!({"metadata": {"name": name}})).await.unwrap()
+}
+
+async fn make_token(cluster: &Cluster, account: &str, spec: serde_json::Value) -> String {
+    let path = format!("{ACCOUNTS}/{account}/token");
+    let answer = cluster.post(admin(), path, json!({"spec": spec})).await.unwrap();
+    answer.str_at(&["status", "token"]).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_stands_for_its_account_until_that_is_gone() {
+    let cluster = Cluster::start().await;
+    let account = make_account(&cluster, "robot").await;
+    let token = make_token(&cluster, "robot", json!({"audiences": []})).await;
+    let who = cluster.outside(Method::POST, WHO, Some(&token), Some(json!({}))).await.unwrap();
+    let info = who.at(&["status", "userInfo"]).unwrap();
+    assert_eq!(info.str_at(&["username"]), Some("system:serviceaccount:default:robot"));
+    assert_eq!(info.str_at(&["uid"]), Some(account.uid()));
+    let groups = tree(json!(["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"]));
+    assert_eq!(info.get("groups"), Some(&groups));
+    cluster.delete(admin(), &format!("{ACCOUNTS}/robot")).await.unwrap();
+    // Another account of the same name is another account.
+    make_account(&cluster, "robot").await;
+    let refused = cluster.outside(Method::POST, WHO, Some(&token), Some(json!({}))).await.unwrap_err();
+    assert_eq!(refused.code, 401);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_can_be_bound_to_a_pod() {
+    let cluster = Cluster::start().await;
+    for name in ["default", "robot"] {
+        make_account(&cluster, name).await;
+    }
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({"metadata": {"name": "p"}, "spec": {
+        "serviceAccountName": "robot", "containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": 0,
+    }});
+    let pod = cluster.post(admin(), pods, pod).await.unwrap();
+    let reference = |uid: &str| json!({"kind": "Pod", "apiVersion": "v1", "name": "p", "uid": uid});
+    let token = make_token(&cluster, "robot", json!({"boundObjectRef": reference(pod.uid())})).await;
+    let who = cluster.outside(Method::POST, WHO, Some(&token), Some(json!({}))).await.unwrap();
+    let extra = |key: &str| {
+        let path = ["status", "userInfo", "extra", &format!("authentication.kubernetes.io/{key}")];
+        who.items_at(&path).first().and_then(Value::as_str).map(str::to_owned)
+    };
+    assert_eq!((extra("pod-name").as_deref(), extra("pod-uid").as_deref()), (Some("p"), Some(pod.uid())));
+    assert!(extra("credential-id").unwrap().starts_with("JTI="));
+
+    let ask = |account: &str, uid: &str| {
+        let body = json!({"spec": {"boundObjectRef": reference(uid)}});
+        cluster.post(admin(), format!("{ACCOUNTS}/{account}/token"), body)
+    };
+    assert_eq!(
+        ask("default", "").await.unwrap_err().message,
+        "cannot bind token for serviceaccount \"default\" to pod running with different serviceaccount name."
+    );
+    assert_eq!(
+        ask("robot", "other").await.unwrap_err().message,
+        "Operation cannot be fulfilled on Pod \"p\": the UID in the bound object reference (other) does not match the \
+         UID in record. The object might have been deleted and then recreated"
+    );
+    cluster.delete(admin(), &format!("{pods}/p")).await.unwrap();
+    let refused = cluster.outside(Method::POST, WHO, Some(&token), Some(json!({}))).await.unwrap_err();
+    assert_eq!(refused.code, 401);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_ends_too_soon_is_not_made() {
+    let cluster = Cluster::start().await;
+    make_account(&cluster, "robot").await;
+    let ask = |account: &str| {
+        cluster.post(admin(), format!("{ACCOUNTS}/{account}/token"), json!({"spec": {"expirationSeconds": 60}}))
+    };
+    assert_eq!(
+        ask("robot").await.unwrap_err().message,
+        "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 60: may not specify \
+         a duration less than 10 minutes"
+    );
+    assert_eq!(ask("nobody").await.unwrap_err().message, "serviceaccounts \"nobody\" not found");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_review_tells_whose_a_token_is_and_for_whom() {
+    let cluster = Cluster::start().await;
+    make_account(&cluster, "robot").await;
+    let token = make_token(&cluster, "robot", json!({"audiences": ["vault"]})).await;
+    let review = async |token: &str, audiences: &[&str]| {
+        let body = json!({"spec": {"token": token, "audiences": audiences}});
+        let answer = cluster.post(admin(), "/apis/authentication.k8s.io/v1/tokenreviews", body).await?;
+        Ok::<_, corten_apimachinery::status::Status>(answer.get("status").cloned().unwrap())
+    };
+    let known = review(&token, &["vault", "other"]).await.unwrap();
+    assert_eq!(known.bool_at(&["authenticated"]), Some(true));
+    assert_eq!(known.str_at(&["user", "username"]), Some("system:serviceaccount:default:robot"));
+    assert_eq!(known.get("audiences"), Some(&tree(json!(["vault"]))));
+    let unknown = review(&token, &[]).await.unwrap();
+    assert_eq!(unknown.bool_at(&["authenticated"]), None);
+    assert!(unknown.str_at(&["error"]).unwrap().starts_with("token audiences"));
+    assert_eq!(review("", &[]).await.unwrap_err().message, "token is required for TokenReview in authentication");
+    // A token for somebody else does not open this server.
+    assert_eq!(cluster.outside(Method::GET, "/version", Some(&token), None).await.unwrap_err().code, 401);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn access_reviews_answer_as_a_request_would_be() {
+    let cluster = Cluster::start().await;
+    let pods = |verb: &str| json!({"resourceAttributes": {"namespace": "default", "verb": verb, "resource": "pods"}});
+    let mut asked = pods("list");
+    asked["user"] = "system:kube-scheduler".into();
+    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    let answer = cluster.post(admin(), path, json!({"spec": asked})).await.unwrap();
+    assert_eq!(
+        answer.get("status"),
+        Some(&tree(json!({
+            "allowed": true,
+            "reason": "RBAC: allowed by ClusterRoleBinding \"system:kube-scheduler\" of ClusterRole \
+                       \"system:kube-scheduler\" to User \"system:kube-scheduler\"",
+        })))
+    );
+    let own = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let bob = || user("bob", &["system:authenticated"]);
+    let answer = cluster.post(bob(), own, json!({"spec": pods("list")})).await.unwrap();
+    assert_eq!(answer.get("status"), Some(&tree(json!({"allowed": false}))));
+    let refused = cluster.post(bob(), path, json!({"spec": asked})).await.unwrap_err();
+    assert_eq!(refused.code, 403);
+    let local = "/apis/authorization.k8s.io/v1/namespaces/other/localsubjectaccessreviews";
+    assert!(cluster.post(admin(), local, json!({"spec": asked})).await.is_err());
+    let rules = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+    let answer = cluster.post(bob(), rules, json!({"spec": {"namespace": "default"}})).await.unwrap();
+    assert_eq!(answer.bool_at(&["status", "incomplete"]), Some(false));
+    assert_eq!(answer.items_at(&["status", "resourceRules"]).len(), 2);
+    assert!(!answer.items_at(&["status", "nonResourceRules"]).is_empty());
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_in_particular_sees_the_version_and_nothing_else() {
+    let cluster = Cluster::start().await;
+    for path in ["/version", "/healthz", "/livez", "/readyz"] {
+        cluster.outside(Method::GET, path, None, None).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    for path in ["/api/v1/pods", "/api", "/openid/v1/jwks", "/metrics"] {
+        let refused = cluster.outside(Method::GET, path, None, None).await.unwrap_err();
+        assert_eq!(refused.code, 403, "{path}");
+    }
+    make_account(&cluster, "robot").await;
+    let token = make_token(&cluster, "robot", json!({})).await;
+    for path in ["/openid/v1/jwks", "/.well-known/openid-configuration", "/api", "/apis/apps/v1"] {
+        cluster.outside(Method::GET, path, Some(&token), None).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    cluster.stop().await;
+}
