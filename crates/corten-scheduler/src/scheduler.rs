@@ -40,8 +40,8 @@ const MESSAGE_MAX: usize = 1_024;
 pub enum Input {
     /// A pod is new or changed.
     PodApplied(Arc<PodInfo>),
-    /// A pod is gone.
-    PodDeleted(Arc<PodInfo>),
+    /// The pod of this namespace and name is gone.
+    PodDeleted(Str, Str),
     /// A node is new or changed.
     NodeApplied(Box<NodeFacts>),
     /// A node is gone.
@@ -264,10 +264,10 @@ impl Core {
 
     fn on_input(&mut self, input: Input, now: Duration) {
         match input {
-            Input::PodApplied(pod) if pod.is_finished => self.on_pod_gone(&pod, now),
+            Input::PodApplied(pod) if pod.is_finished => self.on_pod_gone(&pod.namespace, &pod.name, now),
             Input::PodApplied(pod) if pod.node_name.is_empty() => self.on_waiting_pod(pod, now),
             Input::PodApplied(pod) => self.on_bound_pod(pod, now),
-            Input::PodDeleted(pod) => self.on_pod_gone(&pod, now),
+            Input::PodDeleted(namespace, name) => self.on_pod_gone(&namespace, &name, now),
             Input::NodeApplied(facts) => self.on_node(*facts, now),
             Input::NodeDeleted(name) => {
                 if let Some(old) = self.snapshot.remove_node(&name) {
@@ -313,9 +313,9 @@ impl Core {
         self.event(EventResource::AssignedPod, action, EventObjects::Pod { old: old.as_deref(), new: Some(&pod) }, now);
     }
 
-    fn on_pod_gone(&mut self, pod: &PodInfo, now: Duration) {
-        self.queue.remove(&pod.namespace, &pod.name);
-        self.take_off(&pod.namespace, &pod.name, now);
+    fn on_pod_gone(&mut self, namespace: &Str, name: &Str, now: Duration) {
+        self.queue.remove(namespace, name);
+        self.take_off(namespace, name, now);
     }
 
     fn take_off(&mut self, namespace: &Str, name: &Str, now: Duration) {

@@ -78,6 +78,26 @@ pub(super) fn selector(selector: Option<&wire::LabelSelector>) -> Result<Selecto
     Ok(Selector::new(equal.chain(selector.match_expressions.iter().map(requirement)).collect::<Result<_, _>>()?))
 }
 
+/// The selector of a Service or ReplicationController; `None` if it selects nothing.
+///
+/// Errors: JSON that is none of both.
+pub fn map_selector(json: &[u8]) -> Result<Option<Selector>, FactsError> {
+    let object: wire::Service =
+        serde_json::from_slice(json).map_err(|source| FactsError::Decode { kind: "Service", source })?;
+    let selector = object.spec.selector;
+    let entries = selector.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    Ok((!selector.is_empty()).then(|| Selector::from_map(entries)))
+}
+
+/// The selector of a ReplicaSet.
+///
+/// Errors: JSON that is no ReplicaSet.
+pub fn replica_set_selector(json: &[u8]) -> Result<Selector, FactsError> {
+    let object: wire::ReplicaSet =
+        serde_json::from_slice(json).map_err(|source| FactsError::Decode { kind: "ReplicaSet", source })?;
+    selector(object.spec.selector.as_ref())
+}
+
 /// Pods that a pod wants near or far.
 #[derive(Debug, Clone)]
 pub struct PodAffinityTerm {

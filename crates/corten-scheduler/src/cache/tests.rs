@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{PodInfo, Resources};
+use super::{
+    PodInfo, Resources,
+    affinity::{map_selector, replica_set_selector},
+};
 use crate::testutil::{node, node_with, pod, pod_of_cpu, snapshot};
 
 #[track_caller]
@@ -106,4 +109,13 @@ fn nodes_are_taken_from_all_zones_in_turn() {
     let snapshot = snapshot(&nodes, &[]);
     let names: Vec<_> = snapshot.nodes().map(|node| node.name().as_str()).collect();
     assert_eq!(names, ["a1", "b1", "c1", "a2"]);
+}
+
+#[test]
+fn selectors_of_services_and_replica_sets_are_read() {
+    let service = json!({"spec": {"selector": {"app": "web"}}}).to_string();
+    assert_eq!(map_selector(service.as_bytes()).unwrap().unwrap().to_string(), "app=web");
+    assert!(map_selector(br#"{"spec":{"clusterIP":"None"}}"#).unwrap().is_none());
+    let set = json!({"spec": {"selector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}}).to_string();
+    assert_eq!(replica_set_selector(set.as_bytes()).unwrap().to_string(), "a");
 }

@@ -102,5 +102,9 @@ wire! {
     struct NodeSpec { unschedulable: bool, taints: Vec<Taint> }
     struct Taint { key: Str, value: Str, effect: Str }
     struct NodeStatus { allocatable: ResourceList, images: Vec<Image> }
+    struct Service { spec: MapSelectorSpec }
+    struct MapSelectorSpec { selector: BTreeMap<Str, Str> }
+    struct ReplicaSet { spec: LabelSelectorSpec }
+    struct LabelSelectorSpec { selector: Option<LabelSelector> }
     struct Image { names: Vec<Str>, size_bytes: i64 }
 }

@@ -137,7 +137,7 @@ async fn a_pod_that_goes_makes_room_for_one_that_waits() {
     let fixture = Fixture::new(inputs, 0).await;
     assert!(fixture.cluster.lines(2).await[0].contains("1 Insufficient cpu."));
     fixture.clock.advance(std::time::Duration::from_secs(2));
-    fixture.inputs.send(Input::PodDeleted(there)).await.unwrap();
+    fixture.inputs.send(Input::PodDeleted(there.namespace.clone(), there.name.clone())).await.unwrap();
     assert_eq!(fixture.cluster.lines(3).await[2], "bind a n1");
     fixture.end().await;
 }
