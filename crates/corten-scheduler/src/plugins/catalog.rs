@@ -10,6 +10,7 @@ use super::{
 use crate::framework::PluginDescriptor;
 
 /// All plugins.
+// order matters: the first filter that refuses a node gives the reason that users read.
 pub static PLUGINS: &[&PluginDescriptor] = &[
     &scheduling_gates::PLUGIN,
     &priority_sort::PLUGIN,
