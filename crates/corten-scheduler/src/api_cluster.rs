@@ -1,0 +1,85 @@
+//! `ApiCluster`: writes decisions through the API.
+
+use async_trait::async_trait;
+use corten_apimachinery::{
+    gvk::GroupVersionResource,
+    meta::format_time,
+    status::Status as ApiStatus,
+    value::{Str, Value},
+};
+use corten_base::SharedClock;
+use corten_client::{
+    Client, PatchKind, Target,
+    events::{EventType, ObjectRef, Recorder},
+};
+
+use crate::{
+    cache::PodInfo,
+    framework::plugin::Binding,
+    scheduler::{Cluster, SchedulingEvent},
+};
+
+/// The cluster behind a client.
+#[derive(Debug)]
+pub struct ApiCluster {
+    client: Client,
+    recorder: Recorder,
+    clock: SharedClock,
+    pods: GroupVersionResource,
+}
+
+impl ApiCluster {
+    /// Writes through `client`; events go to `recorder`, whose writer somebody runs.
+    #[must_use]
+    pub fn new(client: Client, recorder: Recorder, clock: SharedClock) -> Self {
+        Self { client, recorder, clock, pods: GroupVersionResource::new("", "v1", "pods") }
+    }
+
+    fn target(&self, namespace: &Str, name: &Str) -> Target {
+        Target::object(&self.pods, namespace.clone(), name.clone())
+    }
+}
+
+#[async_trait]
+impl Cluster for ApiCluster {
+    async fn bind(&self, binding: &Binding) -> Result<(), ApiStatus> {
+        let mut object = Value::object_of([("apiVersion", Value::from("v1")), ("kind", "Binding".into())]);
+        object.set(&["metadata", "namespace"], binding.namespace.clone());
+        object.set(&["metadata", "name"], binding.name.clone());
+        object.set(&["metadata", "uid"], binding.uid.clone());
+        object.set(&["target", "kind"], "Node");
+        object.set(&["target", "name"], binding.node.clone());
+        let target = self.target(&binding.namespace, &binding.name).subresource("binding");
+        self.client.create(target, object).await.map(drop)
+    }
+
+    async fn set_unscheduled(&self, pod: &PodInfo, reason: &str, message: &str) -> Result<(), ApiStatus> {
+        let condition = Value::object_of([
+            ("type", Value::from("PodScheduled")),
+            ("status", "False".into()),
+            ("reason", reason.into()),
+            ("message", message.into()),
+            ("lastTransitionTime", Value::String(format_time(self.clock.now()))),
+        ]);
+        let mut patch = Value::object();
+        // Another pod of the same name must not get it.
+        patch.set(&["metadata", "uid"], pod.uid.clone());
+        patch.set(&["status", "conditions"], Value::array([condition]));
+        let target = self.target(&pod.namespace, &pod.name).subresource("status");
+        self.client.patch(target, PatchKind::Strategic, patch).await.map(drop)
+    }
+
+    async fn record(&self, pod: &PodInfo, event: SchedulingEvent<'_>) -> Result<(), ApiStatus> {
+        let object = ObjectRef {
+            api_version: "v1".into(),
+            kind: "Pod".into(),
+            namespace: pod.namespace.clone(),
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            ..ObjectRef::default()
+        };
+        let event_type = if event.kind == "Normal" { EventType::Normal } else { EventType::Warning };
+        self.recorder.event(&object, event_type, event.reason, event.message);
+        Ok(())
+    }
+}

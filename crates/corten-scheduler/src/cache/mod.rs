@@ -1,0 +1,55 @@
+//! What the scheduler knows about pods and nodes: projections of a few hundred bytes, in dense arrays.
+
+mod wire;
+
+pub mod affinity;
+pub mod node_info;
+pub mod pod_info;
+pub mod resources;
+pub mod snapshot;
+
+use corten_apimachinery::value::Str;
+
+pub use affinity::{NodeSelectorTerm, PodAffinityTerm, SpreadConstraint, Taint, TaintEffect, Toleration};
+pub use node_info::{NodeFacts, NodeInfo};
+pub use pod_info::{HostPort, PodInfo};
+pub use resources::Resources;
+pub use snapshot::{NodeIndex, Snapshot};
+
+/// Labels, sorted by key.
+pub type Labels = Box<[(Str, Str)]>;
+
+/// The value of one label.
+#[must_use]
+pub fn label<'a>(labels: &'a [(Str, Str)], key: &str) -> Option<&'a Str> {
+    labels.binary_search_by(|(candidate, _)| candidate.as_str().cmp(key)).ok().map(|at| &labels[at].1)
+}
+
+/// An object that the API server sent cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// It is no JSON of its kind.
+    #[error("decode the {kind}")]
+    Decode {
+        /// The kind.
+        kind: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// It holds a quantity that is none.
+    #[error("read the quantity of resource {resource}")]
+    Quantity {
+        /// The resource's name.
+        resource: Str,
+        /// What is wrong with it.
+        #[source]
+        source: corten_apimachinery::quantity::QuantityError,
+    },
+    /// It holds a label selector that is none.
+    #[error("read a label selector")]
+    Selector(#[source] corten_apimachinery::selector::label::SelectorError),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! `NodeInfo`: a node, the pods on it, and their sums.
+
+use std::sync::Arc;
+
+use corten_apimachinery::value::Str;
+
+use super::{FactsError, Labels, PodInfo, Resources, Taint, label, pod_info::normalized_image, wire};
+
+/// What scheduling needs of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// The name.
+    pub name: Str,
+    /// The labels.
+    pub labels: Labels,
+    /// Marks that keep pods away.
+    pub taints: Box<[Taint]>,
+    /// Whether it is cordoned.
+    pub is_unschedulable: bool,
+    /// What pods may use.
+    pub allocatable: Resources,
+    /// The images it has, under each of their names with tag, and their size in bytes.
+    pub images: Box<[(Str, i64)]>,
+}
+
+impl NodeFacts {
+    /// Reads a node's JSON.
+    ///
+    /// Errors: not a node, or one that validation does not let through.
+    pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
+        let node: wire::Node =
+            serde_json::from_slice(json).map_err(|source| FactsError::Decode { kind: "Node", source })?;
+        let images = node.status.images.iter();
+        let mut images: Vec<(Str, i64)> = images
+            .flat_map(|image| image.names.iter().map(|name| (normalized_image(name), image.size_bytes)))
+            .collect();
+        images.sort();
+        Ok(Self {
+            name: node.metadata.name,
+            labels: node.metadata.labels.into_iter().collect(),
+            taints: node.spec.taints.iter().filter_map(Taint::read).collect(),
+            is_unschedulable: node.spec.unschedulable,
+            allocatable: Resources::read(&node.status.allocatable)?,
+            images: images.into(),
+        })
+    }
+
+    /// One label.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&Str> {
+        label(&self.labels, key)
+    }
+
+    /// Where it stands: region and zone, for taking nodes from all zones in turn. Empty if it does not say.
+    #[must_use]
+    pub fn zone(&self) -> (Str, Str) {
+        let get = |key| self.label(key).cloned().unwrap_or_default();
+        (get("topology.kubernetes.io/region"), get("topology.kubernetes.io/zone"))
+    }
+}
+
+/// A node with the pods on it.
+#[derive(Debug, Clone, Default)]
+pub struct NodeInfo {
+    /// The node itself.
+    pub facts: Arc<NodeFacts>,
+    /// The pods on it, assumed ones included.
+    pub pods: Vec<Arc<PodInfo>>,
+    /// How many of them say something about other pods.
+    pub pods_with_affinity: usize,
+    /// How many of them keep other pods away.
+    pub pods_with_required_anti_affinity: usize,
+    /// The sum of their requests.
+    pub requested: Resources,
+    /// The sum of CPU and memory that scoring counts.
+    pub non_zero_requested: (i64, i64),
+    /// Counts changes of the node and of the pods on it, over all nodes: equal generation, equal content.
+    pub generation: u64,
+}
+
+impl NodeInfo {
+    /// A node without pods.
+    #[must_use]
+    pub fn new(facts: Arc<NodeFacts>) -> Self {
+        Self { facts, ..Self::default() }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &Str {
+        &self.facts.name
+    }
+
+    /// Puts a pod on it.
+    pub fn add_pod(&mut self, pod: Arc<PodInfo>) {
+        self.count(&pod, 1);
+        self.pods.push(pod);
+    }
+
+    /// Takes a pod off it; `None` if it is not there.
+    pub fn remove_pod(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+        let at = self.pods.iter().position(|pod| pod.uid == uid)?;
+        let pod = self.pods.swap_remove(at);
+        self.count(&pod, -1);
+        Some(pod)
+    }
+
+    fn count(&mut self, pod: &PodInfo, sign: i64) {
+        self.requested.add(&pod.requests, sign);
+        self.non_zero_requested.0 += sign * pod.non_zero.0;
+        self.non_zero_requested.1 += sign * pod.non_zero.1;
+        let step = |count: usize, applies: bool| count.saturating_add_signed(if applies { sign as isize } else { 0 });
+        self.pods_with_affinity = step(self.pods_with_affinity, pod.has_pod_affinity());
+        self.pods_with_required_anti_affinity =
+            step(self.pods_with_required_anti_affinity, pod.has_required_anti_affinity());
+    }
+}

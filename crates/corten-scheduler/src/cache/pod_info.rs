@@ -1,0 +1,171 @@
+//! `PodInfo`: what scheduling needs of a pod.
+
+use corten_apimachinery::value::Str;
+
+use super::{FactsError, Labels, Resources, SpreadConstraint, Toleration, affinity::Affinity, resources, wire};
+
+/// A port of the node that a pod takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// The address; `0.0.0.0` for all.
+    pub ip: Str,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: Str,
+    /// The number.
+    pub port: u16,
+}
+
+impl HostPort {
+    /// Whether both cannot be on one node.
+    #[must_use]
+    pub fn conflicts_with(&self, other: &Self) -> bool {
+        const ALL: &str = "0.0.0.0";
+        self.port == other.port
+            && self.protocol == other.protocol
+            && (self.ip == other.ip || self.ip == ALL || other.ip == ALL)
+    }
+}
+
+/// The owner that manages a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controller {
+    /// The kind, such as `ReplicaSet`.
+    pub kind: Str,
+    /// The name.
+    pub name: Str,
+}
+
+/// What scheduling needs of a pod.
+#[derive(Debug, Clone)]
+pub struct PodInfo {
+    /// The namespace.
+    pub namespace: Str,
+    /// The name.
+    pub name: Str,
+    /// The UID.
+    pub uid: Str,
+    /// The node it is bound to; empty for none.
+    pub node_name: Str,
+    /// The node that preemption made room on; empty for none.
+    pub nominated_node_name: Str,
+    /// Who schedules it.
+    pub scheduler_name: Str,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Whether it may push out others.
+    pub may_preempt: bool,
+    /// Whether it is being deleted.
+    pub is_deleting: bool,
+    /// Whether it has run to its end.
+    pub is_finished: bool,
+    /// What has to go before it may be scheduled.
+    pub gates: Box<[Str]>,
+    /// The labels.
+    pub labels: Labels,
+    /// What it asks for.
+    pub requests: Resources,
+    /// CPU and memory that scoring counts, with assumed amounts where none are stated.
+    pub non_zero: (i64, i64),
+    /// Ports of the node that it takes.
+    pub host_ports: Box<[HostPort]>,
+    /// Labels that the node must have.
+    pub node_selector: Labels,
+    /// What it says about nodes and pods.
+    pub affinity: Option<Box<Affinity>>,
+    /// What it tolerates.
+    pub tolerations: Box<[Toleration]>,
+    /// How it is spread.
+    pub spread: Box<[SpreadConstraint]>,
+    /// The images of its containers and init containers, with a tag.
+    pub images: Box<[Str]>,
+    /// Who manages it.
+    pub controller: Option<Box<Controller>>,
+}
+
+impl PodInfo {
+    /// Reads a pod's JSON.
+    ///
+    /// Errors: not a pod, or one that validation does not let through.
+    pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
+        let pod: wire::Pod =
+            serde_json::from_slice(json).map_err(|source| FactsError::Decode { kind: "Pod", source })?;
+        let wire::Pod { metadata, spec, status } = pod;
+        let requests = resources::requests(&spec)?;
+        let labels: Labels = metadata.labels.into_iter().collect();
+        let containers = || spec.init_containers.iter().chain(&spec.containers);
+        // Ports of init containers that end are free again before the others start.
+        let with_ports = containers()
+            .enumerate()
+            .filter(|(at, container)| *at >= spec.init_containers.len() || container.restart_policy == "Always");
+        let host_ports = with_ports.flat_map(|(_, container)| &container.ports).filter(|port| port.host_port > 0);
+        let or = |text: &Str, default: &str| if text.is_empty() { default.into() } else { text.clone() };
+        Ok(Self {
+            priority: spec.priority.unwrap_or_default(),
+            may_preempt: spec.preemption_policy != "Never",
+            is_deleting: metadata.deletion_timestamp.is_some(),
+            is_finished: matches!(status.phase.as_str(), "Succeeded" | "Failed"),
+            gates: spec.scheduling_gates.iter().map(|gate| gate.name.clone()).collect(),
+            requests: requests.exact,
+            non_zero: (requests.non_zero.cpu_millis, requests.non_zero.memory_bytes),
+            host_ports: host_ports
+                .map(|port| HostPort {
+                    ip: or(&port.host_ip, "0.0.0.0"),
+                    protocol: or(&port.protocol, "TCP"),
+                    port: port.host_port,
+                })
+                .collect(),
+            affinity: Affinity::read(&spec.affinity, &metadata.namespace)?,
+            tolerations: spec.tolerations.iter().filter_map(Toleration::read).collect(),
+            spread: spec
+                .topology_spread_constraints
+                .iter()
+                .map(|constraint| SpreadConstraint::read(constraint, &labels))
+                .collect::<Result<_, _>>()?,
+            images: containers().map(|container| normalized_image(&container.image)).collect(),
+            controller: metadata
+                .owner_references
+                .into_iter()
+                .find(|owner| owner.controller)
+                .map(|owner| Box::new(Controller { kind: owner.kind, name: owner.name })),
+            scheduler_name: or(&spec.scheduler_name, "default-scheduler"),
+            node_selector: spec.node_selector.into_iter().collect(),
+            node_name: spec.node_name,
+            nominated_node_name: status.nominated_node_name,
+            namespace: metadata.namespace,
+            name: metadata.name,
+            uid: metadata.uid,
+            labels,
+        })
+    }
+
+    /// `namespace/name`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// The same pod, bound to a node.
+    #[must_use]
+    pub fn on_node(&self, node_name: &str) -> Self {
+        Self { node_name: node_name.into(), ..self.clone() }
+    }
+
+    /// Whether it keeps other pods away from where it runs.
+    #[must_use]
+    pub fn has_required_anti_affinity(&self) -> bool {
+        self.affinity.as_ref().is_some_and(|affinity| !affinity.required_anti.is_empty())
+    }
+
+    /// Whether it says anything about other pods.
+    #[must_use]
+    pub fn has_pod_affinity(&self) -> bool {
+        self.affinity.as_ref().is_some_and(|affinity| affinity.has_pod_terms())
+    }
+}
+
+/// The image's name with a tag, as nodes report it.
+#[must_use]
+pub(super) fn normalized_image(image: &str) -> Str {
+    let name = image.rsplit('/').next().unwrap_or(image);
+    if name.contains(':') { image.into() } else { format!("{image}:latest").into() }
+}

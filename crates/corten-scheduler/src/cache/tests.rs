@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    PodInfo, Resources,
+    affinity::{map_selector, replica_set_selector},
+};
+use crate::testutil::{node, node_with, pod, pod_of_cpu, snapshot};
+
+#[track_caller]
+fn check_cpu(spec: Value, want_millis: i64, want_scored_millis: i64) {
+    let pod = pod("a", spec);
+    assert_eq!((pod.requests.cpu_millis, pod.non_zero.0), (want_millis, want_scored_millis));
+}
+
+fn cpu(amount: &str) -> Value {
+    json!({"resources": {"requests": {"cpu": amount}}})
+}
+
+fn sidecar(amount: &str) -> Value {
+    json!({"resources": {"requests": {"cpu": amount}}, "restartPolicy": "Always"})
+}
+
+#[test]
+fn containers_add_up_and_missing_requests_are_assumed_for_scoring_only() {
+    check_cpu(json!({"containers": [cpu("250m"), cpu("1")]}), 1_250, 1_250);
+    check_cpu(json!({"containers": [cpu("250m"), {}]}), 250, 350);
+}
+
+#[test]
+fn init_containers_count_by_the_largest_beside_the_sidecars_started_before() {
+    check_cpu(json!({"containers": [cpu("1")], "initContainers": [cpu("2"), cpu("3")]}), 3_000, 3_000);
+    check_cpu(json!({"containers": [cpu("1")], "initContainers": [sidecar("2")]}), 3_000, 3_000);
+    check_cpu(json!({"containers": [cpu("1")], "initContainers": [sidecar("2"), cpu("3")]}), 5_000, 5_000);
+    check_cpu(json!({"containers": [cpu("1")], "initContainers": [cpu("3"), sidecar("1")]}), 3_000, 3_000);
+}
+
+#[test]
+fn overhead_comes_on_top_and_amounts_of_the_pod_replace_those_of_containers() {
+    check_cpu(json!({"containers": [cpu("1")], "overhead": {"cpu": "100m"}}), 1_100, 1_100);
+    let whole = json!({"requests": {"cpu": "5"}});
+    check_cpu(json!({"containers": [cpu("1")], "resources": whole, "overhead": {"cpu": "1"}}), 6_000, 6_000);
+}
+
+#[test]
+fn extended_resources_are_counted_and_unknown_native_names_are_not() {
+    let requests = json!({"example.com/gpu": 2, "memory": "1Gi", "storage": "1Gi"});
+    let pod = pod("a", json!({"containers": [{"resources": {"requests": requests}}]}));
+    let want = Resources {
+        memory_bytes: 1 << 30,
+        scalars: [("example.com/gpu".into(), 2)].into_iter().collect(),
+        ..Resources::default()
+    };
+    assert_eq!(pod.requests, want);
+}
+
+#[test]
+fn a_bad_quantity_is_refused_with_its_resource() {
+    let bad = json!({"metadata": {}, "spec": {"containers": [cpu("1x")]}}).to_string();
+    let error = PodInfo::from_json(bad.as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "read the quantity of resource cpu");
+}
+
+#[test]
+fn nulls_read_as_absent() {
+    let json = br#"{"metadata":{"name":"a","creationTimestamp":null,"labels":null},"spec":{"affinity":null,"containers":null}}"#;
+    assert_eq!(PodInfo::from_json(json).unwrap().name, "a");
+}
+
+#[test]
+fn projections_stay_small() {
+    // 150,000 pods are to fit in memory.
+    assert!(size_of::<PodInfo>() <= 768, "{} bytes", size_of::<PodInfo>());
+}
+
+#[test]
+fn an_assumed_pod_counts_until_it_is_forgotten_and_stays_once_confirmed() {
+    let mut snapshot = snapshot(&[node("n1")], &[]);
+    let assumed = Arc::new(pod_of_cpu("a", "1").on_node("n1"));
+    snapshot.assume(Arc::clone(&assumed));
+    let at = snapshot.find("n1").unwrap();
+    assert_eq!(snapshot.node(at).requested.cpu_millis, 1_000);
+    snapshot.forget(&assumed);
+    assert_eq!(snapshot.node(at).requested.cpu_millis, 0);
+    snapshot.assume(Arc::clone(&assumed));
+    snapshot.set_pod(Arc::clone(&assumed));
+    snapshot.forget(&assumed);
+    assert_eq!(snapshot.node(at).requested.cpu_millis, 1_000);
+}
+
+#[test]
+fn pods_on_unknown_nodes_wait_for_the_node() {
+    let mut snapshot = snapshot(&[], &[("n1", pod_of_cpu("a", "1"))]);
+    assert!(snapshot.order().is_empty() && snapshot.find("n1").is_none());
+    snapshot.set_node(node("n1"));
+    assert_eq!(snapshot.nodes().next().unwrap().requested.cpu_millis, 1_000);
+    snapshot.remove_node("n1");
+    assert!(snapshot.order().is_empty());
+    snapshot.remove_pod(&"default".into(), &"a".into()).unwrap();
+    snapshot.set_node(node("n2"));
+    assert_eq!(snapshot.find("n2"), Some(0), "the slot is used again");
+}
+
+#[test]
+fn nodes_are_taken_from_all_zones_in_turn() {
+    let zoned = |name: &str, zone: &str| node_with(name, json!({"topology.kubernetes.io/zone": zone}), json!({}));
+    let nodes = [zoned("a1", "a"), zoned("a2", "a"), zoned("b1", "b"), zoned("c1", "c")];
+    let snapshot = snapshot(&nodes, &[]);
+    let names: Vec<_> = snapshot.nodes().map(|node| node.name().as_str()).collect();
+    assert_eq!(names, ["a1", "b1", "c1", "a2"]);
+}
+
+#[test]
+fn selectors_of_services_and_replica_sets_are_read() {
+    let service = json!({"spec": {"selector": {"app": "web"}}}).to_string();
+    assert_eq!(map_selector(service.as_bytes()).unwrap().unwrap().to_string(), "app=web");
+    assert!(map_selector(br#"{"spec":{"clusterIP":"None"}}"#).unwrap().is_none());
+    let set = json!({"spec": {"selector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}}).to_string();
+    assert_eq!(replica_set_selector(set.as_bytes()).unwrap().to_string(), "a");
+}

@@ -1,0 +1,110 @@
+//! The fields of pods and nodes that scheduling reads, as they are in JSON; everything else is skipped while decoding.
+//!
+//! Source: k8s.io/api/core/v1 (v1.35). Absent and null read as empty, as they do upstream.
+
+use std::collections::BTreeMap;
+
+use corten_apimachinery::value::Str;
+use serde::{Deserialize, Deserializer};
+
+/// Reads null as the default.
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+macro_rules! wire {
+    ($(struct $name:ident { $($(#[$meta:meta])* $field:ident: $ty:ty),* $(,)? })*) => {
+        $(#[derive(Debug, Default, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub(super) struct $name {
+            $($(#[$meta])*
+            #[serde(default, deserialize_with = "nullable")]
+            pub(super) $field: $ty,)*
+        })*
+    };
+}
+
+pub(super) type ResourceList = BTreeMap<Str, QuantityText>;
+
+/// A quantity: text, or a number as some clients write it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum QuantityText {
+    Text(Str),
+    Int(i64),
+    Float(f64),
+}
+
+wire! {
+    struct Pod { metadata: Metadata, spec: PodSpec, status: PodStatus }
+    struct Metadata {
+        name: Str,
+        namespace: Str,
+        uid: Str,
+        labels: BTreeMap<Str, Str>,
+        deletion_timestamp: Option<Str>,
+        owner_references: Vec<OwnerReference>,
+    }
+    struct OwnerReference { kind: Str, name: Str, controller: bool }
+    struct PodSpec {
+        node_name: Str,
+        scheduler_name: Str,
+        priority: Option<i32>,
+        preemption_policy: Str,
+        scheduling_gates: Vec<Gate>,
+        containers: Vec<Container>,
+        init_containers: Vec<Container>,
+        overhead: ResourceList,
+        resources: ResourceRequirements,
+        node_selector: BTreeMap<Str, Str>,
+        affinity: Affinity,
+        tolerations: Vec<Toleration>,
+        topology_spread_constraints: Vec<SpreadConstraint>,
+    }
+    struct PodStatus { phase: Str, nominated_node_name: Str }
+    struct Gate { name: Str }
+    struct Container { image: Str, resources: ResourceRequirements, ports: Vec<Port>, restart_policy: Str }
+    struct ResourceRequirements { requests: ResourceList }
+    struct Port { host_port: u16, protocol: Str, #[serde(rename = "hostIP")] host_ip: Str }
+    struct Affinity { node_affinity: NodeAffinity, pod_affinity: PodAffinity, pod_anti_affinity: PodAffinity }
+    struct NodeAffinity {
+        required_during_scheduling_ignored_during_execution: Option<NodeSelector>,
+        preferred_during_scheduling_ignored_during_execution: Vec<PreferredNodeTerm>,
+    }
+    struct NodeSelector { node_selector_terms: Vec<NodeSelectorTerm> }
+    struct PreferredNodeTerm { weight: i32, preference: NodeSelectorTerm }
+    struct NodeSelectorTerm { match_expressions: Vec<Expression>, match_fields: Vec<Expression> }
+    struct Expression { key: Str, operator: Str, values: Vec<Str> }
+    struct PodAffinity {
+        required_during_scheduling_ignored_during_execution: Vec<PodAffinityTerm>,
+        preferred_during_scheduling_ignored_during_execution: Vec<WeightedPodAffinityTerm>,
+    }
+    struct WeightedPodAffinityTerm { weight: i32, pod_affinity_term: PodAffinityTerm }
+    struct PodAffinityTerm {
+        label_selector: Option<LabelSelector>,
+        namespaces: Vec<Str>,
+        topology_key: Str,
+        namespace_selector: Option<LabelSelector>,
+    }
+    struct LabelSelector { match_labels: BTreeMap<Str, Str>, match_expressions: Vec<Expression> }
+    struct Toleration { key: Str, operator: Str, value: Str, effect: Str }
+    struct SpreadConstraint {
+        max_skew: i32,
+        topology_key: Str,
+        when_unsatisfiable: Str,
+        label_selector: Option<LabelSelector>,
+        min_domains: Option<i32>,
+        node_affinity_policy: Str,
+        node_taints_policy: Str,
+        match_label_keys: Vec<Str>,
+    }
+    struct Node { metadata: Metadata, spec: NodeSpec, status: NodeStatus }
+    struct NodeSpec { unschedulable: bool, taints: Vec<Taint> }
+    struct Taint { key: Str, value: Str, effect: Str }
+    struct NodeStatus { allocatable: ResourceList, images: Vec<Image> }
+    struct Service { spec: MapSelectorSpec }
+    struct MapSelectorSpec { selector: BTreeMap<Str, Str> }
+    struct ReplicaSet { spec: LabelSelectorSpec }
+    struct LabelSelectorSpec { selector: Option<LabelSelector> }
+    struct Image { names: Vec<Str>, size_bytes: i64 }
+}

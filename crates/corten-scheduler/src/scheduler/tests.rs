@@ -1,0 +1,143 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use corten_apimachinery::status::{Reason, Status as ApiStatus};
+use corten_base::{Shutdown, SimClock, SimRng};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
+use super::{Binding, Cluster, Input, Scheduler, SchedulingEvent};
+use crate::{
+    cache::PodInfo,
+    framework::Config,
+    testutil::{node, pod_of_cpu},
+};
+
+/// Writes down what it is asked to write.
+#[derive(Default)]
+struct Recording {
+    lines: Mutex<Vec<String>>,
+    failures_left: Mutex<usize>,
+    written: Notify,
+}
+
+impl Recording {
+    fn write(&self, line: String) {
+        self.lines.lock().push(line);
+        self.written.notify_one();
+    }
+
+    async fn lines(&self, count: usize) -> Vec<String> {
+        loop {
+            let lines = self.lines.lock().clone();
+            if lines.len() >= count {
+                return lines;
+            }
+            self.written.notified().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Cluster for Recording {
+    async fn bind(&self, binding: &Binding) -> Result<(), ApiStatus> {
+        let fails = {
+            let mut left = self.failures_left.lock();
+            let fails = *left > 0;
+            *left = left.saturating_sub(1);
+            fails
+        };
+        self.write(format!("bind {} {}", binding.name, binding.node));
+        if fails { Err(ApiStatus::new(Reason::InternalError, "broken")) } else { Ok(()) }
+    }
+
+    async fn set_unscheduled(&self, pod: &PodInfo, reason: &str, _message: &str) -> Result<(), ApiStatus> {
+        self.write(format!("condition {} {reason}", pod.name));
+        Ok(())
+    }
+
+    async fn record(&self, _pod: &PodInfo, event: SchedulingEvent<'_>) -> Result<(), ApiStatus> {
+        self.write(format!("{} {}: {}", event.kind, event.reason, event.message));
+        Ok(())
+    }
+}
+
+struct Fixture {
+    cluster: Arc<Recording>,
+    clock: Arc<SimClock>,
+    inputs: mpsc::Sender<Input>,
+    running: tokio::task::JoinHandle<()>,
+    trigger: corten_base::ShutdownTrigger,
+}
+
+impl Fixture {
+    async fn new(inputs: Vec<Input>, failures: usize) -> Self {
+        let cluster = Arc::new(Recording { failures_left: Mutex::new(failures), ..Recording::default() });
+        let clock = SimClock::new(jiff::Timestamp::UNIX_EPOCH);
+        let (scheduler, sender) =
+            Scheduler::build(&Config::default(), Arc::clone(&cluster) as _, Arc::clone(&clock) as _, SimRng::shared(1))
+                .unwrap();
+        for input in inputs {
+            sender.send(input).await.unwrap();
+        }
+        sender.send(Input::Synced).await.unwrap();
+        let (trigger, shutdown) = Shutdown::new();
+        #[expect(clippy::disallowed_methods, reason = "the test awaits it in `end`")]
+        let running = tokio::spawn(scheduler.run(shutdown));
+        Self { cluster, clock, inputs: sender, running, trigger }
+    }
+
+    async fn end(self) {
+        self.trigger.request();
+        self.running.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_pod_is_bound_and_the_event_says_where() {
+    let inputs = vec![Input::NodeApplied(Box::new(node("n1"))), Input::PodApplied(pod_of_cpu("a", "1"))];
+    let fixture = Fixture::new(inputs, 0).await;
+    let want = ["bind a n1", "Normal Scheduled: Successfully assigned default/a to n1"];
+    assert_eq!(fixture.cluster.lines(2).await, want);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_fits_nowhere_is_told_why_and_bound_once_there_is_a_node() {
+    let fixture = Fixture::new(vec![Input::PodApplied(pod_of_cpu("a", "1"))], 0).await;
+    let want = ["Warning FailedScheduling: no nodes available to schedule pods", "condition a Unschedulable"];
+    assert_eq!(fixture.cluster.lines(2).await, want);
+    fixture.clock.advance(std::time::Duration::from_secs(2));
+    fixture.inputs.send(Input::NodeApplied(Box::new(node("n1")))).await.unwrap();
+    assert_eq!(fixture.cluster.lines(3).await[2], "bind a n1");
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_binding_that_fails_frees_the_node_and_is_tried_again() {
+    let inputs = vec![Input::NodeApplied(Box::new(node("n1"))), Input::PodApplied(pod_of_cpu("a", "4"))];
+    let fixture = Fixture::new(inputs, 1).await;
+    assert_eq!(fixture.cluster.lines(1).await, ["bind a n1"]);
+    while fixture.clock.next_deadline().is_none() {
+        tokio::task::yield_now().await;
+    }
+    fixture.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(fixture.cluster.lines(2).await[1], "bind a n1");
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_goes_makes_room_for_one_that_waits() {
+    let there = Arc::new(pod_of_cpu("b", "3").on_node("n1"));
+    let inputs = vec![
+        Input::NodeApplied(Box::new(node("n1"))),
+        Input::PodApplied(Arc::clone(&there)),
+        Input::PodApplied(pod_of_cpu("a", "2")),
+    ];
+    let fixture = Fixture::new(inputs, 0).await;
+    assert!(fixture.cluster.lines(2).await[0].contains("1 Insufficient cpu."));
+    fixture.clock.advance(std::time::Duration::from_secs(2));
+    fixture.inputs.send(Input::PodDeleted(there.namespace.clone(), there.name.clone())).await.unwrap();
+    assert_eq!(fixture.cluster.lines(3).await[2], "bind a n1");
+    fixture.end().await;
+}
