@@ -119,32 +119,3 @@ fn upstreams_objects_are_covered_by_their_sets() {
         assert!(typed.remove(&object, &typed.with_named_fields(&set)).is_null(), "{name}");
     }
 }
-
-#[test]
-#[ignore = "prints how long a record takes; of use in an optimized build only"]
-fn times_of_common_writes() {
-    let mut pod = parse(POD);
-    let views = OneVersion("v1", type_of(&pod));
-    codec::canonicalize(&mut pod, types::table(), views.1);
-    let fresh = pod.clone();
-    update_managed_fields(&write(&views, "Pod", "kubectl-run", ""), None, &mut pod);
-    let mut running = pod.clone();
-    running.set(&["status", "phase"], "Running");
-    running.set(&["status", "podIP"], "10.0.0.1");
-    let decoded =
-        |value: &Value| json::decode(&json::encode(value, None), None, FieldValidation::Ignore).unwrap().value;
-    let (same, running) = (decoded(&pod), decoded(&running));
-    let rounds = 2_000_u32;
-    let measure = |what: &str, run: &dyn Fn()| {
-        let start = std::time::Instant::now();
-        for _ in 0..rounds {
-            run();
-        }
-        println!("{what}: {:?}", start.elapsed() / rounds);
-    };
-    measure("create", &|| update_managed_fields(&write(&views, "Pod", "kubectl-run", ""), None, &mut fresh.clone()));
-    measure("no change", &|| update_managed_fields(&write(&views, "Pod", "x", ""), Some(&pod), &mut same.clone()));
-    measure("status", &|| {
-        update_managed_fields(&write(&views, "Pod", "kubelet", "status"), Some(&pod), &mut running.clone());
-    });
-}
