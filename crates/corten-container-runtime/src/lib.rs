@@ -7,7 +7,13 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod format;
 pub mod images;
+mod namespaces;
+mod network;
+mod runtime;
 pub mod shim;
+mod spec;
 
 pub use config::Config;
+pub use runtime::ContainerRuntime;

@@ -2,18 +2,18 @@
 
 use std::{
     io,
-    os::{
-        fd::{AsFd as _, BorrowedFd, OwnedFd},
-        unix::process::CommandExt as _,
-    },
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use corten_base::fs;
 use corten_cri::{Code, CriError};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    process::Command,
+};
 
 use super::{
     protocol::{self, Answer, Envelope, FailureKind, Request, VERSION},
@@ -40,13 +40,13 @@ impl ShimClient {
         Self { socket }
     }
 
-    /// Starts the shim of a pod. It listens when the call returns. Blocks.
+    /// Starts the shim of a pod. It listens when the call returns.
     pub(crate) fn start(config: &Config, directory: &Path, socket: PathBuf) -> io::Result<Self> {
         fs::remove_file(&socket).map_err(io::Error::other)?;
         let listener = seqpacket(SocketFlags::CLOEXEC)?;
         rustix::net::bind(&listener, &SocketAddrUnix::new(&socket)?)?;
         rustix::net::listen(&listener, BACKLOG)?;
-        let mut child = Command::new(&config.shim_executable)
+        let child = Command::new(&config.shim_executable)
             .args(&config.shim_arguments)
             .arg(directory)
             .env_clear()
@@ -56,9 +56,8 @@ impl ShimClient {
             // The terminal's Ctrl-C is for this process alone.
             .process_group(0)
             .spawn()?;
-        // Its parent may end before it; while it does not, somebody has to take its status.
-        let reaper = std::thread::Builder::new().name("shim-reaper".to_owned());
-        reaper.spawn(move || drop(child.wait()))?;
+        // It lives on; tokio takes its status when it ends before this process does.
+        drop(child);
         Ok(Self { socket })
     }
 
@@ -81,7 +80,7 @@ impl ShimClient {
     fn connect(&self) -> io::Result<AsyncFd<OwnedFd>> {
         let socket = seqpacket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
         rustix::net::connect(&socket, &SocketAddrUnix::new(&self.socket)?)?;
-        AsyncFd::new(socket)
+        register(socket)
     }
 }
 
@@ -95,10 +94,23 @@ impl Call {
         }
     }
 
+    /// Sends a signal to the command of this call.
+    pub(crate) async fn signal(&self, signal: i32) -> Result<(), CriError> {
+        let envelope = Envelope { version: VERSION, request: Request::Signal { signal } };
+        let sent = self.socket.async_io(Interest::WRITABLE, |fd| protocol::send(fd, &envelope, &[])).await;
+        sent.map_err(|error| unreachable(&error))
+    }
+
     /// Waits until the shim ends the connection.
     pub(crate) async fn closed(&self) {
         while self.answer().await.is_ok() {}
     }
+}
+
+/// Makes a non-blocking descriptor known to the async runtime.
+pub(crate) fn register(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(deprecated, reason = "what it warns of are types that change their descriptor, which OwnedFd cannot")]
+    AsyncFd::new(descriptor)
 }
 
 fn seqpacket(flags: SocketFlags) -> rustix::io::Result<OwnedFd> {

@@ -48,6 +48,8 @@ pub(crate) enum Request {
     /// Runs a command: `Started` (with the terminal's descriptor, if any), then `Exited`. The descriptors are those of
     /// `streams` that are set, in their order.
     Exec { id: String, process: PathBuf, streams: [bool; 3], terminal: Option<(u16, u16)> },
+    /// Sends a signal to the command that was started over this connection; not answered.
+    Signal { signal: i32 },
     /// Changes the size of its terminal.
     Resize { id: String, rows: u16, columns: u16 },
     /// Joins its streams: `Done`, and the connection's end is the end of either side.

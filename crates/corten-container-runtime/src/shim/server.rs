@@ -308,6 +308,12 @@ impl Server {
                 let started = self.exec(number, &id, &process, streams, terminal)?;
                 Ok(Some(started))
             }
+            Request::Signal { signal } => {
+                for exec in self.execs.values().filter(|exec| exec.connection == number) {
+                    exec.process.handle.signal(signal).map_err(|error| Failure::other(&error))?;
+                }
+                Ok(None)
+            }
             Request::Resize { id, rows, columns } => {
                 if let Some(terminal) = &self.entry(&id)?.terminal {
                     let size = TerminalSize { rows, columns };
