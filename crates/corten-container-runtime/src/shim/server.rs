@@ -479,8 +479,9 @@ impl Server {
         let mut oom_killed = container.cgroup().oom_kills().unwrap_or(0) > 0;
         let pid = container.pid();
         let mut status = None;
-        if start_error.is_none()
-            && let Some(init) = container.init()
+        // One that has been reaped here is not returned by the deletion; one that runs must not be waited for.
+        if let Some(init) = container.init()
+            && init.has_ended().unwrap_or(false)
         {
             status = init.wait().ok().flatten();
         }
