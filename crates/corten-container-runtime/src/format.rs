@@ -1,0 +1,82 @@
+//! What is written down about pods and containers, version 1: one JSON document each, replaced as a whole.
+//!
+//! The CRI configs are kept as they came, in their protobuf form (base64), so that a field that this version does not use
+//! is there for the next one.
+
+use std::path::Path;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use corten_base::fs::{self, FsError};
+use corten_cri::api;
+use prost::Message;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+
+/// The version this code writes and reads.
+pub(crate) const VERSION: u32 = 1;
+
+/// A protobuf message inside JSON.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Encoded<M>(pub(crate) M);
+
+impl<M: Message> Serialize for Encoded<M> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(self.0.encode_to_vec()))
+    }
+}
+
+impl<'de, M: Message + Default> Deserialize<'de> for Encoded<M> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = BASE64_STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+        M::decode(&*bytes).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// `sandbox.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SandboxRecord {
+    pub(crate) version: u32,
+    pub(crate) id: String,
+    pub(crate) config: Encoded<api::PodSandboxConfig>,
+    /// Nanoseconds since 1970.
+    pub(crate) created_at: i64,
+    pub(crate) ready: bool,
+    pub(crate) ips: Vec<String>,
+    /// Below the root of each hierarchy.
+    pub(crate) cgroup: String,
+}
+
+/// `container.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ContainerRecord {
+    pub(crate) version: u32,
+    pub(crate) id: String,
+    pub(crate) sandbox: String,
+    pub(crate) config: Encoded<api::ContainerConfig>,
+    pub(crate) resources: Encoded<api::LinuxContainerResources>,
+    pub(crate) image: crate::images::Digest,
+    pub(crate) image_ref: String,
+    /// Nanoseconds since 1970.
+    pub(crate) created_at: i64,
+    pub(crate) log_path: String,
+    pub(crate) cgroup: String,
+    pub(crate) stop_signal: i32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<u32>,
+}
+
+/// Reads a record; `None` if there is none.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FsError> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| FsError {
+            operation: "parse",
+            path: path.to_owned(),
+            source: error.into(),
+        }),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

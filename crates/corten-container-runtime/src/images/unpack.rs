@@ -1,0 +1,392 @@
+//! Unpacks one layer's archive into a directory, which a malicious archive cannot leave.
+//!
+//! Paths are resolved with the directory as root (`openat2`, `RESOLVE_IN_ROOT`), so links of the archive lead nowhere else;
+//! the last component is never followed. The directory may be an overlay of the layers below with an empty upper one: removing
+//! a file there makes the kernel's own whiteout, and parents keep the owner and mode they have below.
+//! Source: OCI image specification, "Image Layer Filesystem Changeset".
+
+use std::{
+    collections::HashSet,
+    ffi::OsStr,
+    fs::File,
+    io::{self, Read},
+    os::{
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::{Component, Path, PathBuf},
+};
+
+use rustix::{
+    fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags},
+    io::Errno,
+};
+use tar::{Archive, Entry, EntryType, Header};
+
+const WHITEOUT: &[u8] = b".wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Marks of aufs itself (`.wh..wh.plnk`, `.wh..wh.aufs`).
+const AUFS: &[u8] = b".wh..wh.";
+const XATTR: &str = "SCHILY.xattr.";
+
+/// Unpacks the archive below `root`.
+pub(super) fn unpack(archive: impl Read, root: &Path) -> io::Result<()> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+    let root = rustix::fs::open(root, flags, Mode::empty())?;
+    let mut unpacker = Unpacker { root, made: HashSet::new(), directories: Vec::new() };
+    let mut archive = Archive::new(archive);
+    for entry in archive.entries()? {
+        unpacker.entry(&mut entry?)?;
+    }
+    // Last, because filling a directory changes its time.
+    for (path, modified) in std::mem::take(&mut unpacker.directories).into_iter().rev() {
+        match unpacker.open(&path, OFlags::DIRECTORY | OFlags::RDONLY) {
+            Ok(directory) => rustix::fs::futimens(&directory, &times(modified))?,
+            // A later entry took its place.
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+struct Unpacker {
+    root: OwnedFd,
+    /// What this layer has put there: its own whiteouts do not hide it.
+    made: HashSet<PathBuf>,
+    directories: Vec<(PathBuf, u64)>,
+}
+
+impl Unpacker {
+    fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+    }
+
+    /// The directory of an entry; made if the archive did not mention it.
+    fn parent(&self, path: &Path) -> io::Result<OwnedFd> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY;
+        match self.open(path, flags) {
+            Err(Errno::NOENT) => {}
+            other => return Ok(other?),
+        }
+        let above = path.parent().unwrap_or(Path::new(""));
+        let name = path.file_name().ok_or(Errno::NOENT)?;
+        let above = self.parent(above)?;
+        match rustix::fs::mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(self.open(path, flags)?)
+    }
+
+    fn entry<R: Read>(&mut self, entry: &mut Entry<'_, R>) -> io::Result<()> {
+        let path = inside(&entry.path_bytes())?;
+        let kind = entry.header().entry_type();
+        let Some(name) = path.file_name().map(OsStr::to_owned) else {
+            // The root itself: its mode and owner count.
+            let root = self.open(Path::new(""), OFlags::DIRECTORY | OFlags::RDONLY)?;
+            return attributes(entry, &root);
+        };
+        let parent_path = path.parent().unwrap_or(Path::new("")).to_owned();
+        let parent = self.parent(&parent_path)?;
+        let bytes = name.as_bytes();
+        if bytes == OPAQUE {
+            return self.clear(&parent_path, &parent);
+        } else if bytes.starts_with(AUFS) {
+            return Ok(());
+        } else if let Some(hidden) = bytes.strip_prefix(WHITEOUT) {
+            let hidden = OsStr::from_bytes(hidden);
+            if hidden.is_empty() || hidden == "." || hidden == ".." || self.made.contains(&parent_path.join(hidden)) {
+                return Ok(());
+            }
+            return remove(&parent, hidden);
+        }
+
+        let existing = match rustix::fs::statat(&parent, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Some(FileType::from_raw_mode(stat.st_mode)),
+            Err(Errno::NOENT) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let stays = kind == EntryType::Directory && existing == Some(FileType::Directory);
+        if existing.is_some() && !stays {
+            remove(&parent, &name)?;
+        }
+        match kind {
+            EntryType::Directory => {
+                if !stays {
+                    rustix::fs::mkdirat(&parent, &name, Mode::from_raw_mode(0o700))?;
+                }
+                let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+                let directory = rustix::fs::openat(&parent, &name, flags, Mode::empty())?;
+                attributes(entry, &directory)?;
+                self.directories.push((path.clone(), modified(entry.header())?));
+            }
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+                let mut file = File::from(rustix::fs::openat(&parent, &name, flags, Mode::from_raw_mode(0o600))?);
+                io::copy(entry, &mut file)?;
+                let file = OwnedFd::from(file);
+                attributes(entry, &file)?;
+                rustix::fs::futimens(&file, &times(modified(entry.header())?))?;
+            }
+            EntryType::Link => {
+                let target = entry.link_name_bytes().ok_or_else(|| invalid("a hard link without a target"))?;
+                let target = inside(&target)?;
+                let target_name = target.file_name().ok_or_else(|| invalid("a hard link to the root"))?;
+                let directory = self.parent(target.parent().unwrap_or(Path::new("")))?;
+                rustix::fs::linkat(&directory, target_name, &parent, &name, AtFlags::empty())?;
+            }
+            EntryType::Symlink => {
+                let target = entry.link_name_bytes().ok_or_else(|| invalid("a symbolic link without a target"))?;
+                rustix::fs::symlinkat(OsStr::from_bytes(&target), &parent, &name)?;
+                special_attributes(entry, &parent, &name)?;
+            }
+            EntryType::Char | EntryType::Block | EntryType::Fifo => {
+                let device = device(entry.header())?;
+                let file_type = match kind {
+                    EntryType::Char => FileType::CharacterDevice,
+                    EntryType::Block => FileType::BlockDevice,
+                    _ => FileType::Fifo,
+                };
+                // Nothing to open lies at a character device 0/0: overlayfs would take it for a whiteout.
+                if kind == EntryType::Char && device == 0 {
+                    return Err(invalid("a character device 0/0"));
+                }
+                let mode = Mode::from_raw_mode(mode(entry.header())? & 0o7777);
+                rustix::fs::mknodat(&parent, &name, file_type, mode, device)?;
+                special_attributes(entry, &parent, &name)?;
+                rustix::fs::chmodat(&parent, &name, mode, AtFlags::empty())?;
+            }
+            // Extended headers are read by the archive; others carry nothing for a file system.
+            _ => return Ok(()),
+        }
+        self.made.insert(path);
+        Ok(())
+    }
+
+    /// An opaque directory: nothing of the layers below is in it.
+    fn clear(&self, path: &Path, directory: &OwnedFd) -> io::Result<()> {
+        for entry in rustix::fs::Dir::read_from(directory)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." && !self.made.contains(&path.join(name)) {
+                remove(directory, name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Owner, mode and extended attributes of what is open.
+fn attributes<R: Read>(entry: &mut Entry<'_, R>, file: &OwnedFd) -> io::Result<()> {
+    let header = entry.header();
+    let mode = Mode::from_raw_mode(mode(header)? & 0o7777);
+    let (uid, gid) = owner(header)?;
+    own(rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))), uid, gid)?;
+    // After the owner: a change of owner takes set-user-id bits away, and capabilities.
+    rustix::fs::fchmod(file, mode)?;
+    for (name, value) in extended_attributes(entry)? {
+        rustix::fs::fsetxattr(file, &*name, &value, XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// Owner, time and extended attributes of what cannot be opened.
+fn special_attributes<R: Read>(entry: &mut Entry<'_, R>, parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    let (uid, gid) = owner(entry.header())?;
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    own(rustix::fs::chownat(parent, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), flags), uid, gid)?;
+    rustix::fs::utimensat(parent, name, &times(modified(entry.header())?), flags)?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}", parent.as_fd().as_raw_fd())).join(name);
+    for (attribute, value) in extended_attributes(entry)? {
+        rustix::fs::lsetxattr(&path, &*attribute, &value, XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// Without root, files stay the caller's; that is for tests, a node runs as root.
+fn own(result: Result<(), Errno>, uid: u32, gid: u32) -> io::Result<()> {
+    match result {
+        Err(Errno::PERM) if !rustix::process::geteuid().is_root() && (uid, gid) != (u32::MAX, u32::MAX) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn extended_attributes<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let Some(extensions) = entry.pax_extensions()? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for extension in extensions {
+        let extension = extension?;
+        let name = extension.key().ok().and_then(|key| key.strip_prefix(XATTR));
+        // `trusted.overlay.*` would steer the mount of the layers.
+        if let Some(name) = name.filter(|name| !name.starts_with("trusted.overlay.")) {
+            found.push((name.to_owned(), extension.value_bytes().to_owned()));
+        }
+    }
+    Ok(found)
+}
+
+fn remove(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    for entry in rustix::fs::Dir::read_from(&directory)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." {
+            remove(&directory, name)?;
+        }
+    }
+    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+}
+
+/// A path of the archive relative to its root.
+fn inside(bytes: &[u8]) -> io::Result<PathBuf> {
+    let mut path = PathBuf::new();
+    for component in Path::new(OsStr::from_bytes(bytes)).components() {
+        match component {
+            Component::Normal(name) => path.push(name),
+            Component::CurDir | Component::RootDir => {}
+            Component::ParentDir | Component::Prefix(_) => return Err(invalid("a path that leads out of the layer")),
+        }
+    }
+    Ok(path)
+}
+
+/// A number of a header. Some writers leave fields empty that they mean to be zero.
+fn field<T: Default>(field: &[u8], read: io::Result<T>) -> io::Result<T> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) { Ok(T::default()) } else { read }
+}
+
+fn owner(header: &Header) -> io::Result<(u32, u32)> {
+    let old = header.as_old();
+    Ok((number(field(&old.uid, header.uid())?)?, number(field(&old.gid, header.gid())?)?))
+}
+
+fn mode(header: &Header) -> io::Result<u32> {
+    field(&header.as_old().mode, header.mode())
+}
+
+fn modified(header: &Header) -> io::Result<u64> {
+    field(&header.as_old().mtime, header.mtime())
+}
+
+fn device(header: &Header) -> io::Result<u64> {
+    // Both formats have these fields at one place.
+    let Some(ustar) = header.as_ustar() else {
+        let (major, minor) = (header.device_major()?, header.device_minor()?);
+        return Ok(rustix::fs::makedev(major.unwrap_or(0), minor.unwrap_or(0)));
+    };
+    let major = field(&ustar.dev_major, header.device_major())?;
+    let minor = field(&ustar.dev_minor, header.device_minor())?;
+    Ok(rustix::fs::makedev(major.unwrap_or(0), minor.unwrap_or(0)))
+}
+
+fn number(value: u64) -> io::Result<u32> {
+    u32::try_from(value).map_err(|_| invalid("an owner beyond 32 bits"))
+}
+
+fn times(seconds: u64) -> Timestamps {
+    let time = Timespec { tv_sec: i64::try_from(seconds).unwrap_or(0), tv_nsec: 0 };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the archive has {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An archive of entries: path, kind, link target or content.
+    fn archive(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (path, kind, text) in entries {
+            let mut header = tar::Header::new_ustar();
+            // By hand: the library refuses paths that lead out.
+            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+            header.set_entry_type(*kind);
+            header.set_mode(0o755);
+            header.set_uid(u64::from(rustix::process::geteuid().as_raw()));
+            header.set_gid(u64::from(rustix::process::getegid().as_raw()));
+            header.set_mtime(1_000);
+            let is_link = matches!(kind, EntryType::Link | EntryType::Symlink);
+            let content = if is_link { "" } else { text };
+            if is_link {
+                header.as_mut_bytes()[157..157 + text.len()].copy_from_slice(text.as_bytes());
+            }
+            header.set_size(content.len() as u64);
+            header.set_cksum();
+            builder.append(&header, content.as_bytes()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    use EntryType::{Directory, Link, Regular, Symlink};
+
+    #[test]
+    fn files_links_and_missing_parents_are_made() {
+        let root = tempfile::tempdir().unwrap();
+        let entries = [
+            ("a/b/file", Regular, "text"),
+            ("a/hard", Link, "a/b/file"),
+            ("a/soft", Symlink, "b/file"),
+            ("a/soft-dir", Symlink, "b"),
+            ("a/soft-dir/through", Regular, "x"),
+        ];
+        unpack(&*archive(&entries), root.path()).unwrap();
+        for name in ["a/hard", "a/soft"] {
+            assert_eq!(std::fs::read_to_string(root.path().join(name)).unwrap(), "text", "{name}");
+        }
+        assert!(root.path().join("a/b/through").is_file());
+    }
+
+    #[test]
+    fn a_layer_cannot_leave_its_directory() {
+        let outer = tempfile::tempdir().unwrap();
+        let root = outer.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        assert!(unpack(&*archive(&[("../out", Regular, "x")]), &root).is_err());
+        assert!(unpack(&*archive(&[("hard", Link, "../../etc/passwd")]), &root).is_err());
+        let way = format!("{}", outer.path().display());
+        let entries = [("way", Symlink, way.as_str()), ("way/out", Regular, "x")];
+        // The link is absolute: it leads to the same path inside the layer.
+        let _ = unpack(&*archive(&entries), &root);
+        assert!(!outer.path().join("out").exists());
+        let entries = [("up", Symlink, "../.."), ("up/out", Regular, "x")];
+        unpack(&*archive(&entries), &root).unwrap();
+        assert!(root.join("out").is_file() && !outer.path().join("out").exists());
+    }
+
+    #[test]
+    fn whiteouts_hide_what_was_there_but_not_what_the_layer_brings() {
+        let root = tempfile::tempdir().unwrap();
+        let first = [("keep", Regular, ""), ("gone/deep/file", Regular, ""), ("dir/old", Regular, "")];
+        unpack(&*archive(&first), root.path()).unwrap();
+        let second = [
+            (".wh.gone", Regular, ""),
+            ("dir/", Directory, ""),
+            ("dir/new", Regular, ""),
+            ("dir/.wh..wh..opq", Regular, ""),
+            ("dir/.wh.new", Regular, ""),
+        ];
+        unpack(&*archive(&second), root.path()).unwrap();
+        let there = |name: &str| root.path().join(name).exists();
+        assert_eq!(["keep", "gone", "dir/old", "dir/new"].map(there), [true, false, false, true],);
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_a_directory() {
+        let root = tempfile::tempdir().unwrap();
+        unpack(&*archive(&[("x/y", Regular, "")]), root.path()).unwrap();
+        unpack(&*archive(&[("x", Regular, "file")]), root.path()).unwrap();
+        assert!(root.path().join("x").is_file());
+    }
+}

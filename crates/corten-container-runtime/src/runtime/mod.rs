@@ -1,0 +1,472 @@
+//! The runtime itself: what exists, who does what to it, and the events of it.
+//!
+//! Truth: records on disk (`format`) for what was asked, the shims' `state.json` for what happened. Memory only mirrors both,
+//! so a runtime that starts anew finds its pods. One watcher task per pod listens to its shim.
+
+mod containers;
+mod image_service;
+mod sandboxes;
+mod service;
+mod streaming;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use corten_base::{ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet, fs};
+use corten_cri::{Code, Cri, CriError, StreamingAccess, api};
+use corten_net::{
+    cni::{Host, invoke::Invoker},
+    netns::Netns,
+};
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    Config,
+    format::{self, ContainerRecord, SandboxRecord},
+    images::store::ImageStore,
+    shim::{
+        client::ShimClient,
+        protocol::{Answer, ContainerState, Exit, Request, VERSION},
+    },
+};
+
+/// How far a subscriber of events may be behind before it is ended and lists anew.
+const EVENTS_MAX: usize = 1_024;
+
+/// The built-in container runtime. Clones are one runtime.
+#[derive(Clone)]
+pub struct ContainerRuntime {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    clock: SharedClock,
+    rng: SharedRng,
+    images: Arc<ImageStore>,
+    invoker: Invoker,
+    pod_cidrs: Mutex<Vec<String>>,
+    state: Mutex<State>,
+    events: broadcast::Sender<api::ContainerEventResponse>,
+    /// Changes whenever a container ends.
+    ended: watch::Sender<u64>,
+    tasks: TaskSet,
+    shutdown: Shutdown,
+}
+
+#[derive(Default)]
+struct State {
+    sandboxes: BTreeMap<String, SandboxRecord>,
+    containers: BTreeMap<String, Container>,
+    /// Names of pods and containers that are being made.
+    reserved: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Container {
+    record: ContainerRecord,
+    state: Option<ContainerState>,
+    told: Told,
+}
+
+/// The last event of a container that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Created,
+    Started,
+    Stopped,
+}
+
+impl Container {
+    fn exit(&self) -> Option<&Exit> {
+        self.state.as_ref().and_then(|state| state.exit.as_ref())
+    }
+
+    fn started_at(&self) -> i64 {
+        self.state.as_ref().and_then(|state| state.started_at).unwrap_or(0)
+    }
+
+    fn phase(&self) -> api::ContainerState {
+        match (self.exit(), self.started_at()) {
+            (Some(_), _) => api::ContainerState::ContainerExited,
+            (None, 0) => api::ContainerState::ContainerCreated,
+            (None, _) => api::ContainerState::ContainerRunning,
+        }
+    }
+}
+
+/// A failure inside, as callers see it.
+fn unknown(error: &(dyn std::error::Error + 'static)) -> CriError {
+    CriError::unknown(ErrorChain(error).to_string())
+}
+
+/// Runs blocking work beside the runtime's threads.
+async fn blocking<T: Send + 'static, E: std::error::Error + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, CriError> {
+    let outcome = tokio::task::spawn_blocking(move || work().map_err(|error| unknown(&error))).await;
+    outcome.map_err(|error| CriError::new(Code::Internal, error.to_string()))?
+}
+
+impl ContainerRuntime {
+    /// Opens the runtime, takes up the pods that an earlier one left, and listens to their shims.
+    ///
+    /// `host` is the network namespace of bridges and packet rules. Errors: files that cannot be read or written.
+    pub async fn open(
+        config: Config,
+        host: Netns,
+        clock: SharedClock,
+        rng: SharedRng,
+        shutdown: Shutdown,
+    ) -> Result<Self, CriError> {
+        let directories = [config.root.join("pods"), config.run.join("pods"), config.run.join("sock")];
+        let place = config.root.join("images");
+        let images = blocking(move || -> Result<_, crate::images::ImageError> {
+            for directory in &directories {
+                fs::create_dir_all(directory)?;
+            }
+            ImageStore::open(place)
+        })
+        .await?;
+        let invoker = Invoker::new(config.cni_plugin_dirs.clone(), config.run.join("cni"), Arc::new(Host::new(host)));
+        let inner = Inner {
+            pod_cidrs: Mutex::new(config.pod_cidrs.clone()),
+            config,
+            clock,
+            rng,
+            images: Arc::new(images),
+            invoker,
+            state: Mutex::default(),
+            events: broadcast::channel(EVENTS_MAX).0,
+            ended: watch::channel(0).0,
+            tasks: TaskSet::new("container-runtime"),
+            shutdown,
+        };
+        let runtime = Self { inner: Arc::new(inner) };
+        runtime.take_up().await?;
+        Ok(runtime)
+    }
+
+    /// The runtime behind its interfaces, as a kubelet is given it.
+    #[must_use]
+    pub fn cri(&self) -> Cri {
+        Cri {
+            runtime: Arc::new(self.clone()),
+            images: Arc::new(self.clone()),
+            streaming: StreamingAccess::Direct(Arc::new(self.clone())),
+        }
+    }
+
+    /// The images, for import and listing.
+    #[must_use]
+    pub fn images(&self) -> &Arc<ImageStore> {
+        &self.inner.images
+    }
+
+    /// Ends the tasks after shutdown was requested; pods run on.
+    pub async fn join(&self) -> Result<(), corten_base::TaskPanic> {
+        self.inner.tasks.join().await
+    }
+
+    /// Stops and removes every pod; then only images are left.
+    pub async fn remove_all(&self) -> Result<(), CriError> {
+        let ids: Vec<String> = self.inner.state.lock().sandboxes.keys().cloned().collect();
+        for id in ids {
+            self.stop_sandbox(&id).await?;
+            self.remove_sandbox(&id).await?;
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> i64 {
+        i64::try_from(self.inner.clock.now().as_nanosecond()).expect("a time of this era")
+    }
+
+    fn new_id(&self) -> String {
+        format!("{}{}", self.inner.rng.uuid(), self.inner.rng.uuid()).replace('-', "")
+    }
+
+    /// What a reboot leaves.
+    fn kept(&self, sandbox: &str) -> PathBuf {
+        self.inner.config.root.join("pods").join(sandbox)
+    }
+
+    /// What a reboot ends.
+    fn live(&self, sandbox: &str) -> PathBuf {
+        self.inner.config.run.join("pods").join(sandbox)
+    }
+
+    fn kept_container(&self, record: &ContainerRecord) -> PathBuf {
+        self.kept(&record.sandbox).join("containers").join(&record.id)
+    }
+
+    fn live_container(&self, record: &ContainerRecord) -> PathBuf {
+        self.live(&record.sandbox).join("containers").join(&record.id)
+    }
+
+    fn shim_socket(&self, sandbox: &str) -> PathBuf {
+        // A socket's path has 107 bytes; 24 digits of an id tell any pods of a machine apart.
+        self.inner.config.run.join("sock").join(&sandbox[..sandbox.len().min(24)])
+    }
+
+    fn shim(&self, sandbox: &str) -> ShimClient {
+        ShimClient::new(self.shim_socket(sandbox))
+    }
+
+    /// The id that an id or a prefix of one means.
+    fn sandbox_id(&self, id: &str) -> Result<String, CriError> {
+        let state = self.inner.state.lock();
+        unique(state.sandboxes.keys(), id).ok_or_else(|| {
+            CriError::not_found(format!("an error occurred when try to find sandbox: {id:?}: not found"))
+        })
+    }
+
+    fn container_id(&self, id: &str) -> Result<String, CriError> {
+        let state = self.inner.state.lock();
+        unique(state.containers.keys(), id).ok_or_else(|| {
+            CriError::not_found(format!("an error occurred when try to find container {id:?}: not found"))
+        })
+    }
+
+    fn sandbox(&self, id: &str) -> Result<SandboxRecord, CriError> {
+        let id = self.sandbox_id(id)?;
+        self.inner.state.lock().sandboxes.get(&id).cloned().ok_or_else(|| CriError::not_found(id))
+    }
+
+    fn container(&self, id: &str) -> Result<Container, CriError> {
+        let id = self.container_id(id)?;
+        self.inner.state.lock().containers.get(&id).cloned().ok_or_else(|| CriError::not_found(id))
+    }
+
+    /// Keeps two calls from making one pod or container; the guard gives the name free.
+    fn reserve(&self, name: String, is_taken: impl Fn(&State) -> bool) -> Result<Reserved, CriError> {
+        let mut state = self.inner.state.lock();
+        if is_taken(&state) || !state.reserved.insert(name.clone()) {
+            return Err(CriError::unknown(format!("failed to reserve name {name:?}: name is already reserved")));
+        }
+        Ok(Reserved { runtime: self.clone(), name })
+    }
+
+    fn send(&self, id: &str, sandbox: &str, kind: api::ContainerEventType) {
+        let event = {
+            let state = self.inner.state.lock();
+            self.event(&state, id, sandbox, kind)
+        };
+        // Nobody listens: nothing is lost, a listener lists first.
+        let _ = self.inner.events.send(event);
+    }
+
+    fn event(
+        &self,
+        state: &State,
+        id: &str,
+        sandbox: &str,
+        kind: api::ContainerEventType,
+    ) -> api::ContainerEventResponse {
+        api::ContainerEventResponse {
+            container_id: id.to_owned(),
+            container_event_type: kind as i32,
+            created_at: self.now(),
+            pod_sandbox_status: state.sandboxes.get(sandbox).map(service::sandbox_status),
+            containers_statuses: state
+                .containers
+                .values()
+                .filter(|container| container.record.sandbox == sandbox)
+                .map(service::container_status)
+                .collect(),
+        }
+    }
+
+    /// Reads what the shim wrote about a container and tells what is new. Blocks for one small file.
+    fn refresh(&self, id: &str) -> Result<(), CriError> {
+        let Some(record) = self.inner.state.lock().containers.get(id).map(|container| container.record.clone()) else {
+            return Ok(());
+        };
+        let found = ContainerState::read(&self.live_container(&record)).map_err(|error| unknown(&error))?;
+        self.advance(id, found);
+        Ok(())
+    }
+
+    fn advance(&self, id: &str, found: Option<ContainerState>) {
+        let mut state = self.inner.state.lock();
+        let Some(container) = state.containers.get_mut(id) else { return };
+        if container.exit().is_none() && found.is_some() {
+            container.state = found;
+        }
+        let (sandbox, has_started, has_ended) =
+            (container.record.sandbox.clone(), container.started_at() != 0, container.exit().is_some());
+        for (told, is_so, kind) in [
+            (Told::Started, has_started, api::ContainerEventType::ContainerStartedEvent),
+            (Told::Stopped, has_ended, api::ContainerEventType::ContainerStoppedEvent),
+        ] {
+            let container = state.containers.get_mut(id).expect("found above, under the same lock");
+            if is_so && container.told < told {
+                container.told = told;
+                let event = self.event(&state, id, &sandbox, kind);
+                let _ = self.inner.events.send(event);
+            }
+        }
+        drop(state);
+        if has_ended {
+            self.inner.ended.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Marks a container as ended whose shim has gone.
+    fn lost(&self, id: &str) {
+        let finished_at = self.now();
+        let lost = self.inner.state.lock().containers.get(id).cloned();
+        if let Some(container) = lost.filter(|container| container.exit().is_none()) {
+            let mut state =
+                container.state.unwrap_or(ContainerState { version: VERSION, pid: 0, started_at: None, exit: None });
+            state.exit = Some(Exit { code: 255, finished_at, oom_killed: false, start_error: None });
+            self.advance(id, Some(state));
+        }
+    }
+
+    fn containers_of(&self, sandbox: &str) -> Vec<ContainerRecord> {
+        let state = self.inner.state.lock();
+        let of = state.containers.values().filter(|container| container.record.sandbox == sandbox);
+        of.map(|container| container.record.clone()).collect()
+    }
+
+    /// Listens to a pod's shim until it ends.
+    async fn watch(&self, sandbox: &str) -> Result<(), CriError> {
+        let call = self.shim(sandbox).call(Request::Events, &[]).await?;
+        // The subscription stands when the shim has said so.
+        call.answer().await?;
+        for record in self.containers_of(sandbox) {
+            self.refresh(&record.id)?;
+        }
+        let (runtime, sandbox) = (self.clone(), sandbox.to_owned());
+        let shutdown = self.inner.shutdown.clone();
+        self.inner.tasks.spawn("shim-watch", async move {
+            loop {
+                let answer = tokio::select! {
+                    biased;
+                    () = shutdown.requested() => return,
+                    answer = call.answer() => answer,
+                };
+                match answer {
+                    Ok((Answer::Ended { id }, _)) => {
+                        if let Err(error) = runtime.refresh(&id) {
+                            tracing::warn!(container = %id, err = %error, "Could not read state of container");
+                            runtime.lost(&id);
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(_) => break,
+                }
+            }
+            runtime.shim_ended(&sandbox).await;
+        });
+        Ok(())
+    }
+
+    /// After a stop, or because the shim died: then its containers are killed, since nobody can reap or log them.
+    async fn shim_ended(&self, sandbox: &str) {
+        for record in self.containers_of(sandbox) {
+            let is_over = |container: &Container| container.exit().is_some();
+            if let Err(error) = self.refresh(&record.id) {
+                tracing::warn!(container = %record.id, err = %error, "Could not read state of container");
+            }
+            if self.inner.state.lock().containers.get(&record.id).is_none_or(is_over) {
+                continue;
+            }
+            let (state_root, id, cgroup) = (self.live(sandbox).join("oci"), record.id.clone(), record.cgroup.clone());
+            let swept = blocking(move || corten_oci::container::sweep(&state_root, &id, cgroup.as_ref())).await;
+            if let Err(error) = swept {
+                tracing::error!(container = %record.id, err = %error, "Could not remove container whose shim died");
+            }
+            self.lost(&record.id);
+        }
+    }
+
+    /// Finds the pods of an earlier runtime.
+    async fn take_up(&self) -> Result<(), CriError> {
+        let root = self.inner.config.root.join("pods");
+        let (sandboxes, containers) = blocking(move || read_records(&root)).await?;
+        {
+            let mut state = self.inner.state.lock();
+            for record in containers {
+                let container = Container { record, state: None, told: Told::Stopped };
+                state.containers.insert(container.record.id.clone(), container);
+            }
+            state.sandboxes = sandboxes.into_iter().map(|record| (record.id.clone(), record)).collect();
+        }
+        let ready: Vec<(String, bool)> =
+            self.inner.state.lock().sandboxes.values().map(|record| (record.id.clone(), record.ready)).collect();
+        for (id, ready) in ready {
+            for record in self.containers_of(&id) {
+                self.refresh(&record.id)?;
+                if let Some(container) = self.inner.state.lock().containers.get_mut(&record.id) {
+                    container.told = match container.phase() {
+                        api::ContainerState::ContainerRunning => Told::Started,
+                        api::ContainerState::ContainerExited => Told::Stopped,
+                        _ => Told::Created,
+                    };
+                }
+            }
+            if ready && self.watch(&id).await.is_err() {
+                self.shim_ended(&id).await;
+                self.change_sandbox(&id, |record| record.ready = false).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes a pod's record, on disk first.
+    async fn change_sandbox(&self, id: &str, change: impl FnOnce(&mut SandboxRecord)) -> Result<(), CriError> {
+        let mut record = self.sandbox(id)?;
+        change(&mut record);
+        let (path, written) = (self.kept(id).join("sandbox.json"), record.clone());
+        blocking(move || crate::shim::protocol::write_json(&path, &written)).await?;
+        self.inner.state.lock().sandboxes.insert(record.id.clone(), record);
+        Ok(())
+    }
+}
+
+fn read_records(root: &std::path::Path) -> Result<(Vec<SandboxRecord>, Vec<ContainerRecord>), fs::FsError> {
+    use fs::Context as _;
+    let entries = |directory: &std::path::Path| -> Result<Vec<PathBuf>, fs::FsError> {
+        match std::fs::read_dir(directory) {
+            Ok(entries) => {
+                entries.map(|entry| entry.map(|entry| entry.path()).at("read directory", directory)).collect()
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error).at("read directory", directory),
+        }
+    };
+    let (mut sandboxes, mut containers) = (Vec::new(), Vec::new());
+    for pod in entries(root)? {
+        sandboxes.extend(format::read::<SandboxRecord>(&pod.join("sandbox.json"))?);
+        for container in entries(&pod.join("containers"))? {
+            containers.extend(format::read::<ContainerRecord>(&container.join("container.json"))?);
+        }
+    }
+    Ok((sandboxes, containers))
+}
+
+fn unique<'a>(mut ids: impl Iterator<Item = &'a String> + Clone, id: &str) -> Option<String> {
+    if let Some(exact) = ids.clone().find(|known| *known == id) {
+        return Some(exact.clone());
+    }
+    let found = ids.find(|known| !id.is_empty() && known.starts_with(id))?;
+    ids.all(|known| !known.starts_with(id)).then(|| found.clone())
+}
+
+/// A name that is being used to make something.
+struct Reserved {
+    runtime: ContainerRuntime,
+    name: String,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.runtime.inner.state.lock().reserved.remove(&self.name);
+    }
+}

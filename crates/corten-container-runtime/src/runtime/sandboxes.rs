@@ -1,0 +1,272 @@
+//! Pods: run, stop, remove.
+
+use std::path::PathBuf;
+
+use corten_base::fs;
+use corten_cri::{
+    CriError,
+    api::{self, ContainerEventType, NamespaceMode},
+};
+use corten_net::{cni::invoke::Attachment, netns::Netns};
+use corten_oci::{Cgroup, cgroup::Hierarchies};
+
+use super::{ContainerRuntime, blocking, unknown};
+use crate::{
+    format::{Encoded, SandboxRecord, VERSION},
+    namespaces::{self, Wanted},
+    network,
+    shim::{client::ShimClient, protocol, protocol::Request},
+};
+
+/// The namespaces that a pod asks for.
+pub(super) fn options(config: &api::PodSandboxConfig) -> api::NamespaceOption {
+    let context = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+    context.and_then(|context| context.namespace_options.clone()).unwrap_or_default()
+}
+
+pub(super) fn has_own_network(config: &api::PodSandboxConfig) -> bool {
+    options(config).network() != NamespaceMode::Node
+}
+
+pub(super) fn has_own_ipc(config: &api::PodSandboxConfig) -> bool {
+    options(config).ipc() != NamespaceMode::Node
+}
+
+fn name(config: &api::PodSandboxConfig) -> String {
+    let metadata = config.metadata.clone().unwrap_or_default();
+    format!("{}_{}_{}_{}", metadata.name, metadata.namespace, metadata.uid, metadata.attempt)
+}
+
+fn resolv_conf(dns: &api::DnsConfig) -> String {
+    let mut text = String::new();
+    if !dns.searches.is_empty() {
+        text.push_str(&format!("search {}\n", dns.searches.join(" ")));
+    }
+    for server in &dns.servers {
+        text.push_str(&format!("nameserver {server}\n"));
+    }
+    if !dns.options.is_empty() {
+        text.push_str(&format!("options {}\n", dns.options.join(" ")));
+    }
+    text
+}
+
+impl ContainerRuntime {
+    pub(super) async fn run_sandbox(&self, request: api::RunPodSandboxRequest) -> Result<String, CriError> {
+        if !request.runtime_handler.is_empty() {
+            let text = format!("no runtime for {:?} is configured", request.runtime_handler);
+            return Err(CriError::not_found(text));
+        }
+        let config = request.config.filter(|config| config.metadata.is_some());
+        let config = config.ok_or_else(|| CriError::invalid_argument("sandbox config must include metadata"))?;
+        let name = name(&config);
+        let _reserved = self.reserve(name.clone(), |state| {
+            state.sandboxes.values().any(|sandbox| self::name(&sandbox.config.0) == name)
+        })?;
+        let id = self.new_id();
+        let parent = config.linux.as_ref().map(|linux| linux.cgroup_parent.clone()).unwrap_or_default();
+        let record = SandboxRecord {
+            version: VERSION,
+            cgroup: if parent.is_empty() { format!("/{}/{id}", self.inner.config.cgroup_root) } else { parent },
+            id: id.clone(),
+            config: Encoded(config),
+            created_at: self.now(),
+            ready: false,
+            ips: Vec::new(),
+        };
+        // Written before anything is made: after a crash the next runtime finds what to remove.
+        let (kept, live, written) = (self.kept(&id), self.live(&id), record.clone());
+        blocking(move || {
+            fs::create_dir_all(&kept)?;
+            fs::create_dir_all(&live)?;
+            protocol::write_json(&kept.join("sandbox.json"), &written)
+        })
+        .await?;
+        match self.build(record.clone()).await {
+            Ok(record) => {
+                self.inner.state.lock().sandboxes.insert(id.clone(), record);
+                self.watch(&id).await?;
+                self.send(&id, &id, ContainerEventType::ContainerCreatedEvent);
+                self.send(&id, &id, ContainerEventType::ContainerStartedEvent);
+                Ok(id)
+            }
+            Err(error) => {
+                if let Err(left) = self.unbuild(&record).await {
+                    tracing::warn!(sandbox = %id, err = %left, "Could not undo a sandbox that failed");
+                }
+                self.forget(&id).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn build(&self, mut record: SandboxRecord) -> Result<SandboxRecord, CriError> {
+        let config = record.config.0.clone();
+        let live = self.live(&record.id);
+        let (own_network, own_ipc) = (has_own_network(&config), has_own_ipc(&config));
+        let linux = config.linux.clone().unwrap_or_default();
+        let (directory, hostname) = (live.clone(), config.hostname.clone());
+        let dns = config.dns_config.clone();
+        blocking(move || -> std::io::Result<()> {
+            let net = directory.join("net");
+            if own_network {
+                let netns = Netns::create_pinned(&net).map_err(std::io::Error::other)?;
+                netns.bring_up_loopback().map_err(std::io::Error::other)?;
+            }
+            namespaces::make(&Wanted {
+                net: own_network.then_some(net),
+                ipc: own_ipc.then(|| directory.join("ipc")),
+                uts: own_network.then(|| directory.join("uts")),
+                hostname: hostname.clone(),
+                sysctls: linux.sysctls.into_iter().collect(),
+            })?;
+            if own_ipc {
+                namespaces::mount_shm(&directory.join("shm"))?;
+            }
+            let text = match dns {
+                Some(dns) => resolv_conf(&dns),
+                None => std::fs::read_to_string("/etc/resolv.conf")?,
+            };
+            std::fs::write(directory.join("resolv.conf"), text)?;
+            if own_network {
+                std::fs::write(directory.join("hostname"), format!("{hostname}\n"))?;
+            }
+            Ok(())
+        })
+        .await?;
+        if own_network {
+            let list = self.network().await?;
+            let added = self.inner.invoker.add(&list, &self.attachment(&record)).await;
+            let result = added.map_err(|error| unknown(&error))?;
+            record.ips = result.ips.iter().map(|ip| ip.address.addr().to_string()).collect();
+        }
+        ShimClient::start(&self.inner.config, &live, self.shim_socket(&record.id)).map_err(|error| unknown(&error))?;
+        record.ready = true;
+        let (path, written) = (self.kept(&record.id).join("sandbox.json"), record.clone());
+        blocking(move || protocol::write_json(&path, &written)).await?;
+        Ok(record)
+    }
+
+    pub(super) async fn network(&self) -> Result<corten_net::cni::NetworkConfigList, CriError> {
+        let (config, cidrs) = (self.inner.config.clone(), self.inner.pod_cidrs.lock().clone());
+        let found = blocking(move || Ok::<_, std::convert::Infallible>(network::network(&config, &cidrs))).await?;
+        found.map_err(CriError::unknown)
+    }
+
+    fn attachment(&self, record: &SandboxRecord) -> Attachment {
+        let metadata = record.config.0.metadata.clone().unwrap_or_default();
+        let args = [
+            ("IgnoreUnknown", "1".to_owned()),
+            ("K8S_POD_NAMESPACE", metadata.namespace),
+            ("K8S_POD_NAME", metadata.name),
+            ("K8S_POD_INFRA_CONTAINER_ID", record.id.clone()),
+            ("K8S_POD_UID", metadata.uid),
+        ];
+        Attachment {
+            container_id: record.id.clone(),
+            netns: Some(self.live(&record.id).join("net")),
+            interface: "eth0".to_owned(),
+            args: args.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            capabilities: network::port_mappings(&record.config.0.port_mappings),
+        }
+    }
+
+    /// Ends everything of a pod that lives in the kernel. May be repeated.
+    async fn unbuild(&self, record: &SandboxRecord) -> Result<(), CriError> {
+        let id = record.id.clone();
+        // A shim that does not answer has ended, or never began.
+        let shut_down = self.shim(&id).ask(Request::Shutdown).await;
+        if let Err(error) = shut_down.as_ref()
+            && error.code != corten_cri::Code::Unavailable
+        {
+            return Err(error.clone());
+        }
+        self.shim_ended(&id).await;
+        if has_own_network(&record.config.0) {
+            match self.network().await {
+                Ok(list) => {
+                    let deleted = self.inner.invoker.delete(&list, &self.attachment(record)).await;
+                    deleted.map_err(|error| unknown(&error))?;
+                }
+                // Without a network nothing was attached.
+                Err(error) => tracing::debug!(sandbox = %id, err = %error, "Found no network to leave"),
+            }
+        }
+        let (live, socket, cgroup) = (self.live(&id), self.shim_socket(&id), PathBuf::from(&record.cgroup));
+        let is_ours = record.cgroup == format!("/{}/{id}", self.inner.config.cgroup_root);
+        blocking(move || -> std::io::Result<()> {
+            Netns::remove_pinned(&live.join("net")).map_err(std::io::Error::other)?;
+            namespaces::unpin(&live.join("ipc"))?;
+            namespaces::unpin(&live.join("uts"))?;
+            namespaces::unmount_shm(&live.join("shm"))?;
+            fs::remove_file(&socket).map_err(std::io::Error::other)?;
+            if is_ours {
+                let hierarchies = Hierarchies::detect().map_err(std::io::Error::other)?;
+                Cgroup::new(hierarchies, &cgroup).remove().map_err(std::io::Error::other)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn stop_sandbox(&self, id: &str) -> Result<(), CriError> {
+        let record = match self.sandbox(id) {
+            Ok(record) => record,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        self.unbuild(&record).await?;
+        if record.ready {
+            self.change_sandbox(&record.id, |record| {
+                record.ready = false;
+                record.ips.clear();
+            })
+            .await?;
+            self.send(&record.id, &record.id, ContainerEventType::ContainerStoppedEvent);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn remove_sandbox(&self, id: &str) -> Result<(), CriError> {
+        let record = match self.sandbox(id) {
+            Ok(record) => record,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        self.stop_sandbox(&record.id).await?;
+        for container in self.containers_of(&record.id) {
+            self.remove_container(&container.id).await?;
+        }
+        self.forget(&record.id).await?;
+        self.inner.state.lock().sandboxes.remove(&record.id);
+        self.send(&record.id, &record.id, ContainerEventType::ContainerDeletedEvent);
+        Ok(())
+    }
+
+    /// Removes a pod's directories, the record last.
+    async fn forget(&self, id: &str) -> Result<(), CriError> {
+        let (kept, live) = (self.kept(id), self.live(id));
+        blocking(move || {
+            fs::remove_dir_all(&live)?;
+            fs::remove_dir_all(&kept)
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolv_conf_keeps_the_order() {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let dns = api::DnsConfig {
+            servers: owned(&["10.0.0.10", "1.1.1.1"]),
+            searches: owned(&["a", "b"]),
+            options: owned(&["ndots:5"]),
+        };
+        assert_eq!(resolv_conf(&dns), "search a b\nnameserver 10.0.0.10\nnameserver 1.1.1.1\noptions ndots:5\n");
+        assert_eq!(resolv_conf(&api::DnsConfig::default()), "");
+    }
+}

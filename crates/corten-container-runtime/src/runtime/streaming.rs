@@ -1,0 +1,372 @@
+//! `Streaming`, and `ExecSync`: bytes between callers and processes.
+//!
+//! Pipes are made here and their far ends given to the shim, which hands them to the process: nothing is copied twice.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use corten_cri::{
+    Code, CriError, EXEC_SYNC_OUTPUT_BYTES_MAX, StreamIo, Streaming, TerminalSize, api,
+    streaming::{Duplex, Input, Output},
+};
+use corten_net::netns::Netns;
+use rustix::{pipe::PipeFlags, termios::Winsize};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, Interest, unix::AsyncFd},
+    net::TcpStream,
+    sync::mpsc,
+};
+
+use super::{ContainerRuntime, blocking, sandboxes, unknown};
+use crate::shim::{
+    client::{Call, register},
+    protocol::{self, Answer, Request},
+};
+
+/// How much is copied at a time.
+const COPY_BYTES: usize = 32 << 10;
+const SIGKILL: i32 = 9;
+
+/// Our end of a stream.
+type End = AsyncFd<OwnedFd>;
+
+fn end(descriptor: OwnedFd) -> io::Result<End> {
+    rustix::io::ioctl_fionbio(&descriptor, true)?;
+    register(descriptor)
+}
+
+/// A pipe: our reading end, the far writing end.
+fn output() -> io::Result<(End, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    Ok((end(read)?, write))
+}
+
+/// A pipe: our writing end, the far reading end.
+fn input() -> io::Result<(End, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    Ok((end(write)?, read))
+}
+
+async fn read(from: &End, buffer: &mut [u8]) -> io::Result<usize> {
+    match from.async_io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, &mut *buffer)?)).await {
+        // A terminal whose last program has gone.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(0),
+        other => other,
+    }
+}
+
+async fn write_all(to: &End, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = to.async_io(Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, bytes)?)).await?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+/// Copies a process's output to the client until either has ended. `false`: the client has.
+async fn copy_out(from: Option<&End>, to: Option<Output>) -> io::Result<bool> {
+    let Some(from) = from else { return Ok(true) };
+    let mut to = to;
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let length = read(from, &mut buffer).await?;
+        let Some(client) = to.as_mut() else {
+            if length == 0 {
+                return Ok(true);
+            }
+            continue;
+        };
+        if length == 0 {
+            client.flush().await.ok();
+            client.shutdown().await.ok();
+            return Ok(true);
+        }
+        if client.write_all(&buffer[..length]).await.is_err() || client.flush().await.is_err() {
+            return Ok(false);
+        }
+    }
+}
+
+/// An error if the client takes no more.
+async fn while_taken(copy: impl Future<Output = io::Result<bool>>) -> Result<(), ()> {
+    if matches!(copy.await, Ok(true)) { Ok(()) } else { Err(()) }
+}
+
+/// Copies what the client says; drops the process's end when it has said all.
+async fn copy_in(from: Option<Input>, to: Option<End>) {
+    let (Some(mut from), Some(to)) = (from, to) else { return };
+    let mut buffer = vec![0; COPY_BYTES];
+    while let Ok(length) = from.read(&mut buffer).await {
+        // A process that reads no more is no error.
+        if length == 0 || write_all(&to, &buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads to the end and keeps the beginning.
+async fn collect(from: &End) -> io::Result<Vec<u8>> {
+    let (mut kept, mut buffer) = (Vec::new(), vec![0; COPY_BYTES]);
+    loop {
+        let length = read(from, &mut buffer).await?;
+        if length == 0 {
+            return Ok(kept);
+        }
+        let room = EXEC_SYNC_OUTPUT_BYTES_MAX - kept.len();
+        kept.extend_from_slice(&buffer[..length.min(room)]);
+    }
+}
+
+async fn exit_code(call: &Call) -> Result<i32, CriError> {
+    match call.answer().await?.0 {
+        Answer::Exited { code } => Ok(code),
+        answer => Err(unexpected(&answer)),
+    }
+}
+
+fn unexpected(answer: &Answer) -> CriError {
+    CriError::new(Code::Internal, format!("unexpected answer of the shim: {answer:?}"))
+}
+
+impl ContainerRuntime {
+    /// Starts a command; gives the call, and its terminal if it has one.
+    async fn start_exec(
+        &self,
+        id: &str,
+        command: Vec<String>,
+        terminal: Option<TerminalSize>,
+        streams: [Option<OwnedFd>; 3],
+    ) -> Result<(Call, Option<OwnedFd>), CriError> {
+        let container = self.container(id)?;
+        if command.is_empty() {
+            return Err(CriError::invalid_argument("no command specified"));
+        }
+        if container.phase() != api::ContainerState::ContainerRunning {
+            return Err(CriError::failed_precondition(format!("container {:?} is not running", container.record.id)));
+        }
+        let live = self.live_container(&container.record);
+        let file = live.join(format!("exec-{}.json", self.inner.rng.uuid()));
+        let is_terminal = terminal.is_some();
+        let path = file.clone();
+        blocking(move || -> Result<(), corten_base::fs::FsError> {
+            let process: Option<serde_json::Value> = crate::format::read(&live.join("process.json"))?;
+            let mut process = process.unwrap_or_default();
+            process["args"] = serde_json::json!(command);
+            process["terminal"] = serde_json::json!(is_terminal);
+            if let Some(env) = process["env"].as_array_mut()
+                && is_terminal
+                && !env.iter().any(|pair| pair.as_str().is_some_and(|pair| pair.starts_with("TERM=")))
+            {
+                env.push("TERM=xterm".into());
+            }
+            protocol::write_json(&path, &process)
+        })
+        .await?;
+        let request = Request::Exec {
+            id: container.record.id.clone(),
+            process: file.clone(),
+            streams: [streams[0].is_some(), streams[1].is_some(), streams[2].is_some()],
+            terminal: terminal.map(|size| (size.height, size.width)),
+        };
+        let descriptors: Vec<BorrowedFd<'_>> = streams.iter().flatten().map(|fd| fd.as_fd()).collect();
+        let started = async {
+            let call = self.shim(&container.record.sandbox).call(request, &descriptors).await?;
+            let answer = call.answer().await?;
+            Ok::<_, CriError>((call, answer))
+        }
+        .await;
+        blocking(move || corten_base::fs::remove_file(&file)).await?;
+        let (call, answer) = started?;
+        match answer {
+            (Answer::Started { .. }, mut descriptors) => Ok((call, descriptors.pop())),
+            (answer, _) => Err(unexpected(&answer)),
+        }
+    }
+
+    /// `ExecSync`. Errors: `DeadlineExceeded`, after the command was killed.
+    pub(super) async fn exec_and_collect(
+        &self,
+        id: &str,
+        command: Vec<String>,
+        limit: Option<Duration>,
+    ) -> Result<api::ExecSyncResponse, CriError> {
+        let (out, far_out) = output().map_err(|error| unknown(&error))?;
+        let (err, far_err) = output().map_err(|error| unknown(&error))?;
+        let (call, _) = self.start_exec(id, command, None, [None, Some(far_out), Some(far_err)]).await?;
+        let finished = async {
+            let (code, stdout, stderr) = tokio::join!(exit_code(&call), collect(&out), collect(&err));
+            Ok(api::ExecSyncResponse {
+                stdout: stdout.map_err(|error| unknown(&error))?.into(),
+                stderr: stderr.map_err(|error| unknown(&error))?.into(),
+                exit_code: code?,
+            })
+        };
+        let Some(limit) = limit else { return finished.await };
+        match corten_base::timeout(&*self.inner.clock, limit, finished).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                call.signal(SIGKILL).await?;
+                let text =
+                    format!("failed to exec in container: timeout {limit:?} exceeded: context deadline exceeded");
+                Err(CriError::new(Code::DeadlineExceeded, text))
+            }
+        }
+    }
+}
+
+/// Follows the client's sizes for as long as the terminal lives.
+async fn resize(terminal: &End, sizes: &mut mpsc::Receiver<TerminalSize>) -> io::Result<()> {
+    while let Some(size) = sizes.recv().await {
+        let size = Winsize { ws_row: size.height, ws_col: size.width, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(terminal, size)?;
+    }
+    std::future::pending().await
+}
+
+#[async_trait]
+impl Streaming for ContainerRuntime {
+    async fn stream_exec(&self, request: api::ExecRequest, io: StreamIo) -> Result<i32, CriError> {
+        let StreamIo { stdin, stdout, stderr, resize: mut sizes } = io;
+        let failed = |error: io::Error| unknown(&error);
+        if request.tty {
+            let size = sizes.try_recv().unwrap_or(TerminalSize { width: 80, height: 24 });
+            let streams = [None, None, None];
+            let (call, terminal) = self.start_exec(&request.container_id, request.cmd, Some(size), streams).await?;
+            let terminal = terminal.ok_or_else(|| CriError::unknown("the shim gave no terminal"))?;
+            let input = end(terminal.try_clone().map_err(failed)?).map_err(failed)?;
+            let terminal = end(terminal).map_err(failed)?;
+            let run = async {
+                let (code, _) = tokio::join!(exit_code(&call), copy_out(Some(&terminal), stdout));
+                code
+            };
+            let talk = async {
+                // The end of the client's input hangs nothing up.
+                tokio::join!(copy_in(stdin, Some(input)), async { resize(&terminal, &mut sizes).await.ok() });
+                std::future::pending::<()>().await;
+            };
+            return tokio::select! {
+                biased;
+                code = run => code,
+                () = talk => unreachable!("it is pending for ever"),
+            };
+        }
+        let (near_in, far_in) = match stdin {
+            Some(_) => input().map(|(near, far)| (Some(near), Some(far))).map_err(failed)?,
+            None => (None, None),
+        };
+        let pipe = |wanted: bool| -> Result<(Option<End>, Option<OwnedFd>), CriError> {
+            if !wanted {
+                return Ok((None, None));
+            }
+            let (near, far) = output().map_err(failed)?;
+            Ok((Some(near), Some(far)))
+        };
+        let ((out, far_out), (err, far_err)) = (pipe(stdout.is_some())?, pipe(stderr.is_some())?);
+        let streams = [far_in, far_out, far_err];
+        let (call, _) = self.start_exec(&request.container_id, request.cmd, None, streams).await?;
+        let run = async {
+            let (code, ..) =
+                tokio::join!(exit_code(&call), copy_out(out.as_ref(), stdout), copy_out(err.as_ref(), stderr));
+            code
+        };
+        let talk = async {
+            copy_in(stdin, near_in).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            code = run => code,
+            () = talk => unreachable!("it is pending for ever"),
+        }
+    }
+
+    async fn stream_attach(&self, request: api::AttachRequest, io: StreamIo) -> Result<(), CriError> {
+        let StreamIo { stdin, stdout, stderr, resize: mut sizes } = io;
+        let container = self.container(&request.container_id)?;
+        let id = container.record.id.clone();
+        let shim = self.shim(&container.record.sandbox);
+        let failed = |error: io::Error| unknown(&error);
+        let (mut near_in, mut far) = (None, [None, None, None]);
+        if stdin.is_some() {
+            let (near, other) = input().map_err(failed)?;
+            (near_in, far[0]) = (Some(near), Some(other));
+        }
+        let mut outputs = [None, None];
+        for (index, wanted) in [stdout.is_some(), stderr.is_some()].into_iter().enumerate() {
+            if wanted {
+                let (near, other) = output().map_err(failed)?;
+                (outputs[index], far[index + 1]) = (Some(near), Some(other));
+            }
+        }
+        let descriptors: Vec<BorrowedFd<'_>> = far.iter().flatten().map(|fd| fd.as_fd()).collect();
+        let streams = [far[0].is_some(), far[1].is_some(), far[2].is_some()];
+        let call = shim.call(Request::Attach { id: id.clone(), streams }, &descriptors).await?;
+        call.answer().await?;
+        drop(far);
+        let [out, err] = outputs;
+        // Ends when the shim has hung up and all that it sent was read, or when a client takes no more.
+        let run = async {
+            let closed = async {
+                call.closed().await;
+                Ok(())
+            };
+            let copies = (while_taken(copy_out(out.as_ref(), stdout)), while_taken(copy_out(err.as_ref(), stderr)));
+            tokio::try_join!(copies.0, copies.1, closed).ok();
+        };
+        let talk = async {
+            let resizes = async {
+                while let Some(size) = sizes.recv().await {
+                    let request = Request::Resize { id: id.clone(), rows: size.height, columns: size.width };
+                    if shim.ask(request).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            tokio::join!(copy_in(stdin, near_in), resizes);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            () = run => Ok(()),
+            () = talk => unreachable!("it is pending for ever"),
+        }
+    }
+
+    async fn stream_port_forward(
+        &self,
+        pod_sandbox_id: &str,
+        port: u16,
+        connection: Box<dyn Duplex>,
+    ) -> Result<(), CriError> {
+        let sandbox = self.sandbox(pod_sandbox_id)?;
+        if !sandbox.ready {
+            return Err(CriError::failed_precondition(format!("sandbox {:?} is not ready", sandbox.id)));
+        }
+        let netns = sandboxes::has_own_network(&sandbox.config.0).then(|| self.live(&sandbox.id).join("net"));
+        let near = blocking(move || -> io::Result<std::net::TcpStream> {
+            let connect = || {
+                std::net::TcpStream::connect(("127.0.0.1", port))
+                    .or_else(|error| std::net::TcpStream::connect(("::1", port)).map_err(|_| error))
+            };
+            let stream = match netns {
+                Some(path) => {
+                    let netns = Netns::open(&path).map_err(io::Error::other)?;
+                    netns.run(connect).map_err(io::Error::other)??
+                }
+                None => connect()?,
+            };
+            stream.set_nonblocking(true)?;
+            Ok(stream)
+        })
+        .await?;
+        let mut near = TcpStream::from_std(near).map_err(|error| unknown(&error))?;
+        let mut connection = connection;
+        // A side that resets has ended, as one that closes has.
+        tokio::io::copy_bidirectional(&mut connection, &mut near).await.ok();
+        Ok(())
+    }
+}
