@@ -120,6 +120,8 @@ fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Resu
             run_command(&mut build)?;
         }
         Stage::Unit => {
+            // The container runtime's own tests run real images, too.
+            images::build(places)?;
             let mut command = nextest(places)?;
             if has_e2e {
                 command.args(["--filterset", &format!("not package({E2E_CRATE})")]);
