@@ -1,12 +1,12 @@
 //! The life of a container, as its records show it.
 
-use super::{Fixture, pod::IDLE};
+use super::{Fixture, Need, pod::IDLE, processes::wait_for_log};
 use crate::{Code, api, api::ContainerState};
 
 /// Each state has its times, and they are in order.
 pub async fn a_container_goes_from_created_to_running_to_exited(fixture: &Fixture) {
     let pod = fixture.pod("life").await;
-    let id = pod.create("main", IDLE).await;
+    let id = pod.create("main", &IDLE.replacen(';', "; echo ready;", 1)).await;
     let created = fixture.container_status(&id).await.expect("status");
     assert_eq!((created.id.as_str(), created.state()), (id.as_str(), ContainerState::ContainerCreated));
     assert!(created.created_at > 0);
@@ -18,6 +18,10 @@ pub async fn a_container_goes_from_created_to_running_to_exited(fixture: &Fixtur
     assert!(running.started_at >= created.created_at);
     assert_eq!(running.finished_at, 0);
 
+    // Until its trap is set, the first process of a PID namespace does not hear the signal.
+    if fixture.provides.contains(&Need::Processes) {
+        wait_for_log(fixture, &pod, "ready\n").await;
+    }
     fixture.stop(&id, 20).await.expect("stop");
     let exited = fixture.container_status(&id).await.expect("status");
     assert_eq!(exited.state(), ContainerState::ContainerExited);

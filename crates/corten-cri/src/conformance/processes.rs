@@ -246,7 +246,7 @@ pub async fn the_root_file_system_is_the_containers_own(fixture: &Fixture) {
     assert_eq!(second.stdout, "absent\n");
 }
 
-async fn wait_for_log(fixture: &Fixture, pod: &super::Pod<'_>, text: &str) {
+pub(super) async fn wait_for_log(fixture: &Fixture, pod: &super::Pod<'_>, text: &str) {
     fixture
         .eventually("the container says that it is ready", || async {
             (pod.logged("main", crate::log_format::LogStream::Stdout) == text).then_some(())
