@@ -45,10 +45,8 @@ pub(super) struct ListOptions {
 impl ListOptions {
     /// Reads and checks the query of a list or (if `watch`) of a watch.
     pub(super) fn parse(query: &Query, watch: bool) -> Result<Self, Status> {
-        let labels =
-            label::Selector::parse(query.get("labelSelector")).map_err(|error| bad_selector("label", &error))?;
-        let fields =
-            field::Selector::parse(query.get("fieldSelector")).map_err(|error| bad_selector("field", &error))?;
+        let labels = label::Selector::parse(query.get("labelSelector")).map_err(|error| bad_selector(&error))?;
+        let fields = field::Selector::parse(query.get("fieldSelector")).map_err(|error| bad_selector(&error))?;
         let matching = match query.get("resourceVersionMatch") {
             "" => Match::Unset,
             "NotOlderThan" => Match::NotOlderThan,
@@ -117,8 +115,7 @@ fn invalid(errors: ErrorList) -> Status {
     Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", "ListOptions"), "", &errors)
 }
 
-fn bad_selector(which: &str, error: &dyn std::fmt::Display) -> Status {
-    let _ = which;
+fn bad_selector(error: &dyn std::fmt::Display) -> Status {
     Status::bad_request(error.to_string())
 }
 

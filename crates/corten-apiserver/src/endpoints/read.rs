@@ -35,7 +35,7 @@ pub(super) async fn get(endpoint: &Endpoint, request: &Request) -> Result<Reply,
 pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &Request) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let options = ListOptions::parse(&request.query, false)?;
-    check_fields(store, endpoint, &options.fields)?;
+    check_fields(store, &options.fields)?;
     let page = Page::read(store, &request.info.namespace, &options).await?;
     let items = page.items.iter().map(|object| endpoint.present(store, object)).collect::<Result<Vec<_>, _>>()?;
     Ok(Reply::new(Response::List(ListResponse {
@@ -63,14 +63,13 @@ pub(super) fn namespace_of<'a>(endpoint: &Endpoint, request: &'a Request) -> &'a
 }
 
 /// Refuses field selectors on fields that cannot be selected.
-pub(super) fn check_fields(store: &Store, endpoint: &Endpoint, fields: &field::Selector) -> Result<(), Status> {
+pub(super) fn check_fields(store: &Store, fields: &field::Selector) -> Result<(), Status> {
     let definition = store.definition();
     for name in fields.fields() {
         let known = matches!(name, "metadata.name")
             || (name == "metadata.namespace" && definition.is_namespaced())
             || definition.selectable_fields.iter().any(|field| field.name == name);
         if !known {
-            let _ = endpoint;
             return Err(Status::bad_request(format!("field label not supported: {name}")));
         }
     }
@@ -100,7 +99,7 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) async fn read(store: &Store, namespace: &str, options: &ListOptions) -> Result<Self, Status> {
-        let (snapshot, start, inconsistent) = Self::snapshot(store, options).await?;
+        let (snapshot, start) = Self::snapshot(store, options).await?;
         let selects_all = options.labels.is_empty() && options.fields.is_empty();
         let limit = if options.limit == 0 { usize::MAX } else { options.limit };
         let mut items = Vec::new();
@@ -124,12 +123,11 @@ impl Page {
             }
             None => String::new(),
         };
-        let _ = inconsistent;
         Ok(Self { items, revision: snapshot.revision(), continue_token, remaining })
     }
 
     /// The state to read, and the key to start from.
-    async fn snapshot(store: &Store, options: &ListOptions) -> Result<(Snapshot, String, bool), Status> {
+    async fn snapshot(store: &Store, options: &ListOptions) -> Result<(Snapshot, String), Status> {
         let cacher = store.cacher();
         if !options.continue_token.is_empty() {
             if options.revision.is_some_and(|revision| revision != 0) {
@@ -138,10 +136,10 @@ impl Page {
             let token = ContinueToken::decode(&options.continue_token)?;
             if token.revision == 0 {
                 // A token given after its list had expired: go on in the newest state.
-                return Ok((store.consistent().await?, token.start, true));
+                return Ok((store.consistent().await?, token.start));
             }
             return match cacher.exact(token.revision).await {
-                Ok(snapshot) => Ok((snapshot, token.start, false)),
+                Ok(snapshot) => Ok((snapshot, token.start)),
                 Err(ReadError::TooOld { .. }) => Err(expired_continue(&token)),
                 Err(error) => Err(read_failure(error)),
             };
@@ -157,7 +155,7 @@ impl Page {
             },
             (Some(revision), _) => cacher.not_older_than(revision).await,
         };
-        Ok((snapshot.map_err(read_failure)?, String::new(), false))
+        Ok((snapshot.map_err(read_failure)?, String::new()))
     }
 }
 

@@ -101,7 +101,7 @@ pub struct WatchSource {
 pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, request: &Request) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let mut options = ListOptions::parse(&request.query, true)?;
-    check_fields(store, endpoint, &options.fields)?;
+    check_fields(store, &options.fields)?;
     // The legacy paths name one object.
     if !request.info.name.is_empty() && options.fields.is_empty() {
         options.fields = field::Selector::one("metadata.name", request.info.name.clone());

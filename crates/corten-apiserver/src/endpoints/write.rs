@@ -176,7 +176,7 @@ pub(super) async fn delete_collection(
     let mut write = WriteRequest::new(endpoint, &request, "DeleteOptions")?;
     write.dry_run |= options.dry_run;
     let list = ListOptions::parse(&request.query, false)?;
-    check_fields(store, endpoint, &list.fields)?;
+    check_fields(store, &list.fields)?;
     let page = Page::read(store, &request.info.namespace, &list).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for object in &page.items {
