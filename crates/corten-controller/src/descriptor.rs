@@ -1,4 +1,4 @@
-//! What a controller is, as data: everything about it that others derive from (flags, roles, metrics, docs).
+//! What a controller is, as data: everything about it that others derive from (flags, clients, metrics, docs).
 
 use std::{fmt, sync::Arc};
 
@@ -14,51 +14,15 @@ pub struct ControllerDescriptor<C: 'static = ()> {
     pub name: &'static str,
     /// Older names that `--controllers` still understands.
     pub aliases: &'static [&'static str],
+    /// The service account in `kube-system` that it acts as: `ttl-after-finished-controller`. Its role,
+    /// `system:controller:<identity>`, is part of the bootstrap policy.
+    pub identity: &'static str,
     /// The feature gate without which it does not run.
     pub feature_gate: Option<&'static str>,
     /// How many keys it reconciles at the same time, by default.
     pub workers: usize,
-    /// What its identity may do.
-    pub rbac: &'static [Rule],
     /// Makes it. Informers asked for here are started and synced before `run`.
     pub build: fn(Context<C>) -> Box<dyn Controller>,
-}
-
-/// One rule of a controller's role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
-    /// The API groups, separated by commas; empty for the core group.
-    pub groups: &'static str,
-    /// The resources, separated by commas.
-    pub resources: &'static str,
-    /// The verbs, separated by commas.
-    pub verbs: &'static str,
-}
-
-/// A rule: `rule("batch", "jobs", "get,list,watch,delete")`.
-#[must_use]
-pub const fn rule(groups: &'static str, resources: &'static str, verbs: &'static str) -> Rule {
-    Rule { groups, resources, verbs }
-}
-
-/// Writing events, in both API groups.
-pub const EVENTS: Rule = rule(",events.k8s.io", "events", "create,patch,update");
-
-impl Rule {
-    /// The API groups; the core group is the empty text.
-    pub fn groups(&self) -> impl Iterator<Item = &'static str> {
-        self.groups.split(',')
-    }
-
-    /// The resources.
-    pub fn resources(&self) -> impl Iterator<Item = &'static str> {
-        self.resources.split(',')
-    }
-
-    /// The verbs.
-    pub fn verbs(&self) -> impl Iterator<Item = &'static str> {
-        self.verbs.split(',')
-    }
 }
 
 /// A controller that was built.
@@ -70,8 +34,8 @@ pub trait Controller: Send {
 
 /// Gives clients with the identity of a controller.
 pub trait ClientFactory: fmt::Debug + Send + Sync + 'static {
-    /// A client that acts as `system:serviceaccount:kube-system:<name>`.
-    fn client(&self, name: &str) -> Client;
+    /// A client that acts as `system:serviceaccount:kube-system:<identity>`.
+    fn client(&self, identity: &str) -> Client;
 }
 
 /// What a controller is built from.
@@ -79,6 +43,8 @@ pub trait ClientFactory: fmt::Debug + Send + Sync + 'static {
 pub struct Context<C: 'static = ()> {
     /// The descriptor's name.
     pub name: &'static str,
+    /// The descriptor's identity.
+    pub identity: &'static str,
     /// How many keys to reconcile at the same time.
     pub workers: usize,
     /// Clients by identity.
@@ -89,7 +55,7 @@ pub struct Context<C: 'static = ()> {
     pub clock: SharedClock,
     /// Randomness.
     pub rng: SharedRng,
-    /// Events, reported under the controller's name.
+    /// Events, reported under the identity; `for_component` where upstream has another name.
     pub recorder: Recorder,
     /// Ends when the process is to end; for what a controller starts while it is built.
     pub shutdown: Shutdown,
@@ -101,19 +67,6 @@ impl<C> Context<C> {
     /// A client under this controller's identity.
     #[must_use]
     pub fn client(&self) -> Client {
-        self.clients.client(self.name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rule_is_written_as_lists() {
-        let jobs = rule("batch", "jobs,jobs/status", "get,update");
-        assert_eq!(jobs.resources().collect::<Vec<_>>(), ["jobs", "jobs/status"]);
-        assert_eq!(jobs.verbs().collect::<Vec<_>>(), ["get", "update"]);
-        assert_eq!(EVENTS.groups().collect::<Vec<_>>(), ["", "events.k8s.io"]);
+        self.clients.client(self.identity)
     }
 }

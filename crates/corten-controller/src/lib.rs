@@ -15,7 +15,7 @@ pub mod runner;
 pub mod workqueue;
 
 pub use corten_informer::Key;
-pub use descriptor::{ClientFactory, Context, Controller, ControllerDescriptor, Rule, rule};
+pub use descriptor::{ClientFactory, Context, Controller, ControllerDescriptor};
 pub use enqueue::Enqueue;
 pub use expectations::{Expectations, UidTrackingExpectations};
 pub use owner::{ControllerRefManager, Owner};

@@ -15,8 +15,8 @@ mod health;
 mod rest;
 mod version;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use access::ServiceAccounts;
 pub use control_plane::{BuildError, Config, ControlPlane};

@@ -31,9 +31,12 @@ use crate::{
 };
 
 /// A running control plane.
-pub(crate) struct Cluster {
-    pub(crate) server: Arc<Server>,
-    pub(crate) clock: Arc<SimClock>,
+#[derive(Debug)]
+pub struct Cluster {
+    /// The server itself.
+    pub server: Arc<Server>,
+    /// Its time.
+    pub clock: Arc<SimClock>,
     stores: Vec<Arc<Store>>,
     tasks: TaskSet,
     stop: ShutdownTrigger,
@@ -41,8 +44,15 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Starts one and waits until it has what every cluster has.
-    pub(crate) async fn start() -> Self {
-        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+    pub async fn start() -> Self {
+        Self::start_at(SimClock::new("2026-01-01T00:00:00Z".parse().unwrap())).await
+    }
+
+    /// Starts one on a clock of the caller's, and waits until it has what every cluster has.
+    ///
+    /// # Panics
+    /// If the control plane cannot be built: a test is the only caller.
+    pub async fn start_at(clock: Arc<SimClock>) -> Self {
         let shared: SharedClock = Arc::clone(&clock) as _;
         let rng = SimRng::shared(42);
         let (tasks, (stop, shutdown)) = (TaskSet::new("cluster"), Shutdown::new());
@@ -79,18 +89,23 @@ impl Cluster {
         cluster
     }
 
-    pub(crate) fn client(&self, user: UserInfo) -> Client {
+    /// A client under an identity, through the same chain as any other.
+    #[must_use]
+    pub fn client(&self, user: UserInfo) -> Client {
         Client::new(self.server.in_process(user), "test")
     }
 
     /// Ends everything.
-    pub(crate) async fn stop(self) {
+    ///
+    /// # Panics
+    /// If one of the control plane's tasks has panicked.
+    pub async fn stop(self) {
         self.stop.request();
         self.tasks.join().await.unwrap();
     }
 
     /// Makes `object` as `user`: at the path that the collection has, which may be that of a subresource.
-    pub(crate) async fn post(
+    pub async fn post(
         &self,
         user: UserInfo,
         path: impl AsRef<str>,
@@ -99,16 +114,18 @@ impl Cluster {
         self.answer(Method::POST, path.as_ref(), Origin::InProcess, user, HeaderMap::new(), Some(object)).await
     }
 
-    pub(crate) async fn get(&self, user: UserInfo, path: &str) -> Result<Value, Status> {
+    /// Reads a path as `user`.
+    pub async fn get(&self, user: UserInfo, path: &str) -> Result<Value, Status> {
         self.answer(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await
     }
 
-    pub(crate) async fn delete(&self, user: UserInfo, path: &str) -> Result<Value, Status> {
+    /// Deletes a path as `user`.
+    pub async fn delete(&self, user: UserInfo, path: &str) -> Result<Value, Status> {
         self.answer(Method::DELETE, path, Origin::InProcess, user, HeaderMap::new(), None).await
     }
 
     /// Asks as somebody outside, who has `token` or nothing.
-    pub(crate) async fn outside(
+    pub async fn outside(
         &self,
         method: Method,
         path: &str,
@@ -172,26 +189,28 @@ fn value_of(reply: Reply) -> Result<Value, Status> {
 }
 
 /// JSON bytes as a tree.
-pub(crate) fn value(json: &bytes::Bytes) -> Value {
+pub fn value(json: &bytes::Bytes) -> Value {
     codec::json::decode(json, None, FieldValidation::Ignore).unwrap().value
 }
 
 /// `json!` as a tree.
-pub(crate) fn tree(json: serde_json::Value) -> Value {
+pub fn tree(json: serde_json::Value) -> Value {
     value(&json.to_string().into())
 }
 
 /// A cluster administrator.
-pub(crate) fn admin() -> UserInfo {
+#[must_use]
+pub fn admin() -> UserInfo {
     user("kubernetes-admin", &["system:masters", "system:authenticated"])
 }
 
 /// A user.
-pub(crate) fn user(name: &str, groups: &[&str]) -> UserInfo {
+#[must_use]
+pub fn user(name: &str, groups: &[&str]) -> UserInfo {
     UserInfo { name: name.into(), groups: groups.iter().map(|&group| group.into()).collect(), ..UserInfo::default() }
 }
 
 /// What a request for a resource means.
-pub(crate) fn request(method: &Method, path: &str) -> RequestInfo {
+pub fn request(method: &Method, path: &str) -> RequestInfo {
     RequestInfo::parse(method, path, &Query::default())
 }

@@ -1,6 +1,14 @@
 //! The kubelet: what runs the pods of one node.
 //!
-//! So far: the pure forming of a pod's resolver configuration.
+//! Flow: the API's pods of this node -> `pod_workers` (one per pod) -> the traits of `interfaces` and CRI -> PLEG ->
+//! `status` -> API. Beside it: `prober`, `node` (registration, status, lease) and `server` (exec, logs, port-forward).
+//! Invariant: the kubelet knows no particular runtime; it sees the traits of `corten-cri`.
+//! Design: docs/design/kubelet.md. Upstream: pkg/kubelet (v1.35).
 #![forbid(unsafe_code)]
 
+pub mod config;
+pub mod interfaces;
+
 pub mod dns_config;
+
+pub use config::Config;

@@ -1,0 +1,10 @@
+//! Every controller, sorted by name: a folder, a `mod` line and a line in the list.
+//!
+//! Flags, roles, clients and help are derived from the descriptors.
+
+use corten_controller::ControllerDescriptor;
+
+use crate::config::Config;
+
+/// All controllers of the controller manager.
+pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[];

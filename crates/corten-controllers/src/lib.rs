@@ -1,0 +1,13 @@
+//! The controllers of kube-controller-manager, one folder each.
+//!
+//! Flow: `catalog` -> `Controllers::build` makes those that `--controllers` selects, each under its own identity ->
+//! `run` starts the informers they asked for, then them. `mod.rs` of a controller watches and acts, `plan.rs` decides.
+//! Upstream: cmd/kube-controller-manager and pkg/controller (v1.35).
+#![forbid(unsafe_code)]
+
+pub mod catalog;
+pub mod config;
+pub mod manager;
+
+pub use config::Config;
+pub use manager::{Controllers, Parts};

@@ -1,0 +1,47 @@
+//! What a kubelet needs to know.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+/// The configuration of one kubelet. Names and defaults are those of `KubeletConfiguration` v1beta1.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The node's name. Upstream: `--hostname-override`, else the host's name in lower case.
+    pub node_name: String,
+    /// The host's name.
+    pub hostname: String,
+    /// The node's addresses, the primary one first. Upstream: `--node-ip`.
+    pub node_ips: Vec<IpAddr>,
+    /// Where pods' volumes and files are. Upstream: `--root-dir`, `/var/lib/kubelet`.
+    pub root: PathBuf,
+    /// Where containers' logs are. Upstream: `podLogsDir`, `/var/log/pods`.
+    pub pod_logs: PathBuf,
+    /// Manifests of static pods; none if absent. Upstream: `staticPodPath`.
+    pub static_pods: Option<PathBuf>,
+    /// The cluster's name servers. Upstream: `clusterDNS`.
+    pub cluster_dns: Vec<IpAddr>,
+    /// The cluster's domain. Upstream: `clusterDomain`.
+    pub cluster_domain: String,
+    /// The node's resolver configuration. Upstream: `resolvConf`.
+    pub resolv_conf: PathBuf,
+    /// The control group that all pods are under, below the root of each hierarchy: `corten`; pods are in
+    /// `<root>/kubepods/<qos>/pod<uid>`. Upstream: `cgroupRoot`.
+    pub cgroup_root: String,
+    /// Labels that the node registers with. Upstream: `--node-labels`.
+    pub node_labels: Vec<(String, String)>,
+    /// The range of pod addresses if no API server hands one out. Upstream: `podCIDR`.
+    pub pod_cidr: Option<String>,
+    /// How many pods the node takes. Upstream: `maxPods`.
+    pub max_pods: u32,
+    /// The address and port of the kubelet's server.
+    pub server_address: IpAddr,
+    /// Its port; 0 lets the system choose. Upstream: `port`, 10250.
+    pub server_port: u16,
+    /// How often the node's status is computed. Upstream: `nodeStatusUpdateFrequency`.
+    pub node_status_update: Duration,
+    /// How often an unchanged status is reported. Upstream: `nodeStatusReportFrequency`.
+    pub node_status_report: Duration,
+    /// How long a lease lasts; it is renewed every quarter of it. Upstream: `nodeLeaseDurationSeconds`.
+    pub lease_duration: Duration,
+    /// Where containers' resource limits are enforced: `cpu.cfs_quota`. Upstream: `cpuCFSQuota`.
+    pub cpu_cfs_quota: bool,
+}
