@@ -33,7 +33,7 @@ const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
 
 /// The statuses of some containers of one kind, in their order.
 #[must_use]
-pub fn statuses(
+pub(super) fn statuses(
     input: &StatusInput<'_>,
     containers: &[&ContainerRef],
     previous: &[ContainerStatus],
@@ -137,7 +137,7 @@ fn of_record(
 }
 
 /// Gives a container that has no end the one of a container whose fate nobody knows.
-pub fn end(status: &mut ContainerStatus) {
+pub(super) fn end(status: &mut ContainerStatus) {
     if status.state.as_ref().is_some_and(|state| state.terminated.is_some()) {
         return;
     }
