@@ -163,10 +163,17 @@ fn state_of(input: &StatusInput<'_>, record: &api::ContainerStatus) -> Container
     }
     if is_exited(record) {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        // The runtime's own message, and after it the container's.
+        let words = input.last_words.get(&record.id).map(String::as_str).unwrap_or_default();
+        let message = match (record.message.as_str(), words) {
+            ("", words) => words.to_owned(),
+            (message, "") => message.to_owned(),
+            (message, words) => format!("{message}: {words}"),
+        };
         let terminated = ContainerStateTerminated {
             exit_code: record.exit_code,
             reason: text(&record.reason),
-            message: text(&record.message),
+            message: text(&message),
             started_at: time(record.started_at).map(Time),
             finished_at: time(record.finished_at).map(Time),
             container_id: Some(full_id(input, record)),

@@ -74,6 +74,8 @@ impl Node {
 
     /// A cluster with one node, whose kubelet does not run.
     pub async fn stopped() -> Self {
+        // Shown with a test that fails; another test of the process may have set it.
+        let _ = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).try_init();
         let cluster = Cluster::start().await;
         let resources = json!({"cpu": "4", "memory": "8Gi", "pods": "110"});
         let object = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "labels": {"disk": "ssd"}},
