@@ -25,9 +25,9 @@ fn uid(pod: &SharedPod) -> String {
 
 /// Volumes and control groups that exist by name only.
 #[derive(Default)]
-pub struct Holdings {
-    pub volumes: Mutex<BTreeSet<String>>,
-    pub cgroups: Mutex<BTreeSet<String>>,
+pub(crate) struct Holdings {
+    pub(crate) volumes: Mutex<BTreeSet<String>>,
+    pub(crate) cgroups: Mutex<BTreeSet<String>>,
 }
 
 #[async_trait]
@@ -65,7 +65,7 @@ impl PodCgroups for Holdings {
 }
 
 /// Configurations with nothing in them but names.
-pub struct Specs;
+pub(crate) struct Specs;
 
 #[async_trait]
 impl ContainerSpecs for Specs {
@@ -77,10 +77,8 @@ impl ContainerSpecs for Specs {
             namespace_options: Some(options),
             ..api::LinuxSandboxSecurityContext::default()
         };
-        let linux = api::LinuxPodSandboxConfig {
-            security_context: Some(security),
-            ..api::LinuxPodSandboxConfig::default()
-        };
+        let linux =
+            api::LinuxPodSandboxConfig { security_context: Some(security), ..api::LinuxPodSandboxConfig::default() };
         Ok(api::PodSandboxConfig {
             metadata: Some(api::PodSandboxMetadata {
                 name: pod.metadata.name.clone().unwrap(),
@@ -119,7 +117,7 @@ impl ContainerSpecs for Specs {
 }
 
 /// Pulls whatever is not present.
-pub struct Pulls(pub Cri);
+pub(crate) struct Pulls(pub(crate) Cri);
 
 #[async_trait]
 impl Images for Pulls {
@@ -138,8 +136,7 @@ impl Images for Pulls {
         let id = match present {
             Some(image) => image.id,
             None => {
-                let pull =
-                    api::PullImageRequest { image, sandbox_config: Some(sandbox.clone()), ..Default::default() };
+                let pull = api::PullImageRequest { image, sandbox_config: Some(sandbox.clone()), ..Default::default() };
                 let pulled = self.0.images.pull_image(pull).await;
                 pulled.map_err(|error| Failure::new("ErrImagePull", error.to_string()))?.image_ref
             }
@@ -152,9 +149,9 @@ impl Images for Pulls {
 
 /// Hooks that say when they are called.
 #[derive(Default)]
-pub struct HookCalls {
-    pub calls: Mutex<Vec<String>>,
-    pub post_start_fails: Mutex<bool>,
+pub(crate) struct HookCalls {
+    pub(crate) calls: Mutex<Vec<String>>,
+    pub(crate) post_start_fails: Mutex<bool>,
 }
 
 #[async_trait]
@@ -184,9 +181,9 @@ impl Hooks for HookCalls {
 
 /// Probes whose results the test sets.
 #[derive(Default)]
-pub struct Probes {
-    pub results: Mutex<BTreeMap<(String, ProbeKind), bool>>,
-    pub observed: Mutex<BTreeMap<String, Vec<String>>>,
+pub(crate) struct Probes {
+    pub(crate) results: Mutex<BTreeMap<(String, ProbeKind), bool>>,
+    pub(crate) observed: Mutex<BTreeMap<String, Vec<String>>>,
 }
 
 impl Prober for Probes {
@@ -206,8 +203,8 @@ impl Prober for Probes {
 }
 
 /// All of them.
-pub struct Fakes {
-    pub holdings: Arc<Holdings>,
-    pub hooks: Arc<HookCalls>,
-    pub probes: Arc<Probes>,
+pub(crate) struct Fakes {
+    pub(crate) holdings: Arc<Holdings>,
+    pub(crate) hooks: Arc<HookCalls>,
+    pub(crate) probes: Arc<Probes>,
 }
