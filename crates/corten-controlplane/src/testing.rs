@@ -114,6 +114,19 @@ impl Cluster {
         self.answer(Method::POST, path.as_ref(), Origin::InProcess, user, HeaderMap::new(), Some(object)).await
     }
 
+    /// Makes a pod with one container in `default`, with the account that it runs as.
+    pub async fn make_pod(&self, name: &str) -> Value {
+        let account = serde_json::json!({"metadata": {"name": "default"}});
+        match self.post(admin(), "/api/v1/namespaces/default/serviceaccounts", account).await {
+            Err(status) if status.is_already_exists() => {}
+            made => drop(made.unwrap()),
+        }
+        let pod = serde_json::json!({
+            "metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]},
+        });
+        self.post(admin(), "/api/v1/namespaces/default/pods", pod).await.unwrap()
+    }
+
     /// Reads a path as `user`.
     pub async fn get(&self, user: UserInfo, path: &str) -> Result<Value, Status> {
         self.answer(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await
