@@ -23,11 +23,11 @@ use corten_storage::{
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
-    ServiceAccounts,
+    ServiceAccounts, ServiceNetwork,
     access::Access,
     authentication::service_account::{DEFAULT_ISSUER, new_key},
     bootstrap,
-    control_plane::assemble,
+    control_plane::{Surface, assemble},
 };
 
 /// A running control plane.
@@ -53,6 +53,14 @@ impl Cluster {
     /// # Panics
     /// If the control plane cannot be built: a test is the only caller.
     pub async fn start_at(clock: Arc<SimClock>) -> Self {
+        Self::start_with(clock, ServiceNetwork::default()).await
+    }
+
+    /// Starts one whose services have addresses and ports of the caller's.
+    ///
+    /// # Panics
+    /// If the control plane cannot be built: a test is the only caller.
+    pub async fn start_with(clock: Arc<SimClock>, services: ServiceNetwork) -> Self {
         let shared: SharedClock = Arc::clone(&clock) as _;
         let rng = SimRng::shared(42);
         let (tasks, (stop, shutdown)) = (TaskSet::new("cluster"), Shutdown::new());
@@ -76,7 +84,14 @@ impl Cluster {
         };
         let progress = bootstrap::Progress::default();
         let address = SocketAddr::from(([192, 0, 2, 1], 6443));
-        let (server, stores) = assemble(&settings, &access, Limits::default(), address, &progress);
+        let surface = Surface {
+            access: &access,
+            limits: Limits::default(),
+            advertise_address: address,
+            services: services.clone(),
+            bootstrap: &progress,
+        };
+        let (server, stores) = assemble(&settings, surface);
         for store in &stores {
             tasks.spawn("cacher", store.cacher().clone().run(shutdown.clone()));
         }
@@ -130,6 +145,11 @@ impl Cluster {
     /// Reads a path as `user`.
     pub async fn get(&self, user: UserInfo, path: &str) -> Result<Value, Status> {
         self.answer(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await
+    }
+
+    /// Replaces the object at a path as `user`.
+    pub async fn put(&self, user: UserInfo, path: &str, object: serde_json::Value) -> Result<Value, Status> {
+        self.answer(Method::PUT, path, Origin::InProcess, user, HeaderMap::new(), Some(object)).await
     }
 
     /// Deletes a path as `user`.

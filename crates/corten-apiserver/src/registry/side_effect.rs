@@ -6,7 +6,11 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
-    gvk::GroupVersionKind, meta::ObjectMeta as _, status::Status, stored::Stored, value::{Str, Value},
+    gvk::GroupVersionKind,
+    meta::ObjectMeta as _,
+    status::Status,
+    stored::Stored,
+    value::{Str, Value},
 };
 use corten_storage::{
     kv::{Expected, Outcome},

@@ -22,20 +22,12 @@ use corten_apiserver::{
 use super::{catalog::Handler, refuse_unless_create, succeeded};
 
 /// The subresource of a pod.
-pub(crate) static OF_POD: Handler = Handler {
-    group: "",
-    plural: "pods",
-    subresource: "binding",
-    build: |_| Arc::new(Binding),
-};
+pub(crate) static OF_POD: Handler =
+    Handler { group: "", plural: "pods", subresource: "binding", build: |_| Arc::new(Binding) };
 
 /// The older collection of bindings in a namespace.
-pub(crate) static COLLECTION: Handler = Handler {
-    group: "",
-    plural: "bindings",
-    subresource: "",
-    build: |_| Arc::new(Binding),
-};
+pub(crate) static COLLECTION: Handler =
+    Handler { group: "", plural: "bindings", subresource: "", build: |_| Arc::new(Binding) };
 
 const TYPE: &str = "io.k8s.api.core.v1.Binding";
 

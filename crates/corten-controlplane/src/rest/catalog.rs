@@ -10,8 +10,8 @@ use corten_apiserver::{
 use corten_resources::catalog::RESOURCES;
 
 use super::{
-    binding, eviction, local_subject_access_review, self_subject_access_review, self_subject_review, self_subject_rules_review,
-    subject_access_review, token, token_review,
+    binding, eviction, local_subject_access_review, self_subject_access_review, self_subject_review,
+    self_subject_rules_review, subject_access_review, token, token_review,
 };
 use crate::{authentication::service_account::Issuer, authorization::rbac::Rbac, caches::Caches};
 

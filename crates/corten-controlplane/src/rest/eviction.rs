@@ -24,12 +24,8 @@ use super::{catalog::Handler, refuse_unless_create, succeeded};
 use crate::caches::tree;
 
 /// The handler.
-pub(crate) static HANDLER: Handler = Handler {
-    group: "",
-    plural: "pods",
-    subresource: "eviction",
-    build: |_| Arc::new(Eviction),
-};
+pub(crate) static HANDLER: Handler =
+    Handler { group: "", plural: "pods", subresource: "eviction", build: |_| Arc::new(Eviction) };
 
 const TYPE: &str = "io.k8s.api.policy.v1.Eviction";
 
@@ -132,9 +128,7 @@ mod tests {
         let cluster = Cluster::start().await;
         cluster.make_pod("p").await;
         let path = format!("{PODS}/p/eviction");
-        let eviction = |options: serde_json::Value| {
-            json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}, "deleteOptions": options})
-        };
+        let eviction = |options: serde_json::Value| json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}, "deleteOptions": options});
         let refused =
             cluster.post(admin(), &path, eviction(json!({"preconditions": {"uid": "other"}}))).await.unwrap_err();
         assert_eq!(refused.code, 409);
