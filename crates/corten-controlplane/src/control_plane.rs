@@ -56,6 +56,7 @@ pub struct ControlPlane {
     listener: Listener,
     stores: Vec<Arc<Store>>,
     bootstrap: bootstrap::Progress,
+    advertised: bootstrap::Advertised,
 }
 
 /// Why an API server cannot be built.
@@ -104,6 +105,7 @@ impl ControlPlane {
             admission: Arc::clone(&access.admission),
         };
         let bootstrap = bootstrap::Progress::default();
+        let cluster_ip = config.services.first_address();
         let parts = Surface {
             access: &access,
             limits: config.limits,
@@ -119,7 +121,14 @@ impl ControlPlane {
         let listener = Listener::bind(config.address, tls)
             .await
             .map_err(|source| BuildError::Listen { address: config.address, source })?;
-        Ok(Self { server, listener, stores, bootstrap })
+        let mut address = config.advertise_address;
+        if address.port() == 0 {
+            let bound = listener.local_addr();
+            let bound = bound.map_err(|source| BuildError::Listen { address: config.address, source })?;
+            address.set_port(bound.port());
+        }
+        let advertised = bootstrap::Advertised { cluster_ip, address };
+        Ok(Self { server, listener, stores, bootstrap, advertised })
     }
 
     /// The address that is listened on: with the port that the system chose if none was asked for.
@@ -155,7 +164,8 @@ impl ControlPlane {
         };
         let client = self.client(identity, "kube-apiserver");
         let clock = Arc::clone(self.server.clock());
-        tasks.spawn("bootstrap", bootstrap::run(client, clock, self.bootstrap.clone(), shutdown.clone()));
+        let bootstrap = bootstrap::run(client, clock, self.bootstrap.clone(), self.advertised, shutdown.clone());
+        tasks.spawn("bootstrap", bootstrap);
         self.listener.run(self.server, shutdown).await;
         stop_caches.request();
         if let Err(panic) = tasks.join().await {
@@ -201,7 +211,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server
     openapi::install(&mut routes, &groups, source);
     access.install(&mut routes, &stores, &advertise_address.to_string());
     version::install(&mut routes);
-    health::install(&mut routes, &stores, bootstrap);
+    health::install(&mut routes, &settings.engine, &stores, bootstrap);
     server.set_routes(routes.build());
     (server, stores)
 }

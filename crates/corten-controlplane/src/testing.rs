@@ -40,6 +40,8 @@ pub struct Cluster {
     stores: Vec<Arc<Store>>,
     tasks: TaskSet,
     stop: ShutdownTrigger,
+    shutdown: Shutdown,
+    advertised: bootstrap::Advertised,
 }
 
 impl Cluster {
@@ -95,12 +97,14 @@ impl Cluster {
         for store in &stores {
             tasks.spawn("cacher", store.cacher().clone().run(shutdown.clone()));
         }
-        let cluster = Self { server, clock, stores, tasks, stop };
+        let advertised = bootstrap::Advertised { cluster_ip: services.first_address(), address };
+        let cluster = Self { server, clock, stores, tasks, stop, shutdown, advertised };
         for store in &cluster.stores {
             store.cacher().ready().await;
         }
-        bootstrap::ensure(&cluster.client(admin())).await.unwrap();
-        progress.complete();
+        bootstrap::ensure(&cluster.client(admin()), &progress).await.unwrap();
+        // Tests that want the service `kubernetes` say so.
+        progress.complete(bootstrap::Step::KubernetesService);
         cluster
     }
 
@@ -108,6 +112,14 @@ impl Cluster {
     #[must_use]
     pub fn client(&self, user: UserInfo) -> Client {
         Client::new(self.server.in_process(user), "test")
+    }
+
+    /// Makes the service `kubernetes` and keeps it, as a real server does.
+    pub fn keep_kubernetes_service(&self) {
+        let (client, clock) = (self.client(admin()), Arc::clone(&self.clock) as SharedClock);
+        let progress = bootstrap::Progress::default();
+        let keeper = bootstrap::run(client, clock, progress, self.advertised, self.shutdown.clone());
+        self.tasks.spawn("bootstrap", keeper);
     }
 
     /// Ends everything.
