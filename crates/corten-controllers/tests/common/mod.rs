@@ -18,20 +18,20 @@ use corten_testkit::Cluster;
 use serde_json::json;
 
 /// A cluster with controllers.
-pub struct Running {
-    pub cluster: Cluster,
+pub(crate) struct Running {
+    pub(crate) cluster: Cluster,
     trigger: ShutdownTrigger,
     tasks: TaskSet,
 }
 
 impl Running {
     /// Starts the controllers of these names.
-    pub async fn start(names: &[&str]) -> Self {
+    pub(crate) async fn start(names: &[&str]) -> Self {
         Self::start_with(names, Config::default()).await
     }
 
     /// Starts the controllers of these names with a configuration.
-    pub async fn start_with(names: &[&str], config: Config) -> Self {
+    pub(crate) async fn start_with(names: &[&str], config: Config) -> Self {
         let cluster = Cluster::start().await;
         let (trigger, shutdown) = Shutdown::new();
         let informers =
@@ -50,32 +50,32 @@ impl Running {
     }
 
     /// Ends the controllers, then the cluster.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.trigger.request();
         self.tasks.join().await.expect("no controller panics");
         self.cluster.stop().await;
     }
 
     /// One object as a tree.
-    pub async fn get(&self, resource: &GroupVersionResource, name: &str) -> Value {
+    pub(crate) async fn get(&self, resource: &GroupVersionResource, name: &str) -> Value {
         tree(&*self.cluster.admin().get(Target::object(resource, "default", name)).await.unwrap())
     }
 
     /// A merge patch of one object in `default`.
-    pub async fn patch(&self, resource: &GroupVersionResource, name: &str, patch: serde_json::Value) {
+    pub(crate) async fn patch(&self, resource: &GroupVersionResource, name: &str, patch: serde_json::Value) {
         let target = Target::object(resource, "default", name);
         self.cluster.admin().patch(target, PatchKind::Merge, corten_testkit::tree(&patch)).await.unwrap();
     }
 
     /// A delete in `default` with this propagation policy.
-    pub async fn delete(&self, resource: &GroupVersionResource, name: &str, policy: &str) {
+    pub(crate) async fn delete(&self, resource: &GroupVersionResource, name: &str, policy: &str) {
         let target = Target::object(resource, "default", name);
         let options = corten_testkit::tree(&json!({"propagationPolicy": policy}));
         self.cluster.admin().delete(target, options).await.unwrap();
     }
 
     /// As a kubelet would: the pod runs and is ready since now.
-    pub async fn make_ready(&self, pod: &Stored) {
+    pub(crate) async fn make_ready(&self, pod: &Stored) {
         let now = format_time(self.cluster.clock().now()).to_string();
         let status = json!({"status": {"phase": "Running", "conditions": [
             {"type": "Ready", "status": "True", "lastTransitionTime": now}]}});
@@ -84,7 +84,7 @@ impl Running {
     }
 
     /// The messages of all events with this reason, in no order, once there are `count`.
-    pub async fn events(&self, reason: &str, count: usize) -> Vec<String> {
+    pub(crate) async fn events(&self, reason: &str, count: usize) -> Vec<String> {
         let of = |objects: &[Arc<Stored>]| -> Vec<String> {
             let trees = objects.iter().map(|object| tree(object));
             let matching = trees.filter(|event| event.str_at(&["reason"]) == Some(reason));
@@ -98,38 +98,38 @@ impl Running {
 }
 
 /// An object as a tree.
-pub fn tree(object: &Stored) -> Value {
+pub(crate) fn tree(object: &Stored) -> Value {
     json::decode(&object.json, None, FieldValidation::Ignore).expect("a server sends JSON").value
 }
 
 /// A number of an object.
-pub fn number(object: &Stored, path: &[&str]) -> i64 {
+pub(crate) fn number(object: &Stored, path: &[&str]) -> i64 {
     tree(object).i64_at(path).unwrap_or_default()
 }
 
 /// A resource in its version `v1`.
-pub fn resource(group: &'static str, plural: &'static str) -> GroupVersionResource {
+pub(crate) fn resource(group: &'static str, plural: &'static str) -> GroupVersionResource {
     GroupVersionResource::new(group, "v1", plural)
 }
 
-pub fn pods() -> GroupVersionResource {
+pub(crate) fn pods() -> GroupVersionResource {
     resource("", "pods")
 }
 
-pub fn replica_sets() -> GroupVersionResource {
+pub(crate) fn replica_sets() -> GroupVersionResource {
     resource("apps", "replicasets")
 }
 
-pub fn deployments() -> GroupVersionResource {
+pub(crate) fn deployments() -> GroupVersionResource {
     resource("apps", "deployments")
 }
 
 /// The pods of `objects` that are not on their way out.
-pub fn live(objects: &[Arc<Stored>]) -> Vec<Arc<Stored>> {
+pub(crate) fn live(objects: &[Arc<Stored>]) -> Vec<Arc<Stored>> {
     objects.iter().filter(|object| !object.facts.is_deleting).cloned().collect()
 }
 
 /// A pod template with this label `app` and image.
-pub fn template(app: &str, image: &str) -> serde_json::Value {
+pub(crate) fn template(app: &str, image: &str) -> serde_json::Value {
     json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [{"name": "c", "image": image}]}})
 }
