@@ -4,7 +4,8 @@
 
 use corten_controller::ControllerDescriptor;
 
-use crate::config::Config;
+use crate::{config::Config, replicaset, replicationcontroller};
 
 /// All controllers of the controller manager.
-pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[];
+pub static CONTROLLERS: &[&ControllerDescriptor<Config>] =
+    &[&replicaset::CONTROLLER, &replicationcontroller::CONTROLLER];
