@@ -4,7 +4,13 @@
 
 use corten_controller::ControllerDescriptor;
 
-use crate::config::Config;
+use crate::{clusterrole_aggregation, config::Config, endpoints, endpointslice, root_ca_publisher, serviceaccount};
 
 /// All controllers of the controller manager.
-pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[];
+pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
+    &clusterrole_aggregation::CONTROLLER,
+    &endpoints::CONTROLLER,
+    &endpointslice::CONTROLLER,
+    &root_ca_publisher::CONTROLLER,
+    &serviceaccount::CONTROLLER,
+];
