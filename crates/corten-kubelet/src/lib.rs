@@ -10,5 +10,6 @@ pub mod config;
 pub mod interfaces;
 
 pub mod dns_config;
+pub mod node;
 
 pub use config::Config;
