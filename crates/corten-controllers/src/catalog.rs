@@ -4,8 +4,8 @@
 
 use corten_controller::ControllerDescriptor;
 
-use crate::{config::Config, replicaset, replicationcontroller};
+use crate::{config::Config, deployment, replicaset, replicationcontroller};
 
 /// All controllers of the controller manager.
 pub static CONTROLLERS: &[&ControllerDescriptor<Config>] =
-    &[&replicaset::CONTROLLER, &replicationcontroller::CONTROLLER];
+    &[&deployment::CONTROLLER, &replicaset::CONTROLLER, &replicationcontroller::CONTROLLER];
