@@ -9,6 +9,7 @@ use crate::config::Config;
 /// All controllers of the controller manager.
 pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::clusterrole_aggregation::CONTROLLER,
+    &crate::deployment::CONTROLLER,
     &crate::endpoints::CONTROLLER,
     &crate::endpointslice::CONTROLLER,
     &crate::replicaset::CONTROLLER,

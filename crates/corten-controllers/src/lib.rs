@@ -8,6 +8,7 @@
 pub mod catalog;
 pub mod conditions;
 pub mod config;
+pub mod deployment;
 pub mod manager;
 pub mod pod_control;
 pub mod pods;
