@@ -4,13 +4,15 @@
 
 use corten_controller::ControllerDescriptor;
 
-use crate::{clusterrole_aggregation, config::Config, endpoints, endpointslice, root_ca_publisher, serviceaccount};
+use crate::config::Config;
 
 /// All controllers of the controller manager.
 pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
-    &clusterrole_aggregation::CONTROLLER,
-    &endpoints::CONTROLLER,
-    &endpointslice::CONTROLLER,
-    &root_ca_publisher::CONTROLLER,
-    &serviceaccount::CONTROLLER,
+    &crate::clusterrole_aggregation::CONTROLLER,
+    &crate::endpoints::CONTROLLER,
+    &crate::endpointslice::CONTROLLER,
+    &crate::replicaset::CONTROLLER,
+    &crate::replicationcontroller::CONTROLLER,
+    &crate::root_ca_publisher::CONTROLLER,
+    &crate::serviceaccount::CONTROLLER,
 ];

@@ -6,8 +6,15 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod conditions;
 pub mod config;
 pub mod manager;
+pub mod pod_control;
+pub mod pods;
+pub mod replicaset;
+pub mod replicationcontroller;
+mod single_queue;
+pub mod tree;
 
 pub mod clusterrole_aggregation;
 pub mod endpoints;
