@@ -36,10 +36,10 @@ fn service(name: &str, more: Value) -> Value {
 }
 
 fn running(ip: &str, ready: bool) -> Value {
-    let ready = if ready { "True" } else { "False" };
+    let (ready, since) = if ready { ("True", "2026-01-01T00:00:07Z") } else { ("False", "2026-01-01T00:00:05Z") };
     json!({
         "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}],
-        "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": "2026-01-01T00:00:05Z"}],
+        "conditions": [{"type": "Ready", "status": ready, "lastTransitionTime": since}],
     })
 }
 
@@ -113,7 +113,7 @@ async fn slices_follow_pods_through_their_lives() {
     assert_eq!(slice["metadata"]["name"], placeholder["metadata"]["name"], "the placeholder is written over");
     assert_eq!(
         slice["metadata"]["annotations"]["endpoints.kubernetes.io/last-change-trigger-time"],
-        "2026-01-01T00:00:05Z"
+        "2026-01-01T00:00:07Z"
     );
     assert_eq!(slice["ports"], json!([{"name": "http", "port": 8080, "protocol": "TCP"}]));
     let endpoint = &slice["endpoints"][0];
