@@ -10,6 +10,8 @@ pub mod config;
 pub mod interfaces;
 
 pub mod dns_config;
+pub mod images;
 pub mod node;
+pub mod pod_ref;
 
 pub use config::Config;
