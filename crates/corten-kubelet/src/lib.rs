@@ -18,7 +18,9 @@ pub mod status;
 mod pods_view;
 
 pub mod dns_config;
+pub mod images;
 pub mod node;
+pub mod pod_ref;
 
 pub use config::Config;
 pub use kubelet::{Deps, Kubelet};
