@@ -11,4 +11,6 @@ pub mod interfaces;
 
 pub mod dns_config;
 
+pub mod server;
+
 pub use config::Config;
