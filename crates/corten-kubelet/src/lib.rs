@@ -22,5 +22,7 @@ pub mod images;
 pub mod node;
 pub mod pod_ref;
 
+pub mod server;
+
 pub use config::Config;
 pub use kubelet::{Deps, Kubelet};
