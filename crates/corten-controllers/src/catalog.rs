@@ -11,6 +11,7 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::clusterrole_aggregation::CONTROLLER,
     &crate::endpoints::CONTROLLER,
     &crate::endpointslice::CONTROLLER,
+    &crate::namespace::CONTROLLER,
     &crate::replicaset::CONTROLLER,
     &crate::replicationcontroller::CONTROLLER,
     &crate::root_ca_publisher::CONTROLLER,
