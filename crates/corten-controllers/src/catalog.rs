@@ -12,6 +12,7 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::deployment::CONTROLLER,
     &crate::endpoints::CONTROLLER,
     &crate::endpointslice::CONTROLLER,
+    &crate::namespace::CONTROLLER,
     &crate::replicaset::CONTROLLER,
     &crate::replicationcontroller::CONTROLLER,
     &crate::root_ca_publisher::CONTROLLER,

@@ -20,6 +20,7 @@ pub mod tree;
 pub mod clusterrole_aggregation;
 pub mod endpoints;
 pub mod endpointslice;
+pub mod namespace;
 pub mod root_ca_publisher;
 pub mod serviceaccount;
 
