@@ -13,5 +13,6 @@ pub mod dns_config;
 pub mod images;
 pub mod node;
 pub mod pod_ref;
+pub mod prober;
 
 pub use config::Config;
