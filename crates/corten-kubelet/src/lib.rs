@@ -10,6 +10,7 @@ pub mod config;
 pub mod interfaces;
 
 pub mod dns_config;
+pub mod hooks;
 pub mod images;
 pub mod node;
 pub mod pod_ref;
