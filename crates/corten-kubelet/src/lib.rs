@@ -18,9 +18,11 @@ pub mod status;
 mod pods_view;
 
 pub mod dns_config;
+pub mod hooks;
 pub mod images;
 pub mod node;
 pub mod pod_ref;
+pub mod prober;
 
 pub mod server;
 
