@@ -9,6 +9,10 @@
 pub mod config;
 pub mod interfaces;
 
+pub mod api_objects;
+pub mod cgroups;
+pub mod containers;
 pub mod dns_config;
+pub mod volumes;
 
 pub use config::Config;
