@@ -32,6 +32,7 @@ use crate::{
     api_objects::ApiObjects,
     dns_config::{DnsPolicy, NodeDns, PodDns, PodDnsConfig, ResolvConf, Subject, pod_dns},
     interfaces::{ContainerRef, ContainerRequest, ContainerSpecs, Failure, SharedPod},
+    pod_ref::pod_ref,
     volumes::{Layout, Mounter, blocking, sub_path},
 };
 
@@ -117,7 +118,7 @@ impl Specs {
         );
         for event in events {
             let subject = match event.subject {
-                Subject::Pod => reference(pod),
+                Subject::Pod => pod_ref(pod),
                 Subject::Node => self.node_reference(),
             };
             self.parts.recorder.event(&subject, EventType::Warning, event.reason, event.message);
@@ -294,10 +295,6 @@ async fn make_directory(path: PathBuf) -> Result<(), String> {
     let made =
         blocking(move || fs::DirBuilder::new().recursive(true).mode(0o755).create(&path).at("create directory", &path));
     made.await.map_err(|error| ErrorChain(&error).to_string())
-}
-
-fn reference(pod: &Pod) -> ObjectRef {
-    crate::volumes::reference(pod)
 }
 
 #[cfg(test)]

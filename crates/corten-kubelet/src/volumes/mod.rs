@@ -33,7 +33,7 @@ use std::{
 use async_trait::async_trait;
 use corten_api::core::v1::{Pod, Volume};
 use corten_base::{ErrorChain, SharedClock, Shutdown};
-use corten_client::events::{EventType, ObjectRef, Recorder};
+use corten_client::events::{EventType, Recorder};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tracing::warn;
@@ -45,6 +45,7 @@ use crate::{
     api_objects::ApiObjects,
     containers::field_ref::NodeFacts,
     interfaces::{Failure, MountedVolume, MountedVolumes, SharedPod, Volumes, containers_of},
+    pod_ref::pod_ref,
 };
 
 use apply::Place;
@@ -135,7 +136,7 @@ impl VolumeManager {
                 Ok(None) => {}
                 Err(error) => {
                     let message = told(&volume.name, &error);
-                    self.parts.recorder.event(&reference(pod), EventType::Warning, "FailedMount", message.clone());
+                    self.parts.recorder.event(&pod_ref(pod), EventType::Warning, "FailedMount", message.clone());
                     failed.push(volume.name.clone());
                     first.get_or_insert(message);
                 }
@@ -188,7 +189,7 @@ impl Volumes for VolumeManager {
         let layout = self.parts.layout.clone();
         blocking(move || apply::make_pod_directories(&layout, &uid)).await.map_err(|error| {
             let text = format!("error making pod data directories: {}", ErrorChain(&error));
-            self.parts.recorder.event(&reference(pod), EventType::Warning, "FailedToMakePodDataDirectories", &*text);
+            self.parts.recorder.event(&pod_ref(pod), EventType::Warning, "FailedToMakePodDataDirectories", &*text);
             Failure::new("FailedToMakePodDataDirectories", text)
         })?;
         self.mount(pod, false).await
@@ -240,20 +241,6 @@ fn told(volume: &str, error: &PlanError) -> String {
 fn until(now: Timestamp, at: Timestamp) -> Duration {
     // Never at once: a token that comes back as old as it was must not be asked for in a loop.
     Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_secs(1))
-}
-
-pub(crate) fn reference(pod: &Pod) -> ObjectRef {
-    let text = |value: &Option<String>| value.as_deref().unwrap_or_default().into();
-    let metadata = &pod.metadata;
-    ObjectRef {
-        api_version: "v1".into(),
-        kind: "Pod".into(),
-        namespace: text(&metadata.namespace),
-        name: text(&metadata.name),
-        uid: text(&metadata.uid),
-        resource_version: text(&metadata.resource_version),
-        field_path: "".into(),
-    }
 }
 
 /// Runs what blocks. A panic in it goes on here.
