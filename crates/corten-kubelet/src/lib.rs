@@ -17,12 +17,16 @@ pub mod status;
 
 mod pods_view;
 
+pub mod api_objects;
+pub mod cgroups;
+pub mod containers;
 pub mod dns_config;
 pub mod hooks;
 pub mod images;
 pub mod node;
 pub mod pod_ref;
 pub mod prober;
+pub mod volumes;
 
 pub mod server;
 
