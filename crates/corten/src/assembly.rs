@@ -37,6 +37,7 @@ pub(crate) async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()
                 audiences: Vec::new(),
             },
             event_ttl: Duration::from_secs(3_600),
+            kubelet_client: None,
             limits: Limits::default(),
         },
         Arc::new(engine),
