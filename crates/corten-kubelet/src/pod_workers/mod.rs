@@ -11,6 +11,8 @@ pub mod context;
 pub mod mailbox;
 pub mod plan;
 pub mod restart_policy;
+pub mod garbage;
+pub mod messages;
 pub mod restarts;
 pub mod worker;
 
