@@ -4,8 +4,12 @@
 
 use corten_controller::ControllerDescriptor;
 
-use crate::{config::Config, deployment, replicaset, replicationcontroller};
+use crate::{config::Config, deployment, pod_garbage_collector, replicaset, replicationcontroller};
 
 /// All controllers of the controller manager.
-pub static CONTROLLERS: &[&ControllerDescriptor<Config>] =
-    &[&deployment::CONTROLLER, &replicaset::CONTROLLER, &replicationcontroller::CONTROLLER];
+pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
+    &deployment::CONTROLLER,
+    &pod_garbage_collector::CONTROLLER,
+    &replicaset::CONTROLLER,
+    &replicationcontroller::CONTROLLER,
+];
