@@ -9,6 +9,7 @@
 pub mod config;
 pub mod interfaces;
 
+pub mod agent;
 pub mod kubelet;
 pub mod pleg;
 pub mod pod_workers;
@@ -30,5 +31,6 @@ pub mod volumes;
 
 pub mod server;
 
+pub use agent::{Agent, AgentError};
 pub use config::Config;
 pub use kubelet::{Deps, Kubelet};

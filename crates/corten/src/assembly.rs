@@ -3,7 +3,12 @@
 //! Each part runs on a [`Floor`]: floors are built upwards, and torn down from the top when the process ends, so that
 //! nobody loses what it stands on: first what uses the API, then the API server, then the store.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use corten_apimachinery::{gvk::GroupVersionResource, value::Value};
@@ -15,8 +20,11 @@ use corten_client::{
 };
 use corten_container_runtime::ContainerRuntime;
 use corten_controllers::{Controllers, config::SigningAuthority};
-use corten_controlplane::{ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork, authentication::service_account::DEFAULT_ISSUER};
+use corten_controlplane::{
+    ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork, authentication::service_account::DEFAULT_ISSUER,
+};
 use corten_informer::{InformerFactory, InitialList};
+use corten_kubelet::Agent;
 use corten_net::netns::Netns;
 use corten_proxy::{Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
 use corten_scheduler::{ApiCluster, Feed, Scheduler};
@@ -133,12 +141,13 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     step.done("sqlite");
 
     let step = progress.step("API server");
-    let control_plane = ControlPlane::build(api_server(config, &pki), Arc::clone(&engine), Arc::clone(clock), Arc::clone(rng))
-        .await
-        .context("start the API server")?;
+    let control_plane =
+        ControlPlane::build(api_server(config, &pki), Arc::clone(&engine), Arc::clone(clock), Arc::clone(rng))
+            .await
+            .context("start the API server")?;
     let address = control_plane.local_addr().context("read the API server's address")?;
     let local = config.local_server(address.port());
-    let clients = Clients::new(&control_plane);
+    let clients = Clients::new(&control_plane, &config.node_name);
     let (tasks, shutdown) = floors.build("API server");
     tasks.spawn("api-server", control_plane.run(shutdown));
     let waiter = Waiter { client: clients.admin.clone(), clock: Arc::clone(clock), rng: Arc::clone(rng) };
@@ -158,7 +167,8 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
         clock: Arc::clone(clock),
         rng: Arc::clone(rng),
     };
-    let controllers = Controllers::build(controllers(config, &pki), parts, &shutdown).context("build the controllers")?;
+    let controllers =
+        Controllers::build(controllers(config, &pki), parts, &shutdown).context("build the controllers")?;
     tasks.spawn("controllers", controllers.run(shutdown.clone()));
     components.running("kube-controller-manager", "");
     step.done("");
@@ -170,7 +180,7 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
 
     let mut runtime = None;
     if config.scope == Scope::Cluster {
-        let built = build_node(base, &clients, &waiter, start.images, floors).await?;
+        let built = build_node(base, &pki, &clients, &waiter, start.images, floors).await?;
         runtime = Some(built);
     }
 
@@ -197,6 +207,7 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
 /// The node: what runs containers, and what leads to them. Gives the container runtime, for commands about images.
 async fn build_node(
     base: &Base,
+    pki: &Pki,
     clients: &Clients,
     waiter: &Waiter,
     images: Vec<PathBuf>,
@@ -209,10 +220,9 @@ async fn build_node(
     let executable = std::env::current_exe().context("find this program's file")?;
     let host = Netns::current().context("open the network namespace")?;
     let runtime_config = config.places.container_runtime(executable);
-    let runtime =
-        ContainerRuntime::open(runtime_config, host, Arc::clone(clock), Arc::clone(rng), shutdown.clone())
-            .await
-            .context("open the container runtime")?;
+    let runtime = ContainerRuntime::open(runtime_config, host, Arc::clone(clock), Arc::clone(rng), shutdown.clone())
+        .await
+        .context("open the container runtime")?;
     let ending = runtime.clone();
     tasks.spawn("container-runtime", async move {
         shutdown.requested().await;
@@ -228,28 +238,37 @@ async fn build_node(
         step.done(format!("{} imported", imported.len()));
     }
 
-    // KUBELET: `Kubelet::build(config, client, runtime.cri(), ...)` goes here, on a floor of its own, with the client of
-    // `identity::node`; then the step "node Ready" waits for `readiness::is_ready`, and DNS is no longer in the background.
+    let step = progress.step("kubelet");
+    let (tasks, shutdown) = floors.build("kubelet");
+    let parts = corten_kubelet::agent::Parts {
+        config: kubelet(config),
+        cri: runtime.cri(),
+        client: clients.node.clone(),
+        certificate: pki.kubelet.certificate.clone(),
+        key: pki.kubelet.key.clone(),
+        client_authorities: pki.authority.clone(),
+        clock: Arc::clone(clock),
+        rng: Arc::clone(rng),
+    };
+    let kubelet = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
+    let node = kubelet.node();
+    tasks.spawn("kubelet", kubelet.run(shutdown));
+    components.running("kubelet", "");
+    step.done("");
+
     let (tasks, shutdown) = floors.build("node network");
     let step = progress.step("proxy");
     let mode = start_proxy(base, &clients.proxy, &tasks, &shutdown)?;
     components.running("kube-proxy", mode);
     step.done(mode);
 
-    components.set("dns", "Waiting", "for the node's range of pod addresses");
-    let background = (base.clone(), clients.clone(), waiter.clone(), tasks.clone(), shutdown.clone());
-    tasks.spawn("dns-start", async move {
-        let (base, clients, waiter, tasks, shutdown) = background;
-        let started = tokio::select! {
-            biased;
-            () = shutdown.requested() => return,
-            started = start_dns(&base, &clients, &waiter, &tasks, &shutdown) => started,
-        };
-        if let Err(error) = started {
-            tracing::error!(err = format!("{error:#}"), "Could not start DNS");
-            base.components.set("dns", "Failed", format!("{error:#}"));
-        }
-    });
+    let step = progress.step("node");
+    node.ready().await;
+    step.done(format!("{} is Ready", config.node_name));
+
+    let step = progress.step("DNS");
+    start_dns(base, clients, waiter, &tasks, &shutdown).await.context("start DNS")?;
+    step.done(config.dns_service_address().to_string());
     Ok(runtime)
 }
 
@@ -267,18 +286,20 @@ struct Clients {
     controller_manager: Client,
     controllers: Arc<ControllerClients>,
     scheduler: Client,
+    node: Client,
     proxy: Client,
     dns: Client,
 }
 
 impl Clients {
-    fn new(control_plane: &ControlPlane) -> Self {
+    fn new(control_plane: &ControlPlane, node_name: &str) -> Self {
         let component = |name: &str, manager: &str| control_plane.client(identity::component(name), manager);
         Self {
             admin: control_plane.client(identity::administrator(), "corten"),
             controller_manager: component("system:kube-controller-manager", "kube-controller-manager"),
             controllers: ControllerClients::new(control_plane),
             scheduler: component("system:kube-scheduler", "kube-scheduler"),
+            node: control_plane.client(identity::node(node_name), "kubelet"),
             proxy: component("system:kube-proxy", "kube-proxy"),
             dns: control_plane.client(identity::service_account(addons::DNS_ACCOUNT), "coredns"),
         }
@@ -297,10 +318,13 @@ fn api_server(config: &Config, pki: &Pki) -> corten_controlplane::Config {
             further_keys: vec![pki.service_account_public_key.clone()],
             audiences: Vec::new(),
         },
-        services: ServiceNetwork { cluster_ip_ranges: vec![IpNet::V4(config.service_cidr)], ..ServiceNetwork::default() },
+        services: ServiceNetwork {
+            cluster_ip_ranges: vec![IpNet::V4(config.service_cidr)],
+            ..ServiceNetwork::default()
+        },
         event_ttl: Duration::from_secs(3_600),
         kubelet_client: Some(KubeletClient {
-            identity: pki.apiserver_kubelet_client.clone(),
+            pair: pki.apiserver_kubelet_client.clone(),
             authorities: pki.authority.clone(),
         }),
         limits: Limits::default(),
@@ -315,6 +339,30 @@ fn controllers(config: &Config, pki: &Pki) -> corten_controllers::Config {
         service_cidrs: vec![IpNet::V4(config.service_cidr)],
         advertise: Some(config.advertise),
         ..corten_controllers::Config::default()
+    }
+}
+
+fn kubelet(config: &Config) -> corten_kubelet::Config {
+    corten_kubelet::Config {
+        node_name: config.node_name.clone(),
+        hostname: config.hostname.clone(),
+        node_ips: vec![config.advertise],
+        root: config.places.kubelet(),
+        pod_logs: config.places.pod_logs(),
+        static_pods: None,
+        cluster_dns: vec![config.dns_service_address().into()],
+        cluster_domain: CLUSTER_DOMAIN.to_owned(),
+        resolv_conf: PathBuf::from("/etc/resolv.conf"),
+        cgroup_root: config.places.name.clone(),
+        node_labels: Vec::new(),
+        pod_cidr: None,
+        max_pods: 110,
+        server_address: Ipv4Addr::UNSPECIFIED.into(),
+        server_port: config.kubelet_port,
+        node_status_update: Duration::from_secs(10),
+        node_status_report: Duration::from_secs(300),
+        lease_duration: Duration::from_secs(40),
+        cpu_cfs_quota: true,
     }
 }
 

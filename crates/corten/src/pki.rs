@@ -24,10 +24,8 @@ pub(crate) struct Pki {
     /// The API server's certificate.
     pub(crate) apiserver: KeyPairPem,
     /// What the API server shows to kubelets.
-    #[expect(dead_code, reason = "the API server does not call kubelets yet")]
     pub(crate) apiserver_kubelet_client: KeyPairPem,
     /// The kubelet's certificate, for its server.
-    #[expect(dead_code, reason = "the kubelet is not assembled yet")]
     pub(crate) kubelet: KeyPairPem,
     /// The administrator's certificate.
     pub(crate) admin: KeyPairPem,

@@ -77,10 +77,8 @@ impl ContainerSpecs for Specs {
             namespace_options: Some(options),
             ..api::LinuxSandboxSecurityContext::default()
         };
-        let linux = api::LinuxPodSandboxConfig {
-            security_context: Some(security),
-            ..api::LinuxPodSandboxConfig::default()
-        };
+        let linux =
+            api::LinuxPodSandboxConfig { security_context: Some(security), ..api::LinuxPodSandboxConfig::default() };
         Ok(api::PodSandboxConfig {
             metadata: Some(api::PodSandboxMetadata {
                 name: pod.metadata.name.clone().unwrap(),
@@ -138,8 +136,7 @@ impl Images for Pulls {
         let id = match present {
             Some(image) => image.id,
             None => {
-                let pull =
-                    api::PullImageRequest { image, sandbox_config: Some(sandbox.clone()), ..Default::default() };
+                let pull = api::PullImageRequest { image, sandbox_config: Some(sandbox.clone()), ..Default::default() };
                 let pulled = self.0.images.pull_image(pull).await;
                 pulled.map_err(|error| Failure::new("ErrImagePull", error.to_string()))?.image_ref
             }

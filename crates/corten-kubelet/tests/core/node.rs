@@ -19,7 +19,7 @@ use corten_testkit::{Cluster, tree, user};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::fakes::{Fakes, HookCalls, Holdings, Probes, Pulls, Specs};
+use crate::fakes::{Fakes, Holdings, HookCalls, Probes, Pulls, Specs};
 
 pub struct Node {
     pub cluster: Cluster,
@@ -75,7 +75,10 @@ impl Node {
     /// A cluster with one node, whose kubelet does not run.
     pub async fn stopped() -> Self {
         // Shown with a test that fails; another test of the process may have set it.
-        let _ = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_test_writer()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+            .try_init();
         let cluster = Cluster::start().await;
         let resources = json!({"cpu": "4", "memory": "8Gi", "pods": "110"});
         let object = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "labels": {"disk": "ssd"}},
@@ -189,9 +192,7 @@ impl Node {
     /// Deletes a pod as people do.
     pub async fn delete(&self, name: &str, grace_seconds: Option<i64>) {
         let options = match grace_seconds {
-            Some(seconds) => {
-                tree(&json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": seconds}))
-            }
+            Some(seconds) => tree(&json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": seconds})),
             None => corten_apimachinery::value::Value::Null,
         };
         self.cluster.admin().delete(Target::object(&pods(), "default", name), options).await.unwrap();
@@ -254,7 +255,6 @@ pub fn condition(pod: &Pod, kind: &str) -> String {
 /// The status of a container.
 pub fn container(pod: &Pod, name: &str) -> ContainerStatus {
     let status = pod.status.as_ref().unwrap();
-    let lists =
-        [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
+    let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
     lists.into_iter().flatten().flatten().find(|it| it.name == name).cloned().unwrap_or_default()
 }

@@ -282,11 +282,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let places = Places::new(directory.path()).unwrap();
         fs::create_dir_all(&places.run).unwrap();
-        let (clock, settings) = (SystemClock::shared(), Settings {
-            listen: "127.0.0.1:53".parse().unwrap(),
-            domain: "cluster.local".to_owned(),
-            program: (PathBuf::from("/bin/corten"), 0),
-        });
+        let (clock, settings) = (
+            SystemClock::shared(),
+            Settings {
+                listen: "127.0.0.1:53".parse().unwrap(),
+                domain: "cluster.local".to_owned(),
+                program: (PathBuf::from("/bin/corten"), 0),
+            },
+        );
         let mut child = Command::new("sleep").arg("600").kill_on_drop(true).spawn().unwrap();
         let pid = i32::try_from(child.id().unwrap()).unwrap();
         let started = start_time(pid).unwrap().unwrap();

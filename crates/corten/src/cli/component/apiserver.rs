@@ -94,7 +94,8 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         // The store goes last: requests at hand still write.
         let (stop_store, store_shutdown) = Shutdown::new();
         let storage = corten_storage_sqlite::Config::new(options.data_dir);
-        let engine = SqliteEngine::open(storage, clock.clone(), &tasks, &store_shutdown).await.context("open the store")?;
+        let engine =
+            SqliteEngine::open(storage, clock.clone(), &tasks, &store_shutdown).await.context("open the store")?;
         let built = ControlPlane::build(config, Arc::new(engine), clock, rng).await.context("start the API server");
         if let Ok(control_plane) = built {
             control_plane.run(shutdown).await;
