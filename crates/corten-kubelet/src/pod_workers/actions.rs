@@ -104,8 +104,7 @@ impl Scene {
     async fn prepare(&self) -> Result<Output, Failure> {
         let context = &self.context;
         if let Err(failure) = context.cgroups.ensure(&self.pod).await {
-            let text = format!("unable to ensure pod container exists: {}", failure.message);
-            context.event(&self.pod, true, "FailedCreatePodContainer", text);
+            context.event(&self.pod, true, "FailedCreatePodContainer", failure.message.as_str());
             return Err(failure);
         }
         context.volumes.set_up(&self.pod).await.map(Output::Prepared)
@@ -238,7 +237,6 @@ impl Scene {
         self.refresh().await;
         let ip = self.pod_ips().first().copied();
         let Err(failure) = self.context.hooks.post_start(&self.pod, container, id, ip).await else { return Ok(()) };
-        self.context.container_event(&self.pod, container, true, "FailedPostStartHook", "PostStartHook failed");
         let grace = super::plan::spec_grace(&self.pod);
         let message = "FailedPostStartHook".to_owned();
         if let Err(error) = self.kill(&container.spec.name, id, grace, message).await {

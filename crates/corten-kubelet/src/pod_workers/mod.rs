@@ -9,6 +9,7 @@ pub mod actions;
 pub mod admission;
 pub mod context;
 pub mod garbage;
+pub mod housekeeping;
 pub mod mailbox;
 pub mod messages;
 pub mod plan;
@@ -124,6 +125,14 @@ impl PodWorkers {
     /// Works until shutdown is requested; then ends the workers, not the containers.
     pub async fn run(self, shutdown: Shutdown) {
         let workers = TaskSet::new("pod workers");
+        let leftovers = tokio::select! {
+            biased;
+            () = shutdown.requested() => return,
+            leftovers = housekeeping::Leftovers::find(&self.context) => leftovers,
+        };
+        let of_api = self.pods.list().into_iter().map(|pod| pod.uid.to_string());
+        let known = of_api.chain(self.context.cache.uids()).collect();
+        workers.spawn("housekeeping", leftovers.remove(Arc::clone(&self.context), known));
         for uid in self.context.cache.uids() {
             self.queue.add(Change::Runtime(uid));
         }

@@ -466,3 +466,6 @@ pub fn spec_grace(pod: &Pod) -> Duration {
 pub fn time(nanos: i64) -> Option<Timestamp> {
     (nanos != 0).then(|| Timestamp::from_nanosecond(i128::from(nanos)).ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests;

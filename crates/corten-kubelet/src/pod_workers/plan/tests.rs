@@ -1,0 +1,266 @@
+//! Tables of (pod, runtime) -> actions.
+
+use corten_cri::api::{
+    ContainerMetadata, ContainerState, PodSandboxMetadata, PodSandboxNetworkStatus, PodSandboxState, PodSandboxStatus,
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{interfaces::containers_of, pleg::records::HASH};
+
+/// One record of a container: name, state, exit code.
+#[derive(Clone, Copy)]
+enum Is {
+    Created,
+    Running,
+    Exited(i32),
+}
+
+const NOW: i64 = 1_800_000_000;
+
+fn record(name: &str, attempt: u32, is: Is) -> ContainerStatus {
+    let (state, exit_code) = match is {
+        Is::Created => (ContainerState::ContainerCreated, 0),
+        Is::Running => (ContainerState::ContainerRunning, 0),
+        Is::Exited(code) => (ContainerState::ContainerExited, code),
+    };
+    ContainerStatus {
+        id: format!("{name}-{attempt}"),
+        metadata: Some(ContainerMetadata { name: name.to_owned(), attempt }),
+        state: state as i32,
+        exit_code,
+        created_at: i64::from(attempt) + 1,
+        finished_at: if matches!(is, Is::Exited(_)) { NOW * 1_000_000_000 } else { 0 },
+        annotations: [(HASH.to_owned(), "h".to_owned())].into(),
+        ..ContainerStatus::default()
+    }
+}
+
+fn sandbox(attempt: u32, ready: bool, containers: &[(&str, u32, Is)]) -> SandboxRecord {
+    let state = if ready { PodSandboxState::SandboxReady } else { PodSandboxState::SandboxNotready };
+    let status = PodSandboxStatus {
+        id: format!("s{attempt}"),
+        metadata: Some(PodSandboxMetadata { uid: "u".to_owned(), attempt, ..PodSandboxMetadata::default() }),
+        state: state as i32,
+        created_at: i64::from(attempt),
+        network: Some(PodSandboxNetworkStatus { ip: "10.0.0.1".to_owned(), additional_ips: Vec::new() }),
+        ..PodSandboxStatus::default()
+    };
+    SandboxRecord::new(status, containers.iter().map(|(name, attempt, is)| record(name, *attempt, *is)).collect(), 1)
+}
+
+/// A pod with one container `a`, unless the JSON says otherwise.
+fn pod(spec: Value) -> Pod {
+    let mut spec = spec;
+    if spec.get("containers").is_none() {
+        spec["containers"] = json!([{"name": "a"}]);
+    }
+    serde_json::from_value(json!({"metadata": {"uid": "u"}, "spec": spec})).unwrap()
+}
+
+struct Case {
+    pod: Pod,
+    phase: Phase,
+    sandboxes: Vec<SandboxRecord>,
+    is_prepared: bool,
+    started: Vec<&'static str>,
+    failed_probes: Vec<(&'static str, ProbeKind)>,
+    in_flight: Vec<Slot>,
+}
+
+impl Case {
+    fn new(spec: Value, sandboxes: Vec<SandboxRecord>) -> Self {
+        Self {
+            pod: pod(spec),
+            phase: Phase::Syncing,
+            sandboxes,
+            is_prepared: true,
+            started: Vec::new(),
+            failed_probes: Vec::new(),
+            in_flight: Vec::new(),
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        let mut runtime = PodRuntimeStatus::unknown("u");
+        for record in self.sandboxes.clone() {
+            runtime.put(record);
+        }
+        let containers = containers_of(&self.pod);
+        plan(&Observed {
+            pod: &self.pod,
+            containers: &containers,
+            hashes: &containers.iter().map(|it| (it.spec.name.clone(), "h".to_owned())).collect(),
+            phase: self.phase,
+            is_prepared: self.is_prepared,
+            runtime: &runtime,
+            in_flight: &self.in_flight.iter().cloned().collect(),
+            started: &self.started.iter().map(ToString::to_string).collect(),
+            failed_probes: &self.failed_probes.iter().map(|(id, kind)| (id.to_string(), *kind)).collect(),
+            restarts: &Restarts::default(),
+            retry_at: &BTreeMap::new(),
+            now: Timestamp::from_second(NOW).unwrap(),
+        })
+    }
+
+    #[track_caller]
+    fn check(&self, want: &[&str]) {
+        assert_eq!(self.plan().actions.iter().map(show).collect::<Vec<_>>(), want);
+    }
+}
+
+fn show(action: &Action) -> String {
+    match action {
+        Action::Prepare => "prepare".to_owned(),
+        Action::RunSandbox { attempt } => format!("run sandbox {attempt}"),
+        Action::StopSandboxes { ids, .. } => format!("stop sandbox {}", ids.join(" ")),
+        Action::Start { container, attempt, .. } => format!("start {container} {attempt}"),
+        Action::Stop { id, grace, .. } => format!("stop {id} {}s", grace.as_secs()),
+        Action::Collect(garbage) => format!("collect {:?} {:?}", garbage.containers, garbage.sandboxes),
+    }
+}
+
+#[track_caller]
+fn check(spec: Value, sandboxes: Vec<SandboxRecord>, want: &[&str]) {
+    Case::new(spec, sandboxes).check(want);
+}
+
+use Is::{Created, Exited, Running};
+
+#[test]
+fn a_new_pod_is_prepared_gets_a_sandbox_and_then_its_containers() {
+    let two = json!({"containers": [{"name": "a"}, {"name": "b"}]});
+    Case { is_prepared: false, ..Case::new(two.clone(), vec![]) }.check(&["prepare"]);
+    check(two.clone(), vec![], &["run sandbox 0"]);
+    check(two.clone(), vec![sandbox(0, true, &[])], &["start a 0", "start b 0"]);
+    check(two.clone(), vec![sandbox(0, true, &[("a", 0, Running)])], &["start b 0"]);
+    check(two, vec![sandbox(0, true, &[("a", 0, Running), ("b", 0, Running)])], &[]);
+}
+
+#[test]
+fn what_is_under_way_is_not_begun_twice() {
+    Case { in_flight: vec![Slot::Pod], ..Case::new(json!({}), vec![]) }.check(&[]);
+    let in_flight = vec![Slot::Container("a".to_owned())];
+    Case { in_flight, ..Case::new(json!({}), vec![sandbox(0, true, &[])]) }.check(&[]);
+}
+
+#[test]
+fn pods_found_running_are_taken_over() {
+    Case { is_prepared: false, ..Case::new(json!({}), vec![sandbox(0, true, &[("a", 0, Running)])]) }
+        .check(&["prepare"]);
+}
+
+#[test]
+fn restart_policies_decide_about_containers_that_ended() {
+    for (policy, code, want) in [
+        ("Always", 0, true),
+        ("Always", 1, true),
+        ("OnFailure", 0, false),
+        ("OnFailure", 1, true),
+        ("Never", 0, false),
+        ("Never", 1, false),
+    ] {
+        let want: &[&str] = if want { &["start a 1"] } else { &[] };
+        check(json!({"restartPolicy": policy}), vec![sandbox(0, true, &[("a", 0, Exited(code))])], want);
+    }
+}
+
+#[test]
+fn a_containers_own_rules_come_before_the_pods_policy() {
+    let rules = json!([{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]);
+    let spec = json!({"restartPolicy": "Never", "containers": [
+        {"name": "a", "restartPolicy": "Never", "restartPolicyRules": rules}]});
+    check(spec.clone(), vec![sandbox(0, true, &[("a", 0, Exited(42))])], &["start a 1"]);
+    check(spec, vec![sandbox(0, true, &[("a", 0, Exited(1))])], &[]);
+    let spec = json!({"restartPolicy": "Never", "containers": [{"name": "a", "restartPolicy": "OnFailure"}]});
+    check(spec, vec![sandbox(0, true, &[("a", 0, Exited(1))])], &["start a 1"]);
+}
+
+#[test]
+fn a_container_that_was_made_and_not_started_is_made_anew() {
+    check(json!({}), vec![sandbox(0, true, &[("a", 0, Created)])], &["start a 1"]);
+}
+
+#[test]
+fn init_containers_run_one_after_the_other() {
+    let spec = json!({"initContainers": [{"name": "i"}, {"name": "j"}]});
+    check(spec.clone(), vec![sandbox(0, true, &[])], &["start i 0"]);
+    check(spec.clone(), vec![sandbox(0, true, &[("i", 0, Running)])], &[]);
+    check(spec.clone(), vec![sandbox(0, true, &[("i", 0, Exited(1))])], &["start i 1"]);
+    check(spec.clone(), vec![sandbox(0, true, &[("i", 0, Exited(0))])], &["start j 0"]);
+    check(spec.clone(), vec![sandbox(0, true, &[("i", 0, Exited(0)), ("j", 0, Exited(0))])], &["start a 0"]);
+    // Initialised once is initialised for ever, also when records were collected.
+    check(spec, vec![sandbox(0, true, &[("a", 0, Exited(1))])], &["start a 1"]);
+}
+
+#[test]
+fn a_sidecar_lets_the_next_one_start_once_it_has_started() {
+    let spec = json!({"initContainers": [{"name": "s", "restartPolicy": "Always"}, {"name": "j"}]});
+    let running = vec![sandbox(0, true, &[("s", 0, Running)])];
+    check(spec.clone(), running.clone(), &[]);
+    Case { started: vec!["s-0"], ..Case::new(spec.clone(), running) }.check(&["start j 0"]);
+    check(spec.clone(), vec![sandbox(0, true, &[("s", 0, Exited(0)), ("j", 0, Running)])], &["start s 1"]);
+    check(spec, vec![sandbox(0, true, &[("s", 0, Exited(0)), ("j", 0, Exited(0)), ("a", 0, Running)])], &["start s 1"]);
+}
+
+#[test]
+fn ephemeral_containers_start_once() {
+    let spec = json!({"ephemeralContainers": [{"name": "e"}]});
+    check(spec.clone(), vec![sandbox(0, true, &[("a", 0, Running)])], &["start e 0"]);
+    check(spec, vec![sandbox(0, true, &[("a", 0, Running), ("e", 0, Exited(1))])], &[]);
+}
+
+#[test]
+fn probes_and_changed_specs_end_containers() {
+    let running = vec![sandbox(0, true, &[("a", 0, Running)])];
+    let spec = json!({"terminationGracePeriodSeconds": 20,
+        "containers": [{"name": "a", "livenessProbe": {"terminationGracePeriodSeconds": 5}}]});
+    Case { failed_probes: vec![("a-0", ProbeKind::Liveness)], ..Case::new(spec.clone(), running.clone()) }
+        .check(&["stop a-0 5s"]);
+    Case { failed_probes: vec![("a-0", ProbeKind::Startup)], ..Case::new(spec, running) }.check(&["stop a-0 20s"]);
+    let mut changed = record("a", 0, Running);
+    changed.annotations.insert(HASH.to_owned(), "old".to_owned());
+    let changed = SandboxRecord::new(sandbox(0, true, &[]).status, vec![changed], 1);
+    check(json!({}), vec![changed], &["stop a-0 30s"]);
+}
+
+#[test]
+fn another_sandbox_takes_the_place_of_a_lost_one() {
+    check(json!({}), vec![sandbox(0, false, &[("a", 0, Exited(137))])], &["run sandbox 1"]);
+    check(json!({}), vec![sandbox(0, false, &[("a", 0, Running)])], &["stop a-0 30s"]);
+    check(json!({}), vec![sandbox(0, true, &[]), sandbox(1, true, &[])], &["stop sandbox s1 s0"]);
+    check(json!({"hostNetwork": true}), vec![sandbox(0, true, &[])], &["stop sandbox s0"]);
+    // Nothing is left to run.
+    check(json!({"restartPolicy": "Never"}), vec![sandbox(0, false, &[("a", 0, Exited(137))])], &[]);
+    check(json!({"restartPolicy": "OnFailure"}), vec![sandbox(0, false, &[("a", 0, Exited(0))])], &[]);
+    // In the new one everything begins again.
+    let spec = json!({"initContainers": [{"name": "i"}]});
+    let old = sandbox(0, false, &[("i", 0, Exited(0)), ("a", 0, Exited(137))]);
+    check(spec, vec![old, sandbox(1, true, &[])], &["start i 1"]);
+}
+
+#[test]
+fn a_pod_ends_with_its_containers_then_its_sidecars_then_its_sandbox() {
+    let spec = json!({"initContainers": [
+        {"name": "s", "restartPolicy": "Always"}, {"name": "t", "restartPolicy": "Always"}]});
+    let since = Timestamp::from_second(NOW - 10).unwrap();
+    let end = |containers: &[(&str, u32, Is)], ready| Case {
+        phase: Phase::Terminating { grace: Duration::from_secs(30), since },
+        ..Case::new(spec.clone(), vec![sandbox(0, ready, containers)])
+    };
+    end(&[("s", 0, Running), ("t", 0, Running), ("a", 0, Running)], true).check(&["stop a-0 20s"]);
+    end(&[("s", 0, Running), ("t", 0, Running), ("a", 0, Exited(0))], true).check(&["stop t-0 20s"]);
+    end(&[("s", 0, Running), ("t", 0, Exited(0))], true).check(&["stop s-0 20s"]);
+    end(&[("s", 0, Exited(0))], true).check(&["stop sandbox s0"]);
+    let last = end(&[("s", 0, Exited(0))], false).plan();
+    assert!(last.actions.is_empty() && last.has_ended);
+}
+
+#[test]
+fn only_the_newest_end_of_a_container_is_kept() {
+    let records = [("a", 0, Exited(1)), ("a", 1, Exited(1)), ("a", 2, Running)];
+    check(json!({}), vec![sandbox(0, true, &records)], &["collect [(\"a-0\", \"\")] []"]);
+    let old = sandbox(0, false, &[("a", 0, Exited(1))]);
+    let new = sandbox(1, true, &[("a", 1, Exited(1)), ("a", 2, Running)]);
+    check(json!({}), vec![old, new], &["collect [(\"a-0\", \"\")] [\"s0\"]"]);
+}
