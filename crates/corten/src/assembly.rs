@@ -15,14 +15,16 @@ use corten_client::{
 };
 use corten_container_runtime::ContainerRuntime;
 use corten_controllers::{Controllers, config::SigningAuthority};
-use corten_controlplane::{ControlPlane, ServiceAccounts, authentication::service_account::DEFAULT_ISSUER};
+use corten_controlplane::{
+    ControlPlane, ServiceAccounts, ServiceNetwork, authentication::service_account::DEFAULT_ISSUER,
+};
 use corten_informer::{InformerFactory, InitialList};
 use corten_net::netns::Netns;
 use corten_proxy::{Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
 use corten_scheduler::{ApiCluster, Feed, Scheduler};
 use corten_storage::kv::KvEngine;
 use corten_storage_sqlite::SqliteEngine;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use tokio::sync::watch;
 
 use crate::{
@@ -33,7 +35,7 @@ use crate::{
     control::ControlSocket,
     identity::{self, ControllerClients},
     kubeconfig::{self, Entry},
-    node::{bridge, dns_feed::DnsFeed, dns_process::DnsProcess, proxy_feed},
+    node::{bridge, dns_feed::DnsFeed, dns_process::DnsProcess, kubelet, proxy_feed},
     pki::Pki,
     progress::{Event, Progress},
     readiness::Waiter,
@@ -133,12 +135,13 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     step.done("sqlite");
 
     let step = progress.step("API server");
-    let control_plane = ControlPlane::build(api_server(config, &pki), Arc::clone(&engine), Arc::clone(clock), Arc::clone(rng))
-        .await
-        .context("start the API server")?;
+    let control_plane =
+        ControlPlane::build(api_server(config, &pki), Arc::clone(&engine), Arc::clone(clock), Arc::clone(rng))
+            .await
+            .context("start the API server")?;
     let address = control_plane.local_addr().context("read the API server's address")?;
     let local = config.local_server(address.port());
-    let clients = Clients::new(&control_plane);
+    let clients = Clients::new(&control_plane, config);
     let (tasks, shutdown) = floors.build("API server");
     tasks.spawn("api-server", control_plane.run(shutdown));
     let waiter = Waiter { client: clients.admin.clone(), clock: Arc::clone(clock), rng: Arc::clone(rng) };
@@ -158,7 +161,8 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
         clock: Arc::clone(clock),
         rng: Arc::clone(rng),
     };
-    let controllers = Controllers::build(controllers(config, &pki), parts, &shutdown).context("build the controllers")?;
+    let controllers =
+        Controllers::build(controllers(config, &pki), parts, &shutdown).context("build the controllers")?;
     tasks.spawn("controllers", controllers.run(shutdown.clone()));
     components.running("kube-controller-manager", "");
     step.done("");
@@ -170,7 +174,7 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
 
     let mut runtime = None;
     if config.scope == Scope::Cluster {
-        let built = build_node(base, &clients, &waiter, start.images, floors).await?;
+        let built = build_node(base, &clients, start.images, floors).await?;
         runtime = Some(built);
     }
 
@@ -198,7 +202,6 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
 async fn build_node(
     base: &Base,
     clients: &Clients,
-    waiter: &Waiter,
     images: Vec<PathBuf>,
     floors: &mut Floors,
 ) -> anyhow::Result<ContainerRuntime> {
@@ -208,11 +211,11 @@ async fn build_node(
     let (tasks, shutdown) = floors.build("container runtime");
     let executable = std::env::current_exe().context("find this program's file")?;
     let host = Netns::current().context("open the network namespace")?;
-    let runtime_config = config.places.container_runtime(executable);
-    let runtime =
-        ContainerRuntime::open(runtime_config, host, Arc::clone(clock), Arc::clone(rng), shutdown.clone())
-            .await
-            .context("open the container runtime")?;
+    let pod_cidrs = vec![config.pod_cidr().to_string()];
+    let runtime_config = corten_container_runtime::Config { pod_cidrs, ..config.places.container_runtime(executable) };
+    let runtime = ContainerRuntime::open(runtime_config, host, Arc::clone(clock), Arc::clone(rng), shutdown.clone())
+        .await
+        .context("open the container runtime")?;
     let ending = runtime.clone();
     tasks.spawn("container-runtime", async move {
         shutdown.requested().await;
@@ -228,28 +231,29 @@ async fn build_node(
         step.done(format!("{} imported", imported.len()));
     }
 
-    // KUBELET: `Kubelet::build(config, client, runtime.cri(), ...)` goes here, on a floor of its own, with the client of
-    // `identity::node`; then the step "node Ready" waits for `readiness::is_ready`, and DNS is no longer in the background.
+    let pod_cidr = config.pod_cidr();
+    let name = config.places.bridge();
+    let made = tokio::task::spawn_blocking(move || bridge::ensure(&name, pod_cidr));
+    made.await.context("make the bridge")?.context("make the bridge of pods")?;
+
+    let step = progress.step("kubelet");
+    let (tasks, shutdown) = floors.build("kubelet");
+    let node = kubelet::start(config, clients.node.clone(), runtime.cri(), (clock, rng), &tasks, &shutdown)?;
+    components.running("kubelet", format!("node {}", config.node_name));
+    step.done(config.node_name.clone());
+    let step = progress.step("node Ready");
+    node.ready().await;
+    step.done("");
+
     let (tasks, shutdown) = floors.build("node network");
     let step = progress.step("proxy");
     let mode = start_proxy(base, &clients.proxy, &tasks, &shutdown)?;
     components.running("kube-proxy", mode);
     step.done(mode);
 
-    components.set("dns", "Waiting", "for the node's range of pod addresses");
-    let background = (base.clone(), clients.clone(), waiter.clone(), tasks.clone(), shutdown.clone());
-    tasks.spawn("dns-start", async move {
-        let (base, clients, waiter, tasks, shutdown) = background;
-        let started = tokio::select! {
-            biased;
-            () = shutdown.requested() => return,
-            started = start_dns(&base, &clients, &waiter, &tasks, &shutdown) => started,
-        };
-        if let Err(error) = started {
-            tracing::error!(err = format!("{error:#}"), "Could not start DNS");
-            base.components.set("dns", "Failed", format!("{error:#}"));
-        }
-    });
+    let step = progress.step("DNS");
+    start_dns(base, clients, &tasks, &shutdown).await?;
+    step.done(format!("{} for pods", config.dns_service_address()));
     Ok(runtime)
 }
 
@@ -267,18 +271,20 @@ struct Clients {
     controller_manager: Client,
     controllers: Arc<ControllerClients>,
     scheduler: Client,
+    node: Client,
     proxy: Client,
     dns: Client,
 }
 
 impl Clients {
-    fn new(control_plane: &ControlPlane) -> Self {
+    fn new(control_plane: &ControlPlane, config: &Config) -> Self {
         let component = |name: &str, manager: &str| control_plane.client(identity::component(name), manager);
         Self {
             admin: control_plane.client(identity::administrator(), "corten"),
             controller_manager: component("system:kube-controller-manager", "kube-controller-manager"),
             controllers: ControllerClients::new(control_plane),
             scheduler: component("system:kube-scheduler", "kube-scheduler"),
+            node: control_plane.client(identity::node(&config.node_name), "kubelet"),
             proxy: component("system:kube-proxy", "kube-proxy"),
             dns: control_plane.client(identity::service_account(addons::DNS_ACCOUNT), "coredns"),
         }
@@ -296,6 +302,10 @@ fn api_server(config: &Config, pki: &Pki) -> corten_controlplane::Config {
             signing_key: pki.service_account_key.clone(),
             further_keys: vec![pki.service_account_public_key.clone()],
             audiences: Vec::new(),
+        },
+        services: ServiceNetwork {
+            cluster_ip_ranges: vec![IpNet::V4(config.service_cidr)],
+            ..ServiceNetwork::default()
         },
         event_ttl: Duration::from_secs(3_600),
         limits: Limits::default(),
@@ -386,22 +396,9 @@ pub(crate) fn run_proxy(
 }
 
 /// Starts DNS at the gateway of this node's pods, and completes when it knows the cluster.
-async fn start_dns(
-    base: &Base,
-    clients: &Clients,
-    waiter: &Waiter,
-    tasks: &TaskSet,
-    shutdown: &Shutdown,
-) -> anyhow::Result<()> {
+async fn start_dns(base: &Base, clients: &Clients, tasks: &TaskSet, shutdown: &Shutdown) -> anyhow::Result<()> {
     let Base { config, clock, rng, components, .. } = base;
-    let nodes = Target::collection(&GroupVersionResource::new("", "v1", "nodes"), "");
-    let fields = format!("metadata.name={}", config.node_name);
-    let range = |node: &Value| node.str_at(&["spec", "podCIDR"]).and_then(|range| range.parse::<Ipv4Net>().ok());
-    let pod_cidr = waiter.until(&nodes, &fields, range).await;
-    let (bridge_name, gateway) = (config.places.bridge(), bridge::gateway(pod_cidr));
-    let made = tokio::task::spawn_blocking(move || bridge::ensure(&bridge_name, pod_cidr));
-    made.await.context("make the bridge")?.context("make the bridge of pods")?;
-
+    let gateway = bridge::gateway(config.pod_cidr());
     let (count, process) = watch::channel(0);
     let (told, mut known) = watch::channel(0);
     let listen = SocketAddr::new(gateway.into(), 53);

@@ -18,7 +18,6 @@ pub(crate) fn component(name: &str) -> UserInfo {
 }
 
 /// A node.
-#[expect(dead_code, reason = "the kubelet is not assembled yet")]
 pub(crate) fn node(name: &str) -> UserInfo {
     user(&format!("system:node:{name}"), &["system:nodes"])
 }

@@ -91,7 +91,8 @@ fn overlay(places: &Places, filesystems: &str) -> Option<Problem> {
 }
 
 fn control_groups() -> Option<Problem> {
-    let cure = "Mount them (`mount -t cgroup2 none /sys/fs/cgroup`), or start this container with its own control groups.";
+    let cure =
+        "Mount them (`mount -t cgroup2 none /sys/fs/cgroup`), or start this container with its own control groups.";
     let hierarchies = match Hierarchies::detect() {
         Ok(hierarchies) => hierarchies,
         Err(error) => return Some(Problem::new(format!("control groups are not mounted: {error}"), cure)),

@@ -28,7 +28,9 @@ impl Waiter {
             match self.client.watch(target.clone(), &options).await {
                 Ok(mut events) => {
                     while let Some(event) = events.next().await {
-                        let (Ok(WatchEvent::Added(object)) | Ok(WatchEvent::Modified(object))) = event else { continue };
+                        let (Ok(WatchEvent::Added(object)) | Ok(WatchEvent::Modified(object))) = event else {
+                            continue;
+                        };
                         if let Some(result) = tree(&object).as_ref().and_then(&found) {
                             return result;
                         }

@@ -178,9 +178,9 @@ pub(crate) fn remove_data(places: &Places) -> anyhow::Result<()> {
         Ok(()) => Ok(()),
         Err(error) => match error.kind() {
             // Somebody else's files, or a mount point, stay.
-            std::io::ErrorKind::DirectoryNotEmpty
-            | std::io::ErrorKind::NotFound
-            | std::io::ErrorKind::ResourceBusy => Ok(()),
+            std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::NotFound | std::io::ErrorKind::ResourceBusy => {
+                Ok(())
+            }
             _ => Err(error).with_context(|| format!("remove {}", places.root.display())),
         },
     }

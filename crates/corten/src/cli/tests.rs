@@ -29,9 +29,10 @@ fn check(line: &str, is_it: impl FnOnce(&Command) -> bool) {
 #[test]
 fn command_lines_mean_what_they_say() {
     check("corten up", |it| matches!(it, Command::Up(_)));
-    check("corten up --detach --root /srv/one --api-port 7443 --proxy-mode userspace --image a.tar --image b.tar", |it| {
-        matches!(it, Command::Up(_))
-    });
+    check(
+        "corten up --detach --root /srv/one --api-port 7443 --proxy-mode userspace --image a.tar --image b.tar",
+        |it| matches!(it, Command::Up(_)),
+    );
     check("corten down --root /srv/one", |it| matches!(it, Command::Down(_)));
     check("corten delete --root /srv/one", |it| matches!(it, Command::Delete(_)));
     check("corten status --json", |it| matches!(it, Command::Status(_)));

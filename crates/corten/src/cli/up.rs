@@ -197,7 +197,10 @@ fn detach(places: &Places) -> anyhow::Result<ExitCode> {
         }
         _ => {
             let status = child.wait().context("wait for the daemon")?;
-            bail!("the cluster did not start: the daemon ended with {status}; its log is {}", places.log_file().display());
+            bail!(
+                "the cluster did not start: the daemon ended with {status}; its log is {}",
+                places.log_file().display()
+            );
         }
     }
 }

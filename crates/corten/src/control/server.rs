@@ -8,8 +8,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use corten_base::{ErrorChain, Shutdown, TaskSet, fs};
 use corten_base::fs::Context as _;
+use corten_base::{ErrorChain, Shutdown, TaskSet, fs};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},

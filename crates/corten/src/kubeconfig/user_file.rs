@@ -38,8 +38,11 @@ struct Environment<'a> {
 pub(crate) fn find() -> anyhow::Result<Option<UserFile>> {
     let (kubeconfig, home) = (std::env::var_os("KUBECONFIG"), std::env::var_os("HOME"));
     let sudo_uid = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok()).filter(|uid| *uid != 0);
-    let environment =
-        Environment { kubeconfig: kubeconfig.as_deref(), home: home.as_deref(), sudo_uid: sudo_uid.filter(|_| is_root()) };
+    let environment = Environment {
+        kubeconfig: kubeconfig.as_deref(),
+        home: home.as_deref(),
+        sudo_uid: sudo_uid.filter(|_| is_root()),
+    };
     find_in(&environment, |uid| {
         let account = User::from_uid(Uid::from_raw(uid)).context("look up the account that called sudo")?;
         Ok(account.map(|account| (account.dir, account.gid.as_raw())))

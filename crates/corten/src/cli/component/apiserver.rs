@@ -13,8 +13,10 @@ use clap::Args;
 use corten_apiserver::filters::Limits;
 use corten_base::{Shutdown, SystemClock, SystemRng, TaskSet, fs};
 use corten_component_base::certificates::KeyPairPem;
-use corten_controlplane::{Config, ControlPlane, ServiceAccounts};
+use corten_controlplane::{Config, ControlPlane, ServiceAccounts, ServiceNetwork};
 use corten_storage_sqlite::SqliteEngine;
+
+use ipnet::IpNet;
 
 use crate::cli::common::run_until_signal;
 
@@ -54,6 +56,9 @@ pub(crate) struct Options {
     /// For whom tokens are meant; the issuer if left out.
     #[arg(long, value_delimiter = ',', value_name = "AUDIENCE")]
     api_audiences: Vec<String>,
+    /// The ranges of services' addresses.
+    #[arg(long, value_delimiter = ',', default_value = "10.96.0.0/12", value_name = "CIDR")]
+    service_cluster_ip_range: Vec<IpNet>,
     /// How many seconds events are kept.
     #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
     event_ttl: u64,
@@ -79,6 +84,10 @@ impl Options {
                 further_keys: keys.collect::<Result<_, _>>()?,
                 audiences: self.api_audiences.clone(),
             },
+            services: ServiceNetwork {
+                cluster_ip_ranges: self.service_cluster_ip_range.clone(),
+                ..ServiceNetwork::default()
+            },
             event_ttl: Duration::from_secs(self.event_ttl),
             limits: Limits::default(),
         })
@@ -94,7 +103,8 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         // The store goes last: requests at hand still write.
         let (stop_store, store_shutdown) = Shutdown::new();
         let storage = corten_storage_sqlite::Config::new(options.data_dir);
-        let engine = SqliteEngine::open(storage, clock.clone(), &tasks, &store_shutdown).await.context("open the store")?;
+        let engine =
+            SqliteEngine::open(storage, clock.clone(), &tasks, &store_shutdown).await.context("open the store")?;
         let built = ControlPlane::build(config, Arc::new(engine), clock, rng).await.context("start the API server");
         if let Ok(control_plane) = built {
             control_plane.run(shutdown).await;
