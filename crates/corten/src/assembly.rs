@@ -30,7 +30,7 @@ use corten_proxy::{Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
 use corten_scheduler::{ApiCluster, Feed, Scheduler};
 use corten_storage::kv::KvEngine;
 use corten_storage_sqlite::SqliteEngine;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use tokio::sync::watch;
 
 use crate::{
@@ -41,7 +41,7 @@ use crate::{
     control::ControlSocket,
     identity::{self, ControllerClients},
     kubeconfig::{self, Entry},
-    node::{bridge, dns_feed::DnsFeed, dns_process::DnsProcess, proxy_feed},
+    node::{bridge, dns_feed::DnsFeed, dns_process::DnsProcess, kubelet, proxy_feed},
     pki::Pki,
     progress::{Event, Progress},
     readiness::Waiter,
@@ -180,7 +180,7 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
 
     let mut runtime = None;
     if config.scope == Scope::Cluster {
-        let built = build_node(base, &pki, &clients, &waiter, start.images, floors).await?;
+        let built = build_node(base, &pki, &clients, start.images, floors).await?;
         runtime = Some(built);
     }
 
@@ -209,7 +209,6 @@ async fn build_node(
     base: &Base,
     pki: &Pki,
     clients: &Clients,
-    waiter: &Waiter,
     images: Vec<PathBuf>,
     floors: &mut Floors,
 ) -> anyhow::Result<ContainerRuntime> {
@@ -219,7 +218,8 @@ async fn build_node(
     let (tasks, shutdown) = floors.build("container runtime");
     let executable = std::env::current_exe().context("find this program's file")?;
     let host = Netns::current().context("open the network namespace")?;
-    let runtime_config = config.places.container_runtime(executable);
+    let pod_cidrs = vec![config.pod_cidr().to_string()];
+    let runtime_config = corten_container_runtime::Config { pod_cidrs, ..config.places.container_runtime(executable) };
     let runtime = ContainerRuntime::open(runtime_config, host, Arc::clone(clock), Arc::clone(rng), shutdown.clone())
         .await
         .context("open the container runtime")?;
@@ -237,6 +237,11 @@ async fn build_node(
         let imported = import_images(&runtime, images).await.map_err(anyhow::Error::msg)?;
         step.done(format!("{} imported", imported.len()));
     }
+
+    let pod_cidr = config.pod_cidr();
+    let name = config.places.bridge();
+    let made = tokio::task::spawn_blocking(move || bridge::ensure(&name, pod_cidr));
+    made.await.context("make the bridge")?.context("make the bridge of pods")?;
 
     let step = progress.step("kubelet");
     let (tasks, shutdown) = floors.build("kubelet");
@@ -262,13 +267,9 @@ async fn build_node(
     components.running("kube-proxy", mode);
     step.done(mode);
 
-    let step = progress.step("node");
-    node.ready().await;
-    step.done(format!("{} is Ready", config.node_name));
-
     let step = progress.step("DNS");
-    start_dns(base, clients, waiter, &tasks, &shutdown).await.context("start DNS")?;
-    step.done(config.dns_service_address().to_string());
+    start_dns(base, clients, &tasks, &shutdown).await?;
+    step.done(format!("{} for pods", config.dns_service_address()));
     Ok(runtime)
 }
 
@@ -439,22 +440,9 @@ pub(crate) fn run_proxy(
 }
 
 /// Starts DNS at the gateway of this node's pods, and completes when it knows the cluster.
-async fn start_dns(
-    base: &Base,
-    clients: &Clients,
-    waiter: &Waiter,
-    tasks: &TaskSet,
-    shutdown: &Shutdown,
-) -> anyhow::Result<()> {
+async fn start_dns(base: &Base, clients: &Clients, tasks: &TaskSet, shutdown: &Shutdown) -> anyhow::Result<()> {
     let Base { config, clock, rng, components, .. } = base;
-    let nodes = Target::collection(&GroupVersionResource::new("", "v1", "nodes"), "");
-    let fields = format!("metadata.name={}", config.node_name);
-    let range = |node: &Value| node.str_at(&["spec", "podCIDR"]).and_then(|range| range.parse::<Ipv4Net>().ok());
-    let pod_cidr = waiter.until(&nodes, &fields, range).await;
-    let (bridge_name, gateway) = (config.places.bridge(), bridge::gateway(pod_cidr));
-    let made = tokio::task::spawn_blocking(move || bridge::ensure(&bridge_name, pod_cidr));
-    made.await.context("make the bridge")?.context("make the bridge of pods")?;
-
+    let gateway = bridge::gateway(config.pod_cidr());
     let (count, process) = watch::channel(0);
     let (told, mut known) = watch::channel(0);
     let listen = SocketAddr::new(gateway.into(), 53);

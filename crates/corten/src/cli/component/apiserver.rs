@@ -13,8 +13,10 @@ use clap::Args;
 use corten_apiserver::filters::Limits;
 use corten_base::{Shutdown, SystemClock, SystemRng, TaskSet, fs};
 use corten_component_base::certificates::KeyPairPem;
-use corten_controlplane::{Config, ControlPlane, ServiceAccounts};
+use corten_controlplane::{Config, ControlPlane, ServiceAccounts, ServiceNetwork};
 use corten_storage_sqlite::SqliteEngine;
+
+use ipnet::IpNet;
 
 use crate::cli::common::run_until_signal;
 
@@ -54,6 +56,9 @@ pub(crate) struct Options {
     /// For whom tokens are meant; the issuer if left out.
     #[arg(long, value_delimiter = ',', value_name = "AUDIENCE")]
     api_audiences: Vec<String>,
+    /// The ranges of services' addresses.
+    #[arg(long, value_delimiter = ',', default_value = "10.96.0.0/12", value_name = "CIDR")]
+    service_cluster_ip_range: Vec<IpNet>,
     /// How many seconds events are kept.
     #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
     event_ttl: u64,
@@ -78,6 +83,10 @@ impl Options {
                 signing_key: fs::read_to_string(&self.service_account_signing_key_file)?,
                 further_keys: keys.collect::<Result<_, _>>()?,
                 audiences: self.api_audiences.clone(),
+            },
+            services: ServiceNetwork {
+                cluster_ip_ranges: self.service_cluster_ip_range.clone(),
+                ..ServiceNetwork::default()
             },
             event_ttl: Duration::from_secs(self.event_ttl),
             limits: Limits::default(),
