@@ -24,7 +24,6 @@ use corten_controlplane::{
     ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork, authentication::service_account::DEFAULT_ISSUER,
 };
 use corten_informer::{InformerFactory, InitialList};
-use corten_kubelet::Agent;
 use corten_net::netns::Netns;
 use corten_proxy::{Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
 use corten_scheduler::{ApiCluster, Feed, Scheduler};
@@ -245,19 +244,9 @@ async fn build_node(
 
     let step = progress.step("kubelet");
     let (tasks, shutdown) = floors.build("kubelet");
-    let parts = corten_kubelet::agent::Parts {
-        config: kubelet(config),
-        cri: runtime.cri(),
-        client: clients.node.clone(),
-        certificate: pki.kubelet.certificate.clone(),
-        key: pki.kubelet.key.clone(),
-        client_authorities: pki.authority.clone(),
-        clock: Arc::clone(clock),
-        rng: Arc::clone(rng),
-    };
-    let kubelet = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
-    let node = kubelet.node();
-    tasks.spawn("kubelet", kubelet.run(shutdown));
+    let node =
+        kubelet::start(config, pki, clients.node.clone(), runtime.cri(), (clock, rng), (&tasks, &shutdown)).await;
+    let node = node.context("start the kubelet")?;
     components.running("kubelet", "");
     step.done("");
 
@@ -266,6 +255,10 @@ async fn build_node(
     let mode = start_proxy(base, &clients.proxy, &tasks, &shutdown)?;
     components.running("kube-proxy", mode);
     step.done(mode);
+
+    let step = progress.step("node");
+    node.ready().await;
+    step.done(format!("{} is Ready", config.node_name));
 
     let step = progress.step("DNS");
     start_dns(base, clients, &tasks, &shutdown).await?;
@@ -340,30 +333,6 @@ fn controllers(config: &Config, pki: &Pki) -> corten_controllers::Config {
         service_cidrs: vec![IpNet::V4(config.service_cidr)],
         advertise: Some(config.advertise),
         ..corten_controllers::Config::default()
-    }
-}
-
-fn kubelet(config: &Config) -> corten_kubelet::Config {
-    corten_kubelet::Config {
-        node_name: config.node_name.clone(),
-        hostname: config.hostname.clone(),
-        node_ips: vec![config.advertise],
-        root: config.places.kubelet(),
-        pod_logs: config.places.pod_logs(),
-        static_pods: None,
-        cluster_dns: vec![config.dns_service_address().into()],
-        cluster_domain: CLUSTER_DOMAIN.to_owned(),
-        resolv_conf: PathBuf::from("/etc/resolv.conf"),
-        cgroup_root: config.places.name.clone(),
-        node_labels: Vec::new(),
-        pod_cidr: None,
-        max_pods: 110,
-        server_address: Ipv4Addr::UNSPECIFIED.into(),
-        server_port: config.kubelet_port,
-        node_status_update: Duration::from_secs(10),
-        node_status_report: Duration::from_secs(300),
-        lease_duration: Duration::from_secs(40),
-        cpu_cfs_quota: true,
     }
 }
 

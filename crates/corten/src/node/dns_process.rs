@@ -131,7 +131,7 @@ impl DnsProcess {
         {
             if record.settings == self.settings {
                 info!(pid = record.pid, "Took up the DNS process");
-                return Ok(Running::Adopted(AsyncFd::new(process)?));
+                return Ok(Running::Adopted(AsyncFd::register(process)?));
             }
             end(process, &self.clock).await?;
         }
@@ -221,7 +221,7 @@ pub(crate) async fn stop(places: &Places, clock: &SharedClock) -> anyhow::Result
 
 /// Asks a process to end, kills it if it does not, and waits until it has ended.
 async fn end(process: OwnedFd, clock: &SharedClock) -> anyhow::Result<()> {
-    let process = AsyncFd::new(process).context("watch the DNS process")?;
+    let process = AsyncFd::register(process).context("watch the DNS process")?;
     for signal in [Signal::TERM, Signal::KILL] {
         match pidfd_send_signal(process.get_ref(), signal) {
             Ok(()) => {}

@@ -2,16 +2,12 @@
 
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
-use corten_client::{
-    Client,
-    events::{EventWriter, Recorder},
-};
+use corten_client::Client;
 use corten_cri::Cri;
-use corten_kubelet::node::Node;
+use corten_kubelet::{Agent, agent::Parts, node::Node};
 
-use crate::{assembly::CLUSTER_DOMAIN, config::Config};
+use crate::{assembly::CLUSTER_DOMAIN, config::Config, pki::Pki};
 
 /// The configuration of the node's kubelet. What is not the cluster's own has upstream's defaults.
 pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
@@ -38,30 +34,27 @@ pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
     }
 }
 
-/// Starts the node; whoever wants it ready waits for it.
-pub(crate) fn start(
+/// Starts the kubelet; gives the node, for whoever wants it ready.
+pub(crate) async fn start(
     cluster: &Config,
+    pki: &Pki,
     client: Client,
     cri: Cri,
     (clock, rng): (&SharedClock, &SharedRng),
-    tasks: &TaskSet,
-    shutdown: &Shutdown,
+    (tasks, shutdown): (&TaskSet, &Shutdown),
 ) -> anyhow::Result<Node> {
-    let config = config(cluster);
-    corten_base::fs::create_dir_all(&config.root)?;
-    corten_base::fs::create_dir_all(&config.pod_logs)?;
-    let (recorder, queue) = Recorder::new("kubelet", cluster.node_name.as_str(), Arc::clone(clock));
-    let writer = EventWriter::new(client.clone(), queue, Arc::clone(clock), Arc::clone(rng));
-    tasks.spawn("kubelet-events", writer.run(shutdown.clone()));
-    // KUBELET: `Kubelet::build(config, Deps { .. })` goes here with its `run`, then the server on `server_port`.
-    let port = config.server_port;
-    let node = Node::build(config, cri, client, recorder, Arc::clone(clock), Arc::clone(rng), port)
-        .context("read this machine")?;
-    let (running, shutdown) = (node.clone(), shutdown.clone());
-    tasks.spawn("node", async move {
-        if let Err(panic) = running.run(shutdown).await {
-            tracing::error!(err = %panic, "The node ended with a panic");
-        }
-    });
+    let parts = Parts {
+        config: config(cluster),
+        cri,
+        client,
+        certificate: pki.kubelet.certificate.clone(),
+        key: pki.kubelet.key.clone(),
+        client_authorities: pki.authority.clone(),
+        clock: Arc::clone(clock),
+        rng: Arc::clone(rng),
+    };
+    let kubelet = Agent::build(parts, shutdown).await?;
+    let node = kubelet.node();
+    tasks.spawn("kubelet", kubelet.run(shutdown.clone()));
     Ok(node)
 }

@@ -13,7 +13,7 @@ use clap::Args;
 use corten_apiserver::filters::Limits;
 use corten_base::{Shutdown, SystemClock, SystemRng, TaskSet, fs};
 use corten_component_base::certificates::KeyPairPem;
-use corten_controlplane::{Config, ControlPlane, ServiceAccounts, ServiceNetwork};
+use corten_controlplane::{Config, ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork};
 use corten_storage_sqlite::SqliteEngine;
 
 use ipnet::IpNet;
@@ -59,6 +59,15 @@ pub(crate) struct Options {
     /// The ranges of services' addresses.
     #[arg(long, value_delimiter = ',', default_value = "10.96.0.0/12", value_name = "CIDR")]
     service_cluster_ip_range: Vec<IpNet>,
+    /// The certificate that kubelets are shown; without it, no exec, attach, port forwarding and logs.
+    #[arg(long, requires_all = ["kubelet_client_key", "kubelet_certificate_authority"], value_name = "FILE")]
+    kubelet_client_certificate: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, requires = "kubelet_client_certificate", value_name = "FILE")]
+    kubelet_client_key: Option<PathBuf>,
+    /// The authorities of kubelets' certificates.
+    #[arg(long, requires = "kubelet_client_certificate", value_name = "FILE")]
+    kubelet_certificate_authority: Option<PathBuf>,
     /// How many seconds events are kept.
     #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
     event_ttl: u64,
@@ -89,8 +98,18 @@ impl Options {
                 ..ServiceNetwork::default()
             },
             event_ttl: Duration::from_secs(self.event_ttl),
+            kubelet_client: self.kubelet_client()?,
             limits: Limits::default(),
         })
+    }
+
+    fn kubelet_client(&self) -> anyhow::Result<Option<KubeletClient>> {
+        let files = (&self.kubelet_client_certificate, &self.kubelet_client_key, &self.kubelet_certificate_authority);
+        let (Some(certificate), Some(key), Some(authorities)) = files else { return Ok(None) };
+        Ok(Some(KubeletClient {
+            pair: KeyPairPem { certificate: fs::read_to_string(certificate)?, key: fs::read_to_string(key)? },
+            authorities: fs::read_to_string(authorities)?,
+        }))
     }
 }
 
