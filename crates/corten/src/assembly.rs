@@ -3,12 +3,7 @@
 //! Each part runs on a [`Floor`]: floors are built upwards, and torn down from the top when the process ends, so that
 //! nobody loses what it stands on: first what uses the API, then the API server, then the store.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use corten_apimachinery::{gvk::GroupVersionResource, value::Value};
@@ -246,7 +241,7 @@ async fn build_node(
     let step = progress.step("kubelet");
     let (tasks, shutdown) = floors.build("kubelet");
     let parts = corten_kubelet::agent::Parts {
-        config: kubelet(config),
+        config: kubelet::config(config),
         cri: runtime.cri(),
         client: clients.node.clone(),
         certificate: pki.kubelet.certificate.clone(),
@@ -255,10 +250,14 @@ async fn build_node(
         clock: Arc::clone(clock),
         rng: Arc::clone(rng),
     };
-    let kubelet = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
-    let node = kubelet.node();
-    tasks.spawn("kubelet", kubelet.run(shutdown));
-    components.running("kubelet", "");
+    let agent = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
+    let node = agent.node();
+    tasks.spawn("kubelet", agent.run(shutdown));
+    components.running("kubelet", format!("node {}", config.node_name));
+    step.done(config.node_name.clone());
+
+    let step = progress.step("node Ready");
+    node.ready().await;
     step.done("");
 
     let (tasks, shutdown) = floors.build("node network");
@@ -340,30 +339,6 @@ fn controllers(config: &Config, pki: &Pki) -> corten_controllers::Config {
         service_cidrs: vec![IpNet::V4(config.service_cidr)],
         advertise: Some(config.advertise),
         ..corten_controllers::Config::default()
-    }
-}
-
-fn kubelet(config: &Config) -> corten_kubelet::Config {
-    corten_kubelet::Config {
-        node_name: config.node_name.clone(),
-        hostname: config.hostname.clone(),
-        node_ips: vec![config.advertise],
-        root: config.places.kubelet(),
-        pod_logs: config.places.pod_logs(),
-        static_pods: None,
-        cluster_dns: vec![config.dns_service_address().into()],
-        cluster_domain: CLUSTER_DOMAIN.to_owned(),
-        resolv_conf: PathBuf::from("/etc/resolv.conf"),
-        cgroup_root: config.places.name.clone(),
-        node_labels: Vec::new(),
-        pod_cidr: None,
-        max_pods: 110,
-        server_address: Ipv4Addr::UNSPECIFIED.into(),
-        server_port: config.kubelet_port,
-        node_status_update: Duration::from_secs(10),
-        node_status_report: Duration::from_secs(300),
-        lease_duration: Duration::from_secs(40),
-        cpu_cfs_quota: true,
     }
 }
 

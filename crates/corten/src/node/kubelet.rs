@@ -1,15 +1,6 @@
-//! The kubelet in this process: its configuration in a cluster of corten, and what it is put together from.
+//! The kubelet's configuration in a cluster of corten.
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
-
-use anyhow::Context as _;
-use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
-use corten_client::{
-    Client,
-    events::{EventWriter, Recorder},
-};
-use corten_cri::Cri;
-use corten_kubelet::node::Node;
+use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use crate::{assembly::CLUSTER_DOMAIN, config::Config};
 
@@ -36,32 +27,4 @@ pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
     }
-}
-
-/// Starts the node; whoever wants it ready waits for it.
-pub(crate) fn start(
-    cluster: &Config,
-    client: Client,
-    cri: Cri,
-    (clock, rng): (&SharedClock, &SharedRng),
-    tasks: &TaskSet,
-    shutdown: &Shutdown,
-) -> anyhow::Result<Node> {
-    let config = config(cluster);
-    corten_base::fs::create_dir_all(&config.root)?;
-    corten_base::fs::create_dir_all(&config.pod_logs)?;
-    let (recorder, queue) = Recorder::new("kubelet", cluster.node_name.as_str(), Arc::clone(clock));
-    let writer = EventWriter::new(client.clone(), queue, Arc::clone(clock), Arc::clone(rng));
-    tasks.spawn("kubelet-events", writer.run(shutdown.clone()));
-    // KUBELET: `Kubelet::build(config, Deps { .. })` goes here with its `run`, then the server on `server_port`.
-    let port = config.server_port;
-    let node = Node::build(config, cri, client, recorder, Arc::clone(clock), Arc::clone(rng), port)
-        .context("read this machine")?;
-    let (running, shutdown) = (node.clone(), shutdown.clone());
-    tasks.spawn("node", async move {
-        if let Err(panic) = running.run(shutdown).await {
-            tracing::error!(err = %panic, "The node ended with a panic");
-        }
-    });
-    Ok(node)
 }
