@@ -3,12 +3,7 @@
 //! Each part runs on a [`Floor`]: floors are built upwards, and torn down from the top when the process ends, so that
 //! nobody loses what it stands on: first what uses the API, then the API server, then the store.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use corten_apimachinery::{gvk::GroupVersionResource, value::Value};
@@ -24,6 +19,7 @@ use corten_controlplane::{
     ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork, authentication::service_account::DEFAULT_ISSUER,
 };
 use corten_informer::{InformerFactory, InitialList};
+use corten_kubelet::Agent;
 use corten_net::netns::Netns;
 use corten_proxy::{Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
 use corten_scheduler::{ApiCluster, Feed, Scheduler};
@@ -244,10 +240,24 @@ async fn build_node(
 
     let step = progress.step("kubelet");
     let (tasks, shutdown) = floors.build("kubelet");
-    let node =
-        kubelet::start(config, pki, clients.node.clone(), runtime.cri(), (clock, rng), (&tasks, &shutdown)).await;
-    let node = node.context("start the kubelet")?;
-    components.running("kubelet", "");
+    let parts = corten_kubelet::agent::Parts {
+        config: kubelet::config(config),
+        cri: runtime.cri(),
+        client: clients.node.clone(),
+        certificate: pki.kubelet.certificate.clone(),
+        key: pki.kubelet.key.clone(),
+        client_authorities: pki.authority.clone(),
+        clock: Arc::clone(clock),
+        rng: Arc::clone(rng),
+    };
+    let agent = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
+    let node = agent.node();
+    tasks.spawn("kubelet", agent.run(shutdown));
+    components.running("kubelet", format!("node {}", config.node_name));
+    step.done(config.node_name.clone());
+
+    let step = progress.step("node Ready");
+    node.ready().await;
     step.done("");
 
     let (tasks, shutdown) = floors.build("node network");
@@ -255,10 +265,6 @@ async fn build_node(
     let mode = start_proxy(base, &clients.proxy, &tasks, &shutdown)?;
     components.running("kube-proxy", mode);
     step.done(mode);
-
-    let step = progress.step("node");
-    node.ready().await;
-    step.done(format!("{} is Ready", config.node_name));
 
     let step = progress.step("DNS");
     start_dns(base, clients, &tasks, &shutdown).await?;

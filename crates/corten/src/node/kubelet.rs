@@ -1,13 +1,8 @@
-//! The kubelet in this process: its configuration in a cluster of corten, and what it is put together from.
+//! The kubelet's configuration in a cluster of corten.
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
-use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
-use corten_client::Client;
-use corten_cri::Cri;
-use corten_kubelet::{Agent, agent::Parts, node::Node};
-
-use crate::{assembly::CLUSTER_DOMAIN, config::Config, pki::Pki};
+use crate::{assembly::CLUSTER_DOMAIN, config::Config};
 
 /// The configuration of the node's kubelet. What is not the cluster's own has upstream's defaults.
 pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
@@ -32,29 +27,4 @@ pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
     }
-}
-
-/// Starts the kubelet; gives the node, for whoever wants it ready.
-pub(crate) async fn start(
-    cluster: &Config,
-    pki: &Pki,
-    client: Client,
-    cri: Cri,
-    (clock, rng): (&SharedClock, &SharedRng),
-    (tasks, shutdown): (&TaskSet, &Shutdown),
-) -> anyhow::Result<Node> {
-    let parts = Parts {
-        config: config(cluster),
-        cri,
-        client,
-        certificate: pki.kubelet.certificate.clone(),
-        key: pki.kubelet.key.clone(),
-        client_authorities: pki.authority.clone(),
-        clock: Arc::clone(clock),
-        rng: Arc::clone(rng),
-    };
-    let kubelet = Agent::build(parts, shutdown).await?;
-    let node = kubelet.node();
-    tasks.spawn("kubelet", kubelet.run(shutdown.clone()));
-    Ok(node)
 }

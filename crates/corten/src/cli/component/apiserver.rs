@@ -59,14 +59,14 @@ pub(crate) struct Options {
     /// The ranges of services' addresses.
     #[arg(long, value_delimiter = ',', default_value = "10.96.0.0/12", value_name = "CIDR")]
     service_cluster_ip_range: Vec<IpNet>,
-    /// The certificate that kubelets are shown; without it, no exec, attach, port forwarding and logs.
-    #[arg(long, requires_all = ["kubelet_client_key", "kubelet_certificate_authority"], value_name = "FILE")]
+    /// The certificate that is shown to kubelets; without it there is no exec, no log and no port-forward.
+    #[arg(long, value_name = "FILE", requires = "kubelet_client_key")]
     kubelet_client_certificate: Option<PathBuf>,
     /// Its key.
-    #[arg(long, requires = "kubelet_client_certificate", value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "kubelet_client_certificate")]
     kubelet_client_key: Option<PathBuf>,
-    /// The authorities of kubelets' certificates.
-    #[arg(long, requires = "kubelet_client_certificate", value_name = "FILE")]
+    /// The authorities of kubelets' certificates; those of clients if left out.
+    #[arg(long, value_name = "FILE")]
     kubelet_certificate_authority: Option<PathBuf>,
     /// How many seconds events are kept.
     #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
@@ -77,6 +77,17 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    fn kubelet_client(&self) -> anyhow::Result<Option<KubeletClient>> {
+        let (Some(certificate), Some(key)) = (&self.kubelet_client_certificate, &self.kubelet_client_key) else {
+            return Ok(None);
+        };
+        let authorities = self.kubelet_certificate_authority.as_ref().unwrap_or(&self.client_ca_file);
+        Ok(Some(KubeletClient {
+            pair: KeyPairPem { certificate: fs::read_to_string(certificate)?, key: fs::read_to_string(key)? },
+            authorities: fs::read_to_string(authorities)?,
+        }))
+    }
+
     fn config(&self) -> anyhow::Result<Config> {
         let keys = self.service_account_key_file.iter().map(|path| fs::read_to_string(path));
         Ok(Config {
@@ -101,15 +112,6 @@ impl Options {
             kubelet_client: self.kubelet_client()?,
             limits: Limits::default(),
         })
-    }
-
-    fn kubelet_client(&self) -> anyhow::Result<Option<KubeletClient>> {
-        let files = (&self.kubelet_client_certificate, &self.kubelet_client_key, &self.kubelet_certificate_authority);
-        let (Some(certificate), Some(key), Some(authorities)) = files else { return Ok(None) };
-        Ok(Some(KubeletClient {
-            pair: KeyPairPem { certificate: fs::read_to_string(certificate)?, key: fs::read_to_string(key)? },
-            authorities: fs::read_to_string(authorities)?,
-        }))
     }
 }
 
