@@ -23,8 +23,8 @@ pub(super) fn patch(pod: &Pod, wanted: &PodStatus) -> Option<Value> {
         }
         let value = match (key.as_str(), new) {
             ("conditions", new) => conditions(old, new),
-            // Lists that merge by address: this one replaces what was there.
-            ("podIPs" | "hostIPs", Some(Value::Array(items))) => {
+            // A list that merges by address: this one replaces what was there.
+            ("podIPs", Some(Value::Array(items))) if old.is_some() => {
                 let directive = std::iter::once(json!({"$patch": "replace"}));
                 Some(Value::Array(directive.chain(items.iter().cloned()).collect()))
             }

@@ -25,9 +25,9 @@ fn uid(pod: &SharedPod) -> String {
 
 /// Volumes and control groups that exist by name only.
 #[derive(Default)]
-pub struct Holdings {
-    pub volumes: Mutex<BTreeSet<String>>,
-    pub cgroups: Mutex<BTreeSet<String>>,
+pub(crate) struct Holdings {
+    pub(crate) volumes: Mutex<BTreeSet<String>>,
+    pub(crate) cgroups: Mutex<BTreeSet<String>>,
 }
 
 #[async_trait]
@@ -65,7 +65,7 @@ impl PodCgroups for Holdings {
 }
 
 /// Configurations with nothing in them but names.
-pub struct Specs;
+pub(crate) struct Specs;
 
 #[async_trait]
 impl ContainerSpecs for Specs {
@@ -117,7 +117,7 @@ impl ContainerSpecs for Specs {
 }
 
 /// Pulls whatever is not present.
-pub struct Pulls(pub Cri);
+pub(crate) struct Pulls(pub(crate) Cri);
 
 #[async_trait]
 impl Images for Pulls {
@@ -149,9 +149,9 @@ impl Images for Pulls {
 
 /// Hooks that say when they are called.
 #[derive(Default)]
-pub struct HookCalls {
-    pub calls: Mutex<Vec<String>>,
-    pub post_start_fails: Mutex<bool>,
+pub(crate) struct HookCalls {
+    pub(crate) calls: Mutex<Vec<String>>,
+    pub(crate) post_start_fails: Mutex<bool>,
 }
 
 #[async_trait]
@@ -181,9 +181,9 @@ impl Hooks for HookCalls {
 
 /// Probes whose results the test sets.
 #[derive(Default)]
-pub struct Probes {
-    pub results: Mutex<BTreeMap<(String, ProbeKind), bool>>,
-    pub observed: Mutex<BTreeMap<String, Vec<String>>>,
+pub(crate) struct Probes {
+    pub(crate) results: Mutex<BTreeMap<(String, ProbeKind), bool>>,
+    pub(crate) observed: Mutex<BTreeMap<String, Vec<String>>>,
 }
 
 impl Prober for Probes {
@@ -203,8 +203,8 @@ impl Prober for Probes {
 }
 
 /// All of them.
-pub struct Fakes {
-    pub holdings: Arc<Holdings>,
-    pub hooks: Arc<HookCalls>,
-    pub probes: Arc<Probes>,
+pub(crate) struct Fakes {
+    pub(crate) holdings: Arc<Holdings>,
+    pub(crate) hooks: Arc<HookCalls>,
+    pub(crate) probes: Arc<Probes>,
 }

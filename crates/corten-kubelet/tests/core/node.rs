@@ -21,10 +21,10 @@ use tokio::sync::mpsc;
 
 use crate::fakes::{Fakes, Holdings, HookCalls, Probes, Pulls, Specs};
 
-pub struct Node {
-    pub cluster: Cluster,
-    pub cri: FakeCri,
-    pub fakes: Fakes,
+pub(crate) struct Node {
+    pub(crate) cluster: Cluster,
+    pub(crate) cri: FakeCri,
+    pub(crate) fakes: Fakes,
     running: Option<Running>,
 }
 
@@ -36,7 +36,7 @@ struct Running {
     pods: Arc<dyn Pods>,
 }
 
-pub fn pods() -> GroupVersionResource {
+pub(crate) fn pods() -> GroupVersionResource {
     GroupVersionResource::new("", "v1", "pods")
 }
 
@@ -66,14 +66,14 @@ fn config() -> Config {
 
 impl Node {
     /// A cluster with one node, whose kubelet runs.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let mut node = Self::stopped().await;
         node.boot();
         node
     }
 
     /// A cluster with one node, whose kubelet does not run.
-    pub async fn stopped() -> Self {
+    pub(crate) async fn stopped() -> Self {
         // Shown with a test that fails; another test of the process may have set it.
         let _ = tracing_subscriber::fmt()
             .with_test_writer()
@@ -94,7 +94,7 @@ impl Node {
     }
 
     /// Starts the kubelet.
-    pub fn boot(&mut self) {
+    pub(crate) fn boot(&mut self) {
         assert!(self.running.is_none());
         let (clock, rng) = (self.cluster.shared_clock(), self.cluster.rng());
         let (recorder, events) = Recorder::new("kubelet", "n1", Arc::clone(&clock));
@@ -125,14 +125,14 @@ impl Node {
     }
 
     /// Stops the kubelet; the containers go on.
-    pub async fn halt(&mut self) {
+    pub(crate) async fn halt(&mut self) {
         let Running { trigger, tasks, .. } = self.running.take().unwrap();
         trigger.request();
         tasks.join().await.unwrap();
     }
 
     /// Ends everything.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         if self.running.is_some() {
             self.halt().await;
         }
@@ -141,7 +141,7 @@ impl Node {
     }
 
     /// Makes a pod that is bound to the node.
-    pub async fn create(&self, name: &str, spec: Value) {
+    pub(crate) async fn create(&self, name: &str, spec: Value) {
         let mut spec = spec;
         spec["nodeName"] = json!("n1");
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec});
@@ -149,7 +149,7 @@ impl Node {
     }
 
     /// Waits until `wanted` holds for a pod.
-    pub async fn wait(&self, name: &str, wanted: impl Fn(&Pod) -> bool) -> Pod {
+    pub(crate) async fn wait(&self, name: &str, wanted: impl Fn(&Pod) -> bool) -> Pod {
         let find = |items: &[Arc<corten_apimachinery::stored::Stored>]| {
             let found = items.iter().find(|pod| pod.name == name).map(|stored| decode::<Pod>(stored).unwrap());
             found.filter(|pod| wanted(pod))
@@ -168,17 +168,17 @@ impl Node {
     }
 
     /// Waits for a phase.
-    pub async fn phase(&self, name: &str, phase: &str) -> Pod {
+    pub(crate) async fn phase(&self, name: &str, phase: &str) -> Pod {
         self.wait(name, |pod| pod.status.as_ref().unwrap().phase.as_deref() == Some(phase)).await
     }
 
     /// Waits until a pod is ready.
-    pub async fn ready(&self, name: &str) -> Pod {
+    pub(crate) async fn ready(&self, name: &str) -> Pod {
         self.wait(name, |pod| condition(pod, "Ready") == "True").await
     }
 
     /// Waits until the API has no such pod.
-    pub async fn gone(&self, name: &str) {
+    pub(crate) async fn gone(&self, name: &str) {
         let resource = pods();
         let waited = self.cluster.wait_for(&resource, |items| items.iter().all(|pod| pod.name != name));
         let found = corten_base::timeout(&*corten_base::SystemClock::shared(), Duration::from_secs(20), waited).await;
@@ -190,7 +190,7 @@ impl Node {
     }
 
     /// Deletes a pod as people do.
-    pub async fn delete(&self, name: &str, grace_seconds: Option<i64>) {
+    pub(crate) async fn delete(&self, name: &str, grace_seconds: Option<i64>) {
         let options = match grace_seconds {
             Some(seconds) => tree(&json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": seconds})),
             None => corten_apimachinery::value::Value::Null,
@@ -199,7 +199,7 @@ impl Node {
     }
 
     /// Says that a probe has a new result.
-    pub async fn probed(&self, pod: &Pod, container: &str, kind: ProbeKind, success: bool) {
+    pub(crate) async fn probed(&self, pod: &Pod, container: &str, kind: ProbeKind, success: bool) {
         let id = self.cri.container_id("default", pod.metadata.name.as_deref().unwrap(), container).unwrap();
         self.fakes.probes.results.lock().insert((id.clone(), kind), success);
         let outcome = ProbeOutcome {
@@ -214,22 +214,27 @@ impl Node {
     }
 
     /// The events so far, as `reason: message`.
-    pub fn events(&mut self) -> Vec<String> {
+    pub(crate) fn events(&mut self) -> Vec<String> {
         let queue = &mut self.running.as_mut().unwrap().events;
         std::iter::from_fn(|| queue.try_next()).map(|event| format!("{}: {}", event.reason, event.message)).collect()
     }
 
-    pub fn view(&self) -> Arc<dyn Pods> {
+    pub(crate) fn view(&self) -> Arc<dyn Pods> {
         Arc::clone(&self.running.as_ref().unwrap().pods)
     }
 
     /// Lets time pass, in one step.
-    pub fn advance(&self, seconds: u64) {
+    pub(crate) fn advance(&self, seconds: u64) {
         self.cluster.clock().advance(Duration::from_secs(seconds));
     }
 
     /// Lets time pass until `wanted` holds for a pod, one second at a time.
-    pub async fn wait_while_time_passes(&self, name: &str, limit_seconds: u64, wanted: impl Fn(&Pod) -> bool) -> Pod {
+    pub(crate) async fn wait_while_time_passes(
+        &self,
+        name: &str,
+        limit_seconds: u64,
+        wanted: impl Fn(&Pod) -> bool,
+    ) -> Pod {
         let until = self.cluster.clock().monotonic() + Duration::from_secs(limit_seconds);
         loop {
             for _ in 0..200 {
@@ -247,13 +252,13 @@ impl Node {
 }
 
 /// The status of a condition; empty if there is none.
-pub fn condition(pod: &Pod, kind: &str) -> String {
+pub(crate) fn condition(pod: &Pod, kind: &str) -> String {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     conditions.iter().find(|condition| condition.type_ == kind).map(|it| it.status.clone()).unwrap_or_default()
 }
 
 /// The status of a container.
-pub fn container(pod: &Pod, name: &str) -> ContainerStatus {
+pub(crate) fn container(pod: &Pod, name: &str) -> ContainerStatus {
     let status = pod.status.as_ref().unwrap();
     let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
     lists.into_iter().flatten().flatten().find(|it| it.name == name).cloned().unwrap_or_default()
