@@ -101,12 +101,8 @@ impl PodCgroups for CgroupManager {
             let limits = GroupLimits::from(&resources::of_pod(&pod, node));
             make(&hierarchies, &path_of(&root, class, &uid), &limits)
         });
-        ensured.await.map_err(|error| {
-            Failure::new(
-                "FailedToCreatePodContainer",
-                format!("unable to ensure pod container exists: {}", ErrorChain(&error)),
-            )
-        })
+        let failed = |error: CgroupError| Failure::new("FailedCreatePodContainer", ErrorChain(&error).to_string());
+        ensured.await.map_err(failed)
     }
 
     async fn remove(&self, pod_uid: &str) -> Result<(), Failure> {
