@@ -11,6 +11,7 @@ pub mod config;
 pub mod deployment;
 pub mod manager;
 pub mod pod_control;
+pub mod pod_garbage_collector;
 pub mod pods;
 pub mod replicaset;
 pub mod replicationcontroller;
