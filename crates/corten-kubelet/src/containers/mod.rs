@@ -5,7 +5,6 @@
 //! resolver file) is read here and handed to the parts as values.
 //! Upstream: pkg/kubelet/kuberuntime, pkg/kubelet/kubelet_pods.go (v1.35).
 
-pub mod on_node;
 pub mod specs;
 
 pub mod hash;
