@@ -138,7 +138,11 @@ fn ensure_classes(
     burstable_millis: i64,
 ) -> Result<(), CgroupError> {
     let shares = |cpu_shares| GroupLimits { cpu_shares, ..GroupLimits::default() };
-    make(hierarchies, &Path::new("/").join(root.trim_matches('/')), &GroupLimits::default())?;
+    let mut above = PathBuf::from("/");
+    for name in root.split('/').filter(|name| !name.is_empty()) {
+        above.push(name);
+        make(hierarchies, &above, &GroupLimits::default())?;
+    }
     make(hierarchies, &class_path(root, QosClass::Guaranteed), &shares(resources::shares(node_millis)))?;
     make(hierarchies, &class_path(root, QosClass::Burstable), &shares(resources::shares(burstable_millis)))?;
     make(hierarchies, &class_path(root, QosClass::BestEffort), &shares(SHARES_MIN))

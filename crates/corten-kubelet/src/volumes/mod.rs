@@ -145,7 +145,7 @@ impl VolumeManager {
 
     /// Mounts the volumes of a pod, or those whose content may change. It is the caller's turn.
     async fn mount(&self, pod: &Pod, only_dynamic: bool) -> Result<MountedVolumes, Failure> {
-        let (mut mounted, mut failed, mut first) = (MountedVolumes::default(), Vec::new(), None);
+        let (mut mounted, mut first) = (MountedVolumes::default(), None);
         let wanted = used_volumes(pod);
         for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
             if !wanted.contains(&volume.name) {
@@ -159,7 +159,6 @@ impl VolumeManager {
                 Err(error) => {
                     let message = told(&volume.name, &error);
                     self.parts.recorder.event(&pod_ref(pod), EventType::Warning, "FailedMount", message.clone());
-                    failed.push(volume.name.clone());
                     first.get_or_insert(message);
                 }
             }

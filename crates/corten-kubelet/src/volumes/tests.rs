@@ -24,8 +24,7 @@ impl Fixture {
         let (stop, shutdown) = Shutdown::new();
         let (tasks, clock) = (TaskSet::new("test"), SimClock::new(Timestamp::UNIX_EPOCH));
         let shared: SharedClock = clock.clone();
-        let objects =
-            ApiObjects::new(client, Arc::clone(&shared), SimRng::shared(1), tasks.clone(), shutdown.clone());
+        let objects = ApiObjects::new(client, Arc::clone(&shared), SimRng::shared(1), tasks.clone(), shutdown.clone());
         // The list of services: nobody here asks for them.
         drop(server.next().await);
         let (root, mounter) = (tempfile::tempdir().unwrap(), Arc::new(FakeMounter::default()));

@@ -20,8 +20,7 @@ impl Fixture {
         let (stop, shutdown) = Shutdown::new();
         let tasks = TaskSet::new("test");
         let clock: corten_base::SharedClock = SimClock::new(Timestamp::UNIX_EPOCH);
-        let objects =
-            ApiObjects::new(client, Arc::clone(&clock), SimRng::shared(1), tasks.clone(), shutdown);
+        let objects = ApiObjects::new(client, Arc::clone(&clock), SimRng::shared(1), tasks.clone(), shutdown);
         let service = r#"{"metadata":{"name":"kubernetes","namespace":"default"},
             "spec":{"clusterIP":"10.0.0.1","ports":[{"name":"https","port":443}]}}"#;
         server.next().await.list(3, [object("default/kubernetes", 3).json(service).build()]);
@@ -100,12 +99,8 @@ async fn a_container_is_formed_as_upstream_forms_it() {
     let fixture = Fixture::new().await;
     let pod = pod();
     let container = containers_of(&pod).remove(0);
-    let image = ImageRef {
-        id: "sha256:1".to_owned(),
-        repo_digest: String::new(),
-        uid: Some(7),
-        username: String::new(),
-    };
+    let image =
+        ImageRef { id: "sha256:1".to_owned(), repo_digest: String::new(), uid: Some(7), username: String::new() };
     let volume = MountedVolume { host_path: "/host/v".into(), read_only: false };
     let volumes = MountedVolumes { by_name: BTreeMap::from([("v".to_owned(), volume)]) };
     let request = ContainerRequest {
