@@ -7,4 +7,13 @@ use corten_controller::ControllerDescriptor;
 use crate::config::Config;
 
 /// All controllers of the controller manager.
-pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[];
+pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
+    &crate::clusterrole_aggregation::CONTROLLER,
+    &crate::deployment::CONTROLLER,
+    &crate::endpoints::CONTROLLER,
+    &crate::endpointslice::CONTROLLER,
+    &crate::replicaset::CONTROLLER,
+    &crate::replicationcontroller::CONTROLLER,
+    &crate::root_ca_publisher::CONTROLLER,
+    &crate::serviceaccount::CONTROLLER,
+];

@@ -6,8 +6,27 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod conditions;
 pub mod config;
+pub mod deployment;
 pub mod manager;
+pub mod pod_control;
+pub mod pods;
+pub mod replicaset;
+pub mod replicationcontroller;
+mod single_queue;
+pub mod tree;
+
+pub mod clusterrole_aggregation;
+pub mod endpoints;
+pub mod endpointslice;
+pub mod root_ca_publisher;
+pub mod serviceaccount;
+
+mod objects;
+mod own_writes;
+mod queue_controller;
+mod service_pods;
 
 pub use config::Config;
 pub use manager::{Controllers, Parts};

@@ -103,6 +103,11 @@ impl Access {
         })
     }
 
+    /// The watch caches, which plugins and hooks share.
+    pub(crate) fn caches(&self) -> &Arc<Caches> {
+        &self.handlers.caches
+    }
+
     /// Tells of all stores, and serves the reviews and documents that belong to access. `address` is where clients outside
     /// find this server.
     pub(crate) fn install(&self, routes: &mut RoutesBuilder, stores: &[Arc<Store>], address: &str) {

@@ -9,6 +9,14 @@
 pub mod config;
 pub mod interfaces;
 
+pub mod kubelet;
+pub mod pleg;
+pub mod pod_workers;
+pub mod sources;
+pub mod status;
+
+mod pods_view;
+
 pub mod dns_config;
 pub mod hooks;
 pub mod images;
@@ -16,4 +24,7 @@ pub mod node;
 pub mod pod_ref;
 pub mod prober;
 
+pub mod server;
+
 pub use config::Config;
+pub use kubelet::{Deps, Kubelet};

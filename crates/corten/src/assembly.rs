@@ -27,6 +27,7 @@ pub(crate) async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()
         corten_controlplane::Config {
             address: config.listen,
             advertise_address: config.listen,
+            services: corten_controlplane::ServiceNetwork::default(),
             serving: pki.apiserver.clone(),
             client_authorities: pki.authority.clone(),
             service_accounts: ServiceAccounts {

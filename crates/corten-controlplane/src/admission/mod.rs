@@ -4,6 +4,7 @@ pub mod catalog;
 
 mod default_toleration_seconds;
 mod namespace_lifecycle;
+mod node_restriction;
 mod priority;
 mod service_account;
 mod wait;

@@ -10,8 +10,8 @@ use corten_apiserver::{
 use corten_resources::catalog::RESOURCES;
 
 use super::{
-    local_subject_access_review, self_subject_access_review, self_subject_review, self_subject_rules_review,
-    subject_access_review, token, token_review,
+    binding, eviction, local_subject_access_review, self_subject_access_review, self_subject_review,
+    self_subject_rules_review, subject_access_review, token, token_review,
 };
 use crate::{authentication::service_account::Issuer, authorization::rbac::Rbac, caches::Caches};
 
@@ -52,6 +52,9 @@ impl fmt::Debug for Handler {
 
 /// All of them.
 pub(crate) static HANDLERS: &[&Handler] = &[
+    &binding::COLLECTION,
+    &binding::OF_POD,
+    &eviction::HANDLER,
     &local_subject_access_review::HANDLER,
     &self_subject_access_review::HANDLER,
     &self_subject_review::HANDLER,

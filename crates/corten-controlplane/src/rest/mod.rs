@@ -3,6 +3,8 @@
 pub(crate) mod catalog;
 
 mod access_review;
+mod binding;
+mod eviction;
 mod local_subject_access_review;
 mod self_subject_access_review;
 mod self_subject_review;
@@ -51,6 +53,18 @@ async fn read_review(
 /// The answered review.
 fn created(review: Value, warnings: Vec<String>) -> Reply {
     Reply::tree(StatusCode::CREATED, review).with_warnings(warnings)
+}
+
+/// The answer of a subresource that has done what it is for.
+fn succeeded() -> Reply {
+    let status = Value::object_of([
+        ("apiVersion", Value::from("v1")),
+        ("kind", "Status".into()),
+        ("metadata", Value::object()),
+        ("status", "Success".into()),
+        ("code", Value::Int(201)),
+    ]);
+    Reply::tree(StatusCode::CREATED, status)
 }
 
 #[cfg(test)]
