@@ -12,6 +12,8 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::deployment::CONTROLLER,
     &crate::endpoints::CONTROLLER,
     &crate::endpointslice::CONTROLLER,
+    &crate::namespace::CONTROLLER,
+    &crate::pod_garbage_collector::CONTROLLER,
     &crate::replicaset::CONTROLLER,
     &crate::replicationcontroller::CONTROLLER,
     &crate::root_ca_publisher::CONTROLLER,

@@ -11,6 +11,7 @@ pub mod config;
 pub mod deployment;
 pub mod manager;
 pub mod pod_control;
+pub mod pod_garbage_collector;
 pub mod pods;
 pub mod replicaset;
 pub mod replicationcontroller;
@@ -20,6 +21,7 @@ pub mod tree;
 pub mod clusterrole_aggregation;
 pub mod endpoints;
 pub mod endpointslice;
+pub mod namespace;
 pub mod root_ca_publisher;
 pub mod serviceaccount;
 

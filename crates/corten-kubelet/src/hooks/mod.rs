@@ -56,7 +56,9 @@ impl HookRunner {
             let response = self.runtime.exec_sync(request).await.map_err(|error| error.to_string())?;
             match response.exit_code {
                 0 => Ok(()),
-                code => Err(format!("command {shown} exited with {code}: {}", String::from_utf8_lossy(&response.stderr))),
+                code => {
+                    Err(format!("command {shown} exited with {code}: {}", String::from_utf8_lossy(&response.stderr)))
+                }
             }
         } else if let Some(action) = &handler.http_get {
             // A name that is no port is the only thing that is wrong for good.
@@ -89,7 +91,8 @@ impl Hooks for HookRunner {
         container_id: &str,
         pod_ip: Option<IpAddr>,
     ) -> Result<(), Failure> {
-        let Some(handler) = container.spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref()) else {
+        let Some(handler) = container.spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref())
+        else {
             return Ok(());
         };
         let on = Running { pod, container, id: container_id, pod_ip };

@@ -105,7 +105,8 @@ pub(super) async fn run(
     match shared.parts.cri.runtime.exec_sync(exec).await {
         Ok(answer) if answer.exit_code == 0 => text(StatusCode::OK, [answer.stdout, answer.stderr].concat()),
         Ok(answer) => {
-            let message = format!("command '{}' exited with {}", query.find("cmd").unwrap_or_default(), answer.exit_code);
+            let message =
+                format!("command '{}' exited with {}", query.find("cmd").unwrap_or_default(), answer.exit_code);
             text(StatusCode::INTERNAL_SERVER_ERROR, message)
         }
         Err(error) => failed(&error),
@@ -239,7 +240,11 @@ async fn serve(streaming: &dyn Streaming, command: Command, session: Session, si
 }
 
 /// Hands the client's sizes on; does not complete.
-async fn resizing(sizes: corten_streaming::Driver, mut resize: mpsc::Receiver<Size>, to_runtime: mpsc::Sender<TerminalSize>) {
+async fn resizing(
+    sizes: corten_streaming::Driver,
+    mut resize: mpsc::Receiver<Size>,
+    to_runtime: mpsc::Sender<TerminalSize>,
+) {
     let hand_on = async move {
         while let Some(Size { width, height }) = resize.recv().await {
             // A runtime that asks for no sizes: the rest is dropped.
@@ -256,10 +261,9 @@ async fn run_command(streaming: &dyn Streaming, command: Command, io: StreamIo) 
             let shown = format!("[{}]", request.cmd.join(" "));
             match streaming.stream_exec(request, io).await {
                 Ok(0) => Outcome::Success,
-                Ok(code) => Outcome::ExitCode {
-                    code,
-                    message: format!("error executing command {shown}, exit code {code}"),
-                },
+                Ok(code) => {
+                    Outcome::ExitCode { code, message: format!("error executing command {shown}, exit code {code}") }
+                }
                 Err(error) => Outcome::Error(format!("error executing command in container: {error}")),
             }
         }

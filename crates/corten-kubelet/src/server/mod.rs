@@ -110,8 +110,7 @@ impl Server {
     pub async fn bind(config: &Config, parts: Parts, shutdown: Shutdown) -> Result<Self, ServerError> {
         let tls = tls::server_config(config)?;
         let address = config.address;
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
+        let listener = TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
         let shared = Shared { parts, tasks: TaskSet::new("kubelet-server"), shutdown };
         Ok(Self { listener, tls, shared })
     }
@@ -238,9 +237,11 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Answer> 
             }
         }
         ["metrics"] if is(&[Method::GET]) => metrics(shared),
-        ["exec" | "attach" | "portForward" | "run" | "containerLogs" | "pods" | "runningpods" | "healthz" | "metrics", ..] => {
-            text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed")
-        }
+        [
+            "exec" | "attach" | "portForward" | "run" | "containerLogs" | "pods" | "runningpods" | "healthz"
+            | "metrics",
+            ..,
+        ] => text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"),
         _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
     }
 }

@@ -26,7 +26,12 @@ use super::{
 const FORWARDS_MAX: usize = 256;
 
 /// Forwards the client's connections to the pod's ports.
-pub(super) async fn forward(shared: &Shared, namespace: &str, pod: &str, mut request: Request<Incoming>) -> Response<Answer> {
+pub(super) async fn forward(
+    shared: &Shared,
+    namespace: &str,
+    pod: &str,
+    mut request: Request<Incoming>,
+) -> Response<Answer> {
     let parts = &shared.parts;
     let Some(found) = parts.pods.get(namespace, pod) else {
         return text(StatusCode::NOT_FOUND, "pod does not exist");

@@ -9,7 +9,7 @@ use super::conditions::{DISRUPTION_TARGET, OWNED};
 
 /// The strategic merge patch for `pod`, whose status is the API's; `None` if there is nothing to change.
 #[must_use]
-pub fn patch(pod: &Pod, wanted: &PodStatus) -> Option<Value> {
+pub(super) fn patch(pod: &Pod, wanted: &PodStatus) -> Option<Value> {
     let before = fields(&pod.status.clone().unwrap_or_default());
     let after = fields(wanted);
     let mut status = Map::new();

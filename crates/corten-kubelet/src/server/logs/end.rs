@@ -28,18 +28,6 @@ impl<'a> ContainerEnd<'a> {
         Self { runtime, clock, container_id, events }
     }
 
-    /// Whether the container runs now.
-    pub(super) async fn is_running(&self) -> bool {
-        let request = ContainerStatusRequest { container_id: self.container_id.to_owned(), verbose: false };
-        match self.runtime.container_status(request).await {
-            Ok(answer) => {
-                answer.status.is_some_and(|status| status.state == ContainerState::ContainerRunning as i32)
-            }
-            // One that is gone has ended; a runtime that does not answer has told nothing.
-            Err(error) => !error.is_not_found(),
-        }
-    }
-
     /// Completes once the container has ended. Cancel-safe.
     pub(super) async fn wait(&mut self) {
         loop {
@@ -59,9 +47,19 @@ impl<'a> ContainerEnd<'a> {
                 },
                 None => self.clock.sleep(CHECK_PERIOD).await,
             }
-            if !self.is_running().await {
+            if !is_running(self.runtime, self.container_id).await {
                 return;
             }
         }
+    }
+}
+
+/// Whether the container runs now.
+pub(super) async fn is_running(runtime: &dyn RuntimeService, container_id: &str) -> bool {
+    let request = ContainerStatusRequest { container_id: container_id.to_owned(), verbose: false };
+    match runtime.container_status(request).await {
+        Ok(answer) => answer.status.is_some_and(|status| status.state == ContainerState::ContainerRunning as i32),
+        // One that is gone has ended; a runtime that does not answer has told nothing.
+        Err(error) => !error.is_not_found(),
     }
 }

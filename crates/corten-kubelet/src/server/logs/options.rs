@@ -100,12 +100,18 @@ mod tests {
     #[test]
     fn options_are_read_as_upstream_reads_them() {
         let none = LogOptions::default();
-        check("follow=true&timestamps=1&previous=false", Ok(LogOptions { follow: true, timestamps: true, ..none.clone() }));
+        check(
+            "follow=true&timestamps=1&previous=false",
+            Ok(LogOptions { follow: true, timestamps: true, ..none.clone() }),
+        );
         check("tailLines=0", Ok(LogOptions { tail_lines: Some(0), ..none.clone() }));
         check("tail=all&tailLines=4", Ok(none.clone()));
         let since = Some("2026-01-01T00:00:50Z".parse().unwrap());
         check("sinceSeconds=10", Ok(LogOptions { since, ..none.clone() }));
-        check("sinceTime=2026-01-01T00:00:50Z&limitBytes=1", Ok(LogOptions { since, limit_bytes: Some(1), ..none.clone() }));
+        check(
+            "sinceTime=2026-01-01T00:00:50Z&limitBytes=1",
+            Ok(LogOptions { since, limit_bytes: Some(1), ..none.clone() }),
+        );
         check("stream=Stderr", Ok(LogOptions { stream: Some(LogStream::Stderr), ..none }));
         check("tailLines=-1", Err(BadOptions::Invalid));
         check("limitBytes=0", Err(BadOptions::Invalid));

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     changes::{Change, Changes},
-    end::ContainerEnd,
+    end::{ContainerEnd, is_running},
     format::Formatter,
     options::LogOptions,
 };
@@ -49,12 +49,12 @@ pub(super) async fn send(parts: &Parts, log: &LogFile, options: &LogOptions, sin
     if !pass(&mut lines, &mut formatter, &mut lines_left, sink).await? {
         return Ok(());
     }
-    let Some(changes) = changes else {
+    let Some(mut changes) = changes else {
         return last(&mut lines, &mut formatter, lines_left, sink).await;
     };
     let runtime = &*parts.cri.runtime;
     let mut end = ContainerEnd::of(runtime, std::sync::Arc::clone(&parts.clock), &log.container_id).await;
-    let mut runs = log.is_running && end.is_running().await;
+    let mut runs = log.is_running && is_running(runtime, &log.container_id).await;
     while runs {
         let mut replaced = false;
         tokio::select! {
