@@ -77,7 +77,10 @@ async fn an_absent_image_is_pulled_once_and_then_used() {
     assert_eq!(fixture.fake.take_calls(), ["pull_image app:latest"]);
     let told = fixture.told();
     assert_eq!(told[0], "Pulling Pulling image \"app\"");
-    assert!(told[1].starts_with("Pulled Successfully pulled image \"app\" in 0s (0s including waiting). Image size: "), "{told:?}");
+    assert!(
+        told[1].starts_with("Pulled Successfully pulled image \"app\" in 0s (0s including waiting). Image size: "),
+        "{told:?}"
+    );
     fixture.ensure("app", "IfNotPresent").await.unwrap();
     assert!(fixture.fake.take_calls().is_empty());
     let want = "Pulled Container image \"app\" already present on machine and can be accessed by the pod";
@@ -95,7 +98,8 @@ async fn what_must_not_be_pulled_or_has_no_name_waits_with_its_reason() {
     assert_eq!(fixture.told(), [format!("ErrImageNeverPull {text}")]);
     let invalid = fixture.ensure("App:", "Always").await.unwrap_err();
     assert_eq!(invalid.reason, "InvalidImageName");
-    let want = "Failed to apply default image tag \"App:\": couldn't parse image name \"App:\": invalid reference format";
+    let want =
+        "Failed to apply default image tag \"App:\": couldn't parse image name \"App:\": invalid reference format";
     assert!(invalid.message.starts_with(want), "{}", invalid.message);
     assert!(fixture.fake.take_calls().is_empty());
 }
