@@ -4,11 +4,12 @@
 
 use corten_controller::ControllerDescriptor;
 
-use crate::{config::Config, deployment, pod_garbage_collector, replicaset, replicationcontroller};
+use crate::{config::Config, deployment, garbage_collector, pod_garbage_collector, replicaset, replicationcontroller};
 
 /// All controllers of the controller manager.
 pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &deployment::CONTROLLER,
+    &garbage_collector::CONTROLLER,
     &pod_garbage_collector::CONTROLLER,
     &replicaset::CONTROLLER,
     &replicationcontroller::CONTROLLER,
