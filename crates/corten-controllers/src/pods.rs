@@ -66,7 +66,8 @@ impl PodState {
     fn from_wire(pod: wire::Pod<'_>) -> Self {
         let ready = pod.status.conditions.iter().find(|condition| condition.kind == "Ready");
         let is_ready = ready.is_some_and(|condition| condition.status == "True");
-        let sidecars: Vec<&str> = pod.spec.init_containers.iter().filter(|c| c.is_sidecar()).map(|c| &*c.name).collect();
+        let sidecars: Vec<&str> =
+            pod.spec.init_containers.iter().filter(|c| c.is_sidecar()).map(|c| &*c.name).collect();
         let max = |statuses: &[wire::ContainerStatus<'_>], only: Option<&[&str]>| {
             let counted = statuses.iter().filter(|status| only.is_none_or(|names| names.contains(&&*status.name)));
             counted.map(|status| status.restart_count).max().unwrap_or_default()

@@ -16,7 +16,13 @@ fn config_maps() -> GroupVersionResource {
     resource("", "configmaps")
 }
 
-async fn config_map(cluster: &Cluster, namespace: &str, name: &str, owners: &[&Stored], finalizers: &[&str]) -> Arc<Stored> {
+async fn config_map(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    owners: &[&Stored],
+    finalizers: &[&str],
+) -> Arc<Stored> {
     let owners: Vec<_> = owners
         .iter()
         .map(|owner| {
@@ -24,8 +30,7 @@ async fn config_map(cluster: &Cluster, namespace: &str, name: &str, owners: &[&S
                 "blockOwnerDeletion": true})
         })
         .collect();
-    let metadata =
-        json!({"name": name, "namespace": namespace, "ownerReferences": owners, "finalizers": finalizers});
+    let metadata = json!({"name": name, "namespace": namespace, "ownerReferences": owners, "finalizers": finalizers});
     cluster.create(&config_maps(), json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})).await
 }
 
@@ -88,7 +93,8 @@ async fn a_deployment_leaves_orphans_when_asked_to() {
 async fn an_object_goes_with_its_last_owner() {
     let running = Running::start(&["garbage-collector-controller"]).await;
     let cluster = &running.cluster;
-    let (a, b) = (config_map(cluster, "default", "a", &[], &[]).await, config_map(cluster, "default", "b", &[], &[]).await);
+    let (a, b) =
+        (config_map(cluster, "default", "a", &[], &[]).await, config_map(cluster, "default", "b", &[], &[]).await);
     config_map(cluster, "default", "c", &[&a, &b], &[]).await;
     config_map(cluster, "default", "d", &[&a], &[]).await;
     running.delete(&config_maps(), "a", "Background").await;

@@ -46,9 +46,7 @@ async fn five_hundred_pods_come_at_once_and_a_lost_one_is_replaced() {
     let made = cluster.wait_for(&pods(), |pods| pods.len() == 500).await;
     let target = Target::object(&pods(), "default", made[7].name.clone());
     cluster.admin().delete(target, corten_testkit::tree(&json!({"gracePeriodSeconds": 0}))).await.unwrap();
-    cluster
-        .wait_for(&pods(), |pods| pods.len() == 500 && pods.iter().all(|pod| pod.uid != made[7].uid))
-        .await;
+    cluster.wait_for(&pods(), |pods| pods.len() == 500 && pods.iter().all(|pod| pod.uid != made[7].uid)).await;
     cluster.wait_for(&replica_sets(), |sets| number(&sets[0], &["status", "replicas"]) == 500).await;
     assert_eq!(cluster.list(&pods()).await.len(), 500);
     running.stop().await;

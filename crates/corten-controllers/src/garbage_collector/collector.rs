@@ -98,7 +98,9 @@ impl Collector {
             Action::Keep => {}
             Action::RemoveOwners(uids) => self.remove_owners(place, &live, &uids).await?,
             Action::Delete(policy) => {
-                if policy == Policy::Foreground && let Some(changed) = self.break_circle(place, &live, &meta).await? {
+                if policy == Policy::Foreground
+                    && let Some(changed) = self.break_circle(place, &live, &meta).await?
+                {
                     live = changed;
                 }
                 self.delete(place, &live, policy).await?;
@@ -187,12 +189,7 @@ impl Collector {
 
     /// Owner and dependent that wait for each other would wait for ever: the dependent stops blocking its owners if one
     /// of its own dependents is being deleted in the foreground already.
-    async fn break_circle(
-        &self,
-        place: &Place,
-        object: &Stored,
-        meta: &Meta,
-    ) -> Result<Option<Arc<Stored>>, Status> {
+    async fn break_circle(&self, place: &Place, object: &Stored, meta: &Meta) -> Result<Option<Arc<Stored>>, Status> {
         let dependents = self.view.graph.lock().dependents(&object.uid);
         let waits = |place: &Place| self.view.get(place).is_some_and(|found| Meta::of(&found).is_foreground);
         if !dependents.iter().any(waits) || !meta.owners.iter().any(|owner| owner.block_owner_deletion) {
@@ -209,9 +206,9 @@ impl Collector {
     }
 
     async fn remove_owners(&self, place: &Place, object: &Stored, uids: &[Str]) -> Result<(), Status> {
-        let gone = uids.iter().map(|uid| {
-            Value::object_of([("$patch", Value::from("delete")), ("uid", Value::String(uid.clone()))])
-        });
+        let gone = uids
+            .iter()
+            .map(|uid| Value::object_of([("$patch", Value::from("delete")), ("uid", Value::String(uid.clone()))]));
         let mut patch = Value::object();
         patch.set(&["metadata", "uid"], object.uid.clone());
         patch.set(&["metadata", "ownerReferences"], Value::array(gone));
@@ -267,8 +264,7 @@ impl Collector {
             };
             let object = tree(&live)?;
             let before = object.items_at(&["metadata", "finalizers"]);
-            let after: Vec<Value> =
-                before.iter().filter(|entry| entry.as_str() != Some(finalizer)).cloned().collect();
+            let after: Vec<Value> = before.iter().filter(|entry| entry.as_str() != Some(finalizer)).cloned().collect();
             if live.uid != uid || after.len() == before.len() {
                 return Ok(());
             }

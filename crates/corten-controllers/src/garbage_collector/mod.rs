@@ -5,10 +5,10 @@
 //! Invariant: nothing is deleted before a live read says that each of its owners is gone or waits for it.
 //! Upstream: pkg/controller/garbagecollector (v1.35).
 
-pub mod meta;
-pub mod graph;
-pub mod plan;
 mod collector;
+pub mod graph;
+pub mod meta;
+pub mod plan;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 

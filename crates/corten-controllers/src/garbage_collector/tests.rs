@@ -25,10 +25,7 @@ fn an_object_stays_as_long_as_one_owner_does() {
     check(observed(&[]), Action::Keep);
     check(observed(&[("a", Solid)]), Action::Keep);
     check(observed(&[("a", Solid), ("b", Absent)]), Action::RemoveOwners(vec!["b".into()]));
-    check(
-        observed(&[("a", Waiting), ("b", Solid), ("c", Absent)]),
-        Action::RemoveOwners(vec!["c".into(), "a".into()]),
-    );
+    check(observed(&[("a", Waiting), ("b", Solid), ("c", Absent)]), Action::RemoveOwners(vec!["c".into(), "a".into()]));
     check(observed(&[("a", Absent)]), Action::Delete(Policy::Background));
     check(observed(&[("a", Absent), ("b", Waiting)]), Action::Delete(Policy::Background));
 }

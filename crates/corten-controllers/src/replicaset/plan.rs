@@ -75,7 +75,11 @@ pub fn victims<'a>(
 }
 
 /// `Less`: the first is to be deleted before the second.
-fn expendability((a, rank_a): (&Candidate<'_>, usize), (b, rank_b): (&Candidate<'_>, usize), now: Timestamp) -> Ordering {
+fn expendability(
+    (a, rank_a): (&Candidate<'_>, usize),
+    (b, rank_b): (&Candidate<'_>, usize),
+    now: Timestamp,
+) -> Ordering {
     let key = |pod: &PodState| (!pod.node.is_empty(), life_ordinal(pod), pod.is_ready, pod.deletion_cost);
     key(a.state)
         .cmp(&key(b.state))
@@ -103,7 +107,11 @@ fn life_ordinal(pod: &PodState) -> u8 {
 
 /// Ages compare by powers of two, so that of pods that are about as old not always the youngest goes; the UID, which is
 /// random, decides between them.
-fn younger_first((a, a_uid): (Option<Timestamp>, &str), (b, b_uid): (Option<Timestamp>, &str), now: Timestamp) -> Ordering {
+fn younger_first(
+    (a, a_uid): (Option<Timestamp>, &str),
+    (b, b_uid): (Option<Timestamp>, &str),
+    now: Timestamp,
+) -> Ordering {
     match (a, b) {
         (a, b) if a == b => Ordering::Equal,
         (None, _) => Ordering::Less,

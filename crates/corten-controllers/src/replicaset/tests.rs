@@ -67,13 +67,15 @@ fn the_least_useful_pod_goes_first() {
 fn the_more_crowded_node_loses_one_first() {
     let pods = [ready("a"), ready("b")];
     let candidates: Vec<_> = pods.iter().map(|state| Candidate { uid: "same", state }).collect();
-    let others = [ready("b"), PodState { deletion: ago(1), ..ready("a") }, PodState { phase: Phase::Failed, ..ready("a") }];
+    let others =
+        [ready("b"), PodState { deletion: ago(1), ..ready("a") }, PodState { phase: Phase::Failed, ..ready("a") }];
     assert_eq!(victims(&candidates, pods.iter().chain(&others), 1, now()), [1]);
 }
 
 #[test]
 fn of_pods_that_are_about_as_old_the_uid_decides() {
-    let (older, younger) = (PodState { ready_since: ago(120), ..ready("a") }, PodState { ready_since: ago(100), ..ready("a") });
+    let (older, younger) =
+        (PodState { ready_since: ago(120), ..ready("a") }, PodState { ready_since: ago(100), ..ready("a") });
     let candidates = [Candidate { uid: "1", state: &older }, Candidate { uid: "2", state: &younger }];
     assert_eq!(victims(&candidates, [&older, &younger], 1, now()), [0]);
 }

@@ -36,8 +36,7 @@ impl Running {
         let (trigger, shutdown) = Shutdown::new();
         let informers =
             InformerFactory::new(cluster.admin(), Default::default(), cluster.shared_clock(), cluster.rng());
-        let parts =
-            Parts { clients: cluster.clients(), informers, clock: cluster.shared_clock(), rng: cluster.rng() };
+        let parts = Parts { clients: cluster.clients(), informers, clock: cluster.shared_clock(), rng: cluster.rng() };
         let config = Config { controllers: names.iter().map(ToString::to_string).collect(), ..config };
         let controllers = Controllers::build(config, parts, &shutdown).expect("the names are known");
         let tasks = TaskSet::new("test");
@@ -58,7 +57,7 @@ impl Running {
 
     /// One object as a tree.
     pub(crate) async fn get(&self, resource: &GroupVersionResource, name: &str) -> Value {
-        tree(&*self.cluster.admin().get(Target::object(resource, "default", name)).await.unwrap())
+        tree(&self.cluster.admin().get(Target::object(resource, "default", name)).await.unwrap())
     }
 
     /// A merge patch of one object in `default`.
