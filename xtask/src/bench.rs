@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: hands over to crate corten-bench, built for release.
 
-use anyhow::bail;
+use std::process::Command;
+
 use clap::Args;
 
 use crate::places::Places;
@@ -15,12 +16,15 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Runs the benchmark; fails when the crate does not exist or the benchmark does.
+/// Builds binary and benchmarks for release and runs one; fails when the benchmark does.
 pub(crate) fn run(places: &Places, options: &Options) -> anyhow::Result<()> {
-    if !places.has_crate(CRATE) {
-        bail!("there are no benchmarks yet: crate {CRATE} does not exist; docs/roadmap.md says when it comes");
-    }
-    let mut command = process::cargo(&places.root);
-    command.args(["run", "--release", "--quiet", "--package", CRATE, "--"]).args(&options.arguments);
+    let mut build = process::cargo(&places.root);
+    build.args(["build", "--release", "--package", "corten", "--package", CRATE, "--package", "xtask"]);
+    process::run(&mut build)?;
+    let built = places.target.join("release");
+    let mut command = Command::new(built.join(CRATE));
+    command.args(&options.arguments).env("CORTEN_BIN", built.join("corten"));
+    command.env("CORTEN_XTASK", built.join("xtask"));
+    command.env("CORTEN_TEST_TOOLS", &places.tools).env("CORTEN_TEST_IMAGES", &places.images);
     process::run(&mut command)
 }

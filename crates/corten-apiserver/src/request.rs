@@ -259,6 +259,8 @@ impl Request {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PatchKind::content_type(kind)));
         }
         let query = Query(call.query.into_iter().map(|(name, value)| (name.into(), value)).collect());
+        // A call without a resource is about a path, which is in its place for the name.
+        let path = if call.resource.resource.is_empty() { call.name.to_string() } else { String::new() };
         let mut info = RequestInfo {
             is_resource: true,
             path: String::new(),
@@ -272,6 +274,9 @@ impl Request {
             rest: String::new(),
             field_selector: query.get("fieldSelector").to_owned(),
         };
+        if !path.is_empty() {
+            info = RequestInfo::parse(&method, &path, &query);
+        }
         if info.resource == "namespaces" && !info.name.is_empty() {
             info.namespace = info.name.clone();
         }
@@ -287,7 +292,7 @@ impl Request {
         };
         Self {
             method,
-            path: String::new(),
+            path,
             query,
             headers,
             body,

@@ -85,7 +85,7 @@ impl fmt::Debug for Body {
 pub struct Call {
     /// What to do.
     pub verb: Verb,
-    /// With which resource.
+    /// With which resource; an empty one for a path that is none, which is in `name` then.
     pub resource: GroupVersionResource,
     /// In which namespace; empty for cluster-scoped resources and for all namespaces.
     pub namespace: Str,

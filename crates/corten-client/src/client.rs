@@ -117,6 +117,16 @@ impl Client {
         object(self.call(Verb::Get, target, Query::default(), Body::Empty).await?)
     }
 
+    /// Reads what is at a path that is no resource: such calls have no resource, and the path as their name.
+    pub(crate) async fn get_tree(&self, path: &str) -> Result<Value, Status> {
+        let nothing = GroupVersionResource::new("", "", "");
+        let target = Target::object(&nothing, "", path);
+        match self.call(Verb::Get, target, Query::default(), Body::Empty).await? {
+            Answer::Success(tree) => Ok(tree),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Reads one page of a collection.
     pub async fn list(&self, target: Target, options: &ListOptions) -> Result<ObjectList, Status> {
         let mut query = Query::default();

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod call;
 pub mod client;
+pub mod discovery;
 pub mod events;
 pub mod kubeconfig;
 pub mod leader_election;
@@ -15,4 +16,5 @@ pub mod transport;
 pub use api::Api;
 pub use call::{Answer, Body, Call, ObjectList, PatchKind, Verb, WatchEvent, WatchStream};
 pub use client::{Client, ListOptions, Target, WatchOptions};
+pub use discovery::{ApiResource, Discovery};
 pub use transport::Transport;

@@ -1,9 +1,29 @@
 //! Which network pods get: another one's CNI configuration if there is one, the built-in bridge otherwise.
 
-use corten_net::cni::NetworkConfigList;
+use corten_net::cni::{Host, NetworkConfigList, bridge};
 use serde_json::{Map, Value, json};
 
 use crate::Config;
+
+/// Makes the built-in network's bridge with the node's own addresses, so that servers on them need not wait for a pod.
+/// Nothing is done where another network's configuration is used. Blocks.
+pub(crate) fn prepare(config: &Config, host: &Host, pod_cidrs: &[String]) -> Result<(), String> {
+    if !is_built_in(config) {
+        return Ok(());
+    }
+    let networks: Result<Vec<_>, _> = pod_cidrs.iter().map(|cidr| cidr.parse()).collect();
+    let networks = networks.map_err(|error| format!("pod ranges {pod_cidrs:?}: {error}"))?;
+    bridge::prepare(host, &config.bridge, &networks).map_err(|error| error.to_string())
+}
+
+/// Removes what the built-in network has on the node besides the pods' ends. Blocks.
+pub(crate) fn remove(config: &Config, host: &Host) -> Result<(), String> {
+    bridge::remove(host, &config.bridge, &config.nft_table).map_err(|error| error.to_string())
+}
+
+fn is_built_in(config: &Config) -> bool {
+    matches!(NetworkConfigList::load_first(&config.cni_config_dir), Err(corten_net::cni::ConfigError::None { .. }))
+}
 
 /// The network of the moment. Errors say why there is none. Blocks for small files.
 pub(crate) fn network(config: &Config, pod_cidrs: &[String]) -> Result<NetworkConfigList, String> {

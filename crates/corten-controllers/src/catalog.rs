@@ -4,13 +4,19 @@
 
 use corten_controller::ControllerDescriptor;
 
-use crate::{config::Config, deployment, garbage_collector, pod_garbage_collector, replicaset, replicationcontroller};
+use crate::config::Config;
 
 /// All controllers of the controller manager.
 pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
-    &deployment::CONTROLLER,
-    &garbage_collector::CONTROLLER,
-    &pod_garbage_collector::CONTROLLER,
-    &replicaset::CONTROLLER,
-    &replicationcontroller::CONTROLLER,
+    &crate::clusterrole_aggregation::CONTROLLER,
+    &crate::deployment::CONTROLLER,
+    &crate::endpoints::CONTROLLER,
+    &crate::endpointslice::CONTROLLER,
+    &crate::garbage_collector::CONTROLLER,
+    &crate::namespace::CONTROLLER,
+    &crate::pod_garbage_collector::CONTROLLER,
+    &crate::replicaset::CONTROLLER,
+    &crate::replicationcontroller::CONTROLLER,
+    &crate::root_ca_publisher::CONTROLLER,
+    &crate::serviceaccount::CONTROLLER,
 ];

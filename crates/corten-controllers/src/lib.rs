@@ -19,5 +19,17 @@ pub mod replicationcontroller;
 mod single_queue;
 pub mod tree;
 
+pub mod clusterrole_aggregation;
+pub mod endpoints;
+pub mod endpointslice;
+pub mod namespace;
+pub mod root_ca_publisher;
+pub mod serviceaccount;
+
+mod objects;
+mod own_writes;
+mod queue_controller;
+mod service_pods;
+
 pub use config::Config;
 pub use manager::{Controllers, Parts};

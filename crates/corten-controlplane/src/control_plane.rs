@@ -11,19 +11,27 @@ use corten_apiserver::{
     endpoints::RoutesBuilder,
     filters::Limits,
     openapi,
-    registry::{ResourceCodec, Settings, Store},
+    registry::{Hooks, ResourceCodec, Settings, Store},
     server::{BadCertificate, Listener, Parts, ServerCertificate, server_config},
 };
 use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
 use corten_client::Client;
 use corten_component_base::certificates::KeyPairPem;
-use corten_resources::catalog::RESOURCES;
+use corten_resources::{catalog::RESOURCES, core::service};
 use corten_storage::{
     kv::{KvEngine, KvError},
     object,
 };
 
-use crate::{ServiceAccounts, access::Access, authentication::service_account::KeyError, bootstrap, health, version};
+use crate::{
+    ServiceAccounts, ServiceNetwork,
+    access::Access,
+    allocators::ServiceHooks,
+    authentication::service_account::KeyError,
+    bootstrap, health,
+    rest::kubelets::{BadKubeletClient, KubeletClient, Kubelets},
+    version,
+};
 
 /// What an API server needs to know.
 #[derive(Debug)]
@@ -38,8 +46,12 @@ pub struct Config {
     pub client_authorities: String,
     /// How tokens of service accounts are made and known.
     pub service_accounts: ServiceAccounts,
+    /// The addresses and ports that services get.
+    pub services: ServiceNetwork,
     /// How long events are kept. Upstream: `--event-ttl`.
     pub event_ttl: Duration,
+    /// How to reach kubelets; without it, no exec, attach, port forwarding and logs.
+    pub kubelet_client: Option<KubeletClient>,
     /// How many requests may run at once.
     pub limits: Limits,
 }
@@ -49,8 +61,10 @@ pub struct Config {
 pub struct ControlPlane {
     server: Arc<Server>,
     listener: Listener,
+    kubelets: Arc<Kubelets>,
     stores: Vec<Arc<Store>>,
     bootstrap: bootstrap::Progress,
+    advertised: bootstrap::Advertised,
 }
 
 /// Why an API server cannot be built.
@@ -74,6 +88,9 @@ pub enum BuildError {
     /// The client authorities are unusable.
     #[error(transparent)]
     Authority(#[from] authentication::BadAuthority),
+    /// The certificate for kubelets is unusable.
+    #[error(transparent)]
+    KubeletClient(#[from] BadKubeletClient),
     /// A key for tokens of service accounts is unusable.
     #[error(transparent)]
     ServiceAccountKey(#[from] KeyError),
@@ -89,6 +106,9 @@ impl ControlPlane {
     ) -> Result<Self, BuildError> {
         let x509 = X509::new(config.client_authorities.as_bytes(), Arc::clone(&clock))?;
         let access = Access::build(&config.service_accounts, Some(x509), &clock, &rng)?;
+        if let Some(client) = &config.kubelet_client {
+            access.kubelets().identify(client)?;
+        }
         object::begin(&*engine).await?;
         let settings = Settings {
             engine,
@@ -99,7 +119,15 @@ impl ControlPlane {
             admission: Arc::clone(&access.admission),
         };
         let bootstrap = bootstrap::Progress::default();
-        let (server, stores) = assemble(&settings, &access, config.limits, config.advertise_address, &bootstrap);
+        let cluster_ip = config.services.first_address();
+        let parts = Surface {
+            access: &access,
+            limits: config.limits,
+            advertise_address: config.advertise_address,
+            services: config.services,
+            bootstrap: &bootstrap,
+        };
+        let (server, stores) = assemble(&settings, parts);
         let tls = server_config(ServerCertificate::new(
             config.serving.certificate.as_bytes(),
             config.serving.key.as_bytes(),
@@ -107,7 +135,15 @@ impl ControlPlane {
         let listener = Listener::bind(config.address, tls)
             .await
             .map_err(|source| BuildError::Listen { address: config.address, source })?;
-        Ok(Self { server, listener, stores, bootstrap })
+        let mut address = config.advertise_address;
+        if address.port() == 0 {
+            let bound = listener.local_addr();
+            let bound = bound.map_err(|source| BuildError::Listen { address: config.address, source })?;
+            address.set_port(bound.port());
+        }
+        let advertised = bootstrap::Advertised { cluster_ip, address };
+        let kubelets = Arc::clone(access.kubelets());
+        Ok(Self { server, listener, kubelets, stores, bootstrap, advertised })
     }
 
     /// The address that is listened on: with the port that the system chose if none was asked for.
@@ -143,8 +179,10 @@ impl ControlPlane {
         };
         let client = self.client(identity, "kube-apiserver");
         let clock = Arc::clone(self.server.clock());
-        tasks.spawn("bootstrap", bootstrap::run(client, clock, self.bootstrap.clone(), shutdown.clone()));
+        let bootstrap = bootstrap::run(client, clock, self.bootstrap.clone(), self.advertised, shutdown.clone());
+        tasks.spawn("bootstrap", bootstrap);
         self.listener.run(self.server, shutdown).await;
+        self.kubelets.stop().await;
         stop_caches.request();
         if let Err(panic) = tasks.join().await {
             tracing::error!(err = %panic, "Control plane task panicked");
@@ -152,14 +190,19 @@ impl ControlPlane {
     }
 }
 
+/// What a server is made of besides its storage.
+#[derive(Debug)]
+pub(crate) struct Surface<'a> {
+    pub(crate) access: &'a Access,
+    pub(crate) limits: Limits,
+    pub(crate) advertise_address: SocketAddr,
+    pub(crate) services: ServiceNetwork,
+    pub(crate) bootstrap: &'a bootstrap::Progress,
+}
+
 /// The server with all it serves, and the stores behind it.
-pub(crate) fn assemble(
-    settings: &Settings,
-    access: &Access,
-    limits: Limits,
-    advertise_address: SocketAddr,
-    bootstrap: &bootstrap::Progress,
-) -> (Arc<Server>, Vec<Arc<Store>>) {
+pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server>, Vec<Arc<Store>>) {
+    let Surface { access, limits, advertise_address, services, bootstrap } = surface;
     let table = types::table();
     let server = Server::new(Parts {
         table,
@@ -171,8 +214,11 @@ pub(crate) fn assemble(
     });
     let mut routes = RoutesBuilder::default();
     let mut stores: Vec<Arc<Store>> = Vec::new();
+    let caches = Arc::clone(access.caches());
+    let service_hooks: Arc<dyn Hooks> = Arc::new(ServiceHooks::new(caches, Arc::clone(&settings.rng), services));
     for definition in RESOURCES.iter().copied() {
-        let store = store_of(definition, &mut stores, settings);
+        let hooks = std::ptr::eq(definition, &service::RESOURCE).then(|| Arc::clone(&service_hooks));
+        let store = store_of(definition, &mut stores, settings, hooks);
         routes.resource(definition, table, store.as_ref());
     }
     let groups = discovery::documents(RESOURCES);
@@ -181,7 +227,7 @@ pub(crate) fn assemble(
     openapi::install(&mut routes, &groups, source);
     access.install(&mut routes, &stores, &advertise_address.to_string());
     version::install(&mut routes);
-    health::install(&mut routes, &stores, bootstrap);
+    health::install(&mut routes, &settings.engine, &stores, bootstrap);
     server.set_routes(routes.build());
     (server, stores)
 }
@@ -191,6 +237,7 @@ fn store_of(
     definition: &'static ResourceDefinition,
     stores: &mut Vec<Arc<Store>>,
     settings: &Settings,
+    hooks: Option<Arc<dyn Hooks>>,
 ) -> Option<Arc<Store>> {
     use corten_apimachinery::resource::Verb;
     if !definition.verbs.contains(&Verb::Get) {
@@ -201,7 +248,7 @@ fn store_of(
         return Some(Arc::clone(store));
     }
     let codec = Arc::new(ResourceCodec::new(stored, types::table()));
-    let store = Arc::new(Store::new(stored, codec, settings.clone(), None));
+    let store = Arc::new(Store::new(stored, codec, settings.clone(), hooks));
     stores.push(Arc::clone(&store));
     Some(store)
 }

@@ -2,7 +2,7 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/server/healthz (v1.35).
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use corten_apimachinery::status::Status;
@@ -11,37 +11,53 @@ use corten_apiserver::{
     endpoints::{NonResource, RoutesBuilder},
     registry::Store,
 };
+use corten_storage::kv::KvEngine;
 use http::StatusCode;
 
-use crate::bootstrap::Progress;
+use crate::bootstrap::{Progress, Step};
 
 /// One health path.
 #[derive(Debug)]
 struct Health {
     name: &'static str,
-    /// What has to be in sync; empty for liveness.
+    /// Whether this is about being ready, and not only alive.
+    is_readiness: bool,
+    engine: Arc<dyn KvEngine>,
     stores: Vec<Arc<Store>>,
-    /// What is made at start, where it counts.
-    bootstrap: Option<Progress>,
+    bootstrap: Progress,
 }
 
-pub(crate) fn install(routes: &mut RoutesBuilder, stores: &[Arc<Store>], bootstrap: &Progress) {
-    for (name, stores) in [("healthz", stores), ("livez", &[]), ("readyz", stores)] {
-        let bootstrap = (name != "livez").then(|| bootstrap.clone());
-        let health = Arc::new(Health { name, stores: stores.to_vec(), bootstrap });
+pub(crate) fn install(
+    routes: &mut RoutesBuilder,
+    engine: &Arc<dyn KvEngine>,
+    stores: &[Arc<Store>],
+    bootstrap: &Progress,
+) {
+    for name in ["healthz", "livez", "readyz"] {
+        let health = Arc::new(Health {
+            name,
+            is_readiness: name == "readyz",
+            engine: Arc::clone(engine),
+            stores: stores.to_vec(),
+            bootstrap: bootstrap.clone(),
+        });
         routes.path(&format!("/{name}"), Arc::clone(&health) as _);
         routes.prefix(&format!("/{name}/"), health);
     }
 }
 
 impl Health {
-    fn checks(&self) -> Vec<(&'static str, bool)> {
-        let mut checks = vec![("ping", true), ("log", true)];
-        if !self.stores.is_empty() {
+    /// Every check with its result, under the names that upstream has for the same.
+    async fn checks(&self) -> Vec<(&'static str, bool)> {
+        let store_answers = self.engine.status().await.is_ok();
+        let mut checks = vec![("ping", true), ("log", true), ("etcd", store_answers)];
+        if self.is_readiness {
+            checks.push(("etcd-readiness", store_answers));
             checks.push(("informer-sync", self.stores.iter().all(|store| store.cacher().is_ready())));
         }
-        if let Some(bootstrap) = &self.bootstrap {
-            checks.push(("poststarthook/rbac/bootstrap-roles", bootstrap.is_complete()));
+        checks.extend(Step::ALL.map(|(step, name)| (name, self.bootstrap.has(step))));
+        if self.is_readiness {
+            checks.push(("shutdown", !self.bootstrap.is_stopping()));
         }
         checks
     }
@@ -50,26 +66,87 @@ impl Health {
 #[async_trait]
 impl NonResource for Health {
     async fn handle(&self, _server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
-        let wanted = request.info.path.trim_matches('/').split_once('/').map(|(_, check)| check.to_owned());
-        let excluded: Vec<&str> = request.query.all("exclude").collect();
-        let mut checks = self.checks();
-        checks.retain(|(name, _)| !excluded.contains(name) && wanted.as_deref().is_none_or(|wanted| wanted == *name));
-        if wanted.is_some() && checks.is_empty() {
-            return Ok(Reply::text(StatusCode::NOT_FOUND, "404 page not found\n"));
+        let checks = self.checks().await;
+        let path = request.info.path.trim_matches('/');
+        if let Some((_, wanted)) = path.split_once('/') {
+            return Ok(match checks.iter().find(|(name, _)| *name == wanted) {
+                Some((_, true)) => Reply::text(StatusCode::OK, "ok"),
+                Some((_, false)) => {
+                    Reply::text(StatusCode::INTERNAL_SERVER_ERROR, "internal server error: reason withheld\n")
+                }
+                None => Reply::text(StatusCode::NOT_FOUND, "404 page not found\n"),
+            });
         }
-        let failed = checks.iter().any(|(_, ok)| !ok);
-        let mut lines = String::new();
-        for (name, ok) in &checks {
-            let _ = if *ok {
-                writeln!(lines, "[+]{name} ok")
-            } else {
-                writeln!(lines, "[-]{name} failed: reason withheld")
-            };
-        }
+        let mut excluded: Vec<&str> = request.query.all("exclude").collect();
+        let (lines, failed) = report(&checks, &mut excluded);
         Ok(match (failed, request.query.find("verbose").is_some()) {
             (true, _) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{lines}{} check failed\n", self.name)),
             (false, true) => Reply::text(StatusCode::OK, format!("{lines}{} check passed\n", self.name)),
             (false, false) => Reply::text(StatusCode::OK, "ok"),
         })
+    }
+}
+
+/// One line per check, and whether one failed that is not `excluded`.
+fn report(checks: &[(&str, bool)], excluded: &mut Vec<&str>) -> (String, bool) {
+    let (mut lines, mut failed) = (String::new(), false);
+    for &(name, ok) in checks {
+        let line = if excluded.contains(&name) {
+            excluded.retain(|excluded| *excluded != name);
+            format!("[+]{name} excluded: ok\n")
+        } else if ok {
+            format!("[+]{name} ok\n")
+        } else {
+            failed = true;
+            format!("[-]{name} failed: reason withheld\n")
+        };
+        lines.push_str(&line);
+    }
+    if !excluded.is_empty() {
+        let names: Vec<String> = excluded.iter().map(|name| corten_apimachinery::field::quote(name)).collect();
+        lines.push_str(&format!("warn: some health checks cannot be excluded: no matches for {}\n", names.join(",")));
+    }
+    (lines, failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Cluster, admin};
+
+    #[test]
+    fn a_check_that_fails_counts_unless_it_is_excluded() {
+        let checks = [("ping", true), ("etcd", false)];
+        let check = |excluded: &[&str], want: (&str, bool)| {
+            let (lines, failed) = report(&checks, &mut excluded.to_vec());
+            assert_eq!((lines.as_str(), failed), want);
+        };
+        check(&[], ("[+]ping ok\n[-]etcd failed: reason withheld\n", true));
+        check(&["etcd"], ("[+]ping ok\n[+]etcd excluded: ok\n", false));
+        check(
+            &["etcd", "x"],
+            (
+                "[+]ping ok\n[+]etcd excluded: ok\nwarn: some health checks cannot be excluded: no matches for \"x\"\n",
+                false,
+            ),
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_is_listed() {
+        let cluster = Cluster::start().await;
+        let text = cluster.get(admin(), "/readyz?verbose").await.unwrap();
+        assert_eq!(
+            text.as_str(),
+            Some(
+                "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]etcd-readiness ok\n[+]informer-sync ok\n\
+                 [+]poststarthook/start-system-namespaces-controller ok\n[+]poststarthook/rbac/bootstrap-roles ok\n\
+                 [+]poststarthook/scheduling/bootstrap-system-priority-classes ok\n\
+                 [+]poststarthook/bootstrap-controller ok\n[+]shutdown ok\nreadyz check passed\n"
+            )
+        );
+        assert_eq!(cluster.get(admin(), "/livez").await.unwrap().as_str(), Some("ok"));
+        assert_eq!(cluster.get(admin(), "/livez/etcd").await.unwrap().as_str(), Some("ok"));
+        cluster.stop().await;
     }
 }

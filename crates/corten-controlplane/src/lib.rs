@@ -6,6 +6,7 @@
 
 mod access;
 pub mod admission;
+pub mod allocators;
 pub mod authentication;
 pub mod authorization;
 pub mod bootstrap;
@@ -19,4 +20,6 @@ mod version;
 pub mod testing;
 
 pub use access::ServiceAccounts;
+pub use allocators::ServiceNetwork;
 pub use control_plane::{BuildError, Config, ControlPlane};
+pub use rest::kubelets::{BadKubeletClient, KubeletClient};

@@ -23,11 +23,11 @@ use corten_storage::{
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
-    ServiceAccounts,
+    ServiceAccounts, ServiceNetwork,
     access::Access,
     authentication::service_account::{DEFAULT_ISSUER, new_key},
     bootstrap,
-    control_plane::assemble,
+    control_plane::{Surface, assemble},
 };
 
 /// A running control plane.
@@ -40,6 +40,8 @@ pub struct Cluster {
     stores: Vec<Arc<Store>>,
     tasks: TaskSet,
     stop: ShutdownTrigger,
+    shutdown: Shutdown,
+    advertised: bootstrap::Advertised,
 }
 
 impl Cluster {
@@ -53,6 +55,14 @@ impl Cluster {
     /// # Panics
     /// If the control plane cannot be built: a test is the only caller.
     pub async fn start_at(clock: Arc<SimClock>) -> Self {
+        Self::start_with(clock, ServiceNetwork::default()).await
+    }
+
+    /// Starts one whose services have addresses and ports of the caller's.
+    ///
+    /// # Panics
+    /// If the control plane cannot be built: a test is the only caller.
+    pub async fn start_with(clock: Arc<SimClock>, services: ServiceNetwork) -> Self {
         let shared: SharedClock = Arc::clone(&clock) as _;
         let rng = SimRng::shared(42);
         let (tasks, (stop, shutdown)) = (TaskSet::new("cluster"), Shutdown::new());
@@ -76,16 +86,25 @@ impl Cluster {
         };
         let progress = bootstrap::Progress::default();
         let address = SocketAddr::from(([192, 0, 2, 1], 6443));
-        let (server, stores) = assemble(&settings, &access, Limits::default(), address, &progress);
+        let surface = Surface {
+            access: &access,
+            limits: Limits::default(),
+            advertise_address: address,
+            services: services.clone(),
+            bootstrap: &progress,
+        };
+        let (server, stores) = assemble(&settings, surface);
         for store in &stores {
             tasks.spawn("cacher", store.cacher().clone().run(shutdown.clone()));
         }
-        let cluster = Self { server, clock, stores, tasks, stop };
+        let advertised = bootstrap::Advertised { cluster_ip: services.first_address(), address };
+        let cluster = Self { server, clock, stores, tasks, stop, shutdown, advertised };
         for store in &cluster.stores {
             store.cacher().ready().await;
         }
-        bootstrap::ensure(&cluster.client(admin())).await.unwrap();
-        progress.complete();
+        bootstrap::ensure(&cluster.client(admin()), &progress).await.unwrap();
+        // Tests that want the service `kubernetes` say so.
+        progress.complete(bootstrap::Step::KubernetesService);
         cluster
     }
 
@@ -93,6 +112,14 @@ impl Cluster {
     #[must_use]
     pub fn client(&self, user: UserInfo) -> Client {
         Client::new(self.server.in_process(user), "test")
+    }
+
+    /// Makes the service `kubernetes` and keeps it, as a real server does.
+    pub fn keep_kubernetes_service(&self) {
+        let (client, clock) = (self.client(admin()), Arc::clone(&self.clock) as SharedClock);
+        let progress = bootstrap::Progress::default();
+        let keeper = bootstrap::run(client, clock, progress, self.advertised, self.shutdown.clone());
+        self.tasks.spawn("bootstrap", keeper);
     }
 
     /// Ends everything.
@@ -114,9 +141,27 @@ impl Cluster {
         self.answer(Method::POST, path.as_ref(), Origin::InProcess, user, HeaderMap::new(), Some(object)).await
     }
 
+    /// Makes a pod with one container in `default`, with the account that it runs as.
+    pub async fn make_pod(&self, name: &str) -> Value {
+        let account = serde_json::json!({"metadata": {"name": "default"}});
+        match self.post(admin(), "/api/v1/namespaces/default/serviceaccounts", account).await {
+            Err(status) if status.is_already_exists() => {}
+            made => drop(made.unwrap()),
+        }
+        let pod = serde_json::json!({
+            "metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]},
+        });
+        self.post(admin(), "/api/v1/namespaces/default/pods", pod).await.unwrap()
+    }
+
     /// Reads a path as `user`.
     pub async fn get(&self, user: UserInfo, path: &str) -> Result<Value, Status> {
         self.answer(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await
+    }
+
+    /// Replaces the object at a path as `user`.
+    pub async fn put(&self, user: UserInfo, path: &str, object: serde_json::Value) -> Result<Value, Status> {
+        self.answer(Method::PUT, path, Origin::InProcess, user, HeaderMap::new(), Some(object)).await
     }
 
     /// Deletes a path as `user`.

@@ -70,6 +70,15 @@ impl Kubectl {
         })
     }
 
+    /// Applies manifests, client side.
+    ///
+    /// Errors: kubectl complained.
+    pub fn apply(&self, manifests: &str) -> anyhow::Result<String> {
+        let output = self.run_with(&["apply", "-f", "-"], manifests)?;
+        anyhow::ensure!(output.success, "kubectl apply failed:\n{}{}", output.out, output.err);
+        Ok(output.out)
+    }
+
     /// Starts kubectl and leaves it running.
     pub fn start(&self, arguments: &[&str]) -> anyhow::Result<Child> {
         self.command(arguments).spawn().context("start kubectl")

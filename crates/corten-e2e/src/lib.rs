@@ -1,11 +1,16 @@
 //! Real clusters under real clients: starts the `corten` binary and drives it with the unmodified kubectl.
 //!
-//! `cargo xtask test` tells the tests where binary and tools are (`CORTEN_BIN`, `CORTEN_TEST_TOOLS`). Everything that a
-//! cluster makes goes away with its `Cluster`, also when a test fails.
+//! `cargo xtask test` tells the tests where binary, tools and images are (`CORTEN_BIN`, `CORTEN_TEST_TOOLS`,
+//! `CORTEN_TEST_IMAGES`, `CORTEN_XTASK`). A `Cluster` is a control plane alone, anywhere; a `Machine` has everything, inside
+//! a sandbox. Everything that a cluster makes goes away with it, also when a test fails.
 #![forbid(unsafe_code)]
 
 mod cluster;
 mod kubectl;
+mod machine;
+mod sandbox;
 
 pub use cluster::Cluster;
 pub use kubectl::{Kubectl, Output};
+pub use machine::{Machine, eventually, http_get};
+pub use sandbox::in_sandbox;

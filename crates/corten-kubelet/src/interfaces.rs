@@ -152,6 +152,19 @@ pub trait Volumes: Send + Sync + 'static {
     async fn pods_on_node(&self) -> Result<Vec<String>, Failure>;
 }
 
+/// The control groups of pods: what bounds all containers of one pod together.
+#[async_trait]
+pub trait PodCgroups: Send + Sync + 'static {
+    /// Makes the pod's group, with the groups above it, and sets its limits; what is there stays. The sandbox needs it.
+    async fn ensure(&self, pod: &SharedPod) -> Result<(), Failure>;
+
+    /// Kills what still runs in the pod's group and removes it; unknown pods are done already.
+    async fn remove(&self, pod_uid: &str) -> Result<(), Failure>;
+
+    /// The pods (UIDs) that have a group: what a start after a crash must clean up.
+    async fn pods(&self) -> Result<Vec<String>, Failure>;
+}
+
 /// What is needed to form the configuration of one container.
 #[derive(Debug, Clone, Copy)]
 pub struct ContainerRequest<'a> {

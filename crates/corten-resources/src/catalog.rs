@@ -10,6 +10,7 @@ use crate::{
 
 /// Every built-in resource.
 pub static RESOURCES: &[&ResourceDefinition] = &[
+    &core::binding::RESOURCE,
     &core::config_map::RESOURCE,
     &core::endpoints::RESOURCE,
     &core::event::RESOURCE,

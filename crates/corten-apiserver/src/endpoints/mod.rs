@@ -12,4 +12,6 @@ mod write;
 
 pub use body::{decode_review, read_bytes};
 pub use dispatch::dispatch;
+pub use options::delete_options;
 pub use routes::{Custom, Endpoint, NonResource, Routes, RoutesBuilder};
+pub use write::WriteRequest;

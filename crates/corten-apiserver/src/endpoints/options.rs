@@ -196,7 +196,9 @@ pub(super) fn bad_options(kind: &str, errors: &[Error]) -> Status {
 }
 
 /// Reads the options of a delete: from the body if there is one, else from the query.
-pub(super) fn delete_options(body: &Value, query: &Query) -> Result<DeleteOptions, Status> {
+///
+/// Errors: `Invalid`.
+pub fn delete_options(body: &Value, query: &Query) -> Result<DeleteOptions, Status> {
     let mut options = DeleteOptions::default();
     if body.is_null() {
         options.grace_period_seconds = match query.get("gracePeriodSeconds") {

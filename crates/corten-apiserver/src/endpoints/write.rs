@@ -24,18 +24,23 @@ use crate::{
 };
 
 /// What a write request says besides its body.
-pub(super) struct WriteRequest {
+#[derive(Debug)]
+pub struct WriteRequest {
     namespace: String,
     api_version: String,
     subresource: String,
     field_manager: String,
     served_as: &'static ResourceDefinition,
     pub(super) is_apply: bool,
-    pub(super) dry_run: bool,
+    /// Whether nothing is to happen in the end.
+    pub dry_run: bool,
 }
 
 impl WriteRequest {
-    pub(super) fn new(endpoint: &Endpoint, request: &Request, options_kind: &str) -> Result<Self, Status> {
+    /// Reads the query of `request` as an `options_kind` (`CreateOptions`, ...).
+    ///
+    /// Errors: `Invalid`.
+    pub fn new(endpoint: &Endpoint, request: &Request, options_kind: &str) -> Result<Self, Status> {
         let complaints = manager_complaints(request.query.get("fieldManager"));
         if !complaints.is_empty() {
             return Err(bad_options(options_kind, &complaints));
@@ -51,7 +56,9 @@ impl WriteRequest {
         })
     }
 
-    pub(super) fn context<'a>(&'a self, request: &'a Request) -> WriteContext<'a> {
+    /// The request as the registry sees it.
+    #[must_use]
+    pub fn context<'a>(&'a self, request: &'a Request) -> WriteContext<'a> {
         WriteContext {
             user: &request.user,
             now: request.received,

@@ -63,6 +63,8 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
     async fn before_create(&self, object: &mut Value, dry_run: bool) -> Result<(), Status>;
     /// Before a changed object is validated.
     async fn before_update(&self, object: &mut Value, old: &Value, dry_run: bool) -> Result<(), Status>;
+    /// After a changed object is stored: gives back what only `old` had.
+    async fn after_update(&self, object: &Value, old: &Value);
     /// The write that the hooks prepared did not happen: gives back what `object` had taken beyond `old`.
     async fn abandoned(&self, object: &Value, old: Option<&Value>);
     /// After an object is gone: gives back what it had.

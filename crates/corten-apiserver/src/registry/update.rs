@@ -145,8 +145,12 @@ impl Store {
         }
         .await;
         let kept = matches!(result, Ok(Attempt::Done(_))) && !cx.dry_run;
-        if !kept && let Some(hooks) = &self.hooks {
-            hooks.abandoned(&attributes.object, Some(&old)).await;
+        if let Some(hooks) = &self.hooks {
+            if kept {
+                hooks.after_update(&attributes.object, &old).await;
+            } else {
+                hooks.abandoned(&attributes.object, Some(&old)).await;
+            }
         }
         Ok(match result? {
             Attempt::Done(mut updated) => {

@@ -21,6 +21,7 @@ use corten_net::{
     cni::{Host, invoke::Invoker},
     netns::Netns,
 };
+use corten_oci::{Cgroup, cgroup::Hierarchies};
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
@@ -28,6 +29,7 @@ use crate::{
     Config,
     format::{self, ContainerRecord, SandboxRecord},
     images::store::ImageStore,
+    network,
     shim::{
         client::ShimClient,
         protocol::{Answer, ContainerState, Exit, Request, VERSION},
@@ -48,6 +50,8 @@ struct Inner {
     clock: SharedClock,
     rng: SharedRng,
     images: Arc<ImageStore>,
+    /// The node's network, where bridge and packet rules are.
+    host: Arc<Host>,
     invoker: Invoker,
     pod_cidrs: Mutex<Vec<String>>,
     state: Mutex<State>,
@@ -132,13 +136,15 @@ impl ContainerRuntime {
             ImageStore::open(place)
         })
         .await?;
-        let invoker = Invoker::new(config.cni_plugin_dirs.clone(), config.run.join("cni"), Arc::new(Host::new(host)));
+        let host = Arc::new(Host::new(host));
+        let invoker = Invoker::new(config.cni_plugin_dirs.clone(), config.run.join("cni"), Arc::clone(&host));
         let inner = Inner {
             pod_cidrs: Mutex::new(config.pod_cidrs.clone()),
             config,
             clock,
             rng,
             images: Arc::new(images),
+            host,
             invoker,
             state: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
@@ -172,14 +178,28 @@ impl ContainerRuntime {
         self.inner.tasks.join().await
     }
 
-    /// Stops and removes every pod; then only images are left.
+    /// Stops and removes every pod, the pod network and the control groups; then only images are left.
+    ///
+    /// Errors: the first thing that could not be removed; the call may be repeated.
     pub async fn remove_all(&self) -> Result<(), CriError> {
         let ids: Vec<String> = self.inner.state.lock().sandboxes.keys().cloned().collect();
         for id in ids {
             self.stop_sandbox(&id).await?;
             self.remove_sandbox(&id).await?;
         }
-        Ok(())
+        let inner = Arc::clone(&self.inner);
+        blocking(move || network::remove(&inner.config, &inner.host).map_err(std::io::Error::other)).await?;
+        let (cgroup, run) =
+            (PathBuf::from(format!("/{}", self.inner.config.cgroup_root)), self.inner.config.run.clone());
+        blocking(move || -> std::io::Result<()> {
+            let hierarchies = Hierarchies::detect().map_err(std::io::Error::other)?;
+            Cgroup::new(hierarchies, &cgroup).remove().map_err(std::io::Error::other)?;
+            for directory in ["pods", "sock", "cni", "ipam"] {
+                fs::remove_dir_all(&run.join(directory)).map_err(std::io::Error::other)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     fn now(&self) -> i64 {

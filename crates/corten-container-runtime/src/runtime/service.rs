@@ -1,14 +1,14 @@
 //! `RuntimeService`: the calls, and what records look like as answers.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use corten_cri::{Code, CriError, EventStream, RuntimeService, api};
 use futures::StreamExt as _;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{Container, ContainerRuntime, sandboxes};
-use crate::{format::SandboxRecord, shim::protocol::Request};
+use super::{Container, ContainerRuntime, blocking, sandboxes};
+use crate::{format::SandboxRecord, network, shim::protocol::Request};
 
 /// The runtime's name, as `kubectl get nodes -o wide` shows it.
 const NAME: &str = "corten";
@@ -247,6 +247,9 @@ impl RuntimeService for ContainerRuntime {
             .map(str::to_owned)
             .collect();
         if !cidrs.is_empty() {
+            let (inner, ranges) = (Arc::clone(&self.inner), cidrs.clone());
+            let prepare = move || network::prepare(&inner.config, &inner.host, &ranges).map_err(std::io::Error::other);
+            blocking(prepare).await?;
             *self.inner.pod_cidrs.lock() = cidrs;
         }
         Ok(api::UpdateRuntimeConfigResponse {})

@@ -1,7 +1,9 @@
-//! What every cluster has from its first second: the system namespaces, the roles and bindings, the system's priorities.
+//! What every cluster has from its first second: the system namespaces, the roles and bindings, the system's priorities,
+//! and the service that leads to the API, which is kept true while the server runs.
 //!
 //! Each part is level driven: what is there stays, what is missing is made, and a failure is tried again.
 
+mod kubernetes_service;
 mod namespaces;
 mod priority_classes;
 mod rbac;
@@ -9,7 +11,7 @@ mod rbac;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -18,48 +20,111 @@ use corten_apimachinery::status::Status;
 use corten_base::{Backoff, SharedClock, Shutdown, SystemRng};
 use corten_client::Client;
 
+pub(crate) use kubernetes_service::Advertised;
 pub(crate) use rbac::node_rules;
 
-/// Whether everything has been made. Clones share it.
+/// A part of the start, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Step {
+    /// The system namespaces.
+    Namespaces = 1,
+    /// Roles and bindings.
+    Roles = 2,
+    /// The system's priority classes.
+    PriorityClasses = 4,
+    /// The service `kubernetes`.
+    KubernetesService = 8,
+}
+
+impl Step {
+    /// All of them, with the names of upstream's hooks that do the same.
+    pub(crate) const ALL: [(Self, &'static str); 4] = [
+        (Self::Namespaces, "poststarthook/start-system-namespaces-controller"),
+        (Self::Roles, "poststarthook/rbac/bootstrap-roles"),
+        (Self::PriorityClasses, "poststarthook/scheduling/bootstrap-system-priority-classes"),
+        (Self::KubernetesService, "poststarthook/bootstrap-controller"),
+    ];
+}
+
+/// What has been made so far. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Arc<AtomicBool>);
+pub(crate) struct Progress(Arc<AtomicU8>);
+
+/// Beside the steps: the server is on its way out.
+const STOPPING: u8 = 128;
 
 impl Progress {
-    /// Notes that everything has been made.
-    pub(crate) fn complete(&self) {
-        self.0.store(true, Ordering::Release);
+    /// Notes that a part has been made.
+    pub(crate) fn complete(&self, step: Step) {
+        self.0.fetch_or(step as u8, Ordering::AcqRel);
     }
 
-    /// Whether everything has been made.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    /// Whether a part has been made.
+    pub(crate) fn has(&self, step: Step) -> bool {
+        self.0.load(Ordering::Acquire) & step as u8 != 0
+    }
+
+    /// Notes that the server is on its way out.
+    fn stop(&self) {
+        self.0.fetch_or(STOPPING, Ordering::AcqRel);
+    }
+
+    /// Whether the server is on its way out.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.load(Ordering::Acquire) & STOPPING != 0
     }
 }
 
-/// Makes what is missing, until all of it is there.
-pub(crate) async fn run(client: Client, clock: SharedClock, progress: Progress, shutdown: Shutdown) {
+/// Makes what is missing, and keeps the service `kubernetes` until shutdown.
+pub(crate) async fn run(
+    client: Client,
+    clock: SharedClock,
+    progress: Progress,
+    advertised: Advertised,
+    shutdown: Shutdown,
+) {
+    let work = async {
+        retry(&clock, "Could not make what every cluster has", || ensure(&client, &progress)).await;
+        loop {
+            retry(&clock, "Could not keep the service kubernetes", || async {
+                if !progress.has(Step::KubernetesService) {
+                    kubernetes_service::ensure(&client, &advertised).await?;
+                    progress.complete(Step::KubernetesService);
+                }
+                kubernetes_service::keep(&client, &advertised).await
+            })
+            .await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => progress.stop(),
+        () = work => {}
+    }
+}
+
+/// Does `work` until it succeeds, more and more slowly.
+async fn retry<F: Future<Output = Result<(), Status>>>(
+    clock: &SharedClock,
+    failure: &'static str,
+    mut work: impl FnMut() -> F,
+) {
     let rng = SystemRng::shared();
     let mut backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(0.2);
-    loop {
-        match ensure(&client).await {
-            Ok(()) => {
-                progress.complete();
-                return;
-            }
-            Err(error) => tracing::warn!(err = %error, "Could not make what every cluster has"),
-        }
-        let delay = backoff.next(&*rng);
-        tokio::select! {
-            biased;
-            () = shutdown.requested() => return,
-            () = clock.sleep(delay) => {}
-        }
+    while let Err(error) = work().await {
+        tracing::warn!(err = %error, "{failure}");
+        clock.sleep(backoff.next(&*rng)).await;
     }
 }
 
-/// Makes what is missing, once.
-pub(crate) async fn ensure(client: &Client) -> Result<(), Status> {
+/// Makes what is missing, once; all but the service `kubernetes`.
+pub(crate) async fn ensure(client: &Client, progress: &Progress) -> Result<(), Status> {
     namespaces::ensure(client).await?;
+    progress.complete(Step::Namespaces);
     rbac::ensure(client).await?;
-    priority_classes::ensure(client).await
+    progress.complete(Step::Roles);
+    priority_classes::ensure(client).await?;
+    progress.complete(Step::PriorityClasses);
+    Ok(())
 }

@@ -3,7 +3,15 @@
 pub(crate) mod catalog;
 
 mod access_review;
+mod binding;
+mod eviction;
+pub(crate) mod kubelets;
 mod local_subject_access_review;
+mod pod_attach;
+mod pod_connect;
+mod pod_exec;
+mod pod_log;
+mod pod_portforward;
 mod self_subject_access_review;
 mod self_subject_review;
 mod self_subject_rules_review;
@@ -51,6 +59,18 @@ async fn read_review(
 /// The answered review.
 fn created(review: Value, warnings: Vec<String>) -> Reply {
     Reply::tree(StatusCode::CREATED, review).with_warnings(warnings)
+}
+
+/// The answer of a subresource that has done what it is for.
+fn succeeded() -> Reply {
+    let status = Value::object_of([
+        ("apiVersion", Value::from("v1")),
+        ("kind", "Status".into()),
+        ("metadata", Value::object()),
+        ("status", "Success".into()),
+        ("code", Value::Int(201)),
+    ]);
+    Reply::tree(StatusCode::CREATED, status)
 }
 
 #[cfg(test)]

@@ -3,4 +3,9 @@
 mod apply;
 mod bad_input;
 mod crash;
+mod init_containers;
 mod kubectl;
+mod node_errors;
+mod pods;
+mod restart;
+mod tutorial;

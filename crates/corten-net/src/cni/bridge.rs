@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{CniError, CniResult, Dns, Interface, IpConfig, Plugin, Request, RouteConfig, catalog, code};
+use super::{CniError, CniResult, Dns, Host, Interface, IpConfig, Plugin, Request, RouteConfig, catalog, code};
 use crate::{
     netlink::{Address, Link, LinkChange, LinkKind, MacAddress, MasterChange, NewLink, Route, Rtnl, Veth},
     netns::Netns,
@@ -80,6 +80,12 @@ pub(super) fn default_table() -> String {
 }
 
 impl Config {
+    /// The configuration of a gateway bridge of this name; the rest are defaults.
+    fn of(bridge: &str) -> Result<Self, CniError> {
+        serde_json::from_value(serde_json::json!({"bridge": bridge, "isGateway": true}))
+            .map_err(|error| CniError::new(code::INVALID_CONFIG, "no bridge can have this name").details(&error))
+    }
+
     fn read(request: &Request<'_>) -> Result<Self, CniError> {
         let mut config: Self = request.parse()?;
         config.is_gateway |= config.is_default_gateway;
@@ -99,6 +105,32 @@ impl Config {
             || CniError::new(code::INVALID_CONFIG, format!("IPAM plugin {:?} is not built in", self.ipam.plugin_type));
         catalog::find(&self.ipam.plugin_type).map(Some).ok_or_else(missing)
     }
+}
+
+/// Makes a bridge with its gateway addresses before the first cable, so that the node's own servers can listen on them.
+///
+/// Idempotent; an addition with the same configuration finds what it would have made.
+pub fn prepare(host: &Host, bridge: &str, networks: &[IpNet]) -> Result<(), CniError> {
+    let config = Config::of(bridge)?;
+    let rtnl = host.rtnl()?;
+    let link = ensure_bridge(rtnl, &config)?;
+    let gateways: Vec<IpConfig> = networks
+        .iter()
+        .map(|network| IpConfig { interface: None, address: *network, gateway: network.hosts().next() })
+        .collect();
+    serve_as_gateway(rtnl, &host.netns, &link, &config, &gateways)
+}
+
+/// Removes a bridge and the packet rules of its pods; what is gone already is no error.
+pub fn remove(host: &Host, bridge: &str, table: &str) -> Result<(), CniError> {
+    remove_link(host.rtnl()?, bridge)?;
+    let nft = host.nft()?;
+    if !nft.is_supported().map_err(CniError::kernel("cannot look at the packet rules"))? {
+        return Ok(());
+    }
+    let mut transaction = Transaction::new();
+    transaction.purge_table(&Table::new(Family::Inet, table));
+    nft.commit(&transaction).map(drop).map_err(CniError::kernel("cannot remove the packet rules"))
 }
 
 impl Plugin for Bridge {

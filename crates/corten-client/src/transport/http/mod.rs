@@ -110,6 +110,7 @@ impl Transport for HttpTransport {
 impl Shared {
     async fn call(&self, call: Call) -> Result<Answer, Status> {
         let verb = call.verb;
+        let is_resource = !call.resource.resource.is_empty();
         let response = self.send(call).await?;
         let (parts, body) = response.into_parts();
         if !parts.status.is_success() {
@@ -117,6 +118,7 @@ impl Shared {
             return Err(decode::failure(parts.status, &parts.headers, &body));
         }
         match verb {
+            _ if !is_resource => decode::tree(&collect(body, OBJECT_BYTES_MAX).await?),
             Verb::Watch => Ok(Answer::Watch(watch_stream(body))),
             Verb::List => decode::list(&collect(body, LIST_BYTES_MAX).await?).map(Answer::List),
             Verb::Delete | Verb::DeleteCollection => decode::tree(&collect(body, LIST_BYTES_MAX).await?),

@@ -22,6 +22,9 @@ pub(super) fn method(verb: Verb) -> Method {
 /// `/api/v1/namespaces/ns/pods/web/status?fieldManager=x`.
 pub(super) fn path_and_query(call: &Call) -> String {
     let resource = &call.resource;
+    if resource.resource.is_empty() {
+        return call.name.to_string();
+    }
     let mut path = String::with_capacity(96);
     path.push_str(if resource.group.is_empty() { "/api" } else { "/apis" });
     let in_namespace = if call.namespace.is_empty() { "" } else { "namespaces" };

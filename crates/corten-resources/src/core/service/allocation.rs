@@ -4,7 +4,7 @@
 //! missing -> validation.
 //! Upstream: pkg/registry/core/service/storage (v1.35), `patchAllocatedValues`, `normalizeClusterIPs`, `dropTypeDependentFields`.
 
-use corten_apimachinery::{Value, value::semantically_equal};
+use corten_apimachinery::{Value, field::ErrorList, value::semantically_equal};
 
 use crate::rules::keep;
 
@@ -42,6 +42,12 @@ pub fn is_externally_accessible(service: &Value) -> bool {
         "ClusterIP" => !service.items_at(&["spec", "externalIPs"]).is_empty(),
         _ => false,
     }
+}
+
+/// What is wrong with the cluster IPs, families and policy that a service says, before anything is allocated.
+#[must_use]
+pub fn validate_cluster_ips(service: &Value) -> ErrorList {
+    super::validation::cluster_ip_fields(service)
 }
 
 /// Makes `clusterIPs` follow `clusterIP`, the older field, which clients may set alone.

@@ -152,6 +152,13 @@ fn affinity(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
     }
 }
 
+/// The rules of addresses alone.
+pub(super) fn cluster_ip_fields(service: &Value) -> ErrorList {
+    with_view(service, |view: &Service, errors| {
+        cluster_ips(&or_default(&view.spec), &Path::new("spec"), errors);
+    })
+}
+
 fn cluster_ips(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
     if spec.type_.as_deref() == Some("ExternalName") {
         return;

@@ -1,0 +1,123 @@
+//! What subresources with effects need of a store: their own objects admitted, and a change of the stored one that is
+//! the server's and not the client's.
+//!
+//! Upstream: k8s.io/apiserver/pkg/storage `GuaranteedUpdate` as pkg/registry/core/pod/storage uses it (v1.35).
+
+use std::sync::Arc;
+
+use corten_apimachinery::{
+    gvk::GroupVersionKind,
+    meta::ObjectMeta as _,
+    status::Status,
+    stored::Stored,
+    value::{Str, Value},
+};
+use corten_storage::{
+    kv::{Expected, Outcome},
+    object::cache_key,
+};
+
+use super::store::{Store, WriteContext};
+use crate::admission::Operation;
+
+/// What the stored object has to be for a change to happen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Preconditions<'a> {
+    /// This incarnation; empty for any.
+    pub uid: &'a str,
+    /// This version; empty for any.
+    pub resource_version: &'a str,
+}
+
+/// Changes an object in place, or says why not. Called again after a conflict, with the newer object.
+pub type Change<'a> = &'a (dyn Fn(&mut Value) -> Result<(), Status> + Send + Sync);
+
+impl Store {
+    /// Lets the plugins see `object` as a create of the subresource that `cx` names, of the stored object `name`.
+    ///
+    /// Returns the object as they left it, and advice for the client.
+    pub async fn admit_subresource(
+        &self,
+        cx: &WriteContext<'_>,
+        kind: &GroupVersionKind,
+        name: &str,
+        object: Value,
+    ) -> Result<(Value, Vec<String>), Status> {
+        let mut attributes = self.attributes(cx, Operation::Create, Str::from(name), object, Value::Null);
+        attributes.kind = kind;
+        self.settings.admission.admit(&mut attributes).await?;
+        self.settings.admission.validate(&attributes).await?;
+        Ok((attributes.object, attributes.warnings))
+    }
+
+    /// Changes the object `name` past the rules and plugins of its kind: the caller answers for the result.
+    ///
+    /// Errors: `NotFound`, `Conflict` for a failed precondition, and what `change` and the engine say.
+    pub async fn guaranteed_update(
+        &self,
+        cx: &WriteContext<'_>,
+        name: &str,
+        preconditions: Preconditions<'_>,
+        change: Change<'_>,
+    ) -> Result<Arc<Stored>, Status> {
+        let key = cache_key(cx.namespace, name);
+        let mut current = self.current(&key).await?;
+        // What the cache knows may be overtaken already; what the engine says of a failed write is not.
+        let mut is_fresh = false;
+        loop {
+            let Some((old, revision)) = current else {
+                return Err(Status::not_found(&self.group_resource(), name));
+            };
+            let mut object = old.clone();
+            object.set_meta("resourceVersion", crate::value_text(revision));
+            let prepared = self.check_change(&object, name, preconditions).and_then(|()| change(&mut object));
+            object.unset_meta("resourceVersion");
+            if let Err(refusal) = prepared {
+                if is_fresh {
+                    return Err(refusal);
+                }
+                // A refusal holds if the object is still the one that was looked at.
+                current = self.newest(&key).await?;
+                is_fresh = true;
+                if current.as_ref().is_some_and(|&(_, newest)| newest == revision) {
+                    return Err(refusal);
+                }
+                continue;
+            }
+            let encoded = self.codec.encode(&object);
+            if cx.dry_run {
+                return Ok(self.codec.stored_from(&object, &encoded, revision));
+            }
+            let write = self.put(encoded.bytes().clone(), cx.now);
+            match self.commit(&key, Expected::ModRevision(revision), write).await? {
+                Outcome::Done { revision } => {
+                    self.cacher.acknowledge(revision);
+                    return Ok(self.codec.stored_from(&object, &encoded, revision));
+                }
+                Outcome::Conflict { current: newer, .. } => {
+                    let newer = newer.map(|kv| {
+                        let tree = self.codec.decode_tree(&key, &kv.value).map_err(Status::internal)?;
+                        Ok::<_, Status>((tree, kv.mod_revision))
+                    });
+                    current = newer.transpose()?;
+                    is_fresh = true;
+                }
+            }
+        }
+    }
+
+    fn check_change(&self, object: &Value, name: &str, preconditions: Preconditions<'_>) -> Result<(), Status> {
+        let checks = [
+            ("UID", preconditions.uid, object.uid()),
+            ("ResourceVersion", preconditions.resource_version, object.resource_version()),
+        ];
+        for (what, wanted, actual) in checks {
+            if !wanted.is_empty() && wanted != actual {
+                let why =
+                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
+                return Err(Status::conflict(&self.group_resource(), name, why));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! A control plane in memory with some of the controllers running.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::sync::Arc;
+
+use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored};
+use corten_base::{Shutdown, ShutdownTrigger, TaskSet};
+use corten_client::{PatchKind, Target};
+use corten_controllers::{Config, Controllers, Parts};
+use corten_informer::{InformerFactory, InitialList};
+use corten_testkit::{Cluster, tree, user};
+use serde_json::Value;
+
+/// A cluster, and controllers at work.
+pub(crate) struct Harness {
+    pub(crate) cluster: Cluster,
+    tasks: TaskSet,
+    stop: ShutdownTrigger,
+}
+
+impl Harness {
+    /// Starts the controllers of these names.
+    pub(crate) async fn start(names: &[&str]) -> Self {
+        Self::with(Cluster::start().await, names, Config::default())
+    }
+
+    /// Starts the controllers of these names, configured, on a cluster that may have objects already.
+    pub(crate) fn with(cluster: Cluster, names: &[&str], config: Config) -> Self {
+        // What controllers log tells why a test waits in vain; a second test of the process finds it set up.
+        let _ = tracing_subscriber::fmt()
+            .with_test_writer()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+            .try_init();
+        let (tasks, (stop, shutdown)) = (TaskSet::new("harness"), Shutdown::new());
+        let manager = cluster.client(user("system:kube-controller-manager", &["system:authenticated"]));
+        let informers = InformerFactory::new(manager, InitialList::List, cluster.shared_clock(), cluster.rng());
+        let parts = Parts { clients: cluster.clients(), informers, clock: cluster.shared_clock(), rng: cluster.rng() };
+        // Pods are admitted only where the default account exists.
+        let names = names.iter().copied().chain(["serviceaccount-controller"]);
+        let config = Config { controllers: names.map(ToOwned::to_owned).collect(), ..config };
+        let controllers = Controllers::build(config, parts, &shutdown).expect("the names are known");
+        tasks.spawn("controllers", controllers.run(shutdown));
+        Self { cluster, tasks, stop }
+    }
+
+    /// Ends the controllers, and gives the cluster back.
+    pub(crate) async fn stop_controllers(self) -> Cluster {
+        self.stop.request();
+        self.tasks.join().await.unwrap();
+        self.cluster
+    }
+
+    /// Ends everything.
+    pub(crate) async fn stop(self) {
+        self.stop_controllers().await.stop().await;
+    }
+
+    /// Waits until `wanted` gives something for all objects of a resource, as JSON, and gives that.
+    pub(crate) async fn wait<T>(&self, resource: &GroupVersionResource, wanted: impl Fn(&[Value]) -> Option<T>) -> T {
+        let objects = self.cluster.wait_for(resource, |objects| wanted(&json_of(objects)).is_some()).await;
+        wanted(&json_of(&objects)).expect("it was there")
+    }
+
+    /// Waits for one object for which `wanted` holds.
+    pub(crate) async fn wait_object(
+        &self,
+        resource: &GroupVersionResource,
+        key: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let of_key = |objects: &[Value]| objects.iter().find(|object| key_of(object) == key).cloned();
+        self.wait(resource, |objects| of_key(objects).filter(|object| wanted(object))).await
+    }
+
+    /// Replaces the status of an object by a merge patch.
+    pub(crate) async fn patch_status(&self, resource: &GroupVersionResource, key: &str, status: Value) {
+        let target = target(resource, key).subresource("status");
+        let patch = tree(&serde_json::json!({"status": status}));
+        self.cluster.admin().patch(target, PatchKind::Merge, patch).await.unwrap();
+    }
+
+    /// Changes an object by a merge patch.
+    pub(crate) async fn patch(&self, resource: &GroupVersionResource, key: &str, patch: Value) {
+        self.cluster.admin().patch(target(resource, key), PatchKind::Merge, tree(&patch)).await.unwrap();
+    }
+
+    /// Deletes an object, at once.
+    pub(crate) async fn delete(&self, resource: &GroupVersionResource, key: &str) {
+        let options = tree(&serde_json::json!({"gracePeriodSeconds": 0}));
+        self.cluster.admin().delete(target(resource, key), options).await.unwrap();
+    }
+
+    /// The object as JSON.
+    pub(crate) async fn get(&self, resource: &GroupVersionResource, key: &str) -> Value {
+        json(&*self.cluster.admin().get(target(resource, key)).await.unwrap())
+    }
+}
+
+pub(crate) fn target(resource: &GroupVersionResource, key: &str) -> Target {
+    let (namespace, name) = key.split_once('/').unwrap_or(("", key));
+    Target::object(resource, namespace, name)
+}
+
+pub(crate) fn key_of(object: &Value) -> String {
+    let (namespace, name) = (&object["metadata"]["namespace"], &object["metadata"]["name"]);
+    let name = name.as_str().unwrap_or_default();
+    namespace.as_str().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
+}
+
+pub(crate) fn json(object: &Stored) -> Value {
+    serde_json::from_slice(&object.json).unwrap()
+}
+
+fn json_of(objects: &[Arc<Stored>]) -> Vec<Value> {
+    objects.iter().map(|object| json(object)).collect()
+}
+
+pub(crate) fn core(resource: &str) -> GroupVersionResource {
+    GroupVersionResource::new("", "v1", resource)
+}
+
+pub(crate) fn namespace(name: &str) -> Value {
+    serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}
+
+pub(crate) fn node(name: &str) -> Value {
+    serde_json::json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+}

@@ -1,0 +1,50 @@
+//! The ports that are open on every node. Pure.
+//!
+//! Upstream: pkg/registry/core/service/portallocator (v1.35).
+
+use super::pool::Pool;
+
+/// Node ports.
+#[derive(Debug)]
+pub(super) struct Ports {
+    first: u16,
+    last: u16,
+    pool: Pool,
+}
+
+impl Ports {
+    pub(super) fn new((first, last): (u16, u16)) -> Self {
+        let size = u64::from(last.saturating_sub(first)) + 1;
+        let chosen_by_hand = if size < 16 { 0 } else { (size / 32).clamp(16, 128) };
+        Self { first, last, pool: Pool::new(size, chosen_by_hand) }
+    }
+
+    fn offset(&self, port: i64) -> Option<u64> {
+        let offset = u64::try_from(port.checked_sub(self.first.into())?).ok()?;
+        (offset < self.pool.size()).then_some(offset)
+    }
+
+    /// Takes `port`.
+    ///
+    /// Errors: in upstream's words.
+    pub(super) fn take(&mut self, port: i64, owner: &str) -> Result<(), String> {
+        let Some(offset) = self.offset(port) else {
+            return Err(format!(
+                "provided port is not in the valid range. The range of valid ports is {}-{}",
+                self.first, self.last
+            ));
+        };
+        if self.pool.take(offset, owner) { Ok(()) } else { Err("provided port is already allocated".to_owned()) }
+    }
+
+    pub(super) fn take_any(&mut self, owner: &str, below: impl Fn(u64) -> u64) -> Result<i64, String> {
+        let offset = self.pool.take_any(owner, below).ok_or("range is full")?;
+        Ok(i64::from(self.first) + i64::try_from(offset).expect("a port has 16 bits"))
+    }
+
+    pub(super) fn release(&mut self, port: i64, owner: &str) {
+        if let Some(offset) = self.offset(port) {
+            self.pool.release(offset, owner);
+        }
+    }
+}

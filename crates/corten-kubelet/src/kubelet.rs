@@ -1,0 +1,148 @@
+//! The kubelet as a whole: what it is built from, and the order in which its parts start.
+
+use std::sync::Arc;
+
+use corten_base::{ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet};
+use corten_client::{Client, events::Recorder};
+use corten_controller::{RateLimit, WorkQueue};
+use corten_cri::{Cri, api::VersionRequest};
+use corten_informer::{InformerFactory, reflector::InitialList};
+use parking_lot::RwLock;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::{
+    config::Config,
+    interfaces::{ContainerSpecs, Hooks, Images, PodCgroups, Pods, ProbeOutcome, Prober, Volumes},
+    pleg::{Pleg, RuntimeCache},
+    pod_workers::{Change, Context, PodWorkers, RuntimeChanges, Table, route_probes},
+    pods_view::PodsView,
+    sources,
+    status::StatusManager,
+};
+
+pub use crate::pleg::PlegHealth;
+
+/// What a kubelet is given.
+pub struct Deps {
+    /// The container runtime.
+    pub cri: Cri,
+    /// The API, under the identity `system:node:<name>`.
+    pub client: Client,
+    /// Volumes.
+    pub volumes: Arc<dyn Volumes>,
+    /// Configurations of sandboxes and containers.
+    pub specs: Arc<dyn ContainerSpecs>,
+    /// Images.
+    pub images: Arc<dyn Images>,
+    /// Hooks.
+    pub hooks: Arc<dyn Hooks>,
+    /// Probes.
+    pub prober: Arc<dyn Prober>,
+    /// What the probes find.
+    pub probe_results: mpsc::Receiver<ProbeOutcome>,
+    /// Control groups of pods.
+    pub cgroups: Arc<dyn PodCgroups>,
+    /// Events; somebody runs its writer.
+    pub recorder: Recorder,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub rng: SharedRng,
+}
+
+/// The kubelet's core, before it runs.
+pub struct Kubelet {
+    context: Arc<Context>,
+    informers: InformerFactory,
+    table: Arc<Table>,
+    queue: Arc<WorkQueue<Change>>,
+    pleg: Pleg,
+    pleg_health: Arc<PlegHealth>,
+    probe_results: mpsc::Receiver<ProbeOutcome>,
+}
+
+impl Kubelet {
+    /// Puts the parts together. Nothing runs yet.
+    #[must_use]
+    pub fn build(config: Config, deps: Deps) -> Self {
+        let Deps { cri, client, volumes, specs, images, hooks, prober, probe_results, cgroups, recorder, clock, rng } =
+            deps;
+        let informers = InformerFactory::new(client.clone(), InitialList::List, Arc::clone(&clock), Arc::clone(&rng));
+        let cache = RuntimeCache::new(Arc::clone(&cri.runtime));
+        let (pleg, pleg_health) =
+            Pleg::new(Arc::clone(&cri.runtime), Arc::clone(&cache), Arc::clone(&clock), Arc::clone(&rng));
+        let status = StatusManager::new(client.clone(), Arc::clone(&clock));
+        let queue = Arc::new(WorkQueue::new("kubelet_pods", RateLimit::per_key(), Arc::clone(&clock)));
+        let context = Arc::new(Context {
+            config,
+            cri,
+            client,
+            volumes,
+            specs,
+            images,
+            hooks,
+            prober,
+            cgroups,
+            recorder,
+            clock,
+            rng,
+            cache,
+            status,
+            runtime_name: RwLock::default(),
+        });
+        Self { context, informers, table: Arc::default(), queue, pleg, pleg_health, probe_results }
+    }
+
+    /// What the server asks about pods.
+    #[must_use]
+    pub fn pods(&self) -> Arc<dyn Pods> {
+        Arc::new(PodsView::new(Arc::clone(&self.context), Arc::clone(&self.table)))
+    }
+
+    /// Whether the runtime's view is fresh, for the node's status.
+    #[must_use]
+    pub fn pleg_health(&self) -> Arc<PlegHealth> {
+        Arc::clone(&self.pleg_health)
+    }
+
+    /// Runs the node's pods until shutdown is requested. Containers go on: the next start takes them over.
+    pub async fn run(self, shutdown: Shutdown) {
+        let Self { context, informers, table, queue, pleg, pleg_health, probe_results } = self;
+        let tasks = TaskSet::new("kubelet");
+        let node_name = context.config.node_name.clone();
+        let pods = sources::api::pods(&informers, &node_name);
+        let node = sources::api::node(&informers, &node_name);
+        pods.add_handler(Arc::new(sources::api::PodChanges(Arc::clone(&queue))));
+        let listener = RuntimeChanges { queue: Arc::clone(&queue), table: Arc::clone(&table) };
+        context.cache.listen(Arc::new(listener));
+        informers.start(&tasks, &shutdown);
+        tasks.spawn("pleg", pleg.run(shutdown.clone()));
+        tasks.spawn("status", Arc::clone(&context.status).run(shutdown.clone()));
+        tasks.spawn("probe results", route_probes(probe_results, Arc::clone(&table), shutdown.clone()));
+        let ready = async {
+            pleg_health.synced().await;
+            // The runtime answers, so it can be asked who it is.
+            match context.cri.runtime.version(VersionRequest::default()).await {
+                Ok(version) => *context.runtime_name.write() = version.runtime_name,
+                Err(err) => warn!(%err, "Could not ask the container runtime for its name"),
+            }
+            pods.synced().await;
+            node.synced().await;
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => {}
+            () = ready => {
+                info!(node = node_name, pods = pods.lister().len(), "Started kubelet");
+                let workers =
+                    PodWorkers { context: Arc::clone(&context), table, queue, pods: pods.lister(), node: node.lister() };
+                tasks.spawn("pod workers", workers.run(shutdown.clone()));
+                shutdown.requested().await;
+            }
+        }
+        if let Err(panic) = tasks.join().await {
+            error!(err = %ErrorChain(&panic), "Part of the kubelet panicked");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The status by tables.
+
+use std::{net::IpAddr, time::Duration};
+
+use corten_cri::api;
+
+use super::*;
+
+pub(crate) fn config() -> Config {
+    Config {
+        node_name: "n1".into(),
+        hostname: "host1".into(),
+        node_ips: vec![IpAddr::from([192, 0, 2, 7])],
+        root: "/nowhere/kubelet".into(),
+        pod_logs: "/nowhere/pods".into(),
+        static_pods: None,
+        cluster_dns: Vec::new(),
+        cluster_domain: "cluster.local".into(),
+        resolv_conf: "/etc/resolv.conf".into(),
+        cgroup_root: "corten".into(),
+        node_labels: vec![("zone".into(), "a".into())],
+        pod_cidr: None,
+        max_pods: 110,
+        server_address: IpAddr::from([0, 0, 0, 0]),
+        server_port: 10_250,
+        node_status_update: Duration::from_secs(10),
+        node_status_report: Duration::from_secs(300),
+        lease_duration: Duration::from_secs(40),
+        cpu_cfs_quota: true,
+    }
+}
+
+fn machine() -> Machine {
+    Machine {
+        cpus: 4,
+        memory_bytes: 8 << 30,
+        storage_bytes: 1_000_003 * 1_024,
+        huge_pages: [(2 << 20, 8), (1 << 30, 0)].into(),
+        ..Machine::default()
+    }
+}
+
+fn runtime() -> RuntimeView {
+    let ready = |kind: &str| api::RuntimeCondition { r#type: kind.into(), status: true, ..Default::default() };
+    RuntimeView {
+        status: api::StatusResponse {
+            status: Some(api::RuntimeStatus { conditions: vec![ready("RuntimeReady"), ready("NetworkReady")] }),
+            ..Default::default()
+        },
+        ..RuntimeView::default()
+    }
+}
+
+fn compute(runtime: Result<&RuntimeView, &str>, pressure: Pressure, before: &[NodeCondition], now: i64) -> NodeStatus {
+    status(&Observed {
+        config: &config(),
+        machine: &machine(),
+        server_port: 10_250,
+        runtime,
+        pressure,
+        unhealthy: &[],
+        volumes_in_use: &[],
+        conditions: before,
+        now: Timestamp::from_second(now).unwrap(),
+    })
+}
+
+fn words(status: &NodeStatus, type_: &str) -> (String, String, String) {
+    let found = status.conditions.iter().flatten().find(|condition| condition.type_ == type_).unwrap().clone();
+    (found.status, found.reason.unwrap(), found.message.unwrap())
+}
+
+#[track_caller]
+fn check_ready(runtime: Result<&RuntimeView, &str>, message: &str) {
+    let status = compute(runtime, Pressure::default(), &[], 0);
+    let want = ("False".to_owned(), "KubeletNotReady".to_owned(), message.to_owned());
+    assert_eq!(words(&status, "Ready"), want);
+}
+
+#[test]
+fn a_ready_runtime_makes_a_ready_node() {
+    let status = compute(Ok(&runtime()), Pressure::default(), &[], 0);
+    let (status, reason, message) = words(&status, "Ready");
+    assert_eq!((&*status, &*reason, &*message), ("True", "KubeletReady", "kubelet is posting ready status"));
+}
+
+#[test]
+fn what_the_runtime_lacks_is_told_in_upstreams_words() {
+    let mut view = runtime();
+    let conditions = &mut view.status.status.as_mut().unwrap().conditions;
+    conditions[1].status = false;
+    conditions[1].reason = "NetworkPluginNotReady".into();
+    conditions[1].message = "Network plugin returns error: cni plugin not initialized".into();
+    let network = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady \
+                   message:Network plugin returns error: cni plugin not initialized";
+    check_ready(Ok(&view), network);
+    view.status.status.as_mut().unwrap().conditions[0].status = false;
+    let both = format!("[container runtime not ready: RuntimeReady=false reason: message:, {network}]");
+    check_ready(Ok(&view), &both);
+    check_ready(Err("connection refused"), "container runtime is down");
+}
+
+#[test]
+fn pressure_shows_in_its_condition() {
+    let status = compute(Ok(&runtime()), Pressure { disk: true, ..Pressure::default() }, &[], 0);
+    assert_eq!(words(&status, "DiskPressure").1, "KubeletHasDiskPressure");
+    assert_eq!(words(&status, "MemoryPressure").2, "kubelet has sufficient memory available");
+    assert_eq!(words(&status, "PIDPressure").0, "False");
+}
+
+#[test]
+fn a_transition_is_dated_once() {
+    let first = compute(Ok(&runtime()), Pressure::default(), &[], 100);
+    let later = compute(Ok(&runtime()), Pressure::default(), first.conditions.as_ref().unwrap(), 200);
+    let ready = later.conditions.as_ref().unwrap().last().unwrap();
+    assert_eq!(ready.last_transition_time, Some(Time(Timestamp::from_second(100).unwrap())));
+    assert_eq!(ready.last_heartbeat_time, Some(Time(Timestamp::from_second(200).unwrap())));
+    assert!(!has_changed(&first, &later));
+    assert!(has_changed(&first, &compute(Err("down"), Pressure::default(), &[], 200)));
+}
+
+#[test]
+fn resources_are_what_the_machine_has_less_what_eviction_defends() {
+    let text = |map: BTreeMap<String, Text>| {
+        map.into_iter().map(|(key, value)| format!("{key}={}", value.0)).collect::<Vec<_>>()
+    };
+    let want =
+        ["cpu=4", "ephemeral-storage=1000003Ki", "hugepages-1Gi=0", "hugepages-2Mi=16Mi", "memory=8Gi", "pods=110"];
+    assert_eq!(text(capacity(&config(), &machine())), want);
+    let want =
+        ["cpu=4", "ephemeral-storage=921602765", "hugepages-1Gi=0", "hugepages-2Mi=16Mi", "memory=8076Mi", "pods=110"];
+    assert_eq!(text(allocatable(&config(), &machine())), want);
+}
+
+#[test]
+fn the_largest_images_come_first() {
+    let mut view = runtime();
+    view.images = (0..60)
+        .map(|size| api::Image {
+            id: format!("i{size}"),
+            size,
+            repo_tags: vec![format!("t:{size}")],
+            ..Default::default()
+        })
+        .collect();
+    let images = compute(Ok(&view), Pressure::default(), &[], 0).images.unwrap();
+    assert_eq!((images.len(), images[0].size_bytes, images[49].size_bytes), (50, Some(59), Some(10)));
+}

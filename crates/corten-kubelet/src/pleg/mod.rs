@@ -1,0 +1,186 @@
+//! PLEG: keeps the runtime's view of every pod up to date, by the runtime's events and by listing.
+//!
+//! Flow: subscribe -> list -> events (each carries its whole pod) -> `RuntimeCache` -> listener (`pod_workers`).
+//! Invariant: an event that is older than what the cache shows changes nothing.
+//! Upstream: pkg/kubelet/pleg (v1.35).
+
+pub mod cache;
+pub mod records;
+
+use std::{sync::Arc, time::Duration};
+
+use corten_base::{Backoff, SharedClock, SharedRng, Shutdown};
+use corten_cri::{Code, CriError, EventStream, RuntimeService, api::GetEventsRequest};
+use futures::StreamExt as _;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+pub use cache::{Listener, RuntimeCache};
+pub use records::{PodRuntimeStatus, SandboxRecord};
+
+/// How often the runtime is listed although it sends events: events may get lost without anybody knowing.
+const RELIST_WITH_EVENTS: Duration = Duration::from_secs(300);
+/// How often a runtime without events is listed. Upstream: `genericPlegRelistPeriod`.
+const RELIST_WITHOUT_EVENTS: Duration = Duration::from_secs(1);
+/// Without news for this long PLEG is not healthy. Upstream: `genericPlegRelistThreshold`.
+const UNHEALTHY_AFTER: Duration = Duration::from_secs(180);
+
+/// The task that keeps a `RuntimeCache`.
+pub struct Pleg {
+    runtime: Arc<dyn RuntimeService>,
+    cache: Arc<RuntimeCache>,
+    clock: SharedClock,
+    rng: SharedRng,
+    health: Arc<PlegHealth>,
+}
+
+/// Whether the view is fresh; shared with the node's status.
+pub struct PlegHealth {
+    synced: watch::Sender<bool>,
+    /// When the last event or list came, on the monotonic clock.
+    last: Mutex<Option<Duration>>,
+}
+
+impl PlegHealth {
+    /// Completes once the first list is in the cache. Cancel-safe.
+    pub async fn synced(&self) {
+        let mut synced = self.synced.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = synced.wait_for(|synced| *synced).await;
+    }
+
+    /// What the node's Ready condition says about PLEG: `None` if all is well.
+    #[must_use]
+    pub fn problem(&self, clock: &dyn corten_base::Clock) -> Option<String> {
+        let Some(last) = *self.last.lock() else { return Some("pleg has yet to be successful".to_owned()) };
+        let silent = clock.monotonic().saturating_sub(last);
+        (silent > UNHEALTHY_AFTER).then(|| {
+            format!("pleg was last seen active {}s ago; threshold is {}s", silent.as_secs(), UNHEALTHY_AFTER.as_secs())
+        })
+    }
+
+    fn seen(&self, now: Duration) {
+        *self.last.lock() = Some(now);
+        self.synced.send_replace(true);
+    }
+}
+
+/// How a subscription ended.
+enum Ended {
+    Shutdown,
+    /// The runtime has no events.
+    Unsupported,
+    Failed(Option<CriError>),
+}
+
+impl Pleg {
+    /// A PLEG for one runtime.
+    #[must_use]
+    pub fn new(
+        runtime: Arc<dyn RuntimeService>,
+        cache: Arc<RuntimeCache>,
+        clock: SharedClock,
+        rng: SharedRng,
+    ) -> (Self, Arc<PlegHealth>) {
+        let health = Arc::new(PlegHealth { synced: watch::Sender::new(false), last: Mutex::default() });
+        (Self { runtime, cache, clock, rng, health: Arc::clone(&health) }, health)
+    }
+
+    /// Follows the runtime until shutdown is requested.
+    pub async fn run(self, shutdown: Shutdown) {
+        // 100 ms to 5 s: a runtime that is started anew is back within that time.
+        let mut backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(5)).with_jitter(0.5);
+        loop {
+            match self.follow(&shutdown, &mut backoff).await {
+                Ended::Shutdown => return,
+                Ended::Unsupported => {
+                    info!("Container runtime has no events, listing it instead");
+                    return self.poll(&shutdown).await;
+                }
+                Ended::Failed(error) => {
+                    let delay = backoff.next(&*self.rng);
+                    let retry_in_ms = delay.as_millis() as u64;
+                    match error {
+                        Some(err) => warn!(%err, retry_in_ms, "Lost the container runtime's events"),
+                        None => info!(retry_in_ms, "Container runtime ended its events"),
+                    }
+                    tokio::select! {
+                        biased;
+                        () = shutdown.requested() => return,
+                        () = self.clock.sleep(delay) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn follow(&self, shutdown: &Shutdown, backoff: &mut Backoff) -> Ended {
+        let subscribed = tokio::select! {
+            biased;
+            () = shutdown.requested() => return Ended::Shutdown,
+            subscribed = self.runtime.get_container_events(GetEventsRequest {}) => subscribed,
+        };
+        let mut events = match subscribed {
+            Ok(events) => events,
+            Err(error) if error.code == Code::Unimplemented => return Ended::Unsupported,
+            Err(error) => return Ended::Failed(Some(error)),
+        };
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => return Ended::Shutdown,
+                listed = self.cache.relist() => if let Err(error) = listed {
+                    return Ended::Failed(Some(error));
+                },
+            }
+            self.health.seen(self.clock.monotonic());
+            backoff.reset();
+            let due = self.clock.sleep(RELIST_WITH_EVENTS);
+            if let Some(ended) = self.take_events(&mut events, due, shutdown).await {
+                return ended;
+            }
+        }
+    }
+
+    /// Applies events until it is time to list again (`None`) or the stream is over.
+    async fn take_events(
+        &self,
+        events: &mut EventStream,
+        mut due: corten_base::clock::Sleep,
+        shutdown: &Shutdown,
+    ) -> Option<Ended> {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = shutdown.requested() => return Some(Ended::Shutdown),
+                event = events.next() => event,
+                () = &mut due => return None,
+            };
+            match event {
+                Some(Ok(event)) => {
+                    self.health.seen(self.clock.monotonic());
+                    if let Some(change) = records::change_of(event) {
+                        self.cache.apply(change);
+                    }
+                }
+                Some(Err(error)) => return Some(Ended::Failed(Some(error))),
+                None => return Some(Ended::Failed(None)),
+            }
+        }
+    }
+
+    async fn poll(&self, shutdown: &Shutdown) {
+        loop {
+            match self.cache.relist().await {
+                Ok(()) => self.health.seen(self.clock.monotonic()),
+                Err(err) => warn!(%err, "Could not list the container runtime's pods"),
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => return,
+                () = self.clock.sleep(RELIST_WITHOUT_EVENTS) => {}
+            }
+        }
+    }
+}

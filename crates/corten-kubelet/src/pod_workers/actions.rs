@@ -1,0 +1,374 @@
+//! What a plan's actions do, each against the traits of `interfaces` and the runtime.
+//!
+//! Invariant: an action that changed the runtime asks it about the pod before it reports, so that the next plan sees what
+//! it did. Cancellation: every action may be dropped at any await; the next plan goes on from what the runtime shows.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+
+use corten_apimachinery::{gvk::GroupVersionResource, status::Status};
+use corten_base::timeout;
+use corten_client::Target;
+use corten_cri::{CriError, api};
+use tracing::{info, warn};
+
+use super::{
+    context::Context,
+    garbage::Garbage,
+    plan::{Action, GRACE_MIN, KillReason, Slot},
+};
+use crate::{
+    interfaces::{ContainerRef, ContainerRequest, Failure, MountedVolumes, SharedPod},
+    pleg::{PodRuntimeStatus, records::RESTART_COUNT},
+    status::generate::preferred,
+};
+
+/// What an action works with, as of its start.
+#[derive(Clone)]
+pub struct Scene {
+    /// What is shared.
+    pub context: Arc<Context>,
+    /// The pod; for an orphan, one that has nothing but its names.
+    pub pod: SharedPod,
+    /// Its containers.
+    pub containers: Arc<Vec<ContainerRef>>,
+    /// What the runtime had.
+    pub runtime: Arc<PodRuntimeStatus>,
+    /// The pod's volumes.
+    pub volumes: Arc<MountedVolumes>,
+}
+
+/// What came of an action.
+#[derive(Debug)]
+pub enum Output {
+    /// The pod's volumes.
+    Prepared(MountedVolumes),
+    /// The container runs.
+    Started {
+        /// Its name.
+        container: String,
+    },
+    /// What was left is removed; with `records`, what the runtime had too.
+    Cleaned {
+        /// Whether the runtime's records went as well.
+        records: bool,
+    },
+    /// Nothing to take over.
+    Done,
+}
+
+/// What a worker hears of its actions.
+#[derive(Debug)]
+pub struct Report {
+    /// What the action occupied.
+    pub slot: Slot,
+    /// What came of it.
+    pub result: Result<Output, Failure>,
+}
+
+impl Scene {
+    fn uid(&self) -> String {
+        self.pod.metadata.uid.clone().unwrap_or_default()
+    }
+
+    fn container(&self, name: &str) -> Option<&ContainerRef> {
+        self.containers.iter().find(|container| container.spec.name == name)
+    }
+
+    fn pod_ips(&self) -> Vec<IpAddr> {
+        let hosts = self.context.host_ips();
+        match self.runtime.active_sandbox() {
+            Some(sandbox) if sandbox.on_host_network() => preferred(hosts, hosts),
+            Some(sandbox) => preferred(&sandbox.ips(), hosts),
+            None => Vec::new(),
+        }
+    }
+
+    /// Does one action.
+    pub async fn act(self, action: Action) -> Report {
+        let slot = action.slot();
+        let result = self.perform(action).await;
+        Report { slot, result }
+    }
+
+    async fn perform(&self, action: Action) -> Result<Output, Failure> {
+        match action {
+            Action::Prepare => self.prepare().await,
+            Action::RunSandbox { attempt } => self.run_sandbox(attempt).await,
+            Action::StopSandboxes { ids, replaced } => self.stop_sandboxes(ids, replaced).await,
+            Action::Start { container, attempt, .. } => self.start(&container, attempt).await,
+            Action::Stop { container, id, grace, why } => self.stop(&container, id, grace, why).await,
+            Action::Collect(garbage) => self.collect(garbage).await,
+        }
+    }
+
+    async fn prepare(&self) -> Result<Output, Failure> {
+        let context = &self.context;
+        if let Err(failure) = context.cgroups.ensure(&self.pod).await {
+            let text = format!("unable to ensure pod container exists: {}", failure.message);
+            context.event(&self.pod, true, "FailedCreatePodContainer", text);
+            return Err(failure);
+        }
+        context.volumes.set_up(&self.pod).await.map(Output::Prepared)
+    }
+
+    async fn run_sandbox(&self, attempt: u32) -> Result<Output, Failure> {
+        let context = &self.context;
+        if attempt > 0 {
+            let text = "Pod sandbox changed, it will be killed and re-created.";
+            context.event(&self.pod, false, "SandboxChanged", text);
+        }
+        let made = self.make_sandbox(attempt).await;
+        // Also after a failure: something may have been left.
+        self.refresh().await;
+        match made {
+            Ok(sandbox) => {
+                info!(pod = %self.name(), uid = self.uid(), sandbox, attempt, "Started pod sandbox");
+                Ok(Output::Done)
+            }
+            Err(failure) => {
+                let text = format!("Failed to create pod sandbox: {}", failure.message);
+                context.event(&self.pod, true, "FailedCreatePodSandBox", text);
+                Err(failure)
+            }
+        }
+    }
+
+    async fn make_sandbox(&self, attempt: u32) -> Result<String, Failure> {
+        let context = &self.context;
+        let config = context.specs.sandbox(&self.pod, attempt).await?;
+        let runtime_handler = self.runtime_handler().await?;
+        let request = api::RunPodSandboxRequest { config: Some(config), runtime_handler };
+        let answer = context.cri.runtime.run_pod_sandbox(request).await;
+        answer.map(|answer| answer.pod_sandbox_id).map_err(|error| failed("CreatePodSandboxError", &error.to_string()))
+    }
+
+    /// The handler that the pod's RuntimeClass names; the runtime's own if there is none.
+    async fn runtime_handler(&self) -> Result<String, Failure> {
+        let class = self.pod.spec.as_ref().and_then(|spec| spec.runtime_class_name.clone()).unwrap_or_default();
+        if class.is_empty() {
+            return Ok(String::new());
+        }
+        let resource = GroupVersionResource::new("node.k8s.io", "v1", "runtimeclasses");
+        let found = self.context.client.get(Target::object(&resource, "", class.clone())).await;
+        let found = found.and_then(|stored| corten_client::api::decode::<corten_api::node::v1::RuntimeClass>(&stored));
+        found.map(|class| class.handler).map_err(|error: Status| {
+            failed("CreatePodSandboxError", &format!("failed to get sandbox runtime: {error}"))
+        })
+    }
+
+    async fn stop_sandboxes(&self, ids: Vec<String>, replaced: bool) -> Result<Output, Failure> {
+        let mut result = Ok(Output::Done);
+        for id in ids {
+            let request = api::StopPodSandboxRequest { pod_sandbox_id: id.clone() };
+            if let Err(error) = self.context.cri.runtime.stop_pod_sandbox(request).await {
+                self.context.event(&self.pod, true, "FailedKillPod", format!("error killing pod: {error}"));
+                result = Err(failed("KillPodSandboxError", &error.to_string()));
+            } else {
+                info!(pod = %self.name(), uid = self.uid(), sandbox = id, replaced, "Stopped pod sandbox");
+            }
+        }
+        self.refresh().await;
+        result
+    }
+
+    async fn start(&self, name: &str, attempt: u32) -> Result<Output, Failure> {
+        let Some(container) = self.container(name) else {
+            return Err(failed("CreateContainerError", "the pod has no such container any more"));
+        };
+        let result = self.start_container(container, attempt).await;
+        self.refresh().await;
+        let output = Output::Started { container: name.to_owned() };
+        result.map(|()| output)
+    }
+
+    async fn start_container(&self, container: &ContainerRef, attempt: u32) -> Result<(), Failure> {
+        let context = &self.context;
+        let Some(sandbox) = self.runtime.active_sandbox() else {
+            return Err(failed("CreateContainerError", "the pod has no sandbox"));
+        };
+        let say = |warning, reason: &str, text: String| {
+            context.container_event(&self.pod, container, warning, reason, text);
+        };
+        let sandbox_config = context.specs.sandbox(&self.pod, sandbox.attempt()).await.inspect_err(|failure| {
+            say(true, "Failed", format!("Error: {}", failure.message));
+        })?;
+        let image = context.images.ensure(&self.pod, container, &sandbox_config).await.inspect_err(|failure| {
+            say(true, "Failed", format!("Error: {}", failure.reason));
+        })?;
+        let target = container.target.as_deref().and_then(|target| self.runtime.active(target));
+        let request = ContainerRequest {
+            pod: &self.pod,
+            container,
+            attempt,
+            image: &image,
+            volumes: &self.volumes,
+            pod_ips: &self.pod_ips(),
+            target_id: target.map(|target| target.id.as_str()),
+        };
+        let config = context.specs.container(request).await.inspect_err(|failure| {
+            say(true, "Failed", format!("Error: {}", failure.message));
+        })?;
+        let request = api::CreateContainerRequest {
+            pod_sandbox_id: sandbox.status.id.clone(),
+            config: Some(config),
+            sandbox_config: Some(sandbox_config),
+        };
+        let runtime = &context.cri.runtime;
+        let id = runtime.create_container(request).await.map_err(|error| {
+            say(true, "Failed", format!("Error: {}", error.message));
+            failed("CreateContainerError", &error.message)
+        })?;
+        let id = id.container_id;
+        say(false, "Created", "Container created".to_owned());
+        runtime.start_container(api::StartContainerRequest { container_id: id.clone() }).await.map_err(|error| {
+            say(true, "Failed", format!("Error: {}", error.message));
+            failed("RunContainerError", &error.message)
+        })?;
+        say(false, "Started", "Container started".to_owned());
+        info!(pod = %self.name(), uid = self.uid(), container = container.spec.name, id, attempt, "Started container");
+        self.post_start(container, &id).await
+    }
+
+    async fn post_start(&self, container: &ContainerRef, id: &str) -> Result<(), Failure> {
+        let has_hook = container.spec.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.post_start.is_some());
+        if !has_hook {
+            return Ok(());
+        }
+        // The container is shown as running while its hook runs.
+        self.refresh().await;
+        let ip = self.pod_ips().first().copied();
+        let Err(failure) = self.context.hooks.post_start(&self.pod, container, id, ip).await else { return Ok(()) };
+        self.context.container_event(&self.pod, container, true, "FailedPostStartHook", "PostStartHook failed");
+        let grace = super::plan::spec_grace(&self.pod);
+        let message = "FailedPostStartHook".to_owned();
+        if let Err(error) = self.kill(&container.spec.name, id, grace, message).await {
+            warn!(pod = %self.name(), container = container.spec.name, err = %error, "Could not stop container after its hook failed");
+        }
+        Err(failure)
+    }
+
+    async fn stop(&self, name: &str, id: String, grace: Duration, why: KillReason) -> Result<Output, Failure> {
+        let killed = self.kill(name, &id, grace, why.message(name)).await;
+        self.refresh().await;
+        match killed {
+            Ok(()) => Ok(Output::Done),
+            Err(error) => {
+                self.context.event(&self.pod, true, "FailedKillPod", format!("error killing pod: {error}"));
+                Err(failed("KillContainerError", &error.to_string()))
+            }
+        }
+    }
+
+    async fn kill(&self, name: &str, id: &str, grace: Duration, message: String) -> Result<(), CriError> {
+        let context = &self.context;
+        let since = context.clock.monotonic();
+        if let Some(container) = self.container(name) {
+            context.container_event(&self.pod, container, false, "Killing", message);
+            let has_hook = container.spec.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.pre_stop.is_some());
+            if has_hook && grace > Duration::ZERO {
+                let ip = self.pod_ips().first().copied();
+                let hook = context.hooks.pre_stop(&self.pod, container, id, ip, grace);
+                if timeout(&*context.clock, grace, hook).await.is_err() {
+                    info!(pod = %self.name(), container = name, "Pre-stop hook used up the grace period");
+                }
+            }
+        }
+        let used = context.clock.monotonic().saturating_sub(since);
+        let left = grace.saturating_sub(used).max(GRACE_MIN.min(grace));
+        let request = api::StopContainerRequest {
+            container_id: id.to_owned(),
+            timeout: left.as_secs().try_into().unwrap_or(i64::MAX),
+        };
+        context.cri.runtime.stop_container(request).await?;
+        info!(pod = %self.name(), uid = self.uid(), container = name, id, "Stopped container");
+        Ok(())
+    }
+
+    async fn collect(&self, garbage: Garbage) -> Result<Output, Failure> {
+        let runtime = &self.context.cri.runtime;
+        let mut result = Ok(Output::Done);
+        for (container_id, log) in garbage.containers {
+            match runtime.remove_container(api::RemoveContainerRequest { container_id }).await {
+                Ok(_) => remove_log(&log).await,
+                Err(error) => result = Err(failed("RemoveContainerError", &error.to_string())),
+            }
+        }
+        for pod_sandbox_id in garbage.sandboxes {
+            if let Err(error) = runtime.remove_pod_sandbox(api::RemovePodSandboxRequest { pod_sandbox_id }).await {
+                result = Err(failed("RemovePodSandboxError", &error.to_string()));
+            }
+        }
+        self.refresh().await;
+        result
+    }
+
+    /// Removes everything that the runtime still has of the pod, its volumes and its control group.
+    pub async fn clean_up(self, and_records: bool) -> Report {
+        let result = self.remove_all(and_records).await.map(|()| Output::Cleaned { records: and_records });
+        Report { slot: Slot::Pod, result }
+    }
+
+    async fn remove_all(&self, and_records: bool) -> Result<(), Failure> {
+        let context = &self.context;
+        if and_records {
+            for sandbox in &self.runtime.sandboxes {
+                for container in &sandbox.containers {
+                    let request = api::RemoveContainerRequest { container_id: container.id.clone() };
+                    let removed = context.cri.runtime.remove_container(request).await;
+                    removed.map_err(|error| failed("RemoveContainerError", &error.to_string()))?;
+                }
+                let request = api::RemovePodSandboxRequest { pod_sandbox_id: sandbox.status.id.clone() };
+                let removed = context.cri.runtime.remove_pod_sandbox(request).await;
+                removed.map_err(|error| failed("RemovePodSandboxError", &error.to_string()))?;
+            }
+            self.refresh().await;
+            self.remove_logs().await;
+        }
+        context.volumes.tear_down(&self.uid()).await?;
+        context.cgroups.remove(&self.uid()).await
+    }
+
+    /// Removes the pod's log directory, which only the kubelet knows the whole of.
+    async fn remove_logs(&self) {
+        let meta = &self.pod.metadata;
+        let (Some(namespace), Some(name), Some(uid)) = (&meta.namespace, &meta.name, &meta.uid) else { return };
+        let directory = self.context.config.pod_logs.join(format!("{namespace}_{name}_{uid}"));
+        match tokio::fs::remove_dir_all(&directory).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(err) => warn!(pod = %self.name(), %err, path = %directory.display(), "Could not remove logs"),
+        }
+    }
+
+    async fn refresh(&self) {
+        if let Err(err) = self.context.cache.refresh(&self.uid()).await {
+            warn!(pod = %self.name(), %err, "Could not ask the container runtime about a pod");
+        }
+    }
+
+    fn name(&self) -> String {
+        let meta = &self.pod.metadata;
+        format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    }
+}
+
+async fn remove_log(path: &str) {
+    if path.is_empty() {
+        return;
+    }
+    match tokio::fs::remove_file(path).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(err) => warn!(%err, path, "Could not remove log"),
+    }
+}
+
+fn failed(reason: &str, message: &str) -> Failure {
+    Failure::new(reason, message)
+}
+
+/// The annotations that the kubelet reads back, for fakes of `ContainerSpecs`.
+#[must_use]
+pub fn annotations(attempt: u32, hash: &str) -> BTreeMap<String, String> {
+    [(RESTART_COUNT.to_owned(), attempt.to_string()), (crate::pleg::records::HASH.to_owned(), hash.to_owned())].into()
+}

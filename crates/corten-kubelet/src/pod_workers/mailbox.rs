@@ -1,0 +1,73 @@
+//! What others tell a worker: latest values, and a bell.
+//!
+//! Bounded by nature: one pod, one kill request, one result per probed container.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::interfaces::{Failure, ProbeKind, ProbeOutcome, SharedPod};
+
+/// The letters since the last look.
+#[derive(Debug, Default)]
+pub struct Letters {
+    /// The pod's newest version from its source.
+    pub pod: Option<SharedPod>,
+    /// Its source has it no more.
+    pub is_removed: bool,
+    /// Somebody wants it ended: reason and message for the status, and the grace period in seconds.
+    pub kill: Option<(Failure, Option<u64>)>,
+    /// Startup and liveness probes that have failed, by container id.
+    pub failed_probes: BTreeMap<String, ProbeKind>,
+}
+
+/// The mailbox.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    letters: Mutex<Letters>,
+    bell: Notify,
+}
+
+impl Mailbox {
+    /// A newer version of the pod.
+    pub fn config(&self, pod: SharedPod) {
+        self.letters.lock().pod = Some(pod);
+        self.bell.notify_one();
+    }
+
+    /// The source has the pod no more.
+    pub fn removed(&self) {
+        self.letters.lock().is_removed = true;
+        self.bell.notify_one();
+    }
+
+    /// Ends the pod: `status` becomes its reason and message, the phase is Failed.
+    pub fn kill(&self, status: Failure, grace_seconds: Option<u64>) {
+        self.letters.lock().kill = Some((status, grace_seconds));
+        self.bell.notify_one();
+    }
+
+    /// A probe's result has changed.
+    pub fn probed(&self, outcome: &ProbeOutcome) {
+        if !outcome.success && outcome.kind != ProbeKind::Readiness {
+            self.letters.lock().failed_probes.insert(outcome.container_id.clone(), outcome.kind);
+        }
+        self.bell.notify_one();
+    }
+
+    /// Something else has changed: look again.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Takes what has come.
+    pub fn take(&self) -> Letters {
+        std::mem::take(&mut *self.letters.lock())
+    }
+
+    /// Completes once something has come. Cancel-safe.
+    pub async fn rung(&self) {
+        self.bell.notified().await;
+    }
+}

@@ -1,0 +1,285 @@
+//! The table of the node's pods, with one worker for each.
+//!
+//! Flow: sources and PLEG put keys into one queue; one task takes them, admits new pods, starts workers and rings those
+//! that have news. Invariant: nothing is started before the runtime and the API have been listed once; a pod that only
+//! the runtime knows gets a worker that ends it.
+//! Upstream: pkg/kubelet/pod_workers.go and kubelet_pods.go (v1.35).
+
+pub mod actions;
+pub mod admission;
+pub mod context;
+pub mod garbage;
+pub mod mailbox;
+pub mod messages;
+pub mod plan;
+pub mod restart_policy;
+pub mod restarts;
+pub mod worker;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use corten_api::core::v1::{Node, Pod};
+use corten_base::{Shutdown, TaskSet};
+use corten_client::api::decode;
+use corten_controller::WorkQueue;
+use corten_informer::{Key, Lister};
+use parking_lot::RwLock;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+pub use context::Context;
+pub use mailbox::Mailbox;
+pub use worker::Worker;
+
+use crate::{
+    interfaces::{Failure, ProbeOutcome, SharedPod},
+    pleg::Listener,
+};
+
+/// What has changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// A pod in the API.
+    Source(Key),
+    /// A pod in the runtime, by UID.
+    Runtime(String),
+    /// A worker has ended, by UID.
+    Forgotten(String),
+}
+
+/// The pods of the node, for whoever looks from outside.
+#[derive(Default)]
+pub struct Table {
+    entries: RwLock<BTreeMap<String, Entry>>,
+}
+
+/// One pod of the table.
+#[derive(Clone)]
+pub struct Entry {
+    /// The pod; nothing for one that no source has.
+    pub pod: Option<SharedPod>,
+    /// Its worker's mailbox.
+    pub mailbox: Arc<Mailbox>,
+}
+
+impl Table {
+    /// All pods that a source has or had.
+    #[must_use]
+    pub fn pods(&self) -> Vec<SharedPod> {
+        self.entries.read().values().filter_map(|entry| entry.pod.clone()).collect()
+    }
+
+    /// The mailbox of a pod's worker.
+    #[must_use]
+    pub fn mailbox(&self, uid: &str) -> Option<Arc<Mailbox>> {
+        self.entries.read().get(uid).map(|entry| Arc::clone(&entry.mailbox))
+    }
+
+    /// The UIDs of all pods that have a worker.
+    #[must_use]
+    pub fn uids(&self) -> Vec<String> {
+        self.entries.read().keys().cloned().collect()
+    }
+
+    /// Hands a probe's result to the pod's worker.
+    pub fn probed(&self, outcome: &ProbeOutcome) {
+        if let Some(mailbox) = self.mailbox(&outcome.pod_uid) {
+            mailbox.probed(outcome);
+        }
+    }
+}
+
+/// Tells the table of changes in the runtime.
+pub struct RuntimeChanges {
+    /// The table's queue.
+    pub queue: Arc<WorkQueue<Change>>,
+    /// The table, so that known pods are told without a detour.
+    pub table: Arc<Table>,
+}
+
+impl Listener for RuntimeChanges {
+    fn changed(&self, pod_uid: &str) {
+        match self.table.mailbox(pod_uid) {
+            Some(mailbox) => mailbox.ring(),
+            None => self.queue.add(Change::Runtime(pod_uid.to_owned())),
+        }
+    }
+}
+
+/// The task that keeps the table.
+pub struct PodWorkers {
+    /// What workers share.
+    pub context: Arc<Context>,
+    /// The table.
+    pub table: Arc<Table>,
+    /// What has changed.
+    pub queue: Arc<WorkQueue<Change>>,
+    /// The API's pods of this node.
+    pub pods: Lister,
+    /// The node's own object.
+    pub node: Lister,
+}
+
+impl PodWorkers {
+    /// Works until shutdown is requested; then ends the workers, not the containers.
+    pub async fn run(self, shutdown: Shutdown) {
+        let workers = TaskSet::new("pod workers");
+        for uid in self.context.cache.uids() {
+            self.queue.add(Change::Runtime(uid));
+        }
+        loop {
+            let change = tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                change = self.queue.next() => change,
+            };
+            let Some(change) = change else { break };
+            match &change {
+                Change::Source(key) => self.source_changed(key, &workers, &shutdown),
+                Change::Runtime(uid) => self.runtime_changed(uid, &workers, &shutdown),
+                Change::Forgotten(uid) => self.forgotten(uid),
+            }
+            self.queue.done(&change);
+        }
+        self.queue.shut_down();
+        if let Err(panic) = workers.join().await {
+            tracing::error!(err = %panic, "Pod worker panicked");
+        }
+    }
+
+    fn source_changed(&self, key: &Key, workers: &TaskSet, shutdown: &Shutdown) {
+        let stored = self.pods.get(key);
+        let current = stored.as_ref().map(|stored| stored.uid.to_string());
+        // Pods of this name with another UID are gone from the API.
+        for (uid, entry) in self.of_name(key) {
+            if current.as_deref() != Some(uid.as_str()) {
+                entry.mailbox.removed();
+            }
+        }
+        let Some(stored) = stored else { return };
+        let pod: Pod = match decode(&stored) {
+            Ok(pod) => pod,
+            Err(err) => return warn!(pod = %key, %err, "Could not read pod"),
+        };
+        if is_mirror(&pod) {
+            return;
+        }
+        let (uid, pod) = (stored.uid.to_string(), Arc::new(pod));
+        {
+            let mut entries = self.table.entries.write();
+            if let Some(entry) = entries.get_mut(&uid) {
+                if entry.pod.is_some() {
+                    entry.pod = Some(Arc::clone(&pod));
+                    return entry.mailbox.config(pod);
+                }
+                // Taken for an orphan and on its way out: looked at again when its worker has ended.
+                return;
+            }
+        }
+        let rejected = self.admit(&pod).err();
+        if let Some(failure) = &rejected {
+            self.context.event(&pod, true, &failure.reason, failure.message.trim_start_matches("Pod was rejected: "));
+        }
+        info!(pod = %key, uid, rejected = rejected.is_some(), "Took over pod");
+        let mailbox = Arc::new(Mailbox::default());
+        let entry = Entry { pod: Some(Arc::clone(&pod)), mailbox: Arc::clone(&mailbox) };
+        self.table.entries.write().insert(uid.clone(), entry);
+        let worker = Worker::new(Arc::clone(&self.context), mailbox, pod, rejected);
+        self.spawn(workers, uid, worker, shutdown);
+    }
+
+    fn runtime_changed(&self, uid: &str, workers: &TaskSet, shutdown: &Shutdown) {
+        if let Some(mailbox) = self.table.mailbox(uid) {
+            return mailbox.ring();
+        }
+        if self.context.cache.get(uid).is_empty() || self.pods.list().iter().any(|pod| pod.uid == uid) {
+            return;
+        }
+        info!(uid, "Found pod that no source has");
+        let mailbox = Arc::new(Mailbox::default());
+        let entry = Entry { pod: None, mailbox: Arc::clone(&mailbox) };
+        self.table.entries.write().insert(uid.to_owned(), entry);
+        let worker = Worker::orphan(Arc::clone(&self.context), mailbox, uid.to_owned());
+        self.spawn(workers, uid.to_owned(), worker, shutdown);
+    }
+
+    fn forgotten(&self, uid: &str) {
+        self.table.entries.write().remove(uid);
+        // Made anew with the same UID, or still in the runtime: look at it again.
+        if let Some(pod) = self.pods.list().iter().find(|pod| pod.uid == uid) {
+            self.queue.add(Change::Source(Key::of(pod)));
+        } else if !self.context.cache.get(uid).is_empty() {
+            self.queue.add(Change::Runtime(uid.to_owned()));
+        }
+    }
+
+    fn spawn(&self, workers: &TaskSet, uid: String, worker: Worker, shutdown: &Shutdown) {
+        let (queue, shutdown) = (Arc::clone(&self.queue), shutdown.clone());
+        workers.spawn("worker", async move {
+            if worker.run(shutdown).await {
+                queue.add(Change::Forgotten(uid));
+            }
+        });
+    }
+
+    fn of_name(&self, key: &Key) -> Vec<(String, Entry)> {
+        let has_name = |pod: &SharedPod| {
+            pod.metadata.namespace.as_deref().unwrap_or_default() == key.namespace
+                && pod.metadata.name.as_deref().unwrap_or_default() == key.name
+        };
+        let entries = self.table.entries.read();
+        let found = entries.iter().filter(|(_, entry)| entry.pod.as_ref().is_some_and(has_name));
+        found.map(|(uid, entry)| (uid.clone(), entry.clone())).collect()
+    }
+
+    /// Whether the node takes the pod. What it already had before a restart, or what has ended, is not asked again.
+    fn admit(&self, pod: &Pod) -> Result<(), Failure> {
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let known = pod.status.as_ref().is_some_and(|status| {
+            status.start_time.is_some() || matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"))
+        });
+        if known || pod.metadata.deletion_timestamp.is_some() || !self.context.cache.get(uid).is_empty() {
+            return Ok(());
+        }
+        let nodes = self.node.list();
+        let Some(node) = nodes.first() else { return Ok(()) };
+        let node: Node = match decode(node) {
+            Ok(node) => node,
+            Err(err) => {
+                warn!(%err, "Could not read the node");
+                return Ok(());
+            }
+        };
+        let others = self.table.pods();
+        let others: Vec<&Pod> = others.iter().map(AsRef::as_ref).filter(|other| self.is_active(other)).collect();
+        admission::admit(pod, &node, &others, self.context.config.max_pods)
+    }
+
+    /// Whether a pod still uses what it asked for.
+    fn is_active(&self, pod: &Pod) -> bool {
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let phase = self.context.status.get(uid).or_else(|| pod.status.clone()).and_then(|status| status.phase);
+        !matches!(phase.as_deref(), Some("Failed" | "Succeeded"))
+    }
+}
+
+/// Mirror pods only show static ones.
+fn is_mirror(pod: &Pod) -> bool {
+    let annotations = pod.metadata.annotations.as_ref();
+    annotations.is_some_and(|annotations| annotations.contains_key("kubernetes.io/config.mirror"))
+}
+
+/// Hands probe results to the workers until the prober or the kubelet ends.
+pub async fn route_probes(mut outcomes: mpsc::Receiver<ProbeOutcome>, table: Arc<Table>, shutdown: Shutdown) {
+    loop {
+        let outcome = tokio::select! {
+            biased;
+            () = shutdown.requested() => return,
+            outcome = outcomes.recv() => outcome,
+        };
+        match outcome {
+            Some(outcome) => table.probed(&outcome),
+            None => return,
+        }
+    }
+}

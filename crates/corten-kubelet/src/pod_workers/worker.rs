@@ -1,0 +1,553 @@
+//! One pod's state machine.
+//!
+//! Flow: letters and runtime changes -> `plan` -> actions side by side -> reports -> `plan` again; each step ends in a
+//! status. Invariant: only the worker changes its state, and it never goes back from `Terminating` or `Terminated`.
+//! Upstream: pkg/kubelet/pod_workers.go and the sync functions of pkg/kubelet/kubelet.go (v1.35).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use corten_api::core::v1::{Pod, PodStatus};
+use corten_base::{Backoff, Shutdown};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{AbortHandle, Abortable, BoxFuture},
+    stream::FuturesUnordered,
+};
+use jiff::Timestamp;
+use tracing::{debug, info, warn};
+
+use super::{
+    actions::{Output, Report, Scene},
+    context::Context,
+    mailbox::{Letters, Mailbox},
+    messages::last_words,
+    plan::{Action, Observed, Phase, Plan, Slot, is_done, plan, spec_grace},
+    restarts::Restarts,
+};
+use crate::{
+    interfaces::{
+        ContainerKind, ContainerRef, Failure, MountedVolumes, ProbeKind, ProbeTarget, SharedPod, containers_of,
+        probe_of,
+    },
+    pleg::{
+        PodRuntimeStatus,
+        records::{is_exited, is_running, name_of},
+    },
+    status::generate::{StatusInput, generate, preferred},
+};
+
+/// The worker of one pod.
+pub struct Worker {
+    context: Arc<Context>,
+    mailbox: Arc<Mailbox>,
+    uid: String,
+    /// The pod; an orphan's has nothing but its names.
+    pod: SharedPod,
+    /// Nobody but the runtime knows the pod: it has no status.
+    is_orphan: bool,
+    containers: Arc<Vec<ContainerRef>>,
+    hashes: BTreeMap<String, String>,
+    phase: Phase,
+    decree: Option<Failure>,
+    is_removed: bool,
+    volumes: Option<Arc<MountedVolumes>>,
+    runtime: Arc<PodRuntimeStatus>,
+    restarts: Restarts,
+    failures: BTreeMap<String, Failure>,
+    failed_probes: BTreeMap<String, ProbeKind>,
+    /// What ended containers left to say, by id.
+    last_words: BTreeMap<String, String>,
+    retries: BTreeMap<Slot, (Backoff, Timestamp)>,
+    in_flight: BTreeMap<Slot, AbortHandle>,
+    actions: FuturesUnordered<BoxFuture<'static, Option<Report>>>,
+    status: Option<PodStatus>,
+    cleaned: Cleaned,
+    /// Admission refused it: nothing of it ever was on this node.
+    is_rejected: bool,
+}
+
+/// What was removed after the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cleaned {
+    Nothing,
+    /// Volumes and control group.
+    Resources,
+    /// The runtime's records as well.
+    Records,
+}
+
+impl Worker {
+    /// A worker for a pod that its source has. With `rejected`, it is never started.
+    #[must_use]
+    pub fn new(context: Arc<Context>, mailbox: Arc<Mailbox>, pod: SharedPod, rejected: Option<Failure>) -> Self {
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        let mut worker = Self::with(context, mailbox, uid, pod, false);
+        if let Some(failure) = rejected {
+            worker.decree = Some(failure);
+            worker.phase = Phase::Terminated;
+            worker.cleaned = Cleaned::Resources;
+            worker.is_rejected = true;
+        }
+        worker
+    }
+
+    /// A worker that ends a pod which no source has.
+    #[must_use]
+    pub fn orphan(context: Arc<Context>, mailbox: Arc<Mailbox>, uid: String) -> Self {
+        let runtime = context.cache.get(&uid);
+        let mut pod = Pod::default();
+        pod.metadata.uid = Some(uid.clone());
+        pod.metadata.namespace = Some(runtime.namespace.clone());
+        pod.metadata.name = Some(runtime.name.clone());
+        let mut worker = Self::with(context, mailbox, uid, Arc::new(pod), true);
+        worker.is_removed = true;
+        // One second, as upstream gives to pods that it knows nothing of.
+        let since = worker.context.clock.now();
+        worker.phase = Phase::Terminating { grace: Duration::from_secs(1), since };
+        worker
+    }
+
+    fn with(context: Arc<Context>, mailbox: Arc<Mailbox>, uid: String, pod: SharedPod, is_orphan: bool) -> Self {
+        let mut worker = Self {
+            context,
+            mailbox,
+            uid,
+            pod: Arc::clone(&pod),
+            is_orphan,
+            containers: Arc::default(),
+            hashes: BTreeMap::new(),
+            phase: Phase::Syncing,
+            decree: None,
+            is_removed: false,
+            volumes: None,
+            runtime: Arc::default(),
+            restarts: Restarts::default(),
+            failures: BTreeMap::new(),
+            failed_probes: BTreeMap::new(),
+            last_words: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            actions: FuturesUnordered::new(),
+            status: None,
+            cleaned: Cleaned::Nothing,
+            is_rejected: false,
+        };
+        worker.set_pod(pod);
+        worker
+    }
+
+    fn set_pod(&mut self, pod: SharedPod) {
+        self.containers = Arc::new(containers_of(&pod));
+        let specs = &self.context.specs;
+        self.hashes = self.containers.iter().map(|it| (it.spec.name.clone(), specs.hash(it))).collect();
+        self.pod = pod;
+    }
+
+    /// Runs until the pod is forgotten (`true`) or shutdown is requested; containers outlive a shutdown.
+    pub async fn run(mut self, shutdown: Shutdown) -> bool {
+        loop {
+            self.hear_last_words().await;
+            let plan = match self.step() {
+                Some(plan) => plan,
+                None => return true,
+            };
+            let context = Arc::clone(&self.context);
+            let due = async move {
+                match plan {
+                    Some(at) => {
+                        let wait = Duration::try_from(at.duration_since(context.clock.now())).unwrap_or_default();
+                        context.clock.sleep(wait).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => return false,
+                Some(report) = self.actions.next() => if let Some(report) = report {
+                    self.take_report(report);
+                },
+                () = self.mailbox.rung() => {}
+                () = due => {}
+            }
+        }
+    }
+
+    /// Reads what containers left to say, before a status shows that they ended.
+    async fn hear_last_words(&mut self) {
+        let runtime = self.context.cache.get(&self.uid);
+        let records: Vec<_> = runtime.containers().map(|(_, record)| Arc::clone(record)).collect();
+        self.last_words.retain(|id, _| records.iter().any(|record| record.id == *id));
+        for record in records {
+            if is_exited(&record) && !self.last_words.contains_key(&record.id) {
+                let words = last_words(&record).await;
+                self.last_words.insert(record.id.clone(), words);
+            }
+        }
+    }
+
+    /// Looks at everything and starts what is to be done. Gives the time of the next look; `None` at the end.
+    #[expect(clippy::option_option, reason = "no step is left, or no time is set for the next one")]
+    fn step(&mut self) -> Option<Option<Timestamp>> {
+        self.runtime = self.context.cache.get(&self.uid);
+        let letters = self.mailbox.take();
+        self.read(letters);
+        self.turn();
+        let now = self.context.clock.now();
+        let plan = self.plan(now);
+        if plan.has_ended && matches!(self.phase, Phase::Terminating { .. }) {
+            self.phase = Phase::Terminated;
+            info!(pod = %self.name(), uid = self.uid, "Ended pod");
+        }
+        self.note_waiting(&plan);
+        for action in plan.actions {
+            self.start(action);
+        }
+        let mut wake_at = earlier(plan.wake_at, self.deadline());
+        if self.phase == Phase::Terminated {
+            wake_at = earlier(wake_at, self.clean_up(now));
+        }
+        self.update_status(now);
+        self.tell_prober();
+        if self.is_forgotten() {
+            self.context.prober.forget(&self.uid);
+            self.context.images.forget(&self.uid);
+            self.context.status.forget(&self.uid);
+            debug!(pod = %self.name(), uid = self.uid, "Forgot pod");
+            return None;
+        }
+        Some(wake_at)
+    }
+
+    fn read(&mut self, letters: Letters) {
+        if let Some(pod) = letters.pod {
+            self.set_pod(pod);
+        }
+        self.is_removed |= letters.is_removed;
+        self.failed_probes.extend(letters.failed_probes);
+        let runtime = &self.runtime;
+        self.failed_probes.retain(|id, _| runtime.running().any(|container| container.id == *id));
+        if let Some((status, grace)) = letters.kill {
+            self.decree.get_or_insert(status);
+            let grace = grace.map_or_else(|| spec_grace(&self.pod), Duration::from_secs);
+            self.terminate(grace);
+        }
+    }
+
+    /// Goes from one phase to the next where the pod asks for it.
+    fn turn(&mut self) {
+        let deleting = self.pod.metadata.deletion_timestamp.is_some();
+        if deleting || self.is_removed {
+            let of_deletion = self.pod.metadata.deletion_grace_period_seconds.filter(|_| deleting);
+            let of_spec = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+            let seconds = of_deletion.or(of_spec).unwrap_or(0);
+            // A pod that is removed without grace gets one second, as upstream gives it.
+            self.terminate(Duration::from_secs(seconds.try_into().unwrap_or(0)).max(Duration::from_secs(1)));
+        }
+        if self.phase != Phase::Syncing {
+            return;
+        }
+        if self.deadline().is_some_and(|deadline| deadline <= self.context.clock.now()) {
+            let text = "Pod was active on the node longer than the specified deadline";
+            self.context.event(&self.pod, false, "DeadlineExceeded", text);
+            self.decree = Some(Failure::new("DeadlineExceeded", text));
+            return self.terminate(spec_grace(&self.pod));
+        }
+        let api_phase = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let is_over = matches!(api_phase, Some("Succeeded" | "Failed"));
+        // Failures are not asked: a container that waits is one that will run.
+        let generated = self.generate(self.context.clock.now(), false);
+        let has_ended = matches!(generated.phase.as_deref(), Some("Succeeded" | "Failed"));
+        if is_over || has_ended || is_done(&self.pod, &self.containers, &self.runtime) {
+            self.terminate(spec_grace(&self.pod));
+        }
+    }
+
+    /// Begins the end, or shortens it.
+    fn terminate(&mut self, grace: Duration) {
+        let now = self.context.clock.now();
+        match self.phase {
+            Phase::Syncing => {
+                info!(pod = %self.name(), uid = self.uid, grace_seconds = grace.as_secs(), "Ending pod");
+                self.phase = Phase::Terminating { grace, since: now };
+                self.abort_all();
+            }
+            Phase::Terminating { grace: known, .. } if grace < known => {
+                self.phase = Phase::Terminating { grace, since: now };
+                self.abort_all();
+            }
+            Phase::Terminating { .. } | Phase::Terminated => {}
+        }
+    }
+
+    /// What was begun for another purpose does not go on; the runtime shows how far it came.
+    fn abort_all(&mut self) {
+        for handle in self.in_flight.values() {
+            handle.abort();
+        }
+        if !self.in_flight.is_empty() {
+            let (context, uid) = (Arc::clone(&self.context), self.uid.clone());
+            let look = async move {
+                if let Err(err) = context.cache.refresh(&uid).await {
+                    warn!(uid, %err, "Could not ask the container runtime about a pod");
+                }
+                Some(Report { slot: Slot::Pod, result: Ok(Output::Done) })
+            };
+            self.in_flight.clear();
+            let (handle, registration) = AbortHandle::new_pair();
+            self.in_flight.insert(Slot::Pod, handle);
+            self.actions.push(Abortable::new(look, registration).map(|done| done.ok().flatten()).boxed());
+        }
+        self.retries.clear();
+    }
+
+    fn plan(&self, now: Timestamp) -> Plan {
+        let retry_at = self.retries.iter().map(|(slot, (_, at))| (slot.clone(), *at)).collect();
+        let in_flight: BTreeSet<Slot> = self.in_flight.keys().cloned().collect();
+        plan(&Observed {
+            pod: &self.pod,
+            containers: &self.containers,
+            hashes: &self.hashes,
+            phase: self.phase,
+            is_prepared: self.volumes.is_some(),
+            runtime: &self.runtime,
+            in_flight: &in_flight,
+            started: &self.started(),
+            failed_probes: &self.failed_probes,
+            restarts: &self.restarts,
+            retry_at: &retry_at,
+            now,
+        })
+    }
+
+    /// The running containers whose startup probe has succeeded, or that have none.
+    fn started(&self) -> BTreeSet<String> {
+        let prober = &self.context.prober;
+        let has_started = |container: &corten_cri::api::ContainerStatus| {
+            let spec = self.containers.iter().find(|it| it.spec.name == name_of(container));
+            let probed = spec.is_some_and(|it| probe_of(&it.spec, ProbeKind::Startup).is_some());
+            !probed || prober.result(&container.id, ProbeKind::Startup) == Some(true)
+        };
+        let running = self.runtime.running().filter(|container| has_started(container));
+        running.map(|container| container.id.clone()).collect()
+    }
+
+    fn scene(&self) -> Scene {
+        Scene {
+            context: Arc::clone(&self.context),
+            pod: Arc::clone(&self.pod),
+            containers: Arc::clone(&self.containers),
+            runtime: Arc::clone(&self.runtime),
+            volumes: self.volumes.clone().unwrap_or_default(),
+        }
+    }
+
+    fn start(&mut self, action: Action) {
+        let slot = action.slot();
+        if let Action::Start { container, after: Some(after), .. } = &action {
+            // Counted when it begins: a start that fails makes the next wait longer too.
+            let hash = self.hashes.get(container).map_or("", String::as_str);
+            self.restarts.started(container, hash, *after, self.context.clock.now());
+        }
+        let (handle, registration) = AbortHandle::new_pair();
+        let act = Abortable::new(self.scene().act(action), registration).map(Result::ok).boxed();
+        self.in_flight.insert(slot, handle);
+        self.actions.push(act);
+    }
+
+    /// Containers in back-off show it, and say it once per wait.
+    fn note_waiting(&mut self, plan: &Plan) {
+        for waiting in &plan.waiting {
+            let Some(container) = self.containers.iter().find(|it| it.spec.name == waiting.container) else { continue };
+            let message = format!(
+                "back-off {} restarting failed container={} pod={}",
+                go_duration(waiting.delay),
+                waiting.container,
+                self.full_name()
+            );
+            let failure = Failure::new("CrashLoopBackOff", message);
+            if self.failures.get(&waiting.container) != Some(&failure) {
+                let text =
+                    format!("Back-off restarting failed container {} in pod {}", waiting.container, self.full_name());
+                self.context.container_event(&self.pod, container, true, "BackOff", text);
+            }
+            self.failures.insert(waiting.container.clone(), failure);
+        }
+    }
+
+    fn take_report(&mut self, report: Report) {
+        let Report { slot, result } = report;
+        self.in_flight.remove(&slot);
+        let now = self.context.clock.now();
+        match result {
+            Ok(output) => {
+                self.retries.remove(&slot);
+                self.take_output(output);
+            }
+            Err(failure) => {
+                let rng = Arc::clone(&self.context.rng);
+                // 1.5 s to 10 s with jitter: upstream's pace for pods that could not be synced.
+                let (backoff, at) = self.retries.entry(slot.clone()).or_insert_with(|| {
+                    let pace = Backoff::doubling(Duration::from_millis(1_500), Duration::from_secs(10));
+                    (pace.with_jitter(0.5), now)
+                });
+                let delay = backoff.next(&*rng);
+                *at = now + delay;
+                let retry_in_ms = delay.as_millis() as u64;
+                warn!(pod = %self.name(), uid = self.uid, what = ?slot, err = %failure, retry_in_ms, "Could not sync pod");
+                if let Slot::Container(name) = slot {
+                    self.failures.insert(name, failure);
+                }
+            }
+        }
+    }
+
+    fn take_output(&mut self, output: Output) {
+        match output {
+            Output::Prepared(volumes) => self.volumes = Some(Arc::new(volumes)),
+            Output::Started { container } => {
+                self.failures.remove(&container);
+            }
+            Output::Cleaned { records } => {
+                self.cleaned = if records { Cleaned::Records } else { Cleaned::Resources };
+            }
+            Output::Done => {}
+        }
+    }
+
+    /// Starts the removal of what is left, if there is something to remove. Gives the time of the next try.
+    fn clean_up(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let goes = self.pod.metadata.deletion_timestamp.is_some() || self.is_removed;
+        let wanted = if goes { Cleaned::Records } else { Cleaned::Resources };
+        if self.cleaned >= wanted || self.in_flight.contains_key(&Slot::Pod) {
+            return None;
+        }
+        if let Some((_, at)) = self.retries.get(&Slot::Pod).filter(|(_, at)| *at > now) {
+            return Some(*at);
+        }
+        let (handle, registration) = AbortHandle::new_pair();
+        let act = Abortable::new(self.scene().clean_up(goes), registration).map(Result::ok).boxed();
+        self.in_flight.insert(Slot::Pod, handle);
+        self.actions.push(act);
+        None
+    }
+
+    fn is_forgotten(&self) -> bool {
+        self.is_removed
+            && self.phase == Phase::Terminated
+            && self.cleaned == Cleaned::Records
+            && self.in_flight.is_empty()
+    }
+
+    /// When `activeDeadlineSeconds` is over.
+    fn deadline(&self) -> Option<Timestamp> {
+        if self.phase != Phase::Syncing {
+            return None;
+        }
+        let seconds = self.pod.spec.as_ref()?.active_deadline_seconds?;
+        let status = self.status.as_ref().or(self.pod.status.as_ref())?;
+        Some(status.start_time.as_ref()?.0 + Duration::from_secs(seconds.try_into().ok()?))
+    }
+
+    fn generate(&self, now: Timestamp, is_over: bool) -> PodStatus {
+        let none = PodStatus::default();
+        let previous = self.status.as_ref().or(self.pod.status.as_ref()).unwrap_or(&none);
+        let prober = &self.context.prober;
+        generate(&StatusInput {
+            pod: &self.pod,
+            containers: &self.containers,
+            runtime: &self.runtime,
+            runtime_name: &self.context.runtime_name.read(),
+            previous,
+            failures: &self.failures,
+            last_words: &self.last_words,
+            probe: &|id, kind| prober.result(id, kind),
+            is_over,
+            is_rejected: self.is_rejected,
+            decree: self.decree.as_ref(),
+            host_ips: self.context.host_ips(),
+            now,
+        })
+    }
+
+    fn update_status(&mut self, now: Timestamp) {
+        if self.is_orphan {
+            return;
+        }
+        let is_over = self.phase == Phase::Terminated;
+        // Once the records are removed, what they said stays.
+        let records_gone = is_over && self.runtime.is_empty() && self.status.is_some();
+        let status = match (&self.status, records_gone) {
+            (Some(status), true) if self.cleaned == Cleaned::Records || self.in_flight.contains_key(&Slot::Pod) => {
+                status.clone()
+            }
+            _ => self.generate(now, is_over),
+        };
+        let is_finished = is_over && self.cleaned == Cleaned::Records;
+        self.context.status.set(&self.pod, status.clone(), is_finished);
+        self.status = Some(status);
+    }
+
+    /// Only what runs is probed; while the pod ends, only its readiness.
+    fn tell_prober(&self) {
+        if self.is_orphan {
+            return;
+        }
+        if self.phase == Phase::Terminated {
+            return self.context.prober.forget(&self.uid);
+        }
+        let ips = self.status.as_ref().and_then(|status| status.pod_ip.as_ref()).and_then(|ip| ip.parse().ok());
+        let terminating = matches!(self.phase, Phase::Terminating { .. });
+        let target = |container: &ContainerRef| {
+            let record = self.runtime.active(&container.spec.name).filter(|record| is_running(record))?;
+            let mut container = container.clone();
+            if terminating {
+                let spec = Arc::make_mut(&mut container.spec);
+                spec.liveness_probe = None;
+                spec.startup_probe = None;
+            }
+            Some(ProbeTarget { container, container_id: record.id.clone(), started_at_nanos: record.started_at })
+        };
+        let probed = self
+            .containers
+            .iter()
+            .filter(|it| it.kind == ContainerKind::Ordinary || (it.kind == ContainerKind::Init && it.is_sidecar()));
+        self.context.prober.observe(&self.pod, ips, probed.filter_map(target).collect());
+    }
+
+    fn name(&self) -> String {
+        let meta = &self.pod.metadata;
+        format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    }
+
+    /// `name_namespace(uid)`, as upstream prints pods.
+    fn full_name(&self) -> String {
+        let meta = &self.pod.metadata;
+        let (name, namespace) =
+            (meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref().unwrap_or_default());
+        format!("{name}_{namespace}({})", self.uid)
+    }
+}
+
+fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Whole seconds as Go prints a duration: `40s`, `2m40s`, `5m0s`.
+fn go_duration(duration: Duration) -> String {
+    let (minutes, seconds) = (duration.as_secs() / 60, duration.as_secs() % 60);
+    if minutes == 0 { format!("{seconds}s") } else { format!("{minutes}m{seconds}s") }
+}
+
+/// The addresses of a pod that runs, for whoever asks outside of a worker.
+#[must_use]
+pub fn pod_ips(runtime: &PodRuntimeStatus, hosts: &[std::net::IpAddr]) -> Vec<std::net::IpAddr> {
+    runtime.active_sandbox().map(|sandbox| preferred(&sandbox.ips(), hosts)).unwrap_or_default()
+}

@@ -1,0 +1,3 @@
+//! Where the node's pods come from.
+
+pub mod api;

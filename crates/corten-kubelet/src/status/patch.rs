@@ -1,0 +1,60 @@
+//! The patch that turns the status which the API has into the one that is wanted.
+//!
+//! Pure. Only what differs is sent, so an unchanged status costs no request and others' conditions are left alone.
+
+use corten_api::core::v1::{Pod, PodStatus};
+use serde_json::{Map, Value, json};
+
+use super::conditions::{DISRUPTION_TARGET, OWNED};
+
+/// The strategic merge patch for `pod`, whose status is the API's; `None` if there is nothing to change.
+#[must_use]
+pub(super) fn patch(pod: &Pod, wanted: &PodStatus) -> Option<Value> {
+    let before = fields(&pod.status.clone().unwrap_or_default());
+    let after = fields(wanted);
+    let mut status = Map::new();
+    for key in before.keys().chain(after.keys()) {
+        if status.contains_key(key) || key == "resize" {
+            continue;
+        }
+        let (old, new) = (before.get(key), after.get(key));
+        if old == new {
+            continue;
+        }
+        let value = match (key.as_str(), new) {
+            ("conditions", new) => conditions(old, new),
+            // Lists that merge by address: this one replaces what was there.
+            ("podIPs" | "hostIPs", Some(Value::Array(items))) => {
+                let directive = std::iter::once(json!({"$patch": "replace"}));
+                Some(Value::Array(directive.chain(items.iter().cloned()).collect()))
+            }
+            (_, Some(new)) => Some(new.clone()),
+            (_, None) => Some(Value::Null),
+        };
+        if let Some(value) = value {
+            status.insert(key.clone(), value);
+        }
+    }
+    // The UID keeps another pod of the same name from getting this status.
+    (!status.is_empty()).then(|| json!({"metadata": {"uid": pod.metadata.uid}, "status": status}))
+}
+
+fn fields(status: &PodStatus) -> Map<String, Value> {
+    match serde_json::to_value(status) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) | Err(_) => unreachable!("a status is written as an object"),
+    }
+}
+
+/// The kubelet's conditions that differ. Those of others are merged by the API server and not named here.
+fn conditions(old: Option<&Value>, new: Option<&Value>) -> Option<Value> {
+    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    let (old, new) = (list(old), list(new));
+    let changed: Vec<_> = new.into_iter().filter(|condition| is_ours(condition) && !old.contains(condition)).collect();
+    (!changed.is_empty()).then_some(Value::Array(changed))
+}
+
+fn is_ours(condition: &Value) -> bool {
+    let kind = condition.get("type").and_then(Value::as_str).unwrap_or_default();
+    OWNED.contains(&kind) || kind == DISRUPTION_TARGET
+}

@@ -1,0 +1,49 @@
+//! Protocols that carry a container's streams over one HTTP connection: remote command and port forwarding, over WebSocket
+//! and over SPDY/3.1.
+//!
+//! Flow: `negotiate` reads the request's headers -> the connection is switched -> `remote_command` or `port_forward` gives
+//! streams and a driver; the caller polls both until the driver ends.
+//! Invariant: nothing here spawns, sleeps or logs; every queue is bounded, and a peer that does not read stops its writer.
+//! Upstream: k8s.io/kubelet/pkg/cri/streaming, k8s.io/apimachinery/pkg/util/httpstream (v1.35).
+#![forbid(unsafe_code)]
+
+pub mod negotiate;
+pub mod port_forward;
+pub mod remote_command;
+pub mod status;
+
+pub mod spdy;
+pub mod websocket;
+
+mod output;
+
+pub use negotiate::{Negotiated, Refusal, Transport};
+pub use output::Output;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A connection of any kind.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+impl std::fmt::Debug for dyn Io {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Io(..)")
+    }
+}
+
+/// A connection of any kind, owned.
+pub type BoxIo = Box<dyn Io>;
+
+/// Bytes of one stream that wait for whoever reads it: as much as a SPDY peer may send before it is told to go on.
+pub const STREAM_BUFFER_BYTES: usize = 64 << 10;
+
+/// The longest piece of a stream that is sent at once.
+pub(crate) const CHUNK_BYTES_MAX: usize = 32 << 10;
+
+/// How many pieces wait for the connection: writers wait when it is slower.
+pub(crate) const SEND_QUEUE: usize = 16;
+
+/// What a connection runs on: it completes once the connection has ended.
+pub type Driver = futures::future::BoxFuture<'static, ()>;

@@ -1,0 +1,78 @@
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_tungstenite::tungstenite::{Message, protocol::Role};
+
+use super::{ByteStream, Encoding, connect, switched};
+
+#[tokio::test]
+async fn channels_end_one_by_one_from_version_5_on() {
+    let (left, right) = tokio::io::duplex(4 << 10);
+    let (channels, mut inputs, driver) = connect(Box::new(left), Encoding::Binary, true, &[0, 4]);
+    let server = async {
+        let mut text = String::new();
+        inputs[0].read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "in");
+        let mut output = channels.output(1);
+        output.write_all(b"out").await.unwrap();
+        output.shutdown().await.unwrap();
+        drop(channels.output(2));
+        channels.close().await;
+    };
+    let client = async {
+        let mut socket = switched(Box::new(right), Role::Client).await;
+        for message in [&b"\0in"[..], b"\x09ignored", b"\xff\0"] {
+            socket.send(Message::binary(message.to_vec())).await.unwrap();
+        }
+        let mut got = Vec::new();
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Binary(bytes) = message {
+                got.push(bytes.to_vec());
+            }
+        }
+        got
+    };
+    let ((), (), mut got) = tokio::join!(driver, server, client);
+    assert_eq!(got.remove(0), b"\x01out");
+    got.sort();
+    assert!(got.starts_with(&[b"\xff\x01".to_vec()]), "{got:?}");
+}
+
+#[tokio::test]
+async fn base64_channels_are_text() {
+    let (left, right) = tokio::io::duplex(4 << 10);
+    let (channels, mut inputs, driver) = connect(Box::new(left), Encoding::Base64, false, &[0]);
+    let server = async {
+        let mut buffer = [0; 2];
+        inputs[0].read_exact(&mut buffer).await.unwrap();
+        channels.output(1).write_all(&buffer).await.unwrap();
+        channels.close().await;
+    };
+    let client = async {
+        let mut socket = switched(Box::new(right), Role::Client).await;
+        socket.send(Message::text("0aGk=")).await.unwrap();
+        let got = socket.next().await.unwrap().unwrap();
+        while socket.next().await.is_some() {}
+        got
+    };
+    let ((), (), got) = tokio::join!(driver, server, client);
+    assert_eq!(got, Message::text("1aGk="));
+}
+
+#[tokio::test]
+async fn bytes_pass_through_a_socket_in_any_sizes() {
+    let (left, right) = tokio::io::duplex(4 << 10);
+    let sent: Vec<u8> = (0..500_000_u32).map(|i| (i / 3) as u8).collect();
+    let write = async {
+        let mut stream = ByteStream::new(switched(Box::new(left), Role::Client).await);
+        stream.write_all(&sent).await.unwrap();
+        stream.shutdown().await.unwrap();
+    };
+    let read = async {
+        let mut stream = ByteStream::new(switched(Box::new(right), Role::Server).await);
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        all
+    };
+    let ((), got) = tokio::join!(write, read);
+    assert!(got == sent);
+}
