@@ -62,8 +62,7 @@ impl Reconciler<Work> for Collector {
 
 impl Collector {
     fn target(&self, place: &Place) -> Target {
-        let resource = &self.view.resource(place).resource;
-        Target::object(resource, place.key.namespace.clone(), place.key.name.clone())
+        Target::object(&self.view.resource(place).resource, place.key.namespace.clone(), place.key.name.clone())
     }
 
     async fn collect(&self, place: &Place) -> Result<Requeue, ReconcileError> {
@@ -149,6 +148,7 @@ impl Collector {
             return Ok(state_of(&found));
         }
         let Some(at) = self.view.place_of(owner, &object.namespace) else {
+            self.view.undecided.lock().insert(place.clone());
             return Err(Undecided::UnknownKind(format_str!("{} {}", owner.api_version, owner.kind)));
         };
         if self.view.resource(&at).is_namespaced && object.namespace.is_empty() {
@@ -162,7 +162,7 @@ impl Collector {
             Ok(found) if found.uid == owner.uid => Ok(state_of(&found)),
             Err(status) if !status.is_not_found() => Err(Undecided::Failed(status)),
             _ => {
-                let elsewhere = self.view.listers[usize::from(at.resource)].list();
+                let elsewhere = self.view.resource(&at).lister.list();
                 if elsewhere.iter().any(|other| other.uid == owner.uid && other.namespace != object.namespace) {
                     self.report_namespace(place, object, owner);
                 }
@@ -178,12 +178,7 @@ impl Collector {
         let reference = format!("[{version}/{kind}, namespace: {namespace}, name: {name}, uid: {uid}]");
         let message = format!("ownerRef {reference} does not exist in namespace {namespace:?}");
         let resource = self.view.resource(place);
-        let version = &resource.resource.version;
-        let group_version = match &*resource.resource.group {
-            "" => version.clone(),
-            group => format_str!("{group}/{version}"),
-        };
-        let about = ObjectRef::of(group_version, resource.kind, object);
+        let about = ObjectRef::of(resource.api_version.clone(), resource.kind.clone(), object);
         self.recorder.warning(&about, "OwnerRefInvalidNamespace", message);
     }
 

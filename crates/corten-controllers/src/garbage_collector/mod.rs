@@ -1,32 +1,34 @@
 //! Deletes objects whose owners are gone, and finishes deletions that wait for dependents or are to orphan them.
 //!
-//! Flow: informers of every resource -> `graph` of who depends on whom -> workqueue -> `collector` looks at owners (in
-//! the cache, and live before it calls one absent) -> `plan` -> patch or delete, bound to the version looked at.
+//! Flow: discovery -> informers of every resource (`following`) -> `graph` of who depends on whom -> workqueue ->
+//! `collector` looks at owners (in the cache, and live before it calls one absent) -> `plan` -> patch or delete, bound to
+//! the version looked at.
 //! Invariant: nothing is deleted before a live read says that each of its owners is gone or waits for it.
 //! Upstream: pkg/controller/garbagecollector (v1.35).
 
 mod collector;
+mod following;
 pub mod graph;
 pub mod meta;
 pub mod plan;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
-use corten_apimachinery::{
-    gvk::GroupVersionResource,
-    resource::{Scope, Verb},
-    stored::Stored,
-    value::Str,
-};
-use corten_base::Shutdown;
+use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored, value::Str};
+use corten_base::{Shutdown, TaskSet};
 use corten_controller::{Context, Controller, ControllerDescriptor, Key, RateLimit, Runner, WorkQueue};
 use corten_informer::{Handler, Lister};
-use corten_resources::catalog::RESOURCES;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::oneshot;
 
 use self::{
     collector::Collector,
+    following::Following,
     graph::{AbsentOwners, Graph, Place},
     meta::{Meta, OwnerRef},
 };
@@ -42,70 +44,50 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
     build,
 };
 
-/// A resource whose objects are collected.
-struct Collected {
-    resource: GroupVersionResource,
-    kind: &'static str,
-    is_namespaced: bool,
-}
-
-/// All resources that can be listed, watched and deleted. Events are left out, as upstream leaves them out: they are
-/// many, go by themselves and own nothing.
-fn collected() -> Vec<Collected> {
-    let needed = [Verb::Delete, Verb::List, Verb::Watch];
-    let served = RESOURCES.iter().filter(|definition| {
-        definition.stored_as.is_none()
-            && needed.iter().all(|verb| definition.verbs.contains(verb))
-            && !(definition.plural == "events" && matches!(definition.group, "" | "events.k8s.io"))
-    });
-    served
-        .map(|definition| Collected {
-            resource: GroupVersionResource::new(definition.group, definition.versions[0].name, definition.plural),
-            kind: definition.kind,
-            is_namespaced: matches!(definition.scope, Scope::Namespaced),
-        })
-        .collect()
-}
-
 fn build(context: Context<Config>) -> Box<dyn Controller> {
     let queue = Arc::new(WorkQueue::new(context.name, RateLimit::default(), Arc::clone(&context.clock)));
-    let resources = collected();
-    let informers: Vec<_> = resources.iter().map(|entry| context.informers.informer(&entry.resource)).collect();
-    let by_kind = resources.iter().enumerate().map(|(at, entry)| {
-        let at = u16::try_from(at).expect("there are fewer than 65,536 resources");
-        ((entry.resource.group.clone(), Str::from(entry.kind)), at)
-    });
-    let view = Arc::new(View {
-        by_kind: by_kind.collect(),
-        listers: informers.iter().map(|informer| informer.lister()).collect(),
-        resources,
-        graph: Mutex::default(),
-        absent: Mutex::default(),
-    });
-    for (resource, informer) in (0..).zip(&informers) {
-        let (queue, view) = (Arc::clone(&queue), Arc::clone(&view));
-        informer.add_handler(Arc::new(ObjectHandler { resource, queue, view }));
-    }
+    let view = Arc::new(View::default());
     let collector = Collector {
-        view,
+        view: Arc::clone(&view),
         queue: Arc::clone(&queue),
         client: context.client(),
         recorder: context.recorder.for_component("garbage-collector-controller"),
     };
-    Box::new(GarbageCollector(Runner {
-        name: context.name,
-        workers: context.workers,
-        queue,
-        reconciler: Arc::new(collector),
-    }))
+    Box::new(GarbageCollector {
+        following: Following {
+            view,
+            queue: Arc::clone(&queue),
+            client: context.client(),
+            informers: context.informers,
+            clock: context.clock,
+            rng: context.rng,
+        },
+        runner: Runner { name: context.name, workers: context.workers, queue, reconciler: Arc::new(collector) },
+    })
 }
 
-struct GarbageCollector(Runner<Work>);
+struct GarbageCollector {
+    following: Following,
+    runner: Runner<Work>,
+}
 
 #[async_trait]
 impl Controller for GarbageCollector {
     async fn run(self: Box<Self>, shutdown: Shutdown) {
-        self.0.run(shutdown).await;
+        let Self { following, runner } = *self;
+        let tasks = TaskSet::new("garbage-collector");
+        let (ready, is_ready) = oneshot::channel();
+        tasks.spawn("resources", following.run(tasks.clone(), ready, shutdown.clone()));
+        let work = async {
+            // An end before that is a shutdown.
+            if is_ready.await.is_ok() {
+                runner.run(shutdown).await;
+            }
+        };
+        work.await;
+        if let Err(panic) = tasks.join().await {
+            tracing::error!(err = %panic, "Garbage collector ended with a panic");
+        }
     }
 }
 
@@ -128,29 +110,52 @@ impl fmt::Display for Work {
     }
 }
 
+/// A resource whose objects are collected.
+#[derive(Debug, Clone)]
+struct Collected {
+    resource: GroupVersionResource,
+    api_version: Str,
+    kind: Str,
+    is_namespaced: bool,
+    lister: Lister,
+}
+
 /// What informers know, over all resources.
+#[derive(Default)]
 struct View {
-    resources: Vec<Collected>,
-    listers: Vec<Lister>,
-    by_kind: BTreeMap<(Str, Str), u16>,
+    resources: RwLock<Resources>,
     graph: Mutex<Graph>,
     absent: Mutex<AbsentOwners>,
+    /// Objects with an owner of a kind that was not known when they were looked at.
+    undecided: Mutex<BTreeSet<Place>>,
+}
+
+#[derive(Default)]
+struct Resources {
+    /// Only grows, so that places stay valid. Capacity: the resources that there ever were.
+    all: Vec<Arc<Collected>>,
+    /// By group and kind; only those that are served now.
+    by_kind: BTreeMap<(Str, Str), u16>,
 }
 
 impl View {
-    fn resource(&self, place: &Place) -> &Collected {
-        &self.resources[usize::from(place.resource)]
+    fn resource(&self, place: &Place) -> Arc<Collected> {
+        self.resource_at(place.resource)
+    }
+
+    fn resource_at(&self, resource: u16) -> Arc<Collected> {
+        Arc::clone(&self.resources.read().all[usize::from(resource)])
     }
 
     fn get(&self, place: &Place) -> Option<Arc<Stored>> {
-        self.listers[usize::from(place.resource)].get(&place.key)
+        self.resource(place).lister.get(&place.key)
     }
 
     /// Where the owner of an object in `namespace` is; `None` for a kind that is not collected.
     fn place_of(&self, owner: &OwnerRef, namespace: &str) -> Option<Place> {
-        let kind = (Str::from(owner.group()), owner.kind.clone());
-        let resource = *self.by_kind.get(&kind)?;
-        let namespace = if self.resources[usize::from(resource)].is_namespaced { namespace } else { "" };
+        let resources = self.resources.read();
+        let resource = *resources.by_kind.get(&(owner.group().into(), owner.kind.clone()))?;
+        let namespace = if resources.all[usize::from(resource)].is_namespaced { namespace } else { "" };
         Some(Place { resource, key: Key::new(namespace, owner.name.clone()) })
     }
 
