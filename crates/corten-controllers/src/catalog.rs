@@ -12,6 +12,7 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::deployment::CONTROLLER,
     &crate::endpoints::CONTROLLER,
     &crate::endpointslice::CONTROLLER,
+    &crate::garbage_collector::CONTROLLER,
     &crate::namespace::CONTROLLER,
     &crate::pod_garbage_collector::CONTROLLER,
     &crate::replicaset::CONTROLLER,

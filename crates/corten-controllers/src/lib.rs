@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod conditions;
 pub mod config;
 pub mod deployment;
+pub mod garbage_collector;
 pub mod manager;
 pub mod pod_control;
 pub mod pod_garbage_collector;
