@@ -12,8 +12,11 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::endpoints::CONTROLLER,
     &crate::endpointslice::CONTROLLER,
     &crate::namespace::CONTROLLER,
+    &crate::node_ipam::CONTROLLER,
+    &crate::node_lifecycle::CONTROLLER,
     &crate::replicaset::CONTROLLER,
     &crate::replicationcontroller::CONTROLLER,
     &crate::root_ca_publisher::CONTROLLER,
     &crate::serviceaccount::CONTROLLER,
+    &crate::taint_eviction::CONTROLLER,
 ];

@@ -20,8 +20,11 @@ pub mod clusterrole_aggregation;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod namespace;
+pub mod node_ipam;
+pub mod node_lifecycle;
 pub mod root_ca_publisher;
 pub mod serviceaccount;
+pub mod taint_eviction;
 
 mod objects;
 mod own_writes;
