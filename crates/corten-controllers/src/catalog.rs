@@ -8,6 +8,9 @@ use crate::config::Config;
 
 /// All controllers of the controller manager.
 pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
+    &crate::certificate_approving::CONTROLLER,
+    &crate::certificate_cleaner::CONTROLLER,
+    &crate::certificate_signing::CONTROLLER,
     &crate::clusterrole_aggregation::CONTROLLER,
     &crate::endpoints::CONTROLLER,
     &crate::endpointslice::CONTROLLER,

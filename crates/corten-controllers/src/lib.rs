@@ -16,6 +16,9 @@ pub mod replicationcontroller;
 mod single_queue;
 pub mod tree;
 
+pub mod certificate_approving;
+pub mod certificate_cleaner;
+pub mod certificate_signing;
 pub mod clusterrole_aggregation;
 pub mod endpoints;
 pub mod endpointslice;
@@ -26,6 +29,7 @@ pub mod root_ca_publisher;
 pub mod serviceaccount;
 pub mod taint_eviction;
 
+mod certificate_requests;
 mod objects;
 mod own_writes;
 mod queue_controller;
