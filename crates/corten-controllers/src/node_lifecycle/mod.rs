@@ -218,11 +218,7 @@ impl NodeLifecycle {
     /// When the node will have been silent for too long.
     fn due(&self, name: &str, node: &Value) -> Option<Duration> {
         let probed = self.health.lock().probed(name)?;
-        let is_new = !node
-            .items_at(&["status", "conditions"])
-            .iter()
-            .any(|condition| condition.str_at(&["type"]) == Some("Ready"));
-        if !is_new {
+        if plan::has_reported(node) {
             return Some(probed + self.grace);
         }
         // A node without any report has its time from when it was made.
@@ -250,7 +246,8 @@ impl NodeLifecycle {
     async fn mark(&self, key: &Key, node: &Value, ready: Ready) -> Result<Option<Duration>, Status> {
         let mut wanted = plan::no_schedule(node);
         let mut wait = None;
-        if let Some(taint) = plan::no_execute(ready) {
+        // A node that has never said anything is given its time first.
+        if let Some(taint) = plan::no_execute(ready).filter(|_| plan::has_reported(node)) {
             let has_one = plan::has_no_execute(node);
             let pace = if has_one { Pace::Now } else { self.zones.lock().take_turn(&key.name, self.clock.monotonic()) };
             match pace {

@@ -64,6 +64,11 @@ impl Ready {
     }
 }
 
+/// Whether there is a condition `Ready`, from the node or, after its time, from us.
+pub(super) fn has_reported(node: &Value) -> bool {
+    status_of(node, "Ready").is_some()
+}
+
 fn status_of<'n>(node: &'n Value, ty: &str) -> Option<&'n str> {
     let conditions = node.items_at(&["status", "conditions"]);
     conditions.iter().find(|condition| condition.str_at(&["type"]) == Some(ty))?.str_at(&["status"])
