@@ -8,14 +8,21 @@ use crate::config::Config;
 
 /// All controllers of the controller manager.
 pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
+    &crate::certificate_approving::CONTROLLER,
+    &crate::certificate_cleaner::CONTROLLER,
+    &crate::certificate_signing::CONTROLLER,
     &crate::clusterrole_aggregation::CONTROLLER,
     &crate::deployment::CONTROLLER,
     &crate::endpoints::CONTROLLER,
     &crate::endpointslice::CONTROLLER,
+    &crate::garbage_collector::CONTROLLER,
     &crate::namespace::CONTROLLER,
+    &crate::node_ipam::CONTROLLER,
+    &crate::node_lifecycle::CONTROLLER,
     &crate::pod_garbage_collector::CONTROLLER,
     &crate::replicaset::CONTROLLER,
     &crate::replicationcontroller::CONTROLLER,
     &crate::root_ca_publisher::CONTROLLER,
     &crate::serviceaccount::CONTROLLER,
+    &crate::taint_eviction::CONTROLLER,
 ];

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod conditions;
 pub mod config;
 pub mod deployment;
+pub mod garbage_collector;
 pub mod manager;
 pub mod pod_control;
 pub mod pod_garbage_collector;
@@ -18,13 +19,20 @@ pub mod replicationcontroller;
 mod single_queue;
 pub mod tree;
 
+pub mod certificate_approving;
+pub mod certificate_cleaner;
+pub mod certificate_signing;
 pub mod clusterrole_aggregation;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod namespace;
+pub mod node_ipam;
+pub mod node_lifecycle;
 pub mod root_ca_publisher;
 pub mod serviceaccount;
+pub mod taint_eviction;
 
+mod certificate_requests;
 mod objects;
 mod own_writes;
 mod queue_controller;

@@ -25,7 +25,9 @@ async fn settle() {
 async fn pods_of_a_node_that_is_gone_go_after_the_quarantine() {
     let running = Running::start(&["pod-garbage-collector-controller"]).await;
     let cluster = &running.cluster;
-    cluster.create(&resource("", "nodes"), json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}})).await;
+    cluster
+        .create(&resource("", "nodes"), json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}))
+        .await;
     pod(cluster, "here", "n1", &[]).await;
     // The finalizer keeps it in sight after its deletion.
     pod(cluster, "orphan", "n2", &["example.com/keep"]).await;

@@ -3,12 +3,7 @@
 //! Each part runs on a [`Floor`]: floors are built upwards, and torn down from the top when the process ends, so that
 //! nobody loses what it stands on: first what uses the API, then the API server, then the store.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use corten_apimachinery::{gvk::GroupVersionResource, value::Value};
@@ -30,7 +25,7 @@ use corten_proxy::{Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
 use corten_scheduler::{ApiCluster, Feed, Scheduler};
 use corten_storage::kv::KvEngine;
 use corten_storage_sqlite::SqliteEngine;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use tokio::sync::watch;
 
 use crate::{
@@ -41,7 +36,7 @@ use crate::{
     control::ControlSocket,
     identity::{self, ControllerClients},
     kubeconfig::{self, Entry},
-    node::{bridge, dns_feed::DnsFeed, dns_process::DnsProcess, proxy_feed},
+    node::{bridge, dns_feed::DnsFeed, dns_process::DnsProcess, kubelet, proxy_feed},
     pki::Pki,
     progress::{Event, Progress},
     readiness::Waiter,
@@ -180,7 +175,7 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
 
     let mut runtime = None;
     if config.scope == Scope::Cluster {
-        let built = build_node(base, &pki, &clients, &waiter, start.images, floors).await?;
+        let built = build_node(base, &pki, &clients, start.images, floors).await?;
         runtime = Some(built);
     }
 
@@ -209,7 +204,6 @@ async fn build_node(
     base: &Base,
     pki: &Pki,
     clients: &Clients,
-    waiter: &Waiter,
     images: Vec<PathBuf>,
     floors: &mut Floors,
 ) -> anyhow::Result<ContainerRuntime> {
@@ -219,7 +213,8 @@ async fn build_node(
     let (tasks, shutdown) = floors.build("container runtime");
     let executable = std::env::current_exe().context("find this program's file")?;
     let host = Netns::current().context("open the network namespace")?;
-    let runtime_config = config.places.container_runtime(executable);
+    let pod_cidrs = vec![config.pod_cidr().to_string()];
+    let runtime_config = corten_container_runtime::Config { pod_cidrs, ..config.places.container_runtime(executable) };
     let runtime = ContainerRuntime::open(runtime_config, host, Arc::clone(clock), Arc::clone(rng), shutdown.clone())
         .await
         .context("open the container runtime")?;
@@ -238,10 +233,15 @@ async fn build_node(
         step.done(format!("{} imported", imported.len()));
     }
 
+    let pod_cidr = config.pod_cidr();
+    let name = config.places.bridge();
+    let made = tokio::task::spawn_blocking(move || bridge::ensure(&name, pod_cidr));
+    made.await.context("make the bridge")?.context("make the bridge of pods")?;
+
     let step = progress.step("kubelet");
     let (tasks, shutdown) = floors.build("kubelet");
     let parts = corten_kubelet::agent::Parts {
-        config: kubelet(config),
+        config: kubelet::config(config),
         cri: runtime.cri(),
         client: clients.node.clone(),
         certificate: pki.kubelet.certificate.clone(),
@@ -250,10 +250,14 @@ async fn build_node(
         clock: Arc::clone(clock),
         rng: Arc::clone(rng),
     };
-    let kubelet = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
-    let node = kubelet.node();
-    tasks.spawn("kubelet", kubelet.run(shutdown));
-    components.running("kubelet", "");
+    let agent = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
+    let node = agent.node();
+    tasks.spawn("kubelet", agent.run(shutdown));
+    components.running("kubelet", format!("node {}", config.node_name));
+    step.done(config.node_name.clone());
+
+    let step = progress.step("node Ready");
+    node.ready().await;
     step.done("");
 
     let (tasks, shutdown) = floors.build("node network");
@@ -262,13 +266,9 @@ async fn build_node(
     components.running("kube-proxy", mode);
     step.done(mode);
 
-    let step = progress.step("node");
-    node.ready().await;
-    step.done(format!("{} is Ready", config.node_name));
-
     let step = progress.step("DNS");
-    start_dns(base, clients, waiter, &tasks, &shutdown).await.context("start DNS")?;
-    step.done(config.dns_service_address().to_string());
+    start_dns(base, clients, &tasks, &shutdown).await?;
+    step.done(format!("{} for pods", config.dns_service_address()));
     Ok(runtime)
 }
 
@@ -339,30 +339,6 @@ fn controllers(config: &Config, pki: &Pki) -> corten_controllers::Config {
         service_cidrs: vec![IpNet::V4(config.service_cidr)],
         advertise: Some(config.advertise),
         ..corten_controllers::Config::default()
-    }
-}
-
-fn kubelet(config: &Config) -> corten_kubelet::Config {
-    corten_kubelet::Config {
-        node_name: config.node_name.clone(),
-        hostname: config.hostname.clone(),
-        node_ips: vec![config.advertise],
-        root: config.places.kubelet(),
-        pod_logs: config.places.pod_logs(),
-        static_pods: None,
-        cluster_dns: vec![config.dns_service_address().into()],
-        cluster_domain: CLUSTER_DOMAIN.to_owned(),
-        resolv_conf: PathBuf::from("/etc/resolv.conf"),
-        cgroup_root: config.places.name.clone(),
-        node_labels: Vec::new(),
-        pod_cidr: None,
-        max_pods: 110,
-        server_address: Ipv4Addr::UNSPECIFIED.into(),
-        server_port: config.kubelet_port,
-        node_status_update: Duration::from_secs(10),
-        node_status_report: Duration::from_secs(300),
-        lease_duration: Duration::from_secs(40),
-        cpu_cfs_quota: true,
     }
 }
 
@@ -439,22 +415,9 @@ pub(crate) fn run_proxy(
 }
 
 /// Starts DNS at the gateway of this node's pods, and completes when it knows the cluster.
-async fn start_dns(
-    base: &Base,
-    clients: &Clients,
-    waiter: &Waiter,
-    tasks: &TaskSet,
-    shutdown: &Shutdown,
-) -> anyhow::Result<()> {
+async fn start_dns(base: &Base, clients: &Clients, tasks: &TaskSet, shutdown: &Shutdown) -> anyhow::Result<()> {
     let Base { config, clock, rng, components, .. } = base;
-    let nodes = Target::collection(&GroupVersionResource::new("", "v1", "nodes"), "");
-    let fields = format!("metadata.name={}", config.node_name);
-    let range = |node: &Value| node.str_at(&["spec", "podCIDR"]).and_then(|range| range.parse::<Ipv4Net>().ok());
-    let pod_cidr = waiter.until(&nodes, &fields, range).await;
-    let (bridge_name, gateway) = (config.places.bridge(), bridge::gateway(pod_cidr));
-    let made = tokio::task::spawn_blocking(move || bridge::ensure(&bridge_name, pod_cidr));
-    made.await.context("make the bridge")?.context("make the bridge of pods")?;
-
+    let gateway = bridge::gateway(config.pod_cidr());
     let (count, process) = watch::channel(0);
     let (told, mut known) = watch::channel(0);
     let listen = SocketAddr::new(gateway.into(), 53);

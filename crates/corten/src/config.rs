@@ -243,6 +243,11 @@ impl Config {
         nth_address(self.service_cidr, 10)
     }
 
+    /// This node's part of the pods' range: the first, which the controllers give to the first node, too.
+    pub(crate) fn pod_cidr(&self) -> Ipv4Net {
+        Ipv4Net::new(self.cluster_cidr.network(), 24).expect("24 bits are no more than 32")
+    }
+
     /// The address at which programs on this machine reach the API.
     pub(crate) fn local_server(&self, port: u16) -> SocketAddr {
         let ip = if self.listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { self.listen.ip() };

@@ -6,11 +6,11 @@
 //! by the server instead of acting twice.
 //! Upstream: pkg/controller/deployment (v1.35).
 
-pub mod view;
+pub mod hash;
 pub mod plan;
 pub mod status;
-pub mod hash;
 mod sync;
+pub mod view;
 
 use std::sync::Arc;
 

@@ -141,7 +141,12 @@ fn reason(condition: &Value) -> &str {
 
 /// The counts, with the conditions of before and a fresh one about availability.
 #[must_use]
-pub fn counted(deployment: &Deployment, new: Option<&ReplicaSet>, old: &[ReplicaSet], now: Timestamp) -> DeploymentStatus {
+pub fn counted(
+    deployment: &Deployment,
+    new: Option<&ReplicaSet>,
+    old: &[ReplicaSet],
+    now: Timestamp,
+) -> DeploymentStatus {
     let all = || old.iter().chain(new);
     let sum = |field: &str| all().map(|set| set.status(field)).sum::<i32>();
     let wanted: i32 = all().map(ReplicaSet::replicas).sum();
@@ -198,16 +203,20 @@ fn has_timed_out(deadline: Duration, status: &DeploymentStatus, now: Timestamp) 
 
 /// The status during a rollout: counts, progress against the deadline, and failures of ReplicaSets.
 #[must_use]
-pub fn rollout(deployment: &Deployment, new: Option<&ReplicaSet>, old: &[ReplicaSet], now: Timestamp) -> DeploymentStatus {
+pub fn rollout(
+    deployment: &Deployment,
+    new: Option<&ReplicaSet>,
+    old: &[ReplicaSet],
+    now: Timestamp,
+) -> DeploymentStatus {
     let before = DeploymentStatus::of(&deployment.tree);
     let mut status = counted(deployment, new, old, now);
     match deployment.progress_deadline() {
         None => conditions::remove(&mut status.conditions, PROGRESSING),
         Some(deadline) => progress(deployment, deadline, &before, &mut status, new, now),
     }
-    let failure = |set: &ReplicaSet| {
-        conditions::find(set.tree.items_at(&["status", "conditions"]), REPLICA_FAILURE).cloned()
-    };
+    let failure =
+        |set: &ReplicaSet| conditions::find(set.tree.items_at(&["status", "conditions"]), REPLICA_FAILURE).cloned();
     // The newest one's word counts more.
     match new.and_then(failure).or_else(|| old.iter().find_map(failure)) {
         None => conditions::remove(&mut status.conditions, REPLICA_FAILURE),

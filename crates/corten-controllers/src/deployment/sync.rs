@@ -122,11 +122,8 @@ impl Step<'_> {
         if reason == TIMED_OUT || is_paused == was_paused {
             return Ok(());
         }
-        let (reason, message) = if is_paused {
-            (PAUSED, "Deployment is paused")
-        } else {
-            ("DeploymentResumed", "Deployment is resumed")
-        };
+        let (reason, message) =
+            if is_paused { (PAUSED, "Deployment is paused") } else { ("DeploymentResumed", "Deployment is resumed") };
         status.set_condition(condition(PROGRESSING, "Unknown", reason, message, self.now()));
         self.write(&status).await
     }

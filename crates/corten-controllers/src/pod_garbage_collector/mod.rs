@@ -221,8 +221,7 @@ impl Reconciler<Work> for Collector {
             }
             Work::Node(name) => {
                 let node = self.node(name).await?;
-                let keys: Vec<Key> =
-                    self.tracked.lock().by_node.get(name).into_iter().flatten().cloned().collect();
+                let keys: Vec<Key> = self.tracked.lock().by_node.get(name).into_iter().flatten().cloned().collect();
                 for pod in keys.iter().filter_map(|key| self.pods.lister.get(key)) {
                     self.collect(&pod, node).await?;
                 }

@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn the_earliest_change_since_the_last_look_counts() {
         let (times, key) = (TriggerTimes::default(), Key::new("ns", "web"));
-        let mut next = |pods: &[ServicePod]| times.next(&key, Some(at(100)), pods);
+        let next = |pods: &[ServicePod]| times.next(&key, Some(at(100)), pods);
         assert_eq!(next(&[pod("a", 50)]), Some(at(100)));
         assert_eq!(next(&[pod("a", 50)]), None);
         assert_eq!(next(&[pod("a", 120), pod("b", 110)]), Some(at(110)));

@@ -27,10 +27,8 @@ impl Harness {
     /// Starts the controllers of these names, configured, on a cluster that may have objects already.
     pub(crate) fn with(cluster: Cluster, names: &[&str], config: Config) -> Self {
         // What controllers log tells why a test waits in vain; a second test of the process finds it set up.
-        let _ = tracing_subscriber::fmt()
-            .with_test_writer()
-            .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
-            .try_init();
+        let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+        let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter(filter).try_init();
         let (tasks, (stop, shutdown)) = (TaskSet::new("harness"), Shutdown::new());
         let manager = cluster.client(user("system:kube-controller-manager", &["system:authenticated"]));
         let informers = InformerFactory::new(manager, InitialList::List, cluster.shared_clock(), cluster.rng());
@@ -57,6 +55,7 @@ impl Harness {
 
     /// Waits until `wanted` gives something for all objects of a resource, as JSON, and gives that.
     pub(crate) async fn wait<T>(&self, resource: &GroupVersionResource, wanted: impl Fn(&[Value]) -> Option<T>) -> T {
+        tracing::info!(resource = %resource, "Test waits");
         let objects = self.cluster.wait_for(resource, |objects| wanted(&json_of(objects)).is_some()).await;
         wanted(&json_of(&objects)).expect("it was there")
     }
@@ -68,6 +67,7 @@ impl Harness {
         key: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
+        tracing::info!(key, "Test waits for object");
         let of_key = |objects: &[Value]| objects.iter().find(|object| key_of(object) == key).cloned();
         self.wait(resource, |objects| of_key(objects).filter(|object| wanted(object))).await
     }

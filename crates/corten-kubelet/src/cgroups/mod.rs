@@ -101,12 +101,8 @@ impl PodCgroups for CgroupManager {
             let limits = GroupLimits::from(&resources::of_pod(&pod, node));
             make(&hierarchies, &path_of(&root, class, &uid), &limits)
         });
-        ensured.await.map_err(|error| {
-            Failure::new(
-                "FailedToCreatePodContainer",
-                format!("unable to ensure pod container exists: {}", ErrorChain(&error)),
-            )
-        })
+        let failed = |error: CgroupError| Failure::new("FailedCreatePodContainer", ErrorChain(&error).to_string());
+        ensured.await.map_err(failed)
     }
 
     async fn remove(&self, pod_uid: &str) -> Result<(), Failure> {
@@ -142,7 +138,11 @@ fn ensure_classes(
     burstable_millis: i64,
 ) -> Result<(), CgroupError> {
     let shares = |cpu_shares| GroupLimits { cpu_shares, ..GroupLimits::default() };
-    make(hierarchies, &Path::new("/").join(root.trim_matches('/')), &GroupLimits::default())?;
+    let mut above = PathBuf::from("/");
+    for name in root.split('/').filter(|name| !name.is_empty()) {
+        above.push(name);
+        make(hierarchies, &above, &GroupLimits::default())?;
+    }
     make(hierarchies, &class_path(root, QosClass::Guaranteed), &shares(resources::shares(node_millis)))?;
     make(hierarchies, &class_path(root, QosClass::Burstable), &shares(resources::shares(burstable_millis)))?;
     make(hierarchies, &class_path(root, QosClass::BestEffort), &shares(SHARES_MIN))

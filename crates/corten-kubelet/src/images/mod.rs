@@ -297,3 +297,6 @@ impl fmt::Debug for ImageManager {
         f.debug_struct("ImageManager").field("running", &self.inner.running.lock().len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,6 +142,7 @@ impl Worker {
 
     fn set_pod(&mut self, pod: SharedPod) {
         self.containers = Arc::new(containers_of(&pod));
+        self.context.volumes.update(&pod);
         let specs = &self.context.specs;
         self.hashes = self.containers.iter().map(|it| (it.spec.name.clone(), specs.hash(it))).collect();
         self.pod = pod;

@@ -147,6 +147,12 @@ impl Entry {
             cancel,
         }
     }
+
+    /// Ends what runs of it; nothing is due any more.
+    fn park(&mut self) {
+        self.token = 0;
+        self.cancel.cancel();
+    }
 }
 
 impl Watched {
@@ -429,21 +435,27 @@ impl Prober for ProbeManager {
         }
         for target in running {
             let name = target.container.spec.name.clone();
-            let wanted = KINDS.into_iter().filter(|kind| !is_ending || *kind == ProbeKind::Readiness);
+            let spec = Arc::clone(&target.container.spec);
+            let wanted = |kind: ProbeKind| probe_of(&spec, kind).filter(|_| !is_ending || kind == ProbeKind::Readiness);
             if let Some(watched) = state.pods.get_mut(&uid).and_then(|containers| containers.get_mut(&name)) {
                 watched.pod = Arc::clone(pod);
                 watched.pod_ip = pod_ip.or(watched.pod_ip);
-                if is_ending {
-                    watched.entries.retain(|kind, _| *kind == ProbeKind::Readiness);
-                }
+                watched.entries.retain(|kind, entry| {
+                    // A container that has never started stays so, and holds its readiness back.
+                    let is_parked = *kind == ProbeKind::Startup && entry.result != Some(true);
+                    if is_parked && wanted(*kind).is_none() {
+                        entry.park();
+                    }
+                    is_parked || wanted(*kind).is_some()
+                });
                 watched.target = target;
             } else {
-                let of = |kind| probe_of(&target.container.spec, kind).map(|probe| (kind, Entry::new(probe)));
+                let of = |kind| wanted(kind).map(|probe| (kind, Entry::new(probe)));
                 let watched = Watched {
                     pod: Arc::clone(pod),
                     pod_ip,
                     started: inner.started(&target),
-                    entries: wanted.filter_map(of).collect(),
+                    entries: KINDS.into_iter().filter_map(of).collect(),
                     target,
                 };
                 state.by_id.insert(watched.target.container_id.clone(), (uid.clone(), name.clone()));
@@ -453,6 +465,7 @@ impl Prober for ProbeManager {
             let Some(watched) = state.pods.get(&uid).and_then(|containers| containers.get(&name)) else { continue };
             let due: Vec<(ProbeKind, Duration)> = KINDS
                 .into_iter()
+                .filter(|kind| wanted(*kind).is_some())
                 .filter_map(|kind| Some((kind, watched.entries.get(&kind)?)))
                 .filter(|(kind, entry)| entry.token == 0 && entry.result.is_none() && watched.is_open(*kind))
                 .map(|(kind, entry)| {

@@ -72,8 +72,17 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct VolumeManager {
     parts: Parts,
-    /// One lock per pod, with the pod as it was last set up. Capacity: the pods of the node.
-    pods: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Option<SharedPod>>>>>,
+    /// The pods that are set up. Capacity: the pods of the node.
+    pods: Mutex<BTreeMap<String, Known>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    pod: SharedPod,
+    /// Whether all was mounted once. Until then the worker tries again, and nothing is refreshed.
+    is_set_up: bool,
+    /// Held by whoever works on the pod's directories.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl VolumeManager {
@@ -103,15 +112,28 @@ impl VolumeManager {
         changes.shut_down();
     }
 
-    fn lock_of(&self, uid: &str) -> Arc<tokio::sync::Mutex<Option<SharedPod>>> {
-        Arc::clone(self.pods.lock().entry(uid.to_owned()).or_default())
+    /// Notes the pod's newest state and gives its turn.
+    fn note(&self, uid: &str, pod: &SharedPod) -> Arc<tokio::sync::Mutex<()>> {
+        let mut pods = self.pods.lock();
+        let known = pods.entry(uid.to_owned()).or_insert_with(|| Known {
+            pod: Arc::clone(pod),
+            is_set_up: false,
+            turn: Arc::default(),
+        });
+        known.pod = Arc::clone(pod);
+        Arc::clone(&known.turn)
+    }
+
+    fn known(&self, uid: &str) -> Option<Known> {
+        self.pods.lock().get(uid).cloned()
     }
 
     /// Writes again what may have changed; whether that is done.
     async fn refresh(&self, uid: &str) -> bool {
-        let Some(lock) = self.pods.lock().get(uid).cloned() else { return true };
-        let known = lock.lock().await;
-        let Some(pod) = known.clone() else { return true };
+        let Some(Known { turn, .. }) = self.known(uid) else { return true };
+        let _turn = turn.lock().await;
+        // It may have been torn down, or changed, while this waited.
+        let Some(Known { pod, is_set_up: true, .. }) = self.known(uid) else { return true };
         match self.mount(&pod, true).await {
             Ok(_) => true,
             Err(failure) => {
@@ -121,9 +143,9 @@ impl VolumeManager {
         }
     }
 
-    /// Mounts the volumes of a pod, or those whose content may change. The pod's lock is held.
+    /// Mounts the volumes of a pod, or those whose content may change. It is the caller's turn.
     async fn mount(&self, pod: &Pod, only_dynamic: bool) -> Result<MountedVolumes, Failure> {
-        let (mut mounted, mut failed, mut first) = (MountedVolumes::default(), Vec::new(), None);
+        let (mut mounted, mut first) = (MountedVolumes::default(), None);
         let wanted = used_volumes(pod);
         for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
             if !wanted.contains(&volume.name) {
@@ -137,7 +159,6 @@ impl VolumeManager {
                 Err(error) => {
                     let message = told(&volume.name, &error);
                     self.parts.recorder.event(&pod_ref(pod), EventType::Warning, "FailedMount", message.clone());
-                    failed.push(volume.name.clone());
                     first.get_or_insert(message);
                 }
             }
@@ -182,29 +203,42 @@ impl VolumeManager {
 impl Volumes for VolumeManager {
     async fn set_up(&self, pod: &SharedPod) -> Result<MountedVolumes, Failure> {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
-        let lock = self.lock_of(&uid);
-        let mut known = lock.lock().await;
-        *known = Some(Arc::clone(pod));
+        let turn = self.note(&uid, pod);
+        let _turn = turn.lock().await;
         self.parts.objects.register(pod);
-        let layout = self.parts.layout.clone();
-        blocking(move || apply::make_pod_directories(&layout, &uid)).await.map_err(|error| {
+        let (layout, directory) = (self.parts.layout.clone(), uid.clone());
+        blocking(move || apply::make_pod_directories(&layout, &directory)).await.map_err(|error| {
             let text = format!("error making pod data directories: {}", ErrorChain(&error));
             self.parts.recorder.event(&pod_ref(pod), EventType::Warning, "FailedToMakePodDataDirectories", &*text);
             Failure::new("FailedToMakePodDataDirectories", text)
         })?;
-        self.mount(pod, false).await
+        let mounted = self.mount(pod, false).await?;
+        if let Some(known) = self.pods.lock().get_mut(&uid) {
+            known.is_set_up = true;
+        }
+        Ok(mounted)
+    }
+
+    fn update(&self, pod: &SharedPod) {
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let Some(known) = self.known(uid) else { return };
+        self.note(uid, pod);
+        self.parts.objects.register(pod);
+        let (old, new) = (&known.pod.metadata, &pod.metadata);
+        if old.labels != new.labels || old.annotations != new.annotations {
+            self.parts.objects.changes().add(uid.to_owned());
+        }
     }
 
     async fn tear_down(&self, pod_uid: &str) -> Result<(), Failure> {
-        let lock = self.lock_of(pod_uid);
-        let mut known = lock.lock().await;
-        *known = None;
+        // Forgotten first: a late change finds nothing to do.
+        let known = self.pods.lock().remove(pod_uid);
+        let turn = known.map(|known| known.turn).unwrap_or_default();
+        let _turn = turn.lock().await;
         self.parts.objects.unregister(pod_uid);
         let (layout, mounter, uid) = (self.parts.layout.clone(), Arc::clone(&self.parts.mounter), pod_uid.to_owned());
         let removed = blocking(move || apply::remove(&layout, &uid, &*mounter)).await;
-        removed.map_err(|error| Failure::new("FailedUnmount", ErrorChain(&error).to_string()))?;
-        self.pods.lock().remove(pod_uid);
-        Ok(())
+        removed.map_err(|error| Failure::new("FailedUnmount", ErrorChain(&error).to_string()))
     }
 
     async fn pods_on_node(&self) -> Result<Vec<String>, Failure> {

@@ -17,7 +17,7 @@ use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, fs, fs:
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, Interest, unix::AsyncFd},
+    io::{AsyncBufReadExt as _, BufReader, unix::AsyncFd},
     process::{Child, Command},
     sync::watch,
 };
@@ -131,7 +131,7 @@ impl DnsProcess {
         {
             if record.settings == self.settings {
                 info!(pid = record.pid, "Took up the DNS process");
-                return Ok(Running::Adopted(AsyncFd::register_with_interest(process, Interest::READABLE)?));
+                return Ok(Running::Adopted(watch_end(process)?));
             }
             end(process, &self.clock).await?;
         }
@@ -207,6 +207,12 @@ impl Record {
     }
 }
 
+/// Lets the runtime watch a process: its handle becomes readable when it ends.
+fn watch_end(process: OwnedFd) -> anyhow::Result<AsyncFd<OwnedFd>> {
+    #[expect(deprecated, reason = "an owned descriptor stays open and the same while it is registered")]
+    AsyncFd::new(process).context("watch the DNS process")
+}
+
 /// Ends the DNS process of a cluster, if there is one; says whether there was.
 pub(crate) async fn stop(places: &Places, clock: &SharedClock) -> anyhow::Result<bool> {
     let Some(record) = read_record(places)? else { return Ok(false) };
@@ -221,7 +227,7 @@ pub(crate) async fn stop(places: &Places, clock: &SharedClock) -> anyhow::Result
 
 /// Asks a process to end, kills it if it does not, and waits until it has ended.
 async fn end(process: OwnedFd, clock: &SharedClock) -> anyhow::Result<()> {
-    let process = AsyncFd::register_with_interest(process, Interest::READABLE).context("watch the DNS process")?;
+    let process = watch_end(process)?;
     for signal in [Signal::TERM, Signal::KILL] {
         match pidfd_send_signal(process.get_ref(), signal) {
             Ok(()) => {}

@@ -3,4 +3,5 @@
 pub(crate) mod bridge;
 pub(crate) mod dns_feed;
 pub(crate) mod dns_process;
+pub(crate) mod kubelet;
 pub(crate) mod proxy_feed;

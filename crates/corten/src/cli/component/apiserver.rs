@@ -13,8 +13,10 @@ use clap::Args;
 use corten_apiserver::filters::Limits;
 use corten_base::{Shutdown, SystemClock, SystemRng, TaskSet, fs};
 use corten_component_base::certificates::KeyPairPem;
-use corten_controlplane::{Config, ControlPlane, ServiceAccounts};
+use corten_controlplane::{Config, ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork};
 use corten_storage_sqlite::SqliteEngine;
+
+use ipnet::IpNet;
 
 use crate::cli::common::run_until_signal;
 
@@ -54,6 +56,18 @@ pub(crate) struct Options {
     /// For whom tokens are meant; the issuer if left out.
     #[arg(long, value_delimiter = ',', value_name = "AUDIENCE")]
     api_audiences: Vec<String>,
+    /// The ranges of services' addresses.
+    #[arg(long, value_delimiter = ',', default_value = "10.96.0.0/12", value_name = "CIDR")]
+    service_cluster_ip_range: Vec<IpNet>,
+    /// The certificate that is shown to kubelets; without it there is no exec, no log and no port-forward.
+    #[arg(long, value_name = "FILE", requires = "kubelet_client_key")]
+    kubelet_client_certificate: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "kubelet_client_certificate")]
+    kubelet_client_key: Option<PathBuf>,
+    /// The authorities of kubelets' certificates; those of clients if left out.
+    #[arg(long, value_name = "FILE")]
+    kubelet_certificate_authority: Option<PathBuf>,
     /// How many seconds events are kept.
     #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
     event_ttl: u64,
@@ -63,6 +77,17 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    fn kubelet_client(&self) -> anyhow::Result<Option<KubeletClient>> {
+        let (Some(certificate), Some(key)) = (&self.kubelet_client_certificate, &self.kubelet_client_key) else {
+            return Ok(None);
+        };
+        let authorities = self.kubelet_certificate_authority.as_ref().unwrap_or(&self.client_ca_file);
+        Ok(Some(KubeletClient {
+            pair: KeyPairPem { certificate: fs::read_to_string(certificate)?, key: fs::read_to_string(key)? },
+            authorities: fs::read_to_string(authorities)?,
+        }))
+    }
+
     fn config(&self) -> anyhow::Result<Config> {
         let keys = self.service_account_key_file.iter().map(|path| fs::read_to_string(path));
         Ok(Config {
@@ -79,7 +104,12 @@ impl Options {
                 further_keys: keys.collect::<Result<_, _>>()?,
                 audiences: self.api_audiences.clone(),
             },
+            services: ServiceNetwork {
+                cluster_ip_ranges: self.service_cluster_ip_range.clone(),
+                ..ServiceNetwork::default()
+            },
             event_ttl: Duration::from_secs(self.event_ttl),
+            kubelet_client: self.kubelet_client()?,
             limits: Limits::default(),
         })
     }
