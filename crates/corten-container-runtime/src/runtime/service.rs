@@ -282,6 +282,8 @@ impl RuntimeService for ContainerRuntime {
         &self,
         request: api::PodSandboxStatusRequest,
     ) -> Result<api::PodSandboxStatusResponse, CriError> {
+        // Before the look: an event that comes in between is then the newer of the two.
+        let timestamp = self.now();
         let record = self.sandbox(&request.pod_sandbox_id)?;
         let containers = self.containers(|container| container.record.sandbox == record.id);
         let mut info = BTreeMap::new();
@@ -292,7 +294,7 @@ impl RuntimeService for ContainerRuntime {
             status: Some(sandbox_status(&record)),
             info,
             containers_statuses: containers.iter().map(container_status).collect(),
-            timestamp: self.now(),
+            timestamp,
         })
     }
 

@@ -16,7 +16,18 @@ use corten_cri::{
 };
 use parking_lot::Mutex;
 
-use super::records::{Change, POD_UID, PodRuntimeStatus, SandboxRecord, by_pod};
+use super::records::{Change, POD_UID, PodRuntimeStatus, Put, SandboxRecord, by_pod};
+
+/// How often a question is put again when events and answers differ: each time needs another event in between.
+const ASK_MAX: usize = 4;
+
+/// Whether an answer is beyond doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Certain,
+    /// An event came between question and answer and says otherwise.
+    Doubtful,
+}
 
 /// Told which pod has changed. Must not block.
 pub trait Listener: Send + Sync + 'static {
@@ -75,19 +86,35 @@ impl RuntimeCache {
     ///
     /// Errors: the runtime's. Cancel-safe: the view is replaced in one step.
     pub async fn refresh(&self, pod_uid: &str) -> Result<(), CriError> {
+        for _ in 0..ASK_MAX {
+            if self.ask(pod_uid).await? == Answer::Certain {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, pod_uid: &str) -> Result<Answer, CriError> {
         let _asking = self.asking.lock().await;
         self.begin();
         let labels: BTreeMap<String, String> = [(POD_UID.to_owned(), pod_uid.to_owned())].into();
         let records = self.list(labels).await?;
         let fresh = by_pod(records).remove(pod_uid);
-        self.replace(pod_uid, fresh.unwrap_or_else(|| PodRuntimeStatus::unknown(pod_uid)));
-        Ok(())
+        Ok(self.replace(pod_uid, fresh.unwrap_or_else(|| PodRuntimeStatus::unknown(pod_uid))))
     }
 
     /// Asks the runtime about all pods and takes over the answer.
     ///
     /// Errors: the runtime's. Cancel-safe: each pod's view is replaced in one step.
     pub async fn relist(&self) -> Result<(), CriError> {
+        let doubtful = self.ask_all().await?;
+        for uid in doubtful {
+            self.refresh(&uid).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask_all(&self) -> Result<Vec<String>, CriError> {
         let _asking = self.asking.lock().await;
         self.begin();
         let known = self.uids();
@@ -95,39 +122,42 @@ impl RuntimeCache {
         for uid in known {
             pods.entry(uid.clone()).or_insert_with(|| PodRuntimeStatus::unknown(&uid));
         }
-        for (uid, pod) in pods {
-            self.replace(&uid, pod);
-        }
-        Ok(())
+        let answers = pods.into_iter().map(|(uid, pod)| (self.replace(&uid, pod), uid));
+        Ok(answers.filter(|(answer, _)| *answer == Answer::Doubtful).map(|(_, uid)| uid).collect())
     }
 
-    /// Takes over what an event says.
-    pub fn apply(&self, change: Change) {
-        let uid = match &change {
-            Change::Put(record) => record.status.metadata.as_ref().map(|metadata| metadata.uid.clone()),
-            Change::Gone { uid, .. } => Some(uid.clone()),
-        };
-        let Some(uid) = uid else { return };
-        let changed = {
+    /// Takes over what an event says. Gives the pod to ask about if the event is older than what is shown and differs:
+    /// clocks alone do not say who is right.
+    pub fn apply(&self, change: Change) -> Option<String> {
+        let (uid, put) = {
             let mut state = self.state.lock();
+            let uid = match &change {
+                Change::Put(record) => record.status.metadata.as_ref().map(|metadata| metadata.uid.clone()),
+                Change::Gone { sandbox_id } => state.pod_of(sandbox_id),
+            }?;
             let mut pod = state.pods.get(&uid).map(|pod| PodRuntimeStatus::clone(pod)).unwrap_or_default();
-            let changed = match change {
+            let put = match change {
                 Change::Put(record) => {
                     state.put.insert(record.status.id.clone());
                     pod.put(*record)
                 }
-                Change::Gone { sandbox_id, .. } => {
-                    let known = pod.remove(&sandbox_id);
+                Change::Gone { sandbox_id } => {
+                    pod.remove(&sandbox_id);
                     state.gone.insert(sandbox_id);
-                    known
+                    Put::Changed
                 }
             };
-            state.set(&uid, pod);
-            changed
+            if put != Put::Older {
+                state.set(&uid, pod);
+            }
+            (uid, put)
         };
-        if changed {
-            self.tell(&uid);
+        match put {
+            Put::Changed => self.tell(&uid),
+            Put::Same => {}
+            Put::Older => return Some(uid),
         }
+        None
     }
 
     fn begin(&self) {
@@ -137,24 +167,26 @@ impl RuntimeCache {
     }
 
     /// Replaces one pod by an answer, but for what events have told since the question.
-    fn replace(&self, uid: &str, mut fresh: PodRuntimeStatus) {
-        let changed = {
+    fn replace(&self, uid: &str, mut fresh: PodRuntimeStatus) -> Answer {
+        let (changed, answer) = {
             let mut state = self.state.lock();
             fresh.sandboxes.retain(|sandbox| !state.gone.contains(&sandbox.status.id));
             let old = state.pods.get(uid).cloned();
+            let mut answer = Answer::Certain;
             for record in old.iter().flat_map(|old| &old.sandboxes) {
-                if state.put.contains(&record.status.id) {
-                    // The newer of both, by the runtime's own time.
-                    fresh.put(record.clone());
+                // The newer of both, by the runtime's own time; if they differ, the question is put again.
+                if state.put.contains(&record.status.id) && fresh.put(record.clone()) != Put::Same {
+                    answer = Answer::Doubtful;
                 }
             }
             let same = old.map_or(fresh.is_empty(), |old| same_content(&old, &fresh));
             state.set(uid, fresh);
-            !same
+            (!same, answer)
         };
         if changed {
             self.tell(uid);
         }
+        answer
     }
 
     fn tell(&self, uid: &str) {
@@ -204,6 +236,11 @@ impl RuntimeCache {
 }
 
 impl State {
+    fn pod_of(&self, sandbox_id: &str) -> Option<String> {
+        let has = |pod: &PodRuntimeStatus| pod.sandboxes.iter().any(|sandbox| sandbox.status.id == sandbox_id);
+        self.pods.iter().find(|(_, pod)| has(pod)).map(|(uid, _)| uid.clone())
+    }
+
     fn set(&mut self, uid: &str, pod: PodRuntimeStatus) {
         if pod.is_empty() {
             self.pods.remove(uid);
@@ -215,9 +252,5 @@ impl State {
 
 fn same_content(old: &PodRuntimeStatus, new: &PodRuntimeStatus) -> bool {
     old.sandboxes.len() == new.sandboxes.len()
-        && old
-            .sandboxes
-            .iter()
-            .zip(&new.sandboxes)
-            .all(|(old, new)| old.status == new.status && old.containers == new.containers)
+        && old.sandboxes.iter().zip(&new.sandboxes).all(|(old, new)| old.has_same_content(new))
 }

@@ -1,7 +1,7 @@
 //! PLEG: keeps the runtime's view of every pod up to date, by the runtime's events and by listing.
 //!
 //! Flow: subscribe -> list -> events (each carries its whole pod) -> `RuntimeCache` -> listener (`pod_workers`).
-//! Invariant: an event that is older than what the cache shows changes nothing.
+//! Invariant: what is shown is never older than the last answer; an event that contradicts it makes PLEG ask.
 //! Upstream: pkg/kubelet/pleg (v1.35).
 
 pub mod cache;
@@ -160,8 +160,11 @@ impl Pleg {
             match event {
                 Some(Ok(event)) => {
                     self.health.seen(self.clock.monotonic());
-                    if let Some(change) = records::change_of(event) {
-                        self.cache.apply(change);
+                    let doubtful = records::change_of(event).and_then(|change| self.cache.apply(change));
+                    if let Some(uid) = doubtful
+                        && let Err(error) = self.cache.refresh(&uid).await
+                    {
+                        return Some(Ended::Failed(Some(error)));
                     }
                 }
                 Some(Err(error)) => return Some(Ended::Failed(Some(error))),

@@ -40,6 +40,12 @@ impl SandboxRecord {
         Self { status, containers, stamp_nanos }
     }
 
+    /// Whether both say the same, whenever they said it.
+    #[must_use]
+    pub fn has_same_content(&self, other: &Self) -> bool {
+        self.status == other.status && self.containers == other.containers
+    }
+
     /// Whether the sandbox is up.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -141,24 +147,27 @@ impl PodRuntimeStatus {
         self.latest(name).map_or(0, |container| restart_count(container) + 1)
     }
 
-    /// Takes over a newer view of one sandbox. Returns whether anything changed.
-    pub fn put(&mut self, record: SandboxRecord) -> bool {
+    /// Takes over a newer view of one sandbox.
+    pub fn put(&mut self, record: SandboxRecord) -> Put {
         if let Some(metadata) = &record.status.metadata {
             self.uid.clone_from(&metadata.uid);
             self.namespace.clone_from(&metadata.namespace);
             self.name.clone_from(&metadata.name);
         }
         match self.sandboxes.iter_mut().find(|known| known.status.id == record.status.id) {
-            Some(known) if known.stamp_nanos > record.stamp_nanos => false,
+            Some(known) if known.has_same_content(&record) => {
+                known.stamp_nanos = known.stamp_nanos.max(record.stamp_nanos);
+                Put::Same
+            }
+            Some(known) if known.stamp_nanos > record.stamp_nanos => Put::Older,
             Some(known) => {
-                let changed = known.status != record.status || known.containers != record.containers;
                 *known = record;
-                changed
+                Put::Changed
             }
             None => {
                 self.sandboxes.push(record);
                 self.sandboxes.sort_by_key(|sandbox| std::cmp::Reverse((sandbox.status.created_at, sandbox.attempt())));
-                true
+                Put::Changed
             }
         }
     }
@@ -171,6 +180,17 @@ impl PodRuntimeStatus {
     }
 }
 
+/// What came of a view of a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is shown now.
+    Changed,
+    /// It says what was known.
+    Same,
+    /// It differs, and by its time it is older than what is shown.
+    Older,
+}
+
 /// What one runtime event says about a sandbox.
 #[derive(Debug)]
 pub enum Change {
@@ -178,8 +198,6 @@ pub enum Change {
     Put(Box<SandboxRecord>),
     /// The sandbox is gone.
     Gone {
-        /// The pod's UID.
-        uid: String,
         /// The sandbox.
         sandbox_id: String,
     },
@@ -189,11 +207,14 @@ pub enum Change {
 #[must_use]
 pub fn change_of(event: ContainerEventResponse) -> Option<Change> {
     let deleted = event.container_event_type == ContainerEventType::ContainerDeletedEvent as i32;
-    let status = event.pod_sandbox_status?;
-    let uid = status.metadata.as_ref()?.uid.clone();
+    let Some(status) = event.pod_sandbox_status else {
+        // Some runtimes tell of a sandbox when they have forgotten it.
+        return deleted.then_some(Change::Gone { sandbox_id: event.container_id });
+    };
     if deleted && event.container_id == status.id {
-        return Some(Change::Gone { uid, sandbox_id: status.id });
+        return Some(Change::Gone { sandbox_id: status.id });
     }
+    status.metadata.as_ref()?;
     let mut containers = event.containers_statuses;
     if deleted {
         containers.retain(|container| container.id != event.container_id);

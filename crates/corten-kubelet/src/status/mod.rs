@@ -177,3 +177,6 @@ impl Reconciler<String> for Writer {
         Ok(Requeue::Never)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The kubelet's core against a runtime, a clock and an API server in memory.
 
 mod fakes;
+mod faults;
 mod lifecycle;
 mod node;

@@ -1,0 +1,132 @@
+//! Tables of container statuses -> phase and conditions, and of statuses -> patch.
+
+use corten_api::core::v1::{ContainerStatus, Pod, PodStatus};
+use serde_json::{Value, json};
+
+use super::{conditions, patch::patch, phase::phase};
+
+fn pod(spec: Value) -> Pod {
+    serde_json::from_value(json!({"metadata": {"uid": "u", "generation": 3}, "spec": spec})).unwrap()
+}
+
+/// `running`, `started`, `waiting`, `exit N` or `exit N waiting`.
+fn status(name: &str, state: &str) -> ContainerStatus {
+    let words: Vec<_> = state.split(' ').collect();
+    let end = |code: &str| json!({"terminated": {"exitCode": code.parse::<i32>().unwrap()}});
+    let status = match words[..] {
+        ["running"] => json!({"state": {"running": {}}}),
+        ["started"] => json!({"state": {"running": {}}, "started": true, "ready": true}),
+        ["waiting"] => json!({"state": {"waiting": {}}}),
+        ["exit", code] => json!({"state": end(code), "ready": code == "0"}),
+        ["exit", code, "waiting"] => json!({"state": {"waiting": {}}, "lastState": end(code)}),
+        _ => unreachable!("{state}"),
+    };
+    ContainerStatus { name: name.to_owned(), ..serde_json::from_value(status).unwrap() }
+}
+
+fn statuses(list: &[(&str, &str)]) -> Vec<ContainerStatus> {
+    list.iter().map(|(name, state)| status(name, state)).collect()
+}
+
+#[track_caller]
+fn check_phase(spec: &Value, list: &[(&str, &str)], is_over: bool, want: &str) {
+    let has_initialized = list.iter().any(|(name, state)| *name == "a" && *state != "waiting");
+    assert_eq!(phase(&pod(spec.clone()), &statuses(list), is_over, has_initialized), want, "{list:?}");
+}
+
+#[test]
+fn the_phase_follows_the_containers() {
+    let spec = |policy: &str| json!({"restartPolicy": policy, "containers": [{"name": "a"}, {"name": "b"}]});
+    let always = spec("Always");
+    check_phase(&always, &[], false, "Pending");
+    check_phase(&always, &[("a", "waiting"), ("b", "running")], false, "Pending");
+    check_phase(&always, &[("a", "running"), ("b", "running")], false, "Running");
+    check_phase(&always, &[("a", "running"), ("b", "exit 1")], false, "Running");
+    check_phase(&always, &[("a", "exit 0"), ("b", "exit 1 waiting")], false, "Running");
+    check_phase(&always, &[("a", "exit 0"), ("b", "exit 0")], true, "Succeeded");
+    check_phase(&always, &[("a", "exit 0"), ("b", "exit 1")], true, "Failed");
+    let never = spec("Never");
+    check_phase(&never, &[("a", "exit 0"), ("b", "exit 0")], false, "Succeeded");
+    check_phase(&never, &[("a", "exit 0"), ("b", "exit 2")], false, "Failed");
+    check_phase(&never, &[("a", "exit 0"), ("b", "running")], false, "Running");
+    let on_failure = spec("OnFailure");
+    check_phase(&on_failure, &[("a", "exit 0"), ("b", "exit 2")], false, "Running");
+    check_phase(&on_failure, &[("a", "exit 0"), ("b", "exit 0")], false, "Succeeded");
+}
+
+#[test]
+fn a_pod_is_pending_until_its_init_containers_are_done() {
+    let spec = |policy: &str| {
+        json!({"restartPolicy": policy, "containers": [{"name": "a"}],
+            "initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}]})
+    };
+    check_phase(&spec("Always"), &[("i", "running"), ("s", "waiting"), ("a", "waiting")], false, "Pending");
+    check_phase(&spec("Always"), &[("i", "exit 1 waiting"), ("s", "waiting"), ("a", "waiting")], false, "Pending");
+    check_phase(&spec("Never"), &[("i", "exit 1"), ("s", "waiting"), ("a", "waiting")], false, "Failed");
+    check_phase(&spec("Always"), &[("i", "exit 0"), ("s", "running"), ("a", "waiting")], false, "Pending");
+    check_phase(&spec("Always"), &[("i", "exit 0"), ("s", "started"), ("a", "started")], false, "Running");
+    // A sidecar that restarts does not take the pod back.
+    check_phase(&spec("Always"), &[("i", "exit 0"), ("s", "exit 1 waiting"), ("a", "started")], false, "Running");
+    check_phase(&spec("Never"), &[("i", "exit 0"), ("s", "exit 137"), ("a", "exit 0")], false, "Succeeded");
+}
+
+#[test]
+fn conditions_name_what_is_missing() {
+    let pod =
+        pod(json!({"containers": [{"name": "a"}, {"name": "b"}, {"name": "c"}], "initContainers": [{"name": "i"}],
+        "readinessGates": [{"conditionType": "x/y"}]}));
+    let list = statuses(&[("i", "running"), ("a", "running"), ("b", "waiting")]);
+    let ready = conditions::containers_ready(&pod, &list, "Running");
+    assert_eq!(ready.reason.as_deref(), Some("ContainersNotReady"));
+    assert_eq!(
+        ready.message.as_deref(),
+        Some("containers with unknown status: [c], containers with unready status: [a b]")
+    );
+    assert_eq!(ready.observed_generation, Some(3));
+    let waiting = statuses(&[("i", "running"), ("a", "waiting"), ("b", "waiting"), ("c", "waiting")]);
+    let initialized = conditions::initialized(&pod, &waiting, "Pending");
+    assert_eq!(
+        (initialized.reason.as_deref(), initialized.message.as_deref()),
+        (Some("ContainersNotInitialized"), Some("containers with incomplete status: [i]"))
+    );
+    assert_eq!(conditions::containers_ready(&pod, &list, "Failed").reason.as_deref(), Some("PodFailed"));
+    let all = statuses(&[("i", "exit 0"), ("a", "started"), ("b", "started"), ("c", "started")]);
+    let containers_ready = conditions::containers_ready(&pod, &all, "Running");
+    assert_eq!(containers_ready.status, "True");
+    let ready = conditions::ready(&pod, &[], &containers_ready);
+    assert_eq!(
+        (ready.reason.as_deref(), ready.message.as_deref()),
+        (Some("ReadinessGatesNotReady"), Some("corresponding condition of pod readiness gate \"x/y\" does not exist."))
+    );
+}
+
+#[test]
+fn the_time_of_a_condition_changes_with_its_status_only() {
+    let pod = pod(json!({"containers": [{"name": "a"}]}));
+    let (then, now) = ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-01T00:01:00Z".parse().unwrap());
+    let mut old = vec![conditions::condition(&pod, "Ready", false, "x", String::new())];
+    conditions::stamp(&mut old, &[], then);
+    let mut same = vec![conditions::condition(&pod, "Ready", false, "y", String::new())];
+    conditions::stamp(&mut same, &old, now);
+    assert_eq!(same[0].last_transition_time.as_ref().unwrap().0, then);
+    let mut other = vec![conditions::condition(&pod, "Ready", true, "", String::new())];
+    conditions::stamp(&mut other, &old, now);
+    assert_eq!(other[0].last_transition_time.as_ref().unwrap().0, now);
+}
+
+#[test]
+fn a_patch_holds_what_differs_and_leaves_others_conditions_alone() {
+    let old = json!({"phase": "Pending", "message": "gone", "podIPs": [{"ip": "10.0.0.1"}], "podIP": "10.0.0.1",
+        "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "x/y", "status": "True"}]});
+    let new = json!({"phase": "Running", "podIPs": [{"ip": "10.0.0.2"}], "podIP": "10.0.0.2", "conditions": [
+        {"type": "PodScheduled", "status": "True"}, {"type": "x/y", "status": "False"}, {"type": "Ready", "status": "True"}]});
+    let mut pod = pod(json!({"containers": []}));
+    pod.status = Some(serde_json::from_value(old.clone()).unwrap());
+    let wanted: PodStatus = serde_json::from_value(new).unwrap();
+    assert_eq!(
+        patch(&pod, &wanted).unwrap(),
+        json!({"metadata": {"uid": "u"}, "status": {"phase": "Running", "message": null, "podIP": "10.0.0.2",
+            "podIPs": [{"$patch": "replace"}, {"ip": "10.0.0.2"}], "conditions": [{"type": "Ready", "status": "True"}]}})
+    );
+    assert_eq!(patch(&pod, &serde_json::from_value(old).unwrap()), None);
+}
