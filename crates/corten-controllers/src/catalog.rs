@@ -14,6 +14,7 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::clusterrole_aggregation::CONTROLLER,
     &crate::endpoints::CONTROLLER,
     &crate::endpointslice::CONTROLLER,
+    &crate::endpointslice_mirroring::CONTROLLER,
     &crate::namespace::CONTROLLER,
     &crate::node_ipam::CONTROLLER,
     &crate::node_lifecycle::CONTROLLER,
