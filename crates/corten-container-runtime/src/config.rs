@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::images::registry::RegistryConfig;
+
 /// The places and names of one container runtime.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -25,6 +27,8 @@ pub struct Config {
     pub shim_executable: PathBuf,
     /// What precedes the shim's own arguments: `["shim"]` for the `corten` binary.
     pub shim_arguments: Vec<String>,
+    /// Where images come from.
+    pub registries: RegistryConfig,
 }
 
 impl Config {
@@ -43,6 +47,7 @@ impl Config {
             run,
             shim_executable,
             shim_arguments: vec!["shim".to_owned()],
+            registries: RegistryConfig::default(),
         }
     }
 }

@@ -290,6 +290,10 @@ pub(crate) fn linux_resources(resources: &api::LinuxContainerResources) -> Value
             "swap": number(resources.memory_swap_limit_in_bytes),
         },
     });
+    if !resources.hugepage_limits.is_empty() {
+        let limit = |one: &api::HugepageLimit| json!({"pageSize": one.page_size, "limit": one.limit});
+        linux["hugepageLimits"] = resources.hugepage_limits.iter().map(limit).collect();
+    }
     if !resources.unified.is_empty() {
         linux["unified"] = json!(resources.unified.iter().collect::<BTreeMap<_, _>>());
     }

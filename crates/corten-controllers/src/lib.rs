@@ -8,8 +8,11 @@
 pub mod catalog;
 pub mod conditions;
 pub mod config;
+pub mod deployment;
+pub mod garbage_collector;
 pub mod manager;
 pub mod pod_control;
+pub mod pod_garbage_collector;
 pub mod pods;
 pub mod replicaset;
 pub mod replicationcontroller;

@@ -17,7 +17,7 @@ use crate::{
     authorization::{node::Node, rbac::Rbac},
     bootstrap,
     caches::Caches,
-    rest,
+    rest::{self, kubelets::Kubelets},
 };
 
 /// How tokens of service accounts are made and known.
@@ -92,8 +92,16 @@ impl Access {
             rbac: Arc::clone(&rbac),
             authorizer: decides,
         });
-        let handlers =
-            rest::catalog::Parts { caches, issuer, tokens, audiences, authorizer: Arc::clone(&authorizer), rbac };
+        let kubelets = Arc::new(Kubelets::new(Arc::clone(&caches), Arc::clone(clock)));
+        let handlers = rest::catalog::Parts {
+            kubelets,
+            caches,
+            issuer,
+            tokens,
+            audiences,
+            authorizer: Arc::clone(&authorizer),
+            rbac,
+        };
         Ok(Self {
             authenticator: Arc::new(authentication::Union::new(authenticators)),
             authorizer,
@@ -101,6 +109,11 @@ impl Access {
             handlers,
             keys,
         })
+    }
+
+    /// The way to kubelets.
+    pub(crate) fn kubelets(&self) -> &Arc<Kubelets> {
+        &self.handlers.kubelets
     }
 
     /// The watch caches, which plugins and hooks share.

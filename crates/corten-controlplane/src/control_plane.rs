@@ -24,8 +24,13 @@ use corten_storage::{
 };
 
 use crate::{
-    ServiceAccounts, ServiceNetwork, access::Access, allocators::ServiceHooks,
-    authentication::service_account::KeyError, bootstrap, health, version,
+    ServiceAccounts, ServiceNetwork,
+    access::Access,
+    allocators::ServiceHooks,
+    authentication::service_account::KeyError,
+    bootstrap, health,
+    rest::kubelets::{BadKubeletClient, KubeletClient, Kubelets},
+    version,
 };
 
 /// What an API server needs to know.
@@ -45,6 +50,8 @@ pub struct Config {
     pub services: ServiceNetwork,
     /// How long events are kept. Upstream: `--event-ttl`.
     pub event_ttl: Duration,
+    /// How to reach kubelets; without it, no exec, attach, port forwarding and logs.
+    pub kubelet_client: Option<KubeletClient>,
     /// How many requests may run at once.
     pub limits: Limits,
 }
@@ -54,6 +61,7 @@ pub struct Config {
 pub struct ControlPlane {
     server: Arc<Server>,
     listener: Listener,
+    kubelets: Arc<Kubelets>,
     stores: Vec<Arc<Store>>,
     bootstrap: bootstrap::Progress,
     advertised: bootstrap::Advertised,
@@ -80,6 +88,9 @@ pub enum BuildError {
     /// The client authorities are unusable.
     #[error(transparent)]
     Authority(#[from] authentication::BadAuthority),
+    /// The certificate for kubelets is unusable.
+    #[error(transparent)]
+    KubeletClient(#[from] BadKubeletClient),
     /// A key for tokens of service accounts is unusable.
     #[error(transparent)]
     ServiceAccountKey(#[from] KeyError),
@@ -95,6 +106,9 @@ impl ControlPlane {
     ) -> Result<Self, BuildError> {
         let x509 = X509::new(config.client_authorities.as_bytes(), Arc::clone(&clock))?;
         let access = Access::build(&config.service_accounts, Some(x509), &clock, &rng)?;
+        if let Some(client) = &config.kubelet_client {
+            access.kubelets().identify(client)?;
+        }
         object::begin(&*engine).await?;
         let settings = Settings {
             engine,
@@ -128,7 +142,8 @@ impl ControlPlane {
             address.set_port(bound.port());
         }
         let advertised = bootstrap::Advertised { cluster_ip, address };
-        Ok(Self { server, listener, stores, bootstrap, advertised })
+        let kubelets = Arc::clone(access.kubelets());
+        Ok(Self { server, listener, kubelets, stores, bootstrap, advertised })
     }
 
     /// The address that is listened on: with the port that the system chose if none was asked for.
@@ -167,6 +182,7 @@ impl ControlPlane {
         let bootstrap = bootstrap::run(client, clock, self.bootstrap.clone(), self.advertised, shutdown.clone());
         tasks.spawn("bootstrap", bootstrap);
         self.listener.run(self.server, shutdown).await;
+        self.kubelets.stop().await;
         stop_caches.request();
         if let Err(panic) = tasks.join().await {
             tracing::error!(err = %panic, "Control plane task panicked");

@@ -145,6 +145,9 @@ pub trait Volumes: Send + Sync + 'static {
     /// shows in `FailedMount`. Cancellation: safe, the next call goes on.
     async fn set_up(&self, pod: &SharedPod) -> Result<MountedVolumes, Failure>;
 
+    /// Takes note of a changed pod: volumes that show its labels and annotations follow. Pods not set up are ignored.
+    fn update(&self, _pod: &SharedPod) {}
+
     /// Unmounts and removes everything of a pod that has ended; unknown pods are done already.
     async fn tear_down(&self, pod_uid: &str) -> Result<(), Failure>;
 

@@ -9,6 +9,7 @@
 pub mod config;
 pub mod interfaces;
 
+pub mod agent;
 pub mod kubelet;
 pub mod pleg;
 pub mod pod_workers;
@@ -17,8 +18,19 @@ pub mod status;
 
 mod pods_view;
 
+pub mod api_objects;
+pub mod cgroups;
+pub mod containers;
 pub mod dns_config;
+pub mod hooks;
+pub mod images;
 pub mod node;
+pub mod pod_ref;
+pub mod prober;
+pub mod volumes;
 
+pub mod server;
+
+pub use agent::{Agent, AgentError};
 pub use config::Config;
 pub use kubelet::{Deps, Kubelet};

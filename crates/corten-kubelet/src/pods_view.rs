@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A view of the table, the statuses and the runtime.
-pub struct PodsView {
+pub(crate) struct PodsView {
     context: Arc<Context>,
     table: Arc<Table>,
 }
@@ -21,7 +21,7 @@ pub struct PodsView {
 impl PodsView {
     /// A view.
     #[must_use]
-    pub fn new(context: Arc<Context>, table: Arc<Table>) -> Self {
+    pub(crate) fn new(context: Arc<Context>, table: Arc<Table>) -> Self {
         Self { context, table }
     }
 

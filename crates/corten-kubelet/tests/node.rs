@@ -80,10 +80,11 @@ impl Fixture {
 
     /// Waits until the API's node is as wanted.
     async fn wait(&self, wanted: impl Fn(&NodeObject) -> bool) -> NodeObject {
-        let decoded = |objects: &[Arc<Stored>]| objects.iter().map(|one| decode(one).unwrap()).next();
-        let found =
-            self.cluster.wait_for(&resource_of::<NodeObject>(), |all| decoded(all).is_some_and(|node| wanted(&node)));
-        decoded(&found.await).unwrap()
+        let decoded =
+            |objects: &[Arc<Stored>]| -> Option<NodeObject> { objects.first().map(|one| decode(one).unwrap()) };
+        let nodes = resource_of::<NodeObject>();
+        let found = self.cluster.wait_for(&nodes, |all| decoded(all).is_some_and(|node| wanted(&node))).await;
+        decoded(&found).unwrap()
     }
 
     async fn event(&mut self, reason: &str) -> String {

@@ -159,7 +159,7 @@ impl Forwards {
     }
 
     /// Ends the connection once everything that was written before is sent.
-    pub async fn close(&self) {
+    pub async fn close(&mut self) {
         match &self.kind {
             Kind::Channels(channels, _) => channels.close().await,
             Kind::Spdy(connection, _) => connection.close().await,

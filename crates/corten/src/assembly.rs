@@ -1,56 +1,469 @@
 //! How the components become a cluster, in start order: the page to read first.
+//!
+//! Each part runs on a [`Floor`]: floors are built upwards, and torn down from the top when the process ends, so that
+//! nobody loses what it stands on: first what uses the API, then the API server, then the store.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use corten_apimachinery::{gvk::GroupVersionResource, value::Value};
 use corten_apiserver::filters::Limits;
-use corten_base::{Shutdown, SystemClock, SystemRng, TaskSet, fs};
-use corten_controlplane::{ControlPlane, ServiceAccounts, authentication::service_account::DEFAULT_ISSUER};
+use corten_base::{SharedClock, SharedRng, Shutdown, ShutdownTrigger, TaskSet, fs};
+use corten_client::{
+    Client, Target,
+    events::{EventWriter, Recorder},
+};
+use corten_container_runtime::ContainerRuntime;
+use corten_controllers::{Controllers, config::SigningAuthority};
+use corten_controlplane::{
+    ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork, authentication::service_account::DEFAULT_ISSUER,
+};
+use corten_informer::{InformerFactory, InitialList};
+use corten_kubelet::Agent;
+use corten_net::netns::Netns;
+use corten_proxy::{Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
+use corten_scheduler::{ApiCluster, Feed, Scheduler};
+use corten_storage::kv::KvEngine;
 use corten_storage_sqlite::SqliteEngine;
+use ipnet::IpNet;
+use tokio::sync::watch;
 
-use crate::{config::Config, kubeconfig::kubeconfig, pki::Pki};
+use crate::{
+    addons,
+    commands::{Commands, import_images},
+    components::Components,
+    config::{Config, Scope},
+    control::ControlSocket,
+    identity::{self, ControllerClients},
+    kubeconfig::{self, Entry},
+    node::{bridge, dns_feed::DnsFeed, dns_process::DnsProcess, kubelet, proxy_feed},
+    pki::Pki,
+    progress::{Event, Progress},
+    readiness::Waiter,
+};
 
-/// Runs the cluster until `shutdown`.
-pub(crate) async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
-    let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
-    let pki = Pki::ensure(&config, &*clock).context("prepare the certificates")?;
+/// The cluster's domain.
+pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
 
-    // The store goes last: everybody else may still write while they end.
-    let storage_tasks = TaskSet::new("storage");
-    let (stop_storage, storage_shutdown) = Shutdown::new();
-    let storage = corten_storage_sqlite::Config::new(config.store());
-    let engine = SqliteEngine::open(storage, Arc::clone(&clock), &storage_tasks, &storage_shutdown)
-        .await
-        .context("open the store")?;
+/// What a start is asked for beyond the configuration of the cluster.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Start {
+    /// Archives of images to import.
+    pub(crate) images: Vec<PathBuf>,
+    /// Whether the user's kubeconfig gets the context.
+    pub(crate) merge_kubeconfig: bool,
+}
 
-    let control_plane = ControlPlane::build(
-        corten_controlplane::Config {
-            address: config.listen,
-            advertise_address: config.listen,
-            services: corten_controlplane::ServiceNetwork::default(),
-            serving: pki.apiserver.clone(),
-            client_authorities: pki.authority.clone(),
-            service_accounts: ServiceAccounts {
-                issuer: DEFAULT_ISSUER.to_owned(),
-                signing_key: pki.service_account_key.clone(),
-                further_keys: vec![pki.service_account_public_key.clone()],
-                audiences: Vec::new(),
-            },
-            event_ttl: Duration::from_secs(3_600),
-            limits: Limits::default(),
-        },
-        Arc::new(engine),
-        Arc::clone(&clock),
-        rng,
-    )
-    .await
-    .context("start the API server")?;
+/// Tasks that begin together and end together.
+struct Floor {
+    name: &'static str,
+    stop: ShutdownTrigger,
+    tasks: TaskSet,
+}
+
+/// What stands so far.
+#[derive(Default)]
+struct Floors(Vec<Floor>);
+
+impl Floors {
+    /// A floor on top of the others.
+    fn build(&mut self, name: &'static str) -> (TaskSet, Shutdown) {
+        let ((stop, shutdown), tasks) = (Shutdown::new(), TaskSet::new(name));
+        self.0.push(Floor { name, stop, tasks: tasks.clone() });
+        (tasks, shutdown)
+    }
+
+    /// Ends everything from the top. Errors: the first panic of any task, when all have ended.
+    async fn tear_down(self) -> anyhow::Result<()> {
+        let mut outcome = Ok(());
+        for floor in self.0.into_iter().rev() {
+            floor.stop.request();
+            let joined = floor.tasks.join().await.with_context(|| format!("end the {}", floor.name));
+            outcome = outcome.and(joined);
+        }
+        outcome
+    }
+}
+
+/// What every part is given.
+#[derive(Clone)]
+struct Base {
+    config: Config,
+    clock: SharedClock,
+    rng: SharedRng,
+    components: Components,
+    progress: Progress,
+}
+
+/// Runs the cluster until `shutdown`, which `stop` requests, or until its start fails.
+pub(crate) async fn run(
+    config: Config,
+    start: Start,
+    progress: Progress,
+    (clock, rng): (SharedClock, SharedRng),
+    (stop, shutdown): (ShutdownTrigger, Shutdown),
+) -> anyhow::Result<()> {
+    let components = Components::new(Arc::clone(&clock));
+    let base = Base { config, clock, rng, components, progress };
+    let mut floors = Floors::default();
+    let started = tokio::select! {
+        biased;
+        () = shutdown.requested() => Ok(()),
+        started = build_all(&base, start, stop, &mut floors) => started,
+    };
+    if started.is_ok() {
+        shutdown.requested().await;
+    }
+    let ended = floors.tear_down().await;
+    started.and(ended)
+}
+
+/// Everything, from the ground up. Dropped in the middle, it leaves floors that `tear_down` ends.
+async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mut Floors) -> anyhow::Result<()> {
+    let Base { config, clock, rng, components, progress } = base;
+    let began = clock.monotonic();
+
+    let step = progress.step("certificates");
+    let pki = Pki::ensure(config, &**clock).context("prepare the certificates")?;
+    step.done(config.places.pki().display().to_string());
+
+    let step = progress.step("store");
+    let (tasks, shutdown) = floors.build("store");
+    let storage = corten_storage_sqlite::Config::new(config.places.store());
+    let engine = SqliteEngine::open(storage, Arc::clone(clock), &tasks, &shutdown).await.context("open the store")?;
+    let engine: Arc<dyn KvEngine> = Arc::new(engine);
+    components.running("store", "sqlite");
+    step.done("sqlite");
+
+    let step = progress.step("API server");
+    let control_plane =
+        ControlPlane::build(api_server(config, &pki), Arc::clone(&engine), Arc::clone(clock), Arc::clone(rng))
+            .await
+            .context("start the API server")?;
     let address = control_plane.local_addr().context("read the API server's address")?;
-    let admin = kubeconfig(address, &pki.authority, &pki.admin);
-    fs::write_atomic(&config.admin_kubeconfig(), admin.as_bytes(), 0o600)?;
-    tracing::info!(%address, kubeconfig = %config.admin_kubeconfig().display(), "Started the API server");
+    let local = config.local_server(address.port());
+    let clients = Clients::new(&control_plane, &config.node_name);
+    let (tasks, shutdown) = floors.build("API server");
+    tasks.spawn("api-server", control_plane.run(shutdown));
+    let waiter = Waiter { client: clients.admin.clone(), clock: Arc::clone(clock), rng: Arc::clone(rng) };
+    bootstrapped(&waiter).await;
+    let admin = Entry::new(&config.places.name, local, &pki.authority, &pki.admin);
+    fs::write_atomic(&config.places.admin_kubeconfig(), admin.to_text()?.as_bytes(), 0o600)?;
+    addons::ensure_roles(&clients.admin).await.context("apply the roles of components")?;
+    components.running("kube-apiserver", format!("https://{local}"));
+    tracing::info!(address = %local, kubeconfig = %config.places.admin_kubeconfig().display(), "Started the API server");
+    step.done(format!("https://{local}"));
 
-    control_plane.run(shutdown).await;
-    stop_storage.request();
-    storage_tasks.join().await.context("close the store")
+    let (tasks, shutdown) = floors.build("components");
+    let step = progress.step("controllers");
+    let parts = corten_controllers::Parts {
+        clients: clients.controllers.clone(),
+        informers: base.informers(&clients.controller_manager),
+        clock: Arc::clone(clock),
+        rng: Arc::clone(rng),
+    };
+    let controllers =
+        Controllers::build(controllers(config, &pki), parts, &shutdown).context("build the controllers")?;
+    tasks.spawn("controllers", controllers.run(shutdown.clone()));
+    components.running("kube-controller-manager", "");
+    step.done("");
+
+    let step = progress.step("scheduler");
+    start_scheduler(&clients.scheduler, (clock, rng), &tasks, &shutdown, InitialList::List)?;
+    components.running("kube-scheduler", "");
+    step.done("");
+
+    let mut runtime = None;
+    if config.scope == Scope::Cluster {
+        let built = build_node(base, &pki, &clients, start.images, floors).await?;
+        runtime = Some(built);
+    }
+
+    // Last, so that whoever finds the socket finds the cluster.
+    let (tasks, shutdown) = floors.build("control socket");
+    let socket = ControlSocket::bind(&config.places.control_socket())?;
+    let commands = Commands {
+        config: config.clone(),
+        components: components.clone(),
+        client: clients.admin.clone(),
+        engine,
+        runtime,
+        stop,
+        port: address.port(),
+    };
+    tasks.spawn("control", socket.run(Arc::new(commands), shutdown));
+    if start.merge_kubeconfig {
+        merge_kubeconfig(&admin, progress);
+    }
+    progress.tell(Event::Ready(farewell(config, clock.monotonic().saturating_sub(began))));
+    Ok(())
+}
+
+/// The node: what runs containers, and what leads to them. Gives the container runtime, for commands about images.
+async fn build_node(
+    base: &Base,
+    pki: &Pki,
+    clients: &Clients,
+    images: Vec<PathBuf>,
+    floors: &mut Floors,
+) -> anyhow::Result<ContainerRuntime> {
+    let Base { config, clock, rng, components, progress } = base;
+
+    let step = progress.step("container runtime");
+    let (tasks, shutdown) = floors.build("container runtime");
+    let executable = std::env::current_exe().context("find this program's file")?;
+    let host = Netns::current().context("open the network namespace")?;
+    let pod_cidrs = vec![config.pod_cidr().to_string()];
+    let runtime_config = corten_container_runtime::Config { pod_cidrs, ..config.places.container_runtime(executable) };
+    let runtime = ContainerRuntime::open(runtime_config, host, Arc::clone(clock), Arc::clone(rng), shutdown.clone())
+        .await
+        .context("open the container runtime")?;
+    let ending = runtime.clone();
+    tasks.spawn("container-runtime", async move {
+        shutdown.requested().await;
+        if let Err(panic) = ending.join().await {
+            tracing::error!(err = %panic, "The container runtime ended with a panic");
+        }
+    });
+    components.running("container-runtime", "built in");
+    step.done("built in");
+    if !images.is_empty() {
+        let step = progress.step("images");
+        let imported = import_images(&runtime, images).await.map_err(anyhow::Error::msg)?;
+        step.done(format!("{} imported", imported.len()));
+    }
+
+    let pod_cidr = config.pod_cidr();
+    let name = config.places.bridge();
+    let made = tokio::task::spawn_blocking(move || bridge::ensure(&name, pod_cidr));
+    made.await.context("make the bridge")?.context("make the bridge of pods")?;
+
+    let step = progress.step("kubelet");
+    let (tasks, shutdown) = floors.build("kubelet");
+    let parts = corten_kubelet::agent::Parts {
+        config: kubelet::config(config),
+        cri: runtime.cri(),
+        client: clients.node.clone(),
+        certificate: pki.kubelet.certificate.clone(),
+        key: pki.kubelet.key.clone(),
+        client_authorities: pki.authority.clone(),
+        clock: Arc::clone(clock),
+        rng: Arc::clone(rng),
+    };
+    let agent = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
+    let node = agent.node();
+    tasks.spawn("kubelet", agent.run(shutdown));
+    components.running("kubelet", format!("node {}", config.node_name));
+    step.done(config.node_name.clone());
+
+    let step = progress.step("node Ready");
+    node.ready().await;
+    step.done("");
+
+    let (tasks, shutdown) = floors.build("node network");
+    let step = progress.step("proxy");
+    let mode = start_proxy(base, &clients.proxy, &tasks, &shutdown)?;
+    components.running("kube-proxy", mode);
+    step.done(mode);
+
+    let step = progress.step("DNS");
+    start_dns(base, clients, &tasks, &shutdown).await?;
+    step.done(format!("{} for pods", config.dns_service_address()));
+    Ok(runtime)
+}
+
+impl Base {
+    /// Informers in this process: lists are vectors of shared objects.
+    fn informers(&self, client: &Client) -> InformerFactory {
+        InformerFactory::new(client.clone(), InitialList::List, Arc::clone(&self.clock), Arc::clone(&self.rng))
+    }
+}
+
+/// The clients of the components, each under its own identity.
+#[derive(Clone)]
+struct Clients {
+    admin: Client,
+    controller_manager: Client,
+    controllers: Arc<ControllerClients>,
+    scheduler: Client,
+    node: Client,
+    proxy: Client,
+    dns: Client,
+}
+
+impl Clients {
+    fn new(control_plane: &ControlPlane, node_name: &str) -> Self {
+        let component = |name: &str, manager: &str| control_plane.client(identity::component(name), manager);
+        Self {
+            admin: control_plane.client(identity::administrator(), "corten"),
+            controller_manager: component("system:kube-controller-manager", "kube-controller-manager"),
+            controllers: ControllerClients::new(control_plane),
+            scheduler: component("system:kube-scheduler", "kube-scheduler"),
+            node: control_plane.client(identity::node(node_name), "kubelet"),
+            proxy: component("system:kube-proxy", "kube-proxy"),
+            dns: control_plane.client(identity::service_account(addons::DNS_ACCOUNT), "coredns"),
+        }
+    }
+}
+
+fn api_server(config: &Config, pki: &Pki) -> corten_controlplane::Config {
+    corten_controlplane::Config {
+        address: config.listen,
+        advertise_address: SocketAddr::new(config.advertise, config.listen.port()),
+        serving: pki.apiserver.clone(),
+        client_authorities: pki.authority.clone(),
+        service_accounts: ServiceAccounts {
+            issuer: DEFAULT_ISSUER.to_owned(),
+            signing_key: pki.service_account_key.clone(),
+            further_keys: vec![pki.service_account_public_key.clone()],
+            audiences: Vec::new(),
+        },
+        services: ServiceNetwork {
+            cluster_ip_ranges: vec![IpNet::V4(config.service_cidr)],
+            ..ServiceNetwork::default()
+        },
+        event_ttl: Duration::from_secs(3_600),
+        kubelet_client: Some(KubeletClient {
+            pair: pki.apiserver_kubelet_client.clone(),
+            authorities: pki.authority.clone(),
+        }),
+        limits: Limits::default(),
+    }
+}
+
+fn controllers(config: &Config, pki: &Pki) -> corten_controllers::Config {
+    corten_controllers::Config {
+        root_ca: pki.authority.clone(),
+        signing: Some(SigningAuthority { certificate: pki.authority.clone(), key: pki.authority_key.clone() }),
+        cluster_cidrs: vec![IpNet::V4(config.cluster_cidr)],
+        service_cidrs: vec![IpNet::V4(config.service_cidr)],
+        advertise: Some(config.advertise),
+        ..corten_controllers::Config::default()
+    }
+}
+
+/// Completes once the API server has made what every cluster has: the system's priorities are the last of it.
+async fn bootstrapped(waiter: &Waiter) {
+    let classes = GroupVersionResource::new("scheduling.k8s.io", "v1", "priorityclasses");
+    for name in ["system-cluster-critical", "system-node-critical"] {
+        let found = |class: &Value| (class.str_at(&["metadata", "name"]) == Some(name)).then_some(());
+        waiter.until(&Target::collection(&classes, ""), "", found).await;
+    }
+}
+
+/// Starts a scheduler with its informers and its events.
+pub(crate) fn start_scheduler(
+    client: &Client,
+    (clock, rng): (&SharedClock, &SharedRng),
+    tasks: &TaskSet,
+    shutdown: &Shutdown,
+    initial: InitialList,
+) -> anyhow::Result<()> {
+    let (recorder, queue) = Recorder::new("default-scheduler", "", Arc::clone(clock));
+    let writer = EventWriter::new(client.clone(), queue, Arc::clone(clock), Arc::clone(rng));
+    let cluster = ApiCluster::new(client.clone(), recorder, Arc::clone(clock));
+    let config = corten_scheduler::framework::Config::default();
+    let (scheduler, inputs) = Scheduler::build(&config, Arc::new(cluster), Arc::clone(clock), Arc::clone(rng))
+        .context("build the scheduler")?;
+    let informers = InformerFactory::new(client.clone(), initial, Arc::clone(clock), Arc::clone(rng));
+    let feed = Feed::new(&informers, inputs);
+    informers.start(tasks, shutdown);
+    tasks.spawn("scheduler-events", writer.run(shutdown.clone()));
+    tasks.spawn("scheduler-feed", feed.run(shutdown.clone()));
+    tasks.spawn("scheduler", scheduler.run(shutdown.clone()));
+    Ok(())
+}
+
+/// The proxy's configuration in a cluster of corten.
+pub(crate) fn proxy_config(config: &Config) -> corten_proxy::Config {
+    corten_proxy::Config {
+        mode: config.proxy_mode,
+        prefix: config.places.name.clone(),
+        families: vec![corten_proxy::names::IpFamily::V4],
+        cluster_cidrs: vec![IpNet::V4(config.cluster_cidr)],
+        service_cidrs: vec![IpNet::V4(config.service_cidr)],
+        ..corten_proxy::Config::new(config.node_name.clone())
+    }
+}
+
+fn start_proxy(base: &Base, client: &Client, tasks: &TaskSet, shutdown: &Shutdown) -> anyhow::Result<&'static str> {
+    run_proxy(&proxy_config(&base.config), base.informers(client), (&base.clock, &base.rng), tasks, shutdown)
+}
+
+/// Starts a proxy that `informers`, which nobody has started, tell of services; gives its mode.
+pub(crate) fn run_proxy(
+    config: &corten_proxy::Config,
+    informers: InformerFactory,
+    (clock, rng): (&SharedClock, &SharedRng),
+    tasks: &TaskSet,
+    shutdown: &Shutdown,
+) -> anyhow::Result<&'static str> {
+    let uses_nftables = match config.mode {
+        ProxyMode::Nftables => true,
+        ProxyMode::Userspace => false,
+        ProxyMode::Auto => NftablesBackend::is_supported().context("ask the kernel for nftables")?,
+    };
+    let (mode, name) =
+        if uses_nftables { (ProxyMode::Nftables, "nftables") } else { (ProxyMode::Userspace, "userspace") };
+    let (config, inbox) = (corten_proxy::Config { mode, ..config.clone() }, Inbox::new());
+    let proxy = Proxy::build(&config, inbox.clone(), Arc::clone(clock), Arc::clone(rng)).context("start the proxy")?;
+    proxy_feed::follow(&informers, &inbox);
+    informers.start(tasks, shutdown);
+    tasks.spawn("proxy-feed", proxy_feed::tell_synced(informers, inbox, shutdown.clone()));
+    tasks.spawn("proxy", proxy.run(shutdown.clone()));
+    Ok(name)
+}
+
+/// Starts DNS at the gateway of this node's pods, and completes when it knows the cluster.
+async fn start_dns(base: &Base, clients: &Clients, tasks: &TaskSet, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let Base { config, clock, rng, components, .. } = base;
+    let gateway = bridge::gateway(config.pod_cidr());
+    let (count, process) = watch::channel(0);
+    let (told, mut known) = watch::channel(0);
+    let listen = SocketAddr::new(gateway.into(), 53);
+    let (components, timing) = (components.clone(), (Arc::clone(clock), Arc::clone(rng)));
+    let supervisor =
+        DnsProcess::new(config.places.clone(), listen, CLUSTER_DOMAIN, components, timing.0.clone(), timing.1.clone())?;
+    let informers = base.informers(&clients.dns);
+    let feed = DnsFeed::new(&informers, config.places.dns_socket(), timing.0, timing.1);
+    informers.start(tasks, shutdown);
+    tasks.spawn("dns-supervisor", supervisor.run(count, shutdown.clone()));
+    tasks.spawn("dns-feed", feed.run(process, told, shutdown.clone()));
+    addons::ensure_dns(&clients.admin, config, gateway).await.context("apply the service of DNS")?;
+    known.wait_for(|told| *told > 0).await.context("wait for DNS to know the cluster")?;
+    Ok(())
+}
+
+/// Puts the context into the user's kubeconfig. A failure is said and ends nothing: the cluster runs.
+fn merge_kubeconfig(admin: &Entry, progress: &Progress) {
+    let merged = kubeconfig::find().and_then(|file| match file {
+        Some(file) => file.add(admin).map(|()| format!("context {:?} in {}", admin.name, file.path.display())),
+        None => anyhow::bail!("there is no home directory: name a file in KUBECONFIG"),
+    });
+    match merged {
+        Ok(where_) => progress.step("kubeconfig").done(where_),
+        Err(error) => {
+            tracing::warn!(err = format!("{error:#}"), "Could not change the user's kubeconfig");
+            progress.tell(Event::Note(format!("The kubeconfig was not changed: {error:#}")));
+        }
+    }
+}
+
+/// What to do with a cluster that is ready.
+fn farewell(config: &Config, took: Duration) -> String {
+    let root = &config.places.root;
+    let flag = if config.places.root == std::path::Path::new(crate::config::DEFAULT_ROOT) {
+        String::new()
+    } else {
+        format!(" --root {}", root.display())
+    };
+    format!(
+        "\nThe cluster is ready after {:.1} s. Next:\n\
+         \x20 kubectl get nodes\n\
+         \x20 corten status{flag}\n\
+         \x20 corten down{flag}        stops it with its containers; its data stays\n\
+         The administrator's kubeconfig is {}.",
+        took.as_secs_f64(),
+        config.places.admin_kubeconfig().display(),
+    )
 }

@@ -4,11 +4,28 @@
 mod assembly;
 mod cli;
 mod config;
+
+mod addons;
+mod commands;
+mod components;
+mod control;
+mod identity;
+mod instance;
 mod kubeconfig;
+mod node;
 mod pki;
+mod preflight;
+mod progress;
+mod readiness;
+mod sweep;
 
-use clap::Parser as _;
+use std::process::ExitCode;
 
-fn main() -> anyhow::Result<()> {
-    cli::run(cli::Arguments::parse())
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    // Before anything else: a shim may have one thread only, and its memory counts once per pod.
+    if arguments.get(1).is_some_and(|word| word == "shim") {
+        return corten_container_runtime::shim::main(&arguments[2..]);
+    }
+    cli::main(arguments)
 }

@@ -1,11 +1,12 @@
 //! Images: blobs by digest, unpacked layers, names.
 //!
-//! Flow: archive -> `import` -> `content` (blobs) and `snapshot` (one overlayfs lower per layer) -> `store` (names).
+//! Flow: archive -> `import`, or registry -> `registry` -> `content` (blobs) and `snapshot` (one overlayfs lower per layer) -> `store` (names).
 
 pub mod content;
 pub mod digest;
 pub mod import;
 pub mod reference;
+pub mod registry;
 pub mod snapshot;
 pub mod store;
 mod unpack;

@@ -1,10 +1,11 @@
 //! `ImageService`: the image store as CRI shows it.
 
 use async_trait::async_trait;
-use corten_cri::{CriError, ImageService, api, error::reason};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use corten_cri::{CriError, ImageService, api};
 
 use super::{ContainerRuntime, blocking, unknown};
-use crate::images::{Reference, store::Image};
+use crate::images::{Reference, registry::Credentials, store::Image};
 
 impl ContainerRuntime {
     async fn describe(&self, image: &std::sync::Arc<Image>) -> Result<api::Image, CriError> {
@@ -28,6 +29,26 @@ impl ContainerRuntime {
 
 fn name(spec: Option<api::ImageSpec>) -> String {
     spec.map(|spec| spec.image).unwrap_or_default()
+}
+
+/// What a caller gives as proof: a token, a name and a password, or both in one word.
+fn credentials(auth: Option<api::AuthConfig>) -> Result<Option<Credentials>, CriError> {
+    let Some(auth) = auth else { return Ok(None) };
+    if !auth.registry_token.is_empty() {
+        return Ok(Some(Credentials::Token(auth.registry_token)));
+    }
+    if !auth.username.is_empty() {
+        return Ok(Some(Credentials::Basic { username: auth.username, password: auth.password }));
+    }
+    if auth.auth.is_empty() {
+        return Ok(None);
+    }
+    let invalid = || CriError::invalid_argument("invalid auth: not base64 of username:password");
+    let text = STANDARD.decode(auth.auth).map_err(|_| invalid())?;
+    let text = String::from_utf8(text).map_err(|_| invalid())?;
+    let (username, password) = text.split_once(':').ok_or_else(invalid)?;
+    let password = password.trim_end_matches('\0').to_owned();
+    Ok(Some(Credentials::Basic { username: username.to_owned(), password }))
 }
 
 #[async_trait]
@@ -58,9 +79,9 @@ impl ImageService for ContainerRuntime {
         let wanted = name(request.image);
         let reference: Reference =
             wanted.parse().map_err(|error: crate::images::ImageError| CriError::invalid_argument(error.to_string()))?;
-        let text =
-            format!("{}: failed to pull image {reference}: pulling is not supported yet", reason::REGISTRY_UNAVAILABLE);
-        Err(CriError::unavailable(text))
+        let credentials = credentials(request.auth)?;
+        let image = self.inner.puller.pull(&self.inner.images, &reference, credentials).await?;
+        Ok(api::PullImageResponse { image_ref: image.id.to_string() })
     }
 
     async fn remove_image(&self, request: api::RemoveImageRequest) -> Result<api::RemoveImageResponse, CriError> {

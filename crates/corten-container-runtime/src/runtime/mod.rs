@@ -28,7 +28,7 @@ use tokio::sync::{broadcast, watch};
 use crate::{
     Config,
     format::{self, ContainerRecord, SandboxRecord},
-    images::store::ImageStore,
+    images::{registry::Puller, store::ImageStore},
     network,
     shim::{
         client::ShimClient,
@@ -50,6 +50,7 @@ struct Inner {
     clock: SharedClock,
     rng: SharedRng,
     images: Arc<ImageStore>,
+    puller: Puller,
     /// The node's network, where bridge and packet rules are.
     host: Arc<Host>,
     invoker: Invoker,
@@ -140,6 +141,7 @@ impl ContainerRuntime {
         let invoker = Invoker::new(config.cni_plugin_dirs.clone(), config.run.join("cni"), Arc::clone(&host));
         let inner = Inner {
             pod_cidrs: Mutex::new(config.pod_cidrs.clone()),
+            puller: Puller::new(config.registries.clone(), Arc::clone(&clock)),
             config,
             clock,
             rng,

@@ -57,7 +57,7 @@ impl Running {
 
     /// One object as a tree.
     pub(crate) async fn get(&self, resource: &GroupVersionResource, name: &str) -> Value {
-        tree(&*self.cluster.admin().get(Target::object(resource, "default", name)).await.unwrap())
+        tree(&self.cluster.admin().get(Target::object(resource, "default", name)).await.unwrap())
     }
 
     /// A merge patch of one object in `default`.

@@ -8,7 +8,9 @@ use corten_apiserver::{
 };
 use corten_base::{SharedClock, SharedRng};
 
-use super::{default_toleration_seconds, namespace_lifecycle, priority, service_account};
+use super::{
+    default_toleration_seconds, namespace_lifecycle, node_restriction, pod_topology_labels, priority, service_account,
+};
 use crate::{
     authorization::rbac::{Escalation, Rbac},
     caches::Caches,
@@ -38,8 +40,10 @@ type Build = fn(&Parts) -> Arc<dyn Plugin>;
 static PLUGINS: &[Build] = &[
     namespace_lifecycle::build,
     service_account::build,
+    node_restriction::build,
     priority::build,
     default_toleration_seconds::build,
+    pod_topology_labels::build,
     |parts| Arc::new(Escalation::new(Arc::clone(&parts.rbac), Arc::clone(&parts.authorizer))),
 ];
 

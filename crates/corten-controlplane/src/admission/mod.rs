@@ -4,6 +4,8 @@ pub mod catalog;
 
 mod default_toleration_seconds;
 mod namespace_lifecycle;
+mod node_restriction;
+mod pod_topology_labels;
 mod priority;
 mod service_account;
 mod wait;

@@ -64,7 +64,8 @@ impl Custom for Binding {
         let routes = server.routes();
         let store = routes.store("", "pods").ok_or_else(|| Status::internal("pods are not served"))?;
         let name = binding.name().to_owned();
-        let cx = write.context(&request);
+        // Plugins see the same in both ways.
+        let cx = WriteContext { subresource: "binding", ..write.context(&request) };
         let (binding, advice) = store.admit_subresource(&cx, &kind, &name, binding).await?;
         warnings.extend(advice);
         assign(store, &cx, &binding).await?;

@@ -10,8 +10,9 @@ use corten_apiserver::{
 use corten_resources::catalog::RESOURCES;
 
 use super::{
-    binding, eviction, local_subject_access_review, self_subject_access_review, self_subject_review,
-    self_subject_rules_review, subject_access_review, token, token_review,
+    binding, eviction, kubelets::Kubelets, local_subject_access_review, pod_attach, pod_exec, pod_log, pod_portforward,
+    self_subject_access_review, self_subject_review, self_subject_rules_review, subject_access_review, token,
+    token_review,
 };
 use crate::{authentication::service_account::Issuer, authorization::rbac::Rbac, caches::Caches};
 
@@ -30,6 +31,8 @@ pub(crate) struct Parts {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     /// Knows what users hold.
     pub(crate) rbac: Arc<Rbac>,
+    /// The way to kubelets.
+    pub(crate) kubelets: Arc<Kubelets>,
 }
 
 /// One handler.
@@ -56,6 +59,10 @@ pub(crate) static HANDLERS: &[&Handler] = &[
     &binding::OF_POD,
     &eviction::HANDLER,
     &local_subject_access_review::HANDLER,
+    &pod_attach::HANDLER,
+    &pod_exec::HANDLER,
+    &pod_log::HANDLER,
+    &pod_portforward::HANDLER,
     &self_subject_access_review::HANDLER,
     &self_subject_review::HANDLER,
     &self_subject_rules_review::HANDLER,

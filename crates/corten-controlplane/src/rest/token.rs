@@ -15,7 +15,7 @@ use corten_apimachinery::{
 };
 use corten_apiserver::{
     Reply, Request, Server,
-    endpoints::{Custom, Endpoint, decode_review},
+    endpoints::{Custom, Endpoint, WriteRequest, decode_review},
 };
 
 use super::{catalog::Handler, created, refuse_unless_create};
@@ -57,12 +57,13 @@ struct Token {
 
 #[async_trait]
 impl Custom for Token {
-    async fn handle(&self, server: &Arc<Server>, _endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
         if let Some(refusal) = refuse_unless_create(&request) {
             return Ok(refusal);
         }
         let kind = GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest");
-        let (mut wanted, warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;
+        let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
+        let (mut wanted, mut warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;
         let (namespace, name) = (request.info.namespace.as_str(), request.info.name.as_str());
         let account = self.find("serviceaccounts", namespace, name).await?;
         let seconds = wanted.i64_at(&["spec", "expirationSeconds"]).unwrap_or(EXPIRATION_DEFAULT);
@@ -70,6 +71,10 @@ impl Custom for Token {
         if !errors.is_empty() {
             return Err(Status::invalid(&kind, "", &errors));
         }
+        let store = endpoint.store.as_ref().ok_or_else(|| Status::internal("service accounts are not stored"))?;
+        let (admitted, advice) = store.admit_subresource(&write.context(&request), &kind, name, wanted).await?;
+        wanted = admitted;
+        warnings.extend(advice);
         let binding = self.bind(&wanted, namespace, name).await?;
         let mut audiences: Vec<String> =
             wanted.items_at(&["spec", "audiences"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();

@@ -114,7 +114,7 @@ impl RuntimeCache {
             let changed = match change {
                 Change::Put(record) => {
                     state.put.insert(record.status.id.clone());
-                    pod.put(record)
+                    pod.put(*record)
                 }
                 Change::Gone { sandbox_id, .. } => {
                     let known = pod.remove(&sandbox_id);

@@ -149,7 +149,7 @@ impl PodRuntimeStatus {
             self.name.clone_from(&metadata.name);
         }
         match self.sandboxes.iter_mut().find(|known| known.status.id == record.status.id) {
-            Some(known) if known.stamp_nanos > record.stamp_nanos => return false,
+            Some(known) if known.stamp_nanos > record.stamp_nanos => false,
             Some(known) => {
                 let changed = known.status != record.status || known.containers != record.containers;
                 *known = record;
@@ -175,7 +175,7 @@ impl PodRuntimeStatus {
 #[derive(Debug)]
 pub enum Change {
     /// The sandbox is now like this.
-    Put(SandboxRecord),
+    Put(Box<SandboxRecord>),
     /// The sandbox is gone.
     Gone {
         /// The pod's UID.
@@ -198,7 +198,7 @@ pub fn change_of(event: ContainerEventResponse) -> Option<Change> {
     if deleted {
         containers.retain(|container| container.id != event.container_id);
     }
-    Some(Change::Put(SandboxRecord::new(status, containers, event.created_at)))
+    Some(Change::Put(Box::new(SandboxRecord::new(status, containers, event.created_at))))
 }
 
 /// A container's name in the pod.

@@ -9,11 +9,11 @@ use corten_apimachinery::{gvk::GroupVersionResource, status::Status};
 use corten_base::timeout;
 use corten_client::Target;
 use corten_cri::{CriError, api};
-use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::{
     context::Context,
+    garbage::Garbage,
     plan::{Action, GRACE_MIN, KillReason, Slot},
 };
 use crate::{
@@ -46,8 +46,6 @@ pub enum Output {
     Started {
         /// Its name.
         container: String,
-        /// When the one before it ended.
-        after: Option<Timestamp>,
     },
     /// What was left is removed; with `records`, what the runtime had too.
     Cleaned {
@@ -97,8 +95,9 @@ impl Scene {
             Action::Prepare => self.prepare().await,
             Action::RunSandbox { attempt } => self.run_sandbox(attempt).await,
             Action::StopSandboxes { ids, replaced } => self.stop_sandboxes(ids, replaced).await,
-            Action::Start { container, attempt, after } => self.start(&container, attempt, after).await,
+            Action::Start { container, attempt, .. } => self.start(&container, attempt).await,
             Action::Stop { container, id, grace, why } => self.stop(&container, id, grace, why).await,
+            Action::Collect(garbage) => self.collect(garbage).await,
         }
     }
 
@@ -172,13 +171,13 @@ impl Scene {
         result
     }
 
-    async fn start(&self, name: &str, attempt: u32, after: Option<Timestamp>) -> Result<Output, Failure> {
+    async fn start(&self, name: &str, attempt: u32) -> Result<Output, Failure> {
         let Some(container) = self.container(name) else {
             return Err(failed("CreateContainerError", "the pod has no such container any more"));
         };
         let result = self.start_container(container, attempt).await;
         self.refresh().await;
-        let output = Output::Started { container: name.to_owned(), after };
+        let output = Output::Started { container: name.to_owned() };
         result.map(|()| output)
     }
 
@@ -285,6 +284,24 @@ impl Scene {
         Ok(())
     }
 
+    async fn collect(&self, garbage: Garbage) -> Result<Output, Failure> {
+        let runtime = &self.context.cri.runtime;
+        let mut result = Ok(Output::Done);
+        for (container_id, log) in garbage.containers {
+            match runtime.remove_container(api::RemoveContainerRequest { container_id }).await {
+                Ok(_) => remove_log(&log).await,
+                Err(error) => result = Err(failed("RemoveContainerError", &error.to_string())),
+            }
+        }
+        for pod_sandbox_id in garbage.sandboxes {
+            if let Err(error) = runtime.remove_pod_sandbox(api::RemovePodSandboxRequest { pod_sandbox_id }).await {
+                result = Err(failed("RemovePodSandboxError", &error.to_string()));
+            }
+        }
+        self.refresh().await;
+        result
+    }
+
     /// Removes everything that the runtime still has of the pod, its volumes and its control group.
     pub async fn clean_up(self, and_records: bool) -> Report {
         let result = self.remove_all(and_records).await.map(|()| Output::Cleaned { records: and_records });
@@ -305,9 +322,22 @@ impl Scene {
                 removed.map_err(|error| failed("RemovePodSandboxError", &error.to_string()))?;
             }
             self.refresh().await;
+            self.remove_logs().await;
         }
         context.volumes.tear_down(&self.uid()).await?;
         context.cgroups.remove(&self.uid()).await
+    }
+
+    /// Removes the pod's log directory, which only the kubelet knows the whole of.
+    async fn remove_logs(&self) {
+        let meta = &self.pod.metadata;
+        let (Some(namespace), Some(name), Some(uid)) = (&meta.namespace, &meta.name, &meta.uid) else { return };
+        let directory = self.context.config.pod_logs.join(format!("{namespace}_{name}_{uid}"));
+        match tokio::fs::remove_dir_all(&directory).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(err) => warn!(pod = %self.name(), %err, path = %directory.display(), "Could not remove logs"),
+        }
     }
 
     async fn refresh(&self) {
@@ -319,6 +349,17 @@ impl Scene {
     fn name(&self) -> String {
         let meta = &self.pod.metadata;
         format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    }
+}
+
+async fn remove_log(path: &str) {
+    if path.is_empty() {
+        return;
+    }
+    match tokio::fs::remove_file(path).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(err) => warn!(%err, path, "Could not remove log"),
     }
 }
 

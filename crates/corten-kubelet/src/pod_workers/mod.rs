@@ -8,7 +8,9 @@
 pub mod actions;
 pub mod admission;
 pub mod context;
+pub mod garbage;
 pub mod mailbox;
+pub mod messages;
 pub mod plan;
 pub mod restart_policy;
 pub mod restarts;

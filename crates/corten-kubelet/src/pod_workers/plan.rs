@@ -13,6 +13,7 @@ use corten_cri::api::ContainerStatus;
 use jiff::Timestamp;
 
 use super::{
+    garbage::{Garbage, garbage},
     restart_policy::{restarts_after, should_start},
     restarts::Restarts,
 };
@@ -47,6 +48,8 @@ pub enum Slot {
     Pod,
     /// One container.
     Container(String),
+    /// What the runtime keeps without need.
+    Garbage,
 }
 
 /// Everything that matters.
@@ -115,6 +118,8 @@ pub enum Action {
         /// Why.
         why: KillReason,
     },
+    /// Remove what nobody needs any more.
+    Collect(Garbage),
 }
 
 /// Why a container is ended.
@@ -156,6 +161,7 @@ impl Action {
         match self {
             Self::Prepare | Self::RunSandbox { .. } | Self::StopSandboxes { .. } => Slot::Pod,
             Self::Start { container, .. } | Self::Stop { container, .. } => Slot::Container(container.clone()),
+            Self::Collect(_) => Slot::Garbage,
         }
     }
 }
@@ -244,6 +250,10 @@ impl Planner<'_> {
         if !seen.is_prepared {
             // Found running at start: what the containers use is there, this only takes it over.
             return self.push(Action::Prepare);
+        }
+        let garbage = garbage(seen.runtime);
+        if !garbage.is_empty() {
+            self.push(Action::Collect(garbage));
         }
         for container in self.of(ContainerKind::Ephemeral) {
             if seen.runtime.latest(&container.spec.name).is_none() {

@@ -24,6 +24,7 @@ use super::{
     actions::{Output, Report, Scene},
     context::Context,
     mailbox::{Letters, Mailbox},
+    messages::last_words,
     plan::{Action, Observed, Phase, Plan, Slot, is_done, plan, spec_grace},
     restarts::Restarts,
 };
@@ -34,7 +35,7 @@ use crate::{
     },
     pleg::{
         PodRuntimeStatus,
-        records::{is_running, name_of},
+        records::{is_exited, is_running, name_of},
     },
     status::generate::{StatusInput, generate, preferred},
 };
@@ -58,6 +59,8 @@ pub struct Worker {
     restarts: Restarts,
     failures: BTreeMap<String, Failure>,
     failed_probes: BTreeMap<String, ProbeKind>,
+    /// What ended containers left to say, by id.
+    last_words: BTreeMap<String, String>,
     retries: BTreeMap<Slot, (Backoff, Timestamp)>,
     in_flight: BTreeMap<Slot, AbortHandle>,
     actions: FuturesUnordered<BoxFuture<'static, Option<Report>>>,
@@ -125,6 +128,7 @@ impl Worker {
             restarts: Restarts::default(),
             failures: BTreeMap::new(),
             failed_probes: BTreeMap::new(),
+            last_words: BTreeMap::new(),
             retries: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             actions: FuturesUnordered::new(),
@@ -138,6 +142,7 @@ impl Worker {
 
     fn set_pod(&mut self, pod: SharedPod) {
         self.containers = Arc::new(containers_of(&pod));
+        self.context.volumes.update(&pod);
         let specs = &self.context.specs;
         self.hashes = self.containers.iter().map(|it| (it.spec.name.clone(), specs.hash(it))).collect();
         self.pod = pod;
@@ -146,6 +151,7 @@ impl Worker {
     /// Runs until the pod is forgotten (`true`) or shutdown is requested; containers outlive a shutdown.
     pub async fn run(mut self, shutdown: Shutdown) -> bool {
         loop {
+            self.hear_last_words().await;
             let plan = match self.step() {
                 Some(plan) => plan,
                 None => return true,
@@ -168,6 +174,19 @@ impl Worker {
                 },
                 () = self.mailbox.rung() => {}
                 () = due => {}
+            }
+        }
+    }
+
+    /// Reads what containers left to say, before a status shows that they ended.
+    async fn hear_last_words(&mut self) {
+        let runtime = self.context.cache.get(&self.uid);
+        let records: Vec<_> = runtime.containers().map(|(_, record)| Arc::clone(record)).collect();
+        self.last_words.retain(|id, _| records.iter().any(|record| record.id == *id));
+        for record in records {
+            if is_exited(&record) && !self.last_words.contains_key(&record.id) {
+                let words = last_words(&record).await;
+                self.last_words.insert(record.id.clone(), words);
             }
         }
     }
@@ -330,6 +349,11 @@ impl Worker {
 
     fn start(&mut self, action: Action) {
         let slot = action.slot();
+        if let Action::Start { container, after: Some(after), .. } = &action {
+            // Counted when it begins: a start that fails makes the next wait longer too.
+            let hash = self.hashes.get(container).map_or("", String::as_str);
+            self.restarts.started(container, hash, *after, self.context.clock.now());
+        }
         let (handle, registration) = AbortHandle::new_pair();
         let act = Abortable::new(self.scene().act(action), registration).map(Result::ok).boxed();
         self.in_flight.insert(slot, handle);
@@ -363,7 +387,7 @@ impl Worker {
         match result {
             Ok(output) => {
                 self.retries.remove(&slot);
-                self.take_output(output, now);
+                self.take_output(output);
             }
             Err(failure) => {
                 let rng = Arc::clone(&self.context.rng);
@@ -383,15 +407,11 @@ impl Worker {
         }
     }
 
-    fn take_output(&mut self, output: Output, now: Timestamp) {
+    fn take_output(&mut self, output: Output) {
         match output {
             Output::Prepared(volumes) => self.volumes = Some(Arc::new(volumes)),
-            Output::Started { container, after } => {
+            Output::Started { container } => {
                 self.failures.remove(&container);
-                if let Some(after) = after {
-                    let hash = self.hashes.get(&container).map_or("", String::as_str);
-                    self.restarts.started(&container, hash, after, now);
-                }
             }
             Output::Cleaned { records } => {
                 self.cleaned = if records { Cleaned::Records } else { Cleaned::Resources };
@@ -445,6 +465,7 @@ impl Worker {
             runtime_name: &self.context.runtime_name.read(),
             previous,
             failures: &self.failures,
+            last_words: &self.last_words,
             probe: &|id, kind| prober.result(id, kind),
             is_over,
             is_rejected: self.is_rejected,

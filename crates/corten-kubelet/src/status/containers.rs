@@ -33,7 +33,7 @@ const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
 
 /// The statuses of some containers of one kind, in their order.
 #[must_use]
-pub fn statuses(
+pub(super) fn statuses(
     input: &StatusInput<'_>,
     containers: &[&ContainerRef],
     previous: &[ContainerStatus],
@@ -137,7 +137,7 @@ fn of_record(
 }
 
 /// Gives a container that has no end the one of a container whose fate nobody knows.
-pub fn end(status: &mut ContainerStatus) {
+pub(super) fn end(status: &mut ContainerStatus) {
     if status.state.as_ref().is_some_and(|state| state.terminated.is_some()) {
         return;
     }
@@ -163,10 +163,17 @@ fn state_of(input: &StatusInput<'_>, record: &api::ContainerStatus) -> Container
     }
     if is_exited(record) {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        // The runtime's own message, and after it the container's.
+        let words = input.last_words.get(&record.id).map(String::as_str).unwrap_or_default();
+        let message = match (record.message.as_str(), words) {
+            ("", words) => words.to_owned(),
+            (message, "") => message.to_owned(),
+            (message, words) => format!("{message}: {words}"),
+        };
         let terminated = ContainerStateTerminated {
             exit_code: record.exit_code,
             reason: text(&record.reason),
-            message: text(&record.message),
+            message: text(&message),
             started_at: time(record.started_at).map(Time),
             finished_at: time(record.finished_at).map(Time),
             container_id: Some(full_id(input, record)),

@@ -30,6 +30,8 @@ pub struct StatusInput<'a> {
     pub previous: &'a PodStatus,
     /// Why containers could not be started, by name.
     pub failures: &'a BTreeMap<String, Failure>,
+    /// What ended containers left to say, by id.
+    pub last_words: &'a BTreeMap<String, String>,
     /// The results of probes.
     pub probe: &'a dyn Fn(&str, ProbeKind) -> Option<bool>,
     /// Whether all containers have ended and none will be started.

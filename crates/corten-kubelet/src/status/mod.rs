@@ -61,9 +61,13 @@ impl StatusManager {
         let mut entries = self.entries.lock();
         match entries.get_mut(&uid) {
             Some(entry) => {
+                let is_newer = is_newer(pod, &entry.pod);
+                if entry.status == status && entry.is_finished == is_finished && !is_newer {
+                    return;
+                }
                 entry.status = status;
-                entry.is_finished |= is_finished;
-                if is_newer(pod, &entry.pod) {
+                entry.is_finished = is_finished;
+                if is_newer {
                     entry.pod = Arc::clone(pod);
                 }
             }

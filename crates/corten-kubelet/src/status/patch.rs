@@ -9,7 +9,7 @@ use super::conditions::{DISRUPTION_TARGET, OWNED};
 
 /// The strategic merge patch for `pod`, whose status is the API's; `None` if there is nothing to change.
 #[must_use]
-pub fn patch(pod: &Pod, wanted: &PodStatus) -> Option<Value> {
+pub(super) fn patch(pod: &Pod, wanted: &PodStatus) -> Option<Value> {
     let before = fields(&pod.status.clone().unwrap_or_default());
     let after = fields(wanted);
     let mut status = Map::new();
@@ -23,8 +23,8 @@ pub fn patch(pod: &Pod, wanted: &PodStatus) -> Option<Value> {
         }
         let value = match (key.as_str(), new) {
             ("conditions", new) => conditions(old, new),
-            // Lists that merge by address: this one replaces what was there.
-            ("podIPs" | "hostIPs", Some(Value::Array(items))) => {
+            // A list that merges by address: this one replaces what was there.
+            ("podIPs", Some(Value::Array(items))) if old.is_some() => {
                 let directive = std::iter::once(json!({"$patch": "replace"}));
                 Some(Value::Array(directive.chain(items.iter().cloned()).collect()))
             }

@@ -39,7 +39,7 @@ fn see(statuses: &[ContainerStatus], name: &str) -> Seen {
 
 /// The phase. `is_over`: nothing is started any more. `has_initialized`: an ordinary container has run.
 #[must_use]
-pub fn phase(pod: &Pod, statuses: &[ContainerStatus], is_over: bool, has_initialized: bool) -> &'static str {
+pub(super) fn phase(pod: &Pod, statuses: &[ContainerStatus], is_over: bool, has_initialized: bool) -> &'static str {
     let Some(spec) = &pod.spec else { return "Pending" };
     let init = || spec.init_containers.iter().flatten();
     let again = |container: &Container, exit_code| restarts_after(pod, container, exit_code);

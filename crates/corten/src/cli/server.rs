@@ -1,48 +1,60 @@
 //! `corten server`: the control plane in the foreground.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    process::ExitCode,
+};
 
-use anyhow::Context as _;
 use clap::Args;
-use corten_base::Shutdown;
+use corten_base::{SystemClock, SystemRng};
 use corten_component_base::logs;
-use tokio::signal::unix::{SignalKind, signal};
+use corten_proxy::ProxyMode;
 
-use crate::{assembly, config::Config};
+use super::common::{Root, run_until_signal};
+use crate::{
+    assembly::{self, Start},
+    config::{Config, Scope, Wishes},
+    instance::{Claim, Instance},
+    progress::Progress,
+};
 
 /// Options of `corten server`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Where everything is kept; data, certificates and run time state are derived from it.
-    #[arg(long, env = "CORTEN_ROOT", default_value = "/var/lib/corten")]
-    root: PathBuf,
+    #[command(flatten)]
+    root: Root,
     /// The address to serve the API on.
     #[arg(long, default_value = "127.0.0.1:6443")]
     listen: SocketAddr,
+    /// The address that clients inside the cluster are told; that of --listen, or the machine's.
+    #[arg(long, value_name = "IP")]
+    advertise_address: Option<IpAddr>,
     /// Which log lines are written: a level, or module=level pairs.
     #[arg(long, env = "CORTEN_LOG", default_value = "info")]
     log: String,
 }
 
 /// Runs the control plane until it is told to stop.
-pub(crate) fn run(options: Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     logs::init(&options.log, logs::Format::Text)?;
-    let config = Config::new(options.root, options.listen);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
-    runtime.block_on(async {
-        let (trigger, shutdown) = Shutdown::new();
-        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-        let assembly = assembly::run(config, shutdown);
-        tokio::pin!(assembly);
-        tokio::select! {
-            biased;
-            result = &mut assembly => return result,
-            _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "Shutdown requested"),
-            _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "Shutdown requested"),
-        }
-        trigger.request();
-        assembly.await
-    })
+    let wishes = Wishes {
+        listen: options.listen,
+        advertise: options.advertise_address,
+        node_name: None,
+        cluster_cidr: super::up::DEFAULT_CLUSTER_CIDR.parse()?,
+        service_cidr: super::up::DEFAULT_SERVICE_CIDR.parse()?,
+        proxy_mode: ProxyMode::Auto,
+        kubelet_port: super::up::DEFAULT_KUBELET_PORT,
+    };
+    let config = Config::complete(Scope::ControlPlane, options.root.places()?, wishes)?;
+    let _instance = match Instance::claim(&config.places)? {
+        Claim::Ours(instance) => instance,
+        Claim::Running(running) => anyhow::bail!(super::up::already_running(running.pid, &config.places)),
+    };
+    let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
+    let progress = Progress::for_log(clock.clone());
+    run_until_signal(|stop, shutdown| {
+        assembly::run(config, Start::default(), progress, (clock, rng), (stop, shutdown))
+    })?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,3 +1,4 @@
+use corten_apimachinery::meta::ObjectMeta as _;
 use serde_json::json;
 
 use super::references::{Kind, uses};
@@ -47,7 +48,7 @@ async fn a_node_reads_what_its_pods_use() {
         "nodeName": "n1",
         "containers": [{"name": "c", "image": "i", "envFrom": [{"secretRef": {"name": "used"}}]}],
     }});
-    cluster.post(admin(), "/api/v1/namespaces/default/pods", pod).await.unwrap();
+    let pod = cluster.post(admin(), "/api/v1/namespaces/default/pods", pod).await.unwrap();
     let node = |name: &str| user(&format!("system:node:{name}"), &["system:nodes", "system:authenticated"]);
     let get = async |who: &str, path: &str| cluster.get(node(who), path).await.map_err(|status| status.message);
 
@@ -70,7 +71,11 @@ async fn a_node_reads_what_its_pods_use() {
     assert!(get("n1", "/api/v1/services").await.is_ok());
     assert!(get("n1", "/api/v1/nodes").await.is_err());
     let token = "/api/v1/namespaces/default/serviceaccounts/default/token";
-    assert!(cluster.post(node("n1"), token, json!({"spec": {}})).await.is_ok());
+    let bound = || {
+        let reference = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": pod.uid()});
+        json!({"spec": {"boundObjectRef": reference}})
+    };
+    assert!(cluster.post(node("n1"), token, bound()).await.is_ok());
     assert_eq!(cluster.post(node("n2"), token, json!({"spec": {}})).await.unwrap_err().code, 403);
     let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
     assert!(cluster.post(node("n1"), leases, json!({"metadata": {"name": "n1"}})).await.is_ok());

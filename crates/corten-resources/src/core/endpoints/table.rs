@@ -11,8 +11,9 @@ use crate::show;
 pub(super) static TABLE: TableDefinition = TableDefinition {
     columns: &[Column::NAME, Column::text("Endpoints", "Addresses with ports, the first few."), Column::AGE],
     row: |object, cx| {
-        let all = addresses(object);
-        let shown = if all.is_empty() { show::NONE.to_owned() } else { show::first_three(&all) };
+        // Endpoints of which none is ready show nothing at all.
+        let has_subsets = !object.items_at(&["subsets"]).is_empty();
+        let shown = if has_subsets { show::first_three(&addresses(object)) } else { show::NONE.to_owned() };
         vec![show::name(object), shown.into(), show::age(object, cx)]
     },
 };

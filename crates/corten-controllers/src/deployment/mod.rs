@@ -1,0 +1,128 @@
+//! Rolls the pods of every Deployment over to its newest template, through one ReplicaSet per template.
+//!
+//! Flow: informers of deployments, ReplicaSets and (for `Recreate`) pods -> workqueue -> `sync` takes one step, as
+//! `plan` says, and writes the `status`; the ReplicaSets' own changes bring the next one.
+//! Invariant: a step is written with the version of the ReplicaSet that it was decided on, so a stale cache is refused
+//! by the server instead of acting twice.
+//! Upstream: pkg/controller/deployment (v1.35).
+
+pub mod hash;
+pub mod plan;
+pub mod status;
+mod sync;
+pub mod view;
+
+use std::sync::Arc;
+
+use corten_apimachinery::{gvk::GroupVersionResource, selector::label::Selector, stored::Stored, value::Value};
+use corten_controller::{
+    Context, Controller, ControllerDescriptor, Enqueue, Key, Predicate, RateLimit, Runner, WorkQueue, predicate::Change,
+};
+use corten_informer::{Indexer, Lister, indexer};
+
+use self::{sync::Deployments, view::Deployment};
+use crate::{config::Config, pods::Pods, replicaset, single_queue::SingleQueue, tree::tree};
+
+/// The controller.
+pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
+    name: "deployment-controller",
+    aliases: &["deployment"],
+    identity: "deployment-controller",
+    feature_gate: None,
+    workers: 5,
+    build,
+};
+
+/// The resource.
+#[must_use]
+pub fn resource() -> GroupVersionResource {
+    GroupVersionResource::new("apps", "v1", "deployments")
+}
+
+fn build(context: Context<Config>) -> Box<dyn Controller> {
+    let queue = Arc::new(WorkQueue::new(context.name, RateLimit::default(), Arc::clone(&context.clock)));
+    let deployments = context.informers.informer(&resource());
+    deployments.add_index(Indexer::by_uid());
+    let sets = context.informers.informer(&replicaset::resource());
+    sets.add_index(Indexer::by_uid());
+    sets.add_index(Indexer::by_controller());
+    let pods = Pods::new(&context.informers);
+
+    deployments.add_handler(Enqueue::object(&queue).handler());
+    let of_set = Enqueue::mapped(&queue, {
+        let deployments = deployments.lister();
+        move |set, add| deployments_of_set(&deployments, set, add)
+    });
+    sets.add_handler(of_set.when(Predicate::new(is_about_a_deployment)).handler());
+    let of_pod = Enqueue::mapped(&queue, {
+        let (deployments, sets) = (deployments.lister(), sets.lister());
+        move |pod, add| recreated_deployment_of_pod(&deployments, &sets, pod, add)
+    });
+    pods.informer.add_handler(of_pod.when(Predicate::new(|change| matches!(change, Change::Deleted(_)))).handler());
+
+    let reconciler = Deployments {
+        deployments: deployments.lister(),
+        sets: sets.lister(),
+        pods,
+        client: context.client(),
+        recorder: context.recorder.for_component("deployment-controller"),
+        clock: Arc::clone(&context.clock),
+    };
+    Box::new(SingleQueue(Runner {
+        name: context.name,
+        workers: context.workers,
+        queue,
+        reconciler: Arc::new(reconciler),
+    }))
+}
+
+/// A ReplicaSet without an owner is worth a look only when it may match another deployment than before.
+fn is_about_a_deployment(change: Change<'_>) -> bool {
+    let is_owned = |set: &Stored| !set.facts.controller_uid.is_empty();
+    match change {
+        Change::Updated(old, new) => {
+            old.revision != new.revision && (is_owned(old) || is_owned(new) || old.facts.labels != new.facts.labels)
+        }
+        Change::Added(_) => true,
+        Change::Deleted(set) => is_owned(set),
+    }
+}
+
+fn deployments_of_set(deployments: &Lister, set: &Stored, add: &mut dyn FnMut(Key)) {
+    if !set.facts.controller_uid.is_empty() {
+        let owners = deployments.by_index_in(indexer::UID, &set.facts.controller_uid, &set.namespace);
+        return owners.iter().for_each(|owner| add(Key::of(owner)));
+    }
+    if set.facts.labels.is_empty() || set.facts.is_deleting {
+        return;
+    }
+    for deployment in deployments.in_namespace(&set.namespace) {
+        if selector_of(&deployment).is_some_and(|selector| selector.matches(&set.facts.labels)) {
+            add(Key::of(&deployment));
+        }
+    }
+}
+
+/// The selector of a deployment; `None` for one that selects everything or cannot be read.
+fn selector_of(deployment: &Stored) -> Option<Selector> {
+    let tree = tree(deployment).ok()?;
+    let selector = Selector::from_object(tree.at(&["spec", "selector"]).unwrap_or(&Value::Null)).ok()?;
+    (!selector.is_empty()).then_some(selector)
+}
+
+/// `Recreate` waits for the last old pod to be gone, which changes nothing of its ReplicaSet.
+fn recreated_deployment_of_pod(deployments: &Lister, sets: &Lister, pod: &Stored, add: &mut dyn FnMut(Key)) {
+    if pod.facts.controller_uid.is_empty() {
+        return;
+    }
+    for set in sets.by_index_in(indexer::UID, &pod.facts.controller_uid, &pod.namespace) {
+        for deployment in deployments.by_index_in(indexer::UID, &set.facts.controller_uid, &pod.namespace) {
+            if tree(&deployment).is_ok_and(|tree| Deployment { tree }.is_recreate()) {
+                add(Key::of(&deployment));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! The part of an object's metadata that garbage collection is about.
+
+use corten_apimachinery::{stored::Stored, value::Str};
+use serde::Deserialize;
+
+/// Dependents lose this owner before it goes.
+pub const ORPHAN: &str = "orphan";
+/// Dependents go before this owner does.
+pub const FOREGROUND: &str = "foregroundDeletion";
+
+/// One entry of `metadata.ownerReferences`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerRef {
+    /// `apiVersion`.
+    pub api_version: Str,
+    /// `kind`.
+    pub kind: Str,
+    /// The owner's name.
+    pub name: Str,
+    /// The owner's UID.
+    pub uid: Str,
+    /// Whether a foreground deletion of the owner waits for this object.
+    #[serde(default)]
+    pub block_owner_deletion: bool,
+}
+
+impl OwnerRef {
+    /// The group in `apiVersion`; empty for the core group.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+}
+
+/// What is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// The owners.
+    pub owners: Vec<OwnerRef>,
+    /// The deletion has begun, and dependents are to lose this owner first.
+    pub is_orphaning: bool,
+    /// The deletion has begun, and dependents are to go first.
+    pub is_foreground: bool,
+    /// The deletion has begun.
+    pub is_deleting: bool,
+    /// A finalizer asks for orphans, whether the deletion has begun or not.
+    pub wants_orphans: bool,
+    /// The same for a foreground deletion.
+    pub wants_foreground: bool,
+}
+
+impl Meta {
+    /// Reads it. An object that is no JSON, which no server sends, has none.
+    #[must_use]
+    pub fn of(object: &Stored) -> Self {
+        let read = serde_json::from_slice::<Document>(&object.json).map(|document| document.metadata);
+        let read = read.unwrap_or_default();
+        let has = |finalizer: &str| read.finalizers.iter().any(|existing| existing == finalizer);
+        let is_deleting = object.facts.is_deleting;
+        Self {
+            is_orphaning: is_deleting && has(ORPHAN),
+            is_foreground: is_deleting && has(FOREGROUND),
+            is_deleting,
+            wants_orphans: has(ORPHAN),
+            wants_foreground: has(FOREGROUND),
+            owners: read.owner_references,
+        }
+    }
+
+    /// The reference to the owner with this UID.
+    #[must_use]
+    pub fn owner(&self, uid: &str) -> Option<&OwnerRef> {
+        self.owners.iter().find(|owner| owner.uid == uid)
+    }
+}
+
+#[derive(Deserialize)]
+struct Document {
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    owner_references: Vec<OwnerRef>,
+    finalizers: Vec<Str>,
+}

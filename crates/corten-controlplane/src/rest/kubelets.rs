@@ -1,0 +1,368 @@
+//! Connections to kubelets: found by node, over TLS with the API server's client certificate, one per request.
+//!
+//! Flow: node -> address and port -> dial -> the client's request goes on -> its answer, or both connections spliced.
+//! Invariant: a connection is used for one request: what a kubelet sends after a refusal can reach nobody else. Redirects of
+//! kubelets are refused.
+//! Upstream: pkg/kubelet/client, k8s.io/apimachinery/pkg/util/proxy/upgradeaware.go (v1.35).
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use corten_apimachinery::{
+    gvk::GroupResource,
+    status::{Reason, Status},
+    value::Value,
+};
+use corten_apiserver::{Reply, Request, Response, response::take_upgrade};
+use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet, timeout};
+use corten_component_base::certificates::KeyPairPem;
+use futures::{StreamExt as _, TryStreamExt as _};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyDataStream, BodyExt as _, Empty, Limited};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::caches::{Caches, tree};
+
+/// How long a kubelet may take to accept a connection and TLS. Upstream: `--kubelet-timeout` has 5 s for the dial.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a kubelet may take to answer an upgrade.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of a kubelet's refusal is read. Upstream: `maxReadLength`.
+const REFUSAL_BYTES_MAX: usize = 50_000;
+
+/// Where kubelets listen that do not say so.
+const KUBELET_PORT: i64 = 10_250;
+
+/// The addresses of a node, best first. Upstream: `--kubelet-preferred-address-types` as kubeadm sets it.
+const ADDRESS_TYPES: &[&str] = &["InternalIP", "ExternalIP", "Hostname"];
+
+/// How the API server shows itself to kubelets.
+#[derive(Debug, Clone)]
+pub struct KubeletClient {
+    /// Its certificate. Upstream: `--kubelet-client-certificate`, `--kubelet-client-key`.
+    pub pair: KeyPairPem,
+    /// The authorities of kubelets' certificates, PEM. Upstream: `--kubelet-certificate-authority`.
+    pub authorities: String,
+}
+
+/// The certificate for kubelets, or their authorities, cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("use kubelet client certificate: {0}")]
+pub struct BadKubeletClient(String);
+
+/// The way to kubelets.
+pub(crate) struct Kubelets {
+    caches: Arc<Caches>,
+    clock: SharedClock,
+    tls: OnceLock<Arc<ClientConfig>>,
+    tasks: TaskSet,
+    stop: ShutdownTrigger,
+    stopping: Shutdown,
+}
+
+impl fmt::Debug for Kubelets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kubelets({} tasks)", self.tasks.len())
+    }
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Location {
+    host: String,
+    port: u16,
+    /// Path and query.
+    pub(crate) path: String,
+}
+
+impl Kubelets {
+    pub(crate) fn new(caches: Arc<Caches>, clock: SharedClock) -> Self {
+        let (stop, stopping) = Shutdown::new();
+        Self { caches, clock, tls: OnceLock::new(), tasks: TaskSet::new("kubelet-connections"), stop, stopping }
+    }
+
+    /// Gives the certificate to show. Done once, before the first request.
+    pub(crate) fn identify(&self, client: &KubeletClient) -> Result<(), BadKubeletClient> {
+        let config = client_config(client).map_err(|error| BadKubeletClient(error.to_string()))?;
+        let set = self.tls.set(Arc::new(config));
+        assert!(set.is_ok(), "the certificate is given once");
+        Ok(())
+    }
+
+    /// Ends all connections.
+    pub(crate) async fn stop(&self) {
+        self.stop.request();
+        if let Err(panic) = self.tasks.join().await {
+            tracing::error!(err = %panic, "Kubelet connection task panicked");
+        }
+    }
+
+    /// Where the kubelet of `node` is asked for `path`.
+    ///
+    /// Errors: there is no such node, or it has told no address.
+    pub(crate) async fn locate(&self, node: &str, path: String) -> Result<Location, Status> {
+        let stored = self.caches.core("nodes", "", node).await?;
+        let stored = stored.ok_or_else(|| Status::not_found(&GroupResource::new("", "nodes"), node))?;
+        let node = tree(&stored)?;
+        let addresses = node.items_at(&["status", "addresses"]);
+        let host = ADDRESS_TYPES
+            .iter()
+            .find_map(|wanted| addresses.iter().find(|address| address.str_at(&["type"]) == Some(*wanted)))
+            .and_then(|address| address.str_at(&["address"]))
+            .ok_or_else(|| {
+                let known: Vec<String> = addresses.iter().map(shown).collect();
+                Status::internal(format!("no preferred addresses found; known addresses: [{}]", known.join(" ")))
+            })?
+            .to_owned();
+        let port = node.i64_at(&["status", "daemonEndpoints", "kubeletEndpoint", "Port"]).filter(|port| *port > 0);
+        let port = u16::try_from(port.unwrap_or(KUBELET_PORT)).map_err(Status::internal)?;
+        Ok(Location { host, port, path })
+    }
+
+    async fn send(
+        &self,
+        location: &Location,
+        method: Method,
+        mut headers: HeaderMap,
+    ) -> Result<http::Response<Incoming>, Status> {
+        let unreachable = |error: &dyn fmt::Display| {
+            let Location { host, port, path } = location;
+            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+            Status::internal(format!("error dialing backend: dial https://{host}:{port}{path}: {error}"))
+        };
+        let tls = self.tls.get().ok_or_else(|| unreachable(&"this server has no certificate for kubelets"))?;
+        let name = ServerName::try_from(location.host.clone()).map_err(|error| unreachable(&error))?;
+        let connector = TlsConnector::from(Arc::clone(tls));
+        let dial = async {
+            let stream = TcpStream::connect((location.host.as_str(), location.port)).await?;
+            stream.set_nodelay(true)?;
+            connector.connect(name, stream).await
+        };
+        let stream = timeout(&*self.clock, DIAL_TIMEOUT, dial)
+            .await
+            .map_err(|elapsed| unreachable(&elapsed))?
+            .map_err(|error| unreachable(&error))?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+        let stopping = self.stopping.clone();
+        self.tasks.spawn("connection", async move {
+            tokio::select! {
+                result = connection.with_upgrades() => if let Err(error) = result {
+                    tracing::debug!(err = %error, "Connection to a kubelet ended with an error");
+                },
+                () = stopping.requested() => {}
+            }
+        });
+        let authority = match location.host.contains(':') {
+            true => format!("[{}]:{}", location.host, location.port),
+            false => format!("{}:{}", location.host, location.port),
+        };
+        headers.insert(header::HOST, HeaderValue::try_from(authority).map_err(Status::internal)?);
+        let mut request = http::Request::new(Empty::<Bytes>::new());
+        *request.method_mut() = method;
+        *request.uri_mut() = location.path.parse().map_err(Status::internal)?;
+        *request.headers_mut() = headers;
+        timeout(&*self.clock, ANSWER_TIMEOUT, sender.send_request(request))
+            .await
+            .map_err(|elapsed| unreachable(&elapsed))?
+            .map_err(|error| unreachable(&error))
+    }
+
+    /// Hands the client's connection on to a kubelet. A refusal is passed on as it is.
+    ///
+    /// Errors: the request asks for no upgrade; the kubelet cannot be reached, or redirects.
+    pub(crate) async fn upgrade(&self, location: &Location, request: &mut Request) -> Result<Reply, Status> {
+        let client = take_upgrade(&mut request.upgrade)?;
+        let mut response = self.send(location, request.method.clone(), onward(&request.headers)).await?;
+        let status = response.status();
+        if status.is_redirection() {
+            let message = "the backend attempted to redirect this request, which is not permitted";
+            return Err(Status { code: 502, ..Status::new(Reason::InternalError, message) });
+        }
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(refusal(response).await);
+        }
+        let headers = response.headers().clone();
+        let backend = hyper::upgrade::on(&mut response);
+        let stopping = self.stopping.clone();
+        self.tasks.spawn("stream", async move {
+            let (client, backend) = match tokio::try_join!(client, backend) {
+                Ok(both) => both,
+                Err(error) => {
+                    tracing::debug!(err = %error, "Client or kubelet left before the connection was switched");
+                    return;
+                }
+            };
+            let (mut client, mut backend) = (TokioIo::new(client), TokioIo::new(backend));
+            tokio::select! {
+                // Each side ends its own direction; when both have, or one breaks, the connections are dropped.
+                _ended = tokio::io::copy_bidirectional(&mut client, &mut backend) => {}
+                () = stopping.requested() => {}
+            }
+        });
+        Ok(Reply::new(Response::Upgrade { headers }))
+    }
+
+    /// Reads what a kubelet answers, as it comes.
+    ///
+    /// Errors: the kubelet cannot be reached; its refusal as a `Status` about `resource`.
+    pub(crate) async fn read(&self, location: &Location, resource: &str, name: &str) -> Result<Reply, Status> {
+        let response = self.send(location, Method::GET, HeaderMap::new()).await?;
+        let code = response.status();
+        let (parts, body) = response.into_parts();
+        if code.is_success() {
+            let media_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let content_type = media_type.unwrap_or("text/plain").to_owned();
+            let body = BodyDataStream::new(body).map_err(std::io::Error::other).boxed();
+            return Ok(Reply::new(Response::Stream { content_type, code: StatusCode::OK, body }));
+        }
+        let text = read_text(body).await;
+        Err(match code {
+            StatusCode::INTERNAL_SERVER_ERROR => Status::internal(text),
+            StatusCode::BAD_REQUEST => Status::bad_request(text),
+            _ => generic(code, resource, name, &text),
+        })
+    }
+}
+
+/// Upstream: `NewGenericServerResponse`.
+fn generic(code: StatusCode, resource: &str, name: &str, text: &str) -> Status {
+    let (reason, message) = match code.as_u16() {
+        401 => (Reason::Unauthorized, "the server has asked for the client to provide credentials".to_owned()),
+        403 => (Reason::Forbidden, text.to_owned()),
+        404 => (Reason::NotFound, "the server could not find the requested resource".to_owned()),
+        405 => (Reason::MethodNotAllowed, "the server does not allow this method on the requested resource".to_owned()),
+        422 => (Reason::Invalid, "the server rejected our request due to an error in our request".to_owned()),
+        429 => (
+            Reason::TooManyRequests,
+            "the server has received too many requests and has asked us to try again later".to_owned(),
+        ),
+        503 => (Reason::ServiceUnavailable, text.to_owned()),
+        504 => (
+            Reason::Timeout,
+            "the server was unable to return a response in the time allotted, but may still be processing the request"
+                .to_owned(),
+        ),
+        other => (
+            Reason::Unknown,
+            format!("the server responded with the status code {other} but did not return more information"),
+        ),
+    };
+    let message = if matches!(code.as_u16(), 403 | 503) { message } else { format!("{message} ({resource} {name})") };
+    let details = corten_apimachinery::status::Details {
+        name: name.into(),
+        kind: resource.into(),
+        causes: vec![corten_apimachinery::status::Cause {
+            reason: "UnexpectedServerResponse".into(),
+            message: text.to_owned(),
+            field: String::new(),
+        }],
+        ..Default::default()
+    };
+    Status { code: code.as_u16(), details: Some(Box::new(details)), ..Status::new(reason, message) }
+}
+
+fn shown(address: &Value) -> String {
+    let text = |key: &str| address.str_at(&[key]).unwrap_or_default().to_owned();
+    format!("{{{} {}}}", text("type"), text("address"))
+}
+
+/// The headers that go on: without what the client proves its identity with to this server.
+fn onward(headers: &HeaderMap) -> HeaderMap {
+    let mut onward = headers.clone();
+    onward.remove(header::AUTHORIZATION);
+    onward.remove(header::COOKIE);
+    let names: Vec<HeaderName> =
+        onward.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
+    for name in names {
+        onward.remove(name);
+    }
+    // The bearer token of a browser's client is a protocol in this header.
+    let protocols: Vec<HeaderValue> = onward
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .map(|text| {
+            let kept = text.split(',').map(str::trim).filter(|protocol| !protocol.starts_with("base64url.bearer."));
+            kept.collect::<Vec<_>>().join(", ")
+        })
+        .filter_map(|text| HeaderValue::try_from(text).ok().filter(|value| !value.is_empty()))
+        .collect();
+    onward.remove(header::SEC_WEBSOCKET_PROTOCOL);
+    for value in protocols {
+        onward.append(header::SEC_WEBSOCKET_PROTOCOL, value);
+    }
+    onward
+}
+
+async fn read_text(body: Incoming) -> String {
+    match Limited::new(body, REFUSAL_BYTES_MAX).collect().await {
+        Ok(collected) => String::from_utf8_lossy(&collected.to_bytes()).into_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+async fn refusal(response: http::Response<Incoming>) -> Reply {
+    let code = response.status();
+    let mut headers = response.headers().clone();
+    let body = read_text(response.into_body()).await;
+    for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::TRANSFER_ENCODING, header::CONNECTION] {
+        headers.remove(name);
+    }
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let mut reply = Reply::text(code, body);
+    reply.headers = headers;
+    reply
+}
+
+fn client_config(client: &KubeletClient) -> Result<ClientConfig, Box<dyn std::error::Error>> {
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(client.authorities.as_bytes()) {
+        roots.add(authority?)?;
+    }
+    let chain = CertificateDer::pem_slice_iter(client.pair.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_slice(client.pair.key.as_bytes())?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)?;
+    // Upgrades exist in HTTP/1.1 only.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_for_this_server_stay_here() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer x"),
+            ("impersonate-user", "eve"),
+            ("impersonate-extra-a", "b"),
+            ("sec-websocket-protocol", "base64url.bearer.authorization.k8s.io.eA, v5.channel.k8s.io"),
+            ("upgrade", "websocket"),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let onward = onward(&headers);
+        assert_eq!(onward.len(), 2, "{onward:?}");
+        assert_eq!(onward[header::SEC_WEBSOCKET_PROTOCOL], "v5.channel.k8s.io");
+    }
+}

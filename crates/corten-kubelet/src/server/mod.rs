@@ -1,0 +1,285 @@
+//! The kubelet's server: exec, attach, port forwarding, logs, pods, health.
+//!
+//! Flow: TLS -> `access` (who, and whether they may) -> `route` -> one handler per path -> `Pods` and CRI.
+//! Invariant: nothing is answered to a stranger but `Unauthorized`; every connection and every stream is a task of the server,
+//! which ends with it.
+//! Upstream: pkg/kubelet/server (v1.35).
+
+pub mod access;
+mod answer;
+mod commands;
+mod logs;
+mod ports;
+mod proxy;
+mod query;
+mod tls;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use corten_base::{SharedClock, Shutdown, TaskSet, timeout};
+use corten_cri::Cri;
+use http::{Method, Request, Response, StatusCode};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::interfaces::Pods;
+use access::{Access, Credentials};
+use answer::{Answer, json, text};
+
+/// How long a client may take for its TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long requests may go on after shutdown was requested.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// How long a client may take to open its streams. Upstream: `DefaultStreamCreationTimeout`.
+const STREAMS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take to close its side of a connection that is over.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What the server needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen. Upstream: `address` and `port`, 0.0.0.0:10250.
+    pub address: SocketAddr,
+    /// The certificate to serve with, PEM.
+    pub certificate: String,
+    /// Its key, PEM.
+    pub key: String,
+    /// The authorities of clients' certificates, PEM; empty: none are accepted. Upstream: `authentication.x509.clientCAFile`.
+    pub client_authorities: String,
+}
+
+/// What the server asks.
+#[derive(Clone)]
+pub struct Parts {
+    /// The pods of the node.
+    pub pods: Arc<dyn Pods>,
+    /// The container runtime.
+    pub cri: Cri,
+    /// Who may do what.
+    pub access: Arc<dyn Access>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Whether the pods' synchronization goes on, for `/healthz/syncloop`.
+    pub is_syncing: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// Why the server cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The certificate, its key or the clients' authorities are unusable.
+    #[error("use kubelet server certificate: {0}")]
+    Certificate(String),
+}
+
+/// A server with its socket.
+pub struct Server {
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    shared: Shared,
+}
+
+/// What all requests share.
+#[derive(Clone)]
+struct Shared {
+    parts: Parts,
+    /// Connections, and what goes on in those that were handed over.
+    tasks: TaskSet,
+    shutdown: Shutdown,
+}
+
+impl Server {
+    /// Binds the socket, so that a taken address is an error now and not later.
+    pub async fn bind(config: &Config, parts: Parts, shutdown: Shutdown) -> Result<Self, ServerError> {
+        let tls = tls::server_config(config)?;
+        let address = config.address;
+        let listener = TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
+        let shared = Shared { parts, tasks: TaskSet::new("kubelet-server"), shutdown };
+        Ok(Self { listener, tls, shared })
+    }
+
+    /// The address that is listened on: with the port that the system chose if none was asked for.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until shutdown, then lets what runs finish for a moment.
+    pub async fn run(self) {
+        let Self { listener, tls, shared } = self;
+        let acceptor = TlsAcceptor::from(tls);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shared.shutdown.requested() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    shared.tasks.spawn("connection", connection(shared.clone(), acceptor.clone(), stream, peer));
+                }
+                Err(error) => {
+                    // Out of file descriptors: those who have one finish first.
+                    tracing::warn!(err = %error, "Could not accept a connection");
+                    shared.parts.clock.sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        match timeout(&*shared.parts.clock, DRAIN, shared.tasks.join()).await {
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(panic)) => tracing::error!(err = %panic, "Kubelet server task panicked"),
+        }
+    }
+}
+
+async fn connection(shared: Shared, acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(err = %error, "Could not set TCP_NODELAY");
+    }
+    let tls = match timeout(&*shared.parts.clock, HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, err = %error, "TLS handshake failed");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "TLS handshake timed out");
+            return;
+        }
+    };
+    let certificate = tls.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|leaf| leaf.clone().into_owned());
+    let shutdown = shared.shutdown.clone();
+    let service = service_fn(move |request| {
+        let (shared, certificate) = (shared.clone(), certificate.clone());
+        async move { Ok::<_, std::convert::Infallible>(serve(&shared, certificate, request).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(32)).max_buf_size(1 << 20);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(250);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), service);
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        biased;
+        result = connection.as_mut() => result,
+        () = shutdown.requested() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%peer, err = %error, "Connection ended with an error");
+    }
+}
+
+async fn serve(
+    shared: &Shared,
+    certificate: Option<rustls::pki_types::CertificateDer<'static>>,
+    request: Request<Incoming>,
+) -> Response<Answer> {
+    let credentials = Credentials::new(certificate, request.headers());
+    match shared.parts.access.allow(&credentials, request.method(), request.uri().path()).await {
+        Ok(()) => route(shared, request).await,
+        Err(refusal) => text(refusal.code, refusal.message),
+    }
+}
+
+async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Answer> {
+    let path = request.uri().path().to_owned();
+    let segments: Vec<String> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned())
+        .collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let is = |methods: &[Method]| methods.contains(request.method());
+    let connects = [Method::GET, Method::POST];
+    match *segments.as_slice() {
+        // With the pod's UID or without: a name that was used again is told apart by the API server, which resolved it.
+        ["exec", namespace, pod, container] | ["exec", namespace, pod, _, container] if is(&connects) => {
+            commands::exec(shared, namespace, pod, container, request).await
+        }
+        ["attach", namespace, pod, container] | ["attach", namespace, pod, _, container] if is(&connects) => {
+            commands::attach(shared, namespace, pod, container, request).await
+        }
+        ["portForward", namespace, pod] | ["portForward", namespace, pod, _] if is(&connects) => {
+            ports::forward(shared, namespace, pod, request).await
+        }
+        ["run", namespace, pod, container] | ["run", namespace, pod, _, container] if is(&[Method::POST]) => {
+            commands::run(shared, namespace, pod, container, &request).await
+        }
+        ["containerLogs", namespace, pod, container] if is(&[Method::GET]) => {
+            logs::handle(shared, namespace, pod, container, &request).await
+        }
+        ["pods"] if is(&[Method::GET]) => pod_list(shared, |_| true),
+        ["runningpods"] if is(&[Method::GET]) => pod_list(shared, is_running),
+        ["healthz"] | ["healthz", "ping" | "log"] if is(&[Method::GET]) => text(StatusCode::OK, "ok"),
+        ["healthz", "syncloop"] if is(&[Method::GET]) => {
+            if (shared.parts.is_syncing)() {
+                text(StatusCode::OK, "ok")
+            } else {
+                text(StatusCode::INTERNAL_SERVER_ERROR, "sync Loop took longer than expected\n")
+            }
+        }
+        ["metrics"] if is(&[Method::GET]) => metrics(shared),
+        [
+            "exec" | "attach" | "portForward" | "run" | "containerLogs" | "pods" | "runningpods" | "healthz"
+            | "metrics",
+            ..,
+        ] => text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"),
+        _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+    }
+}
+
+fn is_running(pod: &crate::interfaces::SharedPod) -> bool {
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    statuses.flat_map(|status| &status.state).any(|state| state.running.is_some())
+}
+
+fn pod_list(shared: &Shared, wanted: impl Fn(&crate::interfaces::SharedPod) -> bool) -> Response<Answer> {
+    let items: Vec<serde_json::Value> = match shared
+        .parts
+        .pods
+        .list()
+        .iter()
+        .filter(|pod| wanted(pod))
+        .map(|pod| serde_json::to_value(&**pod))
+        .collect()
+    {
+        Ok(items) => items,
+        Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    json(&serde_json::json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items}))
+}
+
+/// The numbers that dashboards look for first.
+fn metrics(shared: &Shared) -> Response<Answer> {
+    let pods = shared.parts.pods.list();
+    let running = pods.iter().filter(|pod| is_running(pod)).count();
+    let body = format!(
+        "# HELP kubelet_desired_pods [ALPHA] The number of pods the kubelet is being instructed to run.\n\
+         # TYPE kubelet_desired_pods gauge\nkubelet_desired_pods {}\n\
+         # HELP kubelet_running_pods [ALPHA] Number of pods that have a running pod sandbox\n\
+         # TYPE kubelet_running_pods gauge\nkubelet_running_pods {running}\n",
+        pods.len()
+    );
+    answer::with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! `corten kube-apiserver`. Flags: kube-apiserver v1.35; the store is the embedded one, in place of `--etcd-servers`.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use corten_apiserver::filters::Limits;
+use corten_base::{Shutdown, SystemClock, SystemRng, TaskSet, fs};
+use corten_component_base::certificates::KeyPairPem;
+use corten_controlplane::{Config, ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork};
+use corten_storage_sqlite::SqliteEngine;
+
+use ipnet::IpNet;
+
+use crate::cli::common::run_until_signal;
+
+/// Options of `corten kube-apiserver`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Where the store is. In place of upstream's `--etcd-servers`.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// The address to listen on.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "IP")]
+    bind_address: IpAddr,
+    /// The port to listen on.
+    #[arg(long, default_value_t = 6443, value_name = "PORT")]
+    secure_port: u16,
+    /// The address that members of the cluster are told.
+    #[arg(long, value_name = "IP")]
+    advertise_address: IpAddr,
+    /// The certificate to serve with.
+    #[arg(long, value_name = "FILE")]
+    tls_cert_file: PathBuf,
+    /// Its key.
+    #[arg(long, value_name = "FILE")]
+    tls_private_key_file: PathBuf,
+    /// The authorities of client certificates.
+    #[arg(long, value_name = "FILE")]
+    client_ca_file: PathBuf,
+    /// The key that signs tokens of service accounts.
+    #[arg(long, value_name = "FILE")]
+    service_account_signing_key_file: PathBuf,
+    /// Keys that verify tokens of service accounts; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    service_account_key_file: Vec<PathBuf>,
+    /// The issuer of tokens of service accounts.
+    #[arg(long, default_value = corten_controlplane::authentication::service_account::DEFAULT_ISSUER)]
+    service_account_issuer: String,
+    /// For whom tokens are meant; the issuer if left out.
+    #[arg(long, value_delimiter = ',', value_name = "AUDIENCE")]
+    api_audiences: Vec<String>,
+    /// The ranges of services' addresses.
+    #[arg(long, value_delimiter = ',', default_value = "10.96.0.0/12", value_name = "CIDR")]
+    service_cluster_ip_range: Vec<IpNet>,
+    /// The certificate that is shown to kubelets; without it there is no exec, no log and no port-forward.
+    #[arg(long, value_name = "FILE", requires = "kubelet_client_key")]
+    kubelet_client_certificate: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "kubelet_client_certificate")]
+    kubelet_client_key: Option<PathBuf>,
+    /// The authorities of kubelets' certificates; those of clients if left out.
+    #[arg(long, value_name = "FILE")]
+    kubelet_certificate_authority: Option<PathBuf>,
+    /// How many seconds events are kept.
+    #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
+    event_ttl: u64,
+    /// How much is logged: 0 to 3 what changes, 4 and 5 steps, 6 and more everything.
+    #[arg(long, short, default_value_t = 2, value_name = "LEVEL")]
+    v: u8,
+}
+
+impl Options {
+    fn kubelet_client(&self) -> anyhow::Result<Option<KubeletClient>> {
+        let (Some(certificate), Some(key)) = (&self.kubelet_client_certificate, &self.kubelet_client_key) else {
+            return Ok(None);
+        };
+        let authorities = self.kubelet_certificate_authority.as_ref().unwrap_or(&self.client_ca_file);
+        Ok(Some(KubeletClient {
+            pair: KeyPairPem { certificate: fs::read_to_string(certificate)?, key: fs::read_to_string(key)? },
+            authorities: fs::read_to_string(authorities)?,
+        }))
+    }
+
+    fn config(&self) -> anyhow::Result<Config> {
+        let keys = self.service_account_key_file.iter().map(|path| fs::read_to_string(path));
+        Ok(Config {
+            address: SocketAddr::new(self.bind_address, self.secure_port),
+            advertise_address: SocketAddr::new(self.advertise_address, self.secure_port),
+            serving: KeyPairPem {
+                certificate: fs::read_to_string(&self.tls_cert_file)?,
+                key: fs::read_to_string(&self.tls_private_key_file)?,
+            },
+            client_authorities: fs::read_to_string(&self.client_ca_file)?,
+            service_accounts: ServiceAccounts {
+                issuer: self.service_account_issuer.clone(),
+                signing_key: fs::read_to_string(&self.service_account_signing_key_file)?,
+                further_keys: keys.collect::<Result<_, _>>()?,
+                audiences: self.api_audiences.clone(),
+            },
+            services: ServiceNetwork {
+                cluster_ip_ranges: self.service_cluster_ip_range.clone(),
+                ..ServiceNetwork::default()
+            },
+            event_ttl: Duration::from_secs(self.event_ttl),
+            kubelet_client: self.kubelet_client()?,
+            limits: Limits::default(),
+        })
+    }
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
+    super::init_logs(options.v)?;
+    let config = options.config()?;
+    run_until_signal(|_, shutdown| async move {
+        let (clock, rng, tasks) = (SystemClock::shared(), SystemRng::shared(), TaskSet::new("storage"));
+        // The store goes last: requests at hand still write.
+        let (stop_store, store_shutdown) = Shutdown::new();
+        let storage = corten_storage_sqlite::Config::new(options.data_dir);
+        let engine =
+            SqliteEngine::open(storage, clock.clone(), &tasks, &store_shutdown).await.context("open the store")?;
+        let built = ControlPlane::build(config, Arc::new(engine), clock, rng).await.context("start the API server");
+        if let Ok(control_plane) = built {
+            control_plane.run(shutdown).await;
+            stop_store.request();
+            return tasks.join().await.context("close the store");
+        }
+        stop_store.request();
+        tasks.join().await.context("close the store")?;
+        built.map(drop)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

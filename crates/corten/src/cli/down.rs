@@ -1,0 +1,121 @@
+//! `corten down` and `corten delete`: the end of a cluster, whether its process still runs or was killed.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use corten_base::{SystemClock, SystemRng};
+use ipnet::IpNet;
+
+use super::common::{Root, runtime, say};
+use crate::{
+    config::Places,
+    control::{self, Request},
+    instance::{Claim, Instance, Running},
+    kubeconfig, preflight, sweep,
+};
+
+/// How long a process that does not answer may take to end after SIGTERM.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Options of `corten down`.
+#[derive(Debug, Args)]
+pub(crate) struct DownOptions {
+    #[command(flatten)]
+    root: Root,
+    /// The range of services' addresses that `up` was given.
+    #[arg(long, env = "CORTEN_SERVICE_CIDR", default_value = super::up::DEFAULT_SERVICE_CIDR, value_name = "CIDR")]
+    service_cidr: IpNet,
+}
+
+/// Options of `corten delete`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteOptions {
+    #[command(flatten)]
+    down: DownOptions,
+}
+
+/// Stops the cluster.
+pub(crate) fn down(options: &DownOptions) -> anyhow::Result<ExitCode> {
+    preflight::require_root("down")?;
+    let places = options.root.places()?;
+    if !places.root.exists() {
+        say(&format!("no cluster at {}", places.root.display()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let _instance = stop(&places, options.service_cidr)?;
+    say("the cluster is stopped; its data stays");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Stops the cluster and removes its data.
+pub(crate) fn delete(options: &DeleteOptions) -> anyhow::Result<ExitCode> {
+    preflight::require_root("delete")?;
+    let places = options.down.root.places()?;
+    if !places.root.exists() {
+        say(&format!("no cluster at {}", places.root.display()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let _instance = stop(&places, options.down.service_cidr)?;
+    sweep::remove_data(&places)?;
+    say(&format!("the cluster at {} is deleted", places.root.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ends the running process, if there is one, and removes what a cluster has put into the machine.
+fn stop(places: &Places, service_cidr: IpNet) -> anyhow::Result<Instance> {
+    let instance = match Instance::claim(places)? {
+        Claim::Ours(instance) => instance,
+        Claim::Running(running) => end(running, places)?,
+    };
+    let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
+    let done = runtime()?.block_on(sweep::sweep(places, service_cidr, &clock, &rng))?;
+    done.iter().for_each(|line| say(line));
+    match kubeconfig::find() {
+        Ok(Some(file)) => {
+            file.remove(&places.name).with_context(|| format!("take the context out of {}", file.path.display()))?;
+        }
+        Ok(None) => {}
+        Err(error) => say(&format!("The kubeconfig was not changed: {error:#}")),
+    }
+    Ok(instance)
+}
+
+fn end(running: Running, places: &Places) -> anyhow::Result<Instance> {
+    let asked = control::ask(&places.control_socket(), Request::Stop);
+    let pid = running.pid;
+    if !matches!(asked, Ok(Some(_))) {
+        let pid = pid.context("a process holds the lock and has not written its number: try again")?;
+        terminate(pid)?;
+    }
+    let instance = running.wait(places)?;
+    say(&format!("stopped corten{}", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()));
+    Ok(instance)
+}
+
+/// Asks a process that has no ear for commands to end, and kills it when it does not.
+fn terminate(pid: i32) -> anyhow::Result<()> {
+    use rustix::{
+        event::{PollFd, PollFlags, poll},
+        process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+    };
+    let Some(raw) = rustix::process::Pid::from_raw(pid) else { bail!("{pid} is no process's number") };
+    let process = match pidfd_open(raw, PidfdFlags::empty()) {
+        Ok(process) => process,
+        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("look for process {pid}")),
+    };
+    for one in [Signal::TERM, Signal::KILL] {
+        match pidfd_send_signal(&process, one) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::SRCH) => return Ok(()),
+            Err(error) => return Err(error).with_context(|| format!("end process {pid}")),
+        }
+        let timeout = rustix::time::Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+        let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout));
+        if ended.with_context(|| format!("wait for process {pid}"))? > 0 {
+            return Ok(());
+        }
+    }
+    bail!("process {pid} does not end")
+}

@@ -1,0 +1,133 @@
+//! `corten image`: the images that pods of this machine can run.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use corten_base::ErrorChain;
+use corten_container_runtime::images::{import, store::ImageStore};
+
+use super::common::{Root, say, say_all};
+use crate::{
+    commands::image_lines,
+    config::Places,
+    control::{self, Answer, ImageLine, Request},
+    instance::{Claim, Instance},
+    preflight,
+};
+
+/// Options of `corten image`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    root: Root,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Import the images of archives: what `docker save` writes, or an OCI layout in a tar file.
+    Import {
+        /// The archives.
+        #[arg(required = true, value_name = "FILE")]
+        archives: Vec<PathBuf>,
+    },
+    /// List the images.
+    #[command(visible_alias = "ls")]
+    List,
+    /// Remove an image under all its names.
+    Rm {
+        /// A name or an id.
+        #[arg(value_name = "IMAGE")]
+        image: String,
+    },
+}
+
+/// Does it in the running process, or on the store of images directly if there is none.
+pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
+    preflight::require_root("image")?;
+    let places = options.root.places()?;
+    let request = match options.command {
+        Command::Import { archives } => {
+            let absolute = archives.iter().map(|archive| {
+                archive.canonicalize().with_context(|| format!("find the archive {}", archive.display()))
+            });
+            Request::ImportImages(absolute.collect::<anyhow::Result<_>>()?)
+        }
+        Command::List => Request::ListImages,
+        Command::Rm { image } => Request::RemoveImage(image),
+    };
+    match control::ask(&places.control_socket(), request.clone())? {
+        Some(answer) => show(answer),
+        None => show(directly(&places, request)?),
+    }
+}
+
+fn show(answer: Answer) -> anyhow::Result<ExitCode> {
+    match answer {
+        Answer::Done(lines) => say_all(&lines),
+        Answer::Images(images) => {
+            say(&format!("{:60} {:14} {:>10}", "IMAGE", "ID", "SIZE"));
+            images.iter().flat_map(lines).for_each(|line| say(&line));
+            Ok(ExitCode::SUCCESS)
+        }
+        Answer::Failed(reason) => bail!(reason),
+        Answer::Status(_) => bail!("the running process answered something else"),
+    }
+}
+
+fn lines(image: &ImageLine) -> Vec<String> {
+    let id = image.id.strip_prefix("sha256:").unwrap_or(&image.id);
+    let short = &id[..id.len().min(12)];
+    #[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
+    let size = format!("{:.1} MB", image.size_bytes as f64 / 1e6);
+    let names = if image.tags.is_empty() { vec!["<none>".to_owned()] } else { image.tags.clone() };
+    names.iter().map(|name| format!("{name:60} {short:14} {size:>10}")).collect()
+}
+
+/// Without a process: under its lock, because nobody else may change the images meanwhile.
+fn directly(places: &Places, request: Request) -> anyhow::Result<Answer> {
+    let _instance = match Instance::claim(places)? {
+        Claim::Ours(instance) => instance,
+        Claim::Running(_) => bail!("the cluster is starting or ending: try again in a moment"),
+    };
+    let store = ImageStore::open(places.images()).context("open the images")?;
+    match request {
+        Request::ListImages => Ok(Answer::Images(image_lines(&store))),
+        Request::ImportImages(archives) => {
+            let mut done = Vec::new();
+            for archive in archives {
+                let images = import::import(&store, &archive)
+                    .map_err(|error| anyhow::anyhow!("import {}: {}", archive.display(), ErrorChain(&error)))?;
+                for image in images {
+                    let names: Vec<&str> = image.tags.iter().map(String::as_str).collect();
+                    done.push(format!("imported {}", names.join(", ")));
+                }
+            }
+            Ok(Answer::Done(done))
+        }
+        // Containers that a killed process left may still use it, and only the runtime knows them.
+        _ => bail!("no cluster runs at {}: start it to remove images", places.root.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_a_line_per_name() {
+        let image = ImageLine {
+            id: "sha256:0123456789abcdef".to_owned(),
+            tags: vec!["docker.io/library/nginx:1".to_owned(), "docker.io/library/nginx:latest".to_owned()],
+            size_bytes: 1_250_000,
+        };
+        let lines = lines(&image);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("docker.io/library/nginx:1 ") && lines[0].contains(" 0123456789ab "), "{lines:?}");
+        assert!(lines[0].ends_with("1.2 MB"), "{lines:?}");
+        let nameless = ImageLine { tags: Vec::new(), ..image };
+        assert!(super::lines(&nameless)[0].starts_with("<none> "));
+    }
+}

@@ -1,0 +1,239 @@
+//! `corten up`: a cluster on this machine, in the foreground or as a daemon.
+
+use std::{
+    fs::OpenOptions,
+    io::BufReader,
+    net::{IpAddr, SocketAddr},
+    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use corten_base::{SystemClock, SystemRng, fs, fs::Context as _};
+use corten_proxy::ProxyMode;
+use ipnet::Ipv4Net;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use super::common::{Root, run_until_signal, say};
+use crate::{
+    assembly::{self, Start},
+    config::{Config, DEFAULT_ROOT, Places, Scope, Wishes},
+    instance::{Claim, Instance},
+    preflight,
+    progress::{Event, Progress, relay},
+};
+
+/// kubeadm's and k3s' customary ranges; the kubelet's port.
+pub(crate) const DEFAULT_CLUSTER_CIDR: &str = "10.244.0.0/16";
+pub(crate) const DEFAULT_SERVICE_CIDR: &str = "10.96.0.0/12";
+pub(crate) const DEFAULT_KUBELET_PORT: u16 = 10_250;
+
+/// A log of more than this is put aside at the next start, in place of the one that was put aside before.
+const LOG_BYTES_MAX: u64 = 64 << 20;
+
+/// Options of `corten up`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    root: Root,
+    /// Return when the cluster is ready, and let it run on as a daemon.
+    #[arg(long, short)]
+    detach: bool,
+    /// The address to serve the API on.
+    #[arg(long, env = "CORTEN_LISTEN", default_value = "0.0.0.0", value_name = "IP")]
+    listen: IpAddr,
+    /// The port to serve the API on.
+    #[arg(long, env = "CORTEN_API_PORT", default_value_t = 6443, value_name = "PORT")]
+    api_port: u16,
+    /// The address that pods and other machines reach the API at; the machine's primary address if left out.
+    #[arg(long, env = "CORTEN_ADVERTISE_ADDRESS", value_name = "IP")]
+    advertise_address: Option<IpAddr>,
+    /// The node's name; the host's name if left out.
+    #[arg(long, env = "CORTEN_NODE_NAME", value_name = "NAME")]
+    node_name: Option<String>,
+    /// How services are carried out.
+    #[arg(long, env = "CORTEN_PROXY_MODE", value_enum, default_value_t = Mode::Auto)]
+    proxy_mode: Mode,
+    /// Import the images of this archive (docker save, or an OCI layout in a tar file) before pods start; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    image: Vec<PathBuf>,
+    /// The range of pods' addresses.
+    #[arg(long, env = "CORTEN_CLUSTER_CIDR", default_value = DEFAULT_CLUSTER_CIDR, value_name = "CIDR")]
+    cluster_cidr: Ipv4Net,
+    /// The range of services' addresses.
+    #[arg(long, env = "CORTEN_SERVICE_CIDR", default_value = DEFAULT_SERVICE_CIDR, value_name = "CIDR")]
+    service_cidr: Ipv4Net,
+    /// The port of the kubelet's server.
+    #[arg(long, env = "CORTEN_KUBELET_PORT", default_value_t = DEFAULT_KUBELET_PORT, value_name = "PORT")]
+    kubelet_port: u16,
+    /// Leave the kubeconfig of the user alone.
+    #[arg(long)]
+    no_kubeconfig: bool,
+    /// Which log lines are written: a level, or module=level pairs.
+    #[arg(long, env = "CORTEN_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// Write logs to standard error in place of the log file.
+    #[arg(long)]
+    log_to_stderr: bool,
+    /// Set for the daemon itself: standard output leads to the waiting process.
+    #[arg(long, hide = true)]
+    daemon: bool,
+}
+
+/// `--proxy-mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// nftables where the kernel has it, userspace otherwise.
+    Auto,
+    /// Rules in the kernel.
+    Nftables,
+    /// Connections through this process.
+    Userspace,
+}
+
+impl From<Mode> for ProxyMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Auto => Self::Auto,
+            Mode::Nftables => Self::Nftables,
+            Mode::Userspace => Self::Userspace,
+        }
+    }
+}
+
+/// Starts a cluster.
+pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
+    preflight::require_root("up")?;
+    let places = options.root.places()?;
+    if options.detach {
+        return detach(&places);
+    }
+    let clock = SystemClock::shared();
+    let progress =
+        if options.daemon { Progress::for_parent(clock.clone()) } else { Progress::for_people(clock.clone()) };
+    if options.daemon {
+        // A terminal that goes away takes its session with it, not this process.
+        nix::unistd::setsid().context("begin a session")?;
+    }
+    let outcome = start(options, places, progress.clone(), clock);
+    match outcome {
+        Err(error) if progress.is_for_parent() => {
+            progress.tell(Event::Failed(format!("{error:#}")));
+            Ok(ExitCode::FAILURE)
+        }
+        outcome => outcome,
+    }
+}
+
+fn start(
+    options: Options,
+    places: Places,
+    progress: Progress,
+    clock: corten_base::SharedClock,
+) -> anyhow::Result<ExitCode> {
+    let _instance = match Instance::claim(&places)? {
+        Claim::Ours(instance) => instance,
+        Claim::Running(running) => {
+            progress.tell(Event::Ready(already_running(running.pid, &places)));
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let wishes = Wishes {
+        listen: SocketAddr::new(options.listen, options.api_port),
+        advertise: options.advertise_address,
+        node_name: options.node_name,
+        cluster_cidr: options.cluster_cidr,
+        service_cidr: options.service_cidr,
+        proxy_mode: options.proxy_mode.into(),
+        kubelet_port: options.kubelet_port,
+    };
+    let step = progress.step("preflight");
+    let config = Config::complete(Scope::Cluster, places, wishes)?;
+    preflight::check(&config)?;
+    init_logs(&options.log, options.log_to_stderr, &config.places)?;
+    step.done("");
+    let begin = Start { images: absolute(options.image)?, merge_kubeconfig: !options.no_kubeconfig };
+    let rng = SystemRng::shared();
+    run_until_signal(|stop, shutdown| {
+        assembly::run(config, begin, progress, (Arc::clone(&clock), rng), (stop, shutdown))
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What to say when there is a cluster already.
+pub(crate) fn already_running(pid: Option<i32>, places: &Places) -> String {
+    let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+    let flag = root_flag(places);
+    format!("a cluster already runs here{pid}: `corten status{flag}` shows it, `corten down{flag}` stops it")
+}
+
+/// The flag that leads other commands to the same cluster, with a blank before it.
+pub(crate) fn root_flag(places: &Places) -> String {
+    if places.root == Path::new(DEFAULT_ROOT) { String::new() } else { format!(" --root {}", places.root.display()) }
+}
+
+fn absolute(paths: Vec<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
+    let one = |path: PathBuf| std::path::absolute(&path).with_context(|| format!("find {}", path.display()));
+    paths.into_iter().map(one).collect()
+}
+
+/// Starts the daemon: this very command line again, without `--detach`, and shows its progress until it is ready.
+fn detach(places: &Places) -> anyhow::Result<ExitCode> {
+    fs::create_dir_all(&places.log())?;
+    let progress = Progress::for_people(SystemClock::shared());
+    let mut child = spawn_daemon(places)?;
+    let output = child.stdout.take().context("standard output is piped")?;
+    match relay(BufReader::new(output), &progress) {
+        Some(Event::Ready(text)) => {
+            say(&text);
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Event::Failed(reason)) => {
+            child.wait().context("wait for the daemon")?;
+            bail!("{reason}\nThe log is {}", places.log_file().display());
+        }
+        _ => {
+            let status = child.wait().context("wait for the daemon")?;
+            bail!(
+                "the cluster did not start: the daemon ended with {status}; its log is {}",
+                places.log_file().display()
+            );
+        }
+    }
+}
+
+fn spawn_daemon(places: &Places) -> anyhow::Result<Child> {
+    let log = places.log_file();
+    let complaints = OpenOptions::new().append(true).create(true).mode(0o640).open(&log).at("open", &log)?;
+    let program = std::env::current_exe().context("find this program's file")?;
+    // `-d` and `--detach` come after the word `up`; every other argument keeps its meaning.
+    let arguments = std::env::args_os().skip(1).filter(|one| one != "--detach" && one != "-d");
+    Command::new(&program)
+        .arg0("corten")
+        .args(arguments)
+        .arg("--daemon")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(complaints)
+        .spawn()
+        .with_context(|| format!("start {}", program.display()))
+}
+
+fn init_logs(filter: &str, to_stderr: bool, places: &Places) -> anyhow::Result<()> {
+    if to_stderr {
+        return Ok(corten_component_base::logs::init(filter, corten_component_base::logs::Format::Text)?);
+    }
+    let path = places.log_file();
+    fs::create_dir_all(&places.log())?;
+    if std::fs::metadata(&path).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
+        let aside = path.with_extension("log.1");
+        std::fs::rename(&path, &aside).at("rename to", &aside)?;
+    }
+    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&path).at("open", &path)?;
+    let parsed = EnvFilter::try_new(filter).with_context(|| format!("parse the log filter {filter:?}"))?;
+    let lines = fmt::layer().with_ansi(false).with_target(false).with_writer(Arc::new(file));
+    tracing_subscriber::registry().with(parsed).with(lines).try_init().context("set up logs")
+}

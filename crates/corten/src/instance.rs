@@ -1,0 +1,120 @@
+//! One process per root: a lock that the kernel gives back however its holder ends.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read as _, Seek as _, Write as _},
+};
+
+use anyhow::Context as _;
+use corten_base::fs::{self, Context as _};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
+
+use crate::config::Places;
+
+/// The kernel's name for this run of the machine.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The right to work with the places of a cluster, held while this value lives.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    _lock: Flock<File>,
+}
+
+/// What came of asking for it.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// It is ours.
+    Ours(Instance),
+    /// Another process has it.
+    Running(Running),
+}
+
+/// Another process that works with these places.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Its process id; nothing if it has not written it yet.
+    pub(crate) pid: Option<i32>,
+    file: File,
+}
+
+impl Instance {
+    /// Asks for the places; makes their directories.
+    ///
+    /// Errors: files that cannot be made or read.
+    pub(crate) fn claim(places: &Places) -> anyhow::Result<Claim> {
+        fs::create_dir_all(&places.root)?;
+        let path = places.lock();
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).at("open", &path)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Self::begin(lock, places).map(Claim::Ours),
+            Err((mut file, Errno::EWOULDBLOCK)) => {
+                let mut text = String::new();
+                file.read_to_string(&mut text).at("read", &path)?;
+                Ok(Claim::Running(Running { pid: text.trim().parse().ok(), file }))
+            }
+            Err((_, errno)) => Err(errno).with_context(|| format!("lock {}", path.display())),
+        }
+    }
+
+    fn begin(mut lock: Flock<File>, places: &Places) -> anyhow::Result<Self> {
+        lock.set_len(0).and_then(|()| lock.rewind()).context("empty the lock file")?;
+        writeln!(lock, "{}", std::process::id()).context("write the lock file")?;
+        forget_earlier_boots(places)?;
+        Ok(Self { _lock: lock })
+    }
+}
+
+impl Running {
+    /// Waits until the other process has ended, and takes its place. Blocks.
+    pub(crate) fn wait(self, places: &Places) -> anyhow::Result<Instance> {
+        let lock = Flock::lock(self.file, FlockArg::LockExclusive).map_err(|(_, errno)| errno);
+        Instance::begin(lock.context("wait for the running process")?, places)
+    }
+}
+
+/// Removes run time state that a reboot has ended but not removed, because the run directory is not a tmpfs.
+fn forget_earlier_boots(places: &Places) -> anyhow::Result<()> {
+    let now = fs::read(BOOT_ID.as_ref())?;
+    let marker = places.run.join("boot_id");
+    match fs::read(&marker) {
+        Ok(then) if then == now => return Ok(()),
+        Ok(_) => fs::remove_dir_all(&places.run)?,
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error.into()),
+    }
+    fs::create_dir_all(&places.run)?;
+    Ok(fs::write(&marker, &now)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_is_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(directory.path()).unwrap();
+        let Claim::Ours(first) = Instance::claim(&places).unwrap() else { panic!("nobody else is there") };
+        let Claim::Running(running) = Instance::claim(&places).unwrap() else { panic!("the first holds it") };
+        assert_eq!(running.pid, Some(std::process::id().cast_signed()));
+        drop(first);
+        running.wait(&places).unwrap();
+    }
+
+    #[test]
+    fn state_of_an_earlier_boot_is_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(directory.path()).unwrap();
+        drop(Instance::claim(&places).unwrap());
+        fs::write(&places.run.join("stale"), b"").unwrap();
+        drop(Instance::claim(&places).unwrap());
+        assert!(places.run.join("stale").exists(), "the same boot");
+        fs::write(&places.run.join("boot_id"), b"another").unwrap();
+        drop(Instance::claim(&places).unwrap());
+        assert!(!places.run.join("stale").exists());
+    }
+}

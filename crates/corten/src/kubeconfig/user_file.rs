@@ -1,0 +1,216 @@
+//! The kubeconfig of the person at the keyboard: which file it is, whose, and how it is changed.
+//!
+//! Found as kind finds it: the first file named in `KUBECONFIG` that exists, the last if none does; otherwise
+//! `~/.kube/config`, of whoever called sudo. Changed under the lock that kubectl takes, so that no write is lost.
+
+use std::{
+    ffi::OsStr,
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use corten_base::fs::{self, Context as _};
+use nix::unistd::{Gid, Uid, User, chown};
+
+use super::{Entry, merge};
+
+/// A kubeconfig and whom it has to belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UserFile {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Who gets it if it is made, when that is not the caller.
+    owner: Option<(u32, u32)>,
+}
+
+/// The part of the environment that says which file it is.
+#[derive(Debug, Default)]
+struct Environment<'a> {
+    kubeconfig: Option<&'a OsStr>,
+    home: Option<&'a OsStr>,
+    sudo_uid: Option<u32>,
+}
+
+/// The file of whoever started this process; nothing if there is no home directory.
+///
+/// Errors: the account of `SUDO_UID` cannot be looked up.
+pub(crate) fn find() -> anyhow::Result<Option<UserFile>> {
+    let (kubeconfig, home) = (std::env::var_os("KUBECONFIG"), std::env::var_os("HOME"));
+    let sudo_uid = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok()).filter(|uid| *uid != 0);
+    let environment = Environment {
+        kubeconfig: kubeconfig.as_deref(),
+        home: home.as_deref(),
+        sudo_uid: sudo_uid.filter(|_| is_root()),
+    };
+    find_in(&environment, |uid| {
+        let account = User::from_uid(Uid::from_raw(uid)).context("look up the account that called sudo")?;
+        Ok(account.map(|account| (account.dir, account.gid.as_raw())))
+    })
+}
+
+fn is_root() -> bool {
+    Uid::effective().is_root()
+}
+
+fn find_in(
+    environment: &Environment<'_>,
+    account: impl Fn(u32) -> anyhow::Result<Option<(PathBuf, u32)>>,
+) -> anyhow::Result<Option<UserFile>> {
+    let caller = environment.sudo_uid.map(|uid| Ok::<_, anyhow::Error>((uid, account(uid)?))).transpose()?;
+    let caller = caller.and_then(|(uid, account)| account.map(|(home, gid)| (home, (uid, gid))));
+    let owner = caller.as_ref().map(|(_, owner)| *owner);
+    let named: Vec<PathBuf> = environment
+        .kubeconfig
+        .map(|list| std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect())
+        .unwrap_or_default();
+    if let Some(path) = named.iter().find(|path| path.exists()).or(named.last()) {
+        return Ok(Some(UserFile { path: path.clone(), owner }));
+    }
+    let home = caller.map(|(home, _)| home).or(environment.home.map(PathBuf::from));
+    Ok(home.map(|home| UserFile { path: home.join(".kube/config"), owner }))
+}
+
+impl UserFile {
+    /// Puts the entry into the file and makes it the current context.
+    pub(crate) fn add(&self, entry: &Entry) -> anyhow::Result<()> {
+        self.make_directory()?;
+        self.change(|text| merge::add(text, entry).map(Some))
+    }
+
+    /// Takes the context out; a file without it stays as it is.
+    pub(crate) fn remove(&self, name: &str) -> anyhow::Result<()> {
+        if !self.path.exists() {
+            return Ok(());
+        }
+        self.change(|text| merge::remove(text, name))
+    }
+
+    fn change(&self, change: impl FnOnce(&str) -> anyhow::Result<Option<String>>) -> anyhow::Result<()> {
+        // A link is followed: its target is replaced, not the link.
+        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let _lock = FileLock::take(&path)?;
+        let (text, is_new) = match fs::read_to_string(&path) {
+            Ok(text) => (text, false),
+            Err(error) if error.is_not_found() => (String::new(), true),
+            Err(error) => return Err(error.into()),
+        };
+        let changed = change(&text).with_context(|| format!("change {}", path.display()))?;
+        let Some(changed) = changed else { return Ok(()) };
+        // The owner of a file that is there stays its owner.
+        let owner = if is_new { self.owner } else { owner_of(&path)? };
+        fs::write_atomic(&path, changed.as_bytes(), 0o600)?;
+        give(&path, owner)
+    }
+
+    fn make_directory(&self) -> anyhow::Result<()> {
+        let Some(directory) = self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) else {
+            return Ok(());
+        };
+        if directory.exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(directory)?;
+        give(directory, self.owner)
+    }
+}
+
+fn owner_of(path: &Path) -> anyhow::Result<Option<(u32, u32)>> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(path).at("read owner of", path)?;
+    Ok(Some((metadata.uid(), metadata.gid())))
+}
+
+fn give(path: &Path, owner: Option<(u32, u32)>) -> anyhow::Result<()> {
+    let Some((uid, gid)) = owner.filter(|_| is_root()) else { return Ok(()) };
+    chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+        .with_context(|| format!("change the owner of {}", path.display()))
+}
+
+/// The lock that kubectl takes: a file beside the kubeconfig that only one can make.
+struct FileLock(PathBuf);
+
+impl FileLock {
+    fn take(path: &Path) -> anyhow::Result<Self> {
+        let mut lock = path.as_os_str().to_owned();
+        lock.push(".lock");
+        let lock = PathBuf::from(lock);
+        let made: std::io::Result<File> = OpenOptions::new().write(true).create_new(true).open(&lock);
+        match made {
+            Ok(_) => Ok(Self(lock)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => bail!(
+                "another program is changing {}; if none is, remove {} and try again",
+                path.display(),
+                lock.display()
+            ),
+            Err(error) => Err(error).at("create", &lock).map_err(Into::into),
+        }
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), err = %error, "Could not remove lock file");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_component_base::certificates::KeyPairPem;
+
+    use super::*;
+
+    fn entry() -> Entry {
+        let pair = KeyPairPem { certificate: "certificate".to_owned(), key: "key".to_owned() };
+        Entry::new("corten", std::net::SocketAddr::from(([127, 0, 0, 1], 6443)), "authority", &pair)
+    }
+
+    #[track_caller]
+    fn check(environment: &Environment<'_>, want: &str, owner: Option<(u32, u32)>) {
+        let account = |uid| Ok((uid == 1000).then(|| (PathBuf::from("/home/me"), 100)));
+        let found = find_in(environment, account).unwrap().unwrap();
+        assert_eq!(found, UserFile { path: PathBuf::from(want), owner });
+    }
+
+    #[test]
+    fn the_file_is_the_one_that_kubectl_reads() {
+        let home = Some(OsStr::new("/root"));
+        check(&Environment { home, ..Environment::default() }, "/root/.kube/config", None);
+        let kubeconfig = Some(OsStr::new(":/nowhere/a::/nowhere/b"));
+        check(&Environment { home, kubeconfig, sudo_uid: None }, "/nowhere/b", None);
+        let kubeconfig = Some(OsStr::new("/nowhere/a:/proc/self/status:/nowhere/b"));
+        check(&Environment { home, kubeconfig, sudo_uid: None }, "/proc/self/status", None);
+    }
+
+    #[test]
+    fn sudo_means_the_file_of_whoever_called_it() {
+        let home = Some(OsStr::new("/root"));
+        let sudo = |uid| Environment { home, kubeconfig: None, sudo_uid: Some(uid) };
+        check(&sudo(1000), "/home/me/.kube/config", Some((1000, 100)));
+        check(&sudo(4242), "/root/.kube/config", None);
+    }
+
+    #[test]
+    fn the_file_is_made_with_its_directory_and_changed_in_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = UserFile { path: directory.path().join("new/config"), owner: None };
+        file.add(&entry()).unwrap();
+        assert!(fs::read_to_string(&file.path).unwrap().contains("current-context: corten"));
+        file.remove("corten").unwrap();
+        assert!(!fs::read_to_string(&file.path).unwrap().contains("127.0.0.1"));
+        assert_eq!(std::fs::read_dir(directory.path().join("new")).unwrap().count(), 1, "the lock is gone");
+    }
+
+    #[test]
+    fn a_locked_file_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = UserFile { path: directory.path().join("config"), owner: None };
+        let lock = FileLock::take(&file.path).unwrap();
+        let error = file.add(&entry()).unwrap_err().to_string();
+        assert!(error.contains("another program is changing"), "{error}");
+        drop(lock);
+        file.add(&entry()).unwrap();
+    }
+}

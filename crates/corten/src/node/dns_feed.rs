@@ -1,0 +1,178 @@
+//! Feeds the DNS process with services, endpoint slices and namespaces, over its socket.
+//!
+//! Handlers only note which object changed; the feed's task reads its newest state and sends it. Notes are a set, so that
+//! they never outnumber the objects. A new DNS process, or a broken connection, gets everything again.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+
+use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored};
+use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown};
+use corten_dns::{
+    Input,
+    wire::{Feeder, WireError},
+    zone::{EndpointSliceFacts, ObjectKey, ServiceFacts},
+};
+use corten_informer::{Handler, InformerFactory, Key, Lister};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tracing::{debug, warn};
+
+/// What is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Namespace,
+    Service,
+    Slice,
+}
+
+const SOURCES: [(Source, &str, &str); 3] = [
+    (Source::Namespace, "", "namespaces"),
+    (Source::Service, "", "services"),
+    (Source::Slice, "discovery.k8s.io", "endpointslices"),
+];
+
+#[derive(Debug, Default)]
+struct Notes {
+    changed: Mutex<BTreeSet<(Source, Key)>>,
+    wake: Notify,
+}
+
+struct Noting {
+    source: Source,
+    notes: Arc<Notes>,
+}
+
+impl Noting {
+    fn note(&self, object: &Stored) {
+        self.notes.changed.lock().insert((self.source, Key::of(object)));
+        self.notes.wake.notify_one();
+    }
+}
+
+impl Handler for Noting {
+    fn on_add(&self, object: &Arc<Stored>) {
+        self.note(object);
+    }
+
+    fn on_update(&self, _old: &Arc<Stored>, new: &Arc<Stored>) {
+        self.note(new);
+    }
+
+    fn on_delete(&self, object: &Arc<Stored>, _final_state_unknown: bool) {
+        self.note(object);
+    }
+}
+
+/// Follows informers on behalf of a DNS process.
+#[derive(Debug)]
+pub(crate) struct DnsFeed {
+    notes: Arc<Notes>,
+    listers: Vec<(Source, Lister)>,
+    factory: InformerFactory,
+    socket: PathBuf,
+    clock: SharedClock,
+    rng: SharedRng,
+}
+
+impl DnsFeed {
+    /// Asks `factory` for the informers it needs; whoever owns the factory starts them.
+    pub(crate) fn new(factory: &InformerFactory, socket: PathBuf, clock: SharedClock, rng: SharedRng) -> Self {
+        let notes = Arc::new(Notes::default());
+        let listers = SOURCES.iter().map(|(source, group, resource)| {
+            let informer = factory.informer(&GroupVersionResource::new(*group, "v1", *resource));
+            informer.add_handler(Arc::new(Noting { source: *source, notes: Arc::clone(&notes) }));
+            (*source, informer.lister())
+        });
+        Self { listers: listers.collect(), notes, factory: factory.clone(), socket, clock, rng }
+    }
+
+    /// Feeds until shutdown. `process` counts the processes that have listened on the socket; `told` gets its count when
+    /// one knows everything.
+    pub(crate) async fn run(self, mut process: watch::Receiver<u64>, told: watch::Sender<u64>, shutdown: Shutdown) {
+        let work = async {
+            self.factory.synced().await;
+            let mut backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(0.2);
+            loop {
+                // The first one may not listen yet.
+                if process.wait_for(|count| *count > 0).await.is_err() {
+                    return;
+                }
+                let count = *process.borrow_and_update();
+                let ended = tokio::select! {
+                    biased;
+                    changed = process.changed() => match changed {
+                        Ok(()) => { backoff.reset(); continue }
+                        Err(_) => return,
+                    },
+                    ended = self.feed(count, &told) => ended,
+                };
+                if let Err(error) = ended {
+                    debug!(err = %ErrorChain(&error), "Lost the feed of DNS");
+                }
+                self.clock.sleep(backoff.next(&*self.rng)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => {}
+            () = work => {}
+        }
+    }
+
+    /// Sends everything, then changes, until the connection breaks.
+    async fn feed(&self, count: u64, told: &watch::Sender<u64>) -> Result<(), WireError> {
+        let mut feeder = Feeder::connect(&self.socket).await?;
+        // What is noted until here is part of the listing.
+        self.notes.changed.lock().clear();
+        for (source, lister) in &self.listers {
+            for object in lister.list() {
+                self.send(&mut feeder, *source, &Key::of(&object), Some(&object)).await?;
+            }
+        }
+        feeder.send(&Input::Synced).await?;
+        feeder.flush().await?;
+        told.send_replace(count);
+        loop {
+            self.notes.wake.notified().await;
+            let noted = std::mem::take(&mut *self.notes.changed.lock());
+            for (source, key) in noted {
+                let (_, lister) = self.listers.iter().find(|(of, _)| *of == source).expect("every source has a lister");
+                self.send(&mut feeder, source, &key, lister.get(&key).as_deref()).await?;
+            }
+            feeder.flush().await?;
+        }
+    }
+
+    async fn send(
+        &self,
+        feeder: &mut Feeder,
+        source: Source,
+        key: &Key,
+        object: Option<&Stored>,
+    ) -> Result<(), WireError> {
+        let name = || ObjectKey::new(&key.namespace, &key.name);
+        let input = match (source, object) {
+            (Source::Namespace, Some(_)) => Input::Namespace(key.name.as_str().into()),
+            (Source::Namespace, None) => Input::NamespaceDeleted(key.name.as_str().into()),
+            (Source::Service, None) => Input::ServiceDeleted(name()),
+            (Source::Slice, None) => Input::EndpointSliceDeleted(name()),
+            (Source::Service, Some(object)) => match ServiceFacts::from_json(&object.json) {
+                Ok(facts) => Input::Service(facts),
+                Err(error) => {
+                    warn!(service = %key, err = %ErrorChain(&error), "Could not read a service for DNS");
+                    return Ok(());
+                }
+            },
+            (Source::Slice, Some(object)) => match EndpointSliceFacts::from_json(&object.json) {
+                // A slice of no service has no name.
+                Ok(None) => Input::EndpointSliceDeleted(name()),
+                Ok(Some(facts)) => Input::EndpointSlice(facts),
+                Err(error) => {
+                    warn!(slice = %key, err = %ErrorChain(&error), "Could not read an endpoint slice for DNS");
+                    return Ok(());
+                }
+            },
+        };
+        feeder.send(&input).await
+    }
+}

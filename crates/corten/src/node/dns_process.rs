@@ -1,0 +1,310 @@
+//! The DNS process and its supervision.
+//!
+//! DNS is a process of its own (`corten dns`) so that names resolve while the rest of corten restarts: its supervisor leaves
+//! it running at the end, and the next one takes it up again if it was started the same way. One that ends is started anew.
+
+use std::{
+    fs::OpenOptions,
+    net::SocketAddr,
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt as _},
+    path::PathBuf,
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, fs, fs::Context as _, timeout};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, unix::AsyncFd},
+    process::{Child, Command},
+    sync::watch,
+};
+use tracing::{info, warn};
+
+use crate::{
+    components::{Components, RUNNING},
+    config::Places,
+};
+
+/// What the process says on standard output once it answers.
+pub(crate) const READY: &str = "ready";
+
+/// The name that `corten status` shows.
+const COMPONENT: &str = "dns";
+
+/// How long a process may take to begin, and to end after it was asked to.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a DNS process is started with. One that was started with anything else is replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// Where it listens, UDP and TCP.
+    pub(crate) listen: SocketAddr,
+    /// The cluster's domain.
+    pub(crate) domain: String,
+    /// The program, and when it was written: another corten is another program.
+    pub(crate) program: (PathBuf, u64),
+}
+
+/// A process that was started, as written down for the next supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    pid: i32,
+    /// When it was started, in the kernel's ticks since boot: process ids are used again.
+    started: u64,
+    settings: Settings,
+}
+
+/// Keeps one DNS process running.
+#[derive(Debug)]
+pub(crate) struct DnsProcess {
+    places: Places,
+    settings: Settings,
+    components: Components,
+    clock: SharedClock,
+    rng: SharedRng,
+}
+
+/// A process that runs.
+enum Running {
+    Own(Child),
+    Adopted(AsyncFd<OwnedFd>),
+}
+
+impl DnsProcess {
+    /// A supervisor of `corten dns` on `listen`.
+    ///
+    /// Errors: the running program's own file cannot be found.
+    pub(crate) fn new(
+        places: Places,
+        listen: SocketAddr,
+        domain: &str,
+        components: Components,
+        clock: SharedClock,
+        rng: SharedRng,
+    ) -> anyhow::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let program = std::env::current_exe().context("find this program's file")?;
+        let written = std::fs::metadata(&program).at("read", &program)?.mtime().unsigned_abs();
+        let settings = Settings { listen, domain: domain.to_owned(), program: (program, written) };
+        Ok(Self { places, settings, components, clock, rng })
+    }
+
+    /// Supervises until shutdown; the process runs on. `count` grows with every process that listens on the socket.
+    pub(crate) async fn run(self, count: watch::Sender<u64>, shutdown: Shutdown) {
+        let mut backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(30)).with_jitter(0.2);
+        let supervise = async {
+            loop {
+                let began = self.clock.monotonic();
+                match self.take_up_or_start().await {
+                    Ok(running) => {
+                        self.components.set(COMPONENT, RUNNING, self.settings.listen.to_string());
+                        count.send_modify(|count| *count += 1);
+                        let how = running.ended().await;
+                        warn!(how, "The DNS process ended");
+                        self.components.set(COMPONENT, "Restarting", how);
+                    }
+                    Err(error) => {
+                        warn!(err = format!("{error:#}"), "Could not start the DNS process");
+                        self.components.set(COMPONENT, "Failed", format!("{error:#}"));
+                    }
+                }
+                // One that ran for a while is started again at once.
+                if self.clock.monotonic().saturating_sub(began) > Duration::from_secs(60) {
+                    backoff.reset();
+                }
+                self.clock.sleep(backoff.next(&*self.rng)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => {}
+            () = supervise => {}
+        }
+    }
+
+    async fn take_up_or_start(&self) -> anyhow::Result<Running> {
+        if let Some(record) = read_record(&self.places)?
+            && let Some(process) = record.open()?
+        {
+            if record.settings == self.settings {
+                info!(pid = record.pid, "Took up the DNS process");
+                return Ok(Running::Adopted(watch_end(process)?));
+            }
+            end(process, &self.clock).await?;
+        }
+        self.start().await.map(Running::Own)
+    }
+
+    async fn start(&self) -> anyhow::Result<Child> {
+        let log = self.places.dns_log_file();
+        fs::create_dir_all(&self.places.log())?;
+        let complaints = OpenOptions::new().append(true).create(true).mode(0o640).open(&log).at("open", &log)?;
+        let (program, _) = &self.settings.program;
+        let mut child = Command::new(program)
+            .arg("dns")
+            .args(["--listen", &self.settings.listen.to_string(), "--cluster-domain", &self.settings.domain])
+            .arg("--feed-socket")
+            .arg(self.places.dns_socket())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(complaints)
+            // The terminal's Ctrl-C is not for it.
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("start {} dns", program.display()))?;
+        let output = child.stdout.take().context("standard output is piped")?;
+        let mut word = String::new();
+        let mut output = BufReader::new(output);
+        let said = timeout(&*self.clock, PATIENCE, output.read_line(&mut word)).await;
+        match said {
+            Ok(Ok(_)) if word.trim() == READY => {}
+            Ok(_) => bail!("it ended before it answered: see {}", log.display()),
+            Err(elapsed) => {
+                child.kill().await.context("kill a DNS process that does not begin")?;
+                return Err(elapsed).context("wait for its first word");
+            }
+        }
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).context("it ended at once")?;
+        let started = start_time(pid)?.context("it ended at once")?;
+        let record = Record { pid, started, settings: self.settings.clone() };
+        let text = serde_json::to_vec(&record).context("write its record")?;
+        fs::write_atomic(&self.places.dns_record(), &text, 0o600)?;
+        info!(pid, listen = %self.settings.listen, "Started the DNS process");
+        Ok(child)
+    }
+}
+
+impl Running {
+    /// Waits for its end and tells how it came. Cancel-safe; the process runs on.
+    async fn ended(self) -> String {
+        match self {
+            Self::Own(mut child) => match child.wait().await {
+                Ok(status) => status.to_string(),
+                Err(error) => ErrorChain(&error).to_string(),
+            },
+            Self::Adopted(process) => match process.readable().await {
+                Ok(_) => "ended".to_owned(),
+                Err(error) => ErrorChain(&error).to_string(),
+            },
+        }
+    }
+}
+
+impl Record {
+    /// A handle on the process, if it still is the one that was started.
+    fn open(&self) -> anyhow::Result<Option<OwnedFd>> {
+        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(process) => process,
+            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("look for process {}", self.pid)),
+        };
+        // Read while the handle keeps the number from being used again.
+        Ok((start_time(self.pid)? == Some(self.started)).then_some(process))
+    }
+}
+
+/// Lets the runtime watch a process: its handle becomes readable when it ends.
+fn watch_end(process: OwnedFd) -> anyhow::Result<AsyncFd<OwnedFd>> {
+    #[expect(deprecated, reason = "an owned descriptor stays open and the same while it is registered")]
+    AsyncFd::new(process).context("watch the DNS process")
+}
+
+/// Ends the DNS process of a cluster, if there is one; says whether there was.
+pub(crate) async fn stop(places: &Places, clock: &SharedClock) -> anyhow::Result<bool> {
+    let Some(record) = read_record(places)? else { return Ok(false) };
+    let process = record.open()?;
+    let was_there = process.is_some();
+    if let Some(process) = process {
+        end(process, clock).await?;
+    }
+    fs::remove_file(&places.dns_record())?;
+    Ok(was_there)
+}
+
+/// Asks a process to end, kills it if it does not, and waits until it has ended.
+async fn end(process: OwnedFd, clock: &SharedClock) -> anyhow::Result<()> {
+    let process = watch_end(process)?;
+    for signal in [Signal::TERM, Signal::KILL] {
+        match pidfd_send_signal(process.get_ref(), signal) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::SRCH) => return Ok(()),
+            Err(error) => return Err(error).context("end the DNS process"),
+        }
+        if timeout(&**clock, PATIENCE, process.readable()).await.is_ok() {
+            return Ok(());
+        }
+    }
+    bail!("the DNS process does not end")
+}
+
+fn read_record(places: &Places) -> anyhow::Result<Option<Record>> {
+    match fs::read(&places.dns_record()) {
+        // A record that cannot be read is another version's; its process is found by nobody, and its port is taken.
+        Ok(text) => serde_json::from_slice(&text).map(Some).context("read the record of the DNS process"),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The start of a process in ticks since boot; nothing if there is no such process, or only its exit status is left.
+fn start_time(pid: i32) -> anyhow::Result<Option<u64>> {
+    let path = PathBuf::from(format!("/proc/{pid}/stat"));
+    match fs::read_to_string(&path) {
+        Ok(stat) => Ok(parse_start_time(&stat)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// proc(5): the name in parentheses may hold anything; behind it come the state (field 3) and, as field 22, the start.
+fn parse_start_time(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ');
+    let state = fields.next()?;
+    let started = fields.nth(18)?.trim().parse().ok()?;
+    (state != "Z").then_some(started)
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_base::SystemClock;
+
+    use super::*;
+
+    #[test]
+    fn the_start_is_found_whatever_the_process_is_called() {
+        let fields = "0 ".repeat(18);
+        assert_eq!(parse_start_time(&format!("7 (a) b) S {fields}4711 1 2")), Some(4_711));
+        assert_eq!(parse_start_time(&format!("7 (a) Z {fields}4711 1 2")), None);
+        assert!(start_time(std::process::id().cast_signed()).unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn only_the_recorded_process_is_stopped() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(directory.path()).unwrap();
+        fs::create_dir_all(&places.run).unwrap();
+        let (clock, settings) = (
+            SystemClock::shared(),
+            Settings {
+                listen: "127.0.0.1:53".parse().unwrap(),
+                domain: "cluster.local".to_owned(),
+                program: (PathBuf::from("/bin/corten"), 0),
+            },
+        );
+        let mut child = Command::new("sleep").arg("600").kill_on_drop(true).spawn().unwrap();
+        let pid = i32::try_from(child.id().unwrap()).unwrap();
+        let started = start_time(pid).unwrap().unwrap();
+        let write = |record: &Record| fs::write(&places.dns_record(), &serde_json::to_vec(record).unwrap()).unwrap();
+        write(&Record { pid, started: started + 1, settings: settings.clone() });
+        assert!(!stop(&places, &clock).await.unwrap(), "another process has the number now");
+        write(&Record { pid, started, settings });
+        assert!(stop(&places, &clock).await.unwrap());
+        child.wait().await.unwrap();
+        assert!(!stop(&places, &clock).await.unwrap());
+    }
+}

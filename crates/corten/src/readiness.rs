@@ -1,0 +1,55 @@
+//! Waiting for something to be true of an object, by watching.
+
+use std::time::Duration;
+
+use corten_apimachinery::{codec::FieldValidation, codec::json, stored::Stored, value::Value};
+use corten_base::{Backoff, SharedClock, SharedRng};
+use corten_client::{Client, Target, WatchEvent, WatchOptions};
+use futures::StreamExt as _;
+
+/// What it takes to wait.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiter {
+    /// Who looks.
+    pub(crate) client: Client,
+    /// For pauses after failures.
+    pub(crate) clock: SharedClock,
+    /// For their jitter.
+    pub(crate) rng: SharedRng,
+}
+
+impl Waiter {
+    /// Gives what `found` makes of the first object of the collection that it makes something of. Never fails: a watch
+    /// that ends or is refused begins anew, after a pause. Cancel-safe.
+    pub(crate) async fn until<T>(&self, target: &Target, fields: &str, found: impl Fn(&Value) -> Option<T>) -> T {
+        let mut backoff = Backoff::doubling(Duration::from_millis(20), Duration::from_secs(2)).with_jitter(0.2);
+        let options = WatchOptions { field_selector: fields.to_owned(), ..WatchOptions::default() };
+        loop {
+            match self.client.watch(target.clone(), &options).await {
+                Ok(mut events) => {
+                    while let Some(event) = events.next().await {
+                        let (Ok(WatchEvent::Added(object)) | Ok(WatchEvent::Modified(object))) = event else {
+                            continue;
+                        };
+                        if let Some(result) = tree(&object).as_ref().and_then(&found) {
+                            return result;
+                        }
+                    }
+                }
+                Err(error) => tracing::debug!(resource = %target.resource.resource, err = %error, "Could not watch"),
+            }
+            self.clock.sleep(backoff.next(&*self.rng)).await;
+        }
+    }
+}
+
+/// The object as a tree; nothing if its JSON cannot be read, which only a newer server could send.
+pub(crate) fn tree(object: &Stored) -> Option<Value> {
+    json::decode(&object.json, None, FieldValidation::Ignore).ok().map(|decoded| decoded.value)
+}
+
+/// Whether a node's condition `Ready` is true.
+pub(crate) fn is_ready(node: &Value) -> bool {
+    let conditions = node.items_at(&["status", "conditions"]);
+    conditions.iter().any(|one| one.str_at(&["type"]) == Some("Ready") && one.str_at(&["status"]) == Some("True"))
+}

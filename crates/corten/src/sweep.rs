@@ -1,0 +1,219 @@
+//! Takes out of the machine what a cluster has put there: containers, DNS, packet rules, bridge, control groups, mounts.
+//!
+//! Works from the places alone, so that it is the same after a clean end and after a kill. Every step is done whatever
+//! became of the others; what is not there is done already. The caller holds the instance's lock.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use corten_base::{SharedClock, SharedRng, Shutdown, fs};
+use corten_container_runtime::ContainerRuntime;
+use corten_cri::api;
+use corten_net::{
+    netlink::Rtnl,
+    netns::Netns,
+    nftables::{Nftables, Transaction},
+};
+use corten_oci::cgroup::{Cgroup, Hierarchies};
+use corten_proxy::{
+    backend::{
+        Backend as _,
+        userspace::{UserspaceBackend, UserspaceConfig},
+    },
+    names::IpFamily,
+};
+use futures::future;
+use ipnet::IpNet;
+
+use crate::{config::Places, node::dns_process};
+
+/// How long containers have to end by themselves. Upstream: a pod's default grace period is 30 s, docker's 10 s; this is
+/// the end of the machine's cluster, not of one pod.
+const GRACE_SECONDS: i64 = 10;
+
+/// Stops and removes everything but data; gives what was done, a line each.
+///
+/// Errors: what could not be removed, all of it.
+pub(crate) async fn sweep(
+    places: &Places,
+    service_cidr: IpNet,
+    clock: &SharedClock,
+    rng: &SharedRng,
+) -> anyhow::Result<Vec<String>> {
+    let mut sweep = Sweep::default();
+    sweep.note("containers", remove_containers(places, clock, rng).await);
+    let dns = dns_process::stop(places, clock).await;
+    sweep.note("DNS", dns.map(|stopped| stopped.then(|| "stopped DNS".to_owned())));
+    sweep.note("services", clean_userspace_proxy(service_cidr, clock).map(|()| None));
+    sweep.note("packet rules", remove_tables(places));
+    sweep.note("bridge", remove_bridge(places));
+    sweep.note("mounts", unmount_below(&[&places.root, &places.run]));
+    sweep.note("control groups", remove_cgroups(places));
+    sweep.note("run time state", Ok(fs::remove_dir_all(&places.run)?).map(|()| None));
+    if sweep.failures.is_empty() { Ok(sweep.done) } else { bail!(sweep.failures.join("; ")) }
+}
+
+#[derive(Debug, Default)]
+struct Sweep {
+    done: Vec<String>,
+    failures: Vec<String>,
+}
+
+impl Sweep {
+    fn note(&mut self, what: &str, outcome: anyhow::Result<Option<String>>) {
+        match outcome {
+            Ok(done) => self.done.extend(done),
+            Err(error) => self.failures.push(format!("could not remove {what}: {error:#}")),
+        }
+    }
+}
+
+async fn remove_containers(places: &Places, clock: &SharedClock, rng: &SharedRng) -> anyhow::Result<Option<String>> {
+    if !places.containers().exists() {
+        return Ok(None);
+    }
+    let (end, shutdown) = Shutdown::new();
+    let executable = std::env::current_exe().context("find this program's file")?;
+    let host = Netns::current().context("open the network namespace")?;
+    let config = places.container_runtime(executable);
+    let runtime = ContainerRuntime::open(config, host, clock.clone(), rng.clone(), shutdown).await?;
+    let cri = runtime.cri().runtime;
+    let running = api::ContainerStateValue { state: api::ContainerState::ContainerRunning as i32 };
+    let filter = api::ContainerFilter { state: Some(running), ..api::ContainerFilter::default() };
+    let containers = cri.list_containers(api::ListContainersRequest { filter: Some(filter) }).await?.containers;
+    let stops = containers.iter().map(|container| {
+        cri.stop_container(api::StopContainerRequest { container_id: container.id.clone(), timeout: GRACE_SECONDS })
+    });
+    for stopped in future::join_all(stops).await {
+        if let Err(error) = stopped {
+            // Removing its pod kills it.
+            tracing::warn!(err = %error, "Could not stop a container");
+        }
+    }
+    let sandboxes = cri.list_pod_sandbox(api::ListPodSandboxRequest::default()).await?.items.len();
+    let removed = runtime.remove_all().await;
+    end.request();
+    runtime.join().await.context("close the container runtime")?;
+    removed?;
+    Ok((sandboxes > 0).then(|| format!("removed {sandboxes} pods")))
+}
+
+/// What the proxy without nftables leaves on the loopback interface.
+fn clean_userspace_proxy(service_cidr: IpNet, clock: &SharedClock) -> anyhow::Result<()> {
+    let config =
+        UserspaceConfig { families: vec![IpFamily::V4], cluster_cidrs: Vec::new(), service_cidrs: vec![service_cidr] };
+    UserspaceBackend::open(config, clock.clone())?.clean_up()?;
+    Ok(())
+}
+
+/// Every table of packet rules that bears the cluster's name.
+fn remove_tables(places: &Places) -> anyhow::Result<Option<String>> {
+    let nftables = Nftables::open().context("talk to nftables")?;
+    if !nftables.is_supported().context("ask the kernel for nftables")? {
+        return Ok(None);
+    }
+    let ours = [format!("{}-cni", places.name), format!("{}-proxy", places.name)];
+    let mut tables = nftables.tables().context("list tables")?;
+    tables.retain(|table| ours.contains(&table.name));
+    if tables.is_empty() {
+        return Ok(None);
+    }
+    let mut transaction = Transaction::new();
+    for table in &tables {
+        transaction.delete_table(table);
+    }
+    nftables.commit(&transaction).context("delete tables")?;
+    Ok(Some(format!("removed {} tables of packet rules", tables.len())))
+}
+
+fn remove_bridge(places: &Places) -> anyhow::Result<Option<String>> {
+    let (rtnl, name) = (Rtnl::open().context("talk to the kernel's network")?, places.bridge());
+    let Some(link) = rtnl.link_by_name(&name).context("look for the bridge")? else { return Ok(None) };
+    rtnl.delete_link(link.index).with_context(|| format!("delete {name}"))?;
+    Ok(Some(format!("removed the bridge {name}")))
+}
+
+fn remove_cgroups(places: &Places) -> anyhow::Result<Option<String>> {
+    let hierarchies = Hierarchies::detect().context("find the control groups")?;
+    let group = Cgroup::new(hierarchies, &Path::new("/").join(&places.name));
+    let was_there = group.directories().iter().any(|directory| directory.exists());
+    group.remove().context("remove the control groups")?;
+    Ok(was_there.then(|| "removed the control groups".to_owned()))
+}
+
+/// Unmounts what is mounted below the directories, the last first.
+fn unmount_below(directories: &[&Path]) -> anyhow::Result<Option<String>> {
+    let table = fs::read_to_string(Path::new("/proc/self/mountinfo"))?;
+    let points = mount_points_below(&table, directories);
+    for point in &points {
+        // Detached at once, so that a program which still looks at a file does not keep the rest.
+        match nix::mount::umount2(point, nix::mount::MntFlags::MNT_DETACH | nix::mount::MntFlags::UMOUNT_NOFOLLOW) {
+            // Gone with the mount above it.
+            Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOENT) => {}
+            Err(error) => return Err(error).with_context(|| format!("unmount {}", point.display())),
+        }
+    }
+    Ok((!points.is_empty()).then(|| format!("unmounted {} directories", points.len())))
+}
+
+fn mount_points_below(mountinfo: &str, directories: &[&Path]) -> Vec<PathBuf> {
+    let points = mountinfo.lines().rev().filter_map(|line| line.split(' ').nth(4)).map(unescape);
+    // The directory itself may be somebody's mount: only what is below it is ours.
+    points.filter(|point| directories.iter().any(|one| point.starts_with(one) && point != one)).collect()
+}
+
+/// mountinfo writes blanks, tabs, newlines and backslashes as three octal digits.
+fn unescape(text: &str) -> PathBuf {
+    let escapes = [(r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", r"\")];
+    PathBuf::from(escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to)))
+}
+
+/// Removes the data of a cluster, and the directory if nothing else is in it.
+pub(crate) fn remove_data(places: &Places) -> anyhow::Result<()> {
+    for path in places.data() {
+        let is_directory = path.is_dir() && !path.is_symlink();
+        if is_directory { fs::remove_dir_all(&path)? } else { fs::remove_file(&path)? }
+    }
+    match std::fs::remove_dir(&places.root) {
+        Ok(()) => Ok(()),
+        Err(error) => match error.kind() {
+            // Somebody else's files, or a mount point, stay.
+            std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::NotFound | std::io::ErrorKind::ResourceBusy => {
+                Ok(())
+            }
+            _ => Err(error).with_context(|| format!("remove {}", places.root.display())),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_mounted_below_is_ours_and_the_last_goes_first() {
+        let table = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                     23 22 0:5 / /var/lib/corten rw - ext4 /dev/sdb rw\n\
+                     24 23 0:6 / /var/lib/corten/kubelet/a\\040b rw - tmpfs tmpfs rw\n\
+                     25 24 0:7 / /var/lib/corten/kubelet/a\\040b/c rw - tmpfs tmpfs rw\n\
+                     26 22 0:8 / /var/lib/corten2/x rw - tmpfs tmpfs rw\n";
+        let points = mount_points_below(table, &[Path::new("/var/lib/corten")]);
+        let want = ["/var/lib/corten/kubelet/a b/c", "/var/lib/corten/kubelet/a b"].map(PathBuf::from);
+        assert_eq!(points, want);
+    }
+
+    #[test]
+    fn the_files_of_others_stay_when_data_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(directory.path()).unwrap();
+        fs::create_dir_all(&places.pki()).unwrap();
+        fs::write(&places.admin_kubeconfig(), b"").unwrap();
+        fs::write(&places.root.join("notes"), b"").unwrap();
+        remove_data(&places).unwrap();
+        assert!(!places.pki().exists() && !places.admin_kubeconfig().exists());
+        assert!(places.root.join("notes").exists());
+        fs::remove_file(&places.root.join("notes")).unwrap();
+        remove_data(&places).unwrap();
+        assert!(!places.root.exists());
+    }
+}
