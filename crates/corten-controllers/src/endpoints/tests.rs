@@ -47,8 +47,8 @@ fn pods_are_listed_by_readiness_and_ports() {
     check(json!({}), &[a.clone(), b.clone()], &["10.0.0.1|10.0.0.2:80"]);
     check(json!({"publishNotReadyAddresses": true}), &[a.clone(), b.clone()], &["10.0.0.1,10.0.0.2|:80"]);
     let two = json!([{"name": "a", "port": 80, "targetPort": 8080}, {"name": "b", "port": 81, "targetPort": 9090}]);
-    check(json!({"ports": two}), &[a.clone()], &["10.0.0.1|:8080,9090"]);
-    check(json!({"ports": [], "clusterIP": "None"}), &[a.clone()], &["10.0.0.1|:"]);
+    check(json!({"ports": two}), std::slice::from_ref(&a), &["10.0.0.1|:8080,9090"]);
+    check(json!({"ports": [], "clusterIP": "None"}), std::slice::from_ref(&a), &["10.0.0.1|:"]);
     check(json!({"ports": [{"port": 80, "targetPort": "nowhere"}]}), &[a], &[]);
 }
 

@@ -134,7 +134,7 @@ mod tests {
         check("abde", &["abc", "d"], &[(0, "abe")], &[], &[]);
         check("abcde", &["abc", "d"], &[(1, "de")], &[], &[]);
         check("abc", &["abc", "d"], &[], &[1], &[]);
-        check("abcdefg", &["ab", "c"], &[], &[], &["def", "g"]);
+        check("abcdefg", &["ab", "c"], &[(0, "abg")], &[], &["def"]);
         check("", &["a"], &[], &[0], &[]);
         check("a", &[""], &[], &[0], &["a"]);
     }
