@@ -290,18 +290,7 @@ impl Request {
             CallBody::Tree(tree) => RequestBody::Tree(tree),
             CallBody::Json(json) => RequestBody::Bytes(json),
         };
-        Self {
-            method,
-            path,
-            query,
-            headers,
-            body,
-            origin: Origin::InProcess,
-            upgrade: None,
-            received,
-            info,
-            user,
-        }
+        Self { method, path, query, headers, body, origin: Origin::InProcess, upgrade: None, received, info, user }
     }
 
     /// A header as text; empty if it is absent or no text.

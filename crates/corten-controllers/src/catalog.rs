@@ -15,6 +15,7 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::deployment::CONTROLLER,
     &crate::endpoints::CONTROLLER,
     &crate::endpointslice::CONTROLLER,
+    &crate::endpointslice_mirroring::CONTROLLER,
     &crate::garbage_collector::CONTROLLER,
     &crate::namespace::CONTROLLER,
     &crate::node_ipam::CONTROLLER,

@@ -25,6 +25,7 @@ pub mod certificate_signing;
 pub mod clusterrole_aggregation;
 pub mod endpoints;
 pub mod endpointslice;
+pub mod endpointslice_mirroring;
 pub mod namespace;
 pub mod node_ipam;
 pub mod node_lifecycle;

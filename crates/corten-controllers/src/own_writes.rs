@@ -97,10 +97,13 @@ impl OwnWrites {
     }
 }
 
+/// Which key an object belongs to.
+type KeyOf = dyn Fn(&Stored) -> Option<Key> + Send + Sync;
+
 struct Told {
     writes: Arc<OwnWrites>,
     queue: Arc<WorkQueue<Key>>,
-    key_of: Box<dyn Fn(&Stored) -> Option<Key> + Send + Sync>,
+    key_of: Box<KeyOf>,
     others_too: bool,
 }
 
@@ -136,5 +139,49 @@ impl Handler for Told {
 
     fn on_delete(&self, object: &Arc<Stored>, _final_state_unknown: bool) {
         self.hear(object, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_base::SimClock;
+    use corten_client::WatchEvent;
+    use corten_controller::RateLimit;
+    use corten_informer::{Sink as _, testutil::object};
+
+    use super::*;
+
+    #[test]
+    fn a_copy_from_before_the_last_write_is_not_read_and_its_end_is_told() {
+        let informer = SharedInformer::new("slices");
+        informer.replace(Vec::new(), 1);
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let queue = Arc::new(WorkQueue::new("test", RateLimit::per_key(), clock));
+        let (writes, key) = (OwnWrites::new(&informer), Key::new("ns", "web"));
+        let of_web = key.clone();
+        informer.add_handler(writes.handler(&queue, move |_| Some(of_web.clone())));
+        let read = || writes.read(&key, || informer.lister().list()).map(|objects| objects.len());
+        assert_eq!(read(), Some(0));
+
+        let slice = object("ns/web-1", 5).build();
+        writes.wrote(&key, &slice);
+        assert_eq!((read(), queue.try_next()), (None, None));
+        informer.apply(WatchEvent::Added(Arc::clone(&slice)));
+        assert_eq!((queue.try_next(), read()), (Some(key.clone()), Some(1)));
+        queue.done(&key);
+
+        // Nobody waits for a write that comes in time; what others write is news.
+        let ours = object("ns/web-1", 6).build();
+        writes.wrote(&key, &ours);
+        informer.apply(WatchEvent::Modified(ours));
+        assert_eq!(queue.try_next(), None);
+        informer.apply(WatchEvent::Modified(object("ns/web-1", 7).build()));
+        assert_eq!(queue.try_next(), Some(key.clone()));
+        queue.done(&key);
+
+        writes.deleted(&key, slice.uid.clone());
+        assert_eq!(read(), None);
+        informer.apply(WatchEvent::Deleted(object("ns/web-1", 8).build()));
+        assert_eq!((queue.try_next(), read()), (Some(key.clone()), Some(0)));
     }
 }

@@ -78,7 +78,7 @@ async fn a_node_gets_its_certificate_without_a_person() {
     let (_, pem) = parse_x509_pem(&pem).unwrap();
     let (_, certificate) = parse_x509_certificate(&pem.contents).unwrap();
     assert_eq!(certificate.subject().to_string(), "O=system:nodes, CN=system:node:n1");
-    assert_eq!(certificate.issuer().to_string().contains("CN=kubernetes"), true);
+    assert!(certificate.issuer().to_string().contains("CN=kubernetes"));
     let usage = certificate.extended_key_usage().unwrap().unwrap().value;
     assert!(usage.client_auth && !usage.server_auth);
     assert!(certificate.key_usage().unwrap().unwrap().value.digital_signature());

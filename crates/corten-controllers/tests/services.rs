@@ -225,3 +225,25 @@ async fn cluster_roles_are_summed_up() {
     harness.wait_object(&roles, "admin", |role| !has_rule(role)).await;
     harness.stop().await;
 }
+
+#[tokio::test]
+async fn endpoints_kept_by_hand_are_mirrored_into_slices() {
+    let harness = Harness::start(&["endpointslice-mirroring-controller"]).await;
+    let endpoints = core("endpoints");
+    let mut by_hand = service("db", json!({}));
+    by_hand["spec"]["selector"] = Value::Null;
+    harness.cluster.create(&core("services"), by_hand).await;
+    let object = json!({
+        "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "db", "namespace": "default"},
+        "subsets": [{"addresses": [{"ip": "192.0.2.7"}], "ports": [{"port": 5432}]}],
+    });
+    harness.cluster.create(&endpoints, object).await;
+    let address = |all: &[Value]| of_service(all, "db").first().map(|slice| slice["endpoints"][0]["addresses"].clone());
+    harness.wait(&slices(), |all| address(all).filter(|address| *address == json!(["192.0.2.7"]))).await;
+    let changed = json!({"subsets": [{"addresses": [{"ip": "192.0.2.8"}], "ports": [{"port": 5432}]}]});
+    harness.patch(&endpoints, "default/db", changed).await;
+    harness.wait(&slices(), |all| address(all).filter(|address| *address == json!(["192.0.2.8"]))).await;
+    harness.delete(&endpoints, "default/db").await;
+    harness.wait(&slices(), |all| of_service(all, "db").is_empty().then_some(())).await;
+    harness.stop().await;
+}

@@ -206,3 +206,6 @@ impl Handler for Lost {
 fn is_kept_by_us(endpoints: &Stored) -> bool {
     endpoints.facts.label(plan::MANAGED_BY) == Some(plan::MANAGER)
 }
+
+#[cfg(test)]
+mod tests;

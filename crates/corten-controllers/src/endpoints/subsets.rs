@@ -16,6 +16,9 @@ type PortKey = (String, i32, String, String);
 /// Addresses, each with whether it is ready.
 type Addresses = BTreeMap<AddressKey, (EndpointAddress, bool)>;
 
+/// What tells sets of addresses apart.
+type SetKey = Vec<(AddressKey, bool)>;
+
 /// Brings subsets into their one form. An address that is both ready and not ready for a port is not ready.
 pub(super) fn repack(subsets: Vec<EndpointSubset>) -> Vec<EndpointSubset> {
     // Headless services have endpoints without a port: no port is a port of its own here.
@@ -37,7 +40,7 @@ pub(super) fn repack(subsets: Vec<EndpointSubset>) -> Vec<EndpointSubset> {
             }
         }
     }
-    let mut by_addresses: BTreeMap<Vec<(AddressKey, bool)>, (Addresses, Vec<EndpointPort>)> = BTreeMap::new();
+    let mut by_addresses: BTreeMap<SetKey, (Addresses, Vec<EndpointPort>)> = BTreeMap::new();
     for (port, addresses) in by_port.into_values() {
         let key = addresses.iter().map(|(key, (_, is_ready))| (key.clone(), *is_ready)).collect();
         by_addresses.entry(key).or_insert_with(|| (addresses, Vec::new())).1.extend(port);

@@ -11,10 +11,10 @@ use super::plan::Observed;
 use crate::service_pods::{PodFacts, ServicePod, host_name, is_endpoint, owned, parse_ip, target_port};
 
 /// What tells groups of ports apart, whatever their order: name, number, protocol and application protocol.
-pub(super) type PortKey = Vec<(Option<String>, Option<i32>, Option<String>, Option<String>)>;
+pub(crate) type PortKey = Vec<(Option<String>, Option<i32>, Option<String>, Option<String>)>;
 
 /// What tells endpoints apart: addresses, host name, and the pod's namespace and name.
-pub(super) type EndpointKey = (Vec<String>, String, String, String);
+pub(crate) type EndpointKey = (Vec<String>, String, String, String);
 
 /// Endpoints with the same ports.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ pub(super) struct Group {
 }
 
 /// The key of some ports.
-pub(super) fn port_key(ports: &[EndpointPort]) -> PortKey {
+pub(crate) fn port_key(ports: &[EndpointPort]) -> PortKey {
     let mut key: PortKey = ports
         .iter()
         .map(|port| (port.name.clone(), port.port, port.protocol.clone(), port.app_protocol.clone()))
@@ -36,7 +36,7 @@ pub(super) fn port_key(ports: &[EndpointPort]) -> PortKey {
 }
 
 /// The key of an endpoint.
-pub(super) fn endpoint_key(endpoint: &Endpoint) -> EndpointKey {
+pub(crate) fn endpoint_key(endpoint: &Endpoint) -> EndpointKey {
     let mut addresses = endpoint.addresses.clone();
     addresses.sort();
     let target = endpoint.target_ref.as_ref();

@@ -6,24 +6,22 @@ use corten_api::discovery::v1::Endpoint;
 
 use super::desired::{EndpointKey, endpoint_key};
 
-/// How many endpoints a slice takes. Upstream: `--max-endpoints-per-slice`.
-pub(super) const PER_SLICE_MAX: usize = 100;
-
 /// What becomes of the slices. Places are those in `held`.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Filled {
+pub(crate) struct Filled {
     /// Slices with other endpoints, or labels.
-    pub(super) changed: BTreeMap<usize, Vec<Endpoint>>,
+    pub(crate) changed: BTreeMap<usize, Vec<Endpoint>>,
     /// Slices that nothing is left in.
-    pub(super) emptied: Vec<usize>,
+    pub(crate) emptied: Vec<usize>,
     /// The contents of slices that have to be made.
-    pub(super) new: Vec<Vec<Endpoint>>,
+    pub(crate) new: Vec<Vec<Endpoint>>,
 }
 
-/// Puts `wanted` into slices that hold `held` now. `has_labels` says whether the slice at a place needs no other change.
-pub(super) fn fill(
+/// Puts `wanted` into slices that hold `held` now, at most `max` into each. `has_labels` says whether the slice at a place needs no other change.
+pub(crate) fn fill(
     mut wanted: BTreeMap<EndpointKey, Endpoint>,
     held: &[&[Endpoint]],
+    max: usize,
     has_labels: impl Fn(usize) -> bool,
 ) -> Filled {
     let (mut filled, mut unchanged) = (Filled::default(), BTreeSet::new());
@@ -46,22 +44,22 @@ pub(super) fn fill(
     let mut order: Vec<usize> = filled.changed.keys().copied().collect();
     order.sort_by_key(|place| std::cmp::Reverse(filled.changed[place].len()));
     for place in order {
-        top_up(filled.changed.get_mut(&place).expect("its key is in the map"), &mut rest);
+        top_up(filled.changed.get_mut(&place).expect("its key is in the map"), &mut rest, max);
     }
     while !rest.is_empty() {
         // One slice that takes all that is left, and is then as full as possible; or a new one.
-        let fits = |place: &&usize| held[**place].len() + rest.len() <= PER_SLICE_MAX && !held[**place].is_empty();
+        let fits = |place: &&usize| held[**place].len() + rest.len() <= max && !held[**place].is_empty();
         let fullest = unchanged.iter().filter(fits).max_by_key(|place| held[**place].len()).copied();
         match fullest {
             Some(place) => {
                 unchanged.remove(&place);
                 let mut endpoints = held[place].to_vec();
-                top_up(&mut endpoints, &mut rest);
+                top_up(&mut endpoints, &mut rest, max);
                 filled.changed.insert(place, endpoints);
             }
             None => {
                 let mut endpoints = Vec::new();
-                top_up(&mut endpoints, &mut rest);
+                top_up(&mut endpoints, &mut rest, max);
                 filled.new.push(endpoints);
             }
         }
@@ -73,8 +71,8 @@ pub(super) fn fill(
     filled
 }
 
-fn top_up(endpoints: &mut Vec<Endpoint>, rest: &mut Vec<Endpoint>) {
-    while endpoints.len() < PER_SLICE_MAX
+fn top_up(endpoints: &mut Vec<Endpoint>, rest: &mut Vec<Endpoint>, max: usize) {
+    while endpoints.len() < max
         && let Some(endpoint) = rest.pop()
     {
         endpoints.push(endpoint);
@@ -91,4 +89,53 @@ fn same(old: &Endpoint, new: &Endpoint) -> bool {
     let mut new = new.clone();
     new.addresses.sort();
     old == new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(name: &str, ready: bool) -> Endpoint {
+        serde_json::from_value(serde_json::json!({"addresses": [name], "conditions": {"ready": ready}})).unwrap()
+    }
+
+    /// Slices are written as the letters of their endpoints, unready ones in capitals.
+    fn slice(text: &str) -> Vec<Endpoint> {
+        text.chars().map(|name| endpoint(&name.to_lowercase().to_string(), name.is_lowercase())).collect()
+    }
+
+    fn text(endpoints: &[Endpoint]) -> String {
+        let letter = |endpoint: &Endpoint| {
+            let is_ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) == Some(true);
+            if is_ready { endpoint.addresses[0].clone() } else { endpoint.addresses[0].to_uppercase() }
+        };
+        endpoints.iter().map(letter).collect()
+    }
+
+    #[track_caller]
+    fn check(wanted: &str, held: &[&str], changed: &[(usize, &str)], emptied: &[usize], new: &[&str]) {
+        let wanted = slice(wanted).into_iter().map(|endpoint| (endpoint_key(&endpoint), endpoint)).collect();
+        let held: Vec<Vec<Endpoint>> = held.iter().map(|text| slice(text)).collect();
+        let views: Vec<&[Endpoint]> = held.iter().map(Vec::as_slice).collect();
+        let filled = fill(wanted, &views, 3, |_| true);
+        let got: Vec<(usize, String)> = filled.changed.iter().map(|(at, endpoints)| (*at, text(endpoints))).collect();
+        let want: Vec<(usize, String)> = changed.iter().map(|(at, text)| (*at, text.to_string())).collect();
+        assert_eq!(got, want, "changed");
+        assert_eq!(filled.emptied, emptied, "emptied");
+        assert_eq!(filled.new.iter().map(|endpoints| text(endpoints)).collect::<Vec<_>>(), new, "new");
+    }
+
+    #[test]
+    fn few_slices_change() {
+        check("abc", &[], &[], &[], &["abc"]);
+        check("abcde", &[], &[], &[], &["abc", "de"]);
+        check("abc", &["abc"], &[], &[], &[]);
+        check("aBc", &["abc"], &[(0, "aBc")], &[], &[]);
+        check("abde", &["abc", "d"], &[(0, "abe")], &[], &[]);
+        check("abcde", &["abc", "d"], &[(1, "de")], &[], &[]);
+        check("abc", &["abc", "d"], &[], &[1], &[]);
+        check("abcdefg", &["ab", "c"], &[(0, "abg")], &[], &["def"]);
+        check("", &["a"], &[], &[0], &[]);
+        check("a", &[""], &[], &[0], &["a"]);
+    }
 }

@@ -5,9 +5,9 @@
 //! batched: a pod that becomes unready leaves the slices at once.
 //! Upstream: pkg/controller/endpointslice, k8s.io/endpointslice (v1.35); `service.kubernetes.io/topology-mode` is not done.
 
-mod desired;
-mod fill;
-mod plan;
+pub(crate) mod desired;
+pub(crate) mod fill;
+pub(crate) mod plan;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -14,14 +14,16 @@ use super::{
 };
 use crate::service_pods::ServicePod;
 
+/// How many endpoints a slice takes. Upstream: `--max-endpoints-per-slice`.
+const PER_SLICE_MAX: usize = 100;
 /// The label with the service's name.
-pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The label that says who keeps a slice.
-pub(super) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+pub(crate) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// Us.
 pub(super) const MANAGER: &str = "endpointslice-controller.k8s.io";
 /// The label of slices whose service has no address.
-const HEADLESS: &str = "service.kubernetes.io/headless";
+pub(crate) const HEADLESS: &str = "service.kubernetes.io/headless";
 
 /// What is there.
 #[derive(Debug)]
@@ -148,7 +150,7 @@ fn fill_group(
     };
     let held: Vec<&[Endpoint]> = slices.iter().map(|at| observed.slices[*at].endpoints.as_slice()).collect();
     let has_labels = |at: usize| same_labels(&observed.slices[at], &labels);
-    let filled = fill(group.endpoints, &held, |place| has_labels(slices[place]));
+    let filled = fill(group.endpoints, &held, PER_SLICE_MAX, |place| has_labels(slices[place]));
     for (place, endpoints) in filled.changed {
         updates.insert(slices[place], draft(endpoints));
     }
@@ -196,7 +198,7 @@ fn has_address(service: &Service) -> bool {
 }
 
 /// What the names of a service's slices begin with.
-pub(super) fn name_prefix(service: &str) -> String {
+pub(crate) fn name_prefix(service: &str) -> String {
     let prefix = format!("{service}-");
     if validation::is_dns1123_subdomain_prefixed(&prefix, true).is_empty() { prefix } else { service.to_owned() }
 }

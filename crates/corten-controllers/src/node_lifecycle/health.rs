@@ -22,6 +22,8 @@ struct Record {
     probed: Duration,
     renewed: String,
     heartbeat: String,
+    /// Somebody needs the next version, whatever is new in it.
+    is_awaited: bool,
     /// What decides about taints, labels and conditions.
     facts: Option<(Value, Value, Value, String)>,
 }
@@ -47,7 +49,7 @@ impl Health {
             record.probed = now;
             record.heartbeat = heartbeat;
         }
-        if record.facts.as_ref() == Some(&facts) {
+        if record.facts.as_ref() == Some(&facts) && !std::mem::take(&mut record.is_awaited) {
             return Heard::Alive;
         }
         record.facts = Some(facts);
@@ -62,6 +64,13 @@ impl Health {
             record.probed = now;
         }
         Heard::Alive
+    }
+
+    /// The next version of the node is news, whatever is new in it.
+    pub(super) fn await_next(&mut self, name: &str) {
+        if let Some(record) = self.0.get_mut(name) {
+            record.is_awaited = true;
+        }
     }
 
     /// When the node gave its last sign of life; `None` if it is not known.

@@ -172,15 +172,16 @@ impl Reconciler for NodeLifecycle {
         let Some(stored) = self.nodes.get(key) else { return Ok(Requeue::Never) };
         let mut node = tree(&stored)?;
         let before = Ready::of(&node);
-        let due = self.due(&stored.name, &node);
-        let next = due.map(|due| due.saturating_sub(self.clock.monotonic())).unwrap_or_default();
+        // A node that is not known is one that has just gone.
+        let Some(due) = self.due(&stored.name, &node) else { return Ok(Requeue::Never) };
+        let next = due.saturating_sub(self.clock.monotonic());
         if next.is_zero() && plan::lose(&mut node, self.clock.now()) {
             let target = Target::object(&resource_of::<Node>(), "", key.name.clone()).subresource("status");
             match self.client.update(target, node.clone()).await {
                 Ok(updated) => node = tree(&updated)?,
                 Err(status) if status.is_not_found() => return Ok(Requeue::Never),
-                // The node has said something meanwhile; its event brings it back.
-                Err(status) if status.is_conflict() => return Ok(Requeue::Never),
+                // The node has said something meanwhile. It lives, or it will be looked at when its time is over again.
+                Err(status) if status.is_conflict() => return Ok(Requeue::Backoff),
                 Err(status) => return Err(status.into()),
             }
         }
@@ -204,7 +205,7 @@ impl Reconciler for NodeLifecycle {
             }
             self.unready_pods(&key.name).await?;
         }
-        let wait = self.mark(key, &node, ready).await?;
+        let wait = self.mark(key, &node, ready, stored.revision).await?;
         // After its time a node is looked at again when it says something; before, when its time is over.
         let next = (!next.is_zero()).then_some(next);
         match [next, wait].into_iter().flatten().min() {
@@ -242,8 +243,8 @@ impl NodeLifecycle {
         Ok(())
     }
 
-    /// Brings taints and labels up to date. Returns how long an eviction has to wait for its turn.
-    async fn mark(&self, key: &Key, node: &Value, ready: Ready) -> Result<Option<Duration>, Status> {
+    /// Brings taints and labels of a node up to date that was read at a revision. Returns how long an eviction has to wait for its turn.
+    async fn mark(&self, key: &Key, node: &Value, ready: Ready, read_at: u64) -> Result<Option<Duration>, Status> {
         let mut wanted = plan::no_schedule(node);
         let mut wait = None;
         // A node that has never said anything is given its time first.
@@ -270,9 +271,14 @@ impl NodeLifecycle {
             patch.set(&["metadata", "uid"], node.uid().to_owned());
             let target = Target::object(&resource_of::<Node>(), "", key.name.clone());
             match self.client.patch(target, PatchKind::Merge, patch).await {
-                // The newer version is on its way to us.
                 Err(status) if status.is_not_found() => {}
-                Err(status) if status.is_conflict() => self.queue.add(key.clone()),
+                // The newer version is on its way to us, or has just come.
+                Err(status) if status.is_conflict() => {
+                    self.health.lock().await_next(&key.name);
+                    if self.nodes.get(key).is_some_and(|now| now.revision != read_at) {
+                        self.queue.add(key.clone());
+                    }
+                }
                 Err(status) => return Err(status),
                 Ok(_) => {}
             }

@@ -92,7 +92,7 @@ impl Harness {
 
     /// The object as JSON.
     pub(crate) async fn get(&self, resource: &GroupVersionResource, key: &str) -> Value {
-        json(&*self.cluster.admin().get(target(resource, key)).await.unwrap())
+        json(&self.cluster.admin().get(target(resource, key)).await.unwrap())
     }
 }
 
