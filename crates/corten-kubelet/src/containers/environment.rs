@@ -6,15 +6,19 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use corten_api::core::v1::{Container, EnvVarSource, Pod};
+use corten_api::core::v1::{Container, EnvVarSource, FileKeySelector, Pod};
 use corten_cri::api::KeyValue;
 
 use super::{
-    expansion,
+    env_file, expansion,
     field_ref::{self, NodeFacts},
     resource_ref, service_env,
 };
-use crate::api_objects::ApiObjects;
+use crate::{
+    api_objects::ApiObjects,
+    interfaces::MountedVolumes,
+    volumes::{blocking, sub_path},
+};
 
 /// Marks pods that did not come from the API server.
 const CONFIG_SOURCE: &str = "kubernetes.io/config.source";
@@ -28,6 +32,8 @@ pub struct Sources<'a> {
     pub node: &'a NodeFacts,
     /// The pod's addresses, the primary one first.
     pub pod_ips: &'a [IpAddr],
+    /// The pod's volumes, for files with variables.
+    pub volumes: &'a MountedVolumes,
 }
 
 /// The variables of a container, sorted by name. Errors: upstream's text, for `CreateContainerConfigError`.
@@ -139,10 +145,30 @@ async fn resolve(
             None if !optional => Err(format!("couldn't find key {} in Secret {namespace}/{}", key.key, key.name)),
             found => Ok(found.map(|value| String::from_utf8_lossy(&value.0).into_owned())),
         }
-    } else if from.file_key_ref.is_some() {
-        Err("fileKeyRef is not supported by this kubelet".to_owned())
+    } else if let Some(key) = &from.file_key_ref {
+        from_file(key, sources.volumes).await
     } else {
         Ok(Some(String::new()))
+    }
+}
+
+async fn from_file(key: &FileKeySelector, volumes: &MountedVolumes) -> Result<Option<String>, String> {
+    let Some(volume) = volumes.by_name.get(&key.volume_name) else {
+        return Err(format!("cannot find the volume {:?} referenced by FileKeyRef", key.volume_name));
+    };
+    let (root, path) = (volume.host_path.clone(), key.path.clone());
+    let shown = root.join(&path).display().to_string();
+    let text = blocking(move || sub_path::read(&root, &path)).await;
+    let found = text.map_err(|error| error.to_string()).and_then(|text| env_file::value(&text, &key.key));
+    let found = found.map_err(|error| {
+        tracing::warn!(file = shown, err = error, "Could not parse env file");
+        "couldn't parse env file"
+    })?;
+    match found.filter(|value| !value.is_empty()) {
+        None if key.optional != Some(true) => {
+            Err(format!("environment variable key {:?} not found in file {shown:?}", key.key))
+        }
+        found => Ok(found),
     }
 }
 

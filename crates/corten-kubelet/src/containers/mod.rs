@@ -15,6 +15,7 @@ pub mod qos;
 mod sandbox;
 pub mod security;
 
+mod env_file;
 pub mod environment;
 mod expansion;
 pub mod field_ref;

@@ -189,7 +189,8 @@ impl Specs {
         let (pod, container) = (request.pod, request.container);
         let spec = &container.spec;
         let parts = &self.parts;
-        let sources = Sources { objects: &parts.objects, node: &parts.node, pod_ips: request.pod_ips };
+        let sources =
+            Sources { objects: &parts.objects, node: &parts.node, pod_ips: request.pod_ips, volumes: request.volumes };
         let security = security::container(
             pod,
             container,

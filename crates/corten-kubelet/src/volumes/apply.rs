@@ -104,14 +104,17 @@ fn empty_directory(
     let is_ready = mark.exists() && directory.is_dir();
     match medium {
         Medium::Disk if is_ready => return Ok(()),
-        Medium::Memory(_) if is_ready && is_mounted()? => return Ok(()),
+        Medium::Memory(_) | Medium::HugePages(_) if is_ready && is_mounted()? => return Ok(()),
         _ => {}
     }
     corten_base::fs::create_dir_all(directory)?;
-    if let Medium::Memory(size_bytes) = medium
-        && !is_mounted()?
-    {
-        mounter.mount_memory(directory, size_bytes).at("mount tmpfs at", directory)?;
+    match medium {
+        Medium::Disk => {}
+        _ if is_mounted()? => {}
+        Medium::Memory(size) => mounter.mount_memory(directory, size).at("mount tmpfs at", directory)?,
+        Medium::HugePages(size) => {
+            mounter.mount_huge_pages(directory, size).at("mount huge pages at", directory)?;
+        }
     }
     let mode = if matches!(medium, Medium::Memory(_)) { 0o1777 } else { 0o777 };
     fs::set_permissions(directory, fs::Permissions::from_mode(mode)).at("set mode of", directory)?;

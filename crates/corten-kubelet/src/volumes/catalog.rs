@@ -1,4 +1,4 @@
-//! Which volumes there are: one line per plugin, asked in this order.
+//! Which volumes there are: one line per plugin; a volume is of one kind only.
 
 use corten_api::core::v1::Volume;
 
@@ -9,13 +9,13 @@ use super::{
 
 /// All plugins.
 pub(super) static PLUGINS: &[&dyn VolumePlugin] = &[
+    &ClaimPlugin,
+    &ConfigMapPlugin,
+    &DownwardApiPlugin,
     &EmptyDirPlugin,
     &HostPathPlugin,
-    &ConfigMapPlugin,
-    &SecretPlugin,
-    &DownwardApiPlugin,
     &ProjectedPlugin,
-    &ClaimPlugin,
+    &SecretPlugin,
 ];
 
 /// The plugin that a volume is for.

@@ -14,6 +14,9 @@ pub trait Mounter: std::fmt::Debug + Send + Sync + 'static {
     /// Mounts a file system in memory, of at most `size_bytes`, or of half of the memory.
     fn mount_memory(&self, target: &Path, size_bytes: Option<u64>) -> io::Result<()>;
 
+    /// Mounts a file system of huge pages.
+    fn mount_huge_pages(&self, target: &Path, page_size_bytes: u64) -> io::Result<()>;
+
     /// Shows `source` at `target`, with what is mounted below it.
     fn bind(&self, source: &Path, target: &Path) -> io::Result<()>;
 
@@ -40,6 +43,12 @@ impl Mounter for SystemMounter {
             Err(nix::Error::EINVAL) => try_with(None)?,
             other => other?,
         }
+        Ok(())
+    }
+
+    fn mount_huge_pages(&self, target: &Path, page_size_bytes: u64) -> io::Result<()> {
+        let size = format!("pagesize={page_size_bytes}");
+        mount(Some("nodev"), target, Some("hugetlbfs"), MsFlags::empty(), Some(size.as_str()))?;
         Ok(())
     }
 
@@ -125,6 +134,10 @@ pub(crate) mod fake {
             self.sizes.lock().push(size_bytes);
             self.points.lock().push(target.canonicalize()?);
             Ok(())
+        }
+
+        fn mount_huge_pages(&self, target: &Path, page_size_bytes: u64) -> io::Result<()> {
+            self.mount_memory(target, Some(page_size_bytes))
         }
 
         fn bind(&self, _: &Path, target: &Path) -> io::Result<()> {

@@ -113,6 +113,8 @@ pub(super) enum Medium {
     Disk,
     /// In memory, of at most this many bytes.
     Memory(Option<u64>),
+    /// In huge pages of this many bytes.
+    HugePages(u64),
 }
 
 /// Why there is no plan.

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Read as _},
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::fs::OpenOptionsExt as _,
@@ -20,6 +20,9 @@ use nix::{
 };
 
 use super::mounter::{self, Mounter};
+
+/// The most that is read of a file with variables: the kernel takes no larger environment from anybody.
+const ENV_FILE_BYTES_MAX: u64 = 2 << 20;
 
 /// Binds `sub_path` of the volume at `volume` to `target`, making it a directory if it is absent. Blocks.
 ///
@@ -49,6 +52,18 @@ pub(crate) fn prepare(volume: &Path, sub_path: &str, target: &Path, mounter: &dy
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o640).open(target)?;
     }
     mounter.bind(Path::new(&descriptor), target)
+}
+
+/// Reads a file of the volume at `volume`. Links are followed as if the volume were the root. Blocks.
+pub(crate) fn read(volume: &Path, path: &str) -> io::Result<String> {
+    let root = File::open(volume)?;
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let mut text = String::new();
+    let file = File::from(openat2(&root, Path::new(path), how)?);
+    file.take(ENV_FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn open(root: &File, path: &Path) -> nix::Result<OwnedFd> {

@@ -120,8 +120,7 @@ async fn a_config_map_is_followed() {
         // One watch for each of the two that the pod names, in their order.
         fixture.next().await.list(5, [map(5, "one")]);
         fixture.next().await.list(5, []);
-        let watches = [fixture.next().await.watch(), fixture.next().await.watch()];
-        watches
+        [fixture.next().await.watch(), fixture.next().await.watch()]
     });
     let directory = fixture.path("volumes/kubernetes.io~configmap/v");
     assert_eq!(mounted.unwrap().by_name["v"], MountedVolume { host_path: directory.clone(), read_only: true });
