@@ -192,7 +192,7 @@ async fn the_lease_belongs_to_the_node_and_is_renewed() {
     let leases: GroupVersionResource = resource_of::<Lease>();
     let found = fixture.cluster.wait_for(&leases, |all| all.iter().any(|lease| lease.name == "n1")).await;
     let of = |all: &[Arc<Stored>]| -> Lease {
-        decode(&**all.iter().find(|lease: &&Arc<Stored>| lease.name == "n1").unwrap()).unwrap()
+        decode(all.iter().find(|lease: &&Arc<Stored>| lease.name == "n1").unwrap()).unwrap()
     };
     let lease = of(&found);
     let node = fixture.wait(|_| true).await;
