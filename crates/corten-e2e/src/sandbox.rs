@@ -28,6 +28,8 @@ pub fn in_sandbox(test: &str, body: impl FnOnce() -> anyhow::Result<()>) {
         .arg(this)
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")
+        // The cause is in the text; where the test stood says its last command.
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .status()
         .expect("the sandbox starts");

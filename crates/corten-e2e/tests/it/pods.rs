@@ -15,7 +15,7 @@ spec:
   containers:
   - name: writer
     image: busybox:1.28
-    command: ['sh', '-c', 'echo written by the writer > /pages/index.html; until wget -q -O /tmp/got http://localhost:80/index.html; do sleep 1; done; cat /tmp/got; sleep 3600']
+    command: ['sh', '-c', 'echo written by the writer > /pages/index.html; until wget -q -O /tmp/got http://localhost:80/index.html 2>/dev/null; do sleep 1; done; cat /tmp/got; sleep 3600']
     volumeMounts: [{name: pages, mountPath: /pages}]
   - name: server
     image: busybox:1.28
