@@ -50,7 +50,8 @@ impl Cluster for ApiCluster {
         object.set(&["target", "kind"], "Node");
         object.set(&["target", "name"], binding.node.clone());
         let target = self.target(&binding.namespace, &binding.name).subresource("binding");
-        self.client.create(target, object).await.map(drop)
+        // The answer is a `Status` that reports success, not an object.
+        self.client.post(target, object).await.map(drop)
     }
 
     async fn set_unscheduled(&self, pod: &PodInfo, reason: &str, message: &str) -> Result<(), ApiStatus> {
@@ -59,6 +60,7 @@ impl Cluster for ApiCluster {
             ("status", "False".into()),
             ("reason", reason.into()),
             ("message", message.into()),
+            ("observedGeneration", Value::Int(pod.generation)),
             ("lastTransitionTime", Value::String(format_time(self.clock.now()))),
         ]);
         let mut patch = Value::object();

@@ -27,5 +27,9 @@ fn main() -> ExitCode {
     if arguments.get(1).is_some_and(|word| word == "shim") {
         return corten_container_runtime::shim::main(&arguments[2..]);
     }
+    // A parent that blocks signals for itself hands that on; a server that cannot be told to stop would have to be killed.
+    if let Err(error) = nix::sys::signal::SigSet::empty().thread_set_mask() {
+        unreachable!("an empty signal mask is refused: {error}");
+    }
     cli::main(arguments)
 }

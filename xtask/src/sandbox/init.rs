@@ -9,7 +9,7 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
@@ -83,7 +83,15 @@ pub(super) fn run(seam: &str, options: &Options) -> anyhow::Result<ExitCode> {
         // The caller's own file is not the sandbox's to write.
         command.env("KUBECONFIG", mounts::KUBECONFIG);
     }
-    let child = match command.spawn() {
+    // A child inherits the mask of the thread that starts it; the command has to hear the signals that init waits for.
+    let spawned = std::thread::scope(|scope| {
+        let starter = scope.spawn(|| {
+            SigSet::empty().thread_set_mask()?;
+            command.spawn()
+        });
+        starter.join().expect("starting a command does not panic")
+    });
+    let child = match spawned {
         Ok(child) => child,
         // A shell's code for a command that is not found.
         Err(error) => {

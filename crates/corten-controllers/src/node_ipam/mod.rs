@@ -24,9 +24,9 @@ use corten_controller::{ControllerDescriptor, Key, ReconcileError, Reconciler, R
 use corten_informer::{Handler, Lister};
 use ipnet::IpNet;
 use parking_lot::Mutex;
-use tracing::warn;
+use tracing::{error, warn};
 
-use self::plan::Allocator;
+use self::{cidr_set::CidrSet, plan::Allocator};
 use crate::{
     Config,
     objects::tree,
@@ -44,11 +44,15 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
     build: |context| {
         let queue = queue_of(&context);
         let config = &context.config;
-        let ranges = config.cluster_cidrs.iter().map(|range| {
+        let sets = config.cluster_cidrs.iter().filter_map(|range| {
             let mask = if range.addr().is_ipv6() { config.node_cidr_mask_ipv6 } else { config.node_cidr_mask_ipv4 };
-            (*range, mask)
+            let set = CidrSet::new(*range, mask);
+            if set.is_none() {
+                error!(range = %range, mask, "Could not cut the cluster's range into parts for nodes");
+            }
+            set
         });
-        let allocator = Arc::new(Mutex::new(Allocator::new(ranges, &config.service_cidrs)));
+        let allocator = Arc::new(Mutex::new(Allocator::new(sets.collect(), &config.service_cidrs)));
         let nodes = context.informers.informer(&resource_of::<Node>());
         // Without ranges there is nothing to give: nodes have what somebody else gave them.
         if !config.cluster_cidrs.is_empty() {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use corten_apimachinery::value::Str;
 use ipnet::IpNet;
-use tracing::error;
 
 use super::cidr_set::CidrSet;
 
@@ -17,19 +16,10 @@ pub(super) struct Allocator {
 }
 
 impl Allocator {
-    /// Over ranges with the lengths of their parts, without what services use. A range whose parts do not fit is left out
-    /// and reported.
-    pub(super) fn new(ranges: impl Iterator<Item = (IpNet, u8)>, services: &[IpNet]) -> Self {
-        let mut sets = Vec::new();
-        for (range, length) in ranges {
-            let Some(mut set) = CidrSet::new(range, length) else {
-                error!(range = %range, mask = length, "Could not cut the cluster's range into parts for nodes");
-                continue;
-            };
-            for service in services {
-                set.occupy(service);
-            }
-            sets.push(set);
+    /// Over ranges that are cut into parts, without what services use.
+    pub(super) fn new(mut sets: Vec<CidrSet>, services: &[IpNet]) -> Self {
+        for set in &mut sets {
+            services.iter().for_each(|service| set.occupy(service));
         }
         Self { sets, owners: BTreeMap::new(), waiting: BTreeSet::new() }
     }
@@ -97,7 +87,8 @@ mod tests {
     #[test]
     fn nodes_keep_their_parts_and_wait_when_there_are_none() {
         let ranges = [(net("10.0.0.0/23"), 24), (net("fd00::/62"), 64)];
-        let mut allocator = Allocator::new(ranges.into_iter(), &[]);
+        let sets = ranges.into_iter().filter_map(|(range, length)| CidrSet::new(range, length)).collect();
+        let mut allocator = Allocator::new(sets, &[]);
         let [a, b, c] = ["a", "b", "c"].map(Str::from);
         allocator.occupy(&a, &[net("10.0.0.0/24"), net("fd00::/64")]);
         assert_eq!(texts(allocator.allocate(&b)), ["10.0.1.0/24", "fd00:0:0:1::/64"]);
@@ -109,7 +100,8 @@ mod tests {
 
     #[test]
     fn service_addresses_are_not_given_to_nodes() {
-        let mut allocator = Allocator::new([(net("10.0.0.0/22"), 24)].into_iter(), &[net("10.0.0.0/24")]);
+        let set = CidrSet::new(net("10.0.0.0/22"), 24).unwrap();
+        let mut allocator = Allocator::new(vec![set], &[net("10.0.0.0/24")]);
         assert_eq!(texts(allocator.allocate(&"a".into())), ["10.0.1.0/24"]);
     }
 }

@@ -44,6 +44,8 @@ pub struct PodInfo {
     pub name: Str,
     /// The UID.
     pub uid: Str,
+    /// The generation of its spec, which conditions say they have looked at.
+    pub generation: i64,
     /// The node it is bound to; empty for none.
     pub node_name: Str,
     /// The node that preemption made room on; empty for none.
@@ -134,6 +136,7 @@ impl PodInfo {
             namespace: metadata.namespace,
             name: metadata.name,
             uid: metadata.uid,
+            generation: metadata.generation,
             labels,
         })
     }

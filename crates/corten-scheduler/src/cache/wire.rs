@@ -41,6 +41,7 @@ wire! {
         name: Str,
         namespace: Str,
         uid: Str,
+        generation: i64,
         labels: BTreeMap<Str, Str>,
         deletion_timestamp: Option<Str>,
         owner_references: Vec<OwnerReference>,

@@ -176,8 +176,8 @@ mod tests {
 
     #[test]
     fn the_file_is_the_one_that_kubectl_reads() {
-        let home = Some(OsStr::new("/root"));
-        check(&Environment { home, ..Environment::default() }, "/root/.kube/config", None);
+        let home = Some(OsStr::new("/home/admin"));
+        check(&Environment { home, ..Environment::default() }, "/home/admin/.kube/config", None);
         let kubeconfig = Some(OsStr::new(":/nowhere/a::/nowhere/b"));
         check(&Environment { home, kubeconfig, sudo_uid: None }, "/nowhere/b", None);
         let kubeconfig = Some(OsStr::new("/nowhere/a:/proc/self/status:/nowhere/b"));
@@ -186,10 +186,10 @@ mod tests {
 
     #[test]
     fn sudo_means_the_file_of_whoever_called_it() {
-        let home = Some(OsStr::new("/root"));
+        let home = Some(OsStr::new("/home/admin"));
         let sudo = |uid| Environment { home, kubeconfig: None, sudo_uid: Some(uid) };
         check(&sudo(1000), "/home/me/.kube/config", Some((1000, 100)));
-        check(&sudo(4242), "/root/.kube/config", None);
+        check(&sudo(4242), "/home/admin/.kube/config", None);
     }
 
     #[test]
