@@ -50,8 +50,20 @@ fn fields(status: &PodStatus) -> Map<String, Value> {
 fn conditions(old: Option<&Value>, new: Option<&Value>) -> Option<Value> {
     let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
     let (old, new) = (list(old), list(new));
-    let changed: Vec<_> = new.into_iter().filter(|condition| is_ours(condition) && !old.contains(condition)).collect();
+    let changed = new.into_iter().filter(|condition| is_ours(condition) && !old.contains(condition));
+    let changed: Vec<_> = changed.map(|condition| without_what_was(&old, condition)).collect();
     (!changed.is_empty()).then_some(Value::Array(changed))
+}
+
+/// Conditions merge field by field: what the old one of the same type says beyond the new one has to be taken back.
+fn without_what_was(old: &[Value], mut condition: Value) -> Value {
+    let before = old.iter().find(|old| old.get("type") == condition.get("type")).and_then(Value::as_object);
+    if let Some(fields) = condition.as_object_mut() {
+        for key in before.into_iter().flat_map(Map::keys) {
+            fields.entry(key.clone()).or_insert(Value::Null);
+        }
+    }
+    condition
 }
 
 fn is_ours(condition: &Value) -> bool {

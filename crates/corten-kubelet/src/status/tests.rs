@@ -115,6 +115,19 @@ fn the_time_of_a_condition_changes_with_its_status_only() {
 }
 
 #[test]
+fn a_condition_that_turns_true_loses_its_reason() {
+    let old = json!({"conditions": [
+        {"type": "Ready", "status": "False", "reason": "ContainersNotReady", "message": "containers with unready status: [a]"},
+    ]});
+    let pod: Pod = serde_json::from_value(json!({"metadata": {"uid": "u"}, "status": old})).unwrap();
+    let wanted = serde_json::from_value(json!({"conditions": [{"type": "Ready", "status": "True"}]})).unwrap();
+    let want = json!({"metadata": {"uid": "u"}, "status": {"conditions": [
+        {"type": "Ready", "status": "True", "reason": null, "message": null},
+    ]}});
+    assert_eq!(patch(&pod, &wanted), Some(want));
+}
+
+#[test]
 fn a_patch_holds_what_differs_and_leaves_others_conditions_alone() {
     let old = json!({"phase": "Pending", "message": "gone", "podIPs": [{"ip": "10.0.0.1"}], "podIP": "10.0.0.1",
         "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "x/y", "status": "True"}]});
