@@ -28,8 +28,8 @@ use ipnet::IpNet;
 use crate::{config::Places, node::dns_process};
 
 /// How long containers have to end by themselves. Upstream: a pod's default grace period is 30 s, docker's 10 s; this is
-/// the end of the machine's cluster, not of one pod.
-const GRACE_SECONDS: i64 = 10;
+/// the end of the machine's cluster, which its owner waits for, and what it shares with a clean end is that all are asked.
+const GRACE_SECONDS: i64 = 2;
 
 /// Stops and removes everything but data; gives what was done, a line each.
 ///
