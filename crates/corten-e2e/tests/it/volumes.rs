@@ -70,7 +70,9 @@ spec:
   storageClassName: ""
   volumeName: disk
   resources: {requests: {storage: 1Gi}}
----
+"#;
+
+const CLAIMING: &str = r#"
 apiVersion: v1
 kind: Pod
 metadata: {name: claims}
@@ -211,7 +213,20 @@ fn volumes_hold_and_follow_their_sources(kubectl: &Kubectl) -> anyhow::Result<()
     let identity = inside(kubectl, "files", "c", &format!("cat {account}/namespace; echo; head -1 {account}/ca.crt"));
     ensure!(identity == "default\n-----BEGIN CERTIFICATE-----\n", "{identity}");
     let token = inside(kubectl, "files", "c", &format!("cat {account}/token"));
-    let who = kubectl.ok(&["auth", "whoami", "--token", token.trim(), "-o", "jsonpath={.status.userInfo.username}"]);
+    // With nothing but what the pod has: a client certificate would go before the token.
+    let authority = "/run/e2e-ca.crt";
+    std::fs::write(authority, inside(kubectl, "files", "c", &format!("cat {account}/ca.crt")))?;
+    let server = kubectl.ok(&["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"]);
+    let who = kubectl.ok(&[
+        "--kubeconfig=/dev/null",
+        &format!("--server={server}"),
+        &format!("--certificate-authority={authority}"),
+        &format!("--token={}", token.trim()),
+        "auth",
+        "whoami",
+        "-o",
+        "jsonpath={.status.userInfo.username}",
+    ]);
     ensure!(who == "system:serviceaccount:default:default", "{who}");
 
     kubectl.ok(&["patch", "configmap", "settings", "-p", r#"{"data":{"color":"blue","nested":"other"}}"#]);
@@ -231,9 +246,20 @@ fn volumes_hold_and_follow_their_sources(kubectl: &Kubectl) -> anyhow::Result<()
 
 fn a_claim_that_is_bound_is_mounted(kubectl: &Kubectl) -> anyhow::Result<()> {
     kubectl.apply(CLAIM)?;
+    // What the volume controller would do: claim and volume name each other, by UID.
+    let uid = kubectl.ok(&["get", "pvc", "claim", "-o", "jsonpath={.metadata.uid}"]);
+    kubectl.ok(&[
+        "patch",
+        "pv",
+        "disk",
+        "--type=merge",
+        "-p",
+        &format!(r#"{{"spec":{{"claimRef":{{"uid":"{uid}"}}}}}}"#),
+    ]);
     for object in ["pv/disk", "pvc/claim"] {
         kubectl.ok(&["patch", object, "--subresource=status", "--type=merge", "-p", r#"{"status":{"phase":"Bound"}}"#]);
     }
+    kubectl.apply(CLAIMING)?;
     ready(kubectl, "claims");
     eventually("the file is on the machine", || {
         let file = std::fs::read_to_string("/run/e2e-disk/file")?;
