@@ -667,3 +667,27 @@ fn complain(what: &str, error: &(dyn std::error::Error + 'static)) {
 pub(super) fn complaints(directory: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(true).open(directory.join("shim.log"))
 }
+
+#[cfg(test)]
+mod tests {
+    use corten_oci::{Stage, StartFailure};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(program: &str, cause: &str) {
+        let failure =
+            StartFailure { stage: Stage::Exec, errno: Errno::ENOENT, program: program.to_owned(), cwd: "/".to_owned() };
+        let want = format!(
+            "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: \
+             unable to start container process: error during container init: {cause}"
+        );
+        assert_eq!(start_message(&StartError::Failed(failure)), want);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_told_in_known_words() {
+        check("/no/such/command", "exec: \"/no/such/command\": stat /no/such/command: no such file or directory");
+        check("nosuch", "exec: \"nosuch\": executable file not found in $PATH");
+    }
+}
