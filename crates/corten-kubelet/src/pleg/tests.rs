@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use corten_base::{Clock as _, SimClock};
 
 use super::*;
