@@ -1,5 +1,5 @@
 //! Pulls from Docker's own registry. Root is needed (layers are unpacked through overlay mounts), its program
-//! (`CORTEN_TEST_REGISTRY`), an image (`CORTEN_TEST_IMAGES`), and a network namespace whose loopback is up.
+//! (`bin/docker-registry` in `CORTEN_TEST_TOOLS`), an image (`CORTEN_TEST_IMAGES`), and a network namespace whose loopback is up.
 
 #![expect(clippy::print_stdout, reason = "the reader of a test run has to see what was not tried")]
 
@@ -23,10 +23,11 @@ use corten_cri::Code;
 /// The registry's program and the folder of images; `None` when the run was not promised them.
 fn means() -> Option<(PathBuf, PathBuf)> {
     let path = |name| std::env::var_os(name).map(PathBuf::from);
-    let both = path("CORTEN_TEST_REGISTRY").zip(path("CORTEN_TEST_IMAGES"));
+    let program = path("CORTEN_TEST_TOOLS").map(|tools| tools.join("bin/docker-registry"));
+    let both = program.zip(path("CORTEN_TEST_IMAGES"));
     let both = both.filter(|_| rustix::process::geteuid().is_root());
     if both.is_none() {
-        println!("skipped: needs root, CORTEN_TEST_REGISTRY and CORTEN_TEST_IMAGES");
+        println!("skipped: needs root, CORTEN_TEST_TOOLS and CORTEN_TEST_IMAGES");
     }
     both
 }

@@ -88,9 +88,15 @@ impl Machine {
         run(&self.binary, arguments)
     }
 
+    /// A tool of the tests.
+    #[must_use]
+    pub fn tool_path(&self, name: &str) -> PathBuf {
+        self.tools.join("bin").join(name)
+    }
+
     /// Runs a tool of the tests.
     pub fn tool(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Output> {
-        run(&self.tools.join("bin").join(name), arguments)
+        run(&self.tool_path(name), arguments)
     }
 
     /// The real kubectl with the kubeconfig that `up` wrote into.

@@ -25,6 +25,7 @@ use crate::{
         machine::{Machine, MachineError},
         status,
     },
+    pleg::PlegHealth,
     prober::ProbeManager,
     server::{self, Server, ServerError, access::Delegated},
     volumes::{self, Layout, SystemMounter, VolumeManager},
@@ -82,6 +83,8 @@ pub struct Agent {
     volumes: Arc<VolumeManager>,
     prober: Arc<ProbeManager>,
     events: EventWriter,
+    pleg_health: Arc<PlegHealth>,
+    clock: SharedClock,
     tasks: TaskSet,
 }
 
@@ -150,7 +153,8 @@ impl Agent {
             rng: Arc::clone(&rng),
         };
         let kubelet = Kubelet::build(config.clone(), deps);
-        let (health, now) = (kubelet.pleg_health(), Arc::clone(&clock));
+        let pleg_health = kubelet.pleg_health();
+        let (health, now) = (Arc::clone(&pleg_health), Arc::clone(&clock));
         let server_parts = server::Parts {
             pods: kubelet.pods(),
             cri: cri.clone(),
@@ -166,8 +170,8 @@ impl Agent {
         };
         let server = Server::bind(&server_config, server_parts, shutdown.clone()).await?;
         let port = server.local_addr().map_err(AgentError::Address)?.port();
-        let node = Node::build(config, cri, client, recorder, clock, rng, port)?;
-        Ok(Self { kubelet, node, server, volumes, prober, events, tasks })
+        let node = Node::build(config, cri, client, recorder, Arc::clone(&clock), rng, port)?;
+        Ok(Self { kubelet, node, server, volumes, prober, events, pleg_health, clock, tasks })
     }
 
     /// The node object, to wait until it is ready.
@@ -178,11 +182,15 @@ impl Agent {
 
     /// Runs the node until shutdown is requested, and returns when every part has ended. Containers go on.
     pub async fn run(self, shutdown: Shutdown) {
-        let Self { kubelet, node, server, volumes, prober, events, tasks } = self;
+        let Self { kubelet, node, server, volumes, prober, events, pleg_health, clock, tasks } = self;
         // Events are told until everybody who tells has ended.
         let (end_events, events_shutdown) = Shutdown::new();
         let writing = TaskSet::new("kubelet-events");
         writing.spawn("events", events.run(events_shutdown));
+        let (stop, reported) = (shutdown.clone(), node.clone());
+        tasks.spawn("pleg-health", async move {
+            pleg_health.report(&*clock, |problem| reported.set_health("pleg", problem), stop).await;
+        });
         let stop = shutdown.clone();
         tasks.spawn("node", async move { log_panic(node.run(stop).await) });
         tasks.spawn("server", server.run());

@@ -238,3 +238,24 @@ async fn an_unchanged_status_is_written_only_when_the_report_is_due() {
     fixture.wait(|node| node.metadata.resource_version != before).await;
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn a_node_that_is_deleted_comes_back_with_its_lease() {
+    let fixture = Fixture::start().await;
+    fixture.node.ready().await;
+    let first = fixture.wait(is_ready).await.metadata.uid;
+    let leases: GroupVersionResource = resource_of::<Lease>();
+    fixture.cluster.wait_for(&leases, |all| all.iter().any(|lease| lease.name == "n1")).await;
+    let nodes = resource_of::<NodeObject>();
+    let nothing = corten_apimachinery::value::Value::Null;
+    fixture.cluster.admin().delete(corten_client::Target::object(&nodes, "", "n1"), nothing).await.unwrap();
+    let second = fixture.wait(|node| is_ready(node) && node.metadata.uid != first).await.metadata.uid;
+    fixture.cluster.clock().advance(Duration::from_secs(11));
+    let owner = |all: &[Arc<Stored>]| -> Option<String> {
+        let lease = all.iter().find(|lease| lease.name == "n1")?;
+        let lease: Lease = decode(lease).unwrap();
+        lease.metadata.owner_references?.first().map(|owner| owner.uid.clone())
+    };
+    fixture.cluster.wait_for(&leases, |all| owner(all) == second).await;
+    fixture.stop().await;
+}

@@ -28,8 +28,8 @@ use ipnet::IpNet;
 use crate::{config::Places, node::dns_process};
 
 /// How long containers have to end by themselves. Upstream: a pod's default grace period is 30 s, docker's 10 s; this is
-/// the end of the machine's cluster, not of one pod.
-const GRACE_SECONDS: i64 = 10;
+/// the end of the machine's cluster, which its owner waits for.
+const GRACE_SECONDS: i64 = 2;
 
 /// Stops and removes everything but data; gives what was done, a line each.
 ///
@@ -41,8 +41,9 @@ pub(crate) async fn sweep(
     rng: &SharedRng,
 ) -> anyhow::Result<Vec<String>> {
     let mut sweep = Sweep::default();
-    sweep.note("containers", remove_containers(places, clock, rng).await);
-    let dns = dns_process::stop(places, clock).await;
+    // Side by side: each waits for processes to end by themselves.
+    let (containers, dns) = future::join(remove_containers(places, clock, rng), dns_process::stop(places, clock)).await;
+    sweep.note("containers", containers);
     sweep.note("DNS", dns.map(|stopped| stopped.then(|| "stopped DNS".to_owned())));
     sweep.note("services", clean_userspace_proxy(service_cidr, clock).map(|()| None));
     sweep.note("packet rules", remove_tables(places));

@@ -22,6 +22,7 @@ use corten_net::{
     netns::Netns,
 };
 use corten_oci::{Cgroup, cgroup::Hierarchies};
+use futures::StreamExt as _;
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
@@ -38,6 +39,8 @@ use crate::{
 
 /// How far a subscriber of events may be behind before it is ended and lists anew.
 const EVENTS_MAX: usize = 1_024;
+/// How many pods are removed at the same time when all are: enough that none waits for another's processes to end.
+const REMOVALS: usize = 16;
 
 /// The built-in container runtime. Clones are one runtime.
 #[derive(Clone)]
@@ -185,10 +188,13 @@ impl ContainerRuntime {
     /// Errors: the first thing that could not be removed; the call may be repeated.
     pub async fn remove_all(&self) -> Result<(), CriError> {
         let ids: Vec<String> = self.inner.state.lock().sandboxes.keys().cloned().collect();
-        for id in ids {
+        let removals = futures::stream::iter(ids).map(|id| async move {
             self.stop_sandbox(&id).await?;
-            self.remove_sandbox(&id).await?;
-        }
+            self.remove_sandbox(&id).await
+        });
+        // All are tried, whatever became of the others.
+        let removed: Vec<Result<(), CriError>> = removals.buffer_unordered(REMOVALS).collect().await;
+        removed.into_iter().collect::<Result<(), CriError>>()?;
         let inner = Arc::clone(&self.inner);
         blocking(move || network::remove(&inner.config, &inner.host).map_err(std::io::Error::other)).await?;
         let (cgroup, run) =

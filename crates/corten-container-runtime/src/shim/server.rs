@@ -30,6 +30,9 @@ use super::{
 /// How much of a stream is read at a time: what a pipe holds.
 const READ_BYTES: usize = 64 << 10;
 
+/// The exit code of a container whose program did not start. Upstream: containerd's `errorStartExitCode`.
+const NOT_STARTED: i32 = 128;
+
 /// Why the shim ends.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ServerError {
@@ -97,6 +100,18 @@ impl Failure {
     fn other(error: &(dyn std::error::Error + 'static)) -> Self {
         Self(FailureKind::Other, ErrorChain(error).to_string())
     }
+}
+
+/// What users are told about a container that did not start: the words that containerd and runc made known, which
+/// people and their tools look for.
+fn start_message(error: &StartError) -> String {
+    let StartError::Failed(failure) = error else { return ErrorChain(error).to_string() };
+    let (text, process) = (failure.to_string(), "unable to start container process: ");
+    let cause = text.strip_prefix(process).unwrap_or(&text);
+    format!(
+        "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: \
+         {process}error during container init: {cause}"
+    )
 }
 
 /// The first process of a pod's PID namespace: it does nothing but reap what its siblings leave to it.
@@ -452,15 +467,15 @@ impl Server {
             return Err(Failure(FailureKind::Precondition, format!("container {id:?} was started before")));
         }
         let Some(container) = &mut entry.container else { return Err(Failure::not_found(id)) };
-        entry.state.started_at = Some(now);
         match container.start() {
             // A hook is not part of any container that this runtime makes.
             Ok(()) | Err(StartError::Hook(_)) => {
+                entry.state.started_at = Some(now);
                 entry.record();
                 Ok(())
             }
             Err(error) => {
-                let message = ErrorChain(&error).to_string();
+                let message = start_message(&error);
                 self.end(id, Some(message.clone()));
                 Err(Failure(FailureKind::Other, message))
             }
@@ -507,8 +522,9 @@ impl Server {
             complain(&format!("write log of container {id}"), &error);
         }
         let code = match (&start_error, status) {
-            (_, Some(status)) => status.code(),
-            (Some(_), None) => 128,
+            // Whatever init ended with: its program never ran.
+            (Some(_), _) => NOT_STARTED,
+            (None, Some(status)) => status.code(),
             (None, None) => 255,
         };
         // The kernel counts kills of the group; a container that went on and ended well was not killed.
@@ -650,4 +666,28 @@ fn complain(what: &str, error: &(dyn std::error::Error + 'static)) {
 /// Opens the file that a shim complains to.
 pub(super) fn complaints(directory: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(true).open(directory.join("shim.log"))
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_oci::{Stage, StartFailure};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(program: &str, cause: &str) {
+        let failure =
+            StartFailure { stage: Stage::Exec, errno: Errno::ENOENT, program: program.to_owned(), cwd: "/".to_owned() };
+        let want = format!(
+            "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: \
+             unable to start container process: error during container init: {cause}"
+        );
+        assert_eq!(start_message(&StartError::Failed(failure)), want);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_told_in_known_words() {
+        check("/no/such/command", "exec: \"/no/such/command\": stat /no/such/command: no such file or directory");
+        check("nosuch", "exec: \"nosuch\": executable file not found in $PATH");
+    }
 }

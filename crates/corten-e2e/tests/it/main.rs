@@ -7,5 +7,7 @@ mod init_containers;
 mod kubectl;
 mod node_errors;
 mod pods;
+mod registry;
 mod restart;
 mod tutorial;
+mod volumes;

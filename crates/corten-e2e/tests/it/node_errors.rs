@@ -53,12 +53,38 @@ fn missing_config_map(kubectl: &Kubectl) -> anyhow::Result<()> {
 }
 
 fn command_not_found(kubectl: &Kubectl) -> anyhow::Result<()> {
-    kubectl.ok(&["run", "notfound", "--image=busybox:1.28", "--restart=Never", "--", "/no/such/command"]);
-    shows(kubectl, "notfound", &["executable file not found", "StartError"])?;
-    let pod = kubectl.json(&["get", "pod", "notfound"]);
-    let state = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
-    ensure!(state["exitCode"] == 128 && pod["status"]["phase"] == "Failed", "{}", pod["status"]);
-    kubectl.ok(&["delete", "pod", "notfound"]);
+    let process = "unable to start container process: error during container init";
+    for (pod, command, cause) in [
+        (
+            "notfound",
+            "/no/such/command",
+            "exec: \"/no/such/command\": stat /no/such/command: no such file or directory",
+        ),
+        ("nosuch", "nosuch", "exec: \"nosuch\": executable file not found in $PATH"),
+    ] {
+        kubectl.ok(&["run", pod, "--image=busybox:1.28", "--restart=Never", "--", command]);
+        let message = format!("{process}: {cause}");
+        shows(kubectl, pod, &["StartError", "Error: failed to create containerd task: ", &message])?;
+        let shown = kubectl.json(&["get", "pod", pod]);
+        let state = &shown["status"]["containerStatuses"][0]["state"]["terminated"];
+        let is_told = state["message"].as_str().is_some_and(|text| text.ends_with(&message));
+        ensure!(
+            state["exitCode"] == 128
+                && state["reason"] == "StartError"
+                && is_told
+                && shown["status"]["phase"] == "Failed",
+            "{}",
+            shown["status"]
+        );
+        ensure!(state["startedAt"] == "1970-01-01T00:00:00Z", "{state}");
+        let events =
+            kubectl.ok(&["get", "events", "--field-selector", &format!("involvedObject.name={pod},reason=Failed")]);
+        ensure!(events.contains("Warning") && events.contains(cause), "{events}");
+        kubectl.ok(&["delete", "pod", pod]);
+    }
+    kubectl.ok(&["run", "again", "--image=busybox:1.28", "--", "/no/such/command"]);
+    shows(kubectl, "again", &["RunContainerError", "CrashLoopBackOff"])?;
+    kubectl.ok(&["delete", "pod", "again", "--grace-period=1"]);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use corten_api::{
 use corten_apimachinery::status::Status;
 use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown};
 use corten_client::{Api, Client, api::decode};
+use tokio::sync::watch;
 use tracing::warn;
 
 /// Where nodes' leases are.
@@ -26,7 +27,8 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 pub(super) struct LeaseKeeper {
     pub(super) api: Api<Lease>,
     pub(super) node_name: String,
-    pub(super) node_uid: String,
+    /// The UID of the node as it is registered now.
+    pub(super) node_uid: watch::Receiver<String>,
     pub(super) duration: Duration,
     pub(super) clock: SharedClock,
     pub(super) rng: SharedRng,
@@ -95,13 +97,16 @@ impl LeaseKeeper {
             namespace: Some(NAMESPACE.to_owned()),
             ..std::mem::take(&mut lease.metadata)
         };
-        let has_owner = meta.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
+        // A node that was deleted and made anew has another UID; what belongs to the old one is collected as garbage.
+        let of_other = |owner: &OwnerReference| owner.kind == "Node" && owner.uid != *self.node_uid.borrow();
+        let owners = meta.owner_references.as_ref();
+        let has_owner = owners.is_some_and(|owners| !owners.is_empty() && !owners.iter().any(of_other));
         let owner = || {
             vec![OwnerReference {
                 api_version: "v1".to_owned(),
                 kind: "Node".to_owned(),
                 name: self.node_name.clone(),
-                uid: self.node_uid.clone(),
+                uid: self.node_uid.borrow().clone(),
                 ..OwnerReference::default()
             }]
         };

@@ -180,10 +180,11 @@ impl Node {
             registered = self.register() => registered,
         };
         self.event(EventType::Normal, "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods");
+        let uid = watch::Sender::new(registered.uid.to_string());
         let keeper = LeaseKeeper {
             api: LeaseKeeper::api(&inner.client),
             node_name: inner.config.node_name.clone(),
-            node_uid: registered.uid.to_string(),
+            node_uid: uid.subscribe(),
             duration: inner.config.lease_duration,
             clock: inner.clock.clone(),
             rng: inner.rng.clone(),
@@ -197,7 +198,7 @@ impl Node {
         factory.informer_of(&id).add_handler(Arc::new(OwnNode(self.clone())));
         factory.start(tasks, shutdown);
 
-        let mut keeper = StatusKeeper { node: self, pod_cidr: None, last_report: None, last: BTreeMap::new() };
+        let mut keeper = StatusKeeper { node: self, uid, pod_cidr: None, last_report: None, last: BTreeMap::new() };
         let started = inner.clock.monotonic();
         loop {
             let synced = tokio::select! {
@@ -343,12 +344,15 @@ impl Handler for OwnNode {
     fn on_delete(&self, object: &Arc<Stored>, _: bool) {
         warn!(node = %object.name, "Node was deleted");
         self.0.inner.object.send_replace(None);
+        self.0.inner.look.notify_one();
     }
 }
 
 /// What the loop remembers between two looks.
 struct StatusKeeper<'a> {
     node: &'a Node,
+    /// The UID of the registered node.
+    uid: watch::Sender<String>,
     /// What the runtime was told.
     pod_cidr: Option<String>,
     /// When the status was last written, on the monotonic clock.
@@ -365,8 +369,20 @@ impl StatusKeeper<'_> {
         let known = inner.object.borrow().clone();
         let node = match known {
             Some(node) => node,
-            None => Arc::new(api.get(&inner.config.node_name).await?),
+            None => match api.get(&inner.config.node_name).await {
+                Ok(node) => Arc::new(node),
+                // Somebody deleted it. Upstream's kubelet stays away until it is started anew; here that would be for good.
+                Err(error) if error.is_not_found() => {
+                    let registered = self.node.register().await;
+                    self.last_report = None;
+                    Arc::new(decode(&registered)?)
+                }
+                Err(error) => return Err(error),
+            },
         };
+        if let Some(uid) = &node.metadata.uid {
+            self.uid.send_if_modified(|known| std::mem::replace(known, uid.clone()) != *uid);
+        }
         let told = self.tell_pod_cidr(&node).await;
         let runtime = match told {
             Ok(()) => self.node.ask_runtime().await,

@@ -76,6 +76,26 @@ pub struct Observed<'a> {
     pub now: Timestamp,
 }
 
+/// A condition of the runtime, and what is said when it does not hold.
+pub type RuntimeCondition = (&'static str, &'static str);
+
+/// Whether the runtime can run anything.
+pub const RUNTIME_READY: RuntimeCondition = ("RuntimeReady", "container runtime not ready");
+/// Whether it can give pods a network.
+pub const NETWORK_READY: RuntimeCondition = ("NetworkReady", "container runtime network not ready");
+
+/// Why a condition of the runtime does not hold, as nodes and pods show it; `None` if it holds.
+#[must_use]
+pub fn condition_problem(status: &api::RuntimeStatus, (kind, what): RuntimeCondition) -> Option<String> {
+    match status.conditions.iter().find(|condition| condition.r#type == kind) {
+        Some(condition) if condition.status => None,
+        Some(condition) => {
+            Some(format!("{what}: {kind}=false reason:{} message:{}", condition.reason, condition.message))
+        }
+        None => Some(format!("{what}: condition is not set")),
+    }
+}
+
 /// The architecture as Go, and so all of Kubernetes, calls it.
 #[must_use]
 pub fn architecture() -> &'static str {
@@ -252,21 +272,9 @@ fn complaint(observed: &Observed<'_>) -> Option<String> {
     match observed.runtime {
         Err(_) => complaints.push("container runtime is down".to_owned()),
         Ok(runtime) => {
-            let kinds = [
-                ("RuntimeReady", "container runtime not ready"),
-                ("NetworkReady", "container runtime network not ready"),
-            ];
-            let told: &[_] = runtime.status.status.as_ref().map_or(&[], |status| &status.conditions);
-            for (kind, what) in kinds {
-                match told.iter().find(|condition| condition.r#type == kind) {
-                    Some(condition) if condition.status => {}
-                    Some(condition) => complaints.push(format!(
-                        "{what}: {kind}=false reason:{} message:{}",
-                        condition.reason, condition.message
-                    )),
-                    None => complaints.push(format!("{what}: condition is not set")),
-                }
-            }
+            let none = api::RuntimeStatus::default();
+            let told = runtime.status.status.as_ref().unwrap_or(&none);
+            complaints.extend([RUNTIME_READY, NETWORK_READY].into_iter().filter_map(|it| condition_problem(told, it)));
         }
     }
     complaints.extend(observed.unhealthy.iter().cloned());

@@ -12,7 +12,6 @@ use std::{sync::Arc, time::Duration};
 use corten_base::{Backoff, SharedClock, SharedRng, Shutdown};
 use corten_cri::{Code, CriError, EventStream, RuntimeService, api::GetEventsRequest};
 use futures::StreamExt as _;
-use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -37,32 +36,93 @@ pub struct Pleg {
 
 /// Whether the view is fresh; shared with the node's status.
 pub struct PlegHealth {
-    synced: watch::Sender<bool>,
-    /// When the last event or list came, on the monotonic clock.
-    last: Mutex<Option<Duration>>,
+    view: watch::Sender<View>,
+}
+
+/// How fresh the view is. Times are of the monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// Nothing has been heard yet.
+    Unseen,
+    /// The runtime tells of every change: no news is good news.
+    Followed,
+    /// The last answer came then.
+    Seen(Duration),
 }
 
 impl PlegHealth {
+    fn new() -> Self {
+        Self { view: watch::Sender::new(View::Unseen) }
+    }
+
     /// Completes once the first list is in the cache. Cancel-safe.
     pub async fn synced(&self) {
-        let mut synced = self.synced.subscribe();
+        let mut view = self.view.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
-        let _ = synced.wait_for(|synced| *synced).await;
+        let _ = view.wait_for(|view| *view != View::Unseen).await;
     }
 
     /// What the node's Ready condition says about PLEG: `None` if all is well.
     #[must_use]
     pub fn problem(&self, clock: &dyn corten_base::Clock) -> Option<String> {
-        let Some(last) = *self.last.lock() else { return Some("pleg has yet to be successful".to_owned()) };
-        let silent = clock.monotonic().saturating_sub(last);
-        (silent > UNHEALTHY_AFTER).then(|| {
-            format!("pleg was last seen active {}s ago; threshold is {}s", silent.as_secs(), UNHEALTHY_AFTER.as_secs())
-        })
+        match *self.view.borrow() {
+            View::Unseen => Some("PLEG is not healthy: pleg has yet to be successful".to_owned()),
+            View::Followed => None,
+            View::Seen(last) => {
+                let silent = clock.monotonic().saturating_sub(last);
+                (silent >= UNHEALTHY_AFTER).then(|| {
+                    let (silent, threshold) = (go_duration(silent), go_duration(UNHEALTHY_AFTER));
+                    format!("PLEG is not healthy: pleg was last seen active {silent} ago; threshold is {threshold}")
+                })
+            }
+        }
     }
 
-    fn seen(&self, now: Duration) {
-        *self.last.lock() = Some(now);
-        self.synced.send_replace(true);
+    /// Tells of the problem whenever it comes or goes, until shutdown is requested: PLEG itself says when it heard from
+    /// the runtime, and only the moment at which silence becomes a problem is waited for.
+    pub async fn report(&self, clock: &dyn corten_base::Clock, tell: impl Fn(Option<String>), shutdown: Shutdown) {
+        let mut view = self.view.subscribe();
+        loop {
+            let now = *view.borrow_and_update();
+            tell(self.problem(clock));
+            let due = async {
+                match now {
+                    View::Seen(last) if clock.monotonic() < last + UNHEALTHY_AFTER => {
+                        clock.sleep((last + UNHEALTHY_AFTER).saturating_sub(clock.monotonic())).await;
+                    }
+                    // Silent for too long already, or nothing to wait for.
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => return,
+                // The sender lives in `self`.
+                _ = view.changed() => {}
+                () = due => {}
+            }
+        }
+    }
+
+    /// The runtime was listed, and tells of changes from now on.
+    fn following(&self) {
+        self.view.send_if_modified(|view| std::mem::replace(view, View::Followed) != View::Followed);
+    }
+
+    /// The runtime was listed, and does not tell of changes.
+    fn listed(&self, now: Duration) {
+        self.view.send_replace(View::Seen(now));
+    }
+
+    /// From now on changes may be missed: the runtime has been asked and has not answered yet, or its events ended.
+    fn waiting(&self, now: Duration) {
+        self.view.send_if_modified(|view| {
+            let was_followed = *view == View::Followed;
+            if was_followed {
+                *view = View::Seen(now);
+            }
+            was_followed
+        });
     }
 }
 
@@ -83,7 +143,7 @@ impl Pleg {
         clock: SharedClock,
         rng: SharedRng,
     ) -> (Self, Arc<PlegHealth>) {
-        let health = Arc::new(PlegHealth { synced: watch::Sender::new(false), last: Mutex::default() });
+        let health = Arc::new(PlegHealth::new());
         (Self { runtime, cache, clock, rng, health: Arc::clone(&health) }, health)
     }
 
@@ -92,7 +152,9 @@ impl Pleg {
         // 100 ms to 5 s: a runtime that is started anew is back within that time.
         let mut backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(5)).with_jitter(0.5);
         loop {
-            match self.follow(&shutdown, &mut backoff).await {
+            let ended = self.follow(&shutdown, &mut backoff).await;
+            self.health.waiting(self.clock.monotonic());
+            match ended {
                 Ended::Shutdown => return,
                 Ended::Unsupported => {
                     info!("Container runtime has no events, listing it instead");
@@ -127,6 +189,7 @@ impl Pleg {
             Err(error) => return Ended::Failed(Some(error)),
         };
         loop {
+            self.health.waiting(self.clock.monotonic());
             tokio::select! {
                 biased;
                 () = shutdown.requested() => return Ended::Shutdown,
@@ -134,7 +197,7 @@ impl Pleg {
                     return Ended::Failed(Some(error));
                 },
             }
-            self.health.seen(self.clock.monotonic());
+            self.health.following();
             backoff.reset();
             let due = self.clock.sleep(RELIST_WITH_EVENTS);
             if let Some(ended) = self.take_events(&mut events, due, shutdown).await {
@@ -159,12 +222,13 @@ impl Pleg {
             };
             match event {
                 Some(Ok(event)) => {
-                    self.health.seen(self.clock.monotonic());
                     let doubtful = records::change_of(event).and_then(|change| self.cache.apply(change));
-                    if let Some(uid) = doubtful
-                        && let Err(error) = self.cache.refresh(&uid).await
-                    {
-                        return Some(Ended::Failed(Some(error)));
+                    if let Some(uid) = doubtful {
+                        self.health.waiting(self.clock.monotonic());
+                        if let Err(error) = self.cache.refresh(&uid).await {
+                            return Some(Ended::Failed(Some(error)));
+                        }
+                        self.health.following();
                     }
                 }
                 Some(Err(error)) => return Some(Ended::Failed(Some(error))),
@@ -176,7 +240,7 @@ impl Pleg {
     async fn poll(&self, shutdown: &Shutdown) {
         loop {
             match self.cache.relist().await {
-                Ok(()) => self.health.seen(self.clock.monotonic()),
+                Ok(()) => self.health.listed(self.clock.monotonic()),
                 Err(err) => warn!(%err, "Could not list the container runtime's pods"),
             }
             tokio::select! {
@@ -187,3 +251,16 @@ impl Pleg {
         }
     }
 }
+
+/// Whole seconds as Go prints a duration: `59s`, `3m0s`, `1h2m3s`.
+pub(crate) fn go_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     interfaces::{ContainerRef, ContainerRequest, Failure, MountedVolumes, SharedPod},
+    node::status::{NETWORK_READY, condition_problem},
     pleg::{PodRuntimeStatus, records::RESTART_COUNT},
     status::generate::preferred,
 };
@@ -116,6 +117,7 @@ impl Scene {
             let text = "Pod sandbox changed, it will be killed and re-created.";
             context.event(&self.pod, false, "SandboxChanged", text);
         }
+        self.check_network().await?;
         let made = self.make_sandbox(attempt).await;
         // Also after a failure: something may have been left.
         self.refresh().await;
@@ -130,6 +132,21 @@ impl Scene {
                 Err(failure)
             }
         }
+    }
+
+    /// Refuses to begin while the runtime says that its network is not ready; pods on the node's own do not wait.
+    async fn check_network(&self) -> Result<(), Failure> {
+        if self.pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true)) {
+            return Ok(());
+        }
+        let status = self.context.cri.runtime.status(api::StatusRequest { verbose: false }).await;
+        let status = status.map_err(|error| failed("CreatePodSandboxError", &error.to_string()))?;
+        let Some(problem) = status.status.as_ref().and_then(|status| condition_problem(status, NETWORK_READY)) else {
+            return Ok(());
+        };
+        let text = format!("network is not ready: {problem}");
+        self.context.event(&self.pod, true, "NetworkNotReady", text.as_str());
+        Err(failed("NetworkNotReady", &text))
     }
 
     async fn make_sandbox(&self, attempt: u32) -> Result<String, Failure> {
@@ -341,6 +358,7 @@ impl Scene {
     async fn refresh(&self) {
         if let Err(err) = self.context.cache.refresh(&self.uid()).await {
             warn!(pod = %self.name(), %err, "Could not ask the container runtime about a pod");
+            self.context.event(&self.pod, true, "FailedSync", format!("error determining status: {err}"));
         }
     }
 

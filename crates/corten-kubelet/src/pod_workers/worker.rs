@@ -34,11 +34,15 @@ use crate::{
         probe_of,
     },
     pleg::{
-        PodRuntimeStatus,
+        PodRuntimeStatus, go_duration,
         records::{is_exited, is_running, name_of},
     },
     status::generate::{StatusInput, generate, preferred},
 };
+
+/// The least time that the end of a pod may take which is killed for the node's sake. Upstream: `minTimeout` of
+/// `killPodNow`.
+const KILL_PATIENCE_MIN: Duration = Duration::from_secs(10);
 
 /// The worker of one pod.
 pub struct Worker {
@@ -68,6 +72,8 @@ pub struct Worker {
     cleaned: Cleaned,
     /// Admission refused it: nothing of it ever was on this node.
     is_rejected: bool,
+    /// When a pod that somebody wanted ended has taken too long.
+    overdue_at: Option<Timestamp>,
 }
 
 /// What was removed after the end.
@@ -135,6 +141,7 @@ impl Worker {
             status: None,
             cleaned: Cleaned::Nothing,
             is_rejected: false,
+            overdue_at: None,
         };
         worker.set_pod(pod);
         worker
@@ -208,7 +215,7 @@ impl Worker {
         for action in plan.actions {
             self.start(action);
         }
-        let mut wake_at = earlier(plan.wake_at, self.deadline());
+        let mut wake_at = earlier(earlier(plan.wake_at, self.deadline()), self.check_overdue(now));
         if self.phase == Phase::Terminated {
             wake_at = earlier(wake_at, self.clean_up(now));
         }
@@ -235,8 +242,22 @@ impl Worker {
         if let Some((status, grace)) = letters.kill {
             self.decree.get_or_insert(status);
             let grace = grace.map_or_else(|| spec_grace(&self.pod), Duration::from_secs);
+            let patience = (grace + grace / 2).max(KILL_PATIENCE_MIN);
+            self.overdue_at.get_or_insert(self.context.clock.now() + patience);
             self.terminate(grace);
         }
+    }
+
+    /// Says once that a pod which was to be killed still runs. Gives the time of the next look.
+    fn check_overdue(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let at = self.overdue_at.filter(|_| self.phase != Phase::Terminated);
+        if at.is_some_and(|at| at <= now) {
+            let text = "Container runtime did not kill the pod within specified grace period.";
+            self.context.event(&self.pod, true, "ExceededGracePeriod", text);
+            // Never again: there is no later time.
+            self.overdue_at = Some(Timestamp::MAX);
+        }
+        at.filter(|at| *at > now && *at != Timestamp::MAX)
     }
 
     /// Goes from one phase to the next where the pod asks for it.
@@ -257,6 +278,10 @@ impl Worker {
             self.context.event(&self.pod, false, "DeadlineExceeded", text);
             self.decree = Some(Failure::new("DeadlineExceeded", text));
             return self.terminate(spec_grace(&self.pod));
+        }
+        // A start under way is finished first: it has to say what came of it, and its container may have ended already.
+        if self.in_flight.keys().any(|slot| matches!(slot, Slot::Container(_))) {
+            return;
         }
         let api_phase = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let is_over = matches!(api_phase, Some("Succeeded" | "Failed"));
@@ -539,12 +564,6 @@ fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
-}
-
-/// Whole seconds as Go prints a duration: `40s`, `2m40s`, `5m0s`.
-fn go_duration(duration: Duration) -> String {
-    let (minutes, seconds) = (duration.as_secs() / 60, duration.as_secs() % 60);
-    if minutes == 0 { format!("{seconds}s") } else { format!("{minutes}m{seconds}s") }
 }
 
 /// The addresses of a pod that runs, for whoever asks outside of a worker.

@@ -13,6 +13,7 @@ use corten_api::{
     quantity::Quantity,
 };
 use corten_cri::api;
+use jiff::Timestamp;
 
 use super::generate::StatusInput;
 use crate::{
@@ -174,7 +175,8 @@ fn state_of(input: &StatusInput<'_>, record: &api::ContainerStatus) -> Container
             exit_code: record.exit_code,
             reason: text(&record.reason),
             message: text(&message),
-            started_at: time(record.started_at).map(Time),
+            // One that never started began in 1970, as upstream shows it.
+            started_at: Some(Time(time(record.started_at).unwrap_or(Timestamp::UNIX_EPOCH))),
             finished_at: time(record.finished_at).map(Time),
             container_id: Some(full_id(input, record)),
             signal: None,

@@ -62,6 +62,39 @@ async fn a_start_that_fails_is_shown_and_waits() {
     node.stop().await;
 }
 
+/// The runtime tells of the end before it answers the start: the pod had ended by then, and nobody said why.
+#[tokio::test]
+async fn a_start_that_fails_for_good_says_why() {
+    let mut node = Node::start().await;
+    let on_start = OnStart::Fail(CriError::unknown("exec: \"nope\": not found"));
+    node.cri.script("main", Script { on_start, ..Script::default() });
+    node.create("once", json!({"restartPolicy": "Never", "containers": [{"name": "main", "image": "nginx"}]})).await;
+    let pod = node.phase("once", "Failed").await;
+    let ended = container(&pod, "main").state.unwrap().terminated.unwrap();
+    assert_eq!((ended.exit_code, ended.reason.as_deref()), (128, Some("StartError")));
+    assert_eq!(ended.started_at.unwrap().0, jiff::Timestamp::UNIX_EPOCH);
+    assert!(node.events().contains(&"Failed: Error: exec: \"nope\": not found".to_owned()));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_pod_waits_for_the_network_and_one_on_the_nodes_own_does_not() {
+    let mut node = Node::start().await;
+    node.cri.set_condition("NetworkReady", false, "NetworkPluginNotReady", "cni plugin not initialized");
+    node.create("web", one()).await;
+    node.create("host", json!({"hostNetwork": true, "containers": [{"name": "main", "image": "nginx"}]})).await;
+    node.ready("host").await;
+    let said = "NetworkNotReady: network is not ready: container runtime network not ready: NetworkReady=false \
+                reason:NetworkPluginNotReady message:cni plugin not initialized";
+    while !node.events().contains(&said.to_owned()) {
+        tokio::task::yield_now().await;
+    }
+    assert!(node.cri.sandbox_id("default", "web").is_none());
+    node.cri.set_condition("NetworkReady", true, "", "");
+    node.wait_while_time_passes("web", 20, |pod| condition(pod, "Ready") == "True").await;
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn a_container_that_ignores_its_end_is_killed_and_a_shorter_grace_counts() {
     let node = Node::start().await;
