@@ -40,7 +40,9 @@ impl Kubectl {
         })
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A call of kubectl that is still to be made: without input, its outputs piped.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).env_clear().env("KUBECONFIG", &self.kubeconfig).env("HOME", &self.home);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

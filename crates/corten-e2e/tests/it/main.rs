@@ -2,6 +2,7 @@
 
 mod apply;
 mod bad_input;
+mod connect;
 mod crash;
 mod init_containers;
 mod kubectl;

@@ -27,7 +27,7 @@ use crate::{
     output::{Dropped, Send, next},
 };
 
-/// The channel of version 5 on which the end of another is told.
+/// The channel of version 5 on which the client tells the end of another.
 const CLOSE_CHANNEL: u8 = 255;
 
 /// How messages are written.
@@ -53,7 +53,7 @@ pub struct Channels {
 /// What is known about the channels of a connection before it begins.
 struct Rules {
     encoding: Encoding,
-    /// Whether the end of a single channel can be told: from version 5 on.
+    /// Whether the client can tell the end of a single channel: from version 5 on.
     closes: bool,
 }
 
@@ -128,8 +128,8 @@ async fn write_messages(
     while let Some(send) = next(&mut sends, dropped, &mut ended).await {
         let message = match send {
             Send::Data(channel, bytes) => rules.message(channel as u8, &bytes),
-            // Before version 5, only the end of the connection tells.
-            Send::End(channel) if rules.closes => rules.message(CLOSE_CHANNEL, &[channel as u8]),
+            // A server tells the end of its channels by the end of the connection, in version 5, too: clients complain
+            // about a close that they did not expect ("Unknown stream id 255").
             Send::End(_) | Send::Control(_) => continue,
             Send::Finish => {
                 let close = CloseFrame { code: CloseCode::Normal, reason: "".into() };

@@ -5,7 +5,9 @@ use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 use super::{ByteStream, Encoding, connect, switched};
 
 #[tokio::test]
-async fn channels_end_one_by_one_from_version_5_on() {
+async fn only_clients_end_channels_one_by_one() {
+    // Our server once told the end of its channels on channel 255, and every `kubectl exec` printed
+    // "Unknown stream id 255, discarding message" for each: version 5 gives that channel to clients alone.
     let (left, right) = tokio::io::duplex(4 << 10);
     let (channels, mut inputs, driver) = connect(Box::new(left), Encoding::Binary, true, &[0, 4]);
     let server = async {
@@ -31,10 +33,8 @@ async fn channels_end_one_by_one_from_version_5_on() {
         }
         got
     };
-    let ((), (), mut got) = tokio::join!(driver, server, client);
-    assert_eq!(got.remove(0), b"\x01out");
-    got.sort();
-    assert!(got.starts_with(&[b"\xff\x01".to_vec()]), "{got:?}");
+    let ((), (), got) = tokio::join!(driver, server, client);
+    assert_eq!(got, [b"\x01out".to_vec()]);
 }
 
 #[tokio::test]
