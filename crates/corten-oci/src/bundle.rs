@@ -7,7 +7,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use corten_base::fs::{self, Context as _, FsError};
-use libcontainer::oci_spec::runtime::{LinuxNamespaceType, LinuxResources, LinuxSeccomp, Process, Spec, User};
+use libcontainer::oci_spec::runtime::{LinuxNamespaceType, LinuxResources, LinuxSeccomp, Mount, Process, Spec, User};
 
 use crate::cgroup::{Hierarchies, Layout};
 
@@ -141,6 +141,11 @@ impl Bundle {
         if let Some(root) = spec.root_mut() {
             root.set_path(self.rootfs.clone());
         }
+        if hierarchies.layout() == Layout::V1 && self.joins_pid_namespace() {
+            let mounts = spec.mounts().iter().flatten();
+            let mounts = mounts.flat_map(|mount| bound_groups(mount, hierarchies, self.cgroups_path())).collect();
+            spec.set_mounts(Some(mounts));
+        }
         if let Some(linux) = spec.linux_mut() {
             linux.set_seccomp(None);
             if let Some(resources) = linux.resources().clone() {
@@ -149,6 +154,44 @@ impl Bundle {
         }
         spec
     }
+
+    fn joins_pid_namespace(&self) -> bool {
+        let namespaces = self.spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+        namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::Pid && namespace.path().is_some())
+    }
+}
+
+/// In place of the mount of control groups its parts, each bound from the container's group; other mounts as they are.
+///
+/// libcontainer's own way on version 1 looks for init in the host's `/proc` by the number that it has in its PID namespace.
+/// That is 1 in a new namespace, which always exists; in one that is joined it is any number, and often there is none.
+fn bound_groups(mount: &Mount, hierarchies: &Hierarchies, group: &Path) -> Vec<Mount> {
+    if mount.typ().as_deref() != Some("cgroup") {
+        return vec![mount.clone()];
+    }
+    let made = |target: PathBuf, kind: &str, source: PathBuf, options: &[&str]| {
+        let mut made = Mount::default();
+        made.set_destination(target)
+            .set_typ(Some(kind.to_owned()))
+            .set_source(Some(source))
+            .set_options(Some(options.iter().map(|option| (*option).to_owned()).collect()));
+        made
+    };
+    let is_read_only = mount.options().iter().flatten().any(|option| option == "ro");
+    let access = if is_read_only { "ro" } else { "rw" };
+    let base = mount.destination();
+    let mut mounts = vec![made(base.clone(), "tmpfs", "tmpfs".into(), &["noexec", "nosuid", "nodev", "mode=755"])];
+    for root in hierarchies.roots() {
+        let Some(name) = root.file_name().and_then(|name| name.to_str()) else { continue };
+        let source = root.join(group.strip_prefix("/").unwrap_or(group));
+        // Controllers that share a hierarchy are found under each of their names, too.
+        let alone = name.split(',').filter(|alone| *alone != name);
+        for name in std::iter::once(name).chain(alone) {
+            let options = ["bind", "noexec", "nosuid", "nodev", access];
+            mounts.push(made(base.join(name), "bind", source.clone(), &options));
+        }
+    }
+    mounts
 }
 
 fn with_home(mut env: Vec<String>) -> Vec<String> {
@@ -200,5 +243,40 @@ mod tests {
         check(&config("/pods/a", MOUNT, "[]"), Err("args"));
         check("{}", Err("no root"));
         check("{", Err("parse"));
+    }
+
+    #[test]
+    fn control_groups_are_bound_one_by_one_where_a_pid_namespace_is_joined() {
+        let hierarchies = Hierarchies::parse(
+            "30 25 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+             31 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+        );
+        let mount: Mount = serde_json::from_str(
+            r#"{"destination":"/sys/fs/cgroup","type":"cgroup","source":"cgroup","options":["nosuid","ro"]}"#,
+        )
+        .unwrap();
+        let mounts = bound_groups(&mount, &hierarchies.unwrap(), Path::new("/pods/a"));
+        let shown: Vec<_> = mounts
+            .iter()
+            .map(|mount| {
+                let source = mount.source().as_ref().unwrap();
+                format!("{} {}", source.display(), mount.destination().display())
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "tmpfs /sys/fs/cgroup",
+                "/sys/fs/cgroup/cpu,cpuacct/pods/a /sys/fs/cgroup/cpu,cpuacct",
+                "/sys/fs/cgroup/cpu,cpuacct/pods/a /sys/fs/cgroup/cpu",
+                "/sys/fs/cgroup/cpu,cpuacct/pods/a /sys/fs/cgroup/cpuacct",
+                "/sys/fs/cgroup/memory/pods/a /sys/fs/cgroup/memory",
+            ]
+        );
+        assert!(mounts[1].options().as_ref().unwrap().contains(&"ro".to_owned()));
+        let proc: Mount = serde_json::from_str(r#"{"destination":"/proc","type":"proc"}"#).unwrap();
+        let other =
+            bound_groups(&proc, &Hierarchies::parse("1 1 0:1 / /c rw - cgroup c rw,cpu\n").unwrap(), Path::new("/a"));
+        assert_eq!(other, [proc]);
     }
 }

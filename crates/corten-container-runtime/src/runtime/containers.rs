@@ -9,7 +9,7 @@ use corten_cri::{
 };
 use corten_oci::{Cgroup, cgroup::Hierarchies, spec::LinuxResources};
 
-use super::{Container, ContainerRuntime, Told, blocking, sandboxes, unknown};
+use super::{Container, ContainerRuntime, Told, blocking, nothing_to_undo, sandboxes, unknown};
 use crate::{
     format::{ContainerRecord, Encoded, SandboxRecord, VERSION},
     images::{
@@ -33,7 +33,14 @@ fn image_ref(image: &Image) -> String {
 }
 
 impl ContainerRuntime {
-    pub(super) async fn make_container(&self, request: api::CreateContainerRequest) -> Result<String, CriError> {
+    pub(super) async fn make_container(&self, mut request: api::CreateContainerRequest) -> Result<String, CriError> {
+        let sandbox = self.sandbox_id(&request.pod_sandbox_id)?;
+        request.pod_sandbox_id.clone_from(&sandbox);
+        let undo = |runtime: Self, id: String| async move { runtime.remove_container_in_turn(&id).await };
+        self.alone(&sandbox, |runtime| async move { runtime.make_container_in_turn(request).await }, undo).await
+    }
+
+    async fn make_container_in_turn(&self, request: api::CreateContainerRequest) -> Result<String, CriError> {
         let sandbox = self.sandbox(&request.pod_sandbox_id)?;
         if !sandbox.ready {
             return Err(CriError::failed_precondition(format!("sandbox {:?} is not ready", sandbox.id)));
@@ -210,6 +217,12 @@ impl ContainerRuntime {
     }
 
     pub(super) async fn start(&self, id: &str) -> Result<(), CriError> {
+        let record = self.container(id)?.record;
+        let (sandbox, id) = (record.sandbox, record.id);
+        self.alone(&sandbox, |runtime| async move { runtime.start_in_turn(&id).await }, nothing_to_undo).await
+    }
+
+    async fn start_in_turn(&self, id: &str) -> Result<(), CriError> {
         let container = self.container(id)?;
         let record = container.record;
         if container.state.as_ref().is_some_and(|state| state.started_at.is_some() || state.exit.is_some()) {
@@ -226,6 +239,12 @@ impl ContainerRuntime {
             Ok(container) => container,
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error),
+        };
+        // A start under way is waited for; the stop itself may take as long as the container likes, and so others go on.
+        drop(self.turn(&container.record.sandbox).lock().await);
+        let container = match self.container(&container.record.id) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            found => found?,
         };
         if container.phase() != api::ContainerState::ContainerRunning {
             return Ok(());
@@ -258,6 +277,17 @@ impl ContainerRuntime {
     }
 
     pub(super) async fn remove_container(&self, id: &str) -> Result<(), CriError> {
+        let record = match self.container(id) {
+            Ok(container) => container.record,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let (sandbox, id) = (record.sandbox, record.id);
+        self.alone(&sandbox, |runtime| async move { runtime.remove_container_in_turn(&id).await }, nothing_to_undo)
+            .await
+    }
+
+    pub(super) async fn remove_container_in_turn(&self, id: &str) -> Result<(), CriError> {
         let container = match self.container(id) {
             Ok(container) => container,
             Err(error) if error.is_not_found() => return Ok(()),

@@ -24,13 +24,13 @@ use corten_net::{
 use corten_oci::{Cgroup, cgroup::Hierarchies};
 use futures::StreamExt as _;
 use parking_lot::Mutex;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::{
     Config,
     format::{self, ContainerRecord, SandboxRecord},
     images::{registry::Puller, store::ImageStore},
-    network,
+    namespaces, network,
     shim::{
         client::ShimClient,
         protocol::{Answer, ContainerState, Exit, Request, VERSION},
@@ -72,7 +72,12 @@ struct State {
     containers: BTreeMap<String, Container>,
     /// Names of pods and containers that are being made.
     reserved: BTreeSet<String>,
+    /// Of each pod, who may change it now.
+    turns: BTreeMap<String, Turn>,
 }
+
+/// Held by whoever changes a pod.
+type Turn = Arc<tokio::sync::Mutex<()>>;
 
 #[derive(Debug, Clone)]
 struct Container {
@@ -202,12 +207,54 @@ impl ContainerRuntime {
         blocking(move || -> std::io::Result<()> {
             let hierarchies = Hierarchies::detect().map_err(std::io::Error::other)?;
             Cgroup::new(hierarchies, &cgroup).remove().map_err(std::io::Error::other)?;
+            namespaces::unmount_below(&run.join("pods"))?;
             for directory in ["pods", "sock", "cni", "ipam"] {
                 fs::remove_dir_all(&run.join(directory)).map_err(std::io::Error::other)?;
             }
             Ok(())
         })
         .await
+    }
+
+    fn turn(&self, sandbox: &str) -> Turn {
+        Arc::clone(self.inner.state.lock().turns.entry(sandbox.to_owned()).or_default())
+    }
+
+    /// Does `work` on one pod while nobody else changes it, and to its end, whatever becomes of the caller: what the kernel
+    /// was told to do cannot be called back, so a half of it would be left that nobody knows of.
+    ///
+    /// Cancel-safe: a call that is dropped before its turn does nothing; after that the work goes on as a task of the
+    /// runtime, and `undo` takes back what it gave, since nobody learns of it.
+    async fn alone<T, W, F, U, G>(&self, sandbox: &str, work: W, undo: U) -> Result<T, CriError>
+    where
+        T: Send + 'static,
+        W: FnOnce(Self) -> F + Send + 'static,
+        F: Future<Output = Result<T, CriError>> + Send,
+        U: FnOnce(Self, T) -> G + Send + 'static,
+        G: Future<Output = Result<(), CriError>> + Send,
+    {
+        let (tell, told) = oneshot::channel();
+        let (turn, runtime, id) = (self.turn(sandbox), self.clone(), sandbox.to_owned());
+        self.inner.tasks.spawn("pod", async move {
+            let _turn = turn.lock_owned().await;
+            if tell.is_closed() {
+                return;
+            }
+            let outcome = work(runtime.clone()).await;
+            match tell.send(outcome) {
+                Ok(()) => {}
+                Err(Ok(made)) => {
+                    if let Err(error) = undo(runtime, made).await {
+                        tracing::warn!(sandbox = %id, err = %error, "Could not undo what nobody waited for");
+                    }
+                }
+                Err(Err(error)) => {
+                    tracing::debug!(sandbox = %id, err = %error, "Failed at what nobody waited for");
+                }
+            }
+        });
+        let panicked = |_| CriError::new(Code::Internal, "the task of the call ended by a panic");
+        told.await.map_err(panicked)?
     }
 
     fn now(&self) -> i64 {
@@ -456,6 +503,11 @@ impl ContainerRuntime {
         self.inner.state.lock().sandboxes.insert(record.id.clone(), record);
         Ok(())
     }
+}
+
+/// For work that leaves nothing which its caller would have to know of.
+async fn nothing_to_undo(_: ContainerRuntime, (): ()) -> Result<(), CriError> {
+    Ok(())
 }
 
 fn read_records(root: &std::path::Path) -> Result<(Vec<SandboxRecord>, Vec<ContainerRecord>), fs::FsError> {

@@ -10,7 +10,7 @@ use corten_cri::{
 use corten_net::{cni::invoke::Attachment, netns::Netns};
 use corten_oci::{Cgroup, cgroup::Hierarchies};
 
-use super::{ContainerRuntime, blocking, unknown};
+use super::{ContainerRuntime, blocking, nothing_to_undo, unknown};
 use crate::{
     format::{Encoded, SandboxRecord, VERSION},
     namespaces::{self, Wanted},
@@ -59,11 +59,17 @@ impl ContainerRuntime {
         }
         let config = request.config.filter(|config| config.metadata.is_some());
         let config = config.ok_or_else(|| CriError::invalid_argument("sandbox config must include metadata"))?;
+        let id = self.new_id();
+        let made = id.clone();
+        let undo = |runtime: Self, id: String| async move { runtime.remove_sandbox_in_turn(&id).await };
+        self.alone(&id, move |runtime| async move { runtime.run_sandbox_in_turn(made, config).await }, undo).await
+    }
+
+    async fn run_sandbox_in_turn(&self, id: String, config: api::PodSandboxConfig) -> Result<String, CriError> {
         let name = name(&config);
         let _reserved = self.reserve(name.clone(), |state| {
             state.sandboxes.values().any(|sandbox| self::name(&sandbox.config.0) == name)
         })?;
-        let id = self.new_id();
         let parent = config.linux.as_ref().map(|linux| linux.cgroup_parent.clone()).unwrap_or_default();
         let record = SandboxRecord {
             version: VERSION,
@@ -94,7 +100,9 @@ impl ContainerRuntime {
                 if let Err(left) = self.unbuild(&record).await {
                     tracing::warn!(sandbox = %id, err = %left, "Could not undo a sandbox that failed");
                 }
-                self.forget(&id).await?;
+                let forgotten = self.forget(&record).await;
+                self.inner.state.lock().turns.remove(&id);
+                forgotten?;
                 Err(error)
             }
         }
@@ -210,6 +218,16 @@ impl ContainerRuntime {
     }
 
     pub(super) async fn stop_sandbox(&self, id: &str) -> Result<(), CriError> {
+        let id = match self.sandbox_id(id) {
+            Ok(id) => id,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let stopped = id.clone();
+        self.alone(&id, |runtime| async move { runtime.stop_sandbox_in_turn(&stopped).await }, nothing_to_undo).await
+    }
+
+    async fn stop_sandbox_in_turn(&self, id: &str) -> Result<(), CriError> {
         let record = match self.sandbox(id) {
             Ok(record) => record,
             Err(error) if error.is_not_found() => return Ok(()),
@@ -228,29 +246,58 @@ impl ContainerRuntime {
     }
 
     pub(super) async fn remove_sandbox(&self, id: &str) -> Result<(), CriError> {
+        let id = match self.sandbox_id(id) {
+            Ok(id) => id,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let removed = id.clone();
+        self.alone(&id, |runtime| async move { runtime.remove_sandbox_in_turn(&removed).await }, nothing_to_undo).await
+    }
+
+    async fn remove_sandbox_in_turn(&self, id: &str) -> Result<(), CriError> {
         let record = match self.sandbox(id) {
             Ok(record) => record,
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error),
         };
-        self.stop_sandbox(&record.id).await?;
+        self.stop_sandbox_in_turn(&record.id).await?;
         for container in self.containers_of(&record.id) {
-            self.remove_container(&container.id).await?;
+            self.remove_container_in_turn(&container.id).await?;
         }
-        self.forget(&record.id).await?;
-        self.inner.state.lock().sandboxes.remove(&record.id);
+        self.forget(&record).await?;
+        {
+            let mut state = self.inner.state.lock();
+            state.sandboxes.remove(&record.id);
+            state.turns.remove(&record.id);
+        }
         self.send(&record.id, &record.id, ContainerEventType::ContainerDeletedEvent);
         Ok(())
     }
 
-    /// Removes a pod's directories, the record last.
-    async fn forget(&self, id: &str) -> Result<(), CriError> {
-        let (kept, live) = (self.kept(id), self.live(id));
-        blocking(move || {
-            fs::remove_dir_all(&live)?;
-            fs::remove_dir_all(&kept)
+    /// Removes a pod's directories, the record last, with whatever of containers is in them that were not completed.
+    async fn forget(&self, record: &SandboxRecord) -> Result<(), CriError> {
+        let (kept, live) = (self.kept(&record.id), self.live(&record.id));
+        let cgroup = PathBuf::from(&record.cgroup);
+        blocking(move || -> std::io::Result<()> {
+            for id in names(&live.join("containers"))? {
+                let swept = corten_oci::container::sweep(&live.join("oci"), &id, &cgroup.join(&id));
+                swept.map_err(std::io::Error::other)?;
+            }
+            namespaces::unmount_below(&live)?;
+            fs::remove_dir_all(&live).map_err(std::io::Error::other)?;
+            fs::remove_dir_all(&kept).map_err(std::io::Error::other)
         })
         .await
+    }
+}
+
+/// What is in a directory; nothing, if there is none.
+fn names(directory: &std::path::Path) -> std::io::Result<Vec<String>> {
+    match std::fs::read_dir(directory) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 

@@ -102,20 +102,24 @@ fn set_containers(input: &StatusInput<'_>, status: &mut PodStatus) {
 }
 
 /// Gives every container of a pod that has ended an end: without a record, a failure. Init containers after the last one
-/// that has ever run never had their turn.
+/// that has ever run never had their turn, nor had the ordinary ones if the last init container did not succeed.
 ///
-/// Source: `TerminatePod` of the status manager.
+/// Source: `TerminatePod`, `hasPodInitialized` and `initializedContainers` of the status manager.
 fn end_containers(input: &StatusInput<'_>, status: &mut PodStatus) {
     let has_run = |status: &ContainerStatus| {
         let state = status.state.as_ref();
         state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
             || status.last_state.as_ref().is_some_and(|last| last.terminated.is_some())
     };
+    let is_done = |status: &ContainerStatus| {
+        let sidecar = input.containers.iter().any(|it| it.spec.name == status.name && it.is_sidecar());
+        let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+        if sidecar { status.started == Some(true) } else { ended.is_some_and(|ended| ended.exit_code == 0) }
+    };
     let init = status.init_container_statuses.as_deref_mut().unwrap_or_default();
-    let initialized = input.containers.iter().all(|it| it.kind != ContainerKind::Init)
-        || status.container_statuses.iter().flatten().any(has_run)
-        || init.iter().all(has_run);
-    let turns = init.iter().rposition(has_run).map_or(0, |last| last + 1);
+    let initialized = status.container_statuses.iter().flatten().any(has_run) || init.last().is_none_or(is_done);
+    // The first one had its turn in any case.
+    let turns = init.iter().rposition(has_run).map_or(1, |last| last + 1).min(init.len());
     init[..turns].iter_mut().for_each(containers::end);
     if initialized {
         status.container_statuses.iter_mut().flatten().for_each(containers::end);
@@ -177,8 +181,11 @@ fn set_addresses(input: &StatusInput<'_>, status: &mut PodStatus) {
         } else {
             preferred(input.host_ips, input.host_ips)
         }
+    } else if let Some(sandbox) = input.runtime.active_sandbox() {
+        preferred(&sandbox.ips(), input.host_ips)
     } else {
-        input.runtime.active_sandbox().map(|it| preferred(&it.ips(), input.host_ips)).unwrap_or_default()
+        // A pod that has ended keeps showing where it was. Source: `getPodIPs` of the PLEG.
+        input.previous.pod_ips.iter().flatten().filter_map(|known| known.ip.parse().ok()).collect()
     };
     let host_ips = preferred(input.host_ips, input.host_ips);
     let text = |ips: &[IpAddr]| -> Vec<String> { ips.iter().map(ToString::to_string).collect() };

@@ -1,9 +1,17 @@
 //! Tables of container statuses -> phase and conditions, and of statuses -> patch.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use corten_api::core::v1::{ContainerStatus, Pod, PodStatus};
 use serde_json::{Value, json};
 
-use super::{conditions, patch::patch, phase::phase};
+use super::{
+    conditions,
+    generate::{StatusInput, generate},
+    patch::patch,
+    phase::phase,
+};
+use crate::{interfaces::containers_of, pleg::records::PodRuntimeStatus};
 
 fn pod(spec: Value) -> Pod {
     serde_json::from_value(json!({"metadata": {"uid": "u", "generation": 3}, "spec": spec})).unwrap()
@@ -142,4 +150,58 @@ fn a_patch_holds_what_differs_and_leaves_others_conditions_alone() {
             "podIPs": [{"$patch": "replace"}, {"ip": "10.0.0.2"}], "conditions": [{"type": "Ready", "status": "True"}]}})
     );
     assert_eq!(patch(&pod, &serde_json::from_value(old).unwrap()), None);
+}
+
+/// The status of a pod that has ended and of which the runtime has nothing any more.
+fn after_the_end(spec: Value, previous: Value) -> PodStatus {
+    let pod = Arc::new(pod(spec));
+    let previous: PodStatus = serde_json::from_value(previous).unwrap();
+    generate(&StatusInput {
+        pod: &pod,
+        containers: &containers_of(&pod),
+        runtime: &PodRuntimeStatus::unknown("u"),
+        runtime_name: "corten",
+        previous: &previous,
+        failures: &BTreeMap::new(),
+        last_words: &BTreeMap::new(),
+        probe: &|_, _| None,
+        is_over: true,
+        is_rejected: false,
+        decree: None,
+        host_ips: &[],
+        now: "2026-01-01T00:00:00Z".parse().unwrap(),
+    })
+}
+
+/// A failed init container ended its pod, and the containers that never had their turn were shown as lost: upstream shows
+/// them as waiting, and `kubectl get pods` says `Init:Error`.
+#[test]
+fn containers_after_a_failed_init_container_go_on_waiting() {
+    let ended = |name, code| json!({"name": name, "state": {"terminated": {"exitCode": code}}});
+    let spec = json!({"restartPolicy": "Never", "containers": [{"name": "a"}],
+        "initContainers": [{"name": "i"}, {"name": "j"}]});
+    let show = |previous| {
+        let status = after_the_end(spec.clone(), json!({"initContainerStatuses": previous}));
+        let all: Vec<_> =
+            [status.init_container_statuses, status.container_statuses].into_iter().flatten().flatten().collect();
+        let states = all.into_iter().map(|status| {
+            let state = status.state.unwrap();
+            let waits = state.waiting.and_then(|waiting| waiting.reason);
+            waits.or(state.terminated.map(|ended| ended.exit_code.to_string())).unwrap()
+        });
+        (states.collect::<Vec<_>>().join(" "), status.phase.unwrap())
+    };
+    let check = |previous: Value, want: &str| assert_eq!(show(previous), (want.to_owned(), "Failed".to_owned()));
+    check(json!([ended("i", 1)]), "1 PodInitializing PodInitializing");
+    check(json!([ended("i", 0), ended("j", 2)]), "0 2 PodInitializing");
+    check(json!([ended("i", 0), ended("j", 0)]), "0 0 137");
+    check(json!([]), "137 PodInitializing PodInitializing");
+}
+
+#[test]
+fn a_pod_that_has_ended_keeps_its_addresses() {
+    let previous = json!({"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]});
+    let status = after_the_end(json!({"restartPolicy": "Never", "containers": [{"name": "a"}]}), previous);
+    assert_eq!(status.pod_ip.as_deref(), Some("10.0.0.1"));
+    assert_eq!(status.pod_ips.unwrap().len(), 1);
 }

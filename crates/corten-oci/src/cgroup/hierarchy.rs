@@ -29,7 +29,7 @@ impl Hierarchies {
         Self::parse(&fs::read_to_string(Path::new("/proc/self/mountinfo"))?)
     }
 
-    fn parse(mountinfo: &str) -> Result<Self, CgroupError> {
+    pub(crate) fn parse(mountinfo: &str) -> Result<Self, CgroupError> {
         let mut v1: Vec<(PathBuf, Vec<String>)> = Vec::new();
         let mut v2 = None;
         for line in mountinfo.lines() {
@@ -68,7 +68,7 @@ impl Hierarchies {
     }
 
     /// The mount points.
-    pub(super) fn roots(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn roots(&self) -> impl Iterator<Item = &Path> {
         self.mounts.iter().map(|(root, _)| root.as_path())
     }
 
