@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use corten_apimachinery::{status::Status, stored::Stored, value::Value};
+use corten_apimachinery::{codec, status::Status, stored::Stored, value::Value};
 use http::{HeaderMap, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
@@ -98,6 +98,15 @@ impl Reply {
     #[must_use]
     pub fn tree(code: StatusCode, tree: Value) -> Self {
         Self::new(Response::Tree { code, tree })
+    }
+
+    /// JSON for people, as upstream writes the few documents that are no API objects: indented.
+    #[must_use]
+    pub fn indented(tree: &Value) -> Self {
+        let json = codec::json::encode_pretty(tree, None);
+        // Upstream has no line end here.
+        let body = json.slice(..json.trim_ascii_end().len());
+        Self::new(Response::Raw { code: StatusCode::OK, content_type: "application/json", body })
     }
 
     /// Plain text, such as that of health checks.

@@ -8,7 +8,7 @@ use corten_apiserver::{
     Server,
     authentication::{self, X509},
     authorization, discovery,
-    endpoints::RoutesBuilder,
+    endpoints::{RoutesBuilder, index},
     filters::Limits,
     openapi,
     registry::{Hooks, ResourceCodec, Settings, Store},
@@ -65,6 +65,8 @@ pub struct ControlPlane {
     stores: Vec<Arc<Store>>,
     bootstrap: bootstrap::Progress,
     advertised: bootstrap::Advertised,
+    client_authorities: String,
+    identity: bootstrap::identity_lease::Identity,
 }
 
 /// Why an API server cannot be built.
@@ -110,6 +112,7 @@ impl ControlPlane {
             access.kubelets().identify(client)?;
         }
         object::begin(&*engine).await?;
+        let identity = bootstrap::identity_lease::Identity::of_this_host(&*rng);
         let settings = Settings {
             engine,
             clock,
@@ -143,7 +146,16 @@ impl ControlPlane {
         }
         let advertised = bootstrap::Advertised { cluster_ip, address };
         let kubelets = Arc::clone(access.kubelets());
-        Ok(Self { server, listener, kubelets, stores, bootstrap, advertised })
+        Ok(Self {
+            server,
+            listener,
+            kubelets,
+            stores,
+            bootstrap,
+            advertised,
+            client_authorities: config.client_authorities,
+            identity,
+        })
     }
 
     /// The address that is listened on: with the port that the system chose if none was asked for.
@@ -179,7 +191,11 @@ impl ControlPlane {
         };
         let client = self.client(identity, "kube-apiserver");
         let clock = Arc::clone(self.server.clock());
-        let bootstrap = bootstrap::run(client, clock, self.bootstrap.clone(), self.advertised, shutdown.clone());
+        let lease = (client.clone(), Arc::clone(&clock), self.identity, shutdown.clone());
+        tasks.spawn("identity-lease", bootstrap::identity_lease::run(lease.0, lease.1, lease.2, lease.3));
+        let progress = self.bootstrap.clone();
+        let authorities = self.client_authorities;
+        let bootstrap = bootstrap::run(client, clock, progress, self.advertised, authorities, shutdown.clone());
         tasks.spawn("bootstrap", bootstrap);
         self.listener.run(self.server, shutdown).await;
         self.kubelets.stop().await;
@@ -227,6 +243,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server
     openapi::install(&mut routes, &groups, source);
     access.install(&mut routes, &stores, &advertise_address.to_string());
     version::install(&mut routes);
+    index::install(&mut routes);
     health::install(&mut routes, &settings.engine, &stores, bootstrap);
     server.set_routes(routes.build());
     (server, stores)

@@ -102,7 +102,7 @@ impl Cluster {
         for store in &cluster.stores {
             store.cacher().ready().await;
         }
-        bootstrap::ensure(&cluster.client(admin()), &progress).await.unwrap();
+        bootstrap::ensure(&cluster.client(admin()), &progress, "").await.unwrap();
         // Tests that want the service `kubernetes` say so.
         progress.complete(bootstrap::Step::KubernetesService);
         cluster
@@ -118,7 +118,7 @@ impl Cluster {
     pub fn keep_kubernetes_service(&self) {
         let (client, clock) = (self.client(admin()), Arc::clone(&self.clock) as SharedClock);
         let progress = bootstrap::Progress::default();
-        let keeper = bootstrap::run(client, clock, progress, self.advertised, self.shutdown.clone());
+        let keeper = bootstrap::run(client, clock, progress, self.advertised, String::new(), self.shutdown.clone());
         self.tasks.spawn("bootstrap", keeper);
     }
 
@@ -187,6 +187,11 @@ impl Cluster {
         self.answer(method, path, origin, UserInfo::default(), headers, object).await
     }
 
+    /// The advice that goes with the answer to a read of a path as `user`.
+    pub async fn warnings(&self, user: UserInfo, path: &str) -> Vec<String> {
+        self.reply(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await.warnings
+    }
+
     async fn answer(
         &self,
         method: Method,
@@ -196,6 +201,18 @@ impl Cluster {
         headers: HeaderMap,
         object: Option<serde_json::Value>,
     ) -> Result<Value, Status> {
+        value_of(self.reply(method, path, origin, user, headers, object).await)
+    }
+
+    async fn reply(
+        &self,
+        method: Method,
+        path: &str,
+        origin: Origin,
+        user: UserInfo,
+        headers: HeaderMap,
+        object: Option<serde_json::Value>,
+    ) -> Reply {
         // Authorizers and authenticators look at what the caches have at hand; tests want to see what they did.
         for store in &self.stores {
             store.cacher().consistent().await.unwrap();
@@ -216,7 +233,7 @@ impl Cluster {
             info,
             user,
         };
-        value_of(self.server.handle(request).await)
+        self.server.handle(request).await
     }
 }
 

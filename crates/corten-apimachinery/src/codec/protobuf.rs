@@ -401,18 +401,18 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-fn put_number(out: &mut Vec<u8>, number: u32, value: i64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: i64) {
     put_varint(out, u64::from(number) << 3);
     put_varint(out, value as u64);
 }
 
-fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     put_varint(out, u64::from(number) << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-fn put_text(out: &mut Vec<u8>, number: u32, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, number: u32, text: &str) {
     put_bytes(out, number, text.as_bytes());
 }
 

@@ -7,11 +7,13 @@
 mod document;
 mod operation;
 mod paths;
+mod protobuf;
 mod schema;
 
 pub use document::document;
 pub use operation::{PathOptions, discovery_path};
 pub use paths::paths;
+pub use protobuf::encode_v2;
 pub use schema::{Descriptions, Dialect, NoDescriptions, Options, definition, definitions, references};
 
 #[cfg(test)]

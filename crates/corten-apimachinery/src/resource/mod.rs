@@ -75,13 +75,21 @@ pub struct Version {
     pub from_hub: Option<fn(&mut Value)>,
     /// Whether this version is the hub.
     pub is_hub: bool,
+    /// What every client of this version is told, if it is not to be used any more.
+    pub deprecation: Option<&'static str>,
 }
 
 impl Version {
     /// The version that is stored and validated.
     #[must_use]
     pub const fn hub(name: &'static str, type_name: &'static str, defaults: fn(&mut Value)) -> Self {
-        Self { name, type_name, defaults, to_hub: None, from_hub: None, is_hub: true }
+        Self { name, type_name, defaults, to_hub: None, from_hub: None, is_hub: true, deprecation: None }
+    }
+
+    /// The same version, of which every client is told `advice`.
+    #[must_use]
+    pub const fn deprecated(self, advice: &'static str) -> Self {
+        Self { deprecation: Some(advice), ..self }
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/authentication/request/x509 (v1.35).
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use corten_apimachinery::{resource::UserInfo, value::Str};
@@ -12,6 +15,7 @@ use rustls::{
     pki_types::{CertificateDer, UnixTime, pem::PemObject as _},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
+use sha2::{Digest as _, Sha256};
 use x509_parser::parse_x509_certificate;
 
 use super::{Authenticator, InvalidCredentials};
@@ -76,8 +80,18 @@ impl X509 {
             return Err(invalid(&"the subject has no common name"));
         }
         let groups = texts(&mut subject.iter_organization());
-        Ok(UserInfo { name, groups, ..UserInfo::default() })
+        let extra = vec![("authentication.kubernetes.io/credential-id".into(), vec![credential_id(leaf)])];
+        Ok(UserInfo { name, groups, extra, ..UserInfo::default() })
     }
+}
+
+/// By which certificate a user is known: its fingerprint, so that what was done with it can be found.
+fn credential_id(certificate: &[u8]) -> Str {
+    let mut id = String::from("X509SHA256=");
+    for byte in Sha256::digest(certificate) {
+        let _ = write!(id, "{byte:02x}");
+    }
+    id.into()
 }
 
 #[async_trait]
@@ -89,5 +103,16 @@ impl Authenticator for X509 {
             }
             _ => Ok(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::credential_id;
+
+    #[test]
+    fn a_certificate_is_named_by_its_fingerprint() {
+        let want = "X509SHA256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(credential_id(b"abc"), want);
     }
 }

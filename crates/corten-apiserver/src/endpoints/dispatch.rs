@@ -8,7 +8,11 @@ use corten_apimachinery::{
 };
 use http::{Method, StatusCode};
 
-use super::{patch, read, routes::Endpoint, scale, watch, write};
+use super::{
+    patch, read,
+    routes::{Endpoint, Routes},
+    scale, watch, write,
+};
 use crate::{request::Request, response::Reply, server::Server};
 
 /// Answers an authorized request.
@@ -35,6 +39,23 @@ pub async fn dispatch(server: &Arc<Server>, request: Request) -> Result<Reply, S
     {
         return Ok(method_not_allowed());
     }
+    let Some(advice) = endpoint.version.deprecation else {
+        return resource(server, &routes, endpoint, request).await;
+    };
+    // Failures tell it, too.
+    let mut reply = Reply::from(resource(server, &routes, endpoint, request).await);
+    reply.warnings.insert(0, advice.to_owned());
+    Ok(reply)
+}
+
+/// A request for a resource, whatever is asked of it.
+async fn resource(
+    server: &Arc<Server>,
+    routes: &Routes,
+    endpoint: &Endpoint,
+    request: Request,
+) -> Result<Reply, Status> {
+    let info = &request.info;
     if let Some(handler) = routes.custom(&info.group, &info.resource, &info.subresource) {
         return handler.handle(server, endpoint, request).await;
     }

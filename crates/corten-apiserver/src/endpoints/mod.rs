@@ -2,6 +2,7 @@
 
 mod body;
 mod dispatch;
+pub mod index;
 mod options;
 mod patch;
 mod read;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use corten_apimachinery::{
     codec::{self, FieldValidation},
+    field::{Error, Path, quote},
+    gvk::GroupVersionKind,
     meta::ObjectMeta as _,
     patch as languages,
     resource::Strategy,
@@ -71,6 +73,9 @@ pub(super) async fn patch(
                 check_name(object.map_err(|error| error.to_status())?, &name)?
             }
         };
+        if matches!(kind, PatchKind::Json | PatchKind::Merge) {
+            check_kind(&patched, &gvk)?;
+        }
         // The result is read as any body is: strictly, and brought to canonical form.
         let bytes = codec::json::encode(&patched, None);
         let (mut object, warnings) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
@@ -146,6 +151,23 @@ fn check_name(mut object: Value, name: &str) -> Result<Value, Status> {
     Ok(object)
 }
 
+/// A patch may not make another kind of an object.
+fn check_kind(patched: &Value, want: &GroupVersionKind) -> Result<(), Status> {
+    let (version, kind) = (patched.api_version(), patched.kind());
+    if kind == want.kind && version == want.group_version().to_string() {
+        return Ok(());
+    }
+    let json = String::from_utf8_lossy(&codec::json::encode(patched, None)).into_owned();
+    // The last words are where upstream's table of kinds is made.
+    let why = format!(
+        "no kind {} is registered for version {} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+        quote(kind),
+        quote(version)
+    );
+    let error = Error::invalid(&Path::new("patch"), json, why);
+    Err(Status::invalid(&GroupVersionKind::new("", "", ""), "", &[error]))
+}
+
 fn patch_failure(error: languages::PatchError) -> Status {
     match error {
         languages::PatchError::Invalid(why) => Status::bad_request(why),
@@ -154,5 +176,20 @@ fn patch_failure(error: languages::PatchError) -> Status {
             format!("the server rejected our request due to an error in our request: {why}"),
         ),
         languages::PatchError::TooLarge(why) => Status::request_entity_too_large(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_makes_no_other_kind() {
+        let want = GroupVersionKind::new("", "v1", "ConfigMap");
+        let object = |kind: &str| Value::object_of([("apiVersion", Value::from("v1")), ("kind", Value::from(kind))]);
+        assert_eq!(check_kind(&object("ConfigMap"), &want), Ok(()));
+        let status = check_kind(&object("Foo"), &want).unwrap_err();
+        assert_eq!(status.code, 422);
+        assert!(status.message.contains("no kind \"Foo\" is registered for version \"v1\""), "{}", status.message);
     }
 }

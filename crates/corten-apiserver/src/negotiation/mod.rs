@@ -91,7 +91,7 @@ pub fn unsupported_media_type() -> Status {
     Status::new(
         Reason::UnsupportedMediaType,
         "the body of the request was in an unknown format - accepted media types include: application/json, \
-         application/yaml, application/vnd.kubernetes.protobuf, application/cbor",
+         application/yaml, application/vnd.kubernetes.protobuf",
     )
 }
 
@@ -138,7 +138,7 @@ pub fn accept(header: &str, shapes: bool, pretty: Option<&str>, user_agent: &str
         Status::new(
             Reason::NotAcceptable,
             "only the following media types are accepted: application/json, application/yaml, \
-             application/vnd.kubernetes.protobuf, application/cbor",
+             application/vnd.kubernetes.protobuf",
         )
     })
 }

@@ -79,6 +79,54 @@ struct Document {
     /// Changes whenever the document would: its contents follow from the release and the names in it.
     hash: String,
     json: OnceLock<Bytes>,
+    protobuf: OnceLock<Bytes>,
+}
+
+/// What a document can be written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    /// Of v2 only.
+    Protobuf,
+}
+
+impl Form {
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Protobuf => "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+        }
+    }
+
+    /// The first form that the client takes, by weight and then by order; `None` if it takes none of them.
+    fn wanted(accept: &str, dialect: Dialect) -> Option<Self> {
+        if accept.is_empty() {
+            return Some(Self::Json);
+        }
+        let mut clauses: Vec<(f32, Self)> = accept
+            .split(',')
+            .filter_map(|clause| {
+                let (media_type, parameters) = clause.split_once(';').unwrap_or((clause, ""));
+                let form = match media_type.trim() {
+                    "application/json" | "application/*" | "*/*" => Self::Json,
+                    // The name with an at sign is no media type, and yet what clients ask for.
+                    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+                    | "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+                        if dialect == Dialect::V2 =>
+                    {
+                        Self::Protobuf
+                    }
+                    _ => return None,
+                };
+                let weight = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
+                Some((weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0)), form))
+            })
+            .filter(|(weight, _)| *weight > 0.0)
+            .collect();
+        // A stable sort: clauses of one weight keep their order.
+        clauses.sort_by(|a, b| b.0.total_cmp(&a.0));
+        clauses.first().map(|&(_, form)| form)
+    }
 }
 
 impl Document {
@@ -95,15 +143,19 @@ impl Document {
             let _ = write!(text, "{byte:02X}");
             text
         });
-        Self { source, dialect, contents, hash, json: OnceLock::new() }
+        Self { source, dialect, contents, hash, json: OnceLock::new(), protobuf: OnceLock::new() }
     }
 
-    /// The document. The first call takes some tens of milliseconds for the largest group.
-    fn json(&self) -> Bytes {
-        self.json.get_or_init(|| self.make()).clone()
+    /// The document. The first call takes some tens of milliseconds for the largest group, and more for the whole of v2.
+    fn bytes(&self, form: Form) -> Bytes {
+        match form {
+            Form::Json => self.json.get_or_init(|| codec::json::encode(&self.make(), None)),
+            Form::Protobuf => self.protobuf.get_or_init(|| openapi::encode_v2(&self.make())),
+        }
+        .clone()
     }
 
-    fn make(&self) -> Bytes {
+    fn make(&self) -> Value {
         let (table, dialect) = (self.source.table, self.dialect);
         let options = PathOptions { dialect, cbor: false, strategic_merge: true };
         let mut paths = BTreeMap::new();
@@ -117,16 +169,20 @@ impl Document {
         }
         let descriptions = (self.source.descriptions)();
         let options = Options { dialect, enums: true, descriptions: &*descriptions };
-        codec::json::encode(&openapi::document(table, paths, self.source.version, options), None)
+        openapi::document(table, paths, self.source.version, options)
     }
 
     fn reply(&self, request: &Request) -> Reply {
+        let Some(form) = Form::wanted(request.header(header::ACCEPT), self.dialect) else {
+            return Reply::text(StatusCode::NOT_ACCEPTABLE, "406 Not Acceptable\n");
+        };
+        let content_type = form.media_type();
         let etag = format!("\"{}\"", self.hash);
         let fresh = request.header(header::IF_NONE_MATCH) == etag;
         let mut reply = Reply::new(if fresh {
-            Response::Raw { code: StatusCode::NOT_MODIFIED, content_type: "application/json", body: Bytes::new() }
+            Response::Raw { code: StatusCode::NOT_MODIFIED, content_type, body: Bytes::new() }
         } else {
-            Response::Raw { code: StatusCode::OK, content_type: "application/json", body: self.json() }
+            Response::Raw { code: StatusCode::OK, content_type, body: self.bytes(form) }
         });
         if let Ok(value) = HeaderValue::from_str(&etag) {
             reply.headers.insert(header::ETAG, value);
@@ -136,27 +192,13 @@ impl Document {
     }
 }
 
-/// Whether JSON is among what the client takes; the documents have no other form here.
-fn takes_json(request: &Request) -> bool {
-    let accept = request.header(header::ACCEPT);
-    let takes = |clause: &str| {
-        let media_type = clause.split(';').next().unwrap_or_default().trim();
-        matches!(media_type, "application/json" | "application/*" | "*/*")
-    };
-    accept.is_empty() || accept.split(',').any(takes)
-}
-
-fn not_acceptable() -> Reply {
-    Reply::text(StatusCode::NOT_ACCEPTABLE, "406 Not Acceptable\n")
-}
-
 #[derive(Debug)]
 struct V2(Document);
 
 #[async_trait]
 impl NonResource for V2 {
     async fn handle(&self, _server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
-        Ok(if takes_json(&request) { self.0.reply(&request) } else { not_acceptable() })
+        Ok(self.0.reply(&request))
     }
 }
 
@@ -178,9 +220,6 @@ impl NonResource for V3 {
         let Some(document) = self.0.get(name) else {
             return Ok(Reply::text(StatusCode::NOT_FOUND, "404 page not found\n"));
         };
-        if !takes_json(&request) {
-            return Ok(not_acceptable());
-        }
         let hash = request.query.get("hash");
         if !hash.is_empty() && hash != document.hash {
             // A client with an old index is sent to the document as it is now.
@@ -196,5 +235,30 @@ impl NonResource for V3 {
             reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
         }
         Ok(reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `kubectl` asks for v2 as protobuf only, and checked no list of objects while it was refused.
+    #[test]
+    fn a_client_gets_the_form_that_it_asks_for() {
+        let kubectl = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+        for (accept, v2, v3) in [
+            ("", Some(Form::Json), Some(Form::Json)),
+            ("*/*", Some(Form::Json), Some(Form::Json)),
+            ("application/json", Some(Form::Json), Some(Form::Json)),
+            (kubectl, Some(Form::Protobuf), None),
+            ("application/com.github.proto-openapi.spec.v2.v1.0+protobuf", Some(Form::Protobuf), None),
+            (&format!("{kubectl};q=0.5, application/json"), Some(Form::Json), Some(Form::Json)),
+            (&format!("{kubectl}, application/json"), Some(Form::Protobuf), Some(Form::Json)),
+            ("application/json;q=0", None, None),
+            ("text/html", None, None),
+        ] {
+            assert_eq!(Form::wanted(accept, Dialect::V2), v2, "{accept}");
+            assert_eq!(Form::wanted(accept, Dialect::V3), v3, "{accept}");
+        }
     }
 }

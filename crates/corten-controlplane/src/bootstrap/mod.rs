@@ -1,8 +1,10 @@
 //! What every cluster has from its first second: the system namespaces, the roles and bindings, the system's priorities,
-//! and the service that leads to the API, which is kept true while the server runs.
+//! what other API servers have to know, and the service that leads to the API, which is kept true while the server runs.
 //!
 //! Each part is level driven: what is there stays, what is missing is made, and a failure is tried again.
 
+mod cluster_authentication;
+pub(crate) mod identity_lease;
 mod kubernetes_service;
 mod namespaces;
 mod priority_classes;
@@ -82,10 +84,12 @@ pub(crate) async fn run(
     clock: SharedClock,
     progress: Progress,
     advertised: Advertised,
+    client_authorities: String,
     shutdown: Shutdown,
 ) {
     let work = async {
-        retry(&clock, "Could not make what every cluster has", || ensure(&client, &progress)).await;
+        retry(&clock, "Could not make what every cluster has", || ensure(&client, &progress, &client_authorities))
+            .await;
         loop {
             retry(&clock, "Could not keep the service kubernetes", || async {
                 if !progress.has(Step::KubernetesService) {
@@ -119,12 +123,13 @@ async fn retry<F: Future<Output = Result<(), Status>>>(
 }
 
 /// Makes what is missing, once; all but the service `kubernetes`.
-pub(crate) async fn ensure(client: &Client, progress: &Progress) -> Result<(), Status> {
+/// `client_authorities` (PEM): whose client certificates count.
+pub(crate) async fn ensure(client: &Client, progress: &Progress, client_authorities: &str) -> Result<(), Status> {
     namespaces::ensure(client).await?;
     progress.complete(Step::Namespaces);
     rbac::ensure(client).await?;
     progress.complete(Step::Roles);
     priority_classes::ensure(client).await?;
     progress.complete(Step::PriorityClasses);
-    Ok(())
+    cluster_authentication::ensure(client, client_authorities).await
 }

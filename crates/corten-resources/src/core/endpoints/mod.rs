@@ -20,7 +20,8 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         "",
         "Endpoints",
         ("endpoints", "endpoints"),
-        &[Version::hub("v1", "io.k8s.api.core.v1.Endpoints", defaults::v1)],
+        &[Version::hub("v1", "io.k8s.api.core.v1.Endpoints", defaults::v1)
+            .deprecated("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")],
         &strategy::Main,
         &table::TABLE,
     )

@@ -40,7 +40,7 @@ impl Strategy for Main {
 }
 
 fn warnings(object: &Value) -> Vec<String> {
-    let mut warnings = vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()];
+    let mut warnings = Vec::new();
     for (at, subset) in object.items_at(&["subsets"]).iter().enumerate() {
         for field in ["addresses", "notReadyAddresses"] {
             for (index, address) in subset.items_at(&[field]).iter().enumerate() {

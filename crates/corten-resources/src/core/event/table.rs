@@ -1,4 +1,4 @@
-//! Columns of events.
+//! Columns of events, in the form of either group: what both groups show is the same.
 
 use corten_apimachinery::{
     Value,
@@ -23,31 +23,52 @@ pub(crate) static TABLE: TableDefinition = TableDefinition {
     row,
 };
 
+/// (name in the core group, name in `events.k8s.io`) of the fields that columns show.
+const NAMES: [(&str, &str); 7] = [
+    ("involvedObject", "regarding"),
+    ("message", "note"),
+    ("source", "deprecatedSource"),
+    ("firstTimestamp", "deprecatedFirstTimestamp"),
+    ("lastTimestamp", "deprecatedLastTimestamp"),
+    ("count", "deprecatedCount"),
+    ("reportingComponent", "reportingController"),
+];
+
+/// The value at a path of the core group's form, wherever this form has it.
+fn at<'e>(event: &'e Value, path: &[&str]) -> Option<&'e Value> {
+    event.at(path).or_else(|| {
+        let (first, rest) = path.split_first()?;
+        let (_, newer) = NAMES.iter().find(|(core, _)| core == first)?;
+        event.get(newer)?.at(rest)
+    })
+}
+
 fn row(event: &Value, cx: &RowContext) -> Vec<Cell> {
-    let text = |path: &[&str]| event.str_at(path).unwrap_or_default();
-    let time = |path: &[&str]| event.str_at(path).filter(|time| !time.is_empty());
-    let first = time(&["firstTimestamp"]).or_else(|| time(&["eventTime"]));
+    let text = |path: &[&str]| at(event, path).and_then(Value::as_str).unwrap_or_default();
+    let number = |path: &[&str]| at(event, path).and_then(Value::as_i64).unwrap_or_default();
+    let filled = |path: &[&str]| Some(text(path)).filter(|text| !text.is_empty());
+    let first = filled(&["firstTimestamp"]).or_else(|| filled(&["eventTime"]));
     let has_series = event.get("series").is_some_and(|series| !series.is_null());
     let (last, count) = if has_series {
-        (time(&["series", "lastObservedTime"]), event.i64_at(&["series", "count"]).unwrap_or_default())
+        (filled(&["series", "lastObservedTime"]), number(&["series", "count"]))
     } else {
         // An event of the new API that happened once counts nothing.
-        (time(&["lastTimestamp"]).or(first), event.i64_at(&["count"]).unwrap_or_default().max(1))
+        (filled(&["lastTimestamp"]).or(first), number(&["count"]).max(1))
     };
     let kind = text(&["involvedObject", "kind"]).to_lowercase();
     let target = match text(&["involvedObject", "name"]) {
         "" => kind,
         name => format!("{kind}/{name}"),
     };
-    let host = [text(&["source", "host"]), text(&["reportingInstance"])].into_iter().find(|host| !host.is_empty());
-    let source = super::source(event);
+    let source = filled(&["source", "component"]).or_else(|| filled(&["reportingComponent"])).unwrap_or_default();
+    let host = filled(&["source", "host"]).or_else(|| filled(&["reportingInstance"]));
     vec![
         cx.age(last).into(),
         text(&["type"]).into(),
         text(&["reason"]).into(),
         target.into(),
         text(&["involvedObject", "fieldPath"]).into(),
-        host.map_or_else(|| source.to_string(), |host| format!("{source}, {host}")).into(),
+        host.map_or_else(|| source.to_owned(), |host| format!("{source}, {host}")).into(),
         text(&["message"]).trim().into(),
         cx.age(first).into(),
         count.into(),

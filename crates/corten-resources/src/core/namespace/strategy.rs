@@ -51,6 +51,8 @@ impl Strategy for Main {
 
     fn mark_deleting(&self, _cx: &Context<'_>, object: &mut Value) {
         object.set(&["status", "phase"], "Terminating");
+        // A namespace takes as long as its contents take: upstream tells no grace period.
+        object.unset(&["metadata", "deletionGracePeriodSeconds"]);
     }
 
     fn holds_deletion(&self, object: &Value) -> bool {

@@ -41,6 +41,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
             to_hub: Some(conversion::to_core),
             from_hub: Some(conversion::from_core),
             is_hub: false,
+            deprecation: None,
         }],
         &core::event::Strict,
         &core::event::TABLE,

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{RESOURCE, conversion};
-use crate::testing::{context, value};
+use crate::testing::{context, row, value};
 
 #[test]
 fn both_forms_convert_into_each_other() {
@@ -46,4 +46,24 @@ fn the_newer_group_is_stricter() {
 fn what_is_stored_is_the_form_of_the_core_group() {
     assert_eq!(RESOURCE.hub_api_version(), "v1");
     assert_eq!(RESOURCE.hub().type_name, "io.k8s.api.core.v1.Event");
+}
+
+/// The columns read the core group's names only, so that this group's events had no time, object and message.
+#[test]
+fn a_row_is_that_of_the_core_group() {
+    let event = json!({
+        "metadata": {"name": "a.1", "namespace": "dev"}, "type": "Normal", "reason": "Pulled", "note": "done",
+        "regarding": {"kind": "Pod", "name": "a", "fieldPath": "spec.containers{c}"},
+        "deprecatedCount": 3, "deprecatedSource": {"component": "kubelet", "host": "n1"},
+        "deprecatedFirstTimestamp": "2026-01-01T11:50:00Z", "deprecatedLastTimestamp": "2026-01-01T11:59:00Z",
+    });
+    assert_eq!(
+        row(&RESOURCE, event),
+        ["60s", "Normal", "Pulled", "pod/a", "spec.containers{c}", "kubelet, n1", "done", "10m", "3", "a.1"]
+    );
+    let event = json!({
+        "metadata": {"name": "a.1"}, "eventTime": "2026-01-01T11:58:30.5Z", "reportingController": "s",
+        "reportingInstance": "s-1",
+    });
+    assert_eq!(row(&RESOURCE, event), ["90s", "", "", "", "", "s, s-1", "", "90s", "1", "a.1"]);
 }
