@@ -43,7 +43,7 @@ pub struct Refusal {
     /// The text.
     pub message: String,
     /// Further headers.
-    pub headers: HeaderMap,
+    pub headers: Box<HeaderMap>,
 }
 
 /// The protocols that an endpoint speaks, best first.
@@ -181,7 +181,7 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
 
 impl Refusal {
     fn new(code: StatusCode, message: String) -> Self {
-        Self { code, message, headers: HeaderMap::new() }
+        Self { code, message, headers: Box::default() }
     }
 }
 

@@ -42,6 +42,6 @@ pub(super) fn switch(headers: HeaderMap) -> Response<Answer> {
 /// A refused upgrade.
 pub(super) fn refuse(refusal: corten_streaming::Refusal) -> Response<Answer> {
     let mut response = text(refusal.code, refusal.message);
-    response.headers_mut().extend(refusal.headers);
+    response.headers_mut().extend(*refusal.headers);
     response
 }
