@@ -100,6 +100,10 @@ pub(super) fn run(seam: &str, options: &Options) -> anyhow::Result<ExitCode> {
         }
     };
     let child = pid_of(&child);
+    // While the starter ran, its thread may have swallowed the word that the command has ended already.
+    if let Some(code) = reap(child)? {
+        return Ok(ExitCode::from(code));
+    }
     loop {
         match signals.wait().context("wait for signals")? {
             Signal::SIGCHLD => {

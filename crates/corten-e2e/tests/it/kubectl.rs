@@ -54,6 +54,8 @@ fn a_watch_shows_every_change_in_order() {
         .start(&[
             "get",
             "configmaps",
+            // A controller makes another one here.
+            "--field-selector=metadata.name=watched",
             "--watch",
             "--output-watch-events",
             "-o",
