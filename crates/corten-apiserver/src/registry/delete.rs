@@ -16,7 +16,7 @@ use corten_storage::{
     object::cache_key,
 };
 
-use super::store::{Store, WriteContext};
+use super::store::{Put, Store, WriteContext};
 use crate::admission::Operation;
 
 /// Dependents lose this owner before it goes.
@@ -83,17 +83,12 @@ impl Store {
             if object == old {
                 return Ok(Attempt::done(self.codec.stored(&old, revision), false));
             }
-            let encoded = self.codec.encode(&object);
             if cx.dry_run {
-                return Ok(Attempt::done(self.codec.stored_from(&object, &encoded, revision), false));
+                return Ok(Attempt::done(self.codec.stored(&object, revision), false));
             }
-            let change = self.put(encoded.bytes().clone(), cx.now);
-            return match self.commit(key, Expected::ModRevision(revision), change).await? {
-                Outcome::Done { revision } => {
-                    self.cacher.acknowledge(revision);
-                    Ok(Attempt::done(self.codec.stored_from(&object, &encoded, revision), false))
-                }
-                Outcome::Conflict { current, .. } => self.overtaken(key, current),
+            return match self.put(cx, key, Expected::ModRevision(revision), &object).await? {
+                Put::Done(stored) => Ok(Attempt::done(stored, false)),
+                Put::Conflict(current) => self.overtaken(key, current),
             };
         }
         if cx.dry_run {

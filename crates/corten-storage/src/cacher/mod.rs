@@ -4,6 +4,7 @@
 //! Invariant: objects and events are shared and never changed; the map and the ring always show the same revision.
 //! Upstream: k8s.io/apiserver/pkg/storage/cacher (v1.35) for what clients can observe.
 
+mod announced;
 mod event;
 mod paging;
 mod ring;
@@ -18,14 +19,15 @@ use corten_base::{Backoff, SharedClock, SharedRng, Shutdown, timeout};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+pub use announced::Announcement;
 pub use event::{CacheEvent, Change};
 pub use snapshot::Snapshot;
 pub use watcher::{Watcher, WatcherClosed};
 
-use self::{paging::KeptSnapshots, ring::Ring};
+use self::{announced::Announced, paging::KeptSnapshots, ring::Ring};
 use crate::{
     kv::{self, KvEngine, KvError, ListRequest, Revision, WatchBatch},
-    object::{CorruptObject, KeySpace, ObjectCodec},
+    object::{CorruptObject, KeySpace, ObjectCodec, Pending},
 };
 
 /// How long a read waits for the cache to reach a revision. Upstream's bound: storage/cacher `blockTimeout`.
@@ -48,6 +50,7 @@ struct Inner {
     clock: SharedClock,
     rng: SharedRng,
     state: RwLock<State>,
+    announced: Announced,
     /// The revision that the state shows; 0 until the first list is complete.
     applied: watch::Sender<Revision>,
     /// The sequence number of the next event: what watchers wait for.
@@ -113,6 +116,7 @@ impl Cacher {
                 clock,
                 rng,
                 state: RwLock::default(),
+                announced: Announced::default(),
                 applied: watch::Sender::new(0),
                 next_event: watch::Sender::new(0),
                 acknowledged: watch::Sender::new(0),
@@ -169,6 +173,8 @@ impl Cacher {
     }
 
     async fn read_all(&self) -> Result<(), KvError> {
+        // Events of writes that are under way may be skipped by the list.
+        self.inner.announced.clear();
         let mut snapshot = Snapshot::default();
         let mut corrupt = Vec::new();
         let mut at: Option<Revision> = None;
@@ -214,7 +220,11 @@ impl Cacher {
             key: String::from_utf8_lossy(full_key).into_owned(),
             why: "the key is not one of this resource".to_owned(),
         })?;
-        Ok((key.into(), self.inner.codec.decode(key, value, revision)?))
+        let object = match self.inner.announced.take(key, value) {
+            Some(pending) => pending.at(revision),
+            None => self.inner.codec.decode(key, value, revision)?,
+        };
+        Ok((key.into(), object))
     }
 
     fn apply(&self, batch: &WatchBatch) {
@@ -282,6 +292,12 @@ impl Cacher {
     #[must_use]
     pub fn corrupt(&self) -> Vec<CorruptObject> {
         self.inner.state.read().corrupt.clone()
+    }
+
+    /// Says that `pending` is about to be written under the cache key `key`: the cache takes it from there when its event
+    /// comes. The caller keeps the announcement until it knows what became of the write.
+    pub fn announce(&self, key: &str, pending: &Arc<Pending>) -> Announcement<'_> {
+        Announcement::new(&self.inner.announced, key, pending)
     }
 
     /// Notes that a write of this process at `revision` is durable: consistent reads wait for it from now on.
