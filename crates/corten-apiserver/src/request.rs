@@ -241,6 +241,15 @@ fn single_name(field_selector: &str) -> Option<&str> {
 }
 
 impl Request {
+    /// Whether the request may last: a watch, or a stream to a container. It has no deadline and takes no place.
+    ///
+    /// Upstream: `BasicLongRunningRequestCheck` as kube-apiserver sets it up.
+    #[must_use]
+    pub fn is_long_running(&self) -> bool {
+        self.info.verb == "watch"
+            || matches!(&*self.info.subresource, "log" | "exec" | "attach" | "portforward" | "proxy")
+    }
+
     /// The request that a component of this process makes.
     #[must_use]
     pub fn from_call(call: Call, user: UserInfo, received: Timestamp) -> Self {

@@ -7,11 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use corten_apimachinery::{
-    codec::{
-        FieldValidation,
-        json,
-        protobuf,
-    },
+    codec::{FieldValidation, json, protobuf},
     meta::ObjectMeta as _,
     resource::ResourceDefinition,
     stored::{Facts, Stored},

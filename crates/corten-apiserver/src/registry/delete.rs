@@ -16,6 +16,8 @@ use corten_storage::{
     object::cache_key,
 };
 
+use jiff::Timestamp;
+
 use super::store::{Put, Store, WriteContext};
 use crate::admission::Operation;
 
@@ -174,7 +176,8 @@ impl Store {
 
 fn mark_deleted(object: &mut Value, old: &Value, cx: &WriteContext<'_>, grace_seconds: i64) {
     let grace = Duration::from_secs(grace_seconds.unsigned_abs());
-    object.set_meta("deletionTimestamp", format_time(cx.now + grace));
+    // A grace period without an upper bound may lead beyond the calendar: the last day will do.
+    object.set_meta("deletionTimestamp", format_time(cx.now.saturating_add(grace).unwrap_or(Timestamp::MAX)));
     object.set_meta("deletionGracePeriodSeconds", grace_seconds);
     // Kinds that count generations count the deletion as a change of what is wanted.
     if old.deletion_timestamp().is_none() && old.generation() > 0 {

@@ -12,10 +12,7 @@ use corten_apimachinery::{
     stored::Stored,
     value::{Str, Value},
 };
-use corten_storage::{
-    kv::Expected,
-    object::cache_key,
-};
+use corten_storage::{kv::Expected, object::cache_key};
 
 use super::store::{Put, Store, WriteContext};
 use crate::admission::Operation;

@@ -201,7 +201,13 @@ impl Store {
             None => self.consistent().await?,
             Some(revision) => self.cacher.not_older_than(revision).await.map_err(read_failure)?,
         };
-        snapshot.get(&key).cloned().ok_or_else(|| Status::not_found(&self.group_resource(), name))
+        match snapshot.get(&key) {
+            Some(object) => Ok(Arc::clone(object)),
+            None => match self.cacher.corrupt_at(&key) {
+                Some(corrupt) => Err(Status::internal(corrupt)),
+                None => Err(Status::not_found(&self.group_resource(), name)),
+            },
+        }
     }
 
     /// The newest state of all objects.
@@ -364,6 +370,7 @@ pub fn read_failure(error: ReadError) -> Status {
             status
         }
         ReadError::TooOld { .. } => Status::expired(error.to_string()),
+        ReadError::Engine(error) => engine_failure(error),
         ReadError::NotReady => Status::too_many_requests(error.to_string(), 1),
     }
 }
