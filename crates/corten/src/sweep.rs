@@ -169,6 +169,45 @@ fn unescape(text: &str) -> PathBuf {
     PathBuf::from(escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to)))
 }
 
+/// Where log collectors look for links to the logs of containers. Upstream: `legacyContainerLogsDir`.
+pub(crate) const LOG_LINKS: &str = "/var/log/containers";
+
+/// The directories of logs of the pods that this node has had, which `<namespace>_<name>_<uid>` tells from those of other
+/// programs: the kubelet keeps a directory for each pod's uid, and the runtime a record of each sandbox.
+pub(crate) fn logs_of_pods(places: &Places) -> anyhow::Result<Vec<PathBuf>> {
+    let uids = names_in(&places.kubelet().join("pods"))?;
+    let logs = places.pod_logs();
+    let is_ours = |name: &String| name.rsplit_once('_').is_some_and(|(_, uid)| uids.iter().any(|known| known == uid));
+    Ok(names_in(&logs)?.into_iter().filter(is_ours).map(|name| logs.join(name)).collect())
+}
+
+/// Removes directories of logs, and the links that lead into them.
+pub(crate) fn remove_logs(directories: &[PathBuf], links: &Path) -> anyhow::Result<()> {
+    for name in names_in(links)? {
+        let link = links.join(name);
+        // Anything else in that directory is somebody else's.
+        let Ok(target) = std::fs::read_link(&link) else { continue };
+        if directories.iter().any(|directory| target.starts_with(directory)) {
+            fs::remove_file(&link)?;
+        }
+    }
+    for directory in directories {
+        fs::remove_dir_all(directory)?;
+    }
+    Ok(())
+}
+
+/// The names in a directory; none if it does not exist.
+fn names_in(directory: &Path) -> anyhow::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("list {}", directory.display())),
+    };
+    let name = |entry: std::io::Result<std::fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+    entries.map(name).collect::<std::io::Result<_>>().with_context(|| format!("list {}", directory.display()))
+}
+
 /// Removes the data of a cluster, and the directory if nothing else is in it.
 pub(crate) fn remove_data(places: &Places) -> anyhow::Result<()> {
     for path in places.data() {
@@ -201,6 +240,29 @@ mod tests {
         let points = mount_points_below(table, &[Path::new("/var/lib/corten")]);
         let want = ["/var/lib/corten/kubelet/a b/c", "/var/lib/corten/kubelet/a b"].map(PathBuf::from);
         assert_eq!(points, want);
+    }
+
+    #[test]
+    fn logs_of_this_cluster_go_and_those_of_others_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(directory.path()).unwrap();
+        let (logs, links) = (places.pod_logs(), directory.path().join("links"));
+        fs::create_dir_all(&places.kubelet().join("pods/uid-1")).unwrap();
+        for name in ["default_web_uid-1", "default_web_uid-2", "notes"] {
+            fs::create_dir_all(&logs.join(name).join("app")).unwrap();
+        }
+        fs::create_dir_all(&links).unwrap();
+        for (name, pod) in [("ours.log", "default_web_uid-1"), ("theirs.log", "default_web_uid-2")] {
+            std::os::unix::fs::symlink(logs.join(pod).join("app/0.log"), links.join(name)).unwrap();
+        }
+        let found = logs_of_pods(&places).unwrap();
+        assert_eq!(found, [logs.join("default_web_uid-1")]);
+        remove_logs(&found, &links).unwrap();
+        let mut left = names_in(&logs).unwrap();
+        left.sort();
+        assert_eq!(left, ["default_web_uid-2", "notes"]);
+        assert_eq!(names_in(&links).unwrap(), ["theirs.log"]);
+        remove_logs(&[], &directory.path().join("missing")).unwrap();
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
-use crate::{assembly::CLUSTER_DOMAIN, config::Config};
+use anyhow::Context as _;
+use corten_kubelet::node::Node;
+use ipnet::Ipv4Net;
+
+use crate::config::{CLUSTER_DOMAIN, Config};
 
 /// The configuration of the node's kubelet. What is not the cluster's own has upstream's defaults.
 pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
@@ -18,7 +22,7 @@ pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
         resolv_conf: PathBuf::from("/etc/resolv.conf"),
         cgroup_root: config.places.name.clone(),
         node_labels: Vec::new(),
-        pod_cidr: Some(config.pod_cidr().to_string()),
+        pod_cidr: None,
         max_pods: 110,
         server_address: Ipv4Addr::UNSPECIFIED.into(),
         server_port: config.kubelet_port,
@@ -27,4 +31,23 @@ pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
     }
+}
+
+/// The range that the controllers gave to the node, which is ready.
+pub(crate) fn pod_cidr(node: &Node) -> anyhow::Result<Ipv4Net> {
+    let object = node.object().borrow().clone().context("the node was deleted while it started")?;
+    let cidr = object.spec.as_ref().and_then(|spec| spec.pod_cidr.clone()).unwrap_or_default();
+    cidr.parse().with_context(|| format!("understand the range {cidr:?} of the node's pods"))
+}
+
+/// What keeps the node from being ready, as far as it is known.
+pub(crate) fn why_not_ready(node: &Node) -> String {
+    let Some(object) = node.object().borrow().clone() else {
+        return "the kubelet could not register its node; the log says why".to_owned();
+    };
+    let conditions = object.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");
+    let why = ready.map(|it| [it.reason, it.message].into_iter().flatten().collect::<Vec<_>>().join(": "));
+    let range = object.spec.as_ref().and_then(|spec| spec.pod_cidr.as_deref()).unwrap_or("no range of pod addresses");
+    format!("the node does not become ready ({range}): {}", why.unwrap_or_else(|| "it says nothing".to_owned()))
 }
