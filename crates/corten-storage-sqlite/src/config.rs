@@ -24,6 +24,11 @@ impl Config {
     /// The defaults for a store in `directory`.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), must_exist: false, ballast_bytes: BALLAST_BYTES, faults: Arc::new(NoFaults) }
+        Self {
+            directory: directory.into(),
+            must_exist: false,
+            ballast_bytes: BALLAST_BYTES,
+            faults: Arc::new(NoFaults),
+        }
     }
 }

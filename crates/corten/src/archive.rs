@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use corten_base::{ErrorChain, fs::Context as _};
+use corten_base::ErrorChain;
 use corten_container_runtime::images::{
     import,
     store::{Image, ImageStore},
@@ -100,8 +100,7 @@ fn kind_of(head: &[u8]) -> Kind {
 
 /// Whether a block is the header of a tar file: the sum of its bytes stands in it, summed with blanks in its place.
 fn has_checksum(block: &[u8]) -> bool {
-    let digits: String =
-        block[CHECKSUM].iter().map(|byte| char::from(*byte)).filter(char::is_ascii_digit).collect();
+    let digits: String = block[CHECKSUM].iter().map(|byte| char::from(*byte)).filter(char::is_ascii_digit).collect();
     let byte_at = |(at, byte): (usize, &u8)| u64::from(if CHECKSUM.contains(&at) { b' ' } else { *byte });
     u64::from_str_radix(&digits, 8).is_ok_and(|sum| sum == block.iter().enumerate().map(byte_at).sum::<u64>())
 }

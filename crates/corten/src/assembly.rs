@@ -3,7 +3,12 @@
 //! Each part runs on a [`Floor`]: floors are built upwards, and torn down from the top when the process ends, so that
 //! nobody loses what it stands on: first what uses the API, then the API server, then the store.
 
-use std::{net::{Ipv4Addr, SocketAddr}, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use corten_apimachinery::{gvk::GroupVersionResource, value::Value};
@@ -36,7 +41,12 @@ use crate::{
     control::ControlSocket,
     identity::{self, ControllerClients},
     kubeconfig::{self, Entry},
-    node::{bridge, dns_feed::DnsFeed, dns_process::{COMPONENT as DNS_COMPONENT, DnsProcess}, kubelet, proxy_feed},
+    node::{
+        bridge,
+        dns_feed::DnsFeed,
+        dns_process::{COMPONENT as DNS_COMPONENT, DnsProcess},
+        kubelet, proxy_feed,
+    },
     pki::Pki,
     progress::{Event, Progress},
     readiness::{self, Waiter},
@@ -155,7 +165,10 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     };
     let engine = SqliteEngine::open(storage, Arc::clone(clock), &tasks, &shutdown).await.context("open the store")?;
     let engine: Arc<dyn KvEngine> = Arc::new(engine);
-    config.record(base.record.as_ref()).write(&config.places.record()).context("record what the cluster is made with")?;
+    config
+        .record(base.record.as_ref())
+        .write(&config.places.record())
+        .context("record what the cluster is made with")?;
     components.running("store", "sqlite");
     step.done("sqlite");
 

@@ -262,7 +262,8 @@ impl Config {
             Scope::ControlPlane => Ok(hostname.clone()),
         };
         let node_name = keep("--node-name", known_name.as_ref(), wished_name.as_ref())?.cloned();
-        let [wished_pods, wished_services] = [wishes.cluster_cidr, wishes.service_cidr].map(|it| it.map(|it| it.trunc()));
+        let [wished_pods, wished_services] =
+            [wishes.cluster_cidr, wishes.service_cidr].map(|it| it.map(|it| it.trunc()));
         let cluster_cidr = keep("--cluster-cidr", record.map(|it| &it.cluster_cidr), wished_pods.as_ref())?;
         let service_cidr = keep("--service-cidr", record.map(|it| &it.service_cidr), wished_services.as_ref())?;
         let config = Self {
@@ -344,7 +345,11 @@ impl Config {
 fn node_name(what: &str, given: &str) -> anyhow::Result<String> {
     let name = given.trim().to_lowercase();
     let problems = is_dns1123_subdomain(&name);
-    if problems.is_empty() { Ok(name) } else { bail!("{what} {given:?} is no name for a node: {}", problems.join("; ")) }
+    if problems.is_empty() {
+        Ok(name)
+    } else {
+        bail!("{what} {given:?} is no name for a node: {}", problems.join("; "))
+    }
 }
 
 /// What the cluster was made with, or what is wished for where it was not made yet.

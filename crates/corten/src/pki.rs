@@ -112,7 +112,10 @@ fn expect_key(path: &Path, pem: &str) -> anyhow::Result<()> {
     if pem.contains("PRIVATE KEY-----") {
         return Ok(());
     }
-    bail!("{} holds no private key in PEM: remove it together with its certificate, and both are made anew", path.display())
+    bail!(
+        "{} holds no private key in PEM: remove it together with its certificate, and both are made anew",
+        path.display()
+    )
 }
 
 /// Whom the API server's certificate is for: every name and address by which somebody may reach it.

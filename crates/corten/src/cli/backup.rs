@@ -35,7 +35,10 @@ pub(crate) struct RestoreOptions {
 
 /// Copies the store of the running cluster.
 pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
-    preflight::require_root("backup", "the socket of the running cluster belongs to root, and so does the copy, which holds every secret")?;
+    preflight::require_root(
+        "backup",
+        "the socket of the running cluster belongs to root, and so does the copy, which holds every secret",
+    )?;
     let places = options.root.places()?;
     let target = std::path::absolute(&options.file).context("find the working directory")?;
     match control::ask(&places.control_socket(), Request::Backup(target))? {

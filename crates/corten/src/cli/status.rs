@@ -8,8 +8,7 @@ use super::common::{Root, say};
 use crate::{
     components::RUNNING,
     control::{self, Answer, Report, Request},
-    instance,
-    preflight,
+    instance, preflight,
 };
 
 /// The cluster runs and is not what it should be. (LSB has no code for it; systemd's is any but 0.)
@@ -33,7 +32,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let places = options.root.places()?;
     let Some(answer) = control::ask(&places.control_socket(), Request::Status)? else {
         if let Some(pid) = instance::holder(&places)? {
-            say(&format!("a process{pid} works at {} and does not take commands: it begins or ends", places.root.display()));
+            say(&format!(
+                "a process{pid} works at {} and does not take commands: it begins or ends",
+                places.root.display()
+            ));
             return Ok(ExitCode::from(DEGRADED));
         }
         say(&format!("no cluster runs at {}", places.root.display()));
