@@ -342,7 +342,7 @@ impl Config {
 /// The node's name that `given` means, as the kubelet reads it: without blanks around it, in lower case. `what` gave it.
 ///
 /// Upstream: pkg/util/node, `GetHostname`; the API server's rule for names of nodes.
-fn node_name(what: &str, given: &str) -> anyhow::Result<String> {
+pub(crate) fn node_name(what: &str, given: &str) -> anyhow::Result<String> {
     let name = given.trim().to_lowercase();
     let problems = is_dns1123_subdomain(&name);
     if problems.is_empty() {
@@ -375,7 +375,7 @@ pub(crate) fn nth_address(network: Ipv4Net, n: u32) -> Ipv4Addr {
 }
 
 /// The address from which this machine talks to others: what the routing table chooses, or the first one it has.
-fn primary_address() -> anyhow::Result<IpAddr> {
+pub(crate) fn primary_address() -> anyhow::Result<IpAddr> {
     // Connecting a UDP socket sends nothing; the kernel only looks up the route. The address is one for documentation.
     let by_route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
         .and_then(|socket| socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr()));
