@@ -58,9 +58,12 @@ pub(crate) fn delete(options: &DeleteOptions) -> anyhow::Result<ExitCode> {
         say(&format!("no cluster at {}", places.root.display()));
         return Ok(ExitCode::SUCCESS);
     }
-    // Before the records of pods go: the directory of logs may be shared with others.
-    let logs = sweep::logs_of_pods(&places)?;
     let _instance = stop(&places, options.down.service_cidr)?;
+    // Before the records of pods go: the directory of logs may be shared with others.
+    let (logs, complaint) = runtime()?.block_on(sweep::logs_of_pods(&places, &SystemClock::shared()))?;
+    if let Some(complaint) = complaint {
+        say(&complaint);
+    }
     sweep::remove_logs(&logs, Path::new(sweep::LOG_LINKS))?;
     sweep::remove_data(&places)?;
     say(&format!("the cluster at {} is deleted", places.root.display()));
