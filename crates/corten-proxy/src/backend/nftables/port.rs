@@ -2,7 +2,8 @@
 //!
 //! Names have the port's number `N`:
 //! - `c-N`, `l-N`: pick one of the endpoints of the cluster, of this node. The endpoints are in a map of the same name
-//!   from 0, 1, ... to (address, port). With affinity, `c-N-clients` maps a client to its endpoint until its time is up.
+//!   from 0, 1, ... to (address, port). With affinity, `c-N-clients` maps a client to its endpoint until its time is up, and
+//!   there is a rule for each endpoint: a change of one of `n` endpoints costs `n` rules then.
 //!   The kernel leaves a client's endpoint as it is while it knows the client, so clients of an endpoint that went are
 //!   taken out after the change; until then the rule passes over endpoints that have just gone;
 //! - `e-N`: where clients from outside go;
@@ -307,7 +308,9 @@ impl Group {
             // More than a rule can pass over have gone at once: all clients choose anew.
             tx.flush_set(t, self.clients_name());
         }
-        if is_new || count_before != self.slots.len() || self.affinity != affinity || passed_over {
+        // With affinity rules name the endpoints.
+        let names_change = affinity.is_some() && !(gone.is_empty() && came.is_empty());
+        if is_new || count_before != self.slots.len() || self.affinity != affinity || passed_over || names_change {
             if !is_new {
                 tx.flush_chain(t, &self.name);
             }
@@ -386,42 +389,56 @@ impl Group {
             let is_ip6 = table.family == IpFamily::V6;
             return vec![Rule::new(&self.name).dnat_map(Selector::Random { modulus }, &self.name, is_ip6)];
         };
-        // A client's address (up to four registers), then its endpoint's address and port, then a number.
-        let (client, endpoint, number) = (Reg(0), Reg(4), Reg(9));
-        let (offset, length) = if table.family == IpFamily::V4 { (12, 4) } else { (8, 16) };
+        // A client's address (up to four registers), the address and port of an endpoint out of the map of clients, a
+        // number, and an endpoint that the rule names.
+        let (client, kept, number, named) = (Reg(0), Reg(4), Reg(9), Reg(10));
+        let is_ip6 = table.family == IpFamily::V6;
+        let (offset, length) = if is_ip6 { (8, 16) } else { (12, 4) };
+        let port_of = |endpoint: Reg| Reg(endpoint.0 + if is_ip6 { 4 } else { 1 });
         let load_client =
             || Rule::new(&self.name).expr(Expr::Payload { base: PayloadBase::Network, offset, length, to: client });
-        let lookup = |set: &str, key, to| Expr::Lookup { set: set.to_owned(), key, to, negated: false };
-        let remember = Expr::Dynset {
-            set: self.clients_name(),
-            update: true,
-            key: client,
-            data: Some(endpoint),
-            timeout: Some(timeout),
+        // nft 1.0.6 and older abort on what is looked up or remembered under a key or value that came out of a map, so
+        // that it is compared with and replaced by what the rule names itself.
+        let remember = |rule: Rule, endpoint: &SocketAddr| {
+            let data = Some(named);
+            rule.expr(Expr::Immediate { to: named, value: Value::from(endpoint.ip()).bytes() })
+                .expr(Expr::Immediate { to: port_of(named), value: Value::Port(endpoint.port()).bytes() })
+                .expr(Expr::Dynset {
+                    set: self.clients_name(),
+                    update: true,
+                    key: client,
+                    data,
+                    timeout: Some(timeout),
+                })
         };
-        let translate = Expr::Nat(Nat {
-            is_destination: true,
-            is_ip6: table.family == IpFamily::V6,
-            address: Some(endpoint),
-            port: Some(Reg(endpoint.0 + if table.family == IpFamily::V4 { 1 } else { 4 })),
-            flags: 0,
-        });
-        // Compared, not looked up in a set: nft 1.0.6 and older abort on a lookup whose key came out of a map.
-        let known = load_client().expr(lookup(&self.clients_name(), client, Some(endpoint)));
-        let known = self.gone.iter().fold(known, |rule, gone| {
+        let translate = |rule: Rule, endpoint: Reg| {
+            let (address, port) = (Some(endpoint), Some(port_of(endpoint)));
+            rule.expr(Expr::Nat(Nat { is_destination: true, is_ip6, address, port, flags: 0 }))
+        };
+        let lookup = Expr::Lookup { set: self.clients_name(), key: client, to: Some(kept), negated: false };
+        let known = self.gone.iter().fold(load_client().expr(lookup), |rule, gone| {
             let value = value_bytes(&[Value::from(gone.ip()), Value::Port(gone.port())]);
-            rule.expr(Expr::Cmp { from: endpoint, op: CmpOp::Ne, value })
+            rule.expr(Expr::Cmp { from: kept, op: CmpOp::Ne, value })
         });
-        vec![
-            // Known, and its endpoint still counts: its time starts anew.
-            known.expr(remember.clone()).expr(translate.clone()),
-            // Unknown, or sent to an endpoint that is gone: the backend forgets those right after the change.
-            load_client()
-                .expr(Expr::Numgen { random: true, modulus, offset: 0, to: number })
-                .expr(lookup(&self.name, number, Some(endpoint)))
-                .expr(remember)
-                .expr(translate),
-        ]
+        let first = self.slots.first().expect("a group with rules has endpoints");
+        // Known, and its endpoint still counts: its time starts anew. The kernel keeps the endpoint that it has; the one
+        // named here counts only if the client's time is up this very moment.
+        let mut rules = vec![translate(remember(known, first), kept)];
+        // Unknown, or sent to an endpoint that is gone: the backend forgets those right after the change. One rule for each
+        // endpoint, the first of which is taken by one client in n, the next by one in n - 1 of the others, and so on.
+        rules.extend(self.slots.iter().zip((1..=modulus).rev()).map(|(endpoint, left)| {
+            let mut rule = load_client();
+            if left > 1 {
+                let value = 0_u32.to_ne_bytes().to_vec();
+                rule = rule.expr(Expr::Numgen { random: true, modulus: left, offset: 0, to: number }).expr(Expr::Cmp {
+                    from: number,
+                    op: CmpOp::Eq,
+                    value,
+                });
+            }
+            translate(remember(rule, endpoint), named)
+        }));
+        rules
     }
 
     /// Which endpoint a client would be sent to is decided by the kernel; for tests.
