@@ -12,7 +12,8 @@ use crate::config::{CLUSTER_DOMAIN, Config};
 pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
     corten_kubelet::Config {
         node_name: config.node_name.clone(),
-        hostname: config.hostname.clone(),
+        // As upstream with `--hostname-override`: the label and the address of this name are the node's.
+        hostname: config.node_name.clone(),
         node_ips: vec![config.advertise],
         root: config.places.kubelet(),
         pod_logs: config.places.pod_logs(),

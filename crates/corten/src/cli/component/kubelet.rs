@@ -116,10 +116,9 @@ impl Options {
         if !file.ignored.is_empty() {
             tracing::warn!(fields = file.ignored.join(" "), "Fields of the configuration are not followed");
         }
-        let hostname = rustix::system::uname().nodename().to_string_lossy().trim().to_lowercase();
         let name = match &self.hostname_override {
             Some(name) => node_name("--hostname-override", name)?,
-            None => node_name("the host's name", &hostname)?,
+            None => node_name("the host's name", &rustix::system::uname().nodename().to_string_lossy())?,
         };
         let node_ips = if self.node_ip.is_empty() { vec![primary_address()?] } else { self.node_ip.clone() };
         let root = self.root_dir.clone().unwrap_or_else(|| places.kubelet());
@@ -128,8 +127,9 @@ impl Options {
         let positive = |duration: Option<Duration>| duration.filter(|duration| !duration.is_zero());
         let update = positive(self.node_status_update_frequency).or(positive(file.node_status_update_frequency));
         let kubelet = corten_kubelet::Config {
+            // Upstream: the label and the address of this name follow --hostname-override.
+            hostname: name.clone(),
             node_name: name,
-            hostname,
             node_ips,
             root: root.clone(),
             pod_logs: file.pod_logs_dir.unwrap_or_else(|| places.pod_logs()),
