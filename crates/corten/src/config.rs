@@ -306,14 +306,20 @@ impl Config {
         Ok(())
     }
 
-    /// What later starts are to keep. A control plane that runs alone keeps the name of the node that there has been.
+    /// What later starts are to keep. A control plane that runs alone says itself where it serves, and keeps what there is
+    /// of a node.
     pub(crate) fn record(&self, earlier: Option<&Record>) -> Record {
         let node_name = match self.scope {
             Scope::Cluster => Some(self.node_name.clone()),
             Scope::ControlPlane => earlier.and_then(|record| record.node_name.clone()),
         };
+        let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), DEFAULT_API_PORT);
+        let listen = match self.scope {
+            Scope::Cluster => self.listen,
+            Scope::ControlPlane => earlier.map_or(everywhere, |record| record.listen),
+        };
         let ranges = (self.cluster_cidr, self.service_cidr);
-        Record::new(ranges, CLUSTER_DOMAIN, node_name, (self.listen, self.kubelet_port))
+        Record::new(ranges, CLUSTER_DOMAIN, node_name, (listen, self.kubelet_port))
     }
 
     /// The first address of the service network: where the API is found inside the cluster.
@@ -481,6 +487,14 @@ mod tests {
             let error = named(name).unwrap_err().to_string();
             assert!(error.starts_with("--node-name ") && error.contains("is no name for a node: "), "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn a_control_plane_alone_leaves_no_address_to_a_later_node() {
+        let places = Places::new(Path::new("/tmp/x")).unwrap();
+        let wishes = Wishes { listen: Some(Ipv4Addr::LOCALHOST.into()), api_port: Some(0), ..Wishes::default() };
+        let alone = Config::complete(Scope::ControlPlane, places, wishes, None).unwrap().record(None);
+        assert_eq!((alone.listen.to_string().as_str(), alone.node_name), ("0.0.0.0:6443", None));
     }
 
     #[track_caller]
