@@ -159,16 +159,17 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
 
     let step = progress.step("store");
     let (tasks, shutdown) = floors.build("store");
+    let has_cluster = config.places.has_cluster();
     let storage = corten_storage_sqlite::Config {
-        must_exist: config.places.has_cluster(),
+        must_exist: has_cluster,
         ..corten_storage_sqlite::Config::new(config.places.store())
     };
     let engine = SqliteEngine::open(storage, Arc::clone(clock), &tasks, &shutdown).await.context("open the store")?;
     let engine: Arc<dyn KvEngine> = Arc::new(engine);
-    config
-        .record(base.record.as_ref())
-        .write(&config.places.record())
-        .context("record what the cluster is made with")?;
+    if !has_cluster {
+        // Before the first object depends on it.
+        base.write_record()?;
+    }
     components.running("store", "sqlite");
     step.done("sqlite");
 
@@ -217,6 +218,10 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
         build_node(base, &pki, &clients, start.images, floors, &commands).await?;
     }
 
+    if has_cluster {
+        // Ports that do not work are not remembered; nor is, of a cluster of an earlier version, a range that is not its own.
+        base.write_record()?;
+    }
     if start.merge_kubeconfig {
         merge_kubeconfig(&admin, progress);
     }
@@ -305,6 +310,11 @@ async fn build_node(
 }
 
 impl Base {
+    fn write_record(&self) -> anyhow::Result<()> {
+        let record = self.config.record(self.record.as_ref());
+        record.write(&self.config.places.record()).context("record what the cluster is made with")
+    }
+
     /// Informers in this process: lists are vectors of shared objects.
     fn informers(&self, client: &Client) -> InformerFactory {
         InformerFactory::new(client.clone(), InitialList::List, Arc::clone(&self.clock), Arc::clone(&self.rng))
