@@ -290,7 +290,9 @@ async fn build_node(
     let step = progress.step("node Ready");
     let ready = readiness::within(&**clock, PATIENCE, node.ready()).await;
     ready.with_context(|| kubelet::why_not_ready(&node))?;
-    let pod_cidr = kubelet::pod_cidr(&node)?;
+    let waiter = Waiter { client: clients.node.clone(), clock: Arc::clone(clock), rng: Arc::clone(rng) };
+    let given = readiness::within(&**clock, PATIENCE, kubelet::pod_cidr(&waiter, &config.node_name)).await;
+    let pod_cidr = given.context("the controllers gave the node no range of pod addresses; the log says why")??;
     step.done(format!("pods in {pod_cidr}"));
 
     let name = config.places.bridge();

@@ -338,6 +338,11 @@ impl Config {
         NODE_PREFIX.clamp(range, range + NODE_PREFIX_BITS_MAX)
     }
 
+    /// The first node's part of the pods' range.
+    pub(crate) fn first_pod_cidr(&self) -> Ipv4Net {
+        Ipv4Net::new(self.cluster_cidr.network(), self.node_prefix()).expect("a node's prefix is that of an address")
+    }
+
     /// The address at which programs on this machine reach the API.
     pub(crate) fn local_server(&self, port: u16) -> SocketAddr {
         let ip = if self.listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { self.listen.ip() };

@@ -74,7 +74,10 @@ fn ranges_that_are_too_small_or_overlap_are_refused() {
 #[test]
 fn a_node_gets_256_addresses_or_all_there_are() {
     for (pods, want) in [("10.0.0.0/16", 24), ("10.0.0.0/24", 24), ("10.0.0.0/26", 26), ("8.0.0.0/6", 22)] {
-        assert_eq!(ranges(pods, "192.168.0.0/20").unwrap().node_prefix(), want, "{pods}");
+        let config = ranges(pods, "192.168.0.0/20").unwrap();
+        assert_eq!(config.node_prefix(), want, "{pods}");
+        let first = config.first_pod_cidr();
+        assert_eq!((first.addr(), first.prefix_len()), (config.cluster_cidr.network(), want));
     }
 }
 

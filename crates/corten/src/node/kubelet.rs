@@ -3,10 +3,15 @@
 use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
+use corten_apimachinery::{gvk::GroupVersionResource, value::Value};
+use corten_client::Target;
 use corten_kubelet::node::Node;
 use ipnet::Ipv4Net;
 
-use crate::config::{CLUSTER_DOMAIN, Config};
+use crate::{
+    config::{CLUSTER_DOMAIN, Config},
+    readiness::Waiter,
+};
 
 /// The configuration of the node's kubelet. What is not the cluster's own has upstream's defaults.
 pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
@@ -23,7 +28,8 @@ pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
         resolv_conf: PathBuf::from("/etc/resolv.conf"),
         cgroup_root: config.places.name.clone(),
         node_labels: Vec::new(),
-        pod_cidr: None,
+        // Until the API has another one. It is the one that the controllers give to the first node.
+        pod_cidr: Some(config.first_pod_cidr().to_string()),
         max_pods: 110,
         server_address: Ipv4Addr::UNSPECIFIED.into(),
         server_port: config.kubelet_port,
@@ -34,10 +40,13 @@ pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
     }
 }
 
-/// The range that the controllers gave to the node, which is ready.
-pub(crate) fn pod_cidr(node: &Node) -> anyhow::Result<Ipv4Net> {
-    let object = node.object().borrow().clone().context("the node was deleted while it started")?;
-    let cidr = object.spec.as_ref().and_then(|spec| spec.pod_cidr.clone()).unwrap_or_default();
+/// The range that the controllers give to the node. Waits for it: the kubelet may be content with the first one before.
+/// Cancel-safe.
+pub(crate) async fn pod_cidr(waiter: &Waiter, node_name: &str) -> anyhow::Result<Ipv4Net> {
+    let nodes = GroupVersionResource::new("", "v1", "nodes");
+    let found = |node: &Value| node.str_at(&["spec", "podCIDR"]).map(str::to_owned);
+    let fields = format!("metadata.name={node_name}");
+    let cidr = waiter.until(&Target::collection(&nodes, ""), &fields, found).await;
     cidr.parse().with_context(|| format!("understand the range {cidr:?} of the node's pods"))
 }
 
