@@ -8,13 +8,16 @@
 pub mod access;
 mod answer;
 mod commands;
+mod configz;
+mod files;
 mod logs;
 mod ports;
 mod proxy;
 mod query;
+mod stats;
 mod tls;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use corten_base::{SharedClock, Shutdown, TaskSet, timeout};
 use corten_cri::Cri;
@@ -30,7 +33,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::interfaces::Pods;
 use access::{Access, Credentials};
-use answer::{Answer, json, text};
+use answer::{Answer, json, json_indented, text};
+
+/// Where the machine's logs are.
+const LOGS: &str = "/var/log";
 
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,6 +70,8 @@ pub struct Parts {
     pub pods: Arc<dyn Pods>,
     /// The container runtime.
     pub cri: Cri,
+    /// The kubelet's configuration.
+    pub config: Arc<crate::config::Config>,
     /// Who may do what.
     pub access: Arc<dyn Access>,
     /// The time.
@@ -236,10 +244,24 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Answer> 
                 text(StatusCode::INTERNAL_SERVER_ERROR, "sync Loop took longer than expected\n")
             }
         }
+        ["configz"] if is(&[Method::GET]) => json_indented(&configz::of(&shared.parts.config)),
+        ["logs", ..] if is(&[Method::GET]) => {
+            let rest = segments.get(1..).unwrap_or_default().join("/");
+            let end = if path.ends_with('/') && !rest.is_empty() { "/" } else { "" };
+            let has_slash = path.ends_with('/') || !rest.is_empty();
+            files::handle(Path::new(LOGS), &format!("{}{rest}{end}", if has_slash { "/" } else { "" })).await
+        }
+        ["stats", "summary"] if is(&[Method::GET, Method::POST]) => {
+            let only = query::Query::of(&request).find("only_cpu_and_memory") == Some("true");
+            stats::summary(shared, only).await
+        }
         ["metrics"] if is(&[Method::GET]) => metrics(shared),
+        ["metrics", "resource"] if is(&[Method::GET]) => stats::resource_metrics(shared).await,
+        ["metrics", "cadvisor"] if is(&[Method::GET]) => stats::container_metrics(shared).await,
+        ["metrics" | "stats", _, ..] if is(&[Method::GET]) => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         [
             "exec" | "attach" | "portForward" | "run" | "containerLogs" | "pods" | "runningpods" | "healthz"
-            | "metrics",
+            | "metrics" | "stats" | "logs" | "configz",
             ..,
         ] => text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"),
         _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
