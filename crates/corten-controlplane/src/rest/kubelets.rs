@@ -229,7 +229,9 @@ impl Kubelets {
     /// Errors: the request asks for no upgrade; the kubelet cannot be reached, or redirects.
     pub(crate) async fn upgrade(&self, location: &Location, request: &mut Request) -> Result<Reply, Status> {
         let client = take_upgrade(&mut request.upgrade)?;
-        let mut response = self.answer(location, request.method.clone(), onward(&request.headers)).await?;
+        let mut headers = onward(&request.headers);
+        forwarding::come_from(&mut headers, request)?;
+        let mut response = self.answer(location, request.method.clone(), headers).await?;
         let status = response.status();
         if status.is_redirection() {
             let message = "the backend attempted to redirect this request, which is not permitted";

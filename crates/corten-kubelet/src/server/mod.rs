@@ -19,6 +19,7 @@ mod tls;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use corten_api::core::v1::{ContainerState, PodStatus};
 use corten_base::{SharedClock, Shutdown, TaskSet, timeout};
 use corten_cri::Cri;
 use http::{Method, Request, Response, StatusCode};
@@ -293,14 +294,37 @@ fn pod_list(shared: &Shared, wanted: impl Fn(&crate::interfaces::SharedPod) -> b
 fn metrics(shared: &Shared) -> Response<Answer> {
     let pods = shared.parts.pods.list();
     let running = pods.iter().filter(|pod| is_running(pod)).count();
+    let (mut created, mut working, mut exited) = (0, 0, 0);
+    for state in pods.iter().filter_map(|pod| pod.status.as_ref()).flat_map(states) {
+        match (&state.running, &state.terminated) {
+            (Some(_), _) => working += 1,
+            (None, Some(_)) => exited += 1,
+            (None, None) => created += 1,
+        }
+    }
+    let node = &shared.parts.config.node_name;
     let body = format!(
         "# HELP kubelet_desired_pods [ALPHA] The number of pods the kubelet is being instructed to run.\n\
          # TYPE kubelet_desired_pods gauge\nkubelet_desired_pods {}\n\
+         # HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n\
+         # TYPE kubelet_node_name gauge\nkubelet_node_name{{node=\"{node}\"}} 1\n\
+         # HELP kubelet_running_containers [ALPHA] Number of containers currently running\n\
+         # TYPE kubelet_running_containers gauge\n\
+         kubelet_running_containers{{container_state=\"created\"}} {created}\n\
+         kubelet_running_containers{{container_state=\"exited\"}} {exited}\n\
+         kubelet_running_containers{{container_state=\"running\"}} {working}\n\
          # HELP kubelet_running_pods [ALPHA] Number of pods that have a running pod sandbox\n\
          # TYPE kubelet_running_pods gauge\nkubelet_running_pods {running}\n",
         pods.len()
     );
     answer::with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body)
+}
+
+/// What the containers of a pod are doing, those that have been made.
+fn states(status: &PodStatus) -> impl Iterator<Item = &ContainerState> {
+    let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
+    let made = lists.into_iter().flatten().flatten().filter(|status| status.container_id.is_some());
+    made.filter_map(|status| status.state.as_ref())
 }
 
 #[cfg(test)]
