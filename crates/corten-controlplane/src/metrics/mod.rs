@@ -107,7 +107,7 @@ mod tests {
         cluster.post(admin(), "/api/v1/namespaces", json!({"metadata": {"name": "n"}})).await.unwrap();
         cluster.get(admin(), "/api/v1/namespaces/n").await.unwrap();
         cluster.get(admin(), "/api/v1/namespaces/none").await.unwrap_err();
-        let _unknown = cluster.get(admin(), "/api/v1/namespaces/n/made-up-by-the-client").await;
+        cluster.warnings(admin(), "/api/v1/namespaces/n/made-up-by-the-client").await;
         let metrics = cluster.get(admin(), "/metrics").await.unwrap();
         let text = metrics.as_str().unwrap();
         let request = |verb: &str, code: &str| {

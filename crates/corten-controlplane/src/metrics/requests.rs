@@ -123,7 +123,7 @@ impl Requests {
         let all = self.index.read().all.clone();
         let mut all: Vec<(&Key, Counts)> =
             all.iter().map(|series| (&series.key, series.counts.lock().clone())).collect();
-        all.sort_by(|(a, _), (b, _)| a.order().cmp(&b.order()));
+        all.sort_by_key(|(key, _)| key.order());
         page.family(
             "apiserver_current_inflight_requests",
             "gauge",

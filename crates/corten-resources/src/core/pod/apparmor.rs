@@ -50,7 +50,7 @@ pub(super) fn warnings(pod: &Value) -> Vec<String> {
             !is_overruled && said.is_none_or(|said| Some(&said) != of_pod(pod))
         })
         .map(|(container, _)| {
-            let at = path.key(&format!("{PREFIX}{container}"));
+            let at = path.key(format!("{PREFIX}{container}"));
             format!("{at}: deprecated since v1.30; use the \"appArmorProfile\" field instead")
         })
         .collect()
