@@ -107,6 +107,11 @@ impl Query {
         self.0.iter().filter(move |(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
     }
 
+    /// All pairs, in the order sent.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Whether `name` is given and not a form of false.
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {
