@@ -14,7 +14,7 @@ use super::view::{Deployment, ReplicaSet};
 use crate::{
     conditions,
     replicaset::plan::REPLICA_FAILURE,
-    tree::{i32_at, time_at},
+    objects::{i32_at, time_at},
 };
 
 /// The condition about enough pods.

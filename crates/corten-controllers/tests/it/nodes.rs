@@ -1,13 +1,11 @@
 //! Ranges of nodes, nodes that fall silent, and pods that have to leave, on a control plane in memory.
 
-mod harness;
-
 use std::time::Duration;
 
 use corten_apimachinery::gvk::GroupVersionResource;
 use corten_controllers::Config;
 use corten_testkit::Cluster;
-use harness::{Harness, core, node};
+use crate::harness::{Harness, core, node};
 use serde_json::{Value, json};
 
 fn ready_at(time: &str) -> Value {

@@ -1,11 +1,9 @@
 //! Service accounts, the published certificate authority, endpoints and endpoint slices on a control plane in memory.
 
-mod harness;
-
 use corten_apimachinery::gvk::GroupVersionResource;
 use corten_controllers::Config;
 use corten_testkit::Cluster;
-use harness::{Harness, core, key_of, namespace, node};
+use crate::harness::{Harness, core, key_of, namespace, node, target};
 use serde_json::{Value, json};
 
 fn slices() -> GroupVersionResource {
@@ -121,7 +119,7 @@ async fn slices_follow_pods_through_their_lives() {
     assert_eq!((&endpoint["nodeName"], &endpoint["zone"]), (&json!("n1"), &json!("z1")));
     assert_eq!(endpoint["targetRef"]["name"], "a");
 
-    cluster.admin().delete(harness::target(&pods, "default/a"), corten_testkit::tree(&json!({}))).await.unwrap();
+    cluster.admin().delete(target(&pods, "default/a"), corten_testkit::tree(&json!({}))).await.unwrap();
     harness.wait(&slices(), |all| conditions(all).filter(wanted(false, true, true))).await;
     harness.delete(&pods, "default/a").await;
     harness.wait(&slices(), |all| conditions(all).filter(Value::is_null)).await;
