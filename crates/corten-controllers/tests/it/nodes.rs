@@ -62,7 +62,8 @@ async fn a_silent_node_loses_its_conditions_and_its_pods() {
             })
             .await;
     }
-    harness.wait_object(&core("serviceaccounts"), "default/default", |_| true).await;
+    let registered = ["n1", "n2"].map(|node| format!("Node {node} event: Registered Node {node} in Controller"));
+    assert_eq!(harness.events("RegisteredNode", 2).await, registered);
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"},
         "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]},
@@ -113,6 +114,8 @@ async fn a_silent_node_loses_its_conditions_and_its_pods() {
     // The node is back: the taints go.
     harness.patch_status(&nodes, "n1", ready_at("2026-01-01T00:06:00Z")).await;
     harness.wait_object(&nodes, "n1", |node| taints(node).is_empty()).await;
+    harness.delete(&nodes, "n2").await;
+    assert_eq!(harness.events("RemovingNode", 1).await, ["Node n2 event: Removing Node n2 from Controller"]);
     harness.stop().await;
 }
 
