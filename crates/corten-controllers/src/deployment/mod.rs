@@ -15,13 +15,17 @@ pub mod view;
 use std::sync::Arc;
 
 use corten_apimachinery::{gvk::GroupVersionResource, selector::label::Selector, stored::Stored, value::Value};
-use corten_controller::{
-    Context, Controller, ControllerDescriptor, Enqueue, Key, Predicate, predicate::Change,
-};
+use corten_controller::{Context, Controller, ControllerDescriptor, Enqueue, Key, Predicate, predicate::Change};
 use corten_informer::{Indexer, Lister, indexer};
 
 use self::{sync::Deployments, view::Deployment};
-use crate::{config::Config, pods::Pods, objects::tree, queue_controller::{QueueController, queue_of}, replicaset};
+use crate::{
+    config::Config,
+    objects::tree,
+    pods::Pods,
+    queue_controller::{QueueController, queue_of},
+    replicaset,
+};
 
 /// The controller.
 pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use super::view::{Deployment, ReplicaSet};
 use crate::{
     conditions,
-    replicaset::plan::REPLICA_FAILURE,
     objects::{i32_at, time_at},
+    replicaset::plan::REPLICA_FAILURE,
 };
 
 /// The condition about enough pods.

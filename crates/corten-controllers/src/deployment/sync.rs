@@ -26,9 +26,9 @@ use super::{
     view::{Deployment, HASH_LABEL, REVISION, ReplicaSet},
 };
 use crate::{
+    objects::{i32_at, is_namespace_terminating, tree},
     pods::Pods,
     replicaset::{self, core::may_adopt},
-    objects::{i32_at, is_namespace_terminating, tree},
 };
 
 /// The event of every change of size.

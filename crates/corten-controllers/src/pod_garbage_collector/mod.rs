@@ -18,7 +18,7 @@ use corten_apimachinery::{
     stored::Stored,
     value::{Str, Value},
 };
-use corten_base::{SharedClock, Shutdown};
+use corten_base::SharedClock;
 use corten_client::{Client, PatchKind, Target};
 use corten_controller::{
     Context, Controller, ControllerDescriptor, Key, ReconcileError, Reconciler, Requeue, WorkQueue,
@@ -30,8 +30,8 @@ use tracing::info;
 use self::plan::{Ended, NodeState, Verdict};
 use crate::{
     config::Config,
-    pods::{self, PodState, Pods},
     objects::tree,
+    pods::{self, PodState, Pods},
     queue_controller::{QueueController, queue_of},
 };
 

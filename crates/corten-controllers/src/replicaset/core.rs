@@ -16,8 +16,7 @@ use corten_apimachinery::{
 use corten_base::SharedClock;
 use corten_client::{Client, Target, events::ObjectRef};
 use corten_controller::{
-    Context, Controller, ControllerRefManager, Key, Owner, ReconcileError, Reconciler, Requeue,
-    UidTrackingExpectations,
+    Context, Controller, ControllerRefManager, Key, Owner, ReconcileError, Reconciler, Requeue, UidTrackingExpectations,
 };
 use corten_informer::{Indexer, Lister, indexer};
 use futures::future::join_all;
@@ -28,10 +27,10 @@ use super::{
 };
 use crate::{
     config::Config,
+    objects::{i32_at, is_namespace_terminating, tree},
     pod_control::{PodControl, pod_of, slow_start},
     pods::{self, PodState, Pods},
     queue_controller::{QueueController, queue_of},
-    objects::{i32_at, is_namespace_terminating, tree},
 };
 
 /// What tells one kind of set from the other.

@@ -61,7 +61,7 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
 };
 
 fn is_for(secret: &Stored, account: &Stored) -> bool {
-    tree(secret).is_ok_and(|secret| secret.annotation(ACCOUNT_NAME) == Some(&account.name))
+    tree(secret).is_ok_and(|secret| secret.annotation(ACCOUNT_NAME) == Some(account.name.as_str()))
 }
 
 struct Tokens {
@@ -159,7 +159,7 @@ impl Tokens {
         for account in self.accounts.in_namespace(&secret.namespace) {
             let mut changed = tree(&account)?;
             let listed = changed.items_at(&["secrets"]);
-            let is_it = |reference: &Value| reference.str_at(&["name"]) == Some(&secret.name);
+            let is_it = |reference: &Value| reference.str_at(&["name"]) == Some(secret.name.as_str());
             if !listed.iter().any(is_it) {
                 continue;
             }

@@ -100,7 +100,8 @@ async fn an_object_goes_with_its_last_owner() {
     let mut references = Vec::new();
     while references.len() != 1 {
         tokio::task::yield_now().await;
-        references = harness.get_tree(&config_maps(), "default/c").await.items_at(&["metadata", "ownerReferences"]).to_vec();
+        references =
+            harness.get_tree(&config_maps(), "default/c").await.items_at(&["metadata", "ownerReferences"]).to_vec();
     }
     assert_eq!(references[0].str_at(&["name"]), Some("b"));
     harness.delete_with(&config_maps(), "default/b", "Background").await;

@@ -45,7 +45,8 @@ impl Harness {
         let (tasks, (stop, shutdown)) = (TaskSet::new("harness"), Shutdown::new());
         let manager = cluster.client(user("system:kube-controller-manager", &["system:authenticated"]));
         let informers = InformerFactory::new(manager.clone(), InitialList::List, cluster.shared_clock(), cluster.rng());
-        let parts = Parts { clients: cluster.clients(), manager, informers, clock: cluster.shared_clock(), rng: cluster.rng() };
+        let parts =
+            Parts { clients: cluster.clients(), manager, informers, clock: cluster.shared_clock(), rng: cluster.rng() };
         // Pods are admitted only where the default account exists.
         let names = names.iter().copied().chain(["serviceaccount-controller"]);
         let config = Config { controllers: names.map(ToOwned::to_owned).collect(), ..config };

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::harness::{Harness, core, node};
 use corten_apimachinery::gvk::GroupVersionResource;
 use corten_controllers::Config;
 use corten_testkit::Cluster;
-use crate::harness::{Harness, core, node};
 use serde_json::{Value, json};
 
 fn ready_at(time: &str) -> Value {

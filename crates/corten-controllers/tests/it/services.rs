@@ -1,9 +1,9 @@
 //! Service accounts, the published certificate authority, endpoints and endpoint slices on a control plane in memory.
 
+use crate::harness::{Harness, core, key_of, namespace, node, target};
 use corten_apimachinery::gvk::GroupVersionResource;
 use corten_controllers::Config;
 use corten_testkit::Cluster;
-use crate::harness::{Harness, core, key_of, namespace, node, target};
 use serde_json::{Value, json};
 
 fn slices() -> GroupVersionResource {

@@ -3,7 +3,9 @@
 use corten_apimachinery::{meta::parse_time, value::Str};
 use jiff::Timestamp;
 
-use super::{FactsError, Labels, PodClaim, Resources, SpreadConstraint, Toleration, affinity::Affinity, resources, wire};
+use super::{
+    FactsError, Labels, PodClaim, Resources, SpreadConstraint, Toleration, affinity::Affinity, resources, wire,
+};
 
 /// A port of the node that a pod takes.
 #[derive(Debug, Clone, PartialEq, Eq)]

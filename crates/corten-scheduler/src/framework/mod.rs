@@ -16,9 +16,9 @@ pub use config::Config;
 pub use cycle_state::CycleState;
 pub use fit_error::FitError;
 pub use plugin::{
-    BindPlugin, Extensions, FilterPlugin, NoFit, NodeSet, Nomination, PermitPlugin, PluginDescriptor, PostBindPlugin, PostFilterPlugin,
-    PreBindPlugin, PreEnqueuePlugin, PreFilterPlugin, PreScorePlugin, QueueKey, QueueSortPlugin, ReservePlugin,
-    ScorePlugin,
+    BindPlugin, Extensions, FilterPlugin, NoFit, NodeSet, Nomination, PermitPlugin, PluginDescriptor, PostBindPlugin,
+    PostFilterPlugin, PreBindPlugin, PreEnqueuePlugin, PreFilterPlugin, PreScorePlugin, QueueKey, QueueSortPlugin,
+    ReservePlugin, ScorePlugin,
 };
 pub use profile::Profile;
 pub use status::{Code, Status};

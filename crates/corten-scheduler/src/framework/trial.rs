@@ -42,8 +42,7 @@ impl Trial<'_> {
         if removed.is_empty() && added.is_empty() {
             return self.profile.run_filters(self.state, self.pod, self.snapshot.node(at));
         }
-        let looks_at_others =
-            !self.pod.spread.is_empty() || self.pod.has_pod_affinity() || !self.pod.claims.is_empty();
+        let looks_at_others = !self.pod.spread.is_empty() || self.pod.has_pod_affinity() || !self.pod.claims.is_empty();
         let mut changed = removed.iter().chain(added);
         if looks_at_others || changed.any(|other| other.has_required_anti_affinity()) {
             return self.with_all_counted_anew(at, removed, added);

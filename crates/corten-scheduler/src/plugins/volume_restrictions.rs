@@ -32,8 +32,7 @@ struct IsTaken(bool);
 
 impl PreFilterPlugin for VolumeRestrictions {
     fn pre_filter(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> Result<NodeSet, Status> {
-        let is_for_one =
-            |name: &str| snapshot.claim(&pod.namespace, name).is_some_and(|claim| claim.is_for_one_pod);
+        let is_for_one = |name: &str| snapshot.claim(&pod.namespace, name).is_some_and(|claim| claim.is_for_one_pod);
         let mut exclusive = pod.claims.iter().filter(|claim| is_for_one(&claim.name)).peekable();
         // Claims that do not exist are a matter of VolumeBinding.
         if exclusive.peek().is_none() {

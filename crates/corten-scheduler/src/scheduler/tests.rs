@@ -172,7 +172,8 @@ fn bound(pod: &Arc<PodInfo>, node: &str) -> Input {
 #[tokio::test]
 async fn a_pod_of_low_priority_goes_for_one_of_high_priority() {
     let (low, high) = (with_priority("low", "3", 0), with_priority("high", "2", 100));
-    let inputs = vec![Input::NodeApplied(Box::new(node("n1"))), bound(&low, "n1"), Input::PodApplied(Arc::clone(&high))];
+    let inputs =
+        vec![Input::NodeApplied(Box::new(node("n1"))), bound(&low, "n1"), Input::PodApplied(Arc::clone(&high))];
     let fixture = Fixture::new(inputs, 0).await;
     let want = [
         "Warning FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu.",
@@ -199,7 +200,8 @@ async fn a_pod_that_may_not_preempt_waits() {
     let low = with_priority("low", "3", 0);
     let spec = json!({"priority": 100, "preemptionPolicy": "Never",
         "containers": [{"resources": {"requests": {"cpu": "2"}}}]});
-    let inputs = vec![Input::NodeApplied(Box::new(node("n1"))), bound(&low, "n1"), Input::PodApplied(pod("high", spec))];
+    let inputs =
+        vec![Input::NodeApplied(Box::new(node("n1"))), bound(&low, "n1"), Input::PodApplied(pod("high", spec))];
     let fixture = Fixture::new(inputs, 0).await;
     let want = [
         "Warning FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to \
