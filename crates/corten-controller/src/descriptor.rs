@@ -49,6 +49,8 @@ pub struct Context<C: 'static = ()> {
     pub workers: usize,
     /// Clients by identity.
     pub clients: Arc<dyn ClientFactory>,
+    /// The client of the controller manager itself, for controllers that upstream gives no identity of their own.
+    pub manager: Client,
     /// Informers that all controllers of the process share.
     pub informers: InformerFactory,
     /// Time.

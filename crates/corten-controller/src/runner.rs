@@ -2,8 +2,9 @@
 //!
 //! Invariant: every key taken is given back, also after a panic.
 
-use std::{any::Any, fmt, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, error::Error, fmt, panic::AssertUnwindSafe, sync::Arc};
 
+use corten_apimachinery::status::Status;
 use corten_base::{ErrorChain, Shutdown, TaskSet};
 use futures::FutureExt as _;
 use tracing::{Instrument as _, debug, debug_span, error, info, warn};
@@ -77,6 +78,17 @@ where
             let delay = queue.add_rate_limited(key.clone());
             debug!(controller = name, key = %key, retry_in_ms = delay.as_millis() as u64, "Requeued");
         }
+        Ok(Err(ReconcileError::Retry(failure))) if is_conflict(&*failure) => {
+            // The cache was behind: the newer version comes by itself, and nobody has to act.
+            let delay = queue.add_rate_limited(key.clone());
+            debug!(
+                controller = name,
+                key = %key,
+                err = %ErrorChain(&*failure),
+                retry_in_ms = delay.as_millis() as u64,
+                "Requeued after a conflict"
+            );
+        }
         Ok(Err(ReconcileError::Retry(failure))) => {
             let delay = queue.add_rate_limited(key.clone());
             warn!(
@@ -105,6 +117,13 @@ where
     }
 }
 
+/// Whether the API server refused a write because the object is newer than what was read.
+fn is_conflict(failure: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let first: &(dyn Error + 'static) = failure;
+    std::iter::successors(Some(first), |error| (**error).source())
+        .any(|error| error.downcast_ref::<Status>().is_some_and(Status::is_conflict))
+}
+
 fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without text")
@@ -115,6 +134,7 @@ mod tests {
     use std::time::Duration;
 
     use async_trait::async_trait;
+    use corten_apimachinery::status::Reason;
     use corten_base::{Clock as _, SimClock};
     use corten_informer::testutil::advance_to_next_deadline;
     use tokio::sync::mpsc;
@@ -137,6 +157,18 @@ mod tests {
             let outcome = self.outcomes.lock().remove(0);
             outcome()
         }
+    }
+
+    #[test]
+    fn conflicts_are_told_from_other_failures() {
+        #[track_caller]
+        fn check(error: ReconcileError, want: bool) {
+            let (ReconcileError::Retry(failure) | ReconcileError::Terminal(failure)) = &error;
+            assert_eq!(is_conflict(&**failure), want, "{error}");
+        }
+        check(Status::new(Reason::Conflict, "the object has been modified").into(), true);
+        check(Status::new(Reason::InternalError, "no").into(), false);
+        check(ReconcileError::retry("no status"), false);
     }
 
     #[tokio::test]

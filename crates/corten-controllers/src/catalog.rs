@@ -25,5 +25,6 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::replicationcontroller::CONTROLLER,
     &crate::root_ca_publisher::CONTROLLER,
     &crate::serviceaccount::CONTROLLER,
+    &crate::serviceaccount_token::CONTROLLER,
     &crate::taint_eviction::CONTROLLER,
 ];

@@ -16,8 +16,6 @@ pub mod pod_garbage_collector;
 pub mod pods;
 pub mod replicaset;
 pub mod replicationcontroller;
-mod single_queue;
-pub mod tree;
 
 pub mod certificate_approving;
 pub mod certificate_cleaner;
@@ -31,6 +29,7 @@ pub mod node_ipam;
 pub mod node_lifecycle;
 pub mod root_ca_publisher;
 pub mod serviceaccount;
+pub mod serviceaccount_token;
 pub mod taint_eviction;
 
 mod certificate_requests;

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
-use corten_client::events::{EventWriter, Recorder};
+use corten_client::{
+    Client,
+    events::{EventWriter, Recorder},
+};
 use corten_controller::{ClientFactory, Context, Controller, ControllerDescriptor};
 use corten_informer::InformerFactory;
 
@@ -14,6 +17,8 @@ use crate::{catalog::CONTROLLERS, config::Config};
 pub struct Parts {
     /// Clients by identity.
     pub clients: Arc<dyn ClientFactory>,
+    /// The client of the controller manager itself.
+    pub manager: Client,
     /// Informers that all of them share.
     pub informers: InformerFactory,
     /// Time.
@@ -70,6 +75,7 @@ impl Controllers {
                 identity: descriptor.identity,
                 workers: descriptor.workers,
                 clients: Arc::clone(&parts.clients),
+                manager: parts.manager.clone(),
                 informers: parts.informers.clone(),
                 clock: Arc::clone(&parts.clock),
                 rng: Arc::clone(&parts.rng),

@@ -2,11 +2,13 @@
 
 use corten_apimachinery::{
     codec::{FieldValidation, json},
+    meta::parse_time,
     status::Status,
     stored::Stored,
     value::Value,
 };
 use corten_client::api;
+use jiff::Timestamp;
 
 /// The object as a tree, to be changed and written back with everything that no struct knows.
 ///
@@ -14,6 +16,17 @@ use corten_client::api;
 pub(crate) fn tree(object: &Stored) -> Result<Value, Status> {
     let decoded = json::decode(&object.json, None, FieldValidation::Ignore);
     decoded.map(|decoded| decoded.value).map_err(Status::internal)
+}
+
+/// A 32-bit number in a tree, 0 if absent.
+pub(crate) fn i32_at(tree: &Value, path: &[&str]) -> i32 {
+    let number = tree.i64_at(path).unwrap_or_default();
+    i32::try_from(number).unwrap_or(if number < 0 { i32::MIN } else { i32::MAX })
+}
+
+/// A time in a tree.
+pub(crate) fn time_at(tree: &Value, path: &[&str]) -> Option<Timestamp> {
+    tree.str_at(path).and_then(parse_time)
 }
 
 /// JSON that was written in the code as a tree.

@@ -16,10 +16,7 @@ use corten_client::{
 use corten_controller::Owner;
 use futures::future::join_all;
 
-use crate::pods;
-
-/// Why a server refuses creations in a namespace that is going away.
-const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
+use crate::{objects::is_namespace_terminating, pods};
 
 /// Makes and deletes pods under one identity.
 #[derive(Debug, Clone)]
@@ -71,12 +68,6 @@ impl PodControl {
             }
         }
     }
-}
-
-/// Whether the server refused because the namespace is going away: trying again is of no use.
-#[must_use]
-pub fn is_namespace_terminating(status: &Status) -> bool {
-    status.details.as_ref().is_some_and(|details| details.causes.iter().any(|c| c.reason == NAMESPACE_TERMINATING))
 }
 
 /// The pod that a `PodTemplateSpec` describes, controlled by `owner`, with a name that the server completes.

@@ -35,8 +35,35 @@ impl ApiCluster {
         Self { client, recorder, clock, pods: GroupVersionResource::new("", "v1", "pods") }
     }
 
+    fn condition(&self, pod: &PodInfo, ty: &str, status: &str, reason: &str, message: &str) -> Value {
+        Value::object_of([
+            ("type", Value::from(ty)),
+            ("status", status.into()),
+            ("reason", reason.into()),
+            ("message", message.into()),
+            ("observedGeneration", Value::Int(pod.generation)),
+            ("lastTransitionTime", Value::String(format_time(self.clock.now()))),
+        ])
+    }
+
+    async fn patch_status(&self, pod: &PodInfo, status: Value) -> Result<(), ApiStatus> {
+        let mut patch = Value::object_of([("status", status)]);
+        // Another pod of the same name must not get it.
+        patch.set(&["metadata", "uid"], pod.uid.clone());
+        let target = self.target(&pod.namespace, &pod.name).subresource("status");
+        self.client.patch(target, PatchKind::Strategic, patch).await.map(drop)
+    }
+
     fn target(&self, namespace: &Str, name: &Str) -> Target {
         Target::object(&self.pods, namespace.clone(), name.clone())
+    }
+}
+
+/// A pod that is gone, or another one of its name by now, needs no more.
+fn gone_is_fine(outcome: Result<(), ApiStatus>) -> Result<(), ApiStatus> {
+    match outcome {
+        Err(status) if status.is_not_found() || status.is_conflict() => Ok(()),
+        other => other,
     }
 }
 
@@ -54,21 +81,33 @@ impl Cluster for ApiCluster {
         self.client.post(target, object).await.map(drop)
     }
 
-    async fn set_unscheduled(&self, pod: &PodInfo, reason: &str, message: &str) -> Result<(), ApiStatus> {
-        let condition = Value::object_of([
-            ("type", Value::from("PodScheduled")),
-            ("status", "False".into()),
-            ("reason", reason.into()),
-            ("message", message.into()),
-            ("observedGeneration", Value::Int(pod.generation)),
-            ("lastTransitionTime", Value::String(format_time(self.clock.now()))),
-        ]);
-        let mut patch = Value::object();
-        // Another pod of the same name must not get it.
-        patch.set(&["metadata", "uid"], pod.uid.clone());
-        patch.set(&["status", "conditions"], Value::array([condition]));
-        let target = self.target(&pod.namespace, &pod.name).subresource("status");
-        self.client.patch(target, PatchKind::Strategic, patch).await.map(drop)
+    async fn set_unscheduled(
+        &self,
+        pod: &PodInfo,
+        reason: &str,
+        message: &str,
+        nominated: Option<&str>,
+    ) -> Result<(), ApiStatus> {
+        let mut status = Value::object();
+        status.set(&["conditions"], Value::array([self.condition(pod, "PodScheduled", "False", reason, message)]));
+        if let Some(node) = nominated {
+            status.set(&["nominatedNodeName"], if node.is_empty() { Value::Null } else { node.into() });
+        }
+        self.patch_status(pod, status).await
+    }
+
+    async fn clear_nomination(&self, pod: &PodInfo) -> Result<(), ApiStatus> {
+        gone_is_fine(self.patch_status(pod, Value::object_of([("nominatedNodeName", Value::Null)])).await)
+    }
+
+    async fn preempt(&self, victim: &PodInfo, preemptor: &PodInfo) -> Result<(), ApiStatus> {
+        let message = format!("{}: preempting to accommodate a higher priority pod", preemptor.scheduler_name);
+        let condition = self.condition(victim, "DisruptionTarget", "True", "PreemptionByScheduler", &message);
+        let status = Value::object_of([("conditions", Value::array([condition]))]);
+        gone_is_fine(self.patch_status(victim, status).await)?;
+        let mut options = Value::object();
+        options.set(&["preconditions", "uid"], victim.uid.clone());
+        gone_is_fine(self.client.delete(self.target(&victim.namespace, &victim.name), options).await)
     }
 
     async fn record(&self, pod: &PodInfo, event: SchedulingEvent<'_>) -> Result<(), ApiStatus> {

@@ -14,13 +14,15 @@ use tracing::warn;
 
 use crate::{
     cache::{
-        FactsError, NodeFacts, PodInfo,
+        ClaimFacts, FactsError, NodeFacts, PodInfo, VolumeFacts,
         affinity::{map_selector, replica_set_selector},
+        volumes::binds_late,
     },
     scheduler::Input,
 };
 
-/// What is followed, in the order in which the first state is sent: pods last, so that their nodes are known.
+/// What is followed, in the order in which the first state is sent: pods last, so that their nodes and claims are
+/// known.
 ///
 /// StatefulSets, by which upstream spreads by default too, join when the API server serves them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,15 +32,21 @@ enum Source {
     Service,
     ReplicationController,
     ReplicaSet,
+    StorageClass,
+    Volume,
+    Claim,
     Pod,
 }
 
-const SOURCES: [(Source, &str, &str); 6] = [
+const SOURCES: [(Source, &str, &str); 9] = [
     (Source::Node, "", "nodes"),
     (Source::Namespace, "", "namespaces"),
     (Source::Service, "", "services"),
     (Source::ReplicationController, "", "replicationcontrollers"),
     (Source::ReplicaSet, "apps", "replicasets"),
+    (Source::StorageClass, "storage.k8s.io", "storageclasses"),
+    (Source::Volume, "", "persistentvolumes"),
+    (Source::Claim, "", "persistentvolumeclaims"),
     (Source::Pod, "", "pods"),
 ];
 
@@ -154,6 +162,9 @@ fn input(source: Source, key: &Key, object: Option<&Stored>) -> Result<Input, Fa
         Source::ReplicaSet => {
             Input::Workload("ReplicaSet".into(), namespace, name, json.map(replica_set_selector).transpose()?)
         }
+        Source::StorageClass => Input::StorageClass(name, json.map(binds_late).transpose()?),
+        Source::Volume => Input::Volume(name, json.map(VolumeFacts::from_json).transpose()?),
+        Source::Claim => Input::Claim(namespace, name, json.map(ClaimFacts::from_json).transpose()?),
         Source::Pod => match json {
             Some(json) => Input::PodApplied(Arc::new(PodInfo::from_json(json)?)),
             None => Input::PodDeleted(namespace, name),

@@ -8,7 +8,9 @@ use corten_base::Rng;
 
 use crate::{
     cache::{NodeIndex, PodInfo, Snapshot},
-    framework::{Code, CycleState, FitError, Profile, Status, plugin::NodeStatuses, profile::Rejectors},
+    framework::{
+        Code, CycleState, FitError, NoFit, Nomination, Profile, Status, Trial, plugin::NodeStatuses, profile::Rejectors,
+    },
 };
 
 /// Clusters up to this size are always searched completely.
@@ -40,6 +42,8 @@ pub enum Failure {
         message: String,
         /// Who refused it: their events wake it.
         rejectors: Rejectors,
+        /// What becomes of its nominated node.
+        nomination: Nomination,
     },
     /// Something is broken; it is tried again after a while.
     Error(String),
@@ -73,7 +77,8 @@ pub fn schedule(
 ) -> Result<Suggestion, Failure> {
     if snapshot.order().is_empty() {
         let message = "no nodes available to schedule pods".to_owned();
-        return Err(Failure::Unschedulable { message, rejectors: Rejectors::from([NO_NODES]) });
+        let nomination = Nomination::Keep;
+        return Err(Failure::Unschedulable { message, rejectors: Rejectors::from([NO_NODES]), nomination });
     }
     let mut state = CycleState::default();
     let percentage = profile.percentage_of_nodes_to_score.unwrap_or(percentage);
@@ -116,30 +121,36 @@ fn find_feasible(
     state: &mut CycleState,
 ) -> Result<Vec<NodeIndex>, Failure> {
     let all = snapshot.order().len();
+    let offset = *start;
     let mut error = FitError { nodes: all, ..FitError::default() };
     let (names, mut rejectors) = match profile.run_pre_filter(state, pod, snapshot) {
         Ok(found) => found,
         Err(status) if status.is_rejected() => {
             error.pre_filter_message = status.message();
             let statuses = NodeStatuses { tried: &[], others: Some(&status) };
-            error.post_filter_message = profile.run_post_filters(pod, snapshot, &statuses);
+            let trial = Trial { profile, state, pod, snapshot };
+            let (post_filter_message, nomination) =
+                profile.run_post_filters(&NoFit { trial, statuses: &statuses, offset });
+            error.post_filter_message = post_filter_message;
             return Err(Failure::Unschedulable {
                 message: error.to_string(),
                 rejectors: Rejectors::from([status.plugin]),
+                nomination,
             });
         }
         Err(status) => return Err(Failure::Error(status.message())),
     };
+    let trial = Trial { profile, state, pod, snapshot };
     // Preemption made room there, so that it is tried first; a refusal is found again below.
     if let Some(at) = snapshot.find(&pod.nominated_node_name)
-        && profile.run_filters(state, pod, snapshot.node(at)).is_success()
+        && trial.filter(at, &[]).is_success()
     {
         return Ok(vec![at]);
     }
     let mut tried: Vec<(NodeIndex, Status)> = Vec::new();
     let mut feasible = Vec::new();
     let mut run = |at: NodeIndex| {
-        let status = profile.run_filters(state, pod, snapshot.node(at));
+        let status = trial.filter(at, &[]);
         match status.code {
             Code::Success => feasible.push(at),
             Code::Error => return Err(Failure::Error(status.message())),
@@ -176,9 +187,10 @@ fn find_feasible(
     if let Some(status) = &others {
         error.count(status.reasons.iter().map(AsRef::as_ref), all - tried.len());
     }
-    error.post_filter_message =
-        profile.run_post_filters(pod, snapshot, &NodeStatuses { tried: &tried, others: others.as_ref() });
-    Err(Failure::Unschedulable { message: error.to_string(), rejectors })
+    let statuses = NodeStatuses { tried: &tried, others: others.as_ref() };
+    let (post_filter_message, nomination) = profile.run_post_filters(&NoFit { trial, statuses: &statuses, offset });
+    error.post_filter_message = post_filter_message;
+    Err(Failure::Unschedulable { message: error.to_string(), rejectors, nomination })
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    cache::{Labels, NodeFacts, PodInfo, Snapshot},
+    cache::{ClaimFacts, Labels, NodeFacts, PodInfo, Snapshot, VolumeFacts},
     framework::{
-        ClusterEvent, Config, EventObjects, Profile,
+        ClusterEvent, Config, EventObjects, Nomination, Profile,
         cluster_event::{Action, EventResource},
         plugin::{ArgsError, Binding},
     },
@@ -52,6 +52,12 @@ pub enum Input {
     Service(Str, Str, Option<Selector>),
     /// Kind, namespace, name and selector of a ReplicaSet, StatefulSet or ReplicationController; `None` if it is gone.
     Workload(Str, Str, Str, Option<Selector>),
+    /// A claim's namespace, name and facts; `None` if it is gone.
+    Claim(Str, Str, Option<ClaimFacts>),
+    /// A volume's name and facts; `None` if it is gone.
+    Volume(Str, Option<VolumeFacts>),
+    /// A storage class's name, and whether its claims are bound only once a pod uses them; `None` if it is gone.
+    StorageClass(Str, Option<bool>),
     /// All objects that existed at the start have been told: scheduling may begin.
     Synced,
 }
@@ -62,8 +68,21 @@ pub trait Cluster: Send + Sync + 'static {
     /// Binds a pod to a node.
     async fn bind(&self, binding: &Binding) -> Result<(), ApiStatus>;
 
-    /// Writes that the pod is not scheduled: its condition `PodScheduled` is False for `reason`.
-    async fn set_unscheduled(&self, pod: &PodInfo, reason: &str, message: &str) -> Result<(), ApiStatus>;
+    /// Writes that the pod is not scheduled: its condition `PodScheduled` is False for `reason`. With `nominated`, writes
+    /// the node that room is made on, too; the empty name clears it.
+    async fn set_unscheduled(
+        &self,
+        pod: &PodInfo,
+        reason: &str,
+        message: &str,
+        nominated: Option<&str>,
+    ) -> Result<(), ApiStatus>;
+
+    /// Writes that no room is made for the pod any more.
+    async fn clear_nomination(&self, pod: &PodInfo) -> Result<(), ApiStatus>;
+
+    /// Deletes a pod to make room for another, and says so in its conditions before. Nothing to do if it is gone.
+    async fn preempt(&self, victim: &PodInfo, preemptor: &PodInfo) -> Result<(), ApiStatus>;
 
     /// Records an event about the pod.
     async fn record(&self, pod: &PodInfo, event: SchedulingEvent<'_>) -> Result<(), ApiStatus>;
@@ -74,9 +93,9 @@ pub trait Cluster: Send + Sync + 'static {
 pub struct SchedulingEvent<'e> {
     /// `Normal` or `Warning`.
     pub kind: &'static str,
-    /// `Scheduled` or `FailedScheduling`.
+    /// `Scheduled`, `FailedScheduling` or `Preempted`.
     pub reason: &'static str,
-    /// `Binding` or `Scheduling`.
+    /// `Binding`, `Scheduling` or `Preempting`.
     pub action: &'static str,
     /// The text.
     pub message: &'e str,
@@ -116,7 +135,18 @@ struct Core {
 #[derive(Debug)]
 enum Write {
     Bind { pod: Arc<PodInfo>, binding: Binding },
-    Refuse { pod: Arc<PodInfo>, reason: &'static str, message: String },
+    Refuse { pod: Arc<PodInfo>, reason: &'static str, message: String, room: Room },
+}
+
+/// What a refusal does to nominations and to other pods.
+#[derive(Debug, Default)]
+struct Room {
+    /// The node that the pod's status is to name; `None` leaves it as it is.
+    nominated: Option<Str>,
+    /// Pods that go to make room there.
+    victims: Vec<Arc<PodInfo>>,
+    /// Waiting pods of lower priority that lose the room made for them there.
+    displaced: Vec<Arc<PodInfo>>,
 }
 
 /// What came of a write.
@@ -125,6 +155,8 @@ struct Outcome {
     pod: Arc<PodInfo>,
     /// For bindings: the node, and whether it is written.
     bound: Option<(Str, Result<(), ApiStatus>)>,
+    /// Room could not be made: no event will tell that there is some, so the pod is to be tried again.
+    has_failed_to_preempt: bool,
 }
 
 impl Scheduler {
@@ -209,19 +241,50 @@ async fn send(cluster: &ClusterHandle, write: Write, done: &mpsc::Sender<Outcome
                 let message = format!("Successfully assigned {} to {}", pod.key(), binding.node);
                 record(cluster, &pod, "Normal", "Scheduled", "Binding", &message).await;
             }
-            Outcome { pod, bound: Some((binding.node, result)) }
+            Outcome { pod, bound: Some((binding.node, result)), has_failed_to_preempt: false }
         }
-        Write::Refuse { pod, reason, message } => {
+        Write::Refuse { pod, reason, message, room } => {
             record(cluster, &pod, "Warning", "FailedScheduling", "Scheduling", &truncated(&message)).await;
-            if let Err(status) = cluster.set_unscheduled(&pod, reason, &message).await {
+            if let Err(status) = cluster.set_unscheduled(&pod, reason, &message, room.nominated.as_deref()).await {
                 warn!(pod = %pod.key(), err = %ErrorChain(&status), "Could not write the pod's condition");
             }
-            Outcome { pod, bound: None }
+            let has_failed_to_preempt = !make_room(cluster, &pod, &room).await;
+            Outcome { pod, bound: None, has_failed_to_preempt }
         }
     };
     if done.send(outcome).await.is_err() {
         debug!("Dropped the outcome of a write: the scheduler has ended");
     }
+}
+
+/// Deletes the victims; whether that worked for all of them.
+async fn make_room(cluster: &Arc<dyn Cluster>, pod: &PodInfo, room: &Room) -> bool {
+    for displaced in &room.displaced {
+        if let Err(status) = cluster.clear_nomination(displaced).await {
+            warn!(pod = %displaced.key(), err = %ErrorChain(&status), "Could not clear the pod's nominated node");
+        }
+    }
+    let node = room.nominated.as_deref().unwrap_or_default();
+    let message = format!("Preempted by pod {} on node {node}", pod.uid);
+    // One that is being deleted already needs nothing more.
+    let victims = room.victims.iter().filter(|victim| !victim.is_deleting);
+    let preempted = victims.map(|victim| {
+        let message = &message;
+        async move {
+            match cluster.preempt(victim, pod).await {
+                Ok(()) => {
+                    info!(pod = %pod.key(), victim = %victim.key(), node, "Preempted pod");
+                    record(cluster, victim, "Normal", "Preempted", "Preempting", message).await;
+                    true
+                }
+                Err(status) => {
+                    warn!(pod = %pod.key(), victim = %victim.key(), err = %ErrorChain(&status), "Could not preempt the pod");
+                    false
+                }
+            }
+        }
+    });
+    future::join_all(preempted).await.into_iter().all(|worked| worked)
 }
 
 async fn record(
@@ -280,6 +343,22 @@ impl Core {
             Input::Workload(kind, namespace, name, selector) => {
                 self.snapshot.set_workload(kind, namespace, name, selector);
             }
+            Input::Claim(namespace, name, facts) => {
+                let is_there = facts.is_some();
+                let before = self.snapshot.set_claim(namespace.clone(), name.clone(), facts);
+                let objects = EventObjects::Claim { namespace: &namespace, name: &name };
+                self.event(EventResource::Claim, action_of(before.is_some(), is_there), objects, now);
+            }
+            Input::Volume(name, facts) => {
+                let is_there = facts.is_some();
+                let was_there = self.snapshot.set_volume(name, facts).is_some();
+                self.event(EventResource::Volume, action_of(was_there, is_there), EventObjects::Other, now);
+            }
+            Input::StorageClass(name, binds_late) => {
+                let was_there = self.snapshot.set_class(name, binds_late).is_some();
+                let action = action_of(was_there, binds_late.is_some());
+                self.event(EventResource::StorageClass, action, EventObjects::Other, now);
+            }
             Input::Synced => self.is_synced = true,
         }
     }
@@ -293,7 +372,13 @@ impl Core {
             self.take_off(&pod.namespace, &pod.name, now);
         }
         if pod.is_deleting {
+            self.snapshot.forget_nomination(&pod.namespace, &pod.name);
             return self.queue.remove(&pod.namespace, &pod.name);
+        }
+        // What was decided here and is not written yet must not be taken back by an older state.
+        let known = self.queue.get(&pod.namespace, &pod.name).map(|known| known.nominated_node_name.clone());
+        if known.unwrap_or_default() != pod.nominated_node_name {
+            self.snapshot.nominate(Arc::clone(&pod));
         }
         if let Some(at) = Self::profile_of(&self.profiles, &pod) {
             self.queue.set(&self.profiles[at], pod, now);
@@ -302,6 +387,7 @@ impl Core {
 
     fn on_bound_pod(&mut self, pod: Arc<PodInfo>, now: Duration) {
         self.queue.remove(&pod.namespace, &pod.name);
+        self.snapshot.forget_nomination(&pod.namespace, &pod.name);
         let was_assumed = self.snapshot.is_assumed(&pod);
         let old = self.snapshot.set_pod(Arc::clone(&pod));
         let action = match &old {
@@ -315,6 +401,7 @@ impl Core {
 
     fn on_pod_gone(&mut self, namespace: &Str, name: &Str, now: Duration) {
         self.queue.remove(namespace, name);
+        self.snapshot.forget_nomination(namespace, name);
         self.take_off(namespace, name, now);
     }
 
@@ -354,6 +441,7 @@ impl Core {
                 let status = profile.run_reserve_and_permit(&mut suggestion.state, &pod, &suggestion.node);
                 match (status.is_success(), profile.run_bind(&pod, &suggestion.node)) {
                     (true, Some(binding)) => {
+                        self.snapshot.forget_nomination(&pod.namespace, &pod.name);
                         self.snapshot.assume(Arc::new(pod.on_node(&suggestion.node)));
                         debug!(pod = %pod.key(), node = %binding.node, attempt = queued.attempts, "Chose a node");
                         return Write::Bind { pod, binding };
@@ -363,7 +451,7 @@ impl Core {
                         profile.run_unreserve(&mut suggestion.state, &pod, &suggestion.node);
                         let (message, rejectors) = (status.message(), [status.plugin].into());
                         match status.is_rejected() {
-                            true => Failure::Unschedulable { message, rejectors },
+                            true => Failure::Unschedulable { message, rejectors, nomination: Nomination::Clear },
                             false => Failure::Error(message),
                         }
                     }
@@ -372,21 +460,47 @@ impl Core {
             Err(failure) => failure,
         };
         match failure {
-            Failure::Unschedulable { message, rejectors } => {
+            Failure::Unschedulable { message, rejectors, nomination } => {
                 self.queue.requeue_refused(profile, &pod, rejectors, now);
-                Write::Refuse { pod, reason: "Unschedulable", message }
+                let room = self.nominate(&pod, nomination);
+                Write::Refuse { pod, reason: "Unschedulable", message, room }
             }
             Failure::Error(message) => {
                 error!(pod = %pod.key(), err = %message, "Could not schedule the pod");
                 self.queue.requeue_broken(profile, &pod, now);
-                Write::Refuse { pod, reason: "SchedulerError", message }
+                Write::Refuse { pod, reason: "SchedulerError", message, room: Room::default() }
+            }
+        }
+    }
+
+    /// Counts the pod on the node that room is made on, from now on, and says what has to be written for that.
+    fn nominate(&mut self, pod: &PodInfo, nomination: Nomination) -> Room {
+        match nomination {
+            Nomination::Keep => Room::default(),
+            Nomination::Clear => {
+                self.snapshot.forget_nomination(&pod.namespace, &pod.name);
+                let had_one = !pod.nominated_node_name.is_empty();
+                Room { nominated: had_one.then(Str::default), ..Room::default() }
+            }
+            Nomination::Made { node, victims } => {
+                let there = self.snapshot.nominated_on(&node).iter();
+                let displaced: Vec<_> = there.filter(|other| other.priority < pod.priority).cloned().collect();
+                for other in &displaced {
+                    self.snapshot.forget_nomination(&other.namespace, &other.name);
+                }
+                self.snapshot.nominate(Arc::new(pod.nominated_to(&node)));
+                Room { nominated: Some(node), victims, displaced }
             }
         }
     }
 
     fn on_outcome(&mut self, outcome: Outcome, now: Duration) {
-        let Outcome { pod, bound: Some((node, result)) } = outcome else { return };
-        let at = Self::profile_of(&self.profiles, &pod).expect("only pods of known profiles are bound");
+        let Outcome { pod, bound, has_failed_to_preempt } = outcome;
+        let at = Self::profile_of(&self.profiles, &pod).expect("only pods of known profiles are tried");
+        if has_failed_to_preempt {
+            self.queue.activate(&self.profiles[at], &pod, now);
+        }
+        let Some((node, result)) = bound else { return };
         match result {
             Ok(()) => {
                 info!(pod = %pod.key(), node = %node, "Bound pod");
@@ -401,12 +515,21 @@ impl Core {
                 let assumed = pod.on_node(&node);
                 if self.snapshot.is_assumed(&assumed) {
                     self.snapshot.forget(&assumed);
+                    self.snapshot.nominate(Arc::clone(&pod));
                     let objects = EventObjects::Pod { old: Some(&assumed), new: None };
                     self.event(EventResource::AssignedPod, Action::DELETE, objects, now);
                 }
                 self.queue.requeue_broken(&self.profiles[at], &pod, now);
             }
         }
+    }
+}
+
+fn action_of(was_there: bool, is_there: bool) -> Action {
+    match (was_there, is_there) {
+        (_, false) => Action::DELETE,
+        (false, true) => Action::ADD,
+        (true, true) => Action::UPDATE,
     }
 }
 

@@ -197,6 +197,7 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     let step = progress.step("controllers");
     let parts = corten_controllers::Parts {
         clients: clients.controllers.clone(),
+        manager: clients.controller_manager.clone(),
         informers: base.informers(&clients.controller_manager),
         clock: Arc::clone(clock),
         rng: Arc::clone(rng),

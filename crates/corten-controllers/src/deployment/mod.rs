@@ -15,13 +15,17 @@ pub mod view;
 use std::sync::Arc;
 
 use corten_apimachinery::{gvk::GroupVersionResource, selector::label::Selector, stored::Stored, value::Value};
-use corten_controller::{
-    Context, Controller, ControllerDescriptor, Enqueue, Key, Predicate, RateLimit, Runner, WorkQueue, predicate::Change,
-};
+use corten_controller::{Context, Controller, ControllerDescriptor, Enqueue, Key, Predicate, predicate::Change};
 use corten_informer::{Indexer, Lister, indexer};
 
 use self::{sync::Deployments, view::Deployment};
-use crate::{config::Config, pods::Pods, replicaset, single_queue::SingleQueue, tree::tree};
+use crate::{
+    config::Config,
+    objects::tree,
+    pods::Pods,
+    queue_controller::{QueueController, queue_of},
+    replicaset,
+};
 
 /// The controller.
 pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
@@ -40,7 +44,7 @@ pub fn resource() -> GroupVersionResource {
 }
 
 fn build(context: Context<Config>) -> Box<dyn Controller> {
-    let queue = Arc::new(WorkQueue::new(context.name, RateLimit::default(), Arc::clone(&context.clock)));
+    let queue = queue_of(&context);
     let deployments = context.informers.informer(&resource());
     deployments.add_index(Indexer::by_uid());
     let sets = context.informers.informer(&replicaset::resource());
@@ -68,12 +72,7 @@ fn build(context: Context<Config>) -> Box<dyn Controller> {
         recorder: context.recorder.for_component("deployment-controller"),
         clock: Arc::clone(&context.clock),
     };
-    Box::new(SingleQueue(Runner {
-        name: context.name,
-        workers: context.workers,
-        queue,
-        reconciler: Arc::new(reconciler),
-    }))
+    QueueController::boxed(&context, queue, reconciler)
 }
 
 /// A ReplicaSet without an owner is worth a look only when it may match another deployment than before.

@@ -112,7 +112,7 @@ fn fraction(deployment: &Deployment, set: &ReplicaSet) -> i32 {
     }
     let before = set.number(MAX_REPLICAS).filter(|max| *max != 0).unwrap_or_else(|| {
         // Somebody took the annotation away: what the deployment has now is the best guess.
-        crate::tree::i32_at(&deployment.tree, &["status", "replicas"])
+        crate::objects::i32_at(&deployment.tree, &["status", "replicas"])
     });
     if before == 0 {
         return 0;

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use super::view::{Deployment, ReplicaSet};
 use crate::{
     conditions,
+    objects::{i32_at, time_at},
     replicaset::plan::REPLICA_FAILURE,
-    tree::{i32_at, time_at},
 };
 
 /// The condition about enough pods.

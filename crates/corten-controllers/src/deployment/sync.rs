@@ -26,10 +26,9 @@ use super::{
     view::{Deployment, HASH_LABEL, REVISION, ReplicaSet},
 };
 use crate::{
-    pod_control::is_namespace_terminating,
+    objects::{i32_at, is_namespace_terminating, tree},
     pods::Pods,
     replicaset::{self, core::may_adopt},
-    tree::{i32_at, tree},
 };
 
 /// The event of every change of size.

@@ -8,7 +8,7 @@ use corten_apimachinery::{
     value::{Str, Value, format_str, semantically_equal},
 };
 
-use crate::tree::i32_at;
+use crate::objects::i32_at;
 
 /// The label that keeps the pods of a deployment's ReplicaSets apart.
 pub const HASH_LABEL: &str = "pod-template-hash";

@@ -24,7 +24,7 @@ use super::{
     meta::{FOREGROUND, Meta, ORPHAN, OwnerRef},
     plan::{self, Action, Observed, OwnerState, Policy},
 };
-use crate::tree::tree;
+use crate::objects::tree;
 
 /// How many dependents of one owner are orphaned at the same time: enough to be fast, few enough to leave room.
 const ORPHANING_AT_ONCE: usize = 32;

@@ -61,9 +61,11 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         let queue = queue_of(&context);
         let health = Arc::new(Mutex::new(Health::default()));
         let zones = Arc::new(Mutex::new(Zones::default()));
+        let recorder = context.recorder.for_component("node-controller");
         let hears = |is_lease| {
             Arc::new(Hears {
                 is_lease,
+                recorder: recorder.clone(),
                 queue: Arc::clone(&queue),
                 health: Arc::clone(&health),
                 zones: Arc::clone(&zones),
@@ -78,7 +80,7 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         pods.add_index(pods_by_node());
         let reconciler = NodeLifecycle {
             client: context.client(),
-            recorder: context.recorder.for_component("node-controller"),
+            recorder: recorder.clone(),
             clock: Arc::clone(&context.clock),
             grace: context.config.node_monitor_grace,
             nodes: nodes.lister(),
@@ -105,9 +107,15 @@ pub(crate) fn node_of(pod: &Stored) -> Str {
     }
 }
 
-/// Remembers when a node was heard of, and queues it when what it says is news.
+/// What events about a node name: no version of it, so that repeated ones are counted as one.
+fn reference(node: &Stored) -> ObjectRef {
+    ObjectRef { resource_version: Str::default(), ..ObjectRef::of("v1", "Node", node) }
+}
+
+/// Remembers when a node was heard of, queues it when what it says is news, and reports nodes that come and go.
 struct Hears {
     is_lease: bool,
+    recorder: Recorder,
     queue: Arc<WorkQueue<Key>>,
     health: Arc<Mutex<Health>>,
     zones: Arc<Mutex<Zones>>,
@@ -137,6 +145,10 @@ impl Hears {
 
 impl Handler for Hears {
     fn on_add(&self, object: &Arc<Stored>) {
+        if !self.is_lease {
+            let message = format!("Node {name} event: Registered Node {name} in Controller", name = object.name);
+            self.recorder.normal(&reference(object), "RegisteredNode", message);
+        }
         self.hear(object);
     }
 
@@ -146,6 +158,8 @@ impl Handler for Hears {
 
     fn on_delete(&self, object: &Arc<Stored>, _final_state_unknown: bool) {
         if !self.is_lease {
+            let message = format!("Node {name} event: Removing Node {name} from Controller", name = object.name);
+            self.recorder.normal(&reference(object), "RemovingNode", message);
             self.health.lock().forget(&object.name);
             for node in self.zones.lock().forget(&object.name) {
                 self.queue.add(Key::new("", node));
@@ -193,15 +207,8 @@ impl Reconciler for NodeLifecycle {
         }
         if ready != Ready::True {
             if before == Ready::True {
-                let about = ObjectRef {
-                    api_version: Str::const_new("v1"),
-                    kind: Str::const_new("Node"),
-                    name: key.name.clone(),
-                    uid: stored.uid.clone(),
-                    ..ObjectRef::default()
-                };
                 let message = format!("Node {} status is now: NodeNotReady", key.name);
-                self.recorder.normal(&about, "NodeNotReady", message);
+                self.recorder.normal(&reference(&stored), "NodeNotReady", message);
             }
             self.unready_pods(&key.name).await?;
         }

@@ -18,10 +18,10 @@ use corten_apimachinery::{
     stored::Stored,
     value::{Str, Value},
 };
-use corten_base::{SharedClock, Shutdown};
+use corten_base::SharedClock;
 use corten_client::{Client, PatchKind, Target};
 use corten_controller::{
-    Context, Controller, ControllerDescriptor, Key, RateLimit, ReconcileError, Reconciler, Requeue, Runner, WorkQueue,
+    Context, Controller, ControllerDescriptor, Key, ReconcileError, Reconciler, Requeue, WorkQueue,
 };
 use corten_informer::{Handler, Lister};
 use parking_lot::Mutex;
@@ -30,8 +30,9 @@ use tracing::info;
 use self::plan::{Ended, NodeState, Verdict};
 use crate::{
     config::Config,
+    objects::tree,
     pods::{self, PodState, Pods},
-    tree::tree,
+    queue_controller::{QueueController, queue_of},
 };
 
 /// How long a node is missing before its pods go: it may come back under its name, or the pods' informer may be ahead.
@@ -53,7 +54,7 @@ fn nodes() -> GroupVersionResource {
 }
 
 fn build(context: Context<Config>) -> Box<dyn Controller> {
-    let queue = Arc::new(WorkQueue::new(context.name, RateLimit::default(), Arc::clone(&context.clock)));
+    let queue = queue_of(&context);
     let node_informer = context.informers.informer(&nodes());
     let pods = Pods::new(&context.informers);
     let tracked = Arc::new(Mutex::new(Tracked::default()));
@@ -63,28 +64,15 @@ fn build(context: Context<Config>) -> Box<dyn Controller> {
         tracked: Arc::clone(&tracked),
     }));
     node_informer.add_handler(Arc::new(NodeHandler { queue: Arc::clone(&queue) }));
-    Box::new(PodGarbageCollector(Runner {
-        name: context.name,
-        workers: context.workers,
-        queue,
-        reconciler: Arc::new(Collector {
-            pods,
-            nodes: node_informer.lister(),
-            tracked,
-            client: context.client(),
-            clock: Arc::clone(&context.clock),
-            ended_max: context.config.terminated_pods_max,
-        }),
-    }))
-}
-
-struct PodGarbageCollector(Runner<Work>);
-
-#[async_trait]
-impl Controller for PodGarbageCollector {
-    async fn run(self: Box<Self>, shutdown: Shutdown) {
-        self.0.run(shutdown).await;
-    }
+    let collector = Collector {
+        pods,
+        nodes: node_informer.lister(),
+        tracked,
+        client: context.client(),
+        clock: Arc::clone(&context.clock),
+        ended_max: context.config.terminated_pods_max,
+    };
+    QueueController::boxed(&context, queue, collector)
 }
 
 /// What there may be to do.

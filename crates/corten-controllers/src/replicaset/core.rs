@@ -16,8 +16,7 @@ use corten_apimachinery::{
 use corten_base::SharedClock;
 use corten_client::{Client, Target, events::ObjectRef};
 use corten_controller::{
-    Context, Controller, ControllerRefManager, Key, Owner, RateLimit, ReconcileError, Reconciler, Requeue, Runner,
-    UidTrackingExpectations, WorkQueue,
+    Context, Controller, ControllerRefManager, Key, Owner, ReconcileError, Reconciler, Requeue, UidTrackingExpectations,
 };
 use corten_informer::{Indexer, Lister, indexer};
 use futures::future::join_all;
@@ -28,10 +27,10 @@ use super::{
 };
 use crate::{
     config::Config,
-    pod_control::{PodControl, is_namespace_terminating, pod_of, slow_start},
+    objects::{i32_at, is_namespace_terminating, tree},
+    pod_control::{PodControl, pod_of, slow_start},
     pods::{self, PodState, Pods},
-    single_queue::SingleQueue,
-    tree::{i32_at, tree},
+    queue_controller::{QueueController, queue_of},
 };
 
 /// What tells one kind of set from the other.
@@ -53,7 +52,7 @@ pub(crate) struct Flavor {
 
 /// Builds the controller of one kind.
 pub(crate) fn build(context: Context<Config>, flavor: &'static Flavor) -> Box<dyn Controller> {
-    let queue = Arc::new(WorkQueue::new(context.name, RateLimit::default(), Arc::clone(&context.clock)));
+    let queue = queue_of(&context);
     let expectations = Arc::new(UidTrackingExpectations::new(Arc::clone(&context.clock)));
     let sets = context.informers.informer(&(flavor.resource)());
     sets.add_index(Indexer::by_uid());
@@ -78,12 +77,7 @@ pub(crate) fn build(context: Context<Config>, flavor: &'static Flavor) -> Box<dy
         expectations,
         clock: Arc::clone(&context.clock),
     };
-    Box::new(SingleQueue(Runner {
-        name: context.name,
-        workers: context.workers,
-        queue,
-        reconciler: Arc::new(reconciler),
-    }))
+    QueueController::boxed(&context, queue, reconciler)
 }
 
 struct Sets {

@@ -9,7 +9,7 @@ use corten_controller::{Key, UidTrackingExpectations, WorkQueue};
 use corten_informer::{Handler, Lister, indexer};
 
 use super::core::Flavor;
-use crate::tree::tree;
+use crate::objects::tree;
 
 /// Hears of sets.
 pub(super) struct SetHandler {

@@ -12,7 +12,7 @@ use std::{
 use corten_apimachinery::value::{Str, Value};
 use jiff::Timestamp;
 
-use crate::{conditions, pods::PodState, tree::i32_at};
+use crate::{conditions, objects::i32_at, pods::PodState};
 
 /// The most pods that one reconcile makes or deletes. Upstream: `BurstReplicas`.
 pub const BURST: usize = 500;

@@ -7,6 +7,7 @@ pub mod node_info;
 pub mod pod_info;
 pub mod resources;
 pub mod snapshot;
+pub mod volumes;
 
 use corten_apimachinery::value::Str;
 
@@ -15,6 +16,7 @@ pub use node_info::{NodeFacts, NodeInfo};
 pub use pod_info::{HostPort, PodInfo};
 pub use resources::Resources;
 pub use snapshot::{NodeIndex, Snapshot};
+pub use volumes::{ClaimFacts, PodClaim, VolumeFacts};
 
 /// Labels, sorted by key.
 pub type Labels = Box<[(Str, Str)]>;

@@ -1,8 +1,11 @@
 //! `PodInfo`: what scheduling needs of a pod.
 
-use corten_apimachinery::value::Str;
+use corten_apimachinery::{meta::parse_time, value::Str};
+use jiff::Timestamp;
 
-use super::{FactsError, Labels, Resources, SpreadConstraint, Toleration, affinity::Affinity, resources, wire};
+use super::{
+    FactsError, Labels, PodClaim, Resources, SpreadConstraint, Toleration, affinity::Affinity, resources, wire,
+};
 
 /// A port of the node that a pod takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,10 @@ pub struct PodInfo {
     pub may_preempt: bool,
     /// Whether it is being deleted.
     pub is_deleting: bool,
+    /// Whether it is being deleted because the scheduler made room for another.
+    pub is_preempted: bool,
+    /// When it was started, if its node has said so.
+    pub started: Option<Timestamp>,
     /// Whether it has run to its end.
     pub is_finished: bool,
     /// What has to go before it may be scheduled.
@@ -80,6 +87,8 @@ pub struct PodInfo {
     pub spread: Box<[SpreadConstraint]>,
     /// The images of its containers and init containers, with a tag.
     pub images: Box<[Str]>,
+    /// The claims of storage that it uses.
+    pub claims: Box<[PodClaim]>,
     /// Who manages it.
     pub controller: Option<Box<Controller>>,
 }
@@ -105,6 +114,14 @@ impl PodInfo {
             priority: spec.priority.unwrap_or_default(),
             may_preempt: spec.preemption_policy != "Never",
             is_deleting: metadata.deletion_timestamp.is_some(),
+            is_preempted: metadata.deletion_timestamp.is_some()
+                && status.conditions.iter().any(|condition| {
+                    condition.ty == "DisruptionTarget"
+                        && condition.status == "True"
+                        && condition.reason == "PreemptionByScheduler"
+                }),
+            started: parse_time(&status.start_time),
+            claims: spec.volumes.iter().filter_map(|volume| claim_of(&metadata.name, volume)).collect(),
             is_finished: matches!(status.phase.as_str(), "Succeeded" | "Failed"),
             gates: spec.scheduling_gates.iter().map(|gate| gate.name.clone()).collect(),
             requests: requests.exact,
@@ -153,6 +170,12 @@ impl PodInfo {
         Self { node_name: node_name.into(), ..self.clone() }
     }
 
+    /// The same pod, with room made for it on a node; the empty name for nowhere.
+    #[must_use]
+    pub fn nominated_to(&self, node_name: &str) -> Self {
+        Self { nominated_node_name: node_name.into(), ..self.clone() }
+    }
+
     /// Whether it keeps other pods away from where it runs.
     #[must_use]
     pub fn has_required_anti_affinity(&self) -> bool {
@@ -163,6 +186,15 @@ impl PodInfo {
     #[must_use]
     pub fn has_pod_affinity(&self) -> bool {
         self.affinity.as_ref().is_some_and(|affinity| affinity.has_pod_terms())
+    }
+}
+
+/// The claim behind a volume of the pod of this name.
+fn claim_of(pod: &str, volume: &wire::Volume) -> Option<PodClaim> {
+    match (&volume.persistent_volume_claim, &volume.ephemeral) {
+        (Some(source), _) => Some(PodClaim { name: source.claim_name.clone(), is_ephemeral: false }),
+        (None, Some(_)) => Some(PodClaim { name: format!("{pod}-{}", volume.name).into(), is_ephemeral: true }),
+        (None, None) => None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use corten_apimachinery::{selector::label::Selector, value::Str};
 
-use super::{Labels, NodeFacts, NodeInfo, PodInfo};
+use super::{ClaimFacts, Labels, NodeFacts, NodeInfo, PodInfo, VolumeFacts};
 
 /// The place of a node in the arrays; it stays while the node or pods on it exist.
 pub type NodeIndex = usize;
@@ -16,7 +16,7 @@ pub type NodeIndex = usize;
 /// A namespace and a name.
 type Key = (Str, Str);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct PodEntry {
     pod: Arc<PodInfo>,
     at: NodeIndex,
@@ -24,7 +24,7 @@ struct PodEntry {
 }
 
 /// All nodes and the pods on them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     nodes: Vec<NodeInfo>,
     /// Whether the slot holds a node that exists; otherwise pods are there whose node is not known, or nothing.
@@ -40,6 +40,14 @@ pub struct Snapshot {
     services: BTreeMap<Key, Selector>,
     /// By kind, namespace and name.
     workloads: BTreeMap<(Str, Str, Str), Selector>,
+    claims: BTreeMap<Key, ClaimFacts>,
+    volumes: BTreeMap<Str, Arc<VolumeFacts>>,
+    /// Whether claims of a class are bound only once a pod uses them.
+    classes: BTreeMap<Str, bool>,
+    /// How many pods on nodes use each claim.
+    claim_users: BTreeMap<Key, usize>,
+    /// Waiting pods that room was made for, by node.
+    nominated: BTreeMap<Str, Vec<Arc<PodInfo>>>,
     generation: u64,
 }
 
@@ -104,19 +112,80 @@ impl Snapshot {
         (!requirements.is_empty()).then(|| Selector::new(requirements))
     }
 
+    /// A claim by namespace and name.
+    #[must_use]
+    pub fn claim(&self, namespace: &str, name: &str) -> Option<&ClaimFacts> {
+        self.claims.get(&(namespace.into(), name.into()))
+    }
+
+    /// A volume by its name.
+    #[must_use]
+    pub fn volume(&self, name: &str) -> Option<&Arc<VolumeFacts>> {
+        self.volumes.get(name)
+    }
+
+    /// Whether claims of this class are bound only once a pod uses them; not for a class that is not known.
+    #[must_use]
+    pub fn class_binds_late(&self, class: &str) -> bool {
+        self.classes.get(class).copied().unwrap_or_default()
+    }
+
+    /// Whether a pod on a node uses the claim.
+    #[must_use]
+    pub fn is_claim_used(&self, namespace: &str, name: &str) -> bool {
+        self.claim_users.contains_key(&(namespace.into(), name.into()))
+    }
+
+    /// Waiting pods that room was made for on a node.
+    #[must_use]
+    pub fn nominated_on(&self, node: &str) -> &[Arc<PodInfo>] {
+        self.nominated.get(node).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// A waiting pod counts on its nominated node from now on, and only there.
+    pub fn nominate(&mut self, pod: Arc<PodInfo>) {
+        self.forget_nomination(&pod.namespace, &pod.name);
+        if !pod.nominated_node_name.is_empty() {
+            self.nominated.entry(pod.nominated_node_name.clone()).or_default().push(pod);
+        }
+    }
+
+    /// A pod waits no more.
+    pub fn forget_nomination(&mut self, namespace: &str, name: &str) {
+        self.nominated.retain(|_, pods| {
+            pods.retain(|pod| pod.namespace != namespace || pod.name != name);
+            !pods.is_empty()
+        });
+    }
+
+    /// Takes in a claim; `None` for one that is gone. Returns what it was before.
+    pub fn set_claim(&mut self, namespace: Str, name: Str, claim: Option<ClaimFacts>) -> Option<ClaimFacts> {
+        put(&mut self.claims, (namespace, name), claim)
+    }
+
+    /// Takes in a volume; `None` for one that is gone. Returns what it was before.
+    pub fn set_volume(&mut self, name: Str, volume: Option<VolumeFacts>) -> Option<Arc<VolumeFacts>> {
+        put(&mut self.volumes, name, volume.map(Arc::new))
+    }
+
+    /// Takes in whether a class binds late; `None` for one that is gone. Returns what it was before.
+    pub fn set_class(&mut self, name: Str, binds_late: Option<bool>) -> Option<bool> {
+        put(&mut self.classes, name, binds_late)
+    }
+
     /// Takes in a namespace's labels; `None` for a namespace that is gone.
     pub fn set_namespace(&mut self, name: Str, labels: Option<Labels>) {
-        put(&mut self.namespaces, name, labels);
+        drop(put(&mut self.namespaces, name, labels));
     }
 
     /// Takes in a service's selector; `None` for a service that is gone.
     pub fn set_service(&mut self, namespace: Str, name: Str, selector: Option<Selector>) {
-        put(&mut self.services, (namespace, name), selector);
+        drop(put(&mut self.services, (namespace, name), selector));
     }
 
     /// Takes in the selector of a ReplicaSet, StatefulSet or ReplicationController; `None` for one that is gone.
     pub fn set_workload(&mut self, kind: Str, namespace: Str, name: Str, selector: Option<Selector>) {
-        put(&mut self.workloads, (kind, namespace, name), selector);
+        drop(put(&mut self.workloads, (kind, namespace, name), selector));
     }
 
     /// Takes in a node and returns what it was before.
@@ -184,6 +253,7 @@ impl Snapshot {
         self.nodes[entry.at].remove_pod(&entry.pod.uid).expect("a pod's entry names the node it is on");
         self.touch(entry.at);
         self.release(entry.at);
+        self.count_claims(&entry.pod, false);
         Some(entry.pod)
     }
 
@@ -191,6 +261,7 @@ impl Snapshot {
         let before = self.remove_pod(&pod.namespace, &pod.name);
         let at = self.slot(&pod.node_name);
         self.nodes[at].add_pod(Arc::clone(&pod));
+        self.count_claims(&pod, true);
         self.touch(at);
         self.pods.insert((pod.namespace.clone(), pod.name.clone()), PodEntry { pod, at, is_assumed });
         before
@@ -238,6 +309,17 @@ impl Snapshot {
         }
     }
 
+    fn count_claims(&mut self, pod: &PodInfo, is_there: bool) {
+        for claim in &pod.claims {
+            let key = (pod.namespace.clone(), claim.name.clone());
+            let users = self.claim_users.entry(key.clone()).or_default();
+            *users = users.saturating_add_signed(if is_there { 1 } else { -1 });
+            if *users == 0 {
+                self.claim_users.remove(&key);
+            }
+        }
+    }
+
     fn reorder(&mut self) {
         let mut zones: BTreeMap<_, Vec<NodeIndex>> = BTreeMap::new();
         for at in self.by_name.values().filter(|at| self.exists[**at]) {
@@ -249,9 +331,10 @@ impl Snapshot {
     }
 }
 
-fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+/// Sets or removes an entry, and gives what it was.
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
     match value {
-        Some(value) => drop(map.insert(key, value)),
-        None => drop(map.remove(&key)),
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
     }
 }

@@ -46,7 +46,7 @@ wire! {
         deletion_timestamp: Option<Str>,
         owner_references: Vec<OwnerReference>,
     }
-    struct OwnerReference { kind: Str, name: Str, controller: bool }
+    struct OwnerReference { kind: Str, name: Str, uid: Str, controller: bool }
     struct PodSpec {
         node_name: Str,
         scheduler_name: Str,
@@ -61,8 +61,20 @@ wire! {
         affinity: Affinity,
         tolerations: Vec<Toleration>,
         topology_spread_constraints: Vec<SpreadConstraint>,
+        volumes: Vec<Volume>,
     }
-    struct PodStatus { phase: Str, nominated_node_name: Str }
+    struct PodStatus { phase: Str, nominated_node_name: Str, start_time: Str, conditions: Vec<Condition> }
+    struct Condition { #[serde(rename = "type")] ty: Str, status: Str, reason: Str }
+    struct Volume { name: Str, persistent_volume_claim: Option<ClaimSource>, ephemeral: Option<EphemeralSource> }
+    struct ClaimSource { claim_name: Str }
+    struct EphemeralSource {}
+    struct Claim { metadata: Metadata, spec: ClaimSpec, status: ClaimStatus }
+    struct ClaimSpec { volume_name: Str, storage_class_name: Option<Str>, access_modes: Vec<Str> }
+    struct ClaimStatus { phase: Str }
+    struct PersistentVolume { spec: PersistentVolumeSpec }
+    struct PersistentVolumeSpec { node_affinity: VolumeNodeAffinity }
+    struct VolumeNodeAffinity { required: Option<NodeSelector> }
+    struct StorageClass { volume_binding_mode: Str }
     struct Gate { name: Str }
     struct Container { image: Str, resources: ResourceRequirements, ports: Vec<Port>, restart_policy: Str }
     struct ResourceRequirements { requests: ResourceList }

@@ -13,6 +13,12 @@ pub enum EventResource {
     UnscheduledPod,
     /// A node.
     Node,
+    /// A PersistentVolumeClaim.
+    Claim,
+    /// A PersistentVolume.
+    Volume,
+    /// A StorageClass.
+    StorageClass,
 }
 
 /// Kinds of changes, as a set of bits.
@@ -38,6 +44,8 @@ impl Action {
     pub const UPDATE_POD_GATES: Self = Self(128);
     /// A pod's tolerations changed.
     pub const UPDATE_POD_TOLERATIONS: Self = Self(256);
+    /// Something of a claim, a volume or a class changed.
+    pub const UPDATE: Self = Self(512);
 
     /// Both.
     #[must_use]
@@ -78,6 +86,15 @@ pub enum EventObjects<'e> {
         /// After; `None` for one that is gone.
         new: Option<&'e PodInfo>,
     },
+    /// A claim.
+    Claim {
+        /// Its namespace.
+        namespace: &'e str,
+        /// Its name.
+        name: &'e str,
+    },
+    /// Anything else: only the kind counts.
+    Other,
 }
 
 /// Whether an event is worth another try.

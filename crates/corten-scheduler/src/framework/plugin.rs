@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use corten_apimachinery::value::{Str, Value};
 
-use super::{CycleState, Interest, Status};
+use super::{CycleState, Interest, Status, Trial};
 use crate::cache::{NodeIndex, NodeInfo, PodInfo, Snapshot};
 
 /// The only nodes worth trying, by name; `None` for all.
@@ -49,10 +49,38 @@ pub struct NodeStatuses<'s> {
     pub others: Option<&'s Status>,
 }
 
+/// A pod that fits nowhere.
+#[derive(Debug)]
+pub struct NoFit<'c> {
+    /// Its cycle.
+    pub trial: Trial<'c>,
+    /// What it met.
+    pub statuses: &'c NodeStatuses<'c>,
+    /// Where to begin among many nodes: another number each time.
+    pub offset: usize,
+}
+
+/// What becomes of the pod's nominated node.
+#[derive(Debug, Clone, Default)]
+pub enum Nomination {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// Room there cannot be made any more.
+    Clear,
+    /// Room is made.
+    Made {
+        /// Where.
+        node: Str,
+        /// Who has to go; some may be going already.
+        victims: Vec<Arc<PodInfo>>,
+    },
+}
+
 /// Tries to make room for a pod that fits nowhere.
 pub trait PostFilterPlugin: Send + Sync {
     /// What came of it; its message ends the pod's message.
-    fn post_filter(&self, pod: &PodInfo, snapshot: &Snapshot, statuses: &NodeStatuses<'_>) -> Status;
+    fn post_filter(&self, no_fit: &NoFit<'_>) -> (Status, Nomination);
 }
 
 /// Looks at the nodes that fit before they are scored.

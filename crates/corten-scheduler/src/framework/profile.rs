@@ -11,7 +11,7 @@ use super::{
     PostBindPlugin, PostFilterPlugin, PreBindPlugin, PreEnqueuePlugin, PreFilterPlugin, PreScorePlugin, QueueKey,
     QueueSortPlugin, ReservePlugin, ScorePlugin, Status,
     config::{PluginConfig, ProfileConfig},
-    plugin::{ArgsError, Binding, NodeStatuses},
+    plugin::{ArgsError, Binding, NoFit, Nomination},
 };
 use crate::{
     cache::{NodeIndex, NodeInfo, PodInfo, Snapshot},
@@ -196,11 +196,21 @@ impl Profile {
         Status::success()
     }
 
-    /// What came of making room for a pod that fits nowhere: all messages as one.
+    /// What came of making room for a pod that fits nowhere: all messages as one, up to the first plugin that succeeds.
     #[must_use]
-    pub fn run_post_filters(&self, pod: &PodInfo, snapshot: &Snapshot, statuses: &NodeStatuses<'_>) -> String {
-        let statuses = self.post_filter.iter().map(|(_, plugin)| plugin.post_filter(pod, snapshot, statuses).message());
-        statuses.filter(|message| !message.is_empty()).collect::<Vec<_>>().join(", ")
+    pub fn run_post_filters(&self, no_fit: &NoFit<'_>) -> (String, Nomination) {
+        let (mut messages, mut last) = (Vec::new(), Nomination::Keep);
+        for (_, plugin) in &self.post_filter {
+            let (status, nomination) = plugin.post_filter(no_fit);
+            if status.is_success() {
+                return (String::new(), nomination);
+            }
+            messages.extend(Some(status.message()).filter(|message| !message.is_empty()));
+            if !matches!(nomination, Nomination::Keep) {
+                last = nomination;
+            }
+        }
+        (messages.join(", "), last)
     }
 
     /// The weighted sums of all scores, in the order of `nodes`.

@@ -65,6 +65,13 @@ impl Status {
         Self { code, reasons: SmallVec::from_iter([reason.into()]), plugin: "" }
     }
 
+    /// The same, with one more reason.
+    #[must_use]
+    pub fn and(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+        self.reasons.push(reason.into());
+        self
+    }
+
     /// The same, said by `plugin`.
     #[must_use]
     pub fn by(mut self, plugin: &'static str) -> Self {

@@ -1,11 +1,12 @@
 //! The plugins that exist, in the order of the default profile: the first filter that refuses a node gives the reason.
 //!
-//! Source: pkg/scheduler/apis/config/v1/default_plugins.go (v1.35), without the volume and DRA plugins.
+//! Source: pkg/scheduler/apis/config/v1/default_plugins.go (v1.35), without NodeVolumeLimits, VolumeZone and the plugin for
+//! dynamic resources.
 
 use super::{
     default_binder, default_preemption, image_locality, inter_pod_affinity, node_affinity, node_name, node_ports,
     node_resources_balanced_allocation, node_resources_fit, node_unschedulable, pod_topology_spread, priority_sort,
-    scheduling_gates, taint_toleration,
+    scheduling_gates, taint_toleration, volume_binding, volume_restrictions,
 };
 use crate::framework::PluginDescriptor;
 
@@ -20,6 +21,8 @@ pub static PLUGINS: &[&PluginDescriptor] = &[
     &node_affinity::PLUGIN,
     &node_ports::PLUGIN,
     &node_resources_fit::PLUGIN,
+    &volume_restrictions::PLUGIN,
+    &volume_binding::PLUGIN,
     &pod_topology_spread::PLUGIN,
     &inter_pod_affinity::PLUGIN,
     &default_preemption::PLUGIN,

@@ -17,6 +17,8 @@ mod pod_topology_spread;
 mod priority_sort;
 mod scheduling_gates;
 mod taint_toleration;
+mod volume_binding;
+mod volume_restrictions;
 
 #[cfg(test)]
 mod tests;

@@ -235,6 +235,7 @@ fn frees_something(pod: &PodInfo, objects: EventObjects<'_>) -> QueueingHint {
     match objects {
         // Its place counts, too: the node may have had too many pods.
         EventObjects::Pod { new: None, .. } | EventObjects::Node { .. } => QueueingHint::Queue,
+        EventObjects::Claim { .. } | EventObjects::Other => QueueingHint::Skip,
         EventObjects::Pod { old, new: Some(new) } => {
             let mut freed = old.map(|old| old.requests.clone()).unwrap_or_default();
             freed.add(&new.requests, -1);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::{
-    cache::{NodeFacts, PodInfo, Snapshot},
+    cache::{ClaimFacts, NodeFacts, PodInfo, Snapshot, VolumeFacts},
     framework::{
         CycleState, Profile,
         config::{Config, PluginConfig, ProfileConfig},
@@ -357,5 +357,107 @@ fn wrong_arguments_are_refused() {
     assert_eq!(
         build("InterPodAffinity", json!({"hardPodAffinityWeight": 101})),
         "hardPodAffinityWeight: not in valid range [0-100]"
+    );
+}
+
+/// The world of one claim `data`, and of the volume `disk` that it may name.
+fn claim_world(claim: Option<Value>, volume: Option<Value>, class: Option<(&str, bool)>) -> Snapshot {
+    let mut snapshot = snapshot(&[node("n1")], &[]);
+    let claim = claim.map(|claim| ClaimFacts::from_json(claim.to_string().as_bytes()).unwrap());
+    snapshot.set_claim("default".into(), "data".into(), claim);
+    let volume = volume.map(|volume| VolumeFacts::from_json(volume.to_string().as_bytes()).unwrap());
+    snapshot.set_volume("disk".into(), volume);
+    if let Some((name, binds_late)) = class {
+        snapshot.set_class(name.into(), Some(binds_late));
+    }
+    snapshot
+}
+
+fn claiming(name: &str) -> Arc<PodInfo> {
+    pod(name, json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}))
+}
+
+#[test]
+fn pods_wait_for_claims_that_are_not_bound() {
+    #[track_caller]
+    fn check(claim: Option<Value>, class: Option<(&str, bool)>, want: &str) {
+        assert_eq!(said(&claiming("a"), &claim_world(claim, Some(json!({})), class)), want);
+    }
+    let unbound = json!({"spec": {"storageClassName": "slow"}});
+    const IMMEDIATE: &str = "pre: pod has unbound immediate PersistentVolumeClaims";
+    check(None, None, "pre: persistentvolumeclaim \"data\" not found");
+    check(Some(json!({"spec": {}})), None, IMMEDIATE);
+    check(Some(unbound.clone()), None, IMMEDIATE);
+    check(Some(unbound.clone()), Some(("slow", false)), IMMEDIATE);
+    check(Some(unbound), Some(("slow", true)), "node(s) didn't find available persistent volumes to bind");
+    check(Some(json!({"spec": {"volumeName": "disk"}})), None, "");
+    check(
+        Some(json!({"spec": {"volumeName": "none"}})),
+        None,
+        "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",
+    );
+    check(
+        Some(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"volumeName": "disk"}})),
+        None,
+        "pre: persistentvolumeclaim \"data\" is being deleted",
+    );
+    check(
+        Some(json!({"spec": {"volumeName": "disk"}, "status": {"phase": "Lost"}})),
+        None,
+        "pre: persistentvolumeclaim \"data\" bound to non-existent persistentvolume \"disk\"",
+    );
+}
+
+#[test]
+fn claims_made_for_a_pod_must_be_its_own() {
+    let ephemeral = pod("p", json!({"volumes": [{"name": "v", "ephemeral": {}}]}));
+    #[track_caller]
+    fn check(pod: &PodInfo, owner: Option<&str>, want: &str) {
+        let mut snapshot = snapshot(&[node("n1")], &[]);
+        snapshot.set_volume("disk".into(), Some(VolumeFacts::default()));
+        let claim = owner.map(|uid| ClaimFacts {
+            volume_name: "disk".into(),
+            controller_uid: uid.into(),
+            ..ClaimFacts::default()
+        });
+        snapshot.set_claim("default".into(), "p-v".into(), claim);
+        assert_eq!(said(pod, &snapshot), want);
+    }
+    check(&ephemeral, None, "pre: waiting for ephemeral volume controller to create the persistentvolumeclaim \"p-v\"");
+    check(&ephemeral, Some("x"), "pre: PVC default/p-v was not created for pod default/p (pod is not owner)");
+    check(&ephemeral, Some("uid-p"), "");
+}
+
+#[test]
+fn volumes_keep_pods_where_they_can_be_reached() {
+    #[track_caller]
+    fn check(host: &str, want: &str) {
+        let expression = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": [host]});
+        let terms = json!([{"matchExpressions": [expression]}]);
+        let volume = json!({"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}});
+        let claim = json!({"spec": {"volumeName": "disk"}});
+        assert_eq!(said(&claiming("a"), &claim_world(Some(claim), Some(volume), None)), want);
+    }
+    check("n1", "");
+    check("n2", "node(s) didn't match PersistentVolume's node affinity");
+}
+
+#[test]
+fn a_claim_for_one_pod_is_used_by_one() {
+    #[track_caller]
+    fn check(mode: &str, user: Option<&str>, want: &str) {
+        let claim = json!({"spec": {"volumeName": "disk", "accessModes": [mode]}});
+        let mut snapshot = claim_world(Some(claim), Some(json!({})), None);
+        if let Some(user) = user {
+            snapshot.set_pod(Arc::new(claiming(user).on_node("n1")));
+        }
+        assert_eq!(said(&claiming("a"), &snapshot), want);
+    }
+    check("ReadWriteOncePod", None, "");
+    check("ReadWriteOnce", Some("b"), "");
+    check(
+        "ReadWriteOncePod",
+        Some("b"),
+        "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode",
     );
 }

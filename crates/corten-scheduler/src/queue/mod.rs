@@ -129,7 +129,9 @@ impl Queue {
                 let actions = changes_of_waiting_pod(&before, &pod);
                 let event = ClusterEvent { resource: EventResource::UnscheduledPod, action: actions };
                 let objects = EventObjects::Pod { old: Some(&before), new: Some(&pod) };
-                if entry.is_helped_by(profile, event, objects) {
+                // Room that was made for it went to another pod.
+                let lost_its_room = !before.nominated_node_name.is_empty() && pod.nominated_node_name.is_empty();
+                if lost_its_room || entry.is_helped_by(profile, event, objects) {
                     self.requeue(profile, key, now);
                 }
             }
@@ -174,6 +176,22 @@ impl Queue {
     #[must_use]
     pub fn has_active(&self) -> bool {
         !self.active.is_empty()
+    }
+
+    /// A waiting pod as it was last taken in.
+    #[must_use]
+    pub fn get(&self, namespace: &Str, name: &Str) -> Option<&Arc<PodInfo>> {
+        self.pods.get(&(namespace.clone(), name.clone())).map(|entry| &entry.pod)
+    }
+
+    /// Tries a refused pod again after its back-off, without waiting for an event.
+    pub fn activate(&mut self, profile: &Profile, pod: &PodInfo, now: Duration) {
+        let key = key_of(pod);
+        let is_refused =
+            |entry: &&QueuedPod| entry.pod.uid == pod.uid && matches!(entry.place, Place::Unschedulable(_));
+        if self.pods.get(&key).filter(is_refused).is_some() {
+            self.requeue(profile, key, now);
+        }
     }
 
     /// Puts back a pod that was refused: it waits for an event that can help it.

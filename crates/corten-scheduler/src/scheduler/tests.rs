@@ -6,11 +6,13 @@ use corten_base::{Shutdown, SimClock, SimRng};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
+use serde_json::json;
+
 use super::{Binding, Cluster, Input, Scheduler, SchedulingEvent};
 use crate::{
-    cache::PodInfo,
+    cache::{ClaimFacts, PodInfo, VolumeFacts},
     framework::Config,
-    testutil::{node, pod_of_cpu},
+    testutil::{node, pod, pod_of_cpu},
 };
 
 /// Writes down what it is asked to write.
@@ -51,8 +53,25 @@ impl Cluster for Recording {
         if fails { Err(ApiStatus::new(Reason::InternalError, "broken")) } else { Ok(()) }
     }
 
-    async fn set_unscheduled(&self, pod: &PodInfo, reason: &str, _message: &str) -> Result<(), ApiStatus> {
-        self.write(format!("condition {} {reason}", pod.name));
+    async fn set_unscheduled(
+        &self,
+        pod: &PodInfo,
+        reason: &str,
+        _message: &str,
+        nominated: Option<&str>,
+    ) -> Result<(), ApiStatus> {
+        let nominated = nominated.map(|node| format!(" nominated {node:?}")).unwrap_or_default();
+        self.write(format!("condition {} {reason}{nominated}", pod.name));
+        Ok(())
+    }
+
+    async fn clear_nomination(&self, pod: &PodInfo) -> Result<(), ApiStatus> {
+        self.write(format!("clear {}", pod.name));
+        Ok(())
+    }
+
+    async fn preempt(&self, victim: &PodInfo, preemptor: &PodInfo) -> Result<(), ApiStatus> {
+        self.write(format!("preempt {} for {}", victim.name, preemptor.name));
         Ok(())
     }
 
@@ -138,6 +157,74 @@ async fn a_pod_that_goes_makes_room_for_one_that_waits() {
     assert!(fixture.cluster.lines(2).await[0].contains("1 Insufficient cpu."));
     fixture.clock.advance(std::time::Duration::from_secs(2));
     fixture.inputs.send(Input::PodDeleted(there.namespace.clone(), there.name.clone())).await.unwrap();
+    assert_eq!(fixture.cluster.lines(3).await[2], "bind a n1");
+    fixture.end().await;
+}
+
+fn with_priority(name: &str, cpu: &str, priority: i32) -> Arc<PodInfo> {
+    pod(name, json!({"priority": priority, "containers": [{"resources": {"requests": {"cpu": cpu}}}]}))
+}
+
+fn bound(pod: &Arc<PodInfo>, node: &str) -> Input {
+    Input::PodApplied(Arc::new(pod.on_node(node)))
+}
+
+#[tokio::test]
+async fn a_pod_of_low_priority_goes_for_one_of_high_priority() {
+    let (low, high) = (with_priority("low", "3", 0), with_priority("high", "2", 100));
+    let inputs =
+        vec![Input::NodeApplied(Box::new(node("n1"))), bound(&low, "n1"), Input::PodApplied(Arc::clone(&high))];
+    let fixture = Fixture::new(inputs, 0).await;
+    let want = [
+        "Warning FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu.",
+        "condition high Unschedulable nominated \"n1\"",
+        "preempt low for high",
+        "Normal Preempted: Preempted by pod uid-high on node n1",
+    ];
+    assert_eq!(fixture.cluster.lines(4).await, want);
+    // What was written comes back; until the victim is gone, its room is kept for the pod.
+    fixture.inputs.send(Input::PodApplied(Arc::new(high.nominated_to("n1")))).await.unwrap();
+    fixture.inputs.send(Input::PodDeleted(low.namespace.clone(), low.name.clone())).await.unwrap();
+    fixture.inputs.send(Input::PodApplied(with_priority("late", "3", 0))).await.unwrap();
+    let lines = fixture.cluster.lines(6).await;
+    assert!(lines[4].contains("FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu."), "{}", lines[4]);
+    assert!(lines[4].contains("preemption: 0/1 nodes are available: 1 No preemption victims found"), "{}", lines[4]);
+    assert_eq!(lines[5], "condition late Unschedulable");
+    fixture.clock.advance(std::time::Duration::from_secs(2));
+    assert_eq!(fixture.cluster.lines(7).await[6], "bind high n1");
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_may_not_preempt_waits() {
+    let low = with_priority("low", "3", 0);
+    let spec = json!({"priority": 100, "preemptionPolicy": "Never",
+        "containers": [{"resources": {"requests": {"cpu": "2"}}}]});
+    let inputs =
+        vec![Input::NodeApplied(Box::new(node("n1"))), bound(&low, "n1"), Input::PodApplied(pod("high", spec))];
+    let fixture = Fixture::new(inputs, 0).await;
+    let want = [
+        "Warning FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to \
+         preemptionPolicy=Never.",
+        "condition high Unschedulable",
+    ];
+    assert_eq!(fixture.cluster.lines(2).await, want);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_pod_waits_for_its_claim() {
+    let claiming = pod("a", json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}));
+    let inputs = vec![Input::NodeApplied(Box::new(node("n1"))), Input::PodApplied(claiming)];
+    let fixture = Fixture::new(inputs, 0).await;
+    let want = "Warning FailedScheduling: 0/1 nodes are available: persistentvolumeclaim \"data\" not found. \
+                preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    assert_eq!(fixture.cluster.lines(2).await[0], want);
+    let claim = ClaimFacts { volume_name: "disk".into(), ..ClaimFacts::default() };
+    fixture.inputs.send(Input::Volume("disk".into(), Some(VolumeFacts::default()))).await.unwrap();
+    fixture.inputs.send(Input::Claim("default".into(), "other".into(), Some(claim.clone()))).await.unwrap();
+    fixture.inputs.send(Input::Claim("default".into(), "data".into(), Some(claim))).await.unwrap();
+    fixture.clock.advance(std::time::Duration::from_secs(2));
     assert_eq!(fixture.cluster.lines(3).await[2], "bind a n1");
     fixture.end().await;
 }

@@ -82,6 +82,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
             );
             let parts = Parts {
                 clients: Arc::new(SharedClient(base.client.clone())),
+                manager: base.client.clone(),
                 informers,
                 clock: Arc::clone(&base.clock),
                 rng: Arc::clone(&base.rng),

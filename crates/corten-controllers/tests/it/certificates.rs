@@ -1,12 +1,10 @@
 //! Requests for certificates on a control plane in memory.
 
-mod harness;
-
+use crate::harness::{Harness, json, target};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use corten_apimachinery::gvk::GroupVersionResource;
 use corten_controllers::{Config, config::SigningAuthority};
 use corten_testkit::{Cluster, tree, user};
-use harness::{Harness, json, target};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -1,13 +1,11 @@
 //! Ranges of nodes, nodes that fall silent, and pods that have to leave, on a control plane in memory.
 
-mod harness;
-
 use std::time::Duration;
 
+use crate::harness::{Harness, core, node};
 use corten_apimachinery::gvk::GroupVersionResource;
 use corten_controllers::Config;
 use corten_testkit::Cluster;
-use harness::{Harness, core, node};
 use serde_json::{Value, json};
 
 fn ready_at(time: &str) -> Value {
@@ -64,7 +62,8 @@ async fn a_silent_node_loses_its_conditions_and_its_pods() {
             })
             .await;
     }
-    harness.wait_object(&core("serviceaccounts"), "default/default", |_| true).await;
+    let registered = ["n1", "n2"].map(|node| format!("Node {node} event: Registered Node {node} in Controller"));
+    assert_eq!(harness.events("RegisteredNode", 2).await, registered);
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"},
         "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]},
@@ -115,6 +114,10 @@ async fn a_silent_node_loses_its_conditions_and_its_pods() {
     // The node is back: the taints go.
     harness.patch_status(&nodes, "n1", ready_at("2026-01-01T00:06:00Z")).await;
     harness.wait_object(&nodes, "n1", |node| taints(node).is_empty()).await;
+    // Events are named by their time: another one about this node was made at this very instant.
+    clock.advance(Duration::from_secs(1));
+    harness.delete(&nodes, "n2").await;
+    assert_eq!(harness.events("RemovingNode", 1).await, ["Node n2 event: Removing Node n2 from Controller"]);
     harness.stop().await;
 }
 

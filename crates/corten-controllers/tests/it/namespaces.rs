@@ -1,8 +1,6 @@
 //! Deletion of namespaces on a control plane in memory.
 
-mod harness;
-
-use harness::{Harness, core, key_of, namespace};
+use crate::harness::{Harness, core, key_of, namespace};
 use serde_json::{Value, json};
 
 fn config_map(name: &str, finalizers: &[&str]) -> Value {

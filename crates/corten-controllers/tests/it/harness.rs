@@ -1,15 +1,20 @@
 //! A control plane in memory with some of the controllers running.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::sync::Arc;
 
-use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored};
-use corten_base::{Shutdown, ShutdownTrigger, TaskSet};
+use corten_apimachinery::{
+    codec::{FieldValidation, json as json_codec},
+    gvk::GroupVersionResource,
+    meta::format_time,
+    stored::Stored,
+    value::Value as Tree,
+};
+use corten_base::{Clock as _, Shutdown, ShutdownTrigger, TaskSet};
 use corten_client::{PatchKind, Target};
 use corten_controllers::{Config, Controllers, Parts};
 use corten_informer::{InformerFactory, InitialList};
 use corten_testkit::{Cluster, tree, user};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A cluster, and controllers at work.
 pub(crate) struct Harness {
@@ -19,9 +24,17 @@ pub(crate) struct Harness {
 }
 
 impl Harness {
-    /// Starts the controllers of these names.
+    /// Starts the controllers of these names; pods can be made in `default`.
     pub(crate) async fn start(names: &[&str]) -> Self {
-        Self::with(Cluster::start().await, names, Config::default())
+        Self::start_with(names, Config::default()).await
+    }
+
+    /// Starts the controllers of these names with a configuration; pods can be made in `default`.
+    pub(crate) async fn start_with(names: &[&str], config: Config) -> Self {
+        let harness = Self::with(Cluster::start().await, names, config);
+        let is_there = |account: &Value| key_of(account) == "default/default";
+        harness.wait(&core("serviceaccounts"), |all| all.iter().find(|account| is_there(account)).map(drop)).await;
+        harness
     }
 
     /// Starts the controllers of these names, configured, on a cluster that may have objects already.
@@ -31,8 +44,9 @@ impl Harness {
         let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter(filter).try_init();
         let (tasks, (stop, shutdown)) = (TaskSet::new("harness"), Shutdown::new());
         let manager = cluster.client(user("system:kube-controller-manager", &["system:authenticated"]));
-        let informers = InformerFactory::new(manager, InitialList::List, cluster.shared_clock(), cluster.rng());
-        let parts = Parts { clients: cluster.clients(), informers, clock: cluster.shared_clock(), rng: cluster.rng() };
+        let informers = InformerFactory::new(manager.clone(), InitialList::List, cluster.shared_clock(), cluster.rng());
+        let parts =
+            Parts { clients: cluster.clients(), manager, informers, clock: cluster.shared_clock(), rng: cluster.rng() };
         // Pods are admitted only where the default account exists.
         let names = names.iter().copied().chain(["serviceaccount-controller"]);
         let config = Config { controllers: names.map(ToOwned::to_owned).collect(), ..config };
@@ -75,7 +89,7 @@ impl Harness {
     /// Replaces the status of an object by a merge patch.
     pub(crate) async fn patch_status(&self, resource: &GroupVersionResource, key: &str, status: Value) {
         let target = target(resource, key).subresource("status");
-        let patch = tree(&serde_json::json!({"status": status}));
+        let patch = tree(&json!({"status": status}));
         self.cluster.admin().patch(target, PatchKind::Merge, patch).await.unwrap();
     }
 
@@ -84,10 +98,41 @@ impl Harness {
         self.cluster.admin().patch(target(resource, key), PatchKind::Merge, tree(&patch)).await.unwrap();
     }
 
+    /// Deletes an object with this propagation policy.
+    pub(crate) async fn delete_with(&self, resource: &GroupVersionResource, key: &str, policy: &str) {
+        let options = tree(&json!({"propagationPolicy": policy}));
+        self.cluster.admin().delete(target(resource, key), options).await.unwrap();
+    }
+
+    /// As a kubelet would: the pod runs and is ready since now.
+    pub(crate) async fn make_ready(&self, pod: &Stored) {
+        let now = format_time(self.cluster.clock().now()).to_string();
+        let status = json!({"phase": "Running", "conditions": [
+            {"type": "Ready", "status": "True", "lastTransitionTime": now}]});
+        self.patch_status(&pods(), &format!("{}/{}", pod.namespace, pod.name), status).await;
+    }
+
+    /// The messages of all events with this reason, sorted, once there are `count`.
+    pub(crate) async fn events(&self, reason: &str, count: usize) -> Vec<String> {
+        let messages = |events: &[Value]| -> Vec<String> {
+            let matching = events.iter().filter(|event| event["reason"] == reason);
+            matching.map(|event| event["message"].as_str().unwrap_or_default().to_owned()).collect()
+        };
+        let enough = |events: &[Value]| Some(messages(events)).filter(|all| all.len() >= count);
+        let mut messages = self.wait(&core("events"), enough).await;
+        messages.sort();
+        messages
+    }
+
     /// Deletes an object, at once.
     pub(crate) async fn delete(&self, resource: &GroupVersionResource, key: &str) {
-        let options = tree(&serde_json::json!({"gracePeriodSeconds": 0}));
+        let options = tree(&json!({"gracePeriodSeconds": 0}));
         self.cluster.admin().delete(target(resource, key), options).await.unwrap();
+    }
+
+    /// The object as a tree.
+    pub(crate) async fn get_tree(&self, resource: &GroupVersionResource, key: &str) -> Tree {
+        tree_of(&self.cluster.admin().get(target(resource, key)).await.unwrap())
     }
 
     /// The object as JSON.
@@ -115,14 +160,52 @@ fn json_of(objects: &[Arc<Stored>]) -> Vec<Value> {
     objects.iter().map(|object| json(object)).collect()
 }
 
-pub(crate) fn core(resource: &str) -> GroupVersionResource {
-    GroupVersionResource::new("", "v1", resource)
+/// An object as a tree.
+pub(crate) fn tree_of(object: &Stored) -> Tree {
+    json_codec::decode(&object.json, None, FieldValidation::Ignore).expect("a server sends JSON").value
+}
+
+/// A number of an object.
+pub(crate) fn number(object: &Stored, path: &[&str]) -> i64 {
+    tree_of(object).i64_at(path).unwrap_or_default()
+}
+
+/// A resource in its version `v1`.
+pub(crate) fn resource(group: &'static str, plural: &'static str) -> GroupVersionResource {
+    GroupVersionResource::new(group, "v1", plural)
+}
+
+/// A resource without group.
+pub(crate) fn core(plural: &'static str) -> GroupVersionResource {
+    resource("", plural)
+}
+
+pub(crate) fn pods() -> GroupVersionResource {
+    core("pods")
+}
+
+pub(crate) fn replica_sets() -> GroupVersionResource {
+    resource("apps", "replicasets")
+}
+
+pub(crate) fn deployments() -> GroupVersionResource {
+    resource("apps", "deployments")
+}
+
+/// The objects that are not on their way out.
+pub(crate) fn live(objects: &[Arc<Stored>]) -> Vec<Arc<Stored>> {
+    objects.iter().filter(|object| !object.facts.is_deleting).cloned().collect()
+}
+
+/// A pod template with this label `app` and image.
+pub(crate) fn template(app: &str, image: &str) -> Value {
+    json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [{"name": "c", "image": image}]}})
 }
 
 pub(crate) fn namespace(name: &str) -> Value {
-    serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 }
 
 pub(crate) fn node(name: &str) -> Value {
-    serde_json::json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
 }

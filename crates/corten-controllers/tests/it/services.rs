@@ -1,11 +1,9 @@
 //! Service accounts, the published certificate authority, endpoints and endpoint slices on a control plane in memory.
 
-mod harness;
-
+use crate::harness::{Harness, core, key_of, namespace, node, target};
 use corten_apimachinery::gvk::GroupVersionResource;
 use corten_controllers::Config;
 use corten_testkit::Cluster;
-use harness::{Harness, core, key_of, namespace, node};
 use serde_json::{Value, json};
 
 fn slices() -> GroupVersionResource {
@@ -121,7 +119,7 @@ async fn slices_follow_pods_through_their_lives() {
     assert_eq!((&endpoint["nodeName"], &endpoint["zone"]), (&json!("n1"), &json!("z1")));
     assert_eq!(endpoint["targetRef"]["name"], "a");
 
-    cluster.admin().delete(harness::target(&pods, "default/a"), corten_testkit::tree(&json!({}))).await.unwrap();
+    cluster.admin().delete(target(&pods, "default/a"), corten_testkit::tree(&json!({}))).await.unwrap();
     harness.wait(&slices(), |all| conditions(all).filter(wanted(false, true, true))).await;
     harness.delete(&pods, "default/a").await;
     harness.wait(&slices(), |all| conditions(all).filter(Value::is_null)).await;
@@ -245,5 +243,42 @@ async fn endpoints_kept_by_hand_are_mirrored_into_slices() {
     harness.wait(&slices(), |all| address(all).filter(|address| *address == json!(["192.0.2.8"]))).await;
     harness.delete(&endpoints, "default/db").await;
     harness.wait(&slices(), |all| of_service(all, "db").is_empty().then_some(())).await;
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn secrets_for_tokens_are_filled_in_and_go_with_their_account() {
+    let config = Config { root_ca: "pem".to_owned(), ..Config::default() };
+    let harness = Harness::start_with(&["serviceaccount-token-controller"], config).await;
+    let (accounts, secrets) = (core("serviceaccounts"), core("secrets"));
+    let secret = |name: &str, account: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
+            "metadata": {
+                "name": name, "namespace": "default", "annotations": {"kubernetes.io/service-account.name": account},
+            },
+        })
+    };
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": "default"}});
+    let robot = harness.cluster.create(&accounts, account).await;
+    harness.cluster.create(&secrets, secret("token", "robot")).await;
+    let filled = harness.wait_object(&secrets, "default/token", |secret| !secret["data"]["token"].is_null()).await;
+    // "pem" and "default".
+    assert_eq!((&filled["data"]["ca.crt"], &filled["data"]["namespace"]), (&json!("cGVt"), &json!("ZGVmYXVsdA==")));
+    let uid = &filled["metadata"]["annotations"]["kubernetes.io/service-account.uid"];
+    assert_eq!(uid, robot.uid.as_str());
+    // A token is three parts of base64, and base64 again in the secret: its header begins with "{\"alg".
+    assert!(filled["data"]["token"].as_str().unwrap().starts_with("ZXlKaGJHY2lP"), "{filled}");
+
+    // Nobody is "nobody"; and the robot goes.
+    harness.cluster.create(&secrets, secret("stray", "nobody")).await;
+    harness.delete(&accounts, "default/robot").await;
+    harness
+        .wait(&secrets, |all| {
+            let is_ours = |secret: &&Value| ["default/token", "default/stray"].contains(&&*key_of(secret));
+            all.iter().find(is_ours).is_none().then_some(())
+        })
+        .await;
     harness.stop().await;
 }

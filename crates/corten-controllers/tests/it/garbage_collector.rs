@@ -1,10 +1,8 @@
 //! The garbage collector on a control plane in memory.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Running, deployments, pods, replica_sets, resource, template};
+use crate::harness::{Harness, deployments, pods, replica_sets, resource, template};
 use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored};
 use corten_client::Target;
 use corten_testkit::Cluster;
@@ -47,91 +45,92 @@ async fn wait_for_names(cluster: &Cluster, want: &[&str]) {
         .await;
 }
 
-async fn with_deployment() -> Running {
-    let running = Running::start(ALL).await;
+async fn with_deployment() -> Harness {
+    let harness = Harness::start(ALL).await;
     let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": "web", "namespace": "default"},
         "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": template("web", "i:1")}});
-    running.cluster.create(&deployments(), object).await;
-    running.cluster.wait_for(&pods(), |pods| pods.len() == 3).await;
-    running
+    harness.cluster.create(&deployments(), object).await;
+    harness.cluster.wait_for(&pods(), |pods| pods.len() == 3).await;
+    harness
 }
 
 #[tokio::test]
 async fn a_deployment_goes_with_all_it_made_in_the_background() {
-    let running = with_deployment().await;
-    running.delete(&deployments(), "web", "Background").await;
-    running.cluster.wait_for(&pods(), <[_]>::is_empty).await;
-    running.cluster.wait_for(&replica_sets(), <[_]>::is_empty).await;
-    assert!(running.cluster.list(&deployments()).await.is_empty());
-    running.stop().await;
+    let harness = with_deployment().await;
+    harness.delete_with(&deployments(), "default/web", "Background").await;
+    harness.cluster.wait_for(&pods(), <[_]>::is_empty).await;
+    harness.cluster.wait_for(&replica_sets(), <[_]>::is_empty).await;
+    assert!(harness.cluster.list(&deployments()).await.is_empty());
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn a_deployment_goes_last_in_the_foreground() {
-    let running = with_deployment().await;
-    running.delete(&deployments(), "web", "Foreground").await;
-    running.cluster.wait_for(&deployments(), <[_]>::is_empty).await;
-    assert!(running.cluster.list(&replica_sets()).await.is_empty());
-    assert!(running.cluster.list(&pods()).await.is_empty());
-    running.stop().await;
+    let harness = with_deployment().await;
+    harness.delete_with(&deployments(), "default/web", "Foreground").await;
+    harness.cluster.wait_for(&deployments(), <[_]>::is_empty).await;
+    assert!(harness.cluster.list(&replica_sets()).await.is_empty());
+    assert!(harness.cluster.list(&pods()).await.is_empty());
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn a_deployment_leaves_orphans_when_asked_to() {
-    let running = with_deployment().await;
-    running.delete(&deployments(), "web", "Orphan").await;
-    running.cluster.wait_for(&deployments(), <[_]>::is_empty).await;
-    let sets = running.cluster.list(&replica_sets()).await;
+    let harness = with_deployment().await;
+    harness.delete_with(&deployments(), "default/web", "Orphan").await;
+    harness.cluster.wait_for(&deployments(), <[_]>::is_empty).await;
+    let sets = harness.cluster.list(&replica_sets()).await;
     assert_eq!((sets.len(), &*sets[0].facts.controller_uid), (1, ""));
-    let pods = running.cluster.list(&pods()).await;
+    let pods = harness.cluster.list(&pods()).await;
     assert_eq!(pods.iter().filter(|pod| pod.facts.controller_uid == sets[0].uid).count(), 3);
-    running.stop().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn an_object_goes_with_its_last_owner() {
-    let running = Running::start(&["garbage-collector-controller"]).await;
-    let cluster = &running.cluster;
+    let harness = Harness::start(&["garbage-collector-controller"]).await;
+    let cluster = &harness.cluster;
     let (a, b) =
         (config_map(cluster, "default", "a", &[], &[]).await, config_map(cluster, "default", "b", &[], &[]).await);
     config_map(cluster, "default", "c", &[&a, &b], &[]).await;
     config_map(cluster, "default", "d", &[&a], &[]).await;
-    running.delete(&config_maps(), "a", "Background").await;
+    harness.delete_with(&config_maps(), "default/a", "Background").await;
     wait_for_names(cluster, &["b", "c"]).await;
     let mut references = Vec::new();
     while references.len() != 1 {
         tokio::task::yield_now().await;
-        references = running.get(&config_maps(), "c").await.items_at(&["metadata", "ownerReferences"]).to_vec();
+        references =
+            harness.get_tree(&config_maps(), "default/c").await.items_at(&["metadata", "ownerReferences"]).to_vec();
     }
     assert_eq!(references[0].str_at(&["name"]), Some("b"));
-    running.delete(&config_maps(), "b", "Background").await;
+    harness.delete_with(&config_maps(), "default/b", "Background").await;
     wait_for_names(cluster, &[]).await;
-    running.stop().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn a_foreground_deletion_waits_for_what_blocks_it() {
-    let running = Running::start(&["garbage-collector-controller"]).await;
-    let cluster = &running.cluster;
+    let harness = Harness::start(&["garbage-collector-controller"]).await;
+    let cluster = &harness.cluster;
     let a = config_map(cluster, "default", "a", &[], &[]).await;
     config_map(cluster, "default", "b", &[&a], &["example.com/keep"]).await;
-    running.delete(&config_maps(), "a", "Foreground").await;
+    harness.delete_with(&config_maps(), "default/a", "Foreground").await;
     cluster.wait_for(&config_maps(), |all| all.iter().any(|map| map.name == "b" && map.facts.is_deleting)).await;
-    let a = running.get(&config_maps(), "a").await;
+    let a = harness.get_tree(&config_maps(), "default/a").await;
     assert_eq!(a.items_at(&["metadata", "finalizers"])[0].as_str(), Some("foregroundDeletion"));
-    running.patch(&config_maps(), "b", json!({"metadata": {"finalizers": []}})).await;
+    harness.patch(&config_maps(), "default/b", json!({"metadata": {"finalizers": []}})).await;
     wait_for_names(cluster, &[]).await;
-    running.stop().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn an_owner_in_another_namespace_is_none() {
-    let running = Running::start(&["garbage-collector-controller"]).await;
-    let cluster = &running.cluster;
+    let harness = Harness::start(&["garbage-collector-controller"]).await;
+    let cluster = &harness.cluster;
     let owner = config_map(cluster, "kube-system", "a", &[], &[]).await;
     config_map(cluster, "default", "b", &[&owner], &[]).await;
-    let message = running.events("OwnerRefInvalidNamespace", 1).await.remove(0);
+    let message = harness.events("OwnerRefInvalidNamespace", 1).await.remove(0);
     let uid = &owner.uid;
     let want = format!(
         "ownerRef [v1/ConfigMap, namespace: default, name: a, uid: {uid}] does not exist in namespace \"default\""
@@ -140,5 +139,5 @@ async fn an_owner_in_another_namespace_is_none() {
     wait_for_names(cluster, &[]).await;
     let target = Target::object(&config_maps(), "kube-system", "a");
     assert!(cluster.admin().get(target).await.is_ok());
-    running.stop().await;
+    harness.stop().await;
 }
