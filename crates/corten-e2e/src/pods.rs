@@ -9,13 +9,23 @@ impl Kubectl {
     /// Waits until a pod is ready.
     #[track_caller]
     pub fn ready(&self, pod: &str) {
-        self.ok(&["wait", "--for=condition=Ready", &format!("pod/{pod}"), "--timeout=60s"]);
+        self.comes_to(pod, "--for=condition=Ready");
     }
 
     /// Waits until a pod has come to its end.
     #[track_caller]
     pub fn reaches(&self, pod: &str, phase: &str) {
-        self.ok(&["wait", &format!("--for=jsonpath={{.status.phase}}={phase}"), &format!("pod/{pod}"), "--timeout=60s"]);
+        self.comes_to(pod, &format!("--for=jsonpath={{.status.phase}}={phase}"));
+    }
+
+    /// Waits, and says how the pod is if that was in vain.
+    #[track_caller]
+    fn comes_to(&self, pod: &str, condition: &str) {
+        let waited = self.run(&["wait", condition, &format!("pod/{pod}"), "--timeout=60s"]).expect("kubectl runs");
+        if !waited.success {
+            let now = self.run(&["describe", "pod", pod]).map(|output| output.out).unwrap_or_default();
+            panic!("{}{now}", waited.err);
+        }
     }
 
     /// What a script prints in a pod's container.

@@ -76,8 +76,8 @@ fn fields_resources_and_keys(kubectl: &Kubectl) -> anyhow::Result<()> {
     kubectl.ready("p");
     let field = |path: &str| kubectl.ok(&["get", "pod", "p", "-o", &format!("jsonpath={{{path}}}")]);
     let (uid, node, address) = (field(".metadata.uid"), field(".spec.nodeName"), field(".status.podIP"));
-    // A shell drops names that it could not write itself.
-    let values = kubectl.inside("p", "c", "tr '\\0' '\\n' < /proc/1/environ");
+    // Not through a shell, which drops names that it could not write itself.
+    let values = kubectl.ok(&["exec", "p", "--", "env"]);
     for (name, want) in [
         ("NAME", "p"),
         ("SPACE", kubectl.namespace()),

@@ -1,5 +1,6 @@
 //! End-to-end tests: one binary, one module per subject.
 
+mod access;
 mod apply;
 mod bad_input;
 mod connect;
@@ -8,11 +9,14 @@ mod environment;
 mod init_containers;
 mod kubectl;
 mod lifecycle;
+mod names;
 mod node_errors;
 mod pods;
+mod probes;
 mod registry;
 mod restart;
 mod scheduling;
 mod security;
+mod services;
 mod tutorial;
 mod volumes;

@@ -8,7 +8,7 @@ fn pods_that_find_no_place_say_why() {
     in_sandbox("scheduling::pods_that_find_no_place_say_why", || {
         let machine = Machine::with_cluster()?;
         let kubectl = machine.kubectl()?;
-        side_by_side(
+        let waiting = side_by_side(
             &kubectl,
             &[
                 ("reasons", reasons_are_said),
@@ -17,9 +17,11 @@ fn pods_that_find_no_place_say_why() {
                 ("gates", gates_hold_a_pod_back),
                 ("priorities", classes_give_priorities),
             ],
-        )?;
+        );
+        // These change the node, so that they must be alone.
         a_node_is_tainted(&kubectl.in_new_namespace("taints")?)?;
-        a_node_is_cordoned_and_drained(&kubectl.in_new_namespace("drain")?)
+        a_node_is_cordoned_and_drained(&kubectl.in_new_namespace("drain")?)?;
+        waiting
     });
 }
 
