@@ -3,9 +3,12 @@
 mod access;
 mod apply;
 mod bad_input;
+mod command_line;
 mod connect;
 mod crash;
 mod environment;
+mod garbage;
+mod helm;
 mod init_containers;
 mod kubectl;
 mod lifecycle;
