@@ -35,6 +35,7 @@ fn a_cluster_comes_goes_and_comes_back() {
         kubectl.ready("p");
         kubectl.ok(&["create", "configmap", "kept", "--from-literal=a=b"]);
 
+        images_come_and_go(&machine)?;
         let pid = machine.pid()?;
         let again = machine.corten(&["up", "--detach"])?;
         ensure!(again.contains(&format!("a cluster already runs here (pid {pid})")), "{again}");
@@ -68,6 +69,29 @@ fn a_cluster_comes_goes_and_comes_back() {
     });
 }
 
+/// The image of the running pod stays; others go.
+fn images_come_and_go(machine: &Machine) -> anyhow::Result<()> {
+    let archive = machine.image("kubernetes-bootcamp-v1.oci.tar").display().to_string();
+    let imported = machine.corten(&["image", "import", &archive])?;
+    let name = "docker.io/jocatalin/kubernetes-bootcamp:v1";
+    ensure!(imported.contains(name), "{imported}");
+    let list = machine.corten(&["image", "list"])?;
+    ensure!(list.contains("kubernetes-bootcamp") && list.contains("busybox"), "{list}");
+    machine.corten(&["image", "rm", name])?;
+    let list = machine.corten(&["image", "list"])?;
+    ensure!(!list.contains("kubernetes-bootcamp") && list.contains("busybox"), "{list}");
+    for (arguments, why) in [
+        (&["image", "rm", name] as &[&str], "no image is called"),
+        (&["image", "rm", "docker.io/library/busybox:1.28"], "use"),
+        (&["image", "import", "/no/such/file"], "/no/such/file"),
+        (&["image", "import", "/proc/version"], "/proc/version"),
+    ] {
+        let refused = machine.try_corten(arguments)?;
+        ensure!(!refused.success && refused.err.contains(why), "{refused:?}");
+    }
+    Ok(())
+}
+
 fn status(machine: &Machine) -> anyhow::Result<Output> {
     let status = machine.try_corten(&["status"])?;
     ensure!(!status.success, "{status:?}");
@@ -79,7 +103,7 @@ fn runs(machine: &Machine) -> anyhow::Result<()> {
         let status = machine.try_corten(&["status", "--json"])?;
         ensure!(status.success, "{}{}", status.out, status.err);
         let report: serde_json::Value = serde_json::from_str(&status.out)?;
-        ensure!(report["node_state"] == "Ready", "{report}");
+        ensure!(report["nodeState"] == "Ready", "{report}");
         Ok(())
     })?;
     let shown = machine.corten(&["status"])?;
