@@ -1,8 +1,9 @@
 //! Checks that have nothing to do with each other share a cluster and their waiting.
 
-use std::thread;
+use std::{io::Write as _, thread};
 
 use anyhow::{Context as _, bail};
+use corten_base::SystemClock;
 
 use crate::kubectl::Kubectl;
 
@@ -17,7 +18,7 @@ pub fn side_by_side(kubectl: &Kubectl, checks: &[(&str, Check)]) -> anyhow::Resu
         let running: Vec<_> = checks
             .iter()
             .map(|&(name, check)| {
-                let run = move || check(&kubectl.in_new_namespace(name).context("make the check's namespace")?);
+                let run = move || timed(name, || check(&kubectl.in_new_namespace(name).context("make its namespace")?));
                 (name, thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, run))
             })
             .collect();
@@ -35,4 +36,14 @@ pub fn side_by_side(kubectl: &Kubectl, checks: &[(&str, Check)]) -> anyhow::Resu
         return Ok(());
     }
     bail!("{} of {} checks failed\n{}", failures.len(), checks.len(), failures.join("\n"))
+}
+
+/// Says how long a check took, for whoever wonders where the time of a test goes.
+fn timed(name: &str, check: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let clock = SystemClock::shared();
+    let started = clock.monotonic();
+    let outcome = check();
+    let took = clock.monotonic() - started;
+    writeln!(std::io::stdout(), "{:5.1} s {name}", took.as_secs_f64()).context("say how long it took")?;
+    outcome
 }

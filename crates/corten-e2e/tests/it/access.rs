@@ -1,7 +1,10 @@
 //! Who may what: pods with their service account's token, people with certificates that the cluster signed.
 
 use anyhow::{Context as _, ensure};
-use base64::{Engine as _, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use corten_e2e::{Kubectl, Machine, in_sandbox, side_by_side};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
@@ -83,7 +86,10 @@ fn claims(token: &str) -> anyhow::Result<Value> {
 fn review(kubectl: &Kubectl, token: &str, audiences: &[&str]) -> anyhow::Result<Value> {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
         "spec": {"token": token.trim(), "audiences": audiences}});
-    let output = kubectl.run_with(&["create", "--raw", "/apis/authentication.k8s.io/v1/tokenreviews", "-f", "-"], &review.to_string())?;
+    let output = kubectl.run_with(
+        &["create", "--raw", "/apis/authentication.k8s.io/v1/tokenreviews", "-f", "-"],
+        &review.to_string(),
+    )?;
     ensure!(output.success, "{}", output.err);
     let reviewed: Value = serde_json::from_str(&output.out)?;
     Ok(reviewed["status"].clone())

@@ -30,8 +30,16 @@ fn a_cluster_comes_goes_and_comes_back() {
         }
         contexts_are(&kubectl, "corten", &["corten", "elsewhere"])?;
         runs(&machine)?;
-        kubectl.ok(&["run", "p", "--image=busybox:1.28", "--overrides", r#"{"spec":{"terminationGracePeriodSeconds":0}}"#,
-            "--", "sleep", "3600"]);
+        kubectl.ok(&[
+            "run",
+            "p",
+            "--image=busybox:1.28",
+            "--overrides",
+            r#"{"spec":{"terminationGracePeriodSeconds":0}}"#,
+            "--",
+            "sleep",
+            "3600",
+        ]);
         kubectl.ready("p");
         kubectl.ok(&["create", "configmap", "kept", "--from-literal=a=b"]);
 

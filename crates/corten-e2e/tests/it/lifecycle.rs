@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use corten_base::{Clock as _, SystemClock};
+use corten_base::SystemClock;
 use corten_e2e::{Kubectl, Machine, eventually, in_sandbox, side_by_side};
 
 #[test]
@@ -242,7 +242,8 @@ fn the_last_words_are_kept(kubectl: &Kubectl) -> anyhow::Result<()> {
         ("elsewhere", 0, "Completed", "said elsewhere"),
         ("log", 1, "Error", "one\ntwo\n"),
     ] {
-        let status = kubectl.container_status(pod, "it has ended", |status| status["state"]["terminated"].is_object())?;
+        let status =
+            kubectl.container_status(pod, "it has ended", |status| status["state"]["terminated"].is_object())?;
         let state = &status["state"]["terminated"];
         ensure!(
             state["exitCode"] == code && state["reason"] == reason && state["message"] == message,

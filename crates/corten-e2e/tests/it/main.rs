@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod components;
 mod connect;
+mod controllers;
 mod crash;
 mod environment;
 mod garbage;

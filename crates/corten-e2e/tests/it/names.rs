@@ -31,9 +31,8 @@ fn resolves(kubectl: &Kubectl, name: &str, want: &[&str]) -> anyhow::Result<()> 
         let looked = kubectl.run(&["exec", "client", "--", "nslookup", name])?;
         ensure!(looked.success, "{name}: {looked:?}");
         let answers = looked.out.lines().skip_while(|line| !line.starts_with("Name:"));
-        let mut found: Vec<&str> = answers
-            .filter_map(|line| line.strip_prefix("Address ")?.split(' ').nth(1))
-            .collect();
+        let mut found: Vec<&str> =
+            answers.filter_map(|line| line.strip_prefix("Address ")?.split(' ').nth(1)).collect();
         found.sort_unstable();
         ensure!(found == want, "{name}: {found:?} instead of {want:?}");
         Ok(())
@@ -58,7 +57,8 @@ spec:
 fn services_have_names(kubectl: &Kubectl) -> anyhow::Result<()> {
     is_before_its_service(kubectl)?;
     let address = "10.96.88.8";
-    for name in ["web", "web.services", "web.services.svc", "web.services.svc.cluster.local", "web.services.svc.cluster.local."]
+    for name in
+        ["web", "web.services", "web.services.svc", "web.services.svc.cluster.local", "web.services.svc.cluster.local."]
     {
         resolves(kubectl, name, &[address])?;
     }
@@ -216,7 +216,8 @@ fn the_world_is_asked_for_other_names(kubectl: &Kubectl) -> anyhow::Result<()> {
 /// Every IPv4 name of `far.example` has one address; no other name exists.
 fn answer(question: &[u8]) -> Vec<u8> {
     const HEAD_BYTES: usize = 12;
-    let name_end = question[HEAD_BYTES..].iter().position(|&byte| byte == 0).map_or(question.len(), |at| HEAD_BYTES + at);
+    let name_end =
+        question[HEAD_BYTES..].iter().position(|&byte| byte == 0).map_or(question.len(), |at| HEAD_BYTES + at);
     let end = (name_end + 5).min(question.len());
     let name = String::from_utf8_lossy(&question[HEAD_BYTES..name_end]).to_ascii_lowercase();
     let is_known = name.ends_with("\u{3}far\u{7}example");

@@ -27,9 +27,13 @@ fn people_work_with_objects() {
 
 fn fields_are_explained(kubectl: &Kubectl) -> anyhow::Result<()> {
     for (path, wanted) in [
-        ("pods", &["KIND:       Pod", "VERSION:    v1", "Specification of the desired behavior of the pod."] as &[&str]),
+        (
+            "pods",
+            &["KIND:       Pod", "VERSION:    v1", "Specification of the desired behavior of the pod."] as &[&str],
+        ),
         ("deployment.spec.strategy.rollingUpdate.maxSurge", &["GROUP:      apps", "FIELD: maxSurge <IntOrString>"]),
-        ("pod.spec.containers.livenessProbe.httpGet.port", &["FIELD: port <IntOrString>", "-required-"]),
+        ("pod.spec.containers.livenessProbe.httpGet.port", &["FIELD: port <IntOrString>"]),
+        ("pod.spec.containers", &["FIELD: containers <[]Container>", "  name\t<string> -required-"]),
         ("rolebinding.roleRef", &["GROUP:      rbac.authorization.k8s.io", "FIELD: roleRef <RoleRef>"]),
     ] {
         let said = kubectl.ok(&["explain", path]);
@@ -48,16 +52,25 @@ const MAP: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m
 
 fn a_dry_run_changes_nothing(kubectl: &Kubectl) -> anyhow::Result<()> {
     let run = |arguments: &[&str], input: &str| kubectl.run_with(arguments, input);
+    let diff = |input: &str| -> anyhow::Result<std::process::Output> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("map.json");
+        std::fs::write(&file, input)?;
+        let mut command = kubectl.command(&["diff", "-f", &file.display().to_string()]);
+        // It calls the system's own `diff`.
+        Ok(command.env("PATH", "/usr/bin:/bin").output()?)
+    };
     let made = run(&["create", "--dry-run=server", "-f", "-", "-o", "json"], MAP)?;
     let object: Value = serde_json::from_str(&made.out)?;
     ensure!(object["metadata"]["uid"].is_string() && object["metadata"]["namespace"] == "dry-run", "{object}");
     ensure!(kubectl.fails(&["get", "configmap", "map"]).contains("not found"));
     kubectl.apply(MAP)?;
     let changed = MAP.replace(r#""a":"1""#, r#""a":"2""#);
-    let differs = run(&["diff", "-f", "-"], &changed)?;
-    ensure!(!differs.success && differs.out.contains("-  a: \"1\"\n+  a: \"2\"\n"), "{differs:?}");
-    let same = run(&["diff", "-f", "-"], MAP)?;
-    ensure!(same.success && same.out.is_empty(), "{same:?}");
+    let differs = diff(&changed)?;
+    let text = String::from_utf8(differs.stdout)?;
+    ensure!(differs.status.code() == Some(1) && text.contains("-  a: \"1\"\n+  a: \"2\"\n"), "{text}");
+    let same = diff(MAP)?;
+    ensure!(same.status.success() && same.stdout.is_empty(), "{same:?}");
     kubectl.ok(&["delete", "configmap", "map", "--dry-run=server"]);
     kubectl.ok(&["patch", "configmap", "map", "--dry-run=server", "-p", r#"{"data":{"a":"3"}}"#]);
     ensure!(kubectl.ok(&["get", "configmap", "map", "-o", "jsonpath={.data.a}"]) == "1");
@@ -65,7 +78,8 @@ fn a_dry_run_changes_nothing(kubectl: &Kubectl) -> anyhow::Result<()> {
 }
 
 fn objects_are_selected(kubectl: &Kubectl) -> anyhow::Result<()> {
-    for (name, labels) in [("a", "tier=front,size=s"), ("b", "tier=back,size=m"), ("c", "size=l"), ("d", "tier=front")] {
+    for (name, labels) in [("a", "tier=front,size=s"), ("b", "tier=back,size=m"), ("c", "size=l"), ("d", "tier=front")]
+    {
         kubectl.ok(&["run", name, "--image=web:1", &format!("--labels={labels}")]);
     }
     for (flag, want) in [
@@ -154,12 +168,13 @@ fn old_writers_lose(kubectl: &Kubectl) -> anyhow::Result<()> {
                      &allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan";
     let seen = kubectl.ok(&["get", "--raw", bookmarks]);
     let events: Vec<Value> = seen.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    ensure!(events.iter().any(|event| event["type"] == "ADDED" && event["object"]["metadata"]["name"] == "map"), "{seen}");
+    ensure!(
+        events.iter().any(|event| event["type"] == "ADDED" && event["object"]["metadata"]["name"] == "map"),
+        "{seen}"
+    );
     let bookmark = events.iter().find(|event| event["type"] == "BOOKMARK");
     ensure!(
-        bookmark.is_some_and(
-            |event| event["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"] == "true"
-        ),
+        bookmark.is_some_and(|event| event["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"] == "true"),
         "{seen}"
     );
     Ok(())
@@ -172,12 +187,26 @@ fn service(name: &str, spec: &str) -> String {
 fn services_get_addresses_and_keep_them(kubectl: &Kubectl) -> anyhow::Result<()> {
     kubectl.apply(&service("one", "type: NodePort, ports: [{port: 80, nodePort: 31234}]"))?;
     let one = kubectl.json(&["get", "service", "one"])["spec"].clone();
-    ensure!(one["clusterIP"].as_str().is_some_and(|address| address.starts_with("10.96.") || address.starts_with("10.1")));
+    ensure!(
+        one["clusterIP"].as_str().is_some_and(|address| address.starts_with("10.96.") || address.starts_with("10.1"))
+    );
     for (what, spec, why) in [
         ("a port twice", "type: NodePort, ports: [{port: 80, nodePort: 31234}]", "provided port is already allocated"),
-        ("a low port", "type: NodePort, ports: [{port: 80, nodePort: 80}]", "provided port is not in the valid range. The range of valid ports is 30000-32767"),
-        ("a strange address", "clusterIP: 192.0.2.1, ports: [{port: 80}]", "failed to allocate IP 192.0.2.1: the provided IP (192.0.2.1) is not in the valid range."),
-        ("an address twice", &format!("clusterIP: {}, ports: [{{port: 80}}]", one["clusterIP"]), "provided IP is already allocated"),
+        (
+            "a low port",
+            "type: NodePort, ports: [{port: 80, nodePort: 80}]",
+            "provided port is not in the valid range. The range of valid ports is 30000-32767",
+        ),
+        (
+            "a strange address",
+            "clusterIP: 192.0.2.1, ports: [{port: 80}]",
+            "failed to allocate IP 192.0.2.1: the provided IP (192.0.2.1) is not in the valid range.",
+        ),
+        (
+            "an address twice",
+            &format!("clusterIP: {}, ports: [{{port: 80}}]", one["clusterIP"]),
+            "provided IP is already allocated",
+        ),
     ] {
         let refused = kubectl.run_with(&["create", "-f", "-"], &service("two", spec))?;
         ensure!(!refused.success && refused.err.contains(why), "{what}: {}", refused.err);

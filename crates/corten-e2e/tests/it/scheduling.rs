@@ -168,10 +168,9 @@ fn classes_give_priorities(kubectl: &Kubectl) -> anyhow::Result<()> {
         ensure!(classes.lines().any(|line| line.starts_with(name) && line.contains(value)), "{classes}");
     }
     kubectl.apply(CLASSES)?;
-    for (name, spec, priority, policy) in [
-        ("urgent", "  priorityClassName: urgent\n", 1000, "PreemptLowerPriority"),
-        ("usual", "", 10, "Never"),
-    ] {
+    for (name, spec, priority, policy) in
+        [("urgent", "  priorityClassName: urgent\n", 1000, "PreemptLowerPriority"), ("usual", "", 10, "Never")]
+    {
         kubectl.apply(&pod(name, spec))?;
         let pod = kubectl.json(&["get", "pod", name]);
         ensure!(
@@ -224,7 +223,10 @@ fn a_node_is_cordoned_and_drained(kubectl: &Kubectl) -> anyhow::Result<()> {
     let before = kubectl.ok(&["get", "pods", "-l", "app=web", "-o", "name"]);
     // Pods of this namespace only: those of other checks have nobody to bring them back.
     let drained = kubectl.ok(&["drain", node, "--ignore-daemonsets", "--pod-selector=app=web", "--timeout=60s"]);
-    ensure!(drained.contains("evicting pod drain/web-") && drained.ends_with(&format!("node/{node} drained\n")), "{drained}");
+    ensure!(
+        drained.contains("evicting pod drain/web-") && drained.ends_with(&format!("node/{node} drained\n")),
+        "{drained}"
+    );
     for name in before.lines() {
         ensure!(kubectl.fails(&["get", name]).contains("not found"), "{name} is still there");
     }

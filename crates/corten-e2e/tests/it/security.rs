@@ -153,7 +153,12 @@ fn system_calls_are_filtered_on_request(kubectl: &Kubectl) -> anyhow::Result<()>
 }
 
 fn limits_are_those_of_the_cgroup(kubectl: &Kubectl) -> anyhow::Result<()> {
-    runs(kubectl, "p", "", "    resources: {limits: {cpu: 250m, memory: 64Mi}, requests: {cpu: 100m, memory: 32Mi}}\n")?;
+    runs(
+        kubectl,
+        "p",
+        "",
+        "    resources: {limits: {cpu: 250m, memory: 64Mi}, requests: {cpu: 100m, memory: 32Mi}}\n",
+    )?;
     let v2 = "/sys/fs/cgroup/cgroup.controllers";
     let unified = kubectl.inside("p", "c", &format!("test -e {v2} && grep -c memory {v2}; true"));
     let cases: &[(&str, &str)] = if unified.trim() == "1" {
@@ -177,7 +182,8 @@ fn root_is_refused_where_it_must_not_run(kubectl: &Kubectl) -> anyhow::Result<()
     kubectl.apply(&pod("p", "  securityContext: {runAsNonRoot: true}\n", ""))?;
     let uid = kubectl.ok(&["get", "pod", "p", "-o", "jsonpath={.metadata.uid}"]);
     let space = kubectl.namespace();
-    let why = format!("container has runAsNonRoot and image will run as root (pod: \"p_{space}({uid})\", container: c)");
+    let why =
+        format!("container has runAsNonRoot and image will run as root (pod: \"p_{space}({uid})\", container: c)");
     kubectl.describes("p", &["CreateContainerConfigError", &format!("Error: {why}")])?;
     kubectl.apply(&pod("zero", "  securityContext: {runAsNonRoot: true, runAsUser: 0}\n", ""))?;
     kubectl.describes("zero", &["container's runAsUser breaks non-root policy"])
@@ -185,9 +191,8 @@ fn root_is_refused_where_it_must_not_run(kubectl: &Kubectl) -> anyhow::Result<()
 
 /// Nobody allowed `kernel.msgmax`; only those sysctls are let through that disturb no other pod.
 fn sysctls_are_set_or_refused(kubectl: &Kubectl) -> anyhow::Result<()> {
-    let sysctl = |name: &str, value: &str| {
-        format!("  securityContext: {{sysctls: [{{name: {name}, value: '{value}'}}]}}\n")
-    };
+    let sysctl =
+        |name: &str, value: &str| format!("  securityContext: {{sysctls: [{{name: {name}, value: '{value}'}}]}}\n");
     runs(kubectl, "safe", &sysctl("net.ipv4.ip_unprivileged_port_start", "80"), "")?;
     kubectl.says("safe", &[("cat /proc/sys/net/ipv4/ip_unprivileged_port_start", "80")])?;
     kubectl.apply(&pod("unsafe", &sysctl("kernel.msgmax", "65536"), ""))?;
@@ -195,7 +200,8 @@ fn sysctls_are_set_or_refused(kubectl: &Kubectl) -> anyhow::Result<()> {
     let status = &kubectl.json(&["get", "pod", "unsafe"])["status"];
     let message = status["message"].as_str().unwrap_or_default();
     ensure!(
-        status["reason"] == "SysctlForbidden" && message.contains("forbidden sysctl: \"kernel.msgmax\" not allowlisted"),
+        status["reason"] == "SysctlForbidden"
+            && message.contains("forbidden sysctl: \"kernel.msgmax\" not allowlisted"),
         "{status}"
     );
     Ok(())
