@@ -97,6 +97,9 @@ fn endpoints_by_hand_are_mirrored(kubectl: &Kubectl) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A node that exists, and of which nobody says anything.
+const PAPER: &str = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"paper"}}"#;
+
 /// Says what a kubelet would say.
 fn tell(kubectl: &Kubectl, pod: &str, address: &str, ready: bool) {
     let status = if ready { "True" } else { "False" };
@@ -106,7 +109,9 @@ fn tell(kubectl: &Kubectl, pod: &str, address: &str, ready: bool) {
 }
 
 fn endpoints_follow_pods(kubectl: &Kubectl) -> anyhow::Result<()> {
-    kubectl.ok(&["run", "a", "--image=web:1", "--labels=app=web"]);
+    kubectl.apply(PAPER)?;
+    let placed = r#"{"spec":{"nodeName":"paper"}}"#;
+    kubectl.ok(&["run", "a", "--image=web:1", "--labels=app=web", "--overrides", placed]);
     kubectl.ok(&["expose", "pod", "a", "--name=web", "--port=80", "--target-port=8080"]);
     let slices = ["endpointslices", "-l", "kubernetes.io/service-name=web"];
     for (ready, at) in [(true, "subsets"), (false, "notReady")] {
@@ -123,7 +128,7 @@ fn endpoints_follow_pods(kubectl: &Kubectl) -> anyhow::Result<()> {
             place[0]["ip"] == "192.0.2.20" && subset["ports"][0]["port"] == 8080
         })?;
     }
-    kubectl.ok(&["delete", "pod", "a"]);
+    kubectl.ok(&["delete", "pod", "a", "--grace-period=0", "--force"]);
     becomes(kubectl, &slices, "nobody is left", |list| {
         list["items"][0]["endpoints"].as_array().is_none_or(Vec::is_empty)
     })?;
@@ -181,20 +186,22 @@ fn deployment(name: &str, spec: &str) -> String {
     )
 }
 
-/// A finalizer stands for a pod that takes its time to end.
+/// Pods of a node without a kubelet end when somebody says so.
 fn old_pods_end_before_new_ones_begin(kubectl: &Kubectl) -> anyhow::Result<()> {
-    kubectl.apply(&deployment("web", "  strategy: {type: Recreate}\n"))?;
+    kubectl.apply(PAPER)?;
+    let placed = deployment("web", "  strategy: {type: Recreate}\n")
+        .replace("spec: {containers", "spec: {nodeName: paper, containers");
+    kubectl.apply(&placed)?;
     count(kubectl, &["pods"], 1)?;
     let old = kubectl.ok(&["get", "pods", "-o", "jsonpath={.items[0].metadata.name}"]);
-    let hold = r#"{"metadata":{"finalizers":["example.com/hold"]}}"#;
-    kubectl.ok(&["patch", "pod", &old, "--type=merge", "-p", hold]);
     kubectl.ok(&["set", "image", "deployment/web", "web=web:2"]);
     becomes(kubectl, &["pod", &old], "the old pod is ending", |pod| pod["metadata"]["deletionTimestamp"].is_string())?;
     becomes(kubectl, &["deployment", "web"], "the controller has seen it", |object| {
         object["status"]["observedGeneration"] == object["metadata"]["generation"]
+            && object["status"]["updatedReplicas"].is_null()
     })?;
     count(kubectl, &["pods"], 1)?;
-    kubectl.ok(&["patch", "pod", &old, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
+    kubectl.ok(&["delete", "pod", &old, "--grace-period=0", "--force"]);
     becomes(kubectl, &["pods"], "the new pod is made", |list| {
         list["items"].as_array().is_some_and(|items| items.len() == 1)
             && list["items"][0]["spec"]["containers"][0]["image"] == "web:2"
@@ -242,7 +249,7 @@ fn a_node_gets_its_part_of_the_addresses(kubectl: &Kubectl) -> anyhow::Result<()
                 && node["spec"]["podCIDRs"][0] == node["spec"]["podCIDR"]
         })?;
     }
-    let parts = kubectl.ok(&["get", "nodes", "-o", "jsonpath={.items[*].spec.podCIDR}"]);
+    let parts = kubectl.ok(&["get", "nodes", "one", "two", "-o", "jsonpath={.items[*].spec.podCIDR}"]);
     let parts: Vec<&str> = parts.split(' ').collect();
     ensure!(parts.len() == 2 && parts[0] != parts[1], "{parts:?}");
     // Nobody speaks for them, and pods keep away.
