@@ -1,17 +1,22 @@
 //! What goes wrong with a pod is said in upstream's words, and the cluster lives.
 
 use anyhow::ensure;
-use corten_e2e::{Kubectl, Machine, in_sandbox};
+use corten_e2e::{Kubectl, Machine, in_sandbox, side_by_side};
 
 #[test]
 fn pods_that_cannot_run_say_why() {
     in_sandbox("node_errors::pods_that_cannot_run_say_why", || {
         let machine = Machine::with_cluster()?;
         let kubectl = machine.kubectl()?;
-        unknown_image(&kubectl)?;
-        missing_config_map(&kubectl)?;
-        command_not_found(&kubectl)?;
-        no_permission(&kubectl)?;
+        side_by_side(
+            &kubectl,
+            &[
+                ("image", unknown_image),
+                ("config-map", missing_config_map),
+                ("command", command_not_found),
+                ("permission", no_permission),
+            ],
+        )?;
         let nodes = kubectl.ok(&["get", "nodes"]);
         ensure!(nodes.contains(" Ready "), "{nodes}");
         machine.corten(&["delete"])?;
@@ -79,7 +84,11 @@ fn command_not_found(kubectl: &Kubectl) -> anyhow::Result<()> {
 
 fn no_permission(kubectl: &Kubectl) -> anyhow::Result<()> {
     let refused = kubectl.run(&["get", "pods", "--as=jane"])?;
-    let want = "Error from server (Forbidden): pods is forbidden: User \"jane\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"";
-    ensure!(!refused.success && refused.err.contains(want), "{}", refused.err);
+    let want = format!(
+        "Error from server (Forbidden): pods is forbidden: User \"jane\" cannot list resource \"pods\" in API group \"\" \
+         in the namespace \"{}\"",
+        kubectl.namespace()
+    );
+    ensure!(!refused.success && refused.err.contains(&want), "{}", refused.err);
     Ok(())
 }
