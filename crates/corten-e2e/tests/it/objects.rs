@@ -144,8 +144,11 @@ fn a_rollout_is_paused_resumed_and_undone(kubectl: &Kubectl) -> anyhow::Result<(
     ensure!(image == "web:1", "{image}");
     kubectl.ok(&["rollout", "restart", deployment]);
     sets(3)?;
-    let status = kubectl.ok(&["rollout", "status", deployment, "--watch=false"]);
-    ensure!(status.contains("Waiting for deployment \"web\" rollout to finish"), "{status}");
+    eventually("the status is said", || {
+        let status = kubectl.ok(&["rollout", "status", deployment, "--watch=false"]);
+        ensure!(status.contains("Waiting for deployment \"web\" rollout to finish"), "{status}");
+        Ok(())
+    })?;
     kubectl.ok(&["delete", deployment]);
     Ok(())
 }

@@ -114,7 +114,7 @@ fn a_service_is_reached_from_everywhere(kubectl: &Kubectl) -> anyhow::Result<()>
         reaches(what, 2, || http_get(place.into(), "/"))?;
     }
     at(Place::Neighbour, || reaches("the node's address from a neighbour", 2, || http_get((NODE, port).into(), "/")))?;
-    for url in [format!("http://web:80/"), format!("http://{address}/"), format!("http://{NODE}:{port}/")] {
+    for url in ["http://web:80/".to_owned(), format!("http://{address}/"), format!("http://{NODE}:{port}/")] {
         reaches_from_pod(kubectl, &url, 2)?;
     }
     // One pod less, and nobody asks the one that went.
