@@ -15,10 +15,10 @@ fn pods_that_find_no_place_say_why() {
                 ("ports", ports_of_the_node_are_given_once),
                 ("neighbours", pods_keep_away_from_each_other),
                 ("gates", gates_hold_a_pod_back),
-                ("priorities", classes_give_priorities),
             ],
         );
-        // These change the node, so that they must be alone.
+        // These change what all pods see, so that they must be alone.
+        classes_give_priorities(&kubectl.in_new_namespace("priorities")?)?;
         a_node_is_tainted(&kubectl.in_new_namespace("taints")?)?;
         a_node_is_cordoned_and_drained(&kubectl.in_new_namespace("drain")?)?;
         waiting
