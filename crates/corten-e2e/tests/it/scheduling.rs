@@ -98,6 +98,7 @@ fn reasons_are_said(kubectl: &Kubectl) -> anyhow::Result<()> {
     kubectl.describes("selector", &["Successfully assigned reasons/selector to "])
 }
 
+/// The port is free as soon as its pod is gone from the API, also for the kubelet, whatever still ends behind it.
 fn ports_of_the_node_are_given_once(kubectl: &Kubectl) -> anyhow::Result<()> {
     let port = "    ports: [{containerPort: 80, hostPort: 7777}]\n";
     kubectl.apply(&(pod("first", "") + port))?;
