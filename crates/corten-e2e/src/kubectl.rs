@@ -15,6 +15,8 @@ pub struct Kubectl {
     program: PathBuf,
     kubeconfig: PathBuf,
     home: PathBuf,
+    /// Where objects are if a command does not say otherwise; the kubeconfig's own if `None`.
+    namespace: Option<String>,
 }
 
 /// What a command printed, and whether it succeeded.
@@ -37,13 +39,39 @@ impl Kubectl {
             program: PathBuf::from(tools).join("bin/kubectl"),
             kubeconfig: kubeconfig.to_owned(),
             home: home.to_owned(),
+            namespace: None,
         })
+    }
+
+    /// The same kubectl in a namespace that it makes, ready for pods: the service account is there.
+    pub fn in_new_namespace(&self, name: &str) -> anyhow::Result<Self> {
+        let created = self.run(&["create", "namespace", name])?;
+        anyhow::ensure!(created.success, "{}", created.err);
+        let scoped = Self { namespace: Some(name.to_owned()), ..self.clone() };
+        let account = scoped.run(&["wait", "--for=create", "serviceaccount/default", "--timeout=60s"])?;
+        anyhow::ensure!(account.success, "{}", account.err);
+        Ok(scoped)
+    }
+
+    /// The namespace of commands that do not name one.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("default")
+    }
+
+    /// The file with the administrator's credentials.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// A call of kubectl that is still to be made: without input, its outputs piped.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
+        if let Some(namespace) = &self.namespace {
+            command.arg("--namespace").arg(namespace);
+        }
         command.args(arguments).env_clear().env("KUBECONFIG", &self.kubeconfig).env("HOME", &self.home);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

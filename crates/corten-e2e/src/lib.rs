@@ -8,9 +8,14 @@
 mod cluster;
 mod kubectl;
 mod machine;
+mod network;
+mod pods;
 mod sandbox;
+mod side_by_side;
 
 pub use cluster::Cluster;
 pub use kubectl::{Kubectl, Output};
 pub use machine::{Machine, eventually, http_get};
+pub use network::{Place, at};
 pub use sandbox::in_sandbox;
+pub use side_by_side::{Check, side_by_side};

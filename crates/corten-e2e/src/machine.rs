@@ -48,8 +48,13 @@ impl Machine {
 
     /// A machine with a cluster that runs and has the test images.
     pub fn with_cluster() -> anyhow::Result<Self> {
+        Self::with_cluster_of(&[])
+    }
+
+    /// The same, with more flags for `up`.
+    pub fn with_cluster_of(flags: &[&str]) -> anyhow::Result<Self> {
         let machine = Self::here()?;
-        machine.corten(&["up", "--detach"])?;
+        machine.corten(&[&["up", "--detach"], flags].concat())?;
         let images: Vec<String> =
             ["kubernetes-bootcamp-v1.docker.tar", "kubernetes-bootcamp-v2.oci.tar", "busybox-1.28.docker.tar"]
                 .iter()

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use corten_e2e::{Kubectl, Machine, eventually, http_get, in_sandbox};
+use corten_e2e::{Kubectl, Machine, eventually, http_get, in_sandbox, side_by_side};
 use terminal::Terminal;
 
 const PODS: &str = r#"
@@ -81,26 +81,40 @@ enum Transport {
 fn kubectl_connects_with_containers() {
     in_sandbox("connect::kubectl_connects_with_containers", || {
         let machine = Machine::with_cluster()?;
-        let kubectl = machine.kubectl()?;
-        kubectl.apply(PODS)?;
-        kubectl.ok(&["wait", "--for=condition=Ready", "pod/talker", "pod/shell", "--timeout=60s"]);
-        for transport in [Transport::WebSocket, Transport::Spdy] {
-            commands_have_streams_and_an_exit_code(&kubectl, transport)?;
-            megabytes_pass_both_ways(&kubectl, transport)?;
-            a_command_has_a_terminal_of_the_clients_size(&kubectl, transport)?;
-            connections_are_forwarded(&kubectl, transport)?;
-            what_cannot_be_reached_is_said(&kubectl, transport)?;
-        }
-        a_running_shell_is_attached(&kubectl)?;
-        a_pod_is_run_and_removed(&kubectl)?;
-        logs_are_cut_as_asked_for(&kubectl)?;
-        logs_are_followed_to_the_end(&kubectl)?;
-        files_are_copied_both_ways(&kubectl)?;
-        containers_are_debugged_from_within(&kubectl)?;
-        the_node_is_debugged_from_a_pod(&kubectl)?;
+        side_by_side(
+            &machine.kubectl()?,
+            &[
+                ("websocket", |kubectl| streams_work(kubectl, Transport::WebSocket)),
+                ("spdy", |kubectl| streams_work(kubectl, Transport::Spdy)),
+                ("people", people_connect),
+            ],
+        )?;
         machine.corten(&["delete"])?;
         Ok(())
     });
+}
+
+fn streams_work(kubectl: &Kubectl, transport: Transport) -> anyhow::Result<()> {
+    kubectl.apply(PODS)?;
+    kubectl.ready("talker");
+    commands_have_streams_and_an_exit_code(kubectl, transport)?;
+    megabytes_pass_both_ways(kubectl, transport)?;
+    a_command_has_a_terminal_of_the_clients_size(kubectl, transport)?;
+    connections_are_forwarded(kubectl, transport)?;
+    what_cannot_be_reached_is_said(kubectl, transport)
+}
+
+fn people_connect(kubectl: &Kubectl) -> anyhow::Result<()> {
+    kubectl.apply(PODS)?;
+    kubectl.ready("talker");
+    kubectl.ready("shell");
+    a_running_shell_is_attached(kubectl)?;
+    a_pod_is_run_and_removed(kubectl)?;
+    logs_are_cut_as_asked_for(kubectl)?;
+    logs_are_followed_to_the_end(kubectl)?;
+    files_are_copied_both_ways(kubectl)?;
+    containers_are_debugged_from_within(kubectl)?;
+    the_node_is_debugged_from_a_pod(kubectl)
 }
 
 fn command(kubectl: &Kubectl, transport: Transport, arguments: &[&str]) -> Command {
@@ -231,12 +245,17 @@ fn connections_are_forwarded(kubectl: &Kubectl, transport: Transport) -> anyhow:
     ensure!(http_get(refused.address, "/").is_err());
     let mut err = String::new();
     refused.child.stderr.take().context("the errors are piped")?.read_to_string(&mut err)?;
-    ensure!(err.contains("error forwarding port 9 to pod talker_default, uid "), "{err}");
+    let pod = format!("error forwarding port 9 to pod talker_{}, uid ", kubectl.namespace());
+    ensure!(err.contains(&pod), "{err}");
     ensure!(err.ends_with("error: lost connection to pod\n"), "{err}");
     Ok(())
 }
 
 fn what_cannot_be_reached_is_said(kubectl: &Kubectl, transport: Transport) -> anyhow::Result<()> {
+    let no_pod = format!(
+        "error: error from server (NotFound): pods \"nobody\" not found in namespace \"{}\"\n",
+        kubectl.namespace()
+    );
     let cases: &[(&[&str], &str)] = &[
         (&["exec", "nobody", "--", "true"], "Error from server (NotFound): pods \"nobody\" not found\n"),
         (
@@ -255,10 +274,7 @@ fn what_cannot_be_reached_is_said(kubectl: &Kubectl, transport: Transport) -> an
             &["port-forward", "homeless", ":80"],
             "error: unable to forward port because pod is not running. Current status=Pending\n",
         ),
-        (
-            &["logs", "nobody"],
-            "error: error from server (NotFound): pods \"nobody\" not found in namespace \"default\"\n",
-        ),
+        (&["logs", "nobody"], &no_pod),
         (&["logs", "talker", "-c", "third"], "error: container third is not valid for pod talker\n"),
         (
             &["logs", "imageless"],
@@ -377,7 +393,7 @@ fn files_are_copied_both_ways(kubectl: &Kubectl) -> anyhow::Result<()> {
     kubectl.ok(&["cp", &path("tree"), "talker:/tmp/tree", "-c", "web"]);
     let note = kubectl.ok(&["exec", "talker", "-c", "web", "--", "cat", "/tmp/tree/note"]);
     ensure!(note == "a note\n", "{note}");
-    kubectl.ok(&["cp", "default/talker:/tmp/tree/deep/file", &path("back"), "-c", "web"]);
+    kubectl.ok(&["cp", &format!("{}/talker:/tmp/tree/deep/file", kubectl.namespace()), &path("back"), "-c", "web"]);
     ensure!(std::fs::read(path("back"))? == content, "the file came back changed");
     kubectl.ok(&["cp", "talker:/tmp/tree", &path("again"), "-c", "web"]);
     ensure!(std::fs::read(path("again/deep/file"))? == content, "the folder came back changed");

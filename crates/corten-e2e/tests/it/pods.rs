@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, ensure};
-use corten_e2e::{Kubectl, Machine, eventually, http_get, in_sandbox};
+use corten_e2e::{Kubectl, Machine, eventually, http_get, in_sandbox, side_by_side};
 
 const PAIR: &str = r#"
 apiVersion: v1
@@ -74,11 +74,15 @@ spec:
 fn pods_share_restart_and_are_replaced() {
     in_sandbox("pods::pods_share_restart_and_are_replaced", || {
         let machine = Machine::with_cluster()?;
-        let kubectl = machine.kubectl()?;
-        containers_of_a_pod_share_files_and_localhost(&kubectl)?;
-        a_replication_controller_replaces_pods(&kubectl)?;
-        a_killed_process_is_restarted_with_back_off(&kubectl)?;
-        an_unready_pod_leaves_its_service_at_once(&kubectl)?;
+        side_by_side(
+            &machine.kubectl()?,
+            &[
+                ("pair", containers_of_a_pod_share_files_and_localhost),
+                ("controller", a_replication_controller_replaces_pods),
+                ("back-off", a_killed_process_is_restarted_with_back_off),
+                ("readiness", an_unready_pod_leaves_its_service_at_once),
+            ],
+        )?;
         machine.corten(&["delete"])?;
         Ok(())
     });
@@ -131,7 +135,8 @@ fn a_killed_process_is_restarted_with_back_off(kubectl: &Kubectl) -> anyhow::Res
     })?;
     restarts(2)?;
     let events = kubectl.ok(&["describe", "pod", "failing"]);
-    ensure!(events.contains("Back-off restarting failed container failing in pod failing_default("), "{events}");
+    let pod = format!("failing_{}(", kubectl.namespace());
+    ensure!(events.contains(&format!("Back-off restarting failed container failing in pod {pod}")), "{events}");
     kubectl.ok(&["delete", "pod", "failing", "--grace-period=0", "--force"]);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::ensure;
-use corten_e2e::{Kubectl, Machine, eventually, in_sandbox};
+use corten_e2e::{Kubectl, Machine, eventually, in_sandbox, side_by_side};
 
 const SOURCES: &str = r#"
 apiVersion: v1
@@ -53,22 +53,22 @@ spec:
 const CLAIM: &str = r#"
 apiVersion: v1
 kind: PersistentVolume
-metadata: {name: disk}
+metadata: {name: NAME}
 spec:
   capacity: {storage: 1Gi}
   accessModes: [ReadWriteOnce]
   persistentVolumeReclaimPolicy: Retain
   storageClassName: ""
-  claimRef: {namespace: default, name: claim}
-  hostPath: {path: /run/e2e-disk, type: DirectoryOrCreate}
+  claimRef: {namespace: SPACE, name: NAME}
+  SOURCE
 ---
 apiVersion: v1
 kind: PersistentVolumeClaim
-metadata: {name: claim, annotations: {pv.kubernetes.io/bind-completed: 'yes'}}
+metadata: {name: NAME, annotations: {pv.kubernetes.io/bind-completed: 'yes'}}
 spec:
   accessModes: [ReadWriteOnce]
   storageClassName: ""
-  volumeName: disk
+  volumeName: NAME
   resources: {requests: {storage: 1Gi}}
 "#;
 
@@ -79,12 +79,13 @@ metadata: {name: claims}
 spec:
   terminationGracePeriodSeconds: 1
   volumes:
-  - {name: data, persistentVolumeClaim: {claimName: claim}}
+  - {name: disk, persistentVolumeClaim: {claimName: disk}}
+  - {name: local, persistentVolumeClaim: {claimName: local}}
   containers:
   - name: c
     image: busybox:1.28
-    command: ['sh', '-c', 'echo kept > /data/file; sleep 3600']
-    volumeMounts: [{name: data, mountPath: /data}]
+    command: ['sh', '-c', 'echo kept > /disk/file; echo here > /local/file; sleep 3600']
+    volumeMounts: [{name: disk, mountPath: /disk}, {name: local, mountPath: /local}]
 "#;
 
 const IDENTITY: &str = r#"
@@ -163,37 +164,28 @@ spec:
 fn pods_find_what_their_specs_promise() {
     in_sandbox("volumes::pods_find_what_their_specs_promise", || {
         let machine = Machine::with_cluster()?;
-        let kubectl = machine.kubectl()?;
-        volumes_hold_and_follow_their_sources(&kubectl)?;
-        a_claim_that_is_bound_is_mounted(&kubectl)?;
-        processes_are_who_they_shall_be(&kubectl)?;
-        too_much_memory_is_fatal(&kubectl)?;
-        a_failed_liveness_probe_restarts(&kubectl)?;
-        hooks_run_after_the_start_and_before_the_end(&kubectl)?;
+        side_by_side(
+            &machine.kubectl()?,
+            &[
+                ("sources", volumes_hold_and_follow_their_sources),
+                ("claims", claims_that_are_bound_are_mounted),
+                ("identity", processes_are_who_they_shall_be),
+                ("memory", too_much_memory_is_fatal),
+                ("liveness", a_failed_liveness_probe_restarts),
+                ("hooks", hooks_run_after_the_start_and_before_the_end),
+                ("missing", a_source_that_is_missing_is_waited_for),
+                ("places", mounts_are_where_and_how_they_shall_be),
+            ],
+        )?;
         machine.corten(&["delete"])?;
         Ok(())
     });
 }
 
-fn ready(kubectl: &Kubectl, pod: &str) {
-    kubectl.ok(&["wait", "--for=condition=Ready", &format!("pod/{pod}"), "--timeout=60s"]);
-}
-
-/// What a script prints in a pod's container.
-fn inside(kubectl: &Kubectl, pod: &str, container: &str, script: &str) -> String {
-    kubectl.ok(&["exec", pod, "-c", container, "--", "sh", "-c", script])
-}
-
-fn says(kubectl: &Kubectl, pod: &str, script: &str, want: &str) -> anyhow::Result<()> {
-    let out = inside(kubectl, pod, "c", script);
-    ensure!(out.trim_end() == want, "{script}: {out:?} instead of {want:?}");
-    Ok(())
-}
-
 fn volumes_hold_and_follow_their_sources(kubectl: &Kubectl) -> anyhow::Result<()> {
     kubectl.apply(SOURCES)?;
     kubectl.apply(VOLUMES)?;
-    ready(kubectl, "files");
+    kubectl.ready("files");
     let account = "/var/run/secrets/kubernetes.io/serviceaccount";
     for (script, want) in [
         ("cat /settings/color", "red"),
@@ -207,15 +199,16 @@ fn volumes_hold_and_follow_their_sources(kubectl: &Kubectl) -> anyhow::Result<()
         ("touch /password/x 2>&1", "touch: /password/x: Read-only file system"),
     ] {
         // The last one fails on purpose; what it prints is what counts.
-        says(kubectl, "files", &format!("{script}; true"), want)?;
+        kubectl.says("files", &[(&format!("{script}; true"), want)])?;
     }
     ensure!(std::fs::read_to_string("/run/e2e-host/note")? == "from the pod\n");
-    let identity = inside(kubectl, "files", "c", &format!("cat {account}/namespace; echo; head -1 {account}/ca.crt"));
-    ensure!(identity == "default\n-----BEGIN CERTIFICATE-----\n", "{identity}");
-    let token = inside(kubectl, "files", "c", &format!("cat {account}/token"));
+    let identity = kubectl.inside("files", "c", &format!("cat {account}/namespace; echo; head -1 {account}/ca.crt"));
+    let space = kubectl.namespace();
+    ensure!(identity == format!("{space}\n-----BEGIN CERTIFICATE-----\n"), "{identity}");
+    let token = kubectl.inside("files", "c", &format!("cat {account}/token"));
     // With nothing but what the pod has: a client certificate would go before the token.
     let authority = "/run/e2e-ca.crt";
-    std::fs::write(authority, inside(kubectl, "files", "c", &format!("cat {account}/ca.crt")))?;
+    std::fs::write(authority, kubectl.inside("files", "c", &format!("cat {account}/ca.crt")))?;
     let server = kubectl.ok(&["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"]);
     let who = kubectl.ok(&[
         "--kubeconfig=/dev/null",
@@ -227,64 +220,73 @@ fn volumes_hold_and_follow_their_sources(kubectl: &Kubectl) -> anyhow::Result<()
         "-o",
         "jsonpath={.status.userInfo.username}",
     ]);
-    ensure!(who == "system:serviceaccount:default:default", "{who}");
+    ensure!(who == format!("system:serviceaccount:{space}:default"), "{who}");
 
     kubectl.ok(&["patch", "configmap", "settings", "-p", r#"{"data":{"color":"blue","nested":"other"}}"#]);
     kubectl.ok(&["patch", "secret", "password", "-p", r#"{"stringData":{"word":"second"}}"#]);
     kubectl.ok(&["label", "pod", "files", "stage=two", "--overwrite"]);
     eventually("volumes follow", || {
-        let seen = inside(kubectl, "files", "c", "cat /settings/color /password/word /about/labels");
+        let seen = kubectl.inside("files", "c", "cat /settings/color /password/word /about/labels");
         ensure!(seen == "bluesecondstage=\"two\"", "{seen}");
         Ok(())
     })?;
     // A file that was mounted by itself stays what it was.
-    says(kubectl, "files", "cat /one", "inner")?;
+    kubectl.says("files", &[("cat /one", "inner")])?;
     kubectl.ok(&["delete", "pod", "files"]);
     ensure!(Path::new("/run/e2e-host/note").exists());
     Ok(())
 }
 
-fn a_claim_that_is_bound_is_mounted(kubectl: &Kubectl) -> anyhow::Result<()> {
-    kubectl.apply(CLAIM)?;
-    // What the volume controller would do: claim and volume name each other, by UID.
-    let uid = kubectl.ok(&["get", "pvc", "claim", "-o", "jsonpath={.metadata.uid}"]);
-    kubectl.ok(&[
-        "patch",
-        "pv",
-        "disk",
-        "--type=merge",
-        "-p",
-        &format!(r#"{{"spec":{{"claimRef":{{"uid":"{uid}"}}}}}}"#),
-    ]);
-    for object in ["pv/disk", "pvc/claim"] {
-        kubectl.ok(&["patch", object, "--subresource=status", "--type=merge", "-p", r#"{"status":{"phase":"Bound"}}"#]);
+/// What the volume controller would do: claim and volume name each other, by UID.
+fn bind(kubectl: &Kubectl, name: &str, source: &str) -> anyhow::Result<()> {
+    let claim = CLAIM.replace("NAME", name).replace("SPACE", kubectl.namespace()).replace("SOURCE", source);
+    kubectl.apply(&claim)?;
+    let uid = kubectl.ok(&["get", "pvc", name, "-o", "jsonpath={.metadata.uid}"]);
+    let claim_ref = format!(r#"{{"spec":{{"claimRef":{{"uid":"{uid}"}}}}}}"#);
+    kubectl.ok(&["patch", "pv", name, "--type=merge", "-p", &claim_ref]);
+    let bound = r#"{"status":{"phase":"Bound"}}"#;
+    for kind in ["pv", "pvc"] {
+        kubectl.ok(&["patch", kind, name, "--subresource=status", "--type=merge", "-p", bound]);
     }
+    Ok(())
+}
+
+fn claims_that_are_bound_are_mounted(kubectl: &Kubectl) -> anyhow::Result<()> {
+    bind(kubectl, "disk", "hostPath: {path: /run/e2e-disk, type: DirectoryOrCreate}")?;
+    std::fs::create_dir_all("/run/e2e-local")?;
+    let node = kubectl.ok(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]);
+    let local = format!(
+        "local: {{path: /run/e2e-local}}\n  nodeAffinity: {{required: {{nodeSelectorTerms: [{{matchExpressions: [{{key: \
+         kubernetes.io/hostname, operator: In, values: ['{node}']}}]}}]}}}}"
+    );
+    bind(kubectl, "local", &local)?;
     kubectl.apply(CLAIMING)?;
-    ready(kubectl, "claims");
-    eventually("the file is on the machine", || {
-        let file = std::fs::read_to_string("/run/e2e-disk/file")?;
-        ensure!(file == "kept\n", "{file}");
-        Ok(())
-    })?;
+    kubectl.ready("claims");
+    for (file, want) in [("/run/e2e-disk/file", "kept\n"), ("/run/e2e-local/file", "here\n")] {
+        eventually("the file is on the machine", || {
+            let found = std::fs::read_to_string(file)?;
+            ensure!(found == want, "{found}");
+            Ok(())
+        })?;
+    }
     kubectl.ok(&["delete", "pod", "claims"]);
-    ensure!(Path::new("/run/e2e-disk/file").exists());
+    ensure!(Path::new("/run/e2e-disk/file").exists() && Path::new("/run/e2e-local/file").exists());
     Ok(())
 }
 
 fn processes_are_who_they_shall_be(kubectl: &Kubectl) -> anyhow::Result<()> {
     kubectl.apply(IDENTITY)?;
-    ready(kubectl, "nobody");
-    for (script, want) in [
+    kubectl.ready("nobody");
+    let cases = [
         ("id -u; id -g; id -G", "1000\n3000\n3000 2000"),
         ("touch /x 2>&1; true", "touch: /x: Read-only file system"),
         ("touch /shared/x; stat -c %g /shared/x", "2000"),
         ("grep -E 'Cap(Prm|Eff|Bnd)' /proc/self/status | awk '{print $2}' | sort -u", "0000000000000000"),
         ("grep NoNewPrivs /proc/self/status | awk '{print $2}'", "1"),
-    ] {
-        says(kubectl, "nobody", script, want)?;
-    }
+    ];
+    kubectl.says("nobody", &cases)?;
     // NET_ADMIN is capability 12.
-    let held = inside(kubectl, "nobody", "root", "grep CapEff /proc/self/status | awk '{print $2}'");
+    let held = kubectl.inside("nobody", "root", "grep CapEff /proc/self/status | awk '{print $2}'");
     ensure!(held == "0000000000001000\n", "{held}");
     kubectl.ok(&["delete", "pod", "nobody"]);
     Ok(())
@@ -321,10 +323,89 @@ fn a_failed_liveness_probe_restarts(kubectl: &Kubectl) -> anyhow::Result<()> {
 
 fn hooks_run_after_the_start_and_before_the_end(kubectl: &Kubectl) -> anyhow::Result<()> {
     kubectl.apply(HOOKED)?;
-    ready(kubectl, "hooked");
+    kubectl.ready("hooked");
     ensure!(std::fs::read_to_string("/run/e2e-hooks/begun")? == "begun\n");
     ensure!(!Path::new("/run/e2e-hooks/ending").exists());
     kubectl.ok(&["delete", "pod", "hooked"]);
     ensure!(std::fs::read_to_string("/run/e2e-hooks/ending")? == "ending\n");
     Ok(())
+}
+
+const WAITING: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  terminationGracePeriodSeconds: 0
+  volumes:
+  - {name: late, configMap: {name: late}}
+  - {name: maybe, secret: {secretName: absent, optional: true}}
+  containers:
+  - name: c
+    image: busybox:1.28
+    command: [sleep, '3600']
+    volumeMounts: [{name: late, mountPath: /late}, {name: maybe, mountPath: /maybe}]
+"#;
+
+fn a_source_that_is_missing_is_waited_for(kubectl: &Kubectl) -> anyhow::Result<()> {
+    kubectl.apply(WAITING)?;
+    kubectl.describes(
+        "p",
+        &["FailedMount", "MountVolume.SetUp failed for volume \"late\" : configmap \"late\" not found"],
+    )?;
+    let shown = kubectl.ok(&["get", "pod", "p", "--no-headers"]);
+    ensure!(shown.contains("ContainerCreating"), "{shown}");
+    kubectl.ok(&["create", "configmap", "late", "--from-literal=a=b"]);
+    kubectl.ready("p");
+    kubectl.says("p", &[("cat /late/a", "b"), ("ls /maybe | wc -l", "0")])
+}
+
+const PLACES: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  terminationGracePeriodSeconds: 0
+  volumes:
+  - {name: memory, emptyDir: {medium: Memory, sizeLimit: 1Mi}}
+  - {name: shared, emptyDir: {}}
+  - name: about
+    downwardAPI:
+      defaultMode: 0444
+      items:
+      - {path: deep/name, fieldRef: {fieldPath: metadata.name}, mode: 0400}
+      - {path: cpu, resourceFieldRef: {containerName: c, resource: requests.cpu, divisor: 1m}}
+  containers:
+  - name: c
+    image: busybox:1.28
+    command: [sleep, '3600']
+    env: [{name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
+    resources: {requests: {cpu: 20m}}
+    volumeMounts:
+    - {name: memory, mountPath: /memory}
+    - {name: shared, mountPath: /whole}
+    - {name: shared, mountPath: /own, subPathExpr: 'logs/$(POD)'}
+    - {name: shared, mountPath: /read, readOnly: true}
+    - {name: about, mountPath: /about}
+  - name: other
+    image: busybox:1.28
+    command: [sleep, '3600']
+    volumeMounts: [{name: shared, mountPath: /whole}]
+"#;
+
+fn mounts_are_where_and_how_they_shall_be(kubectl: &Kubectl) -> anyhow::Result<()> {
+    kubectl.apply(PLACES)?;
+    kubectl.ready("p");
+    kubectl.inside("p", "other", "echo from the other > /whole/file");
+    kubectl.says(
+        "p",
+        &[
+            ("cat /whole/file /read/file", "from the other\nfrom the other"),
+            ("echo a line > /own/log; cat /whole/logs/p/log", "a line"),
+            ("touch /read/x 2>&1; true", "touch: /read/x: Read-only file system"),
+            ("dd if=/dev/zero of=/memory/big bs=64k count=32 2>&1 | grep -c 'No space left'", "1"),
+            ("stat -Lc %a /about/deep/name; stat -Lc %a /about/cpu", "400\n444"),
+            ("cat /about/deep/name /about/cpu", "p20"),
+        ],
+    )
 }
