@@ -251,15 +251,23 @@ impl ContainerRuntime {
         }
         let (id, shim) = (container.record.id.clone(), self.shim(&container.record.sandbox));
         let mut ended = self.inner.ended.subscribe();
+        // A shim that died ends its containers, of which the runtime tells.
+        let shim = &shim;
+        let kill = |request| async move {
+            match shim.ask(request).await {
+                Err(error) if error.code == corten_cri::Code::Unavailable => Ok(()),
+                asked => asked.map(drop),
+            }
+        };
         if let Some(grace) = u64::try_from(timeout).ok().filter(|grace| *grace > 0) {
             let signal = container.record.stop_signal;
-            shim.ask(Request::Kill { id: id.clone(), signal, all: false }).await?;
+            kill(Request::Kill { id: id.clone(), signal, all: false }).await?;
             let over = self.wait(&id, &mut ended);
             if corten_base::timeout(&*self.inner.clock, Duration::from_secs(grace), over).await.is_ok() {
                 return Ok(());
             }
         }
-        shim.ask(Request::Kill { id: id.clone(), signal: SIGKILL, all: true }).await?;
+        kill(Request::Kill { id: id.clone(), signal: SIGKILL, all: true }).await?;
         self.wait(&id, &mut ended).await;
         Ok(())
     }

@@ -391,15 +391,21 @@ impl ContainerRuntime {
         }
     }
 
-    /// Marks a container as ended whose shim has gone.
-    fn lost(&self, id: &str) {
+    /// Marks containers as ended whose shim has gone: all at once, so that no event shows one of them as running.
+    fn lost(&self, ids: &[String]) {
         let finished_at = self.now();
-        let lost = self.inner.state.lock().containers.get(id).cloned();
-        if let Some(container) = lost.filter(|container| container.exit().is_none()) {
-            let mut state =
-                container.state.unwrap_or(ContainerState { version: VERSION, pid: 0, started_at: None, exit: None });
-            state.exit = Some(Exit { code: 255, finished_at, oom_killed: false, start_error: None });
-            self.advance(id, Some(state));
+        {
+            let mut state = self.inner.state.lock();
+            for id in ids {
+                if let Some(container) = state.containers.get_mut(id).filter(|container| container.exit().is_none()) {
+                    let none = ContainerState { version: VERSION, pid: 0, started_at: None, exit: None };
+                    let exit = Exit { code: 255, finished_at, oom_killed: false, start_error: None };
+                    container.state.get_or_insert(none).exit = Some(exit);
+                }
+            }
+        }
+        for id in ids {
+            self.advance(id, None);
         }
     }
 
@@ -430,20 +436,43 @@ impl ContainerRuntime {
                     Ok((Answer::Ended { id }, _)) => {
                         if let Err(error) = runtime.refresh(&id) {
                             tracing::warn!(container = %id, err = %error, "Could not read state of container");
-                            runtime.lost(&id);
+                            runtime.lost(&[id]);
                         }
                     }
                     Ok(_) => {}
                     Err(_) => break,
                 }
             }
-            runtime.shim_ended(&sandbox).await;
+            if let Err(error) = runtime.shim_died(&sandbox).await {
+                tracing::error!(sandbox, err = %error, "Could not clear away sandbox whose shim died");
+            }
         });
         Ok(())
     }
 
+    /// Stops a pod whose shim ended though nobody had stopped it: what is left of it can neither be reaped nor logged.
+    ///
+    /// The record says so before the containers do: whoever sees them exited must not start others beside them.
+    async fn shim_died(&self, sandbox: &str) -> Result<(), CriError> {
+        let id = sandbox.to_owned();
+        let work = |runtime: Self| async move {
+            let is_ready = runtime.inner.state.lock().sandboxes.get(&id).is_some_and(|record| record.ready);
+            if !is_ready {
+                // A stop ended the shim, and does the rest itself.
+                return Ok(());
+            }
+            tracing::warn!(sandbox = %id, "Shim ended unasked");
+            runtime.change_sandbox(&id, |record| record.ready = false).await?;
+            runtime.shim_ended(&id).await;
+            runtime.send(&id, &id, api::ContainerEventType::ContainerStoppedEvent);
+            runtime.stop_sandbox_in_turn(&id).await
+        };
+        self.alone(sandbox, work, nothing_to_undo).await
+    }
+
     /// After a stop, or because the shim died: then its containers are killed, since nobody can reap or log them.
     async fn shim_ended(&self, sandbox: &str) {
+        let mut lost = Vec::new();
         for record in self.containers_of(sandbox) {
             let is_over = |container: &Container| container.exit().is_some();
             if let Err(error) = self.refresh(&record.id) {
@@ -457,8 +486,9 @@ impl ContainerRuntime {
             if let Err(error) = swept {
                 tracing::error!(container = %record.id, err = %error, "Could not remove container whose shim died");
             }
-            self.lost(&record.id);
+            lost.push(record.id);
         }
+        self.lost(&lost);
     }
 
     /// Finds the pods of an earlier runtime.
