@@ -9,7 +9,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use support::{container_config, furnish, node, sandbox_config};
+use support::{container_config, exec, furnish, node, sandbox_config};
 
 mod support;
 
@@ -55,7 +55,8 @@ mod privileged {
                     sandbox_config: Some(config.clone()),
                 };
                 let id = cri.create_container(request).await.expect("a container").container_id;
-                cri.start_container(api::StartContainerRequest { container_id: id }).await.expect("a start");
+                cri.start_container(api::StartContainerRequest { container_id: id.clone() }).await.expect("a start");
+                assert_eq!(exec(&runtime, &id, "echo up").await, "up\n");
             }
             let mut events = cri.get_container_events(api::GetEventsRequest {}).await.expect("events");
             kill(shim_of(&node.config.run.join("pods").join(&sandbox)), Signal::SIGKILL).expect("a shim to kill");

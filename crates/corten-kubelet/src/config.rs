@@ -44,4 +44,7 @@ pub struct Config {
     pub lease_duration: Duration,
     /// Where containers' resource limits are enforced: `cpu.cfs_quota`. Upstream: `cpuCFSQuota`.
     pub cpu_cfs_quota: bool,
+    /// Kernel parameters that pods may set besides the safe ones: names, or beginnings with `*` after them.
+    /// Upstream: `allowedUnsafeSysctls`.
+    pub allowed_unsafe_sysctls: Vec<String>,
 }

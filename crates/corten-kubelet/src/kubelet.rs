@@ -13,9 +13,10 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::Config,
+    eviction::Evictor,
     interfaces::{ContainerSpecs, Hooks, Images, PodCgroups, Pods, ProbeOutcome, Prober, Volumes},
     pleg::{Pleg, RuntimeCache},
-    pod_workers::{Change, Context, PodWorkers, RuntimeChanges, Table, route_probes},
+    pod_workers::{Change, Context, PodWorkers, RuntimeChanges, Table, route_probes, sysctls::Allowlist},
     pods_view::PodsView,
     sources,
     status::StatusManager,
@@ -41,6 +42,8 @@ pub struct Deps {
     pub prober: Arc<dyn Prober>,
     /// What the probes find.
     pub probe_results: mpsc::Receiver<ProbeOutcome>,
+    /// The kernel parameters that pods may set.
+    pub sysctls: Allowlist,
     /// Control groups of pods.
     pub cgroups: Arc<dyn PodCgroups>,
     /// Events; somebody runs its writer.
@@ -66,8 +69,21 @@ impl Kubelet {
     /// Puts the parts together. Nothing runs yet.
     #[must_use]
     pub fn build(config: Config, deps: Deps) -> Self {
-        let Deps { cri, client, volumes, specs, images, hooks, prober, probe_results, cgroups, recorder, clock, rng } =
-            deps;
+        let Deps {
+            cri,
+            client,
+            volumes,
+            specs,
+            images,
+            hooks,
+            prober,
+            probe_results,
+            sysctls,
+            cgroups,
+            recorder,
+            clock,
+            rng,
+        } = deps;
         let informers = InformerFactory::new(client.clone(), InitialList::List, Arc::clone(&clock), Arc::clone(&rng));
         let cache = RuntimeCache::new(Arc::clone(&cri.runtime));
         let (pleg, pleg_health) =
@@ -82,6 +98,7 @@ impl Kubelet {
             specs,
             images,
             hooks,
+            sysctls,
             prober,
             cgroups,
             recorder,
@@ -135,6 +152,7 @@ impl Kubelet {
             () = shutdown.requested() => {}
             () = ready => {
                 info!(node = node_name, pods = pods.lister().len(), "Started kubelet");
+                tasks.spawn("eviction", Evictor::new(Arc::clone(&context), Arc::clone(&table)).run(shutdown.clone()));
                 let workers =
                     PodWorkers { context: Arc::clone(&context), table, queue, pods: pods.lister(), node: node.lister() };
                 tasks.spawn("pod workers", workers.run(shutdown.clone()));

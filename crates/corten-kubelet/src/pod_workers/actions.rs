@@ -14,12 +14,13 @@ use tracing::{info, warn};
 use super::{
     context::Context,
     garbage::Garbage,
-    plan::{Action, GRACE_MIN, KillReason, Slot},
+    plan::{Action, KillReason, Slot, grace_left},
 };
 use crate::{
     interfaces::{ContainerRef, ContainerRequest, Failure, MountedVolumes, SharedPod},
     node::status::{NETWORK_READY, condition_problem},
     pleg::{PodRuntimeStatus, records::RESTART_COUNT},
+    pod_ref,
     status::generate::preferred,
 };
 
@@ -250,8 +251,6 @@ impl Scene {
         if !has_hook {
             return Ok(());
         }
-        // The container is shown as running while its hook runs.
-        self.refresh().await;
         let ip = self.pod_ips().first().copied();
         let Err(failure) = self.context.hooks.post_start(&self.pod, container, id, ip).await else { return Ok(()) };
         let grace = super::plan::spec_grace(&self.pod);
@@ -289,7 +288,7 @@ impl Scene {
             }
         }
         let used = context.clock.monotonic().saturating_sub(since);
-        let left = grace.saturating_sub(used).max(GRACE_MIN.min(grace));
+        let left = grace_left(grace, used);
         let request = api::StopContainerRequest {
             container_id: id.to_owned(),
             timeout: left.as_secs().try_into().unwrap_or(i64::MAX),
@@ -363,8 +362,7 @@ impl Scene {
     }
 
     fn name(&self) -> String {
-        let meta = &self.pod.metadata;
-        format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+        pod_ref::name(&self.pod)
     }
 }
 

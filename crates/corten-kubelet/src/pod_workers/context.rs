@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     interfaces::{ContainerRef, ContainerSpecs, Hooks, Images, PodCgroups, Prober, Volumes},
     pleg::RuntimeCache,
+    pod_workers::sysctls::Allowlist,
     status::StatusManager,
 };
 
@@ -34,6 +35,8 @@ pub struct Context {
     pub images: Arc<dyn Images>,
     /// Hooks.
     pub hooks: Arc<dyn Hooks>,
+    /// The kernel parameters that pods may set.
+    pub sysctls: Allowlist,
     /// Probes.
     pub prober: Arc<dyn Prober>,
     /// Control groups of pods.

@@ -15,6 +15,7 @@ pub mod messages;
 pub mod plan;
 pub mod restart_policy;
 pub mod restarts;
+pub mod sysctls;
 pub mod worker;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -250,6 +251,7 @@ impl PodWorkers {
         if known || pod.metadata.deletion_timestamp.is_some() || !self.context.cache.get(uid).is_empty() {
             return Ok(());
         }
+        self.context.sysctls.admit(pod)?;
         let nodes = self.node.list();
         let Some(node) = nodes.first() else { return Ok(()) };
         let node: Node = match decode(node) {

@@ -378,6 +378,10 @@ impl Planner<'_> {
     fn start(&mut self, container: &ContainerRef) {
         let seen = self.observed;
         let name = &container.spec.name;
+        if seen.in_flight.contains(&Slot::Container(name.clone())) {
+            // Under way, and counted as a start already: it must not be told to wait because of itself.
+            return;
+        }
         let latest = seen.runtime.latest(name).filter(|record| is_exited(record));
         let after = latest.and_then(|record| time(record.finished_at));
         let hash = seen.hashes.get(name).map_or("", String::as_str);
@@ -392,7 +396,7 @@ impl Planner<'_> {
         let seen = self.observed;
         let running: Vec<_> = seen.runtime.running().cloned().collect();
         let elapsed = Duration::try_from(seen.now.duration_since(since)).unwrap_or_default();
-        let left = grace.saturating_sub(elapsed).max(GRACE_MIN.min(grace));
+        let left = grace_left(grace, elapsed);
         let sidecars: Vec<String> =
             self.of(ContainerKind::Init).iter().filter(|it| it.is_sidecar()).map(name).collect();
         let (of_sidecars, others): (Vec<_>, Vec<_>) =
@@ -448,6 +452,15 @@ impl Planner<'_> {
         let seconds = probe.and_then(|probe| probe.termination_grace_period_seconds);
         seconds.map_or_else(|| self.spec_grace(), |seconds| Duration::from_secs(seconds.try_into().unwrap_or(0)))
     }
+}
+
+/// What is left of a grace period after `used` of it.
+///
+/// Begun seconds are not counted, since the runtime takes whole ones: a container must rather get more time than less.
+/// Source: `killContainer`, whose periods are whole seconds.
+#[must_use]
+pub fn grace_left(grace: Duration, used: Duration) -> Duration {
+    grace.saturating_sub(Duration::from_secs(used.as_secs())).max(GRACE_MIN)
 }
 
 fn name(container: &ContainerRef) -> String {

@@ -37,6 +37,7 @@ use crate::{
         PodRuntimeStatus, go_duration,
         records::{is_exited, is_running, name_of},
     },
+    pod_ref,
     status::generate::{StatusInput, generate, preferred},
 };
 
@@ -67,6 +68,8 @@ pub struct Worker {
     last_words: BTreeMap<String, String>,
     retries: BTreeMap<Slot, (Backoff, Timestamp)>,
     in_flight: BTreeMap<Slot, AbortHandle>,
+    /// The containers whose start is under way and ends with a hook, by name: until then they do not count as running.
+    hooked: BTreeSet<String>,
     actions: FuturesUnordered<BoxFuture<'static, Option<Report>>>,
     status: Option<PodStatus>,
     cleaned: Cleaned,
@@ -137,6 +140,7 @@ impl Worker {
             last_words: BTreeMap::new(),
             retries: BTreeMap::new(),
             in_flight: BTreeMap::new(),
+            hooked: BTreeSet::new(),
             actions: FuturesUnordered::new(),
             status: None,
             cleaned: Cleaned::Nothing,
@@ -324,6 +328,7 @@ impl Worker {
                 Some(Report { slot: Slot::Pod, result: Ok(Output::Done) })
             };
             self.in_flight.clear();
+            self.hooked.clear();
             let (handle, registration) = AbortHandle::new_pair();
             self.in_flight.insert(Slot::Pod, handle);
             self.actions.push(Abortable::new(look, registration).map(|done| done.ok().flatten()).boxed());
@@ -354,6 +359,9 @@ impl Worker {
     fn started(&self) -> BTreeSet<String> {
         let prober = &self.context.prober;
         let has_started = |container: &corten_cri::api::ContainerStatus| {
+            if self.hooked.contains(name_of(container)) {
+                return false;
+            }
             let spec = self.containers.iter().find(|it| it.spec.name == name_of(container));
             let probed = spec.is_some_and(|it| probe_of(&it.spec, ProbeKind::Startup).is_some());
             !probed || prober.result(&container.id, ProbeKind::Startup) == Some(true)
@@ -378,6 +386,12 @@ impl Worker {
             // Counted when it begins: a start that fails makes the next wait longer too.
             let hash = self.hashes.get(container).map_or("", String::as_str);
             self.restarts.started(container, hash, *after, self.context.clock.now());
+        }
+        if let Action::Start { container: name, .. } = &action {
+            let spec = self.containers.iter().find(|it| it.spec.name == *name).map(|it| &it.spec);
+            if spec.is_some_and(|spec| spec.lifecycle.as_ref().is_some_and(|it| it.post_start.is_some())) {
+                self.hooked.insert(name.clone());
+            }
         }
         let (handle, registration) = AbortHandle::new_pair();
         let act = Abortable::new(self.scene().act(action), registration).map(Result::ok).boxed();
@@ -408,6 +422,9 @@ impl Worker {
     fn take_report(&mut self, report: Report) {
         let Report { slot, result } = report;
         self.in_flight.remove(&slot);
+        if let Slot::Container(name) = &slot {
+            self.hooked.remove(name);
+        }
         let now = self.context.clock.now();
         match result {
             Ok(output) => {
@@ -489,6 +506,7 @@ impl Worker {
             runtime: &self.runtime,
             runtime_name: &self.context.runtime_name.read(),
             previous,
+            hooked: &self.hooked,
             failures: &self.failures,
             last_words: &self.last_words,
             probe: &|id, kind| prober.result(id, kind),
@@ -541,13 +559,13 @@ impl Worker {
         let probed = self
             .containers
             .iter()
-            .filter(|it| it.kind == ContainerKind::Ordinary || (it.kind == ContainerKind::Init && it.is_sidecar()));
+            .filter(|it| it.kind == ContainerKind::Ordinary || (it.kind == ContainerKind::Init && it.is_sidecar()))
+            .filter(|it| !self.hooked.contains(&it.spec.name));
         self.context.prober.observe(&self.pod, ips, probed.filter_map(target).collect());
     }
 
     fn name(&self) -> String {
-        let meta = &self.pod.metadata;
-        format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+        pod_ref::name(&self.pod)
     }
 
     /// `name_namespace(uid)`, as upstream prints pods.

@@ -3,7 +3,10 @@
 //! Pure. Upstream: pkg/kubelet/kubelet_pods.go `generateAPIPodStatus`, `convertToAPIContainerStatuses`, and
 //! pkg/kubelet/prober `UpdatePodStatus` (v1.35).
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use corten_api::core::v1::{ContainerStatus, HostIP, Pod, PodIP, PodStatus};
 use jiff::Timestamp;
@@ -28,6 +31,8 @@ pub struct StatusInput<'a> {
     pub runtime_name: &'a str,
     /// The status that was generated before, or the API's.
     pub previous: &'a PodStatus,
+    /// The containers that are being started and have a hook to run before they count as running, by name.
+    pub hooked: &'a BTreeSet<String>,
     /// Why containers could not be started, by name.
     pub failures: &'a BTreeMap<String, Failure>,
     /// What ended containers left to say, by id.

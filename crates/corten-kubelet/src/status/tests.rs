@@ -162,6 +162,7 @@ fn after_the_end(spec: Value, previous: Value) -> PodStatus {
         runtime: &PodRuntimeStatus::unknown("u"),
         runtime_name: "corten",
         previous: &previous,
+        hooked: &std::collections::BTreeSet::new(),
         failures: &BTreeMap::new(),
         last_words: &BTreeMap::new(),
         probe: &|_, _| None,

@@ -14,6 +14,7 @@ use corten_cri::fake::FakeCri;
 use corten_kubelet::{
     Config, Deps, Kubelet,
     interfaces::{Pods, ProbeKind, ProbeOutcome},
+    pod_workers::sysctls::Allowlist,
 };
 use corten_testkit::{Cluster, tree, user};
 use serde_json::{Value, json};
@@ -61,6 +62,7 @@ fn config() -> Config {
         node_status_report: Duration::from_secs(300),
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
+        allowed_unsafe_sysctls: Vec::new(),
     }
 }
 
@@ -112,6 +114,7 @@ impl Node {
             hooks,
             prober: probes,
             probe_results,
+            sysctls: Allowlist::new("6.1.0", &[]).unwrap(),
             cgroups: holdings,
             recorder,
             clock,

@@ -48,6 +48,7 @@ impl Fixture {
             node_status_report: std::time::Duration::from_secs(300),
             lease_duration: std::time::Duration::from_secs(40),
             cpu_cfs_quota: true,
+            allowed_unsafe_sysctls: Vec::new(),
         };
         let specs = Specs::new(SpecsParts {
             layout: Layout::new(&config.root),
