@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::{
+    allocation::Allocations,
     config::Config,
     eviction::Evictor,
     interfaces::{ContainerSpecs, Hooks, Images, PodCgroups, Pods, ProbeOutcome, Prober, Volumes},
@@ -20,6 +21,7 @@ use crate::{
     pods_view::PodsView,
     sources,
     status::StatusManager,
+    volumes::Layout,
 };
 
 pub use crate::pleg::PlegHealth;
@@ -91,6 +93,7 @@ impl Kubelet {
         let status = StatusManager::new(client.clone(), Arc::clone(&clock));
         let queue = Arc::new(WorkQueue::new("kubelet_pods", RateLimit::per_key(), Arc::clone(&clock)));
         let context = Arc::new(Context {
+            allocations: Allocations::new(Layout::new(&config.root)),
             config,
             cri,
             client,
@@ -146,6 +149,7 @@ impl Kubelet {
             }
             pods.synced().await;
             node.synced().await;
+            context.allocations.load().await;
         };
         tokio::select! {
             biased;

@@ -10,6 +10,7 @@ pub mod config;
 pub mod interfaces;
 
 pub mod agent;
+pub mod allocation;
 pub mod eviction;
 pub mod kubelet;
 pub mod pleg;

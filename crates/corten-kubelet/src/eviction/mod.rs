@@ -14,7 +14,7 @@ use corten_cri::{api, disk_usage::disk_usage};
 use tracing::{info, warn};
 
 use crate::{
-    containers::log_paths,
+    containers::{log_paths, qos},
     interfaces::{Failure, SharedPod},
     pleg::records::{is_running, name_of},
     pod_workers::{Context, Table},
@@ -29,8 +29,6 @@ const PERIOD: Duration = Duration::from_secs(10);
 const GRACE_SECONDS: u64 = 1;
 /// The reason of status and event.
 const EVICTED: &str = "Evicted";
-/// From this priority on a pod is the system's own. Upstream: `SystemCriticalPriority`.
-const CRITICAL_PRIORITY: i32 = 2_000_000_000;
 
 /// The task that measures.
 pub struct Evictor {
@@ -128,5 +126,5 @@ fn is_critical(pod: &Pod) -> bool {
     let annotations = pod.metadata.annotations.as_ref();
     let source = annotations.and_then(|annotations| annotations.get("kubernetes.io/config.source"));
     source.is_some_and(|source| source != "api")
-        || pod.spec.as_ref().and_then(|spec| spec.priority).is_some_and(|priority| priority >= CRITICAL_PRIORITY)
+        || pod.spec.as_ref().and_then(|spec| spec.priority).is_some_and(|priority| priority >= qos::SYSTEM_CRITICAL_PRIORITY)
 }

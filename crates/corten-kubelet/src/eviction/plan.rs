@@ -13,7 +13,7 @@ use crate::{containers::resources, status::conditions::is_sidecar};
 const STORAGE: &str = "ephemeral-storage";
 
 /// What a pod may use of the disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Limits {
     /// Empty directories with a limit.
     volumes: Vec<(String, ApiQuantity)>,

@@ -12,6 +12,7 @@ use corten_cri::Cri;
 use parking_lot::RwLock;
 
 use crate::{
+    allocation::Allocations,
     config::Config,
     interfaces::{ContainerRef, ContainerSpecs, Hooks, Images, PodCgroups, Prober, Volumes},
     pleg::RuntimeCache,
@@ -35,6 +36,8 @@ pub struct Context {
     pub images: Arc<dyn Images>,
     /// Hooks.
     pub hooks: Arc<dyn Hooks>,
+    /// What is set aside for the containers of each pod.
+    pub allocations: Allocations,
     /// The kernel parameters that pods may set.
     pub sysctls: Allowlist,
     /// Probes.

@@ -12,6 +12,7 @@ use std::{
 
 use corten_api::core::v1::{Pod, PodStatus};
 use corten_base::{Backoff, Shutdown};
+use corten_cri::api::LinuxContainerResources;
 use futures::{
     FutureExt as _, StreamExt as _,
     future::{AbortHandle, Abortable, BoxFuture},
@@ -21,14 +22,15 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use super::{
-    actions::{Output, Report, Scene},
+    actions::{Output, RESIZE_ERROR, Report, Scene},
     context::Context,
     mailbox::{Letters, Mailbox},
     messages::last_words,
-    plan::{Action, Observed, Phase, Plan, Slot, is_done, plan, spec_grace},
+    plan::{Action, Observed, Phase, Plan, Slot, is_as_wanted, is_done, plan, spec_grace},
     restarts::Restarts,
 };
 use crate::{
+    allocation::{InProgress, decide},
     interfaces::{
         ContainerKind, ContainerRef, Failure, MountedVolumes, ProbeKind, ProbeTarget, SharedPod, containers_of,
         probe_of,
@@ -56,6 +58,10 @@ pub struct Worker {
     is_orphan: bool,
     containers: Arc<Vec<ContainerRef>>,
     hashes: BTreeMap<String, String>,
+    /// The limits that containers are to have, by name.
+    wanted: BTreeMap<String, LinuxContainerResources>,
+    /// What is set aside has changed, and the control group not yet.
+    is_resized: bool,
     phase: Phase,
     decree: Option<Failure>,
     is_removed: bool,
@@ -129,6 +135,8 @@ impl Worker {
             is_orphan,
             containers: Arc::default(),
             hashes: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            is_resized: false,
             phase: Phase::Syncing,
             decree: None,
             is_removed: false,
@@ -155,6 +163,11 @@ impl Worker {
         self.containers = Arc::new(containers_of(&pod));
         self.context.volumes.update(&pod);
         let specs = &self.context.specs;
+        let resources = |it: &ContainerRef| Some((it.spec.name.clone(), specs.resources(&pod, it)?));
+        let wanted = self.containers.iter().filter_map(resources).collect();
+        // Before the first preparation there is nothing to change.
+        self.is_resized |= self.volumes.is_some() && self.wanted != wanted;
+        self.wanted = wanted;
         self.hashes = self.containers.iter().map(|it| (it.spec.name.clone(), specs.hash(it))).collect();
         self.pod = pod;
     }
@@ -229,6 +242,7 @@ impl Worker {
             self.context.prober.forget(&self.uid);
             self.context.images.forget(&self.uid);
             self.context.status.forget(&self.uid);
+            self.context.allocations.forget(&self.uid);
             debug!(pod = %self.name(), uid = self.uid, "Forgot pod");
             return None;
         }
@@ -336,23 +350,45 @@ impl Worker {
         self.retries.clear();
     }
 
-    fn plan(&self, now: Timestamp) -> Plan {
+    fn plan(&mut self, now: Timestamp) -> Plan {
         let retry_at = self.retries.iter().map(|(slot, (_, at))| (slot.clone(), *at)).collect();
         let in_flight: BTreeSet<Slot> = self.in_flight.keys().cloned().collect();
-        plan(&Observed {
+        let started = self.started();
+        let observed = Observed {
             pod: &self.pod,
             containers: &self.containers,
             hashes: &self.hashes,
+            wanted: &self.wanted,
+            is_resized: self.is_resized,
             phase: self.phase,
             is_prepared: self.volumes.is_some(),
             runtime: &self.runtime,
             in_flight: &in_flight,
-            started: &self.started(),
+            started: &started,
             failed_probes: &self.failed_probes,
             restarts: &self.restarts,
             retry_at: &retry_at,
             now,
-        })
+        };
+        if self.phase == Phase::Syncing {
+            self.follow_resize(is_as_wanted(&observed));
+        }
+        plan(&observed)
+    }
+
+    /// Keeps the account of a resize: one that is needed is in progress, one that was is complete when nothing differs.
+    fn follow_resize(&self, is_as_wanted: bool) {
+        let allocations = &self.context.allocations;
+        let is_in_progress = allocations.resize(&self.uid).in_progress.is_some();
+        if is_as_wanted && is_in_progress && !self.in_flight.contains_key(&Slot::Pod) {
+            allocations.change_resize(&self.uid, |state| state.in_progress = None);
+            let text = decide::message("completed", &self.pod, "");
+            self.context.event(&self.pod, false, "ResizeCompleted", text);
+        } else if !is_as_wanted && !is_in_progress {
+            // Found so at start: another kubelet began it.
+            let in_progress = InProgress { generation: self.pod.metadata.generation, error: None };
+            allocations.change_resize(&self.uid, |state| state.in_progress = Some(in_progress));
+        }
     }
 
     /// The running containers whose startup probe has succeeded, or that have none.
@@ -442,15 +478,28 @@ impl Worker {
                 *at = now + delay;
                 let retry_in_ms = delay.as_millis() as u64;
                 warn!(pod = %self.name(), uid = self.uid, what = ?slot, err = %failure, retry_in_ms, "Could not sync pod");
-                if let Slot::Container(name) = slot {
-                    self.failures.insert(name, failure);
+                match slot {
+                    Slot::Container(name) => {
+                        self.failures.insert(name, failure);
+                    }
+                    Slot::Pod if failure.reason == RESIZE_ERROR => self.resize_failed(failure.message),
+                    Slot::Pod | Slot::Garbage => {}
                 }
             }
         }
     }
 
+    fn resize_failed(&self, error: String) {
+        let text = decide::message("error", &self.pod, &error);
+        let progress = InProgress { generation: self.pod.metadata.generation, error: Some(error) };
+        if self.context.allocations.change_resize(&self.uid, |state| state.in_progress = Some(progress)) {
+            self.context.event(&self.pod, true, "ResizeError", text);
+        }
+    }
+
     fn take_output(&mut self, output: Output) {
         match output {
+            Output::Resized => self.is_resized = false,
             Output::Prepared(volumes) => self.volumes = Some(Arc::new(volumes)),
             Output::Started { container } => {
                 self.failures.remove(&container);
@@ -509,6 +558,7 @@ impl Worker {
             hooked: &self.hooked,
             failures: &self.failures,
             last_words: &self.last_words,
+            resize: &self.context.allocations.resize(&self.uid),
             probe: &|id, kind| prober.result(id, kind),
             is_over,
             is_rejected: self.is_rejected,

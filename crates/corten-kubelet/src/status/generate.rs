@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::{conditions, containers, phase};
 use crate::{
+    allocation::ResizeState,
     interfaces::{ContainerKind, ContainerRef, Failure, ProbeKind},
     pleg::records::PodRuntimeStatus,
     pod_workers::plan::{is_initialized, needs_sandbox},
@@ -37,6 +38,8 @@ pub struct StatusInput<'a> {
     pub failures: &'a BTreeMap<String, Failure>,
     /// What ended containers left to say, by id.
     pub last_words: &'a BTreeMap<String, String>,
+    /// How a change of its resources stands.
+    pub resize: &'a ResizeState,
     /// The results of probes.
     pub probe: &'a dyn Fn(&str, ProbeKind) -> Option<bool>,
     /// Whether all containers have ended and none will be started.
@@ -170,6 +173,9 @@ fn set_conditions(input: &StatusInput<'_>, api: &PodStatus, all: &[ContainerStat
     list.push(ready);
     list.push(containers_ready);
     list.push(conditions::condition(pod, "PodScheduled", true, "", String::new()));
+    if !input.is_over {
+        list.extend(conditions::resize(pod, input.resize));
+    }
     let known: Vec<_> = of_previous.iter().chain(of_api).cloned().collect();
     conditions::stamp(&mut list, &known, input.now);
     status.conditions = Some(list);

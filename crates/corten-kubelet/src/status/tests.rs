@@ -163,6 +163,7 @@ fn after_the_end(spec: Value, previous: Value) -> PodStatus {
         runtime_name: "corten",
         previous: &previous,
         hooked: &std::collections::BTreeSet::new(),
+        resize: &crate::allocation::ResizeState::default(),
         failures: &BTreeMap::new(),
         last_words: &BTreeMap::new(),
         probe: &|_, _| None,

@@ -1,6 +1,11 @@
 //! A node of a cluster in memory, with a kubelet that the test can stop and start.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use corten_api::core::v1::{ContainerStatus, Pod};
 use corten_apimachinery::gvk::GroupVersionResource;
@@ -26,6 +31,7 @@ pub(crate) struct Node {
     pub(crate) cluster: Cluster,
     pub(crate) cri: FakeCri,
     pub(crate) fakes: Fakes,
+    root: tempfile::TempDir,
     running: Option<Running>,
 }
 
@@ -41,13 +47,13 @@ pub(crate) fn pods() -> GroupVersionResource {
     GroupVersionResource::new("", "v1", "pods")
 }
 
-fn config() -> Config {
+fn config(root: &Path) -> Config {
     Config {
         node_name: "n1".to_owned(),
         hostname: "n1".to_owned(),
         node_ips: vec![IpAddr::from([192, 0, 2, 1])],
-        root: PathBuf::from("/nowhere"),
-        pod_logs: PathBuf::from("/nowhere"),
+        root: root.join("kubelet"),
+        pod_logs: root.join("pods"),
         static_pods: None,
         cluster_dns: Vec::new(),
         cluster_domain: "cluster.local".to_owned(),
@@ -92,7 +98,8 @@ impl Node {
         cluster.create(&GroupVersionResource::new("", "v1", "serviceaccounts"), account).await;
         let cri = FakeCri::new(cluster.shared_clock());
         let fakes = Fakes { holdings: Arc::default(), hooks: Arc::default(), probes: Arc::default() };
-        Self { cluster, cri, fakes, running: None }
+        let root = tempfile::tempdir().unwrap();
+        Self { cluster, cri, fakes, root, running: None }
     }
 
     /// Starts the kubelet.
@@ -120,7 +127,7 @@ impl Node {
             clock,
             rng,
         };
-        let kubelet = Kubelet::build(config(), deps);
+        let kubelet = Kubelet::build(config(self.root.path()), deps);
         let (trigger, shutdown) = Shutdown::new();
         let (tasks, pods) = (TaskSet::new("test"), kubelet.pods());
         tasks.spawn("kubelet", kubelet.run(shutdown));

@@ -91,6 +91,8 @@ impl Case {
             pod: &self.pod,
             containers: &containers,
             hashes: &containers.iter().map(|it| (it.spec.name.clone(), "h".to_owned())).collect(),
+            wanted: &BTreeMap::new(),
+            is_resized: false,
             phase: self.phase,
             is_prepared: self.is_prepared,
             runtime: &runtime,
@@ -116,7 +118,14 @@ fn show(action: &Action) -> String {
         Action::StopSandboxes { ids, .. } => format!("stop sandbox {}", ids.join(" ")),
         Action::Start { container, attempt, .. } => format!("start {container} {attempt}"),
         Action::Stop { id, grace, .. } => format!("stop {id} {}s", grace.as_secs()),
-        Action::Collect(garbage) => format!("collect {:?} {:?}", garbage.containers, garbage.sandboxes),
+        Action::Resize { containers } => {
+            let names: Vec<&str> = containers.iter().map(|(_, id)| id.as_str()).collect();
+            format!("resize {}", names.join(" "))
+        }
+        Action::Collect(garbage) => {
+            let containers: Vec<_> = garbage.containers.iter().map(|old| (&old.id, &old.log)).collect();
+            format!("collect {containers:?} {:?}", garbage.sandboxes)
+        }
     }
 }
 
