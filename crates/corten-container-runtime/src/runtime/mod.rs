@@ -100,7 +100,7 @@ impl Container {
     }
 
     fn started_at(&self) -> i64 {
-        self.state.as_ref().and_then(|state| state.started_at).unwrap_or(0)
+        self.state.as_ref().and_then(|state| state.started_at).unwrap_or(self.record.started_at)
     }
 
     fn phase(&self) -> api::ContainerState {
@@ -188,11 +188,16 @@ impl ContainerRuntime {
         self.inner.tasks.join().await
     }
 
-    /// Stops and removes every pod, the pod network and the control groups; then only images are left.
+    /// Stops and removes every pod with its logs, the pod network and the control groups; then only images are left.
     ///
     /// Errors: the first thing that could not be removed; the call may be repeated.
     pub async fn remove_all(&self) -> Result<(), CriError> {
-        let ids: Vec<String> = self.inner.state.lock().sandboxes.keys().cloned().collect();
+        let (ids, logs): (Vec<String>, Vec<PathBuf>) = {
+            let state = self.inner.state.lock();
+            let logs = state.sandboxes.values().map(|record| PathBuf::from(&record.config.0.log_directory));
+            let logs = logs.filter(|directory| directory.is_absolute()).collect();
+            (state.sandboxes.keys().cloned().collect(), logs)
+        };
         let removals = futures::stream::iter(ids).map(|id| async move {
             self.stop_sandbox(&id).await?;
             self.remove_sandbox(&id).await
@@ -200,6 +205,8 @@ impl ContainerRuntime {
         // All are tried, whatever became of the others.
         let removed: Vec<Result<(), CriError>> = removals.buffer_unordered(REMOVALS).collect().await;
         removed.into_iter().collect::<Result<(), CriError>>()?;
+        // No kubelet is left to remove them.
+        blocking(move || logs.iter().try_for_each(|directory| fs::remove_dir_all(directory))).await?;
         let inner = Arc::clone(&self.inner);
         blocking(move || network::remove(&inner.config, &inner.host).map_err(std::io::Error::other)).await?;
         let (cgroup, run) =
@@ -516,8 +523,12 @@ impl ContainerRuntime {
                     };
                 }
             }
-            if ready && self.watch(&id).await.is_err() {
-                self.shim_ended(&id).await;
+            if ready && self.watch(&id).await.is_ok() {
+                continue;
+            }
+            // Also of a sandbox that had ended before: its containers' ends may have been forgotten by a reboot.
+            self.shim_ended(&id).await;
+            if ready {
                 self.change_sandbox(&id, |record| record.ready = false).await?;
             }
         }

@@ -253,9 +253,14 @@ impl PodWorkers {
             return false;
         }
         let Some(node) = self.node() else { return false };
-        let others = self.table.pods();
-        let is_other = |other: &&Pod| other.metadata.uid.as_deref() != Some(uid) && self.is_active(other);
-        let others: Vec<&Pod> = others.iter().map(AsRef::as_ref).filter(is_other).collect();
+        // All that the API has, since after a start not all are in the table yet.
+        let stored = self.pods.list();
+        let others = stored.iter().filter(|other| other.uid != uid);
+        let others: Vec<SharedPod> = others
+            .filter_map(|other| decode(other).ok().map(|other| allocations.applied(&Arc::new(other))))
+            .filter(|other| !is_mirror(other) && self.is_active(other))
+            .collect();
+        let others: Vec<&Pod> = others.iter().map(AsRef::as_ref).collect();
         match decide::decide(pod, &node, &others, self.context.config.max_pods) {
             Verdict::Fits => {
                 if let Err(err) = allocations.set(pod).await {

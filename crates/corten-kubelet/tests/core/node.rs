@@ -31,7 +31,7 @@ pub(crate) struct Node {
     pub(crate) cluster: Cluster,
     pub(crate) cri: FakeCri,
     pub(crate) fakes: Fakes,
-    root: tempfile::TempDir,
+    pub(crate) root: tempfile::TempDir,
     running: Option<Running>,
 }
 
