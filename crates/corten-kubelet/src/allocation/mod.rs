@@ -8,16 +8,12 @@
 
 pub mod decide;
 
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use corten_api::core::v1::{Container, Pod, ResourceRequirements};
 use corten_base::{
     ErrorChain,
-    fs::{self, FsError},
+    fs::{self, Context as _, FsError},
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -173,7 +169,11 @@ fn write(layout: &Layout, uid: &str, note: &Note) -> Result<(), FsError> {
         path: path.clone(),
         source: error.into(),
     })?;
-    fs::write_atomic(&path, &text, 0o600)
+    // Whole or not at all, and not forced to the disk, which takes longer than the start of a container: if the machine
+    // loses its power at this moment, the pod gets what its spec asks for.
+    let temporary = directory.join(format!("{FILE}.tmp"));
+    fs::write(&temporary, &text)?;
+    std::fs::rename(&temporary, &path).at("rename to", &path)
 }
 
 fn read_all(layout: &Layout) -> Vec<(String, Note)> {

@@ -187,6 +187,17 @@ impl Node {
         self.wait(name, |pod| condition(pod, "Ready") == "True").await
     }
 
+    /// Waits until the runtime has nothing of a pod.
+    pub(crate) async fn cleared(&self, name: &str) {
+        let cleared = async {
+            while self.cri.sandbox_id("default", name).is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let clock = corten_base::SystemClock::shared();
+        corten_base::timeout(&*clock, Duration::from_secs(20), cleared).await.expect("the runtime forgets the pod");
+    }
+
     /// Waits until the API has no such pod.
     pub(crate) async fn gone(&self, name: &str) {
         let resource = pods();
@@ -250,6 +261,8 @@ impl Node {
             for _ in 0..200 {
                 tokio::task::yield_now().await;
             }
+            // What goes on beside the test's thread takes real time, of which this takes some as well.
+            tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
             let items = self.cluster.list(&pods()).await;
             let found = items.iter().find(|pod| pod.name == name).map(|stored| decode::<Pod>(stored).unwrap());
             if let Some(pod) = found.filter(|pod| wanted(pod)) {
