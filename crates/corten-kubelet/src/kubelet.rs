@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     eviction::Evictor,
     interfaces::{ContainerSpecs, Hooks, Images, PodCgroups, Pods, ProbeOutcome, Prober, Volumes},
+    node::Node,
     pleg::{Pleg, RuntimeCache},
     pod_workers::{Change, Context, PodWorkers, RuntimeChanges, Table, route_probes, sysctls::Allowlist},
     pods_view::PodsView,
@@ -65,6 +66,7 @@ pub struct Kubelet {
     pleg: Pleg,
     pleg_health: Arc<PlegHealth>,
     probe_results: mpsc::Receiver<ProbeOutcome>,
+    defended: Option<Node>,
 }
 
 impl Kubelet {
@@ -111,7 +113,14 @@ impl Kubelet {
             status,
             runtime_name: RwLock::default(),
         });
-        Self { context, informers, table: Arc::default(), queue, pleg, pleg_health, probe_results }
+        Self { context, informers, table: Arc::default(), queue, pleg, pleg_health, probe_results, defended: None }
+    }
+
+    /// Has the machine measured: `node` shows what is scarce, and pods are ended for it.
+    #[must_use]
+    pub fn defending(mut self, node: Node) -> Self {
+        self.defended = Some(node);
+        self
     }
 
     /// What the server asks about pods.
@@ -128,7 +137,7 @@ impl Kubelet {
 
     /// Runs the node's pods until shutdown is requested. Containers go on: the next start takes them over.
     pub async fn run(self, shutdown: Shutdown) {
-        let Self { context, informers, table, queue, pleg, pleg_health, probe_results } = self;
+        let Self { context, informers, table, queue, pleg, pleg_health, probe_results, defended } = self;
         let tasks = TaskSet::new("kubelet");
         let node_name = context.config.node_name.clone();
         let pods = sources::api::pods(&informers, &node_name);
@@ -156,7 +165,7 @@ impl Kubelet {
             () = shutdown.requested() => {}
             () = ready => {
                 info!(node = node_name, pods = pods.lister().len(), "Started kubelet");
-                tasks.spawn("eviction", Evictor::new(Arc::clone(&context), Arc::clone(&table)).run(shutdown.clone()));
+                tasks.spawn("eviction", Evictor::new(Arc::clone(&context), Arc::clone(&table), defended).run(shutdown.clone()));
                 let workers =
                     PodWorkers { context: Arc::clone(&context), table, queue, pods: pods.lister(), node: node.lister() };
                 tasks.spawn("pod workers", workers.run(shutdown.clone()));

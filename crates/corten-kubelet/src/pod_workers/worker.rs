@@ -24,7 +24,7 @@ use tracing::{debug, info, warn};
 use super::{
     actions::{Output, RESIZE_ERROR, Report, Scene},
     context::Context,
-    mailbox::{Letters, Mailbox},
+    mailbox::{Kill, Letters, Mailbox},
     messages::last_words,
     plan::{Action, Observed, Phase, Plan, Slot, is_as_wanted, is_done, plan, spec_grace},
     restarts::Restarts,
@@ -64,6 +64,8 @@ pub struct Worker {
     is_resized: bool,
     phase: Phase,
     decree: Option<Failure>,
+    /// The decree is for the node's sake.
+    is_disrupted: bool,
     is_removed: bool,
     volumes: Option<Arc<MountedVolumes>>,
     runtime: Arc<PodRuntimeStatus>,
@@ -139,6 +141,7 @@ impl Worker {
             is_resized: false,
             phase: Phase::Syncing,
             decree: None,
+            is_disrupted: false,
             is_removed: false,
             volumes: None,
             runtime: Arc::default(),
@@ -257,9 +260,12 @@ impl Worker {
         self.failed_probes.extend(letters.failed_probes);
         let runtime = &self.runtime;
         self.failed_probes.retain(|id, _| runtime.running().any(|container| container.id == *id));
-        if let Some((status, grace)) = letters.kill {
-            self.decree.get_or_insert(status);
-            let grace = grace.map_or_else(|| spec_grace(&self.pod), Duration::from_secs);
+        if let Some(Kill { status, grace_seconds, is_disruption }) = letters.kill {
+            if self.decree.is_none() {
+                self.decree = Some(status);
+                self.is_disrupted = is_disruption;
+            }
+            let grace = Duration::from_secs(grace_seconds);
             let patience = (grace + grace / 2).max(KILL_PATIENCE_MIN);
             self.overdue_at.get_or_insert(self.context.clock.now() + patience);
             self.terminate(grace);
@@ -563,6 +569,7 @@ impl Worker {
             is_over,
             is_rejected: self.is_rejected,
             decree: self.decree.as_ref(),
+            is_disrupted: self.is_disrupted,
             host_ips: self.context.host_ips(),
             now,
         })

@@ -48,6 +48,8 @@ pub struct StatusInput<'a> {
     pub is_rejected: bool,
     /// A phase by decree (rejected, evicted, deadline): reason and message.
     pub decree: Option<&'a Failure>,
+    /// Whether that is for the node's sake.
+    pub is_disrupted: bool,
     /// The node's addresses, the primary one first.
     pub host_ips: &'a [IpAddr],
     /// The time.
@@ -160,10 +162,14 @@ fn set_conditions(input: &StatusInput<'_>, api: &PodStatus, all: &[ContainerStat
     let of_previous = input.previous.conditions.as_deref().unwrap_or_default();
     let mut list: Vec<_> =
         of_api.iter().filter(|it| !conditions::OWNED.contains(&it.type_.as_str())).cloned().collect();
-    let disrupted = of_previous.iter().find(|it| it.type_ == conditions::DISRUPTION_TARGET);
-    if let Some(disrupted) = disrupted {
+    let decreed = input.decree.filter(|_| input.is_disrupted).map(|decree| {
+        let reason = "TerminationByKubelet";
+        conditions::condition(pod, conditions::DISRUPTION_TARGET, true, reason, decree.message.clone())
+    });
+    let known = of_previous.iter().find(|it| it.type_ == conditions::DISRUPTION_TARGET).cloned();
+    if let Some(disrupted) = decreed.or(known) {
         list.retain(|it| it.type_ != conditions::DISRUPTION_TARGET);
-        list.push(disrupted.clone());
+        list.push(disrupted);
     }
     let has_sandbox = !needs_sandbox(pod, input.runtime);
     let containers_ready = conditions::containers_ready(pod, all, &phase);

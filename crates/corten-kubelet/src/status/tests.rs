@@ -162,6 +162,7 @@ fn after_the_end(spec: Value, previous: Value) -> PodStatus {
         runtime: &PodRuntimeStatus::unknown("u"),
         runtime_name: "corten",
         previous: &previous,
+        is_disrupted: false,
         hooked: &std::collections::BTreeSet::new(),
         resize: &crate::allocation::ResizeState::default(),
         failures: &BTreeMap::new(),
