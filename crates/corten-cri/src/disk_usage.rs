@@ -15,7 +15,8 @@ pub fn disk_usage(path: &Path) -> io::Result<u64> {
     let (mut total, mut linked) = (0, BTreeSet::new());
     let mut left = vec![(path.to_owned(), root.clone())];
     while let Some((path, metadata)) = left.pop() {
-        if metadata.dev() != root.dev() || (metadata.nlink() > 1 && !metadata.is_dir() && !linked.insert(metadata.ino()))
+        if metadata.dev() != root.dev()
+            || (metadata.nlink() > 1 && !metadata.is_dir() && !linked.insert(metadata.ino()))
         {
             continue;
         }

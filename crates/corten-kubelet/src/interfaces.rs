@@ -41,6 +41,12 @@ impl ContainerRef {
         self.kind == ContainerKind::Init && self.spec.restart_policy.as_deref() == Some("Always")
     }
 
+    /// Whether its resources may change while it runs.
+    #[must_use]
+    pub fn is_resizable(&self) -> bool {
+        self.kind == ContainerKind::Ordinary || self.is_sidecar()
+    }
+
     /// The path that events about it carry: `spec.containers{web}`.
     #[must_use]
     pub fn field_path(&self) -> String {

@@ -171,12 +171,7 @@ fn ensure_classes(
 }
 
 /// Makes one group, whose parent is there, in all hierarchies, and sets its limits.
-fn make(
-    hierarchies: &Hierarchies,
-    path: &Path,
-    limits: &GroupLimits,
-    wanted: Wanted,
-) -> Result<(), CgroupError> {
+fn make(hierarchies: &Hierarchies, path: &Path, limits: &GroupLimits, wanted: Wanted) -> Result<(), CgroupError> {
     let group = Cgroup::new(hierarchies.clone(), path);
     for directory in group.directories() {
         if hierarchies.layout() == Layout::Unified

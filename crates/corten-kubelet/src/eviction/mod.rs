@@ -89,7 +89,12 @@ impl Evictor {
         node.set_pressure(seen.update(&signals, self.context.clock.monotonic()));
         let Some(shortage) = pressure::shortage(&signals) else { return };
         let resource = shortage.resource;
-        warn!(resource = resource.name(), threshold = shortage.threshold, available = shortage.available, "Node runs short");
+        warn!(
+            resource = resource.name(),
+            threshold = shortage.threshold,
+            available = shortage.available,
+            "Node runs short"
+        );
         let text = format!("Attempting to reclaim {}", resource.name());
         node.event(EventType::Warning, "EvictionThresholdMet", text);
         let pods = self.table.pods();
@@ -250,5 +255,9 @@ fn is_critical(pod: &Pod) -> bool {
     let annotations = pod.metadata.annotations.as_ref();
     let source = annotations.and_then(|annotations| annotations.get("kubernetes.io/config.source"));
     source.is_some_and(|source| source != "api")
-        || pod.spec.as_ref().and_then(|spec| spec.priority).is_some_and(|priority| priority >= qos::SYSTEM_CRITICAL_PRIORITY)
+        || pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.priority)
+            .is_some_and(|priority| priority >= qos::SYSTEM_CRITICAL_PRIORITY)
 }

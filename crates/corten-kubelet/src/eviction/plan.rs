@@ -175,11 +175,7 @@ mod tests {
             others: 0,
         };
         check(spec.clone(), &of(9, 20, 0), None);
-        check(
-            spec.clone(),
-            &of(10, 1, 0),
-            Some("Container a exceeded its local ephemeral storage limit \"10Mi\". "),
-        );
+        check(spec.clone(), &of(10, 1, 0), Some("Container a exceeded its local ephemeral storage limit \"10Mi\". "));
         check(
             spec,
             &of(1, 1, 40),

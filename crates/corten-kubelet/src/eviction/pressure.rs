@@ -135,9 +135,8 @@ fn shown(bytes: u64) -> Quantity {
 pub(super) fn message(shortage: &Shortage, candidate: &Candidate<'_>) -> String {
     let resource = shortage.resource.name();
     let (threshold, available) = (shown(shortage.threshold), shown(shortage.available));
-    let mut text = format!(
-        "The node was low on resource: {resource}. Threshold quantity: {threshold}, available: {available}. "
-    );
+    let mut text =
+        format!("The node was low on resource: {resource}. Threshold quantity: {threshold}, available: {available}. ");
     for container in candidate.pod.spec.iter().flat_map(|spec| &spec.containers) {
         let Some(used) = candidate.usage.get(&container.name) else { continue };
         let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
@@ -203,7 +202,8 @@ mod tests {
                 "spec": {"priority": priority, "containers": [{"name": "c", "resources": resources}]}}))
             .unwrap()
         };
-        let pods = [pod("modest", 0, "2Gi"), pod("greedy", 5, "1Gi"), pod("greedier", 5, "1Gi"), pod("vital", 9, "1Mi")];
+        let pods =
+            [pod("modest", 0, "2Gi"), pod("greedy", 5, "1Gi"), pod("greedier", 5, "1Gi"), pod("vital", 9, "1Mi")];
         let used = [GIB, 2 * GIB, 3 * GIB, 4 * GIB];
         let mut candidates: Vec<Candidate<'_>> = pods
             .iter()

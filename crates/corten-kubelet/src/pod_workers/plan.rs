@@ -336,7 +336,7 @@ impl Planner<'_> {
         let seen = self.observed;
         let mut in_place = Vec::new();
         let mut restarts = Vec::new();
-        for container in seen.containers.iter().filter(|it| it.kind == ContainerKind::Ordinary || it.is_sidecar()) {
+        for container in seen.containers.iter().filter(|it| it.is_resizable()) {
             let Some((record, change)) = change_of(container, seen) else { continue };
             if change.restarts(&container.spec) {
                 restarts.push(std::sync::Arc::clone(record));

@@ -31,8 +31,7 @@ static NAMESPACES: &[(&str, &str)] =
 /// How long a parameter's name may be. Upstream: `SysctlMaxLength`.
 const NAME_MAX: usize = 253;
 /// What names are made of, as the message says it. Upstream: `SysctlContainSlashPatternFmt`.
-const NAME_PATTERN: &str =
-    "([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*([a-z0-9][-_a-z0-9]*)?[a-z0-9*]";
+const NAME_PATTERN: &str = "([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*([a-z0-9][-_a-z0-9]*)?[a-z0-9*]";
 
 /// The parameters that pods may set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,9 +100,11 @@ impl Allowlist {
 }
 
 fn namespace_of(name: &str) -> Option<&'static str> {
-    let found = NAMESPACES.iter().find(|(known, _)| {
-        if *known == "kernel.sem" { name == *known } else { name.starts_with(known) }
-    });
+    let found = NAMESPACES.iter().find(
+        |(known, _)| {
+            if *known == "kernel.sem" { name == *known } else { name.starts_with(known) }
+        },
+    );
     found.map(|(_, namespace)| *namespace)
 }
 
@@ -170,11 +171,7 @@ mod tests {
         check(&[], spec, Err(&format!("forbidden sysctl: {name:?} not allowed with host net enabled")));
         let mut spec = asks("kernel.shmmax");
         spec["hostIPC"] = json!(true);
-        check(
-            &["kernel.shm*"],
-            spec,
-            Err("forbidden sysctl: \"kernel.shmmax\" not allowed with host ipc enabled"),
-        );
+        check(&["kernel.shm*"], spec, Err("forbidden sysctl: \"kernel.shmmax\" not allowed with host ipc enabled"));
     }
 
     #[test]

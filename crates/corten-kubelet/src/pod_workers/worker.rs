@@ -167,7 +167,8 @@ impl Worker {
         self.context.volumes.update(&pod);
         let specs = &self.context.specs;
         let resources = |it: &ContainerRef| Some((it.spec.name.clone(), specs.resources(&pod, it)?));
-        let wanted = self.containers.iter().filter_map(resources).collect();
+        let resizable = self.containers.iter().filter(|it| it.is_resizable());
+        let wanted = resizable.filter_map(resources).collect();
         // Before the first preparation there is nothing to change.
         self.is_resized |= self.volumes.is_some() && self.wanted != wanted;
         self.wanted = wanted;

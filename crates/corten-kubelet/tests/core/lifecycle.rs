@@ -334,8 +334,11 @@ async fn a_pod_that_fills_its_volume_is_evicted() {
     let mut node = Node::start().await;
     let mount = json!([{"name": "e", "mountPath": "/e"}]);
     let volume = json!([{"name": "e", "emptyDir": {"sizeLimit": "1Mi"}}]);
-    node.create("web", json!({"containers": [{"name": "main", "image": "a", "volumeMounts": mount}], "volumes": volume}))
-        .await;
+    node.create(
+        "web",
+        json!({"containers": [{"name": "main", "image": "a", "volumeMounts": mount}], "volumes": volume}),
+    )
+    .await;
     let pod = node.ready("web").await;
     let uid = pod.metadata.uid.unwrap();
     let directory = node.root.path().join("kubelet/pods").join(uid).join("volumes/kubernetes.io~empty-dir/e");

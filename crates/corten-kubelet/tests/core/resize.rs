@@ -54,12 +54,12 @@ async fn a_running_container_gets_what_its_spec_asks_for_now() {
 async fn a_container_restarts_if_its_policy_asks_for_it() {
     let node = Node::start().await;
     let mut wanted = spec("100m", "64Mi");
-    wanted["containers"][0]["resizePolicy"] =
-        json!([{"resourceName": "memory", "restartPolicy": "RestartContainer"}]);
+    wanted["containers"][0]["resizePolicy"] = json!([{"resourceName": "memory", "restartPolicy": "RestartContainer"}]);
     node.create("web", wanted).await;
     node.ready("web").await;
     ask(&node, "web", "100m", "128Mi").await;
-    let after = node.wait("web", |pod| container(pod, "main").restart_count == 1 && condition(pod, "Ready") == "True").await;
+    let after =
+        node.wait("web", |pod| container(pod, "main").restart_count == 1 && condition(pod, "Ready") == "True").await;
     assert_eq!(has(&after), ["100m", "128Mi"]);
     let calls = node.cri.take_calls();
     assert!(!calls.iter().any(|call| call.starts_with("update_container_resources")), "{calls:?}");
