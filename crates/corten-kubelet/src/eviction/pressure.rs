@@ -61,18 +61,17 @@ pub(super) struct Shortage {
 
 /// The worst shortage: memory before everything else.
 pub(super) fn shortage(signals: &Signals) -> Option<Shortage> {
-    let percent = |percent: u64| move |amount: Amount| amount.capacity / 100 * percent;
-    let checks: [(Resource, Option<Amount>, &dyn Fn(Amount) -> u64); 5] = [
-        (Resource::Memory, signals.memory, &|_| MEMORY_MIN_BYTES),
-        (Resource::Disk, signals.node_disk, &percent(10)),
-        (Resource::Disk, signals.image_disk, &percent(15)),
-        (Resource::Inodes, signals.node_inodes, &percent(5)),
-        (Resource::Inodes, signals.image_inodes, &percent(5)),
+    let percent = |amount: Option<Amount>, percent| amount.map(|amount| (amount, amount.capacity / 100 * percent));
+    let checks = [
+        (Resource::Memory, signals.memory.map(|amount| (amount, MEMORY_MIN_BYTES))),
+        (Resource::Disk, percent(signals.node_disk, 10)),
+        (Resource::Disk, percent(signals.image_disk, 15)),
+        (Resource::Inodes, percent(signals.node_inodes, 5)),
+        (Resource::Inodes, percent(signals.image_inodes, 5)),
     ];
-    checks.into_iter().find_map(|(resource, amount, threshold)| {
+    checks.into_iter().find_map(|(resource, check)| {
         // A file system that does not count, such as one without inodes, has a capacity of 0.
-        let amount = amount.filter(|amount| amount.capacity > 0)?;
-        let (threshold, available) = (threshold(amount), amount.available);
+        let (Amount { available, .. }, threshold) = check.filter(|(amount, _)| amount.capacity > 0)?;
         (available < threshold).then_some(Shortage { resource, threshold, available })
     })
 }
