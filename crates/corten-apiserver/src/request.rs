@@ -107,6 +107,11 @@ impl Query {
         self.0.iter().filter(move |(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
     }
 
+    /// All pairs, in the order sent.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Whether `name` is given and not a form of false.
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {
@@ -241,6 +246,15 @@ fn single_name(field_selector: &str) -> Option<&str> {
 }
 
 impl Request {
+    /// Whether the request may last: a watch, or a stream to a container. It has no deadline and takes no place.
+    ///
+    /// Upstream: `BasicLongRunningRequestCheck` as kube-apiserver sets it up.
+    #[must_use]
+    pub fn is_long_running(&self) -> bool {
+        self.info.verb == "watch"
+            || matches!(&*self.info.subresource, "log" | "exec" | "attach" | "portforward" | "proxy")
+    }
+
     /// The request that a component of this process makes.
     #[must_use]
     pub fn from_call(call: Call, user: UserInfo, received: Timestamp) -> Self {

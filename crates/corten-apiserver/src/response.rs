@@ -139,6 +139,21 @@ impl From<Result<Self, Status>> for Reply {
     }
 }
 
+impl Response {
+    /// The status code.
+    #[must_use]
+    pub fn code(&self) -> StatusCode {
+        match self {
+            Self::Object { code, .. }
+            | Self::Tree { code, .. }
+            | Self::Raw { code, .. }
+            | Self::Stream { code, .. } => *code,
+            Self::List(_) | Self::Watch(_) => StatusCode::OK,
+            Self::Upgrade { .. } => StatusCode::SWITCHING_PROTOCOLS,
+        }
+    }
+}
+
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     io::Write as _,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -61,23 +61,25 @@ pub fn write(path: &Path, data: &[u8]) -> Result<(), FsError> {
 }
 
 /// Replaces `path` by a file with `data` and `mode`: readers see the old content or the new, also after a crash.
+///
+/// What is written first has a name that nobody can guess, is made anew and is never reached through a link, so that a
+/// folder may belong to somebody else. A failure leaves nothing behind but the old file.
 pub fn write_atomic(path: &Path, data: &[u8], mode: u32) -> Result<(), FsError> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = PathBuf::from(temporary);
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(&temporary)
-        .at("create", &temporary)?;
-    // The mode given at open is cut by the umask.
-    file.set_permissions(fs::Permissions::from_mode(mode)).at("set mode of", &temporary)?;
-    file.write_all(data).at("write", &temporary)?;
-    file.sync_all().at("sync", &temporary)?;
-    fs::rename(&temporary, path).at("rename to", path)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    let mut temporary = tempfile::Builder::new()
+        .prefix(&name)
+        .suffix(".tmp")
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(directory)
+        .at("create a file in", directory)?;
+    let place = temporary.path().to_owned();
+    temporary.write_all(data).at("write", &place)?;
+    // After the content: a reader of the folder must not see a part of it. The mode given at creation is cut by the umask.
+    temporary.as_file().set_permissions(fs::Permissions::from_mode(mode)).at("set mode of", &place)?;
+    temporary.as_file().sync_all().at("sync", &place)?;
+    temporary.persist(path).map_err(|error| error.error).at("rename to", path)?;
     fs::File::open(directory).and_then(|d| d.sync_all()).at("sync", directory)
 }
 
@@ -95,5 +97,42 @@ fn absent_is_ok(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_with_its_mode_and_nothing_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        for (data, mode) in [("old", 0o600), ("new", 0o644)] {
+            write_atomic(&path, data.as_bytes(), mode).unwrap();
+            assert_eq!(read_to_string(&path).unwrap(), data);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, target) = (folder.path().join("config"), folder.path().join("shadow"));
+        write(&target, b"theirs").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        write_atomic(&path, b"ours", 0o600).unwrap();
+        assert_eq!(read(&target).unwrap(), b"theirs");
+        assert_eq!(read(&path).unwrap(), b"ours");
+    }
+
+    #[test]
+    fn a_failure_names_the_operation_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        create_dir_all(&path.join("full")).unwrap();
+        assert!(write_atomic(&path, b"data", 0o600).unwrap_err().to_string().starts_with("rename to "));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

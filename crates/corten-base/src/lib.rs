@@ -16,4 +16,4 @@ pub use clock::{Clock, Elapsed, SharedClock, SimClock, SystemClock, timeout};
 pub use error_chain::ErrorChain;
 pub use rng::{Rng, SharedRng, SimRng, SystemRng};
 pub use shutdown::{Shutdown, ShutdownTrigger};
-pub use task_set::{TaskPanic, TaskSet};
+pub use task_set::{SetExecutor, TaskPanic, TaskSet, panic_message};

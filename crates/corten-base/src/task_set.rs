@@ -3,7 +3,7 @@
 use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt;
-use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 /// A set of running tasks. Clones share the set, so that a task can add tasks to the set it runs in.
@@ -11,7 +11,14 @@ use tokio_util::task::TaskTracker;
 pub struct TaskSet {
     name: &'static str,
     tracker: TaskTracker,
-    panics: Arc<Mutex<Vec<TaskPanic>>>,
+    panics: Arc<watch::Sender<Panics>>,
+}
+
+/// The first panic, and how many there were: a set that lives as long as the process must not grow with them.
+#[derive(Debug, Clone, Default)]
+struct Panics {
+    first: Option<TaskPanic>,
+    count: u64,
 }
 
 /// A task of a set ended by a panic.
@@ -30,7 +37,7 @@ impl TaskSet {
     /// An empty set.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        Self { name, tracker: TaskTracker::new(), panics: Arc::default() }
+        Self { name, tracker: TaskTracker::new(), panics: Arc::new(watch::Sender::new(Panics::default())) }
     }
 
     /// Runs `future` as a task of this set.
@@ -41,7 +48,7 @@ impl TaskSet {
         let (set, panics) = (self.name, Arc::clone(&self.panics));
         self.tracker.spawn(async move {
             if let Err(payload) = AssertUnwindSafe(future).catch_unwind().await {
-                panics.lock().push(TaskPanic { set, task, message: panic_message(&*payload) });
+                report(&panics, TaskPanic { set, task, message: panic_message(&*payload) });
             }
         });
     }
@@ -54,7 +61,7 @@ impl TaskSet {
         let (set, panics) = (self.name, Arc::clone(&self.panics));
         self.tracker.spawn_blocking(move || {
             if let Err(payload) = std::panic::catch_unwind(AssertUnwindSafe(work)) {
-                panics.lock().push(TaskPanic { set, task, message: panic_message(&*payload) });
+                report(&panics, TaskPanic { set, task, message: panic_message(&*payload) });
             }
         });
     }
@@ -77,14 +84,69 @@ impl TaskSet {
     pub async fn join(&self) -> Result<(), TaskPanic> {
         self.tracker.close();
         self.tracker.wait().await;
-        match self.panics.lock().first() {
+        match &self.panics.borrow().first {
             Some(panic) => Err(panic.clone()),
             None => Ok(()),
         }
     }
+
+    /// Waits for the first panic of a task of this set; never returns if there is none. Cancel-safe.
+    ///
+    /// For whoever is responsible for the set: the other tasks go on, but what the panicked one did is not done any more.
+    pub async fn panicked(&self) -> TaskPanic {
+        let mut panics = self.panics.subscribe();
+        loop {
+            if let Some(panic) = &panics.borrow_and_update().first {
+                return panic.clone();
+            }
+            if panics.changed().await.is_err() {
+                // `self` holds the sender.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// How many tasks of this set have panicked.
+    #[must_use]
+    pub fn panic_count(&self) -> u64 {
+        self.panics.borrow().count
+    }
 }
 
-fn panic_message(payload: &(dyn Any + Send)) -> String {
+/// Lets a library spawn into a set what it would otherwise detach: the streams of an HTTP/2 connection.
+#[derive(Debug, Clone)]
+pub struct SetExecutor {
+    tasks: TaskSet,
+    task: &'static str,
+}
+
+impl SetExecutor {
+    /// Spawns into `tasks` under the name `task`.
+    #[must_use]
+    pub fn new(tasks: TaskSet, task: &'static str) -> Self {
+        Self { tasks, task }
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for SetExecutor
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.tasks.spawn(self.task, future);
+    }
+}
+
+fn report(panics: &watch::Sender<Panics>, panic: TaskPanic) {
+    panics.send_modify(|panics| {
+        panics.count += 1;
+        panics.first.get_or_insert(panic);
+    });
+}
+
+/// What a caught panic said.
+#[must_use]
+pub fn panic_message(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()
         .map(ToString::to_string)
@@ -114,5 +176,22 @@ mod tests {
         tasks.spawn("bad", async { panic!("the reason") });
         let panic = tasks.join().await.unwrap_err();
         assert_eq!(panic.to_string(), "task test/bad panicked: the reason");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_while_other_tasks_go_on() {
+        let tasks = TaskSet::new("test");
+        let (done, finished) = tokio::sync::oneshot::channel::<()>();
+        tasks.spawn("good", async move {
+            // Ends with the test.
+            let _ = finished.await;
+        });
+        for _ in 0..2 {
+            tasks.spawn("bad", async { panic!("the reason") });
+        }
+        assert_eq!(tasks.panicked().await.task, "bad");
+        drop(done);
+        assert_eq!(tasks.join().await.unwrap_err().message, "the reason");
+        assert_eq!(tasks.panic_count(), 2);
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     access::Access,
     allocators::ServiceHooks,
     authentication::service_account::KeyError,
-    bootstrap, health,
+    bootstrap, health, metrics,
     rest::kubelets::{BadKubeletClient, KubeletClient, Kubelets},
     version,
 };
@@ -245,6 +245,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server
     version::install(&mut routes);
     index::install(&mut routes);
     health::install(&mut routes, &settings.engine, &stores, bootstrap);
+    server.observe(metrics::install(&mut routes, &stores));
     server.set_routes(routes.build());
     (server, stores)
 }

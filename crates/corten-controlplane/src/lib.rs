@@ -13,6 +13,7 @@ pub mod bootstrap;
 pub mod caches;
 pub mod control_plane;
 mod health;
+mod metrics;
 mod rest;
 mod version;
 

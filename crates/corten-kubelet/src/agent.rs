@@ -165,6 +165,7 @@ impl Agent {
         let server_parts = server::Parts {
             pods: kubelet.pods(),
             cri: cri.clone(),
+            config: Arc::new(config.clone()),
             access: Arc::new(Delegated::new(client.clone(), config.node_name.clone(), Arc::clone(&clock))),
             clock: Arc::clone(&clock),
             is_syncing: Arc::new(move || health.problem(&*now).is_none()),

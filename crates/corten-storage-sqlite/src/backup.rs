@@ -32,7 +32,7 @@ pub(crate) fn write(database: &Path, target: &Path) -> Result<Revision, OpenErro
     copied
 }
 
-/// Makes a store in `directory` of `backup`. The directory must not hold one.
+/// Makes a store in `directory` of `backup`. The directory must not hold one; an empty file in its place is replaced.
 ///
 /// Blocks. Errors: `OpenError::Exists`, `InUse`, and whatever is wrong with the backup.
 pub(crate) fn restore(backup: &Path, directory: &Path) -> Result<Revision, OpenError> {
@@ -40,6 +40,7 @@ pub(crate) fn restore(backup: &Path, directory: &Path) -> Result<Revision, OpenE
     open::create_directory(directory)?;
     let _lock = StoreLock::take(directory)?;
     let database = directory.join(format::DATABASE_FILE);
+    clear_empty(&database, &directory.join(format::LOG_FILE))?;
     for file in [&database, &directory.join(format::LOG_FILE)] {
         refuse_existing(file)?;
     }
@@ -54,6 +55,18 @@ pub(crate) fn restore(backup: &Path, directory: &Path) -> Result<Revision, OpenE
     copy()?;
     publish(&partial, &database)?;
     Ok(revision)
+}
+
+/// Takes an empty database out of the way, which holds nothing. A log beside it may be of use to somebody, and is put aside.
+fn clear_empty(database: &Path, log: &Path) -> Result<(), FsError> {
+    if !std::fs::metadata(database).is_ok_and(|metadata| metadata.len() == 0) {
+        return Ok(());
+    }
+    if log.try_exists().at("look for", log)? {
+        let aside = with_suffix(log, ".lost");
+        std::fs::rename(log, &aside).at("rename to", &aside)?;
+    }
+    fs::remove_file(database)
 }
 
 fn copy_snapshot(database: &Path, partial: &Path) -> Result<(), OpenError> {

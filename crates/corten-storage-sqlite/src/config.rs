@@ -12,6 +12,8 @@ const BALLAST_BYTES: u64 = 64 << 20;
 pub struct Config {
     /// The directory of the store. Made if it does not exist; nothing else should live in it.
     pub directory: PathBuf,
+    /// There has been a store before: one that is missing or empty now is refused, in place of a new one being made.
+    pub must_exist: bool,
     /// The size of the ballast file, which is released when the disk is full so that deletions still work. 0 for none.
     pub ballast_bytes: u64,
     /// Where crash tests interfere.
@@ -22,6 +24,11 @@ impl Config {
     /// The defaults for a store in `directory`.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), ballast_bytes: BALLAST_BYTES, faults: Arc::new(NoFaults) }
+        Self {
+            directory: directory.into(),
+            must_exist: false,
+            ballast_bytes: BALLAST_BYTES,
+            faults: Arc::new(NoFaults),
+        }
     }
 }

@@ -70,7 +70,8 @@ impl SqliteEngine {
     /// Opens the store in `config.directory`, or makes one: reads and verifies every row (a quarter of a second for
     /// 100,000). The writer and housekeeping run in `tasks` until `shutdown`; the store is released when `tasks` has ended.
     ///
-    /// Errors: somebody else has the store, it is damaged, or cannot be read. Nothing is changed then.
+    /// Errors: somebody else has the store, it is damaged, is lost although it must exist, or cannot be read. Nothing is
+    /// changed then.
     pub async fn open(
         config: Config,
         clock: SharedClock,
@@ -84,7 +85,7 @@ impl SqliteEngine {
             let open = || {
                 open::create_directory(&opening.directory)?;
                 let lock = StoreLock::take(&opening.directory)?;
-                let opened = open::open(&opening.directory)?;
+                let opened = open::open(&opening.directory, opening.must_exist)?;
                 let ballast = Ballast::new(&opening.directory, opening.ballast_bytes);
                 let ballast_is_out = !ballast.restore()?;
                 let open::Opened { connection, contents: open::Contents { index, expiry, state } } = opened;

@@ -31,6 +31,18 @@ pub enum OpenError {
         /// What gave it away.
         reason: String,
     },
+    /// The file is gone or empty, although there has been a store.
+    #[error(
+        "the store {} {state}, although a cluster has been kept in it; no new one was made: bring a backup back \
+         (`corten restore`), or begin anew after `corten delete`",
+        path.display()
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// `is missing`, `is empty`, or the like.
+        state: &'static str,
+    },
     /// The file is from a newer version.
     #[error("store {} has format {found}, this version reads up to {supported}: start the newer version again", path.display())]
     NewerFormat {

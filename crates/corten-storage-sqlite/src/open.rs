@@ -38,10 +38,13 @@ pub(crate) struct Contents {
     pub(crate) state: State,
 }
 
-/// Opens the store in `directory`, or makes it. The caller holds the lock.
-pub(crate) fn open(directory: &Path) -> Result<Opened, OpenError> {
+/// Opens the store in `directory`, or makes it unless it `must_exist`. The caller holds the lock.
+pub(crate) fn open(directory: &Path, must_exist: bool) -> Result<Opened, OpenError> {
     let database = directory.join(format::DATABASE_FILE);
     let log = directory.join(format::LOG_FILE);
+    if must_exist {
+        expect_content(&database, &log)?;
+    }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&database) {
         Ok(_) if log.exists() => {
             // SQLite would apply a log without its database to the new one.
@@ -53,9 +56,25 @@ pub(crate) fn open(directory: &Path) -> Result<Opened, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => wal::check(&log, &database)?,
         Err(error) => return Err(Err::<(), _>(error).at("create", &database).unwrap_err().into()),
     }
-    let connection = connect(&database)?;
+    let connection = connect(&database, must_exist)?;
     let contents = scan(&connection, &database)?;
     Ok(Opened { connection, contents })
+}
+
+/// Refuses a database that is missing or has no content.
+///
+/// An empty one never waits for its log to be applied: SQLite writes the first page before it begins a log, and removes the
+/// log of an empty database. A log without any database is refused further on.
+fn expect_content(database: &Path, log: &Path) -> Result<(), OpenError> {
+    match fs::metadata(database) {
+        Ok(metadata) if metadata.len() == 0 => Err(OpenError::Lost { path: database.to_owned(), state: "is empty" }),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && log.exists() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(OpenError::Lost { path: database.to_owned(), state: "is missing" })
+        }
+        Err(error) => Err(Err::<(), _>(error).at("look at", database).unwrap_err().into()),
+    }
 }
 
 /// Makes the directory of a store; only its owner may look into it, for it holds secrets.
@@ -69,13 +88,16 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), FsError> {
 }
 
 /// The writer's connection, configured as it was measured; makes the tables if the database is new.
-fn connect(database: &Path) -> Result<Connection, OpenError> {
+fn connect(database: &Path, must_exist: bool) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
         Connection::open_with_flags(database, flags).map_err(|source| OpenError::sqlite("open", database, source))?;
     configure(&connection).map_err(|source| OpenError::sqlite("configure", database, source))?;
     match identify(&connection, database)? {
         Identity::Store => {}
+        Identity::New if must_exist => {
+            return Err(OpenError::Lost { path: database.to_owned(), state: "has no tables" });
+        }
         Identity::New => {
             create(&connection).map_err(|source| OpenError::sqlite("create tables in", database, source))?
         }
@@ -209,7 +231,7 @@ pub(crate) fn reopen(directory: &Path, revision: Revision) -> Result<Opened, Ope
     if !database.exists() {
         return Err(OpenError::NotAStore { path: database, reason: "it has been removed".to_owned() });
     }
-    let opened = open(directory)?;
+    let opened = open(directory, true)?;
     let failed = |source| OpenError::sqlite("checkpoint", &database, source);
     // What a failed sync left in the log may never get to the disk; copying it into the database writes it again.
     let busy: i64 =

@@ -8,7 +8,7 @@ use corten_storage::{
     conformance::seeded_rng,
     kv::{Expected, KeyValue},
 };
-use corten_storage_sqlite::{OpenError, SqliteEngine, format};
+use corten_storage_sqlite::{Config, OpenError, SqliteEngine, format};
 
 use support::{Open, clock, commit, config, delete, put, whole};
 
@@ -184,4 +184,27 @@ async fn a_damaged_backup_is_not_restored_and_a_store_is_not_overwritten() {
     let error = SqliteEngine::restore(&copy, &fresh).unwrap_err();
     assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
     assert!(!fresh.exists(), "nothing was made");
+}
+
+/// A truncated database file once became a new, empty cluster without a word.
+#[tokio::test]
+async fn a_store_that_must_exist_is_never_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join(format::DATABASE_FILE);
+    let must_exist = || Config { must_exist: true, ..config(directory.path()) };
+    let refused = || async { Open::try_new(must_exist(), clock()).await.map(drop).unwrap_err().to_string() };
+    assert!(refused().await.contains("is missing"));
+    assert!(!database.exists());
+    let want = fill(directory.path(), 5).await;
+    let backup = directory.path().join("backup");
+    let open = Open::try_new(must_exist(), clock()).await.unwrap();
+    open.engine.backup(&backup).await.unwrap();
+    open.close().await;
+    std::fs::write(&database, b"").unwrap();
+    let said = refused().await;
+    assert!(said.contains("is empty") && said.contains("corten restore"), "{said}");
+    assert_eq!(std::fs::metadata(&database).unwrap().len(), 0, "nothing is changed");
+    // The cure works.
+    SqliteEngine::restore(&backup, directory.path()).unwrap();
+    assert_eq!(read(directory.path()).await.unwrap(), want);
 }

@@ -3,7 +3,12 @@
 //! Each part runs on a [`Floor`]: floors are built upwards, and torn down from the top when the process ends, so that
 //! nobody loses what it stands on: first what uses the API, then the API server, then the store.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use corten_apimachinery::{gvk::GroupVersionResource, value::Value};
@@ -30,20 +35,26 @@ use tokio::sync::watch;
 
 use crate::{
     addons,
-    commands::{Commands, import_images},
+    commands::{Commands, Parts, import_images},
     components::Components,
-    config::{Config, Scope},
+    config::{CLUSTER_DOMAIN, Config, Scope},
     control::ControlSocket,
     identity::{self, ControllerClients},
     kubeconfig::{self, Entry},
-    node::{bridge, dns_feed::DnsFeed, dns_process::DnsProcess, kubelet, proxy_feed},
+    node::{
+        bridge,
+        dns_feed::DnsFeed,
+        dns_process::{COMPONENT as DNS_COMPONENT, DnsProcess},
+        kubelet, proxy_feed,
+    },
     pki::Pki,
     progress::{Event, Progress},
-    readiness::Waiter,
+    readiness::{self, Waiter},
+    record::Record,
 };
 
-/// The cluster's domain.
-pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
+/// How long a step of the start may wait for a component to do its part: ten times what a slow machine was seen to need.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a start is asked for beyond the configuration of the cluster.
 #[derive(Debug, Clone, Default)]
@@ -63,20 +74,31 @@ struct Floor {
 
 /// What stands so far.
 #[derive(Default)]
-struct Floors(Vec<Floor>);
+struct Floors {
+    floors: Vec<Floor>,
+    /// What stands from the beginning and goes before everything else: the ear for commands.
+    roof: Option<Floor>,
+}
 
 impl Floors {
     /// A floor on top of the others.
     fn build(&mut self, name: &'static str) -> (TaskSet, Shutdown) {
         let ((stop, shutdown), tasks) = (Shutdown::new(), TaskSet::new(name));
-        self.0.push(Floor { name, stop, tasks: tasks.clone() });
+        self.floors.push(Floor { name, stop, tasks: tasks.clone() });
+        (tasks, shutdown)
+    }
+
+    /// The roof over the floors to come.
+    fn build_roof(&mut self, name: &'static str) -> (TaskSet, Shutdown) {
+        let ((stop, shutdown), tasks) = (Shutdown::new(), TaskSet::new(name));
+        self.roof = Some(Floor { name, stop, tasks: tasks.clone() });
         (tasks, shutdown)
     }
 
     /// Ends everything from the top. Errors: the first panic of any task, when all have ended.
     async fn tear_down(self) -> anyhow::Result<()> {
         let mut outcome = Ok(());
-        for floor in self.0.into_iter().rev() {
+        for floor in self.roof.into_iter().chain(self.floors.into_iter().rev()) {
             floor.stop.request();
             let joined = floor.tasks.join().await.with_context(|| format!("end the {}", floor.name));
             outcome = outcome.and(joined);
@@ -89,6 +111,8 @@ impl Floors {
 #[derive(Clone)]
 struct Base {
     config: Config,
+    /// What the cluster was made with; nothing at its first start.
+    record: Option<Record>,
     clock: SharedClock,
     rng: SharedRng,
     components: Components,
@@ -97,14 +121,14 @@ struct Base {
 
 /// Runs the cluster until `shutdown`, which `stop` requests, or until its start fails.
 pub(crate) async fn run(
-    config: Config,
+    (config, record): (Config, Option<Record>),
     start: Start,
     progress: Progress,
     (clock, rng): (SharedClock, SharedRng),
     (stop, shutdown): (ShutdownTrigger, Shutdown),
 ) -> anyhow::Result<()> {
     let components = Components::new(Arc::clone(&clock));
-    let base = Base { config, clock, rng, components, progress };
+    let base = Base { config, record, clock, rng, components, progress };
     let mut floors = Floors::default();
     let started = tokio::select! {
         biased;
@@ -120,8 +144,14 @@ pub(crate) async fn run(
 
 /// Everything, from the ground up. Dropped in the middle, it leaves floors that `tear_down` ends.
 async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mut Floors) -> anyhow::Result<()> {
-    let Base { config, clock, rng, components, progress } = base;
+    let Base { config, clock, rng, components, progress, .. } = base;
     let began = clock.monotonic();
+
+    // First, so that a start which takes long can be asked what it does, and stopped.
+    let (tasks, shutdown) = floors.build_roof("control socket");
+    let socket = ControlSocket::bind(&config.places.control_socket())?;
+    let commands = Arc::new(Commands::new(config.clone(), components.clone(), progress.clone(), stop));
+    tasks.spawn("control", socket.run(commands.clone(), shutdown));
 
     let step = progress.step("certificates");
     let pki = Pki::ensure(config, &**clock).context("prepare the certificates")?;
@@ -129,9 +159,17 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
 
     let step = progress.step("store");
     let (tasks, shutdown) = floors.build("store");
-    let storage = corten_storage_sqlite::Config::new(config.places.store());
+    let has_cluster = config.places.has_cluster();
+    let storage = corten_storage_sqlite::Config {
+        must_exist: has_cluster,
+        ..corten_storage_sqlite::Config::new(config.places.store())
+    };
     let engine = SqliteEngine::open(storage, Arc::clone(clock), &tasks, &shutdown).await.context("open the store")?;
     let engine: Arc<dyn KvEngine> = Arc::new(engine);
+    if !has_cluster {
+        // Before the first object depends on it.
+        base.write_record()?;
+    }
     components.running("store", "sqlite");
     step.done("sqlite");
 
@@ -146,7 +184,8 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     let (tasks, shutdown) = floors.build("API server");
     tasks.spawn("api-server", control_plane.run(shutdown));
     let waiter = Waiter { client: clients.admin.clone(), clock: Arc::clone(clock), rng: Arc::clone(rng) };
-    bootstrapped(&waiter).await;
+    let made = readiness::within(&**clock, PATIENCE, bootstrapped(&waiter)).await;
+    made.context("the API server did not make the objects that every cluster has; its log says why")?;
     let admin = Entry::new(&config.places.name, local, &pki.authority, &pki.admin);
     fs::write_atomic(&config.places.admin_kubeconfig(), admin.to_text()?.as_bytes(), 0o600)?;
     addons::ensure_roles(&clients.admin).await.context("apply the roles of components")?;
@@ -173,25 +212,16 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     components.running("kube-scheduler", "");
     step.done("");
 
-    let mut runtime = None;
+    let parts = Parts { client: clients.admin.clone(), engine, port: address.port() };
+    commands.cluster_runs(parts);
     if config.scope == Scope::Cluster {
-        let built = build_node(base, &pki, &clients, start.images, floors).await?;
-        runtime = Some(built);
+        build_node(base, &pki, &clients, start.images, floors, &commands).await?;
     }
 
-    // Last, so that whoever finds the socket finds the cluster.
-    let (tasks, shutdown) = floors.build("control socket");
-    let socket = ControlSocket::bind(&config.places.control_socket())?;
-    let commands = Commands {
-        config: config.clone(),
-        components: components.clone(),
-        client: clients.admin.clone(),
-        engine,
-        runtime,
-        stop,
-        port: address.port(),
-    };
-    tasks.spawn("control", socket.run(Arc::new(commands), shutdown));
+    if has_cluster {
+        // Ports that do not work are not remembered; nor is, of a cluster of an earlier version, a range that is not its own.
+        base.write_record()?;
+    }
     if start.merge_kubeconfig {
         merge_kubeconfig(&admin, progress);
     }
@@ -199,22 +229,23 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     Ok(())
 }
 
-/// The node: what runs containers, and what leads to them. Gives the container runtime, for commands about images.
+/// The node: what runs containers, and what leads to them. `commands` about images get the container runtime.
 async fn build_node(
     base: &Base,
     pki: &Pki,
     clients: &Clients,
     images: Vec<PathBuf>,
     floors: &mut Floors,
-) -> anyhow::Result<ContainerRuntime> {
-    let Base { config, clock, rng, components, progress } = base;
+    commands: &Commands,
+) -> anyhow::Result<()> {
+    let Base { config, clock, rng, components, progress, .. } = base;
 
     let step = progress.step("container runtime");
     let (tasks, shutdown) = floors.build("container runtime");
     let executable = std::env::current_exe().context("find this program's file")?;
     let host = Netns::current().context("open the network namespace")?;
-    let pod_cidrs = vec![config.pod_cidr().to_string()];
-    let runtime_config = corten_container_runtime::Config { pod_cidrs, ..config.places.container_runtime(executable) };
+    // A node that is new gets its range from the controllers, and the kubelet tells the runtime.
+    let runtime_config = config.places.container_runtime(executable);
     let runtime = ContainerRuntime::open(runtime_config, host, Arc::clone(clock), Arc::clone(rng), shutdown.clone())
         .await
         .context("open the container runtime")?;
@@ -225,6 +256,7 @@ async fn build_node(
             tracing::error!(err = %panic, "The container runtime ended with a panic");
         }
     });
+    commands.runtime_runs(runtime.clone());
     components.running("container-runtime", "built in");
     step.done("built in");
     if !images.is_empty() {
@@ -233,10 +265,9 @@ async fn build_node(
         step.done(format!("{} imported", imported.len()));
     }
 
-    let pod_cidr = config.pod_cidr();
     let name = config.places.bridge();
-    let made = tokio::task::spawn_blocking(move || bridge::ensure(&name, pod_cidr));
-    made.await.context("make the bridge")?.context("make the bridge of pods")?;
+    let looked = tokio::task::spawn_blocking(move || bridge::expect_ours(&name));
+    looked.await.context("look for the bridge")??;
 
     let step = progress.step("kubelet");
     let (tasks, shutdown) = floors.build("kubelet");
@@ -257,8 +288,16 @@ async fn build_node(
     step.done(config.node_name.clone());
 
     let step = progress.step("node Ready");
-    node.ready().await;
-    step.done("");
+    let ready = readiness::within(&**clock, PATIENCE, node.ready()).await;
+    ready.with_context(|| kubelet::why_not_ready(&node))?;
+    let waiter = Waiter { client: clients.node.clone(), clock: Arc::clone(clock), rng: Arc::clone(rng) };
+    let given = readiness::within(&**clock, PATIENCE, kubelet::pod_cidr(&waiter, &config.node_name)).await;
+    let pod_cidr = given.context("the controllers gave the node no range of pod addresses; the log says why")??;
+    step.done(format!("pods in {pod_cidr}"));
+
+    let name = config.places.bridge();
+    let made = tokio::task::spawn_blocking(move || bridge::ensure(&name, pod_cidr));
+    made.await.context("make the bridge")?.context("make the bridge of pods")?;
 
     let (tasks, shutdown) = floors.build("node network");
     let step = progress.step("proxy");
@@ -267,12 +306,17 @@ async fn build_node(
     step.done(mode);
 
     let step = progress.step("DNS");
-    start_dns(base, clients, &tasks, &shutdown).await?;
+    start_dns(base, clients, bridge::gateway(pod_cidr), &tasks, &shutdown).await?;
     step.done(format!("{} for pods", config.dns_service_address()));
-    Ok(runtime)
+    Ok(())
 }
 
 impl Base {
+    fn write_record(&self) -> anyhow::Result<()> {
+        let record = self.config.record(self.record.as_ref());
+        record.write(&self.config.places.record()).context("record what the cluster is made with")
+    }
+
     /// Informers in this process: lists are vectors of shared objects.
     fn informers(&self, client: &Client) -> InformerFactory {
         InformerFactory::new(client.clone(), InitialList::List, Arc::clone(&self.clock), Arc::clone(&self.rng))
@@ -336,6 +380,7 @@ fn controllers(config: &Config, pki: &Pki) -> corten_controllers::Config {
         root_ca: pki.authority.clone(),
         signing: Some(SigningAuthority { certificate: pki.authority.clone(), key: pki.authority_key.clone() }),
         cluster_cidrs: vec![IpNet::V4(config.cluster_cidr)],
+        node_cidr_mask_ipv4: config.node_prefix(),
         service_cidrs: vec![IpNet::V4(config.service_cidr)],
         advertise: Some(config.advertise),
         ..corten_controllers::Config::default()
@@ -415,9 +460,14 @@ pub(crate) fn run_proxy(
 }
 
 /// Starts DNS at the gateway of this node's pods, and completes when it knows the cluster.
-async fn start_dns(base: &Base, clients: &Clients, tasks: &TaskSet, shutdown: &Shutdown) -> anyhow::Result<()> {
+async fn start_dns(
+    base: &Base,
+    clients: &Clients,
+    gateway: Ipv4Addr,
+    tasks: &TaskSet,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
     let Base { config, clock, rng, components, .. } = base;
-    let gateway = bridge::gateway(config.pod_cidr());
     let (count, process) = watch::channel(0);
     let (told, mut known) = watch::channel(0);
     let listen = SocketAddr::new(gateway.into(), 53);
@@ -430,8 +480,16 @@ async fn start_dns(base: &Base, clients: &Clients, tasks: &TaskSet, shutdown: &S
     tasks.spawn("dns-supervisor", supervisor.run(count, shutdown.clone()));
     tasks.spawn("dns-feed", feed.run(process, told, shutdown.clone()));
     addons::ensure_dns(&clients.admin, config, gateway).await.context("apply the service of DNS")?;
-    known.wait_for(|told| *told > 0).await.context("wait for DNS to know the cluster")?;
+    let known = readiness::within(&**clock, PATIENCE, known.wait_for(|told| *told > 0)).await;
+    known.with_context(|| why_no_dns(&base.components))?.context("wait for DNS to know the cluster")?;
     Ok(())
+}
+
+/// What the supervisor of DNS last said.
+fn why_no_dns(components: &Components) -> String {
+    let said = components.list().into_iter().find(|one| one.name == DNS_COMPONENT);
+    let said = said.map(|one| format!("{} {}", one.state, one.detail)).unwrap_or_default();
+    format!("DNS does not answer: {said}")
 }
 
 /// Puts the context into the user's kubeconfig. A failure is said and ends nothing: the cluster runs.

@@ -1,6 +1,9 @@
 //! What a running process does for `corten status`, `down`, `image` and `backup`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use corten_apimachinery::{gvk::GroupVersionResource, status::Reason};
@@ -11,26 +14,30 @@ use corten_cri::api::{ImageSpec, RemoveImageRequest};
 use corten_storage::kv::KvEngine;
 
 use crate::{
+    archive,
     components::Components,
     config::{Config, Scope},
     control::{Answer, Handler, ImageLine, Report, Request},
+    progress::Progress,
     readiness,
 };
 
-/// What the commands work with.
+/// What the commands work with. During the start some of it is not there yet.
 pub(crate) struct Commands {
-    /// What runs.
-    pub(crate) config: Config,
-    /// The parts and their states.
-    pub(crate) components: Components,
+    config: Config,
+    components: Components,
+    progress: Progress,
+    stop: ShutdownTrigger,
+    parts: OnceLock<Parts>,
+    runtime: OnceLock<ContainerRuntime>,
+}
+
+/// What is there once the control plane runs.
+pub(crate) struct Parts {
     /// The administrator's client.
     pub(crate) client: Client,
     /// The store.
     pub(crate) engine: Arc<dyn KvEngine>,
-    /// The container runtime, where there is a node.
-    pub(crate) runtime: Option<ContainerRuntime>,
-    /// Ends the process.
-    pub(crate) stop: ShutdownTrigger,
     /// The port of the API.
     pub(crate) port: u16,
 }
@@ -48,37 +55,65 @@ impl Handler for Commands {
             Request::ImportImages(archives) => self.import(archives).await,
             Request::ListImages => self.runtime().map(|runtime| Answer::Images(image_lines(runtime.images()))),
             Request::RemoveImage(name) => self.remove_image(name).await,
-            Request::Backup(target) => match self.engine.backup(&target).await {
-                Ok(revision) => Ok(Answer::Done(vec![format!("wrote revision {revision} to {}", target.display())])),
-                Err(error) => Err(ErrorChain(&error).to_string()),
-            },
+            Request::Backup(target) => self.backup(target).await,
         };
         answer.unwrap_or_else(Answer::Failed)
     }
 }
 
 impl Commands {
+    /// Commands for a cluster that begins to start; `stop` ends the process.
+    pub(crate) fn new(config: Config, components: Components, progress: Progress, stop: ShutdownTrigger) -> Self {
+        Self { config, components, progress, stop, parts: OnceLock::new(), runtime: OnceLock::new() }
+    }
+
+    /// The control plane runs. Told once.
+    pub(crate) fn cluster_runs(&self, parts: Parts) {
+        assert!(self.parts.set(parts).is_ok(), "a control plane starts once");
+    }
+
+    /// The container runtime runs. Told once.
+    pub(crate) fn runtime_runs(&self, runtime: ContainerRuntime) {
+        assert!(self.runtime.set(runtime).is_ok(), "a container runtime starts once");
+    }
+
+    fn starting(&self) -> String {
+        let step = self.progress.current().unwrap_or("preflight");
+        format!("the cluster is starting (at {step:?}): try again in a moment")
+    }
+
+    async fn backup(&self, target: PathBuf) -> Result<Answer, String> {
+        let parts = self.parts.get().ok_or_else(|| self.starting())?;
+        let revision = parts.engine.backup(&target).await.map_err(|error| ErrorChain(&error).to_string())?;
+        Ok(Answer::Done(vec![format!("wrote revision {revision} to {}", target.display())]))
+    }
+
     async fn report(&self) -> Report {
         let config = &self.config;
+        let port = self.parts.get().map_or(config.listen.port(), |parts| parts.port);
         let mut report = Report {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             root: config.places.root.clone(),
-            server: format!("https://{}", config.local_server(self.port)),
-            advertise: format!("https://{}:{}", config.advertise, self.port),
+            starting: self.progress.current().map(str::to_owned),
+            server: format!("https://{}", config.local_server(port)),
+            advertise: format!("https://{}:{port}", config.advertise),
             components: self.components.list(),
             ..Report::default()
         };
         if config.scope == Scope::Cluster {
             report.node.clone_from(&config.node_name);
-            self.report_node(&mut report).await;
+            match self.parts.get() {
+                Some(parts) => self.report_node(&parts.client, &mut report).await,
+                None => report.node_state = "Unknown (the API server does not run yet)".to_owned(),
+            }
         }
         report
     }
 
-    async fn report_node(&self, report: &mut Report) {
+    async fn report_node(&self, client: &Client, report: &mut Report) {
         let nodes = GroupVersionResource::new("", "v1", "nodes");
-        let node = match self.client.get(Target::object(&nodes, "", self.config.node_name.as_str())).await {
+        let node = match client.get(Target::object(&nodes, "", self.config.node_name.as_str())).await {
             Ok(node) => node,
             Err(status) if status.reason == Reason::NotFound => {
                 report.node_state = "NotRegistered".to_owned();
@@ -101,7 +136,10 @@ impl Commands {
     }
 
     fn runtime(&self) -> Result<&ContainerRuntime, String> {
-        self.runtime.as_ref().ok_or_else(|| "the running process is a control plane without a node".to_owned())
+        self.runtime.get().ok_or_else(|| match self.config.scope {
+            Scope::ControlPlane => "the running process is a control plane without a node".to_owned(),
+            Scope::Cluster => self.starting(),
+        })
     }
 
     async fn import(&self, archives: Vec<PathBuf>) -> Result<Answer, String> {
@@ -109,35 +147,27 @@ impl Commands {
     }
 
     async fn remove_image(&self, name: String) -> Result<Answer, String> {
-        let runtime = self.runtime()?;
-        if runtime.images().find(&name).is_none() {
-            return Err(format!("no image is called {name:?}"));
-        }
-        // Through the runtime, which knows the containers that use it.
-        let image = ImageSpec { image: name.clone(), ..ImageSpec::default() };
-        let removed = runtime.cri().images.remove_image(RemoveImageRequest { image: Some(image) }).await;
-        removed.map_err(|error| error.to_string())?;
-        Ok(Answer::Done(vec![format!("removed {name}")]))
+        remove_image(self.runtime()?, &name).await.map(|line| Answer::Done(vec![line]))
     }
 }
 
 /// Imports archives one after the other; gives a line per image, or says which archive could not be imported and why.
 pub(crate) async fn import_images(runtime: &ContainerRuntime, archives: Vec<PathBuf>) -> Result<Vec<String>, String> {
     let store = Arc::clone(runtime.images());
-    let work = move || {
-        let mut lines = Vec::new();
-        for archive in &archives {
-            let imported = images::import::import(&store, archive)
-                .map_err(|error| format!("import {}: {}", archive.display(), ErrorChain(&error)))?;
-            lines.extend(imported.iter().map(|image| {
-                let names: Vec<&str> = image.tags.iter().map(String::as_str).collect();
-                let name = if names.is_empty() { image.id.to_string() } else { names.join(", ") };
-                format!("imported {name}")
-            }));
-        }
-        Ok(lines)
-    };
+    let work = move || archive::import_all(&store, &archives).map_err(|error| format!("{error:#}"));
     tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
+}
+
+/// Removes the image of this name or id under all its names; gives what to tell the user.
+pub(crate) async fn remove_image(runtime: &ContainerRuntime, name: &str) -> Result<String, String> {
+    let Some(image) = runtime.images().find(name) else {
+        return Err(format!("no image is called {name:?}"));
+    };
+    // Through the runtime, which knows the containers that use it.
+    let spec = ImageSpec { image: image.id.to_string(), ..ImageSpec::default() };
+    let removed = runtime.cri().images.remove_image(RemoveImageRequest { image: Some(spec) }).await;
+    removed.map_err(|error| error.to_string())?;
+    Ok(format!("removed {name}"))
 }
 
 /// The images of a store, sorted by their first name.

@@ -9,10 +9,31 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use corten_apimachinery::validation::is_dns1123_subdomain;
 use corten_net::netlink::Rtnl;
 use corten_proxy::ProxyMode;
 use ipnet::Ipv4Net;
 use sha2::{Digest as _, Sha256};
+
+use crate::record::Record;
+
+/// The cluster's domain.
+pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
+
+/// kubeadm's and k3s' customary ranges; the kubelet's port; kubeadm's port of the API.
+const DEFAULT_CLUSTER_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16);
+pub(crate) const DEFAULT_SERVICE_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12);
+const DEFAULT_KUBELET_PORT: u16 = 10_250;
+const DEFAULT_API_PORT: u16 = 6443;
+
+/// The longest prefixes of ranges that are of use: services need a tenth address, which is that of DNS; pods a gateway.
+const SERVICE_PREFIX_MAX: u8 = 28;
+const CLUSTER_PREFIX_MAX: u8 = 28;
+
+/// A node's part of the pods' range, unless that is smaller or has more parts than node-ipam counts. Upstream:
+/// `--node-cidr-mask-size`, and the 16 bits between a range and its parts.
+const NODE_PREFIX: u8 = 24;
+const NODE_PREFIX_BITS_MAX: u8 = 16;
 
 /// Where everything is kept unless `--root` says otherwise.
 pub(crate) const DEFAULT_ROOT: &str = "/var/lib/corten";
@@ -107,6 +128,17 @@ impl Places {
         self.root.join("corten.pid")
     }
 
+    /// What the cluster was made with.
+    pub(crate) fn record(&self) -> PathBuf {
+        self.root.join("cluster.json")
+    }
+
+    /// Whether a cluster has been started here, whose store therefore has to be there.
+    pub(crate) fn has_cluster(&self) -> bool {
+        // Clusters of earlier versions have no record.
+        self.record().exists() || self.admin_kubeconfig().exists()
+    }
+
     /// The administrator's kubeconfig.
     pub(crate) fn admin_kubeconfig(&self) -> PathBuf {
         self.root.join("admin.conf")
@@ -144,6 +176,7 @@ impl Places {
     pub(crate) fn data(&self) -> Vec<PathBuf> {
         let mut data = vec![self.pki(), self.store(), self.containers(), self.kubelet(), self.log()];
         data.push(self.admin_kubeconfig());
+        data.push(self.record());
         data.push(self.lock());
         data
     }
@@ -158,23 +191,25 @@ pub(crate) enum Scope {
     Cluster,
 }
 
-/// What the command line says about a cluster; nothing is looked up yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the command line says about a cluster; what is absent is as the cluster was made, or has its default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wishes {
-    /// Where the API is to be served.
-    pub(crate) listen: SocketAddr,
+    /// The address to serve the API on.
+    pub(crate) listen: Option<IpAddr>,
+    /// The port to serve the API on.
+    pub(crate) api_port: Option<u16>,
     /// The address that everybody else is told; found if absent.
     pub(crate) advertise: Option<IpAddr>,
-    /// The node's name; the host's if absent.
+    /// The node's name; the host's by default.
     pub(crate) node_name: Option<String>,
     /// The range of pods' addresses.
-    pub(crate) cluster_cidr: Ipv4Net,
+    pub(crate) cluster_cidr: Option<Ipv4Net>,
     /// The range of services' addresses.
-    pub(crate) service_cidr: Ipv4Net,
+    pub(crate) service_cidr: Option<Ipv4Net>,
     /// How services are carried out.
     pub(crate) proxy_mode: ProxyMode,
     /// The port of the kubelet's server.
-    pub(crate) kubelet_port: u16,
+    pub(crate) kubelet_port: Option<u16>,
 }
 
 /// What the process runs, and how.
@@ -203,34 +238,88 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Completes what was wished for with what the machine says. Blocks for some system calls.
+    /// Completes what was wished for with what the cluster was made with, and with what the machine says. Blocks for some
+    /// system calls.
     ///
-    /// Errors: the machine has no address to tell others, or a range is too small.
-    pub(crate) fn complete(scope: Scope, places: Places, wishes: Wishes) -> anyhow::Result<Self> {
-        let hostname = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
-        let advertise = match (wishes.advertise, wishes.listen.ip()) {
-            (Some(address), _) => address,
-            (None, ip) if !ip.is_unspecified() => ip,
-            (None, _) => primary_address()?,
+    /// Errors: wishes that contradict the cluster, a name that is none, ranges that overlap or are too small; the machine
+    /// has no address to tell others.
+    pub(crate) fn complete(
+        scope: Scope,
+        places: Places,
+        wishes: Wishes,
+        record: Option<&Record>,
+    ) -> anyhow::Result<Self> {
+        let hostname = rustix::system::uname().nodename().to_string_lossy().trim().to_lowercase();
+        let ip = wishes.listen.or(record.map(|record| record.listen.ip()));
+        let port = wishes.api_port.or(record.map(|record| record.listen.port()));
+        let listen = SocketAddr::new(ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), port.unwrap_or(DEFAULT_API_PORT));
+        let wished_name = wishes.node_name.map(|name| node_name("--node-name", &name)).transpose()?;
+        let known_name = record.and_then(|record| record.node_name.clone());
+        let found_name = || match scope {
+            Scope::Cluster => node_name("the host's name", &hostname)
+                .context("this machine's name cannot be its node's: choose one with --node-name"),
+            // Nothing bears it.
+            Scope::ControlPlane => Ok(hostname.clone()),
         };
-        if wishes.service_cidr.prefix_len() > 28 {
-            bail!("the service range {} is too small: the tenth address of it is for DNS", wishes.service_cidr);
-        }
-        if wishes.cluster_cidr.prefix_len() > 24 {
-            bail!("the pod range {} is too small: a node gets 256 addresses of it", wishes.cluster_cidr);
-        }
-        Ok(Self {
+        let node_name = keep("--node-name", known_name.as_ref(), wished_name.as_ref())?.cloned();
+        let [wished_pods, wished_services] =
+            [wishes.cluster_cidr, wishes.service_cidr].map(|it| it.map(|it| it.trunc()));
+        let cluster_cidr = keep("--cluster-cidr", record.map(|it| &it.cluster_cidr), wished_pods.as_ref())?;
+        let service_cidr = keep("--service-cidr", record.map(|it| &it.service_cidr), wished_services.as_ref())?;
+        let config = Self {
             scope,
             places,
-            listen: wishes.listen,
-            advertise,
-            node_name: wishes.node_name.unwrap_or_else(|| hostname.clone()),
+            listen,
+            node_name: node_name.map_or_else(found_name, Ok)?,
+            advertise: match wishes.advertise {
+                Some(address) => address,
+                None if !listen.ip().is_unspecified() => listen.ip(),
+                None => primary_address()?,
+            },
             hostname,
-            cluster_cidr: wishes.cluster_cidr,
-            service_cidr: wishes.service_cidr,
+            cluster_cidr: cluster_cidr.copied().unwrap_or(DEFAULT_CLUSTER_CIDR),
+            service_cidr: service_cidr.copied().unwrap_or(DEFAULT_SERVICE_CIDR),
             proxy_mode: wishes.proxy_mode,
-            kubelet_port: wishes.kubelet_port,
-        })
+            kubelet_port: wishes
+                .kubelet_port
+                .or(record.map(|record| record.kubelet_port))
+                .unwrap_or(DEFAULT_KUBELET_PORT),
+        };
+        config.check_ranges()?;
+        Ok(config)
+    }
+
+    fn check_ranges(&self) -> anyhow::Result<()> {
+        let Self { cluster_cidr: pods, service_cidr: services, .. } = self;
+        if services.prefix_len() > SERVICE_PREFIX_MAX {
+            bail!("the service range {services} is too small: it needs 16 addresses, the tenth of which is for DNS");
+        }
+        if pods.prefix_len() > CLUSTER_PREFIX_MAX {
+            bail!("the pod range {pods} is too small: it needs 16 addresses");
+        }
+        if pods.contains(services) || services.contains(pods) {
+            bail!(
+                "the pod range {pods} and the service range {services} overlap: choose ranges without a common address \
+                 with --cluster-cidr and --service-cidr"
+            );
+        }
+        Ok(())
+    }
+
+    /// What later starts are to keep. A control plane that runs alone says itself where it serves, and keeps what there is
+    /// of a node.
+    pub(crate) fn record(&self, earlier: Option<&Record>) -> Record {
+        let node_name = match self.scope {
+            Scope::Cluster => Some(self.node_name.clone()),
+            Scope::ControlPlane => earlier.and_then(|record| record.node_name.clone()),
+        };
+        let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), DEFAULT_API_PORT);
+        let listen = match self.scope {
+            Scope::Cluster => self.listen,
+            Scope::ControlPlane => earlier.map_or(everywhere, |record| record.listen),
+        };
+        let ranges = (self.cluster_cidr, self.service_cidr);
+        Record::new(ranges, CLUSTER_DOMAIN, node_name, (listen, self.kubelet_port))
     }
 
     /// The first address of the service network: where the API is found inside the cluster.
@@ -243,9 +332,15 @@ impl Config {
         nth_address(self.service_cidr, 10)
     }
 
-    /// This node's part of the pods' range: the first, which the controllers give to the first node, too.
-    pub(crate) fn pod_cidr(&self) -> Ipv4Net {
-        Ipv4Net::new(self.cluster_cidr.network(), 24).expect("24 bits are no more than 32")
+    /// The length of the prefix of a node's part of the pods' range. Upstream: `--node-cidr-mask-size`.
+    pub(crate) fn node_prefix(&self) -> u8 {
+        let range = self.cluster_cidr.prefix_len();
+        NODE_PREFIX.clamp(range, range + NODE_PREFIX_BITS_MAX)
+    }
+
+    /// The first node's part of the pods' range.
+    pub(crate) fn first_pod_cidr(&self) -> Ipv4Net {
+        Ipv4Net::new(self.cluster_cidr.network(), self.node_prefix()).expect("a node's prefix is that of an address")
     }
 
     /// The address at which programs on this machine reach the API.
@@ -255,13 +350,43 @@ impl Config {
     }
 }
 
+/// The node's name that `given` means, as the kubelet reads it: without blanks around it, in lower case. `what` gave it.
+///
+/// Upstream: pkg/util/node, `GetHostname`; the API server's rule for names of nodes.
+pub(crate) fn node_name(what: &str, given: &str) -> anyhow::Result<String> {
+    let name = given.trim().to_lowercase();
+    let problems = is_dns1123_subdomain(&name);
+    if problems.is_empty() {
+        Ok(name)
+    } else {
+        bail!("{what} {given:?} is no name for a node: {}", problems.join("; "))
+    }
+}
+
+/// What the cluster was made with, or what is wished for where it was not made yet.
+///
+/// Errors: the wish is another one, and this cannot be changed any more.
+fn keep<'a, T: PartialEq + std::fmt::Display>(
+    flag: &str,
+    made_with: Option<&'a T>,
+    wished: Option<&'a T>,
+) -> anyhow::Result<Option<&'a T>> {
+    match (made_with, wished) {
+        (Some(made_with), Some(wished)) if made_with != wished => bail!(
+            "this cluster was made with {flag} {made_with}, and objects in it depend on that: leave {flag} out, or remove \
+             the cluster with `corten delete` before it is made anew with {wished}"
+        ),
+        (made_with, wished) => Ok(made_with.or(wished)),
+    }
+}
+
 /// The address `n` places after the network's own.
 pub(crate) fn nth_address(network: Ipv4Net, n: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(network.network().to_bits() + n)
 }
 
 /// The address from which this machine talks to others: what the routing table chooses, or the first one it has.
-fn primary_address() -> anyhow::Result<IpAddr> {
+pub(crate) fn primary_address() -> anyhow::Result<IpAddr> {
     // Connecting a UDP socket sends nothing; the kernel only looks up the route. The address is one for documentation.
     let by_route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
         .and_then(|socket| socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr()));
@@ -279,72 +404,4 @@ fn primary_address() -> anyhow::Result<IpAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wishes() -> Wishes {
-        Wishes {
-            listen: "0.0.0.0:6443".parse().unwrap(),
-            advertise: Some("10.0.0.7".parse().unwrap()),
-            node_name: None,
-            cluster_cidr: "10.244.0.0/16".parse().unwrap(),
-            service_cidr: "10.96.0.0/12".parse().unwrap(),
-            proxy_mode: ProxyMode::Auto,
-            kubelet_port: 10_250,
-        }
-    }
-
-    #[test]
-    fn the_default_root_has_the_plain_names() {
-        let places = Places::new(Path::new("/var/lib/corten/")).unwrap();
-        assert_eq!((places.run.to_str(), &*places.name, &*places.bridge()), (Some("/run/corten"), "corten", "corten0"));
-        assert_eq!(places.pod_logs(), Path::new("/var/log/pods"));
-    }
-
-    #[test]
-    fn another_root_has_names_of_its_own() {
-        let (one, other) = (Places::new(Path::new("/tmp/one")).unwrap(), Places::new(Path::new("/tmp/other")).unwrap());
-        assert_ne!(one.name, other.name);
-        assert_ne!(one.bridge(), other.bridge());
-        assert_eq!(one.run, Path::new("/tmp/one/run"));
-        assert!(one.bridge().len() <= 15, "{}", one.bridge());
-        assert_eq!(one.pod_logs(), Path::new("/tmp/one/log/pods"));
-    }
-
-    #[test]
-    fn sockets_fit_below_any_root() {
-        for length in [1, 40, 60, 70, 200] {
-            let places = Places::new(&Path::new("/").join("d".repeat(length))).unwrap();
-            let longest = places.container_runtime(PathBuf::new()).run.join("sock").join("0".repeat(24));
-            assert!(longest.as_os_str().len() <= SOCKET_PATH_MAX, "{}", longest.display());
-        }
-    }
-
-    #[test]
-    fn services_addresses_follow_from_the_range() {
-        let places = Places::new(Path::new("/tmp/x")).unwrap();
-        let config = Config::complete(Scope::Cluster, places, wishes()).unwrap();
-        assert_eq!(config.api_service_address(), Ipv4Addr::new(10, 96, 0, 1));
-        assert_eq!(config.dns_service_address(), Ipv4Addr::new(10, 96, 0, 10));
-        assert_eq!(config.local_server(6443), "127.0.0.1:6443".parse().unwrap());
-        assert_eq!(config.advertise, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 7)));
-    }
-
-    #[test]
-    fn a_listen_address_is_advertised_when_it_is_one() {
-        let places = Places::new(Path::new("/tmp/x")).unwrap();
-        let wishes = Wishes { listen: "10.0.0.9:1".parse().unwrap(), advertise: None, ..wishes() };
-        let config = Config::complete(Scope::Cluster, places, wishes).unwrap();
-        assert_eq!(config.advertise, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)));
-        assert_eq!(config.local_server(1), "10.0.0.9:1".parse().unwrap());
-    }
-
-    #[test]
-    fn ranges_that_are_too_small_are_refused() {
-        let places = Places::new(Path::new("/tmp/x")).unwrap();
-        let small = Wishes { service_cidr: "10.96.0.0/29".parse().unwrap(), ..wishes() };
-        assert!(Config::complete(Scope::Cluster, places.clone(), small).is_err());
-        let small = Wishes { cluster_cidr: "10.244.0.0/25".parse().unwrap(), ..wishes() };
-        assert!(Config::complete(Scope::Cluster, places, small).is_err());
-    }
-}
+mod tests;

@@ -70,6 +70,9 @@ pub(crate) struct Report {
     pub(crate) version: String,
     /// Where its data is.
     pub(crate) root: PathBuf,
+    /// The step that the start is at; nothing when it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) starting: Option<String>,
     /// The API's address on this machine.
     pub(crate) server: String,
     /// The API's address for pods and other machines.

@@ -76,6 +76,27 @@ impl Running {
     }
 }
 
+/// Whether a process works with the places: ` (pid 17)`, or nothing in it if its number is not known. Makes and changes
+/// nothing.
+pub(crate) fn holder(places: &Places) -> anyhow::Result<Option<String>> {
+    let path = places.lock();
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("open {}", path.display())),
+    };
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Ok(_free) => Ok(None),
+        Err((mut file, Errno::EWOULDBLOCK)) => {
+            let mut text = String::new();
+            file.read_to_string(&mut text).at("read", &path)?;
+            let pid: Option<i32> = text.trim().parse().ok();
+            Ok(Some(pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()))
+        }
+        Err((_, errno)) => Err(errno).with_context(|| format!("lock {}", path.display())),
+    }
+}
+
 /// Removes run time state that a reboot has ended but not removed, because the run directory is not a tmpfs.
 fn forget_earlier_boots(places: &Places) -> anyhow::Result<()> {
     let now = fs::read(BOOT_ID.as_ref())?;
@@ -101,8 +122,10 @@ mod tests {
         let Claim::Ours(first) = Instance::claim(&places).unwrap() else { panic!("nobody else is there") };
         let Claim::Running(running) = Instance::claim(&places).unwrap() else { panic!("the first holds it") };
         assert_eq!(running.pid, Some(std::process::id().cast_signed()));
+        assert_eq!(holder(&places).unwrap(), Some(format!(" (pid {})", std::process::id())));
         drop(first);
-        running.wait(&places).unwrap();
+        drop(running.wait(&places).unwrap());
+        assert_eq!(holder(&places).unwrap(), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod cli;
 mod config;
 
 mod addons;
+mod archive;
 mod commands;
 mod components;
 mod control;
@@ -17,6 +18,7 @@ mod pki;
 mod preflight;
 mod progress;
 mod readiness;
+mod record;
 mod sweep;
 
 use std::process::ExitCode;

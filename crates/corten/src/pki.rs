@@ -5,6 +5,7 @@ use std::{
     path::Path,
 };
 
+use anyhow::{Context as _, bail};
 use corten_base::{Clock, fs};
 use corten_component_base::certificates::{Authority, CertificateFiles, KeyPairPem, LeafRequest};
 use corten_controlplane::authentication::service_account::new_key;
@@ -41,9 +42,18 @@ impl Pki {
         let (directory, now) = (config.places.pki(), clock.now());
         fs::create_dir_all(&directory)?;
         let authority_files = CertificateFiles::new(&directory, "ca");
-        let authority = Authority::ensure(&authority_files, "kubernetes", now)?;
-        let leaf = |name: &str, request: LeafRequest| {
-            authority.ensure_leaf(&CertificateFiles::new(&directory, name), &request, now)
+        expect_whole(&directory, &authority_files)?;
+        let authority = Authority::ensure(&authority_files, "kubernetes", now).map_err(|error| {
+            let CertificateFiles { certificate, key } = &authority_files;
+            anyhow::Error::new(error).context(format!("use {} with {}", certificate.display(), key.display()))
+        })?;
+        let leaf = |name: &str, request: LeafRequest| -> anyhow::Result<KeyPairPem> {
+            let files = CertificateFiles::new(&directory, name);
+            let pair = authority
+                .ensure_leaf(&files, &request, now)
+                .with_context(|| format!("read or make {}", files.certificate.display()))?;
+            expect_key(&files.key, &pair.key)?;
+            Ok(pair)
         };
         let client = |common_name: &str, organization: &str| LeafRequest {
             common_name: common_name.to_owned(),
@@ -74,6 +84,38 @@ impl Pki {
             service_account_public_key,
         })
     }
+}
+
+/// The files whose presence shows that an authority was there: the leaves that it signed, and what was made with them.
+const MADE_WITH_AUTHORITY: &[&str] = &["apiserver.crt", "apiserver-kubelet-client.crt", "kubelet.crt", "admin.crt"];
+
+/// Refuses a half of the authority: a new one would be a stranger to every certificate that is out there.
+///
+/// The key alone is what a first start leaves that was interrupted; the certificate is made then.
+fn expect_whole(directory: &Path, authority: &CertificateFiles) -> anyhow::Result<()> {
+    let signed = MADE_WITH_AUTHORITY.iter().map(|name| directory.join(name)).find(|path| path.exists());
+    let (missing, present) = match (authority.certificate.exists(), authority.key.exists(), signed) {
+        (true, true, _) | (false, _, None) => return Ok(()),
+        (true, false, _) => (&authority.key, authority.certificate.clone()),
+        (false, _, Some(signed)) => (&authority.certificate, signed),
+    };
+    bail!(
+        "{} is missing, but {} is there: bring it back from a copy, or begin anew after `corten delete`; a new authority \
+         would not be known to those who trust the old one",
+        missing.display(),
+        present.display()
+    )
+}
+
+/// Refuses a file that holds no private key, which would otherwise fail where nobody knows its name.
+fn expect_key(path: &Path, pem: &str) -> anyhow::Result<()> {
+    if pem.contains("PRIVATE KEY-----") {
+        return Ok(());
+    }
+    bail!(
+        "{} holds no private key in PEM: remove it together with its certificate, and both are made anew",
+        path.display()
+    )
 }
 
 /// Whom the API server's certificate is for: every name and address by which somebody may reach it.
@@ -112,7 +154,17 @@ fn apiserver(config: &Config) -> LeafRequest {
 fn service_account_keys(directory: &Path) -> anyhow::Result<(String, String)> {
     let (private_path, public_path) = (directory.join("sa.key"), directory.join("sa.pub"));
     match fs::read_to_string(&private_path) {
-        Ok(private) => Ok((private, fs::read_to_string(&public_path)?)),
+        Ok(private) => {
+            let cure = "bring it back from a copy: the tokens of pods are signed with it";
+            let public = fs::read_to_string(&public_path)?;
+            if !private.contains("PRIVATE KEY-----") {
+                bail!("{} holds no private key in PEM: {cure}", private_path.display());
+            }
+            if !public.contains("PUBLIC KEY-----") {
+                bail!("{} holds no public key in PEM: {cure}", public_path.display());
+            }
+            Ok((private, public))
+        }
         Err(error) if error.is_not_found() => {
             let (private, public) = new_key()?;
             // The private key last: with it alone the pair counts as made.
@@ -121,5 +173,61 @@ fn service_account_keys(directory: &Path) -> anyhow::Result<(String, String)> {
             Ok((private, public))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_base::SystemClock;
+
+    use super::*;
+    use crate::config::{Places, Scope, Wishes};
+
+    fn config(root: &Path) -> Config {
+        let wishes = Wishes {
+            advertise: Some("10.0.0.7".parse().unwrap()),
+            node_name: Some("n1".to_owned()),
+            ..Wishes::default()
+        };
+        Config::complete(Scope::Cluster, Places::new(root).unwrap(), wishes, None).unwrap()
+    }
+
+    /// A lost `ca.key` once made a new authority without a word, and every kubeconfig of old useless.
+    #[test]
+    fn lost_and_damaged_files_are_named_and_nothing_is_made_in_their_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, clock) = (config(directory.path()), SystemClock::shared());
+        let whole = Pki::ensure(&config, &*clock).unwrap();
+        let pki = config.places.pki();
+        for (name, content) in [
+            ("ca.key", None),
+            ("ca.crt", None),
+            ("ca.key", Some("garbage")),
+            ("ca.crt", Some("garbage")),
+            ("sa.key", Some("garbage")),
+            ("sa.pub", None),
+            ("sa.pub", Some("garbage")),
+            ("apiserver.key", Some("garbage")),
+        ] {
+            let path = pki.join(name);
+            let before = fs::read(&path).unwrap();
+            match content {
+                Some(text) => fs::write(&path, text.as_bytes()).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            let error = format!("{:#}", Pki::ensure(&config, &*clock).unwrap_err());
+            assert!(error.contains(&*path.to_string_lossy()), "{name} {content:?}: {error}");
+            fs::write(&path, &before).unwrap();
+        }
+        assert_eq!(Pki::ensure(&config, &*clock).unwrap().authority, whole.authority);
+    }
+
+    #[test]
+    fn an_interrupted_first_start_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        fs::create_dir_all(&config.places.pki()).unwrap();
+        fs::write(&config.places.pki().join("ca.key"), b"half").unwrap();
+        Pki::ensure(&config, &*SystemClock::shared()).unwrap();
     }
 }

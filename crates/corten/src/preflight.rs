@@ -27,15 +27,12 @@ impl Problem {
     }
 }
 
-/// Fails unless the caller is root. `command` is what was typed: `up`.
-pub(crate) fn require_root(command: &str) -> anyhow::Result<()> {
+/// Fails unless the caller is root. `command` is what was typed (`up`), `why` what it needs that for, as a clause.
+pub(crate) fn require_root(command: &str, why: &str) -> anyhow::Result<()> {
     if Uid::effective().is_root() {
         return Ok(());
     }
-    bail!(
-        "`corten {command}` has to be run as root: it makes network interfaces, packet rules, mounts and control groups, \
-         which only root may. Try `sudo corten {command}`"
-    );
+    bail!("`corten {command}` has to be run as root: {why}. Try `sudo corten {command}`");
 }
 
 /// Checks everything that a node needs, and reports all that is missing at once.

@@ -47,6 +47,8 @@ pub(crate) enum Event {
 #[derive(Clone)]
 pub(crate) struct Progress {
     sink: Arc<Sink>,
+    /// The step under way; nothing once the cluster is ready.
+    current: Arc<Mutex<Option<&'static str>>>,
     clock: SharedClock,
 }
 
@@ -69,17 +71,26 @@ impl Progress {
     pub(crate) fn for_people(clock: SharedClock) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let sink = if is_terminal { Sink::Terminal(Mutex::default()) } else { Sink::Lines };
-        Self { sink: Arc::new(sink), clock }
+        Self::new(sink, clock)
     }
 
     /// For the process that waits at the other end of standard output.
     pub(crate) fn for_parent(clock: SharedClock) -> Self {
-        Self { sink: Arc::new(Sink::Pipe), clock }
+        Self::new(Sink::Pipe, clock)
     }
 
     /// For the log alone.
     pub(crate) fn for_log(clock: SharedClock) -> Self {
-        Self { sink: Arc::new(Sink::Log), clock }
+        Self::new(Sink::Log, clock)
+    }
+
+    fn new(sink: Sink, clock: SharedClock) -> Self {
+        Self { sink: Arc::new(sink), current: Arc::default(), clock }
+    }
+
+    /// The step that the start is at; nothing before the first and when the cluster is ready.
+    pub(crate) fn current(&self) -> Option<&'static str> {
+        *self.current.lock()
     }
 
     /// Whether it is `for_parent`.
@@ -89,12 +100,16 @@ impl Progress {
 
     /// Begins a step.
     pub(crate) fn step(&self, name: &'static str) -> Step {
+        *self.current.lock() = Some(name);
         self.tell(Event::Begin { step: name.to_owned() });
         Step { progress: self.clone(), name, began: self.clock.monotonic() }
     }
 
     /// Passes an event on. Whoever does not listen any more misses it.
     pub(crate) fn tell(&self, event: Event) {
+        if matches!(event, Event::Ready(_)) {
+            *self.current.lock() = None;
+        }
         match &*self.sink {
             Sink::Terminal(bar) => show(&mut bar.lock(), event),
             Sink::Lines => {

@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use corten_apimachinery::{codec::FieldValidation, codec::json, stored::Stored, value::Value};
-use corten_base::{Backoff, SharedClock, SharedRng};
+use corten_base::{Backoff, Clock, SharedClock, SharedRng, timeout};
 use corten_client::{Client, Target, WatchEvent, WatchOptions};
 use futures::StreamExt as _;
+
+/// Waits for `work` no longer than `limit`, so that a start which leads nowhere ends with a reason.
+///
+/// Errors: how long was waited. Cancel-safe where `work` is.
+pub(crate) async fn within<F: Future>(clock: &dyn Clock, limit: Duration, work: F) -> anyhow::Result<F::Output> {
+    timeout(clock, limit, work).await.map_err(|_| anyhow::anyhow!("waited {} s", limit.as_secs()))
+}
 
 /// What it takes to wait.
 #[derive(Debug, Clone)]

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use corten_base::{SharedClock, SharedRng, Shutdown, fs};
+use bytes::Bytes;
+use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet, fs};
 use corten_container_runtime::ContainerRuntime;
 use corten_cri::api;
 use corten_net::{
@@ -22,6 +23,11 @@ use corten_proxy::{
     },
     names::IpFamily,
 };
+use corten_storage::{
+    kv::{KvEngine as _, ListRequest},
+    object::KeySpace,
+};
+use corten_storage_sqlite::SqliteEngine;
 use futures::future;
 use ipnet::IpNet;
 
@@ -169,6 +175,84 @@ fn unescape(text: &str) -> PathBuf {
     PathBuf::from(escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to)))
 }
 
+/// Where log collectors look for links to the logs of containers. Upstream: `legacyContainerLogsDir`.
+pub(crate) const LOG_LINKS: &str = "/var/log/containers";
+
+/// The directories of logs of this cluster's pods, which `<namespace>_<name>_<uid>` tells from those of other programs: the
+/// kubelet keeps a directory for each pod that has not ended, and the store has the others. (The kubelet removes the logs of
+/// pods that are deleted.) A store that cannot be read knows none; that is said, because logs may stay then.
+pub(crate) async fn logs_of_pods(
+    places: &Places,
+    clock: &SharedClock,
+) -> anyhow::Result<(Vec<PathBuf>, Option<String>)> {
+    let logs = places.pod_logs();
+    let names = names_in(&logs)?;
+    if names.is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    let running = names_in(&places.kubelet().join("pods"))?;
+    let (stored, complaint) = match stored_pods(places, clock).await {
+        Ok(stored) => (stored, None),
+        Err(error) => (Vec::new(), Some(format!("Logs of ended pods may stay in {}: {error:#}", logs.display()))),
+    };
+    let is_ours = |name: &String| {
+        let Some((_, uid)) = name.rsplit_once('_').filter(|(_, uid)| !uid.is_empty()) else { return false };
+        running.iter().any(|known| known == uid) || stored.iter().any(|pod| mentions(pod, uid.as_bytes()))
+    };
+    Ok((names.into_iter().filter(is_ours).map(|name| logs.join(name)).collect(), complaint))
+}
+
+/// The pods as the store has them. In every encoding of objects a uid is its text.
+async fn stored_pods(places: &Places, clock: &SharedClock) -> anyhow::Result<Vec<Bytes>> {
+    if !places.store().exists() {
+        return Ok(Vec::new());
+    }
+    let (tasks, (end, shutdown)) = (TaskSet::new("store"), Shutdown::new());
+    let config =
+        corten_storage_sqlite::Config { must_exist: true, ..corten_storage_sqlite::Config::new(places.store()) };
+    let list = async {
+        let engine = SqliteEngine::open(config, clock.clone(), &tasks, &shutdown).await.context("open the store")?;
+        let prefix = KeySpace::new("pods").full("");
+        let all = ListRequest { prefix, start: Bytes::new(), limit: 0, revision: None };
+        engine.list(all).await.context("list pods")
+    };
+    let listed = list.await;
+    end.request();
+    tasks.join().await.context("close the store")?;
+    Ok(listed?.kvs.into_iter().map(|kv| kv.value).collect())
+}
+
+fn mentions(object: &[u8], uid: &[u8]) -> bool {
+    object.windows(uid.len()).any(|window| window == uid)
+}
+
+/// Removes directories of logs, and the links that lead into them.
+pub(crate) fn remove_logs(directories: &[PathBuf], links: &Path) -> anyhow::Result<()> {
+    for name in names_in(links)? {
+        let link = links.join(name);
+        // Anything else in that directory is somebody else's.
+        let Ok(target) = std::fs::read_link(&link) else { continue };
+        if directories.iter().any(|directory| target.starts_with(directory)) {
+            fs::remove_file(&link)?;
+        }
+    }
+    for directory in directories {
+        fs::remove_dir_all(directory)?;
+    }
+    Ok(())
+}
+
+/// The names in a directory; none if it does not exist.
+fn names_in(directory: &Path) -> anyhow::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("list {}", directory.display())),
+    };
+    let name = |entry: std::io::Result<std::fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+    entries.map(name).collect::<std::io::Result<_>>().with_context(|| format!("list {}", directory.display()))
+}
+
 /// Removes the data of a cluster, and the directory if nothing else is in it.
 pub(crate) fn remove_data(places: &Places) -> anyhow::Result<()> {
     for path in places.data() {
@@ -189,6 +273,9 @@ pub(crate) fn remove_data(places: &Places) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use corten_base::SystemClock;
+    use corten_storage::kv::{Change, Expected, Write};
+
     use super::*;
 
     #[test]
@@ -201,6 +288,45 @@ mod tests {
         let points = mount_points_below(table, &[Path::new("/var/lib/corten")]);
         let want = ["/var/lib/corten/kubelet/a b/c", "/var/lib/corten/kubelet/a b"].map(PathBuf::from);
         assert_eq!(points, want);
+    }
+
+    async fn store_pod(places: &Places, clock: &SharedClock, text: &str) {
+        let (tasks, (end, shutdown)) = (TaskSet::new("store"), Shutdown::new());
+        let config =
+            corten_storage_sqlite::Config { ballast_bytes: 0, ..corten_storage_sqlite::Config::new(places.store()) };
+        let engine = SqliteEngine::open(config, clock.clone(), &tasks, &shutdown).await.unwrap();
+        let change = Change::Put { value: Bytes::copy_from_slice(text.as_bytes()), expires_at: None };
+        let write = Write { key: KeySpace::new("pods").full("default/ended"), expected: Expected::Absent, change };
+        engine.commit(vec![write]).await.unwrap();
+        drop(engine);
+        end.request();
+        tasks.join().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn logs_of_this_cluster_go_and_those_of_others_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let (places, clock) = (Places::new(directory.path()).unwrap(), SystemClock::shared());
+        let (logs, links) = (places.pod_logs(), directory.path().join("links"));
+        fs::create_dir_all(&places.kubelet().join("pods/uid-1")).unwrap();
+        store_pod(&places, &clock, r#"{"metadata":{"name":"ended","uid":"uid-3"}}"#).await;
+        for name in ["default_web_uid-1", "default_web_uid-2", "default_ended_uid-3", "notes", "odd_"] {
+            fs::create_dir_all(&logs.join(name).join("app")).unwrap();
+        }
+        fs::create_dir_all(&links).unwrap();
+        for (name, pod) in [("ours.log", "default_web_uid-1"), ("theirs.log", "default_web_uid-2")] {
+            std::os::unix::fs::symlink(logs.join(pod).join("app/0.log"), links.join(name)).unwrap();
+        }
+        let (mut found, complaint) = logs_of_pods(&places, &clock).await.unwrap();
+        found.sort();
+        assert_eq!(found, [logs.join("default_ended_uid-3"), logs.join("default_web_uid-1")]);
+        assert_eq!(complaint, None);
+        remove_logs(&found, &links).unwrap();
+        let mut left = names_in(&logs).unwrap();
+        left.sort();
+        assert_eq!(left, ["default_web_uid-2", "notes", "odd_"]);
+        assert_eq!(names_in(&links).unwrap(), ["theirs.log"]);
+        remove_logs(&[], &directory.path().join("missing")).unwrap();
     }
 
     #[test]

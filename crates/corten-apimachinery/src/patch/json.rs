@@ -11,6 +11,9 @@ const OPERATIONS_MAX: usize = 10_000;
 /// The most nodes that `copy` operations of one patch may add: what a body of 3 MB could hold at most.
 const COPIED_NODES_MAX: usize = 1_000_000;
 
+/// The deepest nesting that operations may build: what a body may have. Whatever walks a tree does so recursively.
+const DEPTH_MAX: usize = crate::codec::json::DEPTH_MAX;
+
 /// The object after the operations of `patch`.
 pub fn apply(object: &Value, patch: &Value) -> Result<Value, PatchError> {
     let operations = patch.as_array().ok_or_else(|| {
@@ -44,6 +47,7 @@ fn step(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
         "remove" => remove(object, &path, kind).map(drop),
         "replace" => {
             let value = value()?;
+            refuse_depth(&path, &value)?;
             let slot = find_mut(object, &path).ok_or_else(|| {
                 PatchError::Inapplicable(format!(
                     "replace operation does not apply: doc is missing key: {}: missing value",
@@ -140,6 +144,7 @@ fn find_mut<'a>(object: &'a mut Value, path: &[String]) -> Option<&'a mut Value>
 }
 
 fn add(object: &mut Value, path: &[String], value: Value, kind: &str) -> Result<(), PatchError> {
+    refuse_depth(path, &value)?;
     let Some((last, parents)) = path.split_last() else {
         *object = value;
         return Ok(());
@@ -167,6 +172,24 @@ fn add(object: &mut Value, path: &[String], value: Value, kind: &str) -> Result<
             Ok(())
         }
         _ => Err(missing()),
+    }
+}
+
+/// Each operation is shallow enough by itself, but one can put its value below what the last one added.
+fn refuse_depth(path: &[String], value: &Value) -> Result<(), PatchError> {
+    if path.len() + depth(value) > DEPTH_MAX {
+        return Err(PatchError::TooLarge(format!(
+            "The allowed maximum depth of an object in a JSON patch is {DEPTH_MAX}"
+        )));
+    }
+    Ok(())
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(map) => 1 + map.iter().map(|(_, value)| depth(value)).max().unwrap_or_default(),
+        _ => 0,
     }
 }
 
@@ -240,6 +263,26 @@ mod tests {
             r#"{"op":"add"}"#,
         ] {
             assert!(apply(&read(r#"{"a":1,"l":[0,1]}"#), &read(patch)).is_err(), "{patch}");
+        }
+    }
+
+    #[test]
+    fn operations_cannot_build_deeper_than_a_body_may_be() {
+        // Each adds 400 levels below the last: the second is one too many.
+        let deep = format!("{}0{}", r#"{"a":"#.repeat(400), "}".repeat(400));
+        for op in ["add", "replace"] {
+            let below = "/a".repeat(400);
+            let patch = format!(
+                r#"[{{"op":"add","path":"/x","value":{deep}}},{{"op":"{op}","path":"/x{below}","value":{deep}}}]"#
+            );
+            assert!(matches!(apply(&read("{}"), &read(&patch)), Err(PatchError::TooLarge(_))), "{op}");
+        }
+        for op in ["copy", "move"] {
+            let below = "/a".repeat(399);
+            let patch = format!(
+                r#"[{{"op":"add","path":"/x","value":{deep}}},{{"op":"add","path":"/y","value":{deep}}},{{"op":"{op}","from":"/y","path":"/x{below}/b"}}]"#
+            );
+            assert!(matches!(apply(&read("{}"), &read(&patch)), Err(PatchError::TooLarge(_))), "{op}");
         }
     }
 

@@ -174,6 +174,13 @@ fn validate_finalizers(object: &Value, path: &Path) -> ErrorList {
         errors.extend(invalids(path, finalizer, is_qualified_name(finalizer)));
     }
     let has = |name: &str| object.finalizers().any(|finalizer| finalizer == name);
+    // Upstream: `validateKubeFinalizerName` of pkg/apis/core/validation, which the kinds of all groups go through.
+    for (index, finalizer) in object.finalizers().enumerate() {
+        if !finalizer.contains('/') && !matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion") {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(Error::invalid(&path.index(index), finalizer, detail));
+        }
+    }
     if has("orphan") && has("foregroundDeletion") {
         let all = Value::array(object.finalizers().map(Value::from));
         errors.push(Error::invalid(path, all, "finalizer orphan and foregroundDeletion cannot be both set"));

@@ -140,6 +140,17 @@ fn owners_and_finalizers_are_checked() {
 }
 
 #[test]
+fn a_finalizer_has_a_domain_or_is_known() {
+    let mut object = named("a", "b");
+    object.set(&["metadata", "finalizers"], vec!["kubernetes".into(), "mine".into(), "example.com/mine".into()]);
+    assert_eq!(
+        errors_of_new(&object, true),
+        ["metadata.finalizers[1]: Invalid value: \"mine\": name is neither a standard finalizer name nor is it fully \
+          qualified"]
+    );
+}
+
+#[test]
 fn an_update_keeps_what_the_server_set() {
     let mut old = named("a", "b");
     old.set(&["metadata", "uid"], "1");

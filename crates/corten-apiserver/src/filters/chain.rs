@@ -8,16 +8,21 @@ use corten_apimachinery::status::Status;
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue};
 
-use super::{authentication, authorization, impersonation};
+use super::{authentication, authorization, deadline, impersonation};
 use crate::{endpoints, request::Request, response::Reply, server::Server};
 
 /// Takes a request through the chain.
 pub async fn handle(server: &Arc<Server>, request: Request) -> Reply {
     let audit_id = audit_id(server, &request);
+    let (verb, path) = (request.info.verb.clone(), request.path.clone());
     // A bug in one request must not take the others down.
-    let mut reply = match AssertUnwindSafe(admitted(server, request)).catch_unwind().await {
+    let mut reply = match AssertUnwindSafe(in_time(server, request)).catch_unwind().await {
         Ok(result) => Reply::from(result),
-        Err(_) => Reply::failure(&Status::internal("the request panicked; the server's log has the cause")),
+        Err(payload) => {
+            let panic = corten_base::panic_message(&*payload);
+            tracing::error!(%audit_id, %verb, %path, panic, "Request panicked");
+            Reply::failure(&Status::internal("the request panicked; the server's log has the cause"))
+        }
     };
     if let Ok(value) = HeaderValue::from_str(&audit_id) {
         reply.headers.insert(HeaderName::from_static("audit-id"), value);
@@ -25,10 +30,23 @@ pub async fn handle(server: &Arc<Server>, request: Request) -> Reply {
     reply
 }
 
+/// Bounds how long a request may take until its answer is made, reading its body included; watches and streams may last.
+async fn in_time(server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+    if request.is_long_running() {
+        return admitted(server, request).await;
+    }
+    let limit = deadline::of(&request)?;
+    let clock = Arc::clone(server.clock());
+    match corten_base::timeout(&*clock, limit, admitted(server, request)).await {
+        Ok(result) => result,
+        Err(_) => Err(Status::timeout("request did not complete within the allotted timeout", 0)),
+    }
+}
+
 async fn admitted(server: &Arc<Server>, mut request: Request) -> Result<Reply, Status> {
-    let _slot = server.in_flight().enter(&request)?;
     authentication::authenticate(server, &mut request).await?;
     impersonation::impersonate(server, &mut request).await?;
+    let _place = server.in_flight().enter(&request)?;
     authorization::authorize(server, &request).await?;
     endpoints::dispatch(server, request).await
 }

@@ -1,4 +1,4 @@
-//! How many requests run at once: reads and writes apart; watches and streams are not counted.
+//! How many requests run at once: reads and writes apart; what lasts is not counted.
 //!
 //! Upstream: k8s.io/apiserver/pkg/server/filters/maxinflight.go (v1.35).
 
@@ -41,9 +41,7 @@ impl InFlight {
     /// Errors: `TooManyRequests` if all are taken.
     pub(super) fn enter(&self, request: &Request) -> Result<Option<OwnedSemaphorePermit>, Status> {
         // Components of this process bound themselves, and must not be shut out by clients.
-        let long = request.info.verb == "watch"
-            || matches!(&*request.info.subresource, "log" | "exec" | "attach" | "portforward" | "proxy");
-        if long || matches!(request.origin, Origin::InProcess) {
+        if request.is_long_running() || matches!(request.origin, Origin::InProcess) {
             return Ok(None);
         }
         let reads = matches!(&*request.info.verb, "get" | "list");

@@ -3,6 +3,7 @@
 mod authentication;
 mod authorization;
 pub mod chain;
+mod deadline;
 mod impersonation;
 mod in_flight;
 

@@ -7,11 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use corten_apimachinery::{
-    codec::{
-        FieldValidation,
-        json::{self, Spliceable},
-        protobuf,
-    },
+    codec::{FieldValidation, json, protobuf},
     meta::ObjectMeta as _,
     resource::ResourceDefinition,
     stored::{Facts, Stored},
@@ -20,7 +16,7 @@ use corten_apimachinery::{
 };
 use corten_storage::{
     kv::Revision,
-    object::{CorruptObject, ObjectCodec},
+    object::{CorruptObject, ObjectCodec, Pending},
 };
 
 /// The conversions of one resource.
@@ -59,35 +55,23 @@ impl ResourceCodec {
             .map_err(|error| corrupt(error.to_string()))
     }
 
-    /// Encodes a tree of the hub's form as it is stored.
+    /// An object of the hub's form, without resource version, on its way into the store.
     #[must_use]
-    pub fn encode(&self, object: &Value) -> Spliceable {
-        json::encode_spliceable(object, Some((self.table, self.hub_type)))
+    pub fn pending(&self, object: &Value) -> Arc<Pending> {
+        let encoded = json::encode_spliceable(object, Some((self.table, self.hub_type)));
+        let (namespace, name, uid) = (object.namespace().into(), object.name().into(), object.uid().into());
+        Pending::new(encoded, namespace, name, uid, self.facts(object))
     }
 
     /// The served object of a tree that is stored at `revision`; 0 for one that is not (a dry run).
     #[must_use]
     pub fn stored(&self, object: &Value, revision: Revision) -> Arc<Stored> {
         if object.resource_version().is_empty() {
-            return self.stored_from(object, &self.encode(object), revision);
+            return self.pending(object).at(revision);
         }
         let mut bare = object.clone();
         bare.unset_meta("resourceVersion");
-        self.stored_from(&bare, &self.encode(&bare), revision)
-    }
-
-    /// As `stored`, for a tree that is encoded already.
-    #[must_use]
-    pub fn stored_from(&self, object: &Value, encoded: &Spliceable, revision: Revision) -> Arc<Stored> {
-        let json = if revision == 0 { encoded.bytes().clone() } else { encoded.splice(revision) };
-        Arc::new(Stored {
-            revision,
-            namespace: object.namespace().into(),
-            name: object.name().into(),
-            uid: object.uid().into(),
-            json,
-            facts: self.facts(object),
-        })
+        self.pending(&bare).at(revision)
     }
 
     fn facts(&self, object: &Value) -> Facts {

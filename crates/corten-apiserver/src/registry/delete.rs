@@ -16,7 +16,9 @@ use corten_storage::{
     object::cache_key,
 };
 
-use super::store::{Store, WriteContext};
+use jiff::Timestamp;
+
+use super::store::{Put, Store, WriteContext};
 use crate::admission::Operation;
 
 /// Dependents lose this owner before it goes.
@@ -83,17 +85,12 @@ impl Store {
             if object == old {
                 return Ok(Attempt::done(self.codec.stored(&old, revision), false));
             }
-            let encoded = self.codec.encode(&object);
             if cx.dry_run {
-                return Ok(Attempt::done(self.codec.stored_from(&object, &encoded, revision), false));
+                return Ok(Attempt::done(self.codec.stored(&object, revision), false));
             }
-            let change = self.put(encoded.bytes().clone(), cx.now);
-            return match self.commit(key, Expected::ModRevision(revision), change).await? {
-                Outcome::Done { revision } => {
-                    self.cacher.acknowledge(revision);
-                    Ok(Attempt::done(self.codec.stored_from(&object, &encoded, revision), false))
-                }
-                Outcome::Conflict { current, .. } => self.overtaken(key, current),
+            return match self.put(cx, key, Expected::ModRevision(revision), &object).await? {
+                Put::Done(stored) => Ok(Attempt::done(stored, false)),
+                Put::Conflict(current) => self.overtaken(key, current),
             };
         }
         if cx.dry_run {
@@ -179,7 +176,8 @@ impl Store {
 
 fn mark_deleted(object: &mut Value, old: &Value, cx: &WriteContext<'_>, grace_seconds: i64) {
     let grace = Duration::from_secs(grace_seconds.unsigned_abs());
-    object.set_meta("deletionTimestamp", format_time(cx.now + grace));
+    // A grace period without an upper bound may lead beyond the calendar: the last day will do.
+    object.set_meta("deletionTimestamp", format_time(cx.now.saturating_add(grace).unwrap_or(Timestamp::MAX)));
     object.set_meta("deletionGracePeriodSeconds", grace_seconds);
     // Kinds that count generations count the deletion as a change of what is wanted.
     if old.deletion_timestamp().is_none() && old.generation() > 0 {

@@ -12,12 +12,9 @@ use corten_apimachinery::{
     stored::Stored,
     value::{Str, Value},
 };
-use corten_storage::{
-    kv::{Expected, Outcome},
-    object::cache_key,
-};
+use corten_storage::{kv::Expected, object::cache_key};
 
-use super::store::{Store, WriteContext};
+use super::store::{Put, Store, WriteContext};
 use crate::admission::Operation;
 
 /// What the stored object has to be for a change to happen.
@@ -84,17 +81,12 @@ impl Store {
                 }
                 continue;
             }
-            let encoded = self.codec.encode(&object);
             if cx.dry_run {
-                return Ok(self.codec.stored_from(&object, &encoded, revision));
+                return Ok(self.codec.stored(&object, revision));
             }
-            let write = self.put(encoded.bytes().clone(), cx.now);
-            match self.commit(&key, Expected::ModRevision(revision), write).await? {
-                Outcome::Done { revision } => {
-                    self.cacher.acknowledge(revision);
-                    return Ok(self.codec.stored_from(&object, &encoded, revision));
-                }
-                Outcome::Conflict { current: newer, .. } => {
+            match self.put(cx, &key, Expected::ModRevision(revision), &object).await? {
+                Put::Done(stored) => return Ok(stored),
+                Put::Conflict(newer) => {
                     let newer = newer.map(|kv| {
                         let tree = self.codec.decode_tree(&key, &kv.value).map_err(Status::internal)?;
                         Ok::<_, Status>((tree, kv.mod_revision))

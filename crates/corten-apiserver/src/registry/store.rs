@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use corten_apimachinery::{
     gvk::{GroupResource, GroupVersionKind, GroupVersionResource},
     meta::{ObjectMeta as _, format_time},
@@ -15,7 +14,7 @@ use corten_apimachinery::{
 use corten_base::{SharedClock, SharedRng};
 use corten_storage::{
     cacher::{Cacher, ReadError, Snapshot},
-    kv::{Change, Expected, KvEngine, KvError, Outcome, Revision, Write},
+    kv::{Change, Expected, KeyValue, KvEngine, KvError, Outcome, Revision, Write},
     object::{KeySpace, cache_key},
 };
 use jiff::Timestamp;
@@ -92,6 +91,14 @@ pub struct WriteContext<'a> {
     pub is_apply: bool,
     /// Whether nothing is to happen in the end.
     pub dry_run: bool,
+}
+
+/// What became of a write.
+pub(super) enum Put {
+    /// It is durable: the object as stored.
+    Done(Arc<Stored>),
+    /// The engine's state was not as expected: what it has, if anything.
+    Conflict(Option<KeyValue>),
 }
 
 impl Store {
@@ -194,7 +201,13 @@ impl Store {
             None => self.consistent().await?,
             Some(revision) => self.cacher.not_older_than(revision).await.map_err(read_failure)?,
         };
-        snapshot.get(&key).cloned().ok_or_else(|| Status::not_found(&self.group_resource(), name))
+        match snapshot.get(&key) {
+            Some(object) => Ok(Arc::clone(object)),
+            None => match self.cacher.corrupt_at(&key) {
+                Some(corrupt) => Err(Status::internal(corrupt)),
+                None => Err(Status::not_found(&self.group_resource(), name)),
+            },
+        }
     }
 
     /// The newest state of all objects.
@@ -266,13 +279,9 @@ impl Store {
             }
             return Ok(self.codec.stored(object, 0));
         }
-        let encoded = self.codec.encode(object);
-        match self.commit(&key, Expected::Absent, self.put(encoded.bytes().clone(), cx.now)).await? {
-            Outcome::Done { revision } => {
-                self.cacher.acknowledge(revision);
-                Ok(self.codec.stored_from(object, &encoded, revision))
-            }
-            Outcome::Conflict { current, .. } => {
+        match self.put(cx, &key, Expected::Absent, object).await? {
+            Put::Done(stored) => Ok(stored),
+            Put::Conflict(current) => {
                 let is_deleting = current
                     .and_then(|kv| self.codec.decode_tree(&key, &kv.value).ok())
                     .is_some_and(|current| current.deletion_timestamp().is_some());
@@ -286,9 +295,26 @@ impl Store {
         }
     }
 
-    pub(super) fn put(&self, value: Bytes, now: Timestamp) -> Change {
-        let expires_at = self.definition.expires.then(|| now + self.settings.event_ttl);
-        Change::Put { value, expires_at }
+    /// Stores `object`, which has no resource version, if the engine's state is as expected.
+    pub(super) async fn put(
+        &self,
+        cx: &WriteContext<'_>,
+        key: &str,
+        expected: Expected,
+        object: &Value,
+    ) -> Result<Put, Status> {
+        let pending = self.codec.pending(object);
+        let expires_at = self.definition.expires.then(|| cx.now + self.settings.event_ttl);
+        let announcement = self.cacher.announce(key, &pending);
+        let change = Change::Put { value: pending.value().clone(), expires_at };
+        match self.commit(key, expected, change).await? {
+            Outcome::Done { revision } => {
+                announcement.done();
+                self.cacher.acknowledge(revision);
+                Ok(Put::Done(pending.at(revision)))
+            }
+            Outcome::Conflict { current, .. } => Ok(Put::Conflict(current)),
+        }
     }
 
     pub(super) async fn commit(&self, key: &str, expected: Expected, change: Change) -> Result<Outcome, Status> {
@@ -344,6 +370,7 @@ pub fn read_failure(error: ReadError) -> Status {
             status
         }
         ReadError::TooOld { .. } => Status::expired(error.to_string()),
+        ReadError::Engine(error) => engine_failure(error),
         ReadError::NotReady => Status::too_many_requests(error.to_string(), 1),
     }
 }

@@ -17,7 +17,7 @@ use corten_storage::{
 
 use super::{
     before,
-    store::{Store, WriteContext},
+    store::{Put, Store, WriteContext},
 };
 use crate::admission::Operation;
 
@@ -201,24 +201,31 @@ impl Store {
             let object = self.codec.stored(old, revision);
             return Ok(Attempt::done(object));
         }
-        let encoded = self.codec.encode(object);
         if cx.dry_run {
-            return Ok(Attempt::done(self.codec.stored_from(object, &encoded, revision)));
+            return Ok(Attempt::done(self.codec.stored(object, revision)));
         }
         let completes_deletion = object.deletion_timestamp().is_some()
             && object.finalizers().next().is_none()
             && object.deletion_grace_period_seconds().unwrap_or_default() == 0
             && !self.definition.strategy.holds_deletion(object);
-        let change = if completes_deletion { Change::Delete } else { self.put(encoded.bytes().clone(), cx.now) };
-        match self.commit(key, Expected::ModRevision(revision), change).await? {
-            Outcome::Done { revision } => {
-                self.cacher.acknowledge(revision);
-                if completes_deletion && let Some(hooks) = &self.hooks {
-                    hooks.after_delete(object).await;
+        let expected = Expected::ModRevision(revision);
+        let put = if completes_deletion {
+            match self.commit(key, expected, Change::Delete).await? {
+                Outcome::Done { revision } => {
+                    self.cacher.acknowledge(revision);
+                    if let Some(hooks) = &self.hooks {
+                        hooks.after_delete(object).await;
+                    }
+                    Put::Done(self.codec.stored(object, revision))
                 }
-                Ok(Attempt::done(self.codec.stored_from(object, &encoded, revision)))
+                Outcome::Conflict { current, .. } => Put::Conflict(current),
             }
-            Outcome::Conflict { current, .. } => Ok(Attempt::Overtaken(
+        } else {
+            self.put(cx, key, expected, object).await?
+        };
+        match put {
+            Put::Done(stored) => Ok(Attempt::done(stored)),
+            Put::Conflict(current) => Ok(Attempt::Overtaken(
                 current
                     .map(|kv| {
                         let mut tree = self.codec.decode_tree(key, &kv.value).map_err(Status::internal)?;

@@ -123,7 +123,10 @@ fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<Re
         Response::Stream { content_type, code, body } => {
             let mut response = HttpResponse::new(ResponseBody::Stream(body));
             *response.status_mut() = code;
-            if let Ok(value) = HeaderValue::from_str(&content_type) {
+            // A target of a proxy may not have said what it sends.
+            if let Ok(value) = HeaderValue::from_str(&content_type)
+                && !value.is_empty()
+            {
                 response.headers_mut().insert(header::CONTENT_TYPE, value);
             }
             response.headers_mut().extend(headers);

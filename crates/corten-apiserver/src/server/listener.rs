@@ -2,14 +2,17 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use corten_base::{Shutdown, TaskSet, timeout};
+use corten_base::{SetExecutor, Shutdown, TaskSet, timeout};
 use hyper::service::service_fn;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_rustls::TlsAcceptor;
 
 use super::{Server, http::serve};
@@ -23,6 +26,13 @@ const HTTP2_STREAMS_MAX: u32 = 1_000;
 
 /// How many streams a client may reset before they were accepted: the defence against rapid resets (CVE-2023-44487).
 const HTTP2_PENDING_RESETS_MAX: usize = 20;
+
+/// How many connections may be open: beyond what a large cluster needs, within what the process may have of descriptors.
+/// When all are taken, new ones wait in the socket's backlog.
+const CONNECTIONS_MAX: usize = 65_536;
+
+/// How long to wait after a failed accept: long enough for somebody to give back a file descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long requests may go on after shutdown was requested.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -52,34 +62,62 @@ impl Listener {
         let connections = TaskSet::new("apiserver-connections");
         let (stop, stopping) = shutdown.child();
         let acceptor = TlsAcceptor::from(self.tls);
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                accepted = self.listener.accept() => accepted,
+                accepted = accept_one(&self.listener, &places) => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    let connection = connect(Arc::clone(&server), acceptor.clone(), stream, peer, stopping.clone());
-                    connections.spawn("connection", connection);
+                Ok((place, stream, peer)) => {
+                    let accepted = Accepted { stream, peer, tasks: connections.clone() };
+                    let connection = connect(Arc::clone(&server), acceptor.clone(), accepted, stopping.clone());
+                    connections.spawn("connection", async move {
+                        connection.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     // Out of file descriptors: those who have one finish first.
                     tracing::warn!(err = %error, "Could not accept a connection");
-                    server.clock().sleep(Duration::from_millis(50)).await;
+                    tokio::select! {
+                        biased;
+                        () = shutdown.requested() => break,
+                        () = server.clock().sleep(ACCEPT_PAUSE) => {}
+                    }
                 }
             }
         }
         drop(stop);
         let clock = Arc::clone(server.clock());
         match timeout(&*clock, DRAIN, connections.join()).await {
-            Ok(Ok(())) | Err(_) => {}
+            Ok(Ok(())) => {}
+            Err(_) => tracing::warn!(running = connections.len(), "Requests were cut off at shutdown"),
             Ok(Err(panic)) => tracing::error!(err = %panic, "Connection task panicked"),
         }
     }
 }
 
-async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, shutdown: Shutdown) {
+/// A connection before its handshake.
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// The set that its streams run in.
+    tasks: TaskSet,
+}
+
+async fn accept_one(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((place, stream, peer))
+}
+
+async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, accepted: Accepted, shutdown: Shutdown) {
+    let Accepted { stream, peer, tasks } = accepted;
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(err = %error, "Could not set TCP_NODELAY");
     }
@@ -98,7 +136,7 @@ async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, stream: TcpStream, 
     let presented = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates = Arc::new(ClientCertificates::new(presented.iter().map(|c| c.clone().into_owned()).collect()));
     let service = service_fn(move |request| serve(Arc::clone(&server), peer, Arc::clone(&certificates), request));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(SetExecutor::new(tasks, "request"));
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(32)).max_buf_size(1 << 20);
     builder
         .http2()

@@ -6,10 +6,14 @@ mod in_process;
 mod listener;
 mod tls;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use ::http::StatusCode;
 use corten_apimachinery::{resource::UserInfo, type_table::TypeTable};
-use corten_base::{SharedClock, SharedRng};
+use corten_base::{Clock, SharedClock, SharedRng};
 use corten_client::Transport;
 use parking_lot::RwLock;
 
@@ -38,10 +42,20 @@ pub struct Parts {
     pub limits: filters::Limits,
 }
 
+/// Sees every request come and go: for metrics.
+pub trait Observer: std::fmt::Debug + Send + Sync + 'static {
+    /// A request came. What this gives is handed to `ended`.
+    fn began(&self, routes: &Routes, request: &Request) -> usize;
+
+    /// The answer is made, or the client has gone before (`None`).
+    fn ended(&self, token: usize, code: Option<StatusCode>, took: Duration);
+}
+
 /// An API server.
 #[derive(Debug)]
 pub struct Server {
     parts: Parts,
+    observer: OnceLock<Arc<dyn Observer>>,
     routes: RwLock<Arc<Routes>>,
     in_flight: filters::InFlight,
 }
@@ -51,7 +65,7 @@ impl Server {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let in_flight = filters::InFlight::new(&parts.limits);
-        Arc::new(Self { parts, routes: RwLock::default(), in_flight })
+        Arc::new(Self { parts, observer: OnceLock::new(), routes: RwLock::default(), in_flight })
     }
 
     /// Replaces what is served.
@@ -99,14 +113,43 @@ impl Server {
         &self.in_flight
     }
 
+    /// Lets `observer` see every request. Done once, before the first request.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        let set = self.observer.set(observer);
+        assert!(set.is_ok(), "one observer sees all");
+    }
+
     /// Takes a request through the chain.
     pub async fn handle(self: &Arc<Self>, request: Request) -> Reply {
-        filters::chain::handle(self, request).await
+        let Some(observer) = self.observer.get() else {
+            return filters::chain::handle(self, request).await;
+        };
+        let token = observer.began(&self.routes(), &request);
+        let clock = &**self.clock();
+        let mut observed = Observed { observer: &**observer, token, code: None, clock, began: clock.monotonic() };
+        let reply = filters::chain::handle(self, request).await;
+        observed.code = Some(reply.response.code());
+        reply
     }
 
     /// A way in for a component of this process, as `user`.
     #[must_use]
     pub fn in_process(self: &Arc<Self>, user: UserInfo) -> Arc<dyn Transport> {
         Arc::new(in_process::InProcess::new(Arc::clone(self), user))
+    }
+}
+
+/// A request under observation; that of a client who goes away is dropped half way.
+struct Observed<'a> {
+    observer: &'a dyn Observer,
+    token: usize,
+    code: Option<StatusCode>,
+    clock: &'a dyn Clock,
+    began: Duration,
+}
+
+impl Drop for Observed<'_> {
+    fn drop(&mut self) {
+        self.observer.ended(self.token, self.code, self.clock.monotonic().saturating_sub(self.began));
     }
 }

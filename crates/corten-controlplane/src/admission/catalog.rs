@@ -9,7 +9,8 @@ use corten_apiserver::{
 use corten_base::{SharedClock, SharedRng};
 
 use super::{
-    default_toleration_seconds, namespace_lifecycle, node_restriction, pod_topology_labels, priority, service_account,
+    default_storage_class, default_toleration_seconds, namespace_lifecycle, node_restriction, pod_topology_labels,
+    priority, service_account, taint_nodes_by_condition,
 };
 use crate::{
     authorization::rbac::{Escalation, Rbac},
@@ -41,8 +42,10 @@ static PLUGINS: &[Build] = &[
     namespace_lifecycle::build,
     service_account::build,
     node_restriction::build,
+    taint_nodes_by_condition::build,
     priority::build,
     default_toleration_seconds::build,
+    default_storage_class::build,
     pod_topology_labels::build,
     |parts| Arc::new(Escalation::new(Arc::clone(&parts.rbac), Arc::clone(&parts.authorizer))),
 ];

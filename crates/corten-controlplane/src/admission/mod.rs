@@ -2,12 +2,14 @@
 
 pub mod catalog;
 
+mod default_storage_class;
 mod default_toleration_seconds;
 mod namespace_lifecycle;
 mod node_restriction;
 mod pod_topology_labels;
 mod priority;
 mod service_account;
+mod taint_nodes_by_condition;
 mod wait;
 
 use corten_apimachinery::{status::Status, value::Value};

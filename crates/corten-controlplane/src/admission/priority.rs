@@ -17,6 +17,9 @@ use crate::caches::{Caches, tree};
 const GROUP: &str = "scheduling.k8s.io";
 const PLURAL: &str = "priorityclasses";
 
+/// The classes that every cluster has.
+const SYSTEM: [&str; 2] = ["system-node-critical", "system-cluster-critical"];
+
 #[derive(Debug)]
 struct Priority {
     caches: Arc<Caches>,
@@ -35,6 +38,7 @@ impl Plugin for Priority {
     fn handles(&self, operation: Operation, resource: &GroupVersionResource, subresource: &str) -> bool {
         let is_class = resource.group == GROUP && resource.resource == PLURAL && subresource.is_empty();
         (is_class || is_pod(resource, subresource)) && matches!(operation, Operation::Create | Operation::Update)
+            || is_class && operation == Operation::Delete
     }
 
     async fn admit(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
@@ -64,6 +68,13 @@ impl Plugin for Priority {
     }
 
     async fn validate(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        if attributes.operation == Operation::Delete {
+            // Upstream has this rule in its storage: pkg/registry/scheduling/priorityclass/storage.
+            return match SYSTEM.contains(&attributes.name.as_str()) {
+                true => Err(forbidden(attributes, "this is a system priority class and cannot be deleted")),
+                false => Ok(()),
+            };
+        }
         if attributes.resource.resource != PLURAL || attributes.object.bool_at(&["globalDefault"]) != Some(true) {
             return Ok(());
         }

@@ -1,7 +1,13 @@
 use corten_apimachinery::value::Value;
 use serde_json::json;
 
-use super::{default_toleration_seconds::add_tolerations, priority::resolve, service_account};
+use super::{
+    default_storage_class::{default_of, has_class},
+    default_toleration_seconds::add_tolerations,
+    priority::resolve,
+    service_account,
+    taint_nodes_by_condition::taint,
+};
 use crate::testing::{Cluster, admin, tree};
 
 #[test]
@@ -22,6 +28,35 @@ fn a_pod_tolerates_a_lost_node_for_five_minutes() {
         add_tolerations(&mut pod);
         assert_eq!(pod.at(&["spec", "tolerations"]), Some(&tree(want)), "{given}");
     }
+}
+
+#[test]
+fn a_new_node_takes_no_pods_until_it_is_ready() {
+    let own = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
+    let other = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"});
+    for (given, want) in
+        [(json!([]), json!([own])), (json!([own]), json!([own])), (json!([other]), json!([other, own]))]
+    {
+        let mut node = tree(json!({"spec": {"taints": given}}));
+        taint(&mut node);
+        assert_eq!(node.at(&["spec", "taints"]), Some(&tree(want)), "{given}");
+    }
+}
+
+#[test]
+fn the_newest_default_class_is_the_default() {
+    let class = |name: &str, day: u8, is_default: &str| {
+        let annotations = json!({"storageclass.kubernetes.io/is-default-class": is_default});
+        let created = format!("2026-01-0{day}T00:00:00Z");
+        tree(json!({"metadata": {"name": name, "creationTimestamp": created, "annotations": annotations}}))
+    };
+    let classes = [class("c", 1, "true"), class("b", 2, "true"), class("a", 2, "true"), class("n", 3, "false")];
+    assert_eq!(default_of(&classes), Some("a"));
+    assert_eq!(default_of(&classes[3..]), None);
+    assert!(!has_class(&tree(json!({"spec": {}}))));
+    assert!(has_class(&tree(json!({"spec": {"storageClassName": ""}}))), "no class at all");
+    let annotations = json!({"volume.beta.kubernetes.io/storage-class": "x"});
+    assert!(has_class(&tree(json!({"metadata": {"annotations": annotations}}))));
 }
 
 #[test]
@@ -118,6 +153,18 @@ fn an_account_can_keep_its_pods_from_other_secrets() {
               imagePullSecret",
         ),
     );
+}
+
+#[tokio::test]
+async fn classes_of_the_system_stay() {
+    let cluster = Cluster::start().await;
+    let path = "/apis/scheduling.k8s.io/v1/priorityclasses/system-node-critical";
+    assert_eq!(
+        cluster.delete(admin(), path).await.unwrap_err().message,
+        "priorityclasses.scheduling.k8s.io \"system-node-critical\" is forbidden: this is a system priority class and \
+         cannot be deleted"
+    );
+    cluster.stop().await;
 }
 
 #[tokio::test]

@@ -10,9 +10,9 @@ use corten_apiserver::{
 use corten_resources::catalog::RESOURCES;
 
 use super::{
-    binding, eviction, kubelets::Kubelets, local_subject_access_review, pod_attach, pod_exec, pod_log, pod_portforward,
-    self_subject_access_review, self_subject_review, self_subject_rules_review, subject_access_review, token,
-    token_review,
+    binding, eviction, kubelets::Kubelets, local_subject_access_review, node_proxy, pod_attach, pod_exec, pod_log,
+    pod_portforward, pod_proxy, self_subject_access_review, self_subject_review, self_subject_rules_review,
+    service_proxy, subject_access_review, token, token_review,
 };
 use crate::{authentication::service_account::Issuer, authorization::rbac::Rbac, caches::Caches};
 
@@ -59,13 +59,16 @@ pub(crate) static HANDLERS: &[&Handler] = &[
     &binding::OF_POD,
     &eviction::HANDLER,
     &local_subject_access_review::HANDLER,
+    &node_proxy::HANDLER,
     &pod_attach::HANDLER,
     &pod_exec::HANDLER,
     &pod_log::HANDLER,
     &pod_portforward::HANDLER,
+    &pod_proxy::HANDLER,
     &self_subject_access_review::HANDLER,
     &self_subject_review::HANDLER,
     &self_subject_rules_review::HANDLER,
+    &service_proxy::HANDLER,
     &subject_access_review::HANDLER,
     &token::HANDLER,
     &token_review::HANDLER,

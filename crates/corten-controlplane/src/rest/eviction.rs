@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use corten_apimachinery::{
     gvk::GroupVersionKind,
-    meta::ObjectMeta as _,
+    meta::{ObjectMeta as _, format_time},
     resource::DeleteOptions,
     status::Status,
     value::{Str, Value},
@@ -16,7 +16,7 @@ use corten_apimachinery::{
 use corten_apiserver::{
     Reply, Request, Server,
     endpoints::{Custom, Endpoint, WriteRequest, decode_review, delete_options},
-    registry::{Store, WriteContext},
+    registry::{Preconditions, Store, WriteContext},
     request::Query,
 };
 
@@ -76,12 +76,68 @@ async fn evict(store: &Store, cx: &WriteContext<'_>, name: &str, options: &Delet
             // Nobody asked a budget: so the pod must not become one that has to.
             options.precondition_resource_version = Some(Str::from(pod.resource_version()));
         }
-        match store.delete(&cx, name, &options).await {
+        match mark_and_delete(store, &cx, name, options).await {
             Err(status) if status.is_conflict() && !is_pinned && attempt < ATTEMPTS_MAX => {}
             done => return done.map(drop),
         }
     }
     unreachable!("the last attempt returns")
+}
+
+/// Says in the pod's status why it goes, and deletes it.
+///
+/// Upstream: `addConditionAndDeletePod`.
+async fn mark_and_delete(
+    store: &Store,
+    cx: &WriteContext<'_>,
+    name: &str,
+    mut options: DeleteOptions,
+) -> Result<(), Status> {
+    if !cx.dry_run {
+        let given = |precondition: &Option<Str>| precondition.clone().unwrap_or_default();
+        let (uid, version) = (given(&options.precondition_uid), given(&options.precondition_resource_version));
+        let preconditions = Preconditions { uid: &uid, resource_version: &version };
+        let now = format_time(cx.now);
+        let change = |pod: &mut Value| {
+            mark(pod, &now);
+            Ok(())
+        };
+        let marked = store.guaranteed_update(cx, name, preconditions, &change).await?;
+        if options.precondition_resource_version.is_some() {
+            // The version has just moved on by our own write.
+            options.precondition_resource_version = Some(Str::from(tree(&marked)?.resource_version()));
+        }
+    }
+    store.delete(cx, name, &options).await.map(drop)
+}
+
+/// Sets the condition `DisruptionTarget`, which tells apart pods that have failed from those that were sent away.
+fn mark(pod: &mut Value, now: &str) {
+    const TYPE: &str = "DisruptionTarget";
+    let mut target = Value::object_of([
+        ("type", Value::from(TYPE)),
+        ("status", "True".into()),
+        ("reason", "EvictionByEvictionAPI".into()),
+        ("message", "Eviction API: evicting".into()),
+        ("lastProbeTime", Value::Null),
+        ("lastTransitionTime", now.into()),
+    ]);
+    if pod.generation() != 0 {
+        target.set(&["observedGeneration"], pod.generation());
+    }
+    let mut conditions = pod.items_at(&["status", "conditions"]).to_vec();
+    match conditions.iter_mut().find(|condition| condition.str_at(&["type"]) == Some(TYPE)) {
+        Some(known) => {
+            if known.str_at(&["status"]) == Some("True")
+                && let Some(since) = known.get("lastTransitionTime").cloned()
+            {
+                target.set(&["lastTransitionTime"], since);
+            }
+            *known = target;
+        }
+        None => conditions.push(target),
+    }
+    pod.set(&["status", "conditions"], conditions);
 }
 
 /// Whether the pod's end disrupts nothing.
@@ -121,6 +177,22 @@ mod tests {
             let pod = crate::testing::tree(json!({"metadata": {}, "status": {"phase": phase}}));
             assert_eq!((ignores_budget(&pod), may_become_ready(&pod)), (ignores, pins), "{phase}");
         }
+    }
+
+    #[test]
+    fn an_evicted_pod_says_so() {
+        let mut pod = crate::testing::tree(json!({"metadata": {"generation": 3}, "status": {"conditions": [
+            {"type": "Ready", "status": "True"},
+        ]}}));
+        mark(&mut pod, "now");
+        mark(&mut pod, "later");
+        let target = json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": "now",
+            "observedGeneration": 3,
+        });
+        let conditions = json!([{"type": "Ready", "status": "True"}, target]);
+        assert_eq!(pod.at(&["status", "conditions"]), Some(&crate::testing::tree(conditions)));
     }
 
     #[tokio::test]

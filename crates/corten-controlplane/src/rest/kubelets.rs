@@ -1,4 +1,5 @@
-//! Connections to kubelets: found by node, over TLS with the API server's client certificate, one per request.
+//! Connections to kubelets: found by node, over TLS with the API server's client certificate, one per request. Proxies to
+//! pods and services go the same way, without TLS.
 //!
 //! Flow: node -> address and port -> dial -> the client's request goes on -> its answer, or both connections spliced.
 //! Invariant: a connection is used for one request: what a kubelet sends after a refusal can reach nobody else. Redirects of
@@ -6,32 +7,38 @@
 //! Upstream: pkg/kubelet/client, k8s.io/apimachinery/pkg/util/proxy/upgradeaware.go (v1.35).
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use bytes::Bytes;
 use corten_apimachinery::{
     gvk::GroupResource,
     status::{Reason, Status},
     value::Value,
 };
-use corten_apiserver::{Reply, Request, Response, response::take_upgrade};
+use corten_apiserver::{Reply, Request, Response, request::RequestBody, response::take_upgrade};
 use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet, timeout};
 use corten_component_base::certificates::KeyPairPem;
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyDataStream, BodyExt as _, Empty, Limited};
+use http_body_util::{BodyDataStream, BodyExt as _, Empty, Full, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::TlsConnector;
 
+use super::{
+    forwarding,
+    location::{Location, SendError, Transport, unverified_config},
+};
 use crate::caches::{Caches, tree};
 
 /// How long a kubelet may take to accept a connection and TLS. Upstream: `--kubelet-timeout` has 5 s for the dial.
@@ -48,6 +55,12 @@ const KUBELET_PORT: i64 = 10_250;
 
 /// The addresses of a node, best first. Upstream: `--kubelet-preferred-address-types` as kubeadm sets it.
 const ADDRESS_TYPES: &[&str] = &["InternalIP", "ExternalIP", "Hostname"];
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+type Connection = Box<dyn Io>;
 
 /// How the API server shows itself to kubelets.
 #[derive(Debug, Clone)]
@@ -67,7 +80,10 @@ pub struct BadKubeletClient(String);
 pub(crate) struct Kubelets {
     caches: Arc<Caches>,
     clock: SharedClock,
+    /// Shows this server's certificate and believes only kubelets'.
     tls: OnceLock<Arc<ClientConfig>>,
+    /// Believes anybody, and shows nothing.
+    unverified: Arc<ClientConfig>,
     tasks: TaskSet,
     stop: ShutdownTrigger,
     stopping: Shutdown,
@@ -79,19 +95,18 @@ impl fmt::Debug for Kubelets {
     }
 }
 
-/// Where a request goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Location {
-    host: String,
-    port: u16,
-    /// Path and query.
-    pub(crate) path: String,
-}
-
 impl Kubelets {
     pub(crate) fn new(caches: Arc<Caches>, clock: SharedClock) -> Self {
         let (stop, stopping) = Shutdown::new();
-        Self { caches, clock, tls: OnceLock::new(), tasks: TaskSet::new("kubelet-connections"), stop, stopping }
+        Self {
+            caches,
+            clock,
+            tls: OnceLock::new(),
+            unverified: unverified_config(),
+            tasks: TaskSet::new("kubelet-connections"),
+            stop,
+            stopping,
+        }
     }
 
     /// Gives the certificate to show. Done once, before the first request.
@@ -129,34 +144,44 @@ impl Kubelets {
             .to_owned();
         let port = node.i64_at(&["status", "daemonEndpoints", "kubeletEndpoint", "Port"]).filter(|port| *port > 0);
         let port = u16::try_from(port.unwrap_or(KUBELET_PORT)).map_err(Status::internal)?;
-        Ok(Location { host, port, path })
+        Ok(Location { host, port, transport: Transport::Kubelet, path })
     }
 
+    /// A connection to where a request goes.
+    async fn dial(&self, location: &Location) -> Result<Connection, SendError> {
+        let fail = |error: io::Error| SendError::Dial { authority: location.authority(), error };
+        let tls = match location.transport {
+            Transport::Plain => None,
+            Transport::Tls => Some(&self.unverified),
+            Transport::Kubelet => {
+                let none = || fail(io::Error::other("this server has no certificate for kubelets"));
+                Some(self.tls.get().ok_or_else(none)?)
+            }
+        };
+        let dialed = async {
+            let stream = TcpStream::connect((location.host.as_str(), location.port)).await?;
+            stream.set_nodelay(true)?;
+            let Some(tls) = tls else { return Ok(Box::new(stream) as Connection) };
+            let name = ServerName::try_from(location.host.clone()).map_err(io::Error::other)?;
+            let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?;
+            Ok(Box::new(stream) as Connection)
+        };
+        match timeout(&*self.clock, DIAL_TIMEOUT, dialed).await {
+            Ok(dialed) => dialed.map_err(fail),
+            Err(_) => Err(fail(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// Sends one request over a connection of its own.
     async fn send(
         &self,
         location: &Location,
         method: Method,
         mut headers: HeaderMap,
-    ) -> Result<http::Response<Incoming>, Status> {
-        let unreachable = |error: &dyn fmt::Display| {
-            let Location { host, port, path } = location;
-            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-            Status::internal(format!("error dialing backend: dial https://{host}:{port}{path}: {error}"))
-        };
-        let tls = self.tls.get().ok_or_else(|| unreachable(&"this server has no certificate for kubelets"))?;
-        let name = ServerName::try_from(location.host.clone()).map_err(|error| unreachable(&error))?;
-        let connector = TlsConnector::from(Arc::clone(tls));
-        let dial = async {
-            let stream = TcpStream::connect((location.host.as_str(), location.port)).await?;
-            stream.set_nodelay(true)?;
-            connector.connect(name, stream).await
-        };
-        let stream = timeout(&*self.clock, DIAL_TIMEOUT, dial)
-            .await
-            .map_err(|elapsed| unreachable(&elapsed))?
-            .map_err(|error| unreachable(&error))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+        body: RequestBody,
+    ) -> Result<http::Response<Incoming>, SendError> {
+        let stream = self.dial(location).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(SendError::Talk)?;
         let stopping = self.stopping.clone();
         self.tasks.spawn("connection", async move {
             tokio::select! {
@@ -166,19 +191,37 @@ impl Kubelets {
                 () = stopping.requested() => {}
             }
         });
-        let authority = match location.host.contains(':') {
-            true => format!("[{}]:{}", location.host, location.port),
-            false => format!("{}:{}", location.host, location.port),
-        };
-        headers.insert(header::HOST, HeaderValue::try_from(authority).map_err(Status::internal)?);
-        let mut request = http::Request::new(Empty::<Bytes>::new());
+        if !headers.contains_key(header::HOST) {
+            let authority =
+                HeaderValue::try_from(location.authority()).map_err(|error| SendError::Form(Box::new(error)))?;
+            headers.insert(header::HOST, authority);
+        }
+        let mut request = http::Request::new(match body {
+            RequestBody::Stream(incoming) => incoming.boxed_unsync(),
+            RequestBody::Bytes(bytes) => Full::new(bytes).map_err(|never| match never {}).boxed_unsync(),
+            // Proxies are asked over connections only: no component of this process sends trees through them.
+            RequestBody::Empty | RequestBody::Tree(_) => Empty::new().map_err(|never| match never {}).boxed_unsync(),
+        });
         *request.method_mut() = method;
-        *request.uri_mut() = location.path.parse().map_err(Status::internal)?;
+        *request.uri_mut() = location.path.parse().map_err(|error| SendError::Form(Box::new(error)))?;
         *request.headers_mut() = headers;
-        timeout(&*self.clock, ANSWER_TIMEOUT, sender.send_request(request))
+        sender.send_request(request).await.map_err(SendError::Talk)
+    }
+
+    /// The answer to a request that is answered at once.
+    async fn answer(
+        &self,
+        location: &Location,
+        method: Method,
+        headers: HeaderMap,
+    ) -> Result<http::Response<Incoming>, Status> {
+        let failed = |error: SendError| Status::internal(format!("error dialing backend: {error}"));
+        let late =
+            |_| failed(SendError::Dial { authority: location.authority(), error: io::ErrorKind::TimedOut.into() });
+        timeout(&*self.clock, ANSWER_TIMEOUT, self.send(location, method, headers, RequestBody::Empty))
             .await
-            .map_err(|elapsed| unreachable(&elapsed))?
-            .map_err(|error| unreachable(&error))
+            .map_err(late)?
+            .map_err(failed)
     }
 
     /// Hands the client's connection on to a kubelet. A refusal is passed on as it is.
@@ -186,7 +229,9 @@ impl Kubelets {
     /// Errors: the request asks for no upgrade; the kubelet cannot be reached, or redirects.
     pub(crate) async fn upgrade(&self, location: &Location, request: &mut Request) -> Result<Reply, Status> {
         let client = take_upgrade(&mut request.upgrade)?;
-        let mut response = self.send(location, request.method.clone(), onward(&request.headers)).await?;
+        let mut headers = onward(&request.headers);
+        forwarding::come_from(&mut headers, request)?;
+        let mut response = self.answer(location, request.method.clone(), headers).await?;
         let status = response.status();
         if status.is_redirection() {
             let message = "the backend attempted to redirect this request, which is not permitted";
@@ -220,7 +265,7 @@ impl Kubelets {
     ///
     /// Errors: the kubelet cannot be reached; its refusal as a `Status` about `resource`.
     pub(crate) async fn read(&self, location: &Location, resource: &str, name: &str) -> Result<Reply, Status> {
-        let response = self.send(location, Method::GET, HeaderMap::new()).await?;
+        let response = self.answer(location, Method::GET, HeaderMap::new()).await?;
         let code = response.status();
         let (parts, body) = response.into_parts();
         if code.is_success() {
@@ -235,6 +280,26 @@ impl Kubelets {
             StatusCode::BAD_REQUEST => Status::bad_request(text),
             _ => generic(code, resource, name, &text),
         })
+    }
+
+    /// Hands a request on and its answer back, whatever it is, both as they come.
+    ///
+    /// Errors: `ServiceUnavailable` if nobody answers.
+    pub(crate) async fn forward(&self, location: &Location, request: Request) -> Result<Reply, Status> {
+        let mut headers = onward(&request.headers);
+        forwarding::ask(&mut headers, &request)?;
+        let unreachable =
+            |error: SendError| Status::service_unavailable(format!("error trying to reach service: {error}"));
+        let response = self.send(location, request.method, headers, request.body).await.map_err(unreachable)?;
+        let (mut parts, body) = response.into_parts();
+        let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        forwarding::answer(&mut parts.headers, &request.path, location, host);
+        let content_type = parts.headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let body = BodyDataStream::new(body).map_err(std::io::Error::other).boxed();
+        let mut reply = Reply::new(Response::Stream { content_type, code: parts.status, body });
+        reply.headers = parts.headers;
+        Ok(reply)
     }
 }
 
@@ -284,7 +349,6 @@ fn shown(address: &Value) -> String {
 fn onward(headers: &HeaderMap) -> HeaderMap {
     let mut onward = headers.clone();
     onward.remove(header::AUTHORIZATION);
-    onward.remove(header::COOKIE);
     let names: Vec<HeaderName> =
         onward.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
     for name in names {

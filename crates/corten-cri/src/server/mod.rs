@@ -7,7 +7,7 @@ mod socket;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use corten_base::{SharedClock, Shutdown, TaskPanic, TaskSet, fs::FsError};
+use corten_base::{SetExecutor, SharedClock, Shutdown, TaskPanic, TaskSet, fs::FsError};
 use futures::FutureExt as _;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{net::UnixStream, sync::Semaphore};
@@ -118,7 +118,7 @@ impl Connection {
     async fn serve(self) {
         let service = TowerToHyperService::new(self.routes);
         let mut connection = std::pin::pin!(
-            hyper::server::conn::http2::Builder::new(InSet(self.tasks))
+            hyper::server::conn::http2::Builder::new(SetExecutor::new(self.tasks, "call"))
                 .max_concurrent_streams(CALLS_MAX)
                 .serve_connection(TokioIo::new(self.stream), service)
         );
@@ -129,19 +129,6 @@ impl Connection {
         }
         // Calls that are still running when the time is up are dropped with the connection.
         let _ended = corten_base::timeout(&*self.clock, self.drain, connection).await;
-    }
-}
-
-/// Runs hyper's tasks in the server's set.
-#[derive(Clone)]
-struct InSet(TaskSet);
-
-impl<F> hyper::rt::Executor<F> for InSet
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.spawn("call", future);
     }
 }
 

@@ -322,4 +322,4 @@ pub fn has_changed(served: &NodeStatus, now: &NodeStatus) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -17,6 +17,11 @@ pub(super) fn json(value: &serde_json::Value) -> Response<Answer> {
     with_type(StatusCode::OK, "application/json", value.to_string())
 }
 
+/// JSON for people.
+pub(super) fn json_indented(value: &serde_json::Value) -> Response<Answer> {
+    with_type(StatusCode::OK, "application/json", format!("{value:#}"))
+}
+
 /// Bytes of some type.
 pub(super) fn with_type(code: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Answer> {
     let body = Full::new(body.into()).map_err(|never| match never {}).boxed_unsync();

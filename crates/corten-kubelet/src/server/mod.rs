@@ -8,14 +8,18 @@
 pub mod access;
 mod answer;
 mod commands;
+mod configz;
+mod files;
 mod logs;
 mod ports;
 mod proxy;
 mod query;
+mod stats;
 mod tls;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use corten_api::core::v1::{ContainerState, PodStatus};
 use corten_base::{SharedClock, Shutdown, TaskSet, timeout};
 use corten_cri::Cri;
 use http::{Method, Request, Response, StatusCode};
@@ -30,7 +34,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::interfaces::Pods;
 use access::{Access, Credentials};
-use answer::{Answer, json, text};
+use answer::{Answer, json, json_indented, text};
+
+/// Where the machine's logs are.
+const LOGS: &str = "/var/log";
 
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,6 +71,8 @@ pub struct Parts {
     pub pods: Arc<dyn Pods>,
     /// The container runtime.
     pub cri: Cri,
+    /// The kubelet's configuration.
+    pub config: Arc<crate::config::Config>,
     /// Who may do what.
     pub access: Arc<dyn Access>,
     /// The time.
@@ -236,10 +245,24 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Answer> 
                 text(StatusCode::INTERNAL_SERVER_ERROR, "sync Loop took longer than expected\n")
             }
         }
+        ["configz"] if is(&[Method::GET]) => json_indented(&configz::of(&shared.parts.config)),
+        ["logs", ..] if is(&[Method::GET]) => {
+            let rest = segments.get(1..).unwrap_or_default().join("/");
+            let end = if path.ends_with('/') && !rest.is_empty() { "/" } else { "" };
+            let has_slash = path.ends_with('/') || !rest.is_empty();
+            files::handle(Path::new(LOGS), &format!("{}{rest}{end}", if has_slash { "/" } else { "" })).await
+        }
+        ["stats", "summary"] if is(&[Method::GET, Method::POST]) => {
+            let only = query::Query::of(&request).find("only_cpu_and_memory") == Some("true");
+            stats::summary(shared, only).await
+        }
         ["metrics"] if is(&[Method::GET]) => metrics(shared),
+        ["metrics", "resource"] if is(&[Method::GET]) => stats::resource_metrics(shared).await,
+        ["metrics", "cadvisor"] if is(&[Method::GET]) => stats::container_metrics(shared).await,
+        ["metrics" | "stats", _, ..] if is(&[Method::GET]) => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         [
             "exec" | "attach" | "portForward" | "run" | "containerLogs" | "pods" | "runningpods" | "healthz"
-            | "metrics",
+            | "metrics" | "stats" | "logs" | "configz",
             ..,
         ] => text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"),
         _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
@@ -271,14 +294,37 @@ fn pod_list(shared: &Shared, wanted: impl Fn(&crate::interfaces::SharedPod) -> b
 fn metrics(shared: &Shared) -> Response<Answer> {
     let pods = shared.parts.pods.list();
     let running = pods.iter().filter(|pod| is_running(pod)).count();
+    let (mut created, mut working, mut exited) = (0, 0, 0);
+    for state in pods.iter().filter_map(|pod| pod.status.as_ref()).flat_map(states) {
+        match (&state.running, &state.terminated) {
+            (Some(_), _) => working += 1,
+            (None, Some(_)) => exited += 1,
+            (None, None) => created += 1,
+        }
+    }
+    let node = &shared.parts.config.node_name;
     let body = format!(
         "# HELP kubelet_desired_pods [ALPHA] The number of pods the kubelet is being instructed to run.\n\
          # TYPE kubelet_desired_pods gauge\nkubelet_desired_pods {}\n\
+         # HELP kubelet_node_name [ALPHA] The node's name. The count is always 1.\n\
+         # TYPE kubelet_node_name gauge\nkubelet_node_name{{node=\"{node}\"}} 1\n\
+         # HELP kubelet_running_containers [ALPHA] Number of containers currently running\n\
+         # TYPE kubelet_running_containers gauge\n\
+         kubelet_running_containers{{container_state=\"created\"}} {created}\n\
+         kubelet_running_containers{{container_state=\"exited\"}} {exited}\n\
+         kubelet_running_containers{{container_state=\"running\"}} {working}\n\
          # HELP kubelet_running_pods [ALPHA] Number of pods that have a running pod sandbox\n\
          # TYPE kubelet_running_pods gauge\nkubelet_running_pods {running}\n",
         pods.len()
     );
     answer::with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body)
+}
+
+/// What the containers of a pod are doing, those that have been made.
+fn states(status: &PodStatus) -> impl Iterator<Item = &ContainerState> {
+    let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
+    let made = lists.into_iter().flatten().flatten().filter(|status| status.container_id.is_some());
+    made.filter_map(|status| status.state.as_ref())
 }
 
 #[cfg(test)]

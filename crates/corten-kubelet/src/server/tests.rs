@@ -144,6 +144,7 @@ impl Running {
         let parts = Parts {
             pods: Arc::clone(&pods) as _,
             cri,
+            config: Arc::new(crate::node::status::tests::config()),
             access: Arc::new(access::Certificates),
             clock,
             is_syncing: Arc::new(|| true),

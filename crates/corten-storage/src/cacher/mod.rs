@@ -4,28 +4,30 @@
 //! Invariant: objects and events are shared and never changed; the map and the ring always show the same revision.
 //! Upstream: k8s.io/apiserver/pkg/storage/cacher (v1.35) for what clients can observe.
 
+mod announced;
 mod event;
 mod paging;
 mod ring;
 mod snapshot;
 mod watcher;
 
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use corten_apimachinery::stored::Stored;
-use corten_base::{Backoff, SharedClock, SharedRng, Shutdown, timeout};
+use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, timeout};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+pub use announced::Announcement;
 pub use event::{CacheEvent, Change};
 pub use snapshot::Snapshot;
 pub use watcher::{Watcher, WatcherClosed};
 
-use self::{paging::KeptSnapshots, ring::Ring};
+use self::{announced::Announced, paging::KeptSnapshots, ring::Ring};
 use crate::{
     kv::{self, KvEngine, KvError, ListRequest, Revision, WatchBatch},
-    object::{CorruptObject, KeySpace, ObjectCodec},
+    object::{CorruptObject, KeySpace, ObjectCodec, Pending},
 };
 
 /// How long a read waits for the cache to reach a revision. Upstream's bound: storage/cacher `blockTimeout`.
@@ -48,6 +50,7 @@ struct Inner {
     clock: SharedClock,
     rng: SharedRng,
     state: RwLock<State>,
+    announced: Announced,
     /// The revision that the state shows; 0 until the first list is complete.
     applied: watch::Sender<Revision>,
     /// The sequence number of the next event: what watchers wait for.
@@ -61,7 +64,8 @@ struct State {
     snapshot: Snapshot,
     ring: Ring,
     kept: KeptSnapshots,
-    corrupt: Vec<CorruptObject>,
+    /// Stored objects that cannot be decoded, by cache key. They are in no list: their bytes say nothing.
+    corrupt: BTreeMap<Box<str>, CorruptObject>,
 }
 
 /// An event of the engine, by cache key and decoded; without object for a delete.
@@ -72,7 +76,7 @@ struct DecodedEvent {
 }
 
 /// Why a read cannot be answered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
     /// The cache has not reached the revision in time.
     #[error("Too large resource version: {requested}, current: {current}")]
@@ -90,6 +94,9 @@ pub enum ReadError {
         /// The oldest that is kept.
         oldest: Revision,
     },
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(KvError),
     /// The store has not been read yet.
     #[error("storage is (re)initializing")]
     NotReady,
@@ -113,6 +120,7 @@ impl Cacher {
                 clock,
                 rng,
                 state: RwLock::default(),
+                announced: Announced::default(),
                 applied: watch::Sender::new(0),
                 next_event: watch::Sender::new(0),
                 acknowledged: watch::Sender::new(0),
@@ -136,6 +144,7 @@ impl Cacher {
             if matches!(broken, KvError::Compacted { .. }) {
                 self.inner.applied.send_replace(0);
             }
+            tracing::warn!(keys = self.inner.keys.prefix(), err = %ErrorChain(&broken), "Watch cache lost its store; it tries again");
             let delay = backoff.next(&*self.inner.rng);
             tokio::select! {
                 biased;
@@ -169,29 +178,20 @@ impl Cacher {
     }
 
     async fn read_all(&self) -> Result<(), KvError> {
+        // Events of writes that are under way may be skipped by the list.
+        self.inner.announced.clear();
         let mut snapshot = Snapshot::default();
-        let mut corrupt = Vec::new();
-        let mut at: Option<Revision> = None;
-        let mut start = Bytes::new();
-        let prefix = Bytes::from(self.inner.keys.prefix().to_owned());
-        loop {
-            let request = ListRequest { prefix: prefix.clone(), start, limit: INITIAL_PAGE, revision: at };
-            let page = self.inner.engine.list(request).await?;
-            let revision = *at.get_or_insert(page.revision);
-            for kv in &page.kvs {
-                match self.decode(&kv.key, &kv.value, kv.mod_revision) {
-                    Ok((key, object)) => snapshot.insert(key, object),
-                    Err(error) => corrupt.push(error),
+        let mut corrupt = BTreeMap::new();
+        let revision = self
+            .read_pages(None, |key, decoded| match decoded {
+                Ok(object) => snapshot.insert(key, object),
+                Err(error) => {
+                    tracing::error!(err = %error, "Stored object is left out: repair or remove it");
+                    corrupt.insert(key, error);
                 }
-            }
-            let Some(last) = page.kvs.last().filter(|_| page.remaining > 0) else {
-                snapshot.read_at(revision);
-                break;
-            };
-            // The smallest key after the last one of the page.
-            start = [&last.key[..], b"\0"].concat().into();
-        }
-        let revision = snapshot.revision();
+            })
+            .await?;
+        snapshot.read_at(revision);
         let next = {
             let mut state = self.inner.state.write();
             state.snapshot = snapshot;
@@ -214,19 +214,28 @@ impl Cacher {
             key: String::from_utf8_lossy(full_key).into_owned(),
             why: "the key is not one of this resource".to_owned(),
         })?;
-        Ok((key.into(), self.inner.codec.decode(key, value, revision)?))
+        let object = match self.inner.announced.take(key, value) {
+            Some(pending) => pending.at(revision),
+            None => self.inner.codec.decode(key, value, revision)?,
+        };
+        Ok((key.into(), object))
     }
 
     fn apply(&self, batch: &WatchBatch) {
         let now = self.inner.clock.monotonic();
         // Decoding is done before the lock is taken: readers never wait for it.
-        let changes: Vec<_> = batch.events.iter().map(|event| self.decode_event(event)).collect();
+        let changes: Vec<_> = batch
+            .events
+            .iter()
+            .map(|event| self.decode_event(event).map_err(|corrupt| (self.key_of(&event.key), event.revision, corrupt)))
+            .collect();
         let next = {
             let mut state = self.inner.state.write();
             let state = &mut *state;
             for change in changes {
                 match change {
                     Ok(DecodedEvent { key, revision, object: Some(object) }) => {
+                        state.corrupt.remove(&key);
                         let previous = state.snapshot.replace(&key, Arc::clone(&object));
                         let event = CacheEvent::new(Change::Put, revision, object, previous);
                         state.ring.push(now, Arc::new(event));
@@ -237,9 +246,18 @@ impl Cacher {
                             let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
                             state.ring.push(now, Arc::new(event));
                         }
-                        state.corrupt.retain(|corrupt| self.inner.keys.relative(corrupt.key.as_bytes()) != Some(&*key));
+                        state.corrupt.remove(&key);
                     }
-                    Err(corrupt) => state.corrupt.push(corrupt),
+                    Err((key, revision, corrupt)) => {
+                        tracing::error!(err = %corrupt, "Stored object is left out: repair or remove it");
+                        // What it was before is not what it is: better none than a stale one.
+                        if let Some(previous) = state.snapshot.remove(&key, revision) {
+                            let last = self.inner.codec.at_revision(&previous, revision);
+                            let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
+                            state.ring.push(now, Arc::new(event));
+                        }
+                        state.corrupt.insert(key, corrupt);
+                    }
                 }
             }
             state.snapshot.set_revision(batch.revision);
@@ -247,6 +265,14 @@ impl Cacher {
         };
         self.inner.applied.send_replace(batch.revision);
         self.inner.next_event.send_if_modified(|sequence| std::mem::replace(sequence, next) != next);
+    }
+
+    /// The cache key of a full key, or whatever stands there instead.
+    fn key_of(&self, full_key: &[u8]) -> Box<str> {
+        match self.inner.keys.relative(full_key) {
+            Some(key) => key.into(),
+            None => String::from_utf8_lossy(full_key).into(),
+        }
     }
 
     fn decode_event(&self, event: &kv::Event) -> Result<DecodedEvent, CorruptObject> {
@@ -278,10 +304,22 @@ impl Cacher {
         *self.inner.applied.borrow() > 0
     }
 
+    /// Why the object under the cache key `key` cannot be decoded, if it is there and cannot.
+    #[must_use]
+    pub fn corrupt_at(&self, key: &str) -> Option<CorruptObject> {
+        self.inner.state.read().corrupt.get(key).cloned()
+    }
+
     /// Stored objects that could not be decoded.
     #[must_use]
     pub fn corrupt(&self) -> Vec<CorruptObject> {
-        self.inner.state.read().corrupt.clone()
+        self.inner.state.read().corrupt.values().cloned().collect()
+    }
+
+    /// Says that `pending` is about to be written under the cache key `key`: the cache takes it from there when its event
+    /// comes. The caller keeps the announcement until it knows what became of the write.
+    pub fn announce(&self, key: &str, pending: &Arc<Pending>) -> Announcement<'_> {
+        Announcement::new(&self.inner.announced, key, pending)
     }
 
     /// Notes that a write of this process at `revision` is durable: consistent reads wait for it from now on.
@@ -342,7 +380,7 @@ impl Cacher {
 
     /// The state at exactly `revision`.
     ///
-    /// Errors: `TooOld` if neither the cache nor the engine has it any more; `TooLarge` if it is yet to come.
+    /// Errors: `TooOld` if neither the cache nor the engine has it any more; `TooLarge` if it is yet to come; `Engine`.
     pub async fn exact(&self, revision: Revision) -> Result<Snapshot, ReadError> {
         let newest = self.not_older_than(revision).await?;
         if newest.is_at(revision) {
@@ -352,26 +390,50 @@ impl Cacher {
         if let Some(kept) = self.inner.state.write().kept.get(now, revision) {
             return Ok(kept);
         }
-        self.read_at(revision).await.map_err(|oldest| ReadError::TooOld { requested: revision, oldest })
+        match self.read_at(revision).await {
+            Err(KvError::Compacted { compacted, .. }) => {
+                Err(ReadError::TooOld { requested: revision, oldest: compacted })
+            }
+            read => read.map_err(ReadError::Engine),
+        }
     }
 
-    async fn read_at(&self, revision: Revision) -> Result<Snapshot, Revision> {
-        let prefix = Bytes::from(self.inner.keys.prefix().to_owned());
-        let request = ListRequest { prefix, start: Bytes::new(), limit: 0, revision: Some(revision) };
-        let page = match self.inner.engine.list(request).await {
-            Ok(page) => page,
-            Err(KvError::Compacted { compacted, .. }) => return Err(compacted),
-            Err(_) => return Err(*self.inner.applied.borrow()),
-        };
+    /// Objects that cannot be decoded are left out, as they are of the current state.
+    async fn read_at(&self, revision: Revision) -> Result<Snapshot, KvError> {
         let mut snapshot = Snapshot::default();
-        for kv in &page.kvs {
-            if let Ok((key, object)) = self.decode(&kv.key, &kv.value, kv.mod_revision) {
+        self.read_pages(Some(revision), |key, decoded| {
+            if let Ok(object) = decoded {
                 snapshot.insert(key, object);
             }
-        }
+        })
+        .await?;
         snapshot.set_revision(revision);
         self.keep(&snapshot);
         Ok(snapshot)
+    }
+
+    /// Reads all objects as of one revision, the newest for `None`, page by page; returns the revision.
+    async fn read_pages(
+        &self,
+        mut at: Option<Revision>,
+        mut take: impl FnMut(Box<str>, Result<Arc<Stored>, CorruptObject>) + Send,
+    ) -> Result<Revision, KvError> {
+        let mut start = Bytes::new();
+        let prefix = Bytes::from(self.inner.keys.prefix().to_owned());
+        loop {
+            let request = ListRequest { prefix: prefix.clone(), start, limit: INITIAL_PAGE, revision: at };
+            let page = self.inner.engine.list(request).await?;
+            let revision = *at.get_or_insert(page.revision);
+            for kv in &page.kvs {
+                match self.decode(&kv.key, &kv.value, kv.mod_revision) {
+                    Ok((key, object)) => take(key, Ok(object)),
+                    Err(corrupt) => take(self.key_of(&kv.key), Err(corrupt)),
+                }
+            }
+            let Some(last) = page.kvs.last().filter(|_| page.remaining > 0) else { return Ok(revision) };
+            // The smallest key after the last one of the page.
+            start = [&last.key[..], b"\0"].concat().into();
+        }
     }
 
     /// One object in whatever state is at hand.

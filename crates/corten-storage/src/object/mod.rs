@@ -1,9 +1,13 @@
 //! Objects in the store: their keys, and the step from stored bytes to what is served.
 
+mod pending;
+
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use corten_apimachinery::{stored::Stored, value::Str};
+
+pub use pending::Pending;
 
 use crate::kv::{Change, Expected, KvEngine, KvError, Revision, Write};
 

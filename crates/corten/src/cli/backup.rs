@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use corten_storage_sqlite::SqliteEngine;
+use corten_storage_sqlite::{OpenError, SqliteEngine};
 
 use super::common::{Root, say, say_all};
 use crate::{
@@ -35,7 +35,10 @@ pub(crate) struct RestoreOptions {
 
 /// Copies the store of the running cluster.
 pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
-    preflight::require_root("backup")?;
+    preflight::require_root(
+        "backup",
+        "the socket of the running cluster belongs to root, and so does the copy, which holds every secret",
+    )?;
     let places = options.root.places()?;
     let target = std::path::absolute(&options.file).context("find the working directory")?;
     match control::ask(&places.control_socket(), Request::Backup(target))? {
@@ -47,18 +50,22 @@ pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
 
 /// Makes the store of a backup.
 pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
-    preflight::require_root("restore")?;
+    preflight::require_root("restore", "the store belongs to root, because it holds every secret")?;
     let places = options.root.places()?;
     let _instance = match Instance::claim(&places)? {
         Claim::Ours(instance) => instance,
         Claim::Running(running) => bail!("{}", super::up::already_running(running.pid, &places)),
     };
-    let revision = SqliteEngine::restore(&options.file, &places.store()).with_context(|| {
-        format!(
-            "restore {} into {}: move a store that is there out of the way first",
-            options.file.display(),
-            places.store().display()
-        )
+    // SQLite's own words for a file that is not there are worse.
+    std::fs::File::open(&options.file)
+        .map_err(|error| anyhow::anyhow!("open the backup {}: {error}", options.file.display()))?;
+    let revision = SqliteEngine::restore(&options.file, &places.store()).map_err(|error| match error {
+        OpenError::Exists { path } => anyhow::anyhow!(
+            "there is a store already: move {} out of the way first, because {} would take its place",
+            path.display(),
+            options.file.display()
+        ),
+        error => anyhow::Error::new(error).context(format!("restore {}", options.file.display())),
     })?;
     say(&format!("restored revision {revision}; `corten up{}` starts from it", super::up::root_flag(&places)));
     Ok(ExitCode::SUCCESS)

@@ -20,7 +20,7 @@ pub(crate) struct Options {
     #[arg(long, required = true, value_name = "IP:PORT")]
     listen: Vec<SocketAddr>,
     /// The cluster's domain.
-    #[arg(long, default_value = crate::assembly::CLUSTER_DOMAIN)]
+    #[arg(long, default_value = crate::config::CLUSTER_DOMAIN)]
     cluster_domain: String,
     /// The socket on which to be told of services.
     #[arg(long, value_name = "FILE")]

@@ -1,18 +1,20 @@
 //! `corten down` and `corten delete`: the end of a cluster, whether its process still runs or was killed.
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use corten_base::{SystemClock, SystemRng};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::common::{Root, runtime, say};
 use crate::{
-    config::Places,
+    config::{DEFAULT_SERVICE_CIDR, Places},
     control::{self, Request},
     instance::{Claim, Instance, Running},
-    kubeconfig, preflight, sweep,
+    kubeconfig, preflight,
+    record::Record,
+    sweep,
 };
 
 /// How long a process that does not answer may take to end after SIGTERM.
@@ -23,9 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct DownOptions {
     #[command(flatten)]
     root: Root,
-    /// The range of services' addresses that `up` was given.
-    #[arg(long, env = "CORTEN_SERVICE_CIDR", default_value = super::up::DEFAULT_SERVICE_CIDR, value_name = "CIDR")]
-    service_cidr: IpNet,
+    /// The range of services' addresses, where the record of what the cluster was made with is lost.
+    #[arg(long, env = "CORTEN_SERVICE_CIDR", value_name = "CIDR")]
+    service_cidr: Option<Ipv4Net>,
 }
 
 /// Options of `corten delete`.
@@ -37,7 +39,7 @@ pub(crate) struct DeleteOptions {
 
 /// Stops the cluster.
 pub(crate) fn down(options: &DownOptions) -> anyhow::Result<ExitCode> {
-    preflight::require_root("down")?;
+    preflight::require_root("down", "it removes network interfaces, packet rules, mounts and control groups")?;
     let places = options.root.places()?;
     if !places.root.exists() {
         say(&format!("no cluster at {}", places.root.display()));
@@ -50,35 +52,57 @@ pub(crate) fn down(options: &DownOptions) -> anyhow::Result<ExitCode> {
 
 /// Stops the cluster and removes its data.
 pub(crate) fn delete(options: &DeleteOptions) -> anyhow::Result<ExitCode> {
-    preflight::require_root("delete")?;
+    preflight::require_root("delete", "it removes network interfaces, packet rules, mounts and control groups")?;
     let places = options.down.root.places()?;
     if !places.root.exists() {
         say(&format!("no cluster at {}", places.root.display()));
         return Ok(ExitCode::SUCCESS);
     }
     let _instance = stop(&places, options.down.service_cidr)?;
+    // Before the records of pods go: the directory of logs may be shared with others.
+    let (logs, complaint) = runtime()?.block_on(sweep::logs_of_pods(&places, &SystemClock::shared()))?;
+    if let Some(complaint) = complaint {
+        say(&complaint);
+    }
+    sweep::remove_logs(&logs, Path::new(sweep::LOG_LINKS))?;
     sweep::remove_data(&places)?;
     say(&format!("the cluster at {} is deleted", places.root.display()));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Ends the running process, if there is one, and removes what a cluster has put into the machine.
-fn stop(places: &Places, service_cidr: IpNet) -> anyhow::Result<Instance> {
+fn stop(places: &Places, service_cidr: Option<Ipv4Net>) -> anyhow::Result<Instance> {
     let instance = match Instance::claim(places)? {
         Claim::Ours(instance) => instance,
         Claim::Running(running) => end(running, places)?,
     };
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
-    let done = runtime()?.block_on(sweep::sweep(places, service_cidr, &clock, &rng))?;
+    let done = runtime()?.block_on(sweep::sweep(places, service_range(places, service_cidr), &clock, &rng))?;
     done.iter().for_each(|line| say(line));
-    match kubeconfig::find() {
-        Ok(Some(file)) => {
-            file.remove(&places.name).with_context(|| format!("take the context out of {}", file.path.display()))?;
-        }
-        Ok(None) => {}
-        Err(error) => say(&format!("The kubeconfig was not changed: {error:#}")),
-    }
+    forget_context(places);
     Ok(instance)
+}
+
+/// Takes the context out of the user's kubeconfig. A file that cannot be changed is said and holds up nothing: it is not the
+/// cluster's.
+fn forget_context(places: &Places) {
+    let changed = kubeconfig::find().and_then(|file| match file {
+        Some(file) => file.remove(&places.name),
+        None => Ok(()),
+    });
+    if let Err(error) = changed {
+        say(&format!("The kubeconfig was not changed: {error:#}"));
+    }
+}
+
+/// The cluster's range of services: what its record says, or else the flag, or else the default.
+fn service_range(places: &Places, flag: Option<Ipv4Net>) -> IpNet {
+    let recorded = Record::read(&places.record()).unwrap_or_else(|error| {
+        // The cluster goes whatever became of its files.
+        say(&format!("The record of the cluster was not used: {error:#}"));
+        None
+    });
+    recorded.map(|record| record.service_cidr).or(flag).unwrap_or(DEFAULT_SERVICE_CIDR).into()
 }
 
 fn end(running: Running, places: &Places) -> anyhow::Result<Instance> {

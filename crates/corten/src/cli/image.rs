@@ -4,12 +4,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use corten_base::ErrorChain;
-use corten_container_runtime::images::{import, store::ImageStore};
+use corten_base::{Shutdown, SystemClock, SystemRng};
+use corten_container_runtime::{ContainerRuntime, images::store::ImageStore};
+use corten_net::netns::Netns;
 
-use super::common::{Root, say, say_all};
+use super::common::{Root, runtime, say, say_all};
 use crate::{
-    commands::image_lines,
+    archive,
+    commands::{image_lines, remove_image},
     config::Places,
     control::{self, Answer, ImageLine, Request},
     instance::{Claim, Instance},
@@ -27,7 +29,8 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Import the images of archives: what `docker save` writes, or an OCI layout in a tar file.
+    /// Import the images of archives: what `docker save` writes, or an OCI layout, in a tar file that may be compressed
+    /// with gzip or zstd.
     Import {
         /// The archives.
         #[arg(required = true, value_name = "FILE")]
@@ -38,7 +41,7 @@ enum Command {
     List,
     /// Remove an image under all its names.
     Rm {
-        /// A name or an id.
+        /// A name or an id, or the beginning of an id.
         #[arg(value_name = "IMAGE")]
         image: String,
     },
@@ -46,7 +49,7 @@ enum Command {
 
 /// Does it in the running process, or on the store of images directly if there is none.
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
-    preflight::require_root("image")?;
+    preflight::require_root("image", "images and the socket of the running cluster belong to root")?;
     let places = options.root.places()?;
     let request = match options.command {
         Command::Import { archives } => {
@@ -92,24 +95,28 @@ fn directly(places: &Places, request: Request) -> anyhow::Result<Answer> {
         Claim::Ours(instance) => instance,
         Claim::Running(_) => bail!("the cluster is starting or ending: try again in a moment"),
     };
-    let store = ImageStore::open(places.images()).context("open the images")?;
+    let open = || ImageStore::open(places.images()).context("open the images");
     match request {
-        Request::ListImages => Ok(Answer::Images(image_lines(&store))),
-        Request::ImportImages(archives) => {
-            let mut done = Vec::new();
-            for archive in archives {
-                let images = import::import(&store, &archive)
-                    .map_err(|error| anyhow::anyhow!("import {}: {}", archive.display(), ErrorChain(&error)))?;
-                for image in images {
-                    let names: Vec<&str> = image.tags.iter().map(String::as_str).collect();
-                    done.push(format!("imported {}", names.join(", ")));
-                }
-            }
-            Ok(Answer::Done(done))
-        }
-        // Containers that a killed process left may still use it, and only the runtime knows them.
-        _ => bail!("no cluster runs at {}: start it to remove images", places.root.display()),
+        Request::ListImages => Ok(Answer::Images(image_lines(&open()?))),
+        Request::ImportImages(archives) => Ok(Answer::Done(archive::import_all(&open()?, &archives)?)),
+        Request::RemoveImage(name) => Ok(Answer::Done(vec![runtime()?.block_on(remove(places, &name))?])),
+        Request::Status | Request::Stop | Request::Backup(_) => bail!("this is no command about images"),
     }
+}
+
+/// Containers that a killed process left may still use an image, and only the runtime knows them.
+async fn remove(places: &Places, name: &str) -> anyhow::Result<String> {
+    let (end, shutdown) = Shutdown::new();
+    let executable = std::env::current_exe().context("find this program's file")?;
+    let host = Netns::current().context("open the network namespace")?;
+    let config = places.container_runtime(executable);
+    let runtime = ContainerRuntime::open(config, host, SystemClock::shared(), SystemRng::shared(), shutdown)
+        .await
+        .context("open the container runtime")?;
+    let removed = remove_image(&runtime, name).await;
+    end.request();
+    runtime.join().await.context("close the container runtime")?;
+    removed.map_err(anyhow::Error::msg)
 }
 
 #[cfg(test)]

@@ -54,6 +54,8 @@ enum Command {
     /// Run the scheduler against any API server.
     #[command(name = "kube-scheduler")]
     KubeScheduler(component::scheduler::Options),
+    /// Run a node against any API server, with the built-in container runtime.
+    Kubelet(component::kubelet::Options),
     /// Run the service proxy against any API server.
     #[command(name = "kube-proxy")]
     KubeProxy(component::proxy::Options),
@@ -68,7 +70,7 @@ enum Command {
 }
 
 /// The names under which the binary is the component of that name: `kube-proxy -> corten`.
-const COMPONENTS: &[&str] = &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
+const COMPONENTS: &[&str] = &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"];
 
 /// Does what the command line says.
 pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -95,6 +97,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::KubeApiserver(options) => component::apiserver::run(options),
         Command::KubeControllerManager(options) => component::controller_manager::run(options),
         Command::KubeScheduler(options) => component::scheduler::run(options),
+        Command::Kubelet(options) => component::kubelet::run(options),
         Command::KubeProxy(options) => component::proxy::run(options),
         Command::Dns(options) => dns::run(options),
         Command::Shim => anyhow::bail!("the shim is started by the container runtime"),

@@ -8,7 +8,6 @@ use std::{
 use clap::Args;
 use corten_base::{SystemClock, SystemRng};
 use corten_component_base::logs;
-use corten_proxy::ProxyMode;
 
 use super::common::{Root, run_until_signal};
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     config::{Config, Scope, Wishes},
     instance::{Claim, Instance},
     progress::Progress,
+    record::Record,
 };
 
 /// Options of `corten server`.
@@ -37,24 +37,23 @@ pub(crate) struct Options {
 /// Runs the control plane until it is told to stop.
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     logs::init(&options.log, logs::Format::Text)?;
-    let wishes = Wishes {
-        listen: options.listen,
-        advertise: options.advertise_address,
-        node_name: None,
-        cluster_cidr: super::up::DEFAULT_CLUSTER_CIDR.parse()?,
-        service_cidr: super::up::DEFAULT_SERVICE_CIDR.parse()?,
-        proxy_mode: ProxyMode::Auto,
-        kubelet_port: super::up::DEFAULT_KUBELET_PORT,
-    };
-    let config = Config::complete(Scope::ControlPlane, options.root.places()?, wishes)?;
-    let _instance = match Instance::claim(&config.places)? {
+    let places = options.root.places()?;
+    let _instance = match Instance::claim(&places)? {
         Claim::Ours(instance) => instance,
-        Claim::Running(running) => anyhow::bail!(super::up::already_running(running.pid, &config.places)),
+        Claim::Running(running) => anyhow::bail!(super::up::already_running(running.pid, &places)),
     };
+    let wishes = Wishes {
+        listen: Some(options.listen.ip()),
+        api_port: Some(options.listen.port()),
+        advertise: options.advertise_address,
+        ..Wishes::default()
+    };
+    let record = Record::read(&places.record())?;
+    let config = Config::complete(Scope::ControlPlane, places, wishes, record.as_ref())?;
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     let progress = Progress::for_log(clock.clone());
     run_until_signal(|stop, shutdown| {
-        assembly::run(config, Start::default(), progress, (clock, rng), (stop, shutdown))
+        assembly::run((config, record), Start::default(), progress, (clock, rng), (stop, shutdown))
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use super::common::{Root, say};
 use crate::{
     components::RUNNING,
     control::{self, Answer, Report, Request},
-    preflight,
+    instance, preflight,
 };
 
 /// The cluster runs and is not what it should be. (LSB has no code for it; systemd's is any but 0.)
@@ -28,9 +28,16 @@ pub(crate) struct Options {
 
 /// Shows it.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    preflight::require_root("status")?;
+    preflight::require_root("status", "the socket of the running cluster belongs to root")?;
     let places = options.root.places()?;
     let Some(answer) = control::ask(&places.control_socket(), Request::Status)? else {
+        if let Some(pid) = instance::holder(&places)? {
+            say(&format!(
+                "a process{pid} works at {} and does not take commands: it begins or ends",
+                places.root.display()
+            ));
+            return Ok(ExitCode::from(DEGRADED));
+        }
         say(&format!("no cluster runs at {}", places.root.display()));
         return Ok(ExitCode::from(NOT_RUNNING));
     };
@@ -45,12 +52,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
 fn is_ready(report: &Report) -> bool {
     let node = report.node.is_empty() || report.node_state == "Ready";
-    node && report.components.iter().all(|component| component.state == RUNNING)
+    node && report.starting.is_none() && report.components.iter().all(|component| component.state == RUNNING)
 }
 
 fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![
         format!("corten {} (pid {}) at {}", report.version, report.pid, report.root.display()),
+        match &report.starting {
+            Some(step) => format!("state    starting: at {step:?}, not ready yet"),
+            None => "state    started".to_owned(),
+        },
         format!("API      {} here, {} for pods and other machines", report.server, report.advertise),
     ];
     if !report.node.is_empty() {
@@ -106,6 +117,9 @@ mod tests {
         assert!(!is_ready(&report("NotReady", RUNNING)));
         assert!(!is_ready(&report("Ready", "Restarting")));
         assert!(is_ready(&Report::default()), "a control plane has no node");
+        let starting = Report { starting: Some("node Ready".to_owned()), ..report("Ready", RUNNING) };
+        assert!(!is_ready(&starting));
+        assert!(lines(&starting).contains(&"state    starting: at \"node Ready\", not ready yet".to_owned()));
     }
 
     #[test]

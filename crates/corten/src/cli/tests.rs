@@ -39,6 +39,11 @@ fn command_lines_mean_what_they_say() {
     check("corten image import a.tar b.tar", |it| matches!(it, Command::Image(_)));
     check("corten image --root /srv/one rm nginx", |it| matches!(it, Command::Image(_)));
     check("corten server --root /srv/one --listen 127.0.0.1:0", |it| matches!(it, Command::Server(_)));
+    check(
+        "corten kubelet --kubeconfig a --config b --node-ip 10.0.0.7 --hostname-override n1 --root-dir /srv/kubelet \
+         --node-labels a=b,c=d --max-pods 20 --cpu-cfs-quota=false --node-status-update-frequency 5s",
+        |it| matches!(it, Command::Kubelet(_)),
+    );
     check("corten kube-scheduler --kubeconfig a --v=2", |it| matches!(it, Command::KubeScheduler(_)));
 }
 
@@ -51,7 +56,13 @@ fn the_binary_is_the_component_that_it_is_called() {
 
 #[test]
 fn what_cannot_be_is_refused() {
-    for line in ["corten image import", "corten up --proxy-mode ipvs", "corten up --api-port 70000", "corten backup"] {
+    for line in [
+        "corten image import",
+        "corten up --proxy-mode ipvs",
+        "corten up --api-port 70000",
+        "corten backup",
+        "corten kubelet --node-labels a",
+    ] {
         assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::OpenOptions,
     io::BufReader,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
@@ -24,12 +24,8 @@ use crate::{
     instance::{Claim, Instance},
     preflight,
     progress::{Event, Progress, relay},
+    record::Record,
 };
-
-/// kubeadm's and k3s' customary ranges; the kubelet's port.
-pub(crate) const DEFAULT_CLUSTER_CIDR: &str = "10.244.0.0/16";
-pub(crate) const DEFAULT_SERVICE_CIDR: &str = "10.96.0.0/12";
-pub(crate) const DEFAULT_KUBELET_PORT: u16 = 10_250;
 
 /// A log of more than this is put aside at the next start, in place of the one that was put aside before.
 const LOG_BYTES_MAX: u64 = 64 << 20;
@@ -42,16 +38,16 @@ pub(crate) struct Options {
     /// Return when the cluster is ready, and let it run on as a daemon.
     #[arg(long, short)]
     detach: bool,
-    /// The address to serve the API on.
-    #[arg(long, env = "CORTEN_LISTEN", default_value = "0.0.0.0", value_name = "IP")]
-    listen: IpAddr,
-    /// The port to serve the API on.
-    #[arg(long, env = "CORTEN_API_PORT", default_value_t = 6443, value_name = "PORT")]
-    api_port: u16,
+    /// The address to serve the API on: where it was served last if left out, all addresses the first time.
+    #[arg(long, env = "CORTEN_LISTEN", value_name = "IP")]
+    listen: Option<IpAddr>,
+    /// The port to serve the API on: that of the last time if left out, 6443 the first time.
+    #[arg(long, env = "CORTEN_API_PORT", value_name = "PORT")]
+    api_port: Option<u16>,
     /// The address that pods and other machines reach the API at; the machine's primary address if left out.
     #[arg(long, env = "CORTEN_ADVERTISE_ADDRESS", value_name = "IP")]
     advertise_address: Option<IpAddr>,
-    /// The node's name; the host's name if left out.
+    /// The node's name, which a cluster keeps; the host's name, the first time, if left out.
     #[arg(long, env = "CORTEN_NODE_NAME", value_name = "NAME")]
     node_name: Option<String>,
     /// How services are carried out.
@@ -60,15 +56,15 @@ pub(crate) struct Options {
     /// Import the images of this archive (docker save, or an OCI layout in a tar file) before pods start; may be repeated.
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
-    /// The range of pods' addresses.
-    #[arg(long, env = "CORTEN_CLUSTER_CIDR", default_value = DEFAULT_CLUSTER_CIDR, value_name = "CIDR")]
-    cluster_cidr: Ipv4Net,
-    /// The range of services' addresses.
-    #[arg(long, env = "CORTEN_SERVICE_CIDR", default_value = DEFAULT_SERVICE_CIDR, value_name = "CIDR")]
-    service_cidr: Ipv4Net,
-    /// The port of the kubelet's server.
-    #[arg(long, env = "CORTEN_KUBELET_PORT", default_value_t = DEFAULT_KUBELET_PORT, value_name = "PORT")]
-    kubelet_port: u16,
+    /// The range of pods' addresses, which a cluster keeps; 10.244.0.0/16, the first time, if left out.
+    #[arg(long, env = "CORTEN_CLUSTER_CIDR", value_name = "CIDR")]
+    cluster_cidr: Option<Ipv4Net>,
+    /// The range of services' addresses, which a cluster keeps; 10.96.0.0/12, the first time, if left out.
+    #[arg(long, env = "CORTEN_SERVICE_CIDR", value_name = "CIDR")]
+    service_cidr: Option<Ipv4Net>,
+    /// The port of the kubelet's server: that of the last time if left out, 10250 the first time.
+    #[arg(long, env = "CORTEN_KUBELET_PORT", value_name = "PORT")]
+    kubelet_port: Option<u16>,
     /// Leave the kubeconfig of the user alone.
     #[arg(long)]
     no_kubeconfig: bool,
@@ -106,7 +102,7 @@ impl From<Mode> for ProxyMode {
 
 /// Starts a cluster.
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
-    preflight::require_root("up")?;
+    preflight::require_root("up", "it makes network interfaces, packet rules, mounts and control groups")?;
     let places = options.root.places()?;
     if options.detach {
         return detach(&places);
@@ -142,7 +138,8 @@ fn start(
         }
     };
     let wishes = Wishes {
-        listen: SocketAddr::new(options.listen, options.api_port),
+        listen: options.listen,
+        api_port: options.api_port,
         advertise: options.advertise_address,
         node_name: options.node_name,
         cluster_cidr: options.cluster_cidr,
@@ -151,14 +148,15 @@ fn start(
         kubelet_port: options.kubelet_port,
     };
     let step = progress.step("preflight");
-    let config = Config::complete(Scope::Cluster, places, wishes)?;
+    let record = Record::read(&places.record())?;
+    let config = Config::complete(Scope::Cluster, places, wishes, record.as_ref())?;
     preflight::check(&config)?;
     init_logs(&options.log, options.log_to_stderr, &config.places)?;
     step.done("");
     let begin = Start { images: absolute(options.image)?, merge_kubeconfig: !options.no_kubeconfig };
     let rng = SystemRng::shared();
     run_until_signal(|stop, shutdown| {
-        assembly::run(config, begin, progress, (Arc::clone(&clock), rng), (stop, shutdown))
+        assembly::run((config, record), begin, progress, (Arc::clone(&clock), rng), (stop, shutdown))
     })?;
     Ok(ExitCode::SUCCESS)
 }

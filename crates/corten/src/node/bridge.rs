@@ -1,14 +1,15 @@
-//! The pods' bridge and its gateway address, made before the first pod so that DNS can listen there.
+//! The pods' bridge and its gateway address, where DNS listens.
 //!
-//! The pod network's own plugin makes the same bridge when it is missing and takes one that is there.
+//! The pod network's own plugin makes the same bridge when the node has got its range. Where another network is configured
+//! it does not, and DNS needs the address all the same.
 
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, bail};
 use corten_net::{
-    netlink::{Address, LinkChange, LinkKind, NewLink, Rtnl},
+    cni::{Host, bridge},
+    netlink::Rtnl,
     netns::Netns,
-    sysctl,
 };
 use ipnet::{IpNet, Ipv4Net};
 
@@ -19,34 +20,19 @@ pub(crate) fn gateway(pod_cidr: Ipv4Net) -> Ipv4Addr {
     nth_address(pod_cidr, 1)
 }
 
-/// Makes the bridge and gives it its address; packets are forwarded from now on. Blocks for some system calls.
-pub(crate) fn ensure(name: &str, pod_cidr: Ipv4Net) -> anyhow::Result<()> {
-    let host = Netns::current().context("open the network namespace")?;
-    sysctl::write(&host, "net/ipv4/ip_forward", "1").context(
-        "allow this machine to forward packets, without which pods reach nobody: is /proc/sys writable here?",
-    )?;
-    let rtnl = Rtnl::open_in(&host).context("talk to the kernel's network")?;
-    let link = match rtnl.link_by_name(name).context("look for the bridge")? {
-        Some(link) => link,
-        None => {
-            let new = NewLink { name, kind: LinkKind::Bridge, mtu: None, address: None, master: None, up: true };
-            rtnl.create_link(&new).with_context(|| format!("create the bridge {name}"))?;
-            let link = rtnl.expect_link(name).context("look for the bridge")?;
-            // Setting the address that it has fixes it. Otherwise it would change to the smallest among the ports.
-            let change = LinkChange { address: link.address, ..LinkChange::default() };
-            rtnl.change_link(link.index, &change).context("fix the bridge's hardware address")?;
-            link
-        }
-    };
-    if link.kind.as_deref() != Some("bridge") {
+/// Refuses somebody else's interface with the bridge's name. Blocks for a system call.
+pub(crate) fn expect_ours(name: &str) -> anyhow::Result<()> {
+    let rtnl = Rtnl::open().context("talk to the kernel's network")?;
+    let link = rtnl.link_by_name(name).context("look for the bridge")?;
+    if link.is_some_and(|link| link.kind.as_deref() != Some("bridge")) {
         bail!("{name} exists and is not a bridge: rename it, pods need this name");
     }
-    if !link.up {
-        rtnl.change_link(link.index, &LinkChange { up: Some(true), ..LinkChange::default() })
-            .context("bring up the bridge")?;
-    }
-    let net = Ipv4Net::new(gateway(pod_cidr), pod_cidr.prefix_len()).context("form the bridge's address")?;
-    let address = Address { link: link.index, net: IpNet::V4(net) };
-    rtnl.add_address(&address).with_context(|| format!("give {name} the address {net}"))?;
     Ok(())
+}
+
+/// Makes the bridge and gives it its address; packets are forwarded from now on. Blocks for some system calls.
+pub(crate) fn ensure(name: &str, pod_cidr: Ipv4Net) -> anyhow::Result<()> {
+    let host = Host::new(Netns::current().context("open the network namespace")?);
+    bridge::prepare(&host, name, &[IpNet::V4(pod_cidr)])
+        .with_context(|| format!("give {name} the address {}", gateway(pod_cidr)))
 }

@@ -32,7 +32,7 @@ use crate::{
 pub(crate) const READY: &str = "ready";
 
 /// The name that `corten status` shows.
-const COMPONENT: &str = "dns";
+pub(crate) const COMPONENT: &str = "dns";
 
 /// How long a process may take to begin, and to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(10);

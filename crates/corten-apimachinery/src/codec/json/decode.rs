@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The deepest nesting. The deepest types of the API need about 30; each level takes a few hundred bytes of stack.
-const DEPTH_MAX: usize = 512;
+pub const DEPTH_MAX: usize = 512;
 
 /// Up to this many keys a new one is compared with all before it; a hostile object has too many for that.
 const SCANNED_KEYS_MAX: usize = 64;

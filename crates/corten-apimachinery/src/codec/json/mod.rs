@@ -3,7 +3,7 @@
 mod decode;
 mod encode;
 
-pub use decode::decode;
+pub use decode::{DEPTH_MAX, decode};
 pub use encode::{Spliceable, encode, encode_pretty, encode_spliceable, replace_resource_version};
 
 #[cfg(test)]

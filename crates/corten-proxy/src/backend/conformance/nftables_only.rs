@@ -156,3 +156,26 @@ fn what_two_thousand_services_cost() {
         udp_end - udp_start
     );
 }
+
+/// nft 1.0.6, that of Debian 12, aborted on rules with affinity: a lookup whose key comes out of a map is too much for it.
+#[test]
+fn nft_lists_what_the_proxy_has_made() {
+    let Some(mut s) = scene() else { return };
+    let list = || std::process::Command::new("nft").args(["list", "ruleset"]).output();
+    if s.node.run(list).unwrap().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        println!("skipped: there is no nft");
+        return;
+    }
+    s.apply(over_udp(service("dns", "10.96.0.2")), BOTH);
+    let mut web = with_node_port(service("web", "10.96.0.1"), 30080);
+    web.affinity = Some(std::time::Duration::from_secs(60));
+    web.external_local = true;
+    s.apply(web.clone(), BOTH);
+    s.endpoints(&web, &["10.1.0.4"]);
+    let listed = s.node.run(list).unwrap().unwrap();
+    assert!(listed.status.success(), "{}: {}", listed.status, String::from_utf8_lossy(&listed.stderr));
+    let text = String::from_utf8(listed.stdout).unwrap();
+    for part in ["10.96.0.1 . tcp . 80", "10.96.0.2 . udp . 80", "update @c-", "dnat"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+}

@@ -2,17 +2,18 @@
 //!
 //! Names have the port's number `N`:
 //! - `c-N`, `l-N`: pick one of the endpoints of the cluster, of this node. The endpoints are in a map of the same name
-//!   from 0, 1, ... to (address, port). With affinity, `c-N-clients` maps a client to its endpoint until its time is up,
-//!   and `c-N-alive` holds the endpoints that are still to be used. The kernel leaves a client's
-//!   endpoint as it is while it knows the client, so clients of an endpoint that went are taken out after the change;
+//!   from 0, 1, ... to (address, port). With affinity, `c-N-clients` maps a client to its endpoint until its time is up, and
+//!   there is a rule for each endpoint: a change of one of `n` endpoints costs `n` rules then.
+//!   The kernel leaves a client's endpoint as it is while it knows the client, so clients of an endpoint that went are
+//!   taken out after the change; until then the rule passes over endpoints that have just gone;
 //! - `e-N`: where clients from outside go;
 //! - `f-N`: who may use the load balancer's addresses.
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use corten_net::nftables::{
-    Chain, DataType, Element, Expr, Field, Nat, PayloadBase, Reg, Rule, Selector, Set, Table, Transaction, Value,
-    Verdict,
+    Chain, CmpOp, DataType, Element, Expr, Field, Nat, PayloadBase, Reg, Rule, Selector, Set, Table, Transaction,
+    Value, Verdict,
 };
 use ipnet::IpNet;
 
@@ -73,7 +74,13 @@ struct Group {
     /// The endpoint of each number.
     slots: Vec<SocketAddr>,
     affinity: Option<Duration>,
+    /// Endpoints that have gone, the last ones last: clients that are still sent to them choose anew.
+    gone: Vec<SocketAddr>,
 }
+
+/// How many endpoints that have gone a rule passes over; the kernel takes 128 expressions in one. By the time that more have
+/// gone, the clients of the first ones have long been taken out.
+const GONE_MAX: usize = 64;
 
 impl PortState {
     pub(super) fn new(id: u64) -> Self {
@@ -238,7 +245,7 @@ impl PortState {
 
 impl Group {
     fn new(name: String) -> Self {
-        Self { name, slots: Vec::new(), affinity: None }
+        Self { name, slots: Vec::new(), affinity: None, gone: Vec::new() }
     }
 
     fn endpoints_set(&self, table: &FamilyTable) -> Set {
@@ -253,14 +260,6 @@ impl Group {
         format!("{}-clients", self.name)
     }
 
-    fn alive_name(&self) -> String {
-        format!("{}-alive", self.name)
-    }
-
-    fn alive_set(&self, table: &FamilyTable) -> Set {
-        Set::new(self.alive_name(), &[table.ip_type(), DataType::Port])
-    }
-
     fn clear(&mut self, table: &FamilyTable, leftovers: &mut Vec<Leftover>) {
         if self.slots.is_empty() {
             return;
@@ -270,9 +269,9 @@ impl Group {
         leftovers.push(Leftover::Set(t.clone(), self.name.clone()));
         if self.affinity.take().is_some() {
             leftovers.push(Leftover::Set(t.clone(), self.clients_name()));
-            leftovers.push(Leftover::Set(t.clone(), self.alive_name()));
         }
         self.slots.clear();
+        self.gone.clear();
     }
 
     fn update(
@@ -302,20 +301,16 @@ impl Group {
 
         let affinity_starts = affinity.is_some() && self.affinity.is_none();
         let affinity_ends = affinity.is_none() && self.affinity.is_some();
-        if let Some(timeout) = affinity {
-            let alive = self.alive_set(table);
-            let elements = |list: &[SocketAddr]| -> Vec<Element> {
-                list.iter().map(|a| Element::new([Value::from(a.ip()), Value::Port(a.port())])).collect()
-            };
-            if affinity_starts {
-                tx.add_set(t, self.clients_set(table, timeout)).add_set(t, alive.clone());
-                tx.add_elements(t, &alive, elements(&self.slots));
-            } else {
-                tx.delete_elements(t, &alive, elements(&gone));
-                tx.add_elements(t, &alive, elements(&came));
-            }
+        let passed_over = self.pass_over(affinity.is_some(), &gone, endpoints);
+        if let Some(timeout) = affinity.filter(|_| affinity_starts) {
+            tx.add_set(t, self.clients_set(table, timeout));
+        } else if affinity.is_some() && gone.len() > GONE_MAX {
+            // More than a rule can pass over have gone at once: all clients choose anew.
+            tx.flush_set(t, self.clients_name());
         }
-        if is_new || count_before != self.slots.len() || self.affinity != affinity {
+        // With affinity rules name the endpoints.
+        let names_change = affinity.is_some() && !(gone.is_empty() && came.is_empty());
+        if is_new || count_before != self.slots.len() || self.affinity != affinity || passed_over || names_change {
             if !is_new {
                 tx.flush_chain(t, &self.name);
             }
@@ -325,9 +320,20 @@ impl Group {
         }
         if affinity_ends {
             leftovers.push(Leftover::Set(t.clone(), self.clients_name()));
-            leftovers.push(Leftover::Set(t.clone(), self.alive_name()));
         }
         self.affinity = affinity;
+    }
+
+    /// Notes which endpoints the rules pass over; gives whether that has changed.
+    fn pass_over(&mut self, has_affinity: bool, gone: &[SocketAddr], endpoints: &BTreeSet<SocketAddr>) -> bool {
+        let before = self.gone.clone();
+        self.gone.retain(|endpoint| has_affinity && !endpoints.contains(endpoint));
+        if has_affinity && self.affinity.is_some() {
+            self.gone.extend(gone);
+        }
+        let surplus = self.gone.len().saturating_sub(GONE_MAX);
+        self.gone.drain(..surplus);
+        self.gone != before
     }
 
     fn gone(&self, endpoints: &BTreeSet<SocketAddr>) -> Vec<SocketAddr> {
@@ -383,40 +389,56 @@ impl Group {
             let is_ip6 = table.family == IpFamily::V6;
             return vec![Rule::new(&self.name).dnat_map(Selector::Random { modulus }, &self.name, is_ip6)];
         };
-        // A client's address (up to four registers), then its endpoint's address and port, then a number.
-        let (client, endpoint, number) = (Reg(0), Reg(4), Reg(9));
-        let (offset, length) = if table.family == IpFamily::V4 { (12, 4) } else { (8, 16) };
+        // A client's address (up to four registers), the address and port of an endpoint out of the map of clients, a
+        // number, and an endpoint that the rule names.
+        let (client, kept, number, named) = (Reg(0), Reg(4), Reg(9), Reg(10));
+        let is_ip6 = table.family == IpFamily::V6;
+        let (offset, length) = if is_ip6 { (8, 16) } else { (12, 4) };
+        let port_of = |endpoint: Reg| Reg(endpoint.0 + if is_ip6 { 4 } else { 1 });
         let load_client =
             || Rule::new(&self.name).expr(Expr::Payload { base: PayloadBase::Network, offset, length, to: client });
-        let lookup = |set: &str, key, to| Expr::Lookup { set: set.to_owned(), key, to, negated: false };
-        let remember = Expr::Dynset {
-            set: self.clients_name(),
-            update: true,
-            key: client,
-            data: Some(endpoint),
-            timeout: Some(timeout),
+        // nft 1.0.6 and older abort on what is looked up or remembered under a key or value that came out of a map, so
+        // that it is compared with and replaced by what the rule names itself.
+        let remember = |rule: Rule, endpoint: &SocketAddr| {
+            let data = Some(named);
+            rule.expr(Expr::Immediate { to: named, value: Value::from(endpoint.ip()).bytes() })
+                .expr(Expr::Immediate { to: port_of(named), value: Value::Port(endpoint.port()).bytes() })
+                .expr(Expr::Dynset {
+                    set: self.clients_name(),
+                    update: true,
+                    key: client,
+                    data,
+                    timeout: Some(timeout),
+                })
         };
-        let translate = Expr::Nat(Nat {
-            is_destination: true,
-            is_ip6: table.family == IpFamily::V6,
-            address: Some(endpoint),
-            port: Some(Reg(endpoint.0 + if table.family == IpFamily::V4 { 1 } else { 4 })),
-            flags: 0,
+        let translate = |rule: Rule, endpoint: Reg| {
+            let (address, port) = (Some(endpoint), Some(port_of(endpoint)));
+            rule.expr(Expr::Nat(Nat { is_destination: true, is_ip6, address, port, flags: 0 }))
+        };
+        let lookup = Expr::Lookup { set: self.clients_name(), key: client, to: Some(kept), negated: false };
+        let known = self.gone.iter().fold(load_client().expr(lookup), |rule, gone| {
+            let value = value_bytes(&[Value::from(gone.ip()), Value::Port(gone.port())]);
+            rule.expr(Expr::Cmp { from: kept, op: CmpOp::Ne, value })
         });
-        vec![
-            // Known, and its endpoint still counts: its time starts anew.
-            load_client()
-                .expr(lookup(&self.clients_name(), client, Some(endpoint)))
-                .expr(lookup(&self.alive_name(), endpoint, None))
-                .expr(remember.clone())
-                .expr(translate.clone()),
-            // Unknown, or sent to an endpoint that is gone: the backend forgets those right after the change.
-            load_client()
-                .expr(Expr::Numgen { random: true, modulus, offset: 0, to: number })
-                .expr(lookup(&self.name, number, Some(endpoint)))
-                .expr(remember)
-                .expr(translate),
-        ]
+        let first = self.slots.first().expect("a group with rules has endpoints");
+        // Known, and its endpoint still counts: its time starts anew. The kernel keeps the endpoint that it has; the one
+        // named here counts only if the client's time is up this very moment.
+        let mut rules = vec![translate(remember(known, first), kept)];
+        // Unknown, or sent to an endpoint that is gone: the backend forgets those right after the change. One rule for each
+        // endpoint, the first of which is taken by one client in n, the next by one in n - 1 of the others, and so on.
+        rules.extend(self.slots.iter().zip((1..=modulus).rev()).map(|(endpoint, left)| {
+            let mut rule = load_client();
+            if left > 1 {
+                let value = 0_u32.to_ne_bytes().to_vec();
+                rule = rule.expr(Expr::Numgen { random: true, modulus: left, offset: 0, to: number }).expr(Expr::Cmp {
+                    from: number,
+                    op: CmpOp::Eq,
+                    value,
+                });
+            }
+            translate(remember(rule, endpoint), named)
+        }));
+        rules
     }
 
     /// Which endpoint a client would be sent to is decided by the kernel; for tests.
@@ -424,6 +446,16 @@ impl Group {
     pub(super) fn slots(&self) -> &[SocketAddr] {
         &self.slots
     }
+}
+
+/// Values as a map holds them: each fills whole registers of four bytes.
+fn value_bytes(values: &[Value]) -> Vec<u8> {
+    let padded = |value: &Value| {
+        let mut bytes = value.bytes();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    };
+    values.iter().flat_map(padded).collect()
 }
 
 #[cfg(test)]
@@ -455,5 +487,22 @@ mod tests {
         check(&[1, 2, 3], &[1, 3, 4], &[1, 4, 3], 1);
         check(&[1, 2, 3], &[1], &[1], 2);
         check(&[1, 2, 3, 4], &[4], &[4], 4);
+    }
+
+    #[test]
+    fn clients_of_endpoints_that_went_choose_anew_until_those_come_back() {
+        let mut group = Group { affinity: Some(Duration::from_secs(1)), ..Group::new("c-1".to_owned()) };
+        let set = |last: &[u8]| -> BTreeSet<SocketAddr> { last.iter().map(|n| address(*n)).collect() };
+        assert!(!group.pass_over(true, &[], &set(&[1, 2])));
+        assert!(group.pass_over(true, &[address(1)], &set(&[2])));
+        assert_eq!(group.gone, [address(1)]);
+        assert!(!group.pass_over(true, &[], &set(&[2])));
+        assert!(group.pass_over(true, &[address(2)], &set(&[1])));
+        assert_eq!(group.gone, [address(2)], "the first is back");
+        let many: Vec<SocketAddr> = (0..=255).map(address).collect();
+        group.pass_over(true, &many, &set(&[]));
+        assert_eq!(group.gone, many[256 - GONE_MAX..]);
+        assert!(group.pass_over(false, &[], &set(&[])), "nothing is passed over without affinity");
+        assert!(group.gone.is_empty());
     }
 }

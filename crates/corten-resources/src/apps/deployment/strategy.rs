@@ -42,7 +42,7 @@ impl Strategy for Main {
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, deployment: &Value) -> Vec<String> {
-        warnings::template(deployment)
+        warnings::workload(deployment)
     }
 
     fn warnings_on_update(&self, _cx: &Context<'_>, deployment: &Value, old: &Value) -> Vec<String> {

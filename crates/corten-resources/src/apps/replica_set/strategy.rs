@@ -41,7 +41,7 @@ impl Strategy for Main {
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, set: &Value) -> Vec<String> {
-        warnings::template(set)
+        warnings::workload(set)
     }
 
     fn warnings_on_update(&self, _cx: &Context<'_>, set: &Value, old: &Value) -> Vec<String> {

@@ -2,8 +2,8 @@
 
 use corten_apimachinery::{
     Value,
-    field::ErrorList,
-    meta::format_time,
+    field::{ErrorList, Path},
+    meta::{ObjectMeta as _, format_time},
     resource::{Context, Strategy},
 };
 
@@ -33,9 +33,39 @@ impl Strategy for Main {
         validation::update(volume, old)
     }
 
+    fn warnings_on_create(&self, _cx: &Context<'_>, volume: &Value) -> Vec<String> {
+        warnings(volume)
+    }
+
+    fn warnings_on_update(&self, _cx: &Context<'_>, volume: &Value, _old: &Value) -> Vec<String> {
+        warnings(volume)
+    }
+
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
         &[&["status"]]
     }
+}
+
+/// Upstream: pkg/api/persistentvolume/util.go.
+fn warnings(volume: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (annotation, since, field) in [
+        ("volume.beta.kubernetes.io/storage-class", "v1.8", "storageClassName"),
+        ("volume.beta.kubernetes.io/mount-options", "v1.31", "mountOptions"),
+    ] {
+        if volume.annotation(annotation).is_some() {
+            let at = Path::new("metadata").child("annotations").key(annotation);
+            warnings.push(format!("{at}: deprecated since {since}; use \"{field}\" attribute instead"));
+        }
+    }
+    if volume.str_at(&["spec", "persistentVolumeReclaimPolicy"]) == Some("Recycle") {
+        warnings.push(
+            "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended \
+             approach is to use dynamic provisioning."
+                .to_owned(),
+        );
+    }
+    warnings
 }
 
 /// `status`.

@@ -2,12 +2,14 @@
 
 use corten_apimachinery::{
     Value,
-    field::ErrorList,
+    field::{ErrorList, Path, quote},
+    meta::ObjectMeta as _,
+    quantity::Quantity,
     resource::{Context, Strategy},
 };
 
 use super::validation;
-use crate::rules::keep;
+use crate::{quantity::Amount as _, rules::keep};
 
 /// The claim itself.
 #[derive(Debug)]
@@ -47,9 +49,35 @@ impl Strategy for Main {
         validation::update(claim, old)
     }
 
+    fn warnings_on_create(&self, _cx: &Context<'_>, claim: &Value) -> Vec<String> {
+        warnings(claim)
+    }
+
+    fn warnings_on_update(&self, _cx: &Context<'_>, claim: &Value, _old: &Value) -> Vec<String> {
+        warnings(claim)
+    }
+
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
         &[&["status"]]
     }
+}
+
+/// Upstream: pkg/api/persistentvolumeclaim/util.go.
+fn warnings(claim: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let annotation = "volume.beta.kubernetes.io/storage-class";
+    if claim.annotation(annotation).is_some() {
+        let at = Path::new("metadata").child("annotations").key(annotation);
+        warnings.push(format!("{at}: deprecated since v1.8; use \"storageClassName\" attribute instead"));
+    }
+    for list in ["requests", "limits"] {
+        let amount = claim.str_at(&["spec", "resources", list, "storage"]);
+        if let Some(text) = amount.filter(|text| Quantity::parse(text).is_some_and(|amount| !amount.is_whole_at(0))) {
+            let at = Path::new("spec").child("resources").child(list).key("storage");
+            warnings.push(format!("{at}: fractional byte value {} is invalid, must be an integer", quote(text)));
+        }
+    }
+    warnings
 }
 
 /// `status`.
@@ -71,5 +99,29 @@ impl Strategy for Status {
 
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
         &[&["spec"]]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::warnings;
+    use crate::testing::value;
+
+    #[test]
+    fn old_ways_are_announced() {
+        let claim = json!({
+            "metadata": {"annotations": {"volume.beta.kubernetes.io/storage-class": "x"}},
+            "spec": {"resources": {"requests": {"storage": "100m"}}},
+        });
+        assert_eq!(
+            warnings(&value(claim)),
+            [
+                "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use \
+                 \"storageClassName\" attribute instead",
+                "spec.resources.requests[storage]: fractional byte value \"100m\" is invalid, must be an integer",
+            ]
+        );
     }
 }

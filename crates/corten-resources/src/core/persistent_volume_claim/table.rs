@@ -31,7 +31,9 @@ fn row(claim: &Value, cx: &RowContext) -> Vec<Cell> {
     let (capacity, modes) = if volume.is_empty() {
         (String::new(), String::new())
     } else {
-        (text(&["status", "capacity", "storage"]).to_owned(), access_modes(claim.items_at(&["status", "accessModes"])))
+        // A quantity that nobody has set is zero.
+        let capacity = claim.str_at(&["status", "capacity", "storage"]).unwrap_or("0");
+        (capacity.to_owned(), access_modes(claim.items_at(&["status", "accessModes"])))
     };
     let class = claim.annotation("volume.beta.kubernetes.io/storage-class");
     let attributes = match text(&["spec", "volumeAttributesClassName"]) {

@@ -1,10 +1,13 @@
 //! Defaults of pods: those of every `PodSpec`, and those that templates do not get.
 
-use corten_apimachinery::Value;
+use std::collections::BTreeMap;
+
+use corten_apimachinery::{Value, quantity::Quantity};
 
 use crate::{
     core::pod_spec,
     defaulting::{each, fill_absent, within},
+    quantity::Amount as _,
 };
 
 /// Fills in a pod.
@@ -21,21 +24,65 @@ fn spec(spec: &mut Value) {
         });
     }
     if spec.at(&["resources", "limits"]).and_then(Value::as_object).is_some_and(|limits| !limits.is_empty()) {
-        // What the containers ask for already counts for the pod; only the rest comes from its limits.
-        let asked: Vec<String> = ["containers", "initContainers"]
-            .iter()
-            .flat_map(|containers| spec.items_at(&[containers]))
-            .filter_map(|container| container.at(&["resources", "requests"])?.as_object())
-            .flat_map(|requests| requests.keys().map(ToOwned::to_owned).collect::<Vec<_>>())
-            .collect();
-        within(spec, &["resources"], |resources| {
-            requests_from_limits(resources, |name| !asked.iter().any(|asked| asked == name));
-        });
+        // Where the pod says nothing, it asks for what its containers do, else for all that it may have.
+        for (name, amount) in asked_by_containers(spec) {
+            let is_there = spec.at(&["resources", "requests", &name]).is_some();
+            if !is_there && matches!(name.as_str(), "cpu" | "memory") {
+                spec.set(&["resources", "requests", &name], amount.to_string());
+            }
+        }
+        let is_of_pods = |name: &str| matches!(name, "cpu" | "memory") || name.starts_with("hugepages-");
+        within(spec, &["resources"], |resources| requests_from_limits(resources, is_of_pods));
     }
     fill_absent(spec, "enableServiceLinks", true);
     if spec.bool_at(&["hostNetwork"]) == Some(true) {
         for containers in ["containers", "initContainers"] {
             each(spec, &[containers], |container| each(container, &["ports"], host_port));
+        }
+    }
+}
+
+/// What all containers of a pod ask for at its most expensive time: the ordinary ones run together, init containers one after
+/// the other, sidecars beside everything that comes after them.
+///
+/// Upstream: `AggregateContainerRequests` in k8s.io/component-helpers/resource (v1.35).
+fn asked_by_containers(spec: &Value) -> BTreeMap<String, Quantity> {
+    let (mut running, mut sidecars, mut init) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for container in spec.items_at(&["containers"]) {
+        add(&mut running, &requests(container));
+    }
+    for container in spec.items_at(&["initContainers"]) {
+        let mut own = requests(container);
+        if container.str_at(&["restartPolicy"]) == Some("Always") {
+            add(&mut running, &own);
+            add(&mut sidecars, &own);
+            own = sidecars.clone();
+        } else {
+            add(&mut own, &sidecars);
+        }
+        raise(&mut init, own);
+    }
+    raise(&mut running, init);
+    running
+}
+
+fn requests(container: &Value) -> BTreeMap<String, Quantity> {
+    let requests = container.at(&["resources", "requests"]).and_then(Value::as_object);
+    let amounts = requests.into_iter().flat_map(|requests| requests.iter());
+    amounts.filter_map(|(name, amount)| Some((name.to_string(), Quantity::from_value(Some(amount)).ok()?))).collect()
+}
+
+fn add(to: &mut BTreeMap<String, Quantity>, more: &BTreeMap<String, Quantity>) {
+    for (name, amount) in more {
+        let sum = to.get(name).map_or(*amount, |known| known.plus(amount));
+        to.insert(name.clone(), sum);
+    }
+}
+
+fn raise(to: &mut BTreeMap<String, Quantity>, others: BTreeMap<String, Quantity>) {
+    for (name, amount) in others {
+        if to.get(&name).is_none_or(|known| *known < amount) {
+            to.insert(name, amount);
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Upstream: pkg/registry/core/pod, pkg/apis/core/validation, pkg/api/pod (v1.35).
 
+mod apparmor;
 mod defaults;
 mod qos;
 mod resize;

@@ -66,6 +66,12 @@ pub(super) fn validate(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList 
     }
     let mut errors = validation::metadata_and_spec(cx, pod);
     let spec = Path::new("spec");
+    let others = other_containers(pod, old, &spec);
+    if !others.is_empty() {
+        // All further rules compare containers in their order.
+        errors.extend(others);
+        return errors;
+    }
     let old_class = old.str_at(&["status", "qosClass"]).filter(|class| !class.is_empty());
     let old_class = old_class.unwrap_or_else(|| old.get("spec").map_or("BestEffort", qos::class));
     if pod.get("spec").map(qos::class) != Some(old_class) {
@@ -101,6 +107,24 @@ pub(super) fn validate(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList 
     }
     if errors.is_empty() && !differs_in_containers_only(pod, old) {
         errors.forbidden(&spec, "only cpu and memory resources are mutable");
+    }
+    errors
+}
+
+/// Containers that were added, removed, renamed or moved.
+fn other_containers(pod: &Value, old: &Value, spec: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    for list in ["containers", "initContainers"] {
+        let (new, old) = (pod.items_at(&["spec", list]), old.items_at(&["spec", list]));
+        let at = spec.child(list);
+        if new.len() != old.len() {
+            errors.forbidden(&at, format!("{list} may not be added or removed on resize"));
+            continue;
+        }
+        for (index, _) in new.iter().zip(old).enumerate().filter(|(_, (new, old))| new.get("name") != old.get("name")) {
+            let at = at.index(index).child("name");
+            errors.forbidden(&at, format!("{list} may not be renamed or reordered on resize"));
+        }
     }
     errors
 }

@@ -3,12 +3,12 @@
 use corten_apimachinery::{
     Value,
     field::{ErrorList, Path},
-    meta::ObjectMeta,
+    meta::{ObjectMeta, format_time},
     resource::{Context, DeleteOptions, Deletion, Strategy},
     validation::{ip_warnings, is_dns1123_label},
 };
 
-use super::{defaults, qos, resize, validation};
+use super::{apparmor, defaults, qos, resize, validation};
 use crate::{
     core::pod_spec::{defaults::service_account, warnings::pod_spec as warnings_of_spec},
     defaulting::{each, within},
@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Main;
 
 impl Strategy for Main {
-    fn prepare_for_create(&self, _cx: &Context<'_>, pod: &mut Value) {
+    fn prepare_for_create(&self, cx: &Context<'_>, pod: &mut Value) {
         first_generation(pod);
         within(pod, &["spec"], service_account);
         let class = pod.get("spec").map_or("BestEffort", qos::class);
@@ -32,11 +32,12 @@ impl Strategy for Main {
                 ("reason", "SchedulingGated".into()),
                 ("message", "Scheduling is blocked due to non-empty scheduling gates".into()),
                 ("lastProbeTime", Value::Null),
-                ("lastTransitionTime", Value::Null),
+                ("lastTransitionTime", format_time(cx.now).into()),
             ]);
             pod.set(&["status", "conditions"], vec![gated]);
         }
         select_by_own_labels(pod);
+        apparmor::fields_from_annotations(pod);
     }
 
     fn prepare_for_update(&self, _cx: &Context<'_>, pod: &mut Value, old: &Value) {
@@ -63,6 +64,7 @@ impl Strategy for Main {
                 messages.join(" ")
             ));
         }
+        warnings.extend(apparmor::warnings(pod));
         if let Some(spec) = pod.get("spec") {
             warnings.extend(warnings_of_spec(spec, &Path::new("spec")));
         }

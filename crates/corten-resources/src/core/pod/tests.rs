@@ -398,6 +398,39 @@ fn a_resize_changes_cpu_and_memory_only() {
 }
 
 #[test]
+fn a_resize_keeps_containers_in_their_order() {
+    let with = |names: [&str; 2]| {
+        let containers = names.map(|name| json!({"name": name, "image": "i"}));
+        pod(json!({"containers": containers}))
+    };
+    refuses_update(
+        &RESOURCE,
+        &strategy::Resize,
+        with(["a", "b"]),
+        with(["b", "a"]),
+        &[
+            "spec.containers[0].name: Forbidden: containers may not be renamed or reordered on resize",
+            "spec.containers[1].name: Forbidden: containers may not be renamed or reordered on resize",
+        ],
+    );
+}
+
+#[test]
+fn a_pod_with_limits_asks_for_what_its_containers_do() {
+    let asks = |cpu: &str| json!({"name": format!("c{cpu}"), "image": "i", "resources": {"requests": {"cpu": cpu}}});
+    let mut sidecar = asks("250m");
+    sidecar["restartPolicy"] = json!("Always");
+    let spec = json!({
+        "resources": {"limits": {"cpu": "4", "memory": "1Gi"}},
+        "containers": [asks("500m"), asks("1")], "initContainers": [sidecar, asks("2")],
+    });
+    let (object, errors) = created(&RESOURCE, pod(spec));
+    assert_eq!(errors, [""; 0]);
+    let want = json!({"limits": {"cpu": "4", "memory": "1Gi"}, "requests": {"cpu": "2250m", "memory": "1Gi"}});
+    assert_eq!(object.at(&["spec", "resources"]), Some(&value(want)));
+}
+
+#[test]
 fn deletion_waits_for_the_kubelet_of_a_running_pod() {
     let check = |spec: Value, phase: &str, asked: Option<i64>, want: i64| {
         let object = value(json!({"spec": spec, "status": {"phase": phase}}));

@@ -2,12 +2,12 @@
 //!
 //! Upstream: pkg/api/pod/warnings.go (v1.35), the part about what people often write.
 
-use std::collections::BTreeMap;
-
 use corten_apimachinery::{
     Value,
     field::{Path, quote},
+    meta::ObjectMeta as _,
     quantity::Quantity,
+    validation::is_dns1123_label,
 };
 
 use crate::quantity::Amount;
@@ -33,31 +33,60 @@ pub(crate) fn pod_spec(spec: &Value, path: &Path) -> Vec<String> {
         let at = path.child("terminationGracePeriodSeconds");
         warnings.push(format!("{at}: must be >= 0; negative values are invalid and will be treated as 1"));
     }
-    // The same port of two containers is one too many; init containers run alone.
-    let mut ports: BTreeMap<(String, i64), Path> = BTreeMap::new();
-    for (list, shares_ports) in [("initContainers", false), ("containers", true)] {
+    for list in ["initContainers", "containers"] {
+        // The same port of two containers is one too many; init containers run alone.
+        let mut ports: Vec<(Path, &Value)> = Vec::new();
         for (index, container) in spec.items_at(&[list]).iter().enumerate() {
             let at = path.child(list).index(index);
             amounts(container, &at, &mut warnings);
             environment(container, &at, &mut warnings);
-            if !shares_ports {
+            if list == "initContainers" {
                 ports.clear();
             }
             for (index, port) in container.items_at(&["ports"]).iter().enumerate() {
                 let at = at.child("ports").index(index);
-                let protocol = port.str_at(&["protocol"]).unwrap_or_default().to_owned();
-                let key = (protocol, port.i64_at(&["containerPort"]).unwrap_or_default());
-                match ports.get(&key) {
-                    Some(first) => warnings.push(format!("{at}: duplicate port definition with {first}")),
-                    None => {
-                        ports.insert(key, at);
-                    }
-                }
+                one_port(port, &at, &ports, &mut warnings);
+                ports.push((at, port));
             }
         }
-        ports.clear();
     }
     warnings
+}
+
+/// Compares a port with those before it.
+fn one_port(port: &Value, at: &Path, earlier: &[(Path, &Value)], warnings: &mut Vec<String>) {
+    fn number(port: &Value, field: &str) -> i64 {
+        port.i64_at(&[field]).unwrap_or_default()
+    }
+    fn text<'p>(port: &'p Value, field: &str) -> &'p str {
+        port.str_at(&[field]).unwrap_or_default()
+    }
+    let (host_ip, host_port) = (text(port, "hostIP"), number(port, "hostPort"));
+    if !host_ip.is_empty() && host_port == 0 {
+        warnings.push(format!(
+            "{at}: hostIP set without hostPort: {{Name:{} HostPort:0 ContainerPort:{} Protocol:{} HostIP:{host_ip}}}",
+            text(port, "name"),
+            number(port, "containerPort"),
+            text(port, "protocol"),
+        ));
+    }
+    let is_same = |other: &Value| {
+        number(other, "containerPort") == number(port, "containerPort")
+            && text(other, "protocol") == text(port, "protocol")
+    };
+    for (path, other) in earlier.iter().filter(|(_, other)| is_same(other)) {
+        let (other_ip, other_port) = (text(other, "hostIP"), number(other, "hostPort"));
+        let how = if (host_ip, host_port) == (other_ip, other_port) {
+            "duplicate"
+        } else if host_port == 0 || other_port == 0 {
+            "overlapping"
+        } else if host_port == other_port && host_ip.is_empty() != other_ip.is_empty() {
+            "dangerously ambiguous"
+        } else {
+            continue;
+        };
+        warnings.push(format!("{at}: {how} port definition with {path}"));
+    }
 }
 
 /// There are no parts of a byte: `100m` of memory is most likely a slip for `100M`.
@@ -78,11 +107,29 @@ fn environment(container: &Value, path: &Path, warnings: &mut Vec<String>) {
     let vars = container.items_at(&["env"]);
     for (index, var) in vars.iter().enumerate() {
         let name = var.str_at(&["name"]).unwrap_or_default();
-        if vars[..index].iter().any(|earlier| earlier.str_at(&["name"]) == Some(name)) {
+        // A value that is built on the one before it is meant so: `X=$(X):more`.
+        let (value, before) = (var.str_at(&["value"]).unwrap_or_default(), format!("$({name})"));
+        let extends = var.get("valueFrom").is_none() && value != before && value.contains(&before);
+        if !extends && vars[..index].iter().any(|earlier| earlier.str_at(&["name"]) == Some(name)) {
             let (at, name) = (path.child("env").index(index), quote(name));
             warnings.push(format!("{at}: hides previous definition of {name}, which may be dropped when using apply"));
         }
     }
+}
+
+/// Advice about a new object whose pods are named after it.
+pub(crate) fn workload(object: &Value) -> Vec<String> {
+    let problems = is_dns1123_label(object.name());
+    let mut warnings = Vec::new();
+    if !problems.is_empty() {
+        warnings.push(format!(
+            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label \
+             is recommended: [{}]",
+            problems.join(" ")
+        ));
+    }
+    warnings.extend(template(object));
+    warnings
 }
 
 /// Advice about the template of an object.
@@ -96,7 +143,7 @@ mod tests {
     use corten_apimachinery::field::Path;
     use serde_json::json;
 
-    use super::pod_spec;
+    use super::{pod_spec, workload};
     use crate::testing::value;
 
     #[test]
@@ -119,6 +166,37 @@ mod tests {
                 "spec.containers[0].resources.limits[memory]: fractional byte value \"100m\" is invalid, must be an integer",
                 "spec.containers[0].env[2]: hides previous definition of \"A\", which may be dropped when using apply",
                 "spec.containers[1].ports[1]: duplicate port definition with spec.containers[0].ports[0]",
+            ]
+        );
+    }
+
+    #[test]
+    fn ports_are_compared_with_those_of_the_host() {
+        let port = |host_port: i64, host_ip: &str| json!({"containerPort": 80, "protocol": "TCP", "hostPort": host_port, "hostIP": host_ip});
+        let spec = json!({"containers": [
+            {"ports": [port(0, ""), port(8080, "")], "env": [{"name": "X", "value": "a"}, {"name": "X", "value": "$(X):b"}]},
+            {"ports": [port(8080, "10.0.0.1"), {"containerPort": 81, "protocol": "TCP", "hostIP": "10.0.0.1"}]},
+        ]});
+        assert_eq!(
+            pod_spec(&value(spec), &Path::new("spec")),
+            [
+                "spec.containers[0].ports[1]: overlapping port definition with spec.containers[0].ports[0]",
+                "spec.containers[1].ports[0]: overlapping port definition with spec.containers[0].ports[0]",
+                "spec.containers[1].ports[0]: dangerously ambiguous port definition with spec.containers[0].ports[1]",
+                "spec.containers[1].ports[1]: hostIP set without hostPort: {Name: HostPort:0 ContainerPort:81 Protocol:TCP \
+                 HostIP:10.0.0.1}",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_workload_with_a_name_that_is_no_host_name_is_announced() {
+        assert_eq!(workload(&value(json!({"metadata": {"name": "web"}}))), [""; 0]);
+        assert_eq!(
+            workload(&value(json!({"metadata": {"name": "web.v1"}}))),
+            [
+                "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label \
+              is recommended: [must not contain dots]"
             ]
         );
     }

@@ -37,7 +37,7 @@ impl Strategy for Main {
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, controller: &Value) -> Vec<String> {
-        warnings::template(controller)
+        warnings::workload(controller)
     }
 
     fn warnings_on_update(&self, _cx: &Context<'_>, controller: &Value, old: &Value) -> Vec<String> {

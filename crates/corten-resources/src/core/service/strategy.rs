@@ -3,6 +3,7 @@
 use corten_apimachinery::{
     Value,
     field::{ErrorList, Path},
+    meta::ObjectMeta as _,
     resource::{Context, Strategy},
     validation::{cidr_warnings, ip_warnings, is_dns1035_label_prefixed},
 };
@@ -61,10 +62,31 @@ impl Strategy for Main {
 fn warnings(service: &Value) -> Vec<String> {
     let spec = Path::new("spec");
     let mut warnings = Vec::new();
-    for field in ["clusterIPs", "externalIPs"] {
-        for (index, ip) in service.items_at(&["spec", field]).iter().filter_map(Value::as_str).enumerate() {
-            warnings.extend(ip_warnings(&spec.child(field).index(index), ip));
-        }
+    let text = |field: &str| service.str_at(&["spec", field]).unwrap_or_default();
+    let hints = "service.kubernetes.io/topology-aware-hints";
+    if service.annotation(hints).is_some() {
+        let now = "service.kubernetes.io/topology-mode";
+        warnings.push(format!("annotation {hints} is deprecated, please use {now} instead"));
+    }
+    let addresses = |field: &'static str| {
+        let addresses = service.items_at(&["spec", field]).iter().filter_map(Value::as_str).enumerate();
+        addresses.flat_map(move |(index, ip)| ip_warnings(&Path::new("spec").child(field).index(index), ip))
+    };
+    let internal = service.items_at(&["spec", "clusterIPs"]);
+    if matches!(internal, [only] if only.as_str() == Some("None")) {
+        let is_set = [
+            ("loadBalancerIP", !text("loadBalancerIP").is_empty()),
+            ("externalIPs", !service.items_at(&["spec", "externalIPs"]).is_empty()),
+            ("SessionAffinity", text("sessionAffinity") == "ClientIP"),
+        ];
+        let ignored = is_set.into_iter().filter(|(_, is_set)| *is_set);
+        warnings.extend(ignored.map(|(field, _)| format!("spec.{field} is ignored for headless services")));
+    } else {
+        warnings.extend(addresses("clusterIPs"));
+    }
+    warnings.extend(addresses("externalIPs"));
+    if !text("loadBalancerIP").is_empty() {
+        warnings.extend(ip_warnings(&spec.child("loadBalancerIP"), text("loadBalancerIP")));
     }
     for (index, range) in service.items_at(&["spec", "loadBalancerSourceRanges"]).iter().enumerate() {
         let path = spec.child("loadBalancerSourceRanges").index(index);
@@ -74,6 +96,9 @@ fn warnings(service: &Value) -> Vec<String> {
         && !service.items_at(&["spec", "externalIPs"]).is_empty()
     {
         warnings.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
+    }
+    if text("type") != "ExternalName" && !text("externalName").is_empty() {
+        warnings.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
     }
     warnings
 }
@@ -97,5 +122,30 @@ impl Strategy for Status {
 
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
         &[&["spec"]]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::warnings;
+    use crate::testing::value;
+
+    #[test]
+    fn what_is_ignored_is_announced() {
+        let service = json!({
+            "metadata": {"annotations": {"service.kubernetes.io/topology-aware-hints": "auto"}},
+            "spec": {"type": "ClusterIP", "clusterIPs": ["None"], "sessionAffinity": "ClientIP", "externalName": "a.b"},
+        });
+        assert_eq!(
+            warnings(&value(service)),
+            [
+                "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use \
+                 service.kubernetes.io/topology-mode instead",
+                "spec.SessionAffinity is ignored for headless services",
+                "spec.externalName is ignored when spec.type is not \"ExternalName\"",
+            ]
+        );
     }
 }

@@ -2,7 +2,8 @@
 
 use corten_apimachinery::{
     Value,
-    field::ErrorList,
+    field::{ErrorList, Path},
+    meta::ObjectMeta as _,
     resource::{Context, Strategy},
 };
 
@@ -33,6 +34,14 @@ impl Strategy for Main {
         clean_secret_references(object);
     }
 
+    fn warnings_on_create(&self, _cx: &Context<'_>, object: &Value) -> Vec<String> {
+        warnings(object)
+    }
+
+    fn warnings_on_update(&self, _cx: &Context<'_>, object: &Value, _old: &Value) -> Vec<String> {
+        warnings(object)
+    }
+
     fn validate(&self, _cx: &Context<'_>, _object: &Value) -> ErrorList {
         ErrorList::new()
     }
@@ -40,4 +49,14 @@ impl Strategy for Main {
     fn validate_update(&self, _cx: &Context<'_>, _object: &Value, _old: &Value) -> ErrorList {
         ErrorList::new()
     }
+}
+
+/// Upstream: pkg/registry/core/serviceaccount/strategy.go.
+fn warnings(object: &Value) -> Vec<String> {
+    let annotation = "kubernetes.io/enforce-mountable-secrets";
+    if object.annotation(annotation).is_none() {
+        return Vec::new();
+    }
+    let at = Path::new("metadata").child("annotations").key(annotation);
+    vec![format!("{at}: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets")]
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod apiserver;
 pub(super) mod controller_manager;
+pub(super) mod kubelet;
 pub(super) mod proxy;
 pub(super) mod scheduler;
 

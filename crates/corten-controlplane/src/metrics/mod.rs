@@ -1,0 +1,133 @@
+//! `/metrics`: what this server has answered, how long that took, what is stored and what the process uses.
+//!
+//! Flow: `Server::handle` -> `requests` counts; a read of `/metrics` writes all of it down.
+//! Invariant: labels come from the routes, never from what a client wrote: nobody can make the list grow.
+//! Upstream: k8s.io/apiserver/pkg/endpoints/metrics, k8s.io/component-base/metrics (v1.35).
+
+mod process;
+mod requests;
+mod text;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use corten_apimachinery::status::Status;
+use corten_apiserver::{
+    Reply, Request, Response, Server,
+    endpoints::{NonResource, RoutesBuilder},
+    registry::Store,
+    server::Observer,
+};
+use http::{Method, StatusCode};
+
+use crate::version::GIT_VERSION;
+use requests::Requests;
+use text::Page;
+
+/// The media type of metrics as text.
+const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+#[derive(Debug)]
+struct Metrics {
+    requests: Arc<Requests>,
+    stores: Vec<Arc<Store>>,
+}
+
+/// Serves the metrics, and gives what must see every request.
+pub(crate) fn install(routes: &mut RoutesBuilder, stores: &[Arc<Store>]) -> Arc<dyn Observer> {
+    let requests = Arc::new(Requests::default());
+    routes.path("/metrics", Arc::new(Metrics { requests: Arc::clone(&requests), stores: stores.to_vec() }));
+    requests
+}
+
+#[async_trait]
+impl NonResource for Metrics {
+    async fn handle(&self, _server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            return Ok(Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"));
+        }
+        let mut page = Page::default();
+        self.requests.write(&mut page);
+        self.objects(&mut page);
+        page.family(
+            "kubernetes_build_info",
+            "gauge",
+            "[ALPHA] A metric with a constant '1' value labeled by major, minor, git version, git commit, git tree \
+             state, build date, Go version, and compiler from which Kubernetes was built, and platform on which it is \
+             running.",
+        );
+        page.line("", &[("git_version", GIT_VERSION), ("major", "1"), ("minor", "35")], 1.0);
+        process::write(&mut page);
+        let body = page.text().into();
+        Ok(Reply::new(Response::Raw { code: StatusCode::OK, content_type: MEDIA_TYPE, body }))
+    }
+}
+
+impl Metrics {
+    fn objects(&self, page: &mut Page) {
+        let counts: Vec<(&str, &str, f64)> = self
+            .stores
+            .iter()
+            .map(|store| {
+                let definition = store.definition();
+                (definition.group, definition.plural, text::float(store.cacher().any().len() as u64))
+            })
+            .collect();
+        page.family(
+            "apiserver_resource_objects",
+            "gauge",
+            "[ALPHA] Number of stored objects at the time of last check split by kind. In case of a fetching error, the \
+             value will be -1.",
+        );
+        for (group, resource, count) in &counts {
+            page.line("", &[("group", group), ("resource", resource)], *count);
+        }
+        page.family(
+            "apiserver_storage_objects",
+            "gauge",
+            "[STABLE] Number of stored objects at the time of last check split by kind. In case of a fetching error, \
+             the value will be -1.",
+        );
+        for (group, resource, count) in &counts {
+            let name = if group.is_empty() { (*resource).to_owned() } else { format!("{resource}.{group}") };
+            page.line("", &[("resource", &name)], *count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::{Cluster, admin};
+
+    #[tokio::test]
+    async fn requests_are_counted_under_upstreams_names() {
+        let cluster = Cluster::start().await;
+        cluster.post(admin(), "/api/v1/namespaces", json!({"metadata": {"name": "n"}})).await.unwrap();
+        cluster.get(admin(), "/api/v1/namespaces/n").await.unwrap();
+        cluster.get(admin(), "/api/v1/namespaces/none").await.unwrap_err();
+        cluster.warnings(admin(), "/api/v1/namespaces/n/made-up-by-the-client").await;
+        let metrics = cluster.get(admin(), "/metrics").await.unwrap();
+        let text = metrics.as_str().unwrap();
+        let request = |verb: &str, code: &str| {
+            format!(
+                "apiserver_request_total{{code=\"{code}\",component=\"apiserver\",dry_run=\"\",group=\"\",\
+                 resource=\"namespaces\",scope=\"resource\",subresource=\"\",verb=\"{verb}\",version=\"v1\"}} "
+            )
+        };
+        for start in [
+            &*request("GET", "200"),
+            &*request("GET", "404"),
+            &*request("POST", "201"),
+            "# TYPE apiserver_request_duration_seconds histogram",
+            "apiserver_current_inflight_requests{request_kind=\"readOnly\"} 1",
+            "apiserver_storage_objects{resource=\"namespaces\"} ",
+            "process_start_time_seconds ",
+        ] {
+            assert!(text.lines().any(|line| line.starts_with(start)), "{start} is not in\n{text}");
+        }
+        assert!(!text.contains("made-up"), "labels are not the client's to choose");
+        cluster.stop().await;
+    }
+}

@@ -1,0 +1,251 @@
+//! `corten kubelet`: a node of any cluster, with the built-in container runtime. Flags: kubelet v1.35; flags count more than
+//! the file of `--config`.
+
+mod configuration;
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use corten_base::fs;
+use corten_component_base::certificates::{Authority, CertificateFiles, KeyPairPem, LeafRequest};
+use corten_container_runtime::ContainerRuntime;
+use corten_kubelet::{Agent, agent::Parts};
+use corten_net::netns::Netns;
+
+use self::configuration::{Configuration, go_duration};
+use super::ClientOptions;
+use crate::{
+    cli::common::{Root, run_until_signal},
+    commands::import_images,
+    config::{CLUSTER_DOMAIN, Places, node_name, primary_address},
+    instance::{Claim, Instance},
+    preflight,
+};
+
+const NAME: &str = "kubelet";
+
+/// Options of `corten kubelet`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    client: ClientOptions,
+    /// Where images and containers are kept; the runtime is built in, in place of `--container-runtime-endpoint`.
+    #[command(flatten)]
+    root: Root,
+    /// A file with a `KubeletConfiguration` of kubelet.config.k8s.io/v1beta1.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The node's name; the host's if left out.
+    #[arg(long, value_name = "NAME")]
+    hostname_override: Option<String>,
+    /// The node's addresses; the machine's primary address if left out.
+    #[arg(long, value_delimiter = ',', value_name = "IP")]
+    node_ip: Vec<IpAddr>,
+    /// Where pods' volumes and files are; below --root if left out.
+    #[arg(long, value_name = "DIR")]
+    root_dir: Option<PathBuf>,
+    /// Labels that the node registers with.
+    #[arg(long, value_delimiter = ',', value_parser = label, value_name = "KEY=VALUE")]
+    node_labels: Vec<(String, String)>,
+    /// How many pods the node takes.
+    #[arg(long, value_name = "PODS")]
+    max_pods: Option<u32>,
+    /// The range of pods' addresses, where the cluster hands out none.
+    #[arg(long, value_name = "CIDR")]
+    pod_cidr: Option<String>,
+    /// The cluster's name servers.
+    #[arg(long, value_delimiter = ',', value_name = "IP")]
+    cluster_dns: Vec<IpAddr>,
+    /// The cluster's domain.
+    #[arg(long, value_name = "DOMAIN")]
+    cluster_domain: Option<String>,
+    /// The node's resolver configuration.
+    #[arg(long, value_name = "FILE")]
+    resolv_conf: Option<PathBuf>,
+    /// The address to listen on.
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
+    /// The port to listen on.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// The certificate to serve with; one is made in --cert-dir if left out.
+    #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
+    tls_cert_file: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
+    tls_private_key_file: Option<PathBuf>,
+    /// Where certificates are kept that this kubelet makes; `pki` below the directory of --root-dir if left out.
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<PathBuf>,
+    /// The authorities of client certificates; without them only tokens are taken.
+    #[arg(long, value_name = "FILE")]
+    client_ca_file: Option<PathBuf>,
+    /// How often the node's status is computed.
+    #[arg(long, value_parser = go_duration, value_name = "DURATION")]
+    node_status_update_frequency: Option<Duration>,
+    /// Enforce limits of CPU time.
+    #[arg(long, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    cpu_cfs_quota: Option<bool>,
+    /// Import the images of this archive before pods start; may be repeated. Not a flag of upstream's.
+    #[arg(long, value_name = "FILE")]
+    image: Vec<PathBuf>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not key=value"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A kubelet that is decided upon, with what it serves as.
+struct Settings {
+    kubelet: corten_kubelet::Config,
+    serving: KeyPairPem,
+    client_authorities: String,
+}
+
+impl Options {
+    fn settings(&self, places: &Places, now: jiff::Timestamp) -> anyhow::Result<Settings> {
+        let file = self.config.as_deref().map(Configuration::read).transpose()?.unwrap_or_default();
+        if !file.ignored.is_empty() {
+            tracing::warn!(fields = file.ignored.join(" "), "Fields of the configuration are not followed");
+        }
+        let name = match &self.hostname_override {
+            Some(name) => node_name("--hostname-override", name)?,
+            None => node_name("the host's name", &rustix::system::uname().nodename().to_string_lossy())?,
+        };
+        let node_ips = if self.node_ip.is_empty() { vec![primary_address()?] } else { self.node_ip.clone() };
+        let root = self.root_dir.clone().unwrap_or_else(|| places.kubelet());
+        let or_file = |flag: &Vec<IpAddr>, file: Vec<IpAddr>| if flag.is_empty() { file } else { flag.clone() };
+        // Upstream takes zero for its default.
+        let positive = |duration: Option<Duration>| duration.filter(|duration| !duration.is_zero());
+        let update = positive(self.node_status_update_frequency).or(positive(file.node_status_update_frequency));
+        let kubelet = corten_kubelet::Config {
+            // Upstream: the label and the address of this name follow --hostname-override.
+            hostname: name.clone(),
+            node_name: name,
+            node_ips,
+            root: root.clone(),
+            pod_logs: file.pod_logs_dir.unwrap_or_else(|| places.pod_logs()),
+            static_pods: None,
+            cluster_dns: or_file(&self.cluster_dns, file.cluster_dns),
+            cluster_domain: self
+                .cluster_domain
+                .clone()
+                .or(file.cluster_domain)
+                .unwrap_or_else(|| CLUSTER_DOMAIN.to_owned()),
+            resolv_conf: self
+                .resolv_conf
+                .clone()
+                .or(file.resolv_conf)
+                .unwrap_or_else(|| PathBuf::from("/etc/resolv.conf")),
+            cgroup_root: places.name.clone(),
+            node_labels: self.node_labels.clone(),
+            pod_cidr: self.pod_cidr.clone().or(file.pod_cidr).filter(|cidr| !cidr.is_empty()),
+            max_pods: self.max_pods.or(file.max_pods).unwrap_or(110),
+            server_address: self.address.or(file.address).unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+            server_port: self.port.or(file.port).unwrap_or(10_250),
+            node_status_update: update.unwrap_or(Duration::from_secs(10)),
+            node_status_report: positive(file.node_status_report_frequency).unwrap_or(Duration::from_secs(300)),
+            lease_duration: Duration::from_secs(
+                file.node_lease_duration_seconds.filter(|seconds| *seconds > 0).unwrap_or(40),
+            ),
+            cpu_cfs_quota: self.cpu_cfs_quota.or(file.cpu_cfs_quota).unwrap_or(true),
+        };
+        let certificate = self.tls_cert_file.clone().or(file.tls_cert_file);
+        let key = self.tls_private_key_file.clone().or(file.tls_private_key_file);
+        let serving = match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                KeyPairPem { certificate: fs::read_to_string(&certificate)?, key: fs::read_to_string(&key)? }
+            }
+            (None, None) => {
+                let directory = self.cert_dir.clone().unwrap_or_else(|| root.join("pki"));
+                own_certificate(&directory, &kubelet, now)?
+            }
+            _ => bail!("a certificate needs its key: tlsCertFile and tlsPrivateKeyFile go together"),
+        };
+        let client_ca = self.client_ca_file.clone().or(file.authentication.x509.client_ca_file);
+        let client_authorities = client_ca.as_deref().map(fs::read_to_string).transpose()?.unwrap_or_default();
+        Ok(Settings { kubelet, serving, client_authorities })
+    }
+}
+
+/// The certificate that the kubelet makes itself, of an authority that nobody else knows. Upstream: `kubelet.crt` in
+/// `--cert-dir`, self-signed.
+fn own_certificate(
+    directory: &std::path::Path,
+    config: &corten_kubelet::Config,
+    now: jiff::Timestamp,
+) -> anyhow::Result<KeyPairPem> {
+    fs::create_dir_all(directory)?;
+    let authority = CertificateFiles::new(directory, "kubelet-ca");
+    let name = format!("{}-ca", config.node_name);
+    let authority = Authority::ensure(&authority, &name, now)
+        .with_context(|| format!("use {}", authority.certificate.display()))?;
+    let request = LeafRequest {
+        common_name: config.node_name.clone(),
+        dns_names: vec![config.node_name.clone()],
+        addresses: config.node_ips.clone(),
+        server: true,
+        ..LeafRequest::default()
+    };
+    Ok(authority.ensure_leaf(&CertificateFiles::new(directory, "kubelet"), &request, now)?)
+}
+
+/// Keeps the node until it is told to stop; containers run on.
+pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
+    preflight::require_root("kubelet", "it makes network interfaces, packet rules, mounts and control groups")?;
+    let places = options.root.places()?;
+    let _instance = match Instance::claim(&places)? {
+        Claim::Ours(instance) => instance,
+        Claim::Running(running) => bail!(crate::cli::up::already_running(running.pid, &places)),
+    };
+    run_until_signal(|_, shutdown| async move {
+        let base = options.client.base(NAME)?;
+        let settings = options.settings(&places, base.clock.now())?;
+        let executable = std::env::current_exe().context("find this program's file")?;
+        let host = Netns::current().context("open the network namespace")?;
+        let (clock, rng) = (Arc::clone(&base.clock), Arc::clone(&base.rng));
+        // The runtime goes last: the kubelet still uses it while it ends.
+        let (end_runtime, runtime_shutdown) = corten_base::Shutdown::new();
+        let runtime = ContainerRuntime::open(
+            places.container_runtime(executable),
+            host,
+            Arc::clone(&clock),
+            Arc::clone(&rng),
+            runtime_shutdown,
+        )
+        .await
+        .context("open the container runtime")?;
+        let served = async {
+            import_images(&runtime, options.image).await.map_err(anyhow::Error::msg)?;
+            let parts = Parts {
+                config: settings.kubelet,
+                cri: runtime.cri(),
+                client: base.client.clone(),
+                certificate: settings.serving.certificate,
+                key: settings.serving.key,
+                client_authorities: settings.client_authorities,
+                clock,
+                rng,
+            };
+            let agent = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
+            agent.run(shutdown.clone()).await;
+            anyhow::Ok(())
+        };
+        let served = served.await;
+        end_runtime.request();
+        runtime.join().await.context("close the container runtime")?;
+        let tasks = base.tasks.clone();
+        drop(base);
+        tasks.join().await.context("close connections")?;
+        served
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,105 @@
+//! What a cluster was made with: written when its store has been made, read by every later start.
+//!
+//! Services keep their addresses, nodes their names and ranges; a start that forgets a flag must not contradict them. The
+//! file also says that there was a store, so that one which has vanished is noticed. Format, version 1: one JSON object;
+//! fields that a reader does not know are left out when it writes.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::{Context as _, bail};
+use corten_base::fs;
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+/// The version that this program writes, and the only one it reads.
+const VERSION: u32 = 1;
+
+/// The decisions of the first start that later ones keep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record {
+    version: u32,
+    /// The range of pods' addresses. Never changes.
+    pub(crate) cluster_cidr: Ipv4Net,
+    /// The range of services' addresses. Never changes.
+    pub(crate) service_cidr: Ipv4Net,
+    /// The cluster's domain. Never changes.
+    pub(crate) cluster_domain: String,
+    /// The node's name; nothing if the control plane has only run alone. Never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) node_name: Option<String>,
+    /// Where the API was served last: a start without flags serves it there again.
+    pub(crate) listen: SocketAddr,
+    /// The port of the kubelet's server, likewise.
+    pub(crate) kubelet_port: u16,
+}
+
+impl Record {
+    /// A record in the present format.
+    pub(crate) fn new(
+        (cluster_cidr, service_cidr): (Ipv4Net, Ipv4Net),
+        cluster_domain: &str,
+        node_name: Option<String>,
+        (listen, kubelet_port): (SocketAddr, u16),
+    ) -> Self {
+        let cluster_domain = cluster_domain.to_owned();
+        Self { version: VERSION, cluster_cidr, service_cidr, cluster_domain, node_name, listen, kubelet_port }
+    }
+
+    /// Reads the record; nothing if there is none.
+    ///
+    /// Errors: the file cannot be read, makes no sense, or is of another version; all name it.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Option<Self>> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let record: Self = serde_json::from_str(&text).with_context(|| format!("understand {}", path.display()))?;
+        if record.version != VERSION {
+            bail!("{} has version {}, this program knows {VERSION}", path.display(), record.version);
+        }
+        Ok(Some(record))
+    }
+
+    /// Writes the record, durably.
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string_pretty(self).context("write the record of the cluster")?;
+        text.push('\n');
+        Ok(fs::write_atomic(path, text.as_bytes(), 0o644)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let ranges = ("10.244.0.0/16".parse().unwrap(), "10.96.0.0/12".parse().unwrap());
+        Record::new(ranges, "cluster.local", Some("n1".to_owned()), ("0.0.0.0:6443".parse().unwrap(), 10_250))
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("cluster.json");
+        assert_eq!(Record::read(&path).unwrap(), None);
+        record().write(&path).unwrap();
+        assert_eq!(Record::read(&path).unwrap(), Some(record()));
+        let alone = Record { node_name: None, ..record() };
+        alone.write(&path).unwrap();
+        assert_eq!(Record::read(&path).unwrap(), Some(alone));
+    }
+
+    #[test]
+    fn a_record_that_makes_no_sense_is_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("cluster.json");
+        let newer = serde_json::to_string(&Record { version: 2, ..record() }).unwrap();
+        for text in ["", "garbage", "{}", &newer] {
+            fs::write(&path, text.as_bytes()).unwrap();
+            let error = format!("{:#}", Record::read(&path).unwrap_err());
+            assert!(error.contains("cluster.json"), "{text}: {error}");
+        }
+    }
+}
