@@ -3,7 +3,7 @@
 use corten_cri::api;
 
 use super::*;
-use crate::config::tests::config;
+pub(crate) use crate::config::tests::config;
 
 fn machine() -> Machine {
     Machine {
