@@ -66,6 +66,10 @@ pub(crate) struct ContainerRecord {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) groups: Vec<u32>,
+    /// Nanoseconds since 1970; 0 until it has started, and in records of older versions. Kept here as well, since what the
+    /// shim writes does not outlive a reboot.
+    #[serde(default)]
+    pub(crate) started_at: i64,
 }
 
 /// Reads a record; `None` if there is none.

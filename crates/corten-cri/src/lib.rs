@@ -15,6 +15,7 @@ mod calls;
 pub mod client;
 pub mod server;
 
+pub mod disk_usage;
 pub mod log_format;
 
 #[cfg(feature = "conformance")]

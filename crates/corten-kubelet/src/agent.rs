@@ -26,6 +26,7 @@ use crate::{
         status,
     },
     pleg::PlegHealth,
+    pod_workers::sysctls::Allowlist,
     prober::ProbeManager,
     server::{self, Server, ServerError, access::Delegated},
     volumes::{self, Layout, SystemMounter, VolumeManager},
@@ -67,6 +68,9 @@ pub enum AgentError {
     /// Control groups cannot be used.
     #[error("look at the control groups")]
     Cgroups(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The operator allows kernel parameters that pods cannot have.
+    #[error("read the allowed sysctls: {0}")]
+    Sysctls(String),
     /// The server cannot be built.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -97,6 +101,8 @@ impl Agent {
         fs::create_dir_all(&config.root)?;
         fs::create_dir_all(&config.pod_logs)?;
         let machine = Machine::read(&config.root)?;
+        let sysctls =
+            Allowlist::new(&machine.kernel_version, &config.allowed_unsafe_sysctls).map_err(AgentError::Sysctls)?;
         let facts = Arc::new(facts(&config, &machine));
         let limits = NodeLimits {
             memory_bytes: machine.memory_bytes,
@@ -147,6 +153,7 @@ impl Agent {
             hooks: Arc::new(hooks),
             prober: prober.clone(),
             probe_results,
+            sysctls,
             cgroups,
             recorder: recorder.clone(),
             clock: Arc::clone(&clock),
@@ -172,6 +179,7 @@ impl Agent {
         let server = Server::bind(&server_config, server_parts, shutdown.clone()).await?;
         let port = server.local_addr().map_err(AgentError::Address)?.port();
         let node = Node::build(config, cri, client, recorder, Arc::clone(&clock), rng, port)?;
+        let kubelet = kubelet.defending(node.clone());
         Ok(Self { kubelet, node, server, volumes, prober, events, pleg_health, clock, tasks })
     }
 

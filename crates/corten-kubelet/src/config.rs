@@ -44,4 +44,46 @@ pub struct Config {
     pub lease_duration: Duration,
     /// Where containers' resource limits are enforced: `cpu.cfs_quota`. Upstream: `cpuCFSQuota`.
     pub cpu_cfs_quota: bool,
+    /// Kernel parameters that pods may set besides the safe ones: names, or beginnings with `*` after them.
+    /// Upstream: `allowedUnsafeSysctls`.
+    pub allowed_unsafe_sysctls: Vec<String>,
+}
+
+impl Config {
+    /// Where the links to containers' logs are that collectors read: beside the pods' logs. Upstream: `/var/log/containers`.
+    #[must_use]
+    pub fn container_logs(&self) -> PathBuf {
+        self.pod_logs.with_file_name("containers")
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A configuration with nothing of this machine in it.
+    pub(crate) fn config() -> Config {
+        Config {
+            node_name: "n1".to_owned(),
+            hostname: "host1".to_owned(),
+            node_ips: vec![IpAddr::from([192, 0, 2, 7])],
+            root: "/nowhere/kubelet".into(),
+            pod_logs: "/nowhere/pods".into(),
+            static_pods: None,
+            cluster_dns: Vec::new(),
+            cluster_domain: "cluster.local".to_owned(),
+            resolv_conf: "/etc/resolv.conf".into(),
+            cgroup_root: "corten".to_owned(),
+            node_labels: vec![("zone".to_owned(), "a".to_owned())],
+            pod_cidr: None,
+            max_pods: 110,
+            server_address: IpAddr::from([0, 0, 0, 0]),
+            server_port: 10_250,
+            node_status_update: Duration::from_secs(10),
+            node_status_report: Duration::from_secs(300),
+            lease_duration: Duration::from_secs(40),
+            cpu_cfs_quota: true,
+            allowed_unsafe_sysctls: Vec::new(),
+        }
+    }
 }

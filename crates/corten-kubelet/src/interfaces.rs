@@ -41,6 +41,12 @@ impl ContainerRef {
         self.kind == ContainerKind::Init && self.spec.restart_policy.as_deref() == Some("Always")
     }
 
+    /// Whether its resources may change while it runs.
+    #[must_use]
+    pub fn is_resizable(&self) -> bool {
+        self.kind == ContainerKind::Ordinary || self.is_sidecar()
+    }
+
     /// The path that events about it carry: `spec.containers{web}`.
     #[must_use]
     pub fn field_path(&self) -> String {
@@ -161,6 +167,11 @@ pub trait PodCgroups: Send + Sync + 'static {
     /// Makes the pod's group, with the groups above it, and sets its limits; what is there stays. The sandbox needs it.
     async fn ensure(&self, pod: &SharedPod) -> Result<(), Failure>;
 
+    /// Sets those limits of the pod's group that are higher than what it has: before its containers get more.
+    async fn raise(&self, pod: &SharedPod) -> Result<(), Failure> {
+        self.ensure(pod).await
+    }
+
     /// Kills what still runs in the pod's group and removes it; unknown pods are done already.
     async fn remove(&self, pod_uid: &str) -> Result<(), Failure>;
 
@@ -195,6 +206,11 @@ pub trait ContainerSpecs: Send + Sync + 'static {
 
     /// One container; reads config maps, secrets and services. Errors: `CreateContainerConfigError` and its kin.
     async fn container(&self, request: ContainerRequest<'_>) -> Result<api::ContainerConfig, Failure>;
+
+    /// The limits that a container of the pod has; `None` if its containers have none that could change while they run.
+    fn resources(&self, _pod: &Pod, _container: &ContainerRef) -> Option<api::LinuxContainerResources> {
+        None
+    }
 
     /// The hash of a container's spec, as the annotation `io.kubernetes.container.hash` carries it: a change means a restart.
     fn hash(&self, container: &ContainerRef) -> String;

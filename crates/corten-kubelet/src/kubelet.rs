@@ -12,13 +12,17 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::{
+    allocation::Allocations,
     config::Config,
+    eviction::Evictor,
     interfaces::{ContainerSpecs, Hooks, Images, PodCgroups, Pods, ProbeOutcome, Prober, Volumes},
+    node::Node,
     pleg::{Pleg, RuntimeCache},
-    pod_workers::{Change, Context, PodWorkers, RuntimeChanges, Table, route_probes},
+    pod_workers::{Change, Context, PodWorkers, RuntimeChanges, Table, route_probes, sysctls::Allowlist},
     pods_view::PodsView,
     sources,
     status::StatusManager,
+    volumes::Layout,
 };
 
 pub use crate::pleg::PlegHealth;
@@ -41,6 +45,8 @@ pub struct Deps {
     pub prober: Arc<dyn Prober>,
     /// What the probes find.
     pub probe_results: mpsc::Receiver<ProbeOutcome>,
+    /// The kernel parameters that pods may set.
+    pub sysctls: Allowlist,
     /// Control groups of pods.
     pub cgroups: Arc<dyn PodCgroups>,
     /// Events; somebody runs its writer.
@@ -60,14 +66,28 @@ pub struct Kubelet {
     pleg: Pleg,
     pleg_health: Arc<PlegHealth>,
     probe_results: mpsc::Receiver<ProbeOutcome>,
+    defended: Option<Node>,
 }
 
 impl Kubelet {
     /// Puts the parts together. Nothing runs yet.
     #[must_use]
     pub fn build(config: Config, deps: Deps) -> Self {
-        let Deps { cri, client, volumes, specs, images, hooks, prober, probe_results, cgroups, recorder, clock, rng } =
-            deps;
+        let Deps {
+            cri,
+            client,
+            volumes,
+            specs,
+            images,
+            hooks,
+            prober,
+            probe_results,
+            sysctls,
+            cgroups,
+            recorder,
+            clock,
+            rng,
+        } = deps;
         let informers = InformerFactory::new(client.clone(), InitialList::List, Arc::clone(&clock), Arc::clone(&rng));
         let cache = RuntimeCache::new(Arc::clone(&cri.runtime));
         let (pleg, pleg_health) =
@@ -75,6 +95,7 @@ impl Kubelet {
         let status = StatusManager::new(client.clone(), Arc::clone(&clock));
         let queue = Arc::new(WorkQueue::new("kubelet_pods", RateLimit::per_key(), Arc::clone(&clock)));
         let context = Arc::new(Context {
+            allocations: Allocations::new(Layout::new(&config.root)),
             config,
             cri,
             client,
@@ -82,6 +103,7 @@ impl Kubelet {
             specs,
             images,
             hooks,
+            sysctls,
             prober,
             cgroups,
             recorder,
@@ -91,7 +113,14 @@ impl Kubelet {
             status,
             runtime_name: RwLock::default(),
         });
-        Self { context, informers, table: Arc::default(), queue, pleg, pleg_health, probe_results }
+        Self { context, informers, table: Arc::default(), queue, pleg, pleg_health, probe_results, defended: None }
+    }
+
+    /// Has the machine measured: `node` shows what is scarce, and pods are ended for it.
+    #[must_use]
+    pub fn defending(mut self, node: Node) -> Self {
+        self.defended = Some(node);
+        self
     }
 
     /// What the server asks about pods.
@@ -108,7 +137,7 @@ impl Kubelet {
 
     /// Runs the node's pods until shutdown is requested. Containers go on: the next start takes them over.
     pub async fn run(self, shutdown: Shutdown) {
-        let Self { context, informers, table, queue, pleg, pleg_health, probe_results } = self;
+        let Self { context, informers, table, queue, pleg, pleg_health, probe_results, defended } = self;
         let tasks = TaskSet::new("kubelet");
         let node_name = context.config.node_name.clone();
         let pods = sources::api::pods(&informers, &node_name);
@@ -129,12 +158,14 @@ impl Kubelet {
             }
             pods.synced().await;
             node.synced().await;
+            context.allocations.load().await;
         };
         tokio::select! {
             biased;
             () = shutdown.requested() => {}
             () = ready => {
                 info!(node = node_name, pods = pods.lister().len(), "Started kubelet");
+                tasks.spawn("eviction", Evictor::new(Arc::clone(&context), Arc::clone(&table), defended).run(shutdown.clone()));
                 let workers =
                     PodWorkers { context: Arc::clone(&context), table, queue, pods: pods.lister(), node: node.lister() };
                 tasks.spawn("pod workers", workers.run(shutdown.clone()));

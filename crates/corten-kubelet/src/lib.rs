@@ -10,6 +10,8 @@ pub mod config;
 pub mod interfaces;
 
 pub mod agent;
+pub mod allocation;
+pub mod eviction;
 pub mod kubelet;
 pub mod pleg;
 pub mod pod_workers;

@@ -7,6 +7,13 @@ use corten_client::events::ObjectRef;
 
 use crate::interfaces::ContainerRef;
 
+/// `namespace/name`, as logs show pods.
+#[must_use]
+pub fn name(pod: &Pod) -> String {
+    let meta = &pod.metadata;
+    format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+}
+
 /// The pod as the object of an event.
 #[must_use]
 pub fn pod_ref(pod: &Pod) -> ObjectRef {

@@ -38,6 +38,7 @@ fn config() -> Config {
         node_status_report: Duration::from_secs(300),
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
+        allowed_unsafe_sysctls: Vec::new(),
     }
 }
 

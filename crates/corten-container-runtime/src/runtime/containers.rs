@@ -78,6 +78,7 @@ impl ContainerRuntime {
             uid: 0,
             gid: 0,
             groups: Vec::new(),
+            started_at: 0,
             config: Encoded(config),
             id: id.clone(),
         };
@@ -231,7 +232,9 @@ impl ContainerRuntime {
         }
         let started = self.shim(&record.sandbox).ask(Request::Start { id: record.id.clone() }).await;
         self.refresh(&record.id)?;
-        started.map(drop)
+        started?;
+        let (started_at, id) = (self.container(&record.id)?.started_at(), record.id);
+        self.change_container(&id, |record| record.started_at = started_at).await
     }
 
     pub(super) async fn stop(&self, id: &str, timeout: i64) -> Result<(), CriError> {
@@ -251,15 +254,23 @@ impl ContainerRuntime {
         }
         let (id, shim) = (container.record.id.clone(), self.shim(&container.record.sandbox));
         let mut ended = self.inner.ended.subscribe();
+        // A shim that died ends its containers, of which the runtime tells.
+        let shim = &shim;
+        let kill = |request| async move {
+            match shim.ask(request).await {
+                Err(error) if error.code == corten_cri::Code::Unavailable => Ok(()),
+                asked => asked.map(drop),
+            }
+        };
         if let Some(grace) = u64::try_from(timeout).ok().filter(|grace| *grace > 0) {
             let signal = container.record.stop_signal;
-            shim.ask(Request::Kill { id: id.clone(), signal, all: false }).await?;
+            kill(Request::Kill { id: id.clone(), signal, all: false }).await?;
             let over = self.wait(&id, &mut ended);
             if corten_base::timeout(&*self.inner.clock, Duration::from_secs(grace), over).await.is_ok() {
                 return Ok(());
             }
         }
-        shim.ask(Request::Kill { id: id.clone(), signal: SIGKILL, all: true }).await?;
+        kill(Request::Kill { id: id.clone(), signal: SIGKILL, all: true }).await?;
         self.wait(&id, &mut ended).await;
         Ok(())
     }
@@ -319,7 +330,7 @@ impl ContainerRuntime {
 
     pub(super) async fn update(&self, id: &str, change: api::LinuxContainerResources) -> Result<(), CriError> {
         let container = self.container(id)?;
-        let mut record = container.record;
+        let record = container.record;
         if container.state.as_ref().is_none_or(|state| state.exit.is_some()) {
             return Err(CriError::failed_precondition(format!("container {:?} is not running", record.id)));
         }
@@ -328,7 +339,13 @@ impl ContainerRuntime {
             serde_json::from_value(value).map_err(|error| CriError::invalid_argument(error.to_string()))?;
         let cgroup = PathBuf::from(&record.cgroup);
         blocking(move || Cgroup::new(Hierarchies::detect()?, &cgroup).update(&resources)).await?;
-        merge(&mut record.resources.0, change);
+        self.change_container(&record.id, |record| merge(&mut record.resources.0, change)).await
+    }
+
+    /// Changes a container's record, on disk first.
+    async fn change_container(&self, id: &str, change: impl FnOnce(&mut ContainerRecord)) -> Result<(), CriError> {
+        let mut record = self.container(id)?.record;
+        change(&mut record);
         let (path, written) = (self.kept_container(&record).join("container.json"), record.clone());
         blocking(move || protocol::write_json(&path, &written)).await?;
         if let Some(known) = self.inner.state.lock().containers.get_mut(&record.id) {

@@ -100,7 +100,7 @@ impl Container {
     }
 
     fn started_at(&self) -> i64 {
-        self.state.as_ref().and_then(|state| state.started_at).unwrap_or(0)
+        self.state.as_ref().and_then(|state| state.started_at).unwrap_or(self.record.started_at)
     }
 
     fn phase(&self) -> api::ContainerState {
@@ -188,11 +188,16 @@ impl ContainerRuntime {
         self.inner.tasks.join().await
     }
 
-    /// Stops and removes every pod, the pod network and the control groups; then only images are left.
+    /// Stops and removes every pod with its logs, the pod network and the control groups; then only images are left.
     ///
     /// Errors: the first thing that could not be removed; the call may be repeated.
     pub async fn remove_all(&self) -> Result<(), CriError> {
-        let ids: Vec<String> = self.inner.state.lock().sandboxes.keys().cloned().collect();
+        let (ids, logs): (Vec<String>, Vec<PathBuf>) = {
+            let state = self.inner.state.lock();
+            let logs = state.sandboxes.values().map(|record| PathBuf::from(&record.config.0.log_directory));
+            let logs = logs.filter(|directory| directory.is_absolute()).collect();
+            (state.sandboxes.keys().cloned().collect(), logs)
+        };
         let removals = futures::stream::iter(ids).map(|id| async move {
             self.stop_sandbox(&id).await?;
             self.remove_sandbox(&id).await
@@ -200,6 +205,8 @@ impl ContainerRuntime {
         // All are tried, whatever became of the others.
         let removed: Vec<Result<(), CriError>> = removals.buffer_unordered(REMOVALS).collect().await;
         removed.into_iter().collect::<Result<(), CriError>>()?;
+        // No kubelet is left to remove them.
+        blocking(move || logs.iter().try_for_each(|directory| fs::remove_dir_all(directory))).await?;
         let inner = Arc::clone(&self.inner);
         blocking(move || network::remove(&inner.config, &inner.host).map_err(std::io::Error::other)).await?;
         let (cgroup, run) =
@@ -391,15 +398,21 @@ impl ContainerRuntime {
         }
     }
 
-    /// Marks a container as ended whose shim has gone.
-    fn lost(&self, id: &str) {
+    /// Marks containers as ended whose shim has gone: all at once, so that no event shows one of them as running.
+    fn lost(&self, ids: &[String]) {
         let finished_at = self.now();
-        let lost = self.inner.state.lock().containers.get(id).cloned();
-        if let Some(container) = lost.filter(|container| container.exit().is_none()) {
-            let mut state =
-                container.state.unwrap_or(ContainerState { version: VERSION, pid: 0, started_at: None, exit: None });
-            state.exit = Some(Exit { code: 255, finished_at, oom_killed: false, start_error: None });
-            self.advance(id, Some(state));
+        {
+            let mut state = self.inner.state.lock();
+            for id in ids {
+                if let Some(container) = state.containers.get_mut(id).filter(|container| container.exit().is_none()) {
+                    let none = ContainerState { version: VERSION, pid: 0, started_at: None, exit: None };
+                    let exit = Exit { code: 255, finished_at, oom_killed: false, start_error: None };
+                    container.state.get_or_insert(none).exit = Some(exit);
+                }
+            }
+        }
+        for id in ids {
+            self.advance(id, None);
         }
     }
 
@@ -430,20 +443,43 @@ impl ContainerRuntime {
                     Ok((Answer::Ended { id }, _)) => {
                         if let Err(error) = runtime.refresh(&id) {
                             tracing::warn!(container = %id, err = %error, "Could not read state of container");
-                            runtime.lost(&id);
+                            runtime.lost(&[id]);
                         }
                     }
                     Ok(_) => {}
                     Err(_) => break,
                 }
             }
-            runtime.shim_ended(&sandbox).await;
+            if let Err(error) = runtime.shim_died(&sandbox).await {
+                tracing::error!(sandbox, err = %error, "Could not clear away sandbox whose shim died");
+            }
         });
         Ok(())
     }
 
+    /// Stops a pod whose shim ended though nobody had stopped it: what is left of it can neither be reaped nor logged.
+    ///
+    /// The record says so before the containers do: whoever sees them exited must not start others beside them.
+    async fn shim_died(&self, sandbox: &str) -> Result<(), CriError> {
+        let id = sandbox.to_owned();
+        let work = |runtime: Self| async move {
+            let is_ready = runtime.inner.state.lock().sandboxes.get(&id).is_some_and(|record| record.ready);
+            if !is_ready {
+                // A stop ended the shim, and does the rest itself.
+                return Ok(());
+            }
+            tracing::warn!(sandbox = %id, "Shim ended unasked");
+            runtime.change_sandbox(&id, |record| record.ready = false).await?;
+            runtime.shim_ended(&id).await;
+            runtime.send(&id, &id, api::ContainerEventType::ContainerStoppedEvent);
+            runtime.stop_sandbox_in_turn(&id).await
+        };
+        self.alone(sandbox, work, nothing_to_undo).await
+    }
+
     /// After a stop, or because the shim died: then its containers are killed, since nobody can reap or log them.
     async fn shim_ended(&self, sandbox: &str) {
+        let mut lost = Vec::new();
         for record in self.containers_of(sandbox) {
             let is_over = |container: &Container| container.exit().is_some();
             if let Err(error) = self.refresh(&record.id) {
@@ -457,8 +493,9 @@ impl ContainerRuntime {
             if let Err(error) = swept {
                 tracing::error!(container = %record.id, err = %error, "Could not remove container whose shim died");
             }
-            self.lost(&record.id);
+            lost.push(record.id);
         }
+        self.lost(&lost);
     }
 
     /// Finds the pods of an earlier runtime.
@@ -486,8 +523,12 @@ impl ContainerRuntime {
                     };
                 }
             }
-            if ready && self.watch(&id).await.is_err() {
-                self.shim_ended(&id).await;
+            if ready && self.watch(&id).await.is_ok() {
+                continue;
+            }
+            // Also of a sandbox that had ended before: its containers' ends may have been forgotten by a reboot.
+            self.shim_ended(&id).await;
+            if ready {
                 self.change_sandbox(&id, |record| record.ready = false).await?;
             }
         }

@@ -91,7 +91,11 @@ impl ContainerRuntime {
         match self.build(record.clone()).await {
             Ok(record) => {
                 self.inner.state.lock().sandboxes.insert(id.clone(), record);
-                self.watch(&id).await?;
+                if let Err(error) = self.watch(&id).await {
+                    // The shim ended at once. What nobody learns the name of must not stay.
+                    self.remove_sandbox_in_turn(&id).await?;
+                    return Err(error);
+                }
                 self.send(&id, &id, ContainerEventType::ContainerCreatedEvent);
                 self.send(&id, &id, ContainerEventType::ContainerStartedEvent);
                 Ok(id)
@@ -227,7 +231,7 @@ impl ContainerRuntime {
         self.alone(&id, |runtime| async move { runtime.stop_sandbox_in_turn(&stopped).await }, nothing_to_undo).await
     }
 
-    async fn stop_sandbox_in_turn(&self, id: &str) -> Result<(), CriError> {
+    pub(super) async fn stop_sandbox_in_turn(&self, id: &str) -> Result<(), CriError> {
         let record = match self.sandbox(id) {
             Ok(record) => record,
             Err(error) if error.is_not_found() => return Ok(()),

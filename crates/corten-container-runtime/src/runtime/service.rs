@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use corten_cri::{Code, CriError, EventStream, RuntimeService, api};
+use corten_cri::{Code, CriError, EventStream, RuntimeService, api, disk_usage::disk_usage};
 use futures::StreamExt as _;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -144,6 +144,19 @@ impl ContainerRuntime {
             cpu: Some(cpu(&stats, now)),
             memory: Some(memory(&stats, now)),
             ..api::ContainerStats::default()
+        })
+    }
+
+    /// What the container has written to its own file system.
+    async fn writable_layer(&self, container: &Container) -> Result<api::FilesystemUsage, CriError> {
+        let upper = self.kept_container(&container.record).join("upper");
+        let mountpoint = upper.display().to_string();
+        let used_bytes = blocking(move || disk_usage(&upper)).await?;
+        Ok(api::FilesystemUsage {
+            timestamp: self.now(),
+            fs_id: Some(api::FilesystemIdentifier { mountpoint }),
+            used_bytes: value(used_bytes),
+            inodes_used: None,
         })
     }
 
@@ -440,7 +453,10 @@ impl RuntimeService for ContainerRuntime {
         request: api::ContainerStatsRequest,
     ) -> Result<api::ContainerStatsResponse, CriError> {
         let container = self.container(&request.container_id)?;
-        Ok(api::ContainerStatsResponse { stats: Some(self.stats_of(&container).await?) })
+        let mut stats = self.stats_of(&container).await?;
+        // Only here: to walk the files of all containers takes long, and lists are asked for often.
+        stats.writable_layer = Some(self.writable_layer(&container).await?);
+        Ok(api::ContainerStatsResponse { stats: Some(stats) })
     }
 
     async fn list_container_stats(

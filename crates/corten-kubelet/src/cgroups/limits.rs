@@ -79,6 +79,16 @@ impl GroupLimits {
     }
 }
 
+/// Whether a limit as the kernel shows it is no less than `wanted`: `-1` and `max` allow everything.
+pub(super) fn allows(current: &str, wanted: &str) -> bool {
+    let first = |text: &str| -> Option<i64> { text.split_whitespace().next()?.parse().ok() };
+    match (first(current), first(wanted)) {
+        (Some(-1) | None, _) => true,
+        (Some(current), Some(wanted)) => current >= wanted,
+        (Some(_), None) => false,
+    }
+}
+
 /// The kernel rounds down to pages; written as it will be read, so that an unchanged limit is not written again.
 fn page_aligned(bytes: i64) -> i64 {
     const PAGE: i64 = 4_096;
@@ -111,6 +121,19 @@ mod tests {
         check(limits.v2(), &[("cpu.weight", "39"), ("cpu.max", "50000 100000"), ("memory.max", "67108864")]);
         check(GroupLimits::default().v2(), &[]);
         check(GroupLimits::default().v1_memory(), &[]);
+    }
+
+    #[test]
+    fn a_limit_allows_what_is_not_more() {
+        for (current, wanted, want) in [
+            ("-1\n", "50000", true),
+            ("max 100000\n", "50000 100000", true),
+            ("50000 100000\n", "60000 100000", false),
+            ("67108864\n", "67108864", true),
+            ("67108864\n", "134217728", false),
+        ] {
+            assert_eq!(allows(current, wanted), want, "{current} {wanted}");
+        }
     }
 
     #[test]

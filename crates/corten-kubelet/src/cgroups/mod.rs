@@ -82,11 +82,8 @@ impl CgroupManager {
     pub fn is_unified() -> Result<bool, CgroupError> {
         Ok(Hierarchies::detect()?.layout() == Layout::Unified)
     }
-}
 
-#[async_trait]
-impl PodCgroups for CgroupManager {
-    async fn ensure(&self, pod: &SharedPod) -> Result<(), Failure> {
+    async fn apply(&self, pod: &SharedPod, wanted: Wanted) -> Result<(), Failure> {
         let (root, burstable) = (self.root.clone(), Arc::clone(&self.burstable));
         let (pod, node, cpu_millis) = (Arc::clone(pod), self.node, self.node_cpu_millis);
         let ensured = blocking(move || {
@@ -99,10 +96,30 @@ impl PodCgroups for CgroupManager {
             }
             ensure_classes(&hierarchies, &root, cpu_millis, burstable.values().sum())?;
             let limits = GroupLimits::from(&resources::of_pod(&pod, node));
-            make(&hierarchies, &path_of(&root, class, &uid), &limits)
+            make(&hierarchies, &path_of(&root, class, &uid), &limits, wanted)
         });
         let failed = |error: CgroupError| Failure::new("FailedCreatePodContainer", ErrorChain(&error).to_string());
         ensured.await.map_err(failed)
+    }
+}
+
+/// What a limit is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// As it is given.
+    Exactly,
+    /// As it is given or more.
+    AtLeast,
+}
+
+#[async_trait]
+impl PodCgroups for CgroupManager {
+    async fn ensure(&self, pod: &SharedPod) -> Result<(), Failure> {
+        self.apply(pod, Wanted::Exactly).await
+    }
+
+    async fn raise(&self, pod: &SharedPod) -> Result<(), Failure> {
+        self.apply(pod, Wanted::AtLeast).await
     }
 
     async fn remove(&self, pod_uid: &str) -> Result<(), Failure> {
@@ -137,19 +154,24 @@ fn ensure_classes(
     node_millis: i64,
     burstable_millis: i64,
 ) -> Result<(), CgroupError> {
-    let shares = |cpu_shares| GroupLimits { cpu_shares, ..GroupLimits::default() };
     let mut above = PathBuf::from("/");
     for name in root.split('/').filter(|name| !name.is_empty()) {
         above.push(name);
-        make(hierarchies, &above, &GroupLimits::default())?;
+        make(hierarchies, &above, &GroupLimits::default(), Wanted::Exactly)?;
     }
-    make(hierarchies, &class_path(root, QosClass::Guaranteed), &shares(resources::shares(node_millis)))?;
-    make(hierarchies, &class_path(root, QosClass::Burstable), &shares(resources::shares(burstable_millis)))?;
-    make(hierarchies, &class_path(root, QosClass::BestEffort), &shares(SHARES_MIN))
+    for (class, cpu_shares) in [
+        (QosClass::Guaranteed, resources::shares(node_millis)),
+        (QosClass::Burstable, resources::shares(burstable_millis)),
+        (QosClass::BestEffort, SHARES_MIN),
+    ] {
+        let limits = GroupLimits { cpu_shares, ..GroupLimits::default() };
+        make(hierarchies, &class_path(root, class), &limits, Wanted::Exactly)?;
+    }
+    Ok(())
 }
 
 /// Makes one group, whose parent is there, in all hierarchies, and sets its limits.
-fn make(hierarchies: &Hierarchies, path: &Path, limits: &GroupLimits) -> Result<(), CgroupError> {
+fn make(hierarchies: &Hierarchies, path: &Path, limits: &GroupLimits, wanted: Wanted) -> Result<(), CgroupError> {
     let group = Cgroup::new(hierarchies.clone(), path);
     for directory in group.directories() {
         if hierarchies.layout() == Layout::Unified
@@ -169,13 +191,13 @@ fn make(hierarchies: &Hierarchies, path: &Path, limits: &GroupLimits) -> Result<
         Layout::V1 => {
             for (controller, settings) in [("cpu", limits.v1_cpu()), ("memory", limits.v1_memory())] {
                 if let Some(mount) = hierarchies.root_of(controller) {
-                    set(&below(mount, path), &settings)?;
+                    set(&below(mount, path), &settings, wanted)?;
                 }
             }
         }
         Layout::Unified => {
             if let Some(mount) = hierarchies.root_of("unified") {
-                set(&below(mount, path), &limits.v2())?;
+                set(&below(mount, path), &limits.v2(), wanted)?;
             }
         }
     }
@@ -187,11 +209,12 @@ fn below(mount: &Path, path: &Path) -> PathBuf {
 }
 
 /// Writes what differs. A file that the kernel does not have is a limit that it cannot enforce.
-fn set(directory: &Path, settings: &[Setting]) -> Result<(), CgroupError> {
+fn set(directory: &Path, settings: &[Setting], wanted: Wanted) -> Result<(), CgroupError> {
     for setting in settings {
         let file = directory.join(setting.file);
         match corten_base::fs::read_to_string(&file) {
             Ok(current) if current.trim() == setting.value => {}
+            Ok(current) if wanted == Wanted::AtLeast && limits::allows(&current, &setting.value) => {}
             Ok(_) => corten_base::fs::write(&file, setting.value.as_bytes())?,
             Err(error) if error.is_not_found() && setting.is_optional => {}
             Err(error) => return Err(error.into()),

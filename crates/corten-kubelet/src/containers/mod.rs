@@ -12,7 +12,7 @@ pub mod labels;
 pub mod log_paths;
 pub mod qos;
 
-mod sandbox;
+pub(crate) mod sandbox;
 pub mod security;
 
 mod env_file;

@@ -14,7 +14,7 @@ const GUARANTEED_SCORE: i64 = -997;
 /// The score of pods that ask for nothing: first.
 const BEST_EFFORT_SCORE: i64 = 1_000;
 /// From this priority on a pod is critical. Source: `scheduling.SystemCriticalPriority`.
-const SYSTEM_CRITICAL_PRIORITY: i32 = 2_000_000_000;
+pub const SYSTEM_CRITICAL_PRIORITY: i32 = 2_000_000_000;
 /// The class of pods that are critical for their node.
 const NODE_CRITICAL_CLASS: &str = "system-node-critical";
 

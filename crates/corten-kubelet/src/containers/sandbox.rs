@@ -57,7 +57,7 @@ pub(super) fn form(pod: &Pod, attempt: u32, surroundings: Surroundings<'_>) -> R
 }
 
 /// `net/ipv4/ip_forward` is `net.ipv4.ip_forward`; where the first separator is a dot, names have slashes for dots.
-fn sysctl_name(name: &str) -> String {
+pub(crate) fn sysctl_name(name: &str) -> String {
     match name.find(['.', '/']) {
         Some(at) if name[at..].starts_with('/') => name
             .chars()

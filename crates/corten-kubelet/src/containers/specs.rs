@@ -255,6 +255,10 @@ impl ContainerSpecs for Specs {
         self.form(request).await.map_err(|error| Failure::new(CONFIG_ERROR, error))
     }
 
+    fn resources(&self, pod: &Pod, container: &ContainerRef) -> Option<api::LinuxContainerResources> {
+        Some(resources::of_container(pod, container, self.parts.limits))
+    }
+
     fn hash(&self, container: &ContainerRef) -> String {
         hash::of_container(&container.spec)
     }

@@ -75,6 +75,15 @@ fn first_content(paths: &[&str]) -> String {
     texts.map(|text| text.trim().trim_end_matches('\0').to_owned()).find(|text| !text.is_empty()).unwrap_or_default()
 }
 
+/// The memory that is free or that the kernel gives back at once. Blocks.
+///
+/// Errors: procfs is not there. Source: cadvisor's working set of the root group, subtracted from the capacity.
+pub fn available_memory_bytes() -> Result<u64, MachineError> {
+    let memory = fs::read_to_string(Path::new("/proc/meminfo"))?;
+    let line = |name| memory_line(&memory, name).ok_or(MachineError::Memory(name));
+    Ok(line("MemFree")?.saturating_add(line("Inactive(file)")?))
+}
+
 fn memory_line(text: &str, key: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     let kibibytes: u64 = rest.trim().trim_end_matches("kB").trim().parse().ok()?;

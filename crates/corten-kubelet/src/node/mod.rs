@@ -281,7 +281,8 @@ impl Node {
             .unwrap_or_else(|elapsed| Err(CriError::new(corten_cri::Code::DeadlineExceeded, elapsed.to_string())))
     }
 
-    fn event(&self, event_type: EventType, reason: &str, message: impl Into<String>) {
+    /// Reports something about the node.
+    pub(crate) fn event(&self, event_type: EventType, reason: &str, message: impl Into<String>) {
         let name = &self.inner.config.node_name;
         // Upstream's kubelet refers to its node by name in place of the UID, and kubectl looks for both.
         let node = ObjectRef {

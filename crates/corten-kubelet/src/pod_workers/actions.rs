@@ -14,14 +14,22 @@ use tracing::{info, warn};
 use super::{
     context::Context,
     garbage::Garbage,
-    plan::{Action, GRACE_MIN, KillReason, Slot},
+    log_links,
+    plan::{Action, KillReason, Slot, grace_left},
 };
 use crate::{
     interfaces::{ContainerRef, ContainerRequest, Failure, MountedVolumes, SharedPod},
     node::status::{NETWORK_READY, condition_problem},
-    pleg::{PodRuntimeStatus, records::RESTART_COUNT},
+    pleg::{
+        PodRuntimeStatus,
+        records::{RESTART_COUNT, name_of},
+    },
+    pod_ref,
     status::generate::preferred,
 };
+
+/// The reason of a resize that failed.
+pub const RESIZE_ERROR: &str = "ResizeError";
 
 /// What an action works with, as of its start.
 #[derive(Clone)]
@@ -53,6 +61,8 @@ pub enum Output {
         /// Whether the runtime's records went as well.
         records: bool,
     },
+    /// Control group and containers have what is set aside for them.
+    Resized,
     /// Nothing to take over.
     Done,
 }
@@ -98,6 +108,7 @@ impl Scene {
             Action::StopSandboxes { ids, replaced } => self.stop_sandboxes(ids, replaced).await,
             Action::Start { container, attempt, .. } => self.start(&container, attempt).await,
             Action::Stop { container, id, grace, why } => self.stop(&container, id, grace, why).await,
+            Action::Resize { containers } => self.resize(containers).await,
             Action::Collect(garbage) => self.collect(garbage).await,
         }
     }
@@ -241,6 +252,7 @@ impl Scene {
             failed("RunContainerError", &error.message)
         })?;
         say(false, "Started", "Container started".to_owned());
+        log_links::link(&context.config, &self.pod, &container.spec.name, attempt, &id).await;
         info!(pod = %self.name(), uid = self.uid(), container = container.spec.name, id, attempt, "Started container");
         self.post_start(container, &id).await
     }
@@ -250,8 +262,6 @@ impl Scene {
         if !has_hook {
             return Ok(());
         }
-        // The container is shown as running while its hook runs.
-        self.refresh().await;
         let ip = self.pod_ips().first().copied();
         let Err(failure) = self.context.hooks.post_start(&self.pod, container, id, ip).await else { return Ok(()) };
         let grace = super::plan::spec_grace(&self.pod);
@@ -274,6 +284,60 @@ impl Scene {
         }
     }
 
+    async fn resize(&self, containers: Vec<(String, String)>) -> Result<Output, Failure> {
+        let resized = self.resize_all(&containers).await;
+        self.refresh().await;
+        match resized {
+            Ok(()) => {
+                info!(pod = %self.name(), uid = self.uid(), ?containers, "Resized pod");
+                Ok(Output::Resized)
+            }
+            Err(text) => Err(failed(RESIZE_ERROR, &text)),
+        }
+    }
+
+    /// The pod's control group always has room for all containers: it grows before they do and shrinks after them.
+    async fn resize_all(&self, containers: &[(String, String)]) -> Result<(), String> {
+        let context = &self.context;
+        context.cgroups.raise(&self.pod).await.map_err(|failure| failure.message)?;
+        for (name, id) in containers {
+            let Some(container) = self.container(name) else { continue };
+            let Some(wanted) = context.specs.resources(&self.pod, container) else { continue };
+            self.check_memory(name, id, &wanted).await?;
+            let request = api::UpdateContainerResourcesRequest {
+                container_id: id.clone(),
+                linux: Some(wanted),
+                ..api::UpdateContainerResourcesRequest::default()
+            };
+            let updated = context.cri.runtime.update_container_resources(request).await;
+            updated.map_err(|error| format!("failed to update container {name:?}: {error}"))?;
+        }
+        context.cgroups.ensure(&self.pod).await.map_err(|failure| failure.message)
+    }
+
+    /// Refuses a limit that would kill the container at once.
+    async fn check_memory(&self, name: &str, id: &str, wanted: &api::LinuxContainerResources) -> Result<(), String> {
+        let limit = wanted.memory_limit_in_bytes;
+        let record = self.runtime.active(name).filter(|record| record.id == id);
+        let actual = record.and_then(|record| record.resources.as_ref()?.linux.as_ref());
+        let is_lower = actual.is_some_and(|actual| {
+            limit > 0 && (actual.memory_limit_in_bytes == 0 || actual.memory_limit_in_bytes > limit)
+        });
+        if !is_lower {
+            return Ok(());
+        }
+        let request = api::ContainerStatsRequest { container_id: id.to_owned() };
+        let stats = self.context.cri.runtime.container_stats(request).await;
+        let stats = stats.map_err(|error| format!("failed to get the usage of container {name:?}: {error}"))?;
+        let used = stats.stats.and_then(|stats| stats.memory?.usage_bytes).map_or(0, |used| used.value);
+        if u64::try_from(limit).is_ok_and(|limit| used >= limit) {
+            return Err(format!(
+                "attempting to set container {name:?} memory limit ({limit}) below current usage ({used})"
+            ));
+        }
+        Ok(())
+    }
+
     async fn kill(&self, name: &str, id: &str, grace: Duration, message: String) -> Result<(), CriError> {
         let context = &self.context;
         let since = context.clock.monotonic();
@@ -289,7 +353,7 @@ impl Scene {
             }
         }
         let used = context.clock.monotonic().saturating_sub(since);
-        let left = grace.saturating_sub(used).max(GRACE_MIN.min(grace));
+        let left = grace_left(grace, used);
         let request = api::StopContainerRequest {
             container_id: id.to_owned(),
             timeout: left.as_secs().try_into().unwrap_or(i64::MAX),
@@ -302,9 +366,13 @@ impl Scene {
     async fn collect(&self, garbage: Garbage) -> Result<Output, Failure> {
         let runtime = &self.context.cri.runtime;
         let mut result = Ok(Output::Done);
-        for (container_id, log) in garbage.containers {
-            match runtime.remove_container(api::RemoveContainerRequest { container_id }).await {
-                Ok(_) => remove_log(&log).await,
+        for container in garbage.containers {
+            let request = api::RemoveContainerRequest { container_id: container.id.clone() };
+            match runtime.remove_container(request).await {
+                Ok(_) => {
+                    log_links::unlink(&self.context.config, &self.pod, &container.name, &container.id).await;
+                    remove_log(&container.log).await;
+                }
                 Err(error) => result = Err(failed("RemoveContainerError", &error.to_string())),
             }
         }
@@ -331,6 +399,7 @@ impl Scene {
                     let request = api::RemoveContainerRequest { container_id: container.id.clone() };
                     let removed = context.cri.runtime.remove_container(request).await;
                     removed.map_err(|error| failed("RemoveContainerError", &error.to_string()))?;
+                    log_links::unlink(&context.config, &self.pod, name_of(container), &container.id).await;
                 }
                 let request = api::RemovePodSandboxRequest { pod_sandbox_id: sandbox.status.id.clone() };
                 let removed = context.cri.runtime.remove_pod_sandbox(request).await;
@@ -363,8 +432,7 @@ impl Scene {
     }
 
     fn name(&self) -> String {
-        let meta = &self.pod.metadata;
-        format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+        pod_ref::name(&self.pod)
     }
 }
 

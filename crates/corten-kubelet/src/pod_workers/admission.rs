@@ -58,7 +58,7 @@ fn predicate(name: &str, text: &str) -> Failure {
     Failure::new(name, format!("Pod was rejected: Predicate {name} failed: {text}"))
 }
 
-fn milli(quantity: &Quantity) -> i64 {
+pub(crate) fn milli(quantity: &Quantity) -> i64 {
     quantity.0.parse::<corten_apimachinery::quantity::Quantity>().map_or(0, |quantity| quantity.millis())
 }
 

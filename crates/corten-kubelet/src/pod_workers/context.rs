@@ -12,9 +12,11 @@ use corten_cri::Cri;
 use parking_lot::RwLock;
 
 use crate::{
+    allocation::Allocations,
     config::Config,
     interfaces::{ContainerRef, ContainerSpecs, Hooks, Images, PodCgroups, Prober, Volumes},
     pleg::RuntimeCache,
+    pod_workers::sysctls::Allowlist,
     status::StatusManager,
 };
 
@@ -34,6 +36,10 @@ pub struct Context {
     pub images: Arc<dyn Images>,
     /// Hooks.
     pub hooks: Arc<dyn Hooks>,
+    /// What is set aside for the containers of each pod.
+    pub allocations: Allocations,
+    /// The kernel parameters that pods may set.
+    pub sysctls: Allowlist,
     /// Probes.
     pub prober: Arc<dyn Prober>,
     /// Control groups of pods.

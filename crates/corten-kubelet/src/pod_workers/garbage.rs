@@ -8,11 +8,22 @@ use std::collections::BTreeMap;
 
 use crate::pleg::records::{PodRuntimeStatus, is_exited, is_running, name_of};
 
+/// A container that is not needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldContainer {
+    /// Its id.
+    pub id: String,
+    /// Its name in the pod.
+    pub name: String,
+    /// Its log file.
+    pub log: String,
+}
+
 /// What to remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Garbage {
-    /// Containers: id and log file.
-    pub containers: Vec<(String, String)>,
+    /// Containers.
+    pub containers: Vec<OldContainer>,
     /// Sandboxes.
     pub sandboxes: Vec<String>,
 }
@@ -39,7 +50,8 @@ pub fn garbage(runtime: &PodRuntimeStatus) -> Garbage {
         // One that was made and not started may be about to start.
         let dead = is_exited(record) || (!is_running(record) && !sandbox.is_ready());
         if dead && *ends >= KEPT_ENDS {
-            found.containers.push((record.id.clone(), record.log_path.clone()));
+            let (id, log) = (record.id.clone(), record.log_path.clone());
+            found.containers.push(OldContainer { id, name: name_of(record).to_owned(), log });
             continue;
         }
         *ends += usize::from(dead);

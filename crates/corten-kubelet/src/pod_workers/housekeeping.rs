@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use tracing::{info, warn};
 
-use super::context::Context;
+use super::{context::Context, log_links};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -51,6 +51,7 @@ impl Leftovers {
                 Err(err) => warn!(uid, %err, path = %path.display(), "Could not remove logs of a pod that is gone"),
             }
         }
+        log_links::sweep(&context.config).await;
     }
 }
 

@@ -9,6 +9,17 @@ use tokio::sync::Notify;
 
 use crate::interfaces::{Failure, ProbeKind, ProbeOutcome, SharedPod};
 
+/// The end of a pod that is not its own: its phase becomes Failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kill {
+    /// Reason and message of its status.
+    pub status: Failure,
+    /// How long it may take, in seconds.
+    pub grace_seconds: u64,
+    /// Whether it goes for the node's sake, which the condition `DisruptionTarget` says then.
+    pub is_disruption: bool,
+}
+
 /// The letters since the last look.
 #[derive(Debug, Default)]
 pub struct Letters {
@@ -16,8 +27,8 @@ pub struct Letters {
     pub pod: Option<SharedPod>,
     /// Its source has it no more.
     pub is_removed: bool,
-    /// Somebody wants it ended: reason and message for the status, and the grace period in seconds.
-    pub kill: Option<(Failure, Option<u64>)>,
+    /// Somebody wants it ended.
+    pub kill: Option<Kill>,
     /// Startup and liveness probes that have failed, by container id.
     pub failed_probes: BTreeMap<String, ProbeKind>,
 }
@@ -42,9 +53,9 @@ impl Mailbox {
         self.bell.notify_one();
     }
 
-    /// Ends the pod: `status` becomes its reason and message, the phase is Failed.
-    pub fn kill(&self, status: Failure, grace_seconds: Option<u64>) {
-        self.letters.lock().kill = Some((status, grace_seconds));
+    /// Ends the pod.
+    pub fn kill(&self, kill: Kill) {
+        self.letters.lock().kill = Some(kill);
         self.bell.notify_one();
     }
 

@@ -10,17 +10,19 @@ pub mod admission;
 pub mod context;
 pub mod garbage;
 pub mod housekeeping;
+pub mod log_links;
 pub mod mailbox;
 pub mod messages;
 pub mod plan;
 pub mod restart_policy;
 pub mod restarts;
+pub mod sysctls;
 pub mod worker;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use corten_api::core::v1::{Node, Pod};
-use corten_base::{Shutdown, TaskSet};
+use corten_base::{ErrorChain, Shutdown, TaskSet};
 use corten_client::api::decode;
 use corten_controller::WorkQueue;
 use corten_informer::{Key, Lister};
@@ -33,9 +35,14 @@ pub use mailbox::Mailbox;
 pub use worker::Worker;
 
 use crate::{
+    allocation::{InProgress, ResizeState, Verdict, decide},
     interfaces::{Failure, ProbeOutcome, SharedPod},
     pleg::Listener,
+    pod_ref,
 };
+
+/// How often a resize is looked at again that had to wait. Upstream: `retryDelay`.
+const RETRY_DEFERRED: Duration = Duration::from_secs(180);
 
 /// What has changed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +53,8 @@ pub enum Change {
     Runtime(String),
     /// A worker has ended, by UID.
     Forgotten(String),
+    /// There may be room now for resizes that had to wait.
+    Deferred,
 }
 
 /// The pods of the node, for whoever looks from outside.
@@ -144,9 +153,10 @@ impl PodWorkers {
             };
             let Some(change) = change else { break };
             match &change {
-                Change::Source(key) => self.source_changed(key, &workers, &shutdown),
+                Change::Source(key) => self.source_changed(key, &workers, &shutdown).await,
                 Change::Runtime(uid) => self.runtime_changed(uid, &workers, &shutdown),
-                Change::Forgotten(uid) => self.forgotten(uid),
+                Change::Forgotten(uid) => self.forgotten(uid).await,
+                Change::Deferred => self.retry_deferred().await,
             }
             self.queue.done(&change);
         }
@@ -156,7 +166,7 @@ impl PodWorkers {
         }
     }
 
-    fn source_changed(&self, key: &Key, workers: &TaskSet, shutdown: &Shutdown) {
+    async fn source_changed(&self, key: &Key, workers: &TaskSet, shutdown: &Shutdown) {
         let stored = self.pods.get(key);
         let current = stored.as_ref().map(|stored| stored.uid.to_string());
         // Pods of this name with another UID are gone from the API.
@@ -165,7 +175,7 @@ impl PodWorkers {
                 entry.mailbox.removed();
             }
         }
-        let Some(stored) = stored else { return };
+        let Some(stored) = stored else { return self.retry_deferred().await };
         let pod: Pod = match decode(&stored) {
             Ok(pod) => pod,
             Err(err) => return warn!(pod = %key, %err, "Could not read pod"),
@@ -173,21 +183,39 @@ impl PodWorkers {
         if is_mirror(&pod) {
             return;
         }
-        let (uid, pod) = (stored.uid.to_string(), Arc::new(pod));
-        {
+        let (uid, desired) = (stored.uid.to_string(), Arc::new(pod));
+        let allocations = &self.context.allocations;
+        let is_freed = self.resize(&desired).await || !self.is_active(&desired);
+        let pod = allocations.applied(&desired);
+        let is_known = {
             let mut entries = self.table.entries.write();
             if let Some(entry) = entries.get_mut(&uid) {
                 if entry.pod.is_some() {
                     entry.pod = Some(Arc::clone(&pod));
-                    return entry.mailbox.config(pod);
+                    entry.mailbox.config(Arc::clone(&pod));
                 }
-                // Taken for an orphan and on its way out: looked at again when its worker has ended.
-                return;
+                // Without a pod: taken for an orphan and on its way out, looked at again when its worker has ended.
+                true
+            } else {
+                false
             }
+        };
+        if is_freed {
+            self.retry_deferred().await;
+        }
+        if is_known {
+            return;
         }
         let rejected = self.admit(&pod).err();
         if let Some(failure) = &rejected {
             self.context.event(&pod, true, &failure.reason, failure.message.trim_start_matches("Pod was rejected: "));
+        }
+        if rejected.is_none()
+            && !allocations.has(&uid)
+            && self.is_active(&pod)
+            && let Err(err) = allocations.set(&pod).await
+        {
+            warn!(pod = %key, err = %ErrorChain(&err), "Could not note what is set aside for pod");
         }
         info!(pod = %key, uid, rejected = rejected.is_some(), "Took over pod");
         let mailbox = Arc::new(Mailbox::default());
@@ -212,13 +240,99 @@ impl PodWorkers {
         self.spawn(workers, uid.to_owned(), worker, shutdown);
     }
 
-    fn forgotten(&self, uid: &str) {
+    /// Looks whether a pod asks for other resources than it has, and takes that over if the node has room. Returns whether
+    /// it did.
+    async fn resize(&self, pod: &SharedPod) -> bool {
+        let allocations = &self.context.allocations;
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        if !allocations.has(uid) || pod.metadata.deletion_timestamp.is_some() || !self.is_active(pod) {
+            return false;
+        }
+        if Arc::ptr_eq(&allocations.applied(pod), pod) {
+            allocations.change_resize(uid, |state| state.pending = None);
+            return false;
+        }
+        let Some(node) = self.node() else { return false };
+        // All that the API has, since after a start not all are in the table yet.
+        let stored = self.pods.list();
+        let others = stored.iter().filter(|other| other.uid != uid);
+        let others: Vec<SharedPod> = others
+            .filter_map(|other| decode(other).ok().map(|other| allocations.applied(&Arc::new(other))))
+            .filter(|other| !is_mirror(other) && self.is_active(other))
+            .collect();
+        let others: Vec<&Pod> = others.iter().map(AsRef::as_ref).collect();
+        match decide::decide(pod, &node, &others, self.context.config.max_pods) {
+            Verdict::Fits => {
+                if let Err(err) = allocations.set(pod).await {
+                    warn!(pod = %pod_ref::name(pod), err = %ErrorChain(&err), "Could not note what is set aside for pod");
+                    self.queue.add_after(Change::Deferred, RETRY_DEFERRED);
+                    return false;
+                }
+                allocations.change_resize(uid, |state| {
+                    let in_progress = InProgress { generation: pod.metadata.generation, error: None };
+                    *state = ResizeState { pending: None, in_progress: Some(in_progress) };
+                });
+                info!(pod = %pod_ref::name(pod), uid, "Took over resize of pod");
+                self.context.event(pod, false, "ResizeStarted", decide::message("started", pod, ""));
+                true
+            }
+            Verdict::Waits(pending) => {
+                let (reason, text) = (pending.reason, pending.message.clone());
+                if pending.is_deferred() {
+                    self.queue.add_after(Change::Deferred, RETRY_DEFERRED);
+                }
+                if allocations.change_resize(uid, |state| state.pending = Some(pending)) {
+                    let text = decide::message(reason, pod, &text);
+                    self.context.event(pod, true, &format!("Resize{reason}"), text);
+                }
+                false
+            }
+        }
+    }
+
+    /// Looks again at the resizes that the node had no room for, the most important pods first.
+    async fn retry_deferred(&self) {
+        let deferred = self.context.allocations.deferred();
+        if deferred.is_empty() {
+            return;
+        }
+        let stored = self.pods.list();
+        let found = stored.iter().filter(|stored| deferred.iter().any(|uid| stored.uid == uid.as_str()));
+        let mut pods: Vec<SharedPod> = found.filter_map(|stored| decode(stored).ok().map(Arc::new)).collect();
+        pods.sort_by_key(|pod: &SharedPod| std::cmp::Reverse(pod.spec.as_ref().and_then(|spec| spec.priority)));
+        for pod in pods {
+            if self.resize(&pod).await {
+                let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+                let applied = self.context.allocations.applied(&pod);
+                let mut entries = self.table.entries.write();
+                if let Some(entry) = entries.get_mut(uid).filter(|entry| entry.pod.is_some()) {
+                    entry.pod = Some(Arc::clone(&applied));
+                    entry.mailbox.config(applied);
+                }
+            }
+        }
+    }
+
+    async fn forgotten(&self, uid: &str) {
         self.table.entries.write().remove(uid);
         // Made anew with the same UID, or still in the runtime: look at it again.
         if let Some(pod) = self.pods.list().iter().find(|pod| pod.uid == uid) {
             self.queue.add(Change::Source(Key::of(pod)));
         } else if !self.context.cache.get(uid).is_empty() {
             self.queue.add(Change::Runtime(uid.to_owned()));
+        }
+        self.retry_deferred().await;
+    }
+
+    /// The node's object, if the API has it.
+    fn node(&self) -> Option<Node> {
+        let nodes = self.node.list();
+        match decode(nodes.first()?) {
+            Ok(node) => Some(node),
+            Err(err) => {
+                warn!(%err, "Could not read the node");
+                None
+            }
         }
     }
 
@@ -250,15 +364,8 @@ impl PodWorkers {
         if known || pod.metadata.deletion_timestamp.is_some() || !self.context.cache.get(uid).is_empty() {
             return Ok(());
         }
-        let nodes = self.node.list();
-        let Some(node) = nodes.first() else { return Ok(()) };
-        let node: Node = match decode(node) {
-            Ok(node) => node,
-            Err(err) => {
-                warn!(%err, "Could not read the node");
-                return Ok(());
-            }
-        };
+        self.context.sysctls.admit(pod)?;
+        let Some(node) = self.node() else { return Ok(()) };
         let others = self.table.pods();
         let others: Vec<&Pod> = others.iter().map(AsRef::as_ref).filter(|other| self.is_active(other)).collect();
         admission::admit(pod, &node, &others, self.context.config.max_pods)

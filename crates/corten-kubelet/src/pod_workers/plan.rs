@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use corten_api::core::v1::Pod;
-use corten_cri::api::ContainerStatus;
+use corten_api::core::v1::{Container, Pod};
+use corten_cri::api::{ContainerStatus, LinuxContainerResources};
 use jiff::Timestamp;
 
 use super::{
@@ -61,6 +61,10 @@ pub struct Observed<'a> {
     pub containers: &'a [ContainerRef],
     /// The hash of each container's spec, by name.
     pub hashes: &'a BTreeMap<String, String>,
+    /// The limits that each container is to have, by name; others are not changed while they run.
+    pub wanted: &'a BTreeMap<String, LinuxContainerResources>,
+    /// Whether what is set aside for the pod has changed since its control group was set.
+    pub is_resized: bool,
     /// Where it is in its life.
     pub phase: Phase,
     /// Whether its volumes are mounted.
@@ -118,6 +122,11 @@ pub enum Action {
         /// Why.
         why: KillReason,
     },
+    /// Give the pod's control group and running containers the limits that are set aside.
+    Resize {
+        /// Containers: name and id.
+        containers: Vec<(String, String)>,
+    },
     /// Remove what nobody needs any more.
     Collect(Garbage),
 }
@@ -129,6 +138,8 @@ pub enum KillReason {
     PodEnds,
     /// Its spec has changed.
     SpecChanged,
+    /// Its resources have, and its resize policy asks for a restart.
+    Resized,
     /// A probe has failed.
     ProbeFailed {
         /// Which.
@@ -145,6 +156,7 @@ impl KillReason {
         match self {
             Self::PodEnds => format!("Stopping container {container}"),
             Self::SpecChanged => format!("Container {container} definition changed, will be restarted"),
+            Self::Resized => format!("Container {container} resize requires restart"),
             Self::ProbeFailed { kind, restarts } => {
                 let probe = if kind == ProbeKind::Startup { "startup" } else { "liveness" };
                 let then = if restarts { ", will be restarted" } else { "" };
@@ -159,7 +171,7 @@ impl Action {
     #[must_use]
     pub fn slot(&self) -> Slot {
         match self {
-            Self::Prepare | Self::RunSandbox { .. } | Self::StopSandboxes { .. } => Slot::Pod,
+            Self::Prepare | Self::RunSandbox { .. } | Self::StopSandboxes { .. } | Self::Resize { .. } => Slot::Pod,
             Self::Start { container, .. } | Self::Stop { container, .. } => Slot::Container(container.clone()),
             Self::Collect(_) => Slot::Garbage,
         }
@@ -233,6 +245,48 @@ pub fn is_done(pod: &Pod, containers: &[ContainerRef], runtime: &PodRuntimeStatu
         })
 }
 
+/// What differs between the limits that a container has and those that it is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Change {
+    cpu: bool,
+    memory: bool,
+}
+
+impl Change {
+    /// Whether the container has to be started anew for it.
+    fn restarts(self, container: &Container) -> bool {
+        container.resize_policy.iter().flatten().any(|policy| {
+            let concerned = match policy.resource_name.as_str() {
+                "cpu" => self.cpu,
+                "memory" => self.memory,
+                _ => false,
+            };
+            concerned && policy.restart_policy == "RestartContainer"
+        })
+    }
+}
+
+/// How a running container differs from what is set aside for it. What the runtime does not tell is taken as it should be.
+fn change_of<'a>(
+    container: &ContainerRef,
+    seen: &Observed<'a>,
+) -> Option<(&'a std::sync::Arc<ContainerStatus>, Change)> {
+    let record = seen.runtime.active(&container.spec.name).filter(|record| is_running(record))?;
+    let wanted = seen.wanted.get(&container.spec.name)?;
+    let actual = record.resources.as_ref()?.linux.as_ref().filter(|actual| actual.cpu_shares > 0)?;
+    let change = Change {
+        cpu: actual.cpu_shares != wanted.cpu_shares || actual.cpu_quota != wanted.cpu_quota,
+        memory: wanted.memory_limit_in_bytes > 0 && actual.memory_limit_in_bytes != wanted.memory_limit_in_bytes,
+    };
+    (change.cpu || change.memory).then_some((record, change))
+}
+
+/// Whether every running container has the limits that are set aside for it.
+#[must_use]
+pub fn is_as_wanted(observed: &Observed<'_>) -> bool {
+    !observed.is_resized && observed.containers.iter().all(|container| change_of(container, observed).is_none())
+}
+
 struct Planner<'a> {
     observed: &'a Observed<'a>,
     plan: Plan,
@@ -250,6 +304,9 @@ impl Planner<'_> {
         if !seen.is_prepared {
             // Found running at start: what the containers use is there, this only takes it over.
             return self.push(Action::Prepare);
+        }
+        if self.resize() {
+            return;
         }
         let garbage = garbage(seen.runtime);
         if !garbage.is_empty() {
@@ -272,6 +329,33 @@ impl Planner<'_> {
         for container in self.of(ContainerKind::Ordinary) {
             self.keep(&container);
         }
+    }
+
+    /// Makes running containers follow what is set aside for them. Returns whether that comes before everything else.
+    fn resize(&mut self) -> bool {
+        let seen = self.observed;
+        let mut in_place = Vec::new();
+        let mut restarts = Vec::new();
+        for container in seen.containers.iter().filter(|it| it.is_resizable()) {
+            let Some((record, change)) = change_of(container, seen) else { continue };
+            if change.restarts(&container.spec) {
+                restarts.push(std::sync::Arc::clone(record));
+            } else {
+                in_place.push((container.spec.name.clone(), record.id.clone()));
+            }
+        }
+        if !restarts.is_empty() {
+            // First, so that nothing runs with more than the pod's control group has room for.
+            self.stop_all(&restarts, KillReason::Resized, self.spec_grace());
+            return false;
+        }
+        if in_place.is_empty() && !seen.is_resized {
+            return false;
+        }
+        let before = self.plan.actions.len();
+        self.push(Action::Resize { containers: in_place });
+        // After a failure it waits, and the rest of the pod must not.
+        self.plan.actions.len() > before
     }
 
     fn replace_sandbox(&mut self) {
@@ -370,7 +454,7 @@ impl Planner<'_> {
         };
         let grace = match why {
             KillReason::ProbeFailed { kind, .. } => self.probe_grace(container, kind),
-            KillReason::PodEnds | KillReason::SpecChanged => self.spec_grace(),
+            KillReason::PodEnds | KillReason::SpecChanged | KillReason::Resized => self.spec_grace(),
         };
         self.push(Action::Stop { container: name.clone(), id: record.id.clone(), grace, why });
     }
@@ -378,6 +462,10 @@ impl Planner<'_> {
     fn start(&mut self, container: &ContainerRef) {
         let seen = self.observed;
         let name = &container.spec.name;
+        if seen.in_flight.contains(&Slot::Container(name.clone())) {
+            // Under way, and counted as a start already: it must not be told to wait because of itself.
+            return;
+        }
         let latest = seen.runtime.latest(name).filter(|record| is_exited(record));
         let after = latest.and_then(|record| time(record.finished_at));
         let hash = seen.hashes.get(name).map_or("", String::as_str);
@@ -392,7 +480,7 @@ impl Planner<'_> {
         let seen = self.observed;
         let running: Vec<_> = seen.runtime.running().cloned().collect();
         let elapsed = Duration::try_from(seen.now.duration_since(since)).unwrap_or_default();
-        let left = grace.saturating_sub(elapsed).max(GRACE_MIN.min(grace));
+        let left = grace_left(grace, elapsed);
         let sidecars: Vec<String> =
             self.of(ContainerKind::Init).iter().filter(|it| it.is_sidecar()).map(name).collect();
         let (of_sidecars, others): (Vec<_>, Vec<_>) =
@@ -448,6 +536,15 @@ impl Planner<'_> {
         let seconds = probe.and_then(|probe| probe.termination_grace_period_seconds);
         seconds.map_or_else(|| self.spec_grace(), |seconds| Duration::from_secs(seconds.try_into().unwrap_or(0)))
     }
+}
+
+/// What is left of a grace period after `used` of it.
+///
+/// Begun seconds are not counted, since the runtime takes whole ones: a container must rather get more time than less.
+/// Source: `killContainer`, whose periods are whole seconds.
+#[must_use]
+pub fn grace_left(grace: Duration, used: Duration) -> Duration {
+    grace.saturating_sub(Duration::from_secs(used.as_secs())).max(GRACE_MIN)
 }
 
 fn name(container: &ContainerRef) -> String {

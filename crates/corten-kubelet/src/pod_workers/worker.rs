@@ -12,6 +12,7 @@ use std::{
 
 use corten_api::core::v1::{Pod, PodStatus};
 use corten_base::{Backoff, Shutdown};
+use corten_cri::api::LinuxContainerResources;
 use futures::{
     FutureExt as _, StreamExt as _,
     future::{AbortHandle, Abortable, BoxFuture},
@@ -21,14 +22,15 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use super::{
-    actions::{Output, Report, Scene},
+    actions::{Output, RESIZE_ERROR, Report, Scene},
     context::Context,
-    mailbox::{Letters, Mailbox},
+    mailbox::{Kill, Letters, Mailbox},
     messages::last_words,
-    plan::{Action, Observed, Phase, Plan, Slot, is_done, plan, spec_grace},
+    plan::{Action, Observed, Phase, Plan, Slot, is_as_wanted, is_done, plan, spec_grace},
     restarts::Restarts,
 };
 use crate::{
+    allocation::{InProgress, decide},
     interfaces::{
         ContainerKind, ContainerRef, Failure, MountedVolumes, ProbeKind, ProbeTarget, SharedPod, containers_of,
         probe_of,
@@ -37,6 +39,7 @@ use crate::{
         PodRuntimeStatus, go_duration,
         records::{is_exited, is_running, name_of},
     },
+    pod_ref,
     status::generate::{StatusInput, generate, preferred},
 };
 
@@ -55,8 +58,14 @@ pub struct Worker {
     is_orphan: bool,
     containers: Arc<Vec<ContainerRef>>,
     hashes: BTreeMap<String, String>,
+    /// The limits that containers are to have, by name.
+    wanted: BTreeMap<String, LinuxContainerResources>,
+    /// What is set aside has changed, and the control group not yet.
+    is_resized: bool,
     phase: Phase,
     decree: Option<Failure>,
+    /// The decree is for the node's sake.
+    is_disrupted: bool,
     is_removed: bool,
     volumes: Option<Arc<MountedVolumes>>,
     runtime: Arc<PodRuntimeStatus>,
@@ -67,6 +76,8 @@ pub struct Worker {
     last_words: BTreeMap<String, String>,
     retries: BTreeMap<Slot, (Backoff, Timestamp)>,
     in_flight: BTreeMap<Slot, AbortHandle>,
+    /// The containers whose start is under way and ends with a hook, by name: until then they do not count as running.
+    hooked: BTreeSet<String>,
     actions: FuturesUnordered<BoxFuture<'static, Option<Report>>>,
     status: Option<PodStatus>,
     cleaned: Cleaned,
@@ -126,8 +137,11 @@ impl Worker {
             is_orphan,
             containers: Arc::default(),
             hashes: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            is_resized: false,
             phase: Phase::Syncing,
             decree: None,
+            is_disrupted: false,
             is_removed: false,
             volumes: None,
             runtime: Arc::default(),
@@ -137,6 +151,7 @@ impl Worker {
             last_words: BTreeMap::new(),
             retries: BTreeMap::new(),
             in_flight: BTreeMap::new(),
+            hooked: BTreeSet::new(),
             actions: FuturesUnordered::new(),
             status: None,
             cleaned: Cleaned::Nothing,
@@ -151,6 +166,12 @@ impl Worker {
         self.containers = Arc::new(containers_of(&pod));
         self.context.volumes.update(&pod);
         let specs = &self.context.specs;
+        let resources = |it: &ContainerRef| Some((it.spec.name.clone(), specs.resources(&pod, it)?));
+        let resizable = self.containers.iter().filter(|it| it.is_resizable());
+        let wanted = resizable.filter_map(resources).collect();
+        // Before the first preparation there is nothing to change.
+        self.is_resized |= self.volumes.is_some() && self.wanted != wanted;
+        self.wanted = wanted;
         self.hashes = self.containers.iter().map(|it| (it.spec.name.clone(), specs.hash(it))).collect();
         self.pod = pod;
     }
@@ -225,6 +246,7 @@ impl Worker {
             self.context.prober.forget(&self.uid);
             self.context.images.forget(&self.uid);
             self.context.status.forget(&self.uid);
+            self.context.allocations.forget(&self.uid);
             debug!(pod = %self.name(), uid = self.uid, "Forgot pod");
             return None;
         }
@@ -239,9 +261,12 @@ impl Worker {
         self.failed_probes.extend(letters.failed_probes);
         let runtime = &self.runtime;
         self.failed_probes.retain(|id, _| runtime.running().any(|container| container.id == *id));
-        if let Some((status, grace)) = letters.kill {
-            self.decree.get_or_insert(status);
-            let grace = grace.map_or_else(|| spec_grace(&self.pod), Duration::from_secs);
+        if let Some(Kill { status, grace_seconds, is_disruption }) = letters.kill {
+            if self.decree.is_none() {
+                self.decree = Some(status);
+                self.is_disrupted = is_disruption;
+            }
+            let grace = Duration::from_secs(grace_seconds);
             let patience = (grace + grace / 2).max(KILL_PATIENCE_MIN);
             self.overdue_at.get_or_insert(self.context.clock.now() + patience);
             self.terminate(grace);
@@ -324,6 +349,7 @@ impl Worker {
                 Some(Report { slot: Slot::Pod, result: Ok(Output::Done) })
             };
             self.in_flight.clear();
+            self.hooked.clear();
             let (handle, registration) = AbortHandle::new_pair();
             self.in_flight.insert(Slot::Pod, handle);
             self.actions.push(Abortable::new(look, registration).map(|done| done.ok().flatten()).boxed());
@@ -331,29 +357,54 @@ impl Worker {
         self.retries.clear();
     }
 
-    fn plan(&self, now: Timestamp) -> Plan {
+    fn plan(&mut self, now: Timestamp) -> Plan {
         let retry_at = self.retries.iter().map(|(slot, (_, at))| (slot.clone(), *at)).collect();
         let in_flight: BTreeSet<Slot> = self.in_flight.keys().cloned().collect();
-        plan(&Observed {
+        let started = self.started();
+        let observed = Observed {
             pod: &self.pod,
             containers: &self.containers,
             hashes: &self.hashes,
+            wanted: &self.wanted,
+            is_resized: self.is_resized,
             phase: self.phase,
             is_prepared: self.volumes.is_some(),
             runtime: &self.runtime,
             in_flight: &in_flight,
-            started: &self.started(),
+            started: &started,
             failed_probes: &self.failed_probes,
             restarts: &self.restarts,
             retry_at: &retry_at,
             now,
-        })
+        };
+        if self.phase == Phase::Syncing {
+            self.follow_resize(is_as_wanted(&observed));
+        }
+        plan(&observed)
+    }
+
+    /// Keeps the account of a resize: one that is needed is in progress, one that was is complete when nothing differs.
+    fn follow_resize(&self, is_as_wanted: bool) {
+        let allocations = &self.context.allocations;
+        let is_in_progress = allocations.resize(&self.uid).in_progress.is_some();
+        if is_as_wanted && is_in_progress && !self.in_flight.contains_key(&Slot::Pod) {
+            allocations.change_resize(&self.uid, |state| state.in_progress = None);
+            let text = decide::message("completed", &self.pod, "");
+            self.context.event(&self.pod, false, "ResizeCompleted", text);
+        } else if !is_as_wanted && !is_in_progress {
+            // Found so at start: another kubelet began it.
+            let in_progress = InProgress { generation: self.pod.metadata.generation, error: None };
+            allocations.change_resize(&self.uid, |state| state.in_progress = Some(in_progress));
+        }
     }
 
     /// The running containers whose startup probe has succeeded, or that have none.
     fn started(&self) -> BTreeSet<String> {
         let prober = &self.context.prober;
         let has_started = |container: &corten_cri::api::ContainerStatus| {
+            if self.hooked.contains(name_of(container)) {
+                return false;
+            }
             let spec = self.containers.iter().find(|it| it.spec.name == name_of(container));
             let probed = spec.is_some_and(|it| probe_of(&it.spec, ProbeKind::Startup).is_some());
             !probed || prober.result(&container.id, ProbeKind::Startup) == Some(true)
@@ -378,6 +429,12 @@ impl Worker {
             // Counted when it begins: a start that fails makes the next wait longer too.
             let hash = self.hashes.get(container).map_or("", String::as_str);
             self.restarts.started(container, hash, *after, self.context.clock.now());
+        }
+        if let Action::Start { container: name, .. } = &action {
+            let spec = self.containers.iter().find(|it| it.spec.name == *name).map(|it| &it.spec);
+            if spec.is_some_and(|spec| spec.lifecycle.as_ref().is_some_and(|it| it.post_start.is_some())) {
+                self.hooked.insert(name.clone());
+            }
         }
         let (handle, registration) = AbortHandle::new_pair();
         let act = Abortable::new(self.scene().act(action), registration).map(Result::ok).boxed();
@@ -408,6 +465,9 @@ impl Worker {
     fn take_report(&mut self, report: Report) {
         let Report { slot, result } = report;
         self.in_flight.remove(&slot);
+        if let Slot::Container(name) = &slot {
+            self.hooked.remove(name);
+        }
         let now = self.context.clock.now();
         match result {
             Ok(output) => {
@@ -425,15 +485,28 @@ impl Worker {
                 *at = now + delay;
                 let retry_in_ms = delay.as_millis() as u64;
                 warn!(pod = %self.name(), uid = self.uid, what = ?slot, err = %failure, retry_in_ms, "Could not sync pod");
-                if let Slot::Container(name) = slot {
-                    self.failures.insert(name, failure);
+                match slot {
+                    Slot::Container(name) => {
+                        self.failures.insert(name, failure);
+                    }
+                    Slot::Pod if failure.reason == RESIZE_ERROR => self.resize_failed(failure.message),
+                    Slot::Pod | Slot::Garbage => {}
                 }
             }
         }
     }
 
+    fn resize_failed(&self, error: String) {
+        let text = decide::message("error", &self.pod, &error);
+        let progress = InProgress { generation: self.pod.metadata.generation, error: Some(error) };
+        if self.context.allocations.change_resize(&self.uid, |state| state.in_progress = Some(progress)) {
+            self.context.event(&self.pod, true, "ResizeError", text);
+        }
+    }
+
     fn take_output(&mut self, output: Output) {
         match output {
+            Output::Resized => self.is_resized = false,
             Output::Prepared(volumes) => self.volumes = Some(Arc::new(volumes)),
             Output::Started { container } => {
                 self.failures.remove(&container);
@@ -489,12 +562,15 @@ impl Worker {
             runtime: &self.runtime,
             runtime_name: &self.context.runtime_name.read(),
             previous,
+            hooked: &self.hooked,
             failures: &self.failures,
             last_words: &self.last_words,
+            resize: &self.context.allocations.resize(&self.uid),
             probe: &|id, kind| prober.result(id, kind),
             is_over,
             is_rejected: self.is_rejected,
             decree: self.decree.as_ref(),
+            is_disrupted: self.is_disrupted,
             host_ips: self.context.host_ips(),
             now,
         })
@@ -541,13 +617,13 @@ impl Worker {
         let probed = self
             .containers
             .iter()
-            .filter(|it| it.kind == ContainerKind::Ordinary || (it.kind == ContainerKind::Init && it.is_sidecar()));
+            .filter(|it| it.kind == ContainerKind::Ordinary || (it.kind == ContainerKind::Init && it.is_sidecar()))
+            .filter(|it| !self.hooked.contains(&it.spec.name));
         self.context.prober.observe(&self.pod, ips, probed.filter_map(target).collect());
     }
 
     fn name(&self) -> String {
-        let meta = &self.pod.metadata;
-        format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+        pod_ref::name(&self.pod)
     }
 
     /// `name_namespace(uid)`, as upstream prints pods.

@@ -8,8 +8,24 @@ use corten_api::{
 };
 use jiff::Timestamp;
 
+use crate::allocation::ResizeState;
+
 /// The conditions that no one else may set, besides `DisruptionTarget`.
-pub const OWNED: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+pub const OWNED: [&str; 7] = [
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+    RESIZE_PENDING,
+    RESIZE_IN_PROGRESS,
+];
+
+/// The node has no room for what the spec asks for now.
+pub const RESIZE_PENDING: &str = "PodResizePending";
+
+/// The containers do not have yet what is set aside for them.
+pub const RESIZE_IN_PROGRESS: &str = "PodResizeInProgress";
 
 /// The condition of a pod that the kubelet itself has ended.
 pub const DISRUPTION_TARGET: &str = "DisruptionTarget";
@@ -26,6 +42,23 @@ pub fn condition(pod: &Pod, kind: &str, status: bool, reason: &str, message: Str
         last_probe_time: None,
         last_transition_time: None,
     }
+}
+
+/// What a pod's resize shows; nothing if none is under way.
+#[must_use]
+pub fn resize(pod: &Pod, state: &ResizeState) -> Vec<PodCondition> {
+    let of = |kind, reason, message, generation: Option<i64>| PodCondition {
+        observed_generation: generation.or(pod.metadata.generation),
+        ..condition(pod, kind, true, reason, message)
+    };
+    let pending = state.pending.as_ref();
+    let pending =
+        pending.map(|pending| of(RESIZE_PENDING, pending.reason, pending.message.clone(), pending.generation));
+    let progress = state.in_progress.as_ref().map(|progress| {
+        let reason = if progress.error.is_some() { "Error" } else { "" };
+        of(RESIZE_IN_PROGRESS, reason, progress.error.clone().unwrap_or_default(), progress.generation)
+    });
+    pending.into_iter().chain(progress).collect()
 }
 
 /// `ContainersReady`. `statuses` are those of init and ordinary containers.

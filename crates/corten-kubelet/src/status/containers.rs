@@ -43,6 +43,10 @@ pub(super) fn statuses(
         .iter()
         .map(|container| {
             let old = previous.iter().find(|status| status.name == container.spec.name);
+            if input.hooked.contains(&container.spec.name) {
+                // Upstream's worker is busy with the start until the hook has ended, and writes no status meanwhile.
+                return old.cloned().unwrap_or_else(|| without_record(input, container, None));
+            }
             let mut status = status(input, container, old);
             show_failure(input, container, &mut status);
             set_readiness(input, container, &mut status);

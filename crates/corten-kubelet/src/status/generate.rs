@@ -3,13 +3,17 @@
 //! Pure. Upstream: pkg/kubelet/kubelet_pods.go `generateAPIPodStatus`, `convertToAPIContainerStatuses`, and
 //! pkg/kubelet/prober `UpdatePodStatus` (v1.35).
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use corten_api::core::v1::{ContainerStatus, HostIP, Pod, PodIP, PodStatus};
 use jiff::Timestamp;
 
 use super::{conditions, containers, phase};
 use crate::{
+    allocation::ResizeState,
     interfaces::{ContainerKind, ContainerRef, Failure, ProbeKind},
     pleg::records::PodRuntimeStatus,
     pod_workers::plan::{is_initialized, needs_sandbox},
@@ -28,10 +32,14 @@ pub struct StatusInput<'a> {
     pub runtime_name: &'a str,
     /// The status that was generated before, or the API's.
     pub previous: &'a PodStatus,
+    /// The containers that are being started and have a hook to run before they count as running, by name.
+    pub hooked: &'a BTreeSet<String>,
     /// Why containers could not be started, by name.
     pub failures: &'a BTreeMap<String, Failure>,
     /// What ended containers left to say, by id.
     pub last_words: &'a BTreeMap<String, String>,
+    /// How a change of its resources stands.
+    pub resize: &'a ResizeState,
     /// The results of probes.
     pub probe: &'a dyn Fn(&str, ProbeKind) -> Option<bool>,
     /// Whether all containers have ended and none will be started.
@@ -40,6 +48,8 @@ pub struct StatusInput<'a> {
     pub is_rejected: bool,
     /// A phase by decree (rejected, evicted, deadline): reason and message.
     pub decree: Option<&'a Failure>,
+    /// Whether that is for the node's sake.
+    pub is_disrupted: bool,
     /// The node's addresses, the primary one first.
     pub host_ips: &'a [IpAddr],
     /// The time.
@@ -152,10 +162,14 @@ fn set_conditions(input: &StatusInput<'_>, api: &PodStatus, all: &[ContainerStat
     let of_previous = input.previous.conditions.as_deref().unwrap_or_default();
     let mut list: Vec<_> =
         of_api.iter().filter(|it| !conditions::OWNED.contains(&it.type_.as_str())).cloned().collect();
-    let disrupted = of_previous.iter().find(|it| it.type_ == conditions::DISRUPTION_TARGET);
-    if let Some(disrupted) = disrupted {
+    let decreed = input.decree.filter(|_| input.is_disrupted).map(|decree| {
+        let reason = "TerminationByKubelet";
+        conditions::condition(pod, conditions::DISRUPTION_TARGET, true, reason, decree.message.clone())
+    });
+    let known = of_previous.iter().find(|it| it.type_ == conditions::DISRUPTION_TARGET).cloned();
+    if let Some(disrupted) = decreed.or(known) {
         list.retain(|it| it.type_ != conditions::DISRUPTION_TARGET);
-        list.push(disrupted.clone());
+        list.push(disrupted);
     }
     let has_sandbox = !needs_sandbox(pod, input.runtime);
     let containers_ready = conditions::containers_ready(pod, all, &phase);
@@ -165,6 +179,9 @@ fn set_conditions(input: &StatusInput<'_>, api: &PodStatus, all: &[ContainerStat
     list.push(ready);
     list.push(containers_ready);
     list.push(conditions::condition(pod, "PodScheduled", true, "", String::new()));
+    if !input.is_over {
+        list.extend(conditions::resize(pod, input.resize));
+    }
     let known: Vec<_> = of_previous.iter().chain(of_api).cloned().collect();
     conditions::stamp(&mut list, &known, input.now);
     status.conditions = Some(list);

@@ -5,7 +5,7 @@
 use corten_api::core::v1::{Pod, PodStatus};
 use serde_json::{Map, Value, json};
 
-use super::conditions::{DISRUPTION_TARGET, OWNED};
+use super::conditions::{DISRUPTION_TARGET, OWNED, RESIZE_IN_PROGRESS, RESIZE_PENDING};
 
 /// The strategic merge patch for `pod`, whose status is the API's; `None` if there is nothing to change.
 #[must_use]
@@ -50,8 +50,14 @@ fn fields(status: &PodStatus) -> Map<String, Value> {
 fn conditions(old: Option<&Value>, new: Option<&Value>) -> Option<Value> {
     let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
     let (old, new) = (list(old), list(new));
-    let changed = new.into_iter().filter(|condition| is_ours(condition) && !old.contains(condition));
-    let changed: Vec<_> = changed.map(|condition| without_what_was(&old, condition)).collect();
+    let changed = new.iter().filter(|condition| is_ours(condition) && !old.contains(condition)).cloned();
+    let mut changed: Vec<_> = changed.map(|condition| without_what_was(&old, condition)).collect();
+    let kind = |condition: &Value| condition.get("type").cloned().unwrap_or_default();
+    // The others of ours never go, but for a pod that others know more of.
+    let comes_and_goes = |old: &Value| kind(old) == RESIZE_PENDING || kind(old) == RESIZE_IN_PROGRESS;
+    let is_gone = |old: &&Value| comes_and_goes(old) && !new.iter().any(|new| kind(new) == kind(old));
+    let gone = old.iter().filter(is_gone).map(|old| json!({"type": kind(old), "$patch": "delete"}));
+    changed.extend(gone);
     (!changed.is_empty()).then_some(Value::Array(changed))
 }
 

@@ -8,8 +8,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+use corten_api::core::v1::Pod;
 use corten_cri::{Cri, api};
 use corten_kubelet::{
+    containers::resources::{NodeLimits, of_container},
     interfaces::{
         ContainerKind, ContainerRef, ContainerRequest, ContainerSpecs, Failure, Hooks, ImageRef, Images,
         MountedVolumes, PodCgroups, ProbeKind, ProbeTarget, Prober, SharedPod, Volumes,
@@ -18,6 +20,7 @@ use corten_kubelet::{
     pod_workers::actions::annotations,
 };
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 fn uid(pod: &SharedPod) -> String {
     pod.metadata.uid.clone().unwrap()
@@ -102,13 +105,23 @@ impl ContainerSpecs for Specs {
             user_specified_image: spec.image.clone().unwrap(),
             ..api::ImageSpec::default()
         };
+        let linux = api::LinuxContainerConfig {
+            resources: self.resources(request.pod, request.container),
+            ..api::LinuxContainerConfig::default()
+        };
         Ok(api::ContainerConfig {
+            linux: Some(linux),
             metadata: Some(api::ContainerMetadata { name: spec.name.clone(), attempt: request.attempt }),
             image: Some(image),
             labels: [(POD_UID.to_owned(), uid(request.pod))].into(),
             annotations: annotations(request.attempt, &self.hash(request.container)),
             ..api::ContainerConfig::default()
         })
+    }
+
+    fn resources(&self, pod: &Pod, container: &ContainerRef) -> Option<api::LinuxContainerResources> {
+        let node = NodeLimits { memory_bytes: 8 << 30, cpu_quota: true, unified_cgroups: false };
+        Some(of_container(pod, container, node))
     }
 
     fn hash(&self, container: &ContainerRef) -> String {
@@ -152,6 +165,8 @@ impl Images for Pulls {
 pub(crate) struct HookCalls {
     pub(crate) calls: Mutex<Vec<String>>,
     pub(crate) post_start_fails: Mutex<bool>,
+    /// While there is one, hooks go on when it is notified.
+    pub(crate) post_start_waits: Mutex<Option<Arc<Notify>>>,
 }
 
 #[async_trait]
@@ -164,6 +179,10 @@ impl Hooks for HookCalls {
         _pod_ip: Option<IpAddr>,
     ) -> Result<(), Failure> {
         self.calls.lock().push(format!("post_start {}", container.spec.name));
+        let waits = self.post_start_waits.lock().clone();
+        if let Some(waits) = waits {
+            waits.notified().await;
+        }
         if *self.post_start_fails.lock() { Err(Failure::new("PostStartHookError", "no")) } else { Ok(()) }
     }
 

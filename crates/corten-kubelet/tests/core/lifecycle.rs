@@ -102,7 +102,8 @@ async fn a_pod_that_never_restarts_succeeds_or_fails() {
         assert_eq!(condition(&pod, "Ready"), "False");
         node.delete(name, None).await;
         node.gone(name).await;
-        assert!(node.cri.sandbox_id("default", name).is_none());
+        // The API does not wait for the node: the pod had ended.
+        node.cleared(name).await;
     }
     node.stop().await;
 }
@@ -287,5 +288,69 @@ async fn hooks_run_around_a_container() {
     node.delete("web", Some(7)).await;
     node.gone("web").await;
     assert_eq!(*node.fakes.hooks.calls.lock(), ["post_start main", "pre_stop main 7"]);
+    node.stop().await;
+}
+
+/// It was shown as running and ready, and got traffic, before its hook had made it fit for that.
+#[tokio::test]
+async fn a_container_is_not_running_before_its_hook_has_ended() {
+    let node = Node::start().await;
+    let go_on = std::sync::Arc::new(tokio::sync::Notify::new());
+    *node.fakes.hooks.post_start_waits.lock() = Some(std::sync::Arc::clone(&go_on));
+    let hook = json!({"postStart": {"exec": {"command": ["true"]}}});
+    node.create(
+        "web",
+        json!({"containers": [{"name": "main", "image": "a", "lifecycle": hook}, {"name": "other", "image": "b"}]}),
+    )
+    .await;
+    let pod = node.wait("web", |pod| container(pod, "other").ready).await;
+    let main = container(&pod, "main");
+    assert_eq!(main.state.unwrap().waiting.unwrap().reason.as_deref(), Some("ContainerCreating"));
+    assert!(!main.ready && main.started != Some(true) && main.container_id.is_none());
+    assert_eq!(condition(&pod, "Ready"), "False");
+    assert_eq!(node.fakes.probes.observed.lock()[pod.metadata.uid.as_ref().unwrap()], ["other"]);
+    go_on.notify_one();
+    let pod = node.ready("web").await;
+    assert_eq!(container(&pod, "main").restart_count, 0);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn kernel_parameters_that_are_not_safe_are_refused() {
+    let node = Node::start().await;
+    let security = json!({"sysctls": [{"name": "kernel.msgmax", "value": "65536"}]});
+    node.create("web", json!({"securityContext": security, "containers": [{"name": "main", "image": "a"}]})).await;
+    let pod = node.phase("web", "Failed").await;
+    let status = pod.status.unwrap();
+    assert_eq!(status.reason.as_deref(), Some("SysctlForbidden"));
+    let text = "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted";
+    assert_eq!(status.message.as_deref(), Some(text));
+    assert!(node.cri.take_calls().is_empty());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_fills_its_volume_is_evicted() {
+    let mut node = Node::start().await;
+    let mount = json!([{"name": "e", "mountPath": "/e"}]);
+    let volume = json!([{"name": "e", "emptyDir": {"sizeLimit": "1Mi"}}]);
+    node.create(
+        "web",
+        json!({"containers": [{"name": "main", "image": "a", "volumeMounts": mount}], "volumes": volume}),
+    )
+    .await;
+    let pod = node.ready("web").await;
+    let uid = pod.metadata.uid.unwrap();
+    let directory = node.root.path().join("kubelet/pods").join(uid).join("volumes/kubernetes.io~empty-dir/e");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("big"), vec![1; 5 << 20]).unwrap();
+    let pod = node
+        .wait_while_time_passes("web", 60, |pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Failed"))
+        .await;
+    let text = "Usage of EmptyDir volume \"e\" exceeds the limit \"1Mi\". ";
+    let status = pod.status.unwrap();
+    assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("Evicted"), Some(text)));
+    let evicted = node.events().into_iter().filter(|event| event.starts_with("Evicted")).count();
+    assert_eq!(evicted, 1);
     node.stop().await;
 }

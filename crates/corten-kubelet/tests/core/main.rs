@@ -4,3 +4,4 @@ mod fakes;
 mod faults;
 mod lifecycle;
 mod node;
+mod resize;

@@ -1,6 +1,11 @@
 //! A node of a cluster in memory, with a kubelet that the test can stop and start.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use corten_api::core::v1::{ContainerStatus, Pod};
 use corten_apimachinery::gvk::GroupVersionResource;
@@ -14,6 +19,7 @@ use corten_cri::fake::FakeCri;
 use corten_kubelet::{
     Config, Deps, Kubelet,
     interfaces::{Pods, ProbeKind, ProbeOutcome},
+    pod_workers::sysctls::Allowlist,
 };
 use corten_testkit::{Cluster, tree, user};
 use serde_json::{Value, json};
@@ -25,6 +31,7 @@ pub(crate) struct Node {
     pub(crate) cluster: Cluster,
     pub(crate) cri: FakeCri,
     pub(crate) fakes: Fakes,
+    pub(crate) root: tempfile::TempDir,
     running: Option<Running>,
 }
 
@@ -40,13 +47,13 @@ pub(crate) fn pods() -> GroupVersionResource {
     GroupVersionResource::new("", "v1", "pods")
 }
 
-fn config() -> Config {
+fn config(root: &Path) -> Config {
     Config {
         node_name: "n1".to_owned(),
         hostname: "n1".to_owned(),
         node_ips: vec![IpAddr::from([192, 0, 2, 1])],
-        root: PathBuf::from("/nowhere"),
-        pod_logs: PathBuf::from("/nowhere"),
+        root: root.join("kubelet"),
+        pod_logs: root.join("pods"),
         static_pods: None,
         cluster_dns: Vec::new(),
         cluster_domain: "cluster.local".to_owned(),
@@ -61,6 +68,7 @@ fn config() -> Config {
         node_status_report: Duration::from_secs(300),
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
+        allowed_unsafe_sysctls: Vec::new(),
     }
 }
 
@@ -90,7 +98,8 @@ impl Node {
         cluster.create(&GroupVersionResource::new("", "v1", "serviceaccounts"), account).await;
         let cri = FakeCri::new(cluster.shared_clock());
         let fakes = Fakes { holdings: Arc::default(), hooks: Arc::default(), probes: Arc::default() };
-        Self { cluster, cri, fakes, running: None }
+        let root = tempfile::tempdir().unwrap();
+        Self { cluster, cri, fakes, root, running: None }
     }
 
     /// Starts the kubelet.
@@ -112,12 +121,13 @@ impl Node {
             hooks,
             prober: probes,
             probe_results,
+            sysctls: Allowlist::new("6.1.0", &[]).unwrap(),
             cgroups: holdings,
             recorder,
             clock,
             rng,
         };
-        let kubelet = Kubelet::build(config(), deps);
+        let kubelet = Kubelet::build(config(self.root.path()), deps);
         let (trigger, shutdown) = Shutdown::new();
         let (tasks, pods) = (TaskSet::new("test"), kubelet.pods());
         tasks.spawn("kubelet", kubelet.run(shutdown));
@@ -175,6 +185,17 @@ impl Node {
     /// Waits until a pod is ready.
     pub(crate) async fn ready(&self, name: &str) -> Pod {
         self.wait(name, |pod| condition(pod, "Ready") == "True").await
+    }
+
+    /// Waits until the runtime has nothing of a pod.
+    pub(crate) async fn cleared(&self, name: &str) {
+        let cleared = async {
+            while self.cri.sandbox_id("default", name).is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let clock = corten_base::SystemClock::shared();
+        corten_base::timeout(&*clock, Duration::from_secs(20), cleared).await.expect("the runtime forgets the pod");
     }
 
     /// Waits until the API has no such pod.
@@ -240,6 +261,8 @@ impl Node {
             for _ in 0..200 {
                 tokio::task::yield_now().await;
             }
+            // What goes on beside the test's thread takes real time, of which this takes some as well.
+            tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
             let items = self.cluster.list(&pods()).await;
             let found = items.iter().find(|pod| pod.name == name).map(|stored| decode::<Pod>(stored).unwrap());
             if let Some(pod) = found.filter(|pod| wanted(pod)) {

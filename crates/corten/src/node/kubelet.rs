@@ -37,6 +37,7 @@ pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
         node_status_report: Duration::from_secs(300),
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
+        allowed_unsafe_sysctls: Vec::new(),
     }
 }
 

@@ -101,7 +101,7 @@ fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, ConfigError> {
             (builder.with_root_certificates(roots), identity)
         }
         Tls::Insecure { identity } => {
-            let verifier = Arc::new(TrustsAnyone(provider));
+            let verifier = TrustsAnyone::new(provider);
             (builder.dangerous().with_custom_certificate_verifier(verifier), identity)
         }
     };
@@ -200,9 +200,18 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Accepts every certificate, for `insecure-skip-tls-verify`; signatures are still checked.
+/// Accepts every certificate, for `insecure-skip-tls-verify` and for probes, which ask whether something answers and not
+/// who; signatures are still checked.
 #[derive(Debug)]
-struct TrustsAnyone(Arc<CryptoProvider>);
+pub struct TrustsAnyone(Arc<CryptoProvider>);
+
+impl TrustsAnyone {
+    /// A verifier that checks signatures with `provider`.
+    #[must_use]
+    pub fn new(provider: Arc<CryptoProvider>) -> Arc<Self> {
+        Arc::new(Self(provider))
+    }
+}
 
 impl ServerCertVerifier for TrustsAnyone {
     fn verify_server_cert(

@@ -26,7 +26,7 @@ use hyper_util::{client::legacy::Client as HyperClient, rt::TokioTimer};
 
 pub(crate) use config::default_user_agent;
 pub use config::{HttpConfig, Tls};
-pub use connector::ConfigError;
+pub use connector::{ConfigError, TrustsAnyone};
 pub use credentials::Credentials;
 
 use self::{connector::Connector, credentials::TokenSource, frames::Frames};

@@ -30,24 +30,12 @@ impl Fixture {
         fs::write(&resolv_conf, "nameserver 9.9.9.9\nsearch example.org\n").unwrap();
         let config = Config {
             node_name: "n".to_owned(),
-            hostname: "n".to_owned(),
             node_ips: vec!["192.0.2.1".parse().unwrap()],
             root: root.path().join("kubelet"),
             pod_logs: root.path().join("logs"),
-            static_pods: None,
             cluster_dns: vec!["10.0.0.10".parse().unwrap()],
-            cluster_domain: "cluster.local".to_owned(),
             resolv_conf,
-            cgroup_root: "corten".to_owned(),
-            node_labels: Vec::new(),
-            pod_cidr: None,
-            max_pods: 110,
-            server_address: "127.0.0.1".parse().unwrap(),
-            server_port: 0,
-            node_status_update: std::time::Duration::from_secs(10),
-            node_status_report: std::time::Duration::from_secs(300),
-            lease_duration: std::time::Duration::from_secs(40),
-            cpu_cfs_quota: true,
+            ..crate::config::tests::config()
         };
         let specs = Specs::new(SpecsParts {
             layout: Layout::new(&config.root),

@@ -1,34 +1,9 @@
 //! The status by tables.
 
-use std::{net::IpAddr, time::Duration};
-
 use corten_cri::api;
 
 use super::*;
-
-pub(crate) fn config() -> Config {
-    Config {
-        node_name: "n1".into(),
-        hostname: "host1".into(),
-        node_ips: vec![IpAddr::from([192, 0, 2, 7])],
-        root: "/nowhere/kubelet".into(),
-        pod_logs: "/nowhere/pods".into(),
-        static_pods: None,
-        cluster_dns: Vec::new(),
-        cluster_domain: "cluster.local".into(),
-        resolv_conf: "/etc/resolv.conf".into(),
-        cgroup_root: "corten".into(),
-        node_labels: vec![("zone".into(), "a".into())],
-        pod_cidr: None,
-        max_pods: 110,
-        server_address: IpAddr::from([0, 0, 0, 0]),
-        server_port: 10_250,
-        node_status_update: Duration::from_secs(10),
-        node_status_report: Duration::from_secs(300),
-        lease_duration: Duration::from_secs(40),
-        cpu_cfs_quota: true,
-    }
-}
+pub(crate) use crate::config::tests::config;
 
 fn machine() -> Machine {
     Machine {

@@ -66,6 +66,8 @@ struct Case {
     started: Vec<&'static str>,
     failed_probes: Vec<(&'static str, ProbeKind)>,
     in_flight: Vec<Slot>,
+    wanted: Vec<(&'static str, LinuxContainerResources)>,
+    is_resized: bool,
 }
 
 impl Case {
@@ -78,6 +80,8 @@ impl Case {
             started: Vec::new(),
             failed_probes: Vec::new(),
             in_flight: Vec::new(),
+            wanted: Vec::new(),
+            is_resized: false,
         }
     }
 
@@ -91,6 +95,8 @@ impl Case {
             pod: &self.pod,
             containers: &containers,
             hashes: &containers.iter().map(|it| (it.spec.name.clone(), "h".to_owned())).collect(),
+            wanted: &self.wanted.iter().map(|(name, wanted)| (name.to_string(), wanted.clone())).collect(),
+            is_resized: self.is_resized,
             phase: self.phase,
             is_prepared: self.is_prepared,
             runtime: &runtime,
@@ -116,7 +122,14 @@ fn show(action: &Action) -> String {
         Action::StopSandboxes { ids, .. } => format!("stop sandbox {}", ids.join(" ")),
         Action::Start { container, attempt, .. } => format!("start {container} {attempt}"),
         Action::Stop { id, grace, .. } => format!("stop {id} {}s", grace.as_secs()),
-        Action::Collect(garbage) => format!("collect {:?} {:?}", garbage.containers, garbage.sandboxes),
+        Action::Resize { containers } => {
+            let names: Vec<&str> = containers.iter().map(|(_, id)| id.as_str()).collect();
+            format!("resize {}", names.join(" "))
+        }
+        Action::Collect(garbage) => {
+            let containers: Vec<_> = garbage.containers.iter().map(|old| (&old.id, &old.log)).collect();
+            format!("collect {containers:?} {:?}", garbage.sandboxes)
+        }
     }
 }
 
@@ -263,4 +276,53 @@ fn only_the_newest_end_of_a_container_is_kept() {
     let old = sandbox(0, false, &[("a", 0, Exited(1))]);
     let new = sandbox(1, true, &[("a", 1, Exited(1)), ("a", 2, Running)]);
     check(json!({}), vec![old, new], &["collect [(\"a-0\", \"\")] [\"s0\"]"]);
+}
+
+fn limits(cpu_shares: i64, memory_limit_in_bytes: i64) -> LinuxContainerResources {
+    LinuxContainerResources { cpu_shares, memory_limit_in_bytes, ..LinuxContainerResources::default() }
+}
+
+#[test]
+fn running_containers_follow_what_is_set_aside_for_them() {
+    let with = |has: LinuxContainerResources| {
+        let mut record = record("a", 0, Running);
+        record.resources = Some(corten_cri::api::ContainerResources { linux: Some(has) });
+        vec![SandboxRecord::new(sandbox(0, true, &[]).status, vec![record], 1)]
+    };
+    let case = |spec: Value, wants| Case { wanted: vec![("a", wants)], ..Case::new(spec, with(limits(100, 1 << 20))) };
+    case(json!({}), limits(100, 1 << 20)).check(&[]);
+    case(json!({}), limits(200, 1 << 20)).check(&["resize a-0"]);
+    case(json!({}), limits(100, 2 << 20)).check(&["resize a-0"]);
+    // The control group alone: its container does not run now.
+    Case { is_resized: true, ..case(json!({}), limits(100, 1 << 20)) }.check(&["resize "]);
+    // A runtime that does not say what its containers have.
+    Case { wanted: vec![("a", limits(200, 1))], ..Case::new(json!({}), with(limits(0, 0))) }.check(&[]);
+
+    let policy = json!([{"resourceName": "memory", "restartPolicy": "RestartContainer"}]);
+    let spec = json!({"containers": [{"name": "a", "resizePolicy": policy}]});
+    case(spec.clone(), limits(200, 1 << 20)).check(&["resize a-0"]);
+    Case { is_resized: true, ..case(spec.clone(), limits(200, 2 << 20)) }.check(&["stop a-0 30s"]);
+    // While the container stops, the others are not held up, and the control group waits for it.
+    let stopping = vec![Slot::Container("a".to_owned())];
+    Case { is_resized: true, in_flight: stopping, ..case(spec, limits(200, 2 << 20)) }.check(&[]);
+}
+
+/// A container was told to wait because of its own start, which had just been counted.
+#[test]
+fn a_start_under_way_is_not_held_back_by_itself() {
+    let spec = json!({});
+    let mut case = Case::new(spec, vec![sandbox(1, true, &[]), sandbox(0, false, &[("a", 0, Exited(255))])]);
+    case.in_flight = vec![Slot::Container("a".to_owned())];
+    let plan = case.plan();
+    assert!(plan.actions.is_empty() && plan.waiting.is_empty() && plan.wake_at.is_none());
+}
+
+#[test]
+fn begun_seconds_of_a_grace_period_are_not_counted() {
+    for (grace, used_millis, want_secs) in
+        [(4, 0, 4), (4, 20, 4), (4, 1_020, 3), (4, 1_999, 3), (4, 9_000, 2), (1, 0, 2)]
+    {
+        let left = grace_left(Duration::from_secs(grace), Duration::from_millis(used_millis));
+        assert_eq!(left, Duration::from_secs(want_secs), "{grace} s, {used_millis} ms used");
+    }
 }

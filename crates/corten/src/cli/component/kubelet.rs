@@ -93,6 +93,9 @@ pub(crate) struct Options {
     /// Enforce limits of CPU time.
     #[arg(long, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     cpu_cfs_quota: Option<bool>,
+    /// Kernel parameters that pods may set besides the safe ones: names, or beginnings with `*` after them.
+    #[arg(long, value_delimiter = ',', value_name = "PATTERN")]
+    allowed_unsafe_sysctls: Vec<String>,
     /// Import the images of this archive before pods start; may be repeated. Not a flag of upstream's.
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
@@ -157,6 +160,11 @@ impl Options {
                 file.node_lease_duration_seconds.filter(|seconds| *seconds > 0).unwrap_or(40),
             ),
             cpu_cfs_quota: self.cpu_cfs_quota.or(file.cpu_cfs_quota).unwrap_or(true),
+            allowed_unsafe_sysctls: if self.allowed_unsafe_sysctls.is_empty() {
+                file.allowed_unsafe_sysctls
+            } else {
+                self.allowed_unsafe_sysctls.clone()
+            },
         };
         let certificate = self.tls_cert_file.clone().or(file.tls_cert_file);
         let key = self.tls_private_key_file.clone().or(file.tls_private_key_file);

@@ -35,6 +35,7 @@ pub(super) struct Configuration {
     pub(super) resolv_conf: Option<PathBuf>,
     #[serde(rename = "cpuCFSQuota")]
     pub(super) cpu_cfs_quota: Option<bool>,
+    pub(super) allowed_unsafe_sysctls: Vec<String>,
     #[serde(deserialize_with = "duration")]
     pub(super) node_status_update_frequency: Option<Duration>,
     #[serde(deserialize_with = "duration")]
@@ -76,6 +77,7 @@ const FOLLOWED: &[&str] = &[
     "maxPods",
     "resolvConf",
     "cpuCFSQuota",
+    "allowedUnsafeSysctls",
     "nodeStatusUpdateFrequency",
     "nodeStatusReportFrequency",
     "nodeLeaseDurationSeconds",

@@ -1,0 +1,83 @@
+//! A shim that is killed: its pod is over, and another takes its place; needs root and `CORTEN_TEST_IMAGES`.
+
+use std::{path::Path, time::Duration};
+
+use corten_base::SystemClock;
+use corten_cri::api;
+use futures::StreamExt as _;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use support::{container_config, exec, furnish, node, sandbox_config};
+
+mod support;
+
+/// Longer than all of it takes; the kubelet's view depends on these events alone.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The process that was started with `directory` as its last argument.
+fn shim_of(directory: &Path) -> Pid {
+    let wanted = directory.display().to_string();
+    let entries = std::fs::read_dir("/proc").expect("read /proc").filter_map(Result::ok);
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_shim = |pid: &i32| {
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.trim_end_matches('\0').ends_with(&wanted)
+    };
+    Pid::from_raw(pids.find(is_shim).expect("the shim runs"))
+}
+
+mod privileged {
+    use super::*;
+
+    /// The runtime noticed, and went on calling the sandbox ready: the kubelet kept trying to start containers in it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_pod_whose_shim_was_killed_is_over_and_can_be_replaced() {
+        let Some((node, busybox)) = node() else { return };
+        let logs = node.config.root.join("logs");
+        std::fs::create_dir_all(&logs).expect("make a directory");
+        let (runtime, stop) = node.start().await;
+        furnish(&runtime, busybox, "10.214.0.0/24").await;
+        let cri = runtime.cri().runtime;
+        let mut config = sandbox_config(&logs);
+        for attempt in 0..2 {
+            config.metadata.as_mut().expect("made with it").attempt = attempt;
+            let request = api::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
+            let sandbox = cri.run_pod_sandbox(request).await.expect("a sandbox").pod_sandbox_id;
+            for name in ["a", "b"] {
+                let mut container = container_config("trap '' TERM; while :; do sleep 1; done");
+                container.metadata = Some(api::ContainerMetadata { name: name.to_owned(), attempt });
+                container.log_path = format!("{name}.log");
+                let request = api::CreateContainerRequest {
+                    pod_sandbox_id: sandbox.clone(),
+                    config: Some(container),
+                    sandbox_config: Some(config.clone()),
+                };
+                let id = cri.create_container(request).await.expect("a container").container_id;
+                cri.start_container(api::StartContainerRequest { container_id: id.clone() }).await.expect("a start");
+                assert_eq!(exec(&runtime, &id, "echo up").await, "up\n");
+            }
+            let mut events = cri.get_container_events(api::GetEventsRequest {}).await.expect("events");
+            kill(shim_of(&node.config.run.join("pods").join(&sandbox)), Signal::SIGKILL).expect("a shim to kill");
+            let over = async {
+                loop {
+                    let event = events.next().await.expect("an event").expect("no error");
+                    let Some(status) = event.pod_sandbox_status.filter(|status| status.id == sandbox) else { continue };
+                    // Whoever sees one part of the pod ended sees all of it ended.
+                    assert_eq!(status.state, api::PodSandboxState::SandboxNotready as i32);
+                    let exits = event.containers_statuses.iter().map(|status| (status.state, status.exit_code));
+                    let exited = api::ContainerState::ContainerExited as i32;
+                    assert_eq!(exits.collect::<Vec<_>>(), [(exited, 255), (exited, 255)]);
+                    if event.container_id == sandbox {
+                        return;
+                    }
+                }
+            };
+            corten_base::timeout(&*SystemClock::shared(), PATIENCE, over).await.expect("the runtime notices");
+        }
+        runtime.remove_all().await.expect("everything goes");
+        stop.request();
+        runtime.join().await.expect("no panic");
+    }
+}
