@@ -44,15 +44,30 @@ impl Store {
         let Some(mut current) = self.current(&key).await? else {
             return Err(Status::not_found(&self.group_resource(), name));
         };
+        // What the cache knows may be overtaken already; what the engine says of a failed write is not.
+        let mut is_fresh = false;
         loop {
             let (old, revision) = current;
-            self.check_delete_preconditions(&old, options, name)?;
+            if let Err(refusal) = self.check_delete_preconditions(&old, options, name) {
+                if is_fresh {
+                    return Err(refusal);
+                }
+                // A refusal holds if the object is still the one that was looked at.
+                let Some(newest) = self.newest(&key).await? else {
+                    return Err(Status::not_found(&self.group_resource(), name));
+                };
+                if newest.1 == revision {
+                    return Err(refusal);
+                }
+                (current, is_fresh) = (newest, true);
+                continue;
+            }
             let mut attributes = self.attributes(cx, Operation::Delete, name.into(), Value::Null, old.clone());
             self.settings.admission.admit(&mut attributes).await?;
             self.settings.admission.validate(&attributes).await?;
             match self.delete_once(cx, &key, old, revision, options).await? {
                 Attempt::Done(deleted) => return Ok(deleted),
-                Attempt::Overtaken(Some(newer)) => current = newer,
+                Attempt::Overtaken(Some(newer)) => (current, is_fresh) = (newer, true),
                 Attempt::Overtaken(None) => return Err(Status::not_found(&self.group_resource(), name)),
             }
         }

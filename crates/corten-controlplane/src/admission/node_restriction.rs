@@ -434,7 +434,8 @@ mod tests {
             "nodes \"n1\" is forbidden: node \"n1\" is not allowed to modify taints"
         );
         tainted["metadata"]["labels"] = json!({"node-role.kubernetes.io/x": ""});
-        tainted["spec"] = json!({});
+        // A new node has a taint of its own.
+        tainted["spec"] = json!({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]});
         assert_eq!(
             why(cluster.put(node("n1"), "/api/v1/nodes/n1", tainted).await),
             "nodes \"n1\" is forbidden: is not allowed to modify labels: node-role.kubernetes.io/x"

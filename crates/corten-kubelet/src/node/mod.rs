@@ -301,12 +301,19 @@ impl Node {
         self.event(EventType::Normal, reason, message);
     }
 
-    /// Takes over a newer state of the object.
+    /// Takes over a state of the object, unless a newer one is known: the answer to a write and what the informer hears
+    /// come in no order.
     fn learn(&self, object: &Stored) {
         let decoded: Result<NodeObject, Status> = decode(object);
         match decoded {
             Ok(node) => {
-                self.inner.object.send_replace(Some(Arc::new(node)));
+                self.inner.object.send_if_modified(|known| {
+                    let is_newer = known.as_ref().is_none_or(|known| revision_of(known) <= object.revision);
+                    if is_newer {
+                        *known = Some(Arc::new(node));
+                    }
+                    is_newer
+                });
             }
             Err(error) => warn!(node = %object.name, err = %ErrorChain(&error), "Could not read node"),
         }
@@ -317,6 +324,11 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Node({})", self.inner.config.node_name)
     }
+}
+
+fn revision_of(node: &NodeObject) -> u64 {
+    // Every server that Corten talks to numbers its revisions.
+    node.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 /// Keeps `object` up to date, and looks at the status when something of interest has changed.
