@@ -99,7 +99,7 @@ impl Evictor {
         node.event(EventType::Warning, "EvictionThresholdMet", text);
         let pods = self.table.pods();
         let mut candidates = Vec::new();
-        for pod in pods.iter().filter(|pod| !is_critical(pod) && !self.has_ended(pod) && self.runs(pod)) {
+        for pod in pods.iter().filter(|pod| !qos::is_critical(pod) && !self.has_ended(pod) && self.runs(pod)) {
             candidates.push(Candidate { pod, usage: self.usage_of(pod, resource).await });
         }
         if let Some(first) = pressure::first(&candidates, resource) {
@@ -184,7 +184,7 @@ impl Evictor {
 
     async fn look_at(&self, pod: &SharedPod) {
         let limits = Limits::of(pod);
-        if limits.is_empty() || is_critical(pod) || self.has_ended(pod) {
+        if limits.is_empty() || qos::is_critical(pod) || self.has_ended(pod) {
             return;
         }
         let usage = self.measure(pod, limits.has_storage()).await;
@@ -249,15 +249,4 @@ fn file_system(path: &Path) -> (Option<Amount>, Option<Amount>) {
         Some(Amount { available: bytes(stat.blocks_available()), capacity: bytes(stat.blocks()) }),
         Some(Amount { available: stat.files_available(), capacity: stat.files() }),
     )
-}
-
-fn is_critical(pod: &Pod) -> bool {
-    let annotations = pod.metadata.annotations.as_ref();
-    let source = annotations.and_then(|annotations| annotations.get("kubernetes.io/config.source"));
-    source.is_some_and(|source| source != "api")
-        || pod
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.priority)
-            .is_some_and(|priority| priority >= qos::SYSTEM_CRITICAL_PRIORITY)
 }
