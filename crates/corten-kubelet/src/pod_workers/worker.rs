@@ -36,10 +36,10 @@ use crate::{
         probe_of,
     },
     pleg::{
-        PodRuntimeStatus, go_duration,
+        PodRuntimeStatus,
         records::{is_exited, is_running, name_of},
     },
-    pod_ref,
+    pod_ref::{self, go_duration},
     status::generate::{StatusInput, generate, preferred},
 };
 

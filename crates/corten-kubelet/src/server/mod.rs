@@ -18,7 +18,7 @@ mod query;
 mod stats;
 mod tls;
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use corten_api::core::v1::{ContainerState, PodStatus};
 use corten_base::{SetExecutor, SharedClock, Shutdown, TaskSet, timeout};
@@ -74,7 +74,7 @@ const STREAMS_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(5);
 
 /// What the server needs to know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Where to listen. Upstream: `address` and `port`, 0.0.0.0:10250.
     pub address: SocketAddr,
@@ -84,6 +84,13 @@ pub struct Config {
     pub key: String,
     /// The authorities of clients' certificates, PEM; empty: none are accepted. Upstream: `authentication.x509.clientCAFile`.
     pub client_authorities: String,
+}
+
+impl fmt::Debug for Config {
+    /// Without the key: whoever logs a configuration must not log that.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// What the server asks.

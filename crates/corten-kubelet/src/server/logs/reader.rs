@@ -20,7 +20,7 @@ use super::{
     format::Formatter,
     options::LogOptions,
 };
-use crate::{interfaces::LogFile, server::Parts};
+use crate::{interfaces::LogFile, server::Parts, volumes::blocking};
 
 /// Output is handed on in pieces of about this size.
 const PIECE_BYTES: usize = 32 << 10;
@@ -39,7 +39,12 @@ pub(super) type Sink = mpsc::Sender<io::Result<Bytes>>;
 /// Errors: the file cannot be read.
 pub(super) async fn send(parts: &Parts, log: &LogFile, options: &LogOptions, sink: &Sink) -> io::Result<()> {
     // The watch is set before the first read, so that nothing is missed in between.
-    let changes = if options.follow { Some(Changes::of(&log.path)?) } else { None };
+    let changes = if options.follow {
+        let path = log.path.clone();
+        Some(blocking(move || Changes::of(&path)).await?)
+    } else {
+        None
+    };
     let mut file = File::open(&log.path).await?;
     seek_tail(&mut file, options.tail_lines).await?;
     let mut lines = Lines::of(file);
