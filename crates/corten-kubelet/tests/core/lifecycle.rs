@@ -376,10 +376,14 @@ async fn a_container_is_not_running_before_its_hook_has_ended() {
     let hook = json!({"postStart": {"exec": {"command": ["true"]}}});
     node.create(
         "web",
-        json!({"containers": [{"name": "main", "image": "a", "lifecycle": hook}, {"name": "other", "image": "b"}]}),
+        json!({"containers": [{"name": "other", "image": "b"}, {"name": "main", "image": "a", "lifecycle": hook}]}),
     )
     .await;
-    let pod = node.wait("web", |pod| container(pod, "other").ready).await;
+    node.wait("web", |pod| container(pod, "other").ready).await;
+    while node.fakes.hooks.calls.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let pod = node.wait("web", |pod| container(pod, "main").state.is_some()).await;
     let main = container(&pod, "main");
     assert_eq!(main.state.unwrap().waiting.unwrap().reason.as_deref(), Some("ContainerCreating"));
     assert!(!main.ready && main.started != Some(true) && main.container_id.is_none());
