@@ -165,9 +165,10 @@ impl Kubelet {
             () = shutdown.requested() => {}
             () = ready => {
                 info!(node = node_name, pods = pods.lister().len(), "Started kubelet");
-                tasks.spawn("eviction", Evictor::new(Arc::clone(&context), Arc::clone(&table), defended).run(shutdown.clone()));
-                let workers =
-                    PodWorkers { context: Arc::clone(&context), table, queue, pods: pods.lister(), node: node.lister() };
+                let evictor = Evictor::new(Arc::clone(&context), Arc::clone(&table), defended.clone());
+                tasks.spawn("eviction", evictor.run(shutdown.clone()));
+                let (pods, node) = (pods.lister(), node.lister());
+                let workers = PodWorkers { context: Arc::clone(&context), table, queue, pods, node, defended };
                 tasks.spawn("pod workers", workers.run(shutdown.clone()));
                 shutdown.requested().await;
             }

@@ -185,6 +185,23 @@ impl Refusal {
     }
 }
 
+/// Removes what a client has shown to this server to be let in, before its request goes on to another one: the header, the
+/// cookies of a browser, and the bearer token that a browser's client hides among the protocols.
+pub fn remove_credentials(headers: &mut HeaderMap) {
+    headers.remove(header::AUTHORIZATION);
+    headers.remove(header::COOKIE);
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let offered: Vec<String> = offered.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
+    headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
+    for value in offered {
+        let kept = value.split(',').map(str::trim).filter(|name| !name.starts_with("base64url.bearer."));
+        let kept = kept.collect::<Vec<_>>().join(", ");
+        if let Some(value) = HeaderValue::from_str(&kept).ok().filter(|value| !value.is_empty()) {
+            headers.append(header::SEC_WEBSOCKET_PROTOCOL, value);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,5 +255,18 @@ mod tests {
     fn what_asks_for_no_upgrade_is_refused() {
         assert_eq!(negotiate(&HeaderMap::new(), REMOTE_COMMAND).unwrap_err().code, StatusCode::BAD_REQUEST);
         assert_eq!(negotiate(&websocket("other"), REMOTE_COMMAND).unwrap_err().code, StatusCode::FORBIDDEN);
+    }
+
+    #[test]
+    fn credentials_are_not_handed_on() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer t"));
+        headers.insert(header::COOKIE, HeaderValue::from_static("session=1"));
+        let protocols = HeaderValue::from_static("base64url.bearer.authorization.k8s.io.dA, v5.channel.k8s.io");
+        headers.append(header::SEC_WEBSOCKET_PROTOCOL, protocols);
+        headers.append(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("base64url.bearer.x"));
+        remove_credentials(&mut headers);
+        assert_eq!(headers.len(), 1);
+        assert_eq!(headers[header::SEC_WEBSOCKET_PROTOCOL], "v5.channel.k8s.io");
     }
 }

@@ -41,6 +41,15 @@ impl QosClass {
     }
 }
 
+/// Whether a pod is critical: static, or of the highest priorities. Source: `IsCriticalPod`.
+#[must_use]
+pub fn is_critical(pod: &Pod) -> bool {
+    let annotations = pod.metadata.annotations.as_ref();
+    let source = annotations.and_then(|annotations| annotations.get("kubernetes.io/config.source"));
+    let priority = pod.spec.as_ref().and_then(|spec| spec.priority);
+    source.is_some_and(|source| source != "api") || priority.is_some_and(|it| it >= SYSTEM_CRITICAL_PRIORITY)
+}
+
 /// The class of a pod: what the API server says, or what its containers say.
 #[must_use]
 pub fn class_of(pod: &Pod) -> QosClass {

@@ -1,9 +1,11 @@
 //! Ends pods that use more of the node's disk than they may, and one at a time while the node runs short of something.
 //!
 //! Flow: every ten seconds, for each pod that has a limit: measure -> `plan`; for the node: measure -> `pressure` -> its
-//! conditions, and one pod. Then the pod's worker, which ends it with the phase Failed and the reason Evicted.
+//! conditions, images that nobody needs, and one pod. Then the pod's worker, which ends it with the phase Failed and the
+//! reason Evicted.
 //! Invariant: critical pods are left alone. Upstream: pkg/kubelet/eviction (v1.35), with its default thresholds.
 
+mod images;
 mod plan;
 mod pressure;
 
@@ -30,6 +32,7 @@ use crate::{
     volumes::{Layout, blocking},
 };
 
+use images::Images;
 use plan::{Limits, Usage};
 use pressure::{Amount, Candidate, Resource, Seen, Signals};
 
@@ -59,7 +62,7 @@ impl Evictor {
 
     /// Measures until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) {
-        let mut seen = Seen::default();
+        let (mut seen, mut images) = (Seen::default(), Images::default());
         loop {
             tokio::select! {
                 biased;
@@ -77,29 +80,44 @@ impl Evictor {
                 tokio::select! {
                     biased;
                     () = shutdown.requested() => return,
-                    () = self.defend(node, &mut seen) => {}
+                    () = self.defend(node, &mut seen, &mut images) => {}
                 }
             }
         }
     }
 
-    /// Shows what the node is short of, and ends one pod for it.
-    async fn defend(&self, node: &Node, seen: &mut Seen) {
+    /// Shows what the node is short of. Removes images if it is disk space, and if that is not enough ends one pod.
+    async fn defend(&self, node: &Node, seen: &mut Seen, images: &mut Images) {
+        let (cri, clock) = (&self.context.cri, &self.context.clock);
+        if let Err(err) = images.look(cri, clock.monotonic()).await {
+            warn!(%err, "Could not list images");
+        }
         let signals = self.signals(node.machine().memory_bytes).await;
-        node.set_pressure(seen.update(&signals, self.context.clock.monotonic()));
-        let Some(shortage) = pressure::shortage(&signals) else { return };
-        let resource = shortage.resource;
+        node.set_pressure(seen.update(&signals, clock.monotonic()));
+        let Some(mut shortage) = pressure::shortage(&signals) else { return };
         warn!(
-            resource = resource.name(),
+            resource = shortage.resource.name(),
             threshold = shortage.threshold,
             available = shortage.available,
             "Node runs short"
         );
-        let text = format!("Attempting to reclaim {}", resource.name());
+        let text = format!("Attempting to reclaim {}", shortage.resource.name());
         node.event(EventType::Warning, "EvictionThresholdMet", text);
+        if shortage.resource != Resource::Memory {
+            match images.reclaim(cri, clock.monotonic()).await {
+                Ok(0) => {}
+                Ok(_) => {
+                    let signals = self.signals(node.machine().memory_bytes).await;
+                    let Some(left) = pressure::shortage(&signals) else { return };
+                    shortage = left;
+                }
+                Err(err) => warn!(%err, "Could not remove images that nobody needs"),
+            }
+        }
+        let resource = shortage.resource;
         let pods = self.table.pods();
         let mut candidates = Vec::new();
-        for pod in pods.iter().filter(|pod| !is_critical(pod) && !self.has_ended(pod) && self.runs(pod)) {
+        for pod in pods.iter().filter(|pod| !qos::is_critical(pod) && !self.has_ended(pod) && self.runs(pod)) {
             candidates.push(Candidate { pod, usage: self.usage_of(pod, resource).await });
         }
         if let Some(first) = pressure::first(&candidates, resource) {
@@ -184,7 +202,7 @@ impl Evictor {
 
     async fn look_at(&self, pod: &SharedPod) {
         let limits = Limits::of(pod);
-        if limits.is_empty() || is_critical(pod) || self.has_ended(pod) {
+        if limits.is_empty() || qos::is_critical(pod) || self.has_ended(pod) {
             return;
         }
         let usage = self.measure(pod, limits.has_storage()).await;
@@ -249,15 +267,4 @@ fn file_system(path: &Path) -> (Option<Amount>, Option<Amount>) {
         Some(Amount { available: bytes(stat.blocks_available()), capacity: bytes(stat.blocks()) }),
         Some(Amount { available: stat.files_available(), capacity: stat.files() }),
     )
-}
-
-fn is_critical(pod: &Pod) -> bool {
-    let annotations = pod.metadata.annotations.as_ref();
-    let source = annotations.and_then(|annotations| annotations.get("kubernetes.io/config.source"));
-    source.is_some_and(|source| source != "api")
-        || pod
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.priority)
-            .is_some_and(|priority| priority >= qos::SYSTEM_CRITICAL_PRIORITY)
 }

@@ -136,6 +136,12 @@ impl Node {
         }
     }
 
+    /// What is scarce.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        *self.inner.pressure.borrow()
+    }
+
     /// Says that a part of the kubelet (`"pleg"`) is not healthy, or is again: the text becomes a part of the Ready
     /// condition's message.
     pub fn set_health(&self, part: &'static str, problem: Option<String>) {

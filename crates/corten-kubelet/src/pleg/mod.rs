@@ -15,6 +15,8 @@ use futures::StreamExt as _;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::pod_ref::go_duration;
+
 pub use cache::{Listener, RuntimeCache};
 pub use records::{PodRuntimeStatus, SandboxRecord};
 
@@ -249,16 +251,6 @@ impl Pleg {
                 () = self.clock.sleep(RELIST_WITHOUT_EVENTS) => {}
             }
         }
-    }
-}
-
-/// Whole seconds as Go prints a duration: `59s`, `3m0s`, `1h2m3s`.
-pub(crate) fn go_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds}s"),
-        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
-        (hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
     }
 }
 

@@ -34,9 +34,3 @@ async fn silence_is_told_when_it_becomes_a_problem_and_when_it_ends() {
     stop.request();
     tasks.join().await.unwrap();
 }
-
-#[test]
-fn durations_read_as_go_prints_them() {
-    let text = |seconds| go_duration(Duration::from_secs(seconds));
-    assert_eq!([text(59), text(180), text(3_723)], ["59s", "3m0s", "1h2m3s"]);
-}

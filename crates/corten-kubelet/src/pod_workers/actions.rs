@@ -61,6 +61,11 @@ pub enum Output {
         /// Whether the runtime's records went as well.
         records: bool,
     },
+    /// A container's end was told and its hook has run.
+    HookDone {
+        /// Its id.
+        id: String,
+    },
     /// Control group and containers have what is set aside for them.
     Resized,
     /// Nothing to take over.
@@ -107,7 +112,18 @@ impl Scene {
             Action::RunSandbox { attempt } => self.run_sandbox(attempt).await,
             Action::StopSandboxes { ids, replaced } => self.stop_sandboxes(ids, replaced).await,
             Action::Start { container, attempt, .. } => self.start(&container, attempt).await,
-            Action::Stop { container, id, grace, why } => self.stop(&container, id, grace, why).await,
+            Action::PreStop { container, id, grace } => {
+                self.say_goodbye(&container, &id, grace, KillReason::PodEnds.message(&container)).await;
+                Ok(Output::HookDone { id })
+            }
+            Action::Stop { container, id, grace, is_told: true, .. } => {
+                let stopped = self.end(&container, &id, grace).await;
+                self.stopped(stopped).await
+            }
+            Action::Stop { container, id, grace, why, is_told: false } => {
+                let killed = self.kill(&container, &id, grace, why.message(&container)).await;
+                self.stopped(killed).await
+            }
             Action::Resize { containers } => self.resize(containers).await,
             Action::Collect(garbage) => self.collect(garbage).await,
         }
@@ -272,8 +288,7 @@ impl Scene {
         Err(failure)
     }
 
-    async fn stop(&self, name: &str, id: String, grace: Duration, why: KillReason) -> Result<Output, Failure> {
-        let killed = self.kill(name, &id, grace, why.message(name)).await;
+    async fn stopped(&self, killed: Result<(), CriError>) -> Result<Output, Failure> {
         self.refresh().await;
         match killed {
             Ok(()) => Ok(Output::Done),
@@ -339,26 +354,34 @@ impl Scene {
     }
 
     async fn kill(&self, name: &str, id: &str, grace: Duration, message: String) -> Result<(), CriError> {
+        let clock = &self.context.clock;
+        let since = clock.monotonic();
+        self.say_goodbye(name, id, grace, message).await;
+        let used = clock.monotonic().saturating_sub(since);
+        self.end(name, id, grace_left(grace, used)).await
+    }
+
+    /// Tells that a container ends and runs its hook, for at most `grace`.
+    async fn say_goodbye(&self, name: &str, id: &str, grace: Duration, message: String) {
         let context = &self.context;
-        let since = context.clock.monotonic();
-        if let Some(container) = self.container(name) {
-            context.container_event(&self.pod, container, false, "Killing", message);
-            let has_hook = container.spec.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.pre_stop.is_some());
-            if has_hook && grace > Duration::ZERO {
-                let ip = self.pod_ips().first().copied();
-                let hook = context.hooks.pre_stop(&self.pod, container, id, ip, grace);
-                if timeout(&*context.clock, grace, hook).await.is_err() {
-                    info!(pod = %self.name(), container = name, "Pre-stop hook used up the grace period");
-                }
+        let Some(container) = self.container(name) else { return };
+        context.container_event(&self.pod, container, false, "Killing", message);
+        let has_hook = container.spec.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.pre_stop.is_some());
+        if has_hook && grace > Duration::ZERO {
+            let ip = self.pod_ips().first().copied();
+            let hook = context.hooks.pre_stop(&self.pod, container, id, ip, grace);
+            if timeout(&*context.clock, grace, hook).await.is_err() {
+                info!(pod = %self.name(), container = name, "Pre-stop hook used up the grace period");
             }
         }
-        let used = context.clock.monotonic().saturating_sub(since);
-        let left = grace_left(grace, used);
+    }
+
+    async fn end(&self, name: &str, id: &str, grace: Duration) -> Result<(), CriError> {
         let request = api::StopContainerRequest {
             container_id: id.to_owned(),
-            timeout: left.as_secs().try_into().unwrap_or(i64::MAX),
+            timeout: grace.as_secs().try_into().unwrap_or(i64::MAX),
         };
-        context.cri.runtime.stop_container(request).await?;
+        self.context.cri.runtime.stop_container(request).await?;
         info!(pod = %self.name(), uid = self.uid(), container = name, id, "Stopped container");
         Ok(())
     }

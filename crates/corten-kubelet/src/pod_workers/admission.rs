@@ -1,61 +1,165 @@
 //! Whether the node takes a pod that a scheduler, or somebody in its place, has bound to it.
 //!
-//! Pure. Upstream: pkg/kubelet/lifecycle/predicate.go (v1.35).
+//! Pure. Upstream: pkg/kubelet/lifecycle/predicate.go and `Admit` of pkg/kubelet/eviction (v1.35).
 
 use std::collections::BTreeMap;
 
 use corten_api::{
-    core::v1::{Container, Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, ResourceRequirements},
+    core::v1::{
+        Container, Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, ResourceRequirements, Taint, Toleration,
+    },
     quantity::Quantity,
 };
 
-use crate::interfaces::Failure;
+use crate::{containers::qos, interfaces::Failure, node::status::Pressure};
+
+/// The system that pods run on here.
+const OS: &str = "linux";
+/// The resources that every node has, in the order in which they are looked at.
+const NATIVE: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
+/// The reason for a pod that asks for other labels than the node has.
+const NODE_AFFINITY: &str = "NodeAffinity";
 
 /// Checks a pod against the node and the pods that the node has. Errors: the reason and message of the pod's status.
 pub fn admit(pod: &Pod, node: &Node, others: &[&Pod], max_pods: u32) -> Result<(), Failure> {
+    failures(pod, node, others, max_pods).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// All that speaks against a pod on the node beside the pods that it has; the first one is what the pod's status shows.
+#[must_use]
+pub fn failures(pod: &Pod, node: &Node, others: &[&Pod], max_pods: u32) -> Vec<Failure> {
+    // What no other pod's end would change comes alone.
+    if let Some(failure) = unsupported(pod, node) {
+        return vec![failure];
+    }
+    let mut failures = lacking(pod, node, others, max_pods);
+    if !matches_node(pod, node) {
+        failures.push(predicate(NODE_AFFINITY, "node(s) didn't match Pod's node affinity/selector"));
+    }
+    let ports = host_ports(pod);
+    if others.iter().flat_map(|other| host_ports(other)).any(|taken| ports.iter().any(|port| conflict(port, &taken))) {
+        failures.push(predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports"));
+    }
+    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
+    // The kubelet asks about those taints alone that would end the pod at once.
+    if taints.filter(|taint| taint.effect == "NoExecute").any(|taint| !is_tolerated(taint, tolerations)) {
+        failures.push(predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate"));
+    }
+    failures
+}
+
+/// Whether nothing but the node's labels speaks against a pod: then it is worth asking for the node anew, since whoever
+/// bound the pod may have seen a newer one. Source: `predicateAdmitHandler.generalFilter`.
+#[must_use]
+pub fn is_about_labels(failures: &[Failure]) -> bool {
+    !failures.is_empty() && failures.iter().all(|failure| failure.reason == NODE_AFFINITY)
+}
+
+/// Refuses what would make a scarcity worse: with memory short only pods that ask for nothing, otherwise all but critical
+/// ones. Source: `Admit` of pkg/kubelet/eviction.
+pub fn admit_under_pressure(pod: &Pod, pressure: Pressure) -> Result<(), Failure> {
+    let shown = [("MemoryPressure", pressure.memory), ("DiskPressure", pressure.disk), ("PIDPressure", pressure.pids)];
+    let shown: Vec<&str> = shown.into_iter().filter(|(_, is_so)| *is_so).map(|(name, _)| name).collect();
+    if shown.is_empty() || qos::is_critical(pod) {
+        return Ok(());
+    }
+    if shown == ["MemoryPressure"] {
+        let taint = Taint {
+            key: "node.kubernetes.io/memory-pressure".to_owned(),
+            effect: "NoSchedule".to_owned(),
+            ..Taint::default()
+        };
+        let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
+        if qos::class_of(pod) != qos::QosClass::BestEffort || is_tolerated(&taint, tolerations) {
+            return Ok(());
+        }
+    }
+    Err(rejected("Evicted", &format!("The node had condition: [{}]. ", shown.join(" "))))
+}
+
+/// What the node can never run.
+fn unsupported(pod: &Pod, node: &Node) -> Option<Failure> {
+    let label = pod.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/os"));
+    if label.is_some_and(|os| os != OS) {
+        let text = "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label";
+        return Some(rejected("PodOSSelectorNodeLabelDoesNotMatch", text));
+    }
+    let spec = pod.spec.as_ref()?;
+    if spec.os.as_ref().is_some_and(|os| os.name != OS) {
+        return Some(rejected("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"));
+    }
+    let policy = spec.security_context.as_ref().and_then(|context| context.supplemental_groups_policy.as_deref());
+    let features = node.status.as_ref().and_then(|status| status.features.as_ref());
+    let is_supported = features.and_then(|features| features.supplemental_groups_policy).unwrap_or(false);
+    (policy == Some("Strict") && !is_supported).then(|| {
+        let text = "SupplementalGroupsPolicy=Strict is not supported in this node";
+        rejected("SupplementalGroupsPolicyNotSupported", text)
+    })
+}
+
+/// What the node has too little of, in upstream's order.
+fn lacking(pod: &Pod, node: &Node, others: &[&Pod], max_pods: u32) -> Vec<Failure> {
+    let mut failures = Vec::new();
     let capacity = node.status.as_ref().and_then(|status| status.allocatable.clone()).unwrap_or_default();
     let pods = capacity.get("pods").map_or(i64::from(max_pods), |pods| milli(pods) / 1_000);
     let used_pods = i64::try_from(others.len()).unwrap_or(i64::MAX);
     if used_pods + 1 > pods {
-        return Err(insufficient("pods", 1, used_pods, pods));
+        failures.push(insufficient("pods", 1, used_pods, pods));
     }
-    let wanted = requests(pod);
     let used: Vec<_> = others.iter().map(|other| requests(other)).collect();
-    for (name, request) in wanted.iter().filter(|(_, request)| **request > 0) {
+    let mut wanted: Vec<_> = requests(pod).into_iter().filter(|(_, request)| *request > 0).collect();
+    wanted.sort_by_key(|(name, _)| NATIVE.iter().position(|native| native == name).unwrap_or(NATIVE.len()));
+    for (name, request) in wanted {
         // Upstream counts processors in thousandths and everything else in units.
         let scale = if name == "cpu" { 1 } else { 1_000 };
-        let Some(capacity) = capacity.get(name) else {
-            // Extended resources that nobody offers are refused; the node's own always have a capacity.
-            if name == "cpu" || name == "memory" || name == "ephemeral-storage" {
-                continue;
+        let Some(capacity) = capacity.get(&name) else {
+            // The node's own always have a capacity. What it has never heard of is a matter of the cluster.
+            if !NATIVE.contains(&name.as_str()) && !is_extended(&name) {
+                failures.push(insufficient(&name, request / scale, 0, 0));
             }
-            return Err(insufficient(name, request / scale, 0, 0));
+            continue;
         };
         let capacity = milli(capacity);
-        let taken: i64 = used.iter().filter_map(|other| other.get(name)).sum();
-        if taken.saturating_add(*request) > capacity {
-            return Err(insufficient(name, request / scale, taken / scale, capacity / scale));
+        let taken = used.iter().filter_map(|other| other.get(&name)).fold(0, |sum: i64, one| sum.saturating_add(*one));
+        if taken.saturating_add(request) > capacity {
+            failures.push(insufficient(&name, request / scale, taken / scale, capacity / scale));
         }
     }
-    if !matches_node(pod, node) {
-        return Err(predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector"));
-    }
-    let ports = host_ports(pod);
-    if others.iter().flat_map(|other| host_ports(other)).any(|taken| ports.iter().any(|port| conflict(port, &taken))) {
-        return Err(predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports"));
-    }
-    Ok(())
+    failures
+}
+
+/// Whether a resource is one that somebody made up. Source: `IsExtendedResourceName`.
+fn is_extended(name: &str) -> bool {
+    name.contains('/') && !name.contains("kubernetes.io/") && !name.starts_with("requests.")
+}
+
+fn is_tolerated(taint: &Taint, tolerations: &[Toleration]) -> bool {
+    tolerations.iter().any(|toleration| {
+        let of = |field: &Option<String>| field.clone().unwrap_or_default();
+        let (effect, key, operator) = (of(&toleration.effect), of(&toleration.key), of(&toleration.operator));
+        let value_matches = match operator.as_str() {
+            "Exists" => true,
+            "" | "Equal" => of(&toleration.value) == of(&taint.value),
+            _ => false,
+        };
+        (effect.is_empty() || effect == taint.effect) && (key.is_empty() || key == taint.key) && value_matches
+    })
+}
+
+fn rejected(reason: &str, text: &str) -> Failure {
+    Failure::new(reason, format!("Pod was rejected: {text}"))
 }
 
 fn insufficient(resource: &str, requested: i64, used: i64, capacity: i64) -> Failure {
     let text = format!(
         "Node didn't have enough resource: {resource}, requested: {requested}, used: {used}, capacity: {capacity}"
     );
-    Failure::new(format!("OutOf{resource}"), format!("Pod was rejected: {text}"))
+    rejected(&format!("OutOf{resource}"), &text)
 }
 
 fn predicate(name: &str, text: &str) -> Failure {
-    Failure::new(name, format!("Pod was rejected: Predicate {name} failed: {text}"))
+    rejected(name, &format!("Predicate {name} failed: {text}"))
 }
 
 pub(crate) fn milli(quantity: &Quantity) -> i64 {
@@ -170,4 +274,109 @@ fn host_ports(pod: &Pod) -> Vec<(String, String, i32)> {
 
 fn conflict(a: &(String, String, i32), b: &(String, String, i32)) -> bool {
     a.0 == b.0 && a.2 == b.2 && (a.1 == b.1 || a.1 == "0.0.0.0" || b.1 == "0.0.0.0")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn node(spec: Value) -> Node {
+        serde_json::from_value(json!({"metadata": {"name": "n1", "labels": {"disk": "ssd"}}, "spec": spec,
+            "status": {"allocatable": {"cpu": "1", "memory": "1Gi", "pods": "2", "example.com/known": "1"}}}))
+        .unwrap()
+    }
+
+    fn pod(labels: Value, spec: Value) -> Pod {
+        let mut spec = spec;
+        if spec.get("containers").is_none() {
+            spec["containers"] = json!([{"name": "a"}]);
+        }
+        serde_json::from_value(json!({"metadata": {"name": "p", "labels": labels}, "spec": spec})).unwrap()
+    }
+
+    #[track_caller]
+    fn check(pod: &Pod, node: &Node, want: &[&str]) {
+        let found = failures(pod, node, &[], 110);
+        assert_eq!(found.iter().map(|it| it.reason.as_str()).collect::<Vec<_>>(), want, "{found:?}");
+    }
+
+    #[test]
+    fn a_pod_of_another_system_is_refused() {
+        check(&pod(json!({}), json!({"os": {"name": "linux"}})), &node(json!({})), &[]);
+        check(&pod(json!({}), json!({"os": {"name": "windows"}})), &node(json!({})), &["PodOSNotSupported"]);
+        let label = json!({"kubernetes.io/os": "windows"});
+        check(&pod(label, json!({})), &node(json!({})), &["PodOSSelectorNodeLabelDoesNotMatch"]);
+        let strict = json!({"securityContext": {"supplementalGroupsPolicy": "Strict"}});
+        check(&pod(json!({}), strict), &node(json!({})), &["SupplementalGroupsPolicyNotSupported"]);
+    }
+
+    #[test]
+    fn taints_that_end_pods_keep_them_away() {
+        let tainted = |effect: &str| node(json!({"taints": [{"key": "k", "value": "v", "effect": effect}]}));
+        let plain = pod(json!({}), json!({}));
+        check(&plain, &tainted("NoSchedule"), &[]);
+        check(&plain, &tainted("NoExecute"), &["TaintToleration"]);
+        for (toleration, is_enough) in [
+            (json!({"operator": "Exists"}), true),
+            (json!({"key": "k", "operator": "Exists", "effect": "NoExecute"}), true),
+            (json!({"key": "k", "value": "v"}), true),
+            (json!({"key": "k", "value": "w"}), false),
+            (json!({"key": "k", "operator": "Exists", "effect": "NoSchedule"}), false),
+        ] {
+            let want: &[&str] = if is_enough { &[] } else { &["TaintToleration"] };
+            check(&pod(json!({}), json!({"tolerations": [toleration]})), &tainted("NoExecute"), want);
+        }
+    }
+
+    #[test]
+    fn resources_that_the_node_has_never_heard_of_are_not_its_matter() {
+        let asks = |name: &str, amount: &str| {
+            pod(json!({}), json!({"containers": [{"name": "a", "resources": {"requests": {name: amount}}}]}))
+        };
+        check(&asks("example.com/unknown", "1"), &node(json!({})), &[]);
+        check(&asks("example.com/known", "1"), &node(json!({})), &[]);
+        check(&asks("example.com/known", "2"), &node(json!({})), &["OutOfexample.com/known"]);
+        check(&asks("hugepages-2Mi", "2Mi"), &node(json!({})), &["OutOfhugepages-2Mi"]);
+    }
+
+    #[test]
+    fn only_labels_are_worth_a_second_look() {
+        let elsewhere = json!({"nodeSelector": {"disk": "tape"}});
+        let alone = failures(&pod(json!({}), elsewhere.clone()), &node(json!({})), &[], 110);
+        assert!(is_about_labels(&alone), "{alone:?}");
+        let tainted = node(json!({"taints": [{"key": "k", "effect": "NoExecute"}]}));
+        let both = failures(&pod(json!({}), elsewhere), &tainted, &[], 110);
+        assert!(!is_about_labels(&both), "{both:?}");
+        assert!(!is_about_labels(&[]));
+    }
+
+    #[test]
+    fn a_node_in_need_takes_only_what_does_not_add_to_it() {
+        let greedless = pod(json!({}), json!({}));
+        let tolerant = pod(
+            json!({}),
+            json!({"tolerations": [{"key": "node.kubernetes.io/memory-pressure", "operator": "Exists"}]}),
+        );
+        let burstable =
+            pod(json!({}), json!({"containers": [{"name": "a", "resources": {"requests": {"memory": "1Mi"}}}]}));
+        let critical = pod(json!({}), json!({"priority": 2_000_000_000}));
+        let memory = Pressure { memory: true, ..Pressure::default() };
+        let disk = Pressure { disk: true, ..Pressure::default() };
+        for (pod, pressure, want) in [
+            (&greedless, Pressure::default(), None),
+            (&greedless, memory, Some("[MemoryPressure]")),
+            (&tolerant, memory, None),
+            (&tolerant, Pressure { disk: true, ..memory }, Some("[MemoryPressure DiskPressure]")),
+            (&burstable, memory, None),
+            (&burstable, disk, Some("[DiskPressure]")),
+            (&critical, disk, None),
+        ] {
+            let found = admit_under_pressure(pod, pressure).err().map(|failure| (failure.reason, failure.message));
+            let want = want
+                .map(|shown| ("Evicted".to_owned(), format!("Pod was rejected: The node had condition: {shown}. ")));
+            assert_eq!(found, want, "{pressure:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Upstream: pkg/kubelet/kuberuntime `getTerminationMessage` (v1.35).
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use corten_cri::{
     api::ContainerStatus,
@@ -19,35 +19,61 @@ const LOG_BYTES_MAX: u64 = 2_048;
 /// How many lines of the log are shown. Upstream: `MaxContainerTerminationMessageLogLines`.
 const LOG_LINES_MAX: usize = 80;
 
-/// What an ended container left to say; empty if nothing. Files that cannot be read say nothing.
+/// What an ended container left to say; empty if nothing. A file that cannot be read is what there is to say.
 pub async fn last_words(record: &ContainerStatus) -> String {
     let annotation = |key: &str| record.annotations.get(key).map(String::as_str).unwrap_or_default();
     let path = annotation(TERMINATION_MESSAGE_PATH);
     let mounted = record.mounts.iter().find(|mount| !path.is_empty() && mount.container_path == path);
     let message = match mounted {
-        Some(mount) => read_start(Path::new(&mount.host_path)).await.unwrap_or_default(),
+        Some(mount) => match read_end(Path::new(&mount.host_path)).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                let path = &mount.host_path;
+                let operation = if error.kind() == io::ErrorKind::IsADirectory { "read" } else { "open" };
+                return format!("Error on reading termination log {path}: {}", told(operation, path, &error));
+            }
+            Ok(message) => message,
+        },
         None => String::new(),
     };
     let from_log = annotation(TERMINATION_MESSAGE_POLICY) == "FallbackToLogsOnError" && record.exit_code != 0;
-    if message.is_empty() && from_log && !record.log_path.is_empty() {
-        return read_log_end(Path::new(&record.log_path)).await.unwrap_or_default();
+    if !message.is_empty() || !from_log || record.log_path.is_empty() {
+        return message;
     }
-    message
+    let path = &record.log_path;
+    read_log_end(Path::new(path)).await.unwrap_or_else(|error| {
+        let cause = if error.kind() == io::ErrorKind::NotFound {
+            format!("failed to try resolving symlinks in path {path:?}: {}", told("lstat", path, &error))
+        } else {
+            format!("failed to open log file {path:?}: {}", told("open", path, &error))
+        };
+        format!("Error on reading termination message from logs: {cause}")
+    })
 }
 
-async fn read_start(path: &Path) -> std::io::Result<String> {
+/// An error of the system as upstream shows it: `open /x: permission denied`.
+fn told(operation: &str, path: &str, error: &io::Error) -> String {
+    let text = error.raw_os_error().map(|code| nix::Error::from_raw(code).desc().to_lowercase());
+    format!("{operation} {path}: {}", text.unwrap_or_else(|| error.to_string()))
+}
+
+/// The end of a file.
+async fn read_end(path: &Path) -> io::Result<String> {
+    let mut file = tokio::fs::File::open(path).await?;
+    let length = file.metadata().await?.len();
+    file.seek(io::SeekFrom::Start(length.saturating_sub(MESSAGE_BYTES_MAX))).await?;
     let mut bytes = Vec::new();
-    tokio::fs::File::open(path).await?.take(MESSAGE_BYTES_MAX).read_to_end(&mut bytes).await?;
+    file.take(MESSAGE_BYTES_MAX).read_to_end(&mut bytes).await?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The last lines of a log, without what the runtime writes around them.
-async fn read_log_end(path: &Path) -> std::io::Result<String> {
+async fn read_log_end(path: &Path) -> io::Result<String> {
     let mut file = tokio::fs::File::open(path).await?;
     let length = file.metadata().await?.len();
     // Time and stream take some 40 bytes a line: enough is read for all lines that can be shown.
     let window = LOG_BYTES_MAX + LOG_LINES_MAX as u64 * 64;
-    file.seek(std::io::SeekFrom::Start(length.saturating_sub(window))).await?;
+    file.seek(io::SeekFrom::Start(length.saturating_sub(window))).await?;
     let mut bytes = Vec::new();
     file.take(window).read_to_end(&mut bytes).await?;
     let mut lines: Vec<String> = Vec::new();
@@ -64,4 +90,57 @@ async fn read_log_end(path: &Path) -> std::io::Result<String> {
         cut += 1;
     }
     Ok(text[cut..].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_cri::api::Mount;
+
+    use super::*;
+
+    fn ended(file: &Path, log: &Path) -> ContainerStatus {
+        let annotations = [
+            (TERMINATION_MESSAGE_PATH.to_owned(), "/dev/termination-log".to_owned()),
+            (TERMINATION_MESSAGE_POLICY.to_owned(), "FallbackToLogsOnError".to_owned()),
+        ];
+        let mount = Mount {
+            container_path: "/dev/termination-log".to_owned(),
+            host_path: file.display().to_string(),
+            ..Mount::default()
+        };
+        ContainerStatus {
+            exit_code: 1,
+            annotations: annotations.into(),
+            mounts: vec![mount],
+            log_path: log.display().to_string(),
+            ..ContainerStatus::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_file_is_shown_or_else_that_of_the_log_or_why_not() {
+        let root = tempfile::tempdir().unwrap();
+        let (file, log) = (root.path().join("message"), root.path().join("log"));
+        let record = ended(&file, &log);
+        let none = log.display();
+        assert_eq!(
+            last_words(&record).await,
+            format!(
+                "Error on reading termination message from logs: failed to try resolving symlinks in path \"{none}\": \
+                 lstat {none}: no such file or directory"
+            )
+        );
+        std::fs::write(&log, "2026-01-01T00:00:01Z stdout F from the log\n").unwrap();
+        assert_eq!(last_words(&record).await, "from the log\n");
+        std::fs::write(&file, format!("{}end", "x".repeat(5_000))).unwrap();
+        let shown = last_words(&record).await;
+        assert!(shown.len() == 4_096 && shown.ends_with("xend"), "{} bytes", shown.len());
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        let text = format!("Error on reading termination log {0}: read {0}: is a directory", file.display());
+        assert_eq!(last_words(&record).await, text);
+        // A container that succeeded has nothing to explain.
+        std::fs::remove_dir(&file).unwrap();
+        assert_eq!(last_words(&ContainerStatus { exit_code: 0, ..record }).await, "");
+    }
 }

@@ -19,11 +19,15 @@ pub mod restarts;
 pub mod sysctls;
 pub mod worker;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use corten_api::core::v1::{Node, Pod};
-use corten_base::{ErrorChain, Shutdown, TaskSet};
-use corten_client::api::decode;
+use corten_base::{ErrorChain, Shutdown, TaskSet, timeout};
+use corten_client::{Api, api::decode};
 use corten_controller::WorkQueue;
 use corten_informer::{Key, Lister};
 use parking_lot::RwLock;
@@ -43,6 +47,9 @@ use crate::{
 
 /// How often a resize is looked at again that had to wait. Upstream: `retryDelay`.
 const RETRY_DEFERRED: Duration = Duration::from_secs(180);
+
+/// How long the API may take to show the node anew before a pod is refused: all other pods wait meanwhile.
+const NODE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What has changed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,6 +135,8 @@ pub struct PodWorkers {
     pub pods: Lister,
     /// The node's own object.
     pub node: Lister,
+    /// The node that knows what is scarce, if anybody measures it.
+    pub defended: Option<crate::node::Node>,
 }
 
 impl PodWorkers {
@@ -206,7 +215,7 @@ impl PodWorkers {
         if is_known {
             return;
         }
-        let rejected = self.admit(&pod).err();
+        let rejected = self.admit(&pod).await.err();
         if let Some(failure) = &rejected {
             self.context.event(&pod, true, &failure.reason, failure.message.trim_start_matches("Pod was rejected: "));
         }
@@ -356,7 +365,7 @@ impl PodWorkers {
     }
 
     /// Whether the node takes the pod. What it already had before a restart, or what has ended, is not asked again.
-    fn admit(&self, pod: &Pod) -> Result<(), Failure> {
+    async fn admit(&self, pod: &Pod) -> Result<(), Failure> {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
         let known = pod.status.as_ref().is_some_and(|status| {
             status.start_time.is_some() || matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"))
@@ -364,11 +373,42 @@ impl PodWorkers {
         if known || pod.metadata.deletion_timestamp.is_some() || !self.context.cache.get(uid).is_empty() {
             return Ok(());
         }
+        if let Some(node) = &self.defended {
+            admission::admit_under_pressure(pod, node.pressure())?;
+        }
         self.context.sysctls.admit(pod)?;
         let Some(node) = self.node() else { return Ok(()) };
+        // A pod that is gone from the API takes no room, though its containers may still be ending.
+        let of_api: BTreeSet<String> = self.pods.list().into_iter().map(|pod| pod.uid.to_string()).collect();
+        let is_there = |other: &Pod| other.metadata.uid.as_ref().is_some_and(|uid| of_api.contains(uid));
         let others = self.table.pods();
-        let others: Vec<&Pod> = others.iter().map(AsRef::as_ref).filter(|other| self.is_active(other)).collect();
-        admission::admit(pod, &node, &others, self.context.config.max_pods)
+        let others: Vec<&Pod> =
+            others.iter().map(AsRef::as_ref).filter(|other| is_there(other) && self.is_active(other)).collect();
+        let max_pods = self.context.config.max_pods;
+        let mut failures = admission::failures(pod, &node, &others, max_pods);
+        if admission::is_about_labels(&failures)
+            && let Some(node) = self.newest_node().await
+        {
+            failures = admission::failures(pod, &node, &others, max_pods);
+        }
+        failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// The node's object as the API has it at this moment: whoever bound a pod may have seen more than the informer.
+    async fn newest_node(&self) -> Option<Node> {
+        let api: Api<Node> = Api::all(&self.context.client);
+        let name = &self.context.config.node_name;
+        match timeout(&*self.context.clock, NODE_TIMEOUT, api.get(name)).await {
+            Ok(Ok(node)) => Some(node),
+            Ok(Err(err)) => {
+                warn!(node = %name, %err, "Could not ask for the node anew");
+                None
+            }
+            Err(err) => {
+                warn!(node = %name, %err, "Could not ask for the node anew");
+                None
+            }
+        }
     }
 
     /// Whether a pod still uses what it asked for.

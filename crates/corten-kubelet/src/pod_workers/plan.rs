@@ -73,6 +73,10 @@ pub struct Observed<'a> {
     pub runtime: &'a PodRuntimeStatus,
     /// What is being done.
     pub in_flight: &'a BTreeSet<Slot>,
+    /// Whether a container is being started: others wait until that has come out, its hook included.
+    pub is_starting: bool,
+    /// The running containers whose end was told and whose hook has run, by id: they only wait for their turn.
+    pub hooks_done: &'a BTreeSet<String>,
     /// The running containers that have started (startup probe), by id.
     pub started: &'a BTreeSet<String>,
     /// The running containers whose startup or liveness probe has failed, by id.
@@ -111,6 +115,15 @@ pub enum Action {
         /// When the container before it ended.
         after: Option<Timestamp>,
     },
+    /// Tell that a container ends, and run the hook that comes before; its end comes later, when it is its turn.
+    PreStop {
+        /// Its name.
+        container: String,
+        /// Its id.
+        id: String,
+        /// How long the hook may take.
+        grace: Duration,
+    },
     /// End a container.
     Stop {
         /// Its name.
@@ -121,6 +134,8 @@ pub enum Action {
         grace: Duration,
         /// Why.
         why: KillReason,
+        /// `PreStop` came before.
+        is_told: bool,
     },
     /// Give the pod's control group and running containers the limits that are set aside.
     Resize {
@@ -172,7 +187,9 @@ impl Action {
     pub fn slot(&self) -> Slot {
         match self {
             Self::Prepare | Self::RunSandbox { .. } | Self::StopSandboxes { .. } | Self::Resize { .. } => Slot::Pod,
-            Self::Start { container, .. } | Self::Stop { container, .. } => Slot::Container(container.clone()),
+            Self::Start { container, .. } | Self::PreStop { container, .. } | Self::Stop { container, .. } => {
+                Slot::Container(container.clone())
+            }
             Self::Collect(_) => Slot::Garbage,
         }
     }
@@ -456,7 +473,7 @@ impl Planner<'_> {
             KillReason::ProbeFailed { kind, .. } => self.probe_grace(container, kind),
             KillReason::PodEnds | KillReason::SpecChanged | KillReason::Resized => self.spec_grace(),
         };
-        self.push(Action::Stop { container: name.clone(), id: record.id.clone(), grace, why });
+        self.push(Action::Stop { container: name.clone(), id: record.id.clone(), grace, why, is_told: false });
     }
 
     fn start(&mut self, container: &ContainerRef) {
@@ -473,6 +490,10 @@ impl Planner<'_> {
             self.plan.waiting.push(Waiting { container: name.clone(), delay: wait.delay });
             return self.wake(wait.until);
         }
+        // One after the other, in the order of the spec, as upstream: who comes later may count on an earlier one's hook.
+        if seen.is_starting || self.plan.actions.iter().any(|action| matches!(action, Action::Start { .. })) {
+            return;
+        }
         self.push(Action::Start { container: name.clone(), attempt: seen.runtime.next_attempt(name), after });
     }
 
@@ -485,12 +506,25 @@ impl Planner<'_> {
             self.of(ContainerKind::Init).iter().filter(|it| it.is_sidecar()).map(name).collect();
         let (of_sidecars, others): (Vec<_>, Vec<_>) =
             running.iter().cloned().partition(|record| sidecars.iter().any(|name| name == name_of(record)));
-        if !others.is_empty() {
-            return self.stop_all(&others, KillReason::PodEnds, left);
+        // The hooks of all begin at once. Sidecars then wait until whatever needs them has ended, or time is up.
+        for record in of_sidecars.iter().filter(|record| !seen.hooks_done.contains(&record.id)) {
+            self.push(Action::PreStop { container: name_of(record).to_owned(), id: record.id.clone(), grace: left });
         }
+        self.stop_all(&others, KillReason::PodEnds, left);
+        let is_over = elapsed >= grace;
         let last = sidecars.iter().rev().find_map(|name| of_sidecars.iter().find(|record| name_of(record) == name));
-        if let Some(last) = last {
-            return self.stop_all(std::slice::from_ref(last), KillReason::PodEnds, left);
+        for record in &of_sidecars {
+            let is_last = others.is_empty() && last.is_some_and(|last| last.id == record.id);
+            if (is_over || is_last) && seen.hooks_done.contains(&record.id) {
+                let (container, id) = (name_of(record).to_owned(), record.id.clone());
+                self.push(Action::Stop { container, id, grace: left, why: KillReason::PodEnds, is_told: true });
+            }
+        }
+        if !running.is_empty() {
+            if !is_over && !of_sidecars.is_empty() {
+                self.wake(later(since, grace));
+            }
+            return;
         }
         let ready: Vec<String> =
             seen.runtime.sandboxes.iter().filter(|it| it.is_ready()).map(|it| it.status.id.clone()).collect();
@@ -503,7 +537,7 @@ impl Planner<'_> {
     fn stop_all(&mut self, records: &[std::sync::Arc<ContainerStatus>], why: KillReason, grace: Duration) {
         for record in records {
             let (container, id) = (name_of(record).to_owned(), record.id.clone());
-            self.push(Action::Stop { container, id, grace, why });
+            self.push(Action::Stop { container, id, grace, why, is_told: false });
         }
     }
 
@@ -545,6 +579,12 @@ impl Planner<'_> {
 #[must_use]
 pub fn grace_left(grace: Duration, used: Duration) -> Duration {
     grace.saturating_sub(Duration::from_secs(used.as_secs())).max(GRACE_MIN)
+}
+
+/// A time after `at`; the last one that there is if it would be beyond.
+#[must_use]
+pub fn later(at: Timestamp, wait: Duration) -> Timestamp {
+    at.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 fn name(container: &ContainerRef) -> String {

@@ -26,7 +26,7 @@ use super::{
     context::Context,
     mailbox::{Kill, Letters, Mailbox},
     messages::last_words,
-    plan::{Action, Observed, Phase, Plan, Slot, is_as_wanted, is_done, plan, spec_grace},
+    plan::{Action, Observed, Phase, Plan, Slot, is_as_wanted, is_done, later, plan, spec_grace},
     restarts::Restarts,
 };
 use crate::{
@@ -36,10 +36,10 @@ use crate::{
         probe_of,
     },
     pleg::{
-        PodRuntimeStatus, go_duration,
+        PodRuntimeStatus,
         records::{is_exited, is_running, name_of},
     },
-    pod_ref,
+    pod_ref::{self, go_duration},
     status::generate::{StatusInput, generate, preferred},
 };
 
@@ -78,6 +78,10 @@ pub struct Worker {
     in_flight: BTreeMap<Slot, AbortHandle>,
     /// The containers whose start is under way and ends with a hook, by name: until then they do not count as running.
     hooked: BTreeSet<String>,
+    /// The container whose start is under way.
+    starting: Option<String>,
+    /// The containers whose end was told and whose hook has run, by id.
+    hooks_done: BTreeSet<String>,
     actions: FuturesUnordered<BoxFuture<'static, Option<Report>>>,
     status: Option<PodStatus>,
     cleaned: Cleaned,
@@ -152,6 +156,8 @@ impl Worker {
             retries: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             hooked: BTreeSet::new(),
+            starting: None,
+            hooks_done: BTreeSet::new(),
             actions: FuturesUnordered::new(),
             status: None,
             cleaned: Cleaned::Nothing,
@@ -267,8 +273,8 @@ impl Worker {
                 self.is_disrupted = is_disruption;
             }
             let grace = Duration::from_secs(grace_seconds);
-            let patience = (grace + grace / 2).max(KILL_PATIENCE_MIN);
-            self.overdue_at.get_or_insert(self.context.clock.now() + patience);
+            let patience = grace.saturating_add(grace / 2).max(KILL_PATIENCE_MIN);
+            self.overdue_at.get_or_insert(later(self.context.clock.now(), patience));
             self.terminate(grace);
         }
     }
@@ -350,6 +356,7 @@ impl Worker {
             };
             self.in_flight.clear();
             self.hooked.clear();
+            self.starting = None;
             let (handle, registration) = AbortHandle::new_pair();
             self.in_flight.insert(Slot::Pod, handle);
             self.actions.push(Abortable::new(look, registration).map(|done| done.ok().flatten()).boxed());
@@ -371,6 +378,8 @@ impl Worker {
             is_prepared: self.volumes.is_some(),
             runtime: &self.runtime,
             in_flight: &in_flight,
+            is_starting: self.starting.is_some(),
+            hooks_done: &self.hooks_done,
             started: &started,
             failed_probes: &self.failed_probes,
             restarts: &self.restarts,
@@ -431,6 +440,7 @@ impl Worker {
             self.restarts.started(container, hash, *after, self.context.clock.now());
         }
         if let Action::Start { container: name, .. } = &action {
+            self.starting = Some(name.clone());
             let spec = self.containers.iter().find(|it| it.spec.name == *name).map(|it| &it.spec);
             if spec.is_some_and(|spec| spec.lifecycle.as_ref().is_some_and(|it| it.post_start.is_some())) {
                 self.hooked.insert(name.clone());
@@ -467,6 +477,7 @@ impl Worker {
         self.in_flight.remove(&slot);
         if let Slot::Container(name) = &slot {
             self.hooked.remove(name);
+            self.starting.take_if(|starting| starting == name);
         }
         let now = self.context.clock.now();
         match result {
@@ -507,6 +518,9 @@ impl Worker {
     fn take_output(&mut self, output: Output) {
         match output {
             Output::Resized => self.is_resized = false,
+            Output::HookDone { id } => {
+                self.hooks_done.insert(id);
+            }
             Output::Prepared(volumes) => self.volumes = Some(Arc::new(volumes)),
             Output::Started { container } => {
                 self.failures.remove(&container);
@@ -549,7 +563,7 @@ impl Worker {
         }
         let seconds = self.pod.spec.as_ref()?.active_deadline_seconds?;
         let status = self.status.as_ref().or(self.pod.status.as_ref())?;
-        Some(status.start_time.as_ref()?.0 + Duration::from_secs(seconds.try_into().ok()?))
+        Some(later(status.start_time.as_ref()?.0, Duration::from_secs(seconds.try_into().ok()?)))
     }
 
     fn generate(&self, now: Timestamp, is_over: bool) -> PodStatus {

@@ -2,7 +2,10 @@
 //!
 //! Upstream: pkg/probe/http (v1.35). HTTP/1.1 only.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::Bytes;
 use corten_api::core::v1::{Container, HTTPGetAction};
@@ -164,7 +167,7 @@ async fn exchange(url: &Uri, get: &Get) -> Result<(Page, Option<String>), String
     let stream = super::tcp::dial(host, port).await?;
     if is_tls {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        let stream = tls().connect(name, stream).await.map_err(|error| match error.to_string() {
+        let stream = TLS.connect(name, stream).await.map_err(|error| match error.to_string() {
             // A server that speaks HTTP: Go's words, which the hook's fallback looks for as well.
             text if text.contains("InvalidContentType") => "http: server gave HTTP response to HTTPS client".to_owned(),
             text => format!("remote error: tls: {text}"),
@@ -221,7 +224,8 @@ fn describe(error: &hyper::Error) -> String {
     corten_base::ErrorChain(error).to_string()
 }
 
-fn tls() -> TlsConnector {
+/// Made once: it reads no file and is the same for all probes.
+static TLS: LazyLock<TlsConnector> = LazyLock::new(|| {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = TrustsAnyone::new(Arc::clone(&provider));
     let config = ClientConfig::builder_with_provider(provider)
@@ -231,4 +235,4 @@ fn tls() -> TlsConnector {
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     TlsConnector::from(Arc::new(config))
-}
+});

@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use corten_api::core::v1::{Container, Probe};
+use corten_api::core::v1::Probe;
 use corten_base::{SharedClock, SharedRng, Shutdown, TaskPanic, TaskSet};
 use corten_client::events::{EventType, Recorder};
 use corten_cri::RuntimeService;
@@ -57,13 +57,6 @@ pub fn kind_name(kind: ProbeKind) -> &'static str {
         ProbeKind::Liveness => "Liveness",
         ProbeKind::Readiness => "Readiness",
     }
-}
-
-/// How long the container has to end when this probe has failed, if the probe says so itself.
-#[must_use]
-pub fn termination_grace(container: &Container, kind: ProbeKind) -> Option<Duration> {
-    let seconds = probe_of(container, kind)?.termination_grace_period_seconds?;
-    u64::try_from(seconds).ok().map(Duration::from_secs)
 }
 
 /// Runs an exchange over a connection that has to be polled beside it.

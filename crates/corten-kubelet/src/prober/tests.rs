@@ -1,7 +1,7 @@
 //! The schedule in simulated time against a scripted runtime, and the network against servers on loopback.
 
 use corten_api::{
-    core::v1::{ExecAction, GRPCAction, HTTPGetAction, Pod, TCPSocketAction},
+    core::v1::{Container, ExecAction, GRPCAction, HTTPGetAction, Pod, TCPSocketAction},
     intstr::IntOrString,
     meta::v1::ObjectMeta,
 };

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::{
     LINGER, STREAMS_TIMEOUT, Shared,
     answer::{Answer, refuse, switch, text},
+    idle::{Activity, Watched},
     proxy,
     query::Query,
 };
@@ -184,6 +185,8 @@ fn connect(
                 return;
             }
         };
+        let activity = Activity::new(Arc::clone(&task.parts.clock));
+        let io = Watched::new(io, activity.clone());
         let (opening, driver) = remote_command::start(Box::new(io), &negotiated, wants).await;
         let clock = &*task.parts.clock;
         let work = async {
@@ -193,13 +196,19 @@ fn connect(
                 Err(_) => tracing::debug!("Client took too long to open its streams"),
             }
         };
-        drive(&task, driver, work).await;
+        drive(&task, &activity, driver, work).await;
     });
     switch(headers)
 }
 
-/// Does `work` while the connection is driven, and gives the client a moment to close its side.
-pub(super) async fn drive(shared: &Shared, driver: corten_streaming::Driver, work: impl Future<Output = ()>) {
+/// Does `work` while the connection is driven, and gives the client a moment to close its side. A connection that was
+/// silent for too long is hung up.
+pub(super) async fn drive(
+    shared: &Shared,
+    activity: &Activity,
+    driver: corten_streaming::Driver,
+    work: impl Future<Output = ()>,
+) {
     let mut driver = driver;
     tokio::pin!(work);
     let is_done = tokio::select! {
@@ -207,6 +216,7 @@ pub(super) async fn drive(shared: &Shared, driver: corten_streaming::Driver, wor
         () = &mut work => true,
         () = &mut driver => false,
         () = shared.shutdown.requested() => return,
+        () = activity.over() => return tracing::info!("Hung up a stream that nobody used"),
     };
     let clock = &*shared.parts.clock;
     // Whoever is too slow here is cut off: that is the purpose of the deadline.

@@ -10,6 +10,7 @@ mod answer;
 mod commands;
 mod configz;
 mod files;
+mod idle;
 mod logs;
 mod ports;
 mod proxy;
@@ -17,19 +18,23 @@ mod query;
 mod stats;
 mod tls;
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use corten_api::core::v1::{ContainerState, PodStatus};
-use corten_base::{SharedClock, Shutdown, TaskSet, timeout};
+use corten_base::{SetExecutor, SharedClock, Shutdown, TaskSet, timeout};
 use corten_cri::Cri;
 use http::{Method, Request, Response, StatusCode};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
+use nix::sys::socket::{setsockopt, sockopt};
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_rustls::TlsAcceptor;
 
 use crate::interfaces::Pods;
@@ -42,6 +47,23 @@ const LOGS: &str = "/var/log";
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many connections may be open at once, streams among them; further ones wait in the kernel's queue. Each stream takes
+/// a handful of descriptors, and a node runs hundreds of pods, not thousands.
+const CONNECTIONS_MAX: usize = 2_048;
+
+/// How long to pause after a connection could not be accepted: long enough not to spin, and nobody notices it.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// After how much silence the kernel asks whether a peer is still there, and how long it waits for each of
+/// `KEEP_ALIVE_PROBES` answers, in seconds. Go's servers do the same.
+const KEEP_ALIVE_SECONDS: u32 = 15;
+
+/// How many of these questions stay without an answer before the peer counts as gone.
+const KEEP_ALIVE_PROBES: u32 = 9;
+
+/// How many requests a client may have on one HTTP/2 connection. Upstream: `MaxConcurrentStreams` of its servers.
+const HTTP2_STREAMS_MAX: u32 = 250;
+
 /// How long requests may go on after shutdown was requested.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -52,7 +74,7 @@ const STREAMS_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(5);
 
 /// What the server needs to know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Where to listen. Upstream: `address` and `port`, 0.0.0.0:10250.
     pub address: SocketAddr,
@@ -62,6 +84,13 @@ pub struct Config {
     pub key: String,
     /// The authorities of clients' certificates, PEM; empty: none are accepted. Upstream: `authentication.x509.clientCAFile`.
     pub client_authorities: String,
+}
+
+impl fmt::Debug for Config {
+    /// Without the key: whoever logs a configuration must not log that.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// What the server asks.
@@ -111,6 +140,9 @@ struct Shared {
     parts: Parts,
     /// Connections, and what goes on in those that were handed over.
     tasks: TaskSet,
+    /// The connection's place among `CONNECTIONS_MAX`: held by whatever goes on in it.
+    #[expect(dead_code, reason = "held until its last clone goes, never asked")]
+    place: Option<Arc<OwnedSemaphorePermit>>,
     shutdown: Shutdown,
 }
 
@@ -120,7 +152,7 @@ impl Server {
         let tls = tls::server_config(config)?;
         let address = config.address;
         let listener = TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
-        let shared = Shared { parts, tasks: TaskSet::new("kubelet-server"), shutdown };
+        let shared = Shared { parts, tasks: TaskSet::new("kubelet-server"), place: None, shutdown };
         Ok(Self { listener, tls, shared })
     }
 
@@ -133,33 +165,60 @@ impl Server {
     pub async fn run(self) {
         let Self { listener, tls, shared } = self;
         let acceptor = TlsAcceptor::from(tls);
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shared.shutdown.requested() => break,
-                accepted = listener.accept() => accepted,
+                accepted = accept_one(&listener, &places) => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    shared.tasks.spawn("connection", connection(shared.clone(), acceptor.clone(), stream, peer));
+                Ok((place, stream, peer)) => {
+                    let shared = Shared { place: Some(Arc::new(place)), ..shared.clone() };
+                    shared.tasks.clone().spawn("connection", connection(shared, acceptor.clone(), stream, peer));
                 }
                 Err(error) => {
                     // Out of file descriptors: those who have one finish first.
                     tracing::warn!(err = %error, "Could not accept a connection");
-                    shared.parts.clock.sleep(Duration::from_millis(50)).await;
+                    tokio::select! {
+                        biased;
+                        () = shared.shutdown.requested() => break,
+                        () = shared.parts.clock.sleep(ACCEPT_PAUSE) => {}
+                    }
                 }
             }
         }
         match timeout(&*shared.parts.clock, DRAIN, shared.tasks.join()).await {
-            Ok(Ok(())) | Err(_) => {}
+            Ok(Ok(())) => {}
+            Err(_) => tracing::warn!(running = shared.tasks.len(), "Requests were cut off at shutdown"),
             Ok(Err(panic)) => tracing::error!(err = %panic, "Kubelet server task panicked"),
         }
     }
 }
 
+async fn accept_one(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((place, stream, peer))
+}
+
+/// Has the kernel find out about peers that vanished.
+fn keep_alive(stream: &TcpStream) -> nix::Result<()> {
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &KEEP_ALIVE_SECONDS)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &KEEP_ALIVE_SECONDS)?;
+    setsockopt(stream, sockopt::TcpKeepCount, &KEEP_ALIVE_PROBES)
+}
+
 async fn connection(shared: Shared, acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(err = %error, "Could not set TCP_NODELAY");
+    }
+    if let Err(error) = keep_alive(&stream) {
+        tracing::debug!(err = %error, "Could not have the peer asked whether it is there");
     }
     let tls = match timeout(&*shared.parts.clock, HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
@@ -173,14 +232,20 @@ async fn connection(shared: Shared, acceptor: TlsAcceptor, stream: TcpStream, pe
         }
     };
     let certificate = tls.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|leaf| leaf.clone().into_owned());
-    let shutdown = shared.shutdown.clone();
+    let (shutdown, tasks) = (shared.shutdown.clone(), shared.tasks.clone());
     let service = service_fn(move |request| {
         let (shared, certificate) = (shared.clone(), certificate.clone());
         async move { Ok::<_, std::convert::Infallible>(serve(&shared, certificate, request).await) }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(SetExecutor::new(tasks, "request"));
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(32)).max_buf_size(1 << 20);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(250);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .max_header_list_size(1 << 20)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(15));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), service);
     tokio::pin!(connection);
     let result = tokio::select! {

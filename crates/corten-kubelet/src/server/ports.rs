@@ -18,6 +18,7 @@ use super::{
     Shared,
     answer::{Answer, refuse, switch, text},
     commands::{drive, refused},
+    idle::{Activity, Watched},
     proxy,
     query::Query,
 };
@@ -81,8 +82,10 @@ pub(super) async fn forward(
                 return;
             }
         };
+        let activity = Activity::new(Arc::clone(&task.parts.clock));
+        let io = Watched::new(io, activity.clone());
         match port_forward::start(Box::new(io), &negotiated, &ports).await {
-            Ok((forwards, driver)) => drive(&task, driver, serve(forwards, target)).await,
+            Ok((forwards, driver)) => drive(&task, &activity, driver, serve(forwards, target)).await,
             Err(error) => tracing::debug!(err = %error, "Could not begin port forwarding"),
         }
     });

@@ -2,10 +2,11 @@
 //!
 //! Upstream: pkg/kubelet/server `proxyStream` (v1.35).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use corten_base::timeout;
+use corten_streaming::negotiate;
 use http::{Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn::http1};
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 use super::{
     Shared,
     answer::{Answer, switch, text},
+    idle::{Activity, Watched},
 };
 
 /// How long the runtime's server may take to answer.
@@ -41,7 +43,7 @@ pub(super) async fn to_url(shared: &Shared, url: &str, mut request: Request<Inco
         _ => return bad("runtime gave a bad URL".to_owned()),
     }
     // The credentials are for this server.
-    onward.headers_mut().remove(header::AUTHORIZATION);
+    negotiate::remove_credentials(onward.headers_mut());
     let tasks = shared.tasks.clone();
     let dial = async {
         let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|error| error.to_string())?;
@@ -64,14 +66,16 @@ pub(super) async fn to_url(shared: &Shared, url: &str, mut request: Request<Inco
     }
     let headers = response.headers().clone();
     let (ours, theirs) = (hyper::upgrade::on(&mut request), hyper::upgrade::on(&mut response));
-    let shutdown = shared.shutdown.clone();
+    let task = shared.clone();
     shared.tasks.spawn("runtime-stream", async move {
         let (Ok(ours), Ok(theirs)) = tokio::join!(ours, theirs) else { return };
-        let (mut ours, mut theirs) = (TokioIo::new(ours), TokioIo::new(theirs));
+        let activity = Activity::new(Arc::clone(&task.parts.clock));
+        let (mut ours, mut theirs) = (Watched::new(TokioIo::new(ours), activity.clone()), TokioIo::new(theirs));
         tokio::select! {
             // Either side ends the connection whenever it likes.
             _ended = tokio::io::copy_bidirectional(&mut ours, &mut theirs) => {}
-            () = shutdown.requested() => {}
+            () = task.shutdown.requested() => {}
+            () = activity.over() => tracing::info!("Hung up a stream that nobody used"),
         }
     });
     switch(headers)

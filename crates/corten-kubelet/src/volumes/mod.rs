@@ -68,6 +68,9 @@ pub struct Parts {
     pub clock: SharedClock,
 }
 
+/// How many pods are brought up to date at once: one that waits for an object that is not there holds up no other.
+const REFRESHES_MAX: usize = 8;
+
 /// Sets volumes up, keeps them up to date, takes them away.
 #[derive(Debug)]
 pub struct VolumeManager {
@@ -94,6 +97,12 @@ impl VolumeManager {
 
     /// Brings volumes up to date when what they show has changed, until shutdown.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
+        futures::future::join_all((0..REFRESHES_MAX).map(|_| self.refresh_all(&shutdown))).await;
+        self.parts.objects.changes().shut_down();
+    }
+
+    /// Takes one pod after the other; the queue gives no pod to two at a time.
+    async fn refresh_all(&self, shutdown: &Shutdown) {
         let changes = Arc::clone(self.parts.objects.changes());
         loop {
             let next = tokio::select! {
@@ -109,7 +118,6 @@ impl VolumeManager {
             }
             changes.done(&uid);
         }
-        changes.shut_down();
     }
 
     /// Notes the pod's newest state and gives its turn.

@@ -3,12 +3,20 @@
 //! Upstream: pkg/volume/volume_linux.go (v1.35), with its modes.
 
 use std::{
-    fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown},
-    path::Path,
+    fs::{self, File, Metadata},
+    io,
+    os::{
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        unix::fs::{MetadataExt as _, PermissionsExt as _},
+    },
+    path::{Path, PathBuf},
 };
 
 use corten_base::fs::{Context as _, FsError};
+use nix::{
+    fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2},
+    unistd::{Gid, fchownat},
+};
 
 const READ_WRITE: u32 = 0o660;
 const READ_ONLY: u32 = 0o440;
@@ -16,23 +24,44 @@ const EXECUTE: u32 = 0o110;
 const SETGID: u32 = 0o2000;
 
 /// Gives `root` and all below it to `group`. Does not follow links. Blocks.
+///
+/// Other pods may write to the volume meanwhile. What is changed is therefore what was opened below the volume without a
+/// link (`openat2`), by its descriptor: nobody can put a link to a file of the node in its place.
 pub(super) fn give(root: &Path, group: u32, read_only: bool) -> Result<(), FsError> {
-    let mut left = vec![root.to_owned()];
+    let top = File::open(root).at("open", root)?;
+    let mut left = vec![PathBuf::new()];
     while let Some(path) = left.pop() {
-        let metadata = fs::symlink_metadata(&path).at("stat", &path)?;
-        lchown(&path, None, Some(group)).at("change group of", &path)?;
+        let shown = root.join(&path);
+        let opened = match open(&top, &path) {
+            // Somebody has removed it.
+            Err(nix::Error::ENOENT) => continue,
+            opened => opened.map_err(io::Error::from).at("open", &shown)?,
+        };
+        let by_descriptor = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));
+        let owned = fchownat(opened.as_fd(), "", None, Some(Gid::from_raw(group)), AtFlags::AT_EMPTY_PATH);
+        owned.map_err(io::Error::from).at("change group of", &shown)?;
+        let opened = File::from(opened);
+        let metadata: Metadata = opened.metadata().at("stat", &shown)?;
         if metadata.file_type().is_symlink() {
             continue;
         }
         let mode = metadata.permissions().mode() & 0o7777 | mask(metadata.is_dir(), read_only);
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).at("set mode of", &path)?;
+        fs::set_permissions(&by_descriptor, fs::Permissions::from_mode(mode)).at("set mode of", &shown)?;
         if metadata.is_dir() {
-            for entry in fs::read_dir(&path).at("list", &path)? {
-                left.push(entry.at("list", &path)?.path());
+            for entry in fs::read_dir(&by_descriptor).at("list", &shown)? {
+                left.push(path.join(entry.at("list", &shown)?.file_name()));
             }
         }
     }
     Ok(())
+}
+
+/// Opens what is at `path` below `root`, also a link itself; fails if a link is on the way there.
+fn open(root: &File, path: &Path) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    openat2(root, if path.as_os_str().is_empty() { Path::new(".") } else { path }, how)
 }
 
 /// Whether `root` itself belongs to `group` already: `fsGroupChangePolicy: OnRootMismatch` looks no further. Blocks.
@@ -67,6 +96,7 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
         }
         symlink(&outside, here.join("link")).unwrap();
+        symlink(root.path(), here.join("up")).unwrap();
         // The own group can always be given, root or not.
         let group = nix::unistd::getegid().as_raw();
         give(&here, group, true).unwrap();
@@ -75,6 +105,10 @@ mod tests {
         give(&here, group, false).unwrap();
         assert_eq!(mode(&here.join("d/f")), 0o660);
         assert_eq!(mode(&outside), 0o600, "links are not followed");
+        // As if somebody had put the link there after its name was read as that of a directory.
+        let top = File::open(&here).unwrap();
+        assert_eq!(open(&top, Path::new("up/outside")).unwrap_err(), nix::Error::ELOOP);
+        assert!(open(&top, Path::new("up")).is_ok(), "the link itself can be given away");
         assert!(is_given(&here, group, false).unwrap());
         assert!(!is_given(&here, group + 1, false).unwrap());
     }

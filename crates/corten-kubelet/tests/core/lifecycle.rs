@@ -1,6 +1,9 @@
 //! Pods from their creation to their end.
 
-use corten_cri::{CriError, fake::Exit};
+use corten_cri::{
+    CriError,
+    fake::{Exit, OnStop, Script},
+};
 use corten_kubelet::interfaces::ProbeKind;
 use serde_json::json;
 
@@ -266,6 +269,79 @@ async fn a_pod_that_does_not_fit_is_rejected() {
     node.stop().await;
 }
 
+/// A pod was refused for ever because of one that was gone from the API while its containers still ended.
+#[tokio::test]
+async fn a_pod_that_is_gone_from_the_api_takes_no_room() {
+    let node = Node::start().await;
+    node.cri.script("main", Script { on_stop: OnStop::Ignore, ..Script::default() });
+    let of = |name: &str| {
+        let ports = json!([{"containerPort": 80, "hostPort": 7_777, "protocol": "TCP"}]);
+        json!({"containers": [{"name": name, "image": "nginx", "ports": ports,
+            "resources": {"requests": {"cpu": "3"}}}]})
+    };
+    node.create("first", of("main")).await;
+    node.ready("first").await;
+    node.delete("first", Some(0)).await;
+    node.gone("first").await;
+    node.create("second", of("other")).await;
+    node.ready("second").await;
+    assert!(node.cri.sandbox_id("default", "first").is_some(), "the first still ends");
+    while node.cri.sandbox_id("default", "first").is_some() {
+        tokio::task::yield_now().await;
+        node.advance(1);
+    }
+    node.stop().await;
+}
+
+/// The hook of a sidecar used to wait for the end of the others, and had nothing left of the grace period.
+#[tokio::test]
+async fn the_hooks_of_sidecars_begin_with_those_of_the_others() {
+    let node = Node::start().await;
+    node.cri.script("main", Script { on_stop: OnStop::Ignore, ..Script::default() });
+    let lifecycle = json!({"preStop": {"exec": {"command": ["true"]}}});
+    let sidecar = json!({"name": "side", "image": "proxy", "restartPolicy": "Always", "lifecycle": lifecycle});
+    let main = json!({"name": "main", "image": "nginx"});
+    node.create("web", json!({"initContainers": [sidecar], "containers": [main]})).await;
+    node.ready("web").await;
+    node.delete("web", Some(20)).await;
+    node.wait("web", |pod| pod.metadata.deletion_timestamp.is_some()).await;
+    while node.fakes.hooks.calls.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // The main container still runs: no time has passed.
+    assert!(node.cri.sandbox_id("default", "web").is_some());
+    assert_eq!(*node.fakes.hooks.calls.lock(), ["pre_stop side 20"]);
+    while node.cri.sandbox_id("default", "web").is_some() {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        node.advance(1);
+    }
+    node.gone("web").await;
+    node.stop().await;
+}
+
+/// Containers were started side by side: a later one could not count on what an earlier one's hook had prepared.
+#[tokio::test]
+async fn a_container_waits_for_the_hooks_of_those_before_it() {
+    let node = Node::start().await;
+    let go_on = std::sync::Arc::new(tokio::sync::Notify::new());
+    *node.fakes.hooks.post_start_waits.lock() = Some(std::sync::Arc::clone(&go_on));
+    let hook = json!({"postStart": {"exec": {"command": ["true"]}}});
+    let first = json!({"name": "first", "image": "nginx", "lifecycle": hook});
+    node.create("web", json!({"containers": [first, {"name": "second", "image": "nginx"}]})).await;
+    while node.fakes.hooks.calls.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(node.cri.container_id("default", "web", "second"), None);
+    go_on.notify_one();
+    node.ready("web").await;
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn a_pod_over_its_deadline_fails() {
     let node = Node::start().await;
@@ -300,10 +376,14 @@ async fn a_container_is_not_running_before_its_hook_has_ended() {
     let hook = json!({"postStart": {"exec": {"command": ["true"]}}});
     node.create(
         "web",
-        json!({"containers": [{"name": "main", "image": "a", "lifecycle": hook}, {"name": "other", "image": "b"}]}),
+        json!({"containers": [{"name": "other", "image": "b"}, {"name": "main", "image": "a", "lifecycle": hook}]}),
     )
     .await;
-    let pod = node.wait("web", |pod| container(pod, "other").ready).await;
+    node.wait("web", |pod| container(pod, "other").ready).await;
+    while node.fakes.hooks.calls.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let pod = node.wait("web", |pod| container(pod, "main").state.is_some()).await;
     let main = container(&pod, "main");
     assert_eq!(main.state.unwrap().waiting.unwrap().reason.as_deref(), Some("ContainerCreating"));
     assert!(!main.ready && main.started != Some(true) && main.container_id.is_none());

@@ -66,6 +66,8 @@ struct Case {
     started: Vec<&'static str>,
     failed_probes: Vec<(&'static str, ProbeKind)>,
     in_flight: Vec<Slot>,
+    is_starting: bool,
+    hooks_done: Vec<&'static str>,
     wanted: Vec<(&'static str, LinuxContainerResources)>,
     is_resized: bool,
 }
@@ -80,6 +82,8 @@ impl Case {
             started: Vec::new(),
             failed_probes: Vec::new(),
             in_flight: Vec::new(),
+            is_starting: false,
+            hooks_done: Vec::new(),
             wanted: Vec::new(),
             is_resized: false,
         }
@@ -101,6 +105,8 @@ impl Case {
             is_prepared: self.is_prepared,
             runtime: &runtime,
             in_flight: &self.in_flight.iter().cloned().collect(),
+            is_starting: self.is_starting,
+            hooks_done: &self.hooks_done.iter().map(ToString::to_string).collect(),
             started: &self.started.iter().map(ToString::to_string).collect(),
             failed_probes: &self.failed_probes.iter().map(|(id, kind)| (id.to_string(), *kind)).collect(),
             restarts: &Restarts::default(),
@@ -121,6 +127,7 @@ fn show(action: &Action) -> String {
         Action::RunSandbox { attempt } => format!("run sandbox {attempt}"),
         Action::StopSandboxes { ids, .. } => format!("stop sandbox {}", ids.join(" ")),
         Action::Start { container, attempt, .. } => format!("start {container} {attempt}"),
+        Action::PreStop { id, grace, .. } => format!("pre-stop {id} {}s", grace.as_secs()),
         Action::Stop { id, grace, .. } => format!("stop {id} {}s", grace.as_secs()),
         Action::Resize { containers } => {
             let names: Vec<&str> = containers.iter().map(|(_, id)| id.as_str()).collect();
@@ -145,7 +152,10 @@ fn a_new_pod_is_prepared_gets_a_sandbox_and_then_its_containers() {
     let two = json!({"containers": [{"name": "a"}, {"name": "b"}]});
     Case { is_prepared: false, ..Case::new(two.clone(), vec![]) }.check(&["prepare"]);
     check(two.clone(), vec![], &["run sandbox 0"]);
-    check(two.clone(), vec![sandbox(0, true, &[])], &["start a 0", "start b 0"]);
+    let in_sandbox = Case::new(two.clone(), vec![sandbox(0, true, &[])]);
+    in_sandbox.check(&["start a 0"]);
+    // Its image may be pulled still, or its hook run: the next one waits.
+    Case { is_starting: true, in_flight: vec![Slot::Container("a".to_owned())], ..in_sandbox }.check(&[]);
     check(two.clone(), vec![sandbox(0, true, &[("a", 0, Running)])], &["start b 0"]);
     check(two, vec![sandbox(0, true, &[("a", 0, Running), ("b", 0, Running)])], &[]);
 }
@@ -261,9 +271,17 @@ fn a_pod_ends_with_its_containers_then_its_sidecars_then_its_sandbox() {
         phase: Phase::Terminating { grace: Duration::from_secs(30), since },
         ..Case::new(spec.clone(), vec![sandbox(0, ready, containers)])
     };
-    end(&[("s", 0, Running), ("t", 0, Running), ("a", 0, Running)], true).check(&["stop a-0 20s"]);
-    end(&[("s", 0, Running), ("t", 0, Running), ("a", 0, Exited(0))], true).check(&["stop t-0 20s"]);
-    end(&[("s", 0, Running), ("t", 0, Exited(0))], true).check(&["stop s-0 20s"]);
+    let all = [("s", 0, Running), ("t", 0, Running), ("a", 0, Running)];
+    end(&all, true).check(&["pre-stop s-0 20s", "pre-stop t-0 20s", "stop a-0 20s"]);
+    let told = |containers: &[(&str, u32, Is)]| Case { hooks_done: vec!["s-0", "t-0"], ..end(containers, true) };
+    told(&all).check(&["stop a-0 20s"]);
+    assert_eq!(told(&all).plan().wake_at, Timestamp::from_second(NOW + 20).ok());
+    told(&[("s", 0, Running), ("t", 0, Running), ("a", 0, Exited(0))]).check(&["stop t-0 20s"]);
+    told(&[("s", 0, Running), ("t", 0, Exited(0))]).check(&["stop s-0 20s"]);
+    end(&[("s", 0, Running), ("t", 0, Exited(0))], true).check(&["pre-stop s-0 20s"]);
+    // Nobody is waited for once time is up.
+    let late = Phase::Terminating { grace: Duration::from_secs(10), since };
+    Case { phase: late, ..told(&all) }.check(&["stop a-0 2s", "stop s-0 2s", "stop t-0 2s"]);
     end(&[("s", 0, Exited(0))], true).check(&["stop sandbox s0"]);
     let last = end(&[("s", 0, Exited(0))], false).plan();
     assert!(last.actions.is_empty() && last.has_ended);

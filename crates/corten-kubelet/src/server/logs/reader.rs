@@ -20,7 +20,7 @@ use super::{
     format::Formatter,
     options::LogOptions,
 };
-use crate::{interfaces::LogFile, server::Parts};
+use crate::{interfaces::LogFile, server::Parts, volumes::blocking};
 
 /// Output is handed on in pieces of about this size.
 const PIECE_BYTES: usize = 32 << 10;
@@ -39,10 +39,15 @@ pub(super) type Sink = mpsc::Sender<io::Result<Bytes>>;
 /// Errors: the file cannot be read.
 pub(super) async fn send(parts: &Parts, log: &LogFile, options: &LogOptions, sink: &Sink) -> io::Result<()> {
     // The watch is set before the first read, so that nothing is missed in between.
-    let changes = if options.follow { Some(Changes::of(&log.path)?) } else { None };
+    let changes = if options.follow {
+        let path = log.path.clone();
+        Some(blocking(move || Changes::of(&path)).await?)
+    } else {
+        None
+    };
     let mut file = File::open(&log.path).await?;
     seek_tail(&mut file, options.tail_lines).await?;
-    let mut lines = Lines { file: BufReader::with_capacity(PIECE_BYTES, file), pending: Vec::new() };
+    let mut lines = Lines::of(file);
     let mut formatter = Formatter::new(options);
     // What is written while the last lines are read does not belong to them.
     let mut lines_left = options.tail_lines.filter(|_| !options.follow);
@@ -68,7 +73,7 @@ pub(super) async fn send(parts: &Parts, log: &LogFile, options: &LogOptions, sin
             return Ok(());
         }
         if replaced && let Some(file) = reopened(lines.file.get_ref(), log).await? {
-            lines = Lines { file: BufReader::with_capacity(PIECE_BYTES, file), pending: Vec::new() };
+            lines = Lines::of(file);
             if !pass(&mut lines, &mut formatter, &mut lines_left, sink).await? {
                 return Ok(());
             }
@@ -91,15 +96,39 @@ async fn reopened(old: &File, log: &LogFile) -> io::Result<Option<File>> {
 
 struct Lines {
     file: BufReader<File>,
-    /// The beginning of a line whose end is not written yet.
+    /// The beginning of a line whose end is not written yet; nothing of one that is too long.
     pending: Vec<u8>,
+    /// What comes up to the next newline belongs to a line that is too long.
+    is_too_long: bool,
 }
 
 impl Lines {
-    /// The next complete line, which `pending` holds until it is cleared; `false` at the end of the file.
+    fn of(file: File) -> Self {
+        Self { file: BufReader::with_capacity(PIECE_BYTES, file), pending: Vec::new(), is_too_long: false }
+    }
+
+    /// The next complete line, which `pending` holds until it is cleared; `false` at the end of the file. A line that is
+    /// too long is complete as well, and empty: no file can have more of it kept than `LINE_BYTES_MAX`.
     async fn next(&mut self) -> io::Result<bool> {
-        self.file.read_until(b'\n', &mut self.pending).await?;
-        Ok(self.pending.ends_with(b"\n"))
+        loop {
+            let read = self.file.fill_buf().await?;
+            if read.is_empty() {
+                return Ok(false);
+            }
+            let newline = read.iter().position(|byte| *byte == b'\n');
+            let length = newline.map_or(read.len(), |at| at + 1);
+            self.is_too_long |= self.pending.len() + length > LINE_BYTES_MAX;
+            if self.is_too_long {
+                self.pending.clear();
+            } else {
+                self.pending.extend_from_slice(&read[..length]);
+            }
+            self.file.consume(length);
+            if newline.is_some() {
+                self.is_too_long = false;
+                return Ok(true);
+            }
+        }
     }
 }
 
@@ -113,7 +142,7 @@ async fn pass(
     let mut out = Vec::new();
     let mut more = true;
     while more && *lines_left != Some(0) && lines.next().await? {
-        if lines.pending.len() <= LINE_BYTES_MAX {
+        if !lines.pending.is_empty() {
             formatter.push(&lines.pending, &mut out);
         }
         lines.pending.clear();
@@ -195,6 +224,23 @@ mod tests {
         let mut got = String::new();
         file.read_to_string(&mut got).await.unwrap();
         assert_eq!(got, want, "{lines} of {text:?}");
+    }
+
+    /// A line was read into memory whole before its length was looked at.
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_left_out_and_never_kept() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let long = "x".repeat(LINE_BYTES_MAX);
+        std::fs::write(path.path(), format!("a\n{long}{long}\n{}\nb\n{long}x", &long[1..])).unwrap();
+        let mut lines = Lines::of(File::open(path.path()).await.unwrap());
+        let mut lengths = Vec::new();
+        while lines.next().await.unwrap() {
+            lengths.push(lines.pending.len());
+            lines.pending.clear();
+        }
+        assert_eq!(lengths, [2, 0, LINE_BYTES_MAX, 2]);
+        assert!(lines.pending.is_empty() && lines.is_too_long);
+        assert!(lines.pending.capacity() <= 2 * LINE_BYTES_MAX);
     }
 
     #[tokio::test]
