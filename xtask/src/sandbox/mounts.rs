@@ -17,7 +17,8 @@ const OWN: &str = "/run/corten-sandbox";
 const NONE: Option<&str> = None;
 
 /// Folders that a cluster fills, and their names below `--root`.
-const DATA: [(&str, &str); 2] = [("/var/lib/corten", "lib"), ("/var/log/pods", "log")];
+const DATA: [(&str, &str); 3] =
+    [("/var/lib/corten", "lib"), ("/var/log/pods", "log"), ("/var/log/containers", "containers")];
 
 /// Mounts everything. The order matters: what is read through the old /proc and /sys comes before they are replaced.
 pub(super) fn mount_all(seam: &Seam, root: Option<&Path>, hierarchies: &[Hierarchy]) -> anyhow::Result<()> {
