@@ -27,6 +27,7 @@ pub mod endpointslice_mirroring;
 pub mod namespace;
 pub mod node_ipam;
 pub mod node_lifecycle;
+pub mod persistentvolume_binder;
 pub mod root_ca_publisher;
 pub mod serviceaccount;
 pub mod serviceaccount_token;
