@@ -28,4 +28,5 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::serviceaccount::CONTROLLER,
     &crate::serviceaccount_token::CONTROLLER,
     &crate::taint_eviction::CONTROLLER,
+    &crate::ttl::CONTROLLER,
 ];

@@ -32,6 +32,7 @@ pub mod root_ca_publisher;
 pub mod serviceaccount;
 pub mod serviceaccount_token;
 pub mod taint_eviction;
+pub mod ttl;
 
 mod certificate_requests;
 mod objects;

@@ -2,12 +2,7 @@
 //!
 //! Upstream: pkg/controller/volume/persistentvolume/pv_controller.go, k8s.io/component-helpers/storage/volume (v1.35).
 
-use corten_apimachinery::{
-    meta::ObjectMeta as _,
-    quantity::Quantity,
-    selector::label::Selector,
-    value::{Str, Value},
-};
+use corten_apimachinery::{meta::ObjectMeta as _, quantity::Quantity, selector::label::Selector, value::Value};
 use serde_json::json;
 
 use crate::objects::from_json;
@@ -133,15 +128,11 @@ fn best<'v>(volumes: &'v [Value], claim: &Value, late: bool) -> Option<&'v Value
     }
     let selector = claim.at(&["spec", "selector"]).filter(|selector| !selector.is_null());
     let selector = selector.map_or_else(|| Ok(Selector::everything()), Selector::from_object).ok()?;
-    let labels = |volume: &Value| -> Vec<(Str, Str)> {
-        let labels = volume.at(&["metadata", "labels"]).and_then(Value::as_object).into_iter().flatten();
-        labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().into())).collect()
-    };
     let fits = |volume: &&Value| {
         !is_claimed(volume)
             && volume.str_at(&["status", "phase"]) == Some("Available")
             && satisfies(volume, claim).is_ok()
-            && selector.matches(&labels(volume))
+            && selector.matches_by(|key| volume.str_at(&["metadata", "labels", key]))
     };
     // Of several of one size the first by name, so that the choice does not depend on the order of the cache.
     volumes

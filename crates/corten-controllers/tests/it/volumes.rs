@@ -1,5 +1,7 @@
 //! Claims and volumes on a control plane in memory.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, core};
@@ -58,6 +60,8 @@ async fn of_two_claims_one_gets_the_only_volume_and_a_lost_volume_is_told() {
         (bound.len() == 1).then(|| bound[0]["metadata"]["name"].as_str().unwrap_or_default().to_owned())
     };
     let winner = harness.wait(&claims, phases).await;
+    // Events about one object at one moment share a name.
+    harness.cluster.clock().advance(Duration::from_secs(1));
     harness.delete(&volumes, "v").await;
     harness.wait_object(&claims, &format!("default/{winner}"), has_phase("Lost")).await;
     assert_eq!(
