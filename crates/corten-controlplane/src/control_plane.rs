@@ -199,7 +199,8 @@ impl ControlPlane {
         tasks.spawn("identity-lease", bootstrap::identity_lease::run(lease.0, lease.1, lease.2, lease.3));
         let progress = self.bootstrap.clone();
         let authorities = self.client_authorities;
-        let bootstrap = bootstrap::run(client, (clock, self.rng), progress, self.advertised, authorities, shutdown.clone());
+        let bootstrap =
+            bootstrap::run(client, (clock, self.rng), progress, self.advertised, authorities, shutdown.clone());
         tasks.spawn("bootstrap", bootstrap);
         self.listener.run(self.server, shutdown).await;
         self.kubelets.stop().await;

@@ -88,8 +88,10 @@ pub(crate) async fn run(
     shutdown: Shutdown,
 ) {
     let work = async {
-        retry((&clock, &rng), "Could not make what every cluster has", || ensure(&client, &progress, &client_authorities))
-            .await;
+        retry((&clock, &rng), "Could not make what every cluster has", || {
+            ensure(&client, &progress, &client_authorities)
+        })
+        .await;
         loop {
             retry((&clock, &rng), "Could not keep the service kubernetes", || async {
                 if !progress.has(Step::KubernetesService) {
