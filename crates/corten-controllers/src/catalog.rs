@@ -20,6 +20,7 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::namespace::CONTROLLER,
     &crate::node_ipam::CONTROLLER,
     &crate::node_lifecycle::CONTROLLER,
+    &crate::persistentvolume_binder::CONTROLLER,
     &crate::pod_garbage_collector::CONTROLLER,
     &crate::replicaset::CONTROLLER,
     &crate::replicationcontroller::CONTROLLER,
@@ -27,4 +28,5 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::serviceaccount::CONTROLLER,
     &crate::serviceaccount_token::CONTROLLER,
     &crate::taint_eviction::CONTROLLER,
+    &crate::ttl::CONTROLLER,
 ];

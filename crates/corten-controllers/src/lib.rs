@@ -27,10 +27,12 @@ pub mod endpointslice_mirroring;
 pub mod namespace;
 pub mod node_ipam;
 pub mod node_lifecycle;
+pub mod persistentvolume_binder;
 pub mod root_ca_publisher;
 pub mod serviceaccount;
 pub mod serviceaccount_token;
 pub mod taint_eviction;
+pub mod ttl;
 
 mod certificate_requests;
 mod objects;

@@ -19,6 +19,7 @@ use corten_client::Client;
 use corten_component_base::certificates::KeyPairPem;
 use corten_resources::{catalog::RESOURCES, core::service};
 use corten_storage::{
+    cacher::Cacher,
     kv::{KvEngine, KvError},
     object,
 };
@@ -67,6 +68,7 @@ pub struct ControlPlane {
     advertised: bootstrap::Advertised,
     client_authorities: String,
     identity: bootstrap::identity_lease::Identity,
+    rng: SharedRng,
 }
 
 /// Why an API server cannot be built.
@@ -116,7 +118,7 @@ impl ControlPlane {
         let settings = Settings {
             engine,
             clock,
-            rng,
+            rng: Arc::clone(&rng),
             feature_enabled: |_| false,
             event_ttl: config.event_ttl,
             admission: Arc::clone(&access.admission),
@@ -155,6 +157,7 @@ impl ControlPlane {
             advertised,
             client_authorities: config.client_authorities,
             identity,
+            rng,
         })
     }
 
@@ -183,6 +186,7 @@ impl ControlPlane {
         let (stop_caches, caches_shutdown) = Shutdown::new();
         for store in &self.stores {
             tasks.spawn("cacher", store.cacher().clone().run(caches_shutdown.clone()));
+            tasks.spawn("corrupt-objects", report_corrupt(store.cacher().clone(), caches_shutdown.clone()));
         }
         let identity = UserInfo {
             name: "system:apiserver".into(),
@@ -195,7 +199,8 @@ impl ControlPlane {
         tasks.spawn("identity-lease", bootstrap::identity_lease::run(lease.0, lease.1, lease.2, lease.3));
         let progress = self.bootstrap.clone();
         let authorities = self.client_authorities;
-        let bootstrap = bootstrap::run(client, clock, progress, self.advertised, authorities, shutdown.clone());
+        let bootstrap =
+            bootstrap::run(client, (clock, self.rng), progress, self.advertised, authorities, shutdown.clone());
         tasks.spawn("bootstrap", bootstrap);
         self.listener.run(self.server, shutdown).await;
         self.kubelets.stop().await;
@@ -269,4 +274,17 @@ fn store_of(
     let store = Arc::new(Store::new(stored, codec, settings.clone(), hooks));
     stores.push(Arc::clone(&store));
     Some(store)
+}
+
+/// Says once which objects cannot be read: they are in no list, and somebody has to see to them. Later ones show in the
+/// metric `corten_corrupt_objects`.
+async fn report_corrupt(cacher: Cacher, shutdown: Shutdown) {
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => return,
+        () = cacher.ready() => {}
+    }
+    for corrupt in cacher.corrupt() {
+        tracing::error!(key = %corrupt.key, err = %corrupt.why, "Could not decode stored object");
+    }
 }

@@ -118,7 +118,14 @@ impl Cluster {
     pub fn keep_kubernetes_service(&self) {
         let (client, clock) = (self.client(admin()), Arc::clone(&self.clock) as SharedClock);
         let progress = bootstrap::Progress::default();
-        let keeper = bootstrap::run(client, clock, progress, self.advertised, String::new(), self.shutdown.clone());
+        let keeper = bootstrap::run(
+            client,
+            (clock, SimRng::shared(43)),
+            progress,
+            self.advertised,
+            String::new(),
+            self.shutdown.clone(),
+        );
         self.tasks.spawn("bootstrap", keeper);
     }
 

@@ -10,11 +10,11 @@ use corten_apimachinery::{
 use corten_base::SharedClock;
 use corten_client::{
     Client, PatchKind, Target,
-    events::{EventType, ObjectRef, Recorder},
+    events::{EventType, ObjectRef, Occasion, Recorder},
 };
 
 use crate::{
-    cache::PodInfo,
+    cache::{PodInfo, Unscheduled},
     framework::plugin::Binding,
     scheduler::{Cluster, SchedulingEvent},
 };
@@ -35,15 +35,19 @@ impl ApiCluster {
         Self { client, recorder, clock, pods: GroupVersionResource::new("", "v1", "pods") }
     }
 
-    fn condition(&self, pod: &PodInfo, ty: &str, status: &str, reason: &str, message: &str) -> Value {
+    fn condition(pod: &PodInfo, ty: &str, status: &str, reason: &str, message: &str, since: Str) -> Value {
         Value::object_of([
             ("type", Value::from(ty)),
             ("status", status.into()),
             ("reason", reason.into()),
             ("message", message.into()),
             ("observedGeneration", Value::Int(pod.generation)),
-            ("lastTransitionTime", Value::String(format_time(self.clock.now()))),
+            ("lastTransitionTime", Value::String(since)),
         ])
+    }
+
+    fn now(&self) -> Str {
+        format_time(self.clock.now())
     }
 
     async fn patch_status(&self, pod: &PodInfo, status: Value) -> Result<(), ApiStatus> {
@@ -64,6 +68,18 @@ fn gone_is_fine(outcome: Result<(), ApiStatus>) -> Result<(), ApiStatus> {
     match outcome {
         Err(status) if status.is_not_found() || status.is_conflict() => Ok(()),
         other => other,
+    }
+}
+
+fn reference(pod: &PodInfo) -> ObjectRef {
+    ObjectRef {
+        api_version: "v1".into(),
+        kind: "Pod".into(),
+        namespace: pod.namespace.clone(),
+        name: pod.name.clone(),
+        uid: pod.uid.clone(),
+        resource_version: pod.resource_version.clone(),
+        ..ObjectRef::default()
     }
 }
 
@@ -89,9 +105,22 @@ impl Cluster for ApiCluster {
         nominated: Option<&str>,
     ) -> Result<(), ApiStatus> {
         let mut status = Value::object();
-        status.set(&["conditions"], Value::array([self.condition(pod, "PodScheduled", "False", reason, message)]));
-        if let Some(node) = nominated {
+        let known = pod.unscheduled.as_deref();
+        let says_so = |known: &Unscheduled| {
+            known.reason == reason && known.message == message && known.generation == pod.generation
+        };
+        if !known.is_some_and(says_so) {
+            // It waits since it began to, not since the last attempt.
+            let since = known.map(|known| known.since.clone()).filter(|since| !since.is_empty());
+            let since = since.unwrap_or_else(|| self.now());
+            let condition = Self::condition(pod, "PodScheduled", "False", reason, message, since);
+            status.set(&["conditions"], Value::array([condition]));
+        }
+        if let Some(node) = nominated.filter(|node| *node != pod.nominated_node_name) {
             status.set(&["nominatedNodeName"], if node.is_empty() { Value::Null } else { node.into() });
+        }
+        if status == Value::object() {
+            return Ok(());
         }
         self.patch_status(pod, status).await
     }
@@ -102,7 +131,8 @@ impl Cluster for ApiCluster {
 
     async fn preempt(&self, victim: &PodInfo, preemptor: &PodInfo) -> Result<(), ApiStatus> {
         let message = format!("{}: preempting to accommodate a higher priority pod", preemptor.scheduler_name);
-        let condition = self.condition(victim, "DisruptionTarget", "True", "PreemptionByScheduler", &message);
+        let condition =
+            Self::condition(victim, "DisruptionTarget", "True", "PreemptionByScheduler", &message, self.now());
         let status = Value::object_of([("conditions", Value::array([condition]))]);
         gone_is_fine(self.patch_status(victim, status).await)?;
         let mut options = Value::object();
@@ -111,16 +141,10 @@ impl Cluster for ApiCluster {
     }
 
     async fn record(&self, pod: &PodInfo, event: SchedulingEvent<'_>) -> Result<(), ApiStatus> {
-        let object = ObjectRef {
-            api_version: "v1".into(),
-            kind: "Pod".into(),
-            namespace: pod.namespace.clone(),
-            name: pod.name.clone(),
-            uid: pod.uid.clone(),
-            ..ObjectRef::default()
-        };
         let event_type = if event.kind == "Normal" { EventType::Normal } else { EventType::Warning };
-        self.recorder.event(&object, event_type, event.reason, event.message);
+        let related = event.related.map(reference);
+        let occasion = Occasion { action: event.action, related: related.as_ref() };
+        self.recorder.outcome(&reference(pod), event_type, event.reason, occasion, event.message);
         Ok(())
     }
 }

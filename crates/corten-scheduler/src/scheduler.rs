@@ -89,7 +89,7 @@ pub trait Cluster: Send + Sync + 'static {
 }
 
 /// An event about a pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct SchedulingEvent<'e> {
     /// `Normal` or `Warning`.
     pub kind: &'static str,
@@ -97,6 +97,8 @@ pub struct SchedulingEvent<'e> {
     pub reason: &'static str,
     /// `Binding`, `Scheduling` or `Preempting`.
     pub action: &'static str,
+    /// The other pod that it is about.
+    pub related: Option<&'e PodInfo>,
     /// The text.
     pub message: &'e str,
 }
@@ -239,12 +241,26 @@ async fn send(cluster: &ClusterHandle, write: Write, done: &mpsc::Sender<Outcome
             let result = cluster.bind(&binding).await;
             if result.is_ok() {
                 let message = format!("Successfully assigned {} to {}", pod.key(), binding.node);
-                record(cluster, &pod, "Normal", "Scheduled", "Binding", &message).await;
+                let event = SchedulingEvent {
+                    kind: "Normal",
+                    reason: "Scheduled",
+                    action: "Binding",
+                    related: None,
+                    message: &message,
+                };
+                record(cluster, &pod, event).await;
             }
             Outcome { pod, bound: Some((binding.node, result)), has_failed_to_preempt: false }
         }
         Write::Refuse { pod, reason, message, room } => {
-            record(cluster, &pod, "Warning", "FailedScheduling", "Scheduling", &truncated(&message)).await;
+            let event = SchedulingEvent {
+                kind: "Warning",
+                reason: "FailedScheduling",
+                action: "Scheduling",
+                related: None,
+                message: &truncated(&message),
+            };
+            record(cluster, &pod, event).await;
             if let Err(status) = cluster.set_unscheduled(&pod, reason, &message, room.nominated.as_deref()).await {
                 warn!(pod = %pod.key(), err = %ErrorChain(&status), "Could not write the pod's condition");
             }
@@ -274,7 +290,14 @@ async fn make_room(cluster: &Arc<dyn Cluster>, pod: &PodInfo, room: &Room) -> bo
             match cluster.preempt(victim, pod).await {
                 Ok(()) => {
                     info!(pod = %pod.key(), victim = %victim.key(), node, "Preempted pod");
-                    record(cluster, victim, "Normal", "Preempted", "Preempting", message).await;
+                    let event = SchedulingEvent {
+                        kind: "Normal",
+                        reason: "Preempted",
+                        action: "Preempting",
+                        related: Some(pod),
+                        message,
+                    };
+                    record(cluster, victim, event).await;
                     true
                 }
                 Err(status) => {
@@ -287,16 +310,9 @@ async fn make_room(cluster: &Arc<dyn Cluster>, pod: &PodInfo, room: &Room) -> bo
     future::join_all(preempted).await.into_iter().all(|worked| worked)
 }
 
-async fn record(
-    cluster: &Arc<dyn Cluster>,
-    pod: &PodInfo,
-    kind: &'static str,
-    reason: &'static str,
-    action: &'static str,
-    message: &str,
-) {
-    if let Err(status) = cluster.record(pod, SchedulingEvent { kind, reason, action, message }).await {
-        warn!(pod = %pod.key(), reason, err = %ErrorChain(&status), "Could not record the event");
+async fn record(cluster: &Arc<dyn Cluster>, pod: &PodInfo, event: SchedulingEvent<'_>) {
+    if let Err(status) = cluster.record(pod, event).await {
+        warn!(pod = %pod.key(), reason = event.reason, err = %ErrorChain(&status), "Could not record the event");
     }
 }
 

@@ -405,7 +405,8 @@ pub(crate) fn start_scheduler(
     shutdown: &Shutdown,
     initial: InitialList,
 ) -> anyhow::Result<()> {
-    let (recorder, queue) = Recorder::new("default-scheduler", "", Arc::clone(clock));
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let (recorder, queue) = Recorder::new("default-scheduler", host, Arc::clone(clock));
     let writer = EventWriter::new(client.clone(), queue, Arc::clone(clock), Arc::clone(rng));
     let cluster = ApiCluster::new(client.clone(), recorder, Arc::clone(clock));
     let config = corten_scheduler::framework::Config::default();

@@ -36,6 +36,23 @@ impl<V> Lru<V> {
         self.by_tick.insert(self.tick, key.to_owned());
         &mut self.entries.get_mut(key).expect("the entry was found or made above").1
     }
+
+    /// Forgets the values for which `keep` says no.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut V) -> bool) {
+        let by_tick = &mut self.by_tick;
+        self.entries.retain(|_, (tick, value)| {
+            let stays = keep(value);
+            if !stays {
+                by_tick.remove(tick);
+            }
+            stays
+        });
+    }
+
+    /// Whether nothing is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Events: what a component tells people about an object, without ever waiting for it.
 //!
 //! Flow: `Recorder` (bounded queue, drops when full) -> `EventWriter` -> `correlator` (similar events become counts) ->
-//! create or patch of core/v1 Events.
-//! Upstream: k8s.io/client-go/tools/record (v1.35).
+//! create or patch of core/v1 Events. Events that say which action they are about take `series` instead, to
+//! events.k8s.io/v1.
+//! Upstream: k8s.io/client-go/tools/record and k8s.io/client-go/tools/events (v1.35).
 
 pub mod correlator;
 mod lru;
+mod series;
 mod writer;
 
 use std::{
@@ -17,7 +19,7 @@ use std::{
 };
 
 use corten_apimachinery::{
-    meta::format_time,
+    meta::{format_micro_time, format_time},
     stored::Stored,
     value::{Str, Value, format_str},
 };
@@ -106,15 +108,19 @@ pub struct Event {
     pub name: Str,
     /// What it is about.
     pub object: ObjectRef,
+    /// A second object that it is about.
+    pub related: Option<ObjectRef>,
     /// Whether it is good news.
     pub event_type: EventType,
+    /// What was tried: `Binding`. Empty for events of the older shape, which know none.
+    pub action: Str,
     /// A word for machines: `FailedScheduling`.
     pub reason: Str,
     /// A sentence for people.
     pub message: String,
     /// Who reports it.
     pub component: Str,
-    /// On which node; empty for none.
+    /// On which host; empty for none.
     pub host: Str,
     /// When it happened first.
     pub first: Timestamp,
@@ -136,9 +142,40 @@ impl Event {
         format_str!("{}.{:x}", object.name, now.as_nanosecond())
     }
 
-    /// The object on the wire.
+    /// The object on the wire: an event of `events.k8s.io/v1` if it has an action, else one of `v1`.
     #[must_use]
     pub fn to_value(&self) -> Value {
+        let mut event = if self.action.is_empty() { self.to_core() } else { self.to_new() };
+        event.set(&["metadata", "name"], self.name.clone());
+        event.set(&["metadata", "namespace"], self.namespace());
+        event
+    }
+
+    fn to_new(&self) -> Value {
+        let instance =
+            if self.host.is_empty() { self.component.clone() } else { format_str!("{}-{}", self.component, self.host) };
+        let mut event = Value::object_of([
+            ("apiVersion", Value::from("events.k8s.io/v1")),
+            ("kind", "Event".into()),
+            ("regarding", self.object.to_value()),
+            ("action", Value::String(self.action.clone())),
+            ("reason", Value::String(self.reason.clone())),
+            ("note", self.message.as_str().into()),
+            ("eventTime", Value::String(format_micro_time(self.first))),
+            ("type", self.event_type.as_str().into()),
+            ("reportingController", Value::String(self.component.clone())),
+            ("reportingInstance", Value::String(instance)),
+        ]);
+        if let Some(related) = &self.related {
+            event.set(&["related"], related.to_value());
+        }
+        if self.count > 1 {
+            event.set(&["series"], series::series_of(self));
+        }
+        event
+    }
+
+    fn to_core(&self) -> Value {
         let mut event = Value::object_of([
             ("apiVersion", Value::from("v1")),
             ("kind", "Event".into()),
@@ -152,14 +189,21 @@ impl Event {
             ("reportingComponent", Value::String(self.component.clone())),
             ("reportingInstance", Value::String(self.host.clone())),
         ]);
-        event.set(&["metadata", "name"], self.name.clone());
-        event.set(&["metadata", "namespace"], self.namespace());
         event.set(&["source", "component"], self.component.clone());
         if !self.host.is_empty() {
             event.set(&["source", "host"], self.host.clone());
         }
         event
     }
+}
+
+/// What an event of `events.k8s.io` says besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Occasion<'a> {
+    /// What was tried: `Binding`.
+    pub action: &'a str,
+    /// A second object that it is about.
+    pub related: Option<&'a ObjectRef>,
 }
 
 /// Reports events for one component. Cheap to clone; never blocks.
@@ -189,13 +233,32 @@ impl Recorder {
 
     /// Reports that something happened to `object`. Dropped when too many reports wait.
     pub fn event(&self, object: &ObjectRef, event_type: EventType, reason: &str, message: impl Into<String>) {
+        self.send(object, event_type, reason, Occasion::default(), message.into());
+    }
+
+    /// Reports what came of an action on `object`, as an event of `events.k8s.io`. Dropped when too many reports wait.
+    pub fn outcome(
+        &self,
+        object: &ObjectRef,
+        event_type: EventType,
+        reason: &str,
+        occasion: Occasion<'_>,
+        note: impl Into<String>,
+    ) {
+        debug_assert!(!occasion.action.is_empty(), "an event of events.k8s.io has an action");
+        self.send(object, event_type, reason, occasion, note.into());
+    }
+
+    fn send(&self, object: &ObjectRef, event_type: EventType, reason: &str, occasion: Occasion<'_>, message: String) {
         let now = self.clock.now();
         let event = Event {
             name: Event::name_of(object, now),
             object: object.clone(),
+            related: occasion.related.cloned(),
             event_type,
+            action: occasion.action.into(),
             reason: reason.into(),
-            message: message.into(),
+            message,
             component: self.component.clone(),
             host: self.host.clone(),
             first: now,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use corten_base::SimClock;
+use corten_base::{Clock as _, SimClock};
 
 use super::{
     correlator::{Correlator, Decision},
@@ -113,4 +113,59 @@ fn events_about_cluster_scoped_objects_go_to_the_default_namespace() {
     );
     let event = t.queue.try_next().unwrap();
     assert_eq!((&*event.namespace(), &*event.component), ("default", "node-controller"));
+}
+
+#[test]
+fn what_comes_of_an_action_is_counted_in_a_series() {
+    let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+    let (recorder, mut queue) = Recorder::new("default-scheduler", "host", clock.clone());
+    let mut series = series::Series::default();
+    let mut report = |seconds: u64, note: &str| {
+        clock.advance(Duration::from_secs(seconds));
+        let occasion = Occasion { action: "Scheduling", related: Some(&pod("other")) };
+        recorder.outcome(&pod("web"), EventType::Warning, "FailedScheduling", occasion, note);
+        queue.try_next().unwrap()
+    };
+    let Decision::Create(first) = series.correlate(report(0, "0/1 nodes")) else { panic!("it is the first") };
+    let value = first.to_value();
+    assert_eq!(value.str_at(&["apiVersion"]), Some("events.k8s.io/v1"));
+    assert_eq!(value.str_at(&["metadata", "namespace"]), Some("ns"));
+    assert_eq!(value.str_at(&["regarding", "name"]), Some("web"));
+    assert_eq!(value.str_at(&["related", "name"]), Some("other"));
+    assert_eq!(value.str_at(&["action"]), Some("Scheduling"));
+    assert_eq!(value.str_at(&["note"]), Some("0/1 nodes"));
+    assert_eq!(value.str_at(&["eventTime"]), Some("2026-01-01T00:00:00.000000Z"));
+    assert_eq!(value.str_at(&["reportingController"]), Some("default-scheduler"));
+    assert_eq!(value.str_at(&["reportingInstance"]), Some("default-scheduler-host"));
+    for absent in ["series", "count", "source", "deprecatedCount", "firstTimestamp"] {
+        assert_eq!(value.get(absent), None, "{absent}");
+    }
+    // The text does not matter.
+    let Decision::Patch(second, patch) = series.correlate(report(60, "0/2 nodes")) else { panic!("it is the second") };
+    assert_eq!((&second.name, second.message.as_str()), (&first.name, "0/1 nodes"));
+    assert_eq!(patch.i64_at(&["series", "count"]), Some(2));
+    assert_eq!(patch.str_at(&["series", "lastObservedTime"]), Some("2026-01-01T00:01:00.000000Z"));
+    assert_eq!(series.correlate(report(60, "again")), Decision::Skip);
+    assert_eq!(series.due(clock.now()), []);
+    // It ends when nothing comes any more, and says how often it was.
+    clock.advance(series::FINISH);
+    let due = series.due(clock.now());
+    let [Decision::Patch(_, patch)] = due.as_slice() else { panic!("the last count: {due:?}") };
+    assert_eq!(patch.i64_at(&["series", "count"]), Some(3));
+    assert!(series.is_empty());
+    assert!(matches!(series.correlate(report(0, "anew")), Decision::Create(_)));
+}
+
+#[test]
+fn a_series_that_goes_on_is_written_before_it_expires() {
+    let mut t = fixture();
+    let mut series = series::Series::default();
+    let mut written = Vec::new();
+    for minute in 0..=40 {
+        t.clock.advance(Duration::from_secs(60));
+        t.recorder.outcome(&pod("web"), EventType::Normal, "R", Occasion { action: "A", related: None }, "n");
+        series.correlate(t.queue.try_next().unwrap());
+        written.extend(series.due(t.clock.now()).into_iter().map(|_| minute));
+    }
+    assert_eq!(written, [31]);
 }

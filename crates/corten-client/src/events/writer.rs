@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 use super::{
     Event, EventQueue,
     correlator::{Correlator, Decision},
+    series::{self, Series},
 };
 use crate::{
     call::PatchKind,
@@ -31,6 +32,9 @@ pub struct EventWriter {
     client: Client,
     queue: EventQueue,
     correlator: Correlator,
+    series: Series,
+    /// When series are looked through next, if there are any.
+    look_through_at: Option<Duration>,
     clock: SharedClock,
     rng: SharedRng,
 }
@@ -39,32 +43,55 @@ impl EventWriter {
     /// A writer for one queue.
     #[must_use]
     pub fn new(client: Client, queue: EventQueue, clock: SharedClock, rng: SharedRng) -> Self {
-        Self { client, queue, correlator: Correlator::default(), clock, rng }
+        let (correlator, series) = (Correlator::default(), Series::default());
+        Self { client, queue, correlator, series, look_through_at: None, clock, rng }
     }
 
     /// Writes until all recorders are gone, or shutdown is requested; then tries what still waits once.
     pub async fn run(mut self, shutdown: Shutdown) {
         loop {
-            let event = tokio::select! {
+            let look_through_at = self.look_through_at;
+            let decisions = tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                event = self.queue.next() => event,
+                event = self.queue.next() => match event {
+                    Some(event) => vec![self.correlate(event)],
+                    None => return,
+                },
+                () = self.clock.sleep_until(look_through_at.unwrap_or_default()), if look_through_at.is_some() => {
+                    self.look_through()
+                }
             };
-            let Some(event) = event else { return };
-            let decision = self.correlator.correlate(event);
-            tokio::select! {
-                biased;
-                () = shutdown.requested() => break,
-                () = self.record(&decision) => {}
+            for decision in decisions {
+                tokio::select! {
+                    biased;
+                    () = shutdown.requested() => break,
+                    () = self.record(&decision) => {}
+                }
             }
         }
         while let Some(event) = self.queue.try_next() {
-            let decision = self.correlator.correlate(event);
+            let decision = self.correlate(event);
             if let Err(status) = self.write(&decision).await {
                 debug!(err = %status, "Dropped the events that were left at shutdown");
                 return;
             }
         }
+    }
+
+    fn correlate(&mut self, event: Event) -> Decision {
+        if event.action.is_empty() {
+            return self.correlator.correlate(event);
+        }
+        let decision = self.series.correlate(event);
+        self.look_through_at.get_or_insert(self.clock.monotonic() + series::FINISH);
+        decision
+    }
+
+    fn look_through(&mut self) -> Vec<Decision> {
+        let due = self.series.due(self.clock.now());
+        self.look_through_at = (!self.series.is_empty()).then(|| self.clock.monotonic() + series::FINISH);
+        due
     }
 
     async fn record(&self, decision: &Decision) {
@@ -97,18 +124,18 @@ impl EventWriter {
     }
 
     async fn create(&self, event: &Event) -> Result<(), Status> {
-        let target = Target::collection(&resource(), event.namespace());
+        let target = Target::collection(&resource(event), event.namespace());
         self.client.create(target, event.to_value()).await.map(drop)
     }
 
     async fn patch(&self, event: &Event, patch: Value) -> Result<(), Status> {
-        let target = Target::object(&resource(), event.namespace(), event.name.clone());
+        let target = Target::object(&resource(event), event.namespace(), event.name.clone());
         self.client.patch(target, PatchKind::Strategic, patch).await.map(drop)
     }
 }
 
-fn resource() -> GroupVersionResource {
-    GroupVersionResource::new("", "v1", "events")
+fn resource(event: &Event) -> GroupVersionResource {
+    GroupVersionResource::new(if event.action.is_empty() { "" } else { "events.k8s.io" }, "v1", "events")
 }
 
 fn is_transient(status: &Status) -> bool {

@@ -140,15 +140,21 @@ impl Following {
     fn add(&self, api: &ApiResource) -> (u16, Arc<SharedInformer>) {
         let informer = self.informers.informer(&api.resource);
         let mut resources = self.view.resources.write();
-        let at = u16::try_from(resources.all.len()).expect("there are fewer than 65,536 resources");
-        resources.all.push(Arc::new(Collected {
+        let collected = Arc::new(Collected {
             api_version: api_version(&api.resource),
             resource: api.resource.clone(),
             kind: api.kind.kind.clone(),
             is_namespaced: api.is_namespaced,
             lister: informer.lister(),
-        }));
-        (at, informer)
+        });
+        // A definition that comes back takes its old place: what still waits for that place is about the same resource.
+        let old = resources.all.iter().position(|other| other.resource == api.resource);
+        let at = old.unwrap_or(resources.all.len());
+        match old {
+            Some(at) => resources.all[at] = collected,
+            None => resources.all.push(collected),
+        }
+        (u16::try_from(at).expect("there are fewer than 65,536 names of resources"), informer)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use corten_api::core::v1::{Node, Pod};
 use corten_apimachinery::{
-    meta::format_time,
+    meta::{ObjectMeta as _, format_time},
     status::Status,
     stored::Stored,
     value::{Str, Value},
@@ -189,6 +189,7 @@ impl TaintEviction {
                 "metadata": {"uid": stored.uid.as_str()},
                 "status": {"conditions": [{
                     "type": "DisruptionTarget",
+                    "observedGeneration": pod.generation(),
                     "status": "True",
                     "lastTransitionTime": format_time(self.clock.now()).as_str(),
                     "reason": "DeletionByTaintManager",

@@ -10,3 +10,4 @@ mod nodes;
 mod pod_garbage_collector;
 mod replicaset;
 mod services;
+mod volumes;

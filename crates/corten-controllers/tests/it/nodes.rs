@@ -129,6 +129,18 @@ async fn settle() {
 }
 
 #[tokio::test]
+async fn a_node_says_how_long_secrets_may_be_kept() {
+    let harness = Harness::start(&["ttl-controller"]).await;
+    harness.cluster.create(&core("nodes"), node("n1")).await;
+    harness
+        .wait_object(&core("nodes"), "n1", |node| {
+            node["metadata"]["annotations"]["node.alpha.kubernetes.io/ttl"] == "0"
+        })
+        .await;
+    harness.stop().await;
+}
+
+#[tokio::test]
 async fn a_pod_without_a_toleration_leaves_at_once() {
     let harness = Harness::start(&["taint-eviction-controller"]).await;
     let (nodes, pods) = (core("nodes"), core("pods"));

@@ -9,8 +9,8 @@ use corten_apiserver::{
 use corten_base::{SharedClock, SharedRng};
 
 use super::{
-    default_storage_class, default_toleration_seconds, namespace_lifecycle, node_restriction, pod_topology_labels,
-    priority, service_account, taint_nodes_by_condition,
+    certificate_requests, default_storage_class, default_toleration_seconds, namespace_lifecycle, node_restriction,
+    pod_topology_labels, priority, service_account, taint_nodes_by_condition,
 };
 use crate::{
     authorization::rbac::{Escalation, Rbac},
@@ -45,6 +45,9 @@ static PLUGINS: &[Build] = &[
     taint_nodes_by_condition::build,
     priority::build,
     default_toleration_seconds::build,
+    certificate_requests::approval,
+    certificate_requests::signing,
+    certificate_requests::subject_restriction,
     default_storage_class::build,
     pod_topology_labels::build,
     |parts| Arc::new(Escalation::new(Arc::clone(&parts.rbac), Arc::clone(&parts.authorizer))),

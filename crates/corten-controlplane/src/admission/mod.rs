@@ -2,6 +2,7 @@
 
 pub mod catalog;
 
+mod certificate_requests;
 mod default_storage_class;
 mod default_toleration_seconds;
 mod namespace_lifecycle;

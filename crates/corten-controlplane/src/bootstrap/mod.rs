@@ -19,7 +19,7 @@ use std::{
 };
 
 use corten_apimachinery::status::Status;
-use corten_base::{Backoff, SharedClock, Shutdown, SystemRng};
+use corten_base::{Backoff, SharedClock, SharedRng, Shutdown};
 use corten_client::Client;
 
 pub(crate) use kubernetes_service::Advertised;
@@ -81,17 +81,19 @@ impl Progress {
 /// Makes what is missing, and keeps the service `kubernetes` until shutdown.
 pub(crate) async fn run(
     client: Client,
-    clock: SharedClock,
+    (clock, rng): (SharedClock, SharedRng),
     progress: Progress,
     advertised: Advertised,
     client_authorities: String,
     shutdown: Shutdown,
 ) {
     let work = async {
-        retry(&clock, "Could not make what every cluster has", || ensure(&client, &progress, &client_authorities))
-            .await;
+        retry((&clock, &rng), "Could not make what every cluster has", || {
+            ensure(&client, &progress, &client_authorities)
+        })
+        .await;
         loop {
-            retry(&clock, "Could not keep the service kubernetes", || async {
+            retry((&clock, &rng), "Could not keep the service kubernetes", || async {
                 if !progress.has(Step::KubernetesService) {
                     kubernetes_service::ensure(&client, &advertised).await?;
                     progress.complete(Step::KubernetesService);
@@ -110,15 +112,14 @@ pub(crate) async fn run(
 
 /// Does `work` until it succeeds, more and more slowly.
 async fn retry<F: Future<Output = Result<(), Status>>>(
-    clock: &SharedClock,
+    (clock, rng): (&SharedClock, &SharedRng),
     failure: &'static str,
     mut work: impl FnMut() -> F,
 ) {
-    let rng = SystemRng::shared();
     let mut backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(0.2);
     while let Err(error) = work().await {
         tracing::warn!(err = %error, "{failure}");
-        clock.sleep(backoff.next(&*rng)).await;
+        clock.sleep(backoff.next(&**rng)).await;
     }
 }
 

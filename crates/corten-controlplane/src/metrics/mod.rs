@@ -92,6 +92,15 @@ impl Metrics {
             let name = if group.is_empty() { (*resource).to_owned() } else { format!("{resource}.{group}") };
             page.line("", &[("resource", &name)], *count);
         }
+        page.family(
+            "corten_corrupt_objects",
+            "gauge",
+            "Number of stored objects that cannot be decoded, split by kind: they are in no list. Not one of upstream's.",
+        );
+        for store in &self.stores {
+            let (definition, corrupt) = (store.definition(), store.cacher().corrupt().len());
+            page.line("", &[("group", definition.group), ("resource", definition.plural)], text::float(corrupt as u64));
+        }
     }
 }
 

@@ -1,6 +1,5 @@
-//! Deletes a pod if its disruption budget allows.
+//! Deletes a pod. Disruption budgets are not served yet, so that none is asked.
 //!
-//! Budgets are not served yet: `check_budget` is the place where they are asked.
 //! Upstream: pkg/registry/core/pod/storage/eviction.go (v1.35).
 
 use std::sync::Arc;
@@ -70,10 +69,8 @@ async fn evict(store: &Store, cx: &WriteContext<'_>, name: &str, options: &Delet
         let pod = tree(&*store.get(cx.namespace, name, None).await?)?;
         let mut options = options.clone();
         let is_pinned = options.precondition_resource_version.is_some();
-        if !ignores_budget(&pod) {
-            check_budget(&pod)?;
-        } else if may_become_ready(&pod) && !is_pinned {
-            // Nobody asked a budget: so the pod must not become one that has to.
+        if ignores_budget(&pod) && may_become_ready(&pod) && !is_pinned {
+            // As upstream: no budget is asked for it, so it must not become one that has to be.
             options.precondition_resource_version = Some(Str::from(pod.resource_version()));
         }
         match mark_and_delete(store, &cx, name, options).await {
@@ -150,14 +147,6 @@ fn ignores_budget(pod: &Value) -> bool {
 fn may_become_ready(pod: &Value) -> bool {
     let phase = pod.str_at(&["status", "phase"]).unwrap_or_default();
     !matches!(phase, "Succeeded" | "Failed") && pod.deletion_timestamp().is_none()
-}
-
-/// Takes one disruption from the budget that covers the pod.
-///
-/// Errors: `TooManyRequests` if it has none left. Never, as long as no budgets are served.
-#[expect(clippy::unnecessary_wraps, reason = "the seam for disruption budgets, which refuse")]
-fn check_budget(_pod: &Value) -> Result<(), Status> {
-    Ok(())
 }
 
 #[cfg(test)]

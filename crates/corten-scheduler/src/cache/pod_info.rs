@@ -38,6 +38,19 @@ pub struct Controller {
     pub name: Str,
 }
 
+/// The pod's condition `PodScheduled` while it is not scheduled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unscheduled {
+    /// Why, in a word.
+    pub reason: Str,
+    /// Why, in a sentence.
+    pub message: Str,
+    /// The generation that it was tried at.
+    pub generation: i64,
+    /// Since when, as it is written.
+    pub since: Str,
+}
+
 /// What scheduling needs of a pod.
 #[derive(Debug, Clone)]
 pub struct PodInfo {
@@ -47,12 +60,16 @@ pub struct PodInfo {
     pub name: Str,
     /// The UID.
     pub uid: Str,
+    /// The version that was read.
+    pub resource_version: Str,
     /// The generation of its spec, which conditions say they have looked at.
     pub generation: i64,
     /// The node it is bound to; empty for none.
     pub node_name: Str,
     /// The node that preemption made room on; empty for none.
     pub nominated_node_name: Str,
+    /// What its status says about not being scheduled.
+    pub unscheduled: Option<Box<Unscheduled>>,
     /// Who schedules it.
     pub scheduler_name: Str,
     /// Higher goes first.
@@ -148,11 +165,24 @@ impl PodInfo {
                 .map(|owner| Box::new(Controller { kind: owner.kind, name: owner.name })),
             scheduler_name: or(&spec.scheduler_name, "default-scheduler"),
             node_selector: spec.node_selector.into_iter().collect(),
+            unscheduled: status
+                .conditions
+                .into_iter()
+                .find(|condition| condition.ty == "PodScheduled" && condition.status == "False")
+                .map(|condition| {
+                    Box::new(Unscheduled {
+                        reason: condition.reason,
+                        message: condition.message,
+                        generation: condition.observed_generation,
+                        since: condition.last_transition_time,
+                    })
+                }),
             node_name: spec.node_name,
             nominated_node_name: status.nominated_node_name,
             namespace: metadata.namespace,
             name: metadata.name,
             uid: metadata.uid,
+            resource_version: metadata.resource_version,
             generation: metadata.generation,
             labels,
         })

@@ -42,6 +42,7 @@ wire! {
         namespace: Str,
         uid: Str,
         generation: i64,
+        resource_version: Str,
         labels: BTreeMap<Str, Str>,
         deletion_timestamp: Option<Str>,
         owner_references: Vec<OwnerReference>,
@@ -64,7 +65,14 @@ wire! {
         volumes: Vec<Volume>,
     }
     struct PodStatus { phase: Str, nominated_node_name: Str, start_time: Str, conditions: Vec<Condition> }
-    struct Condition { #[serde(rename = "type")] ty: Str, status: Str, reason: Str }
+    struct Condition {
+        #[serde(rename = "type")] ty: Str,
+        status: Str,
+        reason: Str,
+        message: Str,
+        observed_generation: i64,
+        last_transition_time: Str,
+    }
     struct Volume { name: Str, persistent_volume_claim: Option<ClaimSource>, ephemeral: Option<EphemeralSource> }
     struct ClaimSource { claim_name: Str }
     struct EphemeralSource {}

@@ -47,14 +47,14 @@ fn messages_are_those_that_users_know() {
         &pod_of_cpu("a", "2"),
         &[node("n1")],
         &[("n1", pod_of_cpu("b", "3"))],
-        "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: \
+        "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: \
          1 No preemption victims found for incoming pod.",
     );
     check(
         &pod_of_cpu("a", "100"),
         &[node("n1")],
         &[],
-        "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: \
+        "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: \
          1 Preemption is not helpful for scheduling.",
     );
     let tainted = node_with("n2", json!({}), json!({"taints": [{"key": "k", "effect": "NoSchedule"}]}));
@@ -62,7 +62,7 @@ fn messages_are_those_that_users_know() {
         &pod_of_cpu("a", "2"),
         &[node("n1"), tainted],
         &[("n1", pod_of_cpu("b", "3"))],
-        "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). preemption: \
+        "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). no new claims to deallocate, preemption: \
          0/2 nodes are available: 1 No preemption victims found for incoming pod, \
          1 Preemption is not helpful for scheduling.",
     );
@@ -71,7 +71,7 @@ fn messages_are_those_that_users_know() {
         &never,
         &[node("n1")],
         &[],
-        "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. preemption: not eligible due to \
+        "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, preemption: not eligible due to \
          preemptionPolicy=Never.",
     );
 }

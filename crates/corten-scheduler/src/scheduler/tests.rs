@@ -188,7 +188,13 @@ async fn a_pod_of_low_priority_goes_for_one_of_high_priority() {
     fixture.inputs.send(Input::PodApplied(with_priority("late", "3", 0))).await.unwrap();
     let lines = fixture.cluster.lines(6).await;
     assert!(lines[4].contains("FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu."), "{}", lines[4]);
-    assert!(lines[4].contains("preemption: 0/1 nodes are available: 1 No preemption victims found"), "{}", lines[4]);
+    assert!(
+        lines[4].contains(
+            "no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found"
+        ),
+        "{}",
+        lines[4]
+    );
     assert_eq!(lines[5], "condition late Unschedulable");
     fixture.clock.advance(std::time::Duration::from_secs(2));
     assert_eq!(fixture.cluster.lines(7).await[6], "bind high n1");
@@ -204,7 +210,7 @@ async fn a_pod_that_may_not_preempt_waits() {
         vec![Input::NodeApplied(Box::new(node("n1"))), bound(&low, "n1"), Input::PodApplied(pod("high", spec))];
     let fixture = Fixture::new(inputs, 0).await;
     let want = [
-        "Warning FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to \
+        "Warning FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: not eligible due to \
          preemptionPolicy=Never.",
         "condition high Unschedulable",
     ];
@@ -218,7 +224,7 @@ async fn a_pod_waits_for_its_claim() {
     let inputs = vec![Input::NodeApplied(Box::new(node("n1"))), Input::PodApplied(claiming)];
     let fixture = Fixture::new(inputs, 0).await;
     let want = "Warning FailedScheduling: 0/1 nodes are available: persistentvolumeclaim \"data\" not found. \
-                preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+                no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
     assert_eq!(fixture.cluster.lines(2).await[0], want);
     let claim = ClaimFacts { volume_name: "disk".into(), ..ClaimFacts::default() };
     fixture.inputs.send(Input::Volume("disk".into(), Some(VolumeFacts::default()))).await.unwrap();

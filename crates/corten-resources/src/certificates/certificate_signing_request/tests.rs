@@ -4,9 +4,20 @@ use serde_json::{Value, json};
 use super::{RESOURCE, strategy};
 use crate::testing::{created, patched, refuses, refuses_update, row, updated};
 
+/// PKCS#10 of `O=team, CN=eve`.
+const SIGNED: &str = concat!(
+    "MIHWMH8CAQAwHTENMAsGA1UECgwEdGVhbTEMMAoGA1UEAwwDZXZlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE7Jn/WNi4C2fG",
+    "+j4jeongmQ/QfQViog+/3dns2q4wATof+u9xojB+e4wwMg/HkBE8MZ4yTRulOTa9go76Zr0XPKAAMAoGCCqGSM49BAMCA0cAMEQC",
+    "IA2Cx9RfjO0yc/eE80f6yVVSJYN2a6oEwSXn3vmtzcPUAiAmVFea9zqznIFxwN6SppCKG/DihQuxS6quczGXL6yr6g==",
+);
+
+fn pem(der: &str) -> String {
+    let pem = format!("-----BEGIN CERTIFICATE REQUEST-----\n{der}\n-----END CERTIFICATE REQUEST-----\n");
+    base64::engine::general_purpose::STANDARD.encode(pem)
+}
+
 fn request(patch: Value) -> Value {
-    let pem = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n";
-    let pem = base64::engine::general_purpose::STANDARD.encode(pem);
+    let pem = pem(SIGNED);
     patched(
         json!({
             "metadata": {"name": "a"},
@@ -47,6 +58,17 @@ fn a_request_is_pem_for_a_signer_and_a_use() {
             "spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 600 seconds (10 minutes)",
         ],
     );
+}
+
+/// The bug was that any base64 within a PEM block was taken.
+#[test]
+fn a_request_is_signed_with_its_own_key() {
+    let mut der = base64::engine::general_purpose::STANDARD.decode(SIGNED).unwrap();
+    let at = der.windows(4).position(|bytes| bytes == b"team").unwrap();
+    der[at] = b's';
+    let spoiled = pem(&base64::engine::general_purpose::STANDARD.encode(der));
+    let error = format!("spec.request: Invalid value: \"{spoiled}\": x509: ECDSA verification failure");
+    refuses(&RESOURCE, request(json!({"spec": {"request": spoiled}})), &[&error]);
 }
 
 #[test]

@@ -1,10 +1,17 @@
-//! Rules of certificate signing requests. That the request is well signed is checked by who signs: it needs cryptography.
+//! Rules of certificate signing requests.
+//!
+//! Upstream: pkg/apis/certificates/validation (v1.35).
 
 use base64::Engine as _;
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path, quote},
     validation::{is_dns1123_label, is_dns1123_subdomain},
+};
+
+use x509_parser::{
+    certification_request::X509CertificationRequest, error::X509Error, pem::parse_x509_pem, prelude::FromDer as _,
+    public_key::PublicKey,
 };
 
 use crate::{report::Report, view::Seen};
@@ -50,7 +57,7 @@ pub(super) fn create(request: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let spec = Path::new("spec");
     let text = |field: &str| request.str_at(&["spec", field]).unwrap_or_default();
-    if let Err(error) = is_pem_request(text("request")) {
+    if let Err(error) = is_signed_request(text("request")) {
         errors.invalid(&spec.child("request"), text("request"), error);
     }
     let usages = request.items_at(&["spec", "usages"]);
@@ -75,16 +82,32 @@ pub(super) fn create(request: &Value) -> ErrorList {
     errors
 }
 
-/// The bytes are one PEM block with a certificate request.
-fn is_pem_request(request: &str) -> Result<(), &'static str> {
-    let refused = "PEM block type must be CERTIFICATE REQUEST";
-    let bytes = base64::engine::general_purpose::STANDARD.decode(request).map_err(|_| refused)?;
-    let pem = String::from_utf8(bytes).map_err(|_| refused)?;
-    let begin = "-----BEGIN CERTIFICATE REQUEST-----";
-    let (_, body) = pem.split_once(begin).ok_or(refused)?;
-    let (body, _) = body.split_once("-----END CERTIFICATE REQUEST-----").ok_or(refused)?;
-    let body: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    base64::engine::general_purpose::STANDARD.decode(body).map(|_| ()).map_err(|_| refused)
+/// The bytes are a PEM block with a certificate request that its own key has signed.
+///
+/// Errors: why not; Go's words where the reason is the signature.
+fn is_signed_request(request: &str) -> Result<(), String> {
+    const NOT_PEM: &str = "PEM block type must be CERTIFICATE REQUEST";
+    let bytes = base64::engine::general_purpose::STANDARD.decode(request).map_err(|_| NOT_PEM)?;
+    let pem = match parse_x509_pem(&bytes) {
+        Ok((_, pem)) if pem.label == "CERTIFICATE REQUEST" => pem,
+        _ => return Err(NOT_PEM.to_owned()),
+    };
+    let (rest, parsed) = X509CertificationRequest::from_der(&pem.contents).map_err(|error| error.to_string())?;
+    if !rest.is_empty() {
+        return Err("asn1: syntax error: trailing data".to_owned());
+    }
+    match parsed.verify_signature() {
+        Err(X509Error::SignatureVerificationError) => {
+            Err(match parsed.certification_request_info.subject_pki.parsed() {
+                Ok(PublicKey::RSA(_)) => "crypto/rsa: verification error",
+                Ok(PublicKey::EC(_)) => "x509: ECDSA verification failure",
+                _ => "x509: Ed25519 verification failure",
+            }
+            .to_owned())
+        }
+        // A kind of key that is not known here: who signs cannot check it either, and refuses.
+        _ => Ok(()),
+    }
 }
 
 fn signer(name: &str, path: &Path, errors: &mut ErrorList) {

@@ -30,14 +30,37 @@ fn normalize_data_sources(claim: &mut Value) {
     }
 }
 
+/// Sources of data that are not served are dropped without a word, unless the claim had one before: those in other
+/// namespaces, and in the older field all but claims and snapshots.
+///
+/// Upstream: DropDisabledFields and EnforceDataSourceBackwardsCompatibility in pkg/api/persistentvolumeclaim/util.go.
+fn drop_data_sources(claim: &mut Value, old: Option<&Value>) {
+    let is_set = |claim: &Value, field: &str| claim.at(&["spec", field]).is_some_and(|source| !source.is_null());
+    let had = |field: &str| old.is_some_and(|old| is_set(old, field));
+    let has_namespace = claim.str_at(&["spec", "dataSourceRef", "namespace"]).is_some_and(|name| !name.is_empty());
+    if has_namespace && !had("dataSourceRef") {
+        claim.unset(&["spec", "dataSourceRef"]);
+    }
+    if had("dataSource") || had("dataSourceRef") || is_set(claim, "dataSourceRef") {
+        return;
+    }
+    let text = |field: &str| claim.str_at(&["spec", "dataSource", field]).unwrap_or_default();
+    let known = [("PersistentVolumeClaim", ""), ("VolumeSnapshot", "snapshot.storage.k8s.io")];
+    if !known.contains(&(text("kind"), text("apiGroup"))) {
+        claim.unset(&["spec", "dataSource"]);
+    }
+}
+
 impl Strategy for Main {
     fn prepare_for_create(&self, _cx: &Context<'_>, claim: &mut Value) {
         claim.set(&["status"], Value::object_of([("phase", "Pending".into())]));
+        drop_data_sources(claim, None);
         normalize_data_sources(claim);
     }
 
     fn prepare_for_update(&self, _cx: &Context<'_>, claim: &mut Value, old: &Value) {
         keep(claim, old, &["status"]);
+        drop_data_sources(claim, Some(old));
         normalize_data_sources(claim);
     }
 
@@ -106,8 +129,27 @@ impl Strategy for Status {
 mod tests {
     use serde_json::json;
 
-    use super::warnings;
+    use super::{drop_data_sources, warnings};
     use crate::testing::value;
+
+    #[test]
+    fn sources_of_data_that_are_not_served_are_dropped() {
+        let snapshot = json!({"kind": "VolumeSnapshot", "apiGroup": "snapshot.storage.k8s.io", "name": "s"});
+        let other = json!({"kind": "Other", "apiGroup": "example.com", "name": "o"});
+        let far = json!({"kind": "PersistentVolumeClaim", "name": "c", "namespace": "far"});
+        for (given, had, want) in [
+            (json!({"dataSource": snapshot}), None, json!({"dataSource": snapshot})),
+            (json!({"dataSource": other}), None, json!({})),
+            (json!({"dataSource": other}), Some(json!({"dataSource": other})), json!({"dataSource": other})),
+            (json!({"dataSourceRef": other}), None, json!({"dataSourceRef": other})),
+            (json!({"dataSourceRef": far}), None, json!({})),
+        ] {
+            let mut claim = value(json!({"spec": given}));
+            let old = had.map(|spec| value(json!({"spec": spec})));
+            drop_data_sources(&mut claim, old.as_ref());
+            assert_eq!(claim, value(json!({"spec": want})), "{given}");
+        }
+    }
 
     #[test]
     fn old_ways_are_announced() {

@@ -1,0 +1,291 @@
+//! Binds claims to persistent volumes that exist, and lets volumes go with their claims.
+//!
+//! Flow: claims, volumes and classes -> one queue and one worker -> `plan` -> the volume is kept for the claim, then the
+//! claim is bound to it. Each write names the version it has seen, so that of two that want a volume one loses and
+//! looks again.
+//! Volumes are neither made nor deleted here, and classes that wait for a first consumer are bound only to a volume that
+//! is kept for the claim.
+//! Upstream: pkg/controller/volume/persistentvolume (v1.35), which looks again every 15 seconds; here every volume that
+//! comes free has all waiting claims looked at.
+
+mod plan;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use corten_api::{
+    core::v1::{PersistentVolume, PersistentVolumeClaim},
+    storage::v1::StorageClass,
+};
+use corten_apimachinery::{
+    meta::ObjectMeta as _,
+    status::Status,
+    stored::Stored,
+    value::{Str, Value},
+};
+use corten_client::{
+    Client, Target,
+    api::resource_of,
+    events::{ObjectRef, Recorder},
+};
+use corten_controller::{ControllerDescriptor, Key, ReconcileError, Reconciler, Requeue, WorkQueue};
+use corten_informer::{Handler, Lister};
+
+use self::plan::{ClaimPlan, Class, Level, Report, VolumePlan};
+use crate::{
+    Config,
+    objects::tree,
+    queue_controller::{QueueController, queue_of},
+};
+
+/// The controller.
+pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
+    name: "persistentvolume-binder-controller",
+    aliases: &["persistentvolume-binder"],
+    identity: "persistent-volume-binder",
+    feature_gate: None,
+    // One decision at a time: two would choose the same volume.
+    workers: 1,
+    build: |context| {
+        let queue = queue_of(&context);
+        let claims = context.informers.informer(&resource_of::<PersistentVolumeClaim>());
+        let volumes = context.informers.informer(&resource_of::<PersistentVolume>());
+        let classes = context.informers.informer(&resource_of::<StorageClass>());
+        let of = |kind| {
+            let (queue, claims, volumes) = (Arc::clone(&queue), claims.lister(), volumes.lister());
+            Arc::new(Changes { kind, queue, claims, volumes })
+        };
+        claims.add_handler(of(Kind::Claim));
+        volumes.add_handler(of(Kind::Volume));
+        classes.add_handler(of(Kind::Class));
+        let binder = Binder {
+            client: context.client(),
+            recorder: context.recorder.for_component("persistentvolume-controller"),
+            queue: Arc::clone(&queue),
+            claims: claims.lister(),
+            volumes: volumes.lister(),
+            classes: classes.lister(),
+        };
+        QueueController::boxed(&context, queue, binder)
+    },
+};
+
+/// What there may be to do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Work {
+    /// A claim may be bound or lost.
+    Claim(Key),
+    /// A volume may be free or not any more.
+    Volume(Str),
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claim(key) => write!(f, "claim {key}"),
+            Self::Volume(name) => write!(f, "volume {name}"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Claim,
+    Volume,
+    Class,
+}
+
+/// Hears of changes.
+struct Changes {
+    kind: Kind,
+    queue: Arc<WorkQueue<Work>>,
+    claims: Lister,
+    volumes: Lister,
+}
+
+impl Changes {
+    fn changed(&self, object: &Stored) {
+        match self.kind {
+            Kind::Claim => {
+                self.queue.add(Work::Claim(Key::of(object)));
+                self.volumes_of(object);
+            }
+            Kind::Volume => {
+                self.queue.add(Work::Volume(object.name.clone()));
+                self.waiting_claims(&object.name);
+            }
+            Kind::Class => self.waiting_claims(""),
+        }
+    }
+
+    /// The volume that the claim names, or those that are kept for it.
+    fn volumes_of(&self, claim: &Stored) {
+        let Ok(tree_of_claim) = tree(claim) else { return };
+        let name = plan::volume_of(&tree_of_claim);
+        if !name.is_empty() {
+            return self.queue.add(Work::Volume(name.into()));
+        }
+        for volume in self.volumes.list() {
+            let is_kept = |volume: Value| plan::is_claimed(&volume) && plan::is_kept_for(&volume, &tree_of_claim);
+            if tree(&volume).is_ok_and(is_kept) {
+                self.queue.add(Work::Volume(volume.name.clone()));
+            }
+        }
+    }
+
+    /// The claims that may get a volume that has changed: those that name it, and those that have none.
+    fn waiting_claims(&self, volume: &str) {
+        for claim in self.claims.list() {
+            let waits = |claim: Value| {
+                let name = plan::volume_of(&claim);
+                (!volume.is_empty() && name == volume) || (name.is_empty() && plan::is_unbound(&claim))
+            };
+            if tree(&claim).is_ok_and(waits) {
+                self.queue.add(Work::Claim(Key::of(&claim)));
+            }
+        }
+    }
+}
+
+impl Handler for Changes {
+    fn on_add(&self, object: &Arc<Stored>) {
+        self.changed(object);
+    }
+
+    fn on_update(&self, _old: &Arc<Stored>, object: &Arc<Stored>) {
+        self.changed(object);
+    }
+
+    fn on_delete(&self, object: &Arc<Stored>, _final_state_unknown: bool) {
+        self.changed(object);
+    }
+}
+
+struct Binder {
+    client: Client,
+    recorder: Recorder,
+    queue: Arc<WorkQueue<Work>>,
+    claims: Lister,
+    volumes: Lister,
+    classes: Lister,
+}
+
+#[async_trait]
+impl Reconciler<Work> for Binder {
+    async fn reconcile(&self, work: &Work) -> Result<Requeue, ReconcileError> {
+        let done = match work {
+            Work::Claim(key) => self.claim(key).await,
+            Work::Volume(name) => self.volume(name).await,
+        };
+        match done {
+            // Changed by somebody else, or gone: either way an event follows.
+            Err(status) if !status.is_not_found() && !status.is_conflict() => Err(status.into()),
+            _ => Ok(Requeue::Never),
+        }
+    }
+}
+
+impl Binder {
+    async fn claim(&self, key: &Key) -> Result<(), Status> {
+        let Some(stored) = self.claims.get(key) else { return Ok(()) };
+        let claim = tree(&stored)?;
+        let volumes = self.volumes.list().iter().map(|volume| tree(volume)).collect::<Result<Vec<_>, _>>()?;
+        let class = plan::class_of(&claim);
+        let known = self.classes.get(&Key::new("", class)).map(|class| tree(&class)).transpose()?;
+        let class = (!class.is_empty()).then(|| {
+            known.as_ref().map_or(Class::Missing, |class| Class::Provisioned {
+                by: class.str_at(&["provisioner"]).unwrap_or_default(),
+                late: class.str_at(&["volumeBindingMode"]) == Some("WaitForFirstConsumer"),
+            })
+        });
+        let (phase, report) = match plan::plan_claim(&claim, &volumes, class) {
+            ClaimPlan::Bind(volume) => return self.bind(&claim, *volume).await,
+            ClaimPlan::Wait(report) => ("Pending", report),
+            ClaimPlan::Lose(report) => ("Lost", report),
+        };
+        let changed = plan::claim_in_phase(&claim, phase, None);
+        // A loss is told once.
+        if phase == "Pending" || changed.is_some() {
+            self.report("PersistentVolumeClaim", &stored, report);
+        }
+        if let Some(changed) = changed {
+            self.client.update(of_claim(&claim).subresource("status"), changed).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the volume for the claim, and binds the claim to it.
+    async fn bind(&self, claim: &Value, mut volume: Value) -> Result<(), Status> {
+        if let Some(kept) = plan::volume_for(&volume, claim) {
+            volume = tree(&*self.client.update(of_volume(&volume), kept).await?)?;
+        }
+        if let Some(bound) = plan::volume_in_phase(&volume, "Bound", "") {
+            volume = tree(&*self.client.update(of_volume(&volume).subresource("status"), bound).await?)?;
+        }
+        let mut claim = claim.clone();
+        if let Some(bound) = plan::claim_with(&claim, volume.name()) {
+            claim = tree(&*self.client.update(of_claim(&claim), bound).await?)?;
+        }
+        if let Some(bound) = plan::claim_in_phase(&claim, "Bound", Some(&volume)) {
+            self.client.update(of_claim(&claim).subresource("status"), bound).await?;
+        }
+        Ok(())
+    }
+
+    async fn volume(&self, name: &Str) -> Result<(), Status> {
+        let Some(stored) = self.volumes.get(&Key::new("", name.clone())) else { return Ok(()) };
+        let volume = tree(&stored)?;
+        let claim = self.claim_of(&volume).await?;
+        match plan::plan_volume(&volume, claim.as_ref()) {
+            VolumePlan::Nothing => {
+                if let Some(claim) = &claim {
+                    self.queue.add(Work::Claim(Key::new(claim.namespace(), claim.name())));
+                }
+            }
+            VolumePlan::Phase(phase, report) => {
+                let message = report.as_ref().map(|(_, _, text)| text.as_str()).unwrap_or_default();
+                if let Some(changed) = plan::volume_in_phase(&volume, phase, message) {
+                    self.client.update(of_volume(&volume).subresource("status"), changed).await?;
+                    self.report("PersistentVolume", &stored, report);
+                }
+            }
+            VolumePlan::Release(free) => drop(self.client.update(of_volume(&volume), *free).await?),
+        }
+        Ok(())
+    }
+
+    /// The claim that the volume is kept for; asked for at the API server if the cache has none, because a volume must
+    /// not be let go for a claim that has just not been seen yet.
+    async fn claim_of(&self, volume: &Value) -> Result<Option<Value>, Status> {
+        let text = |field: &str| volume.str_at(&["spec", "claimRef", field]).unwrap_or_default();
+        let (namespace, name, uid) = (text("namespace"), text("name"), text("uid"));
+        if uid.is_empty() {
+            return Ok(None);
+        }
+        if let Some(claim) = self.claims.get(&Key::new(namespace, name)).filter(|claim| claim.uid == uid) {
+            return tree(&claim).map(Some);
+        }
+        match self.client.get(Target::object(&resource_of::<PersistentVolumeClaim>(), namespace, name)).await {
+            Ok(claim) => tree(&claim).map(Some),
+            Err(status) if status.is_not_found() => Ok(None),
+            Err(status) => Err(status),
+        }
+    }
+
+    fn report(&self, kind: &'static str, object: &Stored, report: Report) {
+        let Some((level, reason, text)) = report else { return };
+        let reference = ObjectRef::of("v1", kind, object);
+        match level {
+            Level::Normal => self.recorder.normal(&reference, reason, text),
+            Level::Warning => self.recorder.warning(&reference, reason, text),
+        }
+    }
+}
+
+fn of_claim(claim: &Value) -> Target {
+    Target::object(&resource_of::<PersistentVolumeClaim>(), claim.namespace(), claim.name())
+}
+
+fn of_volume(volume: &Value) -> Target {
+    Target::object(&resource_of::<PersistentVolume>(), "", volume.name())
+}

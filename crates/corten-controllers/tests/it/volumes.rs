@@ -1,0 +1,72 @@
+//! Claims and volumes on a control plane in memory.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Harness, core};
+
+fn volume(name: &str, size: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": {
+        "capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/srv"}}})
+}
+
+fn claim(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "default"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
+}
+
+fn has_phase(phase: &'static str) -> impl Fn(&Value) -> bool {
+    move |object| object["status"]["phase"] == phase
+}
+
+#[tokio::test]
+async fn a_claim_waits_for_a_volume_and_leaves_it_released() {
+    let harness = Harness::start(&["persistentvolume-binder-controller"]).await;
+    let (claims, volumes) = (core("persistentvolumeclaims"), core("persistentvolumes"));
+    harness.cluster.create(&claims, claim("data")).await;
+    assert_eq!(
+        harness.events("FailedBinding", 1).await[0],
+        "no persistent volumes available for this claim and no storage class is set"
+    );
+    harness.cluster.create(&volumes, volume("small", "1Mi")).await;
+    harness.wait_object(&volumes, "small", has_phase("Available")).await;
+    harness.cluster.create(&volumes, volume("right", "2Gi")).await;
+    let bound = harness.wait_object(&claims, "default/data", has_phase("Bound")).await;
+    assert_eq!(bound["spec"]["volumeName"], "right");
+    assert_eq!(bound["status"]["capacity"]["storage"], "2Gi");
+    assert_eq!(bound["status"]["accessModes"], json!(["ReadWriteOnce"]));
+    let annotations = &bound["metadata"]["annotations"];
+    assert_eq!(annotations["pv.kubernetes.io/bind-completed"], "yes");
+    assert_eq!(annotations["pv.kubernetes.io/bound-by-controller"], "yes");
+    let kept = harness.wait_object(&volumes, "right", has_phase("Bound")).await;
+    assert_eq!(kept["spec"]["claimRef"]["uid"], bound["metadata"]["uid"]);
+    harness.delete(&claims, "default/data").await;
+    harness.wait_object(&volumes, "right", has_phase("Released")).await;
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_claims_one_gets_the_only_volume_and_a_lost_volume_is_told() {
+    let harness = Harness::start(&["persistentvolume-binder-controller"]).await;
+    let (claims, volumes) = (core("persistentvolumeclaims"), core("persistentvolumes"));
+    let mut named = claim("named");
+    named["spec"]["volumeName"] = json!("v");
+    harness.cluster.create(&claims, named).await;
+    harness.cluster.create(&claims, claim("any")).await;
+    harness.cluster.create(&volumes, volume("v", "1Gi")).await;
+    let phases = |all: &[Value]| -> Option<String> {
+        let bound: Vec<&Value> = all.iter().filter(|claim| claim["status"]["phase"] == "Bound").collect();
+        (bound.len() == 1).then(|| bound[0]["metadata"]["name"].as_str().unwrap_or_default().to_owned())
+    };
+    let winner = harness.wait(&claims, phases).await;
+    // Events about one object at one moment share a name.
+    harness.cluster.clock().advance(Duration::from_secs(1));
+    harness.delete(&volumes, "v").await;
+    harness.wait_object(&claims, &format!("default/{winner}"), has_phase("Lost")).await;
+    assert_eq!(
+        harness.events("ClaimLost", 1).await,
+        ["Bound claim has lost its PersistentVolume. Data on the volume is lost!"]
+    );
+    harness.stop().await;
+}
