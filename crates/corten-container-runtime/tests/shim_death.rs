@@ -118,7 +118,7 @@ mod privileged {
         let (runtime, stop) = start.await.expect("the runtime does not wait for one shim");
         let mut events = runtime.cri().runtime.get_container_events(api::GetEventsRequest {}).await.expect("events");
         kill(shim, Signal::SIGCONT).expect("a shim to go on");
-        assert_eq!(exec(&runtime, &id, "touch /tmp/end; echo end").await, "end\n");
+        assert_eq!(exec(&runtime, &id, "echo end; touch /tmp/end").await, "end\n");
         let over = async {
             loop {
                 let event = events.next().await.expect("an event").expect("no error");
