@@ -8,6 +8,7 @@ use std::{
     io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    pin::Pin,
 };
 
 use corten_base::{ErrorChain, SharedClock, Shutdown};
@@ -78,7 +79,8 @@ impl Feed {
 
     /// Takes connections, one at a time, and hands on what they say until shutdown.
     pub async fn run(self, inputs: mpsc::Sender<Input>, clock: SharedClock, shutdown: Shutdown) {
-        let (mut current, mut has_failed) = (None, false);
+        let mut current: Option<Pin<Box<dyn Future<Output = Result<(), WireError>> + Send + '_>>> = None;
+        let mut has_failed = false;
         loop {
             let reading = async {
                 match current.as_mut() {
@@ -96,7 +98,10 @@ impl Feed {
                 biased;
                 () = shutdown.requested() => break,
                 accepted = accept => match accepted {
-                    Ok((stream, _)) => (current, has_failed) = (Some(Box::pin(read_feed(stream, &inputs))), false),
+                    Ok((stream, _)) => {
+                        current = Some(Box::pin(read_feed(stream, &inputs)));
+                        has_failed = false;
+                    }
                     // The feed that is being read goes on.
                     Err(error) => {
                         warn!(err = %ErrorChain(&error), "Could not accept feed");
