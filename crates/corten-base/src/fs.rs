@@ -3,9 +3,12 @@
 use std::{
     fs, io,
     io::Write as _,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
+
+/// The mode of a directory that is its owner's alone.
+const PRIVATE_DIRECTORY: u32 = 0o700;
 
 /// A failed file operation.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,29 @@ pub fn read_to_string(path: &Path) -> Result<String, FsError> {
 /// Makes a directory and its parents; one that exists is fine.
 pub fn create_dir_all(path: &Path) -> Result<(), FsError> {
     fs::create_dir_all(path).at("create directory", path)
+}
+
+/// Makes a directory, and its parents as they come, that only its owner may enter; one that exists is closed to others too.
+///
+/// For what the machine's other users must not reach, whatever the modes of the files in it.
+pub fn create_private_dir(path: &Path) -> Result<(), FsError> {
+    if let Some(parent) = path.parent() {
+        create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(PRIVATE_DIRECTORY).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made.at("create directory", path)?,
+    }
+    // One of an earlier version may be open to all; the mode given at creation is cut by the umask.
+    fs::set_permissions(path, fs::Permissions::from_mode(PRIVATE_DIRECTORY)).at("set mode of", path)
+}
+
+/// Writes `data` in place to a file that only its owner may read, for files that nobody reads before the call has returned.
+pub fn write_private(path: &Path, data: &[u8]) -> Result<(), FsError> {
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).at("open", path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).at("set mode of", path)?;
+    file.write_all(data).at("write", path)
 }
 
 /// Writes `data` to `path` in place, for files of the kernel (cgroup, proc, sys).
@@ -125,6 +151,22 @@ mod tests {
         write_atomic(&path, b"ours", 0o600).unwrap();
         assert_eq!(read(&target).unwrap(), b"theirs");
         assert_eq!(read(&path).unwrap(), b"ours");
+    }
+
+    #[test]
+    fn what_is_private_is_closed_to_others_also_if_it_was_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let (directory, file) = (folder.path().join("a/b"), folder.path().join("f"));
+        for _ in 0..2 {
+            create_private_dir(&directory).unwrap();
+            write_private(&file, b"secret").unwrap();
+            assert_eq!((mode(&directory), mode(&file)), (0o700, 0o600));
+            for path in [&directory, &file] {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+        }
+        assert!(create_private_dir(&file).is_err(), "a file is in the way");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! A shim that is killed: its pod is over, and another takes its place; needs root and `CORTEN_TEST_IMAGES`.
+//! A shim that is killed: its pod is over, and another takes its place. One that hangs: its pod goes on. Both need root and
+//! `CORTEN_TEST_IMAGES`.
 
-use std::{path::Path, time::Duration};
+use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use corten_base::SystemClock;
 use corten_cri::api;
@@ -76,6 +77,59 @@ mod privileged {
             };
             corten_base::timeout(&*SystemClock::shared(), PATIENCE, over).await.expect("the runtime notices");
         }
+        runtime.remove_all().await.expect("everything goes");
+        stop.request();
+        runtime.join().await.expect("no panic");
+    }
+
+    /// A runtime that started took a shim that did not answer for dead and killed the pod's containers, or waited for it for
+    /// ever.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_pod_whose_shim_hangs_goes_on_when_the_shim_does() {
+        let Some((node, busybox)) = node() else { return };
+        let logs = node.config.root.join("logs");
+        let (runtime, stop) = node.start().await;
+        std::fs::create_dir_all(&logs).expect("make a directory");
+        for directory in [&node.config.root, &node.config.run] {
+            let mode = directory.metadata().expect("a directory").permissions().mode();
+            assert_eq!(mode & 0o7777, 0o700, "the machine's users reach set-user-id files of containers");
+        }
+        furnish(&runtime, busybox, "10.215.0.0/24").await;
+        let cri = runtime.cri().runtime;
+        let config = sandbox_config(&logs);
+        let request = api::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
+        let sandbox = cri.run_pod_sandbox(request).await.expect("a sandbox").pod_sandbox_id;
+        let request = api::CreateContainerRequest {
+            pod_sandbox_id: sandbox.clone(),
+            config: Some(container_config("while [ ! -e /tmp/end ]; do sleep 0.1; done; exit 5")),
+            sandbox_config: Some(config),
+        };
+        let id = cri.create_container(request).await.expect("a container").container_id;
+        cri.start_container(api::StartContainerRequest { container_id: id.clone() }).await.expect("a start");
+        drop(cri);
+        stop.request();
+        runtime.join().await.expect("no panic");
+        drop(runtime);
+
+        let shim = shim_of(&node.config.run.join("pods").join(&sandbox));
+        kill(shim, Signal::SIGSTOP).expect("a shim to stop");
+        let clock = SystemClock::shared();
+        let start = corten_base::timeout(&*clock, PATIENCE, node.start());
+        let (runtime, stop) = start.await.expect("the runtime does not wait for one shim");
+        let mut events = runtime.cri().runtime.get_container_events(api::GetEventsRequest {}).await.expect("events");
+        kill(shim, Signal::SIGCONT).expect("a shim to go on");
+        assert_eq!(exec(&runtime, &id, "echo end; touch /tmp/end").await, "end\n");
+        let over = async {
+            loop {
+                let event = events.next().await.expect("an event").expect("no error");
+                let status = event.containers_statuses.iter().find(|status| status.id == id);
+                if let Some(code) = status.filter(|status| status.finished_at != 0).map(|status| status.exit_code) {
+                    return code;
+                }
+            }
+        };
+        let code = corten_base::timeout(&*clock, PATIENCE, over).await.expect("the runtime listens again");
+        assert_eq!(code, 5, "it was not killed");
         runtime.remove_all().await.expect("everything goes");
         stop.request();
         runtime.join().await.expect("no panic");

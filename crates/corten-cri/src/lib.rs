@@ -13,6 +13,7 @@ pub mod streaming;
 
 mod calls;
 pub mod client;
+mod deadlines;
 pub mod server;
 
 pub mod disk_usage;

@@ -8,6 +8,7 @@ use std::{
     io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    pin::Pin,
 };
 
 use corten_base::{ErrorChain, SharedClock, Shutdown};
@@ -78,28 +79,42 @@ impl Feed {
 
     /// Takes connections, one at a time, and hands on what they say until shutdown.
     pub async fn run(self, inputs: mpsc::Sender<Input>, clock: SharedClock, shutdown: Shutdown) {
-        let mut current: Option<UnixStream> = None;
+        let mut current: Option<Pin<Box<dyn Future<Output = Result<(), WireError>> + Send + '_>>> = None;
+        let mut has_failed = false;
         loop {
             let reading = async {
-                match current.take() {
-                    Some(stream) => read_feed(stream, &inputs).await,
+                match current.as_mut() {
+                    Some(feed) => feed.await,
                     None => std::future::pending().await,
                 }
+            };
+            let accept = async {
+                if has_failed {
+                    clock.sleep(AFTER_ERROR).await;
+                }
+                self.listener.accept().await
             };
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => current = Some(stream),
+                accepted = accept => match accepted {
+                    Ok((stream, _)) => {
+                        current = Some(Box::pin(read_feed(stream, &inputs)));
+                        has_failed = false;
+                    }
+                    // The feed that is being read goes on.
                     Err(error) => {
                         warn!(err = %ErrorChain(&error), "Could not accept feed");
-                        clock.sleep(AFTER_ERROR).await;
+                        has_failed = true;
                     }
                 },
-                ended = reading => match ended {
-                    Ok(()) => info!("Feed ended"),
-                    Err(error) => warn!(err = %ErrorChain(&error), "Feed broke"),
-                },
+                ended = reading => {
+                    current = None;
+                    match ended {
+                        Ok(()) => info!("Feed ended"),
+                        Err(error) => warn!(err = %ErrorChain(&error), "Feed broke"),
+                    }
+                }
             }
         }
         if let Err(error) = std::fs::remove_file(&self.path) {

@@ -98,7 +98,9 @@ impl Agent {
     /// Errors: the machine, its directories, control groups or the socket cannot be used.
     pub async fn build(parts: Parts, shutdown: &Shutdown) -> Result<Self, AgentError> {
         let Parts { config, cri, client, certificate, key, client_authorities, clock, rng } = parts;
-        fs::create_dir_all(&config.root)?;
+        let cri = cri.with_deadlines(&clock);
+        // Secrets are in it.
+        fs::create_private_dir(&config.root)?;
         fs::create_dir_all(&config.pod_logs)?;
         let machine = Machine::read(&config.root)?;
         let sysctls =

@@ -6,7 +6,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    os::fd::{AsFd as _, OwnedFd},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::fs::DirBuilderExt as _,
+    },
     path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
@@ -48,7 +51,7 @@ const PID_FILE: &str = "init.pid";
 pub struct CreateOptions {
     /// Its name: letters, digits, `_`, `+`, `-`, `.`.
     pub id: String,
-    /// The directory of all containers' state; on a tmpfs, because it means nothing after a reboot.
+    /// The directory of all containers' state, made for its owner alone; on a tmpfs, because it means nothing after a reboot.
     pub state_root: PathBuf,
     /// The bundle's directory.
     pub bundle: PathBuf,
@@ -254,9 +257,10 @@ impl Container {
         let filter = bundle.seccomp().map(Filter::compile).transpose()?;
         let stage = Rc::new(LastStage::prepare(bundle.process(), filter.clone(), bundle.rootfs())?);
 
-        fs::create_dir_all(&options.state_root)?;
+        // The environment of processes is in there.
+        fs::create_private_dir(&options.state_root)?;
         let directory = options.state_root.join(&options.id);
-        match std::fs::create_dir(&directory) {
+        match std::fs::DirBuilder::new().mode(0o700).create(&directory) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 return Err(CreateError::Exists(options.id));
@@ -272,7 +276,7 @@ impl Container {
         fs::create_dir_all(&derived)?;
         let config = serde_json::to_vec(&bundle.for_libcontainer(&hierarchies))
             .map_err(|source| BundleError::Parse { path: derived.clone(), source })?;
-        fs::write(&derived.join("config.json"), &config)?;
+        fs::write_private(&derived.join("config.json"), &config)?;
         let runtime = directory.join(RUNTIME_DIRECTORY);
         fs::create_dir_all(&runtime)?;
 

@@ -89,7 +89,7 @@ impl Record {
         let text = serde_json::to_vec(self).map_err(|source| RecordError::Parse { id: self.id.clone(), source })?;
         let temporary = directory.join("record.json.new");
         let path = directory.join(FILE);
-        fs::write(&temporary, &text)?;
+        fs::write_private(&temporary, &text)?;
         std::fs::rename(&temporary, &path).map_err(|source| FsError {
             operation: "rename",
             path: temporary,

@@ -64,6 +64,10 @@ impl Instance {
         lock.set_len(0).and_then(|()| lock.rewind()).context("empty the lock file")?;
         writeln!(lock, "{}", std::process::id()).context("write the lock file")?;
         forget_earlier_boots(places)?;
+        // What containers write, their set-user-id files included, and what pods are given, their secrets included.
+        for directory in [places.containers(), places.kubelet()] {
+            fs::create_private_dir(&directory)?;
+        }
         Ok(Self { _lock: lock })
     }
 }
@@ -102,12 +106,12 @@ fn forget_earlier_boots(places: &Places) -> anyhow::Result<()> {
     let now = fs::read(BOOT_ID.as_ref())?;
     let marker = places.run.join("boot_id");
     match fs::read(&marker) {
-        Ok(then) if then == now => return Ok(()),
+        Ok(then) if then == now => return Ok(fs::create_private_dir(&places.run)?),
         Ok(_) => fs::remove_dir_all(&places.run)?,
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.into()),
     }
-    fs::create_dir_all(&places.run)?;
+    fs::create_private_dir(&places.run)?;
     Ok(fs::write(&marker, &now)?)
 }
 
@@ -126,6 +130,24 @@ mod tests {
         drop(first);
         drop(running.wait(&places).unwrap());
         assert_eq!(holder(&places).unwrap(), None);
+    }
+
+    /// Anybody on the machine could run set-user-id files out of containers (containerd's CVE-2021-41103) and read the
+    /// secrets of pods, because all of it lay below directories open to all.
+    #[test]
+    fn other_users_reach_nothing_of_containers() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(directory.path()).unwrap();
+        let private = [places.run.clone(), places.containers(), places.kubelet()];
+        for _ in 0..2 {
+            drop(Instance::claim(&places).unwrap());
+            for path in &private {
+                assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o700, "{}", path.display());
+                // As earlier versions made them.
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            }
+        }
     }
 
     #[test]

@@ -31,7 +31,8 @@ pub struct Snapshots {
 impl Snapshots {
     /// Opens the snapshots in `directory`; what an earlier process did not complete is removed.
     pub fn open(directory: PathBuf) -> Result<Self, ImageError> {
-        fs::create_dir_all(&directory)?;
+        // Layers bring set-user-id files.
+        fs::create_private_dir(&directory)?;
         let snapshots = Self { directory, unpacking: Mutex::new(()) };
         snapshots.discard(&snapshots.staging())?;
         Ok(snapshots)
@@ -83,7 +84,11 @@ impl Snapshots {
             let work = staging.join("work");
             fs::create_dir_all(&work)?;
             fs::create_dir_all(&merged)?;
-            mount_overlay(&self.lowers(below), &upper, &work, &merged)?;
+            // Nobody has to run anything in it.
+            let flags = MountAttrFlags::MOUNT_ATTR_NOSUID
+                | MountAttrFlags::MOUNT_ATTR_NODEV
+                | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+            mount_overlay(&self.lowers(below), &upper, &work, &merged, flags)?;
             let filled = self.fill(diff, blob, &merged);
             unmount(&merged)?;
             fs::remove_dir_all(&work)?;
@@ -146,7 +151,13 @@ fn decompress<'r>(blob: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
 /// Mounts an overlay; `lowers` has the top one first.
 ///
 /// By `fsconfig`, one lower at a time: the options of `mount(2)` end at a page, which 40 layers fill.
-pub(crate) fn mount_overlay(lowers: &[PathBuf], upper: &Path, work: &Path, target: &Path) -> Result<(), ImageError> {
+pub(crate) fn mount_overlay(
+    lowers: &[PathBuf],
+    upper: &Path,
+    work: &Path,
+    target: &Path,
+    attributes: MountAttrFlags,
+) -> Result<(), ImageError> {
     let mount = || -> rustix::io::Result<()> {
         let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
         let context = std::os::fd::AsFd::as_fd(&context);
@@ -160,7 +171,7 @@ pub(crate) fn mount_overlay(lowers: &[PathBuf], upper: &Path, work: &Path, targe
             rustix::mount::fsconfig_set_string(context, key, value)?;
         }
         rustix::mount::fsconfig_create(context)?;
-        let mount = rustix::mount::fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+        let mount = rustix::mount::fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
         rustix::mount::move_mount(&mount, "", rustix::fs::CWD, target, flags)
     };

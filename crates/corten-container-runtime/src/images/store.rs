@@ -94,7 +94,7 @@ pub struct ImageStore {
 impl ImageStore {
     /// Opens the images in `directory`.
     pub fn open(directory: PathBuf) -> Result<Self, ImageError> {
-        fs::create_dir_all(&directory)?;
+        fs::create_private_dir(&directory)?;
         let images = read(&directory.join("images.json"))?;
         Ok(Self {
             content: ContentStore::open(directory.join("content"))?,

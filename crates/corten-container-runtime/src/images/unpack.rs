@@ -6,6 +6,7 @@
 //! Source: OCI image specification, "Image Layer Filesystem Changeset".
 
 use std::{
+    cell::Cell,
     collections::HashSet,
     ffi::OsStr,
     fs::File,
@@ -15,6 +16,7 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::{Component, Path, PathBuf},
+    rc::Rc,
 };
 
 use rustix::{
@@ -29,14 +31,48 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 const AUFS: &[u8] = b".wh..wh.";
 const XATTR: &str = "SCHILY.xattr.";
 
-/// Unpacks the archive below `root`.
+/// What one layer may cost: a few bytes, compressed, can ask for any amount of memory and disk, and the process that unpacks
+/// is the one that serves the API.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// The headers of one entry, with long names and extended attributes, which are read into memory as a whole. The kernel
+    /// takes 4 KiB of path and 64 KiB of each attribute.
+    header_bytes: u64,
+    /// Entries, whose paths are kept; the largest images have some 100,000.
+    entries: usize,
+    /// The content of all files.
+    content_bytes: u64,
+}
+
+const LIMITS: Limits = Limits { header_bytes: 1 << 20, entries: 1_000_000, content_bytes: 256 << 30 };
+
+/// Unpacks the archive below `root`. Errors: what the kernel refuses, a broken archive, one that is larger than any image.
 pub(super) fn unpack(archive: impl Read, root: &Path) -> io::Result<()> {
+    unpack_within(archive, root, LIMITS)
+}
+
+fn unpack_within(archive: impl Read, root: &Path, limits: Limits) -> io::Result<()> {
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
     let root = rustix::fs::open(root, flags, Mode::empty())?;
     let mut unpacker = Unpacker { root, made: HashSet::new(), directories: Vec::new() };
-    let mut archive = Archive::new(archive);
-    for entry in archive.entries()? {
-        unpacker.entry(&mut entry?)?;
+    let left = Rc::new(Cell::new(limits.header_bytes));
+    let mut archive = Archive::new(Metered { archive, left: Rc::clone(&left) });
+    let mut entries = archive.entries()?;
+    let (mut count, mut content_left) = (0, limits.content_bytes);
+    loop {
+        left.set(limits.header_bytes);
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry?;
+        count += 1;
+        if count > limits.entries {
+            return Err(invalid("too many entries"));
+        }
+        // As it will be written: the holes of a sparse file count.
+        content_left = content_left.checked_sub(entry.size()).ok_or_else(|| invalid("too much content"))?;
+        left.set(u64::MAX);
+        unpacker.entry(&mut entry)?;
+        // What nobody wanted of it must not count as the next one's headers.
+        io::copy(&mut entry, &mut io::sink())?;
     }
     // Last, because filling a directory changes its time.
     for (path, modified) in std::mem::take(&mut unpacker.directories).into_iter().rev() {
@@ -48,6 +84,25 @@ pub(super) fn unpack(archive: impl Read, root: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// An archive of which only so many bytes can be read.
+struct Metered<R> {
+    archive: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 && !buffer.is_empty() {
+            return Err(invalid("headers that are too long"));
+        }
+        let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let length = self.archive.read(&mut buffer[..room])?;
+        self.left.set(left - length as u64);
+        Ok(length)
+    }
 }
 
 struct Unpacker {
@@ -357,9 +412,10 @@ mod tests {
         assert!(unpack(&*archive(&[("hard", Link, "../../etc/passwd")]), &root).is_err());
         let way = format!("{}", outer.path().display());
         let entries = [("way", Symlink, way.as_str()), ("way/out", Regular, "x")];
-        // The link is absolute: it leads to the same path inside the layer.
-        let _ = unpack(&*archive(&entries), &root);
-        assert!(!outer.path().join("out").exists());
+        // The link is absolute: it would lead to the same path inside the layer, which is not there.
+        let refused = unpack(&*archive(&entries), &root).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::NotFound, "{refused}");
+        assert!(root.join("way").is_symlink() && !outer.path().join("out").exists());
         let entries = [("up", Symlink, "../.."), ("up/out", Regular, "x")];
         unpack(&*archive(&entries), &root).unwrap();
         assert!(root.join("out").is_file() && !outer.path().join("out").exists());
@@ -380,6 +436,27 @@ mod tests {
         unpack(&*archive(&second), root.path()).unwrap();
         let there = |name: &str| root.path().join(name).exists();
         assert_eq!(["keep", "gone", "dir/old", "dir/new"].map(there), [true, false, false, true],);
+    }
+
+    /// A header of gigabytes, which compress to nothing, was read into the memory of the API server's process.
+    #[test]
+    fn an_archive_cannot_ask_for_any_amount_of_memory_or_disk() {
+        let root = tempfile::tempdir().unwrap();
+        let long = "x".repeat(20_000);
+        let check = |entries: &[(&str, EntryType, &str)], limits: Limits, want: &str| {
+            let error = unpack_within(&*archive(entries), root.path(), limits).unwrap_err();
+            assert_eq!(error.to_string(), format!("the archive has {want}"));
+        };
+        let limits = Limits { header_bytes: 10_000, entries: 2, content_bytes: 30_000 };
+        for kind in [EntryType::XHeader, EntryType::GNULongName, EntryType::GNULongLink] {
+            check(&[("name", kind, &long), ("a", Regular, "")], limits, "headers that are too long");
+        }
+        check(&[("a", Regular, ""), ("b", Regular, ""), ("c", Regular, "")], limits, "too many entries");
+        check(&[("a", Regular, &long), ("b", Regular, &long)], limits, "too much content");
+        // Neither content nor the data of unknown entries are headers.
+        for kind in [Regular, EntryType::new(b'V'), Directory] {
+            unpack_within(&*archive(&[("d", kind, &long), ("b", Regular, "")]), root.path(), limits).unwrap();
+        }
     }
 
     #[test]

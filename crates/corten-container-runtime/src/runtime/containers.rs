@@ -8,6 +8,7 @@ use corten_cri::{
     api::{self, ContainerEventType, NamespaceMode},
 };
 use corten_oci::{Cgroup, cgroup::Hierarchies, spec::LinuxResources};
+use rustix::mount::MountAttrFlags;
 
 use super::{Container, ContainerRuntime, Told, blocking, nothing_to_undo, sandboxes, unknown};
 use crate::{
@@ -21,6 +22,9 @@ use crate::{
 };
 
 const SIGKILL: i32 = 9;
+/// How long a container may outlive SIGKILL, in the kernel or because its shim does not tell. Upstream: containerd's
+/// `killContainerTimeout`.
+const KILL_PATIENCE: Duration = Duration::from_secs(120);
 
 fn name(sandbox: &str, config: &api::ContainerConfig) -> String {
     let metadata = config.metadata.clone().unwrap_or_default();
@@ -86,7 +90,7 @@ impl ContainerRuntime {
             Ok(record) => {
                 let container = Container { record, state: None, told: Told::Created };
                 self.inner.state.lock().containers.insert(id.clone(), container);
-                self.refresh(&id)?;
+                self.refresh(&id).await?;
                 self.send(&id, &sandbox.id, ContainerEventType::ContainerCreatedEvent);
                 Ok(id)
             }
@@ -112,7 +116,9 @@ impl ContainerRuntime {
             for directory in [&upper, &work, &target] {
                 fs::create_dir_all(directory)?;
             }
-            snapshot::mount_overlay(&lowers, &upper, &work, &target)
+            // The container's own mount is a copy of this one: its set-user-id programs and devices are to work. What keeps
+            // the machine's users from them are the directories above, which are closed to them.
+            snapshot::mount_overlay(&lowers, &upper, &work, &target, MountAttrFlags::empty())
         })
         .await?;
         let namespaces = self.namespaces(&record, sandbox).await?;
@@ -231,7 +237,7 @@ impl ContainerRuntime {
             return Err(CriError::failed_precondition(text));
         }
         let started = self.shim(&record.sandbox).ask(Request::Start { id: record.id.clone() }).await;
-        self.refresh(&record.id)?;
+        self.refresh(&record.id).await?;
         started?;
         let (started_at, id) = (self.container(&record.id)?.started_at(), record.id);
         self.change_container(&id, |record| record.started_at = started_at).await
@@ -271,8 +277,14 @@ impl ContainerRuntime {
             }
         }
         kill(Request::Kill { id: id.clone(), signal: SIGKILL, all: true }).await?;
-        self.wait(&id, &mut ended).await;
-        Ok(())
+        let over = self.wait(&id, &mut ended);
+        corten_base::timeout(&*self.inner.clock, KILL_PATIENCE, over).await.map_err(|_| {
+            let text = format!(
+                "an error occurs during waiting for container {id:?} to be killed: wait container {id:?}: context deadline \
+                 exceeded"
+            );
+            CriError::new(corten_cri::Code::DeadlineExceeded, text)
+        })
     }
 
     /// Waits until a container has ended or gone.
@@ -307,7 +319,7 @@ impl ContainerRuntime {
         let record = container.record;
         match self.shim(&record.sandbox).ask(Request::Delete { id: record.id.clone() }).await {
             // The shim may have ended, with the container.
-            Ok(_) => self.refresh(&record.id)?,
+            Ok(_) => self.refresh(&record.id).await?,
             Err(error) if matches!(error.code, corten_cri::Code::NotFound | corten_cri::Code::Unavailable) => {}
             Err(error) => return Err(error),
         }

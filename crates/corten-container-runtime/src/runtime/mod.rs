@@ -13,9 +13,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
-use corten_base::{ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet, fs};
+use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet, fs};
 use corten_cri::{Code, Cri, CriError, StreamingAccess, api};
 use corten_net::{
     cni::{Host, invoke::Invoker},
@@ -32,7 +33,7 @@ use crate::{
     images::{registry::Puller, store::ImageStore},
     namespaces, network,
     shim::{
-        client::ShimClient,
+        client::{ANSWER_PATIENCE, Call, ShimClient},
         protocol::{Answer, ContainerState, Exit, Request, VERSION},
     },
 };
@@ -41,6 +42,12 @@ use crate::{
 const EVENTS_MAX: usize = 1_024;
 /// How many pods are removed at the same time when all are: enough that none waits for another's processes to end.
 const REMOVALS: usize = 16;
+/// How many pods are taken up at the same time: shims answer in a moment, and one that does not is not to hold up others.
+const TAKE_UPS: usize = 16;
+/// How long a shim has to answer a runtime that starts; one that takes longer is asked again when the runtime runs.
+const TAKE_UP_PATIENCE: Duration = Duration::from_secs(5);
+/// The pauses, the first and the longest, before a shim is asked again that is there but does not answer as it should.
+const RESUBSCRIBE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
 
 /// The built-in container runtime. Clones are one runtime.
 #[derive(Clone)]
@@ -137,8 +144,12 @@ impl ContainerRuntime {
         shutdown: Shutdown,
     ) -> Result<Self, CriError> {
         let directories = [config.root.join("pods"), config.run.join("pods"), config.run.join("sock")];
-        let place = config.root.join("images");
+        let (place, private) = (config.root.join("images"), [config.root.clone(), config.run.clone()]);
         let images = blocking(move || -> Result<_, crate::images::ImageError> {
+            // Images and containers bring set-user-id files and devices, and their root file systems are mounted there.
+            for directory in &private {
+                fs::create_private_dir(directory)?;
+            }
             for directory in &directories {
                 fs::create_dir_all(directory)?;
             }
@@ -296,7 +307,7 @@ impl ContainerRuntime {
     }
 
     fn shim(&self, sandbox: &str) -> ShimClient {
-        ShimClient::new(self.shim_socket(sandbox))
+        ShimClient::new(self.shim_socket(sandbox), Arc::clone(&self.inner.clock))
     }
 
     /// The id that an id or a prefix of one means.
@@ -363,12 +374,13 @@ impl ContainerRuntime {
         }
     }
 
-    /// Reads what the shim wrote about a container and tells what is new. Blocks for one small file.
-    fn refresh(&self, id: &str) -> Result<(), CriError> {
+    /// Reads what the shim wrote about a container and tells what is new.
+    async fn refresh(&self, id: &str) -> Result<(), CriError> {
         let Some(record) = self.inner.state.lock().containers.get(id).map(|container| container.record.clone()) else {
             return Ok(());
         };
-        let found = ContainerState::read(&self.live_container(&record)).map_err(|error| unknown(&error))?;
+        let directory = self.live_container(&record);
+        let found = blocking(move || ContainerState::read(&directory)).await?;
         self.advance(id, found);
         Ok(())
     }
@@ -422,53 +434,91 @@ impl ContainerRuntime {
         of.map(|container| container.record.clone()).collect()
     }
 
-    /// Listens to a pod's shim until it ends.
-    async fn watch(&self, sandbox: &str) -> Result<(), CriError> {
-        let call = self.shim(sandbox).call(Request::Events, &[]).await?;
+    /// Asks a pod's shim to tell of its containers' ends, and reads what has happened before.
+    ///
+    /// Errors: `Unavailable` if the shim has gone.
+    async fn subscribe(&self, sandbox: &str, patience: Duration) -> Result<Call, CriError> {
         // The subscription stands when the shim has said so.
-        call.answer().await?;
+        let (call, ..) = self.shim(sandbox).begin(Request::Events, &[], patience).await?;
         for record in self.containers_of(sandbox) {
-            self.refresh(&record.id)?;
+            self.refresh(&record.id).await?;
         }
+        Ok(call)
+    }
+
+    /// Takes in what a shim tells until the connection breaks.
+    async fn hear(&self, call: &Call) -> CriError {
+        loop {
+            match call.answer().await {
+                Ok((Answer::Ended { id }, _)) => {
+                    if let Err(error) = self.refresh(&id).await {
+                        tracing::warn!(container = %id, err = %error, "Could not read state of container");
+                        self.lost(&[id]);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Listens to a pod's shim until it has gone. A shim that is there but cannot be heard is asked again and again: its
+    /// containers run on, and only its end says that they are over.
+    fn listen(&self, sandbox: &str, call: Option<Call>) {
         let (runtime, sandbox) = (self.clone(), sandbox.to_owned());
         let shutdown = self.inner.shutdown.clone();
         self.inner.tasks.spawn("shim-watch", async move {
-            loop {
-                let answer = tokio::select! {
-                    biased;
-                    () = shutdown.requested() => return,
-                    answer = call.answer() => answer,
+            let until_it_has_gone = async {
+                let mut pauses = Backoff::doubling(RESUBSCRIBE[0], RESUBSCRIBE[1]);
+                let mut heard = match call {
+                    Some(call) => Ok(call),
+                    None => runtime.subscribe(&sandbox, ANSWER_PATIENCE).await,
                 };
-                match answer {
-                    Ok((Answer::Ended { id }, _)) => {
-                        if let Err(error) = runtime.refresh(&id) {
-                            tracing::warn!(container = %id, err = %error, "Could not read state of container");
-                            runtime.lost(&[id]);
+                loop {
+                    let error = match heard {
+                        Ok(call) => {
+                            pauses.reset();
+                            runtime.hear(&call).await
                         }
+                        Err(error) => {
+                            tracing::warn!(sandbox, err = %error, "Could not listen to shim");
+                            error
+                        }
+                    };
+                    if error.code == Code::Unavailable {
+                        return error;
                     }
-                    Ok(_) => {}
-                    Err(_) => break,
+                    let pause = pauses.next(&*runtime.inner.rng);
+                    runtime.inner.clock.sleep(pause).await;
+                    heard = match runtime.subscribe(&sandbox, ANSWER_PATIENCE).await {
+                        Err(error) if error.code == Code::Unavailable => return error,
+                        other => other,
+                    };
                 }
-            }
-            if let Err(error) = runtime.shim_died(&sandbox).await {
+            };
+            let cause = tokio::select! {
+                biased;
+                () = shutdown.requested() => return,
+                cause = until_it_has_gone => cause,
+            };
+            if let Err(error) = runtime.shim_died(&sandbox, &cause).await {
                 tracing::error!(sandbox, err = %error, "Could not clear away sandbox whose shim died");
             }
         });
-        Ok(())
     }
 
     /// Stops a pod whose shim ended though nobody had stopped it: what is left of it can neither be reaped nor logged.
     ///
     /// The record says so before the containers do: whoever sees them exited must not start others beside them.
-    async fn shim_died(&self, sandbox: &str) -> Result<(), CriError> {
-        let id = sandbox.to_owned();
+    async fn shim_died(&self, sandbox: &str, cause: &CriError) -> Result<(), CriError> {
+        let (id, cause) = (sandbox.to_owned(), cause.message.clone());
         let work = |runtime: Self| async move {
             let is_ready = runtime.inner.state.lock().sandboxes.get(&id).is_some_and(|record| record.ready);
             if !is_ready {
                 // A stop ended the shim, and does the rest itself.
                 return Ok(());
             }
-            tracing::warn!(sandbox = %id, "Shim ended unasked");
+            tracing::warn!(sandbox = %id, err = cause, "Shim ended unasked");
             runtime.change_sandbox(&id, |record| record.ready = false).await?;
             runtime.shim_ended(&id).await;
             runtime.send(&id, &id, api::ContainerEventType::ContainerStoppedEvent);
@@ -482,7 +532,7 @@ impl ContainerRuntime {
         let mut lost = Vec::new();
         for record in self.containers_of(sandbox) {
             let is_over = |container: &Container| container.exit().is_some();
-            if let Err(error) = self.refresh(&record.id) {
+            if let Err(error) = self.refresh(&record.id).await {
                 tracing::warn!(container = %record.id, err = %error, "Could not read state of container");
             }
             if self.inner.state.lock().containers.get(&record.id).is_none_or(is_over) {
@@ -512,25 +562,42 @@ impl ContainerRuntime {
         }
         let ready: Vec<(String, bool)> =
             self.inner.state.lock().sandboxes.values().map(|record| (record.id.clone(), record.ready)).collect();
-        for (id, ready) in ready {
-            for record in self.containers_of(&id) {
-                self.refresh(&record.id)?;
-                if let Some(container) = self.inner.state.lock().containers.get_mut(&record.id) {
-                    container.told = match container.phase() {
-                        api::ContainerState::ContainerRunning => Told::Started,
-                        api::ContainerState::ContainerExited => Told::Stopped,
-                        _ => Told::Created,
-                    };
+        let taken = futures::stream::iter(ready).map(|(id, ready)| async move { self.take_up_pod(&id, ready).await });
+        let taken: Vec<Result<(), CriError>> = taken.buffer_unordered(TAKE_UPS).collect().await;
+        taken.into_iter().collect()
+    }
+
+    async fn take_up_pod(&self, id: &str, ready: bool) -> Result<(), CriError> {
+        for record in self.containers_of(id) {
+            self.refresh(&record.id).await?;
+            if let Some(container) = self.inner.state.lock().containers.get_mut(&record.id) {
+                container.told = match container.phase() {
+                    api::ContainerState::ContainerRunning => Told::Started,
+                    api::ContainerState::ContainerExited => Told::Stopped,
+                    _ => Told::Created,
+                };
+            }
+        }
+        if ready {
+            match self.subscribe(id, TAKE_UP_PATIENCE).await {
+                Ok(call) => {
+                    self.listen(id, Some(call));
+                    return Ok(());
+                }
+                Err(error) if error.code == Code::Unavailable => {
+                    tracing::warn!(sandbox = id, err = %error, "Found sandbox without its shim");
+                }
+                Err(error) => {
+                    tracing::warn!(sandbox = id, err = %error, "Could not take up sandbox yet");
+                    self.listen(id, None);
+                    return Ok(());
                 }
             }
-            if ready && self.watch(&id).await.is_ok() {
-                continue;
-            }
-            // Also of a sandbox that had ended before: its containers' ends may have been forgotten by a reboot.
-            self.shim_ended(&id).await;
-            if ready {
-                self.change_sandbox(&id, |record| record.ready = false).await?;
-            }
+        }
+        // Also of a sandbox that had ended before: its containers' ends may have been forgotten by a reboot.
+        self.shim_ended(id).await;
+        if ready {
+            self.change_sandbox(id, |record| record.ready = false).await?;
         }
         Ok(())
     }

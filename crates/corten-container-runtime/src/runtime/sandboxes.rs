@@ -1,13 +1,16 @@
 //! Pods: run, stop, remove.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use corten_base::fs;
 use corten_cri::{
     CriError,
     api::{self, ContainerEventType, NamespaceMode},
 };
-use corten_net::{cni::invoke::Attachment, netns::Netns};
+use corten_net::{
+    cni::invoke::{Attachment, InvokeError},
+    netns::Netns,
+};
 use corten_oci::{Cgroup, cgroup::Hierarchies};
 
 use super::{ContainerRuntime, blocking, nothing_to_undo, unknown};
@@ -15,8 +18,16 @@ use crate::{
     format::{Encoded, SandboxRecord, VERSION},
     namespaces::{self, Wanted},
     network,
-    shim::{client::ShimClient, protocol, protocol::Request},
+    shim::{
+        client::{ANSWER_PATIENCE, ShimClient},
+        protocol,
+        protocol::Request,
+    },
 };
+
+/// How long the pod network has for one pod: with what else there is to do, a sandbox is made or given up within the four
+/// minutes that kubelets wait for it.
+const NETWORK_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The namespaces that a pod asks for.
 pub(super) fn options(config: &api::PodSandboxConfig) -> api::NamespaceOption {
@@ -91,10 +102,13 @@ impl ContainerRuntime {
         match self.build(record.clone()).await {
             Ok(record) => {
                 self.inner.state.lock().sandboxes.insert(id.clone(), record);
-                if let Err(error) = self.watch(&id).await {
-                    // The shim ended at once. What nobody learns the name of must not stay.
-                    self.remove_sandbox_in_turn(&id).await?;
-                    return Err(error);
+                match self.subscribe(&id, ANSWER_PATIENCE).await {
+                    Ok(call) => self.listen(&id, Some(call)),
+                    Err(error) => {
+                        // The shim ended at once. What nobody learns the name of must not stay.
+                        self.remove_sandbox_in_turn(&id).await?;
+                        return Err(error);
+                    }
                 }
                 self.send(&id, &id, ContainerEventType::ContainerCreatedEvent);
                 self.send(&id, &id, ContainerEventType::ContainerStartedEvent);
@@ -148,11 +162,11 @@ impl ContainerRuntime {
         .await?;
         if own_network {
             let list = self.network().await?;
-            let added = self.inner.invoker.add(&list, &self.attachment(&record)).await;
-            let result = added.map_err(|error| unknown(&error))?;
+            let attachment = self.attachment(&record);
+            let result = self.while_patient(self.inner.invoker.add(&list, &attachment)).await?;
             record.ips = result.ips.iter().map(|ip| ip.address.addr().to_string()).collect();
         }
-        ShimClient::start(&self.inner.config, &live, self.shim_socket(&record.id)).map_err(|error| unknown(&error))?;
+        ShimClient::start(&self.inner.config, &live, &self.shim_socket(&record.id)).map_err(|error| unknown(&error))?;
         record.ready = true;
         let (path, written) = (self.kept(&record.id).join("sandbox.json"), record.clone());
         blocking(move || protocol::write_json(&path, &written)).await?;
@@ -163,6 +177,14 @@ impl ContainerRuntime {
         let (config, cidrs) = (self.inner.config.clone(), self.inner.pod_cidrs.lock().clone());
         let found = blocking(move || Ok::<_, std::convert::Infallible>(network::network(&config, &cidrs))).await?;
         found.map_err(CriError::unknown)
+    }
+
+    /// Waits for the pod network, whose plugins may be anybody's programs; one that takes too long is ended.
+    async fn while_patient<T>(&self, work: impl Future<Output = Result<T, InvokeError>>) -> Result<T, CriError> {
+        match corten_base::timeout(&*self.inner.clock, NETWORK_PATIENCE, work).await {
+            Ok(done) => done.map_err(|error| unknown(&error)),
+            Err(elapsed) => Err(CriError::new(corten_cri::Code::DeadlineExceeded, format!("pod network: {elapsed}"))),
+        }
     }
 
     fn attachment(&self, record: &SandboxRecord) -> Attachment {
@@ -186,7 +208,7 @@ impl ContainerRuntime {
     /// Ends everything of a pod that lives in the kernel. May be repeated.
     async fn unbuild(&self, record: &SandboxRecord) -> Result<(), CriError> {
         let id = record.id.clone();
-        // A shim that does not answer has ended, or never began.
+        // A shim that has gone has ended, or never began.
         let shut_down = self.shim(&id).ask(Request::Shutdown).await;
         if let Err(error) = shut_down.as_ref()
             && error.code != corten_cri::Code::Unavailable
@@ -197,8 +219,8 @@ impl ContainerRuntime {
         if has_own_network(&record.config.0) {
             match self.network().await {
                 Ok(list) => {
-                    let deleted = self.inner.invoker.delete(&list, &self.attachment(record)).await;
-                    deleted.map_err(|error| unknown(&error))?;
+                    let attachment = self.attachment(record);
+                    self.while_patient(self.inner.invoker.delete(&list, &attachment)).await?;
                 }
                 // Without a network nothing was attached.
                 Err(error) => tracing::debug!(sandbox = %id, err = %error, "Found no network to leave"),

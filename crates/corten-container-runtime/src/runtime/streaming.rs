@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     time::Duration,
 };
@@ -14,22 +15,28 @@ use corten_cri::{
     streaming::{Duplex, Input, Output},
 };
 use corten_net::netns::Netns;
-use rustix::{pipe::PipeFlags, termios::Winsize};
+use rustix::{
+    net::{AddressFamily, SocketFlags, SocketType},
+    pipe::PipeFlags,
+    termios::Winsize,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, Interest, unix::AsyncFd},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::mpsc,
 };
 
 use super::{ContainerRuntime, blocking, sandboxes, unknown};
 use crate::shim::{
-    client::{Call, register},
+    client::{ANSWER_PATIENCE, Call, register},
     protocol::{self, Answer, Request},
 };
 
 /// How much is copied at a time.
 const COPY_BYTES: usize = 32 << 10;
 const SIGKILL: i32 = 9;
+/// How long a pod's port may take to accept: it is on this machine, and one that drops packets never does.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Our end of a stream.
 type End = AsyncFd<OwnedFd>;
@@ -173,17 +180,11 @@ impl ContainerRuntime {
             terminal: terminal.map(|size| (size.height, size.width)),
         };
         let descriptors: Vec<BorrowedFd<'_>> = streams.iter().flatten().map(|fd| fd.as_fd()).collect();
-        let started = async {
-            let call = self.shim(&container.record.sandbox).call(request, &descriptors).await?;
-            let answer = call.answer().await?;
-            Ok::<_, CriError>((call, answer))
-        }
-        .await;
+        let started = self.shim(&container.record.sandbox).begin(request, &descriptors, ANSWER_PATIENCE).await;
         blocking(move || corten_base::fs::remove_file(&file)).await?;
-        let (call, answer) = started?;
-        match answer {
-            (Answer::Started { .. }, mut descriptors) => Ok((call, descriptors.pop())),
-            (answer, _) => Err(unexpected(&answer)),
+        match started? {
+            (call, Answer::Started { .. }, mut descriptors) => Ok((call, descriptors.pop())),
+            (_, answer, _) => Err(unexpected(&answer)),
         }
     }
 
@@ -225,6 +226,31 @@ async fn resize(terminal: &End, sizes: &mut mpsc::Receiver<TerminalSize>) -> io:
         rustix::termios::tcsetwinsize(terminal, size)?;
     }
     std::future::pending().await
+}
+
+/// Sockets for the loopback addresses of the calling thread's network namespace, with the addresses they are for.
+fn loopbacks(port: u16) -> io::Result<Vec<(TcpSocket, SocketAddr)>> {
+    let make = |family, ip: IpAddr| -> io::Result<(TcpSocket, SocketAddr)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        Ok((TcpSocket::from_std_stream(socket.into()), SocketAddr::new(ip, port)))
+    };
+    let mut sockets = vec![make(AddressFamily::INET, Ipv4Addr::LOCALHOST.into())?];
+    // A kernel may have no IPv6.
+    sockets.extend(make(AddressFamily::INET6, Ipv6Addr::LOCALHOST.into()).ok());
+    Ok(sockets)
+}
+
+/// The first connection that succeeds; the first's error if none does.
+async fn connect(sockets: Vec<(TcpSocket, SocketAddr)>) -> io::Result<TcpStream> {
+    let mut failure = None;
+    for (socket, address) in sockets {
+        match socket.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    Err(failure.expect("there is a socket for IPv4"))
 }
 
 #[async_trait]
@@ -304,8 +330,8 @@ impl Streaming for ContainerRuntime {
         }
         let descriptors: Vec<BorrowedFd<'_>> = far.iter().flatten().map(|fd| fd.as_fd()).collect();
         let streams = [far[0].is_some(), far[1].is_some(), far[2].is_some()];
-        let call = shim.call(Request::Attach { id: id.clone(), streams }, &descriptors).await?;
-        call.answer().await?;
+        let attach = Request::Attach { id: id.clone(), streams };
+        let (call, ..) = shim.begin(attach, &descriptors, ANSWER_PATIENCE).await?;
         drop(far);
         let [out, err] = outputs;
         // Ends when the shim has hung up and all that it sent was read, or when a client takes no more.
@@ -347,23 +373,24 @@ impl Streaming for ContainerRuntime {
             return Err(CriError::failed_precondition(format!("sandbox {:?} is not ready", sandbox.id)));
         }
         let netns = sandboxes::has_own_network(&sandbox.config.0).then(|| self.live(&sandbox.id).join("net"));
-        let near = blocking(move || -> io::Result<std::net::TcpStream> {
-            let connect = || {
-                std::net::TcpStream::connect(("127.0.0.1", port))
-                    .or_else(|error| std::net::TcpStream::connect(("::1", port)).map_err(|_| error))
-            };
-            let stream = match netns {
+        let sockets = blocking(move || -> io::Result<_> {
+            let make = || loopbacks(port);
+            match netns {
                 Some(path) => {
                     let netns = Netns::open(&path).map_err(io::Error::other)?;
-                    netns.run(connect).map_err(io::Error::other)??
+                    netns.run(make).map_err(io::Error::other)?
                 }
-                None => connect()?,
-            };
-            stream.set_nonblocking(true)?;
-            Ok(stream)
+                None => make(),
+            }
         })
         .await?;
-        let mut near = TcpStream::from_std(near).map_err(|error| unknown(&error))?;
+        let connected = corten_base::timeout(&*self.inner.clock, CONNECT_PATIENCE, connect(sockets)).await;
+        let mut near = match connected {
+            Ok(connected) => connected.map_err(|error| unknown(&error))?,
+            Err(elapsed) => {
+                return Err(CriError::new(Code::DeadlineExceeded, format!("connect to port {port}: {elapsed}")));
+            }
+        };
         let mut connection = connection;
         // A side that resets has ended, as one that closes has.
         tokio::io::copy_bidirectional(&mut connection, &mut near).await.ok();

@@ -1,4 +1,8 @@
 //! The shim's loop: one thread, one `poll`, everything else in what it holds.
+//!
+//! One thing is done after another: while a container of the pod is made or an exec starts (some hundredths of a second; as
+//! long as the kernel hangs over a mount, at worst), other requests wait in the backlog, and a container that writes more
+//! than its pipe holds (64 KiB) waits too. Callers have deadlines of their own.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +23,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sched::CloneFlags,
 };
-use rustix::{net::SocketFlags, pipe::PipeFlags};
+use rustix::{io::Errno as AcceptErrno, net::SocketFlags, pipe::PipeFlags};
 
 use super::{
     log::Log,
@@ -32,6 +36,10 @@ const READ_BYTES: usize = 64 << 10;
 
 /// The exit code of a container whose program did not start. Upstream: containerd's `errorStartExitCode`.
 const NOT_STARTED: i32 = 128;
+
+/// How long no connection is accepted after that failed, because the process or the machine is out of something: the
+/// listener stays readable, and trying at once would take a processor.
+const ACCEPT_PAUSE_MILLIS: u16 = 100;
 
 /// Why the shim ends.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +95,8 @@ struct Server {
     execs: BTreeMap<u64, Exec>,
     pause: Option<Child>,
     next: u64,
+    /// Whether the next wait leaves the listener out, and is short.
+    accept_pauses: bool,
     is_over: bool,
 }
 
@@ -143,13 +153,18 @@ pub(super) fn run(directory: &Path) -> Result<(), ServerError> {
         execs: BTreeMap::new(),
         pause: None,
         next: 0,
+        accept_pauses: false,
         is_over: false,
     };
     while !server.is_over {
-        for token in server.wait(&listener)? {
+        let tokens = server.wait(&listener)?;
+        server.accept_pauses = false;
+        for token in tokens {
             server.handle(token, &listener);
         }
     }
+    // Before the connections: who sees one end and finds nobody listening knows that the shim has gone.
+    drop(listener);
     Ok(())
 }
 
@@ -169,8 +184,10 @@ impl Server {
 
     /// Waits until something can be done.
     fn wait(&self, listener: &OwnedFd) -> Result<Vec<Token>, ServerError> {
-        let mut set: Vec<(Token, BorrowedFd<'_>, PollFlags)> =
-            vec![(Token::Listener, listener.as_fd(), PollFlags::POLLIN)];
+        let mut set: Vec<(Token, BorrowedFd<'_>, PollFlags)> = Vec::new();
+        if !self.accept_pauses {
+            set.push((Token::Listener, listener.as_fd(), PollFlags::POLLIN));
+        }
         for (number, connection) in &self.connections {
             set.push((Token::Connection(*number), connection.as_fd(), PollFlags::POLLIN));
         }
@@ -202,9 +219,10 @@ impl Server {
                 }
             }
         }
+        let patience = if self.accept_pauses { PollTimeout::from(ACCEPT_PAUSE_MILLIS) } else { PollTimeout::NONE };
         let mut fds: Vec<PollFd<'_>> = set.iter().map(|(_, fd, flags)| PollFd::new(*fd, *flags)).collect();
         loop {
-            match poll(&mut fds, PollTimeout::NONE) {
+            match poll(&mut fds, patience) {
                 Ok(_) => break,
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(ServerError::System("poll", errno)),
@@ -218,11 +236,18 @@ impl Server {
     fn handle(&mut self, token: Token, listener: &OwnedFd) {
         match token {
             Token::Listener => {
-                // A client that has left again is no error.
                 let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-                if let Ok(connection) = rustix::net::accept_with(listener, flags) {
-                    self.next += 1;
-                    self.connections.insert(self.next, connection);
+                match rustix::net::accept_with(listener, flags) {
+                    Ok(connection) => {
+                        self.next += 1;
+                        self.connections.insert(self.next, connection);
+                    }
+                    // A client that has left again is no error.
+                    Err(AcceptErrno::AGAIN | AcceptErrno::CONNABORTED | AcceptErrno::INTR) => {}
+                    Err(error) => {
+                        complain("accept connection", &error);
+                        self.accept_pauses = true;
+                    }
                 }
             }
             Token::Connection(number) => self.receive(number),
@@ -491,14 +516,20 @@ impl Server {
         let finished_at = self.now();
         let Some(entry) = self.entries.get_mut(id) else { return };
         let Some(container) = entry.container.take() else { return };
-        let mut oom_killed = container.cgroup().oom_kills().unwrap_or(0) > 0;
+        let oom_kills = container.cgroup().oom_kills();
+        let mut oom_killed = oom_kills.unwrap_or_else(|error| {
+            complain(&format!("count out-of-memory kills of container {id}"), &error);
+            0
+        }) > 0;
         let pid = container.pid();
         let mut status = None;
         // One that has been reaped here is not returned by the deletion; one that runs must not be waited for.
-        if let Some(init) = container.init()
-            && init.has_ended().unwrap_or(false)
-        {
-            status = init.wait().ok().flatten();
+        if let Some(init) = container.init() {
+            let ended = init.has_ended().and_then(|ended| if ended { init.wait() } else { Ok(None) });
+            status = ended.unwrap_or_else(|error| {
+                complain(&format!("reap container {id}"), &error);
+                None
+            });
         }
         match container.delete(true) {
             Ok(ends) => {
@@ -636,7 +667,11 @@ impl Server {
 
     fn exec_ended(&mut self, number: u64) {
         let Some(exec) = self.execs.remove(&number) else { return };
-        let code = exec.process.handle.wait().ok().flatten().map_or(255, ExitStatus::code);
+        let status = exec.process.handle.wait().unwrap_or_else(|error| {
+            complain("reap exec", &error);
+            None
+        });
+        let code = status.map_or(255, ExitStatus::code);
         self.answer(exec.connection, &Answer::Exited { code }, None);
     }
 

@@ -240,10 +240,7 @@ impl Store {
         }
         let staged = self.dir.join(STAGED);
         // After a crash between link and removal it is the same file as a reservation: never write into it.
-        match corten_base::fs::remove_file(&staged) {
-            Err(e) if !e.is_not_found() => return Err(e),
-            _ => {}
-        }
+        corten_base::fs::remove_file(&staged)?;
         corten_base::fs::write(&staged, owner.as_bytes())?;
         let linked = match fs::hard_link(&staged, &path) {
             Ok(()) => Ok(true),

@@ -185,10 +185,7 @@ impl Invoker {
         for plugin in list.plugins.iter().rev() {
             self.run(Verb::Delete, list, plugin, Some(at), previous.as_ref()).await?;
         }
-        match fs::remove_file(&self.cache_path(list, at)) {
-            Err(e) if !e.is_not_found() => Err(e.into()),
-            _ => Ok(()),
-        }
+        Ok(fs::remove_file(&self.cache_path(list, at))?)
     }
 
     /// Looks whether a sandbox is attached as the addition said.

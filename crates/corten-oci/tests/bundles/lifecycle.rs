@@ -12,6 +12,7 @@ use crate::{
 
 pub(crate) static TESTS: &[Test] = &[
     ("privileged::lifecycle::a_container_walks_through_its_states", a_container_walks_through_its_states),
+    ("privileged::lifecycle::nobody_else_reads_what_a_container_is_given", nobody_else_reads_what_a_container_is_given),
     ("privileged::lifecycle::signals_reach_init_and_all", signals_reach_init_and_all),
     ("privileged::lifecycle::a_paused_container_stands_still", a_paused_container_stands_still),
     ("privileged::lifecycle::force_deletes_what_runs", force_deletes_what_runs),
@@ -31,6 +32,18 @@ pub(crate) static TESTS: &[Test] = &[
     ("privileged::lifecycle::a_pid_namespace_is_shared_by_path", a_pid_namespace_is_shared_by_path),
     ("privileged::lifecycle::a_created_container_survives_its_shim", a_created_container_survives_its_shim),
 ];
+
+/// `config.json` has the environment of processes, with what came out of Secrets, and any user of the machine could read it.
+fn nobody_else_reads_what_a_container_is_given() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+    let bundle = Bundle::new(&["true"]);
+    let container = bundle.create(corten_oci::Stdio::null());
+    let (root, own) = (bundle.state_root(), bundle.state_root().join(&bundle.id));
+    assert_eq!((mode(&root), mode(&own)), (0o700, 0o700));
+    assert_eq!((mode(&own.join("bundle/config.json")), mode(&own.join("record.json"))), (0o600, 0o600));
+    container.delete(true).unwrap();
+}
 
 fn a_container_walks_through_its_states() {
     let bundle = Bundle::new(&["sleep", "100"]);

@@ -40,6 +40,9 @@ const LOOPBACK: &str = "lo";
 /// Connections at once, all services together: each takes two descriptors of the process's usual 1,048,576 and two
 /// buffers of 8 KiB. Clients beyond wait in the listeners' backlogs.
 const CONNECTIONS_MAX: usize = 16_384;
+/// Flows of datagrams at once, all services together: each takes one descriptor of the same number. Where there is no place,
+/// the port's own flow that is idle for longest ends, and the client has to send again.
+const FLOWS_MAX: usize = 16_384;
 /// The kernel's own limit unless raised (`net.core.somaxconn`).
 const BACKLOG: i32 = 4_096;
 
@@ -79,6 +82,7 @@ pub struct UserspaceBackend {
 struct Context {
     clock: SharedClock,
     connections: Arc<Semaphore>,
+    flows: Arc<Semaphore>,
 }
 
 /// Where a frontend leads to: nothing can be there without a listener.
@@ -121,7 +125,11 @@ impl UserspaceBackend {
             loopback,
             runtime: tokio::runtime::Handle::current(),
             tasks: TaskSet::new("proxy-userspace"),
-            context: Context { clock, connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)) },
+            context: Context {
+                clock,
+                connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+                flows: Arc::new(Semaphore::new(FLOWS_MAX)),
+            },
             end,
             shutdown,
             current: Ruleset::default(),

@@ -33,6 +33,8 @@ use transport::{Body, Transport};
 
 /// The longest document that is read: manifests of real images have a few KiB.
 const DOCUMENT_BYTES_MAX: usize = 8 << 20;
+/// How much is taken of a blob whose size the manifest does not tell: larger layers are not made by who leaves that out.
+const UNTOLD_BYTES_MAX: u64 = 16 << 30;
 /// An index in an index in an index ...
 const INDEX_DEPTH_MAX: usize = 4;
 /// How many blobs of one image are transferred at the same time. containerd's figure.
@@ -324,11 +326,13 @@ async fn blob(
 }
 
 async fn feed(mut body: Body, pieces: mpsc::Sender<Option<Bytes>>, size: u64) -> Result<(), String> {
+    // No blob is empty: such a manifest does not say.
+    let size = if size == 0 { UNTOLD_BYTES_MAX } else { size };
     let mut left = size;
     while let Some(piece) = body.next().await {
         let piece = piece?;
         let length = piece.len() as u64;
-        if size > 0 && length > left {
+        if length > left {
             return Err(format!("the blob has more than {size} bytes"));
         }
         left = left.saturating_sub(length);

@@ -201,12 +201,19 @@ impl Transport {
     }
 }
 
-/// The authorities in these files. What is not there or no certificate is passed over: a bundle has odd ones, too.
+/// The authorities in these files. What is not there or no certificate is passed over: a bundle has odd ones, too. One that
+/// cannot be read is told of: what follows is "unknown authority".
 fn roots(files: &[PathBuf]) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     for file in files.iter().filter(|file| file.is_file()) {
-        if let Ok(certificates) = CertificateDer::pem_file_iter(file) {
-            roots.add_parsable_certificates(certificates.filter_map(Result::ok));
+        match CertificateDer::pem_file_iter(file) {
+            Ok(certificates) => {
+                let (added, ignored) = roots.add_parsable_certificates(certificates.filter_map(Result::ok));
+                tracing::debug!(file = %file.display(), added, ignored, "Read certificate authorities");
+            }
+            Err(error) => {
+                tracing::warn!(file = %file.display(), err = %error, "Could not read certificate authorities");
+            }
         }
     }
     roots

@@ -1,9 +1,11 @@
 //! Passes UDP datagrams on, and answers back.
 //!
 //! A client (address, port, and the address it used) has a flow: a socket of its own towards its endpoint, so that
-//! answers find their way. A flow ends after a while without datagrams, or when its endpoint goes.
+//! answers find their way. A flow ends after a while without datagrams, or when its endpoint goes. Clients choose how many
+//! flows there are, so a flow owns little more than its descriptor: datagrams of all flows go through one buffer per thread.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     io::{self, IoSlice, IoSliceMut},
     net::{IpAddr, SocketAddr},
@@ -18,7 +20,7 @@ use nix::{
     sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg},
 };
 use parking_lot::Mutex;
-use tokio::{io::Interest, net::UdpSocket};
+use tokio::{io::Interest, net::UdpSocket, sync::OwnedSemaphorePermit};
 use tracing::debug;
 
 use super::{Context, Target};
@@ -29,6 +31,13 @@ const IDLE: Duration = Duration::from_secs(120);
 const FLOWS_MAX: usize = 4_096;
 /// The largest datagram.
 const DATAGRAM_MAX_BYTES: usize = 65_535;
+/// Pause after a failing receive, so that a failure that lasts does not take a processor.
+const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
+
+thread_local! {
+    /// Holds a datagram between two system calls of this thread.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; DATAGRAM_MAX_BYTES]);
+}
 
 /// Who is talking: the client, and which of our addresses it talks to.
 type FlowKey = (SocketAddr, IpAddr);
@@ -43,6 +52,7 @@ struct Flow {
     /// Ends the task that brings answers.
     stop: corten_base::ShutdownTrigger,
     stopped: Shutdown,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Passes datagrams until `stopped`. All clones of `alive` are dropped once the socket is closed.
@@ -66,16 +76,21 @@ pub(super) async fn serve(
         let (size, key) = match received {
             Ok(received) => received,
             Err(e) => {
-                // The socket reports here that an answer could not be delivered; the next call goes on.
+                // The socket may report here that an answer could not be delivered; a later call goes on.
                 debug!(err = %ErrorChain(&e), "Could not receive datagram of service");
+                tokio::select! {
+                    biased;
+                    () = stopped.requested() => return,
+                    () = context.clock.sleep(RECEIVE_PAUSE) => {}
+                }
                 continue;
             }
         };
         let flow = match find_flow(&flows, key, &target, &context) {
             Some(flow) => flow,
-            None => match open_flow(key, &target, &context, &stopped).await {
+            None => match open_flow(key, &flows, &target, &context, &stopped).await {
                 Ok(Some(flow)) => {
-                    insert_flow(&flows, key, &flow);
+                    flows.lock().insert(key, Arc::clone(&flow));
                     let answers =
                         bring_answers(Arc::clone(&flow), key, Arc::clone(&socket), Arc::clone(&flows), context.clone());
                     let alive = alive.clone();
@@ -112,13 +127,23 @@ fn find_flow(flows: &Flows, key: FlowKey, target: &Target, context: &Context) ->
     None
 }
 
+/// A new flow; `None` if there is no endpoint, or no place: the next datagrams find the one that another flow gives up.
 async fn open_flow(
     key: FlowKey,
+    flows: &Flows,
     target: &Target,
     context: &Context,
     stopped: &Shutdown,
 ) -> io::Result<Option<Arc<Flow>>> {
     let (client, local) = key;
+    let place = Arc::clone(&context.flows).try_acquire_owned();
+    if place.is_err() || flows.lock().len() >= FLOWS_MAX {
+        end_idlest(flows);
+    }
+    let Ok(place) = place else {
+        debug!(client = %client, "Found no place for flow");
+        return Ok(None);
+    };
     let now = context.clock.monotonic();
     let candidates = target.balancer.candidates(target.role, client.ip(), local, now);
     let Some(endpoint) = candidates.first().copied() else { return Ok(None) };
@@ -127,35 +152,27 @@ async fn open_flow(
     socket.connect(endpoint).await?;
     target.balancer.remember(client.ip(), endpoint, now);
     let (stop, stopped) = stopped.child();
-    Ok(Some(Arc::new(Flow { socket, endpoint, last_used: Mutex::new(now), stop, stopped })))
+    Ok(Some(Arc::new(Flow { socket, endpoint, last_used: Mutex::new(now), stop, stopped, _place: place })))
 }
 
-fn insert_flow(flows: &Flows, key: FlowKey, flow: &Arc<Flow>) {
+fn end_idlest(flows: &Flows) {
     let mut flows = flows.lock();
-    if flows.len() >= FLOWS_MAX {
-        let idlest = flows.iter().min_by_key(|(_, flow)| *flow.last_used.lock()).map(|(key, _)| *key);
-        if let Some(gone) = idlest.and_then(|key| flows.remove(&key)) {
-            gone.stop.request();
-        }
+    let idlest = flows.iter().min_by_key(|(_, flow)| *flow.last_used.lock()).map(|(key, _)| *key);
+    if let Some(gone) = idlest.and_then(|key| flows.remove(&key)) {
+        gone.stop.request();
     }
-    flows.insert(key, Arc::clone(flow));
 }
 
 /// Brings answers to the client until the flow is idle or stopped.
 async fn bring_answers(flow: Arc<Flow>, key: FlowKey, listener: Arc<UdpSocket>, flows: Flows, context: Context) {
-    let mut buffer = vec![0; DATAGRAM_MAX_BYTES];
     loop {
         let idle_at = *flow.last_used.lock() + IDLE;
         tokio::select! {
             biased;
             () = flow.stopped.requested() => break,
-            received = flow.socket.recv(&mut buffer) => match received {
-                Ok(size) => {
-                    *flow.last_used.lock() = context.clock.monotonic();
-                    if let Err(e) = answer(&listener, &buffer[..size], key).await {
-                        debug!(client = %key.0, err = %ErrorChain(&e), "Could not pass answer on");
-                    }
-                }
+            ready = flow.socket.readable() => match ready.and_then(|()| pass_answer(&flow, &listener, key)) {
+                Ok(()) => *flow.last_used.lock() = context.clock.monotonic(),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 // The endpoint's node says that nobody listens: the next datagram picks anew.
                 Err(_) => break,
             },
@@ -196,34 +213,125 @@ async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Fl
         .await
 }
 
+/// Passes one datagram of the endpoint on to the client; one that the client's side has no room for is lost, as UDP may.
+///
+/// Errors: of the endpoint's side only, `WouldBlock` if there is no datagram.
+fn pass_answer(flow: &Flow, listener: &UdpSocket, key: FlowKey) -> io::Result<()> {
+    BUFFER.with_borrow_mut(|buffer| {
+        let size = flow.socket.try_recv(buffer)?;
+        let sent = listener.try_io(Interest::WRITABLE, || answer(listener, &buffer[..size], key));
+        if let Err(e) = sent {
+            debug!(client = %key.0, err = %ErrorChain(&e), "Could not pass answer on");
+        }
+        Ok(())
+    })
+}
+
 /// Sends an answer from the address that the client used.
-async fn answer(socket: &UdpSocket, data: &[u8], (client, local): FlowKey) -> io::Result<()> {
+fn answer(socket: &UdpSocket, data: &[u8], (client, local): FlowKey) -> io::Result<()> {
     let to = SockaddrStorage::from(client);
-    socket
-        .async_io(Interest::WRITABLE, || {
-            let parts = [IoSlice::new(data)];
-            let fd = socket.as_raw_fd();
-            let sent = match local {
-                IpAddr::V4(ip) => {
-                    let address = libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
-                    let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: address };
-                    let control = [ControlMessage::Ipv4PacketInfo(&info)];
-                    sendmsg(fd, &parts, &control, MsgFlags::MSG_DONTWAIT, Some(&to))
-                }
-                IpAddr::V6(ip) => {
-                    let info =
-                        libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 };
-                    let control = [ControlMessage::Ipv6PacketInfo(&info)];
-                    sendmsg(fd, &parts, &control, MsgFlags::MSG_DONTWAIT, Some(&to))
-                }
-            };
-            sent?;
-            Ok(())
-        })
-        .await
+    let parts = [IoSlice::new(data)];
+    let fd = socket.as_raw_fd();
+    match local {
+        IpAddr::V4(ip) => {
+            let address = libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
+            let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: address };
+            let control = [ControlMessage::Ipv4PacketInfo(&info)];
+            sendmsg(fd, &parts, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
+        }
+        IpAddr::V6(ip) => {
+            let info = libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 };
+            let control = [ControlMessage::Ipv6PacketInfo(&info)];
+            sendmsg(fd, &parts, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
+        }
+    }
+    Ok(())
 }
 
 fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address.as_sockaddr_in().map(|a| SocketAddr::from((a.ip(), a.port())));
     v4.or_else(|| address.as_sockaddr_in6().map(|a| SocketAddr::from((a.ip(), a.port()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, net::Ipv4Addr};
+
+    use corten_base::SystemClock;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::{
+        backend::userspace::{Balancer, udp_socket},
+        ruleset::{PortRules, Route, frontends::Role},
+    };
+
+    const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    /// Sends until the echo comes; returns how often it had to.
+    async fn talk(client: &UdpSocket, clock: &dyn corten_base::Clock, text: &str) -> usize {
+        let mut buffer = [0; 64];
+        for attempt in 1..100 {
+            client.send(text.as_bytes()).await.unwrap();
+            let answer = corten_base::timeout(clock, Duration::from_millis(200), client.recv(&mut buffer)).await;
+            if let Ok(size) = answer {
+                assert_eq!(&buffer[..size.unwrap()], text.as_bytes());
+                return attempt;
+            }
+        }
+        panic!("no answer to {text}");
+    }
+
+    /// A client with many source ports could take memory and descriptors without end: there was no limit for all ports.
+    #[tokio::test]
+    async fn where_there_is_no_place_the_idlest_flow_gives_way() {
+        let clock = SystemClock::shared();
+        let endpoint = UdpSocket::bind(HERE).await.unwrap();
+        let rules = PortRules {
+            cluster_ip: HERE.ip(),
+            port: 1,
+            node_port: None,
+            external_ips: BTreeSet::new(),
+            load_balancer_ips: BTreeSet::new(),
+            source_ranges: None,
+            internal: Route::Cluster,
+            external: Route::Cluster,
+            cluster_endpoints: BTreeSet::from([endpoint.local_addr().unwrap()]),
+            local_endpoints: BTreeSet::new(),
+            hairpins: BTreeSet::new(),
+            affinity: None,
+        };
+        let target = Target { balancer: Arc::new(Balancer::new(Arc::new(rules), Vec::new())), role: Role::ClusterIp };
+        let flows = Arc::new(Semaphore::new(1));
+        let context =
+            Context { clock: Arc::clone(&clock), connections: Arc::new(Semaphore::new(1)), flows: Arc::clone(&flows) };
+        let socket = udp_socket(HERE).unwrap();
+        let service = socket.local_addr().unwrap();
+        let (stop, stopped) = Shutdown::new();
+        let tasks = TaskSet::new("test");
+        let (alive, _) = std::sync::mpsc::channel();
+        tasks.spawn("service", serve(socket, target, tasks.clone(), context, stopped.clone(), alive));
+        tasks.spawn("echo", async move {
+            let mut buffer = [0; 64];
+            loop {
+                tokio::select! {
+                    () = stopped.requested() => return,
+                    received = endpoint.recv_from(&mut buffer) => {
+                        let (size, peer) = received.unwrap();
+                        endpoint.send_to(&buffer[..size], peer).await.unwrap();
+                    }
+                }
+            }
+        });
+        let (first, second) = (UdpSocket::bind(HERE).await.unwrap(), UdpSocket::bind(HERE).await.unwrap());
+        first.connect(service).await.unwrap();
+        second.connect(service).await.unwrap();
+        assert_eq!(talk(&first, &*clock, "one").await, 1);
+        assert_eq!(flows.available_permits(), 0);
+        assert!(talk(&second, &*clock, "two").await > 1, "the first of its datagrams made the place");
+        assert!(talk(&first, &*clock, "three").await > 1);
+        stop.request();
+        tasks.join().await.unwrap();
+        assert_eq!(flows.available_permits(), 1);
+    }
 }
