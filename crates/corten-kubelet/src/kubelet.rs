@@ -162,14 +162,14 @@ impl Kubelet {
         };
         tokio::select! {
             biased;
-            () = shutdown.requested() => {}
+            () = tasks.guard(shutdown.requested()) => {}
             () = ready => {
                 info!(node = node_name, pods = pods.lister().len(), "Started kubelet");
                 tasks.spawn("eviction", Evictor::new(Arc::clone(&context), Arc::clone(&table), defended).run(shutdown.clone()));
                 let workers =
                     PodWorkers { context: Arc::clone(&context), table, queue, pods: pods.lister(), node: node.lister() };
                 tasks.spawn("pod workers", workers.run(shutdown.clone()));
-                shutdown.requested().await;
+                tasks.guard(shutdown.requested()).await;
             }
         }
         if let Err(panic) = tasks.join().await {

@@ -17,10 +17,12 @@ mod query;
 mod stats;
 mod tls;
 
+pub use tls::ServerCertificate;
+
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use corten_api::core::v1::{ContainerState, PodStatus};
-use corten_base::{SharedClock, Shutdown, TaskSet, timeout};
+use corten_base::{Secret, SharedClock, Shutdown, TaskSet, timeout};
 use corten_cri::Cri;
 use http::{Method, Request, Response, StatusCode};
 use hyper::{body::Incoming, service::service_fn};
@@ -59,7 +61,7 @@ pub struct Config {
     /// The certificate to serve with, PEM.
     pub certificate: String,
     /// Its key, PEM.
-    pub key: String,
+    pub key: Secret,
     /// The authorities of clients' certificates, PEM; empty: none are accepted. Upstream: `authentication.x509.clientCAFile`.
     pub client_authorities: String,
 }
@@ -102,6 +104,7 @@ pub enum ServerError {
 pub struct Server {
     listener: TcpListener,
     tls: Arc<ServerConfig>,
+    certificate: ServerCertificate,
     shared: Shared,
 }
 
@@ -117,11 +120,18 @@ struct Shared {
 impl Server {
     /// Binds the socket, so that a taken address is an error now and not later.
     pub async fn bind(config: &Config, parts: Parts, shutdown: Shutdown) -> Result<Self, ServerError> {
-        let tls = tls::server_config(config)?;
+        let certificate = ServerCertificate::new(&config.certificate, &config.key)?;
+        let tls = tls::server_config(certificate.clone(), &config.client_authorities)?;
         let address = config.address;
         let listener = TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
         let shared = Shared { parts, tasks: TaskSet::new("kubelet-server"), shutdown };
-        Ok(Self { listener, tls, shared })
+        Ok(Self { listener, tls, certificate, shared })
+    }
+
+    /// The certificate, to be exchanged while the server runs.
+    #[must_use]
+    pub fn certificate(&self) -> ServerCertificate {
+        self.certificate.clone()
     }
 
     /// The address that is listened on: with the port that the system chose if none was asked for.
@@ -131,7 +141,7 @@ impl Server {
 
     /// Serves until shutdown, then lets what runs finish for a moment.
     pub async fn run(self) {
-        let Self { listener, tls, shared } = self;
+        let Self { listener, tls, shared, .. } = self;
         let acceptor = TlsAcceptor::from(tls);
         loop {
             let accepted = tokio::select! {

@@ -13,6 +13,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use corten_api::core::v1::Taint;
+use corten_apimachinery::validation::{is_label_value, is_qualified_name};
 use corten_base::fs;
 use corten_component_base::certificates::{Authority, CertificateFiles, KeyPairPem, LeafRequest};
 use corten_container_runtime::ContainerRuntime;
@@ -54,6 +56,9 @@ pub(crate) struct Options {
     /// Labels that the node registers with.
     #[arg(long, value_delimiter = ',', value_parser = label, value_name = "KEY=VALUE")]
     node_labels: Vec<(String, String)>,
+    /// Taints that the node registers with.
+    #[arg(long, value_delimiter = ',', value_parser = taint, value_name = "KEY=VALUE:EFFECT")]
+    register_with_taints: Vec<Taint>,
     /// How many pods the node takes.
     #[arg(long, value_name = "PODS")]
     max_pods: Option<u32>,
@@ -106,6 +111,25 @@ fn label(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
+/// Reads a taint: `key=value:effect` or `key:effect`. Source: `pkg/util/taints` (v1.35).
+fn taint(text: &str) -> Result<Taint, String> {
+    let invalid = || format!("invalid taint spec: {text}");
+    let (start, effect) = text.split_once(':').filter(|(_, effect)| !effect.contains(':')).ok_or_else(invalid)?;
+    if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) {
+        return Err(format!("invalid taint effect: {effect}, unsupported taint effect"));
+    }
+    let (key, value) = start.split_once('=').unwrap_or((start, ""));
+    if value.contains('=') {
+        return Err(invalid());
+    }
+    let errors = [is_label_value(value), is_qualified_name(key)].concat();
+    if !errors.is_empty() {
+        return Err(format!("{}, {}", invalid(), errors.join("; ")));
+    }
+    let value = (!value.is_empty()).then(|| value.to_owned());
+    Ok(Taint { key: key.to_owned(), value, effect: effect.to_owned(), ..Taint::default() })
+}
+
 /// A kubelet that is decided upon, with what it serves as.
 struct Settings {
     kubelet: corten_kubelet::Config,
@@ -150,6 +174,11 @@ impl Options {
                 .unwrap_or_else(|| PathBuf::from("/etc/resolv.conf")),
             cgroup_root: places.name.clone(),
             node_labels: self.node_labels.clone(),
+            register_with_taints: if self.register_with_taints.is_empty() {
+                file.register_with_taints
+            } else {
+                self.register_with_taints.clone()
+            },
             pod_cidr: self.pod_cidr.clone().or(file.pod_cidr).filter(|cidr| !cidr.is_empty()),
             max_pods: self.max_pods.or(file.max_pods).unwrap_or(110),
             server_address: self.address.or(file.address).unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
@@ -170,7 +199,7 @@ impl Options {
         let key = self.tls_private_key_file.clone().or(file.tls_private_key_file);
         let serving = match (certificate, key) {
             (Some(certificate), Some(key)) => {
-                KeyPairPem { certificate: fs::read_to_string(&certificate)?, key: fs::read_to_string(&key)? }
+                KeyPairPem { certificate: fs::read_to_string(&certificate)?, key: fs::read_to_string(&key)?.into() }
             }
             (None, None) => {
                 let directory = self.cert_dir.clone().unwrap_or_else(|| root.join("pki"));
@@ -256,4 +285,27 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         served
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: Result<(&str, Option<&str>, &str), &str>) {
+        let got = taint(text);
+        let got = got.as_ref().map(|it| (it.key.as_str(), it.value.as_deref(), it.effect.as_str()));
+        assert_eq!(got.map_err(String::as_str), want);
+    }
+
+    #[test]
+    fn taints_are_read_as_upstream_reads_them() {
+        check("dedicated=db:NoSchedule", Ok(("dedicated", Some("db"), "NoSchedule")));
+        check("example.com/gpu:NoExecute", Ok(("example.com/gpu", None, "NoExecute")));
+        check("a=:PreferNoSchedule", Ok(("a", None, "PreferNoSchedule")));
+        check("a=b", Err("invalid taint spec: a=b"));
+        check("a=b=c:NoSchedule", Err("invalid taint spec: a=b=c:NoSchedule"));
+        check("a=b:NoSchedule:x", Err("invalid taint spec: a=b:NoSchedule:x"));
+        check("a=b:Never", Err("invalid taint effect: Never, unsupported taint effect"));
+    }
 }
