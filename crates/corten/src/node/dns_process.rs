@@ -176,7 +176,7 @@ impl DnsProcess {
         let text = serde_json::to_vec(&record).context("write its record")?;
         let path = self.places.dns_record();
         blocking(move || Ok(fs::write_atomic(&path, &text, 0o600)?)).await?;
-        unrecorded.is_recorded();
+        unrecorded.recorded();
         info!(pid, listen = %self.settings.listen, "Started the DNS process");
         Ok(child)
     }
@@ -192,7 +192,7 @@ impl Unrecorded {
         pidfd_open(number, PidfdFlags::empty()).map(Some).map(Self).context("hold the DNS process")
     }
 
-    fn is_recorded(mut self) {
+    fn recorded(mut self) {
         self.0 = None;
     }
 }
@@ -320,7 +320,7 @@ mod tests {
             let mut child = Command::new("sleep").arg("600").kill_on_drop(true).spawn().unwrap();
             let unrecorded = Unrecorded::new(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
             if is_recorded {
-                unrecorded.is_recorded();
+                unrecorded.recorded();
                 assert!(child.try_wait().unwrap().is_none());
             } else {
                 drop(unrecorded);

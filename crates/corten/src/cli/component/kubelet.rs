@@ -15,15 +15,16 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use corten_api::core::v1::Taint;
 use corten_apimachinery::validation::{is_label_value, is_qualified_name};
-use corten_base::fs;
+use corten_base::{SharedClock, fs};
 use corten_component_base::certificates::{Authority, CertificateFiles, KeyPairPem, LeafRequest};
 use corten_container_runtime::ContainerRuntime;
-use corten_kubelet::{Agent, agent::Parts};
+use corten_kubelet::{Agent, agent::Parts, server::ServerCertificate};
 use corten_net::netns::Netns;
 
 use self::configuration::{Configuration, go_duration};
 use super::ClientOptions;
 use crate::{
+    blocking::blocking,
     cli::common::{Root, run_until_signal},
     commands::import_images,
     config::{CLUSTER_DOMAIN, Places, node_name, primary_address},
@@ -130,10 +131,15 @@ fn taint(text: &str) -> Result<Taint, String> {
     Ok(Taint { key: key.to_owned(), value, effect: effect.to_owned(), ..Taint::default() })
 }
 
+/// How often a certificate of the kubelet's own is looked at: it has four months left when it becomes due.
+const LOOK_EVERY: Duration = Duration::from_secs(12 * 3_600);
+
 /// A kubelet that is decided upon, with what it serves as.
 struct Settings {
     kubelet: corten_kubelet::Config,
     serving: KeyPairPem,
+    /// Where the certificate is kept if it is the kubelet's own.
+    own: Option<PathBuf>,
     client_authorities: String,
 }
 
@@ -197,19 +203,20 @@ impl Options {
         };
         let certificate = self.tls_cert_file.clone().or(file.tls_cert_file);
         let key = self.tls_private_key_file.clone().or(file.tls_private_key_file);
-        let serving = match (certificate, key) {
+        let (serving, own) = match (certificate, key) {
             (Some(certificate), Some(key)) => {
-                KeyPairPem { certificate: fs::read_to_string(&certificate)?, key: fs::read_to_string(&key)?.into() }
+                let key = fs::read_to_string(&key)?.into();
+                (KeyPairPem { certificate: fs::read_to_string(&certificate)?, key }, None)
             }
             (None, None) => {
                 let directory = self.cert_dir.clone().unwrap_or_else(|| root.join("pki"));
-                own_certificate(&directory, &kubelet, now)?
+                (own_certificate(&directory, &kubelet, now)?, Some(directory))
             }
             _ => bail!("a certificate needs its key: tlsCertFile and tlsPrivateKeyFile go together"),
         };
         let client_ca = self.client_ca_file.clone().or(file.authentication.x509.client_ca_file);
         let client_authorities = client_ca.as_deref().map(fs::read_to_string).transpose()?.unwrap_or_default();
-        Ok(Settings { kubelet, serving, client_authorities })
+        Ok(Settings { kubelet, serving, own, client_authorities })
     }
 }
 
@@ -233,6 +240,25 @@ fn own_certificate(
         ..LeafRequest::default()
     };
     Ok(authority.ensure_leaf(&CertificateFiles::new(directory, "kubelet"), &request, now)?)
+}
+
+/// Exchanges a certificate of the kubelet's own when it is due; never returns.
+async fn keep_renewed(
+    shown: &ServerCertificate,
+    own: Option<PathBuf>,
+    config: &corten_kubelet::Config,
+    clock: &SharedClock,
+) {
+    let Some(directory) = own else { return std::future::pending().await };
+    loop {
+        clock.sleep(LOOK_EVERY).await;
+        let (directory, config, now) = (directory.clone(), config.clone(), clock.now());
+        let pair = blocking(move || own_certificate(&directory, &config, now)).await;
+        let renewed = pair.and_then(|pair| Ok(shown.replace(&pair.certificate, &pair.key)?));
+        if let Err(error) = renewed {
+            tracing::error!(err = format!("{error:#}"), "Could not renew the kubelet's certificate");
+        }
+    }
 }
 
 /// Keeps the node until it is told to stop; containers run on.
@@ -262,6 +288,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         .context("open the container runtime")?;
         let served = async {
             import_images(&runtime, options.image).await.map_err(anyhow::Error::msg)?;
+            let config = settings.kubelet.clone();
             let parts = Parts {
                 config: settings.kubelet,
                 cri: runtime.cri(),
@@ -269,11 +296,16 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
                 certificate: settings.serving.certificate,
                 key: settings.serving.key,
                 client_authorities: settings.client_authorities,
-                clock,
+                clock: Arc::clone(&clock),
                 rng,
             };
             let agent = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
-            agent.run(shutdown.clone()).await;
+            let shown = agent.certificate();
+            tokio::select! {
+                biased;
+                () = agent.run(shutdown.clone()) => {}
+                () = keep_renewed(&shown, settings.own, &config, &clock) => {}
+            }
             anyhow::Ok(())
         };
         let served = served.await;
