@@ -17,9 +17,25 @@ pub(crate) struct Places {
     pub(crate) images: PathBuf,
 }
 
+/// The workspace that this program was called for.
+///
+/// That may be another one than it was built in: clones that share a target folder share the program. Cargo names the
+/// package that it runs; called without cargo, the current folder counts.
+pub(crate) fn workspace_root() -> anyhow::Result<PathBuf> {
+    let called_for = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let starts = [called_for, env::current_dir().ok(), Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")))];
+    starts
+        .iter()
+        .flatten()
+        .flat_map(|start| start.ancestors())
+        .find(|folder| folder.join("xtask/Cargo.toml").is_file())
+        .map(Path::to_owned)
+        .context("find the workspace: run this in its folder, by `cargo xtask`")
+}
+
 impl Places {
     pub(crate) fn find() -> anyhow::Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has a parent folder")?.to_owned();
+        let root = workspace_root()?;
         let target = match env::var_os("CARGO_TARGET_DIR") {
             // Cargo takes a relative folder from where it was called, and so does this.
             Some(folder) => std::path::absolute(&folder).context("resolve CARGO_TARGET_DIR")?,

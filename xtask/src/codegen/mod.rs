@@ -14,6 +14,8 @@ use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
+use crate::places::{Places, workspace_root};
+
 /// Where the data of upstream is: `go-fields.tsv`, `go-constants.tsv`, `openapi/`.
 const DATA_VARIABLE: &str = "CORTEN_UPSTREAM_DATA";
 /// The crate that holds upstream's protobuf files, and the folder of this Kubernetes version in it.
@@ -57,20 +59,14 @@ fn api() -> anyhow::Result<()> {
         .map(String::as_str)
         .collect();
     let table = resolve::resolve(&go, &messages, &served)?;
-    let output = workspace_root().join(OUTPUT);
+    let output = workspace_root()?.join(OUTPUT);
     fs::write(&output, write::print(&table)).with_context(|| format!("write {OUTPUT}"))
-}
-
-/// The root of this workspace.
-fn workspace_root() -> PathBuf {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    own.parent().expect("xtask is a folder of the workspace").to_owned()
 }
 
 /// Fetches the crate with the protobuf files through cargo, by a manifest under the target folder, and finds its sources.
 fn proto_folder() -> anyhow::Result<PathBuf> {
     let (name, version, folder) = PROTO_CRATE;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from);
+    let target = Places::find()?.target;
     let fetch = target.join("codegen");
     fs::create_dir_all(fetch.join("src"))?;
     fs::write(fetch.join("src/lib.rs"), "")?;
