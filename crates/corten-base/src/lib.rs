@@ -8,6 +8,7 @@ pub mod clock;
 pub mod error_chain;
 pub mod fs;
 pub mod rng;
+pub mod secret;
 pub mod shutdown;
 pub mod task_set;
 
@@ -15,5 +16,6 @@ pub use backoff::Backoff;
 pub use clock::{Clock, Elapsed, SharedClock, SimClock, SystemClock, timeout};
 pub use error_chain::ErrorChain;
 pub use rng::{Rng, SharedRng, SimRng, SystemRng};
+pub use secret::Secret;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 pub use task_set::{SetExecutor, TaskPanic, TaskSet, panic_message};

@@ -106,6 +106,19 @@ impl TaskSet {
         }
     }
 
+    /// Does `work` while the tasks of this set go on; the first panic of one of them goes on here, as a panic of the caller.
+    ///
+    /// For a part that is nothing without its tasks: whoever runs it learns at once that it does only half its work, and not
+    /// when it ends. Cancel-safe where `work` is.
+    pub async fn guard<F: Future>(&self, work: F) -> F::Output {
+        tokio::select! {
+            biased;
+            // The hook has told of it already.
+            panic = self.panicked() => std::panic::resume_unwind(Box::new(panic.to_string())),
+            output = work => output,
+        }
+    }
+
     /// How many tasks of this set have panicked.
     #[must_use]
     pub fn panic_count(&self) -> u64 {
@@ -176,6 +189,20 @@ mod tests {
         tasks.spawn("bad", async { panic!("the reason") });
         let panic = tasks.join().await.unwrap_err();
         assert_eq!(panic.to_string(), "task test/bad panicked: the reason");
+    }
+
+    /// A panicked scheduler once left a process that said it was running.
+    #[tokio::test]
+    async fn a_panic_in_a_guarded_set_goes_on_in_the_set_around_it() {
+        let outer = TaskSet::new("outer");
+        outer.spawn("part", async {
+            let inner = TaskSet::new("inner");
+            inner.spawn("bad", async { panic!("the reason") });
+            inner.guard(std::future::pending::<()>()).await;
+        });
+        assert_eq!(outer.panicked().await.to_string(), "task outer/part panicked: task inner/bad panicked: the reason");
+        let quiet = TaskSet::new("quiet");
+        assert_eq!(quiet.guard(async { 7 }).await, 7);
     }
 
     #[tokio::test]

@@ -24,6 +24,10 @@ use crate::client::{Client, Target};
 /// Up to how much longer than the retry period a candidate waits, by chance. Upstream: `JitterFactor`.
 const JITTER: f64 = 1.2;
 
+/// How long the work of a leader may take to end once the lease is lost: about what is left of it then. Upstream ends the
+/// process at once.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+
 /// The times of an election. `lease > renew_deadline > 1.2 * retry`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -49,7 +53,8 @@ pub enum Outcome {
     NeverLed,
     /// The work ended, by itself or by shutdown, and the lease was given back.
     Finished,
-    /// The lease could not be renewed, so the work was stopped.
+    /// The lease could not be renewed, so the work was stopped, or cut off where it did not stop. Tasks that it has spawned
+    /// may still run: the process has to end.
     Lost,
 }
 
@@ -92,7 +97,8 @@ impl LeaderElection {
     }
 
     /// Waits to be elected, then runs `lead` until it ends. The signal that `lead` gets is that of `shutdown`, or comes
-    /// earlier when the lease is lost; the lease is renewed until `lead` has ended.
+    /// earlier when the lease is lost; the lease is renewed until `lead` has ended. A second after the lease is lost `lead` is
+    /// dropped, because another one leads by then.
     pub async fn run<F>(mut self, lead: impl FnOnce(Shutdown) -> F, shutdown: Shutdown) -> Outcome
     where
         F: Future<Output = ()>,
@@ -114,7 +120,9 @@ impl LeaderElection {
         if is_lost {
             warn!(lease = %self.target.name, identity = %self.identity, "Lost leadership");
             trigger.request();
-            lead.await;
+            if timeout(&*self.clock, STOP_WITHIN, lead).await.is_err() {
+                warn!(lease = %self.target.name, identity = %self.identity, "Cut off work that did not end with leadership");
+            }
             return Outcome::Lost;
         }
         if let Err(status) = self.release().await {

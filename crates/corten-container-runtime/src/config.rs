@@ -27,6 +27,9 @@ pub struct Config {
     pub shim_executable: PathBuf,
     /// What precedes the shim's own arguments: `["shim"]` for the `corten` binary.
     pub shim_arguments: Vec<String>,
+    /// How many files shims, and so containers that ask for nothing else, may have open: the soft limit that they begin with.
+    /// Absent: that of this process.
+    pub open_files: Option<u64>,
     /// Where images come from.
     pub registries: RegistryConfig,
 }
@@ -47,6 +50,7 @@ impl Config {
             run,
             shim_executable,
             shim_arguments: vec!["shim".to_owned()],
+            open_files: None,
             registries: RegistryConfig::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! What a controller is, as data: everything about it that others derive from (flags, clients, metrics, docs).
+//! What a controller is, as data: what others derive from it (flags, clients, names in logs).
 
 use std::{fmt, sync::Arc};
 

@@ -40,7 +40,7 @@ where
         for _ in 0..workers {
             tasks.spawn("worker", work(name, Arc::clone(&queue), Arc::clone(&reconciler)));
         }
-        shutdown.requested().await;
+        tasks.guard(shutdown.requested()).await;
         queue.shut_down();
         match tasks.join().await {
             Ok(()) => info!(controller = name, "Stopped controller"),

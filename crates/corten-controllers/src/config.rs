@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use corten_base::Secret;
+
 /// The configuration of all controllers. Defaults are upstream's.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -35,7 +37,7 @@ pub struct SigningAuthority {
     /// The certificate, PEM.
     pub certificate: String,
     /// The key, PEM.
-    pub key: String,
+    pub key: Secret,
 }
 
 impl Default for Config {

@@ -104,7 +104,7 @@ impl Controllers {
                 }
             }
         }
-        if let Err(panic) = tasks.join().await {
+        if let Err(panic) = tasks.guard(tasks.join()).await {
             tracing::error!(err = %panic, "Controllers ended with a panic");
         }
     }

@@ -9,7 +9,7 @@ use corten_apiserver::{
     endpoints::RoutesBuilder,
     registry::Store,
 };
-use corten_base::{SharedClock, SharedRng};
+use corten_base::{Secret, SharedClock, SharedRng};
 
 use crate::{
     admission::catalog,
@@ -26,7 +26,7 @@ pub struct ServiceAccounts {
     /// Who makes them. Upstream: `--service-account-issuer`.
     pub issuer: String,
     /// The private key that signs, PEM. Upstream: `--service-account-signing-key-file`.
-    pub signing_key: String,
+    pub signing_key: Secret,
     /// Further public keys whose tokens are known, PEM, from before a change of keys. Upstream:
     /// `--service-account-key-file`.
     pub further_keys: Vec<String>,

@@ -62,6 +62,7 @@ pub struct Config {
 pub struct ControlPlane {
     server: Arc<Server>,
     listener: Listener,
+    serving: ServerCertificate,
     kubelets: Arc<Kubelets>,
     stores: Vec<Arc<Store>>,
     bootstrap: bootstrap::Progress,
@@ -69,6 +70,24 @@ pub struct ControlPlane {
     client_authorities: String,
     identity: bootstrap::identity_lease::Identity,
     rng: SharedRng,
+}
+
+/// The certificates that an API server shows, to be exchanged while it runs.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    serving: ServerCertificate,
+    kubelets: Arc<Kubelets>,
+}
+
+impl Certificates {
+    /// Exchanges them: new connections get the new ones.
+    ///
+    /// Errors: one of them is unusable; those behind it stay as they are.
+    pub fn replace(&self, serving: &KeyPairPem, kubelet_client: &KubeletClient) -> Result<(), BuildError> {
+        self.serving.replace(serving.certificate.as_bytes(), serving.key.as_bytes())?;
+        self.kubelets.identify(kubelet_client)?;
+        Ok(())
+    }
 }
 
 /// Why an API server cannot be built.
@@ -133,10 +152,8 @@ impl ControlPlane {
             bootstrap: &bootstrap,
         };
         let (server, stores) = assemble(&settings, parts);
-        let tls = server_config(ServerCertificate::new(
-            config.serving.certificate.as_bytes(),
-            config.serving.key.as_bytes(),
-        )?)?;
+        let serving = ServerCertificate::new(config.serving.certificate.as_bytes(), config.serving.key.as_bytes())?;
+        let tls = server_config(serving.clone())?;
         let listener = Listener::bind(config.address, tls)
             .await
             .map_err(|source| BuildError::Listen { address: config.address, source })?;
@@ -151,6 +168,7 @@ impl ControlPlane {
         Ok(Self {
             server,
             listener,
+            serving,
             kubelets,
             stores,
             bootstrap,
@@ -164,6 +182,12 @@ impl ControlPlane {
     /// The address that is listened on: with the port that the system chose if none was asked for.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// What it takes to renew its certificates.
+    #[must_use]
+    pub fn certificates(&self) -> Certificates {
+        Certificates { serving: self.serving.clone(), kubelets: Arc::clone(&self.kubelets) }
     }
 
     /// A client in this process under the identity `user`, through the same chain as any other.
@@ -202,7 +226,7 @@ impl ControlPlane {
         let bootstrap =
             bootstrap::run(client, (clock, self.rng), progress, self.advertised, authorities, shutdown.clone());
         tasks.spawn("bootstrap", bootstrap);
-        self.listener.run(self.server, shutdown).await;
+        tasks.guard(self.listener.run(self.server, shutdown)).await;
         self.kubelets.stop().await;
         stop_caches.request();
         if let Err(panic) = tasks.join().await {

@@ -22,5 +22,5 @@ pub mod testing;
 
 pub use access::ServiceAccounts;
 pub use allocators::ServiceNetwork;
-pub use control_plane::{BuildError, Config, ControlPlane};
+pub use control_plane::{BuildError, Certificates, Config, ControlPlane};
 pub use rest::kubelets::{BadKubeletClient, KubeletClient};

@@ -71,7 +71,7 @@ impl Cluster {
         let (signing_key, _) = new_key().unwrap();
         let accounts = ServiceAccounts {
             issuer: DEFAULT_ISSUER.to_owned(),
-            signing_key,
+            signing_key: signing_key.into(),
             further_keys: Vec::new(),
             audiences: Vec::new(),
         };

@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use corten_base::{ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet, fs};
+use corten_base::{ErrorChain, Secret, SharedClock, SharedRng, Shutdown, TaskSet, fs};
 use corten_client::{
     Client,
     events::{EventWriter, Recorder},
@@ -47,7 +47,7 @@ pub struct Parts {
     /// The certificate to serve with, PEM.
     pub certificate: String,
     /// Its key, PEM.
-    pub key: String,
+    pub key: Secret,
     /// The authorities of those who may ask the server, PEM.
     pub client_authorities: String,
     /// Time.
@@ -185,6 +185,12 @@ impl Agent {
         Ok(Self { kubelet, node, server, volumes, prober, events, pleg_health, clock, tasks })
     }
 
+    /// The certificate of its server, to be exchanged when it is renewed.
+    #[must_use]
+    pub fn certificate(&self) -> server::ServerCertificate {
+        self.server.certificate()
+    }
+
     /// The node object, to wait until it is ready.
     #[must_use]
     pub fn node(&self) -> Node {
@@ -210,7 +216,7 @@ impl Agent {
         let prober = ProbeManager::clone(&prober);
         tasks.spawn("prober", async move { log_panic(prober.run(stop).await) });
         tasks.spawn("pods", kubelet.run(shutdown));
-        log_panic(tasks.join().await);
+        log_panic(tasks.guard(tasks.join()).await);
         end_events.request();
         log_panic(writing.join().await);
     }

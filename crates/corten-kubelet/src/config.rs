@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
+use corten_api::core::v1::Taint;
+
 /// The configuration of one kubelet. Names and defaults are those of `KubeletConfiguration` v1beta1.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -28,6 +30,8 @@ pub struct Config {
     pub cgroup_root: String,
     /// Labels that the node registers with. Upstream: `--node-labels`.
     pub node_labels: Vec<(String, String)>,
+    /// Taints that the node registers with. Upstream: `--register-with-taints`, `registerWithTaints`.
+    pub register_with_taints: Vec<Taint>,
     /// The range of pod addresses if no API server hands one out. Upstream: `podCIDR`.
     pub pod_cidr: Option<String>,
     /// How many pods the node takes. Upstream: `maxPods`.
@@ -75,6 +79,7 @@ pub(crate) mod tests {
             resolv_conf: "/etc/resolv.conf".into(),
             cgroup_root: "corten".to_owned(),
             node_labels: vec![("zone".to_owned(), "a".to_owned())],
+            register_with_taints: Vec::new(),
             pod_cidr: None,
             max_pods: 110,
             server_address: IpAddr::from([0, 0, 0, 0]),

@@ -162,7 +162,7 @@ impl Kubelet {
         };
         tokio::select! {
             biased;
-            () = shutdown.requested() => {}
+            () = tasks.guard(shutdown.requested()) => {}
             () = ready => {
                 info!(node = node_name, pods = pods.lister().len(), "Started kubelet");
                 let evictor = Evictor::new(Arc::clone(&context), Arc::clone(&table), defended.clone());
@@ -170,7 +170,7 @@ impl Kubelet {
                 let (pods, node) = (pods.lister(), node.lister());
                 let workers = PodWorkers { context: Arc::clone(&context), table, queue, pods, node, defended };
                 tasks.spawn("pod workers", workers.run(shutdown.clone()));
-                shutdown.requested().await;
+                tasks.guard(shutdown.requested()).await;
             }
         }
         if let Err(panic) = tasks.join().await {

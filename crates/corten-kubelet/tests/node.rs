@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use corten_api::{coordination::v1::Lease, core::v1::Node as NodeObject};
+use corten_api::{
+    coordination::v1::Lease,
+    core::v1::{Node as NodeObject, Taint},
+};
 use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored};
 use corten_base::{Shutdown, ShutdownTrigger, TaskSet};
 use corten_client::{
@@ -39,6 +42,7 @@ fn config() -> Config {
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
         allowed_unsafe_sysctls: Vec::new(),
+        register_with_taints: Vec::new(),
     }
 }
 
@@ -59,11 +63,15 @@ impl Fixture {
     }
 
     async fn start_in(cluster: Cluster) -> Self {
+        Self::start_with(cluster, config()).await
+    }
+
+    async fn start_with(cluster: Cluster, config: Config) -> Self {
         let fake = FakeCri::new(cluster.shared_clock());
         let (recorder, events) = Recorder::new("kubelet", "n1", cluster.shared_clock());
         let client = cluster.client(user("system:node:n1", &["system:nodes", "system:authenticated"]));
         let node = Node::build(
-            config(),
+            config,
             fake.cri(),
             client.with_field_manager("kubelet"),
             recorder,
@@ -259,4 +267,23 @@ async fn a_node_that_is_deleted_comes_back_with_its_lease() {
     };
     fixture.cluster.wait_for(&leases, |all| owner(all) == second).await;
     fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_is_made_with_its_taints_and_keeps_those_of_an_administrator() {
+    let taint = |key: &str| Taint { key: key.into(), effect: "NoSchedule".into(), ..Taint::default() };
+    let has = |node: &NodeObject, key: &str| {
+        let taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+        taints.iter().any(|one| one.key == key && one.effect == "NoSchedule")
+    };
+    let tainted = |key: &str| Config { register_with_taints: vec![taint(key)], ..config() };
+    let fixture = Fixture::start_with(Cluster::start().await, tainted("dedicated")).await;
+    fixture.wait(|node| has(node, "dedicated")).await;
+    fixture.stop.request();
+    fixture.tasks.join().await.unwrap();
+    // Upstream: taints count when the object is made.
+    let again = Fixture::start_with(fixture.cluster, tainted("later")).await;
+    let node = again.wait(is_ready).await;
+    assert!(has(&node, "dedicated") && !has(&node, "later"));
+    again.stop().await;
 }

@@ -215,7 +215,7 @@ impl Scheduler {
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                outcome = outcomes.recv() => {
+                outcome = tasks.guard(outcomes.recv()) => {
                     in_flight -= 1;
                     self.core.on_outcome(outcome.expect("this task holds a sender"), now);
                 }

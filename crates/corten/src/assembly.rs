@@ -24,7 +24,7 @@ use corten_controlplane::{
     ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork, authentication::service_account::DEFAULT_ISSUER,
 };
 use corten_informer::{InformerFactory, InitialList};
-use corten_kubelet::Agent;
+use corten_kubelet::{Agent, server::ServerCertificate};
 use corten_net::netns::Netns;
 use corten_proxy::{Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
 use corten_scheduler::{ApiCluster, Feed, Scheduler};
@@ -35,10 +35,12 @@ use tokio::sync::watch;
 
 use crate::{
     addons,
+    blocking::blocking,
     commands::{Commands, Parts, import_images},
     components::Components,
     config::{CLUSTER_DOMAIN, Config, Scope},
     control::ControlSocket,
+    floors::{Floors, until_told},
     identity::{self, ControllerClients},
     kubeconfig::{self, Entry},
     node::{
@@ -51,6 +53,7 @@ use crate::{
     progress::{Event, Progress},
     readiness::{self, Waiter},
     record::Record,
+    renewal::Renewal,
 };
 
 /// How long a step of the start may wait for a component to do its part: ten times what a slow machine was seen to need.
@@ -65,48 +68,6 @@ pub(crate) struct Start {
     pub(crate) merge_kubeconfig: bool,
 }
 
-/// Tasks that begin together and end together.
-struct Floor {
-    name: &'static str,
-    stop: ShutdownTrigger,
-    tasks: TaskSet,
-}
-
-/// What stands so far.
-#[derive(Default)]
-struct Floors {
-    floors: Vec<Floor>,
-    /// What stands from the beginning and goes before everything else: the ear for commands.
-    roof: Option<Floor>,
-}
-
-impl Floors {
-    /// A floor on top of the others.
-    fn build(&mut self, name: &'static str) -> (TaskSet, Shutdown) {
-        let ((stop, shutdown), tasks) = (Shutdown::new(), TaskSet::new(name));
-        self.floors.push(Floor { name, stop, tasks: tasks.clone() });
-        (tasks, shutdown)
-    }
-
-    /// The roof over the floors to come.
-    fn build_roof(&mut self, name: &'static str) -> (TaskSet, Shutdown) {
-        let ((stop, shutdown), tasks) = (Shutdown::new(), TaskSet::new(name));
-        self.roof = Some(Floor { name, stop, tasks: tasks.clone() });
-        (tasks, shutdown)
-    }
-
-    /// Ends everything from the top. Errors: the first panic of any task, when all have ended.
-    async fn tear_down(self) -> anyhow::Result<()> {
-        let mut outcome = Ok(());
-        for floor in self.roof.into_iter().chain(self.floors.into_iter().rev()) {
-            floor.stop.request();
-            let joined = floor.tasks.join().await.with_context(|| format!("end the {}", floor.name));
-            outcome = outcome.and(joined);
-        }
-        outcome
-    }
-}
-
 /// What every part is given.
 #[derive(Clone)]
 struct Base {
@@ -119,7 +80,7 @@ struct Base {
     progress: Progress,
 }
 
-/// Runs the cluster until `shutdown`, which `stop` requests, or until its start fails.
+/// Runs the cluster until `shutdown`, which `stop` requests, or until its start or a component fails.
 pub(crate) async fn run(
     (config, record): (Config, Option<Record>),
     start: Start,
@@ -128,18 +89,21 @@ pub(crate) async fn run(
     (stop, shutdown): (ShutdownTrigger, Shutdown),
 ) -> anyhow::Result<()> {
     let components = Components::new(Arc::clone(&clock));
-    let base = Base { config, record, clock, rng, components, progress };
-    let mut floors = Floors::default();
-    let started = tokio::select! {
+    let mut floors = Floors::new(components.clone());
+    let base = Base { config, record, clock: Arc::clone(&clock), rng, components, progress };
+    let failed = floors.failed();
+    let stand = async {
+        build_all(&base, start, stop, &mut floors).await?;
+        std::future::pending::<anyhow::Result<()>>().await
+    };
+    let outcome = tokio::select! {
         biased;
         () = shutdown.requested() => Ok(()),
-        started = build_all(&base, start, stop, &mut floors) => started,
+        panic = failed => Err(anyhow::Error::new(panic).context("a component failed; the next start takes up what runs")),
+        failed = stand => failed,
     };
-    if started.is_ok() {
-        shutdown.requested().await;
-    }
-    let ended = floors.tear_down().await;
-    started.and(ended)
+    let ended = floors.tear_down(&*clock).await;
+    outcome.and(ended)
 }
 
 /// Everything, from the ground up. Dropped in the middle, it leaves floors that `tear_down` ends.
@@ -151,10 +115,11 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     let (tasks, shutdown) = floors.build_roof("control socket");
     let socket = ControlSocket::bind(&config.places.control_socket())?;
     let commands = Arc::new(Commands::new(config.clone(), components.clone(), progress.clone(), stop));
-    tasks.spawn("control", socket.run(commands.clone(), shutdown));
+    tasks.spawn("control", until_told(shutdown.clone(), socket.run(commands.clone(), Arc::clone(clock), shutdown)));
 
     let step = progress.step("certificates");
-    let pki = Pki::ensure(config, &**clock).context("prepare the certificates")?;
+    let (made_for, now) = (config.clone(), Arc::clone(clock));
+    let pki = blocking(move || Pki::ensure(&made_for, &*now)).await.context("prepare the certificates")?;
     step.done(config.places.pki().display().to_string());
 
     let step = progress.step("store");
@@ -168,7 +133,7 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     let engine: Arc<dyn KvEngine> = Arc::new(engine);
     if !has_cluster {
         // Before the first object depends on it.
-        base.write_record()?;
+        base.write_record().await?;
     }
     components.running("store", "sqlite");
     step.done("sqlite");
@@ -181,20 +146,22 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     let address = control_plane.local_addr().context("read the API server's address")?;
     let local = config.local_server(address.port());
     let clients = Clients::new(&control_plane, &config.node_name);
-    let (tasks, shutdown) = floors.build("API server");
-    tasks.spawn("api-server", control_plane.run(shutdown));
+    let api_server = control_plane.certificates();
+    let (tasks, shutdown) = floors.build("kube-apiserver");
+    tasks.spawn("api-server", until_told(shutdown.clone(), control_plane.run(shutdown)));
     let waiter = Waiter { client: clients.admin.clone(), clock: Arc::clone(clock), rng: Arc::clone(rng) };
     let made = readiness::within(&**clock, PATIENCE, bootstrapped(&waiter)).await;
     made.context("the API server did not make the objects that every cluster has; its log says why")?;
     let admin = Entry::new(&config.places.name, local, &pki.authority, &pki.admin);
-    fs::write_atomic(&config.places.admin_kubeconfig(), admin.to_text()?.as_bytes(), 0o600)?;
+    let (path, text) = (config.places.admin_kubeconfig(), admin.to_text()?);
+    blocking(move || Ok(fs::write_atomic(&path, text.as_bytes(), 0o600)?)).await?;
     addons::ensure_roles(&clients.admin).await.context("apply the roles of components")?;
     components.running("kube-apiserver", format!("https://{local}"));
     tracing::info!(address = %local, kubeconfig = %config.places.admin_kubeconfig().display(), "Started the API server");
     step.done(format!("https://{local}"));
 
-    let (tasks, shutdown) = floors.build("components");
     let step = progress.step("controllers");
+    let (tasks, shutdown) = floors.build("kube-controller-manager");
     let parts = corten_controllers::Parts {
         clients: clients.controllers.clone(),
         manager: clients.controller_manager.clone(),
@@ -204,33 +171,45 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     };
     let controllers =
         Controllers::build(controllers(config, &pki), parts, &shutdown).context("build the controllers")?;
-    tasks.spawn("controllers", controllers.run(shutdown.clone()));
+    tasks.spawn("controllers", until_told(shutdown.clone(), controllers.run(shutdown)));
     components.running("kube-controller-manager", "");
     step.done("");
 
     let step = progress.step("scheduler");
+    let (tasks, shutdown) = floors.build("kube-scheduler");
     start_scheduler(&clients.scheduler, (clock, rng), &tasks, &shutdown, InitialList::List)?;
     components.running("kube-scheduler", "");
     step.done("");
 
     let parts = Parts { client: clients.admin.clone(), engine, port: address.port() };
     commands.cluster_runs(parts);
-    if config.scope == Scope::Cluster {
-        build_node(base, &pki, &clients, start.images, floors, &commands).await?;
-    }
+    let kubelet = match config.scope {
+        Scope::Cluster => Some(build_node(base, &pki, &clients, start.images, floors, &commands).await?),
+        Scope::ControlPlane => None,
+    };
 
     if has_cluster {
         // Ports that do not work are not remembered; nor is, of a cluster of an earlier version, a range that is not its own.
-        base.write_record()?;
+        base.write_record().await?;
     }
-    if start.merge_kubeconfig {
-        merge_kubeconfig(&admin, progress);
+    let merge_kubeconfig = start.merge_kubeconfig;
+    if merge_kubeconfig {
+        let telling = progress.clone();
+        blocking(move || {
+            add_context(&admin, &telling);
+            Ok(())
+        })
+        .await?;
     }
+    let (tasks, shutdown) = floors.build("certificates");
+    let renewal = Renewal { config: config.clone(), pki, local, api_server, kubelet, merge_kubeconfig };
+    tasks.spawn("certificates", until_told(shutdown.clone(), renewal.run(Arc::clone(clock), shutdown)));
     progress.tell(Event::Ready(farewell(config, clock.monotonic().saturating_sub(began))));
     Ok(())
 }
 
-/// The node: what runs containers, and what leads to them. `commands` about images get the container runtime.
+/// The node: what runs containers, and what leads to them. `commands` about images get the container runtime. Gives what
+/// the kubelet's server shows.
 async fn build_node(
     base: &Base,
     pki: &Pki,
@@ -238,11 +217,11 @@ async fn build_node(
     images: Vec<PathBuf>,
     floors: &mut Floors,
     commands: &Commands,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<ServerCertificate> {
     let Base { config, clock, rng, components, progress, .. } = base;
 
     let step = progress.step("container runtime");
-    let (tasks, shutdown) = floors.build("container runtime");
+    let (tasks, shutdown) = floors.build("container-runtime");
     let executable = std::env::current_exe().context("find this program's file")?;
     let host = Netns::current().context("open the network namespace")?;
     // A node that is new gets its range from the controllers, and the kubelet tells the runtime.
@@ -252,7 +231,11 @@ async fn build_node(
         .context("open the container runtime")?;
     let ending = runtime.clone();
     tasks.spawn("container-runtime", async move {
-        shutdown.requested().await;
+        tokio::select! {
+            biased;
+            panic = ending.panicked() => std::panic::resume_unwind(Box::new(panic.to_string())),
+            () = shutdown.requested() => {}
+        }
         if let Err(panic) = ending.join().await {
             tracing::error!(err = %panic, "The container runtime ended with a panic");
         }
@@ -283,8 +266,8 @@ async fn build_node(
         rng: Arc::clone(rng),
     };
     let agent = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
-    let node = agent.node();
-    tasks.spawn("kubelet", agent.run(shutdown));
+    let (node, certificate) = (agent.node(), agent.certificate());
+    tasks.spawn("kubelet", until_told(shutdown.clone(), agent.run(shutdown)));
     components.running("kubelet", format!("node {}", config.node_name));
     step.done(config.node_name.clone());
 
@@ -300,22 +283,23 @@ async fn build_node(
     let made = tokio::task::spawn_blocking(move || bridge::ensure(&name, pod_cidr));
     made.await.context("make the bridge")?.context("make the bridge of pods")?;
 
-    let (tasks, shutdown) = floors.build("node network");
     let step = progress.step("proxy");
+    let (tasks, shutdown) = floors.build("kube-proxy");
     let mode = start_proxy(base, &clients.proxy, &tasks, &shutdown)?;
     components.running("kube-proxy", mode);
     step.done(mode);
 
     let step = progress.step("DNS");
+    let (tasks, shutdown) = floors.build(DNS_COMPONENT);
     start_dns(base, clients, bridge::gateway(pod_cidr), &tasks, &shutdown).await?;
     step.done(format!("{} for pods", config.dns_service_address()));
-    Ok(())
+    Ok(certificate)
 }
 
 impl Base {
-    fn write_record(&self) -> anyhow::Result<()> {
-        let record = self.config.record(self.record.as_ref());
-        record.write(&self.config.places.record()).context("record what the cluster is made with")
+    async fn write_record(&self) -> anyhow::Result<()> {
+        let (record, path) = (self.config.record(self.record.as_ref()), self.config.places.record());
+        blocking(move || record.write(&path)).await.context("record what the cluster is made with")
     }
 
     /// Informers in this process: lists are vectors of shared objects.
@@ -417,7 +401,7 @@ pub(crate) fn start_scheduler(
     informers.start(tasks, shutdown);
     tasks.spawn("scheduler-events", writer.run(shutdown.clone()));
     tasks.spawn("scheduler-feed", feed.run(shutdown.clone()));
-    tasks.spawn("scheduler", scheduler.run(shutdown.clone()));
+    tasks.spawn("scheduler", until_told(shutdown.clone(), scheduler.run(shutdown.clone())));
     Ok(())
 }
 
@@ -457,7 +441,7 @@ pub(crate) fn run_proxy(
     proxy_feed::follow(&informers, &inbox);
     informers.start(tasks, shutdown);
     tasks.spawn("proxy-feed", proxy_feed::tell_synced(informers, inbox, shutdown.clone()));
-    tasks.spawn("proxy", proxy.run(shutdown.clone()));
+    tasks.spawn("proxy", until_told(shutdown.clone(), proxy.run(shutdown.clone())));
     Ok(name)
 }
 
@@ -495,7 +479,7 @@ fn why_no_dns(components: &Components) -> String {
 }
 
 /// Puts the context into the user's kubeconfig. A failure is said and ends nothing: the cluster runs.
-fn merge_kubeconfig(admin: &Entry, progress: &Progress) {
+fn add_context(admin: &Entry, progress: &Progress) {
     let merged = kubeconfig::find().and_then(|file| match file {
         Some(file) => file.add(admin).map(|()| format!("context {:?} in {}", admin.name, file.path.display())),
         None => anyhow::bail!("there is no home directory: name a file in KUBECONFIG"),

@@ -18,6 +18,7 @@ use crate::{
     components::Components,
     config::{Config, Scope},
     control::{Answer, Handler, ImageLine, Report, Request},
+    descriptors,
     progress::Progress,
     readiness,
 };
@@ -98,6 +99,7 @@ impl Commands {
             starting: self.progress.current().map(str::to_owned),
             server: format!("https://{}", config.local_server(port)),
             advertise: format!("https://{}:{port}", config.advertise),
+            open_files_max: descriptors::allowed(),
             components: self.components.list(),
             ..Report::default()
         };

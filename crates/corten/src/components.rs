@@ -37,6 +37,9 @@ struct Entry {
 /// The state of a part that does what it should.
 pub(crate) const RUNNING: &str = "Running";
 
+/// The state of a part that does not work any more.
+pub(crate) const FAILED: &str = "Failed";
+
 impl Components {
     /// None yet.
     pub(crate) fn new(clock: SharedClock) -> Self {

@@ -15,7 +15,7 @@ use corten_proxy::ProxyMode;
 use ipnet::Ipv4Net;
 use sha2::{Digest as _, Sha256};
 
-use crate::record::Record;
+use crate::{descriptors, record::Record};
 
 /// The cluster's domain.
 pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -123,6 +123,11 @@ impl Places {
         if self.name == NAME { PathBuf::from("/var/log/pods") } else { self.log().join("pods") }
     }
 
+    /// Links to the logs of containers, as the kubelet makes them.
+    pub(crate) fn log_links(&self) -> PathBuf {
+        self.pod_logs().with_file_name("containers")
+    }
+
     /// The lock that a running process holds, with its process id.
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("corten.pid")
@@ -168,6 +173,7 @@ impl Places {
     pub(crate) fn container_runtime(&self, executable: PathBuf) -> corten_container_runtime::Config {
         corten_container_runtime::Config {
             bridge: self.bridge(),
+            open_files: descriptors::inherited(),
             ..corten_container_runtime::Config::new(&self.name, self.containers(), self.run.join("runtime"), executable)
         }
     }

@@ -85,6 +85,9 @@ pub(crate) struct Report {
     pub(crate) node_addresses: Vec<String>,
     /// The version of Kubernetes that the node reports.
     pub(crate) kubelet_version: String,
+    /// How many files the process may have open; nothing: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) open_files_max: Option<u64>,
     /// The parts.
     pub(crate) components: Vec<Component>,
 }

@@ -7,9 +7,12 @@ mod config;
 
 mod addons;
 mod archive;
+mod blocking;
 mod commands;
 mod components;
 mod control;
+mod descriptors;
+mod floors;
 mod identity;
 mod instance;
 mod kubeconfig;
@@ -19,6 +22,7 @@ mod preflight;
 mod progress;
 mod readiness;
 mod record;
+mod renewal;
 mod sweep;
 
 use std::process::ExitCode;

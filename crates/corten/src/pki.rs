@@ -1,4 +1,5 @@
-//! The certificates of the cluster, in kubeadm's layout: made at first start, leaves renewed at every start when due.
+//! The certificates of the cluster, in kubeadm's layout: made at first start, leaves renewed when due, at every start and
+//! while the process runs (`renewal`).
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -6,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use corten_base::{Clock, fs};
+use corten_base::{Clock, Secret, fs};
 use corten_component_base::certificates::{Authority, CertificateFiles, KeyPairPem, LeafRequest};
 use corten_controlplane::authentication::service_account::new_key;
 
@@ -16,12 +17,12 @@ use crate::config::Config;
 pub(crate) const ADMINISTRATORS: &str = "kubeadm:cluster-admins";
 
 /// What the components need.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Pki {
     /// The cluster's authority, PEM.
     pub(crate) authority: String,
     /// Its key, PEM: signs certificate requests.
-    pub(crate) authority_key: String,
+    pub(crate) authority_key: Secret,
     /// The API server's certificate.
     pub(crate) apiserver: KeyPairPem,
     /// What the API server shows to kubelets.
@@ -31,7 +32,7 @@ pub(crate) struct Pki {
     /// The administrator's certificate.
     pub(crate) admin: KeyPairPem,
     /// What signs tokens of service accounts, PEM.
-    pub(crate) service_account_key: String,
+    pub(crate) service_account_key: Secret,
     /// What verifies them, PEM: more keys than one where keys have been changed.
     pub(crate) service_account_public_key: String,
 }
@@ -79,8 +80,8 @@ impl Pki {
             kubelet: leaf("kubelet", kubelet)?,
             admin: leaf("admin", client("kubernetes-admin", "system:masters"))?,
             authority: authority.pem().to_owned(),
-            authority_key: fs::read_to_string(&authority_files.key)?,
-            service_account_key,
+            authority_key: fs::read_to_string(&authority_files.key)?.into(),
+            service_account_key: service_account_key.into(),
             service_account_public_key,
         })
     }
@@ -178,7 +179,7 @@ fn service_account_keys(directory: &Path) -> anyhow::Result<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use corten_base::SystemClock;
+    use corten_base::{SimClock, SystemClock};
 
     use super::*;
     use crate::config::{Places, Scope, Wishes};
@@ -220,6 +221,27 @@ mod tests {
             fs::write(&path, &before).unwrap();
         }
         assert_eq!(Pki::ensure(&config, &*clock).unwrap().authority, whole.authority);
+    }
+
+    /// A process that was up for a year once served certificates that had expired.
+    #[test]
+    fn leaves_are_renewed_when_they_are_due_and_authorities_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, clock) = (config(directory.path()), SimClock::new("2026-01-01T00:00:00Z".parse().unwrap()));
+        let first = Pki::ensure(&config, &*clock).unwrap();
+        clock.advance(std::time::Duration::from_secs(200 * 24 * 3_600));
+        assert_eq!(Pki::ensure(&config, &*clock).unwrap(), first);
+        clock.advance(std::time::Duration::from_secs(60 * 24 * 3_600));
+        let later = Pki::ensure(&config, &*clock).unwrap();
+        assert_eq!((&later.authority, &later.service_account_key), (&first.authority, &first.service_account_key));
+        for (new, old) in [
+            (&later.apiserver, &first.apiserver),
+            (&later.apiserver_kubelet_client, &first.apiserver_kubelet_client),
+            (&later.kubelet, &first.kubelet),
+            (&later.admin, &first.admin),
+        ] {
+            assert_ne!(new, old);
+        }
     }
 
     #[test]

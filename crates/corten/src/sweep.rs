@@ -55,8 +55,10 @@ pub(crate) async fn sweep(
     sweep.note("packet rules", remove_tables(places));
     sweep.note("bridge", remove_bridge(places));
     sweep.note("mounts", unmount_below(&[&places.root, &places.run]));
+    let left = mounts_left(&places.run);
     sweep.note("control groups", remove_cgroups(places));
-    sweep.note("run time state", Ok(fs::remove_dir_all(&places.run)?).map(|()| None));
+    // What is mounted there still leads into containers' files.
+    sweep.note("run time state", left.and_then(|()| Ok(fs::remove_dir_all(&places.run)?)).map(|()| None));
     if sweep.failures.is_empty() { Ok(sweep.done) } else { bail!(sweep.failures.join("; ")) }
 }
 
@@ -151,16 +153,28 @@ fn remove_cgroups(places: &Places) -> anyhow::Result<Option<String>> {
 /// Unmounts what is mounted below the directories, the last first.
 fn unmount_below(directories: &[&Path]) -> anyhow::Result<Option<String>> {
     let table = fs::read_to_string(Path::new("/proc/self/mountinfo"))?;
-    let points = mount_points_below(&table, directories);
+    let (points, mut failures) = (mount_points_below(&table, directories), Vec::new());
     for point in &points {
         // Detached at once, so that a program which still looks at a file does not keep the rest.
         match nix::mount::umount2(point, nix::mount::MntFlags::MNT_DETACH | nix::mount::MntFlags::UMOUNT_NOFOLLOW) {
             // Gone with the mount above it.
             Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOENT) => {}
-            Err(error) => return Err(error).with_context(|| format!("unmount {}", point.display())),
+            Err(error) => failures.push(format!("unmount {}: {error}", point.display())),
         }
     }
+    if !failures.is_empty() {
+        bail!(failures.join("; "));
+    }
     Ok((!points.is_empty()).then(|| format!("unmounted {} directories", points.len())))
+}
+
+/// Errors: something is mounted below the directory.
+fn mounts_left(directory: &Path) -> anyhow::Result<()> {
+    let table = fs::read_to_string(Path::new("/proc/self/mountinfo"))?;
+    match mount_points_below(&table, &[directory]).first() {
+        Some(point) => bail!("{} is still mounted", point.display()),
+        None => Ok(()),
+    }
 }
 
 fn mount_points_below(mountinfo: &str, directories: &[&Path]) -> Vec<PathBuf> {
@@ -174,9 +188,6 @@ fn unescape(text: &str) -> PathBuf {
     let escapes = [(r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", r"\")];
     PathBuf::from(escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to)))
 }
-
-/// Where log collectors look for links to the logs of containers. Upstream: `legacyContainerLogsDir`.
-pub(crate) const LOG_LINKS: &str = "/var/log/containers";
 
 /// The directories of logs of this cluster's pods, which `<namespace>_<name>_<uid>` tells from those of other programs: the
 /// kubelet keeps a directory for each pod that has not ended, and the store has the others. (The kubelet removes the logs of
@@ -226,13 +237,15 @@ fn mentions(object: &[u8], uid: &[u8]) -> bool {
     object.windows(uid.len()).any(|window| window == uid)
 }
 
-/// Removes directories of logs, and the links that lead into them.
-pub(crate) fn remove_logs(directories: &[PathBuf], links: &Path) -> anyhow::Result<()> {
+/// Removes directories of logs, and the links that lead into them, or below `logs` to what is there no more: the container
+/// runtime has removed the logs of its pods already.
+pub(crate) fn remove_logs(directories: &[PathBuf], logs: &Path, links: &Path) -> anyhow::Result<()> {
     for name in names_in(links)? {
         let link = links.join(name);
         // Anything else in that directory is somebody else's.
         let Ok(target) = std::fs::read_link(&link) else { continue };
-        if directories.iter().any(|directory| target.starts_with(directory)) {
+        let leads_nowhere = target.starts_with(logs) && !target.exists();
+        if leads_nowhere || directories.iter().any(|directory| target.starts_with(directory)) {
             fs::remove_file(&link)?;
         }
     }
@@ -314,19 +327,26 @@ mod tests {
             fs::create_dir_all(&logs.join(name).join("app")).unwrap();
         }
         fs::create_dir_all(&links).unwrap();
-        for (name, pod) in [("ours.log", "default_web_uid-1"), ("theirs.log", "default_web_uid-2")] {
+        fs::write(&logs.join("default_web_uid-2/app/0.log"), b"").unwrap();
+        for (name, pod) in
+            [("ours.log", "default_web_uid-1"), ("theirs.log", "default_web_uid-2"), ("gone.log", "default_gone_uid-4")]
+        {
             std::os::unix::fs::symlink(logs.join(pod).join("app/0.log"), links.join(name)).unwrap();
         }
+        let elsewhere = directory.path().join("elsewhere/0.log");
+        std::os::unix::fs::symlink(elsewhere, links.join("elsewhere.log")).unwrap();
         let (mut found, complaint) = logs_of_pods(&places, &clock).await.unwrap();
         found.sort();
         assert_eq!(found, [logs.join("default_ended_uid-3"), logs.join("default_web_uid-1")]);
         assert_eq!(complaint, None);
-        remove_logs(&found, &links).unwrap();
+        remove_logs(&found, &logs, &links).unwrap();
         let mut left = names_in(&logs).unwrap();
         left.sort();
         assert_eq!(left, ["default_web_uid-2", "notes", "odd_"]);
-        assert_eq!(names_in(&links).unwrap(), ["theirs.log"]);
-        remove_logs(&[], &directory.path().join("missing")).unwrap();
+        let mut left = names_in(&links).unwrap();
+        left.sort();
+        assert_eq!(left, ["elsewhere.log", "theirs.log"]);
+        remove_logs(&[], &logs, &directory.path().join("missing")).unwrap();
     }
 
     #[test]

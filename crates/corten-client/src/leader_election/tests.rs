@@ -173,3 +173,32 @@ async fn a_candidate_that_is_never_elected_just_ends() {
     stop_b.request();
     t.hear("b NeverLed").await;
 }
+
+/// Work that hung in a call of ninety seconds once went on beside that of the next leader.
+#[tokio::test]
+async fn work_that_does_not_end_is_cut_off_a_second_after_the_lease_is_lost() {
+    let mut t = Election::new();
+    let is_cut = Arc::new(Mutex::new(false));
+    let line = Line { server: Arc::clone(&t.server), is_cut: Arc::clone(&is_cut) };
+    let client = Client::new(Arc::new(line), "test");
+    let election =
+        LeaderElection::new(client, ("ns", "lease"), "a", Timing::default(), t.clock.clone(), SimRng::shared(7));
+    let ((_stop, shutdown), said) = (Shutdown::new(), t.said.0.clone());
+    t.tasks.spawn("candidate", async move {
+        let lead = |signal: Shutdown| {
+            let said = said.clone();
+            async move {
+                said.send("a leads".to_owned()).unwrap();
+                signal.requested().await;
+                said.send("a is told".to_owned()).unwrap();
+                std::future::pending::<()>().await;
+            }
+        };
+        let outcome = election.run(lead, shutdown).await;
+        said.send(format!("a {outcome:?}")).unwrap();
+    });
+    t.hear("a leads").await;
+    *is_cut.lock() = true;
+    t.hear("a is told").await;
+    assert_eq!(t.hear("a Lost").await, 1);
+}

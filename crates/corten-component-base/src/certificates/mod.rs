@@ -8,11 +8,14 @@ use std::{
     time::Duration,
 };
 
-use corten_base::fs::{self, FsError};
+use corten_base::{
+    Secret,
+    fs::{self, FsError},
+};
 use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    PublicKeyData as _, SanType,
 };
 use time::OffsetDateTime;
 use x509_parser::{parse_x509_certificate, pem::parse_x509_pem};
@@ -75,7 +78,7 @@ pub struct KeyPairPem {
     /// The certificate.
     pub certificate: String,
     /// The key.
-    pub key: String,
+    pub key: Secret,
 }
 
 /// The files of a certificate.
@@ -101,7 +104,7 @@ impl CertificateFiles {
         };
         match fs::read_to_string(&self.key) {
             Err(error) if error.is_not_found() => Ok(None),
-            key => Ok(Some(KeyPairPem { certificate, key: key? })),
+            key => Ok(Some(KeyPairPem { certificate, key: key?.into() })),
         }
     }
 
@@ -131,7 +134,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, common_name);
         set_validity(&mut params, now, AUTHORITY_VALID);
         let certificate = params.self_signed(&key).map_err(crypto("sign"))?;
-        let pair = KeyPairPem { certificate: certificate.pem(), key: key.serialize_pem() };
+        let pair = KeyPairPem { certificate: certificate.pem(), key: key.serialize_pem().into() };
         files.write(&pair)?;
         Ok(Self { pem: pair.certificate, issuer: Issuer::new(params, key) })
     }
@@ -175,11 +178,11 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         set_validity(&mut params, now, valid);
         let certificate = params.signed_by(&key, &self.issuer).map_err(crypto("sign"))?;
-        Ok(KeyPairPem { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(KeyPairPem { certificate: certificate.pem(), key: key.serialize_pem().into() })
     }
 
-    /// Reads the certificate in `files`, or makes one if it is missing, for somebody else, not ours, or past two thirds of
-    /// its life.
+    /// Reads the certificate in `files`, or makes one if it is missing, for somebody or something else, not ours, without its
+    /// key, or past two thirds of its life.
     pub fn ensure_leaf(
         &self,
         files: &CertificateFiles,
@@ -187,7 +190,7 @@ impl Authority {
         now: Timestamp,
     ) -> Result<KeyPairPem, CertificateError> {
         if let Some(pair) = files.read()?
-            && self.is_usable(&pair.certificate, request, now)
+            && self.is_usable(&pair, request, now)
         {
             return Ok(pair);
         }
@@ -196,11 +199,9 @@ impl Authority {
         Ok(pair)
     }
 
-    fn is_usable(&self, pem: &str, request: &LeafRequest, now: Timestamp) -> bool {
-        let (Ok((_, leaf)), Ok((_, authority))) = (parse_x509_pem(pem.as_bytes()), parse_x509_pem(self.pem.as_bytes()))
-        else {
-            return false;
-        };
+    fn is_usable(&self, pair: &KeyPairPem, request: &LeafRequest, now: Timestamp) -> bool {
+        let pems = (parse_x509_pem(pair.certificate.as_bytes()), parse_x509_pem(self.pem.as_bytes()));
+        let (Ok((_, leaf)), Ok((_, authority))) = pems else { return false };
         let (Ok((_, leaf)), Ok((_, authority))) =
             (parse_x509_certificate(&leaf.contents), parse_x509_certificate(&authority.contents))
         else {
@@ -216,7 +217,26 @@ impl Authority {
             && leaf.verify_signature(Some(authority.public_key())).is_ok()
             && common_name == Some(request.common_name.as_str())
             && wanted.iter().all(|name| names.contains(name))
+            && organizations(&leaf) == request.organizations
+            && has_usages(&leaf, request)
+            && is_key_of(&leaf, &pair.key)
     }
+}
+
+fn organizations<'a>(certificate: &'a x509_parser::certificate::X509Certificate<'_>) -> Vec<&'a str> {
+    certificate.subject().iter_organization().filter_map(|name| name.as_str().ok()).collect()
+}
+
+/// Whether it serves for what is asked; more does no harm.
+fn has_usages(certificate: &x509_parser::certificate::X509Certificate<'_>, request: &LeafRequest) -> bool {
+    let Ok(Some(usages)) = certificate.extended_key_usage() else { return !request.server && !request.client };
+    (usages.value.server_auth || !request.server) && (usages.value.client_auth || !request.client)
+}
+
+/// A key that cannot be read is not replaced: whoever put it there learns of it where it is used.
+fn is_key_of(certificate: &x509_parser::certificate::X509Certificate<'_>, key: &str) -> bool {
+    let Ok(key) = KeyPair::from_pem(key) else { return true };
+    key.subject_public_key_info() == certificate.public_key().raw
 }
 
 fn subject_names(certificate: &x509_parser::certificate::X509Certificate<'_>) -> Vec<String> {

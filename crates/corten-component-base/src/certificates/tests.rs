@@ -38,3 +38,29 @@ fn a_leaf_is_renewed_when_it_gets_old_or_names_change() {
     more.addresses.push("10.96.0.1".parse().unwrap());
     assert_ne!(authority.ensure_leaf(&leaf, &more, later).unwrap(), renewed);
 }
+
+/// A certificate whose group had changed, or whose key had been exchanged, was once served until it got old.
+#[test]
+fn a_leaf_is_made_anew_for_other_groups_other_uses_and_another_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::ensure(&CertificateFiles::new(directory.path(), "ca"), "kubernetes", now()).unwrap();
+    let leaf = CertificateFiles::new(directory.path(), "admin");
+    let mut request = LeafRequest { organizations: vec!["one".to_owned()], client: true, ..request() };
+    let mut last = authority.ensure_leaf(&leaf, &request, now()).unwrap();
+    assert_eq!(authority.ensure_leaf(&leaf, &request, now()).unwrap(), last);
+    request.organizations = vec!["two".to_owned()];
+    let next = authority.ensure_leaf(&leaf, &request, now()).unwrap();
+    assert_ne!(next, last);
+    last = next;
+    request.client = false;
+    assert_eq!(authority.ensure_leaf(&leaf, &request, now()).unwrap(), last, "it may be used for more");
+    let other = authority.issue(&request, now(), LEAF_VALID).unwrap();
+    fs::write(&leaf.key, other.key.as_bytes()).unwrap();
+    assert_ne!(authority.ensure_leaf(&leaf, &request, now()).unwrap(), last);
+}
+
+#[test]
+fn keys_are_not_shown() {
+    let pair = KeyPairPem { certificate: "shown".to_owned(), key: "hidden".into() };
+    assert_eq!(format!("{pair:?}"), "KeyPairPem { certificate: \"shown\", key: Secret(..) }");
+}

@@ -199,6 +199,11 @@ impl ContainerRuntime {
         self.inner.tasks.join().await
     }
 
+    /// Waits for the first panic of a task; never returns if there is none. Cancel-safe.
+    pub async fn panicked(&self) -> corten_base::TaskPanic {
+        self.inner.tasks.panicked().await
+    }
+
     /// Stops and removes every pod with its logs, the pod network and the control groups; then only images are left.
     ///
     /// Errors: the first thing that could not be removed; the call may be repeated.

@@ -13,7 +13,10 @@ use std::{
 
 use corten_base::{SharedClock, fs, timeout};
 use corten_cri::{Code, CriError};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::{
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+    process::{Pid, Resource, Rlimit, getrlimit, prlimit},
+};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     process::Command,
@@ -67,6 +70,12 @@ impl ShimClient {
             // The terminal's Ctrl-C is for this process alone.
             .process_group(0)
             .spawn()?;
+        if let (Some(open_files), Some(pid)) = (config.open_files, child.id()) {
+            let pid = Pid::from_raw(pid.cast_signed());
+            let limit = Rlimit { current: Some(open_files), ..getrlimit(Resource::Nofile) };
+            // Before it starts anything: that takes a request.
+            prlimit(pid, Resource::Nofile, limit)?;
+        }
         // It lives on; tokio takes its status when it ends before this process does.
         drop(child);
         Ok(())

@@ -84,7 +84,7 @@ impl Controller for GarbageCollector {
                 runner.run(shutdown).await;
             }
         };
-        work.await;
+        tasks.guard(work).await;
         if let Err(panic) = tasks.join().await {
             tracing::error!(err = %panic, "Garbage collector ended with a panic");
         }

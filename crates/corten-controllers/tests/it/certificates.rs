@@ -20,7 +20,7 @@ fn authority() -> SigningAuthority {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(DnType::CommonName, "kubernetes");
     let certificate = params.self_signed(&key).unwrap();
-    SigningAuthority { certificate: certificate.pem(), key: key.serialize_pem() }
+    SigningAuthority { certificate: certificate.pem(), key: key.serialize_pem().into() }
 }
 
 fn request(name: &str, signer: &str, subject: &[(DnType, &str)], usages: &[&str]) -> Value {

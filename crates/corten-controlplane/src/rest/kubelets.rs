@@ -6,11 +6,7 @@
 //! kubelets are refused.
 //! Upstream: pkg/kubelet/client, k8s.io/apimachinery/pkg/util/proxy/upgradeaware.go (v1.35).
 
-use std::{
-    fmt, io,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use corten_apimachinery::{
     gvk::GroupResource,
@@ -25,6 +21,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyDataStream, BodyExt as _, Empty, Full, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use parking_lot::RwLock;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
@@ -81,7 +78,7 @@ pub(crate) struct Kubelets {
     caches: Arc<Caches>,
     clock: SharedClock,
     /// Shows this server's certificate and believes only kubelets'.
-    tls: OnceLock<Arc<ClientConfig>>,
+    tls: RwLock<Option<Arc<ClientConfig>>>,
     /// Believes anybody, and shows nothing.
     unverified: Arc<ClientConfig>,
     tasks: TaskSet,
@@ -101,7 +98,7 @@ impl Kubelets {
         Self {
             caches,
             clock,
-            tls: OnceLock::new(),
+            tls: RwLock::default(),
             unverified: unverified_config(),
             tasks: TaskSet::new("kubelet-connections"),
             stop,
@@ -109,11 +106,10 @@ impl Kubelets {
         }
     }
 
-    /// Gives the certificate to show. Done once, before the first request.
+    /// Gives the certificate to show: before the first request, and again when it is renewed.
     pub(crate) fn identify(&self, client: &KubeletClient) -> Result<(), BadKubeletClient> {
         let config = client_config(client).map_err(|error| BadKubeletClient(error.to_string()))?;
-        let set = self.tls.set(Arc::new(config));
-        assert!(set.is_ok(), "the certificate is given once");
+        *self.tls.write() = Some(Arc::new(config));
         Ok(())
     }
 
@@ -152,10 +148,10 @@ impl Kubelets {
         let fail = |error: io::Error| SendError::Dial { authority: location.authority(), error };
         let tls = match location.transport {
             Transport::Plain => None,
-            Transport::Tls => Some(&self.unverified),
+            Transport::Tls => Some(Arc::clone(&self.unverified)),
             Transport::Kubelet => {
                 let none = || fail(io::Error::other("this server has no certificate for kubelets"));
-                Some(self.tls.get().ok_or_else(none)?)
+                Some(self.tls.read().clone().ok_or_else(none)?)
             }
         };
         let dialed = async {
@@ -163,7 +159,7 @@ impl Kubelets {
             stream.set_nodelay(true)?;
             let Some(tls) = tls else { return Ok(Box::new(stream) as Connection) };
             let name = ServerName::try_from(location.host.clone()).map_err(io::Error::other)?;
-            let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?;
+            let stream = TlsConnector::from(tls).connect(name, stream).await?;
             Ok(Box::new(stream) as Connection)
         };
         match timeout(&*self.clock, DIAL_TIMEOUT, dialed).await {

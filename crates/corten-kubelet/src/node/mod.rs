@@ -174,7 +174,7 @@ impl Node {
         let node = self.clone();
         let (inner_tasks, stop) = (tasks.clone(), shutdown.clone());
         tasks.spawn("status", async move { node.keep(&inner_tasks, &stop).await });
-        tasks.join().await
+        tasks.guard(tasks.join()).await
     }
 
     async fn keep(&self, tasks: &TaskSet, shutdown: &Shutdown) {

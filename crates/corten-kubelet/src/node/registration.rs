@@ -18,6 +18,7 @@ const CONTROLLER_ATTACHES: &str = "volumes.kubernetes.io/controller-managed-atta
 
 /// Makes the node, or brings the labels of an existing one up to date. The object as it is then.
 pub(super) async fn register(api: &Api<Node>, config: &Config, status: NodeStatus) -> Result<Arc<Stored>, Status> {
+    let taints = config.register_with_taints.clone();
     let initial = Node {
         metadata: ObjectMeta {
             name: Some(config.node_name.clone()),
@@ -25,7 +26,7 @@ pub(super) async fn register(api: &Api<Node>, config: &Config, status: NodeStatu
             annotations: Some([(CONTROLLER_ATTACHES.to_owned(), "true".to_owned())].into()),
             ..ObjectMeta::default()
         },
-        spec: Some(NodeSpec::default()),
+        spec: Some(NodeSpec { taints: (!taints.is_empty()).then_some(taints), ..NodeSpec::default() }),
         status: Some(status),
     };
     match api.create(&initial).await {

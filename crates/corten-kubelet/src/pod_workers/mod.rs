@@ -158,7 +158,7 @@ impl PodWorkers {
             let change = tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                change = self.queue.next() => change,
+                change = workers.guard(self.queue.next()) => change,
             };
             let Some(change) = change else { break };
             match &change {

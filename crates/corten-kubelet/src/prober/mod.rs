@@ -276,7 +276,7 @@ impl ProbeManager {
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                () = inner.changed.notified() => {}
+                () = tasks.guard(inner.changed.notified()) => {}
                 () = sleep => {}
             }
         }

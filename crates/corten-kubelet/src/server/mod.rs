@@ -18,10 +18,12 @@ mod query;
 mod stats;
 mod tls;
 
-use std::{fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+pub use tls::ServerCertificate;
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use corten_api::core::v1::{ContainerState, PodStatus};
-use corten_base::{SetExecutor, SharedClock, Shutdown, TaskSet, timeout};
+use corten_base::{Secret, SetExecutor, SharedClock, Shutdown, TaskSet, timeout};
 use corten_cri::Cri;
 use http::{Method, Request, Response, StatusCode};
 use hyper::{body::Incoming, service::service_fn};
@@ -74,23 +76,16 @@ const STREAMS_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(5);
 
 /// What the server needs to know.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Where to listen. Upstream: `address` and `port`, 0.0.0.0:10250.
     pub address: SocketAddr,
     /// The certificate to serve with, PEM.
     pub certificate: String,
     /// Its key, PEM.
-    pub key: String,
+    pub key: Secret,
     /// The authorities of clients' certificates, PEM; empty: none are accepted. Upstream: `authentication.x509.clientCAFile`.
     pub client_authorities: String,
-}
-
-impl fmt::Debug for Config {
-    /// Without the key: whoever logs a configuration must not log that.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config").field("address", &self.address).finish_non_exhaustive()
-    }
 }
 
 /// What the server asks.
@@ -131,6 +126,7 @@ pub enum ServerError {
 pub struct Server {
     listener: TcpListener,
     tls: Arc<ServerConfig>,
+    certificate: ServerCertificate,
     shared: Shared,
 }
 
@@ -149,11 +145,18 @@ struct Shared {
 impl Server {
     /// Binds the socket, so that a taken address is an error now and not later.
     pub async fn bind(config: &Config, parts: Parts, shutdown: Shutdown) -> Result<Self, ServerError> {
-        let tls = tls::server_config(config)?;
+        let certificate = ServerCertificate::new(&config.certificate, &config.key)?;
+        let tls = tls::server_config(certificate.clone(), &config.client_authorities)?;
         let address = config.address;
         let listener = TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
         let shared = Shared { parts, tasks: TaskSet::new("kubelet-server"), place: None, shutdown };
-        Ok(Self { listener, tls, shared })
+        Ok(Self { listener, tls, certificate, shared })
+    }
+
+    /// The certificate, to be exchanged while the server runs.
+    #[must_use]
+    pub fn certificate(&self) -> ServerCertificate {
+        self.certificate.clone()
     }
 
     /// The address that is listened on: with the port that the system chose if none was asked for.
@@ -163,7 +166,7 @@ impl Server {
 
     /// Serves until shutdown, then lets what runs finish for a moment.
     pub async fn run(self) {
-        let Self { listener, tls, shared } = self;
+        let Self { listener, tls, shared, .. } = self;
         let acceptor = TlsAcceptor::from(tls);
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {

@@ -69,6 +69,7 @@ fn config(root: &Path) -> Config {
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
         allowed_unsafe_sysctls: Vec::new(),
+        register_with_taints: Vec::new(),
     }
 }
 

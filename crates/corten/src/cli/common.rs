@@ -1,13 +1,20 @@
 //! What commands have in common: where the cluster is, logs, signals, a runtime.
 
-use std::{future::Future, path::PathBuf, process::ExitCode};
+use std::{future::Future, panic::AssertUnwindSafe, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
-use corten_base::{Shutdown, ShutdownTrigger};
+use corten_base::{Shutdown, ShutdownTrigger, panic_message};
+use futures::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{DEFAULT_ROOT, Places};
+use crate::{
+    config::{DEFAULT_ROOT, Places},
+    descriptors,
+};
+
+/// How long work on threads may go on when everything else has ended: a disk that hangs must not keep the process.
+const THREADS_END_WITHIN: Duration = Duration::from_secs(5);
 
 /// Which cluster.
 #[derive(Debug, Clone, Args)]
@@ -25,16 +32,21 @@ impl Root {
     }
 }
 
-/// Runs `work` in an async runtime. The signal that it gets is requested by SIGINT and SIGTERM, or by its trigger.
+/// Runs `work`, which serves, in an async runtime. The signal that it gets is requested by SIGINT and SIGTERM, or by its
+/// trigger. A panic of `work` is an error.
 pub(crate) fn run_until_signal<F, T>(work: impl FnOnce(ShutdownTrigger, Shutdown) -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,
 {
-    runtime()?.block_on(async {
+    descriptors::raise()?;
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
         let (trigger, shutdown) = Shutdown::new();
         let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-        let work = work(trigger.clone(), shutdown);
+        let work = AssertUnwindSafe(work(trigger.clone(), shutdown)).catch_unwind().map(|ended| {
+            ended.unwrap_or_else(|payload| Err(anyhow::anyhow!("panicked: {}", panic_message(&*payload))))
+        });
         tokio::pin!(work);
         tokio::select! {
             biased;
@@ -49,7 +61,9 @@ where
             result = &mut work => result,
             _ = interrupt.recv() => anyhow::bail!("interrupted before everything had ended"),
         }
-    })
+    });
+    runtime.shutdown_timeout(THREADS_END_WITHIN);
+    outcome
 }
 
 /// An async runtime.

@@ -1,7 +1,8 @@
 //! `corten completion`: what a shell needs to complete this command line.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
@@ -14,7 +15,16 @@ pub(crate) struct Options {
 }
 
 /// Prints it: `source <(corten completion bash)`.
+///
+/// Errors: standard output does not take it. A reader that has gone away is one: half a script is none.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(options.shell, &mut super::Arguments::command(), "corten", &mut std::io::stdout());
+    std::io::stdout().write_all(&of(options.shell)).context("write the completions")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The script for a shell.
+pub(super) fn of(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut super::Arguments::command(), "corten", &mut script);
+    script
 }

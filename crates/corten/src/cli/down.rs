@@ -1,6 +1,6 @@
 //! `corten down` and `corten delete`: the end of a cluster, whether its process still runs or was killed.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -64,7 +64,7 @@ pub(crate) fn delete(options: &DeleteOptions) -> anyhow::Result<ExitCode> {
     if let Some(complaint) = complaint {
         say(&complaint);
     }
-    sweep::remove_logs(&logs, Path::new(sweep::LOG_LINKS))?;
+    sweep::remove_logs(&logs, &places.pod_logs(), &places.log_links())?;
     sweep::remove_data(&places)?;
     say(&format!("the cluster at {} is deleted", places.root.display()));
     Ok(ExitCode::SUCCESS)

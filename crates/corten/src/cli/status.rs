@@ -70,6 +70,9 @@ fn lines(report: &Report) -> Vec<String> {
         lines.push(format!("node     {}: {}{version}", report.node, report.node_state));
         lines.extend(report.node_addresses.iter().map(|address| format!("         {address}")));
     }
+    if let Some(max) = report.open_files_max {
+        lines.push(format!("files    {max} may be open at once"));
+    }
     lines.push(String::new());
     lines.push(format!("{:24} {:12} {:>8}  {}", "COMPONENT", "STATE", "SINCE", "DETAIL"));
     lines.extend(report.components.iter().map(|component| {

@@ -5,11 +5,12 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use corten_base::fs::Context as _;
-use corten_base::{ErrorChain, Shutdown, TaskSet, fs};
+use corten_base::{ErrorChain, SharedClock, Shutdown, TaskSet, fs};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
@@ -21,6 +22,9 @@ use super::{Answer, Envelope, LINE_BYTES_MAX, Request, VERSION};
 
 /// Commands at the same time; further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 16;
+
+/// How long to wait after a failed accept: long enough for somebody to give back a file descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Does what is asked.
 #[async_trait]
@@ -46,7 +50,7 @@ impl ControlSocket {
     }
 
     /// Answers until shutdown, and returns when the commands at hand are answered.
-    pub(crate) async fn run(self, handler: Arc<dyn Handler>, shutdown: Shutdown) {
+    pub(crate) async fn run(self, handler: Arc<dyn Handler>, clock: SharedClock, shutdown: Shutdown) {
         let (tasks, places) = (TaskSet::new("control"), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
         loop {
             let place = Arc::clone(&places).acquire_owned();
@@ -66,8 +70,13 @@ impl ControlSocket {
                     });
                 }
                 (_, Err(error)) => {
+                    // Out of file descriptors: without an ear the cluster could neither be asked nor stopped.
                     warn!(err = %ErrorChain(&error), "Could not accept a command");
-                    break;
+                    tokio::select! {
+                        biased;
+                        () = shutdown.requested() => break,
+                        () = clock.sleep(ACCEPT_PAUSE) => {}
+                    }
                 }
                 (Err(_), _) => break,
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use corten_base::{Shutdown, TaskSet};
+use corten_base::{Shutdown, SystemClock, TaskSet};
 
 use super::{Answer, ControlSocket, Handler, Request, ask};
 
@@ -26,7 +26,7 @@ async fn commands_are_answered_until_the_end() {
     assert_eq!(ask(&path, Request::Status).unwrap(), None, "nobody listens");
     let (tasks, (trigger, shutdown)) = (TaskSet::new("test"), Shutdown::new());
     let socket = ControlSocket::bind(&path).unwrap();
-    tasks.spawn("control", socket.run(Arc::new(Echo), shutdown));
+    tasks.spawn("control", socket.run(Arc::new(Echo), SystemClock::shared(), shutdown));
     let asking = path.clone();
     let answers = tokio::task::spawn_blocking(move || {
         let answer = ask(&asking, Request::RemoveImage("nginx".to_owned())).unwrap();

@@ -20,6 +20,19 @@ pub(super) fn add(text: &str, entry: &Entry) -> anyhow::Result<String> {
     write(config)
 }
 
+/// The text with the entry in place of the one of its name; nothing if there is none.
+///
+/// Errors: the text is no kubeconfig.
+pub(super) fn refresh(text: &str, entry: &Entry) -> anyhow::Result<Option<String>> {
+    let mut config = parse(text)?;
+    if list_of(&mut config, "users")?.iter().all(|user| user["name"] != entry.user) {
+        return Ok(None);
+    }
+    put(&mut config, "clusters", &entry.name, json!({"name": entry.name, "cluster": entry.cluster_body}))?;
+    put(&mut config, "users", &entry.user, json!({"name": entry.user, "user": entry.user_body}))?;
+    write(config).map(Some)
+}
+
 /// The text without the context `name`, its cluster and its user; nothing if none of them is there.
 ///
 /// Errors: the text is no kubeconfig.
@@ -98,7 +111,7 @@ extensions:
 ";
 
     fn entry(port: u16) -> Entry {
-        let pair = KeyPairPem { certificate: "certificate".to_owned(), key: "key".to_owned() };
+        let pair = KeyPairPem { certificate: "certificate".to_owned(), key: "key".into() };
         Entry::new("corten", std::net::SocketAddr::from(([127, 0, 0, 1], port)), "authority", &pair)
     }
 

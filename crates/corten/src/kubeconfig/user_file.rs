@@ -2,6 +2,8 @@
 //!
 //! Found as kind finds it: the first file named in `KUBECONFIG` that exists, the last if none does; otherwise
 //! `~/.kube/config`, of whoever called sudo. Changed under the lock that kubectl takes, so that no write is lost.
+//!
+//! What belongs to whoever called sudo is changed with their rights and not with root's: their directory may lead anywhere.
 
 use std::{
     ffi::OsStr,
@@ -11,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use corten_base::fs::{self, Context as _};
-use nix::unistd::{Gid, Uid, User, chown};
+use nix::unistd::{Gid, Uid, User, setfsgid, setfsuid};
 
 use super::{Entry, merge};
 
@@ -20,7 +22,7 @@ use super::{Entry, merge};
 pub(crate) struct UserFile {
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// Who gets it if it is made, when that is not the caller.
+    /// With whose rights it is changed, when those are not the caller's.
     owner: Option<(u32, u32)>,
 }
 
@@ -65,6 +67,8 @@ fn find_in(
         .map(|list| std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect())
         .unwrap_or_default();
     if let Some(path) = named.iter().find(|path| path.exists()).or(named.last()) {
+        // Root's own file, by its name: `sudo KUBECONFIG=/etc/kubernetes/admin.conf`.
+        let owner = owner.filter(|_| !belongs_to_root(path));
         return Ok(Some(UserFile { path: path.clone(), owner }));
     }
     let home = caller.map(|(home, _)| home).or(environment.home.map(PathBuf::from));
@@ -74,57 +78,76 @@ fn find_in(
 impl UserFile {
     /// Puts the entry into the file and makes it the current context.
     pub(crate) fn add(&self, entry: &Entry) -> anyhow::Result<()> {
-        self.make_directory()?;
-        self.change(|text| merge::add(text, entry).map(Some))
+        self.as_owner(|| {
+            if let Some(directory) = self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+                fs::create_dir_all(directory)?;
+            }
+            self.change(|text| merge::add(text, entry).map(Some))
+        })
+    }
+
+    /// Puts the entry in place of the one of its name; a file without it stays as it is, and so does the current context.
+    pub(crate) fn refresh(&self, entry: &Entry) -> anyhow::Result<()> {
+        self.as_owner(|| {
+            if !self.path.exists() {
+                return Ok(());
+            }
+            self.change(|text| merge::refresh(text, entry))
+        })
     }
 
     /// Takes the context out; a file without it stays as it is.
     pub(crate) fn remove(&self, name: &str) -> anyhow::Result<()> {
-        if !self.path.exists() {
-            return Ok(());
-        }
-        self.change(|text| merge::remove(text, name))
+        self.as_owner(|| {
+            if !self.path.exists() {
+                return Ok(());
+            }
+            self.change(|text| merge::remove(text, name))
+        })
+    }
+
+    /// Does `work` on files with the owner's rights, on a thread of its own: rights to files belong to a thread.
+    fn as_owner<T: Send>(&self, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        let Some((uid, gid)) = self.owner.filter(|_| is_root()) else { return work() };
+        let with_rights = move || {
+            take_rights(uid, gid)?;
+            work()
+        };
+        let ended = std::thread::scope(|scope| scope.spawn(with_rights).join());
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     fn change(&self, change: impl FnOnce(&str) -> anyhow::Result<Option<String>>) -> anyhow::Result<()> {
         // A link is followed: its target is replaced, not the link.
         let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
         let _lock = FileLock::take(&path)?;
-        let (text, is_new) = match fs::read_to_string(&path) {
-            Ok(text) => (text, false),
-            Err(error) if error.is_not_found() => (String::new(), true),
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.is_not_found() => String::new(),
             Err(error) => return Err(error.into()),
         };
         let changed = change(&text).with_context(|| format!("change {}", path.display()))?;
         let Some(changed) = changed else { return Ok(()) };
-        // The owner of a file that is there stays its owner.
-        let owner = if is_new { self.owner } else { owner_of(&path)? };
-        fs::write_atomic(&path, changed.as_bytes(), 0o600)?;
-        give(&path, owner)
-    }
-
-    fn make_directory(&self) -> anyhow::Result<()> {
-        let Some(directory) = self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) else {
-            return Ok(());
-        };
-        if directory.exists() {
-            return Ok(());
-        }
-        fs::create_dir_all(directory)?;
-        give(directory, self.owner)
+        Ok(fs::write_atomic(&path, changed.as_bytes(), 0o600)?)
     }
 }
 
-fn owner_of(path: &Path) -> anyhow::Result<Option<(u32, u32)>> {
+fn belongs_to_root(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::metadata(path).at("read owner of", path)?;
-    Ok(Some((metadata.uid(), metadata.gid())))
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.uid() == 0)
 }
 
-fn give(path: &Path, owner: Option<(u32, u32)>) -> anyhow::Result<()> {
-    let Some((uid, gid)) = owner.filter(|_| is_root()) else { return Ok(()) };
-    chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-        .with_context(|| format!("change the owner of {}", path.display()))
+/// Gives this thread the rights to files that `uid` and `gid` have, and no others: root's power over files goes with its id.
+fn take_rights(uid: u32, gid: u32) -> anyhow::Result<()> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    // The group first, while that is allowed. The calls give what was before, and change nothing for an impossible id.
+    setfsgid(gid);
+    setfsuid(uid);
+    let (nobody, nothing) = (Uid::from_raw(u32::MAX), Gid::from_raw(u32::MAX));
+    if (setfsuid(nobody), setfsgid(nothing)) != (uid, gid) {
+        bail!("the kernel does not give the rights of user {uid} to this thread");
+    }
+    Ok(())
 }
 
 /// The lock that kubectl takes: a file beside the kubeconfig that only one can make.
@@ -163,7 +186,7 @@ mod tests {
     use super::*;
 
     fn entry() -> Entry {
-        let pair = KeyPairPem { certificate: "certificate".to_owned(), key: "key".to_owned() };
+        let pair = KeyPairPem { certificate: "certificate".to_owned(), key: "key".into() };
         Entry::new("corten", std::net::SocketAddr::from(([127, 0, 0, 1], 6443)), "authority", &pair)
     }
 
@@ -201,6 +224,33 @@ mod tests {
         file.remove("corten").unwrap();
         assert!(!fs::read_to_string(&file.path).unwrap().contains("127.0.0.1"));
         assert_eq!(std::fs::read_dir(directory.path().join("new")).unwrap().count(), 1, "the lock is gone");
+    }
+
+    /// Root once wrote into the user's directory with its own rights, and gave away what a planted link led to.
+    #[test]
+    fn privileged_the_file_of_a_user_is_changed_with_the_rights_of_that_user() {
+        use std::os::unix::fs::{MetadataExt as _, chown, symlink};
+        if !is_root() {
+            eprintln!("skipped: only root can take the rights of others");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let (home, secret) = (directory.path().join("home"), directory.path().join("secret"));
+        fs::create_dir_all(&home).unwrap();
+        chown(&home, Some(4_242), Some(4_243)).unwrap();
+        let file = UserFile { path: home.join("a/b/config"), owner: Some((4_242, 4_243)) };
+        file.add(&entry()).unwrap();
+        for made in [&file.path, &home.join("a/b"), &home.join("a")] {
+            let metadata = std::fs::metadata(made).unwrap();
+            assert_eq!((metadata.uid(), metadata.gid()), (4_242, 4_243), "{}", made.display());
+        }
+        fs::write_atomic(&secret, b"kind: Config", 0o600).unwrap();
+        fs::remove_file(&file.path).unwrap();
+        symlink(&secret, &file.path).unwrap();
+        file.add(&entry()).unwrap_err();
+        assert_eq!(fs::read(&secret).unwrap(), b"kind: Config");
+        assert_eq!(std::fs::metadata(&secret).unwrap().uid(), 0);
     }
 
     #[test]

@@ -98,6 +98,7 @@ impl DnsFeed {
                     return;
                 }
                 let count = *process.borrow_and_update();
+                let began = self.clock.monotonic();
                 let ended = tokio::select! {
                     biased;
                     changed = process.changed() => match changed {
@@ -108,6 +109,10 @@ impl DnsFeed {
                 };
                 if let Err(error) = ended {
                     debug!(err = %ErrorChain(&error), "Lost the feed of DNS");
+                }
+                // One that held for a while is made again at once.
+                if self.clock.monotonic().saturating_sub(began) > Duration::from_secs(60) {
+                    backoff.reset();
                 }
                 self.clock.sleep(backoff.next(&*self.rng)).await;
             }

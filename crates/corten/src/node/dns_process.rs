@@ -24,6 +24,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    blocking::blocking,
     components::{Components, RUNNING},
     config::Places,
 };
@@ -139,9 +140,13 @@ impl DnsProcess {
     }
 
     async fn start(&self) -> anyhow::Result<Child> {
-        let log = self.places.dns_log_file();
-        fs::create_dir_all(&self.places.log())?;
-        let complaints = OpenOptions::new().append(true).create(true).mode(0o640).open(&log).at("open", &log)?;
+        let (directory, log) = (self.places.log(), self.places.dns_log_file());
+        let opened = log.clone();
+        let complaints = blocking(move || {
+            fs::create_dir_all(&directory)?;
+            Ok(OpenOptions::new().append(true).create(true).mode(0o640).open(&opened).at("open", &opened)?)
+        });
+        let complaints = complaints.await?;
         let (program, _) = &self.settings.program;
         let mut child = Command::new(program)
             .arg("dns")
@@ -155,6 +160,8 @@ impl DnsProcess {
             .process_group(0)
             .spawn()
             .with_context(|| format!("start {} dns", program.display()))?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).context("it ended at once")?;
+        let unrecorded = Unrecorded::new(pid)?;
         let output = child.stdout.take().context("standard output is piped")?;
         let mut word = String::new();
         let mut output = BufReader::new(output);
@@ -162,18 +169,41 @@ impl DnsProcess {
         match said {
             Ok(Ok(_)) if word.trim() == READY => {}
             Ok(_) => bail!("it ended before it answered: see {}", log.display()),
-            Err(elapsed) => {
-                child.kill().await.context("kill a DNS process that does not begin")?;
-                return Err(elapsed).context("wait for its first word");
-            }
+            Err(elapsed) => return Err(elapsed).context("wait for its first word"),
         }
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).context("it ended at once")?;
         let started = start_time(pid)?.context("it ended at once")?;
         let record = Record { pid, started, settings: self.settings.clone() };
         let text = serde_json::to_vec(&record).context("write its record")?;
-        fs::write_atomic(&self.places.dns_record(), &text, 0o600)?;
+        let path = self.places.dns_record();
+        blocking(move || Ok(fs::write_atomic(&path, &text, 0o600)?)).await?;
+        unrecorded.recorded();
         info!(pid, listen = %self.settings.listen, "Started the DNS process");
         Ok(child)
+    }
+}
+
+/// A process that no record leads to yet: nobody would find it again, and it would keep its port. Dropped, it is killed.
+struct Unrecorded(Option<OwnedFd>);
+
+impl Unrecorded {
+    /// Watches over a child that has not been waited for.
+    fn new(pid: i32) -> anyhow::Result<Self> {
+        let number = Pid::from_raw(pid).context("a process has a number")?;
+        pidfd_open(number, PidfdFlags::empty()).map(Some).map(Self).context("hold the DNS process")
+    }
+
+    fn recorded(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unrecorded {
+    fn drop(&mut self) {
+        let Some(process) = &self.0 else { return };
+        match pidfd_send_signal(process, Signal::KILL) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => warn!(err = %error, "Could not kill a DNS process that did not begin"),
+        }
     }
 }
 
@@ -281,6 +311,22 @@ mod tests {
         assert_eq!(parse_start_time(&format!("7 (a) b) S {fields}4711 1 2")), Some(4_711));
         assert_eq!(parse_start_time(&format!("7 (a) Z {fields}4711 1 2")), None);
         assert!(start_time(std::process::id().cast_signed()).unwrap().is_some());
+    }
+
+    /// One that was left behind kept port 53, and every later start failed.
+    #[tokio::test]
+    async fn a_process_that_is_not_recorded_does_not_stay() {
+        for is_recorded in [false, true] {
+            let mut child = Command::new("sleep").arg("600").kill_on_drop(true).spawn().unwrap();
+            let unrecorded = Unrecorded::new(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+            if is_recorded {
+                unrecorded.recorded();
+                assert!(child.try_wait().unwrap().is_none());
+            } else {
+                drop(unrecorded);
+                assert!(!child.wait().await.unwrap().success());
+            }
+        }
     }
 
     #[tokio::test]

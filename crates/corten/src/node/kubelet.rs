@@ -28,6 +28,7 @@ pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
         resolv_conf: PathBuf::from("/etc/resolv.conf"),
         cgroup_root: config.places.name.clone(),
         node_labels: Vec::new(),
+        register_with_taints: Vec::new(),
         // Until the API has another one. It is the one that the controllers give to the first node.
         pod_cidr: Some(config.first_pod_cidr().to_string()),
         max_pods: 110,

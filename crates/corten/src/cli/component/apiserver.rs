@@ -83,7 +83,7 @@ impl Options {
         };
         let authorities = self.kubelet_certificate_authority.as_ref().unwrap_or(&self.client_ca_file);
         Ok(Some(KubeletClient {
-            pair: KeyPairPem { certificate: fs::read_to_string(certificate)?, key: fs::read_to_string(key)? },
+            pair: KeyPairPem { certificate: fs::read_to_string(certificate)?, key: fs::read_to_string(key)?.into() },
             authorities: fs::read_to_string(authorities)?,
         }))
     }
@@ -95,12 +95,12 @@ impl Options {
             advertise_address: SocketAddr::new(self.advertise_address, self.secure_port),
             serving: KeyPairPem {
                 certificate: fs::read_to_string(&self.tls_cert_file)?,
-                key: fs::read_to_string(&self.tls_private_key_file)?,
+                key: fs::read_to_string(&self.tls_private_key_file)?.into(),
             },
             client_authorities: fs::read_to_string(&self.client_ca_file)?,
             service_accounts: ServiceAccounts {
                 issuer: self.service_account_issuer.clone(),
-                signing_key: fs::read_to_string(&self.service_account_signing_key_file)?,
+                signing_key: fs::read_to_string(&self.service_account_signing_key_file)?.into(),
                 further_keys: keys.collect::<Result<_, _>>()?,
                 audiences: self.api_audiences.clone(),
             },
@@ -128,7 +128,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
             SqliteEngine::open(storage, clock.clone(), &tasks, &store_shutdown).await.context("open the store")?;
         let built = ControlPlane::build(config, Arc::new(engine), clock, rng).await.context("start the API server");
         if let Ok(control_plane) = built {
-            control_plane.run(shutdown).await;
+            tasks.guard(control_plane.run(shutdown)).await;
             stop_store.request();
             return tasks.join().await.context("close the store");
         }

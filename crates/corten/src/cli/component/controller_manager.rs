@@ -57,7 +57,7 @@ impl Options {
         Ok(Config {
             controllers: self.controllers.clone(),
             root_ca: read(&self.root_ca_file)?.unwrap_or_default(),
-            signing: signing.map(|(certificate, key)| SigningAuthority { certificate, key }),
+            signing: signing.map(|(certificate, key)| SigningAuthority { certificate, key: key.into() }),
             cluster_cidrs: self.cluster_cidr.clone(),
             node_cidr_mask_ipv4: self.node_cidr_mask_size,
             service_cidrs: self.service_cluster_ip_range.clone(),
@@ -87,10 +87,8 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
                 clock: Arc::clone(&base.clock),
                 rng: Arc::clone(&base.rng),
             };
-            match Controllers::build(config, parts, &signal) {
-                Ok(controllers) => controllers.run(signal).await,
-                Err(error) => tracing::error!(err = %error, "Could not build the controllers"),
-            }
+            Controllers::build(config, parts, &signal).context("build the controllers")?.run(signal).await;
+            Ok(())
         };
         options.leader.lead(NAME, &base, work, shutdown).await?;
         let tasks = base.tasks.clone();

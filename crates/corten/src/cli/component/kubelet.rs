@@ -13,15 +13,18 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use corten_base::fs;
+use corten_api::core::v1::Taint;
+use corten_apimachinery::validation::{is_label_value, is_qualified_name};
+use corten_base::{SharedClock, fs};
 use corten_component_base::certificates::{Authority, CertificateFiles, KeyPairPem, LeafRequest};
 use corten_container_runtime::ContainerRuntime;
-use corten_kubelet::{Agent, agent::Parts};
+use corten_kubelet::{Agent, agent::Parts, server::ServerCertificate};
 use corten_net::netns::Netns;
 
 use self::configuration::{Configuration, go_duration};
 use super::ClientOptions;
 use crate::{
+    blocking::blocking,
     cli::common::{Root, run_until_signal},
     commands::import_images,
     config::{CLUSTER_DOMAIN, Places, node_name, primary_address},
@@ -54,6 +57,9 @@ pub(crate) struct Options {
     /// Labels that the node registers with.
     #[arg(long, value_delimiter = ',', value_parser = label, value_name = "KEY=VALUE")]
     node_labels: Vec<(String, String)>,
+    /// Taints that the node registers with.
+    #[arg(long, value_delimiter = ',', value_parser = taint, value_name = "KEY=VALUE:EFFECT")]
+    register_with_taints: Vec<Taint>,
     /// How many pods the node takes.
     #[arg(long, value_name = "PODS")]
     max_pods: Option<u32>,
@@ -106,10 +112,34 @@ fn label(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
+/// Reads a taint: `key=value:effect` or `key:effect`. Source: `pkg/util/taints` (v1.35).
+fn taint(text: &str) -> Result<Taint, String> {
+    let invalid = || format!("invalid taint spec: {text}");
+    let (start, effect) = text.split_once(':').filter(|(_, effect)| !effect.contains(':')).ok_or_else(invalid)?;
+    if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) {
+        return Err(format!("invalid taint effect: {effect}, unsupported taint effect"));
+    }
+    let (key, value) = start.split_once('=').unwrap_or((start, ""));
+    if value.contains('=') {
+        return Err(invalid());
+    }
+    let errors = [is_label_value(value), is_qualified_name(key)].concat();
+    if !errors.is_empty() {
+        return Err(format!("{}, {}", invalid(), errors.join("; ")));
+    }
+    let value = (!value.is_empty()).then(|| value.to_owned());
+    Ok(Taint { key: key.to_owned(), value, effect: effect.to_owned(), ..Taint::default() })
+}
+
+/// How often a certificate of the kubelet's own is looked at: it has four months left when it becomes due.
+const LOOK_EVERY: Duration = Duration::from_secs(12 * 3_600);
+
 /// A kubelet that is decided upon, with what it serves as.
 struct Settings {
     kubelet: corten_kubelet::Config,
     serving: KeyPairPem,
+    /// Where the certificate is kept if it is the kubelet's own.
+    own: Option<PathBuf>,
     client_authorities: String,
 }
 
@@ -150,6 +180,11 @@ impl Options {
                 .unwrap_or_else(|| PathBuf::from("/etc/resolv.conf")),
             cgroup_root: places.name.clone(),
             node_labels: self.node_labels.clone(),
+            register_with_taints: if self.register_with_taints.is_empty() {
+                file.register_with_taints
+            } else {
+                self.register_with_taints.clone()
+            },
             pod_cidr: self.pod_cidr.clone().or(file.pod_cidr).filter(|cidr| !cidr.is_empty()),
             max_pods: self.max_pods.or(file.max_pods).unwrap_or(110),
             server_address: self.address.or(file.address).unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
@@ -168,19 +203,20 @@ impl Options {
         };
         let certificate = self.tls_cert_file.clone().or(file.tls_cert_file);
         let key = self.tls_private_key_file.clone().or(file.tls_private_key_file);
-        let serving = match (certificate, key) {
+        let (serving, own) = match (certificate, key) {
             (Some(certificate), Some(key)) => {
-                KeyPairPem { certificate: fs::read_to_string(&certificate)?, key: fs::read_to_string(&key)? }
+                let key = fs::read_to_string(&key)?.into();
+                (KeyPairPem { certificate: fs::read_to_string(&certificate)?, key }, None)
             }
             (None, None) => {
                 let directory = self.cert_dir.clone().unwrap_or_else(|| root.join("pki"));
-                own_certificate(&directory, &kubelet, now)?
+                (own_certificate(&directory, &kubelet, now)?, Some(directory))
             }
             _ => bail!("a certificate needs its key: tlsCertFile and tlsPrivateKeyFile go together"),
         };
         let client_ca = self.client_ca_file.clone().or(file.authentication.x509.client_ca_file);
         let client_authorities = client_ca.as_deref().map(fs::read_to_string).transpose()?.unwrap_or_default();
-        Ok(Settings { kubelet, serving, client_authorities })
+        Ok(Settings { kubelet, serving, own, client_authorities })
     }
 }
 
@@ -204,6 +240,25 @@ fn own_certificate(
         ..LeafRequest::default()
     };
     Ok(authority.ensure_leaf(&CertificateFiles::new(directory, "kubelet"), &request, now)?)
+}
+
+/// Exchanges a certificate of the kubelet's own when it is due; never returns.
+async fn keep_renewed(
+    shown: &ServerCertificate,
+    own: Option<PathBuf>,
+    config: &corten_kubelet::Config,
+    clock: &SharedClock,
+) {
+    let Some(directory) = own else { return std::future::pending().await };
+    loop {
+        clock.sleep(LOOK_EVERY).await;
+        let (directory, config, now) = (directory.clone(), config.clone(), clock.now());
+        let pair = blocking(move || own_certificate(&directory, &config, now)).await;
+        let renewed = pair.and_then(|pair| Ok(shown.replace(&pair.certificate, &pair.key)?));
+        if let Err(error) = renewed {
+            tracing::error!(err = format!("{error:#}"), "Could not renew the kubelet's certificate");
+        }
+    }
 }
 
 /// Keeps the node until it is told to stop; containers run on.
@@ -233,6 +288,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         .context("open the container runtime")?;
         let served = async {
             import_images(&runtime, options.image).await.map_err(anyhow::Error::msg)?;
+            let config = settings.kubelet.clone();
             let parts = Parts {
                 config: settings.kubelet,
                 cri: runtime.cri(),
@@ -240,11 +296,16 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
                 certificate: settings.serving.certificate,
                 key: settings.serving.key,
                 client_authorities: settings.client_authorities,
-                clock,
+                clock: Arc::clone(&clock),
                 rng,
             };
             let agent = Agent::build(parts, &shutdown).await.context("start the kubelet")?;
-            agent.run(shutdown.clone()).await;
+            let shown = agent.certificate();
+            tokio::select! {
+                biased;
+                () = agent.run(shutdown.clone()) => {}
+                () = keep_renewed(&shown, settings.own, &config, &clock) => {}
+            }
             anyhow::Ok(())
         };
         let served = served.await;
@@ -256,4 +317,27 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         served
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: Result<(&str, Option<&str>, &str), &str>) {
+        let got = taint(text);
+        let got = got.as_ref().map(|it| (it.key.as_str(), it.value.as_deref(), it.effect.as_str()));
+        assert_eq!(got.map_err(String::as_str), want);
+    }
+
+    #[test]
+    fn taints_are_read_as_upstream_reads_them() {
+        check("dedicated=db:NoSchedule", Ok(("dedicated", Some("db"), "NoSchedule")));
+        check("example.com/gpu:NoExecute", Ok(("example.com/gpu", None, "NoExecute")));
+        check("a=:PreferNoSchedule", Ok(("a", None, "PreferNoSchedule")));
+        check("a=b", Err("invalid taint spec: a=b"));
+        check("a=b=c:NoSchedule", Err("invalid taint spec: a=b=c:NoSchedule"));
+        check("a=b:NoSchedule:x", Err("invalid taint spec: a=b:NoSchedule:x"));
+        check("a=b:Never", Err("invalid taint effect: Never, unsupported taint effect"));
+    }
 }

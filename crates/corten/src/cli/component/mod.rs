@@ -98,7 +98,7 @@ fn pod_config(name: &str) -> anyhow::Result<HttpConfig> {
 impl LeaderOptions {
     /// Runs `work` as the leader, or at once where there is no election.
     ///
-    /// Errors: leadership was lost, which has to end the process, because another one leads now.
+    /// Errors: those of `work`; leadership was lost, which has to end the process, because another one leads now.
     async fn lead<F>(
         self,
         name: &'static str,
@@ -107,11 +107,10 @@ impl LeaderOptions {
         shutdown: Shutdown,
     ) -> anyhow::Result<()>
     where
-        F: Future<Output = ()>,
+        F: Future<Output = anyhow::Result<()>>,
     {
         if !self.leader_elect {
-            work(shutdown).await;
-            return Ok(());
+            return work(shutdown).await;
         }
         let lease = self.leader_elect_resource_name.unwrap_or_else(|| name.to_owned());
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -125,9 +124,14 @@ impl LeaderOptions {
             Arc::clone(&base.clock),
             Arc::clone(&base.rng),
         );
-        match election.run(work, shutdown).await {
+        let mut worked = Ok(());
+        let ended = {
+            let worked = &mut worked;
+            election.run(|signal| async move { *worked = work(signal).await }, shutdown).await
+        };
+        match ended {
             Outcome::Lost => anyhow::bail!("leaderelection lost"),
-            Outcome::Finished | Outcome::NeverLed => Ok(()),
+            Outcome::Finished | Outcome::NeverLed => worked,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Args;
+use corten_base::TaskSet;
 use corten_informer::{InformerFactory, InitialList};
 use ipnet::IpNet;
 
@@ -51,9 +52,11 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         };
         let times = (Arc::clone(&base.clock), Arc::clone(&base.rng));
         let informers = InformerFactory::new(base.client, InitialList::WatchList, times.0, times.1);
-        assembly::run_proxy(&config, informers, (&base.clock, &base.rng), &base.tasks, &shutdown)?;
-        shutdown.requested().await;
-        base.tasks.join().await.context("end the proxy")
+        let tasks = TaskSet::new("proxy");
+        assembly::run_proxy(&config, informers, (&base.clock, &base.rng), &tasks, &shutdown)?;
+        tasks.guard(shutdown.requested()).await;
+        tasks.join().await.context("end the proxy")?;
+        base.tasks.join().await.context("close connections")
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,15 +29,9 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         let work = |signal: corten_base::Shutdown| async move {
             let tasks = TaskSet::new("scheduler");
             let times = (&from.clock, &from.rng);
-            let started = assembly::start_scheduler(&from.client, times, &tasks, &signal, InitialList::WatchList);
-            if let Err(error) = started {
-                tracing::error!(err = format!("{error:#}"), "Could not start the scheduler");
-                return;
-            }
-            signal.requested().await;
-            if let Err(panic) = tasks.join().await {
-                tracing::error!(err = %panic, "The scheduler ended with a panic");
-            }
+            assembly::start_scheduler(&from.client, times, &tasks, &signal, InitialList::WatchList)?;
+            tasks.guard(signal.requested()).await;
+            tasks.join().await.context("end the scheduler")
         };
         options.leader.lead(NAME, &base, work, shutdown).await?;
         let tasks = base.tasks.clone();

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use corten_api::core::v1::Taint;
 use corten_base::fs;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
@@ -17,7 +18,7 @@ const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
 const KIND: &str = "KubeletConfiguration";
 
 /// What the file says; absent fields have upstream's defaults.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Configuration {
     pub(super) address: Option<IpAddr>,
@@ -32,6 +33,7 @@ pub(super) struct Configuration {
     pub(super) pod_cidr: Option<String>,
     pub(super) pod_logs_dir: Option<PathBuf>,
     pub(super) max_pods: Option<u32>,
+    pub(super) register_with_taints: Vec<Taint>,
     pub(super) resolv_conf: Option<PathBuf>,
     #[serde(rename = "cpuCFSQuota")]
     pub(super) cpu_cfs_quota: Option<bool>,
@@ -75,6 +77,7 @@ const FOLLOWED: &[&str] = &[
     "podCIDR",
     "podLogsDir",
     "maxPods",
+    "registerWithTaints",
     "resolvConf",
     "cpuCFSQuota",
     "allowedUnsafeSysctls",
@@ -152,6 +155,7 @@ mod tests {
         clusterDNS: [10.96.0.10]\n\
         clusterDomain: cluster.local\n\
         maxPods: 50\n\
+        registerWithTaints: [{key: a, value: b, effect: NoSchedule}]\n\
         nodeStatusUpdateFrequency: 0s\n\
         nodeStatusReportFrequency: 1m30s\n\
         staticPodPath: /etc/kubernetes/manifests\n";
@@ -161,6 +165,7 @@ mod tests {
         let read = parse(KUBEADM).unwrap();
         assert_eq!(read.cluster_dns, ["10.96.0.10".parse::<IpAddr>().unwrap()]);
         assert_eq!(read.authentication.x509.client_ca_file.as_deref(), Some(Path::new("/etc/kubernetes/pki/ca.crt")));
+        assert_eq!(read.register_with_taints[0].effect, "NoSchedule");
         assert_eq!((read.max_pods, read.port), (Some(50), None));
         assert_eq!(read.node_status_update_frequency, Some(Duration::ZERO));
         assert_eq!(read.node_status_report_frequency, Some(Duration::from_secs(90)));
