@@ -22,6 +22,9 @@ use tracing::{info, warn};
 
 use crate::dns::Input;
 
+/// A connection that is being read.
+type Feeding<'a> = Pin<Box<dyn Future<Output = Result<(), WireError>> + Send + 'a>>;
+
 /// The version that this code writes, and the only one it reads.
 pub const VERSION: u32 = 1;
 const FEED: &str = "corten-dns";
@@ -79,7 +82,7 @@ impl Feed {
 
     /// Takes connections, one at a time, and hands on what they say until shutdown.
     pub async fn run(self, inputs: mpsc::Sender<Input>, clock: SharedClock, shutdown: Shutdown) {
-        let mut current: Option<Pin<Box<dyn Future<Output = Result<(), WireError>> + Send + '_>>> = None;
+        let mut current: Option<Feeding<'_>> = None;
         let mut has_failed = false;
         loop {
             let reading = async {

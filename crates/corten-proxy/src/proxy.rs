@@ -162,9 +162,14 @@ impl Proxy {
             ProxyMode::Userspace => false,
             ProxyMode::Auto => NftablesBackend::is_supported()?,
         };
+        // What the other way has left would still lead somewhere.
         let backend: Box<dyn Backend> = if uses_nftables {
+            UserspaceBackend::open(config.userspace(), clock.clone())?.clean_up()?;
             Box::new(NftablesBackend::open(config.nftables())?)
         } else {
+            if NftablesBackend::is_supported()? {
+                NftablesBackend::open(config.nftables())?.clean_up()?;
+            }
             Box::new(UserspaceBackend::open(config.userspace(), clock.clone())?)
         };
         Ok(Self::with_backend(config, backend, inbox, clock, rng))

@@ -243,6 +243,18 @@ pub(crate) struct Config {
     pub(crate) kubelet_port: u16,
 }
 
+/// Addresses that are no hosts'. Cleaning up after services takes addresses of their range from the machine.
+static RESERVED: [(Ipv4Net, &str); 4] = [
+    (Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 8), "this network"),
+    (Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8), "the machine itself"),
+    (Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16), "for addresses of one link"),
+    (Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 3), "for groups and experiments"),
+];
+
+fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
 impl Config {
     /// Completes what was wished for with what the cluster was made with, and with what the machine says. Blocks for some
     /// system calls.
@@ -303,7 +315,12 @@ impl Config {
         if pods.prefix_len() > CLUSTER_PREFIX_MAX {
             bail!("the pod range {pods} is too small: it needs 16 addresses");
         }
-        if pods.contains(services) || services.contains(pods) {
+        for (range, of) in [(pods, "pod"), (services, "service")] {
+            if let Some((reserved, why)) = RESERVED.iter().find(|(reserved, _)| overlap(range, reserved)) {
+                bail!("the {of} range {range} cannot be used: {reserved} is {why}; the private ranges of RFC 1918 can");
+            }
+        }
+        if overlap(pods, services) {
             bail!(
                 "the pod range {pods} and the service range {services} overlap: choose ranges without a common address \
                  with --cluster-cidr and --service-cidr"

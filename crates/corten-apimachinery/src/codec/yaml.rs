@@ -28,6 +28,10 @@ const DEPTH_MAX: usize = 100;
 /// The most nodes after aliases are followed: what 3 MB, the largest body, can hold without aliases.
 const NODES_MAX: usize = 2_000_000;
 
+/// The most nodes that anchors may remember and aliases may repeat, those within others counted again each time. No
+/// manifest comes near; a few hundred bytes of nested aliases would keep a core busy for long.
+const REPEATED_NODES_MAX: usize = 50_000;
+
 /// Reads the first document of a text; with a type, in that type's canonical form.
 ///
 /// Errors: text that is no YAML, is nested too deeply, grows too large through aliases, or does not fit the type.
@@ -77,7 +81,13 @@ fn documents_of(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Va
 
 fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
     serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_depth: DEPTH_MAX, max_nodes: NODES_MAX, max_events: 2 * NODES_MAX },
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH_MAX,
+            max_nodes: NODES_MAX,
+            max_events: 2 * NODES_MAX,
+            max_recorded_anchor_events: REPEATED_NODES_MAX,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: REPEATED_NODES_MAX },
         duplicate_keys: duplicate_keys,
         legacy_octal_numbers: true,
     }
@@ -91,7 +101,26 @@ fn bare(error: serde_saphyr::Error) -> serde_saphyr::Error {
     }
 }
 
+/// Whether the text repeats so much that it is meant to harm. Upstream's words for it are go-yaml's.
+fn is_bomb(error: &serde_saphyr::Error) -> bool {
+    use serde_saphyr::{Error, budget::BudgetBreach};
+    match error {
+        Error::WithSnippet { error, .. } => is_bomb(error),
+        Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::Budget {
+            breach: BudgetBreach::RecordedAnchorEvents { .. } | BudgetBreach::AliasAnchorRatio { .. },
+            ..
+        } => true,
+        _ => false,
+    }
+}
+
 fn syntax_error(error: &serde_saphyr::Error) -> DecodeError {
+    if is_bomb(error) {
+        return DecodeError::new("yaml: document contains excessive aliasing");
+    }
     // The text may show several lines of input; upstream says what is wrong on one.
     let text = error.to_string();
     let what = text.lines().next().unwrap_or_default();

@@ -200,10 +200,13 @@ impl UserspaceBackend {
         Ok(())
     }
 
-    /// Takes what a crash left of services on `lo`.
+    /// Takes what a crash left of services on `lo`. The machine's own addresses there stay: services have one each, alone.
     fn sweep(&self) -> Result<(), BackendError> {
         for address in self.rtnl.addresses(Some(self.loopback))? {
             let ip = address.net.addr();
+            if ip.is_loopback() || address.net != IpNet::from(ip) {
+                continue;
+            }
             let is_service = crate::proxy::contains(&self.config.service_cidrs, ip);
             if is_service && !self.addresses.contains(&ip) {
                 self.rtnl.delete_address(&address)?;

@@ -1,14 +1,20 @@
 //! `corten dns`: the DNS server as a process of its own; see `node::dns_process` for who starts it.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    io::{BufRead as _, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
 
+use anyhow::Context as _;
 use clap::Args;
 use corten_base::{SystemClock, SystemRng};
 use corten_component_base::logs;
 use corten_dns::{Config, Dns, Upstreams, metrics::Metrics};
 
 use super::common::run_until_signal;
-use crate::node::dns_process::READY;
+use crate::node::dns_process::{BEGIN, READY};
 
 /// Replies kept; about half a kilobyte each. Upstream: the cache of `CoreDNS` keeps 9984.
 const CACHE_ENTRIES: usize = 10_000;
@@ -25,6 +31,9 @@ pub(crate) struct Options {
     /// The socket on which to be told of services.
     #[arg(long, value_name = "FILE")]
     feed_socket: Option<PathBuf>,
+    /// Wait for a line on standard input, and end if none comes: whoever starts this first writes down that it did.
+    #[arg(long, hide = true)]
+    begin_on_word: bool,
     /// Who knows the names outside of the cluster.
     #[arg(long, default_value = "/etc/resolv.conf", value_name = "FILE")]
     resolv_conf: PathBuf,
@@ -36,6 +45,9 @@ pub(crate) struct Options {
 /// Serves until it is told to stop.
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     logs::init(&options.log, logs::Format::Text)?;
+    if options.begin_on_word && !told_to_begin()? {
+        return Ok(ExitCode::SUCCESS);
+    }
     let config = Config {
         cluster_domain: options.cluster_domain,
         listen: options.listen,
@@ -52,4 +64,11 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         Ok(dns.run(shutdown).await?)
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the parent process has said so; it is gone if not.
+fn told_to_begin() -> anyhow::Result<bool> {
+    let mut word = String::new();
+    std::io::stdin().lock().read_line(&mut word).context("wait for the word to begin")?;
+    Ok(word == BEGIN)
 }

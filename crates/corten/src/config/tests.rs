@@ -65,6 +65,10 @@ fn ranges_that_are_too_small_or_overlap_are_refused() {
         ("10.244.0.0/29", "10.96.0.0/12", "pod range 10.244.0.0/29 is too small"),
         ("10.96.0.0/16", "10.96.0.0/12", "overlap"),
         ("10.0.0.0/8", "10.96.0.0/12", "overlap"),
+        ("10.244.0.0/16", "127.0.0.0/8", "127.0.0.0/8 is the machine itself"),
+        ("126.0.0.0/7", "10.96.0.0/12", "127.0.0.0/8 is the machine itself"),
+        ("10.244.0.0/16", "169.254.4.0/24", "is for addresses of one link"),
+        ("224.0.0.0/16", "10.96.0.0/12", "is for groups"),
     ] {
         let error = ranges(pods, services).unwrap_err().to_string();
         assert!(error.contains(why), "{pods} {services}: {error}");

@@ -17,7 +17,7 @@ use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, fs, fs:
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, unix::AsyncFd},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, unix::AsyncFd},
     process::{Child, Command},
     sync::watch,
 };
@@ -31,6 +31,9 @@ use crate::{
 
 /// What the process says on standard output once it answers.
 pub(crate) const READY: &str = "ready";
+
+/// What it waits for on standard input before it listens.
+pub(crate) const BEGIN: &str = "begin\n";
 
 /// The name that `corten status` shows.
 pub(crate) const COMPONENT: &str = "dns";
@@ -153,7 +156,8 @@ impl DnsProcess {
             .args(["--listen", &self.settings.listen.to_string(), "--cluster-domain", &self.settings.domain])
             .arg("--feed-socket")
             .arg(self.places.dns_socket())
-            .stdin(Stdio::null())
+            .arg("--begin-on-word")
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(complaints)
             // The terminal's Ctrl-C is not for it.
@@ -161,7 +165,17 @@ impl DnsProcess {
             .spawn()
             .with_context(|| format!("start {} dns", program.display()))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).context("it ended at once")?;
-        let unrecorded = Unrecorded::new(pid)?;
+        let beginning = Beginning::new(pid)?;
+        // Written down before it takes the port: should this process be killed meanwhile, the next one knows of it, or it ends
+        // by itself because the word never comes.
+        let started = start_time(pid)?.context("it ended at once")?;
+        let record = Record { pid, started, settings: self.settings.clone() };
+        let text = serde_json::to_vec(&record).context("write its record")?;
+        let path = self.places.dns_record();
+        blocking(move || Ok(fs::write_atomic(&path, &text, 0o600)?)).await?;
+        let mut input = child.stdin.take().context("standard input is piped")?;
+        input.write_all(BEGIN.as_bytes()).await.context("tell it to begin")?;
+        drop(input);
         let output = child.stdout.take().context("standard output is piped")?;
         let mut word = String::new();
         let mut output = BufReader::new(output);
@@ -171,33 +185,28 @@ impl DnsProcess {
             Ok(_) => bail!("it ended before it answered: see {}", log.display()),
             Err(elapsed) => return Err(elapsed).context("wait for its first word"),
         }
-        let started = start_time(pid)?.context("it ended at once")?;
-        let record = Record { pid, started, settings: self.settings.clone() };
-        let text = serde_json::to_vec(&record).context("write its record")?;
-        let path = self.places.dns_record();
-        blocking(move || Ok(fs::write_atomic(&path, &text, 0o600)?)).await?;
-        unrecorded.recorded();
+        beginning.began();
         info!(pid, listen = %self.settings.listen, "Started the DNS process");
         Ok(child)
     }
 }
 
-/// A process that no record leads to yet: nobody would find it again, and it would keep its port. Dropped, it is killed.
-struct Unrecorded(Option<OwnedFd>);
+/// A process that does not answer yet: one that never does would keep its port. Dropped, it is killed.
+struct Beginning(Option<OwnedFd>);
 
-impl Unrecorded {
+impl Beginning {
     /// Watches over a child that has not been waited for.
     fn new(pid: i32) -> anyhow::Result<Self> {
         let number = Pid::from_raw(pid).context("a process has a number")?;
         pidfd_open(number, PidfdFlags::empty()).map(Some).map(Self).context("hold the DNS process")
     }
 
-    fn recorded(mut self) {
+    fn began(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Unrecorded {
+impl Drop for Beginning {
     fn drop(&mut self) {
         let Some(process) = &self.0 else { return };
         match pidfd_send_signal(process, Signal::KILL) {
@@ -315,15 +324,15 @@ mod tests {
 
     /// One that was left behind kept port 53, and every later start failed.
     #[tokio::test]
-    async fn a_process_that_is_not_recorded_does_not_stay() {
-        for is_recorded in [false, true] {
+    async fn a_process_that_does_not_begin_does_not_stay() {
+        for did_begin in [false, true] {
             let mut child = Command::new("sleep").arg("600").kill_on_drop(true).spawn().unwrap();
-            let unrecorded = Unrecorded::new(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
-            if is_recorded {
-                unrecorded.recorded();
+            let beginning = Beginning::new(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+            if did_begin {
+                beginning.began();
                 assert!(child.try_wait().unwrap().is_none());
             } else {
-                drop(unrecorded);
+                drop(beginning);
                 assert!(!child.wait().await.unwrap().success());
             }
         }
