@@ -12,7 +12,18 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 
-use crate::config::Places;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{PidfdFlags, pidfd_open},
+};
+
+use crate::{
+    config::Places,
+    control::{self, Request},
+};
+
+/// How long to wait for the end of a process that does not answer before it is asked again: it may be starting.
+const ANSWER_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// The kernel's name for this run of the machine.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -73,6 +84,28 @@ impl Instance {
 }
 
 impl Running {
+    /// Takes the other process's place if it is about to end: a process that was killed has its lock until the kernel has
+    /// taken it apart, and says nothing on its socket any more. Blocks, until it has ended or answers.
+    ///
+    /// Errors: as `claim`.
+    pub(crate) fn or_its_end(self, places: &Places) -> anyhow::Result<Claim> {
+        let number = self.pid.and_then(rustix::process::Pid::from_raw);
+        let process = match number.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+            Some(Ok(process)) => process,
+            // It has not written its number, or it is not there any more: what the lock says now counts.
+            _ => return Instance::claim(places),
+        };
+        loop {
+            if matches!(control::ask(&places.control_socket(), Request::Status), Ok(Some(_))) {
+                return Ok(Claim::Running(self));
+            }
+            let mut end = [PollFd::new(&process, PollFlags::IN)];
+            if poll(&mut end, Some(&ANSWER_PAUSE)).context("watch the running process")? > 0 {
+                return Instance::claim(places);
+            }
+        }
+    }
+
     /// Waits until the other process has ended, and takes its place. Blocks.
     pub(crate) fn wait(self, places: &Places) -> anyhow::Result<Instance> {
         let lock = Flock::lock(self.file, FlockArg::LockExclusive).map_err(|(_, errno)| errno);

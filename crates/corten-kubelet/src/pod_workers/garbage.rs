@@ -45,11 +45,15 @@ pub fn garbage(runtime: &PodRuntimeStatus) -> Garbage {
     let mut found = Garbage::default();
     let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
     let mut kept_in = std::collections::BTreeSet::new();
+    let mut newer = std::collections::BTreeSet::new();
     for (sandbox, record) in runtime.containers() {
         let ends = ends.entry(name_of(record)).or_default();
-        // One that was made and not started may be about to start.
+        // One that was made and not started may be about to start, unless another was made in its place: then whoever was to
+        // start it has gone, and it would wait for as long as the pod lives.
+        let is_newest = newer.insert(name_of(record));
+        let was_given_up = !is_exited(record) && !is_running(record) && !is_newest;
         let dead = is_exited(record) || (!is_running(record) && !sandbox.is_ready());
-        if dead && *ends >= KEPT_ENDS {
+        if was_given_up || (dead && *ends >= KEPT_ENDS) {
             let (id, log) = (record.id.clone(), record.log_path.clone());
             found.containers.push(OldContainer { id, name: name_of(record).to_owned(), log });
             continue;

@@ -6,11 +6,15 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use corten_base::{SystemClock, SystemRng};
 use ipnet::{IpNet, Ipv4Net};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 
 use super::common::{Root, runtime, say};
 use crate::{
     config::{DEFAULT_SERVICE_CIDR, Places},
-    control::{self, Request},
+    control::{self, Answer, Request},
     instance::{Claim, Instance, Running},
     kubeconfig, preflight,
     record::Record,
@@ -73,7 +77,10 @@ pub(crate) fn delete(options: &DeleteOptions) -> anyhow::Result<ExitCode> {
 /// Ends the running process, if there is one, and removes what a cluster has put into the machine.
 fn stop(places: &Places, service_cidr: Option<Ipv4Net>) -> anyhow::Result<Instance> {
     let instance = match Instance::claim(places)? {
-        Claim::Ours(instance) => instance,
+        Claim::Ours(instance) => {
+            end_without_lock(places)?;
+            instance
+        }
         Claim::Running(running) => end(running, places)?,
     };
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
@@ -105,6 +112,21 @@ fn service_range(places: &Places, flag: Option<Ipv4Net>) -> IpNet {
     recorded.map(|record| record.service_cidr).or(flag).unwrap_or(DEFAULT_SERVICE_CIDR).into()
 }
 
+/// Ends a process that runs although nobody holds the lock: somebody has removed its file.
+fn end_without_lock(places: &Places) -> anyhow::Result<()> {
+    let Some(Answer::Status(report)) = control::ask(&places.control_socket(), Request::Status)? else { return Ok(()) };
+    let number = i32::try_from(report.pid).ok().and_then(Pid::from_raw).context("the running process has a number")?;
+    let process = pidfd_open(number, PidfdFlags::empty()).context("hold the running process")?;
+    control::ask(&places.control_socket(), Request::Stop)?;
+    let mut ended = [PollFd::new(&process, PollFlags::IN)];
+    let patience = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+    if poll(&mut ended, Some(&patience)).context("wait for the running process")? == 0 {
+        bail!("corten (pid {}) does not end: end it with `kill -9 {0}` and try again", report.pid);
+    }
+    say(&format!("stopped corten (pid {}), whose lock file was gone", report.pid));
+    Ok(())
+}
+
 fn end(running: Running, places: &Places) -> anyhow::Result<Instance> {
     let asked = control::ask(&places.control_socket(), Request::Stop);
     let pid = running.pid;
@@ -119,11 +141,7 @@ fn end(running: Running, places: &Places) -> anyhow::Result<Instance> {
 
 /// Asks a process that has no ear for commands to end, and kills it when it does not.
 fn terminate(pid: i32) -> anyhow::Result<()> {
-    use rustix::{
-        event::{PollFd, PollFlags, poll},
-        process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
-    };
-    let Some(raw) = rustix::process::Pid::from_raw(pid) else { bail!("{pid} is no process's number") };
+    let Some(raw) = Pid::from_raw(pid) else { bail!("{pid} is no process's number") };
     let process = match pidfd_open(raw, PidfdFlags::empty()) {
         Ok(process) => process,
         Err(rustix::io::Errno::SRCH) => return Ok(()),
@@ -135,7 +153,7 @@ fn terminate(pid: i32) -> anyhow::Result<()> {
             Err(rustix::io::Errno::SRCH) => return Ok(()),
             Err(error) => return Err(error).with_context(|| format!("end process {pid}")),
         }
-        let timeout = rustix::time::Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+        let timeout = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
         let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout));
         if ended.with_context(|| format!("wait for process {pid}"))? > 0 {
             return Ok(());

@@ -130,7 +130,11 @@ fn start(
     progress: Progress,
     clock: corten_base::SharedClock,
 ) -> anyhow::Result<ExitCode> {
-    let _instance = match Instance::claim(&places)? {
+    let claim = match Instance::claim(&places)? {
+        Claim::Running(running) => running.or_its_end(&places)?,
+        ours => ours,
+    };
+    let _instance = match claim {
         Claim::Ours(instance) => instance,
         Claim::Running(running) => {
             progress.tell(Event::Ready(already_running(running.pid, &places)));

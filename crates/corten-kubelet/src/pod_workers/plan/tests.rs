@@ -296,6 +296,14 @@ fn only_the_newest_end_of_a_container_is_kept() {
     check(json!({}), vec![old, new], &["collect [(\"a-0\", \"\")] [\"s0\"]"]);
 }
 
+/// A kubelet that was killed between making and starting containers left one each time, with its process.
+#[test]
+fn a_container_that_was_made_but_never_started_goes_once_another_has_its_place() {
+    let records = [("a", 0, Exited(1)), ("a", 1, Created), ("a", 2, Created), ("a", 3, Running)];
+    let gone = "collect [(\"a-2\", \"\"), (\"a-1\", \"\")] []";
+    check(json!({}), vec![sandbox(0, true, &records)], &[gone]);
+}
+
 fn limits(cpu_shares: i64, memory_limit_in_bytes: i64) -> LinuxContainerResources {
     LinuxContainerResources { cpu_shares, memory_limit_in_bytes, ..LinuxContainerResources::default() }
 }
