@@ -252,8 +252,9 @@ fn a_node_gets_its_part_of_the_addresses(kubectl: &Kubectl) -> anyhow::Result<()
     let parts = kubectl.ok(&["get", "nodes", "one", "two", "-o", "jsonpath={.items[*].spec.podCIDR}"]);
     let parts: Vec<&str> = parts.split(' ').collect();
     ensure!(parts.len() == 2 && parts[0] != parts[1], "{parts:?}");
-    // Nobody speaks for them, and pods keep away.
-    let taints = kubectl.ok(&["get", "node", "one", "-o", "jsonpath={.spec.taints[*].key}"]);
-    ensure!(taints.contains("node.kubernetes.io/"), "{taints}");
+    // A new one is not ready for pods; the controller of nodes takes that away by what the node says of itself.
+    let three = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"three"}}"#;
+    let made = kubectl.run_with(&["create", "-f", "-", "-o", "jsonpath={.spec.taints[*].key}"], three)?;
+    ensure!(made.success && made.out == "node.kubernetes.io/not-ready", "{made:?}");
     Ok(())
 }
