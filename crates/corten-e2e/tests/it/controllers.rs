@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 #[test]
 fn controllers_keep_things_as_they_shall_be() {
     let cluster = Cluster::start().unwrap();
+    let kubectl = cluster.kubectl().unwrap();
+    kubectl.apply(PAPER).unwrap();
     let checks = side_by_side(
-        &cluster.kubectl().unwrap(),
+        &kubectl,
         &[
             ("accounts", every_namespace_has_an_account_and_the_authority),
             ("aggregation", a_role_is_put_together_from_others),
@@ -109,7 +111,6 @@ fn tell(kubectl: &Kubectl, pod: &str, address: &str, ready: bool) {
 }
 
 fn endpoints_follow_pods(kubectl: &Kubectl) -> anyhow::Result<()> {
-    kubectl.apply(PAPER)?;
     let placed = r#"{"spec":{"nodeName":"paper"}}"#;
     kubectl.ok(&["run", "a", "--image=web:1", "--labels=app=web", "--overrides", placed]);
     kubectl.ok(&["expose", "pod", "a", "--name=web", "--port=80", "--target-port=8080"]);
@@ -188,7 +189,6 @@ fn deployment(name: &str, spec: &str) -> String {
 
 /// Pods of a node without a kubelet end when somebody says so.
 fn old_pods_end_before_new_ones_begin(kubectl: &Kubectl) -> anyhow::Result<()> {
-    kubectl.apply(PAPER)?;
     let placed = deployment("web", "  strategy: {type: Recreate}\n")
         .replace("spec: {containers", "spec: {nodeName: paper, containers");
     kubectl.apply(&placed)?;
