@@ -6,7 +6,7 @@ mod bytes_io;
 mod channels;
 
 pub use bytes_io::ByteStream;
-pub use channels::{Channels, Encoding, Input, connect};
+pub use channels::{Channels, Encoding, connect};
 
 use tokio_tungstenite::{
     WebSocketStream,

@@ -37,6 +37,30 @@ async fn only_clients_end_channels_one_by_one() {
     assert_eq!(got, [b"\x01out".to_vec()]);
 }
 
+/// A channel that was not read stopped the others, and the end of the connection was not heard.
+#[tokio::test]
+async fn a_channel_that_is_not_read_stops_neither_the_others_nor_the_end() {
+    let (left, right) = tokio::io::duplex(4 << 10);
+    let (channels, mut inputs, driver) = connect(Box::new(left), Encoding::Binary, true, &[0, 4]);
+    let server = async {
+        let mut text = String::new();
+        inputs[1].read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "size");
+        channels.closed().cancelled().await;
+    };
+    let client = async {
+        let mut socket = switched(Box::new(right), Role::Client).await;
+        for _ in 0..10 {
+            socket.send(Message::binary(vec![0; 20_000])).await.unwrap();
+        }
+        socket.send(Message::binary(b"\x04size".to_vec())).await.unwrap();
+        socket.send(Message::binary(b"\xff\x04".to_vec())).await.unwrap();
+        // It goes without a word.
+        drop(socket);
+    };
+    tokio::join!(driver, server, client);
+}
+
 #[tokio::test]
 async fn base64_channels_are_text() {
     let (left, right) = tokio::io::duplex(4 << 10);
