@@ -4,7 +4,7 @@
 //! process with one thread. The caller reaps: its children are init and the execs; what else is forked here is reaped here.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     os::{
         fd::{AsFd as _, OwnedFd},
@@ -658,6 +658,15 @@ fn open_stdio(init: libc::pid_t, stdio: Stdio, process: &Process) -> Result<(Go,
     }
 }
 
+/// What a mount point for `source` has to be: sockets and devices are mounted on files, too. A source that does not exist is
+/// found when it is mounted.
+fn mount_point_for(source: &Path) -> Kind {
+    match source.metadata() {
+        Ok(found) if !found.is_dir() => Kind::File,
+        _ => Kind::Directory,
+    }
+}
+
 /// Makes the mount points of volumes, and the working directory, in the root file system itself: the container may see it
 /// read-only. What lies below another mount can only be made there, later.
 fn make_mount_points(bundle: &Bundle, volumes: &[VolumeMount]) -> Result<(), CreateError> {
@@ -667,12 +676,10 @@ fn make_mount_points(bundle: &Bundle, volumes: &[VolumeMount]) -> Result<(), Cre
         .filter(|path| *path != Path::new("/"))
         .collect();
     let is_below_mount = |target: &Path| covered.iter().any(|mount| target != *mount && target.starts_with(mount));
-    let mut wanted: HashMap<&Path, Kind> = HashMap::new();
+    let mut wanted: BTreeMap<&Path, Kind> = BTreeMap::new();
     wanted.insert(bundle.process().cwd(), Kind::Directory);
     for volume in volumes {
-        // A source that does not exist is found when it is mounted.
-        let kind = if volume.source.is_file() { Kind::File } else { Kind::Directory };
-        wanted.insert(&volume.target, kind);
+        wanted.insert(&volume.target, mount_point_for(&volume.source));
     }
     let spec_mounts: Vec<&Path> =
         bundle.spec().mounts().iter().flatten().map(|mount| mount.destination().as_path()).collect();
@@ -682,4 +689,22 @@ fn make_mount_points(bundle: &Bundle, volumes: &[VolumeMount]) -> Result<(), Cre
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket or a device could not be mounted: the mount point was made as a directory.
+    #[test]
+    fn only_directories_are_mounted_on_directories() {
+        let directory = tempfile::tempdir().unwrap();
+        let (socket, file) = (directory.path().join("s"), directory.path().join("f"));
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(mount_point_for(directory.path()), Kind::Directory);
+        for source in [&*socket, &*file, Path::new("/dev/null")] {
+            assert_eq!(mount_point_for(source), Kind::File, "{}", source.display());
+        }
+    }
 }
