@@ -165,7 +165,8 @@ impl StatusManager {
                 self.forget(uid);
                 Ok(())
             }
-            Err(error) if error.is_not_found() => {
+            // A node may not even ask for a pod that is not there: the authorizer knows no relationship to it.
+            Err(error) if error.is_not_found() || error.reason == Reason::Forbidden => {
                 self.forget(uid);
                 Ok(())
             }
