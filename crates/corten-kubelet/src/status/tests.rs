@@ -204,6 +204,24 @@ fn containers_after_a_failed_init_container_go_on_waiting() {
     check(json!([]), "137 PodInitializing PodInitializing");
 }
 
+/// Four containers could say 4,096 bytes each.
+#[test]
+fn last_words_share_what_a_pod_may_say() {
+    let ended = |name| json!({"name": name, "state": {"terminated": {"exitCode": 0, "message": "x".repeat(4_096)}}});
+    let check = |names: &[&str], want: usize| {
+        let containers: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        let previous: Vec<_> = names.iter().map(|name| ended(name)).collect();
+        let spec = json!({"restartPolicy": "Never", "containers": containers});
+        let status = after_the_end(spec, json!({"containerStatuses": previous}));
+        let lengths = status.container_statuses.into_iter().flatten().map(|status| {
+            status.state.unwrap().terminated.unwrap().message.unwrap_or_default().len()
+        });
+        assert_eq!(lengths.collect::<Vec<_>>(), vec![want; names.len()]);
+    };
+    check(&["a", "b", "c"], 4_096);
+    check(&["a", "b", "c", "d"], 3_072);
+}
+
 #[test]
 fn a_pod_that_has_ended_keeps_its_addresses() {
     let previous = json!({"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]});
