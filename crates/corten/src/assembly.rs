@@ -18,13 +18,14 @@ use corten_client::{
     Client, Target,
     events::{EventWriter, Recorder},
 };
+use corten_component_base::serving::ServerCertificate;
 use corten_container_runtime::ContainerRuntime;
 use corten_controllers::{Controllers, config::SigningAuthority};
 use corten_controlplane::{
     ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork, authentication::service_account::DEFAULT_ISSUER,
 };
 use corten_informer::{InformerFactory, InitialList};
-use corten_kubelet::{Agent, server::ServerCertificate};
+use corten_kubelet::Agent;
 use corten_net::netns::Netns;
 use corten_proxy::{Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
 use corten_scheduler::{ApiCluster, Feed, Scheduler};

@@ -6,8 +6,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use corten_base::{SharedClock, Shutdown, fs};
+use corten_component_base::serving::ServerCertificate;
 use corten_controlplane::{Certificates, KubeletClient};
-use corten_kubelet::server::ServerCertificate;
 
 use crate::{
     blocking::blocking,
