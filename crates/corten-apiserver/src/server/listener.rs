@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Server, http::serve};
+use super::{Server, http::serve, watch_socket::Streams};
 use crate::authentication::ClientCertificates;
 
 /// How long a client may take for its TLS handshake.
@@ -135,7 +135,10 @@ async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, accepted: Accepted,
     };
     let presented = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates = Arc::new(ClientCertificates::new(presented.iter().map(|c| c.clone().into_owned()).collect()));
-    let service = service_fn(move |request| serve(Arc::clone(&server), peer, Arc::clone(&certificates), request));
+    let streams = Streams { tasks: tasks.clone(), shutdown: shutdown.clone() };
+    let service = service_fn(move |request| {
+        serve(Arc::clone(&server), (peer, Arc::clone(&certificates)), streams.clone(), request)
+    });
     let mut builder = auto::Builder::new(SetExecutor::new(tasks, "request"));
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(32)).max_buf_size(1 << 20);
     builder

@@ -5,6 +5,7 @@ mod http;
 mod in_process;
 mod listener;
 mod tls;
+mod watch_socket;
 
 use std::{
     sync::{Arc, OnceLock},
