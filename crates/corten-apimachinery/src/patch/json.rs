@@ -72,7 +72,7 @@ fn step(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
             })?;
             *copied += nodes(&value);
             if *copied > COPIED_NODES_MAX {
-                return Err(PatchError::TooLarge(
+                return Err(PatchError::Inapplicable(
                     "the copy operations of the patch make too large an object".to_owned(),
                 ));
             }
@@ -87,7 +87,7 @@ fn step(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
                 Err(PatchError::Inapplicable(format!("testing value {} failed: test failed", text(&path))))
             }
         }
-        other => Err(PatchError::Invalid(format!("Unexpected kind: {other}"))),
+        other => Err(PatchError::Inapplicable(format!("Unexpected kind: {other}"))),
     }
 }
 
@@ -290,6 +290,6 @@ mod tests {
     fn copies_cannot_grow_without_bound() {
         let copies: Vec<String> = (0..60).map(|_| r#"{"op":"copy","from":"","path":"/x/-"}"#.to_owned()).collect();
         let patch = read(&format!("[{}]", copies.join(",")));
-        assert!(matches!(apply(&read(r#"{"x":[]}"#), &patch), Err(PatchError::TooLarge(_))));
+        assert!(matches!(apply(&read(r#"{"x":[]}"#), &patch), Err(PatchError::Inapplicable(_))));
     }
 }
