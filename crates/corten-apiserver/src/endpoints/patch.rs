@@ -204,18 +204,19 @@ mod tests {
     #[test]
     fn failures_have_upstreams_words() {
         let object = Value::object_of([("data", Value::object_of([("a", Value::from("b"))]))]);
-        let check = |patch: &str, want: (u16, &str)| {
+        let check = |object: &Value, patch: &str, want: (u16, &str)| {
             let patch = codec::json::decode(patch.as_bytes(), None, FieldValidation::Ignore).unwrap().value;
-            let error = languages::json::apply(&object, &patch).unwrap_err();
+            let error = languages::json::apply(object, &patch).unwrap_err();
             let status = patch_failure(PatchKind::Json, error);
             assert_eq!((status.code, status.message.as_str()), want, "{patch:?}");
         };
         let refused = (422, "the server rejected our request due to an error in our request");
-        check(r#"[{"op": "shred", "path": "/data"}]"#, refused);
-        check(r#"[{"op": "test", "path": "/data/a", "value": "c"}]"#, refused);
-        check(r#"[{"op": "remove", "path": "/none"}]"#, refused);
-        let doubled = r#"{"op": "copy", "from": "/data", "path": "/data/x"}"#;
-        check(&format!("[{}]", [doubled; 40].join(",")), refused);
+        check(&object, r#"[{"op": "shred", "path": "/data"}]"#, refused);
+        check(&object, r#"[{"op": "test", "path": "/data/a", "value": "c"}]"#, refused);
+        check(&object, r#"[{"op": "remove", "path": "/none"}]"#, refused);
+        let doubled = r#"{"op": "copy", "from": "", "path": "/x/-"}"#;
+        let object = Value::object_of([("x", Value::array([]))]);
+        check(&object, &format!("[{}]", [doubled; 40].join(",")), refused);
         let unfit = languages::PatchError::Inapplicable("map: map[a:1] does not contain declared merge key: name".into());
         assert_eq!(patch_failure(PatchKind::Strategic, unfit).code, 500);
     }

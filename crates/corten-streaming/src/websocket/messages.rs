@@ -31,6 +31,7 @@ pub async fn send_messages(io: BoxIo, is_text: bool, messages: impl Stream<Item 
     };
     // A connection that broke on either side is over; there is nobody left to tell.
     tokio::select! {
+        biased;
         _result = send => {}
         () = async { while let Some(Ok(_)) = stream.next().await {} } => {}
     }
