@@ -73,6 +73,8 @@ pub struct ControlPlane {
     client_authorities: String,
     identity: bootstrap::identity_lease::Identity,
     rng: SharedRng,
+    /// Writes that are seen to their end whoever waits for them.
+    writes: TaskSet,
 }
 
 /// The certificates that an API server shows, to be exchanged while it runs.
@@ -144,7 +146,9 @@ impl ControlPlane {
             feature_enabled: |_| false,
             event_ttl: config.event_ttl,
             admission: Arc::clone(&access.admission),
+            tasks: TaskSet::new("writes"),
         };
+        let writes = settings.tasks.clone();
         let bootstrap = bootstrap::Progress::default();
         let cluster_ip = config.services.first_address();
         let parts = Surface {
@@ -179,6 +183,7 @@ impl ControlPlane {
             client_authorities: config.client_authorities,
             identity,
             rng,
+            writes,
         })
     }
 
@@ -231,6 +236,9 @@ impl ControlPlane {
         tasks.spawn("bootstrap", bootstrap);
         tasks.guard(self.server.serve(self.listener, shutdown)).await;
         self.kubelets.stop().await;
+        if let Err(panic) = self.writes.join().await {
+            tracing::error!(err = %panic, "A write's task panicked");
+        }
         stop_caches.request();
         if let Err(panic) = tasks.join().await {
             tracing::error!(err = %panic, "Control plane task panicked");
@@ -263,7 +271,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server
     let mut routes = RoutesBuilder::default();
     let mut stores: Vec<Arc<Store>> = Vec::new();
     let caches = Arc::clone(access.caches());
-    let service_hooks: Arc<dyn Hooks> = Arc::new(ServiceHooks::new(caches, Arc::clone(&settings.rng), services));
+    let service_hooks: Arc<dyn Hooks> = Arc::new(ServiceHooks::new(caches, Arc::clone(&settings.rng), &services));
     for definition in RESOURCES.iter().copied() {
         let hooks = std::ptr::eq(definition, &service::RESOURCE).then(|| Arc::clone(&service_hooks));
         let store = store_of(definition, &mut stores, settings, hooks);
@@ -276,7 +284,9 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server
     access.install(&mut routes, &stores, &advertise_address.to_string());
     version::install(&mut routes);
     index::install(&mut routes);
-    health::install(&mut routes, &settings.engine, &stores, bootstrap);
+    let slis = Arc::default();
+    health::install(&mut routes, &settings.engine, &stores, bootstrap, &slis);
+    metrics::install_slis(&mut routes, &slis);
     server.observe(metrics::install(&mut routes, &stores));
     server.set_routes(routes.build());
     (server, stores)

@@ -3,6 +3,7 @@
 mod encode;
 mod http;
 mod in_process;
+mod watch_socket;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -141,10 +142,12 @@ impl Server {
     /// Serves on `listener` until shutdown, then lets running requests finish for a few seconds.
     pub async fn serve(self: Arc<Self>, listener: TlsListener, shutdown: Shutdown) {
         let (clock, tasks) = (Arc::clone(self.clock()), TaskSet::new("apiserver-connections"));
+        let streams = watch_socket::Streams { tasks: tasks.clone(), shutdown: shutdown.clone() };
         let serve = move |connection: Connection| {
-            let (server, peer) = (Arc::clone(&self), connection.peer);
-            let certificates = Arc::new(ClientCertificates::new(connection.certificates));
-            service_fn(move |request| http::serve(Arc::clone(&server), peer, Arc::clone(&certificates), request))
+            let server = Arc::clone(&self);
+            let client = (connection.peer, Arc::new(ClientCertificates::new(connection.certificates)));
+            let streams = streams.clone();
+            service_fn(move |request| http::serve(Arc::clone(&server), client.clone(), streams.clone(), request))
         };
         listener.run(LIMITS, clock, tasks, shutdown, serve).await;
     }

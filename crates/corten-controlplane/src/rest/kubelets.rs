@@ -183,10 +183,11 @@ impl Kubelets {
         let stopping = self.stopping.clone();
         self.tasks.spawn("connection", async move {
             tokio::select! {
+                biased;
+                () = stopping.requested() => {}
                 result = connection.with_upgrades() => if let Err(error) = result {
                     tracing::debug!(err = %error, "Connection to a kubelet ended with an error");
                 },
-                () = stopping.requested() => {}
             }
         });
         if !headers.contains_key(header::HOST) {
@@ -251,9 +252,10 @@ impl Kubelets {
             };
             let (mut client, mut backend) = (TokioIo::new(client), TokioIo::new(backend));
             tokio::select! {
+                biased;
+                () = stopping.requested() => {}
                 // Each side ends its own direction; when both have, or one breaks, the connections are dropped.
                 _ended = tokio::io::copy_bidirectional(&mut client, &mut backend) => {}
-                () = stopping.requested() => {}
             }
         });
         Ok(Reply::new(Response::Upgrade { headers }))
