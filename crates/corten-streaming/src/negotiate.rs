@@ -290,9 +290,11 @@ mod tests {
 
     #[test]
     fn a_plain_websocket_takes_the_only_protocol_that_is_named() {
-        let agreed = |protocols| plain_websocket(&websocket(protocols)).map(|headers| {
-            headers.get(header::SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap().to_owned())
-        });
+        let agreed = |protocols| {
+            plain_websocket(&websocket(protocols)).map(|headers| {
+                headers.get(header::SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap().to_owned())
+            })
+        };
         assert_eq!(agreed(""), Ok(None));
         assert_eq!(agreed("base64url.bearer.authorization.k8s.io.dA, mine"), Ok(Some("mine".to_owned())));
         assert_eq!(agreed("mine, yours").unwrap_err().code, StatusCode::BAD_REQUEST);

@@ -217,7 +217,8 @@ mod tests {
         let doubled = r#"{"op": "copy", "from": "", "path": "/x/-"}"#;
         let object = Value::object_of([("x", Value::array([]))]);
         check(&object, &format!("[{}]", [doubled; 40].join(",")), refused);
-        let unfit = languages::PatchError::Inapplicable("map: map[a:1] does not contain declared merge key: name".into());
+        let unfit =
+            languages::PatchError::Inapplicable("map: map[a:1] does not contain declared merge key: name".into());
         assert_eq!(patch_failure(PatchKind::Strategic, unfit).code, 500);
     }
 }
