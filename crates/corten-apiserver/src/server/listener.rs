@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use corten_base::{SetExecutor, Shutdown, TaskSet, timeout};
+use corten_base::{Shutdown, TaskSet, timeout};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Server, http::serve};
+use super::{Server, cork::Corked, http::serve, streams::Streams};
 use crate::authentication::ClientCertificates;
 
 /// How long a client may take for its TLS handshake.
@@ -136,7 +136,7 @@ async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, accepted: Accepted,
     let presented = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates = Arc::new(ClientCertificates::new(presented.iter().map(|c| c.clone().into_owned()).collect()));
     let service = service_fn(move |request| serve(Arc::clone(&server), peer, Arc::clone(&certificates), request));
-    let mut builder = auto::Builder::new(SetExecutor::new(tasks, "request"));
+    let mut builder = auto::Builder::new(Streams::new(tasks));
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(32)).max_buf_size(1 << 20);
     builder
         .http2()
@@ -149,16 +149,20 @@ async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, accepted: Accepted,
         .max_send_buf_size(512 * 1024)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(15));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), service);
-    tokio::pin!(connection);
-    let result = tokio::select! {
-        biased;
-        result = connection.as_mut() => result,
-        () = shutdown.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let corked = Corked::new(tls);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(corked.clone()), service);
+    let served = async {
+        tokio::pin!(connection);
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => result,
+            () = shutdown.requested() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
+    let result = corked.drive(served).await;
     if let Err(error) = result {
         tracing::debug!(%peer, err = %error, "Connection ended with an error");
     }

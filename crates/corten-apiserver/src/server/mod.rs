@@ -1,9 +1,11 @@
 //! The server: what all requests share, and the ways in.
 
+mod cork;
 mod encode;
 mod http;
 mod in_process;
 mod listener;
+mod streams;
 mod tls;
 
 use std::{
