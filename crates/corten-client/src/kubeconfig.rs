@@ -270,8 +270,12 @@ users:
     /// `--kubeconfig /etc/shadow` printed lines of that file.
     #[test]
     fn what_stands_in_a_wrong_file_is_not_said() {
-        for text in ["root:x:0:0:root:/root:/bin/bash\nother:secret", "clusters: [secret]", "{\"users\": \"secret\"", "a: b: secret"]
-        {
+        for text in [
+            "root:x:0:0:root:/root:/bin/bash\nother:secret",
+            "clusters: [secret]",
+            "{\"users\": \"secret\"",
+            "a: b: secret",
+        ] {
             let said = Kubeconfig::parse(text, Path::new("")).unwrap_err().to_string();
             assert!(said.starts_with("parse kubeconfig: no kubeconfig in YAML or JSON"), "{said}");
             assert!(!said.contains("secret") && !said.contains("root:"), "{said}");

@@ -80,6 +80,10 @@ pub const PORT_FORWARD: Offer = Offer {
     spdy_default: None,
 };
 
+/// The protocols of one stream that is only read, such as a log: raw bytes, or base64 in text.
+pub const READER: Offer =
+    Offer { websocket: &["binary.k8s.io", "base64.binary.k8s.io"], spdy: &[], spdy_default: None };
+
 /// Whether a request wants its connection for a WebSocket.
 #[must_use]
 pub fn is_websocket(headers: &HeaderMap) -> bool {
@@ -290,9 +294,11 @@ mod tests {
 
     #[test]
     fn a_plain_websocket_takes_the_only_protocol_that_is_named() {
-        let agreed = |protocols| plain_websocket(&websocket(protocols)).map(|headers| {
-            headers.get(header::SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap().to_owned())
-        });
+        let agreed = |protocols| {
+            plain_websocket(&websocket(protocols)).map(|headers| {
+                headers.get(header::SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap().to_owned())
+            })
+        };
         assert_eq!(agreed(""), Ok(None));
         assert_eq!(agreed("base64url.bearer.authorization.k8s.io.dA, mine"), Ok(Some("mine".to_owned())));
         assert_eq!(agreed("mine, yours").unwrap_err().code, StatusCode::BAD_REQUEST);

@@ -94,7 +94,7 @@ pub(super) async fn patch(
     reply(endpoint, store, code, &updated.object, warnings)
 }
 
-fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
+pub(super) fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     PATCH_TYPES.into_iter().find(|kind| kind.content_type() == media_type).ok_or_else(|| {
         Status::new(
@@ -217,7 +217,8 @@ mod tests {
         let doubled = r#"{"op": "copy", "from": "", "path": "/x/-"}"#;
         let object = Value::object_of([("x", Value::array([]))]);
         check(&object, &format!("[{}]", [doubled; 40].join(",")), refused);
-        let unfit = languages::PatchError::Inapplicable("map: map[a:1] does not contain declared merge key: name".into());
+        let unfit =
+            languages::PatchError::Inapplicable("map: map[a:1] does not contain declared merge key: name".into());
         assert_eq!(patch_failure(PatchKind::Strategic, unfit).code, 500);
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn due(request: &CertificateSigningRequest) -> Option<Timestamp> {
         "Denied" | "Failed" => true,
         _ => false,
     });
-    let decided = decided.filter_map(|condition| condition.last_update_time.as_ref()?.0.saturating_add(DECIDED).ok()).min();
+    let decided =
+        decided.filter_map(|condition| condition.last_update_time.as_ref()?.0.saturating_add(DECIDED).ok()).min();
     // One that is too old to be of use goes at once.
     [decided, expiry(request)].into_iter().flatten().min()
 }

@@ -19,8 +19,7 @@ fn claim(name: &str) -> Value {
 const BINDER: &str = "persistentvolume-binder-controller";
 
 /// What lets claims and volumes go once they are not used any more.
-const PROTECTION: [&str; 2] =
-    ["persistentvolume-protection-controller", "persistentvolumeclaim-protection-controller"];
+const PROTECTION: [&str; 2] = ["persistentvolume-protection-controller", "persistentvolumeclaim-protection-controller"];
 
 fn has_phase(phase: &'static str) -> impl Fn(&Value) -> bool {
     move |object| object["status"]["phase"] == phase
@@ -95,9 +94,8 @@ async fn a_claim_in_use_goes_after_its_pods_and_its_volume_after_it() {
     // Another claim comes and goes: the first was looked at before.
     harness.cluster.create(&claims, claim("free")).await;
     harness.delete(&claims, "default/free").await;
-    let only = |name: &'static str| {
-        move |all: &[Value]| (all.len() == 1 && all[0]["metadata"]["name"] == name).then_some(())
-    };
+    let only =
+        |name: &'static str| move |all: &[Value]| (all.len() == 1 && all[0]["metadata"]["name"] == name).then_some(());
     harness.wait(&claims, only("data")).await;
     let kept = harness.get(&claims, "default/data").await;
     assert_eq!(kept["metadata"]["finalizers"], json!(["kubernetes.io/pvc-protection"]));

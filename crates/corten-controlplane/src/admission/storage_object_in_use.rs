@@ -10,10 +10,8 @@ use corten_apiserver::admission::{Attributes, Operation, Plugin};
 
 use super::{catalog::Parts, is_create};
 
-const FINALIZERS: [(&str, &str); 2] = [
-    ("persistentvolumeclaims", "kubernetes.io/pvc-protection"),
-    ("persistentvolumes", "kubernetes.io/pv-protection"),
-];
+const FINALIZERS: [(&str, &str); 2] =
+    [("persistentvolumeclaims", "kubernetes.io/pvc-protection"), ("persistentvolumes", "kubernetes.io/pv-protection")];
 
 #[derive(Debug)]
 struct StorageObjectInUseProtection;
@@ -65,7 +63,8 @@ mod tests {
         let path = "/api/v1/namespaces/default/persistentvolumeclaims";
         let protection = "kubernetes.io/pvc-protection";
         let both = ["example.com/own", protection];
-        for (name, given, want) in [("a", &[][..], &both[1..]), ("b", &both[..1], &both[..]), ("c", &both[1..], &both[1..])]
+        for (name, given, want) in
+            [("a", &[][..], &both[1..]), ("b", &both[..1], &both[..]), ("c", &both[1..], &both[1..])]
         {
             let made = cluster.post(admin(), path, claim(name, given)).await.unwrap();
             assert_eq!(made.at(&["metadata", "finalizers"]), Some(&tree(json!(want))), "{name}");

@@ -56,8 +56,7 @@ impl Connector {
 
 /// The answer to anything but GET and POST.
 pub(super) fn refuse_unless_connect(request: &Request) -> Option<Reply> {
-    (!matches!(request.method, Method::GET | Method::POST))
-        .then(Reply::method_not_allowed)
+    (!matches!(request.method, Method::GET | Method::POST)).then(Reply::method_not_allowed)
 }
 
 /// WebSockets begin with a GET, but what they do is no reading: the right to create is asked for, too.

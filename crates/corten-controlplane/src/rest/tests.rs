@@ -168,10 +168,18 @@ async fn nobody_in_particular_sees_the_version_and_nothing_else() {
 #[tokio::test]
 async fn paths_that_lead_nowhere_are_told_apart_as_upstream() {
     let cluster = Cluster::start().await;
-    let (absent, wrong) = ("the server could not find the requested resource", "the server does not allow this method on the requested resource");
+    let (absent, wrong) = (
+        "the server could not find the requested resource",
+        "the server does not allow this method on the requested resource",
+    );
     for (method, path, code, message) in [
         (Method::GET, "/api/v1/namespaces/..", 400, "Name parameter invalid: \"..\": may not be '..'"),
-        (Method::GET, "/api/v1/namespaces/default/pods/a%25b", 400, "Name parameter invalid: \"a%b\": may not contain '%'"),
+        (
+            Method::GET,
+            "/api/v1/namespaces/default/pods/a%25b",
+            400,
+            "Name parameter invalid: \"a%b\": may not contain '%'",
+        ),
         (Method::GET, "/api/v1/namespaces/default/pods/%2e/log", 400, "Name parameter invalid: \".\": may not be '.'"),
         (Method::DELETE, "/api/v1/nodes/..", 400, "Name parameter invalid: \"..\": may not be '..'"),
         (Method::GET, "/api/v1/pods/a", 404, absent),
