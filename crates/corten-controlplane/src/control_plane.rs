@@ -12,11 +12,14 @@ use corten_apiserver::{
     filters::Limits,
     openapi,
     registry::{Hooks, ResourceCodec, Settings, Store},
-    server::{BadCertificate, Listener, Parts, ServerCertificate, server_config},
+    server::Parts,
 };
 use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
 use corten_client::Client;
-use corten_component_base::certificates::KeyPairPem;
+use corten_component_base::{
+    certificates::KeyPairPem,
+    serving::{BadCertificate, ClientCertificate, ServerCertificate, TlsListener, server_config},
+};
 use corten_resources::{catalog::RESOURCES, core::service};
 use corten_storage::{
     cacher::Cacher,
@@ -61,7 +64,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct ControlPlane {
     server: Arc<Server>,
-    listener: Listener,
+    listener: TlsListener,
     serving: ServerCertificate,
     kubelets: Arc<Kubelets>,
     stores: Vec<Arc<Store>>,
@@ -86,7 +89,7 @@ impl Certificates {
     ///
     /// Errors: one of them is unusable; those behind it stay as they are.
     pub fn replace(&self, serving: &KeyPairPem, kubelet_client: &KubeletClient) -> Result<(), BuildError> {
-        self.serving.replace(serving.certificate.as_bytes(), serving.key.as_bytes())?;
+        self.serving.replace(&serving.certificate, &serving.key)?;
         self.kubelets.identify(kubelet_client)?;
         Ok(())
     }
@@ -156,9 +159,9 @@ impl ControlPlane {
             bootstrap: &bootstrap,
         };
         let (server, stores) = assemble(&settings, parts);
-        let serving = ServerCertificate::new(config.serving.certificate.as_bytes(), config.serving.key.as_bytes())?;
-        let tls = server_config(serving.clone())?;
-        let listener = Listener::bind(config.address, tls)
+        let serving = ServerCertificate::new(&config.serving.certificate, &config.serving.key)?;
+        let tls = server_config(serving.clone(), ClientCertificate::Any)?;
+        let listener = TlsListener::bind(config.address, tls)
             .await
             .map_err(|source| BuildError::Listen { address: config.address, source })?;
         let mut address = config.advertise_address;
@@ -231,7 +234,7 @@ impl ControlPlane {
         let bootstrap =
             bootstrap::run(client, (clock, self.rng), progress, self.advertised, authorities, shutdown.clone());
         tasks.spawn("bootstrap", bootstrap);
-        tasks.guard(self.listener.run(self.server, shutdown)).await;
+        tasks.guard(self.server.serve(self.listener, shutdown)).await;
         self.kubelets.stop().await;
         if let Err(panic) = self.writes.join().await {
             tracing::error!(err = %panic, "A write's task panicked");

@@ -65,7 +65,7 @@ pub(crate) struct Options {
     /// Its key.
     #[arg(long, value_name = "FILE", requires = "kubelet_client_certificate")]
     kubelet_client_key: Option<PathBuf>,
-    /// The authorities of kubelets' certificates; those of clients if left out.
+    /// The authorities of kubelets' certificates; without them, kubelets are believed whatever they show.
     #[arg(long, value_name = "FILE")]
     kubelet_certificate_authority: Option<PathBuf>,
     /// How many seconds events are kept.
@@ -81,10 +81,9 @@ impl Options {
         let (Some(certificate), Some(key)) = (&self.kubelet_client_certificate, &self.kubelet_client_key) else {
             return Ok(None);
         };
-        let authorities = self.kubelet_certificate_authority.as_ref().unwrap_or(&self.client_ca_file);
         Ok(Some(KubeletClient {
             pair: KeyPairPem { certificate: fs::read_to_string(certificate)?, key: fs::read_to_string(key)?.into() },
-            authorities: fs::read_to_string(authorities)?,
+            authorities: self.kubelet_certificate_authority.as_deref().map(fs::read_to_string).transpose()?,
         }))
     }
 

@@ -16,9 +16,12 @@ use clap::Args;
 use corten_api::core::v1::Taint;
 use corten_apimachinery::validation::{is_label_value, is_qualified_name};
 use corten_base::{SharedClock, fs};
-use corten_component_base::certificates::{Authority, CertificateFiles, KeyPairPem, LeafRequest};
+use corten_component_base::{
+    certificates::{Authority, CertificateFiles, KeyPairPem, LeafRequest},
+    serving::ServerCertificate,
+};
 use corten_container_runtime::ContainerRuntime;
-use corten_kubelet::{Agent, agent::Parts, server::ServerCertificate};
+use corten_kubelet::{Agent, agent::Parts};
 use corten_net::netns::Netns;
 
 use self::configuration::{Configuration, go_duration};
