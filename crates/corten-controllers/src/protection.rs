@@ -9,7 +9,7 @@ use crate::objects::gone_is_fine;
 
 /// What is to be done about a finalizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// It is as it should be.
     Nothing,
     /// The object is to go, but somebody uses it.
@@ -22,7 +22,7 @@ pub enum Step {
 
 /// What is to be done about `finalizer` of `object`. Whether it is used is only asked when that decides.
 #[must_use]
-pub fn step(object: &Value, finalizer: &str, is_used: impl FnOnce() -> bool) -> Step {
+pub(crate) fn step(object: &Value, finalizer: &str, is_used: impl FnOnce() -> bool) -> Step {
     let is_kept = object.finalizers().any(|known| known == finalizer);
     match (object.deletion_timestamp().is_some(), is_kept) {
         (true, false) | (false, true) => Step::Nothing,

@@ -5,11 +5,11 @@ use corten_apimachinery::{meta::ObjectMeta as _, value::Value};
 use crate::protection::{Step, step};
 
 /// What keeps a claim until no pod uses it any more.
-pub const FINALIZER: &str = "kubernetes.io/pvc-protection";
+pub(super) const FINALIZER: &str = "kubernetes.io/pvc-protection";
 
 /// What is to be done about a claim. Whether it is used is only asked when that decides.
 #[must_use]
-pub fn plan(claim: &Value, is_used: impl FnOnce() -> bool) -> Step {
+pub(super) fn plan(claim: &Value, is_used: impl FnOnce() -> bool) -> Step {
     step(claim, FINALIZER, is_used)
 }
 
@@ -18,7 +18,7 @@ pub fn plan(claim: &Value, is_used: impl FnOnce() -> bool) -> Step {
 /// A pod without a node does not: no kubelet starts one whose claim is being deleted. One that has ended does until it is
 /// deleted, but for a claim that was made for it.
 #[must_use]
-pub fn uses(pod: &Value, claim: &Value) -> bool {
+pub(super) fn uses(pod: &Value, claim: &Value) -> bool {
     if pod.str_at(&["spec", "nodeName"]).unwrap_or_default().is_empty() {
         return false;
     }

@@ -29,4 +29,9 @@ impl Strategy for Main {
     fn validate_update(&self, cx: &Context<'_>, object: &Value, _old: &Value) -> ErrorList {
         validation::create(cx, object)
     }
+
+    // Clients learn what was deleted.
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
 }
