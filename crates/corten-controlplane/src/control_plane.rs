@@ -32,7 +32,7 @@ use crate::{
     access::Access,
     allocators::ServiceHooks,
     authentication::service_account::KeyError,
-    bootstrap, health, metrics,
+    bootstrap, compactor, health, metrics,
     rest::kubelets::{BadKubeletClient, KubeletClient, Kubelets},
     version,
 };
@@ -54,6 +54,8 @@ pub struct Config {
     pub services: ServiceNetwork,
     /// How long events are kept. Upstream: `--event-ttl`.
     pub event_ttl: Duration,
+    /// How often the store's history is forgotten; never for zero. Upstream: `--etcd-compaction-interval`.
+    pub compaction_interval: Duration,
     /// How to reach kubelets; without it, no exec, attach, port forwarding and logs.
     pub kubelet_client: Option<KubeletClient>,
     /// How many requests may run at once.
@@ -68,6 +70,8 @@ pub struct ControlPlane {
     serving: ServerCertificate,
     kubelets: Arc<Kubelets>,
     stores: Vec<Arc<Store>>,
+    engine: Arc<dyn KvEngine>,
+    compaction_interval: Duration,
     bootstrap: bootstrap::Progress,
     advertised: bootstrap::Advertised,
     client_authorities: String,
@@ -178,6 +182,8 @@ impl ControlPlane {
             serving,
             kubelets,
             stores,
+            engine: settings.engine,
+            compaction_interval: config.compaction_interval,
             bootstrap,
             advertised,
             client_authorities: config.client_authorities,
@@ -220,6 +226,9 @@ impl ControlPlane {
             tasks.spawn("cacher", store.cacher().clone().run(caches_shutdown.clone()));
             tasks.spawn("corrupt-objects", report_corrupt(store.cacher().clone(), caches_shutdown.clone()));
         }
+        let caches = self.stores.iter().map(|store| store.cacher().clone()).collect();
+        let (interval, clock) = (self.compaction_interval, Arc::clone(self.server.clock()));
+        tasks.spawn("compactor", compactor::run(Arc::clone(&self.engine), caches, interval, clock, shutdown.clone()));
         let identity = UserInfo {
             name: "system:apiserver".into(),
             groups: vec![authorization::SYSTEM_MASTERS.into()],

@@ -23,6 +23,7 @@ use corten_container_runtime::ContainerRuntime;
 use corten_controllers::{Controllers, config::SigningAuthority};
 use corten_controlplane::{
     ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork, authentication::service_account::DEFAULT_ISSUER,
+    compactor,
 };
 use corten_informer::{InformerFactory, InitialList};
 use corten_kubelet::Agent;
@@ -353,6 +354,7 @@ fn api_server(config: &Config, pki: &Pki) -> corten_controlplane::Config {
             ..ServiceNetwork::default()
         },
         event_ttl: Duration::from_secs(3_600),
+        compaction_interval: compactor::DEFAULT_INTERVAL,
         kubelet_client: Some(kubelet_client(config, pki)),
         limits: Limits::default(),
     }

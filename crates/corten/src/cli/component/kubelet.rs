@@ -24,11 +24,14 @@ use corten_container_runtime::ContainerRuntime;
 use corten_kubelet::{Agent, agent::Parts};
 use corten_net::netns::Netns;
 
-use self::configuration::{Configuration, go_duration};
+use self::configuration::Configuration;
 use super::ClientOptions;
 use crate::{
     blocking::blocking,
-    cli::common::{Root, run_until_signal},
+    cli::{
+        common::{Root, run_until_signal},
+        go_duration::go_duration,
+    },
     commands::import_images,
     config::{CLUSTER_DOMAIN, Places, node_name, primary_address},
     instance::{Claim, Instance},
