@@ -127,10 +127,11 @@ fn end(running: Running, places: &Places) -> anyhow::Result<Instance> {
     let asked = control::ask(&places.control_socket(), Request::Stop);
     let pid = running.pid;
     match (asked, pid) {
-        (Ok(Some(_)), Some(pid)) => match hold(pid)? {
-            Some(process) => end_asked(&process, pid)?,
-            None => {}
-        },
+        (Ok(Some(_)), Some(pid)) => {
+            if let Some(process) = hold(pid)? {
+                end_asked(&process, pid)?;
+            }
+        }
         // It answers, so that it is far enough to write its number in a moment.
         (Ok(Some(_)), None) => {}
         (_, pid) => {
