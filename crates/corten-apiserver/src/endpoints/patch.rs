@@ -23,12 +23,12 @@ use super::{
     options::force,
     read::store_of,
     routes::Endpoint,
-    write::{WriteRequest, reply},
+    write::{WriteRequest, dedup_owner_references, reply},
 };
 use crate::{
     negotiation::Encoding,
     request::{Request, RequestBody},
-    response::Reply,
+    response::{Reply, generic},
     server::Server,
 };
 
@@ -62,11 +62,12 @@ pub(super) async fn patch(
             }
             object
         };
+        let fails = |error| patch_failure(kind, error);
         let patched = match kind {
-            PatchKind::Json => languages::json::apply(&in_version(), &patch).map_err(patch_failure)?,
+            PatchKind::Json => languages::json::apply(&in_version(), &patch).map_err(fails)?,
             PatchKind::Merge => languages::merge::apply(&in_version(), &patch),
             PatchKind::Strategic => {
-                languages::strategic::apply(&in_version(), &patch, server.table(), type_id).map_err(patch_failure)?
+                languages::strategic::apply(&in_version(), &patch, server.table(), type_id).map_err(fails)?
             }
             PatchKind::Apply => {
                 let object = store.apply(&context, strategy, current, &patch, force);
@@ -76,9 +77,13 @@ pub(super) async fn patch(
         if matches!(kind, PatchKind::Json | PatchKind::Merge) {
             check_kind(&patched, &gvk)?;
         }
+        if patched.name() != name.as_str() {
+            return Err(other_name(patched.name(), &name));
+        }
         // The result is read as any body is: strictly, and brought to canonical form.
         let bytes = codec::json::encode(&patched, None);
-        let (mut object, warnings) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
+        let (mut object, mut warnings) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
+        warnings.extend(dedup_owner_references(&mut object));
         *complaints.lock() = warnings;
         (endpoint.version.defaults)(&mut object);
         endpoint.to_hub(store, &mut object);
@@ -93,7 +98,7 @@ pub(super) async fn patch(
     reply(endpoint, store, code, &updated.object, warnings)
 }
 
-fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
+pub(super) fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     PATCH_TYPES.into_iter().find(|kind| kind.content_type() == media_type).ok_or_else(|| {
         Status::new(
@@ -143,12 +148,13 @@ fn check_name(mut object: Value, name: &str) -> Result<Value, Status> {
     if object.name().is_empty() {
         object.set_meta("name", name);
     } else if object.name() != name {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            object.name()
-        )));
+        return Err(other_name(object.name(), name));
     }
     Ok(object)
+}
+
+fn other_name(object: &str, name: &str) -> Status {
+    Status::bad_request(format!("the name of the object ({object}) does not match the name on the URL ({name})"))
 }
 
 /// A patch may not make another kind of an object.
@@ -168,13 +174,20 @@ fn check_kind(patched: &Value, want: &GroupVersionKind) -> Result<(), Status> {
     Err(Status::invalid(&GroupVersionKind::new("", "", ""), "", &[error]))
 }
 
-fn patch_failure(error: languages::PatchError) -> Status {
+/// A patch that does not fit: upstream keeps the reason to itself, but for a few of strategic patches.
+///
+/// Upstream: `applyJSPatch`, `interpretStrategicMergePatchError` (v1.35).
+pub(super) fn patch_failure(kind: PatchKind, error: languages::PatchError) -> Status {
     match error {
         languages::PatchError::Invalid(why) => Status::bad_request(why),
-        languages::PatchError::Inapplicable(why) => Status::new(
-            Reason::Invalid,
-            format!("the server rejected our request due to an error in our request: {why}"),
-        ),
+        languages::PatchError::Inapplicable(why)
+            if kind == PatchKind::Strategic && why != "lists of lists are not supported" =>
+        {
+            Status::new(Reason::Unknown, why)
+        }
+        languages::PatchError::Inapplicable(_) => {
+            generic(Reason::Invalid, "the server rejected our request due to an error in our request")
+        }
         languages::PatchError::TooLarge(why) => Status::request_entity_too_large(why),
     }
 }
@@ -191,5 +204,26 @@ mod tests {
         let status = check_kind(&object("Foo"), &want).unwrap_err();
         assert_eq!(status.code, 422);
         assert!(status.message.contains("no kind \"Foo\" is registered for version \"v1\""), "{}", status.message);
+    }
+
+    #[test]
+    fn failures_have_upstreams_words() {
+        let object = Value::object_of([("data", Value::object_of([("a", Value::from("b"))]))]);
+        let check = |object: &Value, patch: &str, want: (u16, &str)| {
+            let patch = codec::json::decode(patch.as_bytes(), None, FieldValidation::Ignore).unwrap().value;
+            let error = languages::json::apply(object, &patch).unwrap_err();
+            let status = patch_failure(PatchKind::Json, error);
+            assert_eq!((status.code, status.message.as_str()), want, "{patch:?}");
+        };
+        let refused = (422, "the server rejected our request due to an error in our request");
+        check(&object, r#"[{"op": "shred", "path": "/data"}]"#, refused);
+        check(&object, r#"[{"op": "test", "path": "/data/a", "value": "c"}]"#, refused);
+        check(&object, r#"[{"op": "remove", "path": "/none"}]"#, refused);
+        let doubled = r#"{"op": "copy", "from": "", "path": "/x/-"}"#;
+        let object = Value::object_of([("x", Value::array([]))]);
+        check(&object, &format!("[{}]", [doubled; 40].join(",")), refused);
+        let unfit =
+            languages::PatchError::Inapplicable("map: map[a:1] does not contain declared merge key: name".into());
+        assert_eq!(patch_failure(PatchKind::Strategic, unfit).code, 500);
     }
 }

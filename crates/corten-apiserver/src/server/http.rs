@@ -1,7 +1,6 @@
 //! Between HTTP and the chain: requests in, bytes out.
 
 use std::{
-    collections::VecDeque,
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
@@ -11,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use corten_apimachinery::{resource::UserInfo, status::Status};
+use corten_component_base::serving::OwnTask;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
@@ -18,7 +18,8 @@ use hyper::body::Incoming;
 
 use super::{
     Server,
-    encode::{self, Include},
+    encode::{self, Include, JsonList},
+    watch_socket::{self, Streams},
 };
 use crate::{
     authentication::ClientCertificates,
@@ -34,8 +35,8 @@ const WATCH_GATHER_BYTES: usize = 64 * 1024;
 /// Answers one HTTP request.
 pub(super) async fn serve(
     server: Arc<Server>,
-    peer: SocketAddr,
-    certificates: Arc<ClientCertificates>,
+    (peer, certificates): (SocketAddr, Arc<ClientCertificates>),
+    streams: Streams,
     mut http: http::Request<Incoming>,
 ) -> Result<HttpResponse<ResponseBody>, Infallible> {
     let upgrade = wants_upgrade(http.headers()).then(|| hyper::upgrade::on(&mut http));
@@ -43,7 +44,11 @@ pub(super) async fn serve(
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let path = parts.uri.path().to_owned();
     let info = RequestInfo::parse(&parts.method, &path, &query);
-    let wants = Wants::of(&parts.headers, &query, &info);
+    // Reads of one object are over sooner than a task is made for them.
+    if info.verb != "get" || !info.is_resource || !info.subresource.is_empty() {
+        OwnTask::default().await;
+    }
+    let wants = Wants::of(&server, &parts.headers, &query, &info);
     let head = parts.method == Method::HEAD;
     let request = Request {
         method: parts.method,
@@ -63,7 +68,7 @@ pub(super) async fn serve(
         Err(status) => Reply::failure(status),
     };
     let wants = wants.unwrap_or_else(|_| Wants::plain());
-    let mut response = respond(&server, reply, &wants);
+    let mut response = respond(&server, &streams, reply, &wants);
     if head {
         *response.body_mut() = ResponseBody::Empty;
     }
@@ -87,7 +92,7 @@ impl Wants {
         Self { accepted, include: Include::Metadata }
     }
 
-    fn of(headers: &HeaderMap, query: &Query, info: &RequestInfo) -> Result<Self, Status> {
+    fn of(server: &Server, headers: &HeaderMap, query: &Query, info: &RequestInfo) -> Result<Self, Status> {
         if !info.is_resource {
             // Other paths decide for themselves what they give.
             return Ok(Self::plain());
@@ -98,12 +103,23 @@ impl Wants {
         {
             return Ok(Self::plain());
         }
-        let accepted = negotiation::accept(text(header::ACCEPT), true, query.find("pretty"), text(header::USER_AGENT))?;
+        let header = text(header::ACCEPT);
+        let shapes =
+            if header.contains("as=Table") && !has_columns(server, info) { Shape::NO_TABLE } else { Shape::ALL };
+        let accepted = negotiation::accept(header, shapes, query.find("pretty"), text(header::USER_AGENT))?;
         Ok(Self { accepted, include: Include::parse(query.get("includeObject"))? })
     }
 }
 
-fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
+/// Whether what a request leads to can be shown as a table: reviews and the like cannot.
+fn has_columns(server: &Server, info: &RequestInfo) -> bool {
+    let routes = server.routes();
+    let is_stored =
+        routes.endpoint(&info.group, &info.version, &info.resource).is_none_or(|endpoint| endpoint.store.is_some());
+    is_stored && routes.custom(&info.group, &info.resource, &info.subresource).is_none()
+}
+
+fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
     let Reply { response, warnings, headers } = reply;
     let accepted = wants.accepted;
     let encoded = match response {
@@ -113,9 +129,14 @@ fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<Re
             let plain = Accepted { shape: Shape::Object, ..accepted };
             encode::tree(server, &tree, plain).map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
         }
-        Response::List(list) => encode::list(server, &list, accepted, wants.include)
-            .map(|pieces| (StatusCode::OK, accepted.encoding.media_type(), ResponseBody::Pieces(pieces))),
-        Response::Watch(source) => {
+        Response::List(list) => encode::list(server, list, accepted, wants.include)
+            .map(|body| (StatusCode::OK, accepted.encoding.media_type(), body)),
+        Response::Watch(mut source) => {
+            if let Some(switch) = source.take_switch() {
+                let form = (accepted, wants.include);
+                let switched = watch_socket::begin(streams, Arc::clone(server), *source, switch, form);
+                return upgraded(switched);
+            }
             let body = ResponseBody::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
             Ok((StatusCode::OK, accepted.encoding.stream_media_type(), body))
         }
@@ -132,12 +153,7 @@ fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<Re
             response.headers_mut().extend(headers);
             return response;
         }
-        Response::Upgrade { headers } => {
-            let mut response = HttpResponse::new(ResponseBody::Empty);
-            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            *response.headers_mut() = headers;
-            return response;
-        }
+        Response::Upgrade { headers } => return upgraded(headers),
     };
     let (code, media_type, body) = encoded.unwrap_or_else(|status| {
         let failure = encode::tree(server, &status.to_value(), Wants::plain().accepted).unwrap_or_default();
@@ -159,6 +175,13 @@ fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<Re
             all.append(header::WARNING, value);
         }
     }
+    response
+}
+
+fn upgraded(headers: HeaderMap) -> HttpResponse<ResponseBody> {
+    let mut response = HttpResponse::new(ResponseBody::Empty);
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = headers;
     response
 }
 
@@ -214,7 +237,7 @@ fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, incl
 pub(super) enum ResponseBody {
     Empty,
     One(Option<Bytes>),
-    Pieces(VecDeque<Bytes>),
+    List(JsonList),
     Stream(ByteStream),
 }
 
@@ -235,7 +258,7 @@ impl Body for ResponseBody {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Pieces(pieces) => Poll::Ready(pieces.pop_front().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::List(list) => Poll::Ready(list.next().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Stream(stream) => stream.as_mut().poll_next(cx).map(|next| next.map(|bytes| bytes.map(Frame::data))),
         }
     }
@@ -244,7 +267,7 @@ impl Body for ResponseBody {
         match self {
             Self::Empty => true,
             Self::One(bytes) => bytes.is_none(),
-            Self::Pieces(pieces) => pieces.is_empty(),
+            Self::List(list) => list.is_done(),
             Self::Stream(_) => false,
         }
     }
@@ -253,8 +276,7 @@ impl Body for ResponseBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::One(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Pieces(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
-            Self::Stream(_) => SizeHint::default(),
+            Self::List(_) | Self::Stream(_) => SizeHint::default(),
         }
     }
 }

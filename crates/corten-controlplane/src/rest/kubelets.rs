@@ -15,7 +15,9 @@ use corten_apimachinery::{
 };
 use corten_apiserver::{Reply, Request, Response, request::RequestBody, response::take_upgrade};
 use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet, timeout};
+use corten_client::transport::http::TrustsAnyone;
 use corten_component_base::certificates::KeyPairPem;
+use corten_streaming::{negotiate, websocket::send_bytes};
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyDataStream, BodyExt as _, Empty, Full, Limited};
@@ -35,6 +37,7 @@ use tokio_rustls::TlsConnector;
 use super::{
     forwarding,
     location::{Location, SendError, Transport, unverified_config},
+    pages,
 };
 use crate::caches::{Caches, tree};
 
@@ -64,8 +67,9 @@ type Connection = Box<dyn Io>;
 pub struct KubeletClient {
     /// Its certificate. Upstream: `--kubelet-client-certificate`, `--kubelet-client-key`.
     pub pair: KeyPairPem,
-    /// The authorities of kubelets' certificates, PEM. Upstream: `--kubelet-certificate-authority`.
-    pub authorities: String,
+    /// The authorities of kubelets' certificates, PEM; without them any certificate is taken. Upstream:
+    /// `--kubelet-certificate-authority`.
+    pub authorities: Option<String>,
 }
 
 /// The certificate for kubelets, or their authorities, cannot be used.
@@ -77,7 +81,7 @@ pub struct BadKubeletClient(String);
 pub(crate) struct Kubelets {
     caches: Arc<Caches>,
     clock: SharedClock,
-    /// Shows this server's certificate and believes only kubelets'.
+    /// Shows this server's certificate, and believes kubelets as `KubeletClient` says.
     tls: RwLock<Option<Arc<ClientConfig>>>,
     /// Believes anybody, and shows nothing.
     unverified: Arc<ClientConfig>,
@@ -181,10 +185,11 @@ impl Kubelets {
         let stopping = self.stopping.clone();
         self.tasks.spawn("connection", async move {
             tokio::select! {
+                biased;
+                () = stopping.requested() => {}
                 result = connection.with_upgrades() => if let Err(error) = result {
                     tracing::debug!(err = %error, "Connection to a kubelet ended with an error");
                 },
-                () = stopping.requested() => {}
             }
         });
         if !headers.contains_key(header::HOST) {
@@ -249,9 +254,10 @@ impl Kubelets {
             };
             let (mut client, mut backend) = (TokioIo::new(client), TokioIo::new(backend));
             tokio::select! {
+                biased;
+                () = stopping.requested() => {}
                 // Each side ends its own direction; when both have, or one breaks, the connections are dropped.
                 _ended = tokio::io::copy_bidirectional(&mut client, &mut backend) => {}
-                () = stopping.requested() => {}
             }
         });
         Ok(Reply::new(Response::Upgrade { headers }))
@@ -278,6 +284,35 @@ impl Kubelets {
         })
     }
 
+    /// Sends a stream over the WebSocket that a request asks for, in place of an answer with it as body.
+    ///
+    /// Errors: the request asks for no WebSocket, or one that there is not.
+    pub(crate) fn send_over_websocket(&self, request: &mut Request, stream: Reply) -> Result<Reply, Status> {
+        let Response::Stream { body, .. } = stream.response else { return Ok(stream) };
+        let agreed = match negotiate::negotiate(&request.headers, negotiate::READER) {
+            Ok(agreed) => agreed,
+            Err(refusal) => return Ok(Reply::text(refusal.code, refusal.message)),
+        };
+        let client = take_upgrade(&mut request.upgrade)?;
+        let stopping = self.stopping.clone();
+        let is_base64 = agreed.protocol.starts_with("base64.");
+        self.tasks.spawn("stream", async move {
+            let client = match client.await {
+                Ok(client) => client,
+                Err(error) => {
+                    tracing::debug!(err = %error, "Client left before the connection was switched");
+                    return;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stopping.requested() => {}
+                () = send_bytes(Box::new(TokioIo::new(client)), is_base64, body) => {}
+            }
+        });
+        Ok(Reply::new(Response::Upgrade { headers: agreed.headers }))
+    }
+
     /// Hands a request on and its answer back, whatever it is, both as they come.
     ///
     /// Errors: `ServiceUnavailable` if nobody answers.
@@ -293,6 +328,13 @@ impl Kubelets {
         let content_type = parts.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let body = BodyDataStream::new(body).map_err(std::io::Error::other).boxed();
+        // A redirect is followed, not read.
+        let body = if pages::is_page(&content_type) && !parts.headers.contains_key(header::LOCATION) {
+            let rewrite = |link: &str| forwarding::rewrite(link, &request.path, location, host);
+            pages::rewritten(&mut parts.headers, body, rewrite).await
+        } else {
+            body
+        };
         let mut reply = Reply::new(Response::Stream { content_type, code: parts.status, body });
         reply.headers = parts.headers;
         Ok(reply)
@@ -389,17 +431,21 @@ async fn refusal(response: http::Response<Incoming>) -> Reply {
 }
 
 fn client_config(client: &KubeletClient) -> Result<ClientConfig, Box<dyn std::error::Error>> {
-    let mut roots = RootCertStore::empty();
-    for authority in CertificateDer::pem_slice_iter(client.authorities.as_bytes()) {
-        roots.add(authority?)?;
-    }
     let chain = CertificateDer::pem_slice_iter(client.pair.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(client.pair.key.as_bytes())?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match &client.authorities {
+        Some(authorities) => {
+            let mut roots = RootCertStore::empty();
+            for authority in CertificateDer::pem_slice_iter(authorities.as_bytes()) {
+                roots.add(authority?)?;
+            }
+            builder.with_root_certificates(roots)
+        }
+        None => builder.dangerous().with_custom_certificate_verifier(TrustsAnyone::new(provider)),
+    };
+    let mut config = builder.with_client_auth_cert(chain, key)?;
     // Upgrades exist in HTTP/1.1 only.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)

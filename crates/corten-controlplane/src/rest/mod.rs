@@ -10,6 +10,7 @@ pub(crate) mod kubelets;
 mod local_subject_access_review;
 mod location;
 mod node_proxy;
+mod pages;
 mod pod_attach;
 mod pod_connect;
 mod pod_exec;
@@ -35,7 +36,7 @@ use http::{Method, StatusCode};
 
 /// The answer to anything but a POST.
 fn refuse_unless_create(request: &Request) -> Option<Reply> {
-    (request.method != Method::POST).then(|| Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"))
+    (request.method != Method::POST).then(Reply::method_not_allowed)
 }
 
 /// Reads a review and checks it by the rules of its kind.

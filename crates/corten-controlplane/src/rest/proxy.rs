@@ -11,7 +11,6 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::{
     kubelets::Kubelets,
     location::{Location, Transport},
-    pod_connect::QueryText,
 };
 
 /// What the name of a proxy request says: `name`, `name:port`, `scheme:name:port`.
@@ -51,12 +50,12 @@ pub(super) fn path_of(request: &Request) -> String {
     format!("{rest}{}", query_of(request))
 }
 
+/// The query with its question mark, as sent.
 fn query_of(request: &Request) -> String {
-    let mut query = QueryText::default();
-    for (name, value) in request.query.iter() {
-        query.push(name, value);
+    match request.query.raw() {
+        "" => String::new(),
+        raw => format!("?{raw}"),
     }
-    query.text()
 }
 
 /// Hands a request on to where `scheme`, `host` and `port` say. Without a port it is the scheme's.
@@ -126,10 +125,10 @@ fn is_proxyable(address: &IpAddr) -> bool {
 pub(super) fn refuse_unless_proxied(request: &Request) -> Option<Reply> {
     // The old form of a watch leads to no proxy.
     if request.info.verb == "watch" {
-        return Some(Reply::text(StatusCode::NOT_FOUND, "404 page not found\n"));
+        return Some(Reply::no_such_route());
     }
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-    (!known.contains(&request.method)).then(|| Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"))
+    (!known.contains(&request.method)).then(Reply::method_not_allowed)
 }
 
 #[cfg(test)]

@@ -213,9 +213,11 @@ fn last_words_share_what_a_pod_may_say() {
         let previous: Vec<_> = names.iter().map(|name| ended(name)).collect();
         let spec = json!({"restartPolicy": "Never", "containers": containers});
         let status = after_the_end(spec, json!({"containerStatuses": previous}));
-        let lengths = status.container_statuses.into_iter().flatten().map(|status| {
-            status.state.unwrap().terminated.unwrap().message.unwrap_or_default().len()
-        });
+        let lengths = status
+            .container_statuses
+            .into_iter()
+            .flatten()
+            .map(|status| status.state.unwrap().terminated.unwrap().message.unwrap_or_default().len());
         assert_eq!(lengths.collect::<Vec<_>>(), vec![want; names.len()]);
     };
     check(&["a", "b", "c"], 4_096);

@@ -391,6 +391,11 @@ impl Cacher {
         self.inner.state.write().kept.keep(now, snapshot, 0);
     }
 
+    /// Lets go of states before `revision`: the engine has forgotten them, and who asks for one has to hear so.
+    pub fn forget_before(&self, revision: Revision) {
+        self.inner.state.write().kept.forget_before(revision);
+    }
+
     /// The state at exactly `revision`.
     ///
     /// Errors: `TooOld` if neither the cache nor the engine has it any more; `TooLarge` if it is yet to come; `Engine`.

@@ -53,6 +53,11 @@ impl KeptSnapshots {
         Some(snapshot)
     }
 
+    /// Drops the snapshots of states before `revision`.
+    pub(super) fn forget_before(&mut self, revision: Revision) {
+        self.kept.retain(|kept| kept.snapshot.revision() >= revision);
+    }
+
     /// Notes that objects of `bytes` are no longer current, and drops snapshots that are too old or keep too much.
     pub(super) fn replaced(&mut self, now: Duration, bytes: u64) {
         self.replaced += bytes;
