@@ -2,7 +2,7 @@
 //!
 //! JSON of stored objects goes out as it is kept; only other encodings, tables and metadata cost work per request.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use corten_apimachinery::{
@@ -18,11 +18,12 @@ use crate::{
     negotiation::{Accepted, Encoding, Shape},
     registry::Store,
     response::ListResponse,
-    server::Server,
+    server::{Server, http::ResponseBody},
 };
 
-/// Lists go out in pieces of about this size: large enough that a frame's cost does not count, small enough to start soon.
-const LIST_CHUNK_BYTES: usize = 128 * 1024;
+/// Lists go out in pieces of at most this size, unless one object is larger: four frames of HTTP/2, and small enough that
+/// the processor's caches and the allocator still have it when the next one is made.
+const LIST_CHUNK_BYTES: usize = 64 * 1024;
 
 /// One object in the form asked for.
 pub(super) fn object(
@@ -161,13 +162,13 @@ fn table(definition: &TableDefinition, rows: Vec<Value>, list_meta: Value, versi
     ])
 }
 
-/// A list in the form asked for, in pieces.
+/// A list in the form asked for.
 pub(super) fn list(
     server: &Server,
-    list: &ListResponse,
+    list: ListResponse,
     accepted: Accepted,
     include: Include,
-) -> Result<VecDeque<Bytes>, Status> {
+) -> Result<ResponseBody, Status> {
     let definition = list.store.definition();
     let mut list_meta = Value::object();
     list_meta.set(&["resourceVersion"], crate::value_text(list.revision));
@@ -180,7 +181,8 @@ pub(super) fn list(
     let api_version = corten_apimachinery::gvk::GroupVersion::new(definition.group, list.version).to_string();
     match (accepted.shape, accepted.encoding, accepted.pretty) {
         (Shape::Object, Encoding::Json, false) => {
-            Ok(json_list(list, &format!("{}List", definition.kind), &api_version, &list_meta))
+            let kind = format!("{}List", definition.kind);
+            Ok(ResponseBody::List(JsonList::new(list, &kind, &api_version, &list_meta)))
         }
         (Shape::Object, ..) => {
             // Items of a list do not repeat their type: the list says it.
@@ -196,7 +198,7 @@ pub(super) fn list(
                 ("metadata", list_meta),
                 ("items", items.collect::<Result<Vec<_>, Status>>()?.into()),
             ]);
-            Ok([tree(server, &whole, accepted)?].into())
+            Ok(tree(server, &whole, accepted)?.into())
         }
         (Shape::Metadata, ..) => {
             let items = list.items.iter().map(|item| Ok(metadata_of(&decode(item)?, accepted.shape_version)));
@@ -206,7 +208,7 @@ pub(super) fn list(
                 ("metadata", list_meta),
                 ("items", items.collect::<Result<Vec<_>, Status>>()?.into()),
             ]);
-            Ok([tree(server, &whole, accepted)?].into())
+            Ok(tree(server, &whole, accepted)?.into())
         }
         (Shape::Table, ..) => {
             let rows = list
@@ -214,42 +216,74 @@ pub(super) fn list(
                 .iter()
                 .map(|item| Ok(row(definition.table, &decode(item)?, server, include, accepted.shape_version)))
                 .collect::<Result<Vec<_>, Status>>()?;
-            Ok([tree(server, &table(definition.table, rows, list_meta, accepted.shape_version, true), accepted)?]
-                .into())
+            Ok(tree(server, &table(definition.table, rows, list_meta, accepted.shape_version, true), accepted)?.into())
         }
     }
 }
 
-/// The objects' own bytes with commas between, copied into pieces of one frame each.
-fn json_list(list: &ListResponse, kind: &str, api_version: &str, list_meta: &Value) -> VecDeque<Bytes> {
-    let mut pieces = VecDeque::new();
-    let mut piece = BytesMut::with_capacity(LIST_CHUNK_BYTES + 16 * 1024);
-    let meta = codec::json::encode(list_meta, None);
-    let type_prefix = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",", list.store.definition().kind);
-    piece.extend_from_slice(format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":").as_bytes());
-    piece.extend_from_slice(&meta);
-    piece.extend_from_slice(b",\"items\":[");
-    for (index, item) in list.items.iter().enumerate() {
-        if index > 0 {
-            piece.extend_from_slice(b",");
-        }
-        // Items of a list do not repeat their type: the list says it.
-        match item.json.strip_prefix(type_prefix.as_bytes()) {
-            Some(rest) => {
-                piece.extend_from_slice(b"{");
-                piece.extend_from_slice(rest);
-            }
-            None => piece.extend_from_slice(&item.json),
-        }
-        if piece.len() >= LIST_CHUNK_BYTES {
-            pieces.push_back(
-                std::mem::replace(&mut piece, BytesMut::with_capacity(LIST_CHUNK_BYTES + 16 * 1024)).freeze(),
-            );
+/// The objects' own bytes with commas between, copied into pieces as the connection takes them.
+#[derive(Debug)]
+pub(super) struct JsonList {
+    items: std::vec::IntoIter<Arc<Stored>>,
+    /// What stands before the next item: the list's own fields, then a comma.
+    before: Bytes,
+    /// How the items' bytes begin: with their type, which a list says once.
+    type_prefix: String,
+    done: bool,
+}
+
+impl JsonList {
+    fn new(list: ListResponse, kind: &str, api_version: &str, list_meta: &Value) -> Self {
+        let meta = codec::json::encode(list_meta, None);
+        let mut before = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":").into_bytes();
+        before.extend_from_slice(&meta);
+        before.extend_from_slice(b",\"items\":[");
+        let kind = list.store.definition().kind;
+        Self {
+            items: list.items.into_iter(),
+            before: before.into(),
+            type_prefix: format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\","),
+            done: false,
         }
     }
-    piece.extend_from_slice(b"]}\n");
-    pieces.push_back(piece.freeze());
-    pieces
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+}
+
+impl Iterator for JsonList {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if self.done {
+            return None;
+        }
+        let mut piece = BytesMut::with_capacity(LIST_CHUNK_BYTES);
+        while let Some(item) = self.items.as_slice().first() {
+            let needed = self.before.len() + item.json.len();
+            if !piece.is_empty() && piece.len() + needed > LIST_CHUNK_BYTES {
+                return Some(piece.freeze());
+            }
+            piece.extend_from_slice(&self.before);
+            self.before = Bytes::from_static(b",");
+            match item.json.strip_prefix(self.type_prefix.as_bytes()) {
+                Some(rest) => {
+                    piece.extend_from_slice(b"{");
+                    piece.extend_from_slice(rest);
+                }
+                None => piece.extend_from_slice(&item.json),
+            }
+            self.items.next();
+        }
+        if self.before.len() > 1 {
+            // A list of nothing.
+            piece.extend_from_slice(&self.before);
+        }
+        piece.extend_from_slice(b"]}\n");
+        self.done = true;
+        Some(piece.freeze())
+    }
 }
 
 /// The frame of one item of a watch.

@@ -1,7 +1,6 @@
 //! Between HTTP and the chain: requests in, bytes out.
 
 use std::{
-    collections::VecDeque,
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
@@ -11,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use corten_apimachinery::{resource::UserInfo, status::Status};
+use corten_component_base::serving::OwnTask;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 
 use super::{
     Server,
-    encode::{self, Include},
+    encode::{self, Include, JsonList},
     watch_socket::{self, Streams},
 };
 use crate::{
@@ -44,6 +44,10 @@ pub(super) async fn serve(
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let path = parts.uri.path().to_owned();
     let info = RequestInfo::parse(&parts.method, &path, &query);
+    // Reads of one object are over sooner than a task is made for them.
+    if info.verb != "get" || !info.is_resource || !info.subresource.is_empty() {
+        OwnTask::default().await;
+    }
     let wants = Wants::of(&server, &parts.headers, &query, &info);
     let head = parts.method == Method::HEAD;
     let request = Request {
@@ -125,8 +129,8 @@ fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants)
             let plain = Accepted { shape: Shape::Object, ..accepted };
             encode::tree(server, &tree, plain).map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
         }
-        Response::List(list) => encode::list(server, &list, accepted, wants.include)
-            .map(|pieces| (StatusCode::OK, accepted.encoding.media_type(), ResponseBody::Pieces(pieces))),
+        Response::List(list) => encode::list(server, list, accepted, wants.include)
+            .map(|body| (StatusCode::OK, accepted.encoding.media_type(), body)),
         Response::Watch(mut source) => {
             if let Some(switch) = source.take_switch() {
                 let form = (accepted, wants.include);
@@ -233,7 +237,7 @@ fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, incl
 pub(super) enum ResponseBody {
     Empty,
     One(Option<Bytes>),
-    Pieces(VecDeque<Bytes>),
+    List(JsonList),
     Stream(ByteStream),
 }
 
@@ -254,7 +258,7 @@ impl Body for ResponseBody {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Pieces(pieces) => Poll::Ready(pieces.pop_front().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::List(list) => Poll::Ready(list.next().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Stream(stream) => stream.as_mut().poll_next(cx).map(|next| next.map(|bytes| bytes.map(Frame::data))),
         }
     }
@@ -263,7 +267,7 @@ impl Body for ResponseBody {
         match self {
             Self::Empty => true,
             Self::One(bytes) => bytes.is_none(),
-            Self::Pieces(pieces) => pieces.is_empty(),
+            Self::List(list) => list.is_done(),
             Self::Stream(_) => false,
         }
     }
@@ -272,8 +276,7 @@ impl Body for ResponseBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::One(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Pieces(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
-            Self::Stream(_) => SizeHint::default(),
+            Self::List(_) | Self::Stream(_) => SizeHint::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
-use corten_base::{SetExecutor, SharedClock, Shutdown, TaskSet, timeout};
+use corten_base::{SharedClock, Shutdown, TaskSet, timeout};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
@@ -17,6 +17,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::TlsAcceptor;
+
+use super::{cork::Corked, streams::StreamExecutor};
 
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -202,7 +204,7 @@ where
     let presented = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates = presented.iter().map(|certificate| certificate.clone().into_owned()).collect();
     let service = serve(Connection { peer, certificates, place: place.clone() });
-    let mut builder = auto::Builder::new(SetExecutor::new(tasks, "request"));
+    let mut builder = auto::Builder::new(StreamExecutor::new(tasks));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -219,16 +221,20 @@ where
         .max_send_buf_size(HTTP2_SEND_BUFFER)
         .keep_alive_interval(HTTP2_PING_AFTER)
         .keep_alive_timeout(HTTP2_PING_TIMEOUT);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), service);
-    tokio::pin!(connection);
-    let result = tokio::select! {
-        biased;
-        result = connection.as_mut() => result,
-        () = shutdown.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let corked = Corked::new(tls);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(corked.clone()), service);
+    let served = async {
+        tokio::pin!(connection);
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => result,
+            () = shutdown.requested() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
+    let result = corked.drive(served).await;
     if let Err(error) = result {
         tracing::debug!(server = limits.name, %peer, err = %error, "Connection ended with an error");
     }

@@ -6,7 +6,10 @@
 //! Upstream: k8s.io/apiserver/pkg/server (SecureServingInfo, v1.35).
 
 mod certificate;
+mod cork;
 mod listener;
+mod streams;
 
 pub use certificate::{BadCertificate, ClientCertificate, ServerCertificate, server_config};
 pub use listener::{Connection, Limits, Place, TlsListener};
+pub use streams::OwnTask;
