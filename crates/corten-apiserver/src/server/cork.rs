@@ -202,10 +202,8 @@ mod tests {
         client.alpn_protocols = vec![protocol.to_vec()];
         let (near, far) = tokio::io::duplex(pipe_bytes);
         let (connector, acceptor) = (TlsConnector::from(Arc::new(client)), TlsAcceptor::from(Arc::new(server)));
-        let (client, server) = futures::join!(
-            connector.connect(ServerName::try_from("localhost").unwrap(), near),
-            acceptor.accept(far)
-        );
+        let (client, server) =
+            futures::join!(connector.connect(ServerName::try_from("localhost").unwrap(), near), acceptor.accept(far));
         (client.unwrap(), Corked::new(server.unwrap()))
     }
 

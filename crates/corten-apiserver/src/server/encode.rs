@@ -2,7 +2,7 @@
 //!
 //! JSON of stored objects goes out as it is kept; only other encodings, tables and metadata cost work per request.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use corten_apimachinery::{
@@ -216,14 +216,15 @@ pub(super) struct JsonList {
     before: Bytes,
     /// How the items' bytes begin: with their type, which a list says once.
     type_prefix: String,
+    /// Pieces that went out, oldest first: their memory is used again once the connection is through with them.
+    sent: VecDeque<Bytes>,
     done: bool,
 }
 
 impl JsonList {
     fn new(list: ListResponse, kind: &str, api_version: &str, list_meta: &Value) -> Self {
         let meta = codec::json::encode(list_meta, None);
-        let mut before =
-            format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":").into_bytes();
+        let mut before = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":").into_bytes();
         before.extend_from_slice(&meta);
         before.extend_from_slice(b",\"items\":[");
         let kind = list.store.definition().kind;
@@ -231,8 +232,31 @@ impl JsonList {
             items: list.items.into_iter(),
             before: before.into(),
             type_prefix: format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\","),
+            sent: VecDeque::new(),
             done: false,
         }
+    }
+
+    /// An empty piece.
+    fn buffer(&mut self) -> BytesMut {
+        let used = self.sent.pop_front().map(Bytes::try_into_mut);
+        match used {
+            Some(Ok(mut buffer)) => {
+                buffer.clear();
+                buffer
+            }
+            Some(Err(in_use)) => {
+                self.sent.push_front(in_use);
+                BytesMut::with_capacity(LIST_CHUNK_BYTES)
+            }
+            None => BytesMut::with_capacity(LIST_CHUNK_BYTES),
+        }
+    }
+
+    fn send(&mut self, piece: BytesMut) -> Bytes {
+        let piece = piece.freeze();
+        self.sent.push_back(piece.clone());
+        piece
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -247,12 +271,12 @@ impl Iterator for JsonList {
         if self.done {
             return None;
         }
-        let mut piece = BytesMut::with_capacity(LIST_CHUNK_BYTES);
+        let mut piece = self.buffer();
         loop {
             let Some(item) = self.items.as_slice().first() else { break };
             let needed = self.before.len() + item.json.len();
             if !piece.is_empty() && piece.len() + needed > LIST_CHUNK_BYTES {
-                return Some(piece.freeze());
+                return Some(self.send(piece));
             }
             piece.extend_from_slice(&self.before);
             self.before = Bytes::from_static(b",");
