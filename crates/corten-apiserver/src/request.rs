@@ -8,6 +8,7 @@ use bytes::Bytes;
 use corten_apimachinery::{
     gvk::{GroupResource, GroupVersion, GroupVersionResource},
     resource::UserInfo,
+    validation::is_path_segment_name,
     value::{Str, Value},
 };
 use corten_client::call::{Body as CallBody, Call, PatchKind, Verb as CallVerb};
@@ -124,7 +125,7 @@ impl Query {
 pub struct RequestInfo {
     /// Whether the path names a resource; else only `path` and `verb` say anything.
     pub is_resource: bool,
-    /// The path.
+    /// The path, decoded.
     pub path: String,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, or the lower-case method.
     pub verb: Str,
@@ -147,16 +148,16 @@ pub struct RequestInfo {
 }
 
 impl RequestInfo {
-    /// Reads a request line. `path` is decoded segment by segment.
+    /// Reads a request line.
+    ///
+    /// `path` is decoded before it is cut into segments, so that an encoded slash is one. Only slashes at its ends do not
+    /// count: between two others there is an empty segment.
     #[must_use]
     pub fn parse(method: &Method, path: &str, query: &Query) -> Self {
+        let path = percent_decode_str(path).decode_utf8_lossy();
         let mut info =
-            Self { path: path.to_owned(), verb: method.as_str().to_ascii_lowercase().into(), ..Self::default() };
-        let segments: Vec<Str> = path
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-            .map(|segment| Str::from(percent_decode_str(segment).decode_utf8_lossy()))
-            .collect();
+            Self { path: path.to_string(), verb: method.as_str().to_ascii_lowercase().into(), ..Self::default() };
+        let segments: Vec<Str> = path.trim_matches('/').split('/').map(Str::from).collect();
         let mut rest = match segments.split_first() {
             Some((first, rest)) if first == "api" && !rest.is_empty() => rest,
             Some((first, rest)) if first == "apis" && rest.len() > 1 => {
@@ -242,7 +243,8 @@ impl RequestInfo {
 fn single_name(field_selector: &str) -> Option<&str> {
     let (field, value) = field_selector.split_once('=')?;
     let value = value.strip_prefix('=').unwrap_or(value);
-    (field == "metadata.name" && !value.contains([',', '\\', '=']) && !value.is_empty()).then_some(value)
+    let is_one = field == "metadata.name" && !value.contains([',', '\\', '=']) && !value.is_empty();
+    (is_one && is_path_segment_name(value).is_empty()).then_some(value)
 }
 
 impl Request {
@@ -360,6 +362,17 @@ mod tests {
             assert!(!info.is_resource, "{path}");
             assert_eq!((&*info.verb, &*info.path), ("get", path));
         }
+    }
+
+    #[test]
+    fn encoded_slashes_and_doubled_ones_are_what_they_are_upstream() {
+        let get = &Method::GET;
+        check(get, "/api/v1/namespaces/a/pods/b%2Flog", "", ["get", "", "v1", "a", "pods", "b", "log"]);
+        check(get, "/api/v1/namespaces/a/pods/b%25c", "", ["get", "", "v1", "a", "pods", "b%c", ""]);
+        check(get, "//api/v1/pods//", "", ["list", "", "v1", "", "pods", "", ""]);
+        check(get, "/api//v1", "", ["list", "", "", "", "v1", "", ""]);
+        check(get, "/api/v1//pods", "", ["get", "", "v1", "", "", "pods", ""]);
+        check(get, "/api/v1/nodes", "fieldSelector=metadata.name%3D..", ["list", "", "v1", "", "nodes", "", ""]);
     }
 
     #[test]

@@ -3,7 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use corten_apimachinery::{codec, status::Status, stored::Stored, value::Value};
+use corten_apimachinery::{
+    codec,
+    status::{Reason, Status},
+    stored::Stored,
+    value::Value,
+};
 use http::{HeaderMap, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
@@ -125,12 +130,40 @@ impl Reply {
         reply
     }
 
+    /// A path that belongs to no group that is served: plain text, which clients turn into their own words.
+    #[must_use]
+    pub fn no_such_path() -> Self {
+        Self::text(StatusCode::NOT_FOUND, "404 page not found\n")
+    }
+
+    /// A path in a group that is served, but that leads to nothing there.
+    ///
+    /// Upstream: `serviceErrorHandler` in k8s.io/apiserver/pkg/server/handler.go (v1.35).
+    #[must_use]
+    pub fn no_such_route() -> Self {
+        Self::failure(&generic(Reason::NotFound, "the server could not find the requested resource"))
+    }
+
+    /// A path that knows other methods than the request's.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Self::failure(&generic(Reason::MethodNotAllowed, message))
+    }
+
     /// Adds advice for the client.
     #[must_use]
     pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
         self.warnings.extend(warnings);
         self
     }
+}
+
+/// A failure that names no object: its details are there, and empty.
+///
+/// Upstream: `NewGenericServerResponse` without a resource (v1.35).
+pub(crate) fn generic(reason: Reason, message: &str) -> Status {
+    Status { details: Some(Box::default()), ..Status::new(reason, message) }
 }
 
 impl From<Result<Self, Status>> for Reply {

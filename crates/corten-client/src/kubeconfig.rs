@@ -17,9 +17,13 @@ pub enum KubeconfigError {
     /// A file, the kubeconfig itself or one that it names, cannot be read.
     #[error(transparent)]
     File(#[from] fs::FsError),
-    /// It is not the YAML that it should be.
-    #[error("parse kubeconfig: {0}")]
-    Yaml(String),
+    /// It is not the YAML that it should be. What stands there is not said: any file may have been named, and keys are
+    /// in the right ones.
+    #[error("parse kubeconfig: no kubeconfig in YAML or JSON{}", at(*.line))]
+    Yaml {
+        /// The line that does not fit, from 1; 0 if it is not known.
+        line: u64,
+    },
     /// A name leads nowhere.
     #[error("no {what} named {name:?} in the kubeconfig")]
     Missing {
@@ -40,6 +44,10 @@ pub enum KubeconfigError {
     /// The user authenticates in a way that is not there.
     #[error("user {0:?} needs an exec plugin or auth provider, which is not supported")]
     Plugin(String),
+}
+
+fn at(line: u64) -> String {
+    if line == 0 { String::new() } else { format!(" (line {line})") }
 }
 
 /// A kubeconfig file.
@@ -133,7 +141,8 @@ impl Kubeconfig {
 
     /// Reads a text whose relative paths start at `directory`.
     pub fn parse(text: &str, directory: &Path) -> Result<Self, KubeconfigError> {
-        let parsed: Self = serde_saphyr::from_str(text).map_err(|error| KubeconfigError::Yaml(error.to_string()))?;
+        let parsed: Self = serde_saphyr::from_str(text)
+            .map_err(|error| KubeconfigError::Yaml { line: error.location().map_or(0, |place| place.line()) })?;
         Ok(Self { directory: directory.to_owned(), ..parsed })
     }
 
@@ -256,5 +265,20 @@ users:
         assert_eq!(error("cloud"), r#"user "plugged" needs an exec plugin or auth provider, which is not supported"#);
         assert!(error("main").starts_with("read "), "{}", error("main"));
         assert!(Kubeconfig::parse("clusters: 7", Path::new("")).is_err());
+    }
+
+    /// `--kubeconfig /etc/shadow` printed lines of that file.
+    #[test]
+    fn what_stands_in_a_wrong_file_is_not_said() {
+        for text in [
+            "root:x:0:0:root:/root:/bin/bash\nother:secret",
+            "clusters: [secret]",
+            "{\"users\": \"secret\"",
+            "a: b: secret",
+        ] {
+            let said = Kubeconfig::parse(text, Path::new("")).unwrap_err().to_string();
+            assert!(said.starts_with("parse kubeconfig: no kubeconfig in YAML or JSON"), "{said}");
+            assert!(!said.contains("secret") && !said.contains("root:"), "{said}");
+        }
     }
 }

@@ -21,6 +21,8 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::node_ipam::CONTROLLER,
     &crate::node_lifecycle::CONTROLLER,
     &crate::persistentvolume_binder::CONTROLLER,
+    &crate::persistentvolume_protection::CONTROLLER,
+    &crate::persistentvolumeclaim_protection::CONTROLLER,
     &crate::pod_garbage_collector::CONTROLLER,
     &crate::replicaset::CONTROLLER,
     &crate::replicationcontroller::CONTROLLER,

@@ -28,6 +28,8 @@ pub mod namespace;
 pub mod node_ipam;
 pub mod node_lifecycle;
 pub mod persistentvolume_binder;
+pub mod persistentvolume_protection;
+pub mod persistentvolumeclaim_protection;
 pub mod root_ca_publisher;
 pub mod serviceaccount;
 pub mod serviceaccount_token;
@@ -37,6 +39,7 @@ pub mod ttl;
 mod certificate_requests;
 mod objects;
 mod own_writes;
+mod protection;
 mod queue_controller;
 mod service_pods;
 

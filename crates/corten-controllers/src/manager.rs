@@ -47,6 +47,13 @@ impl Controllers {
         Self::build_of(CONTROLLERS, config, parts, shutdown)
     }
 
+    /// Checks a list of `--controllers` before anything is built.
+    ///
+    /// Errors: a name is unknown.
+    pub fn check(selection: &[String]) -> Result<(), UnknownController> {
+        check_of(CONTROLLERS, selection)
+    }
+
     /// As `build`, from a given catalog.
     pub fn build_of(
         catalog: &[&'static ControllerDescriptor<Config>],
@@ -54,12 +61,7 @@ impl Controllers {
         parts: Parts,
         shutdown: &Shutdown,
     ) -> Result<Self, UnknownController> {
-        for name in &config.controllers {
-            let name = name.strip_prefix('-').unwrap_or(name);
-            if name != "*" && !catalog.iter().any(|descriptor| is_called(descriptor, name)) {
-                return Err(UnknownController(name.to_owned()));
-            }
-        }
+        check_of(catalog, &config.controllers)?;
         let config = Arc::new(config);
         let (mut built, mut writers) = (BTreeMap::new(), Vec::new());
         for descriptor in catalog.iter().filter(|descriptor| is_selected(descriptor, &config.controllers)) {
@@ -107,6 +109,15 @@ impl Controllers {
         if let Err(panic) = tasks.guard(tasks.join()).await {
             tracing::error!(err = %panic, "Controllers ended with a panic");
         }
+    }
+}
+
+fn check_of(catalog: &[&'static ControllerDescriptor<Config>], selection: &[String]) -> Result<(), UnknownController> {
+    let names = selection.iter().map(|entry| entry.strip_prefix('-').unwrap_or(entry));
+    let is_known = |name: &&str| *name == "*" || catalog.iter().any(|descriptor| is_called(descriptor, name));
+    match names.into_iter().find(|name| !is_known(name)) {
+        Some(name) => Err(UnknownController(name.to_owned())),
+        None => Ok(()),
     }
 }
 

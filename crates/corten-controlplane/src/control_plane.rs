@@ -12,11 +12,14 @@ use corten_apiserver::{
     filters::Limits,
     openapi,
     registry::{Hooks, ResourceCodec, Settings, Store},
-    server::{BadCertificate, Listener, Parts, ServerCertificate, server_config},
+    server::Parts,
 };
 use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
 use corten_client::Client;
-use corten_component_base::certificates::KeyPairPem;
+use corten_component_base::{
+    certificates::KeyPairPem,
+    serving::{BadCertificate, ClientCertificate, ServerCertificate, TlsListener, server_config},
+};
 use corten_resources::{catalog::RESOURCES, core::service};
 use corten_storage::{
     cacher::Cacher,
@@ -29,7 +32,7 @@ use crate::{
     access::Access,
     allocators::ServiceHooks,
     authentication::service_account::KeyError,
-    bootstrap, health, metrics,
+    bootstrap, compactor, health, metrics,
     rest::kubelets::{BadKubeletClient, KubeletClient, Kubelets},
     version,
 };
@@ -51,6 +54,8 @@ pub struct Config {
     pub services: ServiceNetwork,
     /// How long events are kept. Upstream: `--event-ttl`.
     pub event_ttl: Duration,
+    /// How often the store's history is forgotten; never for zero. Upstream: `--etcd-compaction-interval`.
+    pub compaction_interval: Duration,
     /// How to reach kubelets; without it, no exec, attach, port forwarding and logs.
     pub kubelet_client: Option<KubeletClient>,
     /// How many requests may run at once.
@@ -61,15 +66,19 @@ pub struct Config {
 #[derive(Debug)]
 pub struct ControlPlane {
     server: Arc<Server>,
-    listener: Listener,
+    listener: TlsListener,
     serving: ServerCertificate,
     kubelets: Arc<Kubelets>,
     stores: Vec<Arc<Store>>,
+    engine: Arc<dyn KvEngine>,
+    compaction_interval: Duration,
     bootstrap: bootstrap::Progress,
     advertised: bootstrap::Advertised,
     client_authorities: String,
     identity: bootstrap::identity_lease::Identity,
     rng: SharedRng,
+    /// Writes that are seen to their end whoever waits for them.
+    writes: TaskSet,
 }
 
 /// The certificates that an API server shows, to be exchanged while it runs.
@@ -84,7 +93,7 @@ impl Certificates {
     ///
     /// Errors: one of them is unusable; those behind it stay as they are.
     pub fn replace(&self, serving: &KeyPairPem, kubelet_client: &KubeletClient) -> Result<(), BuildError> {
-        self.serving.replace(serving.certificate.as_bytes(), serving.key.as_bytes())?;
+        self.serving.replace(&serving.certificate, &serving.key)?;
         self.kubelets.identify(kubelet_client)?;
         Ok(())
     }
@@ -141,7 +150,9 @@ impl ControlPlane {
             feature_enabled: |_| false,
             event_ttl: config.event_ttl,
             admission: Arc::clone(&access.admission),
+            tasks: TaskSet::new("writes"),
         };
+        let writes = settings.tasks.clone();
         let bootstrap = bootstrap::Progress::default();
         let cluster_ip = config.services.first_address();
         let parts = Surface {
@@ -152,9 +163,9 @@ impl ControlPlane {
             bootstrap: &bootstrap,
         };
         let (server, stores) = assemble(&settings, parts);
-        let serving = ServerCertificate::new(config.serving.certificate.as_bytes(), config.serving.key.as_bytes())?;
-        let tls = server_config(serving.clone())?;
-        let listener = Listener::bind(config.address, tls)
+        let serving = ServerCertificate::new(&config.serving.certificate, &config.serving.key)?;
+        let tls = server_config(serving.clone(), ClientCertificate::Any)?;
+        let listener = TlsListener::bind(config.address, tls)
             .await
             .map_err(|source| BuildError::Listen { address: config.address, source })?;
         let mut address = config.advertise_address;
@@ -171,11 +182,14 @@ impl ControlPlane {
             serving,
             kubelets,
             stores,
+            engine: settings.engine,
+            compaction_interval: config.compaction_interval,
             bootstrap,
             advertised,
             client_authorities: config.client_authorities,
             identity,
             rng,
+            writes,
         })
     }
 
@@ -212,6 +226,9 @@ impl ControlPlane {
             tasks.spawn("cacher", store.cacher().clone().run(caches_shutdown.clone()));
             tasks.spawn("corrupt-objects", report_corrupt(store.cacher().clone(), caches_shutdown.clone()));
         }
+        let caches = self.stores.iter().map(|store| store.cacher().clone()).collect();
+        let (interval, clock) = (self.compaction_interval, Arc::clone(self.server.clock()));
+        tasks.spawn("compactor", compactor::run(Arc::clone(&self.engine), caches, interval, clock, shutdown.clone()));
         let identity = UserInfo {
             name: "system:apiserver".into(),
             groups: vec![authorization::SYSTEM_MASTERS.into()],
@@ -226,8 +243,11 @@ impl ControlPlane {
         let bootstrap =
             bootstrap::run(client, (clock, self.rng), progress, self.advertised, authorities, shutdown.clone());
         tasks.spawn("bootstrap", bootstrap);
-        tasks.guard(self.listener.run(self.server, shutdown)).await;
+        tasks.guard(self.server.serve(self.listener, shutdown)).await;
         self.kubelets.stop().await;
+        if let Err(panic) = self.writes.join().await {
+            tracing::error!(err = %panic, "A write's task panicked");
+        }
         stop_caches.request();
         if let Err(panic) = tasks.join().await {
             tracing::error!(err = %panic, "Control plane task panicked");
@@ -260,7 +280,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server
     let mut routes = RoutesBuilder::default();
     let mut stores: Vec<Arc<Store>> = Vec::new();
     let caches = Arc::clone(access.caches());
-    let service_hooks: Arc<dyn Hooks> = Arc::new(ServiceHooks::new(caches, Arc::clone(&settings.rng), services));
+    let service_hooks: Arc<dyn Hooks> = Arc::new(ServiceHooks::new(caches, Arc::clone(&settings.rng), &services));
     for definition in RESOURCES.iter().copied() {
         let hooks = std::ptr::eq(definition, &service::RESOURCE).then(|| Arc::clone(&service_hooks));
         let store = store_of(definition, &mut stores, settings, hooks);
@@ -273,7 +293,9 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server
     access.install(&mut routes, &stores, &advertise_address.to_string());
     version::install(&mut routes);
     index::install(&mut routes);
-    health::install(&mut routes, &settings.engine, &stores, bootstrap);
+    let slis = Arc::default();
+    health::install(&mut routes, &settings.engine, &stores, bootstrap, &slis);
+    metrics::install_slis(&mut routes, &slis);
     server.observe(metrics::install(&mut routes, &stores));
     server.set_routes(routes.build());
     (server, stores)

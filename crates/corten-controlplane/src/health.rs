@@ -14,7 +14,10 @@ use corten_apiserver::{
 use corten_storage::kv::KvEngine;
 use http::StatusCode;
 
-use crate::bootstrap::{Progress, Step};
+use crate::{
+    bootstrap::{Progress, Step},
+    metrics::Slis,
+};
 
 /// One health path.
 #[derive(Debug)]
@@ -25,6 +28,7 @@ struct Health {
     engine: Arc<dyn KvEngine>,
     stores: Vec<Arc<Store>>,
     bootstrap: Progress,
+    slis: Arc<Slis>,
 }
 
 pub(crate) fn install(
@@ -32,6 +36,7 @@ pub(crate) fn install(
     engine: &Arc<dyn KvEngine>,
     stores: &[Arc<Store>],
     bootstrap: &Progress,
+    slis: &Arc<Slis>,
 ) {
     for name in ["healthz", "livez", "readyz"] {
         let health = Arc::new(Health {
@@ -40,6 +45,7 @@ pub(crate) fn install(
             engine: Arc::clone(engine),
             stores: stores.to_vec(),
             bootstrap: bootstrap.clone(),
+            slis: Arc::clone(slis),
         });
         routes.path(&format!("/{name}"), Arc::clone(&health) as _);
         routes.prefix(&format!("/{name}/"), health);
@@ -69,13 +75,20 @@ impl NonResource for Health {
         let checks = self.checks().await;
         let path = request.info.path.trim_matches('/');
         if let Some((_, wanted)) = path.split_once('/') {
-            return Ok(match checks.iter().find(|(name, _)| *name == wanted) {
+            let found = checks.iter().find(|(name, _)| *name == wanted);
+            if let Some(&(name, is_well)) = found {
+                self.slis.note(name, self.name, is_well);
+            }
+            return Ok(match found {
                 Some((_, true)) => Reply::text(StatusCode::OK, "ok"),
                 Some((_, false)) => {
                     Reply::text(StatusCode::INTERNAL_SERVER_ERROR, "internal server error: reason withheld\n")
                 }
                 None => Reply::text(StatusCode::NOT_FOUND, "404 page not found\n"),
             });
+        }
+        for &(name, is_well) in &checks {
+            self.slis.note(name, self.name, is_well);
         }
         let mut excluded: Vec<&str> = request.query.all("exclude").collect();
         let (lines, failed) = report(&checks, &mut excluded);

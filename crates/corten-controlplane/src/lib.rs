@@ -11,6 +11,7 @@ pub mod authentication;
 pub mod authorization;
 pub mod bootstrap;
 pub mod caches;
+pub mod compactor;
 pub mod control_plane;
 mod health;
 mod metrics;

@@ -83,6 +83,7 @@ impl Cluster {
             feature_enabled: |_| false,
             event_ttl: Duration::from_secs(3_600),
             admission: Arc::clone(&access.admission),
+            tasks: tasks.clone(),
         };
         let progress = bootstrap::Progress::default();
         let address = SocketAddr::from(([192, 0, 2, 1], 6443));
@@ -174,6 +175,16 @@ impl Cluster {
     /// Deletes a path as `user`.
     pub async fn delete(&self, user: UserInfo, path: &str) -> Result<Value, Status> {
         self.answer(Method::DELETE, path, Origin::InProcess, user, HeaderMap::new(), None).await
+    }
+
+    /// Asks with a method and without a body.
+    pub async fn ask(&self, method: Method, path: &str, user: UserInfo) -> Result<Value, Status> {
+        self.answer(method, path, Origin::InProcess, user, HeaderMap::new(), None).await
+    }
+
+    /// The code of the answer.
+    pub async fn code(&self, method: Method, path: &str, user: UserInfo) -> u16 {
+        self.reply(method, path, Origin::InProcess, user, HeaderMap::new(), None).await.response.code().as_u16()
     }
 
     /// Asks as somebody outside, who has `token` or nothing.

@@ -93,6 +93,12 @@ impl Machine {
         run(&self.binary, arguments)
     }
 
+    /// Runs `corten`, which may fail, with a file as its standard input.
+    pub fn corten_with_input(&self, arguments: &[&str], input: &Path) -> anyhow::Result<Output> {
+        let input = std::fs::File::open(input).with_context(|| format!("open {}", input.display()))?;
+        run_with(&self.binary, arguments, input.into())
+    }
+
     /// A tool of the tests.
     #[must_use]
     pub fn tool_path(&self, name: &str) -> PathBuf {
@@ -144,9 +150,13 @@ impl Machine {
 }
 
 fn run(program: &Path, arguments: &[impl AsRef<OsStr>]) -> anyhow::Result<Output> {
+    run_with(program, arguments, Stdio::null())
+}
+
+fn run_with(program: &Path, arguments: &[impl AsRef<OsStr>], input: Stdio) -> anyhow::Result<Output> {
     let output = Command::new(program)
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(input)
         .output()
         .with_context(|| format!("run {}", program.display()))?;
     Ok(Output {

@@ -6,6 +6,7 @@
 //! Upstream: k8s.io/client-go/tools/cache (v1.35).
 #![forbid(unsafe_code)]
 
+pub mod changes;
 pub mod factory;
 pub mod handler;
 pub mod indexer;
@@ -20,6 +21,7 @@ pub mod store;
 #[cfg(any(test, feature = "testutil"))]
 pub mod testutil;
 
+pub use changes::{Changed, Changes};
 pub use factory::{InformerFactory, InformerId};
 pub use handler::Handler;
 pub use indexer::Indexer;

@@ -10,6 +10,7 @@ use corten_client::{
     Client,
     events::{EventWriter, Recorder},
 };
+use corten_component_base::serving::ServerCertificate;
 use corten_cri::Cri;
 use tokio::sync::mpsc;
 
@@ -187,7 +188,7 @@ impl Agent {
 
     /// The certificate of its server, to be exchanged when it is renewed.
     #[must_use]
-    pub fn certificate(&self) -> server::ServerCertificate {
+    pub fn certificate(&self) -> ServerCertificate {
         self.server.certificate()
     }
 

@@ -4,6 +4,9 @@
 
 use std::fmt;
 
+// Only generated code names it.
+use tonic_prost as _;
+
 /// Version 1 of the interface, gRPC package `runtime.v1`.
 pub mod v1 {
     #![allow(

@@ -96,4 +96,5 @@ pub(crate) fn first_three(items: &[String]) -> String {
 pub(crate) static CREATED_AT: TableDefinition = TableDefinition {
     columns: &[Column::NAME, Column { ty: "date", ..Column::text("Created At", "When the object was created.") }],
     row: |object, _cx| vec![name(object), text(object, &["metadata", "creationTimestamp"])],
+    conditions: None,
 };

@@ -1,15 +1,13 @@
 //! `Feed`: turns what informers see into the scheduler's inputs.
 //!
-//! Handlers only note which object changed; the feed's task reads its newest state and sends it, waiting when the
-//! scheduler is busy. Notes are a set, so that they never outnumber the objects.
+//! The feed's task reads the newest state of what changed and sends it, waiting when the scheduler is busy.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored};
+use corten_apimachinery::stored::Stored;
 use corten_base::{ErrorChain, Shutdown};
-use corten_informer::{Handler, InformerFactory, Key, Lister};
-use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use corten_informer::{Changes, InformerFactory, Key};
+use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::{
@@ -50,45 +48,10 @@ const SOURCES: [(Source, &str, &str); 9] = [
     (Source::Pod, "", "pods"),
 ];
 
-/// Objects to look at.
-#[derive(Debug, Default)]
-struct Notes {
-    changed: Mutex<BTreeSet<(Source, Key)>>,
-    wake: Notify,
-}
-
-struct Noting {
-    source: Source,
-    notes: Arc<Notes>,
-}
-
-impl Noting {
-    fn note(&self, object: &Stored) {
-        self.notes.changed.lock().insert((self.source, Key::of(object)));
-        self.notes.wake.notify_one();
-    }
-}
-
-impl Handler for Noting {
-    fn on_add(&self, object: &Arc<Stored>) {
-        self.note(object);
-    }
-
-    fn on_update(&self, _old: &Arc<Stored>, new: &Arc<Stored>) {
-        self.note(new);
-    }
-
-    fn on_delete(&self, object: &Arc<Stored>, _final_state_unknown: bool) {
-        self.note(object);
-    }
-}
-
 /// Follows informers on behalf of a scheduler.
 #[derive(Debug)]
 pub struct Feed {
-    notes: Arc<Notes>,
-    listers: Vec<(Source, Lister)>,
-    factory: InformerFactory,
+    changes: Changes<Source>,
     inputs: mpsc::Sender<Input>,
 }
 
@@ -96,13 +59,7 @@ impl Feed {
     /// Asks `factory` for the informers it needs; whoever owns the factory starts them.
     #[must_use]
     pub fn new(factory: &InformerFactory, inputs: mpsc::Sender<Input>) -> Self {
-        let notes = Arc::new(Notes::default());
-        let listers = SOURCES.iter().map(|(source, group, resource)| {
-            let informer = factory.informer(&GroupVersionResource::new(*group, "v1", *resource));
-            informer.add_handler(Arc::new(Noting { source: *source, notes: Arc::clone(&notes) }));
-            (*source, informer.lister())
-        });
-        Self { listers: listers.collect(), notes, factory: factory.clone(), inputs }
+        Self { changes: Changes::follow(factory, &SOURCES), inputs }
     }
 
     /// Sends the first state, `Synced`, and then every change, until shutdown or until the scheduler ends.
@@ -115,12 +72,12 @@ impl Feed {
     }
 
     async fn follow(&self) {
-        self.factory.synced().await;
+        self.changes.synced().await;
         if !self.send_noted().await || self.inputs.send(Input::Synced).await.is_err() {
             return;
         }
         loop {
-            self.notes.wake.notified().await;
+            self.changes.wait().await;
             if !self.send_noted().await {
                 return;
             }
@@ -129,10 +86,8 @@ impl Feed {
 
     /// Sends the newest state of what is noted; says whether the scheduler still listens.
     async fn send_noted(&self) -> bool {
-        let noted = std::mem::take(&mut *self.notes.changed.lock());
-        for (source, key) in noted {
-            let (_, lister) = self.listers.iter().find(|(of, _)| *of == source).expect("every source has a lister");
-            match input(source, &key, lister.get(&key).as_deref()) {
+        for (source, key, object) in self.changes.take() {
+            match input(source, &key, object.as_deref()) {
                 Ok(input) => {
                     if self.inputs.send(input).await.is_err() {
                         return false;

@@ -277,16 +277,16 @@ impl KvEngine for SqliteEngine {
             let index = self.shared.index.read();
             (index.revision(), index.compacted())
         };
-        let database = self.shared.readers.database();
-        let log = database.with_file_name(format::LOG_FILE);
-        let mut size_bytes = 0;
-        for file in [database, &log] {
-            size_bytes += match std::fs::metadata(file) {
-                Ok(file) => file.len(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-                Err(error) => return Err(failed("stat store", Arc::new(error) as Arc<_>)),
-            };
-        }
+        let (reply, answer) = oneshot::channel();
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn_blocking("storage-size", move || {
+            // Who asked may have gone.
+            let _ = reply.send(size_on_disk(shared.readers.database()));
+        });
+        let size_bytes = match answer.await {
+            Ok(size) => size.map_err(|error| failed("stat store", Arc::new(error) as Arc<_>))?,
+            Err(_) => return Err(failed("stat store", Arc::new(MediumError::Ended) as Arc<_>)),
+        };
         Ok(Status { revision, compact_revision, size_bytes })
     }
 
@@ -304,6 +304,19 @@ impl KvEngine for SqliteEngine {
             Err(_) => Err(failed("write backup", Arc::new(MediumError::Ended) as Arc<_>)),
         }
     }
+}
+
+/// Bytes of the database and its log; a log that is not there has none.
+fn size_on_disk(database: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for file in [database, &database.with_file_name(format::LOG_FILE)] {
+        bytes += match std::fs::metadata(file) {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(bytes)
 }
 
 /// Loads a row that the index has pointed to, and checks that it is that one.

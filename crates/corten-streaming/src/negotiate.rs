@@ -13,6 +13,9 @@ const ACCEPTED_PROTOCOLS: HeaderName = HeaderName::from_static("x-accepted-strea
 /// SPDY inside of a WebSocket: this word and SPDY's protocol on top.
 pub const TUNNEL_PREFIX: &str = "SPDY/3.1+";
 
+/// How the name of a "protocol" begins that is a bearer token: what a browser's client has in place of a header.
+const BEARER_PREFIX: &str = "base64url.bearer.";
+
 /// What carries the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
@@ -129,7 +132,30 @@ pub fn negotiate(headers: &HeaderMap, offer: Offer) -> Result<Negotiated, Refusa
     Ok(Negotiated { transport: Transport::Spdy, protocol, headers: answer })
 }
 
-fn websocket(headers: &HeaderMap, offered: &'static [&'static str]) -> Result<Negotiated, Refusal> {
+/// Agrees on a WebSocket whose messages are the endpoint's own: the headers of the answer 101.
+///
+/// A client may name one protocol and gets it, whatever it is; bearer tokens among them are none.
+///
+/// Errors: it names several, or no WebSocket can be made of the request.
+/// Upstream: golang.org/x/net/websocket, which serves watches. It wants an `Origin` as well; clients that are no browsers
+/// have none, and are let in here.
+pub fn plain_websocket(headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
+    let mut answer = handshake(headers)?;
+    let mut wanted = tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL);
+    wanted.retain(|name| !name.starts_with(BEARER_PREFIX));
+    match wanted.as_slice() {
+        [] => {}
+        [only] => {
+            let value = HeaderValue::from_str(only).expect("a part of a header value is one");
+            answer.insert(header::SEC_WEBSOCKET_PROTOCOL, value);
+        }
+        _ => return Err(Refusal::new(StatusCode::BAD_REQUEST, String::new())),
+    }
+    Ok(answer)
+}
+
+/// The headers of the answer but for the protocol.
+fn handshake(headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
     let bad = |message: &str| Refusal::new(StatusCode::BAD_REQUEST, message.to_owned());
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(bad("unable to upgrade: unsupported WebSocket version"));
@@ -139,6 +165,16 @@ fn websocket(headers: &HeaderMap, offered: &'static [&'static str]) -> Result<Ne
     if !STANDARD.decode(key).is_ok_and(|key| key.len() == 16) {
         return Err(bad("unable to upgrade: bad Sec-WebSocket-Key"));
     }
+    let mut answer = HeaderMap::new();
+    answer.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    let accept = derive_accept_key(key.as_bytes());
+    answer.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).expect("base64 is a header value"));
+    Ok(answer)
+}
+
+fn websocket(headers: &HeaderMap, offered: &'static [&'static str]) -> Result<Negotiated, Refusal> {
+    let mut answer = handshake(headers)?;
     let wanted = tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL);
     let found = wanted.iter().find_map(|wanted| offered.iter().copied().find(|known| known == wanted));
     let protocol = match (found, wanted.is_empty()) {
@@ -155,11 +191,6 @@ fn websocket(headers: &HeaderMap, offered: &'static [&'static str]) -> Result<Ne
             ));
         }
     };
-    let mut answer = HeaderMap::new();
-    answer.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    let accept = derive_accept_key(key.as_bytes());
-    answer.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).expect("base64 is a header value"));
     if !protocol.is_empty() {
         answer.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
     }
@@ -194,7 +225,7 @@ pub fn remove_credentials(headers: &mut HeaderMap) {
     let offered: Vec<String> = offered.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
     headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
     for value in offered {
-        let kept = value.split(',').map(str::trim).filter(|name| !name.starts_with("base64url.bearer."));
+        let kept = value.split(',').map(str::trim).filter(|name| !name.starts_with(BEARER_PREFIX));
         let kept = kept.collect::<Vec<_>>().join(", ");
         if let Some(value) = HeaderValue::from_str(&kept).ok().filter(|value| !value.is_empty()) {
             headers.append(header::SEC_WEBSOCKET_PROTOCOL, value);
@@ -255,6 +286,19 @@ mod tests {
     fn what_asks_for_no_upgrade_is_refused() {
         assert_eq!(negotiate(&HeaderMap::new(), REMOTE_COMMAND).unwrap_err().code, StatusCode::BAD_REQUEST);
         assert_eq!(negotiate(&websocket("other"), REMOTE_COMMAND).unwrap_err().code, StatusCode::FORBIDDEN);
+    }
+
+    #[test]
+    fn a_plain_websocket_takes_the_only_protocol_that_is_named() {
+        let agreed = |protocols| {
+            plain_websocket(&websocket(protocols)).map(|headers| {
+                headers.get(header::SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap().to_owned())
+            })
+        };
+        assert_eq!(agreed(""), Ok(None));
+        assert_eq!(agreed("base64url.bearer.authorization.k8s.io.dA, mine"), Ok(Some("mine".to_owned())));
+        assert_eq!(agreed("mine, yours").unwrap_err().code, StatusCode::BAD_REQUEST);
+        assert_eq!(plain_websocket(&HeaderMap::new()).unwrap_err().code, StatusCode::BAD_REQUEST);
     }
 
     #[test]

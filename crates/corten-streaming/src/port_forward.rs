@@ -9,7 +9,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::Role as SocketRole;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +42,6 @@ pub struct ForwardIo {
 #[derive(Debug)]
 pub struct ErrorStream {
     output: Output,
-    as_json: bool,
 }
 
 /// The connections that a client wants.
@@ -115,7 +113,7 @@ fn over_websocket(io: BoxIo, protocol: &str, ports: &[u16]) -> io::Result<(Forwa
     let mut forwards = Vec::new();
     for ((input, channel), &port) in readers.into_iter().zip(inputs).zip(ports) {
         let connection = ForwardIo { input: Box::new(input), output: channels.output(channel) };
-        let error = ErrorStream { output: channels.output(channel + 1), as_json: false };
+        let error = ErrorStream { output: channels.output(channel + 1) };
         forwards.push(Forward { port, connection, error });
     }
     forwards.reverse();
@@ -194,24 +192,15 @@ fn pair(stream: Stream, pending: &mut HashMap<String, Stream>) -> Option<Forward
     Some(Forward {
         port,
         connection: ForwardIo { input: Box::new(data.input), output: data.output },
-        error: ErrorStream { output: error.output, as_json: true },
+        error: ErrorStream { output: error.output },
     })
 }
 
 impl ErrorStream {
-    /// Tells the client why the connection failed; it gives up all connections if `is_fatal`.
-    pub async fn fail(mut self, message: &str, is_fatal: bool) {
-        let text = if self.as_json {
-            let mut answer = json!({"message": message});
-            if is_fatal {
-                answer = json!({"closeConnection": true, "message": message});
-            }
-            format!("{answer}\n")
-        } else {
-            message.to_owned()
-        };
+    /// Tells the client why the connection failed, as plain text: kubectl prints it as it is.
+    pub async fn fail(mut self, message: &str) {
         // A client that has gone does not need to know. The drop ends the stream.
-        let _gone = self.output.write_all(text.as_bytes()).await;
+        let _gone = self.output.write_all(message.as_bytes()).await;
     }
 }
 

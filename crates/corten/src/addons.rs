@@ -126,6 +126,18 @@ fn dns(service_address: Ipv4Addr, node: &str, gateway: Ipv4Addr) -> Vec<Addon> {
                 "ports": ports,
             }),
         },
+        // The API server's proxy finds a service's addresses here. The slice is written above, not mirrored from this.
+        Addon {
+            target: Target::object(&GroupVersionResource::new("", "v1", "endpoints"), namespace, name),
+            object: json!({
+                "apiVersion": "v1", "kind": "Endpoints",
+                "metadata": {"name": name, "namespace": namespace, "labels": {
+                    "endpointslice.kubernetes.io/skip-mirror": "true", "k8s-app": name,
+                    "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS",
+                }},
+                "subsets": [{"addresses": [{"ip": gateway.to_string(), "nodeName": node}], "ports": ports}],
+            }),
+        },
     ]
 }
 
@@ -137,7 +149,7 @@ mod tests {
     fn every_object_is_where_its_metadata_says() {
         let mut addons = roles();
         addons.extend(dns(Ipv4Addr::new(10, 96, 0, 10), "node-1", Ipv4Addr::new(10, 244, 0, 1)));
-        assert_eq!(addons.len(), 5);
+        assert_eq!(addons.len(), 6);
         for Addon { target, object } in addons {
             assert_eq!(object["metadata"]["name"], target.name.as_str());
             assert_eq!(object["metadata"]["namespace"].as_str().unwrap_or_default(), target.namespace.as_str());
@@ -147,10 +159,11 @@ mod tests {
     #[test]
     fn dns_answers_over_udp_and_tcp_at_the_gateway() {
         let addons = dns(Ipv4Addr::new(10, 96, 0, 10), "node-1", Ipv4Addr::new(10, 244, 0, 1));
-        let [service, slice] = &addons[..] else { panic!("two objects") };
+        let [service, slice, endpoints] = &addons[..] else { panic!("three objects") };
         assert_eq!(service.object["spec"]["clusterIP"], "10.96.0.10");
         assert_eq!(slice.object["endpoints"][0]["addresses"], json!(["10.244.0.1"]));
         assert_eq!(slice.object["metadata"]["name"], "kube-dns-node-1");
+        assert_eq!(endpoints.object["subsets"][0]["ports"], slice.object["ports"]);
         for (at, protocol) in ["UDP", "TCP"].iter().enumerate() {
             assert_eq!(service.object["spec"]["ports"][at]["protocol"], *protocol);
             assert_eq!(slice.object["ports"][at]["protocol"], *protocol);

@@ -27,6 +27,10 @@ const CHECKSUM: std::ops::Range<usize> = 148..156;
 /// The longest error text that is passed on: longer ones quote what they stumbled over.
 const TEXT_MAX: usize = 300;
 
+/// What is said of a file that is something else.
+const NO_ARCHIVE: &str = "it is no archive of images: expected what `docker save` writes or an OCI layout, as a tar file \
+                          that may be compressed with gzip or zstd";
+
 /// What a file begins like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -52,17 +56,30 @@ pub(crate) fn import_all(store: &ImageStore, archives: &[PathBuf]) -> anyhow::Re
     Ok(lines)
 }
 
-fn import_one(store: &ImageStore, archive: &Path) -> anyhow::Result<Vec<Arc<Image>>> {
+/// Looks at the beginning of archives, so that one that is not there or is something else is known before work begins.
+///
+/// Errors: which archive, and why.
+pub(crate) fn check(archives: &[PathBuf]) -> anyhow::Result<()> {
+    archives.iter().try_for_each(|archive| {
+        let opened = open(archive).and_then(|(_, kind)| if kind == Kind::Other { bail!(NO_ARCHIVE) } else { Ok(()) });
+        opened.with_context(|| format!("import {}", archive.display()))
+    })
+}
+
+/// Opens an archive and looks what it is.
+fn open(archive: &Path) -> anyhow::Result<(File, Kind)> {
     let mut file = File::open(archive).map_err(|error| anyhow::anyhow!("open it: {error}"))?;
     let kind = kind(&mut file).map_err(|error| anyhow::anyhow!("read it: {error}"))?;
+    Ok((file, kind))
+}
+
+fn import_one(store: &ImageStore, archive: &Path) -> anyhow::Result<Vec<Arc<Image>>> {
+    let (file, kind) = open(archive)?;
     let unpacked = match kind {
         Kind::Tar => return import::import(store, archive).map_err(|error| shown(&error, "")),
         Kind::Gzip => unpack(flate2::read::MultiGzDecoder::new(file), store.directory()),
         Kind::Zstd => zstd::Decoder::new(file).and_then(|decoder| unpack(decoder, store.directory())),
-        Kind::Other => bail!(
-            "it is no archive of images: expected what `docker save` writes or an OCI layout, as a tar file that may be \
-             compressed with gzip or zstd"
-        ),
+        Kind::Other => bail!(NO_ARCHIVE),
     };
     let mut unpacked = unpacked.map_err(|error| anyhow::anyhow!("unpack it: {error}"))?;
     if self::kind(&mut unpacked).context("read what was unpacked")? != Kind::Tar {

@@ -18,13 +18,15 @@ use corten_client::{
     Client, Target,
     events::{EventWriter, Recorder},
 };
+use corten_component_base::serving::ServerCertificate;
 use corten_container_runtime::ContainerRuntime;
 use corten_controllers::{Controllers, config::SigningAuthority};
 use corten_controlplane::{
     ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork, authentication::service_account::DEFAULT_ISSUER,
+    compactor,
 };
 use corten_informer::{InformerFactory, InitialList};
-use corten_kubelet::{Agent, server::ServerCertificate};
+use corten_kubelet::Agent;
 use corten_net::netns::Netns;
 use corten_proxy::{Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
 use corten_scheduler::{ApiCluster, Feed, Scheduler};
@@ -37,7 +39,7 @@ use crate::{
     addons,
     blocking::blocking,
     commands::{Commands, Parts, import_images},
-    components::Components,
+    components::{Components, FAILED},
     config::{CLUSTER_DOMAIN, Config, Scope},
     control::ControlSocket,
     floors::{Floors, until_told},
@@ -352,12 +354,20 @@ fn api_server(config: &Config, pki: &Pki) -> corten_controlplane::Config {
             ..ServiceNetwork::default()
         },
         event_ttl: Duration::from_secs(3_600),
-        kubelet_client: Some(KubeletClient {
-            pair: pki.apiserver_kubelet_client.clone(),
-            authorities: pki.authority.clone(),
-        }),
+        compaction_interval: compactor::DEFAULT_INTERVAL,
+        kubelet_client: Some(kubelet_client(config, pki)),
         limits: Limits::default(),
     }
+}
+
+/// How the API server shows itself to kubelets. The kubelet of this process has a certificate of this authority; those that
+/// come to a control plane alone make their own, which upstream's API server believes unless it is told authorities.
+pub(crate) fn kubelet_client(config: &Config, pki: &Pki) -> KubeletClient {
+    let authorities = match config.scope {
+        Scope::Cluster => Some(pki.authority.clone()),
+        Scope::ControlPlane => None,
+    };
+    KubeletClient { pair: pki.apiserver_kubelet_client.clone(), authorities }
 }
 
 fn controllers(config: &Config, pki: &Pki) -> corten_controllers::Config {
@@ -466,9 +476,16 @@ async fn start_dns(
     tasks.spawn("dns-supervisor", supervisor.run(count, shutdown.clone()));
     tasks.spawn("dns-feed", feed.run(process, told, shutdown.clone()));
     addons::ensure_dns(&clients.admin, config, gateway).await.context("apply the service of DNS")?;
-    let known = readiness::within(&**clock, PATIENCE, known.wait_for(|told| *told > 0)).await;
-    known.with_context(|| why_no_dns(&base.components))?.context("wait for DNS to know the cluster")?;
-    Ok(())
+    let known = async {
+        tokio::select! {
+            biased;
+            told = known.wait_for(|told| *told > 0) => told.map(drop).context("wait for DNS to know the cluster"),
+            // It would be tried again; a start that does not come to its end has to say so now.
+            why = base.components.until(DNS_COMPONENT, FAILED) => Err(anyhow::anyhow!("DNS does not start: {why}")),
+        }
+    };
+    let known = readiness::within(&**clock, PATIENCE, known).await;
+    known.with_context(|| why_no_dns(&base.components))?
 }
 
 /// What the supervisor of DNS last said.

@@ -10,7 +10,8 @@ use corten_apimachinery::{gvk::GroupVersionResource, status::Reason};
 use corten_base::{ErrorChain, ShutdownTrigger};
 use corten_client::{Client, Target};
 use corten_container_runtime::{ContainerRuntime, images};
-use corten_cri::api::{ImageSpec, RemoveImageRequest};
+use corten_cri::api::{ImageSpec, ListContainersRequest, RemoveImageRequest};
+use corten_kubelet::containers::labels::{POD_NAME, POD_NAMESPACE};
 use corten_storage::kv::KvEngine;
 
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
     progress::Progress,
     readiness,
 };
+
+/// How many containers are named that need an image.
+const USERS_SHOWN: usize = 3;
 
 /// What the commands work with. During the start some of it is not there yet.
 pub(crate) struct Commands {
@@ -167,9 +171,38 @@ pub(crate) async fn remove_image(runtime: &ContainerRuntime, name: &str) -> Resu
     };
     // Through the runtime, which knows the containers that use it.
     let spec = ImageSpec { image: image.id.to_string(), ..ImageSpec::default() };
-    let removed = runtime.cri().images.remove_image(RemoveImageRequest { image: Some(spec) }).await;
-    removed.map_err(|error| error.to_string())?;
+    if let Err(error) = runtime.cri().images.remove_image(RemoveImageRequest { image: Some(spec) }).await {
+        let users = users_of(runtime, &image.id.to_string()).await?;
+        return Err(if users.is_empty() { error.to_string() } else { still_needed(name, &users) });
+    }
     Ok(format!("removed {name}"))
+}
+
+/// The containers of an image, each as `CONTAINER of pod NAMESPACE/POD`, sorted.
+async fn users_of(runtime: &ContainerRuntime, image_id: &str) -> Result<Vec<String>, String> {
+    let listed = runtime.cri().runtime.list_containers(ListContainersRequest::default()).await;
+    let listed = listed.map_err(|error| error.to_string())?.containers;
+    let mut users: Vec<String> = listed
+        .into_iter()
+        .filter(|container| container.image_id == image_id)
+        .map(|container| {
+            let label = |key: &str| container.labels.get(key).cloned().unwrap_or_default();
+            let name = container.metadata.clone().unwrap_or_default().name;
+            format!("{name} of pod {}/{}", label(POD_NAMESPACE), label(POD_NAME))
+        })
+        .collect();
+    users.sort_unstable();
+    users.dedup();
+    Ok(users)
+}
+
+/// Why an image stays. A long list of users is cut: one of them is enough to begin with.
+fn still_needed(image: &str, users: &[String]) -> String {
+    let more = users.len().saturating_sub(USERS_SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let shown = users[..users.len().min(USERS_SHOWN)].join(", ");
+    let (noun, verb) = if users.len() == 1 { ("container", "needs") } else { ("containers", "need") };
+    format!("{noun} {shown}{more} {verb} the image {image:?}: delete the pod first")
 }
 
 /// The images of a store, sorted by their first name.
@@ -182,4 +215,23 @@ pub(crate) fn image_lines(store: &images::store::ImageStore) -> Vec<ImageLine> {
     let mut lines: Vec<ImageLine> = store.list().iter().map(line).collect();
     lines.sort_by(|one, other| one.tags.cmp(&other.tags));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_needs_an_image_is_named() {
+        let users = |count: usize| (0..count).map(|n| format!("main of pod default/web-{n}")).collect::<Vec<_>>();
+        assert_eq!(
+            still_needed("busybox", &users(1)),
+            "container main of pod default/web-0 needs the image \"busybox\": delete the pod first"
+        );
+        assert_eq!(
+            still_needed("busybox", &users(5)),
+            "containers main of pod default/web-0, main of pod default/web-1, main of pod default/web-2 and 2 more need the \
+             image \"busybox\": delete the pod first"
+        );
+    }
 }

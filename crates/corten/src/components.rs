@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use corten_base::SharedClock;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// One part, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,7 @@ pub(crate) struct Component {
 #[derive(Debug, Clone)]
 pub(crate) struct Components {
     entries: Arc<Mutex<Vec<Entry>>>,
+    changed: watch::Sender<()>,
     clock: SharedClock,
 }
 
@@ -43,7 +45,7 @@ pub(crate) const FAILED: &str = "Failed";
 impl Components {
     /// None yet.
     pub(crate) fn new(clock: SharedClock) -> Self {
-        Self { entries: Arc::default(), clock }
+        Self { entries: Arc::default(), changed: watch::Sender::new(()), clock }
     }
 
     /// Notes that a part runs.
@@ -54,10 +56,27 @@ impl Components {
     /// Notes the state of a part.
     pub(crate) fn set(&self, name: &'static str, state: &str, detail: impl Into<String>) {
         let entry = Entry { name, state: state.to_owned(), detail: detail.into(), since: self.clock.monotonic() };
-        let mut entries = self.entries.lock();
-        match entries.iter_mut().find(|known| known.name == name) {
-            Some(known) => *known = entry,
-            None => entries.push(entry),
+        {
+            let mut entries = self.entries.lock();
+            match entries.iter_mut().find(|known| known.name == name) {
+                Some(known) => *known = entry,
+                None => entries.push(entry),
+            }
+        }
+        self.changed.send_replace(());
+    }
+
+    /// Completes once a part is in this state; gives what else there is to say of it. Cancel-safe.
+    pub(crate) async fn until(&self, name: &str, state: &str) -> String {
+        let mut changed = self.changed.subscribe();
+        loop {
+            let found = |entry: &&Entry| entry.name == name && entry.state == state;
+            let detail = self.entries.lock().iter().find(found).map(|entry| entry.detail.clone());
+            if let Some(detail) = detail {
+                return detail;
+            }
+            // The sender lives in `self`, so waiting cannot fail.
+            let _ = changed.changed().await;
         }
     }
 
@@ -71,5 +90,25 @@ impl Components {
             seconds: now.saturating_sub(entry.since).as_secs(),
         };
         self.entries.lock().iter().map(shown).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_base::SystemClock;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_state_is_waited_for() {
+        let components = Components::new(SystemClock::shared());
+        components.running("dns", "");
+        let fails = async {
+            components.set("proxy", FAILED, "not this one");
+            components.set("dns", FAILED, "its port is taken");
+        };
+        let (why, ()) = tokio::join!(components.until("dns", FAILED), fails);
+        assert_eq!(why, "its port is taken");
+        assert_eq!(components.until("dns", FAILED).await, why, "what is so already is told at once");
     }
 }

@@ -290,7 +290,13 @@ impl Config {
             listen,
             node_name: node_name.map_or_else(found_name, Ok)?,
             advertise: match wishes.advertise {
-                Some(address) => address,
+                Some(address) => match leads_nowhere(address).filter(|_| scope == Scope::Cluster) {
+                    Some(why) => bail!(
+                        "--advertise-address {address} is {why}, where no pod finds the API: \
+                         name an address of this machine, or leave the flag out"
+                    ),
+                    None => address,
+                },
                 None if !listen.ip().is_unspecified() => listen.ip(),
                 None => primary_address()?,
             },
@@ -406,6 +412,17 @@ fn keep<'a, T: PartialEq + std::fmt::Display>(
 /// The address `n` places after the network's own.
 pub(crate) fn nth_address(network: Ipv4Net, n: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(network.network().to_bits() + n)
+}
+
+/// Why an address cannot be told to others as where to find this machine.
+fn leads_nowhere(address: IpAddr) -> Option<&'static str> {
+    match address.to_canonical() {
+        it if it.is_unspecified() => Some("no address of its own"),
+        it if it.is_loopback() => Some("the loopback address, which is another one in every pod"),
+        it if it.is_multicast() => Some("a multicast address"),
+        IpAddr::V4(it) if it.is_broadcast() => Some("the broadcast address"),
+        _ => None,
+    }
 }
 
 /// The address from which this machine talks to others: what the routing table chooses, or the first one it has.

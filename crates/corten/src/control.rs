@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use client::ask;
+pub(crate) use client::{Silent, ask};
 pub(crate) use server::{ControlSocket, Handler};
 
 use crate::components::Component;

@@ -5,7 +5,7 @@ use std::{
     io::{Read as _, Seek as _, Write as _},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use corten_base::fs::{self, Context as _};
 use nix::{
     errno::Errno,
@@ -19,7 +19,7 @@ use rustix::{
 
 use crate::{
     config::Places,
-    control::{self, Request},
+    control::{self, Request, Silent},
 };
 
 /// How long to wait for the end of a process that does not answer before it is asked again: it may be starting.
@@ -96,8 +96,13 @@ impl Running {
             _ => return Instance::claim(places),
         };
         loop {
-            if matches!(control::ask(&places.control_socket(), Request::Status), Ok(Some(_))) {
-                return Ok(Claim::Running(self));
+            match control::ask(&places.control_socket(), Request::Status) {
+                Ok(Some(_)) => return Ok(Claim::Running(self)),
+                Err(error) if error.is::<Silent>() => {
+                    let pid = self.pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+                    bail!("a process{pid} has {} and does not answer: `corten down` ends it", places.root.display());
+                }
+                _ => {}
             }
             let mut end = [PollFd::new(&process, PollFlags::IN)];
             if poll(&mut end, Some(&ANSWER_PAUSE)).context("watch the running process")? > 0 {

@@ -6,10 +6,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use corten_base::{SharedClock, Shutdown, fs};
-use corten_controlplane::{Certificates, KubeletClient};
-use corten_kubelet::server::ServerCertificate;
+use corten_component_base::serving::ServerCertificate;
+use corten_controlplane::Certificates;
 
 use crate::{
+    assembly::kubelet_client,
     blocking::blocking,
     config::Config,
     kubeconfig::{self, Entry},
@@ -57,9 +58,7 @@ impl Renewal {
         if pki == self.pki {
             return Ok(());
         }
-        let kubelet_client =
-            KubeletClient { pair: pki.apiserver_kubelet_client.clone(), authorities: pki.authority.clone() };
-        self.api_server.replace(&pki.apiserver, &kubelet_client)?;
+        self.api_server.replace(&pki.apiserver, &kubelet_client(&self.config, &pki))?;
         if let Some(kubelet) = &self.kubelet {
             kubelet.replace(&pki.kubelet.certificate, &pki.kubelet.key)?;
         }

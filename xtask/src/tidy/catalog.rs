@@ -1,6 +1,6 @@
 //! Every rule of tidy, in the order of their names.
 
-use super::finding::{Level, Place};
+use super::finding::Place;
 use super::project::Project;
 use super::rules::{
     adr_numbers, ascii_sources, catalogs_sorted, crate_folders, ignored_tests, inherited_lints, layers, machine_places,
@@ -14,34 +14,29 @@ pub(crate) type Report<'a> = &'a mut dyn FnMut(Place, String, &'static str);
 /// One invariant that the whole project is held to.
 pub(crate) struct Rule {
     pub(crate) name: &'static str,
-    pub(crate) level: Level,
     pub(crate) check: fn(&Project, Report<'_>),
 }
 
-const fn error(name: &'static str, check: fn(&Project, Report<'_>)) -> Rule {
-    Rule { name, level: Level::Error, check }
-}
-
-const fn warning(name: &'static str, check: fn(&Project, Report<'_>)) -> Rule {
-    Rule { name, level: Level::Warning, check }
+const fn rule(name: &'static str, check: fn(&Project, Report<'_>)) -> Rule {
+    Rule { name, check }
 }
 
 pub(crate) static RULES: &[Rule] = &[
-    error("adr-numbers", adr_numbers::check),
-    error("ascii-sources", ascii_sources::check),
-    error("catalogs-sorted", catalogs_sorted::check),
-    error("crate-folders", crate_folders::check),
-    error("ignored-tests", ignored_tests::check),
-    error("inherited-lints", inherited_lints::check),
-    error("layers", layers::check),
-    error("machine-places", machine_places::check),
-    error("module-docs", module_docs::check),
-    error("orphan-files", orphan_files::check),
-    error("pure-code", pure_code::check),
-    error("sleeps", sleeps::check),
-    error("testkit-in-tests", testkit_in_tests::check),
-    error("unfinished-code", unfinished_code::check),
-    error("unsafe-code", unsafe_code::check),
-    error("workspace-dependencies", workspace_dependencies::check),
-    warning("unused-dependencies", unused_dependencies::check),
+    rule("adr-numbers", adr_numbers::check),
+    rule("ascii-sources", ascii_sources::check),
+    rule("catalogs-sorted", catalogs_sorted::check),
+    rule("crate-folders", crate_folders::check),
+    rule("ignored-tests", ignored_tests::check),
+    rule("inherited-lints", inherited_lints::check),
+    rule("layers", layers::check),
+    rule("machine-places", machine_places::check),
+    rule("module-docs", module_docs::check),
+    rule("orphan-files", orphan_files::check),
+    rule("pure-code", pure_code::check),
+    rule("sleeps", sleeps::check),
+    rule("testkit-in-tests", testkit_in_tests::check),
+    rule("unfinished-code", unfinished_code::check),
+    rule("unsafe-code", unsafe_code::check),
+    rule("unused-dependencies", unused_dependencies::check),
+    rule("workspace-dependencies", workspace_dependencies::check),
 ];

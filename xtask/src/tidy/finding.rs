@@ -15,30 +15,18 @@ impl Place {
     }
 }
 
-/// Whether a broken rule fails the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
-    Error,
-    Warning,
-}
-
 /// One broken rule at one place.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
     pub(crate) place: Place,
     pub(crate) rule: &'static str,
-    pub(crate) level: Level,
     pub(crate) message: String,
     pub(crate) cure: &'static str,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = match self.level {
-            Level::Error => "",
-            Level::Warning => "warning, ",
-        };
         let Self { place: Place { path, line }, rule, message, cure, .. } = self;
-        write!(f, "{path}:{line}: {level}{rule}: {message}\n    cure: {cure}")
+        write!(f, "{path}:{line}: {rule}: {message}\n    cure: {cure}")
     }
 }

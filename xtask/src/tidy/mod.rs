@@ -19,11 +19,11 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use self::finding::{Finding, Level};
+use self::finding::Finding;
 use self::project::Project;
 use crate::stopwatch::Stopwatch;
 
-/// Checks the working tree at `root` and prints what it finds; warnings do not fail.
+/// Checks the working tree at `root` and prints what it finds.
 ///
 /// Errors: git is missing or `root` is no work tree; at least one rule is broken.
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
@@ -33,16 +33,15 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     for finding in &findings {
         println!("{finding}");
     }
-    let errors = findings.iter().filter(|finding| finding.level == Level::Error).count();
     println!(
-        "tidy: {} files, {} rules, {errors} errors, {} warnings in {}",
+        "tidy: {} files, {} rules, {} errors in {}",
         project.files.len(),
         catalog::RULES.len(),
-        findings.len() - errors,
+        findings.len(),
         watch.elapsed_text()
     );
-    if errors > 0 {
-        bail!("{errors} tidy errors, listed above with their cures");
+    if !findings.is_empty() {
+        bail!("{} tidy errors, listed above with their cures", findings.len());
     }
     Ok(())
 }
@@ -52,7 +51,7 @@ fn check(project: &Project) -> Vec<Finding> {
     let mut findings = project.broken_manifests.clone();
     for rule in catalog::RULES {
         (rule.check)(project, &mut |place, message, cure| {
-            findings.push(Finding { place, rule: rule.name, level: rule.level, message, cure })
+            findings.push(Finding { place, rule: rule.name, message, cure })
         });
     }
     findings.sort_by(|a, b| (&a.place.path, a.place.line).cmp(&(&b.place.path, b.place.line)));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::{Finding, Level, Place};
+use super::finding::{Finding, Place};
 use super::manifest::{self, Crate};
 use super::modules::{self, Reached};
 use super::source::Source;
@@ -29,7 +29,6 @@ impl Project {
                 Err(error) => broken_manifests.push(Finding {
                     place: Place::new(path, 1),
                     rule: "manifest",
-                    level: Level::Error,
                     message: format!("{error:#}"),
                     cure: "write a manifest that cargo can read",
                 }),

@@ -128,7 +128,7 @@ impl Strategy for Rules {
     }
 }
 
-static TABLE: TableDefinition = TableDefinition { columns: &[], row: |_, _| Vec::new() };
+static TABLE: TableDefinition = TableDefinition { columns: &[], row: |_, _| Vec::new(), conditions: None };
 static SCALE: ScalePaths = ScalePaths { spec_replicas: &[], status_replicas: &[], selector: &[] };
 
 fn leaked<T>(value: T) -> &'static T {

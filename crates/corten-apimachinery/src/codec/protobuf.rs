@@ -253,18 +253,36 @@ fn special_message(bytes: &[u8], table: &TypeTable, shape: &Shape, depth: usize)
 #[derive(Default)]
 struct Entries {
     entries: Vec<(Str, Value)>,
+    /// What was read of the maps among them, by their place; sorted once all is there.
+    maps: Vec<(usize, Vec<(Str, Value)>)>,
 }
 
 impl Entries {
-    fn slot(&mut self, name: &Str) -> &mut Value {
-        let at = self.entries.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+    fn place(&mut self, name: &Str) -> usize {
+        self.entries.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
             self.entries.push((name.clone(), Value::Null));
             self.entries.len() - 1
-        });
+        })
+    }
+
+    fn slot(&mut self, name: &Str) -> &mut Value {
+        let at = self.place(name);
         &mut self.entries[at].1
     }
 
-    fn finish(self) -> Vec<(Str, Value)> {
+    fn map(&mut self, name: &Str) -> &mut Vec<(Str, Value)> {
+        let place = self.place(name);
+        let at = self.maps.iter().position(|(known, _)| *known == place).unwrap_or_else(|| {
+            self.maps.push((place, Vec::new()));
+            self.maps.len() - 1
+        });
+        &mut self.maps[at].1
+    }
+
+    fn finish(mut self) -> Vec<(Str, Value)> {
+        for (place, entries) in self.maps {
+            self.entries[place].1 = Value::Object(Map::of_last(entries));
+        }
         self.entries
     }
 }
@@ -323,11 +341,7 @@ fn read_field(
                     _ => {}
                 }
             }
-            let slot = entries.slot(&field.name);
-            if slot.is_null() {
-                *slot = Value::object();
-            }
-            slot.as_object_mut().expect("the slot was made an object").insert(key, value);
+            entries.map(&field.name).push((key, value));
         }
         _ => {
             let value = single(wire, table, &field.ty, &field.name, depth)?;

@@ -203,11 +203,11 @@ impl<'de> Visitor<'de> for Node {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
+        let mut entries = Vec::new();
         while let Some(key) = access.next_key_seed(Key)? {
-            map.insert(key, access.next_value_seed(self)?);
+            entries.push((key, access.next_value_seed(self)?));
         }
-        Ok(Value::Object(map))
+        Ok(Value::Object(Map::of_last(entries)))
     }
 }
 

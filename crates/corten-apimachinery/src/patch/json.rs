@@ -11,6 +11,13 @@ const OPERATIONS_MAX: usize = 10_000;
 /// The most nodes that `copy` operations of one patch may add: what a body of 3 MB could hold at most.
 const COPIED_NODES_MAX: usize = 1_000_000;
 
+/// The most work of one patch: nodes that are looked at and entries that are moved to make room. A few operations on a large
+/// object, or many on a small one, are far below it; both together would keep a processor busy for many seconds.
+const WORK_MAX: usize = 4_000_000;
+
+/// How many entries are moved at the cost of looking at one node.
+const MOVES_PER_NODE: usize = 16;
+
 /// The deepest nesting that operations may build: what a body may have. Whatever walks a tree does so recursively.
 const DEPTH_MAX: usize = crate::codec::json::DEPTH_MAX;
 
@@ -28,14 +35,34 @@ pub fn apply(object: &Value, patch: &Value) -> Result<Value, PatchError> {
         )));
     }
     let mut result = object.clone();
-    let mut copied = 0;
+    let mut work = Work { copied: 0, left: WORK_MAX };
     for operation in operations {
-        step(&mut result, operation, &mut copied)?;
+        step(&mut result, operation, &mut work)?;
     }
     Ok(result)
 }
 
-fn step(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<(), PatchError> {
+/// What the operations of a patch have cost so far.
+struct Work {
+    copied: usize,
+    left: usize,
+}
+
+impl Work {
+    fn spend(&mut self, nodes: usize) -> Result<(), PatchError> {
+        self.left = self.left.checked_sub(nodes).ok_or_else(|| {
+            PatchError::TooLarge("The operations of the JSON patch cost too much on an object of this size".to_owned())
+        })?;
+        Ok(())
+    }
+
+    /// An entry is put in front of, or taken away from in front of, so many others.
+    fn shift(&mut self, others: usize) -> Result<(), PatchError> {
+        self.spend(1 + others / MOVES_PER_NODE)
+    }
+}
+
+fn step(object: &mut Value, operation: &Value, work: &mut Work) -> Result<(), PatchError> {
     let kind = operation.str_at(&["op"]).unwrap_or_default();
     let path = pointer(operation, "path", kind)?;
     let value = || {
@@ -43,11 +70,11 @@ fn step(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
         value.ok_or_else(|| PatchError::Inapplicable(format!("{kind} operation requires a value: missing value")))
     };
     match kind {
-        "add" => add(object, &path, value()?, kind),
-        "remove" => remove(object, &path, kind).map(drop),
+        "add" => add(object, &path, value()?, kind, work),
+        "remove" => remove(object, &path, kind, work).map(drop),
         "replace" => {
             let value = value()?;
-            refuse_depth(&path, &value)?;
+            refuse_depth(&path, &value, work)?;
             let slot = find_mut(object, &path).ok_or_else(|| {
                 PatchError::Inapplicable(format!(
                     "replace operation does not apply: doc is missing key: {}: missing value",
@@ -59,8 +86,8 @@ fn step(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
         }
         "move" => {
             let from = pointer(operation, "from", kind)?;
-            let value = remove(object, &from, kind)?;
-            add(object, &path, value, kind)
+            let value = remove(object, &from, kind, work)?;
+            add(object, &path, value, kind, work)
         }
         "copy" => {
             let from = pointer(operation, "from", kind)?;
@@ -70,13 +97,15 @@ fn step(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
                     text(&from)
                 ))
             })?;
-            *copied += nodes(&value);
-            if *copied > COPIED_NODES_MAX {
-                return Err(PatchError::TooLarge(
+            let nodes = nodes(&value);
+            work.spend(nodes)?;
+            work.copied += nodes;
+            if work.copied > COPIED_NODES_MAX {
+                return Err(PatchError::Inapplicable(
                     "the copy operations of the patch make too large an object".to_owned(),
                 ));
             }
-            add(object, &path, value, kind)
+            add(object, &path, value, kind, work)
         }
         "test" => {
             let wanted = operation.get("value").unwrap_or(&Value::Null);
@@ -87,7 +116,7 @@ fn step(object: &mut Value, operation: &Value, copied: &mut usize) -> Result<(),
                 Err(PatchError::Inapplicable(format!("testing value {} failed: test failed", text(&path))))
             }
         }
-        other => Err(PatchError::Invalid(format!("Unexpected kind: {other}"))),
+        other => Err(PatchError::Inapplicable(format!("Unexpected kind: {other}"))),
     }
 }
 
@@ -143,8 +172,8 @@ fn find_mut<'a>(object: &'a mut Value, path: &[String]) -> Option<&'a mut Value>
     })
 }
 
-fn add(object: &mut Value, path: &[String], value: Value, kind: &str) -> Result<(), PatchError> {
-    refuse_depth(path, &value)?;
+fn add(object: &mut Value, path: &[String], value: Value, kind: &str, work: &mut Work) -> Result<(), PatchError> {
+    refuse_depth(path, &value, work)?;
     let Some((last, parents)) = path.split_last() else {
         *object = value;
         return Ok(());
@@ -157,6 +186,8 @@ fn add(object: &mut Value, path: &[String], value: Value, kind: &str) -> Result<
     };
     match find_mut(object, parents).ok_or_else(missing)? {
         Value::Object(map) => {
+            // Its entries are sorted: about half of them have to make room.
+            work.shift(map.len())?;
             map.insert(last.as_str(), value);
             Ok(())
         }
@@ -168,6 +199,7 @@ fn add(object: &mut Value, path: &[String], value: Value, kind: &str) -> Result<
                     "{kind} operation does not apply: Unable to access invalid index: {last}: invalid index referenced"
                 ))
             })?;
+            work.shift(items.len() - at)?;
             items.insert(at, value);
             Ok(())
         }
@@ -176,8 +208,8 @@ fn add(object: &mut Value, path: &[String], value: Value, kind: &str) -> Result<
 }
 
 /// Each operation is shallow enough by itself, but one can put its value below what the last one added.
-fn refuse_depth(path: &[String], value: &Value) -> Result<(), PatchError> {
-    if path.len() + depth(value) > DEPTH_MAX {
+fn refuse_depth(path: &[String], value: &Value, work: &mut Work) -> Result<(), PatchError> {
+    if path.len() + depth(value, work)? > DEPTH_MAX {
         return Err(PatchError::TooLarge(format!(
             "The allowed maximum depth of an object in a JSON patch is {DEPTH_MAX}"
         )));
@@ -185,15 +217,27 @@ fn refuse_depth(path: &[String], value: &Value) -> Result<(), PatchError> {
     Ok(())
 }
 
-fn depth(value: &Value) -> usize {
+fn depth(value: &Value, work: &mut Work) -> Result<usize, PatchError> {
+    work.spend(1)?;
+    let mut deepest = 0;
     match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
-        Value::Object(map) => 1 + map.iter().map(|(_, value)| depth(value)).max().unwrap_or_default(),
-        _ => 0,
+        Value::Array(items) => {
+            for item in items.iter() {
+                deepest = deepest.max(1 + depth(item, work)?);
+            }
+            Ok(deepest.max(1))
+        }
+        Value::Object(map) => {
+            for (_, value) in map.iter() {
+                deepest = deepest.max(1 + depth(value, work)?);
+            }
+            Ok(deepest.max(1))
+        }
+        _ => Ok(0),
     }
 }
 
-fn remove(object: &mut Value, path: &[String], kind: &str) -> Result<Value, PatchError> {
+fn remove(object: &mut Value, path: &[String], kind: &str, work: &mut Work) -> Result<Value, PatchError> {
     let missing = || {
         PatchError::Inapplicable(format!(
             "{kind} operation does not apply: Unable to remove nonexistent key: {}: missing value",
@@ -202,10 +246,14 @@ fn remove(object: &mut Value, path: &[String], kind: &str) -> Result<Value, Patc
     };
     let (last, parents) = path.split_last().ok_or_else(missing)?;
     match find_mut(object, parents).ok_or_else(missing)? {
-        Value::Object(map) => map.remove(last).ok_or_else(missing),
+        Value::Object(map) => {
+            work.shift(map.len())?;
+            map.remove(last).ok_or_else(missing)
+        }
         Value::Array(items) => {
             let items = std::sync::Arc::make_mut(items);
             let at = index(last, items.len()).ok_or_else(missing)?;
+            work.shift(items.len() - at)?;
             Ok(items.remove(at))
         }
         _ => Err(missing()),
@@ -290,6 +338,28 @@ mod tests {
     fn copies_cannot_grow_without_bound() {
         let copies: Vec<String> = (0..60).map(|_| r#"{"op":"copy","from":"","path":"/x/-"}"#.to_owned()).collect();
         let patch = read(&format!("[{}]", copies.join(",")));
-        assert!(matches!(apply(&read(r#"{"x":[]}"#), &patch), Err(PatchError::TooLarge(_))));
+        assert!(matches!(apply(&read(r#"{"x":[]}"#), &patch), Err(PatchError::Inapplicable(_))));
+    }
+
+    /// Ten thousand operations on a large object kept a thread busy for tens of seconds, again for every conflict.
+    #[test]
+    fn many_operations_on_a_large_object_are_refused() {
+        let large = read(&format!(r#"{{"x":[{}],"y":{{}}}}"#, vec!["0"; 100_000].join(",")));
+        let check = |operation: &str, times: usize, fits: bool| {
+            let patch = read(&format!("[{}]", vec![operation; times].join(",")));
+            let result = apply(&large, &patch);
+            assert_eq!(result.is_ok(), fits, "{operation} {times} times: {:?}", result.err());
+            assert!(result.is_ok() || matches!(result, Err(PatchError::TooLarge(_))));
+        };
+        for (operation, fits_often) in [
+            (r#"{"op":"add","path":"/x/0","value":1}"#, false),
+            (r#"{"op":"remove","path":"/x/0"}"#, false),
+            (r#"{"op":"move","from":"/x","path":"/x"}"#, false),
+            (r#"{"op":"add","path":"/x/-","value":1}"#, true),
+            (r#"{"op":"replace","path":"/x/7","value":1}"#, true),
+        ] {
+            check(operation, 20, true);
+            check(operation, 9_000, fits_often);
+        }
     }
 }

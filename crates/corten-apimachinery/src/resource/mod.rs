@@ -7,7 +7,7 @@ mod strategy;
 mod table;
 
 pub use strategy::{Context, DeleteOptions, Deletion, GarbagePolicy, Strategy, UserInfo};
-pub use table::{Cell, Column, RowContext, TableDefinition, human_age};
+pub use table::{Cell, Column, RowCondition, RowContext, TableDefinition, human_age};
 
 use crate::value::{Str, Value};
 

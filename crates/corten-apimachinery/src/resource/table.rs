@@ -14,6 +14,19 @@ pub struct TableDefinition {
     pub columns: &'static [Column],
     /// The cells of one object, one per column and in their order.
     pub row: fn(&Value, &RowContext) -> Vec<Cell>,
+    /// What there is to say of the row of one object, such as that the object is finished.
+    pub conditions: Option<fn(&Value) -> Vec<RowCondition>>,
+}
+
+/// What there is to say of a row, and it is so. Upstream: `metav1.TableRowCondition`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowCondition {
+    /// `Completed`: the object has reached its end.
+    pub ty: &'static str,
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// Why, for people.
+    pub message: &'static str,
 }
 
 impl fmt::Debug for TableDefinition {

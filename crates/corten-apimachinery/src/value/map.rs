@@ -35,6 +35,20 @@ impl Map {
         Ok(Self(Arc::new(entries)))
     }
 
+    /// Entries in any order; of those with one key the last stays. Costs one sort, however the entries come: inserting them
+    /// one by one costs the square of their number where a client sends them backwards.
+    #[must_use]
+    pub fn of_last(mut entries: Vec<(Str, Value)>) -> Self {
+        if !entries.is_sorted_by(|a, b| a.0 < b.0) {
+            // Stable, so that the last of one key comes first when it is turned around.
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            entries.reverse();
+            entries.dedup_by(|later, kept| later.0 == kept.0);
+            entries.reverse();
+        }
+        Self(Arc::new(entries))
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -66,3 +66,14 @@ fn a_tree_reads_as_a_struct() {
     assert_eq!(meta, Meta { name: "web".into(), generation: Some(3), missing: None });
     assert!(from_value::<Meta>(object.get("items").unwrap()).is_err());
 }
+
+#[test]
+fn of_entries_with_one_key_the_last_stays() {
+    let entries = |pairs: &[(&str, i64)]| pairs.iter().map(|&(key, value)| (key.into(), Value::Int(value))).collect();
+    let check = |pairs: &[(&str, i64)], want: &[(&str, i64)]| {
+        assert_eq!(Map::of_last(entries(pairs)), Map::from_entries(entries(want)).unwrap(), "{pairs:?}");
+    };
+    check(&[], &[]);
+    check(&[("b", 1), ("a", 2), ("b", 3), ("a", 4), ("c", 5)], &[("a", 4), ("b", 3), ("c", 5)]);
+    check(&[("a", 1), ("a", 2)], &[("a", 2)]);
+}

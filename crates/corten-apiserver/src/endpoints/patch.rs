@@ -28,7 +28,7 @@ use super::{
 use crate::{
     negotiation::Encoding,
     request::{Request, RequestBody},
-    response::Reply,
+    response::{Reply, generic},
     server::Server,
 };
 
@@ -62,11 +62,12 @@ pub(super) async fn patch(
             }
             object
         };
+        let fails = |error| patch_failure(kind, error);
         let patched = match kind {
-            PatchKind::Json => languages::json::apply(&in_version(), &patch).map_err(patch_failure)?,
+            PatchKind::Json => languages::json::apply(&in_version(), &patch).map_err(fails)?,
             PatchKind::Merge => languages::merge::apply(&in_version(), &patch),
             PatchKind::Strategic => {
-                languages::strategic::apply(&in_version(), &patch, server.table(), type_id).map_err(patch_failure)?
+                languages::strategic::apply(&in_version(), &patch, server.table(), type_id).map_err(fails)?
             }
             PatchKind::Apply => {
                 let object = store.apply(&context, strategy, current, &patch, force);
@@ -168,13 +169,20 @@ fn check_kind(patched: &Value, want: &GroupVersionKind) -> Result<(), Status> {
     Err(Status::invalid(&GroupVersionKind::new("", "", ""), "", &[error]))
 }
 
-fn patch_failure(error: languages::PatchError) -> Status {
+/// A patch that does not fit: upstream keeps the reason to itself, but for a few of strategic patches.
+///
+/// Upstream: `applyJSPatch`, `interpretStrategicMergePatchError` (v1.35).
+pub(super) fn patch_failure(kind: PatchKind, error: languages::PatchError) -> Status {
     match error {
         languages::PatchError::Invalid(why) => Status::bad_request(why),
-        languages::PatchError::Inapplicable(why) => Status::new(
-            Reason::Invalid,
-            format!("the server rejected our request due to an error in our request: {why}"),
-        ),
+        languages::PatchError::Inapplicable(why)
+            if kind == PatchKind::Strategic && why != "lists of lists are not supported" =>
+        {
+            Status::new(Reason::Unknown, why)
+        }
+        languages::PatchError::Inapplicable(_) => {
+            generic(Reason::Invalid, "the server rejected our request due to an error in our request")
+        }
         languages::PatchError::TooLarge(why) => Status::request_entity_too_large(why),
     }
 }
@@ -191,5 +199,26 @@ mod tests {
         let status = check_kind(&object("Foo"), &want).unwrap_err();
         assert_eq!(status.code, 422);
         assert!(status.message.contains("no kind \"Foo\" is registered for version \"v1\""), "{}", status.message);
+    }
+
+    #[test]
+    fn failures_have_upstreams_words() {
+        let object = Value::object_of([("data", Value::object_of([("a", Value::from("b"))]))]);
+        let check = |object: &Value, patch: &str, want: (u16, &str)| {
+            let patch = codec::json::decode(patch.as_bytes(), None, FieldValidation::Ignore).unwrap().value;
+            let error = languages::json::apply(object, &patch).unwrap_err();
+            let status = patch_failure(PatchKind::Json, error);
+            assert_eq!((status.code, status.message.as_str()), want, "{patch:?}");
+        };
+        let refused = (422, "the server rejected our request due to an error in our request");
+        check(&object, r#"[{"op": "shred", "path": "/data"}]"#, refused);
+        check(&object, r#"[{"op": "test", "path": "/data/a", "value": "c"}]"#, refused);
+        check(&object, r#"[{"op": "remove", "path": "/none"}]"#, refused);
+        let doubled = r#"{"op": "copy", "from": "", "path": "/x/-"}"#;
+        let object = Value::object_of([("x", Value::array([]))]);
+        check(&object, &format!("[{}]", [doubled; 40].join(",")), refused);
+        let unfit =
+            languages::PatchError::Inapplicable("map: map[a:1] does not contain declared merge key: name".into());
+        assert_eq!(patch_failure(PatchKind::Strategic, unfit).code, 500);
     }
 }

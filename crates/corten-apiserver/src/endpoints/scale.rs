@@ -10,7 +10,7 @@ use corten_apimachinery::{
     patch as languages,
     resource::ScalePaths,
     selector::label,
-    status::{Reason, Status},
+    status::Status,
     value::Value,
 };
 use corten_client::PatchKind;
@@ -19,7 +19,7 @@ use http::{Method, StatusCode, header};
 use super::{
     body::{decode_review, field_validation, read_bytes},
     options::force,
-    patch::read_patch,
+    patch::{patch_failure, read_patch},
     read::{namespace_of, store_of},
     routes::Endpoint,
     write::WriteRequest,
@@ -56,18 +56,13 @@ pub(super) async fn handle(
                 .value;
             let scale = scale_of(&tree, paths)?;
             if media_type == PatchKind::Json.content_type() {
-                languages::json::apply(&scale, &patch).map_err(|error| {
-                    Status::new(
-                        Reason::Invalid,
-                        format!("the server rejected our request due to an error in our request: {error}"),
-                    )
-                })?
+                languages::json::apply(&scale, &patch).map_err(|error| patch_failure(PatchKind::Json, error))?
             } else {
                 // A Scale has no lists, so strategic merge and merge are the same.
                 languages::merge::apply(&scale, &patch)
             }
         }
-        _ => return Err(Status::method_not_supported(&store.group_resource(), request.method.as_str())),
+        _ => return Ok(Reply::method_not_allowed()),
     };
     if wanted.name() != name.as_str() {
         return Err(Status::bad_request(format!(

@@ -11,6 +11,9 @@ use corten_apimachinery::{
 };
 use corten_base::SharedClock;
 use corten_storage::cacher::{CacheEvent, Change, Watcher};
+use corten_streaming::negotiate;
+use http::HeaderMap;
+use hyper::upgrade::OnUpgrade;
 
 use super::{
     options::{ListOptions, Match},
@@ -95,10 +98,20 @@ pub struct WatchSource {
     clock: SharedClock,
     deadline: Duration,
     next_bookmark: Duration,
+    switch: Option<Switch>,
+}
+
+/// A connection that is to become a WebSocket, with an event in each message.
+#[derive(Debug)]
+pub struct Switch {
+    /// The connection.
+    pub upgrade: OnUpgrade,
+    /// The headers of the answer 101.
+    pub headers: HeaderMap,
 }
 
 /// Begins a watch.
-pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, request: &Request) -> Result<Reply, Status> {
+pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let mut options = ListOptions::parse(&request.query, true)?;
     check_fields(store, &options.fields)?;
@@ -106,7 +119,17 @@ pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, request: &R
     if !request.info.name.is_empty() && options.fields.is_empty() {
         options.fields = field::Selector::one("metadata.name", request.info.name.clone());
     }
-    let source = begin(server, store, endpoint, &request.info.namespace, options).await?;
+    let switch = match request.upgrade.take() {
+        Some(upgrade) if negotiate::is_websocket(&request.headers) => {
+            match negotiate::plain_websocket(&request.headers) {
+                Ok(headers) => Some(Switch { upgrade, headers }),
+                Err(refusal) => return Ok(Reply::text(refusal.code, refusal.message)),
+            }
+        }
+        _ => None,
+    };
+    let mut source = begin(server, store, endpoint, &request.info.namespace, options).await?;
+    source.switch = switch;
     Ok(Reply::new(Response::Watch(Box::new(source))))
 }
 
@@ -166,6 +189,7 @@ async fn begin(
         deadline: now.saturating_add(Duration::from_secs(seconds)),
         next_bookmark: now + BOOKMARK_EVERY,
         clock,
+        switch: None,
     })
 }
 
@@ -174,6 +198,11 @@ impl WatchSource {
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// The connection that is to become a WebSocket, if the client wants one.
+    pub fn take_switch(&mut self) -> Option<Switch> {
+        self.switch.take()
     }
 
     /// The endpoint that is watched through.

@@ -127,7 +127,9 @@ pub fn accept(header: &str, shapes: bool, pretty: Option<&str>, user_agent: &str
                     _ => {}
                 }
             }
-            let usable = known && (shape == Shape::Object || shapes);
+            // Tables are for people: upstream has no binary form of them.
+            let has_form = shape != Shape::Table || matches!(encoding, Some(Encoding::Json | Encoding::Yaml));
+            let usable = known && has_form && (shape == Shape::Object || shapes);
             let accepted = encoding.filter(|_| usable);
             (weight, accepted.map(|encoding| Accepted { encoding, shape, shape_version: version, pretty }))
         })
@@ -164,6 +166,16 @@ mod tests {
         );
         check("application/vnd.kubernetes.protobuf,application/json", Encoding::Protobuf, Shape::Object);
         check(
+            "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/yaml;as=Table;v=v1beta1;g=meta.k8s.io",
+            Encoding::Yaml,
+            Shape::Table,
+        );
+        check(
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+            Encoding::Protobuf,
+            Shape::Metadata,
+        );
+        check(
             "text/html, application/json;as=Unknown;g=meta.k8s.io;v=v1, application/yaml",
             Encoding::Yaml,
             Shape::Object,
@@ -172,7 +184,17 @@ mod tests {
 
     #[test]
     fn a_form_that_does_not_exist_is_refused() {
-        assert_eq!(accept("text/html", true, None, "").unwrap_err().code, 406);
+        for header in [
+            "text/html",
+            "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io",
+            "application/vnd.kubernetes.protobuf;as=Table;v=v1beta1;g=meta.k8s.io",
+            "application/json;as=Table;v=v2;g=meta.k8s.io",
+        ] {
+            let refused = accept(header, true, None, "").unwrap_err();
+            let text = "only the following media types are accepted: application/json, application/yaml, \
+                        application/vnd.kubernetes.protobuf";
+            assert_eq!((refused.code, refused.message.as_str()), (406, text), "{header}");
+        }
         assert_eq!(Encoding::of_body("text/plain").unwrap_err().code, 415);
         assert_eq!(Encoding::of_body("application/json; charset=utf-8"), Ok(Encoding::Json));
     }

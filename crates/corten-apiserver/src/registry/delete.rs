@@ -18,7 +18,10 @@ use corten_storage::{
 
 use jiff::Timestamp;
 
-use super::store::{Put, Store, WriteContext};
+use super::{
+    reservation::{Ended, Settle},
+    store::{Put, Store, WriteContext},
+};
 use crate::admission::Operation;
 
 /// Dependents lose this owner before it goes.
@@ -40,6 +43,7 @@ impl Store {
     ///
     /// Errors: `NotFound`, `Conflict` for a failed precondition, and what admission and the engine say.
     pub async fn delete(&self, cx: &WriteContext<'_>, name: &str, options: &DeleteOptions) -> Result<Deleted, Status> {
+        super::names::check_name(name)?;
         let key = cache_key(cx.namespace, name);
         let Some(mut current) = self.current(&key).await? else {
             return Err(Status::not_found(&self.group_resource(), name));
@@ -103,7 +107,7 @@ impl Store {
             if cx.dry_run {
                 return Ok(Attempt::done(self.codec.stored(&object, revision), false));
             }
-            return match self.put(cx, key, Expected::ModRevision(revision), &object).await? {
+            return match self.put(cx, key, Expected::ModRevision(revision), &object, None).await? {
                 Put::Done(stored) => Ok(Attempt::done(stored, false)),
                 Put::Conflict(current) => self.overtaken(key, current),
             };
@@ -111,12 +115,17 @@ impl Store {
         if cx.dry_run {
             return Ok(Attempt::done(self.codec.stored(&old, revision), true));
         }
-        match self.commit(key, Expected::ModRevision(revision), Change::Delete).await? {
+        let settle = self.hooks.as_ref().map(|hooks| -> Settle {
+            let (hooks, old) = (Arc::clone(hooks), old.clone());
+            Box::new(move |ended| {
+                if ended == Ended::Done {
+                    hooks.after_delete(&old);
+                }
+            })
+        });
+        match self.commit(key, Expected::ModRevision(revision), Change::Delete, settle).await? {
             Outcome::Done { revision: at } => {
                 self.cacher.acknowledge(at);
-                if let Some(hooks) = &self.hooks {
-                    hooks.after_delete(&old).await;
-                }
                 Ok(Attempt::done(self.codec.stored(&old, revision), true))
             }
             Outcome::Conflict { current, .. } => self.overtaken(key, current),

@@ -9,12 +9,15 @@ mod codec;
 mod delete;
 mod managed_fields;
 mod names;
+mod reservation;
 mod side_effect;
 mod store;
 mod update;
 
 pub use codec::ResourceCodec;
 pub use delete::Deleted;
+pub use names::check_name;
+pub use reservation::Reservation;
 pub use side_effect::{Change, Preconditions};
 pub use store::{Hooks, Settings, Store, WriteContext, engine_failure, read_failure};
 pub use update::{Transform, Updated};

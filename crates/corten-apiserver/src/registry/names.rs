@@ -1,7 +1,9 @@
-//! Names that the server makes.
+//! Names that the server makes, and names that lead to no object.
 //!
-//! Upstream: k8s.io/apiserver/pkg/storage/names/generate.go (v1.35).
+//! Upstream: k8s.io/apiserver/pkg/storage/names/generate.go, `NamespaceKeyFunc` and `NoNamespaceKeyFunc` in
+//! registry/generic/registry/store.go (v1.35).
 
+use corten_apimachinery::{field::quote, status::Status, validation::is_path_segment_name};
 use corten_base::Rng;
 
 /// How many random characters are added.
@@ -19,11 +21,39 @@ pub(super) fn generate(base: &str, rng: &dyn Rng) -> String {
     format!("{}{}", &base[..end], rng.name_suffix(SUFFIX))
 }
 
+/// Refuses a name that cannot be a segment of a path.
+///
+/// Errors: `BadRequest`.
+pub fn check_name(name: &str) -> Result<(), Status> {
+    if name.is_empty() {
+        return Err(Status::bad_request("Name parameter required."));
+    }
+    let complaints = is_path_segment_name(name);
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!("Name parameter invalid: {}: {}", quote(name), complaints.join(";"))))
+}
+
 #[cfg(test)]
 mod tests {
     use corten_base::SimRng;
 
-    use super::generate;
+    use super::{check_name, generate};
+
+    #[test]
+    fn a_name_that_is_no_path_segment_leads_nowhere() {
+        assert_eq!(check_name("a.b"), Ok(()));
+        for (name, why) in [
+            ("..", "Name parameter invalid: \"..\": may not be '..'"),
+            (".", "Name parameter invalid: \".\": may not be '.'"),
+            ("a/%", "Name parameter invalid: \"a/%\": may not contain '/';may not contain '%'"),
+            ("", "Name parameter required."),
+        ] {
+            let refused = check_name(name).unwrap_err();
+            assert_eq!((refused.code, refused.message.as_str()), (400, why));
+        }
+    }
 
     #[test]
     fn a_generated_name_keeps_to_a_dns_label() {

@@ -84,7 +84,7 @@ impl Store {
             if cx.dry_run {
                 return Ok(self.codec.stored(&object, revision));
             }
-            match self.put(cx, &key, Expected::ModRevision(revision), &object).await? {
+            match self.put(cx, &key, Expected::ModRevision(revision), &object, None).await? {
                 Put::Done(stored) => return Ok(stored),
                 Put::Conflict(newer) => {
                     let newer = newer.map(|kv| {

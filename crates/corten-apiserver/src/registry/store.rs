@@ -7,19 +7,23 @@ use corten_apimachinery::{
     gvk::{GroupResource, GroupVersionKind, GroupVersionResource},
     meta::{ObjectMeta as _, format_time},
     resource::{Context, ResourceDefinition, Strategy, UserInfo},
-    status::Status,
+    status::{Reason, Status},
     stored::Stored,
     value::{Str, Value},
 };
-use corten_base::{SharedClock, SharedRng};
+use corten_base::{SharedClock, SharedRng, TaskSet};
 use corten_storage::{
     cacher::{Cacher, ReadError, Snapshot},
     kv::{Change, Expected, KeyValue, KvEngine, KvError, Outcome, Revision, Write},
     object::{KeySpace, cache_key},
 };
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
-use super::{ResourceCodec, before, names};
+use super::{
+    ResourceCodec, before, names,
+    reservation::{Ended, Reservation, Settle},
+};
 use crate::admission::{self, Operation};
 
 /// How often a create with `generateName` draws another name. Upstream: `maxNameGenerationCreateAttempts`.
@@ -53,21 +57,21 @@ pub struct Settings {
     pub event_ttl: Duration,
     /// The admission plugins.
     pub admission: Arc<admission::Chain>,
+    /// Where writes run that must be seen to their end. The caller awaits it.
+    pub tasks: TaskSet,
 }
 
 /// What a resource needs besides pure rules: cluster IPs and node ports are taken from pools.
 #[async_trait]
 pub trait Hooks: fmt::Debug + Send + Sync + 'static {
-    /// Before a new object is validated: takes what it needs and writes it into the object.
-    async fn before_create(&self, object: &mut Value, dry_run: bool) -> Result<(), Status>;
-    /// Before a changed object is validated.
-    async fn before_update(&self, object: &mut Value, old: &Value, dry_run: bool) -> Result<(), Status>;
+    /// Before a new object is validated: takes what it needs and writes it into the object. Cancel-safe.
+    async fn before_create(&self, object: &mut Value) -> Result<Reservation, Status>;
+    /// Before a changed object is validated. Cancel-safe.
+    async fn before_update(&self, object: &mut Value, old: &Value) -> Result<Reservation, Status>;
     /// After a changed object is stored: gives back what only `old` had.
-    async fn after_update(&self, object: &Value, old: &Value);
-    /// The write that the hooks prepared did not happen: gives back what `object` had taken beyond `old`.
-    async fn abandoned(&self, object: &Value, old: Option<&Value>);
+    fn after_update(&self, object: &Value, old: &Value);
     /// After an object is gone: gives back what it had.
-    async fn after_delete(&self, object: &Value);
+    fn after_delete(&self, object: &Value);
 }
 
 /// One write request.
@@ -196,6 +200,7 @@ impl Store {
         name: &str,
         resource_version: Option<Revision>,
     ) -> Result<Arc<Stored>, Status> {
+        super::names::check_name(name)?;
         let key = cache_key(namespace, name);
         let snapshot = match resource_version {
             None => self.consistent().await?,
@@ -246,16 +251,11 @@ impl Store {
         self.settings.admission.admit(&mut attributes).await?;
         let context = self.strategy_context(cx);
         strategy.prepare_for_create(&context, &mut attributes.object);
-        if let Some(hooks) = &self.hooks {
-            hooks.before_create(&mut attributes.object, cx.dry_run).await?;
-        }
-        let result = self.finish_create(cx, strategy, &context, &mut attributes).await;
-        if (result.is_err() || cx.dry_run)
-            && let Some(hooks) = &self.hooks
-        {
-            hooks.abandoned(&attributes.object, None).await;
-        }
-        let stored = result?;
+        let reservation = match &self.hooks {
+            Some(hooks) => hooks.before_create(&mut attributes.object).await?,
+            None => Reservation::none(),
+        };
+        let stored = self.finish_create(cx, strategy, &context, &mut attributes, reservation).await?;
         Ok((stored, attributes.warnings))
     }
 
@@ -265,6 +265,7 @@ impl Store {
         strategy: &dyn Strategy,
         context: &Context<'_>,
         attributes: &mut admission::Attributes<'_>,
+        reservation: Reservation,
     ) -> Result<Arc<Stored>, Status> {
         before::validate_create(self, strategy, context, &attributes.object)?;
         attributes.warnings.extend(strategy.warnings_on_create(context, &attributes.object));
@@ -279,7 +280,13 @@ impl Store {
             }
             return Ok(self.codec.stored(object, 0));
         }
-        match self.put(cx, &key, Expected::Absent, object).await? {
+        let settle = self.hooks.as_ref().map(|_| -> Settle {
+            Box::new(move |ended| match ended {
+                Ended::Done | Ended::Unknown => reservation.keep(),
+                Ended::NotDone => drop(reservation),
+            })
+        });
+        match self.put(cx, &key, Expected::Absent, object, settle).await? {
             Put::Done(stored) => Ok(stored),
             Put::Conflict(current) => {
                 let is_deleting = current
@@ -302,12 +309,13 @@ impl Store {
         key: &str,
         expected: Expected,
         object: &Value,
+        settle: Option<Settle>,
     ) -> Result<Put, Status> {
         let pending = self.codec.pending(object);
         let expires_at = self.definition.expires.then(|| cx.now + self.settings.event_ttl);
         let announcement = self.cacher.announce(key, &pending);
         let change = Change::Put { value: pending.value().clone(), expires_at };
-        match self.commit(key, expected, change).await? {
+        match self.commit(key, expected, change, settle).await? {
             Outcome::Done { revision } => {
                 announcement.done();
                 self.cacher.acknowledge(revision);
@@ -317,10 +325,26 @@ impl Store {
         }
     }
 
-    pub(super) async fn commit(&self, key: &str, expected: Expected, change: Change) -> Result<Outcome, Status> {
+    /// Commits one write. `settle` learns how it ended, also when this future is dropped before.
+    pub(super) async fn commit(
+        &self,
+        key: &str,
+        expected: Expected,
+        change: Change,
+        settle: Option<Settle>,
+    ) -> Result<Outcome, Status> {
         let write = Write { key: self.keys.full(key), expected, change };
-        let mut outcomes = self.settings.engine.commit(vec![write]).await.map_err(engine_failure)?;
-        Ok(outcomes.pop().expect("a commit of one write has one outcome"))
+        let engine = Arc::clone(&self.settings.engine);
+        let Some(settle) = settle else { return one(&*engine, write).await.map_err(engine_failure) };
+        let (answer, answered) = oneshot::channel();
+        self.settings.tasks.spawn("write", async move {
+            let result = one(&*engine, write).await;
+            settle(Ended::of(&result));
+            // A client that has gone does not need to know.
+            let _gone = answer.send(result);
+        });
+        let result = answered.await.map_err(|_| Status::internal("the write has ended early"))?;
+        result.map_err(engine_failure)
     }
 
     /// The current state of an object for a change: the cache's, or the engine's if the cache does not know it.
@@ -355,6 +379,11 @@ impl Store {
     }
 }
 
+async fn one(engine: &dyn KvEngine, write: Write) -> Result<Outcome, KvError> {
+    let mut outcomes = engine.commit(vec![write]).await?;
+    Ok(outcomes.pop().expect("a commit of one write has one outcome"))
+}
+
 /// The failure of a read from the watch cache.
 #[must_use]
 pub fn read_failure(error: ReadError) -> Status {
@@ -379,7 +408,8 @@ pub fn read_failure(error: ReadError) -> Status {
 #[must_use]
 pub fn engine_failure(error: KvError) -> Status {
     match error {
-        KvError::TooLarge { .. } => Status::request_entity_too_large(error),
+        // Upstream's store says it in these words, and nobody on the way up gives it a reason.
+        KvError::TooLarge { .. } => Status::new(Reason::Unknown, "etcdserver: request is too large"),
         KvError::Closed => Status::service_unavailable(error.to_string()),
         error => Status::internal(corten_base::ErrorChain(&error)),
     }

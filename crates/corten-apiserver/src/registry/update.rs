@@ -17,6 +17,7 @@ use corten_storage::{
 
 use super::{
     before,
+    reservation::{Ended, Reservation, Settle},
     store::{Put, Store, WriteContext},
 };
 use crate::admission::Operation;
@@ -50,6 +51,7 @@ impl Store {
         transform: Transform<'_>,
         create: bool,
     ) -> Result<Updated, Status> {
+        super::names::check_name(name)?;
         let key = cache_key(cx.namespace, name);
         let mut current = self.current(&key).await?;
         // What the cache knows may be overtaken already; what the engine says of a failed write is not.
@@ -129,29 +131,19 @@ impl Store {
         let context = self.strategy_context(cx);
         before::keep_system_metadata(&mut attributes.object, &old);
         strategy.prepare_for_update(&context, &mut attributes.object, &old);
-        if let Some(hooks) = &self.hooks {
-            hooks.before_update(&mut attributes.object, &old, cx.dry_run).await?;
-        }
-        let result: Result<Attempt, Status> = async {
-            before::validate_update(self, strategy, &context, &attributes.object, &old)?;
-            attributes.warnings.extend(strategy.warnings_on_update(&context, &attributes.object, &old));
-            strategy.canonicalize(&mut attributes.object);
-            managed_fields::keep_times(&mut attributes.object, &old);
-            self.settings.admission.validate(&attributes).await?;
-            // The revision is the engine's to give: what is stored has none.
-            attributes.object.unset_meta("resourceVersion");
-            old.unset_meta("resourceVersion");
-            self.write_update(cx, key, &attributes.object, &old, revision).await
-        }
-        .await;
-        let kept = matches!(result, Ok(Attempt::Done(_))) && !cx.dry_run;
-        if let Some(hooks) = &self.hooks {
-            if kept {
-                hooks.after_update(&attributes.object, &old).await;
-            } else {
-                hooks.abandoned(&attributes.object, Some(&old)).await;
-            }
-        }
+        let reservation = match &self.hooks {
+            Some(hooks) => hooks.before_update(&mut attributes.object, &old).await?,
+            None => Reservation::none(),
+        };
+        before::validate_update(self, strategy, &context, &attributes.object, &old)?;
+        attributes.warnings.extend(strategy.warnings_on_update(&context, &attributes.object, &old));
+        strategy.canonicalize(&mut attributes.object);
+        managed_fields::keep_times(&mut attributes.object, &old);
+        self.settings.admission.validate(&attributes).await?;
+        // The revision is the engine's to give: what is stored has none.
+        attributes.object.unset_meta("resourceVersion");
+        old.unset_meta("resourceVersion");
+        let result = self.write_update(cx, key, &attributes.object, &old, revision, reservation).await;
         Ok(match result? {
             Attempt::Done(mut updated) => {
                 updated.warnings = attributes.warnings;
@@ -196,6 +188,7 @@ impl Store {
         object: &Value,
         old: &Value,
         revision: Revision,
+        reservation: Reservation,
     ) -> Result<Attempt, Status> {
         if object == old {
             let object = self.codec.stored(old, revision);
@@ -209,19 +202,30 @@ impl Store {
             && object.deletion_grace_period_seconds().unwrap_or_default() == 0
             && !self.definition.strategy.holds_deletion(object);
         let expected = Expected::ModRevision(revision);
+        let settle = self.hooks.as_ref().map(|hooks| -> Settle {
+            let (hooks, object, old) = (Arc::clone(hooks), object.clone(), old.clone());
+            Box::new(move |ended| match ended {
+                Ended::Done => {
+                    reservation.keep();
+                    hooks.after_update(&object, &old);
+                    if completes_deletion {
+                        hooks.after_delete(&object);
+                    }
+                }
+                Ended::Unknown => reservation.keep(),
+                Ended::NotDone => drop(reservation),
+            })
+        });
         let put = if completes_deletion {
-            match self.commit(key, expected, Change::Delete).await? {
+            match self.commit(key, expected, Change::Delete, settle).await? {
                 Outcome::Done { revision } => {
                     self.cacher.acknowledge(revision);
-                    if let Some(hooks) = &self.hooks {
-                        hooks.after_delete(object).await;
-                    }
                     Put::Done(self.codec.stored(object, revision))
                 }
                 Outcome::Conflict { current, .. } => Put::Conflict(current),
             }
         } else {
-            self.put(cx, key, expected, object).await?
+            self.put(cx, key, expected, object, settle).await?
         };
         match put {
             Put::Done(stored) => Ok(Attempt::done(stored)),

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use corten_apimachinery::{
     codec,
-    resource::{Column, RowContext, TableDefinition},
+    resource::{Column, RowCondition, RowContext, TableDefinition},
     status::Status,
     stored::Stored,
     value::Value,
@@ -120,12 +120,25 @@ fn row(table: &TableDefinition, object: &Value, server: &Server, include: Includ
     let cells = (table.row)(object, &RowContext { now: server.clock().now() });
     debug_assert_eq!(cells.len(), table.columns.len(), "a row has a cell per column");
     let mut row = Value::object_of([("cells", Value::array(cells))]);
+    let conditions = table.conditions.map(|conditions| conditions(object)).unwrap_or_default();
+    if !conditions.is_empty() {
+        row.set(&["conditions"], Value::array(conditions.into_iter().map(row_condition)));
+    }
     match include {
         Include::Metadata => row.set(&["object"], metadata_of(object, version)),
         Include::Object => row.set(&["object"], object.clone()),
         Include::None => row.set(&["object"], Value::Null),
     }
     row
+}
+
+fn row_condition(condition: RowCondition) -> Value {
+    Value::object_of([
+        ("type", Value::from(condition.ty)),
+        ("status", "True".into()),
+        ("reason", condition.reason.into()),
+        ("message", condition.message.into()),
+    ])
 }
 
 fn table(definition: &TableDefinition, rows: Vec<Value>, list_meta: Value, version: &str, columns: bool) -> Value {

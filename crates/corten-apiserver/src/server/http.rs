@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use corten_apimachinery::{resource::UserInfo, status::Status};
+use corten_component_base::serving::OwnTask;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
@@ -18,7 +19,7 @@ use hyper::body::Incoming;
 use super::{
     Server,
     encode::{self, Include, JsonList},
-    streams::OwnTask,
+    watch_socket::{self, Streams},
 };
 use crate::{
     authentication::ClientCertificates,
@@ -34,8 +35,8 @@ const WATCH_GATHER_BYTES: usize = 64 * 1024;
 /// Answers one HTTP request.
 pub(super) async fn serve(
     server: Arc<Server>,
-    peer: SocketAddr,
-    certificates: Arc<ClientCertificates>,
+    (peer, certificates): (SocketAddr, Arc<ClientCertificates>),
+    streams: Streams,
     mut http: http::Request<Incoming>,
 ) -> Result<HttpResponse<ResponseBody>, Infallible> {
     let upgrade = wants_upgrade(http.headers()).then(|| hyper::upgrade::on(&mut http));
@@ -67,7 +68,7 @@ pub(super) async fn serve(
         Err(status) => Reply::failure(status),
     };
     let wants = wants.unwrap_or_else(|_| Wants::plain());
-    let mut response = respond(&server, reply, &wants);
+    let mut response = respond(&server, &streams, reply, &wants);
     if head {
         *response.body_mut() = ResponseBody::Empty;
     }
@@ -107,7 +108,7 @@ impl Wants {
     }
 }
 
-fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
+fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
     let Reply { response, warnings, headers } = reply;
     let accepted = wants.accepted;
     let encoded = match response {
@@ -119,7 +120,12 @@ fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<Re
         }
         Response::List(list) => encode::list(server, list, accepted, wants.include)
             .map(|body| (StatusCode::OK, accepted.encoding.media_type(), body)),
-        Response::Watch(source) => {
+        Response::Watch(mut source) => {
+            if let Some(switch) = source.take_switch() {
+                let form = (accepted, wants.include);
+                let switched = watch_socket::begin(streams, Arc::clone(server), *source, switch, form);
+                return upgraded(switched);
+            }
             let body = ResponseBody::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
             Ok((StatusCode::OK, accepted.encoding.stream_media_type(), body))
         }
@@ -136,12 +142,7 @@ fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<Re
             response.headers_mut().extend(headers);
             return response;
         }
-        Response::Upgrade { headers } => {
-            let mut response = HttpResponse::new(ResponseBody::Empty);
-            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            *response.headers_mut() = headers;
-            return response;
-        }
+        Response::Upgrade { headers } => return upgraded(headers),
     };
     let (code, media_type, body) = encoded.unwrap_or_else(|status| {
         let failure = encode::tree(server, &status.to_value(), Wants::plain().accepted).unwrap_or_default();
@@ -163,6 +164,13 @@ fn respond(server: &Arc<Server>, reply: Reply, wants: &Wants) -> HttpResponse<Re
             all.append(header::WARNING, value);
         }
     }
+    response
+}
+
+fn upgraded(headers: HeaderMap) -> HttpResponse<ResponseBody> {
+    let mut response = HttpResponse::new(ResponseBody::Empty);
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = headers;
     response
 }
 

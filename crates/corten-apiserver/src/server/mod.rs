@@ -1,12 +1,9 @@
 //! The server: what all requests share, and the ways in.
 
-mod cork;
 mod encode;
 mod http;
 mod in_process;
-mod listener;
-mod streams;
-mod tls;
+mod watch_socket;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -15,17 +12,25 @@ use std::{
 
 use ::http::StatusCode;
 use corten_apimachinery::{resource::UserInfo, type_table::TypeTable};
-use corten_base::{Clock, SharedClock, SharedRng};
+use corten_base::{Clock, SharedClock, SharedRng, Shutdown, TaskSet};
 use corten_client::Transport;
+use corten_component_base::serving::{Connection, Limits, TlsListener};
+use hyper::service::service_fn;
 use parking_lot::RwLock;
 
-pub use listener::Listener;
-pub use tls::{BadCertificate, ServerCertificate, server_config};
-
 use crate::{
-    authentication::Authenticator, authorization::Authorizer, endpoints::Routes, filters, request::Request,
+    authentication::{Authenticator, ClientCertificates},
+    authorization::Authorizer,
+    endpoints::Routes,
+    filters,
+    request::Request,
     response::Reply,
 };
+
+/// Connections: beyond what a large cluster needs, within what the process may have of descriptors. Requests on an HTTP/2
+/// connection: upstream's `--http2-max-streams-per-connection`.
+const LIMITS: Limits =
+    Limits { name: "apiserver", connections: 65_536, streams_per_connection: 1_000, drain: Duration::from_secs(5) };
 
 /// What a server is made of.
 #[derive(Debug)]
@@ -132,6 +137,19 @@ impl Server {
         let reply = filters::chain::handle(self, request).await;
         observed.code = Some(reply.response.code());
         reply
+    }
+
+    /// Serves on `listener` until shutdown, then lets running requests finish for a few seconds.
+    pub async fn serve(self: Arc<Self>, listener: TlsListener, shutdown: Shutdown) {
+        let (clock, tasks) = (Arc::clone(self.clock()), TaskSet::new("apiserver-connections"));
+        let streams = watch_socket::Streams { tasks: tasks.clone(), shutdown: shutdown.clone() };
+        let serve = move |connection: Connection| {
+            let server = Arc::clone(&self);
+            let client = (connection.peer, Arc::new(ClientCertificates::new(connection.certificates)));
+            let streams = streams.clone();
+            service_fn(move |request| http::serve(Arc::clone(&server), client.clone(), streams.clone(), request))
+        };
+        listener.run(LIMITS, clock, tasks, shutdown, serve).await;
     }
 
     /// A way in for a component of this process, as `user`.

@@ -44,21 +44,23 @@ fn run(report: &mut Report) -> anyhow::Result<()> {
         ensure!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    // The images outlive `down`, so that the measured start has what a second start has.
+    // The images outlive `down`, so that the second start has all that a start of every day has.
+    let started = clock.monotonic();
     corten(&["up", "--detach"])?;
+    report.add("first `up` to node Ready", "s", (clock.monotonic() - started).as_secs_f64(), None);
     corten(&["image", "import", &format!("{images}/busybox-1.28.docker.tar")])?;
     corten(&["down"])?;
 
     let started = clock.monotonic();
     corten(&["up", "--detach"])?;
     let ready = clock.monotonic() - started;
-    report.add("up to node Ready", "s", ready.as_secs_f64(), Some(1.0));
+    report.add("second `up` to node Ready", "s", ready.as_secs_f64(), Some(1.0));
     let run_pod =
         |name: &str| kubectl(&["run", name, "--image=busybox:1.28", "--restart=Never", "--", "sleep", "3600"]);
     run_pod("first")?;
     kubectl(&["wait", "--for=condition=Ready", "pod/first", "--timeout=60s"])?;
     let first = clock.monotonic() - started;
-    report.add("up to first pod running (two kubectl calls within)", "s", first.as_secs_f64(), Some(1.5));
+    report.add("second `up` to first pod running (two kubectl calls within)", "s", first.as_secs_f64(), Some(1.5));
 
     let mut times = block_on(pod_starts(&clock))?;
     times.sort_by(f64::total_cmp);

@@ -7,7 +7,7 @@ use corten_apimachinery::{
     status::{Reason, Status},
     value::Value,
 };
-use corten_base::{SharedClock, SharedRng, Shutdown};
+use corten_base::{SharedClock, SharedRng, Shutdown, timeout};
 use tracing::{debug, warn};
 
 use super::{
@@ -25,6 +25,9 @@ const TRIES_MAX: u32 = 12;
 
 /// The time between two tries. Upstream: `defaultSleepDuration`.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
+
+/// How long a component that ends waits for its last events to be written: they are not worth a slow end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The task between recorders and the API server.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ impl EventWriter {
         Self { client, queue, correlator, series, look_through_at: None, clock, rng }
     }
 
-    /// Writes until all recorders are gone, or shutdown is requested; then tries what still waits once.
+    /// Writes until all recorders are gone, or shutdown is requested; then tries what still waits once, for a moment.
     pub async fn run(mut self, shutdown: Shutdown) {
         loop {
             let look_through_at = self.look_through_at;
@@ -70,13 +73,20 @@ impl EventWriter {
                 }
             }
         }
+        let clock = SharedClock::clone(&self.clock);
+        match timeout(&*clock, LAST_WORDS, self.write_rest()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(status)) => debug!(err = %status, "Dropped the events that were left at shutdown"),
+            Err(elapsed) => debug!(err = %elapsed, "Dropped the events that were left at shutdown"),
+        }
+    }
+
+    async fn write_rest(&mut self) -> Result<(), Status> {
         while let Some(event) = self.queue.try_next() {
             let decision = self.correlate(event);
-            if let Err(status) = self.write(&decision).await {
-                debug!(err = %status, "Dropped the events that were left at shutdown");
-                return;
-            }
+            self.write(&decision).await?;
         }
+        Ok(())
     }
 
     fn correlate(&mut self, event: Event) -> Decision {

@@ -18,14 +18,15 @@ pub(super) fn due(request: &CertificateSigningRequest) -> Option<Timestamp> {
     let conditions = request.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     if conditions.is_empty() {
         let created = request.metadata.creation_timestamp.as_ref()?;
-        return Some(created.0 + PENDING);
+        return created.0.saturating_add(PENDING).ok();
     }
     let decided = conditions.iter().filter(|condition| match condition.type_.as_str() {
         "Approved" => is_issued(request),
         "Denied" | "Failed" => true,
         _ => false,
     });
-    let decided = decided.filter_map(|condition| Some(condition.last_update_time.as_ref()?.0 + DECIDED)).min();
+    let decided =
+        decided.filter_map(|condition| condition.last_update_time.as_ref()?.0.saturating_add(DECIDED).ok()).min();
     // One that is too old to be of use goes at once.
     [decided, expiry(request)].into_iter().flatten().min()
 }

@@ -197,7 +197,8 @@ fn has_timed_out(deadline: Duration, status: &DeploymentStatus, now: Timestamp) 
         // It has come through once; that pods fail later is no lack of progress.
         NEW_AVAILABLE => false,
         TIMED_OUT => true,
-        _ => time_at(condition, &["lastUpdateTime"]).is_some_and(|since| since + deadline < now),
+        _ => time_at(condition, &["lastUpdateTime"])
+            .is_some_and(|since| since.saturating_add(deadline).is_ok_and(|end| end < now)),
     }
 }
 

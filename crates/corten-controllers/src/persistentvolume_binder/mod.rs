@@ -52,8 +52,8 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         let volumes = context.informers.informer(&resource_of::<PersistentVolume>());
         let classes = context.informers.informer(&resource_of::<StorageClass>());
         let of = |kind| {
-            let (queue, claims, volumes) = (Arc::clone(&queue), claims.lister(), volumes.lister());
-            Arc::new(Changes { kind, queue, claims, volumes })
+            let queue = Arc::clone(&queue);
+            Arc::new(Changes { kind, queue })
         };
         claims.add_handler(of(Kind::Claim));
         volumes.add_handler(of(Kind::Volume));
@@ -77,6 +77,10 @@ enum Work {
     Claim(Key),
     /// A volume may be free or not any more.
     Volume(Str),
+    /// Volumes that are kept for a claim may be free or not any more.
+    VolumesOf(Key),
+    /// All claims that are not bound may be.
+    Waiting,
 }
 
 impl fmt::Display for Work {
@@ -84,6 +88,8 @@ impl fmt::Display for Work {
         match self {
             Self::Claim(key) => write!(f, "claim {key}"),
             Self::Volume(name) => write!(f, "volume {name}"),
+            Self::VolumesOf(key) => write!(f, "volumes of claim {key}"),
+            Self::Waiting => f.write_str("waiting claims"),
         }
     }
 }
@@ -95,54 +101,34 @@ enum Kind {
     Class,
 }
 
-/// Hears of changes.
+/// Hears of changes. What takes a look at all claims or volumes is left to the worker, and done once for many changes.
 struct Changes {
     kind: Kind,
     queue: Arc<WorkQueue<Work>>,
-    claims: Lister,
-    volumes: Lister,
 }
 
 impl Changes {
     fn changed(&self, object: &Stored) {
         match self.kind {
             Kind::Claim => {
-                self.queue.add(Work::Claim(Key::of(object)));
-                self.volumes_of(object);
+                let key = Key::of(object);
+                self.queue.add(Work::Claim(key.clone()));
+                let named = tree(object).map(|claim| Str::from(plan::volume_of(&claim))).unwrap_or_default();
+                self.queue.add(if named.is_empty() { Work::VolumesOf(key) } else { Work::Volume(named) });
             }
             Kind::Volume => {
                 self.queue.add(Work::Volume(object.name.clone()));
-                self.waiting_claims(&object.name);
+                self.claim_of(object);
+                self.queue.add(Work::Waiting);
             }
-            Kind::Class => self.waiting_claims(""),
+            Kind::Class => self.queue.add(Work::Waiting),
         }
     }
 
-    /// The volume that the claim names, or those that are kept for it.
-    fn volumes_of(&self, claim: &Stored) {
-        let Ok(tree_of_claim) = tree(claim) else { return };
-        let name = plan::volume_of(&tree_of_claim);
-        if !name.is_empty() {
-            return self.queue.add(Work::Volume(name.into()));
-        }
-        for volume in self.volumes.list() {
-            let is_kept = |volume: Value| plan::is_claimed(&volume) && plan::is_kept_for(&volume, &tree_of_claim);
-            if tree(&volume).is_ok_and(is_kept) {
-                self.queue.add(Work::Volume(volume.name.clone()));
-            }
-        }
-    }
-
-    /// The claims that may get a volume that has changed: those that name it, and those that have none.
-    fn waiting_claims(&self, volume: &str) {
-        for claim in self.claims.list() {
-            let waits = |claim: Value| {
-                let name = plan::volume_of(&claim);
-                (!volume.is_empty() && name == volume) || (name.is_empty() && plan::is_unbound(&claim))
-            };
-            if tree(&claim).is_ok_and(waits) {
-                self.queue.add(Work::Claim(Key::of(&claim)));
-            }
+    /// The claim that a volume is kept for, if there is one.
+    fn claim_of(&self, volume: &Stored) {
+        if let Some(claim) = tree(volume).ok().and_then(|volume| plan::kept_for(&volume)) {
+            self.queue.add(Work::Claim(claim));
         }
     }
 }
@@ -152,7 +138,11 @@ impl Handler for Changes {
         self.changed(object);
     }
 
-    fn on_update(&self, _old: &Arc<Stored>, object: &Arc<Stored>) {
+    fn on_update(&self, old: &Arc<Stored>, object: &Arc<Stored>) {
+        // The claim of a volume that is not kept for it any more.
+        if matches!(self.kind, Kind::Volume) {
+            self.claim_of(old);
+        }
         self.changed(object);
     }
 
@@ -176,6 +166,8 @@ impl Reconciler<Work> for Binder {
         let done = match work {
             Work::Claim(key) => self.claim(key).await,
             Work::Volume(name) => self.volume(name).await,
+            Work::VolumesOf(claim) => self.volumes_of(claim),
+            Work::Waiting => self.waiting(),
         };
         match done {
             // Changed by somebody else, or gone: either way an event follows.
@@ -186,6 +178,26 @@ impl Reconciler<Work> for Binder {
 }
 
 impl Binder {
+    /// Looks at the volumes that are kept for a claim, which may be gone.
+    fn volumes_of(&self, claim: &Key) -> Result<(), Status> {
+        for volume in self.volumes.list() {
+            if plan::kept_for(&tree(&volume)?).as_ref() == Some(claim) {
+                self.queue.add(Work::Volume(volume.name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at all claims that are not bound.
+    fn waiting(&self) -> Result<(), Status> {
+        for claim in self.claims.list() {
+            if plan::is_waiting(&tree(&claim)?) {
+                self.queue.add(Work::Claim(Key::of(&claim)));
+            }
+        }
+        Ok(())
+    }
+
     async fn claim(&self, key: &Key) -> Result<(), Status> {
         let Some(stored) = self.claims.get(key) else { return Ok(()) };
         let claim = tree(&stored)?;

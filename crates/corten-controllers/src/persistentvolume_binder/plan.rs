@@ -3,6 +3,7 @@
 //! Upstream: pkg/controller/volume/persistentvolume/pv_controller.go, k8s.io/component-helpers/storage/volume (v1.35).
 
 use corten_apimachinery::{meta::ObjectMeta as _, quantity::Quantity, selector::label::Selector, value::Value};
+use corten_controller::Key;
 use serde_json::json;
 
 use crate::objects::from_json;
@@ -61,8 +62,18 @@ pub(super) fn volume_of(claim: &Value) -> &str {
 }
 
 /// Whether binding the claim has not been finished.
-pub(super) fn is_unbound(claim: &Value) -> bool {
+fn is_unbound(claim: &Value) -> bool {
     claim.annotation(BIND_COMPLETED).is_none()
+}
+
+/// Whether a claim may get a volume, or get one back: it is not bound.
+pub(super) fn is_waiting(claim: &Value) -> bool {
+    claim.str_at(&["status", "phase"]) != Some("Bound")
+}
+
+/// The claim that a volume is kept for, whether it exists or not.
+pub(super) fn kept_for(volume: &Value) -> Option<Key> {
+    is_claimed(volume).then(|| Key::new(claim_ref(volume, "namespace"), claim_ref(volume, "name")))
 }
 
 fn claim_ref<'v>(volume: &'v Value, field: &str) -> &'v str {
@@ -70,12 +81,12 @@ fn claim_ref<'v>(volume: &'v Value, field: &str) -> &'v str {
 }
 
 /// Whether somebody has claimed the volume.
-pub(super) fn is_claimed(volume: &Value) -> bool {
+fn is_claimed(volume: &Value) -> bool {
     volume.at(&["spec", "claimRef"]).is_some_and(|reference| !reference.is_null())
 }
 
 /// Whether the volume is kept for this claim: by UID, or by name alone.
-pub(super) fn is_kept_for(volume: &Value, claim: &Value) -> bool {
+fn is_kept_for(volume: &Value, claim: &Value) -> bool {
     let uid = claim_ref(volume, "uid");
     claim_ref(volume, "name") == claim.name()
         && claim_ref(volume, "namespace") == claim.namespace()

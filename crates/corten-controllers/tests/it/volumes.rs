@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, core};
+use crate::harness::{Harness, core, pods};
 
 fn volume(name: &str, size: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": {
@@ -16,13 +16,18 @@ fn claim(name: &str) -> Value {
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
 }
 
+const BINDER: &str = "persistentvolume-binder-controller";
+
+/// What lets claims and volumes go once they are not used any more.
+const PROTECTION: [&str; 2] = ["persistentvolume-protection-controller", "persistentvolumeclaim-protection-controller"];
+
 fn has_phase(phase: &'static str) -> impl Fn(&Value) -> bool {
     move |object| object["status"]["phase"] == phase
 }
 
 #[tokio::test]
 async fn a_claim_waits_for_a_volume_and_leaves_it_released() {
-    let harness = Harness::start(&["persistentvolume-binder-controller"]).await;
+    let harness = Harness::start(&[BINDER, PROTECTION[0], PROTECTION[1]]).await;
     let (claims, volumes) = (core("persistentvolumeclaims"), core("persistentvolumes"));
     harness.cluster.create(&claims, claim("data")).await;
     assert_eq!(
@@ -48,7 +53,7 @@ async fn a_claim_waits_for_a_volume_and_leaves_it_released() {
 
 #[tokio::test]
 async fn of_two_claims_one_gets_the_only_volume_and_a_lost_volume_is_told() {
-    let harness = Harness::start(&["persistentvolume-binder-controller"]).await;
+    let harness = Harness::start(&[BINDER, PROTECTION[0], PROTECTION[1]]).await;
     let (claims, volumes) = (core("persistentvolumeclaims"), core("persistentvolumes"));
     let mut named = claim("named");
     named["spec"]["volumeName"] = json!("v");
@@ -62,11 +67,41 @@ async fn of_two_claims_one_gets_the_only_volume_and_a_lost_volume_is_told() {
     let winner = harness.wait(&claims, phases).await;
     // Events about one object at one moment share a name.
     harness.cluster.clock().advance(Duration::from_secs(1));
+    // Only who takes its protection away loses a volume that is bound.
+    harness.patch(&volumes, "v", json!({"metadata": {"finalizers": null}})).await;
     harness.delete(&volumes, "v").await;
     harness.wait_object(&claims, &format!("default/{winner}"), has_phase("Lost")).await;
     assert_eq!(
         harness.events("ClaimLost", 1).await,
         ["Bound claim has lost its PersistentVolume. Data on the volume is lost!"]
     );
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn a_claim_in_use_goes_after_its_pods_and_its_volume_after_it() {
+    let harness = Harness::start(&[BINDER, PROTECTION[0], PROTECTION[1]]).await;
+    let (claims, volumes) = (core("persistentvolumeclaims"), core("persistentvolumes"));
+    harness.cluster.create(&volumes, volume("v", "1Gi")).await;
+    harness.cluster.create(&claims, claim("data")).await;
+    harness.wait_object(&claims, "default/data", has_phase("Bound")).await;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"}, "spec": {
+        "nodeName": "n", "containers": [{"name": "c", "image": "i"}],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}});
+    harness.cluster.create(&pods(), pod).await;
+    harness.delete(&claims, "default/data").await;
+    harness.delete(&volumes, "v").await;
+    // Another claim comes and goes: the first was looked at before.
+    harness.cluster.create(&claims, claim("free")).await;
+    harness.delete(&claims, "default/free").await;
+    let only =
+        |name: &'static str| move |all: &[Value]| (all.len() == 1 && all[0]["metadata"]["name"] == name).then_some(());
+    harness.wait(&claims, only("data")).await;
+    let kept = harness.get(&claims, "default/data").await;
+    assert_eq!(kept["metadata"]["finalizers"], json!(["kubernetes.io/pvc-protection"]));
+    assert!(kept["metadata"]["deletionTimestamp"].is_string());
+    harness.delete(&pods(), "default/p").await;
+    harness.wait(&claims, |all| all.is_empty().then_some(())).await;
+    harness.wait(&volumes, |all| all.is_empty().then_some(())).await;
     harness.stop().await;
 }

@@ -10,7 +10,7 @@ use corten_base::{SharedClock, SharedRng};
 
 use super::{
     certificate_requests, default_storage_class, default_toleration_seconds, namespace_lifecycle, node_restriction,
-    pod_topology_labels, priority, service_account, taint_nodes_by_condition,
+    pod_topology_labels, priority, service_account, storage_object_in_use, taint_nodes_by_condition,
 };
 use crate::{
     authorization::rbac::{Escalation, Rbac},
@@ -49,6 +49,7 @@ static PLUGINS: &[Build] = &[
     certificate_requests::signing,
     certificate_requests::subject_restriction,
     default_storage_class::build,
+    storage_object_in_use::build,
     pod_topology_labels::build,
     |parts| Arc::new(Escalation::new(Arc::clone(&parts.rbac), Arc::clone(&parts.authorizer))),
 ];

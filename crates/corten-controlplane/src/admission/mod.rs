@@ -10,6 +10,7 @@ mod node_restriction;
 mod pod_topology_labels;
 mod priority;
 mod service_account;
+mod storage_object_in_use;
 mod taint_nodes_by_condition;
 mod wait;
 

@@ -2,6 +2,7 @@
 //!
 //! Flow: a service is written -> `ServiceHooks` takes what it needs from the pools -> the write happens, or what it took
 //! goes back. The pools are in memory: they are filled from the watch cache before the first write and kept by writes.
+//! A write that may have happened keeps what it took until the next start.
 //! Invariant: what is taken has an owner, and only its owner gives it back; so a late or repeated release is harmless.
 //! Upstream: pkg/registry/core/service/{storage/alloc.go,ipallocator,portallocator} (v1.35).
 

@@ -11,7 +11,7 @@ use corten_apimachinery::{
     validation::parse_ip_sloppy,
     value::{Value, semantically_equal},
 };
-use corten_apiserver::registry::{Hooks, read_failure};
+use corten_apiserver::registry::{Hooks, Reservation, read_failure};
 use corten_base::SharedRng;
 use corten_resources::core::service::allocation::{needs_health_check_node_port, needs_node_ports};
 use parking_lot::Mutex;
@@ -32,9 +32,9 @@ const IPS: [&str; 2] = ["spec", "clusterIPs"];
 pub(crate) struct ServiceHooks {
     caches: Arc<Caches>,
     rng: SharedRng,
-    network: ServiceNetwork,
-    /// Filled from the cache before the first write.
-    pools: OnceCell<Mutex<Pools>>,
+    pools: Arc<Mutex<Pools>>,
+    /// Set once the pools have what stored services have: before the first write.
+    filled: OnceCell<()>,
 }
 
 /// Everything that services take.
@@ -42,6 +42,8 @@ pub(crate) struct ServiceHooks {
 struct Pools {
     addresses: Vec<Addresses>,
     ports: Ports,
+    /// What was given back before the pools were filled: they may be filled from an older state. `None` from then on.
+    early: Option<Vec<(Taken, String)>>,
 }
 
 /// What one write has taken so far.
@@ -56,6 +58,7 @@ impl Pools {
         Self {
             addresses: network.cluster_ip_ranges.iter().map(|range| Addresses::new(*range)).collect(),
             ports: Ports::new(network.node_ports),
+            early: Some(Vec::new()),
         }
     }
 
@@ -65,6 +68,16 @@ impl Pools {
 
     fn of(&mut self, family: &str) -> Option<&mut Addresses> {
         self.addresses.iter_mut().find(|addresses| addresses.family() == family)
+    }
+
+    fn give_back(&mut self, taken: Taken, owner: &str) {
+        if taken.addresses.is_empty() && taken.ports.is_empty() {
+            return;
+        }
+        match &mut self.early {
+            Some(early) => early.push((taken, owner.to_owned())),
+            None => self.release(&taken, owner),
+        }
     }
 
     fn release(&mut self, taken: &Taken, owner: &str) {
@@ -92,31 +105,34 @@ fn port_numbers(service: &Value) -> Vec<i64> {
 }
 
 /// What `service` has and `other` has not.
-fn beyond(service: &Value, other: Option<&Value>) -> Taken {
-    let (mut has, kept) = (holdings(service), other.map(holdings).unwrap_or_default());
+fn beyond(service: &Value, other: &Value) -> Taken {
+    let (mut has, kept) = (holdings(service), holdings(other));
     has.addresses.retain(|address| !kept.addresses.contains(address));
     has.ports.retain(|port| !kept.ports.contains(port));
     has
 }
 
 impl ServiceHooks {
-    pub(crate) fn new(caches: Arc<Caches>, rng: SharedRng, network: ServiceNetwork) -> Self {
-        Self { caches, rng, network, pools: OnceCell::new() }
+    pub(crate) fn new(caches: Arc<Caches>, rng: SharedRng, network: &ServiceNetwork) -> Self {
+        let pools = Arc::new(Mutex::new(Pools::new(network)));
+        Self { caches, rng, pools, filled: OnceCell::new() }
     }
 
     /// The pools, with everything in them that stored services have.
     ///
     /// Errors: the cache cannot answer now.
-    async fn pools(&self) -> Result<&Mutex<Pools>, Status> {
-        self.pools.get_or_try_init(|| self.fill()).await
+    async fn pools(&self) -> Result<&Arc<Mutex<Pools>>, Status> {
+        self.filled.get_or_try_init(|| self.fill()).await?;
+        Ok(&self.pools)
     }
 
-    async fn fill(&self) -> Result<Mutex<Pools>, Status> {
-        let mut pools = Pools::new(&self.network);
+    async fn fill(&self) -> Result<(), Status> {
         let cacher = self.caches.get("", "services").ok_or_else(|| Status::internal("services are not served"))?;
         let snapshot = cacher.consistent().await.map_err(read_failure)?;
-        for (key, service) in snapshot.range("", "") {
-            let service = tree(service)?;
+        let services = snapshot.range("", "").map(|(key, service)| Ok((key, tree(service)?)));
+        let services = services.collect::<Result<Vec<_>, Status>>()?;
+        let mut pools = self.pools.lock();
+        for (key, service) in services {
             let has = holdings(&service);
             for address in has.addresses {
                 let family = super::addresses::family_of(address);
@@ -135,7 +151,10 @@ impl ServiceHooks {
                 }
             }
         }
-        Ok(Mutex::new(pools))
+        for (taken, owner) in pools.early.take().unwrap_or_default() {
+            pools.release(&taken, &owner);
+        }
+        Ok(())
     }
 
     fn below(&self) -> impl Fn(u64) -> u64 + '_ {
@@ -143,7 +162,14 @@ impl ServiceHooks {
     }
 
     /// Takes all that `service` needs beyond what `old` has, or nothing.
-    fn take(&self, pools: &mut Pools, service: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+    async fn reserve(&self, service: &mut Value, old: Option<&Value>) -> Result<Reservation, Status> {
+        let pools = Arc::clone(self.pools().await?);
+        let taken = self.take(&mut pools.lock(), service, old)?;
+        let owner = service.uid().to_owned();
+        Ok(Reservation::new(move || pools.lock().give_back(taken, &owner)))
+    }
+
+    fn take(&self, pools: &mut Pools, service: &mut Value, old: Option<&Value>) -> Result<Taken, Status> {
         families::settle(service, old, &pools.families()).map_err(|errors| invalid(service, &errors))?;
         let owner = service.uid().to_owned();
         let mut taken = Taken::default();
@@ -151,10 +177,13 @@ impl ServiceHooks {
             .take_addresses(pools, service, old, &owner, &mut taken)
             .and_then(|()| self.take_ports(pools, service, old, &owner, &mut taken))
             .and_then(|()| self.take_health_check_port(pools, service, old, &owner, &mut taken));
-        if done.is_err() {
-            pools.release(&taken, &owner);
+        match done {
+            Ok(()) => Ok(taken),
+            Err(status) => {
+                pools.release(&taken, &owner);
+                Err(status)
+            }
         }
-        done
     }
 
     fn take_addresses(
@@ -283,17 +312,6 @@ impl ServiceHooks {
         service.set(&path, port);
         Ok(())
     }
-
-    async fn give_back(&self, taken: Taken, owner: &str) {
-        if taken.addresses.is_empty() && taken.ports.is_empty() {
-            return;
-        }
-        match self.pools().await {
-            Ok(pools) => pools.lock().release(&taken, owner),
-            // Nothing was noted yet, so there is nothing to forget: the pools will be filled from what is stored then.
-            Err(status) => tracing::debug!(err = %status, "Could not give back addresses and ports"),
-        }
-    }
 }
 
 fn invalid(service: &Value, errors: &[Error]) -> Status {
@@ -302,30 +320,23 @@ fn invalid(service: &Value, errors: &[Error]) -> Status {
 
 #[async_trait]
 impl Hooks for ServiceHooks {
-    async fn before_create(&self, service: &mut Value, _dry_run: bool) -> Result<(), Status> {
-        // A dry run takes and gives back like a write that fails.
-        let pools = self.pools().await?;
-        self.take(&mut pools.lock(), service, None)
+    async fn before_create(&self, service: &mut Value) -> Result<Reservation, Status> {
+        self.reserve(service, None).await
     }
 
-    async fn before_update(&self, service: &mut Value, old: &Value, _dry_run: bool) -> Result<(), Status> {
+    async fn before_update(&self, service: &mut Value, old: &Value) -> Result<Reservation, Status> {
         // Most updates are of the status or of metadata.
         if semantically_equal(service.get("spec"), old.get("spec")) {
-            return Ok(());
+            return Ok(Reservation::none());
         }
-        let pools = self.pools().await?;
-        self.take(&mut pools.lock(), service, Some(old))
+        self.reserve(service, Some(old)).await
     }
 
-    async fn after_update(&self, service: &Value, old: &Value) {
-        self.give_back(beyond(old, Some(service)), old.uid()).await;
+    fn after_update(&self, service: &Value, old: &Value) {
+        self.pools.lock().give_back(beyond(old, service), old.uid());
     }
 
-    async fn abandoned(&self, service: &Value, old: Option<&Value>) {
-        self.give_back(beyond(service, old), service.uid()).await;
-    }
-
-    async fn after_delete(&self, service: &Value) {
-        self.give_back(holdings(service), service.uid()).await;
+    fn after_delete(&self, service: &Value) {
+        self.pools.lock().give_back(holdings(service), service.uid());
     }
 }

@@ -159,6 +159,47 @@ async fn an_address_is_free_again_when_its_service_is_gone_or_was_never_made() {
     cluster.stop().await;
 }
 
+/// A client that went away while its write was on the way to the disk left cluster IPs and node ports taken for good.
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_nothing_taken() {
+    let cluster = Cluster::start().await;
+    let spec = json!({"type": "NodePort", "clusterIP": "10.96.0.50", "ports": [{"port": 80, "nodePort": 30_050}]});
+    let goes_away_after = async |polls: usize, request: &mut (dyn Future<Output = ()> + Unpin)| {
+        for _ in 0..polls {
+            if futures::poll!(&mut *request).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    for polls in 0..12 {
+        let name = format!("s{polls}");
+        let path = format!("{SERVICES}/{name}");
+        let mut create = Box::pin(async { drop(cluster.post(admin(), SERVICES, service(&name, spec.clone())).await) });
+        goes_away_after(polls, &mut create).await;
+        drop(create);
+        // What was begun goes on without the client.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        match cluster.post(admin(), SERVICES, service(&name, spec.clone())).await {
+            Err(status) => assert_eq!(status.code, 409, "after {polls}: {}", status.message),
+            Ok(_) => {}
+        }
+        let mut delete = Box::pin(async { drop(cluster.delete(admin(), &path).await) });
+        goes_away_after(polls, &mut delete).await;
+        drop(delete);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        if cluster.get(admin(), &path).await.is_ok() {
+            cluster.delete(admin(), &path).await.unwrap();
+        }
+    }
+    cluster.post(admin(), SERVICES, service("last", spec)).await.unwrap();
+    cluster.stop().await;
+}
+
 #[tokio::test]
 async fn a_change_of_type_takes_and_gives_back() {
     let cluster = dual_stack().await;

@@ -6,6 +6,7 @@
 
 mod process;
 mod requests;
+mod slis;
 mod text;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use http::{Method, StatusCode};
 
 use crate::version::GIT_VERSION;
 use requests::Requests;
+pub(crate) use slis::{Slis, install as install_slis};
 use text::Page;
 
 /// The media type of metrics as text.

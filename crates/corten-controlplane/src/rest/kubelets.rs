@@ -15,6 +15,7 @@ use corten_apimachinery::{
 };
 use corten_apiserver::{Reply, Request, Response, request::RequestBody, response::take_upgrade};
 use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet, timeout};
+use corten_client::transport::http::TrustsAnyone;
 use corten_component_base::certificates::KeyPairPem;
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -64,8 +65,9 @@ type Connection = Box<dyn Io>;
 pub struct KubeletClient {
     /// Its certificate. Upstream: `--kubelet-client-certificate`, `--kubelet-client-key`.
     pub pair: KeyPairPem,
-    /// The authorities of kubelets' certificates, PEM. Upstream: `--kubelet-certificate-authority`.
-    pub authorities: String,
+    /// The authorities of kubelets' certificates, PEM; without them any certificate is taken. Upstream:
+    /// `--kubelet-certificate-authority`.
+    pub authorities: Option<String>,
 }
 
 /// The certificate for kubelets, or their authorities, cannot be used.
@@ -77,7 +79,7 @@ pub struct BadKubeletClient(String);
 pub(crate) struct Kubelets {
     caches: Arc<Caches>,
     clock: SharedClock,
-    /// Shows this server's certificate and believes only kubelets'.
+    /// Shows this server's certificate, and believes kubelets as `KubeletClient` says.
     tls: RwLock<Option<Arc<ClientConfig>>>,
     /// Believes anybody, and shows nothing.
     unverified: Arc<ClientConfig>,
@@ -181,10 +183,11 @@ impl Kubelets {
         let stopping = self.stopping.clone();
         self.tasks.spawn("connection", async move {
             tokio::select! {
+                biased;
+                () = stopping.requested() => {}
                 result = connection.with_upgrades() => if let Err(error) = result {
                     tracing::debug!(err = %error, "Connection to a kubelet ended with an error");
                 },
-                () = stopping.requested() => {}
             }
         });
         if !headers.contains_key(header::HOST) {
@@ -249,9 +252,10 @@ impl Kubelets {
             };
             let (mut client, mut backend) = (TokioIo::new(client), TokioIo::new(backend));
             tokio::select! {
+                biased;
+                () = stopping.requested() => {}
                 // Each side ends its own direction; when both have, or one breaks, the connections are dropped.
                 _ended = tokio::io::copy_bidirectional(&mut client, &mut backend) => {}
-                () = stopping.requested() => {}
             }
         });
         Ok(Reply::new(Response::Upgrade { headers }))
@@ -389,17 +393,21 @@ async fn refusal(response: http::Response<Incoming>) -> Reply {
 }
 
 fn client_config(client: &KubeletClient) -> Result<ClientConfig, Box<dyn std::error::Error>> {
-    let mut roots = RootCertStore::empty();
-    for authority in CertificateDer::pem_slice_iter(client.authorities.as_bytes()) {
-        roots.add(authority?)?;
-    }
     let chain = CertificateDer::pem_slice_iter(client.pair.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(client.pair.key.as_bytes())?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match &client.authorities {
+        Some(authorities) => {
+            let mut roots = RootCertStore::empty();
+            for authority in CertificateDer::pem_slice_iter(authorities.as_bytes()) {
+                roots.add(authority?)?;
+            }
+            builder.with_root_certificates(roots)
+        }
+        None => builder.dangerous().with_custom_certificate_verifier(TrustsAnyone::new(provider)),
+    };
+    let mut config = builder.with_client_auth_cert(chain, key)?;
     // Upgrades exist in HTTP/1.1 only.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)

@@ -35,7 +35,7 @@ use http::{Method, StatusCode};
 
 /// The answer to anything but a POST.
 fn refuse_unless_create(request: &Request) -> Option<Reply> {
-    (request.method != Method::POST).then(|| Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"))
+    (request.method != Method::POST).then(Reply::method_not_allowed)
 }
 
 /// Reads a review and checks it by the rules of its kind.

@@ -10,7 +10,7 @@ use corten_apiserver::{
     authorization::{Attributes, Decision, forbidden},
     request::Query,
 };
-use http::{Method, StatusCode};
+use http::Method;
 
 use super::kubelets::Kubelets;
 use crate::caches::{Caches, tree};
@@ -56,8 +56,7 @@ impl Connector {
 
 /// The answer to anything but GET and POST.
 pub(super) fn refuse_unless_connect(request: &Request) -> Option<Reply> {
-    (!matches!(request.method, Method::GET | Method::POST))
-        .then(|| Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"))
+    (!matches!(request.method, Method::GET | Method::POST)).then(Reply::method_not_allowed)
 }
 
 /// WebSockets begin with a GET, but what they do is no reading: the right to create is asked for, too.

@@ -33,7 +33,7 @@ struct Log(Connector);
 impl Custom for Log {
     async fn handle(&self, _server: &Arc<Server>, _endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
         if !matches!(request.method, Method::GET | Method::HEAD) {
-            return Ok(Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"));
+            return Ok(Reply::method_not_allowed());
         }
         let (namespace, name) = (request.info.namespace.as_str(), request.info.name.as_str());
         let errors = validate(&request.query)?;
@@ -53,7 +53,7 @@ impl Custom for Log {
                 query.push(flag, "true");
             }
         }
-        for value in ["sinceSeconds", "sinceTime", "tailLines", "limitBytes", "stream"] {
+        for value in ["sinceSeconds", "sinceTime", "tailLines", "limitBytes"] {
             if let Some(given) = request.query.find(value).filter(|given| !given.is_empty()) {
                 query.push(value, given);
             }
@@ -90,6 +90,10 @@ fn validate(query: &Query) -> Result<Vec<Error>, Status> {
     if let Some(limit) = number("limitBytes")?.filter(|limit| *limit < 1) {
         errors.push(Error::invalid(&Path::new("limitBytes"), limit, "must be greater than 0"));
     }
+    // Feature gate `PodLogsQuerySplitStreams` is alpha in v1.35, and off.
+    if query.find("stream").is_some() {
+        errors.push(Error::forbidden(&Path::new("stream"), "may not be specified"));
+    }
     let seconds = number("sinceSeconds")?;
     let time = query.find("sinceTime").filter(|time| !time.is_empty());
     match (seconds, time) {
@@ -124,6 +128,7 @@ mod tests {
         check("follow=true&tailLines=0&limitBytes=1&sinceSeconds=5", &[]);
         check("tailLines=-1", &["tailLines: Invalid value: -1: must be greater than or equal to 0"]);
         check("limitBytes=0", &["limitBytes: Invalid value: 0: must be greater than 0"]);
+        check("stream=Stdout", &["stream: Forbidden: may not be specified"]);
         check("sinceSeconds=0", &["sinceSeconds: Invalid value: 0: must be greater than 0"]);
         assert_eq!(validate(&Query::parse("tailLines=x")).unwrap_err().code, 400);
     }

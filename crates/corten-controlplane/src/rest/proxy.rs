@@ -126,10 +126,10 @@ fn is_proxyable(address: &IpAddr) -> bool {
 pub(super) fn refuse_unless_proxied(request: &Request) -> Option<Reply> {
     // The old form of a watch leads to no proxy.
     if request.info.verb == "watch" {
-        return Some(Reply::text(StatusCode::NOT_FOUND, "404 page not found\n"));
+        return Some(Reply::no_such_route());
     }
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-    (!known.contains(&request.method)).then(|| Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"))
+    (!known.contains(&request.method)).then(Reply::method_not_allowed)
 }
 
 #[cfg(test)]

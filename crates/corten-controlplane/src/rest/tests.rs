@@ -164,3 +164,41 @@ async fn nobody_in_particular_sees_the_version_and_nothing_else() {
     }
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn paths_that_lead_nowhere_are_told_apart_as_upstream() {
+    let cluster = Cluster::start().await;
+    let (absent, wrong) = (
+        "the server could not find the requested resource",
+        "the server does not allow this method on the requested resource",
+    );
+    for (method, path, code, message) in [
+        (Method::GET, "/api/v1/namespaces/..", 400, "Name parameter invalid: \"..\": may not be '..'"),
+        (
+            Method::GET,
+            "/api/v1/namespaces/default/pods/a%25b",
+            400,
+            "Name parameter invalid: \"a%b\": may not contain '%'",
+        ),
+        (Method::GET, "/api/v1/namespaces/default/pods/%2e/log", 400, "Name parameter invalid: \".\": may not be '.'"),
+        (Method::DELETE, "/api/v1/nodes/..", 400, "Name parameter invalid: \"..\": may not be '..'"),
+        (Method::GET, "/api/v1/pods/a", 404, absent),
+        (Method::PUT, "/api/v1/pods/a", 404, absent),
+        (Method::POST, "/api/v1/pods", 405, wrong),
+        (Method::TRACE, "/api/v1/namespaces/default/pods/a", 405, wrong),
+        (Method::TRACE, "/api/v1", 405, wrong),
+        (Method::GET, "/api/v1/namespaces/default/pods/a/none", 404, absent),
+        (Method::GET, "/api/v1/namespaces/default/pods/a/status/none", 404, absent),
+        (Method::GET, "/api/v1/none", 404, absent),
+        (Method::GET, "/api//v1", 404, absent),
+        (Method::POST, "/apis/authorization.k8s.io/v1/localsubjectaccessreviews", 404, absent),
+    ] {
+        let refused = cluster.ask(method.clone(), path, admin()).await.unwrap_err();
+        assert_eq!((refused.code, refused.message.as_str()), (code, message), "{method} {path}");
+    }
+    for path in ["//api/v1/namespaces", "/apis//apps/v1", "/apis/none/v1/things", "/none", "/debug/pprof/", "/logs/"] {
+        let code = cluster.code(Method::GET, path, admin()).await;
+        assert_eq!(code, 404, "{path}");
+    }
+    cluster.stop().await;
+}

@@ -88,9 +88,14 @@ fn images_come_and_go(machine: &Machine) -> anyhow::Result<()> {
     machine.corten(&["image", "rm", name])?;
     let list = machine.corten(&["image", "list"])?;
     ensure!(!list.contains("kubernetes-bootcamp") && list.contains("busybox"), "{list}");
+    let from_input = machine.corten_with_input(&["image", "import", "-"], Path::new(&archive))?;
+    ensure!(from_input.success && from_input.out.contains(name), "{from_input:?}");
+    let refused = machine.corten_with_input(&["image", "import", "-"], Path::new("/proc/version"))?;
+    ensure!(!refused.success && refused.err.contains("import standard input: it is no archive"), "{refused:?}");
+    machine.corten(&["image", "rm", name])?;
     for (arguments, why) in [
         (&["image", "rm", name] as &[&str], "no image is called"),
-        (&["image", "rm", "docker.io/library/busybox:1.28"], "use"),
+        (&["image", "rm", "busybox:1.28"], "container p of pod default/p needs the image \"busybox:1.28\""),
         (&["image", "import", "/no/such/file"], "/no/such/file"),
         (&["image", "import", "/proc/version"], "/proc/version"),
     ] {

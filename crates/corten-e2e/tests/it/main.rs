@@ -24,5 +24,6 @@ mod restart;
 mod scheduling;
 mod security;
 mod services;
+mod signals;
 mod tutorial;
 mod volumes;

@@ -16,28 +16,18 @@ mod ports;
 mod proxy;
 mod query;
 mod stats;
-mod tls;
 
-pub use tls::ServerCertificate;
-
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use corten_api::core::v1::{ContainerState, PodStatus};
-use corten_base::{Secret, SetExecutor, SharedClock, Shutdown, TaskSet, timeout};
+use corten_base::{Secret, SharedClock, Shutdown, TaskSet};
+use corten_component_base::serving::{
+    BadCertificate, ClientCertificate, Connection, Limits, OwnTask, Place, ServerCertificate, TlsListener,
+    server_config,
+};
 use corten_cri::Cri;
 use http::{Method, Request, Response, StatusCode};
 use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::conn::auto,
-};
-use nix::sys::socket::{setsockopt, sockopt};
-use rustls::ServerConfig;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
-use tokio_rustls::TlsAcceptor;
 
 use crate::interfaces::Pods;
 use access::{Access, Credentials};
@@ -46,28 +36,10 @@ use answer::{Answer, json, json_indented, text};
 /// Where the machine's logs are.
 const LOGS: &str = "/var/log";
 
-/// How long a client may take for its TLS handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How many connections may be open at once, streams among them; further ones wait in the kernel's queue. Each stream takes
-/// a handful of descriptors, and a node runs hundreds of pods, not thousands.
-const CONNECTIONS_MAX: usize = 2_048;
-
-/// How long to pause after a connection could not be accepted: long enough not to spin, and nobody notices it.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// After how much silence the kernel asks whether a peer is still there, and how long it waits for each of
-/// `KEEP_ALIVE_PROBES` answers, in seconds. Go's servers do the same.
-const KEEP_ALIVE_SECONDS: u32 = 15;
-
-/// How many of these questions stay without an answer before the peer counts as gone.
-const KEEP_ALIVE_PROBES: u32 = 9;
-
-/// How many requests a client may have on one HTTP/2 connection. Upstream: `MaxConcurrentStreams` of its servers.
-const HTTP2_STREAMS_MAX: u32 = 250;
-
-/// How long requests may go on after shutdown was requested.
-const DRAIN: Duration = Duration::from_secs(2);
+/// Connections, streams among them: each stream takes a handful of descriptors, and a node runs hundreds of pods, not
+/// thousands. Requests on an HTTP/2 connection: upstream's `MaxConcurrentStreams`.
+const LIMITS: Limits =
+    Limits { name: "kubelet", connections: 2_048, streams_per_connection: 250, drain: Duration::from_secs(2) };
 
 /// How long a client may take to open its streams. Upstream: `DefaultStreamCreationTimeout`.
 const STREAMS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -118,14 +90,13 @@ pub enum ServerError {
         source: std::io::Error,
     },
     /// The certificate, its key or the clients' authorities are unusable.
-    #[error("use kubelet server certificate: {0}")]
-    Certificate(String),
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
 }
 
 /// A server with its socket.
 pub struct Server {
-    listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    listener: TlsListener,
     certificate: ServerCertificate,
     shared: Shared,
 }
@@ -136,9 +107,9 @@ struct Shared {
     parts: Parts,
     /// Connections, and what goes on in those that were handed over.
     tasks: TaskSet,
-    /// The connection's place among `CONNECTIONS_MAX`: held by whatever goes on in it.
+    /// The connection's place: held by whatever goes on in it.
     #[expect(dead_code, reason = "held until its last clone goes, never asked")]
-    place: Option<Arc<OwnedSemaphorePermit>>,
+    place: Option<Place>,
     shutdown: Shutdown,
 }
 
@@ -146,11 +117,12 @@ impl Server {
     /// Binds the socket, so that a taken address is an error now and not later.
     pub async fn bind(config: &Config, parts: Parts, shutdown: Shutdown) -> Result<Self, ServerError> {
         let certificate = ServerCertificate::new(&config.certificate, &config.key)?;
-        let tls = tls::server_config(certificate.clone(), &config.client_authorities)?;
+        let tls = server_config(certificate.clone(), ClientCertificate::SignedBy(&config.client_authorities))?;
         let address = config.address;
-        let listener = TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
+        let listener =
+            TlsListener::bind(address, tls).await.map_err(|source| ServerError::Listen { address, source })?;
         let shared = Shared { parts, tasks: TaskSet::new("kubelet-server"), place: None, shutdown };
-        Ok(Self { listener, tls, certificate, shared })
+        Ok(Self { listener, certificate, shared })
     }
 
     /// The certificate, to be exchanged while the server runs.
@@ -166,101 +138,21 @@ impl Server {
 
     /// Serves until shutdown, then lets what runs finish for a moment.
     pub async fn run(self) {
-        let Self { listener, tls, shared, .. } = self;
-        let acceptor = TlsAcceptor::from(tls);
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = shared.shutdown.requested() => break,
-                accepted = accept_one(&listener, &places) => accepted,
-            };
-            match accepted {
-                Ok((place, stream, peer)) => {
-                    let shared = Shared { place: Some(Arc::new(place)), ..shared.clone() };
-                    shared.tasks.clone().spawn("connection", connection(shared, acceptor.clone(), stream, peer));
+        let Self { listener, shared, .. } = self;
+        let Shared { parts, tasks, shutdown, .. } = shared.clone();
+        let serve = move |connection: Connection| {
+            let Connection { certificates, place, .. } = connection;
+            let (shared, leaf) = (Shared { place: Some(place), ..shared.clone() }, certificates.into_iter().next());
+            service_fn(move |request| {
+                let (shared, leaf) = (shared.clone(), leaf.clone());
+                async move {
+                    // Logs and commands of many containers may come over one connection.
+                    OwnTask::default().await;
+                    Ok::<_, Infallible>(serve(&shared, leaf, request).await)
                 }
-                Err(error) => {
-                    // Out of file descriptors: those who have one finish first.
-                    tracing::warn!(err = %error, "Could not accept a connection");
-                    tokio::select! {
-                        biased;
-                        () = shared.shutdown.requested() => break,
-                        () = shared.parts.clock.sleep(ACCEPT_PAUSE) => {}
-                    }
-                }
-            }
-        }
-        match timeout(&*shared.parts.clock, DRAIN, shared.tasks.join()).await {
-            Ok(Ok(())) => {}
-            Err(_) => tracing::warn!(running = shared.tasks.len(), "Requests were cut off at shutdown"),
-            Ok(Err(panic)) => tracing::error!(err = %panic, "Kubelet server task panicked"),
-        }
-    }
-}
-
-async fn accept_one(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((place, stream, peer))
-}
-
-/// Has the kernel find out about peers that vanished.
-fn keep_alive(stream: &TcpStream) -> nix::Result<()> {
-    setsockopt(stream, sockopt::KeepAlive, &true)?;
-    setsockopt(stream, sockopt::TcpKeepIdle, &KEEP_ALIVE_SECONDS)?;
-    setsockopt(stream, sockopt::TcpKeepInterval, &KEEP_ALIVE_SECONDS)?;
-    setsockopt(stream, sockopt::TcpKeepCount, &KEEP_ALIVE_PROBES)
-}
-
-async fn connection(shared: Shared, acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(err = %error, "Could not set TCP_NODELAY");
-    }
-    if let Err(error) = keep_alive(&stream) {
-        tracing::debug!(err = %error, "Could not have the peer asked whether it is there");
-    }
-    let tls = match timeout(&*shared.parts.clock, HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => {
-            tracing::debug!(%peer, err = %error, "TLS handshake failed");
-            return;
-        }
-        Err(_) => {
-            tracing::debug!(%peer, "TLS handshake timed out");
-            return;
-        }
-    };
-    let certificate = tls.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|leaf| leaf.clone().into_owned());
-    let (shutdown, tasks) = (shared.shutdown.clone(), shared.tasks.clone());
-    let service = service_fn(move |request| {
-        let (shared, certificate) = (shared.clone(), certificate.clone());
-        async move { Ok::<_, std::convert::Infallible>(serve(&shared, certificate, request).await) }
-    });
-    let mut builder = auto::Builder::new(SetExecutor::new(tasks, "request"));
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(32)).max_buf_size(1 << 20);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(HTTP2_STREAMS_MAX)
-        .max_header_list_size(1 << 20)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(15));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), service);
-    tokio::pin!(connection);
-    let result = tokio::select! {
-        biased;
-        result = connection.as_mut() => result,
-        () = shutdown.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%peer, err = %error, "Connection ended with an error");
+            })
+        };
+        listener.run(LIMITS, parts.clock, tasks, shutdown, serve).await;
     }
 }
 

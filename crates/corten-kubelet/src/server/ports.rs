@@ -122,12 +122,8 @@ async fn one(target: &Target, forward: Forward) {
     let Forward { port, connection, error } = forward;
     let result = target.streaming.stream_port_forward(&target.sandbox, port, Box::new(connection)).await;
     if let Err(failure) = result {
-        // A process that resets its connection is no reason to give up the others.
-        let is_fatal = !["broken pipe", "connection reset"]
-            .iter()
-            .any(|known| failure.to_string().to_ascii_lowercase().contains(known));
         let (pod, uid) = (&target.pod, &target.uid);
         let message = format!("error forwarding port {port} to pod {pod}, uid {uid}: {failure}");
-        error.fail(&message, is_fatal).await;
+        error.fail(&message).await;
     }
 }

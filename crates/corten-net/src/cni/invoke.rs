@@ -181,7 +181,12 @@ impl Invoker {
     /// Detaches a sandbox. Fine if it is not attached, or its namespace is gone.
     pub async fn delete(&self, list: &NetworkConfigList, at: &Attachment) -> Result<(), InvokeError> {
         check_names(at)?;
-        let previous = if list.version >= Version::V0_4_0 { self.recall(list, at)? } else { None };
+        let previous = if list.version >= Version::V0_4_0 { self.recall(list, at) } else { Ok(None) };
+        let previous = match previous {
+            // A result that was cut off must not keep the sandbox for ever; plugins can do without.
+            Err(InvokeError::Answer { .. }) => None,
+            recalled => recalled?,
+        };
         for plugin in list.plugins.iter().rev() {
             self.run(Verb::Delete, list, plugin, Some(at), previous.as_ref()).await?;
         }
@@ -275,7 +280,11 @@ impl Invoker {
             if path.to_string_lossy().ends_with(STAGED) {
                 continue;
             }
-            let cached: CacheEntry = serde_json::from_slice(&fs::read(&path)?).map_err(unreadable_cache)?;
+            // One that was cut off says nothing about its attachment, whose address is found by its holder.
+            let Ok(cached) = serde_json::from_slice::<CacheEntry>(&fs::read(&path)?) else {
+                fs::remove_file(&path)?;
+                continue;
+            };
             if cached.network_name == list.name {
                 out.push(Attachment {
                     container_id: cached.container_id,

@@ -10,6 +10,7 @@
 mod dump;
 mod error;
 mod expr;
+mod grace;
 mod rule;
 mod set;
 mod table;
@@ -32,6 +33,7 @@ pub use self::{
     dump::{RuleDump, SetDump, TableDump},
     error::{CommitError, Failure},
     expr::{CmpOp, CtKey, Expr, FibFlags, FibResult, MetaKey, Nat, PayloadBase, Reg, Reject, nat_flags},
+    grace::wait_for_packets,
     rule::{Field, Rule, Selector, ct_state, ct_status},
     set::{Element, ElementData, Set, SetData},
     table::{BaseChain, Chain, ChainType, Family, Hook, Policy, Table, Verdict, priority},

@@ -1,8 +1,10 @@
 //! Changes that take effect together or not at all.
 //!
 //! One transaction is one datagram to the kernel: "begin", the operations, "end". The kernel checks all of them, then
-//! switches to the new generation of rules at once; packets see the old rules or the new ones. Refusals name the
-//! operation, and the element where there are many in one.
+//! switches to the new generation of rules at once; packets see the old rules or the new ones. There is one exception: a
+//! packet that is being looked at during the switch may meet new elements from old rules, so that an element that leads to
+//! a chain of the same commit leads to one without rules. Refusals name the operation, and the element where there are
+//! many in one.
 
 use std::{fmt, io};
 
@@ -178,6 +180,12 @@ impl Transaction {
     /// Deletes elements by their keys; refused if one does not exist.
     pub fn delete_elements(&mut self, table: &Table, set: &Set, elements: impl Into<Vec<Element>>) -> &mut Self {
         self.elements(table, set, false, elements.into())
+    }
+
+    /// Moves all changes of another transaction to the end of this one.
+    pub fn append(&mut self, other: &mut Self) -> &mut Self {
+        self.operations.append(&mut other.operations);
+        self
     }
 
     fn elements(&mut self, table: &Table, set: &Set, adds: bool, elements: Vec<Element>) -> &mut Self {

@@ -1,4 +1,4 @@
-//! Services as packet rules, one nftables transaction per change.
+//! Services as packet rules, a few nftables transactions per change.
 //!
 //! A table per family, `PREFIX-proxy`, so that several clusters can live on one machine. A new connection is looked up
 //! by (destination, protocol, port) in the map `services`, or by (protocol, port) in `node-ports`; the map leads to a
@@ -8,6 +8,10 @@
 //! Only first packets of connections come here (chains of type `nat`), so connections survive the removal of their
 //! endpoint until they end. UDP has no end: there, connections to endpoints that are gone are forgotten after the
 //! commit, and the next packet is translated anew.
+//!
+//! The kernel lets a packet that is just being looked at see the rules of before a commit together with the elements of
+//! after it. So a change is up to three commits: new chains that nothing leads to yet; what leads to them; and once no
+//! packet can be on its way to them, the deletion of what nothing leads to any more.
 //!
 //! Upstream: `pkg/proxy/nftables/proxier.go`, `pkg/proxy/conntrack/cleanup.go` (v1.35). Ours differs in shape: one map
 //! per port instead of a chain per endpoint, and one set of hairpin pairs instead of a rule per endpoint.
@@ -23,14 +27,17 @@ use std::{
 use corten_net::{
     Netns,
     conntrack::{Conntrack, UDP},
-    nftables::{Element, ElementData, Nftables, Set, Table, Transaction, Value, Verdict},
+    nftables::{
+        CommitError, Element, ElementData, Nftables, Set, Table, TableDump, Transaction, Value, Verdict,
+        wait_for_packets,
+    },
     sysctl,
 };
 use ipnet::IpNet;
 
 use self::{
     base::FamilyTable,
-    port::{PortState, Target},
+    port::{Leftover, PortState, Target, id_of},
 };
 use super::{Backend, BackendError};
 use crate::{
@@ -88,6 +95,33 @@ pub struct NftablesBackend {
     state: State,
     /// The generation that our last commit made, as far as known.
     generation: Option<u32>,
+}
+
+/// The transactions of a change, in their order.
+#[derive(Debug, Default)]
+struct Plan {
+    /// New chains and sets, with their content. Nothing leads to them yet.
+    prepare: Transaction,
+    /// What packets see change.
+    switch: Transaction,
+    /// What nothing leads to any more.
+    leftovers: Vec<Leftover>,
+}
+
+impl Plan {
+    /// Where changes of a chain and its sets go.
+    fn writer(&mut self, is_new: bool) -> &mut Transaction {
+        if is_new { &mut self.prepare } else { &mut self.switch }
+    }
+
+    /// The third transaction. Chains that jump to others come first in the list.
+    fn sweep(self) -> Transaction {
+        let mut tx = Transaction::new();
+        for leftover in self.leftovers {
+            leftover.delete(&mut tx);
+        }
+        tx
+    }
 }
 
 /// What the kernel has of ours, after the last commit.
@@ -184,7 +218,76 @@ impl NftablesBackend {
         Ok(())
     }
 
+    /// Carries out a plan, but for its sweep.
+    fn commit_plan(&mut self, plan: &Plan) -> Result<(), BackendError> {
+        self.commit(&plan.prepare)?;
+        self.commit(&plan.switch)
+    }
+
+    /// The end of a plan.
+    fn sweep(&mut self, plan: Plan) -> Result<(), BackendError> {
+        let tx = plan.sweep();
+        if tx.is_empty() {
+            return Ok(());
+        }
+        // Where the kernel cannot wait, the commit itself takes longer than nearly every packet does.
+        wait_for_packets();
+        self.commit(&tx)
+    }
+
+    /// Fills the tables that are there anew, so that each packet meets rules of before or after.
+    ///
+    /// Errors: the kernel refuses it if the tables hold things of somebody else that we cannot see.
+    fn refill(&mut self, changes: &[Change], existing: &[TableDump]) -> Result<(State, Plan), BackendError> {
+        let names = existing.iter().flat_map(|dump| {
+            let chains = dump.chains.iter().map(|c| &c.name);
+            chains.chain(dump.sets.iter().map(|s| &s.set.name))
+        });
+        let mut state = State { last_id: names.filter_map(|name| id_of(name)).max().unwrap_or(0), ..State::default() };
+        let mut plan = Plan::default();
+        for (table, dump) in self.tables.values().zip(existing) {
+            table.create(&self.config, Some(dump), &mut plan.prepare);
+            table.fill(&self.config, &mut plan.switch);
+            plan.leftovers.extend(table.leftovers(&self.config, dump));
+        }
+        state.plan(&self.tables, &self.config, changes, &mut plan);
+        self.commit_plan(&plan)?;
+        Ok((state, plan))
+    }
+
+    /// Makes the tables anew in one commit. A connection that begins in that moment may be refused.
+    fn rebuild(&mut self, changes: &[Change]) -> Result<State, BackendError> {
+        let mut tx = Transaction::new();
+        for table in self.tables.values() {
+            tx.purge_table(&table.table);
+            table.create(&self.config, None, &mut tx);
+        }
+        let (mut state, mut plan) = (State::default(), Plan::default());
+        for table in self.tables.values() {
+            table.fill(&self.config, &mut plan.switch);
+        }
+        state.plan(&self.tables, &self.config, changes, &mut plan);
+        tx.append(&mut plan.prepare).append(&mut plan.switch);
+        self.commit(&tx)?;
+        Ok(state)
+    }
+
+    /// All our tables, if all are there and as we make them.
+    fn dump_own(&self) -> Result<Option<Vec<TableDump>>, BackendError> {
+        let mut dumps = Vec::new();
+        for table in self.tables.values() {
+            match self.nft.dump(&table.table)? {
+                Some(dump) if table.is_ours(&self.config, &dump) => dumps.push(dump),
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(dumps))
+    }
+
     fn commit(&mut self, transaction: &Transaction) -> Result<(), BackendError> {
+        if transaction.is_empty() {
+            return Ok(());
+        }
         self.generation = None;
         self.nft.commit(transaction)?;
         self.generation = Some(self.nft.generation()?);
@@ -299,17 +402,13 @@ impl StaleUdp {
 
 impl State {
     /// Appends what turns the kernel's state into the one after `changes`.
-    ///
-    /// Order: new chains and sets, then the maps that lead to them, then what nothing leads to any more; the kernel
-    /// checks references as it goes.
     fn plan(
         &mut self,
         tables: &BTreeMap<IpFamily, FamilyTable>,
         config: &NftablesConfig,
         changes: &[Change],
-        tx: &mut Transaction,
+        plan: &mut Plan,
     ) {
-        let mut leftovers = Vec::new();
         for change in changes.iter().filter(|c| tables.contains_key(&c.key.family)) {
             let table = &tables[&change.key.family];
             let key = &change.key;
@@ -321,14 +420,14 @@ impl State {
                     *last_id += 1;
                     PortState::new(*last_id)
                 });
-                port.update(table, config, key, rules, tx, &mut leftovers);
+                port.update(table, config, key, rules, plan);
                 for (frontend, role) in frontends(key, rules) {
                     new_frontends.insert(frontend, (role, port.target(role, rules)));
                 }
                 self.cluster_ips.add(rules.cluster_ip);
                 rules.hairpins.iter().for_each(|ip| self.hairpins.add(*ip));
             } else if let Some(port) = self.ports.remove(key) {
-                port.remove(table, &mut leftovers);
+                port.remove(table, &mut plan.leftovers);
             }
             if let Some(rules) = change.old.as_deref() {
                 self.cluster_ips.remove(rules.cluster_ip);
@@ -336,11 +435,7 @@ impl State {
             }
             self.claims.set(key, &old_frontends, &new_frontends);
         }
-        self.plan_maps(tables, tx);
-        // Chains that jump to others of the same port come first in each port's list.
-        for leftover in leftovers {
-            leftover.delete(tx);
-        }
+        self.plan_maps(tables, &mut plan.switch);
     }
 
     fn plan_maps(&mut self, tables: &BTreeMap<IpFamily, FamilyTable>, tx: &mut Transaction) {
@@ -415,26 +510,29 @@ impl Backend for NftablesBackend {
             .ports()
             .map(|(key, rules)| Change { key: key.clone(), old: None, new: Some(rules.clone()) })
             .collect();
-        let mut tx = Transaction::new();
-        for table in self.tables.values() {
-            tx.purge_table(&table.table);
-            table.create(&self.config, &mut tx);
-        }
-        let mut state = State::default();
-        state.plan(&self.tables, &self.config, &changes, &mut tx);
-        self.commit(&tx)?;
+        let refilled = match self.dump_own()? {
+            None => None,
+            Some(existing) => match self.refill(&changes, &existing) {
+                Err(BackendError::Commit(CommitError::Refused { .. })) => None,
+                result => Some(result?),
+            },
+        };
+        let (state, plan) = match refilled {
+            Some((state, plan)) => (state, plan),
+            None => (self.rebuild(&changes)?, Plan::default()),
+        };
         self.state = state;
         self.forget_stale(&changes)?;
-        Ok(())
+        self.sweep(plan)
     }
 
     fn apply(&mut self, changes: &[Change]) -> Result<(), BackendError> {
-        let mut tx = Transaction::new();
-        self.state.plan(&self.tables, &self.config, changes, &mut tx);
-        self.commit(&tx)?;
+        let mut plan = Plan::default();
+        self.state.plan(&self.tables, &self.config, changes, &mut plan);
+        self.commit_plan(&plan)?;
         self.forget_clients(changes)?;
         self.forget_stale(changes)?;
-        Ok(())
+        self.sweep(plan)
     }
 
     fn is_intact(&mut self) -> Result<bool, BackendError> {

@@ -18,6 +18,7 @@ pub(super) static BINDING: TableDefinition = TableDefinition {
         Column::text("ServiceAccounts", "The service accounts it is granted to.").wide(),
     ],
     row: binding,
+    conditions: None,
 };
 
 fn binding(binding: &Value, cx: &RowContext) -> Vec<Cell> {

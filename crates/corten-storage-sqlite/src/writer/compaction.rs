@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use corten_base::ErrorChain;
 use corten_storage::kv::{KvError, Revision};
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -51,8 +52,10 @@ impl Writer {
 
     /// Deletes the oldest superfluous rows. A failure ends compaction until it is asked for again.
     pub(super) fn compact_chunk(&mut self) {
-        if self.connection.is_none() && self.reopen().is_err() {
-            self.compaction_failed = true;
+        if self.connection.is_none()
+            && let Err(error) = self.reopen()
+        {
+            self.compaction_fails(&MediumError::Reopen(error));
             return;
         }
         let garbage = self.shared.index.read().garbage(self.state.compacted, CHUNK_ROWS);
@@ -64,10 +67,15 @@ impl Writer {
                 self.shared.index.write().removed(removed);
             }
             Err(failure) => {
-                self.give_up(failure);
-                self.compaction_failed = true;
+                let error = self.give_up(failure);
+                self.compaction_fails(&error);
             }
         }
+    }
+
+    fn compaction_fails(&mut self, error: &MediumError) {
+        tracing::warn!(err = %ErrorChain(error), "Could not remove rows of the store's history; the next compaction tries again");
+        self.compaction_failed = true;
     }
 
     /// Runs a transaction that makes room; on a full disk once more with the space of the ballast.

@@ -37,6 +37,11 @@ impl CacheEvent {
         Self { change, revision, object, previous, frames: Mutex::default() }
     }
 
+    /// About how many bytes it keeps in memory: the object and a frame of it. The object before is that of an older event.
+    pub(super) fn bytes(&self) -> usize {
+        2 * self.object.json.len() + size_of::<Self>()
+    }
+
     /// The frame for `key`, made by `make` for the first watcher that needs it and shared by all others.
     pub fn frame(&self, key: u32, make: impl FnOnce() -> Bytes) -> Bytes {
         let mut frames = self.frames.lock();

@@ -75,6 +75,13 @@ struct DecodedEvent {
     object: Option<Arc<Stored>>,
 }
 
+/// Where `read_pages` has an object from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Known,
+    Store,
+}
+
 /// Why a read cannot be answered.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
@@ -183,8 +190,8 @@ impl Cacher {
         let mut snapshot = Snapshot::default();
         let mut corrupt = BTreeMap::new();
         let revision = self
-            .read_pages(None, |key, decoded| match decoded {
-                Ok(object) => snapshot.insert(key, object),
+            .read_pages(None, &Snapshot::default(), |key, decoded| match decoded {
+                Ok((object, _)) => snapshot.insert(key, object),
                 Err(error) => {
                     tracing::error!(err = %error, "Stored object is left out: repair or remove it");
                     corrupt.insert(key, error);
@@ -232,16 +239,20 @@ impl Cacher {
         let next = {
             let mut state = self.inner.state.write();
             let state = &mut *state;
+            let mut replaced = 0;
+            let mut is_replaced = |object: &Stored| replaced += object.json.len() as u64;
             for change in changes {
                 match change {
                     Ok(DecodedEvent { key, revision, object: Some(object) }) => {
                         state.corrupt.remove(&key);
                         let previous = state.snapshot.replace(&key, Arc::clone(&object));
+                        previous.as_deref().into_iter().for_each(&mut is_replaced);
                         let event = CacheEvent::new(Change::Put, revision, object, previous);
                         state.ring.push(now, Arc::new(event));
                     }
                     Ok(DecodedEvent { key, revision, object: None }) => {
                         if let Some(previous) = state.snapshot.remove(&key, revision) {
+                            is_replaced(&previous);
                             let last = self.inner.codec.at_revision(&previous, revision);
                             let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
                             state.ring.push(now, Arc::new(event));
@@ -252,6 +263,7 @@ impl Cacher {
                         tracing::error!(err = %corrupt, "Stored object is left out: repair or remove it");
                         // What it was before is not what it is: better none than a stale one.
                         if let Some(previous) = state.snapshot.remove(&key, revision) {
+                            is_replaced(&previous);
                             let last = self.inner.codec.at_revision(&previous, revision);
                             let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
                             state.ring.push(now, Arc::new(event));
@@ -260,6 +272,7 @@ impl Cacher {
                     }
                 }
             }
+            state.kept.replaced(now, replaced);
             state.snapshot.set_revision(batch.revision);
             state.ring.next_sequence()
         };
@@ -375,7 +388,12 @@ impl Cacher {
     /// Keeps `snapshot` for a while, so that later pages of a list show the same state.
     pub fn keep(&self, snapshot: &Snapshot) {
         let now = self.inner.clock.monotonic();
-        self.inner.state.write().kept.keep(now, snapshot);
+        self.inner.state.write().kept.keep(now, snapshot, 0);
+    }
+
+    /// Lets go of states before `revision`: the engine has forgotten them, and who asks for one has to hear so.
+    pub fn forget_before(&self, revision: Revision) {
+        self.inner.state.write().kept.forget_before(revision);
     }
 
     /// The state at exactly `revision`.
@@ -400,23 +418,29 @@ impl Cacher {
 
     /// Objects that cannot be decoded are left out, as they are of the current state.
     async fn read_at(&self, revision: Revision) -> Result<Snapshot, KvError> {
-        let mut snapshot = Snapshot::default();
-        self.read_pages(Some(revision), |key, decoded| {
-            if let Ok(object) = decoded {
+        let (mut snapshot, mut own) = (Snapshot::default(), 0);
+        self.read_pages(Some(revision), &self.any(), |key, decoded| {
+            if let Ok((object, source)) = decoded {
+                if source == Source::Store {
+                    own += object.json.len() as u64;
+                }
                 snapshot.insert(key, object);
             }
         })
         .await?;
         snapshot.set_revision(revision);
-        self.keep(&snapshot);
+        let now = self.inner.clock.monotonic();
+        self.inner.state.write().kept.keep(now, &snapshot, own);
         Ok(snapshot)
     }
 
-    /// Reads all objects as of one revision, the newest for `None`, page by page; returns the revision.
+    /// Reads all objects as of one revision, the newest for `None`, page by page; returns the revision. Objects that
+    /// `known` has in the same version are shared with it.
     async fn read_pages(
         &self,
         mut at: Option<Revision>,
-        mut take: impl FnMut(Box<str>, Result<Arc<Stored>, CorruptObject>) + Send,
+        known: &Snapshot,
+        mut take: impl FnMut(Box<str>, Result<(Arc<Stored>, Source), CorruptObject>) + Send,
     ) -> Result<Revision, KvError> {
         let mut start = Bytes::new();
         let prefix = Bytes::from(self.inner.keys.prefix().to_owned());
@@ -425,9 +449,13 @@ impl Cacher {
             let page = self.inner.engine.list(request).await?;
             let revision = *at.get_or_insert(page.revision);
             for kv in &page.kvs {
-                match self.decode(&kv.key, &kv.value, kv.mod_revision) {
-                    Ok((key, object)) => take(key, Ok(object)),
-                    Err(corrupt) => take(self.key_of(&kv.key), Err(corrupt)),
+                let key = self.key_of(&kv.key);
+                match known.get(&key).filter(|object| object.revision == kv.mod_revision) {
+                    Some(object) => take(key, Ok((Arc::clone(object), Source::Known))),
+                    None => match self.decode(&kv.key, &kv.value, kv.mod_revision) {
+                        Ok((key, object)) => take(key, Ok((object, Source::Store))),
+                        Err(corrupt) => take(key, Err(corrupt)),
+                    },
                 }
             }
             let Some(last) = page.kvs.last().filter(|_| page.remaining > 0) else { return Ok(revision) };

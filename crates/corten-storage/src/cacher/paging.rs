@@ -5,29 +5,133 @@ use std::{collections::VecDeque, time::Duration};
 use super::snapshot::Snapshot;
 use crate::kv::Revision;
 
-/// How many snapshots are kept; the one unused for longest goes. They share their objects, so one costs what has changed.
+/// How many snapshots are kept; the one unused for longest goes.
 const KEPT_MAX: usize = 64;
+
+/// How many bytes of objects that are not current the kept snapshots may keep in memory, together.
+const BYTES_MAX: u64 = 256 << 20;
 
 /// How long a snapshot is kept without use: as long as upstream's etcd keeps history.
 const KEPT_FOR: Duration = Duration::from_secs(300);
 
 /// Snapshots by revision, in order of last use.
+///
+/// They share their objects with each other and with the current state. What they keep in memory is what was replaced
+/// since the oldest of them was current, and what was read for a snapshot alone: `bytes` never says less than that.
 #[derive(Debug, Default)]
-pub(super) struct KeptSnapshots(VecDeque<(Duration, Snapshot)>);
+pub(super) struct KeptSnapshots {
+    kept: VecDeque<Kept>,
+    /// Bytes of all objects that were ever replaced or deleted: a clock that goes by bytes.
+    replaced: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    used: Duration,
+    snapshot: Snapshot,
+    /// `KeptSnapshots::replaced` when it was kept.
+    replaced: u64,
+    /// Bytes of objects that were read from the store for it.
+    own: u64,
+}
 
 impl KeptSnapshots {
-    pub(super) fn keep(&mut self, now: Duration, snapshot: &Snapshot) {
-        self.0.retain(|(used, kept)| now.saturating_sub(*used) < KEPT_FOR && kept.revision() != snapshot.revision());
-        if self.0.len() == KEPT_MAX {
-            self.0.pop_front();
-        }
-        self.0.push_back((now, snapshot.clone()));
+    /// Keeps `snapshot`, for which `own` bytes of objects were read that the current state does not have.
+    pub(super) fn keep(&mut self, now: Duration, snapshot: &Snapshot, own: u64) {
+        self.kept.retain(|kept| kept.snapshot.revision() != snapshot.revision());
+        self.kept.push_back(Kept { used: now, snapshot: snapshot.clone(), replaced: self.replaced, own });
+        self.expire(now);
     }
 
     pub(super) fn get(&mut self, now: Duration, revision: Revision) -> Option<Snapshot> {
-        let at = self.0.iter().position(|(_, kept)| kept.is_at(revision))?;
-        let (_, snapshot) = self.0.remove(at)?;
-        self.0.push_back((now, snapshot.clone()));
+        self.expire(now);
+        let at = self.kept.iter().position(|kept| kept.snapshot.is_at(revision))?;
+        let mut kept = self.kept.remove(at)?;
+        kept.used = now;
+        let snapshot = kept.snapshot.clone();
+        self.kept.push_back(kept);
         Some(snapshot)
+    }
+
+    /// Drops the snapshots of states before `revision`.
+    pub(super) fn forget_before(&mut self, revision: Revision) {
+        self.kept.retain(|kept| kept.snapshot.revision() >= revision);
+    }
+
+    /// Notes that objects of `bytes` are no longer current, and drops snapshots that are too old or keep too much.
+    pub(super) fn replaced(&mut self, now: Duration, bytes: u64) {
+        self.replaced += bytes;
+        self.expire(now);
+    }
+
+    fn expire(&mut self, now: Duration) {
+        while let Some(oldest) = self.kept.front() {
+            let is_stale = now.saturating_sub(oldest.used) >= KEPT_FOR;
+            if !is_stale && self.kept.len() <= KEPT_MAX && self.bytes() <= BYTES_MAX {
+                return;
+            }
+            self.kept.pop_front();
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        let since = self.kept.iter().map(|kept| kept.replaced).min().unwrap_or(self.replaced);
+        self.replaced - since + self.kept.iter().map(|kept| kept.own).sum::<u64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(revision: Revision) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.read_at(revision);
+        snapshot
+    }
+
+    #[track_caller]
+    fn check(kept: &KeptSnapshots, want: &[Revision]) {
+        let got: Vec<_> = kept.kept.iter().map(|kept| kept.snapshot.revision()).collect();
+        assert_eq!(got, want);
+    }
+
+    const NOW: Duration = Duration::from_secs(1_000);
+
+    #[test]
+    fn what_is_unused_for_long_goes_even_if_nobody_asks() {
+        let mut kept = KeptSnapshots::default();
+        kept.keep(NOW, &snapshot(1), 0);
+        kept.keep(NOW, &snapshot(2), 0);
+        assert!(kept.get(NOW + KEPT_FOR / 2, 1).is_some());
+        kept.replaced(NOW + KEPT_FOR, 0);
+        check(&kept, &[1]);
+        assert!(kept.get(NOW + KEPT_FOR * 2, 1).is_none());
+        check(&kept, &[]);
+    }
+
+    #[test]
+    fn snapshots_are_bounded_by_their_number() {
+        let mut kept = KeptSnapshots::default();
+        (0..100).for_each(|revision| kept.keep(NOW, &snapshot(revision), 0));
+        check(&kept, &(36..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn snapshots_are_bounded_by_what_they_keep_in_memory() {
+        let mut kept = KeptSnapshots::default();
+        kept.keep(NOW, &snapshot(1), 0);
+        kept.replaced(NOW, BYTES_MAX);
+        kept.keep(NOW, &snapshot(2), 0);
+        check(&kept, &[1, 2]);
+        kept.replaced(NOW, 1);
+        check(&kept, &[2]);
+        kept.keep(NOW, &snapshot(3), BYTES_MAX - 1);
+        check(&kept, &[2, 3]);
+        kept.keep(NOW, &snapshot(4), 1);
+        check(&kept, &[3, 4]);
+        // One that alone is too large is not kept at all: the pages read it anew.
+        kept.keep(NOW, &snapshot(5), BYTES_MAX + 1);
+        check(&kept, &[]);
     }
 }

@@ -8,7 +8,10 @@ use crate::kv::Revision;
 /// The ring never holds more: a watcher this far behind is closed and lists again.
 const EVENTS_MAX: usize = 16_384;
 
-/// The ring holds at least this many, however old: a quiet resource can be resumed after hours.
+/// The ring holds no more bytes of events (unless a single one has more): about 12,000 pods of 2.5 KB.
+const BYTES_MAX: usize = 64 << 20;
+
+/// The ring holds at least this many, if they are small, however old: a quiet resource can be resumed after hours.
 const EVENTS_MIN: usize = 256;
 
 /// Younger events are kept while there is room. Upstream's figure: storage/cacher `eventFreshDuration`.
@@ -20,6 +23,8 @@ pub(super) struct Ring {
     events: VecDeque<(Duration, Arc<CacheEvent>)>,
     /// The sequence number of the first event of `events`.
     first: u64,
+    /// The sum of `CacheEvent::bytes`.
+    bytes: usize,
     /// Events after this revision are complete.
     complete_after: Revision,
 }
@@ -30,6 +35,7 @@ impl Ring {
     pub(super) fn restart(&mut self, revision: Revision) {
         self.first = self.next_sequence() + 1;
         self.events.clear();
+        self.bytes = 0;
         self.complete_after = revision;
     }
 
@@ -38,15 +44,22 @@ impl Ring {
     }
 
     pub(super) fn push(&mut self, now: Duration, event: Arc<CacheEvent>) {
+        self.bytes += event.bytes();
         self.events.push_back((now, event));
-        while self.events.len() > EVENTS_MAX
-            || (self.events.len() > EVENTS_MIN
-                && self.events.front().is_some_and(|(at, _)| now.saturating_sub(*at) > FRESH))
-        {
-            let (_, dropped) = self.events.pop_front().expect("the loop condition says that there is one");
+        while self.is_over(now) {
+            let (_, dropped) = self.events.pop_front().expect("a ring with too much in it is not empty");
+            self.bytes -= dropped.bytes();
             self.first += 1;
             self.complete_after = dropped.revision;
         }
+    }
+
+    /// Whether the oldest event has to go.
+    fn is_over(&self, now: Duration) -> bool {
+        let is_stale = |(at, _): &(Duration, _)| now.saturating_sub(*at) > FRESH;
+        self.events.len() > EVENTS_MAX
+            || (self.bytes > BYTES_MAX && self.events.len() > 1)
+            || (self.events.len() > EVENTS_MIN && self.events.front().is_some_and(is_stale))
     }
 
     /// The sequence number of the first event after `revision`; breaks with the oldest usable revision if events after
@@ -63,5 +76,45 @@ impl Ring {
     pub(super) fn read(&self, sequence: u64, limit: usize) -> Option<impl Iterator<Item = &Arc<CacheEvent>>> {
         let skip = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
         Some(self.events.iter().skip(skip).take(limit).map(|(_, event)| event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_apimachinery::stored::{Facts, Stored};
+
+    use super::*;
+    use crate::cacher::event::Change;
+
+    fn event(revision: Revision, bytes: usize) -> Arc<CacheEvent> {
+        let object = Stored {
+            revision,
+            namespace: "".into(),
+            name: "a".into(),
+            uid: "u".into(),
+            json: vec![b' '; bytes].into(),
+            facts: Facts::default(),
+        };
+        Arc::new(CacheEvent::new(Change::Put, revision, Arc::new(object), None))
+    }
+
+    #[track_caller]
+    fn check(seconds_between: u64, bytes: usize, count: u64, kept: usize) {
+        let mut ring = Ring::default();
+        for n in 1..=count {
+            ring.push(Duration::from_secs(n * seconds_between), event(n, bytes));
+        }
+        assert_eq!(ring.events.len(), kept);
+        assert_eq!(ring.complete_after, count - kept as u64, "what was dropped is known to be missing");
+        assert_eq!(ring.bytes, ring.events.iter().map(|(_, event)| event.bytes()).sum::<usize>());
+        assert_eq!(ring.next_sequence(), count);
+    }
+
+    #[test]
+    fn the_ring_is_bounded_by_count_age_and_bytes() {
+        check(0, 0, EVENTS_MAX as u64 + 10, EVENTS_MAX);
+        check(1, 0, 300, EVENTS_MIN);
+        check(0, 1 << 20, 100, 31);
+        check(0, BYTES_MAX, 3, 1);
     }
 }

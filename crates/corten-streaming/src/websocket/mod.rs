@@ -4,9 +4,11 @@
 
 mod bytes_io;
 mod channels;
+mod messages;
 
 pub use bytes_io::ByteStream;
 pub use channels::{Channels, Encoding, Input, connect};
+pub use messages::send_messages;
 
 use tokio_tungstenite::{
     WebSocketStream,

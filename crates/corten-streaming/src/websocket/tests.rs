@@ -2,7 +2,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 
-use super::{ByteStream, Encoding, connect, switched};
+use super::{ByteStream, Encoding, connect, send_messages, switched};
 
 #[tokio::test]
 async fn only_clients_end_channels_one_by_one() {
@@ -75,4 +75,29 @@ async fn bytes_pass_through_a_socket_in_any_sizes() {
     };
     let ((), got) = tokio::join!(write, read);
     assert!(got == sent);
+}
+
+#[tokio::test]
+async fn each_message_of_a_server_that_only_speaks_is_its_own() {
+    for is_text in [true, false] {
+        let (left, right) = tokio::io::duplex(64);
+        let long = "x".repeat(1_000);
+        let messages = futures::stream::iter(["a\n".to_owned(), long.clone()].map(bytes::Bytes::from));
+        let client = async {
+            let mut socket = switched(Box::new(right), Role::Client).await;
+            socket.send(Message::text("nobody listens")).await.unwrap();
+            let mut got = Vec::new();
+            while let Some(Ok(message)) = socket.next().await {
+                match message {
+                    Message::Text(text) if is_text => got.push(text.to_string()),
+                    Message::Binary(bytes) if !is_text => got.push(String::from_utf8(bytes.to_vec()).unwrap()),
+                    Message::Close(_) => break,
+                    other => panic!("unexpected message {other:?}"),
+                }
+            }
+            got
+        };
+        let ((), got) = tokio::join!(send_messages(Box::new(left), is_text, messages), client);
+        assert_eq!(got, ["a\n".to_owned(), long], "{is_text}");
+    }
 }

@@ -8,6 +8,7 @@ use corten_storage_sqlite::{OpenError, SqliteEngine};
 
 use super::common::{Root, say, say_all};
 use crate::{
+    config::Places,
     control::{self, Answer, Request},
     instance::{Claim, Instance},
     preflight,
@@ -48,17 +49,32 @@ pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Who works with the places: the cluster answers on its socket, another command does not.
+fn busy(pid: Option<i32>, places: &Places) -> anyhow::Result<String> {
+    if control::ask(&places.control_socket(), Request::Status)?.is_some() {
+        return Ok(super::up::already_running(pid, places));
+    }
+    let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+    Ok(format!(
+        "another command works with {}{pid}, or a cluster that is starting or ending: try again when it is done",
+        places.root.display()
+    ))
+}
+
 /// Makes the store of a backup.
 pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     preflight::require_root("restore", "the store belongs to root, because it holds every secret")?;
     let places = options.root.places()?;
     let _instance = match Instance::claim(&places)? {
         Claim::Ours(instance) => instance,
-        Claim::Running(running) => bail!("{}", super::up::already_running(running.pid, &places)),
+        Claim::Running(running) => bail!(busy(running.pid, &places)?),
     };
-    // SQLite's own words for a file that is not there are worse.
-    std::fs::File::open(&options.file)
-        .map_err(|error| anyhow::anyhow!("open the backup {}: {error}", options.file.display()))?;
+    // SQLite's own words for a file that is not there, or a directory, are worse.
+    let found = std::fs::File::open(&options.file).and_then(|file| file.metadata());
+    let found = found.map_err(|error| anyhow::anyhow!("open the backup {}: {error}", options.file.display()))?;
+    if found.is_dir() {
+        bail!("{} is a directory: name the file that `corten backup` wrote", options.file.display());
+    }
     let revision = SqliteEngine::restore(&options.file, &places.store()).map_err(|error| match error {
         OpenError::Exists { path } => anyhow::anyhow!(
             "there is a store already: move {} out of the way first, because {} would take its place",

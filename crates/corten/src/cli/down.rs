@@ -1,6 +1,6 @@
 //! `corten down` and `corten delete`: the end of a cluster, whether its process still runs or was killed.
 
-use std::{process::ExitCode, time::Duration};
+use std::{os::fd::OwnedFd, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -21,7 +21,7 @@ use crate::{
     sweep,
 };
 
-/// How long a process that does not answer may take to end after SIGTERM.
+/// How long a process may take to end after it was asked to, by a command or by SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Options of `corten down`.
@@ -118,11 +118,7 @@ fn end_without_lock(places: &Places) -> anyhow::Result<()> {
     let number = i32::try_from(report.pid).ok().and_then(Pid::from_raw).context("the running process has a number")?;
     let process = pidfd_open(number, PidfdFlags::empty()).context("hold the running process")?;
     control::ask(&places.control_socket(), Request::Stop)?;
-    let mut ended = [PollFd::new(&process, PollFlags::IN)];
-    let patience = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
-    if poll(&mut ended, Some(&patience)).context("wait for the running process")? == 0 {
-        bail!("corten (pid {}) does not end: end it with `kill -9 {0}` and try again", report.pid);
-    }
+    end_asked(&process, number.as_raw_nonzero().get())?;
     say(&format!("stopped corten (pid {}), whose lock file was gone", report.pid));
     Ok(())
 }
@@ -130,32 +126,64 @@ fn end_without_lock(places: &Places) -> anyhow::Result<()> {
 fn end(running: Running, places: &Places) -> anyhow::Result<Instance> {
     let asked = control::ask(&places.control_socket(), Request::Stop);
     let pid = running.pid;
-    if !matches!(asked, Ok(Some(_))) {
-        let pid = pid.context("a process holds the lock and has not written its number: try again")?;
-        terminate(pid)?;
+    match (asked, pid) {
+        (Ok(Some(_)), Some(pid)) => {
+            if let Some(process) = hold(pid)? {
+                end_asked(&process, pid)?;
+            }
+        }
+        // It answers, so that it is far enough to write its number in a moment.
+        (Ok(Some(_)), None) => {}
+        (_, pid) => {
+            let pid = pid.context("a process holds the lock and has not written its number: try again")?;
+            if let Some(process) = hold(pid)? {
+                terminate(&process, pid)?;
+            }
+        }
     }
     let instance = running.wait(places)?;
     say(&format!("stopped corten{}", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()));
     Ok(instance)
 }
 
-/// Asks a process that has no ear for commands to end, and kills it when it does not.
-fn terminate(pid: i32) -> anyhow::Result<()> {
+/// A handle on a process; nothing if it has ended.
+fn hold(pid: i32) -> anyhow::Result<Option<OwnedFd>> {
     let Some(raw) = Pid::from_raw(pid) else { bail!("{pid} is no process's number") };
-    let process = match pidfd_open(raw, PidfdFlags::empty()) {
-        Ok(process) => process,
-        Err(rustix::io::Errno::SRCH) => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("look for process {pid}")),
-    };
+    match pidfd_open(raw, PidfdFlags::empty()) {
+        Ok(process) => Ok(Some(process)),
+        Err(rustix::io::Errno::SRCH) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("look for process {pid}")),
+    }
+}
+
+/// Waits for a process that has taken the command to end. One that hangs is ended like one that has no ear for commands.
+fn end_asked(process: &OwnedFd, pid: i32) -> anyhow::Result<()> {
+    if ends(process, pid)? {
+        return Ok(());
+    }
+    say(&format!(
+        "corten (pid {pid}) has not ended {} s after it was asked to: it is sent signals",
+        PATIENCE.as_secs()
+    ));
+    terminate(process, pid)
+}
+
+/// Whether a process ends while we have patience.
+fn ends(process: &OwnedFd, pid: i32) -> anyhow::Result<bool> {
+    let timeout = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+    let ended = poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&timeout));
+    Ok(ended.with_context(|| format!("wait for process {pid}"))? > 0)
+}
+
+/// Asks a process that has no ear for commands to end, and kills it when it does not.
+fn terminate(process: &OwnedFd, pid: i32) -> anyhow::Result<()> {
     for one in [Signal::TERM, Signal::KILL] {
-        match pidfd_send_signal(&process, one) {
+        match pidfd_send_signal(process, one) {
             Ok(()) => {}
             Err(rustix::io::Errno::SRCH) => return Ok(()),
             Err(error) => return Err(error).with_context(|| format!("end process {pid}")),
         }
-        let timeout = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
-        let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout));
-        if ended.with_context(|| format!("wait for process {pid}"))? > 0 {
+        if ends(process, pid)? {
             return Ok(());
         }
     }

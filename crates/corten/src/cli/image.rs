@@ -1,10 +1,10 @@
 //! `corten image`: the images that pods of this machine can run.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{fs::File, io::IsTerminal as _, os::fd::AsRawFd as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use corten_base::{Shutdown, SystemClock, SystemRng};
+use corten_base::{Shutdown, SystemClock, SystemRng, fs};
 use corten_container_runtime::{ContainerRuntime, images::store::ImageStore};
 use corten_net::netns::Netns;
 
@@ -17,6 +17,9 @@ use crate::{
     instance::{Claim, Instance},
     preflight,
 };
+
+/// The name of standard input among archives.
+const STDIN: &str = "-";
 
 /// Options of `corten image`.
 #[derive(Debug, Args)]
@@ -32,7 +35,7 @@ enum Command {
     /// Import the images of archives: what `docker save` writes, or an OCI layout, in a tar file that may be compressed
     /// with gzip or zstd.
     Import {
-        /// The archives.
+        /// The archives; `-` is standard input.
         #[arg(required = true, value_name = "FILE")]
         archives: Vec<PathBuf>,
     },
@@ -51,19 +54,68 @@ enum Command {
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     preflight::require_root("image", "images and the socket of the running cluster belong to root")?;
     let places = options.root.places()?;
+    let mut spooled = None;
     let request = match options.command {
         Command::Import { archives } => {
-            let absolute = archives.iter().map(|archive| {
-                archive.canonicalize().with_context(|| format!("find the archive {}", archive.display()))
-            });
-            Request::ImportImages(absolute.collect::<anyhow::Result<_>>()?)
+            let mut absolute = Vec::new();
+            for archive in &archives {
+                if archive.as_os_str() != STDIN {
+                    let found = archive.canonicalize();
+                    absolute.push(found.with_context(|| format!("find the archive {}", archive.display()))?);
+                } else if spooled.is_none() {
+                    let spool = Spooled::take(&places)?;
+                    absolute.push(spool.path());
+                    spooled = Some(spool);
+                } else {
+                    bail!("standard input is one archive: give `-` once");
+                }
+            }
+            Request::ImportImages(absolute)
         }
         Command::List => Request::ListImages,
         Command::Rm { image } => Request::RemoveImage(image),
     };
-    match control::ask(&places.control_socket(), request.clone())? {
-        Some(answer) => show(answer),
-        None => show(directly(&places, request)?),
+    let answer = control::ask(&places.control_socket(), request.clone()).and_then(|answer| match answer {
+        Some(answer) => Ok(answer),
+        None => directly(&places, request),
+    });
+    match spooled {
+        Some(spooled) => spooled.show(answer),
+        None => show(answer?),
+    }
+}
+
+/// What came on standard input, in a file without a name: archives are read by position, also by another process.
+struct Spooled(File);
+
+impl Spooled {
+    fn take(places: &Places) -> anyhow::Result<Self> {
+        let mut stdin = std::io::stdin().lock();
+        if stdin.is_terminal() {
+            bail!("standard input is a terminal: `corten image import - < FILE`, or give the file's name");
+        }
+        fs::create_dir_all(&places.root)?;
+        // Beside the images, where there is room for them; a killed process leaves nothing.
+        let mut file =
+            tempfile::tempfile_in(&places.root).with_context(|| format!("make a file in {}", places.root.display()))?;
+        std::io::copy(&mut stdin, &mut file).context("read the archive from standard input")?;
+        Ok(Self(file))
+    }
+
+    /// Leads to the file while this process lives.
+    fn path(&self) -> PathBuf {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
+    }
+
+    /// As `show`, under the name that the user knows.
+    fn show(&self, answer: anyhow::Result<Answer>) -> anyhow::Result<ExitCode> {
+        let path = self.path().display().to_string();
+        let named = |text: String| text.replace(&path, "standard input");
+        match answer {
+            Ok(Answer::Failed(reason)) => bail!(named(reason)),
+            Ok(answer) => show(answer),
+            Err(error) => bail!(named(format!("{error:#}"))),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::Subscr
 
 use super::common::{Root, run_until_signal, say};
 use crate::{
+    archive,
     assembly::{self, Start},
     config::{Config, DEFAULT_ROOT, Places, Scope, Wishes},
     instance::{Claim, Instance},
@@ -155,9 +156,11 @@ fn start(
     let record = Record::read(&places.record())?;
     let config = Config::complete(Scope::Cluster, places, wishes, record.as_ref())?;
     preflight::check(&config)?;
+    let images = absolute(options.image)?;
+    archive::check(&images)?;
     init_logs(&options.log, options.log_to_stderr, &config.places)?;
     step.done("");
-    let begin = Start { images: absolute(options.image)?, merge_kubeconfig: !options.no_kubeconfig };
+    let begin = Start { images, merge_kubeconfig: !options.no_kubeconfig };
     let rng = SystemRng::shared();
     run_until_signal(|stop, shutdown| {
         assembly::run((config, record), begin, progress, (Arc::clone(&clock), rng), (stop, shutdown))

@@ -53,6 +53,18 @@ fn a_listen_address_is_advertised_when_it_is_one() {
     assert_eq!(config.local_server(1), "10.0.0.9:1".parse().unwrap());
 }
 
+#[test]
+fn addresses_that_lead_nowhere_are_not_advertised() {
+    for address in ["127.0.0.1", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "224.0.0.1", "255.255.255.255"] {
+        let wishes = || Wishes { advertise: Some(address.parse().unwrap()), ..Wishes::default() };
+        let error = complete(wishes()).unwrap_err().to_string();
+        assert!(error.contains("--advertise-address") && error.contains(address), "{error}");
+        // A control plane alone may be for this machine only.
+        let places = Places::new(Path::new("/tmp/x")).unwrap();
+        Config::complete(Scope::ControlPlane, places, wishes(), None).unwrap();
+    }
+}
+
 fn ranges(pods: &str, services: &str) -> anyhow::Result<Config> {
     let range = |text: &str| Some(text.parse().unwrap());
     complete(Wishes { cluster_cidr: range(pods), service_cidr: range(services), ..wishes() })

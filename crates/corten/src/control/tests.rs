@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use corten_base::{Shutdown, SystemClock, TaskSet};
 
-use super::{Answer, ControlSocket, Handler, Request, ask};
+use super::{Answer, ControlSocket, Handler, Request, Silent, ask, client::ask_within};
 
 struct Echo;
 
@@ -17,6 +17,16 @@ impl Handler for Echo {
             other => Answer::Done(vec![format!("{other:?}")]),
         }
     }
+}
+
+/// With a process that was stopped, `status`, `down` and `up` said nothing for ever.
+#[test]
+fn somebody_who_does_not_answer_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let error = ask_within(&path, Request::Status, Some(std::time::Duration::from_millis(20))).unwrap_err();
+    assert!(error.is::<Silent>(), "{error:?}");
 }
 
 #[tokio::test]

@@ -1,20 +1,18 @@
 //! Feeds the DNS process with services, endpoint slices and namespaces, over its socket.
 //!
-//! Handlers only note which object changed; the feed's task reads its newest state and sends it. Notes are a set, so that
-//! they never outnumber the objects. A new DNS process, or a broken connection, gets everything again.
+//! A new DNS process, or a broken connection, gets everything again.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored};
+use corten_apimachinery::stored::Stored;
 use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown};
 use corten_dns::{
     Input,
     wire::{Feeder, WireError},
     zone::{EndpointSliceFacts, ObjectKey, ServiceFacts},
 };
-use corten_informer::{Handler, InformerFactory, Key, Lister};
-use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use corten_informer::{Changes, InformerFactory, Key};
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 /// What is followed.
@@ -31,44 +29,10 @@ const SOURCES: [(Source, &str, &str); 3] = [
     (Source::Slice, "discovery.k8s.io", "endpointslices"),
 ];
 
-#[derive(Debug, Default)]
-struct Notes {
-    changed: Mutex<BTreeSet<(Source, Key)>>,
-    wake: Notify,
-}
-
-struct Noting {
-    source: Source,
-    notes: Arc<Notes>,
-}
-
-impl Noting {
-    fn note(&self, object: &Stored) {
-        self.notes.changed.lock().insert((self.source, Key::of(object)));
-        self.notes.wake.notify_one();
-    }
-}
-
-impl Handler for Noting {
-    fn on_add(&self, object: &Arc<Stored>) {
-        self.note(object);
-    }
-
-    fn on_update(&self, _old: &Arc<Stored>, new: &Arc<Stored>) {
-        self.note(new);
-    }
-
-    fn on_delete(&self, object: &Arc<Stored>, _final_state_unknown: bool) {
-        self.note(object);
-    }
-}
-
 /// Follows informers on behalf of a DNS process.
 #[derive(Debug)]
 pub(crate) struct DnsFeed {
-    notes: Arc<Notes>,
-    listers: Vec<(Source, Lister)>,
-    factory: InformerFactory,
+    changes: Changes<Source>,
     socket: PathBuf,
     clock: SharedClock,
     rng: SharedRng,
@@ -77,20 +41,14 @@ pub(crate) struct DnsFeed {
 impl DnsFeed {
     /// Asks `factory` for the informers it needs; whoever owns the factory starts them.
     pub(crate) fn new(factory: &InformerFactory, socket: PathBuf, clock: SharedClock, rng: SharedRng) -> Self {
-        let notes = Arc::new(Notes::default());
-        let listers = SOURCES.iter().map(|(source, group, resource)| {
-            let informer = factory.informer(&GroupVersionResource::new(*group, "v1", *resource));
-            informer.add_handler(Arc::new(Noting { source: *source, notes: Arc::clone(&notes) }));
-            (*source, informer.lister())
-        });
-        Self { listers: listers.collect(), notes, factory: factory.clone(), socket, clock, rng }
+        Self { changes: Changes::follow(factory, &SOURCES), socket, clock, rng }
     }
 
     /// Feeds until shutdown. `process` counts the processes that have listened on the socket; `told` gets its count when
     /// one knows everything.
     pub(crate) async fn run(self, mut process: watch::Receiver<u64>, told: watch::Sender<u64>, shutdown: Shutdown) {
         let work = async {
-            self.factory.synced().await;
+            self.changes.synced().await;
             let mut backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(0.2);
             loop {
                 // The first one may not listen yet.
@@ -127,22 +85,16 @@ impl DnsFeed {
     /// Sends everything, then changes, until the connection breaks.
     async fn feed(&self, count: u64, told: &watch::Sender<u64>) -> Result<(), WireError> {
         let mut feeder = Feeder::connect(&self.socket).await?;
-        // What is noted until here is part of the listing.
-        self.notes.changed.lock().clear();
-        for (source, lister) in &self.listers {
-            for object in lister.list() {
-                self.send(&mut feeder, *source, &Key::of(&object), Some(&object)).await?;
-            }
+        for (source, key, object) in self.changes.restart() {
+            self.send(&mut feeder, source, &key, object.as_deref()).await?;
         }
         feeder.send(&Input::Synced).await?;
         feeder.flush().await?;
         told.send_replace(count);
         loop {
-            self.notes.wake.notified().await;
-            let noted = std::mem::take(&mut *self.notes.changed.lock());
-            for (source, key) in noted {
-                let (_, lister) = self.listers.iter().find(|(of, _)| *of == source).expect("every source has a lister");
-                self.send(&mut feeder, source, &key, lister.get(&key).as_deref()).await?;
+            self.changes.wait().await;
+            for (source, key, object) in self.changes.take() {
+                self.send(&mut feeder, source, &key, object.as_deref()).await?;
             }
             feeder.flush().await?;
         }

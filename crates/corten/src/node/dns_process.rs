@@ -5,16 +5,23 @@
 
 use std::{
     fs::OpenOptions,
+    io::ErrorKind,
     net::SocketAddr,
-    os::{fd::OwnedFd, unix::fs::OpenOptionsExt as _},
-    path::PathBuf,
+    os::{
+        fd::OwnedFd,
+        unix::{fs::OpenOptionsExt as _, net::UnixStream},
+    },
+    path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, fs, fs::Context as _, timeout};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::{
+    net::sockopt::socket_peercred,
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, unix::AsyncFd},
@@ -25,7 +32,7 @@ use tracing::{info, warn};
 
 use crate::{
     blocking::blocking,
-    components::{Components, RUNNING},
+    components::{Components, FAILED, RUNNING},
     config::Places,
 };
 
@@ -112,7 +119,7 @@ impl DnsProcess {
                     }
                     Err(error) => {
                         warn!(err = format!("{error:#}"), "Could not start the DNS process");
-                        self.components.set(COMPONENT, "Failed", format!("{error:#}"));
+                        self.components.set(COMPONENT, FAILED, format!("{error:#}"));
                     }
                 }
                 // One that ran for a while is started again at once.
@@ -130,7 +137,7 @@ impl DnsProcess {
     }
 
     async fn take_up_or_start(&self) -> anyhow::Result<Running> {
-        if let Some(record) = read_record(&self.places)?
+        if let Some(record) = read_record(&self.places, &self.clock).await?
             && let Some(process) = record.open()?
         {
             if record.settings == self.settings {
@@ -254,7 +261,7 @@ fn watch_end(process: OwnedFd) -> anyhow::Result<AsyncFd<OwnedFd>> {
 
 /// Ends the DNS process of a cluster, if there is one; says whether there was.
 pub(crate) async fn stop(places: &Places, clock: &SharedClock) -> anyhow::Result<bool> {
-    let Some(record) = read_record(places)? else { return Ok(false) };
+    let Some(record) = read_record(places, clock).await? else { return Ok(false) };
     let process = record.open()?;
     let was_there = process.is_some();
     if let Some(process) = process {
@@ -280,12 +287,39 @@ async fn end(process: OwnedFd, clock: &SharedClock) -> anyhow::Result<()> {
     bail!("the DNS process does not end")
 }
 
-fn read_record(places: &Places) -> anyhow::Result<Option<Record>> {
-    match fs::read(&places.dns_record()) {
-        // A record that cannot be read is another version's; its process is found by nobody, and its port is taken.
-        Ok(text) => serde_json::from_slice(&text).map(Some).context("read the record of the DNS process"),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error.into()),
+/// What was written down. A record that cannot be read is another version's, or was cut off: its process is the one that
+/// has the feed's socket, and ends, because nobody else knows how it was started.
+async fn read_record(places: &Places, clock: &SharedClock) -> anyhow::Result<Option<Record>> {
+    let text = match fs::read(&places.dns_record()) {
+        Ok(text) => text,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match serde_json::from_slice(&text) {
+        Ok(record) => Ok(Some(record)),
+        Err(error) => {
+            warn!(err = %error, "Could not read the record of the DNS process");
+            if let Some(process) = listener_of(&places.dns_socket())? {
+                end(process, clock).await?;
+            }
+            fs::remove_file(&places.dns_record())?;
+            Ok(None)
+        }
+    }
+}
+
+/// The process that listens on a socket; nothing if nobody does.
+fn listener_of(socket: &Path) -> anyhow::Result<Option<OwnedFd>> {
+    let connection = match UnixStream::connect(socket) {
+        Ok(connection) => connection,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("connect to {}", socket.display())),
+    };
+    let listener = socket_peercred(&connection).context("ask who listens for the feed of DNS")?;
+    match pidfd_open(listener.pid, PidfdFlags::empty()) {
+        Ok(process) => Ok(Some(process)),
+        Err(rustix::io::Errno::SRCH) => Ok(None),
+        Err(error) => Err(error).context("hold the DNS process"),
     }
 }
 
@@ -361,5 +395,9 @@ mod tests {
         assert!(stop(&places, &clock).await.unwrap());
         child.wait().await.unwrap();
         assert!(!stop(&places, &clock).await.unwrap());
+        // Another version's: an error for ever, once.
+        fs::write(&places.dns_record(), b"{\"process\": 7}").unwrap();
+        assert!(!stop(&places, &clock).await.unwrap());
+        assert!(!places.dns_record().exists());
     }
 }

@@ -33,8 +33,8 @@ use self::{connector::Connector, credentials::TokenSource, frames::Frames};
 use super::Transport;
 use crate::call::{Answer, Body, Call, PatchKind, Verb, WatchStream};
 
-/// The time to the first byte of an answer. The server's own limit for a request is 60 s; this is for a server that no
-/// longer answers at all.
+/// The time to the first byte of an answer, and from one piece of it to the next. The server's own limit for a request is
+/// 60 s; this is for a server that no longer answers at all.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How often a connection with open requests is tried, and how long it may stay silent: a watch on a dead connection
@@ -114,16 +114,16 @@ impl Shared {
         let response = self.send(call).await?;
         let (parts, body) = response.into_parts();
         if !parts.status.is_success() {
-            let body = collect(body, OBJECT_BYTES_MAX).await.unwrap_or_default();
+            let body = self.collect(body, OBJECT_BYTES_MAX).await.unwrap_or_default();
             return Err(decode::failure(parts.status, &parts.headers, &body));
         }
         match verb {
-            _ if !is_resource => decode::tree(&collect(body, OBJECT_BYTES_MAX).await?),
+            _ if !is_resource => decode::tree(&self.collect(body, OBJECT_BYTES_MAX).await?),
             Verb::Watch => Ok(Answer::Watch(watch_stream(body))),
-            Verb::List => decode::list(&collect(body, LIST_BYTES_MAX).await?).map(Answer::List),
-            Verb::Delete | Verb::DeleteCollection => decode::tree(&collect(body, LIST_BYTES_MAX).await?),
+            Verb::List => decode::list(&self.collect(body, LIST_BYTES_MAX).await?).map(Answer::List),
+            Verb::Delete | Verb::DeleteCollection => decode::tree(&self.collect(body, LIST_BYTES_MAX).await?),
             Verb::Get | Verb::Create | Verb::Update | Verb::Patch(_) => {
-                decode::answer(collect(body, OBJECT_BYTES_MAX).await?)
+                decode::answer(self.collect(body, OBJECT_BYTES_MAX).await?)
             }
         }
     }
@@ -155,23 +155,27 @@ impl Shared {
             Err(elapsed) => Err(Status::timeout(elapsed.to_string(), 0)),
         }
     }
+
+    /// Reads a body to its end.
+    async fn collect(&self, mut body: Incoming, bytes_max: usize) -> Result<Bytes, Status> {
+        let mut all = BytesMut::new();
+        loop {
+            let frame = match timeout(&*self.clock, RESPONSE_TIMEOUT, body.frame()).await {
+                Ok(None) => return Ok(all.freeze()),
+                Ok(Some(frame)) => frame.map_err(|error| unreachable(&error))?,
+                Err(elapsed) => return Err(Status::timeout(elapsed.to_string(), 0)),
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            if all.len() + data.len() > bytes_max {
+                return Err(Status::new(Reason::Unknown, format!("the answer is larger than {bytes_max} bytes")));
+            }
+            all.extend_from_slice(&data);
+        }
+    }
 }
 
 fn unreachable(error: &(dyn std::error::Error + 'static)) -> Status {
     Status::service_unavailable(format!("could not reach the server: {}", ErrorChain(error)))
-}
-
-/// Reads a body to its end.
-async fn collect(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Status> {
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| unreachable(&error))?.into_data() else { continue };
-        if all.len() + data.len() > bytes_max {
-            return Err(Status::new(Reason::Unknown, format!("the answer is larger than {bytes_max} bytes")));
-        }
-        all.extend_from_slice(&data);
-    }
-    Ok(all.freeze())
 }
 
 /// The events of a watch's body. Ends after an error.

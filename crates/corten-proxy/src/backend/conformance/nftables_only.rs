@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use corten_base::SystemClock;
-use corten_net::nftables::{Family, Nftables, Table, Transaction};
+use corten_net::nftables::{
+    Chain, ChainType, DataType, Family, Hook, Nftables, Rule, Set, Table, Transaction, priority,
+};
 
 use super::scene::{Kind, Scene, call, fails, ip, over_udp, reached, service, with_node_port};
 
@@ -95,6 +97,74 @@ fn two_clusters_share_a_machine() {
 fn a_full_sync_drops_no_traffic() {
     let Some(mut s) = scene() else { return };
     s.apply(service("web", "10.96.0.1"), BOTH);
+    while_calling(&mut s, "10.96.0.1:80", |s| {
+        for _ in 0..50 {
+            s.replace();
+        }
+        // A process that starts anew finds the tables of the one before.
+        s.backend = Some(s.open("test"));
+        s.replace();
+    });
+}
+
+/// The kernel shows new elements to a packet that is still at the rules of before: an endpoint that went took the number
+/// with it that the rule of before picks, and a policy that came led to a chain without rules.
+#[test]
+fn changes_of_a_service_drop_no_traffic() {
+    let Some(mut s) = scene() else { return };
+    let mut web = with_node_port(service("web", "10.96.0.1"), 30080);
+    s.apply(web.clone(), BOTH);
+    while_calling(&mut s, "10.96.0.1:80", |s| {
+        for _ in 0..50 {
+            s.endpoints(&web, &["10.1.0.4"]);
+            s.endpoints(&web, BOTH);
+            web.internal_local = !web.internal_local;
+            s.apply(web.clone(), BOTH);
+        }
+    });
+}
+
+/// All rules lead to what this backend has made, whatever was in the table.
+#[test]
+fn a_full_sync_takes_out_what_is_not_wanted() {
+    let Some(mut s) = scene() else { return };
+    let nft = Nftables::open_in(&s.node).unwrap();
+    let mut web = with_node_port(service("web", "10.96.0.1"), 30080);
+    web.affinity = Some(std::time::Duration::from_secs(60));
+    s.apply(web.clone(), BOTH);
+    s.replace();
+    let names = |nft: &Nftables| {
+        let dump = nft.dump(&table("test")).unwrap().unwrap();
+        let chains = dump.chains.into_iter().map(|c| c.name);
+        let mut names: Vec<_> = chains.chain(dump.sets.into_iter().map(|s| s.set.name)).collect();
+        names.sort_unstable();
+        (names, dump.rules.len())
+    };
+    let before = names(&nft);
+    let own = table("test");
+    let mut tx = Transaction::new();
+    tx.add_chain(&own, Chain::regular("theirs")).add_rule(&own, Rule::new("theirs").jump("c-2"));
+    tx.add_set(&own, Set::new("theirs", &[DataType::Port])).add_rule(&own, Rule::new("dispatch").jump("theirs"));
+    nft.commit(&tx).unwrap();
+    s.replace();
+    let after = names(&nft);
+    assert_eq!(after.1, before.1, "as many rules as before");
+    let shape = |(names, _): &(Vec<String>, usize)| -> Vec<String> {
+        names.iter().map(|n| n.replace(|c: char| c.is_ascii_digit(), "")).collect()
+    };
+    assert_eq!(shape(&after), shape(&before));
+    // A chain of ours at another hook: the table is made anew.
+    let mut tx = Transaction::new();
+    tx.purge_table(&own).add_table(&own);
+    tx.add_chain(&own, Chain::base("output", ChainType::Filter, Hook::Output, priority::FILTER));
+    nft.commit(&tx).unwrap();
+    s.replace();
+    assert_eq!(shape(&names(&nft)), shape(&before));
+    assert_eq!(reached(&s.client, "10.96.0.1:80").len(), 1, "affinity");
+}
+
+/// Calls all the time while `work` goes on; no call fails.
+fn while_calling(s: &mut Scene, target: &str, work: impl FnOnce(&mut Scene)) {
     let done = AtomicBool::new(false);
     let client = corten_net::Netns::open(std::path::Path::new(&format!(
         "/proc/self/fd/{}",
@@ -105,20 +175,15 @@ fn a_full_sync_drops_no_traffic() {
         let calls = scope.spawn(|| {
             let mut count = 0;
             while !done.load(Ordering::Relaxed) {
-                call(&client, "10.96.0.1:80").unwrap();
+                call(&client, target).unwrap();
                 count += 1;
             }
             count
         });
-        for _ in 0..50 {
-            s.replace();
-        }
-        // A process that starts anew finds the tables of the one before.
-        s.backend = Some(s.open("test"));
-        s.replace();
+        work(s);
         done.store(true, Ordering::Relaxed);
         let count: u32 = calls.join().unwrap();
-        println!("{count} calls during 51 full syncs");
+        println!("{count} calls meanwhile");
     });
 }
 

@@ -1,18 +1,20 @@
 //! What all services of a family share: base chains, dispatch maps, masquerading.
 
 use corten_net::nftables::{
-    Chain, ChainType, CmpOp, DataType, Element, Family, Field, Hook, Reject, Rule, Selector, Set, Table, Transaction,
-    Value, Verdict, ct_status, nat_flags, priority,
+    Chain, ChainType, CmpOp, DataType, Element, Family, Field, Hook, Reject, Rule, Selector, Set, Table, TableDump,
+    Transaction, Value, Verdict, ct_status, nat_flags, priority,
 };
 use ipnet::{IpNet, Ipv4Net};
 
-use super::NftablesConfig;
+use super::{NftablesConfig, port::Leftover};
 use crate::names::IpFamily;
 
 /// Refuses a connection at once.
 pub(super) const REJECT: &str = "reject";
 const DISPATCH: &str = "dispatch";
 const POSTROUTING: &str = "postrouting";
+const PREROUTING: &str = "prerouting";
+const OUTPUT: &str = "output";
 const GUARD: &str = "localhost-guard";
 const LOOPBACK: &str = "lo";
 const LOOPBACK_NET: IpNet = IpNet::V4(Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8));
@@ -78,40 +80,98 @@ impl FamilyTable {
         of_family(self.family, &config.cluster_cidrs)
     }
 
-    /// Appends the creation of everything shared.
-    pub(super) fn create(&self, config: &NftablesConfig, tx: &mut Transaction) {
+    /// Appends the creation of what is shared, as far as the table does not have it, but no rules and elements.
+    pub(super) fn create(&self, config: &NftablesConfig, existing: Option<&TableDump>, tx: &mut Transaction) {
         let t = &self.table;
         tx.add_table(t);
-        for set in [
+        for set in self.sets().filter(|s| existing.is_none_or(|dump| dump.set(&s.name).is_none())) {
+            tx.add_set(t, set.clone());
+        }
+        for chain in self.chains(config) {
+            if existing.is_none_or(|dump| dump.chains.iter().all(|c| c.name != chain.name)) {
+                tx.add_chain(t, chain);
+            }
+        }
+    }
+
+    /// Whether what the table has under our names is made as ours is, so that it can be filled anew.
+    pub(super) fn is_ours(&self, config: &NftablesConfig, existing: &TableDump) -> bool {
+        self.sets().all(|set| existing.set(&set.name).is_none_or(|dump| dump.set == *set))
+            && self
+                .chains(config)
+                .iter()
+                .all(|chain| existing.chains.iter().filter(|c| c.name == chain.name).all(|c| c.base == chain.base))
+    }
+
+    /// The chains and sets of ports, and whatever else is in the table: to be deleted. Chains are emptied first: the ones
+    /// lead to others.
+    pub(super) fn leftovers(&self, config: &NftablesConfig, existing: &TableDump) -> Vec<Leftover> {
+        let t = &self.table;
+        let shared = self.chains(config);
+        let chains: Vec<&str> =
+            existing.chains.iter().map(|c| &*c.name).filter(|name| shared.iter().all(|c| c.name != *name)).collect();
+        let sets = existing.sets.iter().map(|s| &s.set.name).filter(|name| self.sets().all(|s| s.name != **name));
+        let emptied = chains.iter().map(|name| Leftover::Rules(t.clone(), (*name).to_owned()));
+        let deleted = chains.iter().map(|name| Leftover::Chain(t.clone(), (*name).to_owned()));
+        emptied.chain(deleted).chain(sets.map(|name| Leftover::Set(t.clone(), name.clone()))).collect()
+    }
+
+    /// Appends all shared rules, and the elements that follow from the configuration, in place of those that are there.
+    pub(super) fn fill(&self, config: &NftablesConfig, tx: &mut Transaction) {
+        let t = &self.table;
+        for set in self.sets() {
+            tx.flush_set(t, &set.name);
+        }
+        for chain in self.chains(config) {
+            tx.flush_chain(t, chain.name);
+        }
+        tx.add_elements(t, &self.cluster_cidrs, prefixes(self.family, &config.cluster_cidrs));
+        tx.add_elements(t, &self.node_port_addresses, prefixes(self.family, &config.node_port_addresses));
+        tx.add_rule(t, Rule::new(REJECT).reject(Reject::Icmp(if self.family == IpFamily::V4 { 3 } else { 4 })));
+        self.fill_dispatch(config, tx);
+        self.fill_postrouting(config, tx);
+        if self.has_guard(config) {
+            self.fill_guard(tx);
+        }
+        for name in [PREROUTING, OUTPUT] {
+            tx.add_rule(t, Rule::new(name).jump(DISPATCH));
+        }
+    }
+
+    fn sets(&self) -> impl Iterator<Item = &Set> {
+        [
             &self.services,
             &self.node_ports,
             &self.cluster_ips,
             &self.hairpins,
             &self.cluster_cidrs,
             &self.node_port_addresses,
-        ] {
-            tx.add_set(t, set.clone());
-        }
-        tx.add_elements(t, &self.cluster_cidrs, prefixes(self.family, &config.cluster_cidrs));
-        tx.add_elements(t, &self.node_port_addresses, prefixes(self.family, &config.node_port_addresses));
-        tx.add_chain(t, Chain::regular(REJECT));
-        tx.add_rule(t, Rule::new(REJECT).reject(Reject::Icmp(if self.family == IpFamily::V4 { 3 } else { 4 })));
-        self.create_dispatch(config, tx);
-        self.create_postrouting(config, tx);
-        if self.family == IpFamily::V4 && config.localhost_node_ports {
-            self.create_guard(tx);
-        }
-        for (name, hook) in [("prerouting", Hook::Prerouting), ("output", Hook::Output)] {
-            tx.add_chain(t, Chain::base(name, ChainType::Nat, hook, priority::DSTNAT));
-            tx.add_rule(t, Rule::new(name).jump(DISPATCH));
-        }
+        ]
+        .into_iter()
     }
 
-    fn create_dispatch(&self, config: &NftablesConfig, tx: &mut Transaction) {
+    fn chains(&self, config: &NftablesConfig) -> Vec<Chain> {
+        let mut chains = vec![
+            Chain::regular(REJECT),
+            Chain::regular(DISPATCH),
+            Chain::base(POSTROUTING, ChainType::Nat, Hook::Postrouting, priority::SRCNAT),
+        ];
+        if self.has_guard(config) {
+            chains.push(Chain::base(GUARD, ChainType::Filter, Hook::Prerouting, priority::RAW));
+        }
+        chains.push(Chain::base(PREROUTING, ChainType::Nat, Hook::Prerouting, priority::DSTNAT));
+        chains.push(Chain::base(OUTPUT, ChainType::Nat, Hook::Output, priority::DSTNAT));
+        chains
+    }
+
+    fn has_guard(&self, config: &NftablesConfig) -> bool {
+        self.family == IpFamily::V4 && config.localhost_node_ports
+    }
+
+    fn fill_dispatch(&self, config: &NftablesConfig, tx: &mut Transaction) {
         let t = &self.table;
         let to_cluster_ip = || Rule::new(DISPATCH).in_set(&[self.destination()], &self.cluster_ips.name);
         let mark = config.masquerade_mark;
-        tx.add_chain(t, Chain::regular(DISPATCH));
         if config.masquerade_all {
             tx.add_rule(t, to_cluster_ip().set_mark(mark, mark));
         } else if self.cluster_cidrs_of(config).next().is_some() {
@@ -135,9 +195,8 @@ impl FamilyTable {
         tx.add_rule(t, node_port.verdict_map(Selector::Fields(&key[1..]), &self.node_ports.name));
     }
 
-    fn create_postrouting(&self, config: &NftablesConfig, tx: &mut Transaction) {
+    fn fill_postrouting(&self, config: &NftablesConfig, tx: &mut Transaction) {
         let t = &self.table;
-        tx.add_chain(t, Chain::base(POSTROUTING, ChainType::Nat, Hook::Postrouting, priority::SRCNAT));
         let mark = config.masquerade_mark;
         tx.add_rule(
             t,
@@ -155,9 +214,8 @@ impl FamilyTable {
 
     /// CVE-2020-8558: `route_localnet` would let neighbours reach what listens on 127.0.0.1. Before translation, no
     /// honest packet from another machine has such a destination.
-    fn create_guard(&self, tx: &mut Transaction) {
+    fn fill_guard(&self, tx: &mut Transaction) {
         let t = &self.table;
-        tx.add_chain(t, Chain::base(GUARD, ChainType::Filter, Hook::Prerouting, priority::RAW));
         tx.add_rule(
             t,
             Rule::new(GUARD)

@@ -17,7 +17,7 @@ use corten_net::nftables::{
 };
 use ipnet::IpNet;
 
-use super::{NftablesConfig, base::FamilyTable, base::prefixes};
+use super::{NftablesConfig, Plan, base::FamilyTable, base::prefixes};
 use crate::{
     names::IpFamily,
     ruleset::{PortKey, PortRules, Route, frontends::Role},
@@ -37,15 +37,21 @@ pub(super) enum Target {
 /// Something that is to be deleted once nothing refers to it.
 #[derive(Debug)]
 pub(super) enum Leftover {
+    /// The rules of a chain.
+    Rules(Table, String),
     Chain(Table, String),
     Set(Table, String),
+    /// Numbers that no rule picks any more.
+    Elements(Table, Set, Vec<Element>),
 }
 
 impl Leftover {
     pub(super) fn delete(self, tx: &mut Transaction) {
         match self {
+            Self::Rules(table, chain) => tx.flush_chain(&table, chain),
             Self::Chain(table, name) => tx.delete_chain(&table, name),
             Self::Set(table, name) => tx.delete_set(&table, name),
+            Self::Elements(table, set, elements) => tx.delete_elements(&table, &set, elements),
         };
     }
 }
@@ -78,9 +84,27 @@ struct Group {
     gone: Vec<SocketAddr>,
 }
 
+/// What becomes of the map of a group.
+#[derive(Debug, Default)]
+struct Reassigned {
+    /// Keys that get other data.
+    replaced: Vec<Element>,
+    /// Elements that are new, or have other data.
+    added: Vec<Element>,
+    /// Keys that no rule picks any more.
+    unused: Vec<Element>,
+}
+
 /// How many endpoints that have gone a rule passes over; the kernel takes 128 expressions in one. By the time that more have
 /// gone, the clients of the first ones have long been taken out.
 const GONE_MAX: usize = 64;
+
+/// The number in the name of a port's chain or set.
+pub(super) fn id_of(name: &str) -> Option<u64> {
+    let (kind, rest) = name.split_once('-')?;
+    let number = rest.strip_suffix("-clients").unwrap_or(rest);
+    if matches!(kind, "c" | "l" | "e" | "f") { number.parse().ok() } else { None }
+}
 
 impl PortState {
     pub(super) fn new(id: u64) -> Self {
@@ -115,28 +139,34 @@ impl PortState {
         }
     }
 
-    /// Appends what brings the port to `rules`, but for what may still be referred to.
+    /// Appends what brings the port to `rules`.
     pub(super) fn update(
         &mut self,
         table: &FamilyTable,
         config: &NftablesConfig,
         key: &PortKey,
         rules: &PortRules,
-        tx: &mut Transaction,
-        leftovers: &mut Vec<Leftover>,
+        plan: &mut Plan,
     ) {
         let label = key.to_string();
-        let mut emptied = Vec::new();
-        self.cluster.update(table, &label, &rules.cluster_endpoints, rules.affinity, tx, &mut emptied);
-        self.local.update(table, &label, &rules.local_endpoints, rules.affinity, tx, &mut emptied);
+        // Chains that lead to those of the groups go first.
+        let before = std::mem::take(&mut plan.leftovers);
+        self.cluster.update(table, &label, &rules.cluster_endpoints, rules.affinity, plan);
+        self.local.update(table, &label, &rules.local_endpoints, rules.affinity, plan);
+        let mut of_groups = std::mem::replace(&mut plan.leftovers, before);
         let external = (rules.is_external() && rules.external != Route::Reject)
             .then_some(External { route: rules.external, has_local: !rules.local_endpoints.is_empty() });
-        self.update_external(table, config, &label, external, tx, leftovers);
         let firewall =
-            rules.source_ranges.clone().filter(|_| self.external.is_some() && !rules.load_balancer_ips.is_empty());
-        self.update_firewall(table, &label, firewall, tx, leftovers);
-        // Chains that lead here go first.
-        leftovers.append(&mut emptied);
+            rules.source_ranges.clone().filter(|_| external.is_some() && !rules.load_balancer_ips.is_empty());
+        // What leads to another chain is made after it and goes before it.
+        if firewall.is_none() {
+            self.update_firewall(table, &label, None, plan);
+        }
+        self.update_external(table, config, &label, external, plan);
+        if firewall.is_some() {
+            self.update_firewall(table, &label, firewall, plan);
+        }
+        plan.leftovers.append(&mut of_groups);
     }
 
     /// The sets of clients to look through for endpoints that are gone, with the endpoints that count.
@@ -168,78 +198,67 @@ impl PortState {
         config: &NftablesConfig,
         label: &str,
         new: Option<External>,
-        tx: &mut Transaction,
-        leftovers: &mut Vec<Leftover>,
+        plan: &mut Plan,
     ) {
         if self.external == new {
             return;
         }
         let (t, name) = (&table.table, self.external_name());
-        match (&self.external, &new) {
-            (Some(_), None) => leftovers.push(Leftover::Chain(t.clone(), name.clone())),
-            (Some(_), Some(_)) => {
-                tx.flush_chain(t, &name);
-            }
-            (None, _) => {
-                tx.add_chain(t, Chain { comment: Some(label.to_owned()), ..Chain::regular(&name) });
-            }
+        let Some(new) = new else {
+            plan.leftovers.push(Leftover::Chain(t.clone(), name));
+            self.external = None;
+            return;
+        };
+        let tx = plan.writer(self.external.is_none());
+        if self.external.is_some() {
+            tx.flush_chain(t, &name);
+        } else {
+            tx.add_chain(t, Chain { comment: Some(label.to_owned()), ..Chain::regular(&name) });
         }
-        if let Some(new) = &new {
-            let mark = config.masquerade_mark;
-            let masqueraded = |rule: Rule| rule.set_mark(mark, mark);
-            if new.route == Route::Cluster {
-                tx.add_rule(t, masqueraded(Rule::new(&name)));
-                tx.add_rule(t, Rule::new(&name).goto(&self.cluster.name));
-            } else {
-                // Pods and processes of this node use an outside address like the cluster address.
-                for cidr in table.cluster_cidrs_of(config) {
-                    let from_pod = Rule::new(&name).in_network(table.source(), cidr, false);
-                    tx.add_rule(t, from_pod.goto(&self.cluster.name));
-                }
-                let from_node = || Rule::new(&name).matches(Field::FibSourceType, &Value::LOCAL);
-                tx.add_rule(t, masqueraded(from_node()));
-                tx.add_rule(t, from_node().goto(&self.cluster.name));
-                let last = Rule::new(&name);
-                let last = if new.has_local { last.goto(&self.local.name) } else { last.verdict(Verdict::Drop) };
-                tx.add_rule(t, last);
+        let mark = config.masquerade_mark;
+        let masqueraded = |rule: Rule| rule.set_mark(mark, mark);
+        if new.route == Route::Cluster {
+            tx.add_rule(t, masqueraded(Rule::new(&name)));
+            tx.add_rule(t, Rule::new(&name).goto(&self.cluster.name));
+        } else {
+            // Pods and processes of this node use an outside address like the cluster address.
+            for cidr in table.cluster_cidrs_of(config) {
+                let from_pod = Rule::new(&name).in_network(table.source(), cidr, false);
+                tx.add_rule(t, from_pod.goto(&self.cluster.name));
             }
+            let from_node = || Rule::new(&name).matches(Field::FibSourceType, &Value::LOCAL);
+            tx.add_rule(t, masqueraded(from_node()));
+            tx.add_rule(t, from_node().goto(&self.cluster.name));
+            let last = Rule::new(&name);
+            let last = if new.has_local { last.goto(&self.local.name) } else { last.verdict(Verdict::Drop) };
+            tx.add_rule(t, last);
         }
-        self.external = new;
+        self.external = Some(new);
     }
 
-    fn update_firewall(
-        &mut self,
-        table: &FamilyTable,
-        label: &str,
-        new: Option<BTreeSet<IpNet>>,
-        tx: &mut Transaction,
-        leftovers: &mut Vec<Leftover>,
-    ) {
+    fn update_firewall(&mut self, table: &FamilyTable, label: &str, new: Option<BTreeSet<IpNet>>, plan: &mut Plan) {
         if self.firewall == new {
             return;
         }
         let (t, name) = (&table.table, self.firewall_name());
         let set = Set::new(&name, &[table.ip_type()]).with_intervals();
-        match (&self.firewall, &new) {
-            (Some(_), None) => {
-                // Before the chain it leads to: a firewall goes with its chain or before it.
-                leftovers.insert(0, Leftover::Set(t.clone(), name.clone()));
-                leftovers.insert(0, Leftover::Chain(t.clone(), name.clone()));
-            }
-            (Some(_), Some(_)) => {
-                tx.flush_set(t, &name);
-            }
-            (None, _) => {
-                tx.add_chain(t, Chain { comment: Some(label.to_owned()), ..Chain::regular(&name) });
-                tx.add_set(t, set.clone());
-                tx.add_rule(t, Rule::new(&name).in_set(&[table.source()], &name).goto(self.external_name()));
-                tx.add_rule(t, Rule::new(&name).verdict(Verdict::Drop));
-            }
+        let Some(ranges) = new else {
+            plan.leftovers.push(Leftover::Chain(t.clone(), name.clone()));
+            plan.leftovers.push(Leftover::Set(t.clone(), name));
+            self.firewall = None;
+            return;
+        };
+        let tx = plan.writer(self.firewall.is_none());
+        if self.firewall.is_some() {
+            tx.flush_set(t, &name);
+        } else {
+            tx.add_chain(t, Chain { comment: Some(label.to_owned()), ..Chain::regular(&name) });
+            tx.add_set(t, set.clone());
+            tx.add_rule(t, Rule::new(&name).in_set(&[table.source()], &name).goto(self.external_name()));
+            tx.add_rule(t, Rule::new(&name).verdict(Verdict::Drop));
         }
-        if let Some(ranges) = &new {
-            tx.add_elements(t, &set, prefixes(table.family, ranges));
-        }
-        self.firewall = new;
+        tx.add_elements(t, &set, prefixes(table.family, &ranges));
+        self.firewall = Some(ranges);
     }
 }
 
@@ -280,24 +299,24 @@ impl Group {
         label: &str,
         endpoints: &BTreeSet<SocketAddr>,
         affinity: Option<Duration>,
-        tx: &mut Transaction,
-        leftovers: &mut Vec<Leftover>,
+        plan: &mut Plan,
     ) {
         if endpoints.is_empty() {
-            return self.clear(table, leftovers);
+            return self.clear(table, &mut plan.leftovers);
         }
         let t = &table.table;
         let is_new = self.slots.is_empty();
         let count_before = self.slots.len();
         let endpoints_set = self.endpoints_set(table);
+        let tx = plan.writer(is_new);
         if is_new {
             tx.add_chain(t, Chain { comment: Some(label.to_owned()), ..Chain::regular(&self.name) });
             tx.add_set(t, endpoints_set.clone());
         }
         let (gone, came) = (self.gone(endpoints), self.came(endpoints));
-        let (deletions, additions) = self.reassign(&gone, &came);
-        tx.delete_elements(t, &endpoints_set, deletions);
-        tx.add_elements(t, &endpoints_set, additions);
+        let Reassigned { replaced, added, unused } = self.reassign(&gone, &came);
+        tx.delete_elements(t, &endpoints_set, replaced);
+        tx.add_elements(t, &endpoints_set, added);
 
         let affinity_starts = affinity.is_some() && self.affinity.is_none();
         let affinity_ends = affinity.is_none() && self.affinity.is_some();
@@ -318,8 +337,10 @@ impl Group {
                 tx.add_rule(t, rule);
             }
         }
+        // A packet that is being looked at may pick a number by the rule before this change.
+        plan.leftovers.push(Leftover::Elements(t.clone(), endpoints_set, unused));
         if affinity_ends {
-            leftovers.push(Leftover::Set(t.clone(), self.clients_name()));
+            plan.leftovers.push(Leftover::Set(t.clone(), self.clients_name()));
         }
         self.affinity = affinity;
     }
@@ -345,9 +366,8 @@ impl Group {
         endpoints.difference(&known).copied().collect()
     }
 
-    /// Gives numbers `0..n` to the endpoints so that as few as possible change; returns the elements to delete and to
-    /// add.
-    fn reassign(&mut self, gone: &[SocketAddr], came: &[SocketAddr]) -> (Vec<Element>, Vec<Element>) {
+    /// Gives numbers `0..n` to the endpoints so that as few as possible change.
+    fn reassign(&mut self, gone: &[SocketAddr], came: &[SocketAddr]) -> Reassigned {
         let before = self.slots.clone();
         let gone: BTreeSet<_> = gone.iter().collect();
         let mut came = came.iter().copied();
@@ -367,20 +387,21 @@ impl Group {
         }
         self.slots = slots.into_iter().flatten().collect();
         let number = |i: usize| Value::Integer(u32::try_from(i).expect("fewer endpoints than addresses"));
-        let (mut deletions, mut additions) = (Vec::new(), Vec::new());
+        let mut out = Reassigned::default();
         for i in 0..before.len().max(self.slots.len()) {
             let (old, new) = (before.get(i), self.slots.get(i));
             if old == new {
                 continue;
             }
             if old.is_some() {
-                deletions.push(Element::new([number(i)]));
+                let list = if new.is_some() { &mut out.replaced } else { &mut out.unused };
+                list.push(Element::new([number(i)]));
             }
             if let Some(new) = new {
-                additions.push(Element::new([number(i)]).to_values([Value::from(new.ip()), Value::Port(new.port())]));
+                out.added.push(Element::new([number(i)]).to_values([Value::from(new.ip()), Value::Port(new.port())]));
             }
         }
-        (deletions, additions)
+        out
     }
 
     fn rules(&self, table: &FamilyTable, affinity: Option<Duration>) -> Vec<Rule> {
@@ -474,9 +495,10 @@ mod tests {
         group.slots = before.iter().map(|n| address(*n)).collect();
         let endpoints: BTreeSet<_> = after.iter().map(|n| address(*n)).collect();
         let (gone, came) = (group.gone(&endpoints), group.came(&endpoints));
-        let (deletions, additions) = group.reassign(&gone, &came);
+        let Reassigned { replaced, added, unused } = group.reassign(&gone, &came);
         assert_eq!(group.slots(), want_slots.iter().map(|n| address(*n)).collect::<Vec<_>>());
-        assert_eq!(deletions.len().max(additions.len()), want_touched);
+        assert_eq!((replaced.len() + unused.len()).max(added.len()), want_touched);
+        assert_eq!(unused.len(), before.len().saturating_sub(after.len()), "the last numbers");
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
             show::age(revision, cx),
         ]
     },
+    conditions: None,
 };
 
 fn controller(revision: &Value) -> String {

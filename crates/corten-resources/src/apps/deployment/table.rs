@@ -30,4 +30,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
             show::label_selector(deployment.at(&["spec", "selector"])).into(),
         ]
     },
+    conditions: None,
 };

@@ -29,4 +29,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
             show::label_selector(set.at(&["spec", "selector"])).into(),
         ]
     },
+    conditions: None,
 };

@@ -32,6 +32,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
             condition(request).into(),
         ]
     },
+    conditions: None,
 };
 
 fn condition(request: &Value) -> String {

@@ -11,4 +11,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         let keys = show::count(object, &["data"]) + show::count(object, &["binaryData"]);
         vec![show::name(object), keys.into(), show::age(object, cx)]
     },
+    conditions: None,
 };

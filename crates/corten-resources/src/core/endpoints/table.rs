@@ -16,6 +16,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         let shown = if has_subsets { show::first_three(&addresses(object)) } else { show::NONE.to_owned() };
         vec![show::name(object), shown.into(), show::age(object, cx)]
     },
+    conditions: None,
 };
 
 fn addresses(endpoints: &Value) -> Vec<String> {

@@ -21,6 +21,7 @@ pub(crate) static TABLE: TableDefinition = TableDefinition {
         Column { format: "name", ..Column::text("Name", "Name of the object.").wide() },
     ],
     row,
+    conditions: None,
 };
 
 /// (name in the core group, name in `events.k8s.io`) of the fields that columns show.

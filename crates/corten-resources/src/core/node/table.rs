@@ -23,6 +23,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         Column::text("Container-Runtime", "What runs its containers.").wide(),
     ],
     row,
+    conditions: None,
 };
 
 fn row(node: &Value, cx: &RowContext) -> Vec<Cell> {

@@ -24,6 +24,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         Column::text("VolumeMode", "Whether it is mounted or used as a device.").wide(),
     ],
     row,
+    conditions: None,
 };
 
 fn row(volume: &Value, cx: &RowContext) -> Vec<Cell> {

@@ -22,6 +22,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         Column::text("VolumeMode", "Whether it is mounted or used as a device.").wide(),
     ],
     row,
+    conditions: None,
 };
 
 fn row(claim: &Value, cx: &RowContext) -> Vec<Cell> {

@@ -3,7 +3,7 @@
 use corten_apimachinery::{
     Value,
     meta::{ObjectMeta, parse_time},
-    resource::{Cell, Column, RowContext, TableDefinition},
+    resource::{Cell, Column, RowCondition, RowContext, TableDefinition},
 };
 
 use crate::show;
@@ -22,7 +22,17 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         Column::text("Readiness Gates", "How many of its readiness gates are passed, of how many.").wide(),
     ],
     row,
+    conditions: Some(conditions),
 };
+
+fn conditions(pod: &Value) -> Vec<RowCondition> {
+    let (reason, message) = match pod.str_at(&["status", "phase"]) {
+        Some("Succeeded") => ("Succeeded", "The pod has completed successfully."),
+        Some("Failed") => ("Failed", "The pod failed."),
+        _ => return Vec::new(),
+    };
+    vec![RowCondition { ty: "Completed", reason, message }]
+}
 
 /// Restarts with the time of the last end before one.
 #[derive(Default, Clone)]

@@ -20,4 +20,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
             show::age(object, cx),
         ]
     },
+    conditions: None,
 };

@@ -19,6 +19,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         Column::text("Selector", "The labels of its pods.").wide(),
     ],
     row,
+    conditions: None,
 };
 
 fn row(service: &Value, cx: &RowContext) -> Vec<Cell> {

@@ -29,6 +29,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
             show::age(slice, cx),
         ]
     },
+    conditions: None,
 };
 
 fn ports(slice: &Value) -> Vec<String> {

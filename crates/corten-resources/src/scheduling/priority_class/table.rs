@@ -22,4 +22,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
             show::text(object, &["preemptionPolicy"]),
         ]
     },
+    conditions: None,
 };

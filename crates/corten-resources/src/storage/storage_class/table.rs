@@ -28,6 +28,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
             show::age(class, cx),
         ]
     },
+    conditions: None,
 };
 
 fn is_default(class: &Value) -> bool {

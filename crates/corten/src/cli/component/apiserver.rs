@@ -18,7 +18,7 @@ use corten_storage_sqlite::SqliteEngine;
 
 use ipnet::IpNet;
 
-use crate::cli::common::run_until_signal;
+use crate::cli::{common::run_until_signal, go_duration::go_duration};
 
 /// Options of `corten kube-apiserver`.
 #[derive(Debug, Args)]
@@ -65,12 +65,15 @@ pub(crate) struct Options {
     /// Its key.
     #[arg(long, value_name = "FILE", requires = "kubelet_client_certificate")]
     kubelet_client_key: Option<PathBuf>,
-    /// The authorities of kubelets' certificates; those of clients if left out.
+    /// The authorities of kubelets' certificates; without them, kubelets are believed whatever they show.
     #[arg(long, value_name = "FILE")]
     kubelet_certificate_authority: Option<PathBuf>,
-    /// How many seconds events are kept.
-    #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
-    event_ttl: u64,
+    /// How long events are kept.
+    #[arg(long, default_value = "1h0m0s", value_parser = go_duration, value_name = "DURATION")]
+    event_ttl: Duration,
+    /// How often the store's history is forgotten; 0 for never.
+    #[arg(long, default_value = "5m0s", value_parser = go_duration, value_name = "DURATION")]
+    etcd_compaction_interval: Duration,
     /// How much is logged: 0 to 3 what changes, 4 and 5 steps, 6 and more everything.
     #[arg(long, short, default_value_t = 2, value_name = "LEVEL")]
     v: u8,
@@ -81,10 +84,9 @@ impl Options {
         let (Some(certificate), Some(key)) = (&self.kubelet_client_certificate, &self.kubelet_client_key) else {
             return Ok(None);
         };
-        let authorities = self.kubelet_certificate_authority.as_ref().unwrap_or(&self.client_ca_file);
         Ok(Some(KubeletClient {
             pair: KeyPairPem { certificate: fs::read_to_string(certificate)?, key: fs::read_to_string(key)?.into() },
-            authorities: fs::read_to_string(authorities)?,
+            authorities: self.kubelet_certificate_authority.as_deref().map(fs::read_to_string).transpose()?,
         }))
     }
 
@@ -108,7 +110,8 @@ impl Options {
                 cluster_ip_ranges: self.service_cluster_ip_range.clone(),
                 ..ServiceNetwork::default()
             },
-            event_ttl: Duration::from_secs(self.event_ttl),
+            event_ttl: self.event_ttl,
+            compaction_interval: self.etcd_compaction_interval,
             kubelet_client: self.kubelet_client()?,
             limits: Limits::default(),
         })

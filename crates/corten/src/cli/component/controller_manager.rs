@@ -71,6 +71,8 @@ impl Options {
 /// Controls until it is told to stop.
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     let config = options.config()?;
+    // Before the lease: a replica that cannot work must not keep others from it.
+    Controllers::check(&config.controllers)?;
     run_until_signal(|_, shutdown| async move {
         let base = options.client.base(NAME)?;
         let work = |signal: corten_base::Shutdown| async {

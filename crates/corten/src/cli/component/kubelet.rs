@@ -16,16 +16,22 @@ use clap::Args;
 use corten_api::core::v1::Taint;
 use corten_apimachinery::validation::{is_label_value, is_qualified_name};
 use corten_base::{SharedClock, fs};
-use corten_component_base::certificates::{Authority, CertificateFiles, KeyPairPem, LeafRequest};
+use corten_component_base::{
+    certificates::{Authority, CertificateFiles, KeyPairPem, LeafRequest},
+    serving::ServerCertificate,
+};
 use corten_container_runtime::ContainerRuntime;
-use corten_kubelet::{Agent, agent::Parts, server::ServerCertificate};
+use corten_kubelet::{Agent, agent::Parts};
 use corten_net::netns::Netns;
 
-use self::configuration::{Configuration, go_duration};
+use self::configuration::Configuration;
 use super::ClientOptions;
 use crate::{
     blocking::blocking,
-    cli::common::{Root, run_until_signal},
+    cli::{
+        common::{Root, run_until_signal},
+        go_duration::go_duration,
+    },
     commands::import_images,
     config::{CLUSTER_DOMAIN, Places, node_name, primary_address},
     instance::{Claim, Instance},

@@ -430,7 +430,7 @@ fn projected(source: &ProjectedVolumeSource, path: &Path, errors: &mut ErrorList
         }
         count += usize::from(source.pod_certificate.is_some());
         if count > 1 {
-            errors.forbidden(&at, "may not specify more than 1 volume type");
+            errors.forbidden(&at, "may not specify more than 1 volume type per source");
         }
     }
 }

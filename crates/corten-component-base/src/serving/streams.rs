@@ -42,7 +42,7 @@ where
 /// Completes in the second turn: what follows does not run in the connection's task, where it would keep other requests
 /// waiting.
 #[derive(Debug, Default)]
-pub(super) struct OwnTask {
+pub struct OwnTask {
     asked: bool,
 }
 

@@ -1,0 +1,243 @@
+//! The socket: accepts TLS connections and serves HTTP/1.1 and HTTP/2 on them.
+
+use std::{convert::Infallible, error::Error, net::SocketAddr, sync::Arc, time::Duration};
+
+use corten_base::{SharedClock, Shutdown, TaskSet, timeout};
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{body::Incoming, service::Service};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use nix::sys::socket::{setsockopt, sockopt};
+use rustls::{ServerConfig, pki_types::CertificateDer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{cork::Corked, streams::Streams};
+
+/// How long a client may take for its TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take for the head of a request over HTTP/1.1. Upstream: `ReadHeaderTimeout`.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
+
+/// How large the head of a request may be. Upstream: Go's `DefaultMaxHeaderBytes`.
+const HEADER_BYTES_MAX: u32 = 1 << 20;
+
+/// How many streams a client may reset before they were accepted: the defence against rapid resets (CVE-2023-44487).
+const HTTP2_PENDING_RESETS_MAX: usize = 20;
+
+/// How much of one request's body, and of all bodies of a connection, a client may send ahead. Upstream's windows:
+/// `initialBufferSizePerStream`, and as many bytes for four of them.
+const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
+const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// How much of an answer waits in memory for a slow client.
+const HTTP2_SEND_BUFFER: usize = 512 * 1024;
+
+/// After how much silence an HTTP/2 client is asked whether it is there, and how long it may take to answer. Upstream:
+/// `ReadIdleTimeout` and `PingTimeout` of its transports.
+const HTTP2_PING_AFTER: Duration = Duration::from_secs(30);
+const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// After how much silence the kernel asks whether a peer is still there, and how long it waits for each of
+/// `KEEP_ALIVE_PROBES` answers, in seconds: connections that were handed over (exec, port-forward) have no other sign of
+/// life. Go's servers do the same.
+const KEEP_ALIVE_SECONDS: u32 = 15;
+const KEEP_ALIVE_PROBES: u32 = 9;
+
+/// How long to pause after a connection could not be accepted: long enough for somebody to give back a file descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What one server may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Whose connections they are, in the log.
+    pub name: &'static str,
+    /// How many connections may be open. When all are taken, new ones wait in the socket's backlog.
+    pub connections: usize,
+    /// How many requests a client may have on one HTTP/2 connection.
+    pub streams_per_connection: u32,
+    /// How long requests may go on after shutdown was requested.
+    pub drain: Duration,
+}
+
+/// A connection's place among `Limits::connections`: given back when its last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Place(#[expect(dead_code, reason = "held, never asked")] Arc<OwnedSemaphorePermit>);
+
+/// A connection after its handshake.
+#[derive(Debug)]
+pub struct Connection {
+    /// Who is at the other end.
+    pub peer: SocketAddr,
+    /// The chain of certificates that the client has shown, its own first; empty for none.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// To be held by whatever goes on in the connection after it was handed over.
+    pub place: Place,
+}
+
+/// A bound socket with its TLS configuration.
+#[derive(Debug)]
+pub struct TlsListener {
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+}
+
+/// What all connections of a listener share.
+#[derive(Clone)]
+struct Shared {
+    limits: Limits,
+    clock: SharedClock,
+    tasks: TaskSet,
+    shutdown: Shutdown,
+    acceptor: TlsAcceptor,
+}
+
+impl TlsListener {
+    /// Binds `address`.
+    ///
+    /// Errors: the operating system's, when the address is taken or not ours.
+    pub async fn bind(address: SocketAddr, tls: Arc<ServerConfig>) -> std::io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(address).await?, tls })
+    }
+
+    /// The address that is listened on: with the port that the system chose if none was asked for.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until shutdown, then lets what runs in `tasks` finish for `Limits::drain`.
+    ///
+    /// `serve` makes the service of each connection. Connections and their HTTP/2 streams run in `tasks`; what the server
+    /// puts there besides is waited for, too. The first turn of an HTTP/2 request is the connection's: who is not done in an
+    /// instant awaits [`super::OwnTask`] first.
+    pub async fn run<F, S, B>(self, limits: Limits, clock: SharedClock, tasks: TaskSet, shutdown: Shutdown, serve: F)
+    where
+        F: Fn(Connection) -> S + Clone + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let Self { listener, tls } = self;
+        let places = Arc::new(Semaphore::new(limits.connections));
+        let shared = Shared { limits, clock, tasks, shutdown, acceptor: TlsAcceptor::from(tls) };
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shared.shutdown.requested() => break,
+                accepted = accept(&listener, &places) => accepted,
+            };
+            match accepted {
+                Ok((place, stream, peer)) => {
+                    let (shared, serve) = (shared.clone(), serve.clone());
+                    shared.tasks.clone().spawn("connection", connection(shared, place, stream, peer, serve));
+                }
+                Err(error) => {
+                    // Out of file descriptors: those who have one finish first.
+                    tracing::warn!(server = limits.name, err = %error, "Could not accept a connection");
+                    tokio::select! {
+                        biased;
+                        () = shared.shutdown.requested() => break,
+                        () = shared.clock.sleep(ACCEPT_PAUSE) => {}
+                    }
+                }
+            }
+        }
+        drop(listener);
+        match timeout(&*shared.clock, limits.drain, shared.tasks.join()).await {
+            Ok(Ok(())) => {}
+            Err(_) => {
+                let running = shared.tasks.len();
+                tracing::warn!(server = limits.name, running, "Requests were cut off at shutdown");
+            }
+            Ok(Err(panic)) => tracing::error!(server = limits.name, err = %panic, "Connection task panicked"),
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(Place, TcpStream, SocketAddr)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((Place(Arc::new(place)), stream, peer))
+}
+
+/// Small writes go out at once, and the kernel finds out about peers that vanished.
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &KEEP_ALIVE_SECONDS)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &KEEP_ALIVE_SECONDS)?;
+    Ok(setsockopt(stream, sockopt::TcpKeepCount, &KEEP_ALIVE_PROBES)?)
+}
+
+async fn connection<F, S, B>(shared: Shared, place: Place, stream: TcpStream, peer: SocketAddr, serve: F)
+where
+    F: Fn(Connection) -> S,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let Shared { limits, clock, tasks, shutdown, acceptor } = shared;
+    if let Err(error) = prepare(&stream) {
+        tracing::debug!(server = limits.name, %peer, err = %error, "Could not set the options of a connection");
+    }
+    let tls = match timeout(&*clock, HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => {
+            tracing::debug!(server = limits.name, %peer, err = %error, "TLS handshake failed");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!(server = limits.name, %peer, "TLS handshake timed out");
+            return;
+        }
+    };
+    let presented = tls.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificates = presented.iter().map(|certificate| certificate.clone().into_owned()).collect();
+    let service = serve(Connection { peer, certificates, place: place.clone() });
+    let mut builder = auto::Builder::new(Streams::new(tasks));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES_MAX as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_per_connection)
+        .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+        .max_send_buf_size(HTTP2_SEND_BUFFER)
+        .keep_alive_interval(HTTP2_PING_AFTER)
+        .keep_alive_timeout(HTTP2_PING_TIMEOUT);
+    let corked = Corked::new(tls);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(corked.clone()), service);
+    let served = async {
+        tokio::pin!(connection);
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => result,
+            () = shutdown.requested() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
+    let result = corked.drive(served).await;
+    if let Err(error) = result {
+        tracing::debug!(server = limits.name, %peer, err = %error, "Connection ended with an error");
+    }
+    drop(place);
+}

@@ -1,0 +1,15 @@
+//! Secure serving: TLS with a certificate that is renewed without restart, and HTTP/1.1 and HTTP/2 on it.
+//!
+//! Flow: [`TlsListener`] accepts -> handshake -> the service that the server makes for this connection.
+//! Invariant: connections, streams and silence are bounded for every server alike, and everything that goes on in a
+//! connection is a task of the server's set.
+//! Upstream: k8s.io/apiserver/pkg/server (SecureServingInfo, v1.35).
+
+mod certificate;
+mod cork;
+mod listener;
+mod streams;
+
+pub use certificate::{BadCertificate, ClientCertificate, ServerCertificate, server_config};
+pub use listener::{Connection, Limits, Place, TlsListener};
+pub use streams::OwnTask;
