@@ -74,7 +74,10 @@ pub enum RequestBody {
 
 /// A decoded query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query(Vec<(Str, String)>);
+pub struct Query {
+    pairs: Vec<(Str, String)>,
+    raw: String,
+}
 
 impl Query {
     /// Decodes a query string. Upstream drops pairs that cannot be decoded; so does this.
@@ -88,7 +91,13 @@ impl Query {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Some((decode(name)?.into(), decode(value)?))
         });
-        Self(pairs.collect())
+        Self { pairs: pairs.collect(), raw: text.to_owned() }
+    }
+
+    /// The query as sent; empty for what a component of this process asks.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        &self.raw
     }
 
     /// The first value of `name`; empty if there is none.
@@ -100,17 +109,17 @@ impl Query {
     /// The first value of `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of `name`.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().filter(move |(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
     }
 
     /// All pairs, in the order sent.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether `name` is given and not a form of false.
@@ -274,7 +283,8 @@ impl Request {
         if let Some(kind) = content_type {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PatchKind::content_type(kind)));
         }
-        let query = Query(call.query.into_iter().map(|(name, value)| (name.into(), value)).collect());
+        let pairs = call.query.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        let query = Query { pairs, raw: String::new() };
         // A call without a resource is about a path, which is in its place for the name.
         let path = if call.resource.resource.is_empty() { call.name.to_string() } else { String::new() };
         let mut info = RequestInfo {

@@ -41,7 +41,19 @@ pub fn resource_of<K: Resource>() -> GroupVersionResource {
 ///
 /// Errors: `InternalError` if the JSON does not fit the struct, which no server sends.
 pub fn decode<K: DeserializeOwned>(object: &Stored) -> Result<K, Status> {
-    serde_json::from_slice(&object.json).map_err(Status::internal)
+    serde_json::from_slice(&object.json).or_else(|error| {
+        let timed = with_times(&object.json).ok_or_else(|| Status::internal(error))?;
+        serde_json::from_slice(&timed).map_err(Status::internal)
+    })
+}
+
+/// The JSON with a time where a condition has none: `metav1.Condition` is stored without one, but the structs insist on it.
+/// `None` if every condition has one.
+fn with_times(json: &[u8]) -> Option<Vec<u8>> {
+    // Within a text the quotes would be escaped, so this is nothing else.
+    const ABSENT: &str = "\"lastTransitionTime\":null";
+    let text = std::str::from_utf8(json).ok().filter(|text| text.contains(ABSENT))?;
+    Some(text.replace(ABSENT, "\"lastTransitionTime\":\"0001-01-01T00:00:00Z\"").into_bytes())
 }
 
 /// Writes a struct as a tree.

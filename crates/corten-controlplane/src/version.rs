@@ -17,7 +17,10 @@ pub(crate) const GIT_VERSION: &str = concat!("v1.35.0+corten.", env!("CARGO_PKG_
 /// What a release was built from; builds at a desk do not say.
 const GIT_COMMIT: Option<&str> = option_env!("CORTEN_GIT_COMMIT");
 
-/// In upstream's order: people read it. There is no Go here, so that its version stays empty.
+/// The compiler's version, in the place where upstream has that of Go: clients want something there.
+const COMPILER_VERSION: &str = concat!("rust", env!("CARGO_PKG_RUST_VERSION"));
+
+/// In upstream's order: people read it. No field is empty.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Info {
@@ -54,10 +57,10 @@ impl NonResource for Version {
             min_compatibility_major: "1",
             min_compatibility_minor: "34",
             git_version: GIT_VERSION,
-            git_commit: GIT_COMMIT.unwrap_or_default(),
-            git_tree_state: if GIT_COMMIT.is_some() { "clean" } else { "" },
+            git_commit: GIT_COMMIT.unwrap_or("unknown"),
+            git_tree_state: if GIT_COMMIT.is_some() { "clean" } else { "archive" },
             build_date: option_env!("CORTEN_BUILD_DATE").unwrap_or("1970-01-01T00:00:00Z"),
-            go_version: "",
+            go_version: COMPILER_VERSION,
             compiler: "rustc",
             platform: format!("{}/{}", std::env::consts::OS, go_architecture()),
         };
@@ -85,6 +88,7 @@ mod tests {
         let version = cluster.get(admin(), "/version").await.unwrap();
         let text = version.as_str().unwrap();
         assert!(text.starts_with("{\n  \"major\": \"1\",\n  \"minor\": \"35\",\n"), "{text}");
+        assert!(!text.contains("\"\""), "{text}");
         assert!(text.contains("\n  \"gitVersion\": \"v1.35.0+corten.") && text.ends_with('}'), "{text}");
         let index = cluster.get(admin(), "/").await.unwrap();
         let text = index.as_str().unwrap();

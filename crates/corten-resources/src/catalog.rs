@@ -19,6 +19,7 @@ pub static RESOURCES: &[&ResourceDefinition] = &[
     &core::persistent_volume_claim::RESOURCE,
     &core::persistent_volume::RESOURCE,
     &core::pod::RESOURCE,
+    &core::pod_template::RESOURCE,
     &core::replication_controller::RESOURCE,
     &core::secret::RESOURCE,
     &core::service_account::RESOURCE,

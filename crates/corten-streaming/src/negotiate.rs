@@ -80,6 +80,10 @@ pub const PORT_FORWARD: Offer = Offer {
     spdy_default: None,
 };
 
+/// The protocols of one stream that is only read, such as a log: raw bytes, or base64 in text.
+pub const READER: Offer =
+    Offer { websocket: &["binary.k8s.io", "base64.binary.k8s.io"], spdy: &[], spdy_default: None };
+
 /// Whether a request wants its connection for a WebSocket.
 #[must_use]
 pub fn is_websocket(headers: &HeaderMap) -> bool {

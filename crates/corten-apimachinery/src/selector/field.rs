@@ -52,6 +52,15 @@ impl Selector {
         self.0.is_empty()
     }
 
+    /// Asks for other fields in place of those that are asked for.
+    pub fn rename(&mut self, name: impl Fn(&str) -> Option<&'static str>) {
+        for term in &mut self.0 {
+            if let Some(name) = name(&term.field) {
+                term.field = Str::const_new(name);
+            }
+        }
+    }
+
     /// The fields that are asked for.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|term| term.field.as_str())

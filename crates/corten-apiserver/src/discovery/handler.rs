@@ -126,7 +126,7 @@ impl NonResource for Root {
                 if let Some(document) = found {
                     return Ok(document.reply(&request));
                 }
-            } else if !has("g=apidiscovery.k8s.io") && negotiation::accept(clause, false, None, "").is_ok() {
+            } else if !has("g=apidiscovery.k8s.io") && negotiation::accept(clause, &[], None, "").is_ok() {
                 break;
             }
         }

@@ -23,7 +23,7 @@ use super::{
     options::force,
     read::store_of,
     routes::Endpoint,
-    write::{WriteRequest, reply},
+    write::{WriteRequest, dedup_owner_references, reply},
 };
 use crate::{
     negotiation::Encoding,
@@ -77,9 +77,14 @@ pub(super) async fn patch(
         if matches!(kind, PatchKind::Json | PatchKind::Merge) {
             check_kind(&patched, &gvk)?;
         }
+        if patched.name() != name.as_str() {
+            return Err(other_name(patched.name(), &name));
+        }
         // The result is read as any body is: strictly, and brought to canonical form.
         let bytes = codec::json::encode(&patched, None);
-        let (mut object, warnings) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
+        let (mut object, mut warnings) =
+            decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
+        warnings.extend(dedup_owner_references(&mut object));
         *complaints.lock() = warnings;
         (endpoint.version.defaults)(&mut object);
         endpoint.to_hub(store, &mut object);
@@ -94,7 +99,7 @@ pub(super) async fn patch(
     reply(endpoint, store, code, &updated.object, warnings)
 }
 
-fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
+pub(super) fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     PATCH_TYPES.into_iter().find(|kind| kind.content_type() == media_type).ok_or_else(|| {
         Status::new(
@@ -144,12 +149,13 @@ fn check_name(mut object: Value, name: &str) -> Result<Value, Status> {
     if object.name().is_empty() {
         object.set_meta("name", name);
     } else if object.name() != name {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            object.name()
-        )));
+        return Err(other_name(object.name(), name));
     }
     Ok(object)
+}
+
+fn other_name(object: &str, name: &str) -> Status {
+    Status::bad_request(format!("the name of the object ({object}) does not match the name on the URL ({name})"))
 }
 
 /// A patch may not make another kind of an object.

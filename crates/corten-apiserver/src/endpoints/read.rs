@@ -34,8 +34,8 @@ pub(super) async fn get(endpoint: &Endpoint, request: &Request) -> Result<Reply,
 /// Reads a page of a collection.
 pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &Request) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
-    let options = ListOptions::parse(&request.query, false)?;
-    check_fields(store, &options.fields)?;
+    let mut options = ListOptions::parse(&request.query, false)?;
+    settle_fields(endpoint, store, &mut options.fields)?;
     let page = Page::read(store, &request.info.namespace, &options).await?;
     let items = page.items.iter().map(|object| endpoint.present(store, object)).collect::<Result<Vec<_>, _>>()?;
     Ok(Reply::new(Response::List(ListResponse {
@@ -62,16 +62,22 @@ pub(super) fn namespace_of<'a>(endpoint: &Endpoint, request: &'a Request) -> &'a
     if endpoint.definition.is_namespaced() { &request.info.namespace } else { "" }
 }
 
-/// Refuses field selectors on fields that cannot be selected.
-pub(super) fn check_fields(store: &Store, fields: &field::Selector) -> Result<(), Status> {
-    let definition = store.definition();
+/// Refuses field selectors on fields that cannot be selected, and gives the others the store's names: a resource that shows
+/// another one's objects has its own names for the same fields, in the same order.
+pub(super) fn settle_fields(endpoint: &Endpoint, store: &Store, fields: &mut field::Selector) -> Result<(), Status> {
+    let (served, stored) = (endpoint.definition, store.definition());
+    debug_assert_eq!(served.selectable_fields.len(), stored.selectable_fields.len());
     for name in fields.fields() {
         let known = matches!(name, "metadata.name")
-            || (name == "metadata.namespace" && definition.is_namespaced())
-            || definition.selectable_fields.iter().any(|field| field.name == name);
+            || (name == "metadata.namespace" && served.is_namespaced())
+            || served.selectable_fields.iter().any(|field| field.name == name);
         if !known {
             return Err(Status::bad_request(format!("field label not supported: {name}")));
         }
+    }
+    if !std::ptr::eq(served, stored) {
+        let pairs = || served.selectable_fields.iter().zip(stored.selectable_fields);
+        fields.rename(|name| pairs().find(|(served, _)| served.name == name).map(|(_, stored)| stored.name));
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use http::{Method, StatusCode, header};
 use super::{
     body::{decode_review, field_validation, read_bytes},
     options::force,
-    patch::{patch_failure, read_patch},
+    patch::{patch_failure, patch_kind, read_patch},
     read::{namespace_of, store_of},
     routes::Endpoint,
     write::WriteRequest,
@@ -39,52 +39,49 @@ pub(super) async fn handle(
     let name = request.info.name.clone();
     let kind = GroupVersionKind::new("autoscaling", "v1", "Scale");
     let namespace = namespace_of(endpoint, &request).to_owned();
-    let current = store.get(&namespace, &name, None).await?;
-    let tree = store.codec().decode_tree(&name, &current.json).map_err(Status::internal)?;
     let wanted = match request.method {
-        Method::GET | Method::HEAD => return Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?)),
-        Method::PUT => decode_review(&mut request, server.table(), TYPE, &kind).await?.0,
-        Method::PATCH if is_apply(&request) => {
-            return apply(server, endpoint, request, paths).await;
+        Method::GET | Method::HEAD => {
+            let current = store.get(&namespace, &name, None).await?;
+            let tree = store.codec().decode_tree(&name, &current.json).map_err(Status::internal)?;
+            return Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?));
         }
+        Method::PUT => Wanted::Scale(decode_review(&mut request, server.table(), TYPE, &kind).await?.0),
         Method::PATCH => {
-            let media_type =
-                request.header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_owned();
+            let language = patch_kind(request.header(header::CONTENT_TYPE))?;
+            if language == PatchKind::Apply {
+                return apply(server, endpoint, request, paths).await;
+            }
             let body = read_bytes(std::mem::take(&mut request.body)).await?;
             let patch = codec::json::decode(&body, None, FieldValidation::Ignore)
                 .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?
                 .value;
-            let scale = scale_of(&tree, paths)?;
-            if media_type == PatchKind::Json.content_type() {
-                languages::json::apply(&scale, &patch).map_err(|error| patch_failure(PatchKind::Json, error))?
-            } else {
-                // A Scale has no lists, so strategic merge and merge are the same.
-                languages::merge::apply(&scale, &patch)
-            }
+            Wanted::Patched(language, patch)
         }
         _ => return Ok(Reply::method_not_allowed()),
     };
-    if wanted.name() != name.as_str() {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            wanted.name()
-        )));
-    }
-    let replicas = wanted.i64_at(&["spec", "replicas"]).unwrap_or_default();
-    if replicas < 0 {
-        let path = Path::new("spec").child("replicas");
-        let error = Error::invalid(&path, replicas, "must be greater than or equal to 0");
-        return Err(Status::invalid(&kind, &name, &[error]));
-    }
     let write = WriteRequest::new(endpoint, &request, "UpdateOptions")?;
+    // Done anew for each attempt: a patch is one of the newest object, whoever has changed that in the meantime.
     let transform = |current: Option<&Value>| {
         let mut object = current.cloned().unwrap_or_default();
+        let scale = wanted.of(&scale_of(&object, paths)?)?;
+        if scale.name() != name.as_str() {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({}) does not match the name on the URL ({name})",
+                scale.name()
+            )));
+        }
+        let replicas = scale.i64_at(&["spec", "replicas"]).unwrap_or_default();
+        if replicas < 0 {
+            let path = Path::new("spec").child("replicas");
+            let error = Error::invalid(&path, replicas, "must be greater than or equal to 0");
+            return Err(Status::invalid(&kind, &name, &[error]));
+        }
         object.set(paths.spec_replicas, replicas);
         // The precondition is what the client saw, or nothing if it did not say.
-        if wanted.resource_version().is_empty() {
+        if scale.resource_version().is_empty() {
             object.unset_meta("resourceVersion");
         } else {
-            object.set_meta("resourceVersion", wanted.resource_version());
+            object.set_meta("resourceVersion", scale.resource_version());
         }
         Ok(object)
     };
@@ -96,8 +93,26 @@ pub(super) async fn handle(
     Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?).with_warnings(updated.warnings))
 }
 
-fn is_apply(request: &Request) -> bool {
-    request.header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim() == PatchKind::Apply.content_type()
+/// What a client wants of a `Scale`.
+enum Wanted {
+    /// To be this.
+    Scale(Value),
+    /// To be changed so.
+    Patched(PatchKind, Value),
+}
+
+impl Wanted {
+    /// What becomes of `current`.
+    fn of(&self, current: &Value) -> Result<Value, Status> {
+        match self {
+            Self::Scale(scale) => Ok(scale.clone()),
+            Self::Patched(PatchKind::Json, patch) => {
+                languages::json::apply(current, patch).map_err(|error| patch_failure(PatchKind::Json, error))
+            }
+            // A Scale has no lists, so strategic merge and merge are the same.
+            Self::Patched(_, patch) => Ok(languages::merge::apply(current, patch)),
+        }
+    }
 }
 
 /// Applies a `Scale`: what it says of the replicas is applied to the object itself, and recorded there.

@@ -17,7 +17,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::{
     options::{ListOptions, Match},
-    read::{check_fields, matches, store_of},
+    read::{matches, settle_fields, store_of},
     routes::Endpoint,
 };
 use crate::{
@@ -114,7 +114,7 @@ pub struct Switch {
 pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let mut options = ListOptions::parse(&request.query, true)?;
-    check_fields(store, &options.fields)?;
+    settle_fields(endpoint, store, &mut options.fields)?;
     // The legacy paths name one object.
     if !request.info.name.is_empty() && options.fields.is_empty() {
         options.fields = field::Selector::one("metadata.name", request.info.name.clone());

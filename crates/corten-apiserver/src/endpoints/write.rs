@@ -1,6 +1,6 @@
 //! POST, PUT and DELETE.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use corten_apimachinery::{
     meta::ObjectMeta as _,
@@ -14,7 +14,7 @@ use http::{StatusCode, header};
 use super::{
     body::{decode_delete_options, decode_object, field_validation},
     options::{ListOptions, bad_options, delete_options, dry_run, manager_complaints},
-    read::{Page, check_fields, namespace_of, store_of},
+    read::{Page, namespace_of, settle_fields, store_of},
     routes::Endpoint,
 };
 use crate::{
@@ -94,6 +94,7 @@ pub(super) async fn create(server: &Arc<Server>, endpoint: &Endpoint, mut reques
     let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
     let validation = field_validation(&request.query, "CreateOptions")?;
     let (mut object, mut warnings) = decode_object(endpoint, &mut request, server.table(), validation).await?;
+    warnings.extend(dedup_owner_references(&mut object));
     endpoint.to_hub(store, &mut object);
     let (object, advice) = store.create(&write.context(&request), object).await?;
     warnings.extend(advice);
@@ -111,6 +112,7 @@ pub(super) async fn update(
     let write = WriteRequest::new(endpoint, &request, "UpdateOptions")?;
     let validation = field_validation(&request.query, "UpdateOptions")?;
     let (mut object, mut warnings) = decode_object(endpoint, &mut request, server.table(), validation).await?;
+    warnings.extend(dedup_owner_references(&mut object));
     endpoint.to_hub(store, &mut object);
     let name = request.info.name.clone();
     if object.name() != name.as_str() {
@@ -127,6 +129,34 @@ pub(super) async fn update(
     warnings.extend(updated.warnings);
     let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
     reply(endpoint, store, code, &updated.object, warnings)
+}
+
+/// Takes away owner references to an owner that was named before. Returns what to tell the client then.
+///
+/// Upstream: `dedupOwnerReferencesAndAddWarning` in k8s.io/apiserver/pkg/endpoints/handlers/create.go (v1.35).
+pub(super) fn dedup_owner_references(object: &mut Value) -> Option<String> {
+    let references = object.owner_references();
+    let uid = |reference: &Value| reference.str_at(&["uid"]).unwrap_or_default().to_owned();
+    if references.len() < 2 {
+        return None;
+    }
+    let (mut kept, mut seen, mut repeated) = (Vec::new(), BTreeSet::new(), Vec::new());
+    for reference in references {
+        if seen.insert(uid(reference)) {
+            kept.push(reference.clone());
+        } else {
+            repeated.push(uid(reference));
+        }
+    }
+    if repeated.is_empty() {
+        return None;
+    }
+    object.set_meta("ownerReferences", kept);
+    Some(format!(
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
+         reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+        repeated.join(", ")
+    ))
 }
 
 /// The reply that shows an object.
@@ -186,8 +216,8 @@ pub(super) async fn delete_collection(
     let options = delete_options(&body, &request.query)?;
     let mut write = WriteRequest::new(endpoint, &request, "DeleteOptions")?;
     write.dry_run |= options.dry_run;
-    let list = ListOptions::parse(&request.query, false)?;
-    check_fields(store, &list.fields)?;
+    let mut list = ListOptions::parse(&request.query, false)?;
+    settle_fields(endpoint, store, &mut list.fields)?;
     let page = Page::read(store, &request.info.namespace, &list).await?;
     // Side by side, so that the engine commits many at once; the answer keeps the order.
     let mut waiting = page.items.iter();
@@ -227,4 +257,25 @@ fn delete_member<'a>(
     options: &'a DeleteOptions,
 ) -> BoxFuture<'a, Result<Deleted, Status>> {
     async move { store.delete(&context, name, options).await }.boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_named_once() {
+        let check = |uids: &[&str], want: &[&str], repeated: Option<&str>| {
+            let owner = |uid: &&str| Value::object_of([("uid", Value::from(*uid))]);
+            let mut object = Value::object();
+            object.set_meta("ownerReferences", Value::array(uids.iter().map(owner)));
+            let warning = dedup_owner_references(&mut object);
+            let left: Vec<_> = object.owner_references().iter().filter_map(|one| one.str_at(&["uid"])).collect();
+            assert_eq!(left, want);
+            let observed = warning.as_deref().and_then(|text| text.split_once("observed: ")).map(|(_, uids)| uids);
+            assert_eq!(observed, repeated);
+        };
+        check(&["a", "b"], &["a", "b"], None);
+        check(&["a", "b", "a", "b", "a"], &["a", "b"], Some("a, b, a"));
+    }
 }

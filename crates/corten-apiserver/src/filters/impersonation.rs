@@ -57,12 +57,23 @@ fn wanted(headers: &HeaderMap) -> Result<Option<UserInfo>, Status> {
     if user.name.is_empty() {
         let partial = !user.uid.is_empty() || !user.groups.is_empty() || !user.extra.is_empty();
         return if partial {
-            Err(Status::internal(format_args!("requested {user:?} without impersonating a user",)))
+            Err(Status::internal(format_args!("requested {} without impersonating a user", shown(&user))))
         } else {
             Ok(None)
         };
     }
     Ok(Some(user))
+}
+
+/// What was asked for, as Go prints upstream's list of references: kind, namespace, name, uid, version, version, path.
+fn shown(user: &UserInfo) -> String {
+    let one = |kind: &str, version: &str, path: &str, name: &str| format!("{{{kind}  {name}  {version}  {path}}}");
+    let groups = user.groups.iter().map(|group| one("Group", "", "", group));
+    let extra = user.extra.iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value)));
+    let extra = extra.map(|(key, value)| one("UserExtra", "authentication.k8s.io/v1", key, value));
+    let uid = Some(&user.uid).filter(|uid| !uid.is_empty());
+    let uid = uid.map(|uid| one("UID", "authentication.k8s.io/v1", "", uid));
+    format!("[{}]", groups.chain(extra).chain(uid).collect::<Vec<_>>().join(" "))
 }
 
 /// What the user must be allowed to do, one request per part of the wanted identity.
@@ -140,6 +151,10 @@ mod tests {
     fn a_group_without_a_user_is_refused() {
         let mut headers = HeaderMap::new();
         headers.append(GROUP, "g1".parse().unwrap());
-        assert_eq!(wanted(&headers).unwrap_err().code, 500);
+        let refused = wanted(&headers).unwrap_err();
+        assert_eq!(
+            (refused.code, refused.message.as_str()),
+            (500, "Internal error occurred: requested [{Group  g1    }] without impersonating a user")
+        );
     }
 }

@@ -28,6 +28,13 @@ pub enum Shape {
     Metadata,
 }
 
+impl Shape {
+    /// What there is of stored objects besides themselves.
+    pub const ALL: &[Self] = &[Self::Table, Self::Metadata];
+    /// What there is of objects that have no columns.
+    pub const NO_TABLE: &[Self] = &[Self::Metadata];
+}
+
 /// What the client wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Accepted {
@@ -97,11 +104,11 @@ pub fn unsupported_media_type() -> Status {
 
 /// Reads an `Accept` header: the first clause, by weight and then by order, that can be served.
 ///
-/// `shapes` says whether tables and metadata can be given for this request. `user_agent` decides indentation together with
+/// `shapes` says which shapes besides the object itself can be given for this request. `user_agent` decides indentation together with
 /// the `pretty` parameter: people with curl, wget or a browser get it.
 ///
 /// Errors: `NotAcceptable`.
-pub fn accept(header: &str, shapes: bool, pretty: Option<&str>, user_agent: &str) -> Result<Accepted, Status> {
+pub fn accept(header: &str, shapes: &[Shape], pretty: Option<&str>, user_agent: &str) -> Result<Accepted, Status> {
     let by_agent = ["curl", "Wget", "Mozilla/5.0"].iter().any(|agent| user_agent.starts_with(agent));
     let pretty = pretty.map_or(by_agent, |value| !matches!(value, "false" | "0"));
     let json = Accepted { encoding: Encoding::Json, shape: Shape::Object, shape_version: "v1", pretty };
@@ -129,7 +136,7 @@ pub fn accept(header: &str, shapes: bool, pretty: Option<&str>, user_agent: &str
             }
             // Tables are for people: upstream has no binary form of them.
             let has_form = shape != Shape::Table || matches!(encoding, Some(Encoding::Json | Encoding::Yaml));
-            let usable = known && has_form && (shape == Shape::Object || shapes);
+            let usable = known && has_form && (shape == Shape::Object || shapes.contains(&shape));
             let accepted = encoding.filter(|_| usable);
             (weight, accepted.map(|encoding| Accepted { encoding, shape, shape_version: version, pretty }))
         })
@@ -151,7 +158,7 @@ mod tests {
 
     #[track_caller]
     fn check(header: &str, encoding: Encoding, shape: Shape) {
-        let got = accept(header, true, None, "kubectl/v1.35.0").unwrap();
+        let got = accept(header, Shape::ALL, None, "kubectl/v1.35.0").unwrap();
         assert_eq!((got.encoding, got.shape, got.pretty), (encoding, shape, false), "{header}");
     }
 
@@ -190,7 +197,7 @@ mod tests {
             "application/vnd.kubernetes.protobuf;as=Table;v=v1beta1;g=meta.k8s.io",
             "application/json;as=Table;v=v2;g=meta.k8s.io",
         ] {
-            let refused = accept(header, true, None, "").unwrap_err();
+            let refused = accept(header, Shape::ALL, None, "").unwrap_err();
             let text = "only the following media types are accepted: application/json, application/yaml, \
                         application/vnd.kubernetes.protobuf";
             assert_eq!((refused.code, refused.message.as_str()), (406, text), "{header}");
@@ -200,9 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_columns_has_no_table() {
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        assert_eq!(accept(table, Shape::NO_TABLE, None, "").unwrap_err().code, 406);
+        let both = accept(&format!("{table},application/json"), Shape::NO_TABLE, None, "").unwrap();
+        assert_eq!(both.shape, Shape::Object);
+    }
+
+    #[test]
     fn people_get_indented_text() {
-        assert!(accept("", true, None, "curl/8").unwrap().pretty);
-        assert!(!accept("", true, Some("false"), "curl/8").unwrap().pretty);
-        assert!(accept("", true, Some("true"), "kubectl").unwrap().pretty);
+        assert!(accept("", Shape::ALL, None, "curl/8").unwrap().pretty);
+        assert!(!accept("", Shape::ALL, Some("false"), "curl/8").unwrap().pretty);
+        assert!(accept("", Shape::ALL, Some("true"), "kubectl").unwrap().pretty);
     }
 }

@@ -285,8 +285,7 @@ impl Iterator for JsonList {
             return None;
         }
         let mut piece = self.buffer();
-        loop {
-            let Some(item) = self.items.as_slice().first() else { break };
+        while let Some(item) = self.items.as_slice().first() {
             let needed = self.before.len() + item.json.len();
             if !piece.is_empty() && piece.len() + needed > LIST_CHUNK_BYTES {
                 return Some(self.send(piece));

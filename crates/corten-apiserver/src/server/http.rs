@@ -48,7 +48,7 @@ pub(super) async fn serve(
     if info.verb != "get" || !info.is_resource || !info.subresource.is_empty() {
         OwnTask::default().await;
     }
-    let wants = Wants::of(&parts.headers, &query, &info);
+    let wants = Wants::of(&server, &parts.headers, &query, &info);
     let head = parts.method == Method::HEAD;
     let request = Request {
         method: parts.method,
@@ -92,7 +92,7 @@ impl Wants {
         Self { accepted, include: Include::Metadata }
     }
 
-    fn of(headers: &HeaderMap, query: &Query, info: &RequestInfo) -> Result<Self, Status> {
+    fn of(server: &Server, headers: &HeaderMap, query: &Query, info: &RequestInfo) -> Result<Self, Status> {
         if !info.is_resource {
             // Other paths decide for themselves what they give.
             return Ok(Self::plain());
@@ -103,9 +103,20 @@ impl Wants {
         {
             return Ok(Self::plain());
         }
-        let accepted = negotiation::accept(text(header::ACCEPT), true, query.find("pretty"), text(header::USER_AGENT))?;
+        let header = text(header::ACCEPT);
+        let shapes =
+            if header.contains("as=Table") && !has_columns(server, info) { Shape::NO_TABLE } else { Shape::ALL };
+        let accepted = negotiation::accept(header, shapes, query.find("pretty"), text(header::USER_AGENT))?;
         Ok(Self { accepted, include: Include::parse(query.get("includeObject"))? })
     }
+}
+
+/// Whether what a request leads to can be shown as a table: reviews and the like cannot.
+fn has_columns(server: &Server, info: &RequestInfo) -> bool {
+    let routes = server.routes();
+    let is_stored =
+        routes.endpoint(&info.group, &info.version, &info.resource).is_none_or(|endpoint| endpoint.store.is_some());
+    is_stored && routes.custom(&info.group, &info.resource, &info.subresource).is_none()
 }
 
 fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{cork::Corked, streams::Streams};
+use super::{cork::Corked, streams::StreamExecutor};
 
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -205,7 +205,7 @@ where
     let presented = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates = presented.iter().map(|certificate| certificate.clone().into_owned()).collect();
     let service = serve(Connection { peer, certificates, place: place.clone() });
-    let mut builder = auto::Builder::new(Streams::new(tasks));
+    let mut builder = auto::Builder::new(StreamExecutor::new(tasks));
     builder
         .http1()
         .timer(TokioTimer::new())

@@ -14,15 +14,15 @@ use hyper::rt::Executor;
 
 /// Runs streams: their first turn in the connection's task, all others in tasks of a set.
 #[derive(Debug, Clone)]
-pub(super) struct Streams(TaskSet);
+pub(super) struct StreamExecutor(TaskSet);
 
-impl Streams {
+impl StreamExecutor {
     pub(super) fn new(tasks: TaskSet) -> Self {
         Self(tasks)
     }
 }
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for StreamExecutor
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -67,7 +67,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_ready_runs_at_once_and_the_rest_as_a_task() {
         let tasks = TaskSet::new("test");
-        let streams = Streams::new(tasks.clone());
+        let streams = StreamExecutor::new(tasks.clone());
         let (at_once, mut was_at_once) = tokio::sync::oneshot::channel();
         streams.execute(async move { at_once.send(()).unwrap() });
         was_at_once.try_recv().unwrap();
@@ -84,7 +84,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_that_of_a_task() {
         let tasks = TaskSet::new("test");
-        Streams::new(tasks.clone()).execute(async { panic!("the reason") });
+        StreamExecutor::new(tasks.clone()).execute(async { panic!("the reason") });
         assert_eq!(tasks.join().await.unwrap_err().to_string(), "task test/request panicked: the reason");
     }
 }

@@ -1,6 +1,6 @@
 //! What a reverse proxy changes on the way: headers of one connection, whom a request comes from, where answers point to.
 //!
-//! Upstream: k8s.io/apimachinery/pkg/util/proxy/{transport,upgradeaware}.go (v1.35). Links inside of HTML are not rewritten.
+//! Upstream: k8s.io/apimachinery/pkg/util/proxy/{transport,upgradeaware}.go (v1.35). Links inside of pages: `pages`.
 
 use corten_apimachinery::status::Status;
 use corten_apiserver::{Request, request::Origin};
@@ -55,7 +55,7 @@ pub(super) fn answer(headers: &mut HeaderMap, path: &str, location: &Location, h
 }
 
 /// The place on this server that stands for `target`, a place that the target of a request has named; `None` to keep it.
-fn rewrite(target: &str, path: &str, location: &Location, host: &str) -> Option<String> {
+pub(super) fn rewrite(target: &str, path: &str, location: &Location, host: &str) -> Option<String> {
     let uri: Uri = target.parse().ok()?;
     let named = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
     if !(named.is_empty() || named == location.authority() || named == host) || !uri.path().starts_with('/') {

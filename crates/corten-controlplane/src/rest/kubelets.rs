@@ -17,6 +17,7 @@ use corten_apiserver::{Reply, Request, Response, request::RequestBody, response:
 use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet, timeout};
 use corten_client::transport::http::TrustsAnyone;
 use corten_component_base::certificates::KeyPairPem;
+use corten_streaming::{negotiate, websocket::send_bytes};
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyDataStream, BodyExt as _, Empty, Full, Limited};
@@ -36,6 +37,7 @@ use tokio_rustls::TlsConnector;
 use super::{
     forwarding,
     location::{Location, SendError, Transport, unverified_config},
+    pages,
 };
 use crate::caches::{Caches, tree};
 
@@ -282,6 +284,35 @@ impl Kubelets {
         })
     }
 
+    /// Sends a stream over the WebSocket that a request asks for, in place of an answer with it as body.
+    ///
+    /// Errors: the request asks for no WebSocket, or one that there is not.
+    pub(crate) fn send_over_websocket(&self, request: &mut Request, stream: Reply) -> Result<Reply, Status> {
+        let Response::Stream { body, .. } = stream.response else { return Ok(stream) };
+        let agreed = match negotiate::negotiate(&request.headers, negotiate::READER) {
+            Ok(agreed) => agreed,
+            Err(refusal) => return Ok(Reply::text(refusal.code, refusal.message)),
+        };
+        let client = take_upgrade(&mut request.upgrade)?;
+        let stopping = self.stopping.clone();
+        let is_base64 = agreed.protocol.starts_with("base64.");
+        self.tasks.spawn("stream", async move {
+            let client = match client.await {
+                Ok(client) => client,
+                Err(error) => {
+                    tracing::debug!(err = %error, "Client left before the connection was switched");
+                    return;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stopping.requested() => {}
+                () = send_bytes(Box::new(TokioIo::new(client)), is_base64, body) => {}
+            }
+        });
+        Ok(Reply::new(Response::Upgrade { headers: agreed.headers }))
+    }
+
     /// Hands a request on and its answer back, whatever it is, both as they come.
     ///
     /// Errors: `ServiceUnavailable` if nobody answers.
@@ -297,6 +328,13 @@ impl Kubelets {
         let content_type = parts.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let body = BodyDataStream::new(body).map_err(std::io::Error::other).boxed();
+        // A redirect is followed, not read.
+        let body = if pages::is_page(&content_type) && !parts.headers.contains_key(header::LOCATION) {
+            let rewrite = |link: &str| forwarding::rewrite(link, &request.path, location, host);
+            pages::rewritten(&mut parts.headers, body, rewrite).await
+        } else {
+            body
+        };
         let mut reply = Reply::new(Response::Stream { content_type, code: parts.status, body });
         reply.headers = parts.headers;
         Ok(reply)

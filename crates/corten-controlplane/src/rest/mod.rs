@@ -10,6 +10,7 @@ pub(crate) mod kubelets;
 mod local_subject_access_review;
 mod location;
 mod node_proxy;
+mod pages;
 mod pod_attach;
 mod pod_connect;
 mod pod_exec;

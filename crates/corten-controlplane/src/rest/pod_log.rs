@@ -15,6 +15,7 @@ use corten_apiserver::{
     endpoints::{Custom, Endpoint},
     request::Query,
 };
+use corten_streaming::negotiate;
 use http::{Method, StatusCode};
 
 use super::{
@@ -31,7 +32,7 @@ struct Log(Connector);
 
 #[async_trait]
 impl Custom for Log {
-    async fn handle(&self, _server: &Arc<Server>, _endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
+    async fn handle(&self, _server: &Arc<Server>, _endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
         if !matches!(request.method, Method::GET | Method::HEAD) {
             return Ok(Reply::method_not_allowed());
         }
@@ -61,7 +62,11 @@ impl Custom for Log {
         let path =
             format!("/containerLogs/{}/{}/{}{}", escape(namespace), escape(name), escape(&container), query.text());
         let location = self.0.kubelets.locate(node, path).await?;
-        self.0.kubelets.read(&location, "pods/log", name).await
+        let log = self.0.kubelets.read(&location, "pods/log", name).await?;
+        if request.upgrade.is_some() && negotiate::is_websocket(&request.headers) {
+            return self.0.kubelets.send_over_websocket(&mut request, log);
+        }
+        Ok(log)
     }
 }
 

@@ -11,7 +11,6 @@ use http::{HeaderValue, Method, StatusCode, header};
 use super::{
     kubelets::Kubelets,
     location::{Location, Transport},
-    pod_connect::QueryText,
 };
 
 /// What the name of a proxy request says: `name`, `name:port`, `scheme:name:port`.
@@ -51,12 +50,12 @@ pub(super) fn path_of(request: &Request) -> String {
     format!("{rest}{}", query_of(request))
 }
 
+/// The query with its question mark, as sent.
 fn query_of(request: &Request) -> String {
-    let mut query = QueryText::default();
-    for (name, value) in request.query.iter() {
-        query.push(name, value);
+    match request.query.raw() {
+        "" => String::new(),
+        raw => format!("?{raw}"),
     }
-    query.text()
 }
 
 /// Hands a request on to where `scheme`, `host` and `port` say. Without a port it is the scheme's.

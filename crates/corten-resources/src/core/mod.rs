@@ -9,6 +9,7 @@ pub mod node;
 pub mod persistent_volume;
 pub mod persistent_volume_claim;
 pub mod pod;
+pub mod pod_template;
 pub mod replication_controller;
 pub mod secret;
 pub mod service;

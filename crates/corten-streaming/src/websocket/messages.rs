@@ -1,7 +1,9 @@
 //! A WebSocket on which only the server speaks, a message at a time.
 //!
-//! Upstream: `HandleWS` of watches, k8s.io/apiserver/pkg/endpoints/handlers/watch.go (v1.35).
+//! Upstream: `HandleWS` of watches, k8s.io/apiserver/pkg/endpoints/handlers/watch.go; `NewReader` for streams,
+//! k8s.io/apimachinery/pkg/util/httpstream/wsstream/stream.go (v1.35).
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::{SinkExt as _, Stream, StreamExt as _};
 use tokio_tungstenite::tungstenite::{
@@ -11,6 +13,19 @@ use tokio_tungstenite::tungstenite::{
 
 use super::switched;
 use crate::BoxIo;
+
+/// Sends what comes of a stream of bytes on `io`, which was switched to WebSocket already: as it is, or as base64 in text.
+/// An empty message goes first. What the peer says is dropped.
+///
+/// Ends when the bytes do, when one of them is an error, or when the peer has closed the connection.
+pub async fn send_bytes(io: BoxIo, is_base64: bool, bytes: impl Stream<Item = std::io::Result<Bytes>> + Send) {
+    let first = futures::stream::once(std::future::ready(Bytes::new()));
+    // What cannot be read any more is the end of it: a WebSocket has no word for why.
+    let rest = bytes.take_while(|bytes| std::future::ready(bytes.is_ok())).filter_map(|bytes| {
+        std::future::ready(bytes.ok().map(|bytes| if is_base64 { STANDARD.encode(&bytes).into() } else { bytes }))
+    });
+    send_messages(io, is_base64, first.chain(rest)).await;
+}
 
 /// Sends `messages` on `io`, which was switched to WebSocket already, as text if `is_text`. What the peer says is dropped.
 ///

@@ -8,7 +8,7 @@ mod messages;
 
 pub use bytes_io::ByteStream;
 pub use channels::{Channels, Encoding, Input, connect};
-pub use messages::send_messages;
+pub use messages::{send_bytes, send_messages};
 
 use tokio_tungstenite::{
     WebSocketStream,

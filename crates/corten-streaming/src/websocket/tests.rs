@@ -2,7 +2,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 
-use super::{ByteStream, Encoding, connect, send_messages, switched};
+use super::{ByteStream, Encoding, connect, send_bytes, send_messages, switched};
 
 #[tokio::test]
 async fn only_clients_end_channels_one_by_one() {
@@ -99,5 +99,30 @@ async fn each_message_of_a_server_that_only_speaks_is_its_own() {
         };
         let ((), got) = tokio::join!(send_messages(Box::new(left), is_text, messages), client);
         assert_eq!(got, ["a\n".to_owned(), long], "{is_text}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_sent_as_bytes_or_as_base64() {
+    for (is_base64, want) in [
+        (false, [Message::binary(&b""[..]), Message::binary(&b"one"[..]), Message::binary(&b"two"[..])]),
+        (true, [Message::text(""), Message::text("b25l"), Message::text("dHdv")]),
+    ] {
+        let (left, right) = tokio::io::duplex(64);
+        let bytes = [Ok("one"), Ok("two"), Err(std::io::ErrorKind::BrokenPipe.into()), Ok("three")];
+        let bytes = futures::stream::iter(bytes.map(|bytes| bytes.map(bytes::Bytes::from)));
+        let client = async {
+            let mut socket = switched(Box::new(right), Role::Client).await;
+            let mut got = Vec::new();
+            while let Some(Ok(message)) = socket.next().await {
+                if message.is_close() {
+                    break;
+                }
+                got.push(message);
+            }
+            got
+        };
+        let ((), got) = tokio::join!(send_bytes(Box::new(left), is_base64, bytes), client);
+        assert_eq!(got, want, "{is_base64}");
     }
 }

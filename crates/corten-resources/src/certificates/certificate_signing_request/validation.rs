@@ -73,6 +73,10 @@ pub(super) fn create(request: &Value) -> ErrorList {
         }
     }
     signer(text("signerName"), &spec.child("signerName"), &mut errors);
+    if text("signerName") == "kubernetes.io/legacy-unknown" {
+        let detail = "the legacy signerName is not allowed via this API version";
+        errors.invalid(&spec.child("signerName"), text("signerName"), detail);
+    }
     let seconds = request.i64_at(&["spec", "expirationSeconds"]);
     if let Some(seconds) = seconds.filter(|seconds| *seconds < EXPIRATION_MIN_SECONDS) {
         let detail = format!("may not specify a duration less than {EXPIRATION_MIN_SECONDS} seconds (10 minutes)");

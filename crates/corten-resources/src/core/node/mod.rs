@@ -7,9 +7,12 @@ mod strategy;
 mod table;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, Scope, Verb, Version};
+use corten_apimachinery::{
+    Str,
+    resource::{ResourceDefinition, Scope, SelectableField, Verb, Version},
+};
 
-use crate::kind::{custom, selectable, standard, status};
+use crate::kind::{custom, standard, status};
 
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
@@ -23,7 +26,14 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         ),
         status(&strategy::Status),
     ],
-    selectable_fields: &[selectable!("spec.unschedulable", "spec", "unschedulable")],
+    selectable_fields: &[SelectableField {
+        name: "spec.unschedulable",
+        // Unset is false: what selects nodes that take pods asks for that.
+        value: |node| {
+            let is_closed = node.bool_at(&["spec", "unschedulable"]) == Some(true);
+            Str::const_new(if is_closed { "true" } else { "false" })
+        },
+    }],
     // Upstream's oldest name for them stays in the store.
     storage_prefix: "minions",
     ..standard(

@@ -90,3 +90,16 @@ fn a_row_shows_readiness_roles_and_addresses() {
     );
     assert_eq!(row(&RESOURCE, json!({"metadata": {"name": "n"}}))[1..3], ["Unknown", "<none>"]);
 }
+
+/// Upstream's end-to-end tests wait for nodes with `spec.unschedulable=false`, and there was none.
+#[test]
+fn a_node_that_does_not_say_so_is_not_unschedulable() {
+    let [field] = RESOURCE.selectable_fields else { panic!("one field") };
+    for (spec, want) in [
+        (serde_json::json!({}), "false"),
+        (serde_json::json!({"unschedulable": false}), "false"),
+        (serde_json::json!({"unschedulable": true}), "true"),
+    ] {
+        assert_eq!((field.value)(&crate::testing::value(serde_json::json!({"spec": spec}))), want);
+    }
+}

@@ -83,6 +83,11 @@ impl Strategy for Main {
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
         &[&["status"]]
     }
+
+    // Clients learn what was deleted.
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
 }
 
 /// Upstream: pkg/api/persistentvolumeclaim/util.go.

@@ -88,6 +88,11 @@ impl Strategy for Main {
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
         &[&["status"]]
     }
+
+    // Clients learn what was deleted.
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
 }
 
 /// Turns `matchLabelKeys` and `mismatchLabelKeys` into expressions over the pod's own labels.

@@ -32,7 +32,7 @@ fn is_headless(spec: &ServiceSpec) -> bool {
 }
 
 pub(super) fn create(service: &Value) -> ErrorList {
-    with_view(service, |view: &Service, errors| {
+    with_view(&readable(service), |view: &Service, errors| {
         topology_annotations(service, errors);
         let spec = or_default(&view.spec);
         by_type(&spec, errors);
@@ -154,7 +154,7 @@ fn affinity(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
 
 /// The rules of addresses alone.
 pub(super) fn cluster_ip_fields(service: &Value) -> ErrorList {
-    with_view(service, |view: &Service, errors| {
+    with_view(&readable(service), |view: &Service, errors| {
         cluster_ips(&or_default(&view.spec), &Path::new("spec"), errors);
     })
 }
@@ -330,8 +330,15 @@ fn traffic(service: &Value, spec: &ServiceSpec, path: &Path, errors: &mut ErrorL
     }
 }
 
+/// A service without its conditions: upstream has no rules for them, and takes those without a time, which structs do not.
+fn readable(service: &Value) -> Value {
+    let mut readable = service.clone();
+    readable.unset(&["status", "conditions"]);
+    readable
+}
+
 pub(super) fn status(service: &Value) -> ErrorList {
-    with_view(service, |view: &Service, errors| {
+    with_view(&readable(service), |view: &Service, errors| {
         let path = Path::new("status").child("loadBalancer").child("ingress");
         let ingress = view.status.as_ref().and_then(|status| status.load_balancer.as_ref());
         let ingress = ingress.map(|balancer| list(&balancer.ingress)).unwrap_or_default();

@@ -49,6 +49,11 @@ impl Strategy for Main {
     fn validate_update(&self, _cx: &Context<'_>, _object: &Value, _old: &Value) -> ErrorList {
         ErrorList::new()
     }
+
+    // Clients learn what was deleted.
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
 }
 
 /// Upstream: pkg/registry/core/serviceaccount/strategy.go.

@@ -20,4 +20,9 @@ impl Strategy for Main {
     fn validate_update(&self, _cx: &Context<'_>, class: &Value, old: &Value) -> ErrorList {
         validation::update(class, old)
     }
+
+    // Clients learn what was deleted.
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
 }

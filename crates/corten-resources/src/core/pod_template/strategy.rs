@@ -1,0 +1,37 @@
+//! What clients may change of a pod template: everything.
+
+use corten_apimachinery::{
+    Value,
+    field::ErrorList,
+    resource::{Context, Strategy},
+};
+
+use super::validation;
+use crate::rules::{first_generation, next_generation};
+
+/// The pod template itself.
+#[derive(Debug)]
+pub(super) struct Main;
+
+impl Strategy for Main {
+    fn prepare_for_create(&self, _cx: &Context<'_>, object: &mut Value) {
+        first_generation(object);
+    }
+
+    fn prepare_for_update(&self, _cx: &Context<'_>, object: &mut Value, old: &Value) {
+        next_generation(object, old, &[&["template"]]);
+    }
+
+    fn validate(&self, cx: &Context<'_>, object: &Value) -> ErrorList {
+        validation::create(cx, object)
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, object: &Value, _old: &Value) -> ErrorList {
+        validation::create(cx, object)
+    }
+
+    // Clients learn what was deleted.
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
+}
