@@ -120,22 +120,18 @@ fn a_deletion_that_failed_is_repeated() {
     let mut container = bundle.create(corten_oci::Stdio::null());
     container.start().unwrap();
     let pid = container.pid();
-    let mut ends = Vec::new();
-    for _ in 0..1_000 {
+    let ends = loop {
         // Without patience, as good as any process outlives it.
         match container.delete_within(true, Duration::ZERO) {
-            Ok(ended) => {
-                ends = ended;
-                break;
-            }
+            Ok(ended) => break ended,
             Err(DeleteError::Unkillable(stuck)) => {
                 assert_eq!(stuck, pid);
                 assert!(container.process(stuck).is_some() && container.cgroup().stats().is_ok());
-                std::thread::sleep(Duration::from_millis(1));
+                std::thread::yield_now();
             }
             Err(error) => panic!("{error}"),
         }
-    }
+    };
     assert_eq!(ends, [(pid, ExitStatus::Signal(libc::SIGKILL))]);
     assert!(!bundle.state_root().join(&bundle.id).exists());
 }
