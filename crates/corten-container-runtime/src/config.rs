@@ -1,6 +1,6 @@
 //! Where a runtime keeps its things. Two clusters on one machine differ in all of it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::images::registry::RegistryConfig;
 
@@ -27,6 +27,9 @@ pub struct Config {
     pub shim_executable: PathBuf,
     /// What precedes the shim's own arguments: `["shim"]` for the `corten` binary.
     pub shim_arguments: Vec<String>,
+    /// How long a shim may take to answer when it is to end something; one that takes longer hangs for good and is killed,
+    /// with its pod: otherwise nobody could ever end it. Upstream: `runtimeRequestTimeout`.
+    pub shim_patience: Duration,
     /// How many files shims, and so containers that ask for nothing else, may have open: the soft limit that they begin with.
     /// Absent: that of this process.
     pub open_files: Option<u64>,
@@ -50,6 +53,7 @@ impl Config {
             run,
             shim_executable,
             shim_arguments: vec!["shim".to_owned()],
+            shim_patience: crate::shim::client::ANSWER_PATIENCE,
             open_files: None,
             registries: RegistryConfig::default(),
         }

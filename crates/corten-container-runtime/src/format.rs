@@ -72,7 +72,25 @@ pub(crate) struct ContainerRecord {
     pub(crate) started_at: i64,
 }
 
-/// Reads a record; `None` if there is none.
+/// Reads a record that says its version; `None` if there is none.
+///
+/// Errors: it cannot be read, is no such record, or has another version than `known`.
+pub(crate) fn read_version<T: DeserializeOwned>(path: &Path, known: u32) -> Result<Option<T>, FsError> {
+    #[derive(Deserialize)]
+    struct Head {
+        version: u32,
+    }
+    // The version first: what else is in a later one may look different.
+    let Some(Head { version }) = read(path)? else { return Ok(None) };
+    if version != known {
+        let text = format!("it has version {version}, this program knows {known}");
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidData, text);
+        return Err(FsError { operation: "parse", path: path.to_owned(), source });
+    }
+    read(path)
+}
+
+/// Reads a JSON document; `None` if there is none.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FsError> {
     match fs::read(path) {
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| FsError {
@@ -82,5 +100,25 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FsErro
         }),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The version was written and never looked at.
+    #[test]
+    fn a_later_version_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.json");
+        let read = || read_version::<serde_json::Value>(&path, VERSION);
+        assert!(read().unwrap().is_none());
+        fs::write(&path, br#"{"version":1,"id":"a"}"#).unwrap();
+        assert_eq!(read().unwrap().unwrap()["id"], "a");
+        for broken in [r#"{"version":2,"id":"a"}"#, r#"{"version":1,"#, "", "{}"] {
+            fs::write(&path, broken.as_bytes()).unwrap();
+            assert!(read().is_err(), "{broken}");
+        }
     }
 }

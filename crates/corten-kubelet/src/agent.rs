@@ -182,6 +182,8 @@ impl Agent {
         let server = Server::bind(&server_config, server_parts, shutdown.clone()).await?;
         let port = server.local_addr().map_err(AgentError::Address)?.port();
         let node = Node::build(config, cri, client, recorder, Arc::clone(&clock), rng, port)?;
+        // Before anybody can ask: the first status must not be Ready before the runtime's pods are known.
+        node.set_health("pleg", pleg_health.problem(&*clock));
         let kubelet = kubelet.defending(node.clone());
         Ok(Self { kubelet, node, server, volumes, prober, events, pleg_health, clock, tasks })
     }

@@ -4,7 +4,7 @@
 //! process with one thread. The caller reaps: its children are init and the execs; what else is forked here is reaped here.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     os::{
         fd::{AsFd as _, OwnedFd},
@@ -243,6 +243,8 @@ pub struct Container {
     terminal: Option<Terminal>,
     /// Second handles on execs: while one is a zombie, an init that was killed cannot end.
     execs: Vec<ProcessHandle>,
+    /// What a deletion that failed has reaped, for the one that will not.
+    ends: Vec<(i32, ExitStatus)>,
     /// For init and every exec.
     filter: Option<Filter>,
 }
@@ -317,6 +319,7 @@ impl Container {
             held: Some(Held { channel: ours, go, stage }),
             terminal,
             execs: Vec::new(),
+            ends: Vec::new(),
             filter,
         })
     }
@@ -333,7 +336,7 @@ impl Container {
         let handle = ProcessHandle::open(record.pid).ok();
         let init = if record.is_alive()? { handle } else { None };
         let filter = record.seccomp.as_ref().map(Filter::compile).transpose()?;
-        Ok(Self { record, directory, cgroup, init, held: None, terminal: None, execs: Vec::new(), filter })
+        Ok(Self { record, directory, cgroup, init, held: None, terminal: None, execs: Vec::new(), ends: Vec::new(), filter })
     }
 
     /// Its name.
@@ -462,10 +465,10 @@ impl Container {
             exec::Failure::Stage(at, errno) => ExecError::Failed(stage.failure(at, errno)),
         })?;
         match self.let_go(init_pid, &waiting, options, &stage) {
-            Ok(process) => {
+            Ok((process, known)) => {
                 // One that has ended but waits to be reaped must stay known: it would hold up init's end.
                 self.execs.retain(|exec| !exec.is_reaped());
-                self.execs.push(process.handle.duplicate()?);
+                self.execs.push(known);
                 Ok(process)
             }
             Err(error) => {
@@ -475,22 +478,24 @@ impl Container {
         }
     }
 
-    /// Furnishes the waiting process from outside and gives it the word.
+    /// Furnishes the waiting process from outside and gives it the word. Returns a second handle as well: made before, since
+    /// nothing may fail once the program runs.
     fn let_go(
         &self,
         init: libc::pid_t,
         waiting: &exec::Waiting,
         options: ExecOptions,
         stage: &LastStage,
-    ) -> Result<ExecProcess, ExecError> {
+    ) -> Result<(ExecProcess, ProcessHandle), ExecError> {
         let handle = ProcessHandle::open(waiting.pid)?;
+        let known = handle.duplicate()?;
         self.cgroup.join(waiting.pid, init)?;
         furnish(waiting.pid, &options.process)?;
         let (go, terminal) = open_stdio(init, options.stdio, &options.process)?;
         waiting.channel.send_go(&go).during("send streams to exec")?;
         drop(go);
         match waiting.channel.receive_outcome().during("wait for exec")? {
-            None => Ok(ExecProcess { handle, terminal }),
+            None => Ok((ExecProcess { handle, terminal }, known)),
             Some((at, errno)) => Err(ExecError::Failed(stage.failure(at, errno))),
         }
     }
@@ -500,6 +505,12 @@ impl Container {
     ///
     /// Returns the exit status of each process that was reaped here: those the caller had not reaped yet.
     pub fn delete(mut self, force: bool) -> Result<Vec<(i32, ExitStatus)>, DeleteError> {
+        self.delete_within(force, KILL_PATIENCE)
+    }
+
+    /// Like `delete`, for a caller that keeps the container when that fails, and tries again: a process may outlive SIGKILL
+    /// by more than `patience` (it hangs in the kernel). After success nothing is left to call anything on.
+    pub fn delete_within(&mut self, force: bool, patience: Duration) -> Result<Vec<(i32, ExitStatus)>, DeleteError> {
         let status = self.status()?;
         if !force && matches!(status, Status::Running | Status::Paused) {
             return Err(DeleteError::Running(status));
@@ -511,18 +522,23 @@ impl Container {
         }
         self.cgroup.kill_all()?;
         // Execs before init: the kernel ends the init of a PID namespace after all others have been reaped.
-        let mut ends = Vec::new();
-        for process in self.execs.drain(..).chain(self.init.take()) {
-            if !wait_for_end(process.pidfd(), KILL_PATIENCE)? {
+        for process in self.execs.iter().chain(&self.init) {
+            if !wait_for_end(process.pidfd(), patience)? {
                 return Err(DeleteError::Unkillable(process.pid()));
             }
-            ends.extend(process.wait()?.map(|exit| (process.pid(), exit)));
+            self.ends.extend(process.wait()?.map(|exit| (process.pid(), exit)));
         }
         self.cgroup.remove()?;
         let hooked = hooks::run(hooks::Kind::PostStop, &self.runtime_state());
         remove_directory(&self.directory)?;
         hooked?;
-        Ok(ends)
+        Ok(std::mem::take(&mut self.ends))
+    }
+
+    /// One of the processes that `delete` waits for, by its number.
+    #[must_use]
+    pub fn process(&self, pid: i32) -> Option<&ProcessHandle> {
+        self.execs.iter().chain(&self.init).find(|process| process.pid() == pid)
     }
 }
 
@@ -642,6 +658,15 @@ fn open_stdio(init: libc::pid_t, stdio: Stdio, process: &Process) -> Result<(Go,
     }
 }
 
+/// What a mount point for `source` has to be: sockets and devices are mounted on files, too. A source that does not exist is
+/// found when it is mounted.
+fn mount_point_for(source: &Path) -> Kind {
+    match source.metadata() {
+        Ok(found) if !found.is_dir() => Kind::File,
+        _ => Kind::Directory,
+    }
+}
+
 /// Makes the mount points of volumes, and the working directory, in the root file system itself: the container may see it
 /// read-only. What lies below another mount can only be made there, later.
 fn make_mount_points(bundle: &Bundle, volumes: &[VolumeMount]) -> Result<(), CreateError> {
@@ -651,12 +676,10 @@ fn make_mount_points(bundle: &Bundle, volumes: &[VolumeMount]) -> Result<(), Cre
         .filter(|path| *path != Path::new("/"))
         .collect();
     let is_below_mount = |target: &Path| covered.iter().any(|mount| target != *mount && target.starts_with(mount));
-    let mut wanted: HashMap<&Path, Kind> = HashMap::new();
+    let mut wanted: BTreeMap<&Path, Kind> = BTreeMap::new();
     wanted.insert(bundle.process().cwd(), Kind::Directory);
     for volume in volumes {
-        // A source that does not exist is found when it is mounted.
-        let kind = if volume.source.is_file() { Kind::File } else { Kind::Directory };
-        wanted.insert(&volume.target, kind);
+        wanted.insert(&volume.target, mount_point_for(&volume.source));
     }
     let spec_mounts: Vec<&Path> =
         bundle.spec().mounts().iter().flatten().map(|mount| mount.destination().as_path()).collect();
@@ -666,4 +689,22 @@ fn make_mount_points(bundle: &Bundle, volumes: &[VolumeMount]) -> Result<(), Cre
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket or a device could not be mounted: the mount point was made as a directory.
+    #[test]
+    fn only_directories_are_mounted_on_directories() {
+        let directory = tempfile::tempdir().unwrap();
+        let (socket, file) = (directory.path().join("s"), directory.path().join("f"));
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(mount_point_for(directory.path()), Kind::Directory);
+        for source in [&*socket, &*file, Path::new("/dev/null")] {
+            assert_eq!(mount_point_for(source), Kind::File, "{}", source.display());
+        }
+    }
 }

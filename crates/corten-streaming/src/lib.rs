@@ -15,8 +15,10 @@ pub mod status;
 pub mod spdy;
 pub mod websocket;
 
+mod input;
 mod output;
 
+pub use input::Input;
 pub use negotiate::{Negotiated, Refusal, Transport};
 pub use output::Output;
 
@@ -36,8 +38,9 @@ impl std::fmt::Debug for dyn Io {
 /// A connection of any kind, owned.
 pub type BoxIo = Box<dyn Io>;
 
-/// Bytes of one stream that wait for whoever reads it: as much as a SPDY peer may send before it is told to go on.
-pub const STREAM_BUFFER_BYTES: usize = 64 << 10;
+/// Bytes of all streams of a connection that wait for whoever reads them: sixteen times what a SPDY peer may send on one
+/// stream before it is told to go on. A connection that holds more (or one read of it more) is not read.
+pub const CONNECTION_BUFFER_BYTES: usize = 1 << 20;
 
 /// The longest piece of a stream that is sent at once.
 pub(crate) const CHUNK_BYTES_MAX: usize = 32 << 10;

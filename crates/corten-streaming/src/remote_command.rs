@@ -99,7 +99,7 @@ pub struct Opening {
 }
 
 enum Kind {
-    WebSocket(Channels, Vec<websocket::Input>),
+    WebSocket(Channels, Vec<crate::Input>),
     Spdy(spdy::Connection),
 }
 
@@ -146,7 +146,7 @@ impl Opening {
 
 async fn over_websocket(
     channels: Channels,
-    inputs: Vec<websocket::Input>,
+    inputs: Vec<crate::Input>,
     protocol: &str,
     wants: Wants,
 ) -> io::Result<(Session, Driver)> {

@@ -120,20 +120,13 @@ impl ImageStore {
     /// The image that a name, a digest or an id (or a prefix of it) means.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Arc<Image>> {
+        find(&self.images.lock(), name)
+    }
+
+    /// Like `find`; `note` is called with the image before anybody can remove it.
+    pub fn find_and<T>(&self, name: &str, note: impl FnOnce(&Arc<Image>) -> T) -> Option<T> {
         let images = self.images.lock();
-        if let Ok(id) = name.parse::<Digest>() {
-            return images.get(&id).cloned();
-        }
-        if let Ok(reference) = name.parse::<Reference>() {
-            let full = reference.to_string();
-            if let Some(image) = images.values().find(|i| i.tags.contains(&full) || i.digests.contains(&full)) {
-                return Some(Arc::clone(image));
-            }
-        }
-        let is_prefix = name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let mut matching = images.values().filter(|image| is_prefix && image.id.hex().starts_with(name));
-        let found = matching.next()?;
-        matching.next().is_none().then(|| Arc::clone(found))
+        find(&images, name).map(|image| note(&image))
     }
 
     /// What an image says about its processes.
@@ -212,12 +205,13 @@ impl ImageStore {
     /// Removes an image under all its names; `in_use` says whether a container needs it. What is not there is fine.
     pub fn remove(&self, name: &str, in_use: impl Fn(&Digest) -> bool) -> Result<(), ImageError> {
         let _alone = self.changing.lock();
-        let Some(image) = self.find(name) else { return Ok(()) };
-        if in_use(&image.id) {
-            return Err(ImageError::InUse(image.id.clone()));
-        }
         {
+            // Held from the question to the removal: who finds the image before is asked, and who comes after finds none.
             let mut images = self.images.lock();
+            let Some(image) = find(&images, name) else { return Ok(()) };
+            if in_use(&image.id) {
+                return Err(ImageError::InUse(image.id.clone()));
+            }
             let mut next = images.clone();
             next.remove(&image.id);
             self.write(&next)?;
@@ -242,6 +236,23 @@ impl ImageStore {
             .map_err(|source| ImageError::Parse { what: "images.json", source })?;
         Ok(fs::write_atomic(&self.directory.join("images.json"), &text, 0o600)?)
     }
+}
+
+/// The image that `name` means.
+fn find(images: &BTreeMap<Digest, Arc<Image>>, name: &str) -> Option<Arc<Image>> {
+    if let Ok(id) = name.parse::<Digest>() {
+        return images.get(&id).cloned();
+    }
+    if let Ok(reference) = name.parse::<Reference>() {
+        let full = reference.to_string();
+        if let Some(image) = images.values().find(|i| i.tags.contains(&full) || i.digests.contains(&full)) {
+            return Some(Arc::clone(image));
+        }
+    }
+    let is_prefix = name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut matching = images.values().filter(|image| is_prefix && image.id.hex().starts_with(name));
+    let found = matching.next()?;
+    matching.next().is_none().then(|| Arc::clone(found))
 }
 
 fn read(path: &Path) -> Result<BTreeMap<Digest, Arc<Image>>, ImageError> {

@@ -56,9 +56,9 @@ impl ContainerRuntime {
             state.containers.values().any(|known| self::name(&known.record.sandbox, &known.record.config.0) == name)
         })?;
         let wanted = config.image.as_ref().map(|image| image.image.clone()).unwrap_or_default();
-        let image = self.inner.images.find(&wanted);
-        let image =
-            image.ok_or_else(|| CriError::not_found(format!("failed to resolve image {wanted:?}: not found")))?;
+        let (image, _needed) = self
+            .find_and_keep(&wanted)
+            .ok_or_else(|| CriError::not_found(format!("failed to resolve image {wanted:?}: not found")))?;
         let (images, copy) = (self.inner.images.clone(), image.clone());
         let image_config = blocking(move || images.config(&copy)).await?;
         let id = self.new_id();
@@ -258,12 +258,12 @@ impl ContainerRuntime {
         if container.phase() != api::ContainerState::ContainerRunning {
             return Ok(());
         }
-        let (id, shim) = (container.record.id.clone(), self.shim(&container.record.sandbox));
+        let (id, sandbox) = (container.record.id.clone(), container.record.sandbox.clone());
         let mut ended = self.inner.ended.subscribe();
         // A shim that died ends its containers, of which the runtime tells.
-        let shim = &shim;
+        let sandbox = &sandbox;
         let kill = |request| async move {
-            match shim.ask(request).await {
+            match self.ask_to_end(sandbox, request).await {
                 Err(error) if error.code == corten_cri::Code::Unavailable => Ok(()),
                 asked => asked.map(drop),
             }
@@ -317,7 +317,7 @@ impl ContainerRuntime {
             Err(error) => return Err(error),
         };
         let record = container.record;
-        match self.shim(&record.sandbox).ask(Request::Delete { id: record.id.clone() }).await {
+        match self.ask_to_end(&record.sandbox, Request::Delete { id: record.id.clone() }).await {
             // The shim may have ended, with the container.
             Ok(_) => self.refresh(&record.id).await?,
             Err(error) if matches!(error.code, corten_cri::Code::NotFound | corten_cri::Code::Unavailable) => {}
@@ -341,6 +341,13 @@ impl ContainerRuntime {
     }
 
     pub(super) async fn update(&self, id: &str, change: api::LinuxContainerResources) -> Result<(), CriError> {
+        let record = self.container(id)?.record;
+        let (sandbox, id) = (record.sandbox, record.id);
+        let work = |runtime: Self| async move { runtime.update_in_turn(&id, change).await };
+        self.alone(&sandbox, work, nothing_to_undo).await
+    }
+
+    async fn update_in_turn(&self, id: &str, change: api::LinuxContainerResources) -> Result<(), CriError> {
         let container = self.container(id)?;
         let record = container.record;
         if container.state.as_ref().is_none_or(|state| state.exit.is_some()) {

@@ -86,12 +86,7 @@ impl ImageService for ContainerRuntime {
 
     async fn remove_image(&self, request: api::RemoveImageRequest) -> Result<api::RemoveImageResponse, CriError> {
         let (images, wanted, runtime) = (self.inner.images.clone(), name(request.image), self.clone());
-        blocking(move || {
-            images.remove(&wanted, |id| {
-                runtime.inner.state.lock().containers.values().any(|container| container.record.image == *id)
-            })
-        })
-        .await?;
+        blocking(move || images.remove(&wanted, |id| runtime.inner.state.lock().needs(id))).await?;
         Ok(api::RemoveImageResponse {})
     }
 

@@ -30,10 +30,15 @@ use tokio::sync::{broadcast, oneshot, watch};
 use crate::{
     Config,
     format::{self, ContainerRecord, SandboxRecord},
-    images::{registry::Puller, store::ImageStore},
+    images::{
+        Digest,
+        registry::Puller,
+        store::{Image, ImageStore},
+    },
     namespaces, network,
     shim::{
         client::{ANSWER_PATIENCE, Call, ShimClient},
+        process,
         protocol::{Answer, ContainerState, Exit, Request, VERSION},
     },
 };
@@ -46,6 +51,8 @@ const REMOVALS: usize = 16;
 const TAKE_UPS: usize = 16;
 /// How long a shim has to answer a runtime that starts; one that takes longer is asked again when the runtime runs.
 const TAKE_UP_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a shim may outlive SIGKILL: longer means that it hangs in the kernel.
+const SHIM_KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// The pauses, the first and the longest, before a shim is asked again that is there but does not answer as it should.
 const RESUBSCRIBE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
 
@@ -79,8 +86,17 @@ struct State {
     containers: BTreeMap<String, Container>,
     /// Names of pods and containers that are being made.
     reserved: BTreeSet<String>,
+    /// The images of containers that are being made; one for each of them.
+    needed: Vec<Digest>,
     /// Of each pod, who may change it now.
     turns: BTreeMap<String, Turn>,
+}
+
+impl State {
+    /// Whether a container has this image, or is about to.
+    fn needs(&self, image: &Digest) -> bool {
+        self.needed.contains(image) || self.containers.values().any(|container| container.record.image == *image)
+    }
 }
 
 /// Held by whoever changes a pod.
@@ -349,6 +365,30 @@ impl ContainerRuntime {
         Ok(Reserved { runtime: self.clone(), name })
     }
 
+    /// Finds an image and keeps it from being removed until the guard goes.
+    fn find_and_keep(&self, name: &str) -> Option<(Arc<Image>, Needed)> {
+        self.inner.images.find_and(name, |image| {
+            self.inner.state.lock().needed.push(image.id.clone());
+            (Arc::clone(image), Needed { runtime: self.clone(), image: image.id.clone() })
+        })
+    }
+
+    /// Asks a pod's shim to end something. One that does not answer hangs for good: it is killed, with its pod.
+    ///
+    /// Errors: `Unavailable` if the shim has gone, also because it was killed here.
+    async fn ask_to_end(&self, sandbox: &str, request: Request) -> Result<Answer, CriError> {
+        let late = match self.shim(sandbox).begin(request, &[], self.inner.config.shim_patience).await {
+            Err(error) if error.code == Code::DeadlineExceeded => error,
+            asked => return asked.map(|(_, answer, _)| answer),
+        };
+        let directory = self.live(sandbox);
+        if !blocking(move || process::kill(&directory, SHIM_KILL_PATIENCE)).await? {
+            return Err(late);
+        }
+        tracing::error!(sandbox, err = %late, "Killed shim that did not answer");
+        Err(CriError::unavailable(late.message))
+    }
+
     fn send(&self, id: &str, sandbox: &str, kind: api::ContainerEventType) {
         let event = {
             let state = self.inner.state.lock();
@@ -452,10 +492,14 @@ impl ContainerRuntime {
     }
 
     /// Takes in what a shim tells until the connection breaks.
-    async fn hear(&self, call: &Call) -> CriError {
+    ///
+    /// A shim that has told something is well: the pauses begin anew. One that only takes the subscription may break off at
+    /// once, again and again.
+    async fn hear(&self, call: &Call, pauses: &mut Backoff) -> CriError {
         loop {
             match call.answer().await {
                 Ok((Answer::Ended { id }, _)) => {
+                    pauses.reset();
                     if let Err(error) = self.refresh(&id).await {
                         tracing::warn!(container = %id, err = %error, "Could not read state of container");
                         self.lost(&[id]);
@@ -481,18 +525,13 @@ impl ContainerRuntime {
                 };
                 loop {
                     let error = match heard {
-                        Ok(call) => {
-                            pauses.reset();
-                            runtime.hear(&call).await
-                        }
-                        Err(error) => {
-                            tracing::warn!(sandbox, err = %error, "Could not listen to shim");
-                            error
-                        }
+                        Ok(call) => runtime.hear(&call, &mut pauses).await,
+                        Err(error) => error,
                     };
                     if error.code == Code::Unavailable {
                         return error;
                     }
+                    tracing::warn!(sandbox, err = %error, "Could not listen to shim");
                     let pause = pauses.next(&*runtime.inner.rng);
                     runtime.inner.clock.sleep(pause).await;
                     heard = match runtime.subscribe(&sandbox, ANSWER_PATIENCE).await {
@@ -553,25 +592,35 @@ impl ContainerRuntime {
         self.lost(&lost);
     }
 
-    /// Finds the pods of an earlier runtime.
+    /// Finds the pods of an earlier runtime. One that cannot be understood does not keep the others from going on.
     async fn take_up(&self) -> Result<(), CriError> {
         let root = self.inner.config.root.join("pods");
-        let (sandboxes, containers) = blocking(move || read_records(&root)).await?;
+        let found = blocking(move || read_records(&root)).await?;
         {
             let mut state = self.inner.state.lock();
-            for record in containers {
+            for record in found.containers {
                 let container = Container { record, state: None, told: Told::Stopped };
                 state.containers.insert(container.record.id.clone(), container);
             }
-            state.sandboxes = sandboxes.into_iter().map(|record| (record.id.clone(), record)).collect();
+            state.sandboxes = found.sandboxes.into_iter().map(|record| (record.id.clone(), record)).collect();
         }
         let ready: Vec<(String, bool)> =
             self.inner.state.lock().sandboxes.values().map(|record| (record.id.clone(), record.ready)).collect();
-        let taken = futures::stream::iter(ready).map(|(id, ready)| async move { self.take_up_pod(&id, ready).await });
-        let taken: Vec<Result<(), CriError>> = taken.buffer_unordered(TAKE_UPS).collect().await;
-        taken.into_iter().collect()
+        let taken = futures::stream::iter(ready).map(|(id, ready)| async move {
+            let taken = self.take_up_pod(&id, ready).await;
+            taken.err().map(|error| (id, error))
+        });
+        let failed: Vec<_> = taken.buffer_unordered(TAKE_UPS).filter_map(std::future::ready).collect().await;
+        for (id, error) in found.unreadable.into_iter().chain(failed) {
+            tracing::error!(sandbox = %id, err = %error, "Could not read what is known of sandbox, cleared it away");
+            if let Err(left) = self.set_aside(&id).await {
+                tracing::error!(sandbox = %id, err = %left, "Could not clear away sandbox");
+            }
+        }
+        Ok(())
     }
 
+    /// Errors: what its shim wrote cannot be read.
     async fn take_up_pod(&self, id: &str, ready: bool) -> Result<(), CriError> {
         for record in self.containers_of(id) {
             self.refresh(&record.id).await?;
@@ -601,8 +650,12 @@ impl ContainerRuntime {
         }
         // Also of a sandbox that had ended before: its containers' ends may have been forgotten by a reboot.
         self.shim_ended(id).await;
-        if ready {
-            self.change_sandbox(id, |record| record.ready = false).await?;
+        if ready && let Err(error) = self.change_sandbox(id, |record| record.ready = false).await {
+            // The next runtime finds the same, and comes to the same conclusion.
+            tracing::warn!(sandbox = id, err = %error, "Could not note that sandbox has ended");
+            if let Some(record) = self.inner.state.lock().sandboxes.get_mut(id) {
+                record.ready = false;
+            }
         }
         Ok(())
     }
@@ -623,25 +676,42 @@ async fn nothing_to_undo(_: ContainerRuntime, (): ()) -> Result<(), CriError> {
     Ok(())
 }
 
-fn read_records(root: &std::path::Path) -> Result<(Vec<SandboxRecord>, Vec<ContainerRecord>), fs::FsError> {
-    use fs::Context as _;
-    let entries = |directory: &std::path::Path| -> Result<Vec<PathBuf>, fs::FsError> {
-        match std::fs::read_dir(directory) {
-            Ok(entries) => {
-                entries.map(|entry| entry.map(|entry| entry.path()).at("read directory", directory)).collect()
+/// What an earlier runtime has written down.
+#[derive(Default)]
+struct Records {
+    sandboxes: Vec<SandboxRecord>,
+    containers: Vec<ContainerRecord>,
+    /// Sandboxes of which something cannot be read, by id.
+    unreadable: Vec<(String, CriError)>,
+}
+
+/// Errors: the directory itself cannot be read.
+fn read_records(root: &std::path::Path) -> std::io::Result<Records> {
+    let mut records = Records::default();
+    for id in sandboxes::names(root)? {
+        match read_pod(&root.join(&id)) {
+            Ok((sandbox, containers)) => {
+                records.sandboxes.push(sandbox);
+                records.containers.extend(containers);
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error).at("read directory", directory),
-        }
-    };
-    let (mut sandboxes, mut containers) = (Vec::new(), Vec::new());
-    for pod in entries(root)? {
-        sandboxes.extend(format::read::<SandboxRecord>(&pod.join("sandbox.json"))?);
-        for container in entries(&pod.join("containers"))? {
-            containers.extend(format::read::<ContainerRecord>(&container.join("container.json"))?);
+            Err(error) => records.unreadable.push((id, unknown(&error))),
         }
     }
-    Ok((sandboxes, containers))
+    Ok(records)
+}
+
+fn read_pod(directory: &std::path::Path) -> Result<(SandboxRecord, Vec<ContainerRecord>), fs::FsError> {
+    use fs::Context as _;
+    let path = directory.join("sandbox.json");
+    // The record is written first and removed last, but for what a removal that was cut short has left.
+    let missing = || Err(std::io::Error::from(std::io::ErrorKind::NotFound)).at("read", &path);
+    let sandbox = format::read_version(&path, format::VERSION)?.map_or_else(missing, Ok)?;
+    let (within, mut containers) = (directory.join("containers"), Vec::new());
+    for id in sandboxes::names(&within).at("read directory", &within)? {
+        // One without a record was never completed.
+        containers.extend(format::read_version(&within.join(id).join("container.json"), format::VERSION)?);
+    }
+    Ok((sandbox, containers))
 }
 
 fn unique<'a>(mut ids: impl Iterator<Item = &'a String> + Clone, id: &str) -> Option<String> {
@@ -661,5 +731,75 @@ struct Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         self.runtime.inner.state.lock().reserved.remove(&self.name);
+    }
+}
+
+/// An image that a container is being made of.
+struct Needed {
+    runtime: ContainerRuntime,
+    image: Digest,
+}
+
+impl Drop for Needed {
+    fn drop(&mut self) {
+        let mut state = self.runtime.inner.state.lock();
+        if let Some(at) = state.needed.iter().position(|image| *image == self.image) {
+            state.needed.swap_remove(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Encoded;
+
+    fn sandbox(id: &str) -> SandboxRecord {
+        SandboxRecord {
+            version: format::VERSION,
+            id: id.to_owned(),
+            config: Encoded::default(),
+            created_at: 1,
+            ready: true,
+            ips: Vec::new(),
+            cgroup: "/x".to_owned(),
+        }
+    }
+
+    /// One record that could not be read kept the runtime, and with it the whole node, from starting.
+    #[test]
+    fn a_record_that_cannot_be_read_costs_no_other_pod() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |id: &str, file: &str, text: &[u8]| {
+            let path = root.path().join(id).join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let good = serde_json::to_vec(&sandbox("good")).unwrap();
+        let newer = serde_json::to_vec(&SandboxRecord { version: 2, ..sandbox("newer") }).unwrap();
+        write("good", "sandbox.json", &good);
+        // A container that was never completed.
+        std::fs::create_dir_all(root.path().join("good/containers/c")).unwrap();
+        write("newer", "sandbox.json", &newer);
+        write("cut", "sandbox.json", &good[..good.len() / 2]);
+        write("half", "sandbox.json", &good);
+        write("half", "containers/c/container.json", b"{");
+        write("left", "containers/c/container.json", b"{}");
+        let records = read_records(root.path()).unwrap();
+        assert_eq!(records.sandboxes.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(), ["good"]);
+        assert!(records.containers.is_empty());
+        let mut unreadable: Vec<_> = records.unreadable.iter().map(|(id, _)| id.as_str()).collect();
+        unreadable.sort_unstable();
+        assert_eq!(unreadable, ["cut", "half", "left", "newer"]);
+    }
+
+    /// An image was in use only when its container had been made: removed meanwhile, its layers went from under the root.
+    #[test]
+    fn an_image_is_needed_while_its_container_is_being_made() {
+        let image: Digest = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
+        let mut state = State::default();
+        assert!(!state.needs(&image));
+        state.needed.push(image.clone());
+        assert!(state.needs(&image));
     }
 }

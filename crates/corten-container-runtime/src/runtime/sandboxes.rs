@@ -15,7 +15,7 @@ use corten_oci::{Cgroup, cgroup::Hierarchies};
 
 use super::{ContainerRuntime, blocking, nothing_to_undo, unknown};
 use crate::{
-    format::{Encoded, SandboxRecord, VERSION},
+    format::{self, Encoded, SandboxRecord, VERSION},
     namespaces::{self, Wanted},
     network,
     shim::{
@@ -115,12 +115,19 @@ impl ContainerRuntime {
                 Ok(id)
             }
             Err(error) => {
-                if let Err(left) = self.unbuild(&record).await {
+                let undone = async {
+                    self.unbuild(&record).await?;
+                    self.forget(&record).await
+                };
+                let undone = undone.await;
+                let mut state = self.inner.state.lock();
+                if let Err(left) = undone {
+                    // It stays known, as one that is not ready: whoever removes those will try this one again.
                     tracing::warn!(sandbox = %id, err = %left, "Could not undo a sandbox that failed");
+                    state.sandboxes.insert(id, record);
+                } else {
+                    state.turns.remove(&id);
                 }
-                let forgotten = self.forget(&record).await;
-                self.inner.state.lock().turns.remove(&id);
-                forgotten?;
                 Err(error)
             }
         }
@@ -209,7 +216,7 @@ impl ContainerRuntime {
     async fn unbuild(&self, record: &SandboxRecord) -> Result<(), CriError> {
         let id = record.id.clone();
         // A shim that has gone has ended, or never began.
-        let shut_down = self.shim(&id).ask(Request::Shutdown).await;
+        let shut_down = self.ask_to_end(&id, Request::Shutdown).await;
         if let Err(error) = shut_down.as_ref()
             && error.code != corten_cri::Code::Unavailable
         {
@@ -301,13 +308,42 @@ impl ContainerRuntime {
         Ok(())
     }
 
+    /// Clears away a pod of an earlier runtime whose records cannot be read, by its id alone.
+    ///
+    /// Errors: something is left; the next runtime tries again.
+    pub(super) async fn set_aside(&self, id: &str) -> Result<(), CriError> {
+        {
+            let mut state = self.inner.state.lock();
+            state.sandboxes.remove(id);
+            state.containers.retain(|_, container| container.record.sandbox != id);
+        }
+        let live = self.live(id);
+        // Nothing is known of it: what a sandbox may have, this one is taken to have.
+        let network = if live.join("net").exists() { NamespaceMode::Pod } else { NamespaceMode::Node };
+        let options = api::NamespaceOption { network: network as i32, ..api::NamespaceOption::default() };
+        let context = api::LinuxSandboxSecurityContext { namespace_options: Some(options), ..Default::default() };
+        let linux = api::LinuxPodSandboxConfig { security_context: Some(context), ..Default::default() };
+        let record = SandboxRecord {
+            version: VERSION,
+            id: id.to_owned(),
+            config: Encoded(api::PodSandboxConfig { linux: Some(linux), ..Default::default() }),
+            created_at: 0,
+            ready: false,
+            ips: Vec::new(),
+            cgroup: format!("/{}/{id}", self.inner.config.cgroup_root),
+        };
+        self.unbuild(&record).await?;
+        self.forget(&record).await
+    }
+
     /// Removes a pod's directories, the record last, with whatever of containers is in them that were not completed.
     async fn forget(&self, record: &SandboxRecord) -> Result<(), CriError> {
         let (kept, live) = (self.kept(&record.id), self.live(&record.id));
         let cgroup = PathBuf::from(&record.cgroup);
         blocking(move || -> std::io::Result<()> {
             for id in names(&live.join("containers"))? {
-                let swept = corten_oci::container::sweep(&live.join("oci"), &id, &cgroup.join(&id));
+                let group = cgroup_of(&live.join("containers").join(&id)).unwrap_or_else(|| cgroup.join(&id));
+                let swept = corten_oci::container::sweep(&live.join("oci"), &id, &group);
                 swept.map_err(std::io::Error::other)?;
             }
             namespaces::unmount_below(&live)?;
@@ -318,8 +354,14 @@ impl ContainerRuntime {
     }
 }
 
+/// The control group of a container, as its bundle says; `None` if the bundle was not completed.
+fn cgroup_of(bundle: &std::path::Path) -> Option<PathBuf> {
+    let document: serde_json::Value = format::read(&bundle.join("config.json")).ok()??;
+    Some(PathBuf::from(document["linux"]["cgroupsPath"].as_str()?))
+}
+
 /// What is in a directory; nothing, if there is none.
-fn names(directory: &std::path::Path) -> std::io::Result<Vec<String>> {
+pub(super) fn names(directory: &std::path::Path) -> std::io::Result<Vec<String>> {
     match std::fs::read_dir(directory) {
         Ok(entries) => entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),

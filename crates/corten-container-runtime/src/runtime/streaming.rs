@@ -21,7 +21,7 @@ use rustix::{
     termios::Winsize,
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, Interest, unix::AsyncFd},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest, unix::AsyncFd},
     net::{TcpSocket, TcpStream},
     sync::mpsc,
 };
@@ -137,6 +137,27 @@ async fn exit_code(call: &Call) -> Result<i32, CriError> {
 
 fn unexpected(answer: &Answer) -> CriError {
     CriError::new(Code::Internal, format!("unexpected answer of the shim: {answer:?}"))
+}
+
+/// Copies both ways until the pod's side has ended: what a client says then reaches nobody, and clients over WebSocket
+/// channels cannot end their side. One that has ended hears the pod to its end. A side that resets has ended, too.
+async fn forward(connection: Box<dyn Duplex>, pod: impl AsyncRead + AsyncWrite) {
+    let (mut from_client, mut to_client) = tokio::io::split(connection);
+    let (mut from_pod, mut to_pod) = tokio::io::split(pod);
+    let down = async {
+        tokio::io::copy(&mut from_pod, &mut to_client).await.ok();
+        to_client.shutdown().await.ok();
+    };
+    let up = async {
+        if tokio::io::copy(&mut from_client, &mut to_pod).await.is_ok() && to_pod.shutdown().await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = down => {}
+        () = up => {}
+    }
 }
 
 impl ContainerRuntime {
@@ -385,15 +406,38 @@ impl Streaming for ContainerRuntime {
         })
         .await?;
         let connected = corten_base::timeout(&*self.inner.clock, CONNECT_PATIENCE, connect(sockets)).await;
-        let mut near = match connected {
+        let near = match connected {
             Ok(connected) => connected.map_err(|error| unknown(&error))?,
             Err(elapsed) => {
                 return Err(CriError::new(Code::DeadlineExceeded, format!("connect to port {port}: {elapsed}")));
             }
         };
-        let mut connection = connection;
-        // A side that resets has ended, as one that closes has.
-        tokio::io::copy_bidirectional(&mut connection, &mut near).await.ok();
+        forward(connection, near).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection that its pod had ended went on until the client ended its half, which some cannot.
+    #[tokio::test]
+    async fn a_forwarded_connection_ends_with_the_pods_side() {
+        let (client, near) = tokio::io::duplex(64);
+        let (pod, far) = tokio::io::duplex(64);
+        let (mut client_read, _client_write) = tokio::io::split(client);
+        let talk = async {
+            let (mut read, mut write) = tokio::io::split(far);
+            write.write_all(b"bye").await.unwrap();
+            write.shutdown().await.unwrap();
+            let mut rest = Vec::new();
+            read.read_to_end(&mut rest).await.unwrap();
+            let mut got = String::new();
+            client_read.read_to_string(&mut got).await.unwrap();
+            got
+        };
+        let ((), got) = tokio::join!(forward(Box::new(near), pod), talk);
+        assert_eq!(got, "bye");
     }
 }

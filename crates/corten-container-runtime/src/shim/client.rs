@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use super::{
+    process,
     protocol::{self, Answer, Envelope, FailureKind, Request, VERSION},
     server,
 };
@@ -54,7 +55,7 @@ impl ShimClient {
         Self { socket, clock }
     }
 
-    /// Starts the shim of a pod. It listens when the call returns.
+    /// Starts the shim of a pod. It listens when the call returns. Blocks for moments.
     pub(crate) fn start(config: &Config, directory: &Path, socket: &Path) -> io::Result<()> {
         fs::remove_file(socket).map_err(io::Error::other)?;
         let listener = seqpacket(SocketFlags::CLOEXEC)?;
@@ -70,11 +71,13 @@ impl ShimClient {
             // The terminal's Ctrl-C is for this process alone.
             .process_group(0)
             .spawn()?;
-        if let (Some(open_files), Some(pid)) = (config.open_files, child.id()) {
-            let pid = Pid::from_raw(pid.cast_signed());
-            let limit = Rlimit { current: Some(open_files), ..getrlimit(Resource::Nofile) };
-            // Before it starts anything: that takes a request.
-            prlimit(pid, Resource::Nofile, limit)?;
+        if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            process::note(directory, pid)?;
+            if let Some(open_files) = config.open_files {
+                let limit = Rlimit { current: Some(open_files), ..getrlimit(Resource::Nofile) };
+                // Before it starts anything: that takes a request.
+                prlimit(Some(pid), Resource::Nofile, limit)?;
+            }
         }
         // It lives on; tokio takes its status when it ends before this process does.
         drop(child);

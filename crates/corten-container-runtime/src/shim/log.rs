@@ -57,13 +57,14 @@ impl Log {
         file.write_all(&out)
     }
 
-    /// Ends the last line of each stream.
+    /// Writes what each stream said after its last line: as a part of a line, so that readers show no newline which the
+    /// container did not write. Upstream: containerd's `redirectLogs`.
     pub(super) fn finish(&mut self, time: Timestamp) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let mut out = Vec::new();
         for (open, stream) in self.open.iter_mut().zip([LogStream::Stdout, LogStream::Stderr]) {
             if !open.is_empty() {
-                LogLine { time, stream, partial: false, content: open }.write(&mut out);
+                LogLine { time, stream, partial: true, content: open }.write(&mut out);
                 open.clear();
             }
         }
@@ -91,8 +92,16 @@ mod tests {
 
     #[test]
     fn lines_come_in_any_pieces() {
-        assert_eq!(lines(&[b"one\ntw", b"o\n\n", b"end"]), [(false, 3), (false, 3), (false, 0), (false, 3)]);
+        assert_eq!(lines(&[b"one\ntw", b"o\n\n", b"end\n"]), [(false, 3), (false, 3), (false, 0), (false, 3)]);
         assert_eq!(lines(&[]), []);
+    }
+
+    /// It was written as a whole line: logs and the message of a container that failed showed a newline that it had never
+    /// written.
+    #[test]
+    fn an_end_without_a_newline_is_no_whole_line() {
+        assert_eq!(lines(&[b"one\nend"]), [(false, 3), (true, 3)]);
+        assert_eq!(lines(&[&[b'x'; CONTENT_BYTES_MAX]]), [(true, CONTENT_BYTES_MAX)]);
     }
 
     #[test]

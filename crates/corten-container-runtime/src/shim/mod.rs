@@ -8,6 +8,7 @@
 pub(crate) mod client;
 mod log;
 mod output;
+pub(crate) mod process;
 pub mod protocol;
 mod server;
 

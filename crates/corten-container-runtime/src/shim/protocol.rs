@@ -183,16 +183,7 @@ impl ContainerState {
 
     /// `None` if there is no such file.
     pub(crate) fn read(directory: &Path) -> Result<Option<Self>, FsError> {
-        let path = Self::path(directory);
-        match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| FsError {
-                operation: "parse",
-                path,
-                source: error.into(),
-            }),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+        crate::format::read_version(&Self::path(directory), VERSION)
     }
 }
 

@@ -10,12 +10,13 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio as ProcessStdio},
+    time::Duration,
 };
 
 use corten_base::{ErrorChain, SharedClock, SystemClock, fs};
 use corten_cri::log_format::LogStream;
 use corten_oci::{
-    Container, CreateOptions, ExecError, ExecOptions, ExecProcess, ExitStatus, StartError, Stdio, Terminal,
+    Container, CreateOptions, DeleteError, ExecError, ExecOptions, ExecProcess, ExitStatus, StartError, Stdio, Terminal,
     TerminalSize, spec::Process,
 };
 use nix::{
@@ -36,6 +37,9 @@ const READ_BYTES: usize = 64 << 10;
 
 /// The exit code of a container whose program did not start. Upstream: containerd's `errorStartExitCode`.
 const NOT_STARTED: i32 = 128;
+
+/// How long a process may take to die of SIGKILL before the shim goes on with other work.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long no connection is accepted after that failed, because the process or the machine is out of something: the
 /// listener stays readable, and trying at once would take a processor.
@@ -65,6 +69,8 @@ enum Token {
 
 struct Entry {
     container: Option<Container>,
+    /// What its end waits for, and what is known of it so far.
+    ending: Ending,
     directory: PathBuf,
     state: ContainerState,
     log: Log,
@@ -73,6 +79,17 @@ struct Entry {
     terminal: Option<Terminal>,
     stdin_once: bool,
     clients: BTreeMap<u64, Client>,
+}
+
+/// A container that is on its way to its end. As long as one of its processes outlives SIGKILL (it hangs in the kernel) the
+/// container has not ended: another one in its place would run beside it.
+#[derive(Debug, Default)]
+struct Ending {
+    /// The process that does not die.
+    stuck: Option<i32>,
+    /// How init ended, if that was earlier.
+    status: Option<ExitStatus>,
+    start_error: Option<String>,
 }
 
 /// An attached client, by the number of its connection.
@@ -126,6 +143,10 @@ fn start_message(error: &StartError) -> String {
 
 /// The first process of a pod's PID namespace: it does nothing but reap what its siblings leave to it.
 pub(super) fn pause() -> ExitCode {
+    // A shim that was killed ends its pod, and this process with all that is in its namespace.
+    if rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).is_err() {
+        return ExitCode::FAILURE;
+    }
     loop {
         match nix::sys::wait::waitpid(None, None) {
             Ok(_) | Err(Errno::EINTR) => {}
@@ -195,10 +216,14 @@ impl Server {
             set.push((Token::Exec(*number), exec.process.handle.pidfd(), PollFlags::POLLIN));
         }
         for (id, entry) in &self.entries {
-            if let Some(init) = entry.container.as_ref().and_then(Container::init)
+            let awaited = entry.container.as_ref().and_then(|container| match entry.ending.stuck {
+                Some(pid) => container.process(pid),
+                None => container.init(),
+            });
+            if let Some(process) = awaited
                 && entry.state.exit.is_none()
             {
-                set.push((Token::Init(id.clone()), init.pidfd(), PollFlags::POLLIN));
+                set.push((Token::Init(id.clone()), process.pidfd(), PollFlags::POLLIN));
             }
             for (output, stream) in entry.outputs.iter().zip([LogStream::Stdout, LogStream::Stderr]) {
                 if let Some(output) = output {
@@ -253,7 +278,9 @@ impl Server {
             Token::Connection(number) => self.receive(number),
             Token::Init(id) => self.ended(&id),
             Token::Exec(number) => self.exec_ended(number),
-            Token::Output(id, stream) => drop(self.output(&id, stream)),
+            Token::Output(id, stream) => {
+                self.output(&id, stream);
+            }
             Token::Input(id) => {
                 if let Some(entry) = self.entries.get_mut(&id)
                     && !entry.input.as_mut().is_some_and(Sink::flush)
@@ -387,9 +414,10 @@ impl Server {
                 Ok(Some((Answer::Pid { pid }, None)))
             }
             Request::Shutdown => {
-                for id in self.entries.keys().cloned().collect::<Vec<_>>() {
-                    self.delete(&id)?;
-                }
+                let ids: Vec<String> = self.entries.keys().cloned().collect();
+                // All are ended, whatever becomes of one of them.
+                let ended: Vec<Result<(), Failure>> = ids.iter().map(|id| self.delete(id)).collect();
+                ended.into_iter().collect::<Result<(), Failure>>()?;
                 if let Some(mut pause) = self.pause.take() {
                     pause.kill().and_then(|()| pause.wait()).map_err(|error| Failure::other(&error))?;
                 }
@@ -471,6 +499,7 @@ impl Server {
         let pid = container.pid();
         let entry = Entry {
             container: Some(container),
+            ending: Ending::default(),
             directory: request.directory,
             state: ContainerState { version: VERSION, pid, started_at: None, exit: None },
             log,
@@ -501,37 +530,52 @@ impl Server {
             }
             Err(error) => {
                 let message = start_message(&error);
-                self.end(id, Some(message.clone()));
+                entry.ending.start_error = Some(message.clone());
+                self.ended(id);
                 Err(Failure(FailureKind::Other, message))
             }
         }
     }
 
     fn ended(&mut self, id: &str) {
-        self.end(id, None);
+        if let Err(error) = self.end(id) {
+            complain(&format!("end container {id}"), &error);
+        }
     }
 
     /// Takes the exit status of a container, removes what it leaves in the kernel, and tells everybody.
-    fn end(&mut self, id: &str, start_error: Option<String>) {
+    ///
+    /// Errors: a process does not die. Then the container runs on, for all that anybody is told, and this is to be called
+    /// again when that process has ended.
+    fn end(&mut self, id: &str) -> Result<(), DeleteError> {
         let finished_at = self.now();
-        let Some(entry) = self.entries.get_mut(id) else { return };
-        let Some(container) = entry.container.take() else { return };
+        let Some(entry) = self.entries.get_mut(id) else { return Ok(()) };
+        let Some(container) = &mut entry.container else { return Ok(()) };
         let oom_kills = container.cgroup().oom_kills();
         let mut oom_killed = oom_kills.unwrap_or_else(|error| {
             complain(&format!("count out-of-memory kills of container {id}"), &error);
             0
         }) > 0;
         let pid = container.pid();
-        let mut status = None;
         // One that has been reaped here is not returned by the deletion; one that runs must not be waited for.
         if let Some(init) = container.init() {
             let ended = init.has_ended().and_then(|ended| if ended { init.wait() } else { Ok(None) });
-            status = ended.unwrap_or_else(|error| {
+            let status = ended.unwrap_or_else(|error| {
                 complain(&format!("reap container {id}"), &error);
                 None
             });
+            entry.ending.status = entry.ending.status.or(status);
         }
-        match container.delete(true) {
+        // One that is known to hang is not waited for: the other containers of the pod would be.
+        let patience = if entry.ending.stuck.is_some() { Duration::ZERO } else { KILL_PATIENCE };
+        let deleted = container.delete_within(true, patience);
+        if let Err(DeleteError::Unkillable(stuck)) = &deleted {
+            entry.ending.stuck = Some(*stuck);
+            return deleted.map(drop);
+        }
+        entry.container = None;
+        let Ending { mut status, start_error, .. } = std::mem::take(&mut entry.ending);
+        match deleted {
             Ok(ends) => {
                 for (ended, exit) in ends {
                     if ended == pid {
@@ -545,10 +589,10 @@ impl Server {
         }
         // The last words, now that nobody is left to add to them.
         for stream in [LogStream::Stdout, LogStream::Stderr] {
-            while self.output(id, stream) {}
+            self.last_output(id, stream);
         }
         let time = self.clock.now();
-        let Some(entry) = self.entries.get_mut(id) else { return };
+        let Some(entry) = self.entries.get_mut(id) else { return Ok(()) };
         if let Err(error) = entry.log.finish(time) {
             complain(&format!("write log of container {id}"), &error);
         }
@@ -571,29 +615,45 @@ impl Server {
         for listener in self.listeners.clone() {
             self.answer(listener, &Answer::Ended { id: id.to_owned() }, None);
         }
+        Ok(())
     }
 
     fn delete(&mut self, id: &str) -> Result<(), Failure> {
         if self.entry(id)?.container.is_some() {
-            self.end(id, None);
+            self.end(id).map_err(|error| Failure::other(&error))?;
         }
         self.entries.remove(id);
         Ok(())
     }
 
-    /// Copies one piece of a stream to the log and to the clients. `false`: there is none at the moment, or no more.
-    fn output(&mut self, id: &str, stream: LogStream) -> bool {
+    /// Copies what a stream holds. Not what comes after: a process that was given the stream may have outlived the
+    /// container, and write without end.
+    fn last_output(&mut self, id: &str, stream: LogStream) {
+        let Some(output) = self.entries.get(id).and_then(|entry| entry.outputs[stream as usize].as_ref()) else { return };
+        // A terminal is no pipe, and holds less.
+        let mut left = rustix::pipe::fcntl_getpipe_size(output).unwrap_or(READ_BYTES);
+        while left > 0 {
+            match self.output(id, stream) {
+                0 => return,
+                length => left = left.saturating_sub(length),
+            }
+        }
+    }
+
+    /// Copies one piece of a stream to the log and to the clients. Returns its bytes; 0: there is none at the moment, or no
+    /// more.
+    fn output(&mut self, id: &str, stream: LogStream) -> usize {
         let time = self.clock.now();
-        let Some(entry) = self.entries.get_mut(id) else { return false };
+        let Some(entry) = self.entries.get_mut(id) else { return 0 };
         let index = stream as usize;
-        let Some(output) = &entry.outputs[index] else { return false };
+        let Some(output) = &entry.outputs[index] else { return 0 };
         let mut buffer = vec![0; READ_BYTES];
         let bytes = match output::read(output, &mut buffer) {
             Piece::Bytes(length) => &buffer[..length],
-            Piece::Nothing => return false,
+            Piece::Nothing => return 0,
             Piece::End => {
                 entry.outputs[index] = None;
-                return false;
+                return 0;
             }
         };
         if let Err(error) = entry.log.write(stream, time, bytes) {
@@ -605,10 +665,11 @@ impl Server {
                 lost.push(*number);
             }
         }
+        let length = bytes.len();
         for number in lost {
             self.hang_up(number);
         }
-        true
+        length
     }
 
     fn client_input(&mut self, id: &str, number: u64) {

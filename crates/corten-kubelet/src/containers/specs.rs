@@ -275,7 +275,10 @@ fn with_sub_path(
     if let Some(path) = wanted.sub_path {
         let target = layout.sub_path(uid, &wanted.volume, container, wanted.index);
         sub_path::prepare(Path::new(&mount.host_path), &path, &target, mounter).map_err(|error| {
-            format!("failed to prepare subPath for volumeMount {:?} of container {container:?}: {error}", wanted.volume)
+            let volume = &wanted.volume;
+            // The cause may tell of the node's files; it is for the node's operator alone.
+            tracing::warn!(uid, container, volume, err = %error, "Could not prepare subPath of container");
+            format!("failed to prepare subPath for volumeMount {volume:?} of container {container:?}")
         })?;
         mount.host_path = target.display().to_string();
     }

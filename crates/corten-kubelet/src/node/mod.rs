@@ -351,7 +351,8 @@ impl Handler for OwnNode {
             let spec = node.spec.clone().unwrap_or_default();
             let conditions = node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
             let states: Vec<_> = conditions.into_iter().map(|condition| (condition.type_, condition.status)).collect();
-            (spec.pod_cidrs, spec.unschedulable, states)
+            let capacity = node.status.as_ref().and_then(|status| status.capacity.clone());
+            (spec.pod_cidrs, spec.unschedulable, states, capacity)
         };
         let before = self.0.inner.object.borrow().as_deref().map(facts);
         self.0.learn(new);
@@ -412,14 +413,15 @@ impl StatusKeeper<'_> {
         }
         let served = node.status.clone().unwrap_or_default();
         let conditions = served.conditions.clone().unwrap_or_default();
-        let status = self.node.status(runtime.as_ref().map_err(|error| error.message.as_str()), &conditions);
+        let mut status = self.node.status(runtime.as_ref().map_err(|error| error.message.as_str()), &conditions);
+        status::keep_added(&mut status, &served);
         self.record(&node, &status);
         let is_ready = status.conditions.iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True");
 
         let now = inner.clock.monotonic();
         let is_due = self.last_report.is_none_or(|last| now.saturating_sub(last) >= inner.config.node_status_report);
         if is_due || status::has_changed(&served, &status) {
-            let patch = registration::status_patch(&status);
+            let patch = registration::status_patch(&status, &served);
             let written = api.patch_status(&inner.config.node_name, PatchKind::Strategic, encode(&patch)?).await?;
             self.last_report = Some(now);
             // The informer may be behind; what was written is at least as new as what it showed.

@@ -72,11 +72,21 @@ fn labels(config: &Config) -> BTreeMap<String, String> {
 }
 
 /// The patch that brings the served status to `status`. Addresses are replaced as a whole: their merge key is their
-/// type, of which a node with two families has two.
-pub(super) fn status_patch(status: &NodeStatus) -> Json {
-    let mut status = json!(status);
-    if let Some(Json::Array(addresses)) = status.get_mut("addresses") {
+/// type, of which a node with two families has two. Of the resources it holds what differs, since others change them, too.
+pub(super) fn status_patch(status: &NodeStatus, served: &NodeStatus) -> Json {
+    let mut patch = json!(status);
+    if let Some(Json::Array(addresses)) = patch.get_mut("addresses") {
         addresses.insert(0, json!({ "$patch": "replace" }));
     }
-    json!({ "status": status })
+    for (name, now, before) in [
+        ("capacity", &status.capacity, &served.capacity),
+        ("allocatable", &status.allocatable, &served.allocatable),
+    ] {
+        let (now, before) = (now.clone().unwrap_or_default(), before.clone().unwrap_or_default());
+        let gone = before.keys().filter(|resource| !now.contains_key(*resource)).map(|gone| (gone.clone(), Json::Null));
+        let changed = now.iter().filter(|(resource, amount)| before.get(*resource) != Some(*amount));
+        let changed = changed.map(|(resource, amount)| (resource.clone(), json!(amount.0)));
+        patch[name] = Json::Object(gone.chain(changed).collect());
+    }
+    json!({ "status": patch })
 }

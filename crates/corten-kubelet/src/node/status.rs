@@ -288,6 +288,18 @@ fn complaint(observed: &Observed<'_>) -> Option<String> {
     }
 }
 
+/// Takes over what others have added to the node's capacity (extended resources): pods may ask for all of it. What they took
+/// away again goes from what pods may ask for. Upstream: `MachineInfo`.
+pub fn keep_added(status: &mut NodeStatus, served: &NodeStatus) {
+    let (capacity, allocatable) = (status.capacity.get_or_insert_default(), status.allocatable.get_or_insert_default());
+    for (name, amount) in served.capacity.iter().flatten() {
+        if !capacity.contains_key(name) {
+            capacity.insert(name.clone(), amount.clone());
+            allocatable.insert(name.clone(), amount.clone());
+        }
+    }
+}
+
 /// Whether anything but the heartbeats differs between what is served and what the kubelet would say now.
 #[must_use]
 pub fn has_changed(served: &NodeStatus, now: &NodeStatus) -> bool {

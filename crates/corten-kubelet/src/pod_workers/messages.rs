@@ -132,6 +132,9 @@ mod tests {
         );
         std::fs::write(&log, "2026-01-01T00:00:01Z stdout F from the log\n").unwrap();
         assert_eq!(last_words(&record).await, "from the log\n");
+        // What a container wrote without a newline gets none.
+        std::fs::write(&log, "2026-01-01T00:00:01Z stdout F a\n2026-01-01T00:00:02Z stdout P DONE\n").unwrap();
+        assert_eq!(last_words(&record).await, "a\nDONE");
         std::fs::write(&file, format!("{}end", "x".repeat(5_000))).unwrap();
         let shown = last_words(&record).await;
         assert!(shown.len() == 4_096 && shown.ends_with("xend"), "{} bytes", shown.len());

@@ -19,6 +19,9 @@ use crate::{
     pod_workers::plan::{is_initialized, needs_sandbox},
 };
 
+/// What the last words of a pod's containers may have together. Upstream: `MaxPodTerminationMessageLogLength`.
+const MESSAGES_BYTES_MAX: usize = 12 << 10;
+
 /// What a status is made of.
 #[derive(Clone, Copy)]
 pub struct StatusInput<'a> {
@@ -82,6 +85,7 @@ pub fn generate(input: &StatusInput<'_>) -> PodStatus {
     if input.is_over {
         end_containers(input, &mut status);
     }
+    shorten_messages(input.containers.len(), &mut status);
     let lists = [&status.init_container_statuses, &status.container_statuses];
     let all: Vec<_> = lists.into_iter().flatten().flatten().cloned().collect();
     let has_initialized = is_initialized(input.containers, input.runtime);
@@ -133,6 +137,21 @@ fn end_containers(input: &StatusInput<'_>, status: &mut PodStatus) {
     init[..turns].iter_mut().for_each(containers::end);
     if initialized {
         status.container_statuses.iter_mut().flatten().for_each(containers::end);
+    }
+}
+
+/// Gives the last words of each container its share of what a pod may say. Source: `normalizeStatus` of the status manager.
+fn shorten_messages(containers: usize, status: &mut PodStatus) {
+    let share = MESSAGES_BYTES_MAX / containers.max(1);
+    let lists = [&mut status.init_container_statuses, &mut status.container_statuses];
+    for container in lists.into_iter().flatten().flatten() {
+        for state in [&mut container.state, &mut container.last_state].into_iter().flatten() {
+            if let Some(message) = state.terminated.as_mut().and_then(|ended| ended.message.as_mut())
+                && message.len() > share
+            {
+                message.truncate(message.floor_char_boundary(share));
+            }
+        }
     }
 }
 

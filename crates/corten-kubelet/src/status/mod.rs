@@ -10,11 +10,15 @@ pub mod generate;
 mod patch;
 mod phase;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use corten_api::core::v1::{Pod, PodStatus};
-use corten_apimachinery::{status::Status, stored::Stored, value::Value};
+use corten_apimachinery::{status::{Reason, Status}, stored::Stored, value::Value};
 use corten_base::{SharedClock, Shutdown};
 use corten_client::{Api, Client, PatchKind, api::decode, api::encode};
 use corten_controller::{RateLimit, ReconcileError, Reconciler, Requeue, Runner, WorkQueue};
@@ -26,11 +30,17 @@ use crate::interfaces::SharedPod;
 /// How many statuses are written at the same time: enough to hide the server's latency at the start of many pods.
 const WRITERS: usize = 4;
 
+/// The longest pause before a status that could not be written is tried again: from outside, the pod looks as it did before
+/// the failure. Upstream: `syncPeriod`.
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
 /// The manager. Shared by the workers, which set, and the server, which reads.
 pub struct StatusManager {
     client: Client,
     entries: Mutex<BTreeMap<String, Entry>>,
     queue: Arc<WorkQueue<String>>,
+    /// The pods whose status waits because the server could not be reached. Capacity: the pods of the node.
+    cut_off: Mutex<BTreeSet<String>>,
 }
 
 struct Entry {
@@ -45,8 +55,9 @@ impl StatusManager {
     /// A manager without pods.
     #[must_use]
     pub fn new(client: Client, clock: SharedClock) -> Arc<Self> {
-        let queue = Arc::new(WorkQueue::new("kubelet_status", RateLimit::per_key(), clock));
-        Arc::new(Self { client, entries: Mutex::default(), queue })
+        let limit = RateLimit { max: RETRY_MAX, ..RateLimit::per_key() };
+        let queue = Arc::new(WorkQueue::new("kubelet_status", limit, clock));
+        Arc::new(Self { client, entries: Mutex::default(), queue, cut_off: Mutex::default() })
     }
 
     /// Writes statuses until shutdown is requested.
@@ -88,6 +99,18 @@ impl StatusManager {
     /// Forgets a pod that the API has no more.
     pub fn forget(&self, pod_uid: &str) {
         self.entries.lock().remove(pod_uid);
+    }
+
+    /// Notes whether the server could be reached. Once it can again, nobody waits any longer.
+    fn heard(&self, uid: &str, error: Option<&Status>) {
+        let mut cut_off = self.cut_off.lock();
+        if error.is_some_and(|error| error.reason == Reason::ServiceUnavailable) {
+            cut_off.insert(uid.to_owned());
+            return;
+        }
+        let waiting = std::mem::take(&mut *cut_off);
+        drop(cut_off);
+        waiting.into_iter().filter(|other| other != uid).for_each(|other| self.queue.add(other));
     }
 
     async fn write(&self, uid: &str) -> Result<(), Status> {
@@ -142,7 +165,8 @@ impl StatusManager {
                 self.forget(uid);
                 Ok(())
             }
-            Err(error) if error.is_not_found() => {
+            // A node may not even ask for a pod that is not there: the authorizer knows no relationship to it.
+            Err(error) if error.is_not_found() || error.reason == Reason::Forbidden => {
                 self.forget(uid);
                 Ok(())
             }
@@ -173,7 +197,9 @@ struct Writer(Arc<StatusManager>);
 #[async_trait]
 impl Reconciler<String> for Writer {
     async fn reconcile(&self, uid: &String) -> Result<Requeue, ReconcileError> {
-        self.0.write(uid).await.map_err(ReconcileError::retry)?;
+        let written = self.0.write(uid).await;
+        self.0.heard(uid, written.as_ref().err());
+        written.map_err(ReconcileError::retry)?;
         Ok(Requeue::Never)
     }
 }

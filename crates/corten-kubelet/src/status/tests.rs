@@ -1,12 +1,15 @@
 //! Tables of container statuses -> phase and conditions, and of statuses -> patch.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use corten_api::core::v1::{ContainerStatus, Pod, PodStatus};
+use corten_apimachinery::status::Status;
+use corten_base::{Clock as _, Shutdown, SimClock, TaskSet};
+use corten_informer::testutil::{ScriptedServer, advance_to_next_deadline, object};
 use serde_json::{Value, json};
 
 use super::{
-    conditions,
+    RETRY_MAX, StatusManager, conditions,
     generate::{StatusInput, generate},
     patch::patch,
     phase::phase,
@@ -201,10 +204,67 @@ fn containers_after_a_failed_init_container_go_on_waiting() {
     check(json!([]), "137 PodInitializing PodInitializing");
 }
 
+/// Four containers could say 4,096 bytes each.
+#[test]
+fn last_words_share_what_a_pod_may_say() {
+    let ended = |name| json!({"name": name, "state": {"terminated": {"exitCode": 0, "message": "x".repeat(4_096)}}});
+    let check = |names: &[&str], want: usize| {
+        let containers: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        let previous: Vec<_> = names.iter().map(|name| ended(name)).collect();
+        let spec = json!({"restartPolicy": "Never", "containers": containers});
+        let status = after_the_end(spec, json!({"containerStatuses": previous}));
+        let lengths = status.container_statuses.into_iter().flatten().map(|status| {
+            status.state.unwrap().terminated.unwrap().message.unwrap_or_default().len()
+        });
+        assert_eq!(lengths.collect::<Vec<_>>(), vec![want; names.len()]);
+    };
+    check(&["a", "b", "c"], 4_096);
+    check(&["a", "b", "c", "d"], 3_072);
+}
+
 #[test]
 fn a_pod_that_has_ended_keeps_its_addresses() {
     let previous = json!({"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]});
     let status = after_the_end(json!({"restartPolicy": "Never", "containers": [{"name": "a"}]}), previous);
     assert_eq!(status.pod_ip.as_deref(), Some("10.0.0.1"));
     assert_eq!(status.pod_ips.unwrap().len(), 1);
+}
+
+/// A status that could not be written for a while waited up to 1,000 seconds more after the server had come back.
+#[tokio::test]
+async fn statuses_are_written_soon_after_the_server_comes_back() {
+    let (mut server, client) = ScriptedServer::new();
+    let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+    let (stop, shutdown) = Shutdown::new();
+    let manager = StatusManager::new(client, clock.clone());
+    let tasks = TaskSet::new("test");
+    tasks.spawn("status", Arc::clone(&manager).run(shutdown));
+    let set = |name: &str| {
+        let mut pod = pod(json!({"containers": []}));
+        pod.metadata.uid = Some(name.to_owned());
+        pod.metadata.name = Some(name.to_owned());
+        pod.metadata.namespace = Some("ns".to_owned());
+        manager.set(&Arc::new(pod), PodStatus { phase: Some("Running".to_owned()), ..PodStatus::default() }, false);
+    };
+    set("a");
+    for _ in 0..20 {
+        server.next().await.fail(Status::service_unavailable("cut"));
+        let before = clock.monotonic();
+        advance_to_next_deadline(&clock).await;
+        assert!(clock.monotonic() - before <= RETRY_MAX);
+    }
+    server.next().await.fail(Status::service_unavailable("cut"));
+    while clock.next_deadline().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let before = clock.monotonic();
+    set("b");
+    let call = server.next().await;
+    assert_eq!(call.call.name, "b");
+    call.object(object("ns/b", 7).uid("b").build());
+    let call = server.next().await;
+    assert_eq!((call.call.name.as_str(), clock.monotonic() - before), ("a", Duration::ZERO), "it does not wait");
+    call.object(object("ns/a", 8).uid("a").build());
+    stop.request();
+    tasks.join().await.unwrap();
 }

@@ -84,9 +84,15 @@ struct Known {
     pod: SharedPod,
     /// Whether all was mounted once. Until then the worker tries again, and nothing is refreshed.
     is_set_up: bool,
-    /// Held by whoever works on the pod's directories.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    turn: Turn,
 }
+
+/// Held by whoever works on the pod's directories.
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
+/// The turn, held. What blocks keeps a copy to its end: it runs on when its caller is dropped, and whoever comes next must
+/// find all of what it did.
+type Held = Arc<tokio::sync::OwnedMutexGuard<()>>;
 
 impl VolumeManager {
     /// A manager; its `run` keeps what it sets up.
@@ -121,7 +127,7 @@ impl VolumeManager {
     }
 
     /// Notes the pod's newest state and gives its turn.
-    fn note(&self, uid: &str, pod: &SharedPod) -> Arc<tokio::sync::Mutex<()>> {
+    fn note(&self, uid: &str, pod: &SharedPod) -> Turn {
         let mut pods = self.pods.lock();
         let known = pods.entry(uid.to_owned()).or_insert_with(|| Known {
             pod: Arc::clone(pod),
@@ -139,10 +145,10 @@ impl VolumeManager {
     /// Writes again what may have changed; whether that is done.
     async fn refresh(&self, uid: &str) -> bool {
         let Some(Known { turn, .. }) = self.known(uid) else { return true };
-        let _turn = turn.lock().await;
+        let turn = Arc::new(turn.lock_owned().await);
         // It may have been torn down, or changed, while this waited.
         let Some(Known { pod, is_set_up: true, .. }) = self.known(uid) else { return true };
-        match self.mount(&pod, true).await {
+        match self.mount(&pod, true, &turn).await {
             Ok(_) => true,
             Err(failure) => {
                 warn!(uid, err = %failure, "Could not bring volumes up to date");
@@ -151,15 +157,15 @@ impl VolumeManager {
         }
     }
 
-    /// Mounts the volumes of a pod, or those whose content may change. It is the caller's turn.
-    async fn mount(&self, pod: &Pod, only_dynamic: bool) -> Result<MountedVolumes, Failure> {
+    /// Mounts the volumes of a pod, or those whose content may change.
+    async fn mount(&self, pod: &Pod, only_dynamic: bool, turn: &Held) -> Result<MountedVolumes, Failure> {
         let (mut mounted, mut first) = (MountedVolumes::default(), None);
         let wanted = used_volumes(pod);
         for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
             if !wanted.contains(&volume.name) {
                 continue;
             }
-            match self.mount_one(pod, volume, only_dynamic).await {
+            match self.mount_one(pod, volume, only_dynamic, turn).await {
                 Ok(Some(volume_)) => {
                     mounted.by_name.insert(volume.name.clone(), volume_);
                 }
@@ -182,6 +188,7 @@ impl VolumeManager {
         pod: &Pod,
         volume: &Volume,
         only_dynamic: bool,
+        turn: &Held,
     ) -> Result<Option<MountedVolume>, PlanError> {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let Some(plugin) = catalog::plugin_of(volume) else {
@@ -199,7 +206,7 @@ impl VolumeManager {
             volume: volume.name.clone(),
         };
         let (mounter, now) = (Arc::clone(&parts.mounter), parts.clock.now());
-        let done = blocking(move || apply::apply(&place, &planned.plan, &*mounter, now)).await;
+        let done = blocking_in(turn, move || apply::apply(&place, &planned.plan, &*mounter, now)).await;
         if let Some(at) = planned.refresh_at {
             parts.objects.changes().add_after(uid, until(now, at));
         }
@@ -211,16 +218,15 @@ impl VolumeManager {
 impl Volumes for VolumeManager {
     async fn set_up(&self, pod: &SharedPod) -> Result<MountedVolumes, Failure> {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
-        let turn = self.note(&uid, pod);
-        let _turn = turn.lock().await;
+        let turn = Arc::new(self.note(&uid, pod).lock_owned().await);
         self.parts.objects.register(pod);
         let (layout, directory) = (self.parts.layout.clone(), uid.clone());
-        blocking(move || apply::make_pod_directories(&layout, &directory)).await.map_err(|error| {
+        blocking_in(&turn, move || apply::make_pod_directories(&layout, &directory)).await.map_err(|error| {
             let text = format!("error making pod data directories: {}", ErrorChain(&error));
             self.parts.recorder.event(&pod_ref(pod), EventType::Warning, "FailedToMakePodDataDirectories", &*text);
             Failure::new("FailedToMakePodDataDirectories", text)
         })?;
-        let mounted = self.mount(pod, false).await?;
+        let mounted = self.mount(pod, false, &turn).await?;
         if let Some(known) = self.pods.lock().get_mut(&uid) {
             known.is_set_up = true;
         }
@@ -242,10 +248,10 @@ impl Volumes for VolumeManager {
         // Forgotten first: a late change finds nothing to do.
         let known = self.pods.lock().remove(pod_uid);
         let turn = known.map(|known| known.turn).unwrap_or_default();
-        let _turn = turn.lock().await;
+        let turn = Arc::new(turn.lock_owned().await);
         self.parts.objects.unregister(pod_uid);
         let (layout, mounter, uid) = (self.parts.layout.clone(), Arc::clone(&self.parts.mounter), pod_uid.to_owned());
-        let removed = blocking(move || apply::remove(&layout, &uid, &*mounter)).await;
+        let removed = blocking_in(&turn, move || apply::remove(&layout, &uid, &*mounter)).await;
         removed.map_err(|error| Failure::new("FailedUnmount", ErrorChain(&error).to_string()))
     }
 
@@ -283,6 +289,17 @@ fn told(volume: &str, error: &PlanError) -> String {
 fn until(now: Timestamp, at: Timestamp) -> Duration {
     // Never at once: a token that comes back as old as it was must not be asked for in a loop.
     Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_secs(1))
+}
+
+/// Runs what blocks and changes the pod's directories.
+async fn blocking_in<T: Send + 'static>(turn: &Held, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let turn = Arc::clone(turn);
+    blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    })
+    .await
 }
 
 /// Runs what blocks. A panic in it goes on here.

@@ -127,11 +127,14 @@ pub(crate) mod fake {
     pub(crate) struct FakeMounter {
         pub(crate) points: Mutex<Vec<PathBuf>>,
         pub(crate) sizes: Mutex<Vec<Option<u64>>>,
+        /// Held by a test, mounting waits for it.
+        pub(crate) gate: Mutex<()>,
     }
 
     impl Mounter for FakeMounter {
         fn mount_memory(&self, target: &Path, size_bytes: Option<u64>) -> io::Result<()> {
             self.sizes.lock().push(size_bytes);
+            let _open = self.gate.lock();
             self.points.lock().push(target.canonicalize()?);
             Ok(())
         }

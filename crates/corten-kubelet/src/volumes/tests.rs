@@ -112,6 +112,58 @@ async fn memory_is_limited_and_unmounted_before_anything_is_removed() {
     fixture.end().await;
 }
 
+/// The work of a `set_up` that was dropped went on while `tear_down` removed the pod: what it mounted and wrote then stayed
+/// for ever.
+#[tokio::test]
+async fn a_pod_is_removed_after_what_a_dropped_set_up_began() {
+    let fixture = Fixture::new().await;
+    let pod = pod(json!({"emptyDir": {"medium": "Memory"}}));
+    // A mutex that a thread of its own holds: the guard must not live across an await.
+    let (begin, held) = std::sync::mpsc::channel::<()>();
+    let mounter = Arc::clone(&fixture.mounter);
+    let (hold, is_held) = tokio::sync::oneshot::channel();
+    let holder = std::thread::spawn(move || {
+        let _gate = mounter.gate.lock();
+        hold.send(()).unwrap();
+        held.recv().unwrap();
+    });
+    is_held.await.unwrap();
+    let (manager, mounter) = (Arc::clone(&fixture.manager), Arc::clone(&fixture.mounter));
+    {
+        let set_up = manager.set_up(&pod);
+        let is_mounting = async {
+            while mounter.sizes.lock().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = set_up => panic!("it waits for the gate"),
+            () = is_mounting => {}
+        }
+    }
+    let mut tear_down = std::pin::pin!(manager.tear_down("u"));
+    // It would be over after a while: the threads of other work are free.
+    let soon = async {
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        tokio::task::yield_now().await;
+    };
+    tokio::select! {
+        biased;
+        _ = &mut tear_down => panic!("it did not wait for its turn"),
+        () = soon => {}
+    }
+    begin.send(()).unwrap();
+    tear_down.await.unwrap();
+    holder.join().unwrap();
+    assert!(mounter.points.lock().is_empty());
+    assert!(!fixture.path("").exists());
+    fixture.end().await;
+}
+
 #[tokio::test]
 async fn a_config_map_is_followed() {
     let mut fixture = Fixture::new().await;

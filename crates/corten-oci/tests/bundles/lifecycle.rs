@@ -16,6 +16,7 @@ pub(crate) static TESTS: &[Test] = &[
     ("privileged::lifecycle::signals_reach_init_and_all", signals_reach_init_and_all),
     ("privileged::lifecycle::a_paused_container_stands_still", a_paused_container_stands_still),
     ("privileged::lifecycle::force_deletes_what_runs", force_deletes_what_runs),
+    ("privileged::lifecycle::a_deletion_that_failed_is_repeated", a_deletion_that_failed_is_repeated),
     ("privileged::lifecycle::a_created_container_is_deleted_unstarted", a_created_container_is_deleted_unstarted),
     ("privileged::lifecycle::another_process_takes_up_a_container", another_process_takes_up_a_container),
     ("privileged::lifecycle::twenty_containers_live_in_one_process", twenty_containers_live_in_one_process),
@@ -111,6 +112,32 @@ fn force_deletes_what_runs() {
     let pid = container.pid();
     assert_eq!(container.delete(true).unwrap(), [(pid, ExitStatus::Signal(libc::SIGKILL))]);
     assert!(!has_children());
+}
+
+/// A container whose process outlived SIGKILL for a while could only be dropped, though it ran on.
+fn a_deletion_that_failed_is_repeated() {
+    let bundle = Bundle::new(&["sleep", "100"]);
+    let mut container = bundle.create(corten_oci::Stdio::null());
+    container.start().unwrap();
+    let pid = container.pid();
+    let mut ends = Vec::new();
+    for _ in 0..1_000 {
+        // Without patience, as good as any process outlives it.
+        match container.delete_within(true, Duration::ZERO) {
+            Ok(ended) => {
+                ends = ended;
+                break;
+            }
+            Err(DeleteError::Unkillable(stuck)) => {
+                assert_eq!(stuck, pid);
+                assert!(container.process(stuck).is_some() && container.cgroup().stats().is_ok());
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(ends, [(pid, ExitStatus::Signal(libc::SIGKILL))]);
+    assert!(!bundle.state_root().join(&bundle.id).exists());
 }
 
 fn a_created_container_is_deleted_unstarted() {

@@ -1,7 +1,7 @@
 //! One connection: its streams and what drives them.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     io,
     pin::Pin,
     sync::{
@@ -13,7 +13,7 @@ use std::{
 
 use bytes::BytesMut;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, ReadHalf, WriteHalf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf},
     sync::mpsc,
 };
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,8 @@ use super::{
     headers::{Compressor, Decompressor},
 };
 use crate::{
-    BoxIo, Driver, Output, SEND_QUEUE, STREAM_BUFFER_BYTES,
+    BoxIo, Driver, Input, Output, SEND_QUEUE,
+    input::{self, Feed, Inflow},
     output::{Dropped, Send, next},
 };
 
@@ -33,6 +34,9 @@ const STREAMS_MAX: usize = 512;
 
 /// New streams that wait to be taken.
 const ACCEPT_QUEUE: usize = 16;
+
+/// How much of the connection is read at once.
+const READ_BYTES: usize = 16 << 10;
 
 /// The peer is told of room in a stream after this many bytes.
 const WINDOW_STEP_BYTES: u32 = 16 << 10;
@@ -55,7 +59,7 @@ pub struct Connection {
     accepted: mpsc::Receiver<Stream>,
     shared: Shared,
     next_id: AtomicU32,
-    opened: mpsc::Sender<(u32, DuplexStream)>,
+    opened: mpsc::Sender<(u32, Feed)>,
 }
 
 /// One stream. Reading ends when the peer has ended it; `shutdown` ends it in our direction.
@@ -66,25 +70,16 @@ pub struct Stream {
     /// What it was opened with.
     pub headers: Headers,
     /// What the peer sends.
-    pub input: StreamInput,
+    pub input: Input,
     /// What the peer gets.
     pub output: Output,
-}
-
-/// The reading end of a stream. Dropping it discards what still comes.
-#[derive(Debug)]
-pub struct StreamInput {
-    pipe: DuplexStream,
-    id: u32,
-    gone: Arc<Dropped>,
 }
 
 #[derive(Debug, Clone)]
 struct Shared {
     queue: mpsc::Sender<Send>,
     dropped: Arc<Dropped>,
-    /// Streams whose reading ends are gone.
-    gone: Arc<Dropped>,
+    inflow: Arc<Inflow>,
     closed: CancellationToken,
 }
 
@@ -95,7 +90,7 @@ pub fn connect(io: BoxIo, role: Role) -> (Connection, Driver) {
     let (queue, sends) = mpsc::channel(SEND_QUEUE);
     let (accept, accepted) = mpsc::channel(ACCEPT_QUEUE);
     let (opened, openings) = mpsc::channel(ACCEPT_QUEUE);
-    let shared = Shared { queue, dropped: Arc::default(), gone: Arc::default(), closed: CancellationToken::new() };
+    let shared = Shared { queue, dropped: Arc::default(), inflow: Arc::default(), closed: CancellationToken::new() };
     let next_id = AtomicU32::new(if role == Role::Client { 1 } else { 2 });
     let driver = drive(io, sends, accept, openings, shared.clone());
     (Connection { accepted, shared, next_id, opened }, Box::pin(driver))
@@ -113,8 +108,8 @@ impl Connection {
     pub async fn open(&self, headers: Headers) -> io::Result<Stream> {
         let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
         let id = self.next_id.fetch_add(2, Ordering::Relaxed);
-        let (stream, pipe) = self.shared.stream(id, headers.clone());
-        self.opened.send((id, pipe)).await.map_err(|_| broken())?;
+        let (stream, feed) = self.shared.stream(id, headers.clone());
+        self.opened.send((id, feed)).await.map_err(|_| broken())?;
         let frame = Frame::SynStream { id, fin: false, headers };
         self.shared.queue.send(Send::Control(frame)).await.map_err(|_| broken())?;
         Ok(stream)
@@ -134,10 +129,9 @@ impl Connection {
 }
 
 impl Shared {
-    fn stream(&self, id: u32, headers: Headers) -> (Stream, DuplexStream) {
-        let (ours, pipe) = tokio::io::duplex(STREAM_BUFFER_BYTES);
-        let input = StreamInput { pipe: ours, id, gone: Arc::clone(&self.gone) };
-        (Stream { id, headers, input, output: Output::new(&self.queue, &self.dropped, id) }, pipe)
+    fn stream(&self, id: u32, headers: Headers) -> (Stream, Feed) {
+        let (input, feed) = input::stream(id, &self.inflow);
+        (Stream { id, headers, input, output: Output::new(&self.queue, &self.dropped, id) }, feed)
     }
 }
 
@@ -145,15 +139,16 @@ async fn drive(
     io: BoxIo,
     sends: mpsc::Receiver<Send>,
     accept: mpsc::Sender<Stream>,
-    openings: mpsc::Receiver<(u32, DuplexStream)>,
+    openings: mpsc::Receiver<(u32, Feed)>,
     shared: Shared,
 ) {
     let _closed = shared.closed.clone().drop_guard();
     let (mut read, write) = tokio::io::split(io);
     let dropped = Arc::clone(&shared.dropped);
-    let reader = Reader { streams: HashMap::new(), last_id: 0, accept, openings, shared };
+    let reader = Reader { streams: BTreeMap::new(), last_id: 0, received: 0, accept, openings, shared };
     // A connection that broke on either side is over; there is nobody left to tell.
     let is_finished = tokio::select! {
+        biased;
         result = write_frames(write, sends, dropped) => result.is_ok(),
         _result = reader.run(&mut read) => false,
     };
@@ -198,38 +193,56 @@ async fn write_frames(
 }
 
 struct Reader {
-    streams: HashMap<u32, Incoming>,
+    streams: BTreeMap<u32, Feed>,
     last_id: u32,
+    /// Bytes of all streams that the peer was not told of. The connection's own window only follows what comes: what one
+    /// stream does not read must not stop the others.
+    received: u32,
     accept: mpsc::Sender<Stream>,
-    openings: mpsc::Receiver<(u32, DuplexStream)>,
+    openings: mpsc::Receiver<(u32, Feed)>,
     shared: Shared,
-}
-
-struct Incoming {
-    pipe: DuplexStream,
-    /// Bytes that were taken and that the peer was not told of.
-    taken: u32,
 }
 
 impl Reader {
     async fn run(mut self, read: &mut ReadHalf<BoxIo>) -> io::Result<()> {
-        let (mut buffer, mut decompressor) = (BytesMut::with_capacity(STREAM_BUFFER_BYTES), Decompressor::new());
+        let (mut buffer, mut decompressor) = (BytesMut::with_capacity(READ_BYTES), Decompressor::new());
+        let inflow = Arc::clone(&self.shared.inflow);
         loop {
             while let Some(frame) = frame::decode(&mut buffer, &mut decompressor).map_err(io::Error::other)? {
-                while let Ok((id, pipe)) = self.openings.try_recv() {
-                    self.streams.insert(id, Incoming { pipe, taken: 0 });
+                while let Ok((id, feed)) = self.openings.try_recv() {
+                    self.streams.insert(id, feed);
                 }
-                for id in self.shared.gone.take() {
-                    self.streams.remove(&id);
-                }
+                self.forget_gone();
                 if let Some(answer) = self.take(frame).await {
                     self.send(answer).await?;
                 }
             }
-            buffer.reserve(16 << 10);
-            if read.read_buf(&mut buffer).await? == 0 {
-                return Ok(());
+            buffer.reserve(READ_BYTES);
+            loop {
+                self.forget_gone();
+                for (id, delta) in inflow.take_read(WINDOW_STEP_BYTES) {
+                    // A stream that the peer has ended needs no more room.
+                    if self.streams.contains_key(&id) {
+                        self.send(Frame::WindowUpdate { id, delta }).await?;
+                    }
+                }
+                tokio::select! {
+                    biased;
+                    () = inflow.changed() => {}
+                    length = read.read_buf(&mut buffer), if !inflow.is_full() => {
+                        if length? == 0 {
+                            return Ok(());
+                        }
+                        break;
+                    }
+                }
             }
+        }
+    }
+
+    fn forget_gone(&mut self) {
+        for id in self.shared.inflow.take_gone() {
+            self.streams.remove(&id);
         }
     }
 
@@ -243,19 +256,15 @@ impl Reader {
         match frame {
             Frame::SynStream { id, fin, headers } => return self.opened(id, fin, headers).await,
             Frame::Data { id, fin, bytes } => {
+                self.received += bytes.len() as u32;
                 // A stream that nobody reads any more: its bytes go nowhere.
-                let stream = self.streams.get_mut(&id)?;
-                // This waits while the stream's buffer is full, and so does the peer.
-                if stream.pipe.write_all(&bytes).await.is_err() || fin {
+                if let Some(stream) = self.streams.get(&id)
+                    && (!stream.push(&bytes) || fin)
+                {
                     self.streams.remove(&id);
-                    return None;
                 }
-                stream.taken += bytes.len() as u32;
-                if stream.taken >= WINDOW_STEP_BYTES {
-                    let delta = std::mem::take(&mut stream.taken);
-                    // The connection has a window of its own.
-                    self.send(Frame::WindowUpdate { id: 0, delta }).await.ok()?;
-                    return Some(Frame::WindowUpdate { id, delta });
+                if self.received >= WINDOW_STEP_BYTES {
+                    return Some(Frame::WindowUpdate { id: 0, delta: std::mem::take(&mut self.received) });
                 }
             }
             Frame::RstStream { id, .. } => {
@@ -284,26 +293,14 @@ impl Reader {
         if self.streams.len() >= STREAMS_MAX {
             return Some(Frame::RstStream { id, code: REFUSED_STREAM });
         }
-        let (stream, pipe) = self.shared.stream(id, headers);
+        let (stream, feed) = self.shared.stream(id, headers);
         if !fin {
-            self.streams.insert(id, Incoming { pipe, taken: 0 });
+            self.streams.insert(id, feed);
         }
         self.send(Frame::SynReply { id, fin: false, headers: Headers::default() }).await.ok()?;
         // Nobody accepts any more: the stream ends with its drop.
         let _refused = self.accept.send(stream).await;
         None
-    }
-}
-
-impl AsyncRead for StreamInput {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_read(cx, buf)
-    }
-}
-
-impl Drop for StreamInput {
-    fn drop(&mut self) {
-        self.gone.add(self.id);
     }
 }
 

@@ -59,6 +59,78 @@ async fn a_dropped_writer_ends_its_stream_behind_what_it_wrote() {
     tokio::join!(driver, work);
 }
 
+/// One connection of a port-forward that its pod did not read stopped all others, and the end was not heard.
+#[tokio::test]
+async fn a_stream_that_is_not_read_stops_neither_the_others_nor_the_end() {
+    let (client, mut server, driver) = ends();
+    let work = async {
+        let mut full = client.open(Headers::default()).await.unwrap();
+        let mut unread = server.accept().await.unwrap();
+        // More than its window, as clients send that know of none.
+        full.write_all(&[7; 200 << 10]).await.unwrap();
+        let mut other = client.open(Headers::default()).await.unwrap();
+        let mut read = server.accept().await.unwrap();
+        other.write_all(b"hello").await.unwrap();
+        other.shutdown().await.unwrap();
+        let mut text = String::new();
+        read.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "hello");
+        client.close().await;
+        server.closed().cancelled().await;
+        // What had come is there, and then the end.
+        let mut rest = Vec::new();
+        unread.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest.len(), 200 << 10);
+    };
+    tokio::join!(driver, work);
+}
+
+/// All that one connection holds is bounded, and it goes on when somebody reads.
+#[tokio::test]
+async fn a_connection_that_holds_too_much_waits_for_its_readers() {
+    let (client, mut server, driver) = ends();
+    let total = 4 * crate::CONNECTION_BUFFER_BYTES;
+    let work = async {
+        let mut stream = client.open(Headers::default()).await.unwrap();
+        let mut unread = server.accept().await.unwrap();
+        let mut sent = 0;
+        {
+            let write = async {
+                while sent < total {
+                    sent += stream.write(&[7; 32 << 10]).await.unwrap();
+                }
+            };
+            let a_while = async {
+                for _ in 0..100_000 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = write => panic!("all of it was taken"),
+                () = a_while => {}
+            }
+        }
+        assert!((crate::CONNECTION_BUFFER_BYTES..2 * crate::CONNECTION_BUFFER_BYTES).contains(&sent), "{sent} bytes");
+        let rest = async {
+            while sent < total {
+                sent += stream.write(&[7; 32 << 10]).await.unwrap();
+            }
+            stream.shutdown().await.unwrap();
+        };
+        let read = async {
+            let mut all = Vec::new();
+            unread.read_to_end(&mut all).await.unwrap();
+            all.len()
+        };
+        let ((), length) = tokio::join!(rest, read);
+        assert_eq!(length, total);
+        server.close().await;
+        client.close().await;
+    };
+    tokio::join!(driver, work);
+}
+
 #[tokio::test]
 async fn the_end_of_the_connection_ends_everything() {
     let (client, mut server, driver) = ends();

@@ -8,10 +8,7 @@ use futures::{
     SinkExt as _, StreamExt as _,
     stream::{SplitSink, SplitStream},
 };
-use tokio::{
-    io::{AsyncWriteExt as _, DuplexStream},
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -23,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::switched;
 use crate::{
-    BoxIo, Driver, Output, SEND_QUEUE, STREAM_BUFFER_BYTES,
+    BoxIo, Driver, Input, Output, SEND_QUEUE,
+    input::{self, Feed, Inflow},
     output::{Dropped, Send, next},
 };
 
@@ -38,9 +36,6 @@ pub enum Encoding {
     /// Text messages, the first character the channel's digit, the rest base64.
     Base64,
 }
-
-/// What the peer sends on one channel. It ends when the peer ends the channel or the connection.
-pub type Input = DuplexStream;
 
 /// The channels of a connection.
 #[derive(Debug)]
@@ -65,15 +60,16 @@ struct Rules {
 #[must_use]
 pub fn connect(io: BoxIo, encoding: Encoding, closes: bool, inputs: &[u8]) -> (Channels, Vec<Input>, Driver) {
     let (queue, sends) = mpsc::channel(SEND_QUEUE);
-    let (mut ours, mut pipes) = (Vec::new(), Vec::new());
+    let inflow = Arc::<Inflow>::default();
+    let (mut ours, mut feeds) = (Vec::new(), Vec::new());
     for &channel in inputs {
-        let (reader, writer) = tokio::io::duplex(STREAM_BUFFER_BYTES);
+        let (reader, feed) = input::stream(u32::from(channel), &inflow);
         ours.push(reader);
-        pipes.push((channel, Some(writer)));
+        feeds.push((channel, Some(feed)));
     }
     let channels = Channels { queue, dropped: Arc::default(), closed: CancellationToken::new() };
     let (dropped, closed) = (Arc::clone(&channels.dropped), channels.closed.clone());
-    let driver = drive(io, Rules { encoding, closes }, pipes, sends, dropped, closed);
+    let driver = drive(io, Rules { encoding, closes }, (inflow, feeds), sends, dropped, closed);
     (channels, ours, Box::pin(driver))
 }
 
@@ -100,7 +96,7 @@ impl Channels {
 async fn drive(
     io: BoxIo,
     rules: Rules,
-    pipes: Vec<(u8, Option<DuplexStream>)>,
+    inputs: (Arc<Inflow>, Vec<(u8, Option<Feed>)>),
     sends: mpsc::Receiver<Send>,
     dropped: Arc<Dropped>,
     closed: CancellationToken,
@@ -109,8 +105,9 @@ async fn drive(
     let (sink, mut stream) = switched(io, Role::Server).await.split();
     // A connection that broke on either side is over; there is nobody left to tell.
     let is_finished = tokio::select! {
+        biased;
         result = write_messages(sink, &rules, sends, &dropped) => result.is_ok(),
-        _result = read_messages(&mut stream, &rules, pipes) => false,
+        _result = read_messages(&mut stream, &rules, inputs) => false,
     };
     if is_finished {
         // The peer answers the close; what it sent before that is of no use any more.
@@ -130,7 +127,13 @@ async fn write_messages(
             Send::Data(channel, bytes) => rules.message(channel as u8, &bytes),
             // A server tells the end of its channels by the end of the connection, in version 5, too: clients complain
             // about a close that they did not expect ("Unknown stream id 255").
-            Send::End(_) | Send::Control(_) => continue,
+            Send::End(_) | Send::Control(_) => {
+                // What was fed before it waits for nothing else.
+                if sends.is_empty() {
+                    sink.flush().await?;
+                }
+                continue;
+            }
             Send::Finish => {
                 let close = CloseFrame { code: CloseCode::Normal, reason: "".into() };
                 return sink.send(Message::Close(Some(close))).await;
@@ -147,24 +150,26 @@ async fn write_messages(
 async fn read_messages(
     stream: &mut SplitStream<WebSocketStream<BoxIo>>,
     rules: &Rules,
-    mut pipes: Vec<(u8, Option<DuplexStream>)>,
+    (inflow, mut feeds): (Arc<Inflow>, Vec<(u8, Option<Feed>)>),
 ) -> io::Result<()> {
-    while let Some(message) = stream.next().await {
+    loop {
+        // The protocol has no windows: only the connection as a whole can be slowed down.
+        while inflow.is_full() {
+            inflow.changed().await;
+        }
+        let Some(message) = stream.next().await else { return Ok(()) };
         let Some((channel, bytes)) = rules.parse(message.map_err(io::Error::other)?)? else { continue };
         if channel == CLOSE_CHANNEL && rules.closes {
-            for (_, pipe) in pipes.iter_mut().filter(|(channel, _)| Some(channel) == bytes.first()) {
-                *pipe = None;
+            for (_, feed) in feeds.iter_mut().filter(|(channel, _)| Some(channel) == bytes.first()) {
+                *feed = None;
             }
-        } else if let Some((_, pipe)) = pipes.iter_mut().find(|(known, _)| *known == channel)
-            && let Some(open) = pipe
-            // This waits while the channel's buffer is full, and so does the peer.
-            && open.write_all(&bytes).await.is_err()
+        } else if let Some((_, feed)) = feeds.iter_mut().find(|(known, _)| *known == channel)
+            && feed.as_ref().is_some_and(|open| !open.push(&bytes))
         {
             // Nobody reads it any more: what still comes goes nowhere.
-            *pipe = None;
+            *feed = None;
         }
     }
-    Ok(())
 }
 
 impl Rules {

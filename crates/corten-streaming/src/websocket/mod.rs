@@ -7,7 +7,7 @@ mod channels;
 mod messages;
 
 pub use bytes_io::ByteStream;
-pub use channels::{Channels, Encoding, Input, connect};
+pub use channels::{Channels, Encoding, connect};
 pub use messages::{send_bytes, send_messages};
 
 use tokio_tungstenite::{

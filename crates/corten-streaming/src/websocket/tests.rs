@@ -37,6 +37,54 @@ async fn only_clients_end_channels_one_by_one() {
     assert_eq!(got, [b"\x01out".to_vec()]);
 }
 
+/// What was written just before the end of a channel stayed in the buffer until something else was sent.
+#[tokio::test]
+async fn what_comes_before_the_end_of_a_channel_is_sent_at_once() {
+    let (left, right) = tokio::io::duplex(4 << 10);
+    let (channels, _inputs, driver) = connect(Box::new(left), Encoding::Binary, false, &[0]);
+    let server = async {
+        let mut output = channels.output(0);
+        output.write_all(b"third").await.unwrap();
+        output.shutdown().await.unwrap();
+    };
+    let client = async {
+        let mut socket = switched(Box::new(right), Role::Client).await;
+        socket.next().await.unwrap().unwrap()
+    };
+    // The words are in the queue together when the driver begins.
+    server.await;
+    let got = tokio::select! {
+        biased;
+        got = client => got,
+        () = driver => panic!("the connection ended by itself"),
+    };
+    assert_eq!(got, Message::binary(b"\0third".to_vec()));
+}
+
+/// A channel that was not read stopped the others, and the end of the connection was not heard.
+#[tokio::test]
+async fn a_channel_that_is_not_read_stops_neither_the_others_nor_the_end() {
+    let (left, right) = tokio::io::duplex(4 << 10);
+    let (channels, mut inputs, driver) = connect(Box::new(left), Encoding::Binary, true, &[0, 4]);
+    let server = async {
+        let mut text = String::new();
+        inputs[1].read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "size");
+        channels.closed().cancelled().await;
+    };
+    let client = async {
+        let mut socket = switched(Box::new(right), Role::Client).await;
+        for _ in 0..10 {
+            socket.send(Message::binary(vec![0; 20_000])).await.unwrap();
+        }
+        socket.send(Message::binary(b"\x04size".to_vec())).await.unwrap();
+        socket.send(Message::binary(b"\xff\x04".to_vec())).await.unwrap();
+        // It goes without a word.
+        drop(socket);
+    };
+    tokio::join!(driver, server, client);
+}
+
 #[tokio::test]
 async fn base64_channels_are_text() {
     let (left, right) = tokio::io::duplex(4 << 10);

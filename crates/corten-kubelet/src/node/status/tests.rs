@@ -3,6 +3,7 @@
 use corten_cri::api;
 
 use super::*;
+use crate::node::registration::status_patch;
 pub(crate) use crate::config::tests::config;
 
 fn machine() -> Machine {
@@ -120,4 +121,33 @@ fn the_largest_images_come_first() {
         .collect();
     let images = compute(Ok(&view), Pressure::default(), &[], 0).images.unwrap();
     assert_eq!((images.len(), images[0].size_bytes, images[49].size_bytes), (50, Some(59), Some(10)));
+}
+
+/// A resource that a client had added to the node's capacity never became one that pods can ask for.
+#[test]
+fn what_others_add_to_the_capacity_can_be_asked_for_and_goes_with_it() {
+    let amount = |text: &str| Text(text.to_owned());
+    let own = compute(Ok(&runtime()), Pressure::default(), &[], 0);
+    let mut served = own.clone();
+    served.capacity.as_mut().unwrap().insert("example.com/foo".to_owned(), amount("5"));
+    served.capacity.as_mut().unwrap().insert("cpu".to_owned(), amount("64"));
+    let mut status = own.clone();
+    keep_added(&mut status, &served);
+    assert_eq!(status.capacity.as_ref().unwrap()["example.com/foo"], amount("5"));
+    assert_eq!(status.allocatable.as_ref().unwrap()["example.com/foo"], amount("5"));
+    assert!(has_changed(&served, &status));
+    let patch = status_patch(&status, &served);
+    assert_eq!(patch["status"]["capacity"], serde_json::json!({"cpu": "4"}));
+    assert_eq!(patch["status"]["allocatable"], serde_json::json!({"example.com/foo": "5"}));
+
+    // Gone from the capacity, it goes from there, too.
+    let mut status = own.clone();
+    served.allocatable = own.allocatable.clone();
+    served.capacity = own.capacity.clone();
+    served.allocatable.as_mut().unwrap().insert("example.com/foo".to_owned(), amount("5"));
+    keep_added(&mut status, &served);
+    assert!(has_changed(&served, &status));
+    let patch = status_patch(&status, &served);
+    assert_eq!(patch["status"]["allocatable"], serde_json::json!({"example.com/foo": null}));
+    assert_eq!(patch["status"]["capacity"], serde_json::json!({}));
 }
