@@ -78,10 +78,9 @@ pub(super) fn status_patch(status: &NodeStatus, served: &NodeStatus) -> Json {
     if let Some(Json::Array(addresses)) = patch.get_mut("addresses") {
         addresses.insert(0, json!({ "$patch": "replace" }));
     }
-    for (name, now, before) in [
-        ("capacity", &status.capacity, &served.capacity),
-        ("allocatable", &status.allocatable, &served.allocatable),
-    ] {
+    for (name, now, before) in
+        [("capacity", &status.capacity, &served.capacity), ("allocatable", &status.allocatable, &served.allocatable)]
+    {
         let (now, before) = (now.clone().unwrap_or_default(), before.clone().unwrap_or_default());
         let gone = before.keys().filter(|resource| !now.contains_key(*resource)).map(|gone| (gone.clone(), Json::Null));
         let changed = now.iter().filter(|(resource, amount)| before.get(*resource) != Some(*amount));

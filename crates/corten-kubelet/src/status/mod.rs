@@ -18,7 +18,11 @@ use std::{
 
 use async_trait::async_trait;
 use corten_api::core::v1::{Pod, PodStatus};
-use corten_apimachinery::{status::{Reason, Status}, stored::Stored, value::Value};
+use corten_apimachinery::{
+    status::{Reason, Status},
+    stored::Stored,
+    value::Value,
+};
 use corten_base::{SharedClock, Shutdown};
 use corten_client::{Api, Client, PatchKind, api::decode, api::encode};
 use corten_controller::{RateLimit, ReconcileError, Reconciler, Requeue, Runner, WorkQueue};

@@ -3,8 +3,8 @@
 use corten_cri::api;
 
 use super::*;
-use crate::node::registration::status_patch;
 pub(crate) use crate::config::tests::config;
+use crate::node::registration::status_patch;
 
 fn machine() -> Machine {
     Machine {
