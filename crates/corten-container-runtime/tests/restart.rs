@@ -78,4 +78,54 @@ mod privileged {
         stop.request();
         runtime.join().await.expect("no panic");
     }
+
+    /// A record that could not be read kept the whole node from starting; its pod is cleared away, and others go on.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_pod_whose_record_is_broken_is_cleared_away() {
+        let Some((node, busybox)) = node() else { return };
+        let logs = node.config.root.join("logs");
+        std::fs::create_dir_all(&logs).expect("make a directory");
+        let (runtime, stop) = node.start().await;
+        furnish(&runtime, busybox, "10.217.0.0/24").await;
+        let cri = runtime.cri().runtime;
+        let mut made = Vec::new();
+        for attempt in 0..2 {
+            let mut config = sandbox_config(&logs);
+            config.metadata.as_mut().expect("made with it").attempt = attempt;
+            let request = api::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
+            let sandbox = cri.run_pod_sandbox(request).await.expect("a sandbox").pod_sandbox_id;
+            let request = api::CreateContainerRequest {
+                pod_sandbox_id: sandbox.clone(),
+                config: Some(container_config("while :; do sleep 1; done")),
+                sandbox_config: Some(config),
+            };
+            let id = cri.create_container(request).await.expect("a container").container_id;
+            cri.start_container(api::StartContainerRequest { container_id: id.clone() }).await.expect("a start");
+            made.push((sandbox, id));
+        }
+        drop(cri);
+        stop.request();
+        runtime.join().await.expect("no panic");
+        drop(runtime);
+
+        let (broken, lost) = &made[0];
+        let record = node.config.root.join("pods").join(broken).join("sandbox.json");
+        let text = std::fs::read(&record).expect("a record");
+        std::fs::write(&record, &text[..text.len() / 2]).expect("break the record");
+        let (runtime, stop) = node.start().await;
+        assert_eq!(exec(&runtime, &made[1].1, "echo on").await, "on\n");
+        let request = api::ListPodSandboxRequest::default();
+        let left = runtime.cri().runtime.list_pod_sandbox(request).await.expect("a list").items;
+        assert_eq!(left.iter().map(|found| &found.id).collect::<Vec<_>>(), [&made[1].0]);
+        for (place, pods) in [("kept", &node.config.root), ("live", &node.config.run)] {
+            assert!(!pods.join("pods").join(broken).exists(), "{place}");
+        }
+        let hierarchies = corten_oci::cgroup::Hierarchies::detect().expect("the machine's hierarchies");
+        let path = format!("/{}/{broken}/{lost}", node.config.cgroup_root);
+        let cgroup = corten_oci::Cgroup::new(hierarchies, Path::new(&path));
+        assert!(cgroup.directories().iter().all(|directory| !directory.exists()), "its processes have ended");
+        runtime.remove_all().await.expect("everything goes");
+        stop.request();
+        runtime.join().await.expect("no panic");
+    }
 }

@@ -134,4 +134,40 @@ mod privileged {
         stop.request();
         runtime.join().await.expect("no panic");
     }
+
+    /// A shim that hung for good kept its pod from ever being deleted.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_pod_whose_shim_hangs_for_good_can_be_removed() {
+        let Some((mut node, busybox)) = node() else { return };
+        node.config.shim_patience = Duration::from_secs(1);
+        let logs = node.config.root.join("logs");
+        let (runtime, stop) = node.start().await;
+        std::fs::create_dir_all(&logs).expect("make a directory");
+        furnish(&runtime, busybox, "10.216.0.0/24").await;
+        let cri = runtime.cri().runtime;
+        let config = sandbox_config(&logs);
+        let request = api::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
+        let sandbox = cri.run_pod_sandbox(request).await.expect("a sandbox").pod_sandbox_id;
+        let request = api::CreateContainerRequest {
+            pod_sandbox_id: sandbox.clone(),
+            config: Some(container_config("while :; do sleep 1; done")),
+            sandbox_config: Some(config),
+        };
+        let id = cri.create_container(request).await.expect("a container").container_id;
+        cri.start_container(api::StartContainerRequest { container_id: id.clone() }).await.expect("a start");
+        kill(shim_of(&node.config.run.join("pods").join(&sandbox)), Signal::SIGSTOP).expect("a shim to stop");
+        let clock = SystemClock::shared();
+        let removal = async {
+            let request = api::StopContainerRequest { container_id: id.clone(), timeout: 1 };
+            cri.stop_container(request).await.expect("the container ends with its shim");
+            let request = api::StopPodSandboxRequest { pod_sandbox_id: sandbox.clone() };
+            cri.stop_pod_sandbox(request).await.expect("the sandbox stops");
+            let request = api::RemovePodSandboxRequest { pod_sandbox_id: sandbox.clone() };
+            cri.remove_pod_sandbox(request).await.expect("and goes");
+        };
+        corten_base::timeout(&*clock, PATIENCE, removal).await.expect("nobody waits for the shim");
+        runtime.remove_all().await.expect("everything goes");
+        stop.request();
+        runtime.join().await.expect("no panic");
+    }
 }

@@ -1,6 +1,6 @@
 //! The kubelet as a whole: what it is built from, and the order in which its parts start.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use corten_base::{ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet};
 use corten_client::{Client, events::Recorder};
@@ -56,6 +56,9 @@ pub struct Deps {
     /// Randomness.
     pub rng: SharedRng,
 }
+
+/// Before a runtime is asked again who it is: it has answered another question just now.
+const VERSION_PAUSE: Duration = Duration::from_secs(1);
 
 /// The kubelet's core, before it runs.
 pub struct Kubelet {
@@ -151,11 +154,15 @@ impl Kubelet {
         tasks.spawn("probe results", route_probes(probe_results, Arc::clone(&table), shutdown.clone()));
         let ready = async {
             pleg_health.synced().await;
-            // The runtime answers, so it can be asked who it is.
-            match context.cri.runtime.version(VersionRequest::default()).await {
-                Ok(version) => *context.runtime_name.write() = version.runtime_name,
-                Err(err) => warn!(%err, "Could not ask the container runtime for its name"),
-            }
+            // The runtime answers, so it can be asked who it is. Without its name, no container's id could be shown.
+            let name = loop {
+                match context.cri.runtime.version(VersionRequest::default()).await {
+                    Ok(version) => break version.runtime_name,
+                    Err(err) => warn!(%err, "Could not ask the container runtime for its name"),
+                }
+                context.clock.sleep(VERSION_PAUSE).await;
+            };
+            *context.runtime_name.write() = name;
             pods.synced().await;
             node.synced().await;
             context.allocations.load().await;

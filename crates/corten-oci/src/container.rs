@@ -336,7 +336,17 @@ impl Container {
         let handle = ProcessHandle::open(record.pid).ok();
         let init = if record.is_alive()? { handle } else { None };
         let filter = record.seccomp.as_ref().map(Filter::compile).transpose()?;
-        Ok(Self { record, directory, cgroup, init, held: None, terminal: None, execs: Vec::new(), ends: Vec::new(), filter })
+        Ok(Self {
+            record,
+            directory,
+            cgroup,
+            init,
+            held: None,
+            terminal: None,
+            execs: Vec::new(),
+            ends: Vec::new(),
+            filter,
+        })
     }
 
     /// Its name.

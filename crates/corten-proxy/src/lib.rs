@@ -9,11 +9,13 @@
 
 pub mod backend;
 pub mod change_tracker;
+pub mod health;
 pub mod inbox;
 pub mod metrics;
 pub mod names;
 pub mod proxy;
 pub mod ruleset;
 
+pub use health::HealthServers;
 pub use inbox::{Inbox, Input};
 pub use proxy::{Config, Proxy, ProxyMode};

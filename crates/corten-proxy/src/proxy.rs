@@ -4,11 +4,17 @@
 //! lets the backend carry it out on a blocking thread. What arrives meanwhile is the next batch, so a burst costs as few
 //! syncs as the kernel is slow. A failed sync is followed by full ones until one succeeds.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown};
+use corten_base::{Backoff, Clock, ErrorChain, SharedClock, SharedRng, Shutdown};
 use ipnet::IpNet;
+use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -26,6 +32,8 @@ use crate::{
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// For how long changes may wait for a sync that succeeds before the proxy is not healthy. Upstream: twice the sync period.
+const LATE_AFTER: Duration = Duration::from_secs(60);
 
 /// `--proxy-mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +75,10 @@ pub struct Config {
     /// How often to look whether somebody else took the rules away (`--iptables-sync-period`): one question to the
     /// kernel. The kernel tells nobody who is not asking.
     pub sync_period: Duration,
+    /// Where the proxy's health is told (`--healthz-bind-address`).
+    pub healthz: Option<SocketAddr>,
+    /// Where its figures are told (`--metrics-bind-address`).
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Config {
@@ -86,6 +98,8 @@ impl Config {
             localhost_node_ports: true,
             min_sync_period: Duration::ZERO,
             sync_period: Duration::from_secs(30),
+            healthz: Some((Ipv4Addr::UNSPECIFIED, 10_256).into()),
+            metrics: Some((Ipv4Addr::LOCALHOST, 10_249).into()),
         }
     }
 
@@ -114,12 +128,26 @@ impl Config {
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     shared: Arc<Mutex<StatusState>>,
+    health_checks: watch::Sender<Vec<(ObjectName, HealthCheck)>>,
+}
+
+/// How the proxy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether no change waits for longer than a minute.
+    pub is_healthy: bool,
+    /// When a sync last succeeded.
+    pub last_updated: Option<Timestamp>,
+    /// The moment of the question.
+    pub now: Timestamp,
 }
 
 #[derive(Debug, Default)]
 struct StatusState {
     metrics: Snapshot,
-    health_checks: Vec<(ObjectName, HealthCheck)>,
+    /// When the first change was taken in that no sync has carried out, on the monotonic clock.
+    pending_since: Option<Duration>,
+    last_updated: Option<Timestamp>,
 }
 
 impl Status {
@@ -131,8 +159,20 @@ impl Status {
 
     /// The services whose `healthCheckNodePort` is to be answered.
     #[must_use]
-    pub fn health_checks(&self) -> Vec<(ObjectName, HealthCheck)> {
-        self.shared.lock().health_checks.clone()
+    pub fn watch_health_checks(&self) -> watch::Receiver<Vec<(ObjectName, HealthCheck)>> {
+        self.health_checks.subscribe()
+    }
+
+    pub(crate) fn set_health_checks(&self, checks: Vec<(ObjectName, HealthCheck)>) {
+        self.health_checks.send_replace(checks);
+    }
+
+    /// How the proxy is now.
+    #[must_use]
+    pub fn health(&self, clock: &dyn Clock) -> Health {
+        let state = self.shared.lock();
+        let waits = state.pending_since.map_or(Duration::ZERO, |since| clock.monotonic().saturating_sub(since));
+        Health { is_healthy: waits < LATE_AFTER, last_updated: state.last_updated, now: clock.now() }
     }
 }
 
@@ -306,8 +346,9 @@ impl Sync {
         }
         let mut status = self.status.shared.lock();
         status.metrics.services = self.ruleset.len();
+        drop(status);
         if health_changed {
-            status.health_checks = self.ruleset.health_checks().into_iter().collect();
+            self.status.set_health_checks(self.ruleset.health_checks().into_iter().collect());
         }
     }
 
@@ -318,6 +359,7 @@ impl Sync {
     /// Brings the backend to the ruleset. On error the next call does all of it.
     async fn run(&mut self) -> Result<(), BackendError> {
         let started = self.clock.monotonic();
+        self.status.shared.lock().pending_since.get_or_insert(started);
         let is_full = self.needs_full;
         let changes = std::mem::take(&mut self.pending);
         let ports = if is_full { self.ruleset.ports().count() } else { changes.len() };
@@ -332,6 +374,10 @@ impl Sync {
         self.needs_full = result.is_err();
         let now = self.clock.now();
         let mut status = self.status.shared.lock();
+        if result.is_ok() {
+            status.pending_since = None;
+            status.last_updated = Some(now);
+        }
         let metrics = &mut status.metrics;
         metrics.sync_proxy_rules.observe(duration);
         if is_full {

@@ -28,7 +28,7 @@ use corten_controlplane::{
 use corten_informer::{InformerFactory, InitialList};
 use corten_kubelet::Agent;
 use corten_net::netns::Netns;
-use corten_proxy::{Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
+use corten_proxy::{HealthServers, Inbox, Proxy, ProxyMode, backend::nftables::NftablesBackend};
 use corten_scheduler::{ApiCluster, Feed, Scheduler};
 use corten_storage::kv::KvEngine;
 use corten_storage_sqlite::SqliteEngine;
@@ -448,9 +448,11 @@ pub(crate) fn run_proxy(
         if uses_nftables { (ProxyMode::Nftables, "nftables") } else { (ProxyMode::Userspace, "userspace") };
     let (config, inbox) = (corten_proxy::Config { mode, ..config.clone() }, Inbox::new());
     let proxy = Proxy::build(&config, inbox.clone(), Arc::clone(clock), Arc::clone(rng)).context("start the proxy")?;
+    let health = HealthServers::new(&config, name, proxy.status(), Arc::clone(clock), Arc::clone(rng));
     proxy_feed::follow(&informers, &inbox);
     informers.start(tasks, shutdown);
     tasks.spawn("proxy-feed", proxy_feed::tell_synced(informers, inbox, shutdown.clone()));
+    tasks.spawn("proxy-health", health.run(shutdown.clone()));
     tasks.spawn("proxy", until_told(shutdown.clone(), proxy.run(shutdown.clone())));
     Ok(name)
 }

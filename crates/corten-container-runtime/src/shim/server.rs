@@ -16,8 +16,8 @@ use std::{
 use corten_base::{ErrorChain, SharedClock, SystemClock, fs};
 use corten_cri::log_format::LogStream;
 use corten_oci::{
-    Container, CreateOptions, DeleteError, ExecError, ExecOptions, ExecProcess, ExitStatus, StartError, Stdio, Terminal,
-    TerminalSize, spec::Process,
+    Container, CreateOptions, DeleteError, ExecError, ExecOptions, ExecProcess, ExitStatus, StartError, Stdio,
+    Terminal, TerminalSize, spec::Process,
 };
 use nix::{
     errno::Errno,
@@ -629,7 +629,9 @@ impl Server {
     /// Copies what a stream holds. Not what comes after: a process that was given the stream may have outlived the
     /// container, and write without end.
     fn last_output(&mut self, id: &str, stream: LogStream) {
-        let Some(output) = self.entries.get(id).and_then(|entry| entry.outputs[stream as usize].as_ref()) else { return };
+        let Some(output) = self.entries.get(id).and_then(|entry| entry.outputs[stream as usize].as_ref()) else {
+            return;
+        };
         // A terminal is no pipe, and holds less.
         let mut left = rustix::pipe::fcntl_getpipe_size(output).unwrap_or(READ_BYTES);
         while left > 0 {

@@ -227,7 +227,12 @@ impl Pleg {
                     let doubtful = records::change_of(event).and_then(|change| self.cache.apply(change));
                     if let Some(uid) = doubtful {
                         self.health.waiting(self.clock.monotonic());
-                        if let Err(error) = self.cache.refresh(&uid).await {
+                        let refreshed = tokio::select! {
+                            biased;
+                            () = shutdown.requested() => return Some(Ended::Shutdown),
+                            refreshed = self.cache.refresh(&uid) => refreshed,
+                        };
+                        if let Err(error) = refreshed {
                             return Some(Ended::Failed(Some(error)));
                         }
                         self.health.following();
@@ -241,7 +246,12 @@ impl Pleg {
 
     async fn poll(&self, shutdown: &Shutdown) {
         loop {
-            match self.cache.relist().await {
+            let listed = tokio::select! {
+                biased;
+                () = shutdown.requested() => return,
+                listed = self.cache.relist() => listed,
+            };
+            match listed {
                 Ok(()) => self.health.listed(self.clock.monotonic()),
                 Err(err) => warn!(%err, "Could not list the container runtime's pods"),
             }

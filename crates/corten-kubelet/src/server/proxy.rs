@@ -72,6 +72,7 @@ pub(super) async fn to_url(shared: &Shared, url: &str, mut request: Request<Inco
         let activity = Activity::new(Arc::clone(&task.parts.clock));
         let (mut ours, mut theirs) = (Watched::new(TokioIo::new(ours), activity.clone()), TokioIo::new(theirs));
         tokio::select! {
+            biased;
             // Either side ends the connection whenever it likes.
             _ended = tokio::io::copy_bidirectional(&mut ours, &mut theirs) => {}
             () = task.shutdown.requested() => {}

@@ -250,7 +250,8 @@ fn containers_after_a_failed_init_container_go_on_waiting() {
 /// Four containers could say 4,096 bytes each.
 #[test]
 fn last_words_share_what_a_pod_may_say() {
-    let ended = |name| json!({"name": name, "state": {"terminated": {"exitCode": 0, "message": "x".repeat(4_096)}}});
+    let ended =
+        |name: &str| json!({"name": name, "state": {"terminated": {"exitCode": 0, "message": "x".repeat(4_096)}}});
     let check = |names: &[&str], want: usize| {
         let containers: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
         let previous: Vec<_> = names.iter().map(|name| ended(name)).collect();

@@ -1,6 +1,10 @@
 //! `corten kube-proxy`. Flags: kube-proxy v1.35.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -36,6 +40,27 @@ pub(crate) struct Options {
     /// Masquerade all clients of cluster addresses.
     #[arg(long)]
     masquerade_all: bool,
+    /// The address to tell the proxy's health at; nowhere if empty.
+    #[arg(long, default_value = "0.0.0.0:10256", value_parser = listen(10_256), value_name = "IP:PORT")]
+    healthz_bind_address: Listen,
+    /// The address to tell figures and the mode at; nowhere if empty.
+    #[arg(long, default_value = "127.0.0.1:10249", value_parser = listen(10_249), value_name = "IP:PORT")]
+    metrics_bind_address: Listen,
+}
+
+/// Where to listen, if anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listen(Option<SocketAddr>);
+
+/// Reads an address with or without its port, or nothing. Source: `options.ipPortVar` (v1.35).
+fn listen(default_port: u16) -> impl Fn(&str) -> Result<Listen, String> + Clone {
+    move |text| {
+        if text.is_empty() {
+            return Ok(Listen(None));
+        }
+        let address = text.parse().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, default_port)));
+        address.map(Some).map(Listen).map_err(|_| format!("{text:?} is no address, with or without a port"))
+    }
 }
 
 /// Proxies until it is told to stop.
@@ -48,6 +73,8 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
             cluster_cidrs: options.cluster_cidr,
             node_port_addresses: options.nodeport_addresses,
             masquerade_all: options.masquerade_all,
+            healthz: options.healthz_bind_address.0,
+            metrics: options.metrics_bind_address.0,
             ..corten_proxy::Config::new(options.hostname_override.unwrap_or_else(host))
         };
         let times = (Arc::clone(&base.clock), Arc::clone(&base.rng));
@@ -59,4 +86,18 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         base.tasks.join().await.context("close connections")
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_may_lack_their_port() {
+        let parse = listen(10_256);
+        assert_eq!(parse(""), Ok(Listen(None)));
+        assert_eq!(parse("127.0.0.1"), Ok(Listen(Some("127.0.0.1:10256".parse().unwrap()))));
+        assert_eq!(parse("[::1]:7"), Ok(Listen(Some("[::1]:7".parse().unwrap()))));
+        assert!(parse("localhost").is_err());
+    }
 }
