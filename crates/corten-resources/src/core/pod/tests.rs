@@ -254,7 +254,7 @@ fn restart_rules_are_checked() {
         (
             json!({"restartPolicy": "Sometimes"}),
             &[
-                "restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"Never\", \"OnFailure\"",
+                "restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
             ],
         ),
         (
