@@ -16,8 +16,8 @@ use std::{
 use corten_base::{ErrorChain, SharedClock, SystemClock, fs};
 use corten_cri::log_format::LogStream;
 use corten_oci::{
-    Container, CreateOptions, DeleteError, ExecError, ExecOptions, ExecProcess, ExitStatus, StartError, Stdio,
-    Terminal, TerminalSize, spec::Process,
+    Container, CreateOptions, DeleteError, ExecError, ExecOptions, ExecProcess, ExitStatus, ProcessHandle, StartError,
+    Stdio, Terminal, TerminalSize, spec::Process,
 };
 use nix::{
     errno::Errno,
@@ -216,13 +216,7 @@ impl Server {
             set.push((Token::Exec(*number), exec.process.handle.pidfd(), PollFlags::POLLIN));
         }
         for (id, entry) in &self.entries {
-            let awaited = entry.container.as_ref().and_then(|container| match entry.ending.stuck {
-                Some(pid) => container.process(pid),
-                None => container.init(),
-            });
-            if let Some(process) = awaited
-                && entry.state.exit.is_none()
-            {
+            if let Some(process) = entry.awaited() {
                 set.push((Token::Init(id.clone()), process.pidfd(), PollFlags::POLLIN));
             }
             for (output, stream) in entry.outputs.iter().zip([LogStream::Stdout, LogStream::Stderr]) {
@@ -531,23 +525,74 @@ impl Server {
             Err(error) => {
                 let message = start_message(&error);
                 entry.ending.start_error = Some(message.clone());
-                self.ended(id);
+                if let Err(error) = self.end(id) {
+                    complain(&format!("end container {id}"), &error);
+                }
                 Err(Failure(FailureKind::Other, message))
             }
         }
     }
 
+    /// A process that a container's end waits for has ended.
     fn ended(&mut self, id: &str) {
-        if let Err(error) = self.end(id) {
+        // Another process may take its time: its own end is heard, too.
+        if let Err(error) = self.try_end(id)
+            && !matches!(error, DeleteError::Unkillable(_))
+        {
             complain(&format!("end container {id}"), &error);
         }
     }
 
-    /// Takes the exit status of a container, removes what it leaves in the kernel, and tells everybody.
+    /// Ends a container, and waits for it. Meanwhile others are reaped: the kernel ends the init of a PID namespace only
+    /// after all that live in it, and those may be other containers.
     ///
-    /// Errors: a process does not die. Then the container runs on, for all that anybody is told, and this is to be called
-    /// again when that process has ended.
+    /// Errors: a process outlives SIGKILL by `KILL_PATIENCE`.
     fn end(&mut self, id: &str) -> Result<(), DeleteError> {
+        let deadline = self.clock.monotonic() + KILL_PATIENCE;
+        loop {
+            match self.try_end(id) {
+                Err(DeleteError::Unkillable(_)) if self.reap_others(deadline) => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Waits for the end of any process, and takes it in. `false`: none has ended until `deadline`.
+    fn reap_others(&mut self, deadline: Duration) -> bool {
+        let mut set: Vec<(Token, BorrowedFd<'_>)> = Vec::new();
+        for (number, exec) in &self.execs {
+            set.push((Token::Exec(*number), exec.process.handle.pidfd()));
+        }
+        for (id, entry) in &self.entries {
+            set.extend(entry.awaited().map(|process| (Token::Init(id.clone()), process.pidfd())));
+        }
+        let left = deadline.saturating_sub(self.clock.monotonic());
+        let mut fds: Vec<PollFd<'_>> = set.iter().map(|(_, fd)| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+        match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+            Ok(0) => return false,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => {
+                complain("wait for processes", &errno);
+                return false;
+            }
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
+        let tokens: Vec<Token> = set.into_iter().map(|(token, _)| token).collect();
+        for (token, _) in tokens.into_iter().zip(ready).filter(|(_, ready)| *ready) {
+            match token {
+                Token::Exec(number) => self.exec_ended(number),
+                Token::Init(id) => self.ended(&id),
+                _ => unreachable!("only processes are in the set"),
+            }
+        }
+        true
+    }
+
+    /// Takes the exit status of a container, removes what it leaves in the kernel, and tells everybody. Does not wait.
+    ///
+    /// Errors: a process has not died yet. Then the container runs on, for all that anybody is told, and this is to be called
+    /// again when that process has ended.
+    fn try_end(&mut self, id: &str) -> Result<(), DeleteError> {
         let finished_at = self.now();
         let Some(entry) = self.entries.get_mut(id) else { return Ok(()) };
         let Some(container) = &mut entry.container else { return Ok(()) };
@@ -566,9 +611,7 @@ impl Server {
             });
             entry.ending.status = entry.ending.status.or(status);
         }
-        // One that is known to hang is not waited for: the other containers of the pod would be.
-        let patience = if entry.ending.stuck.is_some() { Duration::ZERO } else { KILL_PATIENCE };
-        let deleted = container.delete_within(true, patience);
+        let deleted = container.delete_within(true, Duration::ZERO);
         if let Err(DeleteError::Unkillable(stuck)) = &deleted {
             entry.ending.stuck = Some(*stuck);
             return deleted.map(drop);
@@ -748,6 +791,15 @@ impl Server {
 }
 
 impl Entry {
+    /// The process whose end is the next step to the container's.
+    fn awaited(&self) -> Option<&ProcessHandle> {
+        let container = self.container.as_ref().filter(|_| self.state.exit.is_none())?;
+        match self.ending.stuck {
+            Some(pid) => container.process(pid),
+            None => container.init(),
+        }
+    }
+
     /// A record that cannot be written is lost to the next runtime, not to this one.
     fn record(&self) {
         if let Err(error) = protocol::write_json(&ContainerState::path(&self.directory), &self.state) {
