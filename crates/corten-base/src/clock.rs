@@ -2,7 +2,7 @@
 //!
 //! `SystemClock` is the machine's; `SimClock` stands still until a test advances it.
 
-use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -40,12 +40,17 @@ pub struct Elapsed(pub Duration);
 ///
 /// Cancellation: `future` is dropped when the time is up.
 pub async fn timeout<F: Future>(clock: &dyn Clock, duration: Duration, future: F) -> Result<F::Output, Elapsed> {
-    let sleep = clock.sleep(duration);
-    tokio::select! {
-        biased;
-        output = future => Ok(output),
-        () = sleep => Err(Elapsed(duration)),
-    }
+    let deadline = clock.monotonic().saturating_add(duration);
+    let mut future = std::pin::pin!(future);
+    // Most are ready at once and need no timer.
+    let mut sleep: Option<Sleep> = None;
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        sleep.get_or_insert_with(|| clock.sleep_until(deadline)).as_mut().poll(cx).map(|()| Err(Elapsed(duration)))
+    })
+    .await
 }
 
 /// The machine's clocks.

@@ -18,6 +18,7 @@ use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
 use corten_client::Client;
 use corten_component_base::{
     certificates::KeyPairPem,
+    feature_gates::is_on_by_default,
     serving::{BadCertificate, ClientCertificate, ServerCertificate, TlsListener, server_config},
 };
 use corten_resources::{catalog::RESOURCES, core::service};
@@ -147,7 +148,7 @@ impl ControlPlane {
             engine,
             clock,
             rng: Arc::clone(&rng),
-            feature_enabled: |_| false,
+            feature_enabled: is_on_by_default,
             event_ttl: config.event_ttl,
             admission: Arc::clone(&access.admission),
             tasks: TaskSet::new("writes"),

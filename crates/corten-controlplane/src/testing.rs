@@ -16,6 +16,7 @@ use corten_apiserver::{
 };
 use corten_base::{Clock as _, SharedClock, Shutdown, ShutdownTrigger, SimClock, SimRng, TaskSet};
 use corten_client::Client;
+use corten_component_base::feature_gates::is_on_by_default;
 use corten_storage::{
     memory::{MemoryEngine, MemoryStore},
     object,
@@ -80,7 +81,7 @@ impl Cluster {
             engine: Arc::new(engine),
             clock: Arc::clone(&shared),
             rng,
-            feature_enabled: |_| false,
+            feature_enabled: is_on_by_default,
             event_ttl: Duration::from_secs(3_600),
             admission: Arc::clone(&access.admission),
             tasks: tasks.clone(),

@@ -94,7 +94,12 @@ impl PathElement {
             String::from_utf8(bytes.into()).expect("JSON is written as UTF-8")
         };
         match self {
-            Self::Field(name) => format_str!("f:{name}"),
+            Self::Field(name) => {
+                let mut key = Str::with_capacity(2 + name.len());
+                key.push_str("f:");
+                key.push_str(name);
+                key
+            }
             Self::Key(fields) => {
                 let mut key = Str::const_new("k:{");
                 for (at, (name, value)) in fields.iter().enumerate() {
@@ -283,15 +288,19 @@ impl FieldSet {
     /// Writes the JSON form.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        self.write(false)
+        self.write(false, &Value::object())
     }
 
-    fn write(&self, names_itself: bool) -> Value {
-        let mut entries = Vec::with_capacity(self.nodes.len() + 1);
-        if names_itself && !self.nodes.is_empty() {
-            entries.push((Str::const_new(SELF), Value::object()));
+    /// Leaves, which are most of the nodes, share `nothing`.
+    fn write(&self, names_itself: bool, nothing: &Value) -> Value {
+        if self.nodes.is_empty() {
+            return nothing.clone();
         }
-        entries.extend(self.nodes.iter().map(|node| (node.element.to_key(), node.below.write(node.member))));
+        let mut entries = Vec::with_capacity(self.nodes.len() + 1);
+        if names_itself {
+            entries.push((Str::const_new(SELF), nothing.clone()));
+        }
+        entries.extend(self.nodes.iter().map(|node| (node.element.to_key(), node.below.write(node.member, nothing))));
         Value::Object(Map::from_entries(entries).expect("a set has each element once"))
     }
 
@@ -391,6 +400,20 @@ impl FieldSet {
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         self.combine(other, &|a, b| a && b, false, false)
+    }
+
+    /// As `difference`, in place.
+    pub(super) fn subtract(&mut self, other: &Self) {
+        if other.is_empty() {
+            return;
+        }
+        self.nodes.retain_mut(|node| {
+            if let Some(gone) = other.find(&node.element) {
+                node.member &= !gone.member;
+                node.below.subtract(&gone.below);
+            }
+            node.member || !node.below.is_empty()
+        });
     }
 
     /// The paths that are not in `other`. What lies below a path of `other` stays.

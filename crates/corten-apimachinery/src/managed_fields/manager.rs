@@ -332,7 +332,12 @@ impl<'a> Write<'a> {
 
     fn record_update(&self, old: &Value, new: &Value, difference: &Comparison, entries: &mut Entries) {
         self.taken(old, new, difference, entries, None).take_from(entries);
-        let own = difference.modified.union(&difference.added).difference(&SYSTEM_FIELDS);
+        let mut own = if difference.modified.is_empty() {
+            difference.added.clone()
+        } else {
+            difference.modified.union(&difference.added)
+        };
+        own.subtract(&SYSTEM_FIELDS);
         if !own.is_empty() {
             let manager = Manager::update(self.manager, self.api_version, self.subresource);
             let own = match entries.by_manager.remove(&manager) {

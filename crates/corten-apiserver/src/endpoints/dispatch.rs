@@ -112,31 +112,38 @@ async fn resource(
     match &subresource.kind {
         SubresourceKind::Object { strategy, verbs } => match request.method {
             Method::GET | Method::HEAD if verbs.contains(&Verb::Get) => read::get(endpoint, &request).await,
-            Method::PUT if verbs.contains(&Verb::Update) => write::update(server, endpoint, request, *strategy).await,
-            Method::PATCH if verbs.contains(&Verb::Patch) => patch::patch(server, endpoint, request, *strategy).await,
+            Method::PUT if verbs.contains(&Verb::Update) => {
+                Box::pin(write::update(server, endpoint, request, *strategy)).await
+            }
+            Method::PATCH if verbs.contains(&Verb::Patch) => {
+                Box::pin(patch::patch(server, endpoint, request, *strategy)).await
+            }
             _ => Ok(Reply::method_not_allowed()),
         },
-        SubresourceKind::Scale(paths) => scale::handle(server, endpoint, request, paths).await,
+        SubresourceKind::Scale(paths) => Box::pin(scale::handle(server, endpoint, request, paths)).await,
         SubresourceKind::Custom { .. } => Ok(Reply::no_such_route()),
     }
 }
 
+/// What every request is moved through is as large as the largest branch: all but the cheapest are in boxes.
 async fn object(server: &Arc<Server>, endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
     let has = |verb: Verb| endpoint.definition.verbs.contains(&verb);
     let named = !request.info.name.is_empty();
     match &*request.info.verb {
         "get" if has(Verb::Get) => read::get(endpoint, &request).await,
-        "list" if has(Verb::List) => read::list(server, endpoint, &request).await,
-        "watch" if has(Verb::Watch) => watch::watch(server, endpoint, request).await,
-        "create" if has(Verb::Create) && !named => write::create(server, endpoint, request).await,
+        "list" if has(Verb::List) => Box::pin(read::list(server, endpoint, &request)).await,
+        "watch" if has(Verb::Watch) => Box::pin(watch::watch(server, endpoint, request)).await,
+        "create" if has(Verb::Create) && !named => Box::pin(write::create(server, endpoint, request)).await,
         "update" if has(Verb::Update) && named => {
-            write::update(server, endpoint, request, endpoint.definition.strategy).await
+            Box::pin(write::update(server, endpoint, request, endpoint.definition.strategy)).await
         }
         "patch" if has(Verb::Patch) && named => {
-            patch::patch(server, endpoint, request, endpoint.definition.strategy).await
+            Box::pin(patch::patch(server, endpoint, request, endpoint.definition.strategy)).await
         }
-        "delete" if has(Verb::Delete) && named => write::delete(server, endpoint, request).await,
-        "deletecollection" if has(Verb::DeleteCollection) => write::delete_collection(server, endpoint, request).await,
+        "delete" if has(Verb::Delete) && named => Box::pin(write::delete(server, endpoint, request)).await,
+        "deletecollection" if has(Verb::DeleteCollection) => {
+            Box::pin(write::delete_collection(server, endpoint, request)).await
+        }
         _ => Ok(Reply::method_not_allowed()),
     }
 }

@@ -82,7 +82,8 @@ pub(super) async fn patch(
         }
         // The result is read as any body is: strictly, and brought to canonical form.
         let bytes = codec::json::encode(&patched, None);
-        let (mut object, mut warnings) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
+        let (mut object, mut warnings) =
+            decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
         warnings.extend(dedup_owner_references(&mut object));
         *complaints.lock() = warnings;
         (endpoint.version.defaults)(&mut object);

@@ -24,7 +24,9 @@ pub async fn handle(server: &Arc<Server>, request: Request) -> Reply {
             Reply::failure(&Status::internal("the request panicked; the server's log has the cause"))
         }
     };
-    if let Ok(value) = HeaderValue::from_str(&audit_id) {
+    if let Ok(mut value) = HeaderValue::from_str(&audit_id) {
+        // Never the same twice: HTTP/2 must not put it into its table, where it would push out what comes again.
+        value.set_sensitive(true);
         reply.headers.insert(HeaderName::from_static("audit-id"), value);
     }
     reply

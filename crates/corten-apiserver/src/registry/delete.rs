@@ -123,10 +123,12 @@ impl Store {
                 }
             })
         });
+        // The answer is the object as it was, which is mostly at hand.
+        let shown = self.cacher.get(key).filter(|shown| shown.revision == revision);
         match self.commit(key, Expected::ModRevision(revision), Change::Delete, settle).await? {
             Outcome::Done { revision: at } => {
                 self.cacher.acknowledge(at);
-                Ok(Attempt::done(self.codec.stored(&old, revision), true))
+                Ok(Attempt::done(shown.unwrap_or_else(|| self.codec.stored(&old, revision)), true))
             }
             Outcome::Conflict { current, .. } => self.overtaken(key, current),
         }

@@ -2,7 +2,7 @@
 //!
 //! JSON of stored objects goes out as it is kept; only other encodings, tables and metadata cost work per request.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use corten_apimachinery::{
@@ -229,6 +229,8 @@ pub(super) struct JsonList {
     before: Bytes,
     /// How the items' bytes begin: with their type, which a list says once.
     type_prefix: String,
+    /// Pieces that went out, oldest first: their memory is used again once the connection is through with them.
+    sent: VecDeque<Bytes>,
     done: bool,
 }
 
@@ -243,8 +245,31 @@ impl JsonList {
             items: list.items.into_iter(),
             before: before.into(),
             type_prefix: format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\","),
+            sent: VecDeque::new(),
             done: false,
         }
+    }
+
+    /// An empty piece.
+    fn buffer(&mut self) -> BytesMut {
+        let used = self.sent.pop_front().map(Bytes::try_into_mut);
+        match used {
+            Some(Ok(mut buffer)) => {
+                buffer.clear();
+                buffer
+            }
+            Some(Err(in_use)) => {
+                self.sent.push_front(in_use);
+                BytesMut::with_capacity(LIST_CHUNK_BYTES)
+            }
+            None => BytesMut::with_capacity(LIST_CHUNK_BYTES),
+        }
+    }
+
+    fn send(&mut self, piece: BytesMut) -> Bytes {
+        let piece = piece.freeze();
+        self.sent.push_back(piece.clone());
+        piece
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -259,11 +284,11 @@ impl Iterator for JsonList {
         if self.done {
             return None;
         }
-        let mut piece = BytesMut::with_capacity(LIST_CHUNK_BYTES);
+        let mut piece = self.buffer();
         while let Some(item) = self.items.as_slice().first() {
             let needed = self.before.len() + item.json.len();
             if !piece.is_empty() && piece.len() + needed > LIST_CHUNK_BYTES {
-                return Some(piece.freeze());
+                return Some(self.send(piece));
             }
             piece.extend_from_slice(&self.before);
             self.before = Bytes::from_static(b",");

@@ -115,7 +115,8 @@ impl TlsListener {
     /// Serves until shutdown, then lets what runs in `tasks` finish for `Limits::drain`.
     ///
     /// `serve` makes the service of each connection. Connections and their HTTP/2 streams run in `tasks`; what the server
-    /// puts there besides is waited for, too.
+    /// puts there besides is waited for, too. The first turn of an HTTP/2 request is the connection's: who is not done in an
+    /// instant awaits [`super::OwnTask`] first.
     pub async fn run<F, S, B>(self, limits: Limits, clock: SharedClock, tasks: TaskSet, shutdown: Shutdown, serve: F)
     where
         F: Fn(Connection) -> S + Clone + Send + 'static,

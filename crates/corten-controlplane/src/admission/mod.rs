@@ -27,6 +27,12 @@ fn is_pod(resource: &corten_apimachinery::gvk::GroupVersionResource, subresource
     resource.group.is_empty() && resource.resource == "pods" && subresource.is_empty()
 }
 
+/// Whether served JSON has this text: where it has not, there is no need to read it.
+fn contains(json: &[u8], text: &str) -> bool {
+    // What is no UTF-8 is left to whoever reads it.
+    std::str::from_utf8(json).map_or(true, |json| json.contains(text))
+}
+
 fn is_create(operation: Operation) -> bool {
     operation == Operation::Create
 }

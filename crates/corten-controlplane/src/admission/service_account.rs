@@ -5,12 +5,14 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use corten_apimachinery::{gvk::GroupVersionResource, meta::ObjectMeta as _, status::Status, value::Value};
+use corten_apimachinery::{
+    gvk::GroupVersionResource, meta::ObjectMeta as _, status::Status, stored::Stored, value::Value,
+};
 use corten_apiserver::admission::{Attributes, Operation, Plugin};
 use corten_base::{SharedClock, SharedRng};
 use corten_storage::object::cache_key;
 
-use super::{CONTAINERS, catalog::Parts, forbidden, is_create, is_pod, texts, wait::wait_for};
+use super::{CONTAINERS, catalog::Parts, contains, forbidden, is_create, is_pod, texts, wait::wait_for};
 use crate::caches::{Caches, tree};
 
 const DEFAULT: &str = "default";
@@ -61,6 +63,7 @@ impl Plugin for ServiceAccount {
         // The field of old says the same.
         pod.set(&["spec", "serviceAccount"], name.as_str());
         let account = self.account(attributes, &name).await?;
+        let account = tree(&account)?;
         let pod = &mut attributes.object;
         if automounts(pod, &account) {
             mount_token(pod, &format!("{VOLUME_PREFIX}{}", self.rng.name_suffix(5)));
@@ -86,6 +89,10 @@ impl Plugin for ServiceAccount {
             return Err(forbidden(attributes, why));
         }
         let account = self.account(attributes, name).await?;
+        if !contains(&account.json, ENFORCE) {
+            return Ok(());
+        }
+        let account = tree(&account)?;
         if account.annotation(ENFORCE).is_some_and(is_true) {
             check_secrets(pod, &account).map_err(|why| forbidden(attributes, why))?;
         }
@@ -94,7 +101,7 @@ impl Plugin for ServiceAccount {
 }
 
 impl ServiceAccount {
-    async fn account(&self, attributes: &Attributes<'_>, name: &str) -> Result<Value, Status> {
+    async fn account(&self, attributes: &Attributes<'_>, name: &str) -> Result<Arc<Stored>, Status> {
         let namespace = attributes.namespace;
         let mut found = self.caches.core("serviceaccounts", namespace, name).await?;
         if found.is_none()
@@ -104,7 +111,7 @@ impl ServiceAccount {
             found = wait_for(cacher, &cache_key(namespace, name), &*self.clock, PATIENCE).await?;
         }
         match found {
-            Some(account) => tree(&account),
+            Some(account) => Ok(account),
             None => Err(forbidden(
                 attributes,
                 format_args!(

@@ -32,6 +32,7 @@ use corten_apiserver::{
     Reply, Request, Server,
     endpoints::{Endpoint, decode_review},
 };
+use corten_component_base::feature_gates::is_on_by_default;
 use http::{Method, StatusCode};
 
 /// The answer to anything but a POST.
@@ -56,7 +57,7 @@ async fn read_review(
         user: &request.user,
         now: request.received,
         namespace: &request.info.namespace,
-        feature_enabled: |_| false,
+        feature_enabled: is_on_by_default,
         api_version: &endpoint.api_version,
     };
     let errors = endpoint.definition.strategy.validate(&context, &review);

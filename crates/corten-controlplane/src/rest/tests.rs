@@ -37,6 +37,28 @@ async fn a_token_stands_for_its_account_until_that_is_gone() {
 }
 
 #[tokio::test]
+async fn a_token_is_made_for_the_account_that_is_meant() {
+    let cluster = Cluster::start().await;
+    let account = make_account(&cluster, "robot").await;
+    let ask = |uid: &str| {
+        cluster.post(
+            admin(),
+            format!("{ACCOUNTS}/robot/token"),
+            json!({"metadata": {"uid": uid}, "spec": {"audiences": []}}),
+        )
+    };
+    ask(account.uid()).await.unwrap();
+    let refused = ask("other").await.unwrap_err();
+    let want = format!(
+        "Operation cannot be fulfilled on TokenRequest.authentication.k8s.io \"robot\": the UID in the token request \
+         (other) does not match the UID of the service account ({})",
+        account.uid()
+    );
+    assert_eq!((refused.code, refused.message), (409, want));
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_token_can_be_bound_to_a_pod() {
     let cluster = Cluster::start().await;
     for name in ["default", "robot"] {

@@ -66,6 +66,14 @@ impl Custom for Token {
         let (mut wanted, mut warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;
         let (namespace, name) = (request.info.namespace.as_str(), request.info.name.as_str());
         let account = self.find("serviceaccounts", namespace, name).await?;
+        let uid = wanted.uid();
+        if !uid.is_empty() && uid != account.uid.as_str() {
+            let why = format!(
+                "the UID in the token request ({uid}) does not match the UID of the service account ({})",
+                account.uid
+            );
+            return Err(Status::conflict(&GroupResource::new(kind.group.clone(), kind.kind.clone()), name, why));
+        }
         let seconds = wanted.i64_at(&["spec", "expirationSeconds"]).unwrap_or(EXPIRATION_DEFAULT);
         let errors = validate(&wanted, namespace, name, seconds);
         if !errors.is_empty() {

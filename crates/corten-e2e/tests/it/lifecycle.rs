@@ -22,6 +22,7 @@ fn containers_begin_share_and_end_as_told() {
                 ("messages", the_last_words_are_kept),
                 ("deadline", a_pod_has_a_deadline),
                 ("on-failure", a_failure_is_tried_again_and_a_success_is_not),
+                ("own-policies", containers_have_restart_policies_of_their_own),
                 ("names", a_pod_has_names),
             ],
         )
@@ -300,6 +301,83 @@ fn a_failure_is_tried_again_and_a_success_is_not(kubectl: &Kubectl) -> anyhow::R
     ensure!(shown.contains("Completed") && shown.contains("0/1"), "{shown}");
     let status = kubectl.container_status("p", "it has ended", |_| true)?;
     ensure!(status["restartCount"] == 1 && status["lastState"]["terminated"]["exitCode"] == 9, "{status}");
+    Ok(())
+}
+
+const OWN_POLICIES: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: rule}
+spec:
+  restartPolicy: Never
+  volumes: [{name: kept, emptyDir: {}}]
+  initContainers:
+  - name: init
+    image: busybox:1.28
+    restartPolicy: OnFailure
+    command: ['sh', '-c', 'test -e /kept/init && exit 0; touch /kept/init; exit 1']
+    volumeMounts: [{name: kept, mountPath: /kept}]
+  containers:
+  - name: c
+    image: busybox:1.28
+    restartPolicy: Never
+    restartPolicyRules:
+    - {action: Restart, exitCodes: {operator: In, values: [42]}}
+    command: ['sh', '-c', 'test -e /kept/tried && exit 3; touch /kept/tried; exit 42']
+    volumeMounts: [{name: kept, mountPath: /kept}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: never}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: c, image: 'busybox:1.28', restartPolicy: Never, command: ['sh', '-c', 'exit 5']}
+  - {name: stays, image: 'busybox:1.28', command: [sleep, '3600']}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: over}
+spec:
+  containers:
+  - {name: c, image: 'busybox:1.28', restartPolicy: Never, command: ['true']}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: always}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: c, image: 'busybox:1.28', restartPolicy: Always, command: ['true']}
+"#;
+
+fn containers_have_restart_policies_of_their_own(kubectl: &Kubectl) -> anyhow::Result<()> {
+    kubectl.apply(OWN_POLICIES)?;
+    let of = |pod: &str, exit_code: i32, restarts: i32| {
+        kubectl.container_status(pod, "it has ended for good", |status| {
+            status["state"]["terminated"]["exitCode"] == exit_code && status["restartCount"] == restarts
+        })
+    };
+    // 42 is started again by the rule, 3 is not; the init container's failure does not end the pod.
+    kubectl.reaches("rule", "Failed");
+    let status = of("rule", 3, 1)?;
+    ensure!(status["lastState"]["terminated"]["exitCode"] == 42, "{status}");
+    let status = &kubectl.json(&["get", "pod", "rule"])["status"]["initContainerStatuses"][0];
+    ensure!(status["restartCount"] == 1 && status["state"]["terminated"]["exitCode"] == 0, "{status}");
+    kubectl.container_status("always", "it was started again", |status| status["restartCount"].as_i64() >= Some(2))?;
+    for (pod, phase) in [("never", "Running"), ("always", "Running"), ("over", "Succeeded")] {
+        kubectl.reaches(pod, phase);
+    }
+    // Time enough for a restart has passed with the other pods.
+    of("never", 5, 0)?;
+    let wrong = OWN_POLICIES
+        .replace("name: rule", "name: wrong")
+        .replace("    restartPolicy: Never\n    restartPolicyRules", "    restartPolicyRules");
+    let refused = kubectl.run_with(&["apply", "-f", "-"], &wrong)?;
+    let want =
+        "spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used";
+    ensure!(!refused.success && refused.err.contains(want), "{}", refused.err);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{
     garbage::{Garbage, garbage},
-    restart_policy::{restarts_after, should_start},
+    restart_policy::{restarts_when_killed, should_start},
     restarts::Restarts,
 };
 use crate::{
@@ -455,7 +455,13 @@ impl Planner<'_> {
         let seen = self.observed;
         let name = &container.spec.name;
         let Some(record) = seen.runtime.active(name).filter(|record| is_running(record)) else {
-            if should_start(seen.pod, container, seen.runtime.active(name).map(AsRef::as_ref)) {
+            // An ordinary container that ended for good in a lost sandbox does not run again in the next one; init
+            // containers do. Upstream looks at the pod's containers of all sandboxes, and at the active one's for these.
+            let record = match container.kind {
+                ContainerKind::Ordinary => seen.runtime.latest(name),
+                ContainerKind::Init | ContainerKind::Ephemeral => seen.runtime.active(name),
+            };
+            if should_start(seen.pod, container, record.map(AsRef::as_ref)) {
                 self.start(container);
             }
             return;
@@ -464,8 +470,7 @@ impl Planner<'_> {
         let why = if hash_of(record).is_some_and(|hash| wanted.is_some_and(|wanted| wanted != hash)) {
             KillReason::SpecChanged
         } else if let Some(kind) = seen.failed_probes.get(&record.id) {
-            // Killed containers end with a failure, whatever their exit code.
-            KillReason::ProbeFailed { kind: *kind, restarts: restarts_after(seen.pod, &container.spec, 137) }
+            KillReason::ProbeFailed { kind: *kind, restarts: restarts_when_killed(seen.pod, &container.spec) }
         } else {
             return;
         };

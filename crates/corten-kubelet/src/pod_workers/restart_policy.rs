@@ -25,12 +25,24 @@ pub fn restarts_after(pod: &Pod, container: &Container, exit_code: i32) -> bool 
             return true;
         }
     }
-    let of_pod = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
-    match container.restart_policy.as_deref().or(of_pod).unwrap_or("Always") {
+    match policy(pod, container) {
         "Always" => true,
         "OnFailure" => exit_code != 0,
         _ => false,
     }
+}
+
+/// Whether a container that runs is started anew once it has been killed: the word of its policy alone, since there is no
+/// exit code yet that a rule could look at. Once it has ended, `restarts_after` decides. Upstream: `computePodActions`.
+#[must_use]
+pub fn restarts_when_killed(pod: &Pod, container: &Container) -> bool {
+    policy(pod, container) != "Never"
+}
+
+/// The container's own policy, or else the pod's.
+fn policy<'a>(pod: &'a Pod, container: &'a Container) -> &'a str {
+    let of_pod = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+    container.restart_policy.as_deref().or(of_pod).unwrap_or("Always")
 }
 
 /// Whether a container is to be started, seeing its newest record. One that was made and never started is started anew;

@@ -22,7 +22,8 @@ use std::{convert::Infallible, net::SocketAddr, path::Path, sync::Arc, time::Dur
 use corten_api::core::v1::{ContainerState, PodStatus};
 use corten_base::{Secret, SharedClock, Shutdown, TaskSet};
 use corten_component_base::serving::{
-    BadCertificate, ClientCertificate, Connection, Limits, Place, ServerCertificate, TlsListener, server_config,
+    BadCertificate, ClientCertificate, Connection, Limits, OwnTask, Place, ServerCertificate, TlsListener,
+    server_config,
 };
 use corten_cri::Cri;
 use http::{Method, Request, Response, StatusCode};
@@ -144,7 +145,11 @@ impl Server {
             let (shared, leaf) = (Shared { place: Some(place), ..shared.clone() }, certificates.into_iter().next());
             service_fn(move |request| {
                 let (shared, leaf) = (shared.clone(), leaf.clone());
-                async move { Ok::<_, Infallible>(serve(&shared, leaf, request).await) }
+                async move {
+                    // Logs and commands of many containers may come over one connection.
+                    OwnTask::default().await;
+                    Ok::<_, Infallible>(serve(&shared, leaf, request).await)
+                }
             })
         };
         listener.run(LIMITS, parts.clock, tasks, shutdown, serve).await;

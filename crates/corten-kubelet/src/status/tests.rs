@@ -66,6 +66,49 @@ fn the_phase_follows_the_containers() {
 }
 
 #[test]
+fn the_phase_asks_the_containers_own_policies() {
+    let rules = json!([{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]);
+    let spec = |of_pod: &str, own: &str| {
+        json!({"restartPolicy": of_pod, "containers": [{"name": "a"},
+            {"name": "b", "restartPolicy": own, "restartPolicyRules": rules}]})
+    };
+    for (of_pod, own, a, b, want) in [
+        ("Never", "Always", "exit 0", "exit 0", "Running"),
+        ("Never", "OnFailure", "exit 1", "exit 0", "Failed"),
+        ("Never", "OnFailure", "exit 0", "exit 1 waiting", "Running"),
+        ("Never", "Never", "exit 0", "exit 42", "Running"),
+        ("Never", "Never", "exit 0", "exit 42 waiting", "Running"),
+        ("Never", "Never", "exit 0", "exit 1", "Failed"),
+        ("Always", "Never", "exit 0 waiting", "exit 1", "Running"),
+        ("OnFailure", "Never", "exit 0", "exit 1", "Failed"),
+        ("OnFailure", "Never", "exit 0", "exit 0", "Succeeded"),
+    ] {
+        check_phase(&spec(of_pod, own), &[("a", a), ("b", b)], false, want);
+    }
+    // All of them say that they are over, so the pod's own policy has no say.
+    let over = json!({"restartPolicy": "Always", "containers": [{"name": "a", "restartPolicy": "Never"}]});
+    check_phase(&over, &[("a", "exit 0")], false, "Succeeded");
+    check_phase(&over, &[("a", "exit 3")], false, "Failed");
+}
+
+#[test]
+fn an_init_container_fails_the_pod_by_its_own_policy() {
+    let spec = |of_pod: &str, own: &str| {
+        let rules = json!([{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]);
+        json!({"restartPolicy": of_pod, "containers": [{"name": "a"}],
+            "initContainers": [{"name": "i", "restartPolicy": own, "restartPolicyRules": rules}]})
+    };
+    for (of_pod, own, i, want) in [
+        ("Always", "Never", "exit 1", "Failed"),
+        ("Always", "Never", "exit 42 waiting", "Pending"),
+        ("Never", "OnFailure", "exit 1 waiting", "Pending"),
+        ("Never", "Never", "exit 1", "Failed"),
+    ] {
+        check_phase(&spec(of_pod, own), &[("i", i), ("a", "waiting")], false, want);
+    }
+}
+
+#[test]
 fn a_pod_is_pending_until_its_init_containers_are_done() {
     let spec = |policy: &str| {
         json!({"restartPolicy": policy, "containers": [{"name": "a"}],

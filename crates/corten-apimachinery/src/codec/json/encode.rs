@@ -110,7 +110,8 @@ pub fn encode_spliceable(object: &Value, ty: Option<(&TypeTable, TypeId)>) -> Sp
     let mut writer = Writer::new(ty);
     writer.seeks = object.get("metadata");
     writer.value(object, ty.map(|(_, id)| FieldType::Ref(id)).as_ref());
-    Spliceable { bytes: writer.out.freeze(), offset: writer.found, follows: writer.follows }
+    // The store keeps recent values: not with the room that was left for them.
+    Spliceable { bytes: Bytes::copy_from_slice(&writer.out), offset: writer.found, follows: writer.follows }
 }
 
 /// The same served JSON at another revision.

@@ -188,15 +188,83 @@ fn restart_policies_decide_about_containers_that_ended() {
     }
 }
 
+/// A rule that restarts a container.
+fn rule(operator: &str, values: &[i32]) -> Value {
+    json!({"action": "Restart", "exitCodes": {"operator": operator, "values": values}})
+}
+
 #[test]
-fn a_containers_own_rules_come_before_the_pods_policy() {
-    let rules = json!([{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]);
-    let spec = json!({"restartPolicy": "Never", "containers": [
-        {"name": "a", "restartPolicy": "Never", "restartPolicyRules": rules}]});
-    check(spec.clone(), vec![sandbox(0, true, &[("a", 0, Exited(42))])], &["start a 1"]);
-    check(spec, vec![sandbox(0, true, &[("a", 0, Exited(1))])], &[]);
-    let spec = json!({"restartPolicy": "Never", "containers": [{"name": "a", "restartPolicy": "OnFailure"}]});
-    check(spec, vec![sandbox(0, true, &[("a", 0, Exited(1))])], &["start a 1"]);
+fn a_containers_own_policy_comes_before_the_pods_and_its_rules_before_both() {
+    for (of_pod, own, rules, code, want) in [
+        ("Never", "Always", json!([]), 0, true),
+        ("Never", "OnFailure", json!([]), 0, false),
+        ("Never", "OnFailure", json!([]), 1, true),
+        ("Always", "Never", json!([]), 1, false),
+        ("Always", "OnFailure", json!([]), 0, false),
+        ("Never", "Never", json!([rule("In", &[41, 42])]), 42, true),
+        ("Never", "Never", json!([rule("In", &[41, 42])]), 1, false),
+        ("Always", "Never", json!([rule("NotIn", &[0, 1])]), 42, true),
+        ("Always", "Never", json!([rule("NotIn", &[0, 1])]), 1, false),
+        ("Always", "OnFailure", json!([rule("In", &[0])]), 0, true),
+        // No rule says anything about 1: the container's policy does.
+        ("Never", "OnFailure", json!([rule("In", &[42]), rule("In", &[43])]), 1, true),
+        ("Never", "Never", json!([rule("In", &[42]), rule("In", &[43])]), 43, true),
+    ] {
+        let container = json!({"name": "a", "restartPolicy": own, "restartPolicyRules": rules});
+        let spec = json!({"restartPolicy": of_pod, "containers": [container]});
+        let want: &[&str] = if want { &["start a 1"] } else { &[] };
+        check(spec, vec![sandbox(0, true, &[("a", 0, Exited(code))])], want);
+    }
+}
+
+#[test]
+fn an_init_container_that_failed_follows_its_own_policy() {
+    for (of_pod, own, rules, code, want) in [
+        ("Always", "Never", json!([]), 1, &[][..]),
+        ("Never", "OnFailure", json!([]), 1, &["start i 1"]),
+        ("Never", "Never", json!([rule("In", &[42])]), 42, &["start i 1"]),
+        ("Never", "Never", json!([rule("In", &[42])]), 1, &[]),
+        // What has succeeded is over, whatever the rules say.
+        ("Never", "Never", json!([rule("In", &[0])]), 0, &["start a 0"]),
+    ] {
+        let container = json!({"name": "i", "restartPolicy": own, "restartPolicyRules": rules});
+        let spec = json!({"restartPolicy": of_pod, "initContainers": [container]});
+        check(spec, vec![sandbox(0, true, &[("i", 0, Exited(code))])], want);
+    }
+}
+
+#[test]
+fn the_event_of_a_failed_probe_asks_the_policy_and_no_rule() {
+    for (of_pod, own, want) in [
+        ("Always", json!({}), true),
+        ("OnFailure", json!({}), true),
+        ("Never", json!({}), false),
+        ("Never", json!({"restartPolicy": "OnFailure"}), true),
+        ("Always", json!({"restartPolicy": "Never", "restartPolicyRules": [rule("NotIn", &[0])]}), false),
+    ] {
+        let mut container = own;
+        container["name"] = json!("a");
+        container["livenessProbe"] = json!({});
+        let spec = json!({"restartPolicy": of_pod, "containers": [container]});
+        let running = vec![sandbox(0, true, &[("a", 0, Running)])];
+        let plan = Case { failed_probes: vec![("a-0", ProbeKind::Liveness)], ..Case::new(spec, running) }.plan();
+        let why = KillReason::ProbeFailed { kind: ProbeKind::Liveness, restarts: want };
+        assert!(matches!(&plan.actions[..], [Action::Stop { why: is, .. }] if *is == why), "{:?}", plan.actions);
+    }
+}
+
+#[test]
+fn a_container_that_has_ended_for_good_stays_so_in_another_sandbox() {
+    // It was started again beside those that restart, and did its work twice.
+    let spec = json!({"restartPolicy": "Always", "containers": [
+        {"name": "a", "restartPolicy": "Never"}, {"name": "b"}]});
+    let old = sandbox(0, false, &[("a", 0, Exited(0)), ("b", 0, Exited(137))]);
+    check(spec, vec![old, sandbox(1, true, &[])], &["start b 1"]);
+    // Without another that restarts, no sandbox is made for it; with an own policy, one is.
+    let spec = |own: &str| json!({"restartPolicy": "Never", "containers": [{"name": "a", "restartPolicy": own}]});
+    let lost = || vec![sandbox(0, false, &[("a", 0, Exited(137))])];
+    check(spec("Never"), lost(), &[]);
+    check(spec("Always"), lost(), &["run sandbox 1"]);
 }
 
 #[test]

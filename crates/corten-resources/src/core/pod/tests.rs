@@ -228,6 +228,109 @@ fn containers_are_checked() {
     }
 }
 
+fn rule(values: &[i32]) -> Value {
+    json!({"action": "Restart", "exitCodes": {"operator": "In", "values": values}})
+}
+
+#[test]
+fn containers_may_have_restart_policies_and_rules_of_their_own() {
+    let most: Vec<Value> = vec![rule(&(0..255).collect::<Vec<_>>()); 20];
+    for container in [
+        json!({"restartPolicy": "Always"}),
+        json!({"restartPolicy": "OnFailure"}),
+        json!({"restartPolicy": "Never", "restartPolicyRules": [rule(&[42])]}),
+        json!({"restartPolicy": "Never", "restartPolicyRules": most}),
+    ] {
+        refuses(&RESOURCE, with_container(container.clone()), &[]);
+        let init = patched(json!({"name": "i", "image": "a:1"}), container);
+        refuses(&RESOURCE, pod(json!({"initContainers": [init]})), &[]);
+    }
+}
+
+#[test]
+fn restart_rules_are_checked() {
+    let too_many: Vec<Value> = vec![rule(&[1]); 21];
+    let cases: [(Value, &[&str]); 8] = [
+        (
+            json!({"restartPolicy": "Sometimes"}),
+            &[
+                "restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
+            ],
+        ),
+        (
+            json!({"restartPolicyRules": [rule(&[1])]}),
+            &["restartPolicy: Required value: must specify restartPolicy when restart rules are used"],
+        ),
+        (
+            json!({"restartPolicy": "Never", "restartPolicyRules": too_many}),
+            &["restartPolicyRules: Too many: 21: must have at most 20 items"],
+        ),
+        (
+            json!({"restartPolicy": "Never", "restartPolicyRules": [rule(&(0..256).collect::<Vec<_>>())]}),
+            &["restartPolicyRules[0].exitCodes.values: Too many: 256: must have at most 255 items"],
+        ),
+        (
+            json!({"restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart"}]}),
+            &["restartPolicyRules[0].exitCodes: Required value: must be specified"],
+        ),
+        (
+            json!({"restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart", "exitCodes": {}}]}),
+            &[
+                "restartPolicyRules[0].exitCodes.operator: Unsupported value: \"\": supported values: \"In\", \"NotIn\"",
+                "restartPolicyRules[0].exitCodes.values: Required value: must specify at least one value",
+            ],
+        ),
+        (
+            // Behind a gate of its own, which is off.
+            json!({"restartPolicy": "Never", "restartPolicyRules": [patched(rule(&[1]), json!({"action": "RestartAllContainers"}))]}),
+            &[
+                "restartPolicyRules[0].action: Unsupported value: \"RestartAllContainers\": supported values: \"Restart\"",
+            ],
+        ),
+        (
+            json!({"restartPolicy": "Never", "restartPolicyRules": [patched(rule(&[1]), json!({"exitCodes": {"operator": "Equals"}}))]}),
+            &[
+                "restartPolicyRules[0].exitCodes.operator: Unsupported value: \"Equals\": supported values: \"In\", \"NotIn\"",
+            ],
+        ),
+    ];
+    for (container, want) in cases {
+        let at = |path: &str| want.iter().map(|text| format!("{path}.{text}")).collect::<Vec<_>>();
+        let texts = at("spec.containers[0]");
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        refuses(&RESOURCE, with_container(container.clone()), &texts);
+        let texts = at("spec.initContainers[0]");
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let init = patched(json!({"name": "i", "image": "a:1"}), container);
+        refuses(&RESOURCE, pod(json!({"initContainers": [init]})), &texts);
+    }
+    refuses_update(
+        &RESOURCE,
+        &strategy::EphemeralContainers,
+        pod(json!({})),
+        pod(json!({"ephemeralContainers": [
+            {"name": "e", "image": "a:1", "restartPolicy": "Never", "restartPolicyRules": [rule(&[1])]}]})),
+        &[
+            "spec.ephemeralContainers[0].restartPolicy: Forbidden: cannot be set for an Ephemeral Container",
+            "spec.ephemeralContainers[0].restartPolicyRules: Forbidden: cannot be set for an Ephemeral Container",
+        ],
+    );
+}
+
+#[test]
+fn a_container_with_a_policy_of_its_own_may_come_back() {
+    let with_state = |state: Value| {
+        let container = json!({"name": "c", "image": "a:1", "restartPolicy": "Always"});
+        patched(
+            pod(json!({"restartPolicy": "Never", "containers": [container]})),
+            json!({"status": {"qosClass": "BestEffort", "containerStatuses": [{"name": "c", "state": state}]}}),
+        )
+    };
+    let ended = with_state(json!({"terminated": {"exitCode": 0}}));
+    let (_, errors) = updated(&RESOURCE, &strategy::Status, ended, with_state(json!({"running": {}})));
+    assert_eq!(errors, [""; 0]);
+}
+
 #[test]
 fn the_spec_is_checked() {
     let cases: [(Value, &[&str]); 13] = [

@@ -28,34 +28,35 @@ const APPARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// The rules that every write of a whole pod keeps.
 pub(super) fn metadata_and_spec(cx: &Context<'_>, pod: &Value) -> ErrorList {
-    with_view(pod, |view: &Pod, errors| {
-        let (spec, path) = (or_default(&view.spec), Path::new("spec"));
-        let annotations = pod.annotations().cloned().unwrap_or_default();
-        pod_annotations(&annotations, &spec, &Path::new("metadata").child("annotations"), errors);
-        let options = Options { is_pod: true, pod_name: pod.name(), feature_enabled: cx.feature_enabled };
-        pod_spec(&spec, &path, &options, errors);
-        pod_only(&spec, &path, errors);
-    })
+    with_view(pod, |view: &Pod, errors| rules_of_every_write(cx, pod, view, errors))
+}
+
+fn rules_of_every_write(cx: &Context<'_>, pod: &Value, view: &Pod, errors: &mut ErrorList) {
+    let (spec, path) = (or_default(&view.spec), Path::new("spec"));
+    let annotations = pod.annotations().cloned().unwrap_or_default();
+    pod_annotations(&annotations, &spec, &Path::new("metadata").child("annotations"), errors);
+    let options = Options { is_pod: true, pod_name: pod.name(), feature_enabled: cx.feature_enabled };
+    pod_spec(&spec, &path, &options, errors);
+    pod_only(&spec, &path, errors);
 }
 
 pub(super) fn create(cx: &Context<'_>, pod: &Value) -> ErrorList {
-    let mut errors = metadata_and_spec(cx, pod);
     let path = Path::new("spec");
-    if !pod.items_at(&["spec", "ephemeralContainers"]).is_empty() {
-        errors.forbidden(&path.child("ephemeralContainers"), "cannot be set on create");
-    }
-    let has_node = pod.str_at(&["spec", "nodeName"]).is_some_and(|name| !name.is_empty());
-    if has_node && !pod.items_at(&["spec", "schedulingGates"]).is_empty() {
-        errors.forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
-    }
-    if let Some(annotations) = pod.annotations() {
-        errors.extend(with_view(pod, |view: &Pod, errors| {
+    with_view(pod, |view: &Pod, errors| {
+        rules_of_every_write(cx, pod, view, errors);
+        if !pod.items_at(&["spec", "ephemeralContainers"]).is_empty() {
+            errors.forbidden(&path.child("ephemeralContainers"), "cannot be set on create");
+        }
+        let has_node = pod.str_at(&["spec", "nodeName"]).is_some_and(|name| !name.is_empty());
+        if has_node && !pod.items_at(&["spec", "schedulingGates"]).is_empty() {
+            errors.forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
+        }
+        if let Some(annotations) = pod.annotations() {
             let spec = or_default(&view.spec);
             seccomp_matches(annotations, &spec, &path, errors);
             apparmor_matches(annotations, &spec, &path, errors);
-        }));
-    }
-    errors
+        }
+    })
 }
 
 pub(super) fn update(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {

@@ -283,13 +283,14 @@ fn restart_policy(container: &Container, path: &Path, supported: &[&str], errors
         errors.push(Error::too_many(&path, rules.len(), 20));
     }
     for (at, rule) in each_of(rules, &path) {
-        errors.require_one_of(&at.child("action"), &rule.action, &["Restart"]);
+        // Upstream does not tell an empty value from a wrong one here.
+        errors.one_of(&at.child("action"), &rule.action, &["Restart"]);
         let at = at.child("exitCodes");
         let Some(codes) = &rule.exit_codes else {
             errors.required(&at, "must be specified");
             continue;
         };
-        errors.require_one_of(&at.child("operator"), &codes.operator, &["In", "NotIn"]);
+        errors.one_of(&at.child("operator"), &codes.operator, &["In", "NotIn"]);
         let values = list(&codes.values);
         if values.is_empty() {
             errors.required(&at.child("values"), "must specify at least one value");
