@@ -134,7 +134,8 @@ fn a_start_that_cannot_succeed_is_refused_at_once() {
 fn a_kubelet_alone_serves_a_control_plane_and_ends_well() {
     in_sandbox("signals::a_kubelet_alone_serves_a_control_plane_and_ends_well", || {
         let machine = Machine::here()?;
-        let root = "/var/lib/control-plane";
+        // In the sandbox, /run is its own.
+        let root = "/run/control-plane";
         let mut server =
             Foreground::start("/run/server.out", &["server", "--root", root, "--listen", "10.99.0.2:6443"])?;
         let kubeconfig = PathBuf::from(root).join("admin.conf");
