@@ -437,7 +437,8 @@ impl Cacher {
             }
         })
         .await?;
-        snapshot.set_revision(revision);
+        // Not `set_revision`: an object that was deleted before is not there to say that the state was another one.
+        snapshot.read_at(revision);
         let now = self.inner.clock.monotonic();
         self.inner.state.write().kept.keep(now, &snapshot, own);
         Ok(snapshot)
