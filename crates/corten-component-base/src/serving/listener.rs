@@ -18,7 +18,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{cork::Corked, streams::StreamExecutor};
+use super::{
+    activity::{Activity, Counted},
+    cork::Corked,
+    streams::StreamExecutor,
+};
 
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -205,7 +209,10 @@ where
     let presented = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates = presented.iter().map(|certificate| certificate.clone().into_owned()).collect();
     let service = serve(Connection { peer, certificates, place: place.clone() });
-    let mut builder = auto::Builder::new(StreamExecutor::new(tasks));
+    // What was agreed on, not what comes first: hyper would wait for the first bytes without end.
+    let builder = auto::Builder::new(StreamExecutor::new(tasks));
+    let speaks_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+    let mut builder = if speaks_http2 { builder.http2_only() } else { builder.http1_only() };
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -223,21 +230,31 @@ where
         .keep_alive_interval(HTTP2_PING_AFTER)
         .keep_alive_timeout(HTTP2_PING_TIMEOUT);
     let corked = Corked::new(tls);
+    let activity = Activity::new(SharedClock::clone(&clock));
+    let service = Counted { service, activity: activity.clone() };
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(corked.clone()), service);
     let served = async {
         tokio::pin!(connection);
         tokio::select! {
             biased;
-            result = connection.as_mut() => result,
+            result = connection.as_mut() => Ok(result),
             () = shutdown.requested() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                Ok(connection.await)
+            }
+            () = activity.idle() => {
+                connection.as_mut().graceful_shutdown();
+                // Who has been silent may stay so.
+                timeout(&*clock, limits.drain, connection).await
             }
         }
     };
-    let result = corked.drive(served).await;
-    if let Err(error) = result {
-        tracing::debug!(server = limits.name, %peer, err = %error, "Connection ended with an error");
+    match corked.drive(served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(server = limits.name, %peer, err = %error, "Connection ended with an error");
+        }
+        Err(_) => tracing::debug!(server = limits.name, %peer, "An idle connection was cut off"),
     }
     drop(place);
 }

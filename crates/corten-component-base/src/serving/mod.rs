@@ -5,6 +5,7 @@
 //! connection is a task of the server's set.
 //! Upstream: k8s.io/apiserver/pkg/server (SecureServingInfo, v1.35).
 
+mod activity;
 mod certificate;
 mod cork;
 mod listener;

@@ -64,6 +64,8 @@ struct State {
     snapshot: Snapshot,
     ring: Ring,
     kept: KeptSnapshots,
+    /// States before this revision are forgotten.
+    compacted: Revision,
     /// Stored objects that cannot be decoded, by cache key. They are in no list: their bytes say nothing.
     corrupt: BTreeMap<Box<str>, CorruptObject>,
 }
@@ -393,7 +395,9 @@ impl Cacher {
 
     /// Lets go of states before `revision`: the engine has forgotten them, and who asks for one has to hear so.
     pub fn forget_before(&self, revision: Revision) {
-        self.inner.state.write().kept.forget_before(revision);
+        let mut state = self.inner.state.write();
+        state.compacted = state.compacted.max(revision);
+        state.kept.forget_before(revision);
     }
 
     /// The state at exactly `revision`.
@@ -401,6 +405,11 @@ impl Cacher {
     /// Errors: `TooOld` if neither the cache nor the engine has it any more; `TooLarge` if it is yet to come; `Engine`.
     pub async fn exact(&self, revision: Revision) -> Result<Snapshot, ReadError> {
         let newest = self.not_older_than(revision).await?;
+        // Also when nothing has changed since: what is forgotten does not depend on the resource.
+        let oldest = self.inner.state.read().compacted;
+        if revision < oldest {
+            return Err(ReadError::TooOld { requested: revision, oldest });
+        }
         if newest.is_at(revision) {
             return Ok(newest);
         }
@@ -428,7 +437,8 @@ impl Cacher {
             }
         })
         .await?;
-        snapshot.set_revision(revision);
+        // Not `set_revision`: an object that was deleted before is not there to say that the state was another one.
+        snapshot.read_at(revision);
         let now = self.inner.clock.monotonic();
         self.inner.state.write().kept.keep(now, &snapshot, own);
         Ok(snapshot)

@@ -36,10 +36,15 @@ struct Kept {
 }
 
 impl KeptSnapshots {
-    /// Keeps `snapshot`, for which `own` bytes of objects were read that the current state does not have.
+    /// Keeps `snapshot`, for which `own` bytes of objects were read that the current state does not have. One that is kept
+    /// already is only used again: what it keeps in memory is known, and has not become less.
     pub(super) fn keep(&mut self, now: Duration, snapshot: &Snapshot, own: u64) {
-        self.kept.retain(|kept| kept.snapshot.revision() != snapshot.revision());
-        self.kept.push_back(Kept { used: now, snapshot: snapshot.clone(), replaced: self.replaced, own });
+        let at = self.kept.iter().position(|kept| kept.snapshot.revision() == snapshot.revision());
+        let kept = match at.and_then(|at| self.kept.remove(at)) {
+            Some(kept) => Kept { used: now, ..kept },
+            None => Kept { used: now, snapshot: snapshot.clone(), replaced: self.replaced, own },
+        };
+        self.kept.push_back(kept);
         self.expire(now);
     }
 
@@ -130,6 +135,11 @@ mod tests {
         check(&kept, &[2, 3]);
         kept.keep(NOW, &snapshot(4), 1);
         check(&kept, &[3, 4]);
+        // Another page of the same state: it keeps in memory what it kept before.
+        kept.keep(NOW, &snapshot(3), 0);
+        check(&kept, &[4, 3]);
+        kept.replaced(NOW, 1);
+        check(&kept, &[3]);
         // One that alone is too large is not kept at all: the pages read it anew.
         kept.keep(NOW, &snapshot(5), BYTES_MAX + 1);
         check(&kept, &[]);

@@ -160,6 +160,20 @@ async fn an_old_state_shares_what_has_not_changed_and_is_kept() {
     t.end().await;
 }
 
+/// The later state was taken for the earlier one: nothing in it says that something was deleted in between.
+#[tokio::test]
+async fn states_before_and_after_a_deletion_are_told_apart() {
+    let t = Fixture::new();
+    let a = t.put("ns/a", "1").await;
+    let b = t.put("ns/b", "2").await;
+    let gone = t.delete("ns/b", b).await;
+    let last = t.put("ns/a", "3").await;
+    t.cacher.not_older_than(last).await.unwrap();
+    assert_eq!(shown(&t.cacher.exact(gone).await.unwrap()), [format!("ns/a=1@{a}")]);
+    assert_eq!(shown(&t.cacher.exact(b).await.unwrap()), [format!("ns/a=1@{a}"), format!("ns/b=2@{b}")]);
+    t.end().await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_decoded_is_left_out_and_named_until_it_is_repaired() {
     let t = Fixture::new();
