@@ -115,7 +115,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let open = this.open;
-        this.future.poll(cx).map(|answer| answer.map(|answer| answer.map(|body| CountedBody { body, open: open.take() })))
+        this.future
+            .poll(cx)
+            .map(|answer| answer.map(|answer| answer.map(|body| CountedBody { body, open: open.take() })))
     }
 }
 
