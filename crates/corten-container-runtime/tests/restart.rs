@@ -6,7 +6,7 @@ use std::path::Path;
 use corten_container_runtime::ContainerRuntime;
 use corten_cri::api;
 use corten_net::{netlink::Rtnl, netns::Netns, nftables::Nftables};
-use support::{container_config, exec, furnish, node, sandbox_config};
+use support::{exec, furnish, node, run, sandbox_config};
 
 mod support;
 
@@ -33,20 +33,10 @@ mod privileged {
         let addresses = links.addresses(Some(bridge.index)).expect("netlink");
         assert!(addresses.iter().any(|address| address.net.to_string() == "10.212.0.1/24"), "{addresses:?}");
 
-        let cri = runtime.cri().runtime;
         let config = sandbox_config(&logs);
-        let request = api::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
-        let sandbox = cri.run_pod_sandbox(request).await.expect("a sandbox").pod_sandbox_id;
         let script = "echo begun; while [ ! -e /tmp/end ]; do sleep 0.1; done; echo ended; exit 5";
-        let request = api::CreateContainerRequest {
-            pod_sandbox_id: sandbox.clone(),
-            config: Some(container_config(script)),
-            sandbox_config: Some(config),
-        };
-        let id = cri.create_container(request).await.expect("a container").container_id;
-        cri.start_container(api::StartContainerRequest { container_id: id.clone() }).await.expect("a start");
+        let (sandbox, id) = run(&runtime, config, script).await;
         let before = status(&runtime, &id).await;
-        drop(cri);
         stop.request();
         runtime.join().await.expect("no panic");
         drop(runtime);
@@ -87,23 +77,13 @@ mod privileged {
         std::fs::create_dir_all(&logs).expect("make a directory");
         let (runtime, stop) = node.start().await;
         furnish(&runtime, busybox, "10.217.0.0/24").await;
-        let cri = runtime.cri().runtime;
         let mut made = Vec::new();
         for attempt in 0..2 {
             let mut config = sandbox_config(&logs);
             config.metadata.as_mut().expect("made with it").attempt = attempt;
-            let request = api::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
-            let sandbox = cri.run_pod_sandbox(request).await.expect("a sandbox").pod_sandbox_id;
-            let request = api::CreateContainerRequest {
-                pod_sandbox_id: sandbox.clone(),
-                config: Some(container_config("while :; do sleep 1; done")),
-                sandbox_config: Some(config),
-            };
-            let id = cri.create_container(request).await.expect("a container").container_id;
-            cri.start_container(api::StartContainerRequest { container_id: id.clone() }).await.expect("a start");
+            let (sandbox, id) = run(&runtime, config, "while :; do sleep 1; done").await;
             made.push((sandbox, id));
         }
-        drop(cri);
         stop.request();
         runtime.join().await.expect("no panic");
         drop(runtime);

@@ -10,7 +10,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use support::{container_config, exec, furnish, node, sandbox_config};
+use support::{container_config, exec, furnish, node, run, sandbox_config};
 
 mod support;
 
@@ -95,18 +95,8 @@ mod privileged {
             assert_eq!(mode & 0o7777, 0o700, "the machine's users reach set-user-id files of containers");
         }
         furnish(&runtime, busybox, "10.215.0.0/24").await;
-        let cri = runtime.cri().runtime;
         let config = sandbox_config(&logs);
-        let request = api::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
-        let sandbox = cri.run_pod_sandbox(request).await.expect("a sandbox").pod_sandbox_id;
-        let request = api::CreateContainerRequest {
-            pod_sandbox_id: sandbox.clone(),
-            config: Some(container_config("while [ ! -e /tmp/end ]; do sleep 0.1; done; exit 5")),
-            sandbox_config: Some(config),
-        };
-        let id = cri.create_container(request).await.expect("a container").container_id;
-        cri.start_container(api::StartContainerRequest { container_id: id.clone() }).await.expect("a start");
-        drop(cri);
+        let (sandbox, id) = run(&runtime, config, "while [ ! -e /tmp/end ]; do sleep 0.1; done; exit 5").await;
         stop.request();
         runtime.join().await.expect("no panic");
         drop(runtime);
@@ -146,15 +136,7 @@ mod privileged {
         furnish(&runtime, busybox, "10.216.0.0/24").await;
         let cri = runtime.cri().runtime;
         let config = sandbox_config(&logs);
-        let request = api::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
-        let sandbox = cri.run_pod_sandbox(request).await.expect("a sandbox").pod_sandbox_id;
-        let request = api::CreateContainerRequest {
-            pod_sandbox_id: sandbox.clone(),
-            config: Some(container_config("while :; do sleep 1; done")),
-            sandbox_config: Some(config),
-        };
-        let id = cri.create_container(request).await.expect("a container").container_id;
-        cri.start_container(api::StartContainerRequest { container_id: id.clone() }).await.expect("a start");
+        let (sandbox, id) = run(&runtime, config, "while :; do sleep 1; done").await;
         kill(shim_of(&node.config.run.join("pods").join(&sandbox)), Signal::SIGSTOP).expect("a shim to stop");
         let clock = SystemClock::shared();
         let removal = async {

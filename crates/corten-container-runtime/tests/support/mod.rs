@@ -74,6 +74,22 @@ pub(crate) fn container_config(script: &str) -> api::ContainerConfig {
     }
 }
 
+/// Runs a sandbox with one container in it that runs `script`; gives the identifiers of both.
+#[allow(dead_code, reason = "not every test file runs a pod by hand")]
+pub(crate) async fn run(runtime: &ContainerRuntime, config: api::PodSandboxConfig, script: &str) -> (String, String) {
+    let cri = runtime.cri().runtime;
+    let request = api::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
+    let sandbox = cri.run_pod_sandbox(request).await.expect("a sandbox").pod_sandbox_id;
+    let request = api::CreateContainerRequest {
+        pod_sandbox_id: sandbox.clone(),
+        config: Some(container_config(script)),
+        sandbox_config: Some(config),
+    };
+    let id = cri.create_container(request).await.expect("a container").container_id;
+    cri.start_container(api::StartContainerRequest { container_id: id.clone() }).await.expect("a start");
+    (sandbox, id)
+}
+
 pub(crate) async fn exec(runtime: &ContainerRuntime, id: &str, command: &str) -> String {
     let cmd = ["sh", "-c", command].map(str::to_owned).to_vec();
     let request = api::ExecSyncRequest { container_id: id.to_owned(), cmd, timeout: 10 };
