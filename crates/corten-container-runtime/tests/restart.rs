@@ -35,7 +35,7 @@ mod privileged {
 
         let config = sandbox_config(&logs);
         let script = "echo begun; while [ ! -e /tmp/end ]; do sleep 0.1; done; echo ended; exit 5";
-        let (sandbox, id) = run(&runtime, config, script).await;
+        let (_, id) = run(&runtime, config, script).await;
         let before = status(&runtime, &id).await;
         stop.request();
         runtime.join().await.expect("no panic");
