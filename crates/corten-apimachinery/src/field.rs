@@ -2,12 +2,23 @@
 //!
 //! Upstream: k8s.io/apimachinery/pkg/util/validation/field (v1.35).
 
-use std::{fmt, fmt::Write as _};
+use std::{collections::BTreeSet, fmt, fmt::Write as _};
 
 use crate::value::{Str, Value};
 
 /// The errors of one validation, in the order found.
 pub type ErrorList = Vec<Error>;
+
+/// Where a rule about each item of a list or map stops looking for more errors: far above what anybody reads, and above what
+/// is shown. A body can have some hundred thousand items, and an error is some hundred times as large as the smallest of them.
+pub const ERRORS_MAX: usize = 10_000;
+
+/// How many bytes of errors are shown, not counting the one that goes beyond. Upstream shows all; that many bytes hold some
+/// thousand errors, and the text of a hostile object's would be hundreds of times as large as its body.
+pub(crate) const SHOWN_BYTES_MAX: usize = 1024 * 1024;
+
+/// What stands in for the errors that are not shown.
+pub(crate) const NOT_SHOWN: &str = "and more errors, which are not shown";
 
 /// The path of a field, built from the root down: `spec.containers[0].ports[1].name`, `metadata.labels[app]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -209,13 +220,21 @@ impl fmt::Display for Error {
     }
 }
 
-/// The text of a whole list: one error as it is, several in brackets, each text once.
+/// The text of a whole list: one error as it is, several in brackets, each text once. The end of a very long one is not shown.
 #[must_use]
 pub fn aggregate(errors: &[Error]) -> String {
-    let mut texts: Vec<String> = Vec::with_capacity(errors.len());
+    let mut texts: Vec<String> = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut left_bytes = SHOWN_BYTES_MAX;
     for error in errors {
+        if left_bytes == 0 {
+            texts.push(NOT_SHOWN.to_owned());
+            break;
+        }
         let text = error.to_string();
-        if !texts.contains(&text) {
+        // Also for one that was there before: making it costs as much.
+        left_bytes = left_bytes.saturating_sub(text.len());
+        if seen.insert(text.clone()) {
             texts.push(text);
         }
     }
@@ -333,5 +352,22 @@ mod tests {
         let (a, b) = (Error::required(&Path::new("a"), ""), Error::required(&Path::new("b"), ""));
         assert_eq!(aggregate(std::slice::from_ref(&a)), "a: Required value");
         assert_eq!(aggregate(&[a.clone(), b, a]), "[a: Required value, b: Required value]");
+    }
+    /// Each text was compared with all before it, and all were shown: one request kept a thread busy for minutes.
+    #[test]
+    fn a_very_long_list_is_cut_short() {
+        let path = Path::new("metadata").child("annotations");
+        let error = |number: usize| Error::invalid(&path, format!("{number:06}!"), "x".repeat(100));
+        let errors: ErrorList = (0..250_000).map(error).collect();
+        let text = aggregate(&errors);
+        assert!((SHOWN_BYTES_MAX..2 * SHOWN_BYTES_MAX).contains(&text.len()), "{}", text.len());
+        assert!(text.starts_with(&format!("[{}, {}, ", errors[0], errors[1])));
+        assert!(text.ends_with(", and more errors, which are not shown]"));
+        // As many as anybody has are shown, and so is a single large one.
+        let thousand = aggregate(&errors[..1_000]);
+        let all: Vec<String> = errors[..1_000].iter().map(ToString::to_string).collect();
+        assert_eq!(thousand, format!("[{}]", all.join(", ")));
+        let large = Error::invalid(&path, "y".repeat(2 * SHOWN_BYTES_MAX), "");
+        assert_eq!(aggregate(std::slice::from_ref(&large)), large.to_string());
     }
 }

@@ -247,8 +247,9 @@ impl<'a> Parts<'a> {
                 .and_then(|mantissa| mantissa.checked_add(i128::from(digit - b'0')))
                 .ok_or(QuantityError::Numeric)?;
         }
+        mantissa = mantissa.checked_add(rounds_up.into()).ok_or(QuantityError::Numeric)?;
         let mut format = self.format;
-        let mut quantity = Quantity::of(mantissa + i128::from(rounds_up), exponent, format);
+        let mut quantity = Quantity::of(mantissa, exponent, format);
         if format == Format::BinarySi {
             quantity = binary(mantissa, exponent, self.exponent)?;
             if !quantity.is_zero() && quantity < Quantity::new(1, format) {
@@ -475,6 +476,8 @@ mod tests {
             ("1e", QuantityError::Suffix),
             (".", QuantityError::Numeric),
             ("-", QuantityError::Numeric),
+            // The largest mantissa, rounded up: an overflow once.
+            ("170141183460469231731687303715.8841057271", QuantityError::Numeric),
         ] {
             assert_eq!(text.parse::<Quantity>().unwrap_err(), want, "{text:?}");
         }

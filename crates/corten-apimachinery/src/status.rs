@@ -256,20 +256,22 @@ impl Status {
         Self::new(Reason::Unauthorized, "Unauthorized")
     }
 
-    /// The object breaks rules.
+    /// The object breaks rules. Of very many errors the first are shown.
     #[must_use]
     pub fn invalid(kind: &GroupVersionKind, name: &str, errors: &[field::Error]) -> Self {
         let qualified =
             if kind.group.is_empty() { kind.kind.to_string() } else { format!("{}.{}", kind.kind, kind.group) };
         let message = format!("{qualified} {} is invalid: {}", field::quote(name), field::aggregate(errors));
-        let causes = errors
-            .iter()
-            .map(|error| Cause {
-                reason: error.kind.reason().into(),
-                message: error.body(),
-                field: error.field.clone(),
-            })
-            .collect();
+        let mut left_bytes = field::SHOWN_BYTES_MAX;
+        let mut causes = Vec::new();
+        for error in errors {
+            if left_bytes == 0 {
+                break;
+            }
+            let cause = Cause { reason: error.kind.reason().into(), message: error.body(), field: error.field.clone() };
+            left_bytes = left_bytes.saturating_sub(cause.message.len() + cause.field.len());
+            causes.push(cause);
+        }
         let details = Details {
             name: name.into(),
             group: kind.group.clone(),
@@ -465,5 +467,16 @@ mod tests {
         let status = Status::invalid(&GroupVersionKind::new("apps", "v1", "Deployment"), "web", &errors);
         assert_eq!(status.message, r#"Deployment.apps "web" is invalid: spec.containers: Required value"#);
         assert_eq!(Status::from_value(&status.to_value()), status);
+    }
+    #[test]
+    fn the_causes_of_a_hostile_object_are_cut_short() {
+        let path = field::Path::new("data").key("x".repeat(1_000));
+        let errors = vec![field::Error::required(&path, "y".repeat(1_000)); 10_000];
+        let causes = |errors: &[field::Error]| {
+            let status = Status::invalid(&GroupVersionKind::new("", "v1", "ConfigMap"), "web", errors);
+            status.details.unwrap().causes.len()
+        };
+        assert_eq!(causes(&errors[..100]), 100);
+        assert!((500..1_000).contains(&causes(&errors)), "{}", causes(&errors));
     }
 }

@@ -2,22 +2,24 @@
 //!
 //! Upstream: managedfields/internal/conflict.go; the messages are part of the protocol, `kubectl apply` prints them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use super::{
     entries::Manager,
-    fields_v1::{FieldSet, PathElement, path_text},
+    fields_v1::{FieldSet, path_text},
 };
-use crate::status::{Cause, Details, Reason, Status};
+use crate::{
+    field::SHOWN_BYTES_MAX,
+    status::{Cause, Details, Reason, Status},
+};
 
 /// The machine-readable reason of a cause.
 const FIELD_MANAGER_CONFLICT: &str = "FieldManagerConflict";
 
-/// A field that the configuration wants to change and another manager owns.
+/// The fields that the configuration wants to change and other managers own. There is at least one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Conflict {
-    pub(super) manager: Manager,
-    pub(super) path: Vec<PathElement>,
+pub struct Conflicts {
+    by_manager: BTreeMap<Manager, FieldSet>,
 }
 
 /// Why an apply is refused.
@@ -31,26 +33,46 @@ pub enum ApplyError {
     Unusable(String),
     /// Others own fields that the configuration wants to change.
     #[error("{}", message(.0))]
-    Conflicts(Vec<Conflict>),
+    Conflicts(Conflicts),
 }
 
-impl Conflict {
-    /// All paths of the sets, by manager.
-    pub(super) fn of_sets(sets: &BTreeMap<Manager, FieldSet>) -> Vec<Self> {
-        let mut conflicts = Vec::new();
-        for (manager, set) in sets {
-            set.for_each(&mut |path| {
-                let path = path.iter().map(|element| (*element).clone()).collect();
-                conflicts.push(Self { manager: manager.clone(), path });
-            });
-        }
-        conflicts
+impl Conflicts {
+    /// `None` if there are none.
+    pub(super) fn of(mut by_manager: BTreeMap<Manager, FieldSet>) -> Option<Self> {
+        by_manager.retain(|_, set| !set.is_empty());
+        (!by_manager.is_empty()).then_some(Self { by_manager })
     }
 
-    /// The field, as `.spec.replicas`.
+    /// The conflicts about other fields than `allowed`.
+    pub(super) fn without(&self, allowed: &FieldSet) -> Option<Self> {
+        let left = self.by_manager.iter().map(|(manager, set)| (manager.clone(), set.difference(allowed)));
+        Self::of(left.collect())
+    }
+
+    /// How many there are, counting a field once for each of its owners.
     #[must_use]
-    pub fn field(&self) -> String {
-        path_text(&self.path.iter().collect::<Vec<_>>())
+    pub fn count(&self) -> usize {
+        self.by_manager.values().map(FieldSet::len).sum()
+    }
+
+    /// Calls `visit` with the text of each manager and field, as `.spec.replicas`. Of very many conflicts the first.
+    fn for_each(&self, visit: &mut impl FnMut(&str, String)) {
+        let mut left_bytes = SHOWN_BYTES_MAX;
+        for (manager, set) in &self.by_manager {
+            let manager = manager.text();
+            let walked = set.try_for_each(&mut |path| {
+                if left_bytes == 0 {
+                    return ControlFlow::Break(());
+                }
+                let field = path_text(path);
+                left_bytes = left_bytes.saturating_sub(manager.len() + field.len());
+                visit(&manager, field);
+                ControlFlow::Continue(())
+            });
+            if walked.is_break() {
+                return;
+            }
+        }
     }
 }
 
@@ -63,30 +85,37 @@ impl ApplyError {
             Self::BadRequest(_) => Status::bad_request(text),
             Self::Unusable(_) => Status::new(Reason::Unknown, text),
             Self::Conflicts(conflicts) => {
-                let causes = conflicts.iter().map(|conflict| Cause {
-                    reason: FIELD_MANAGER_CONFLICT.into(),
-                    message: format!("conflict with {}", conflict.manager.text()),
-                    field: conflict.field(),
+                let mut causes = Vec::new();
+                conflicts.for_each(&mut |manager, field| {
+                    let message = format!("conflict with {manager}");
+                    causes.push(Cause { reason: FIELD_MANAGER_CONFLICT.into(), message, field });
                 });
-                let details = Details { causes: causes.collect(), ..Details::default() };
+                let details = Details { causes, ..Details::default() };
                 Status { details: Some(Box::new(details)), ..Status::new(Reason::Conflict, text) }
             }
         }
     }
 }
 
-fn message(conflicts: &[Conflict]) -> String {
-    if let [only] = conflicts {
-        return format!("Apply failed with 1 conflict: conflict with {}: {}", only.manager.text(), only.field());
-    }
+fn message(conflicts: &Conflicts) -> String {
+    let (count, mut shown) = (conflicts.count(), 0);
     let mut lines = Vec::new();
-    let mut last = None;
-    for conflict in conflicts {
-        if last != Some(&conflict.manager) {
-            lines.push(format!("conflicts with {}:", conflict.manager.text()));
-            last = Some(&conflict.manager);
+    let mut last = String::new();
+    conflicts.for_each(&mut |manager, field| {
+        shown += 1;
+        if count == 1 {
+            lines.push(format!("conflict with {manager}: {field}"));
+            return;
         }
-        lines.push(format!("- {}", conflict.field()));
+        if last != manager {
+            lines.push(format!("conflicts with {manager}:"));
+            manager.clone_into(&mut last);
+        }
+        lines.push(format!("- {field}"));
+    });
+    if shown < count {
+        lines.push(format!("and {} more conflicts, which are not shown", count - shown));
     }
-    format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
+    let plural = if count == 1 { "" } else { "s" };
+    format!("Apply failed with {count} conflict{plural}: {}", lines.join("\n"))
 }

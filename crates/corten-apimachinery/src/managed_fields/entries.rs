@@ -202,9 +202,11 @@ impl Entries {
         }
         updaters.sort_by(|a, b| (&self.by_manager[a].time, a).cmp(&(&self.by_manager[b].time, b)));
         let mut first_of: BTreeMap<Str, Manager> = BTreeMap::new();
+        // What the merged entry of each version will own. It is united at the end, as there can be very many.
+        let mut merged: BTreeMap<Str, Vec<FieldSet>> = BTreeMap::new();
         for manager in updaters {
             if left <= UPDATE_MANAGERS_MAX {
-                return;
+                break;
             }
             let version = self.by_manager[&manager].api_version.clone();
             let Some(first) = first_of.get(&version) else {
@@ -213,17 +215,18 @@ impl Entries {
             };
             let bucket = Manager::update(OLD_UPDATES, &version, "");
             let entry = self.by_manager.remove(&manager).expect("each updater is met once");
-            let before = match self.by_manager.remove(&bucket) {
-                Some(before) => before,
-                None => match self.by_manager.remove(first) {
-                    Some(before) => before,
-                    // The first of this version was the bucket itself, and is the entry at hand.
-                    None => Entry::new(&version, None, FieldSet::default()),
-                },
-            };
-            let merged = Entry::new(&version, entry.time, entry.set.union(&before.set));
-            self.by_manager.insert(bucket, merged);
+            let before = self.by_manager.remove(&bucket).or_else(|| self.by_manager.remove(first));
+            let sets = merged.entry(version.clone()).or_default();
+            sets.push(entry.set);
+            // Nothing, if the first of this version was the bucket itself, and is the entry at hand.
+            sets.extend(before.map(|before| before.set));
+            self.by_manager.insert(bucket, Entry::new(&version, entry.time, FieldSet::default()));
             left -= 1;
+        }
+        for (version, sets) in merged {
+            let bucket = Manager::update(OLD_UPDATES, &version, "");
+            let entry = self.by_manager.get_mut(&bucket).expect("it is put there with what is merged into it");
+            entry.replace(FieldSet::union_of(sets));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! both; one with neither is not kept. So equal sets are equal trees.
 //! Upstream: structured-merge-diff/fieldpath.
 
-use std::{cmp::Ordering, fmt::Write as _};
+use std::{cmp::Ordering, fmt::Write as _, ops::ControlFlow};
 
 use crate::{
     codec::{FieldValidation, json},
@@ -61,6 +61,19 @@ impl PathElement {
         }
     }
 
+    /// The item of a list whose key fields have these values.
+    pub(super) fn key(mut fields: Vec<(Str, Value)>) -> Self {
+        fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+        fields.iter_mut().for_each(|(_, value)| unify_numbers(value));
+        Self::Key(fields.into())
+    }
+
+    /// The item of a set with this value.
+    pub(super) fn value(mut value: Value) -> Self {
+        unify_numbers(&mut value);
+        Self::Value(value)
+    }
+
     /// Reads one key of the JSON form.
     fn parse(text: &str) -> Result<Self, BadFields> {
         let bad = |why: String| BadFields(why);
@@ -75,10 +88,10 @@ impl PathElement {
         match kind {
             "f" => Ok(Self::Field(rest.into())),
             "k" => match decode()? {
-                Value::Object(map) => Ok(Self::Key(map.into_entries().into())),
+                Value::Object(map) => Ok(Self::key(map.into_entries())),
                 _ => Err(bad(format!("parsing key {}: not an object", quote(rest)))),
             },
-            "v" => decode().map(Self::Value),
+            "v" => decode().map(Self::value),
             "i" => rest
                 .parse()
                 .map(Self::Index)
@@ -186,10 +199,8 @@ fn compare_values(a: &Value, b: &Value) -> Ordering {
     }
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => a.cmp(b),
-        #[expect(clippy::cast_precision_loss, reason = "an order is wanted, and upstream compares so")]
-        (Value::Int(a), Value::Float(b)) => (*a as f64).total_cmp(b),
-        #[expect(clippy::cast_precision_loss, reason = "an order is wanted, and upstream compares so")]
-        (Value::Float(a), Value::Int(b)) => a.total_cmp(&(*b as f64)),
+        (Value::Int(a), Value::Float(b)) => compare_numbers(*a, *b),
+        (Value::Float(a), Value::Int(b)) => compare_numbers(*b, *a).reverse(),
         (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
         (Value::String(a), Value::String(b)) => a.cmp(b),
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
@@ -207,6 +218,30 @@ fn compare_values(a: &Value, b: &Value) -> Ordering {
             .unwrap_or_else(|| a.len().cmp(&b.len())),
         _ => rank(a).cmp(&rank(b)),
     }
+}
+
+/// Gives numbers that are written alike one form: `1.0` is written as `1`, and two elements of a set must not be written alike.
+fn unify_numbers(value: &mut Value) {
+    match value {
+        Value::Float(_) => {
+            let text = json::encode(value, None);
+            if let Some(number) = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()) {
+                *value = Value::Int(number);
+            }
+        }
+        Value::Array(_) => value.as_array_mut().into_iter().flatten().for_each(unify_numbers),
+        Value::Object(map) => map.iter_mut().for_each(|(_, value)| unify_numbers(value)),
+        _ => {}
+    }
+}
+
+/// Upstream loses digits here. Sorting needs a total order: two integers must not both equal a number that lies between them.
+fn compare_numbers(a: i64, b: f64) -> Ordering {
+    #[expect(clippy::cast_precision_loss, reason = "what is lost is compared after this")]
+    let rounded = (a as f64).total_cmp(&b);
+    // Equal to what an integer is rounded to: whole, and in range.
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+    rounded.then_with(|| i128::from(a).cmp(&(b as i128)))
 }
 
 fn scalar_text(value: &Value) -> String {
@@ -273,16 +308,28 @@ impl FieldSet {
         // Keys are sorted as text; only numbers in keys sort otherwise.
         if !nodes.is_sorted_by(|a: &Node, b| a.element < b.element) {
             nodes.sort_by(|a, b| a.element.cmp(&b.element));
-            nodes.dedup_by(|later, earlier| {
-                let same = earlier.element == later.element;
-                if same {
-                    earlier.member |= later.member;
-                    earlier.below = earlier.below.union(&later.below);
-                }
-                same
-            });
+            nodes = Self::without_duplicates(nodes);
         }
         Ok((Self { nodes }, names_itself))
+    }
+
+    /// Sorted nodes with those of one element made one: numbers can be written in many ways.
+    fn without_duplicates(sorted: Vec<Node>) -> Vec<Node> {
+        let mut distinct: Vec<Node> = Vec::with_capacity(sorted.len());
+        let mut sorted = sorted.into_iter().peekable();
+        while let Some(mut node) = sorted.next() {
+            let mut same = Vec::new();
+            while let Some(other) = sorted.next_if(|other| other.element == node.element) {
+                node.member |= other.member;
+                same.push(other.below);
+            }
+            if !same.is_empty() {
+                same.push(node.below);
+                node.below = Self::union_of(same);
+            }
+            distinct.push(node);
+        }
+        distinct
     }
 
     /// Writes the JSON form.
@@ -333,7 +380,8 @@ impl FieldSet {
         }
     }
 
-    /// Adds what is known of one element; elements may come in any order, each once.
+    /// Adds what is known of one element; elements may come in any order, each once. Those that come in order cost least: in
+    /// front of others each moves all that stand behind it.
     pub(super) fn push(&mut self, element: PathElement, member: bool, below: Self) {
         if !member && below.is_empty() {
             return;
@@ -396,10 +444,36 @@ impl FieldSet {
         self.combine(other, &|a, b| a || b, true, true)
     }
 
-    /// The paths that are in both sets.
+    /// All paths of any of the sets. Sets of like size are united first: adding many small ones to a growing one costs the
+    /// product of their number and its size.
+    #[must_use]
+    pub fn union_of(mut sets: Vec<Self>) -> Self {
+        while sets.len() > 1 {
+            let mut pairs = sets.into_iter();
+            let mut united = Vec::with_capacity(pairs.len().div_ceil(2));
+            while let Some(one) = pairs.next() {
+                united.push(match pairs.next() {
+                    Some(other) => one.union(&other),
+                    None => one,
+                });
+            }
+            sets = united;
+        }
+        sets.pop().unwrap_or_default()
+    }
+
+    /// The paths that are in both sets. Costs as much as the smaller is large, but for the looking up in the larger.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        self.combine(other, &|a, b| a && b, false, false)
+        let self_is_larger = self.nodes.len() > other.nodes.len();
+        let (few, many) = if self_is_larger { (other, self) } else { (self, other) };
+        let common = few.nodes.iter().filter_map(|few| {
+            let many = many.find(&few.element)?;
+            let (a, b) = if self_is_larger { (many, few) } else { (few, many) };
+            let (member, below) = (a.member && b.member, a.below.intersection(&b.below));
+            (member || !below.is_empty()).then(|| Node { element: a.element.clone(), member, below })
+        });
+        Self { nodes: common.collect() }
     }
 
     /// As `difference`, in place.
@@ -490,21 +564,30 @@ impl FieldSet {
         Self { nodes: nodes.collect() }
     }
 
-    /// Calls `visit` with each path: at every level the members first, then what is below, as upstream lists them.
-    pub fn for_each<'a>(&'a self, visit: &mut impl FnMut(&[&'a PathElement])) {
-        self.walk(&mut Vec::new(), visit);
+    /// Calls `visit` with each path until it breaks: at every level the members first, then what is below, as upstream lists
+    /// them.
+    pub fn try_for_each<'a>(
+        &'a self,
+        visit: &mut impl FnMut(&[&'a PathElement]) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.walk(&mut Vec::new(), visit)
     }
 
-    fn walk<'a>(&'a self, path: &mut Vec<&'a PathElement>, visit: &mut impl FnMut(&[&'a PathElement])) {
+    fn walk<'a>(
+        &'a self,
+        path: &mut Vec<&'a PathElement>,
+        visit: &mut impl FnMut(&[&'a PathElement]) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         for node in self.nodes.iter().filter(|node| node.member) {
             path.push(&node.element);
-            visit(path);
+            visit(path)?;
             path.pop();
         }
         for node in &self.nodes {
             path.push(&node.element);
-            node.below.walk(path, visit);
+            node.below.walk(path, visit)?;
             path.pop();
         }
+        ControlFlow::Continue(())
     }
 }

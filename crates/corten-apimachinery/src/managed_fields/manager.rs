@@ -6,7 +6,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, btree_map},
+    collections::{BTreeMap, BTreeSet, btree_map},
     fmt,
     sync::LazyLock,
 };
@@ -14,7 +14,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    conflict::{ApplyError, Conflict},
+    conflict::{ApplyError, Conflicts},
     entries::{Entries, Entry, Manager, Operation},
     fields_v1::FieldSet,
     typed::{Comparison, Typed},
@@ -24,7 +24,7 @@ use crate::{
     gvk::GroupVersion,
     meta::{ObjectMeta as _, format_time},
     type_table::{TypeId, TypeTable},
-    value::{Map, Str, Value, semantically_equal},
+    value::{Map, Ordered, Str, Value, semantically_equal},
 };
 
 /// The annotation in which client-side apply keeps what it applied last.
@@ -175,11 +175,8 @@ pub fn keep_times(new: &mut Value, old: &Value) {
         entry
     };
     // Times also decide the order.
-    let same_entries = new_list.iter().all(|new| {
-        let new = timeless(new);
-        old_list.iter().any(|old| timeless(old) == new)
-    });
-    if !same_entries {
+    let before: BTreeSet<_> = old_list.iter().map(|old| Ordered(timeless(old))).collect();
+    if !new_list.iter().all(|new| before.contains(&Ordered(timeless(new)))) {
         return;
     }
     let same_rest = semantically_equal(Some(&without_managed_fields(new)), Some(&without_managed_fields(old)));
@@ -237,8 +234,7 @@ pub fn apply(write: &Write<'_>, live: Option<&Value>, config: &Value, force: boo
             let Some(allowed) = write.last_applied_set(typed, &live_view) else {
                 return Err(ApplyError::Conflicts(conflicts));
             };
-            let left: Vec<_> = conflicts.into_iter().filter(|conflict| !allowed.has(&conflict.path)).collect();
-            if !left.is_empty() {
+            if let Some(left) = conflicts.without(&allowed) {
                 return Err(ApplyError::Conflicts(left));
             }
             attempt(entries, true)?
@@ -318,12 +314,15 @@ impl<'a> Write<'a> {
                 .as_ref()
             };
             let Some(difference) = difference else { return false };
-            if entry.set.intersects(&difference.modified) || entry.set.intersects(&difference.added) {
-                let changed = difference.modified.union(&difference.added);
-                taken.changed.insert(manager.clone(), entry.set.intersection(&changed));
-            }
-            if entry.set.intersects(&difference.removed) {
-                taken.removed.insert(manager.clone(), difference.removed.clone());
+            // Only what the entry has of it: there can be very many entries.
+            let of = |difference: &FieldSet| entry.set.intersection(difference);
+            for (set, taken) in [
+                (of(&difference.modified).union(&of(&difference.added)), &mut taken.changed),
+                (of(&difference.removed), &mut taken.removed),
+            ] {
+                if !set.is_empty() {
+                    taken.insert(manager.clone(), set);
+                }
             }
             true
         });
@@ -369,8 +368,8 @@ impl<'a> Write<'a> {
         };
         let difference = self.compare(live, &object, self.api_version).unwrap_or_default();
         let taken = self.taken(live, &object, &difference, &mut entries, Some(&manager));
-        if !force && !taken.changed.is_empty() {
-            return Err(ApplyError::Conflicts(Conflict::of_sets(&taken.changed)));
+        if !force && let Some(conflicts) = Conflicts::of(taken.changed.clone()) {
+            return Err(ApplyError::Conflicts(conflicts));
         }
         taken.take_from(&mut entries);
         if let Some(entry) = entries.by_manager.get_mut(&manager) {
@@ -411,15 +410,15 @@ impl<'a> Write<'a> {
 
     /// Puts back what any applier, this one included, applies.
     fn add_back_owned(&self, merged: &Value, pruned: Value, entries: &Entries, api_version: &str) -> Value {
-        let mut by_version: BTreeMap<&Str, FieldSet> = BTreeMap::new();
+        let mut by_version: BTreeMap<&Str, Vec<FieldSet>> = BTreeMap::new();
         for (manager, entry) in &entries.by_manager {
             if manager.operation == Operation::Apply {
-                let set = by_version.entry(&entry.api_version).or_default();
-                *set = set.union(&entry.set);
+                by_version.entry(&entry.api_version).or_default().push(entry.set.clone());
             }
         }
         let mut current = pruned;
         for (version, managed) in by_version {
+            let managed = FieldSet::union_of(managed);
             let Some(typed) = self.typed(version) else { continue };
             let (Some(merged), Some(pruned)) = (self.view(merged, version), self.view(&current, version)) else {
                 continue;
@@ -458,7 +457,7 @@ impl<'a> Write<'a> {
 struct Taken {
     /// What each owns and the change sets to something else.
     changed: BTreeMap<Manager, FieldSet>,
-    /// What the change removes, for those who own some of it.
+    /// What each owns and the change removes.
     removed: BTreeMap<Manager, FieldSet>,
 }
 

@@ -10,7 +10,7 @@ mod fields_v1;
 mod manager;
 mod typed;
 
-pub use conflict::{ApplyError, Conflict};
+pub use conflict::{ApplyError, Conflicts};
 pub use fields_v1::{BadFields, FieldSet, PathElement, path_text};
 pub use manager::{Applied, Views, Write, apply, keep_times, update_managed_fields};
 pub use typed::{Comparison, Typed};

@@ -73,6 +73,7 @@ proptest! {
     fn sets_obey_the_laws_of_sets(a in fields(), b in fields(), c in fields()) {
         prop_assert_eq!(a.union(&b), b.union(&a));
         prop_assert_eq!(a.union(&b).union(&c), a.union(&b.union(&c)));
+        prop_assert_eq!(FieldSet::union_of(vec![a.clone(), b.clone(), c.clone()]), a.union(&b).union(&c));
         prop_assert_eq!(a.intersection(&b), b.intersection(&a));
         prop_assert_eq!(a.union(&a.intersection(&b)), a.clone());
         prop_assert_eq!(a.intersection(&b.union(&c)), a.intersection(&b).union(&a.intersection(&c)));

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -659,9 +659,129 @@ fn what_is_no_set_is_refused() {
 fn numbers_in_keys_sort_as_numbers() {
     let ports = set(r#"{"k:{\"p\":443}":{},"k:{\"p\":80}":{}}"#);
     let mut seen = Vec::new();
-    ports.for_each(&mut |path| seen.push(super::path_text(path)));
+    let walked = ports.try_for_each(&mut |path| {
+        seen.push(super::path_text(path));
+        ControlFlow::Continue(())
+    });
+    assert!(walked.is_continue());
     assert_eq!(seen, ["[p=80]", "[p=443]"]);
     assert!(ports.has(&[PathElement::Key([("p".into(), Value::Int(443))].into())]));
+}
+
+/// Two elements that are written alike were kept as two, and the set could not be written.
+#[test]
+fn elements_that_are_written_alike_are_one() {
+    #[track_caller]
+    fn check(text: &str, want: &str) {
+        assert_eq!(set(text).to_value(), parse(want), "{text}");
+    }
+    check(r#"{"v:1":{"f:a":{}},"v:1.0":{"f:b":{}},"v: 1":{"f:c":{}}}"#, r#"{"v:1":{"f:a":{},"f:b":{},"f:c":{}}}"#);
+    check(r#"{"k:{\"p\":80.0}":{},"k:{\"p\":80}":{"f:a":{}}}"#, r#"{"k:{\"p\":80}":{".":{},"f:a":{}}}"#);
+    check(r#"{"v:[1.0]":{},"v:[1]":{},"v:0":{},"v:-0.0":{}}"#, r#"{"v:0":{},"v:[1]":{}}"#);
+    check(r#"{"i:1":{},"i:01":{}}"#, r#"{"i:1":{}}"#);
+    // Numbers beyond what a float tells apart: written alike, or sorted between two integers that it equals.
+    check(r#"{"v:1000000000000000128.0":{},"v:1000000000000000100":{}}"#, r#"{"v:1000000000000000100":{}}"#);
+    let close = set(r#"{"v:9007199254740993":{},"v:9007199254740992.0":{},"v:9007199254740992":{}}"#);
+    assert_eq!(close.len(), 2);
+}
+
+fn object_with(field: &'static str, value: impl Into<Value>) -> Value {
+    Value::object_of([("metadata", Value::object_of([(field, value.into())]))])
+}
+
+/// Items were put into the set one by one, in front of all others if they came backwards.
+#[test]
+fn a_large_list_or_map_is_owned_and_merged_in_one_pass() {
+    const ITEMS: usize = 200_000;
+    let (table, id) = table();
+    let typed = Typed::new(&table, id);
+    let names: Vec<Value> = (0..ITEMS).map(|number| format!("a/{number:06}").into()).collect();
+    let forwards = typed.field_set(&object_with("finalizers", names.clone()));
+    let backwards = typed.field_set(&object_with("finalizers", names.into_iter().rev().collect::<Vec<_>>()));
+    assert_eq!(forwards.len(), ITEMS);
+    assert!(forwards == backwards);
+
+    let labels = |numbers: std::ops::Range<usize>| {
+        object_with("labels", Value::object_of(numbers.map(|number| (format!("{number:06}"), Value::from("x")))))
+    };
+    let merged = typed.merge(&labels(ITEMS..2 * ITEMS), &labels(0..ITEMS));
+    assert!(merged == labels(0..2 * ITEMS));
+
+    // One number written in many ways, each with fields of its own.
+    let entries = (0..20_000).map(|number| {
+        let fields = (0..5).map(|field| (format!("f:{number}-{field}"), Value::object()));
+        (format!("v:{}1", " ".repeat(number % 100) + &"\t".repeat(number / 100)), Value::object_of(fields))
+    });
+    let set = FieldSet::from_value(&Value::object_of(entries)).unwrap();
+    assert_eq!((set.to_value().as_object().unwrap().len(), set.len()), (1, 100_000));
+}
+
+/// What one write takes from thousands of managers was copied for each of them, and united with a growing set one by one.
+#[test]
+fn thousands_of_managers_cost_no_more_than_what_they_own() {
+    const MANAGERS: usize = 10_000;
+    let label = |number: usize| format!("l{number:05}");
+    let labels = || Value::object_of((0..MANAGERS).map(|number| (label(number), Value::from("x"))));
+    let cluster_of = |operation: &str| {
+        let mut cluster = Cluster::new();
+        let entry = |number: usize| {
+            parse(&format!(
+                r#"{{"apiVersion":"apps/v1","fieldsType":"FieldsV1","manager":"m{number:05}","operation":"{operation}",
+                   "fieldsV1":{{"f:metadata":{{"f:labels":{{"f:{}":{{}}}}}}}}}}"#,
+                label(number)
+            ))
+        };
+        cluster.put("creator", "{}").change("creator", |object| object.set_meta("labels", labels()));
+        cluster.change("creator", |object| {
+            object.set_meta("managedFields", (0..MANAGERS).map(entry).collect::<Vec<_>>());
+        });
+        cluster
+    };
+    // Updates: all but the last few become one.
+    let entries = cluster_of("Update").entries();
+    assert_eq!(entries.len(), 10);
+    assert!(entries.iter().any(|entry| entry.starts_with("ancient-changes Update") && entry.len() > MANAGERS));
+
+    // Appliers stay: an apply adds one, and gives up nothing of theirs.
+    let mut cluster = cluster_of("Apply");
+    cluster.apply("me", r#"{"spec":{"replicas":1}}"#).apply("me", r#"{"spec":{"replicas":2}}"#);
+    assert_eq!(cluster.entries().len(), MANAGERS + 1);
+    assert!(cluster.live.as_ref().unwrap().labels().is_some_and(|labels| labels.len() == MANAGERS));
+    // A change of all labels takes them from all.
+    cluster.change("other", |object| {
+        for (_, value) in object.at_mut(&["metadata", "labels"]).unwrap().as_object_mut().unwrap().iter_mut() {
+            *value = "y".into();
+        }
+    });
+    assert_eq!(cluster.entries().len(), 2);
+    // And so does taking them away.
+    let mut cluster = cluster_of("Apply");
+    cluster.change("other", |object| object.unset_meta("labels"));
+    cluster.owned(&[]);
+}
+
+/// Each complaint and each conflict has the whole path in it: kilobytes for a long key, times the number of fields below it.
+#[test]
+fn complaints_and_conflicts_are_cut_short() {
+    let long = "x".repeat(10_000);
+    let env = |value: &str| {
+        let items: Vec<String> =
+            (0..20_000).map(|number| format!(r#"{{"name":"e{number}","value":"{value}"}}"#)).collect();
+        format!(r#"{{"spec":{{"containers":[{{"name":"{long}","env":[{}]}}]}}}}"#, items.join(","))
+    };
+    let mut cluster = Cluster::new();
+    cluster.apply("one", &env("1"));
+    let conflicts = cluster.try_apply("two", &env("2"), false).unwrap_err();
+    let text = conflicts.to_string();
+    assert!(text.starts_with("Apply failed with 20000 conflicts: conflicts with \"one\":\n- .spec.containers[name="));
+    assert!(text.ends_with(" more conflicts, which are not shown") && text.len() < 2_000_000, "{}", text.len());
+    assert!(conflicts.to_status().details.unwrap().causes.len() < 200);
+
+    let fields: Vec<String> = (0..20_000).map(|number| format!(r#""f{number}":1"#)).collect();
+    let unknown = format!(r#"{{"spec":{{"containers":[{{"name":"{long}",{}}}]}}}}"#, fields.join(","));
+    let refused = cluster.try_apply("two", &unknown, false).unwrap_err().to_string();
+    assert!(refused.contains(".f0: field not declared in schema") && refused.len() < 2_000_000, "{}", refused.len());
+    assert!(refused.ends_with("\n  and more errors, which are not shown"));
 }
 
 #[test]

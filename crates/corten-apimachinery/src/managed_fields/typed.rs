@@ -5,11 +5,11 @@
 //! apart by their key fields, a missing key counting as its default. What has no type is granular for objects only.
 //! Upstream: structured-merge-diff/typed (v6.3).
 
-use std::{cmp::Ordering, collections::BTreeMap, fmt::Write as _};
+use std::{cmp::Ordering, collections::BTreeMap, convert::Infallible, fmt::Write as _};
 
 use super::fields_v1::{FieldSet, PathElement, path_text};
 use crate::{
-    field::quote,
+    field::{NOT_SHOWN, SHOWN_BYTES_MAX, quote},
     type_table::{Field, FieldType, ListType, Shape, Struct, TypeId, TypeTable},
     value::{Map, Str, Value},
 };
@@ -161,7 +161,7 @@ impl<'t> Typed<'t> {
                 Value::Object(_) => Err("associative list without keys has an element that's a map type".to_owned()),
                 Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
                 Value::Null => Err("associative list without keys has an element that's an explicit null".to_owned()),
-                scalar => Ok(PathElement::Value(scalar.clone())),
+                scalar => Ok(PathElement::value(scalar.clone())),
             };
         };
         let map = match item {
@@ -180,8 +180,7 @@ impl<'t> Typed<'t> {
             })?;
             fields.push((key.clone(), value.clone()));
         }
-        fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(PathElement::Key(fields.into()))
+        Ok(PathElement::key(fields))
     }
 
     /// The path elements of a list's items; `None` if one has no key, so that only the whole list can be owned.
@@ -211,16 +210,15 @@ impl<'t> Typed<'t> {
             }
             (Form::Set | Form::Keyed(..), Value::Array(items)) => {
                 let Some(elements) = self.elements(form, items) else { return (true, set) };
-                let mut counts: BTreeMap<&PathElement, usize> = BTreeMap::new();
-                for element in &elements {
-                    *counts.entry(element).or_default() += 1;
-                }
+                // By element, so that what is pushed is in order; `None` for several items with the same key, which are
+                // owned together, as a whole.
+                let mut by_element: BTreeMap<&PathElement, Option<&Value>> = BTreeMap::new();
                 for (element, item) in elements.iter().zip(items.iter()) {
-                    // Items with the same key are owned together, as a whole.
-                    let below = match counts[element] {
-                        1 => self.set_of(item, self.item_form(form)).1,
-                        _ => FieldSet::default(),
-                    };
+                    by_element.entry(element).and_modify(|known| *known = None).or_insert(Some(item));
+                }
+                let item_form = self.item_form(form);
+                for (element, item) in by_element {
+                    let below = item.map(|item| self.set_of(item, item_form).1).unwrap_or_default();
                     set.push(element.clone(), true, below);
                 }
             }
@@ -371,14 +369,13 @@ impl<'t> Typed<'t> {
                 if new.is_empty() && !old.is_empty() {
                     return live.clone();
                 }
-                let mut merged = old.clone();
-                for (key, value) in new.entries() {
-                    let slot = merged.entry_or_null(key);
-                    *slot = match old.get(key) {
-                        Some(old) => self.merge_nodes(old, value, self.entry_form(form, key).0),
+                let changes = new.entries().iter().map(|(key, value)| (key.clone(), value));
+                let Ok(merged) = old.clone().edit(changes, |key, old, value| {
+                    Ok::<_, Infallible>(Some(match old {
+                        Some(old) => self.merge_nodes(&old, value, self.entry_form(form, key).0),
                         None => value.clone(),
-                    };
-                }
+                    }))
+                });
                 Value::Object(merged)
             }
             (Form::Set | Form::Keyed(..), Value::Array(old), Value::Array(new)) if !old.is_empty() => {
@@ -527,40 +524,35 @@ impl<'t> Typed<'t> {
     // ---- Validation ----
 
     /// What is wrong with a configuration, in upstream's words: fields and values that the type does not have, items
-    /// without key or with the same key.
+    /// without key or with the same key. Of very many complaints the first.
     #[must_use]
     pub fn complaints(&self, config: &Value) -> Vec<String> {
-        let mut found = Vec::new();
+        let mut found = Complaints { texts: Vec::new(), left_bytes: SHOWN_BYTES_MAX, cut: false };
         self.check(config, &Expected::Form(self.root_form()), &mut Vec::new(), &mut found);
-        found
+        if found.cut {
+            found.texts.push(NOT_SHOWN.to_owned());
+        }
+        found.texts
     }
 
-    fn check(&self, value: &Value, expected: &Expected<'t>, path: &mut Vec<PathElement>, found: &mut Vec<String>) {
-        let complain = |path: &[PathElement], why: String, found: &mut Vec<String>| {
-            let path = path_text(&path.iter().collect::<Vec<_>>());
-            found.push(if path.is_empty() { why } else { format!("{path}: {why}") });
-        };
+    fn check(&self, value: &Value, expected: &Expected<'t>, path: &mut Vec<PathElement>, found: &mut Complaints) {
         if value.is_null() {
             return;
         }
         let go = || go_text(value);
         match expected {
             Expected::Number if !matches!(value, Value::Int(_) | Value::Float(_)) => {
-                let why = format!("expected numeric (int or float), got {}", go_type(value));
-                complain(path, why, found);
+                found.add(path, &format!("expected numeric (int or float), got {}", go_type(value)));
             }
             Expected::Text if value.as_str().is_none() => {
-                complain(
-                    path,
-                    format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_source(value)),
-                    found,
-                );
+                let source = go_source(value);
+                found.add(path, &format!("expected string, got &value.valueUnstructured{{Value:{source}}}"));
             }
             Expected::Truth if value.as_bool().is_none() => {
-                complain(path, format!("expected boolean, got &{{{}}}", go()), found);
+                found.add(path, &format!("expected boolean, got &{{{}}}", go()));
             }
             Expected::Scalar if matches!(value, Value::Array(_) | Value::Object(_)) => {
-                complain(path, format!("expected any scalar, got &{{{}}}", go()), found);
+                found.add(path, &format!("expected any scalar, got &{{{}}}", go()));
             }
             Expected::Items(item) => match value {
                 Value::Array(items) => {
@@ -570,18 +562,14 @@ impl<'t> Typed<'t> {
                         path.pop();
                     }
                 }
-                _ => complain(path, format!("expected list, got &{{{}}}", go()), found),
+                _ => found.add(path, &format!("expected list, got &{{{}}}", go())),
             },
             Expected::Form(form) => self.check_form(value, *form, path, found),
             _ => {}
         }
     }
 
-    fn check_form(&self, value: &Value, form: Form<'t>, path: &mut Vec<PathElement>, found: &mut Vec<String>) {
-        let mut complain = |path: &[PathElement], why: String| {
-            let path = path_text(&path.iter().collect::<Vec<_>>());
-            found.push(if path.is_empty() { why } else { format!("{path}: {why}") });
-        };
+    fn check_form(&self, value: &Value, form: Form<'t>, path: &mut Vec<PathElement>, found: &mut Complaints) {
         match (form, value) {
             (Form::Leaf | Form::Untyped, _) => {}
             (Form::Struct(fields), Value::Object(map)) => {
@@ -590,10 +578,7 @@ impl<'t> Typed<'t> {
                     match fields.field(key) {
                         Some(field) => self.check(child, &self.expected(&field.ty, Some(field)), path, found),
                         None if fields.preserve_unknown => {}
-                        None => {
-                            let text = path_text(&path.iter().collect::<Vec<_>>());
-                            found.push(format!("{text}: field not declared in schema"));
-                        }
+                        None => found.add(path, "field not declared in schema"),
                     }
                     path.pop();
                 }
@@ -606,7 +591,7 @@ impl<'t> Typed<'t> {
                 }
             }
             (Form::Struct(_) | Form::Map(_), other) => {
-                complain(path, format!("expected map, got &{{{}}}", go_text(other)))
+                found.add(path, &format!("expected map, got &{{{}}}", go_text(other)));
             }
             (Form::Set | Form::Keyed(..), Value::Array(items)) => {
                 let mut seen = std::collections::BTreeSet::new();
@@ -614,14 +599,12 @@ impl<'t> Typed<'t> {
                     let element = match self.element(form, item) {
                         Ok(element) => element,
                         Err(why) => {
-                            let text = path_text(&path.iter().collect::<Vec<_>>());
-                            found.push(format!("{text}: element {at}: {why}"));
+                            found.add(path, &format!("element {at}: {why}"));
                             continue;
                         }
                     };
                     if !seen.insert(element.clone()) {
-                        let text = path_text(&path.iter().collect::<Vec<_>>());
-                        found.push(format!("{text}: duplicate entries for key {}", path_text(&[&element])));
+                        found.add(path, &format!("duplicate entries for key {}", path_text(&[&element])));
                     }
                     path.push(element);
                     if let Form::Keyed(item_type, _) = form {
@@ -631,7 +614,7 @@ impl<'t> Typed<'t> {
                 }
             }
             (Form::Set | Form::Keyed(..), other) => {
-                complain(path, format!("expected list, got &{{{}}}", go_text(other)))
+                found.add(path, &format!("expected list, got &{{{}}}", go_text(other)));
             }
         }
     }
@@ -656,6 +639,27 @@ impl<'t> Typed<'t> {
             FieldType::Map(item) => Expected::Form(Form::Map(item)),
             FieldType::Any => Expected::Anything,
         }
+    }
+}
+
+/// What has been found wrong, as long as anybody reads it: each complaint has a path, and keys in a path can be long.
+struct Complaints {
+    texts: Vec<String>,
+    left_bytes: usize,
+    /// Whether there were more.
+    cut: bool,
+}
+
+impl Complaints {
+    fn add(&mut self, path: &[PathElement], why: &str) {
+        if self.left_bytes == 0 {
+            self.cut = true;
+            return;
+        }
+        let path = path_text(&path.iter().collect::<Vec<_>>());
+        let text = if path.is_empty() { why.to_owned() } else { format!("{path}: {why}") };
+        self.left_bytes = self.left_bytes.saturating_sub(text.len());
+        self.texts.push(text);
     }
 }
 

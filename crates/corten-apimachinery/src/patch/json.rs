@@ -2,7 +2,10 @@
 //!
 //! Upstream: github.com/evanphx/json-patch v4 and the limits of k8s.io/apiserver/pkg/endpoints/handlers/patch.go (v1.35).
 
-use super::PatchError;
+use super::{
+    PatchError,
+    work::{Work, nodes},
+};
 use crate::{field::quote, value::Value};
 
 /// The most operations of one patch. Upstream: `maxJSONPatchOperations`.
@@ -15,8 +18,8 @@ const COPIED_NODES_MAX: usize = 1_000_000;
 /// object, or many on a small one, are far below it; both together would keep a processor busy for many seconds.
 const WORK_MAX: usize = 4_000_000;
 
-/// How many entries are moved at the cost of looking at one node.
-const MOVES_PER_NODE: usize = 16;
+/// What a patch that costs more is told.
+const TOO_MUCH_WORK: &str = "The operations of the JSON patch cost too much on an object of this size";
 
 /// The deepest nesting that operations may build: what a body may have. Whatever walks a tree does so recursively.
 const DEPTH_MAX: usize = crate::codec::json::DEPTH_MAX;
@@ -35,34 +38,15 @@ pub fn apply(object: &Value, patch: &Value) -> Result<Value, PatchError> {
         )));
     }
     let mut result = object.clone();
-    let mut work = Work { copied: 0, left: WORK_MAX };
+    let mut work = Work::new(WORK_MAX, TOO_MUCH_WORK);
+    let mut copied = 0;
     for operation in operations {
-        step(&mut result, operation, &mut work)?;
+        step(&mut result, operation, &mut work, &mut copied)?;
     }
     Ok(result)
 }
 
-/// What the operations of a patch have cost so far.
-struct Work {
-    copied: usize,
-    left: usize,
-}
-
-impl Work {
-    fn spend(&mut self, nodes: usize) -> Result<(), PatchError> {
-        self.left = self.left.checked_sub(nodes).ok_or_else(|| {
-            PatchError::TooLarge("The operations of the JSON patch cost too much on an object of this size".to_owned())
-        })?;
-        Ok(())
-    }
-
-    /// An entry is put in front of, or taken away from in front of, so many others.
-    fn shift(&mut self, others: usize) -> Result<(), PatchError> {
-        self.spend(1 + others / MOVES_PER_NODE)
-    }
-}
-
-fn step(object: &mut Value, operation: &Value, work: &mut Work) -> Result<(), PatchError> {
+fn step(object: &mut Value, operation: &Value, work: &mut Work, copied: &mut usize) -> Result<(), PatchError> {
     let kind = operation.str_at(&["op"]).unwrap_or_default();
     let path = pointer(operation, "path", kind)?;
     let value = || {
@@ -99,8 +83,8 @@ fn step(object: &mut Value, operation: &Value, work: &mut Work) -> Result<(), Pa
             })?;
             let nodes = nodes(&value);
             work.spend(nodes)?;
-            work.copied += nodes;
-            if work.copied > COPIED_NODES_MAX {
+            *copied += nodes;
+            if *copied > COPIED_NODES_MAX {
                 return Err(PatchError::Inapplicable(
                     "the copy operations of the patch make too large an object".to_owned(),
                 ));
@@ -257,14 +241,6 @@ fn remove(object: &mut Value, path: &[String], kind: &str, work: &mut Work) -> R
             Ok(items.remove(at))
         }
         _ => Err(missing()),
-    }
-}
-
-fn nodes(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(nodes).sum::<usize>(),
-        Value::Object(map) => 1 + map.iter().map(|(_, value)| nodes(value)).sum::<usize>(),
-        _ => 1,
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod json;
 pub mod merge;
 pub mod strategic;
+mod work;
 
 /// Why a patch does not lead to an object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +14,7 @@ pub enum PatchError {
     /// It does not fit the object.
     #[error("{0}")]
     Inapplicable(String),
-    /// It has too many operations, or makes too large an object.
+    /// It has too many operations, costs too much, or makes too large an object.
     #[error("{0}")]
     TooLarge(String),
 }

@@ -4,13 +4,20 @@
 //! out of list `x`, `$setElementOrder/x` says in which order its items stand.
 //! Upstream: k8s.io/apimachinery/pkg/util/strategicpatch and mergepatch (v1.35): results and messages.
 
-use std::fmt::Write as _;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::Arc,
+};
 
-use super::PatchError;
+use super::{
+    PatchError,
+    work::{Work, nodes},
+};
 use crate::{
     field::quote,
     type_table::{FieldType, PatchStrategy, Shape, TypeId, TypeTable},
-    value::{Map, Str, Value},
+    value::{Map, Ordered, Str, Value},
 };
 
 const DIRECTIVE: &str = "$patch";
@@ -18,13 +25,22 @@ const RETAIN_KEYS: &str = "$retainKeys";
 const DELETE_FROM_LIST: &str = "$deleteFromPrimitiveList";
 const SET_ORDER: &str = "$setElementOrder";
 
+/// How much work a patch may cost beyond looking at each entry and item of the object and the patch twice. A patch meets each
+/// once, unless items of one list have the same key: then each of them meets all of the item that it is merged into.
+const WORK_SPARE: usize = 100_000;
+
+/// What a patch that costs more is told.
+const TOO_MUCH_WORK: &str = "The strategic merge patch costs too much on an object of this size";
+
 /// The object after `patch`, merged as the fields of its type say.
 ///
 /// The result still has to be read as an object of the type: unknown fields of the patch are in it.
 pub fn apply(object: &Value, patch: &Value, table: &TypeTable, type_id: TypeId) -> Result<Value, PatchError> {
     let Value::Object(changes) = patch else { return Err(invalid("invalid JSON document")) };
     let original = object.as_object().cloned().unwrap_or_default();
-    Merge { table }.map(original, changes.clone(), Some(&FieldType::Ref(type_id))).map(Value::Object)
+    let work_max = WORK_SPARE + 2 * (nodes(object) + nodes(patch));
+    let mut merge = Merge { table, work: Work::new(work_max, TOO_MUCH_WORK) };
+    merge.map(original, changes.clone(), Some(&FieldType::Ref(type_id))).map(Value::Object)
 }
 
 fn invalid(why: &str) -> PatchError {
@@ -116,8 +132,20 @@ struct FieldRule<'a> {
     merge_key: &'a str,
 }
 
+/// What a patch says of one entry of an object.
+#[derive(Debug, Default)]
+struct Change {
+    /// In which order its items stand.
+    order: Option<Arc<Vec<Value>>>,
+    /// Which items go.
+    deleted: Option<Value>,
+    /// What it becomes, or is merged with.
+    value: Option<Value>,
+}
+
 struct Merge<'a> {
     table: &'a TypeTable,
+    work: Work,
 }
 
 impl<'a> Merge<'a> {
@@ -178,7 +206,7 @@ impl<'a> Merge<'a> {
         }
     }
 
-    fn map(&self, mut original: Map, mut patch: Map, ty: Option<&FieldType>) -> Result<Map, PatchError> {
+    fn map(&mut self, mut original: Map, mut patch: Map, ty: Option<&FieldType>) -> Result<Map, PatchError> {
         if let Some(directive) = patch.get(DIRECTIVE) {
             return match directive.as_str() {
                 Some("replace") => {
@@ -189,47 +217,80 @@ impl<'a> Merge<'a> {
                 _ => Err(bad_directive(directive, &patch)),
             };
         }
+        self.work.spend(original.len() + patch.len())?;
         if let Some(keys) = patch.remove(RETAIN_KEYS) {
             retain_keys(&mut original, &patch, &keys)?;
         }
-        self.ordered_lists(&mut original, &mut patch, ty)?;
-        for (key, mut change) in patch.into_entries() {
-            let (key, deletes) = match key.strip_prefix(DELETE_FROM_LIST) {
-                Some(rest) => {
-                    let name = rest.strip_prefix('/');
-                    (Str::from(name.ok_or_else(|| invalid("invalid patch format of primitive list"))?), true)
-                }
-                None => (key, false),
-            };
-            if change.is_null() {
-                original.remove(&key);
-                continue;
-            }
-            let Some(slot) = original.get_mut(&key) else {
-                if !deletes {
-                    without_nulls(&mut change);
-                    original.insert(key, change);
-                }
-                continue;
-            };
-            match (&mut *slot, change) {
-                (Value::Object(old), Value::Object(change)) => {
-                    let rule = self.rule(ty, &key)?;
-                    let merged = if rule.replaces { change } else { self.map(std::mem::take(old), change, rule.ty)? };
-                    *slot = Value::Object(merged);
-                }
-                (Value::Array(old), Value::Array(change)) => {
-                    let rule = self.rule(ty, &key)?;
-                    *slot = self.list_by_rule(old, &change, &rule, deletes)?.into();
-                }
-                (_, change) => *slot = change,
+        let mut changes: BTreeMap<Str, Change> = BTreeMap::new();
+        for (key, value) in patch.into_entries() {
+            if let Some(rest) = key.strip_prefix(SET_ORDER) {
+                let Value::Array(order) = value else { return Err(bad_type(GO_LIST, &value)) };
+                let name = rest.strip_prefix('/').ok_or_else(bad_order)?;
+                changes.entry(name.into()).or_default().order = Some(order);
+            } else if let Some(rest) = key.strip_prefix(DELETE_FROM_LIST) {
+                let name = rest.strip_prefix('/').ok_or_else(|| invalid("invalid patch format of primitive list"))?;
+                changes.entry(name.into()).or_default().deleted = Some(value);
+            } else {
+                changes.entry(key).or_default().value = Some(value);
             }
         }
-        Ok(original)
+        original.edit(changes.into_iter(), |key, old, change| self.entry(key, old, change, ty))
+    }
+
+    /// What becomes of one entry, `None` for nothing.
+    fn entry(
+        &mut self,
+        key: &str,
+        old: Option<Value>,
+        change: Change,
+        ty: Option<&FieldType>,
+    ) -> Result<Option<Value>, PatchError> {
+        let Change { order, deleted, mut value } = change;
+        let mut current = old;
+        if let Some(order) = order
+            && let Some(ordered) = self.ordered_list(key, current.as_ref(), value.as_ref(), &order, ty)?
+        {
+            (current, value) = (Some(ordered), None);
+        }
+        if let Some(deleted) = deleted {
+            current = self.changed(key, current, deleted, true, ty)?;
+        }
+        match value {
+            Some(value) => self.changed(key, current, value, false, ty),
+            None => Ok(current),
+        }
+    }
+
+    fn changed(
+        &mut self,
+        key: &str,
+        old: Option<Value>,
+        mut change: Value,
+        deletes: bool,
+        ty: Option<&FieldType>,
+    ) -> Result<Option<Value>, PatchError> {
+        if change.is_null() {
+            return Ok(None);
+        }
+        let Some(old) = old else {
+            without_nulls(&mut change);
+            return Ok(Some(change).filter(|_| !deletes));
+        };
+        Ok(Some(match (old, change) {
+            (Value::Object(old), Value::Object(change)) => {
+                let rule = self.rule(ty, key)?;
+                Value::Object(if rule.replaces { change } else { self.map(old, change, rule.ty)? })
+            }
+            (Value::Array(old), Value::Array(change)) => {
+                let rule = self.rule(ty, key)?;
+                self.list_by_rule(&old, &change, &rule, deletes)?.into()
+            }
+            (_, change) => change,
+        }))
     }
 
     fn list_by_rule(
-        &self,
+        &mut self,
         original: &[Value],
         patch: &[Value],
         rule: &FieldRule<'_>,
@@ -241,41 +302,41 @@ impl<'a> Merge<'a> {
         self.list(original.to_vec(), patch, self.item_type(rule.ty), rule.merge_key, deletes)
     }
 
-    /// Merges lists under their `$setElementOrder`; what is done here goes from `patch`.
-    fn ordered_lists(&self, original: &mut Map, patch: &mut Map, ty: Option<&FieldType>) -> Result<(), PatchError> {
-        let directives: Vec<Str> = patch.keys().filter(|key| key.starts_with(SET_ORDER)).map(Str::from).collect();
-        for directive in directives {
-            let Some(order) = patch.remove(&directive) else { continue };
-            let order = order.as_array().ok_or_else(|| bad_type(GO_LIST, &order))?.to_vec();
-            let name = directive[SET_ORDER.len()..].strip_prefix('/').ok_or_else(bad_order)?;
-            let list_of = |map: &Map| match map.get(name) {
+    /// Merges lists under their `$setElementOrder`; `None` if there is neither list.
+    fn ordered_list(
+        &mut self,
+        name: &str,
+        old: Option<&Value>,
+        change: Option<&Value>,
+        order: &[Value],
+        ty: Option<&FieldType>,
+    ) -> Result<Option<Value>, PatchError> {
+        fn list_of(value: Option<&Value>) -> Result<Option<&[Value]>, PatchError> {
+            match value {
                 None => Ok(None),
-                Some(Value::Array(items)) => Ok(Some(items.to_vec())),
+                Some(Value::Array(items)) => Ok(Some(items)),
                 Some(other) => Err(bad_type(GO_LIST, other)),
-            };
-            let (old, change) = (list_of(original)?, list_of(patch)?);
-            let rule = self.rule(ty, name)?;
-            check_order(change.as_deref().unwrap_or_default(), &order, rule.merge_key)?;
-            let merged = match (&old, &change) {
-                (None, None) => continue,
-                (Some(old), None) => old.clone(),
-                (None, Some(change)) => change.clone(),
-                (Some(old), Some(change)) => self.list_by_rule(old, change, &rule, false)?,
-            };
-            let old = old.unwrap_or_default();
-            if old.is_empty() && change.as_ref().is_none_or(Vec::is_empty) {
-                return Err(unfit("no elements in any of the given slices"));
             }
-            let merged = arrange(merged, &order, &old, rule.merge_key)?;
-            original.insert(name, merged);
-            patch.remove(name);
         }
-        Ok(())
+        let (old, change) = (list_of(old)?, list_of(change)?);
+        self.work.spend(order.len())?;
+        let rule = self.rule(ty, name)?;
+        check_order(change.unwrap_or_default(), order, rule.merge_key)?;
+        let merged = match (old, change) {
+            (None, None) => return Ok(None),
+            (Some(only), None) | (None, Some(only)) => only.to_vec(),
+            (Some(old), Some(change)) => self.list_by_rule(old, change, &rule, false)?,
+        };
+        let old = old.unwrap_or_default();
+        if old.is_empty() && change.is_none_or(<[Value]>::is_empty) {
+            return Err(unfit("no elements in any of the given slices"));
+        }
+        Ok(Some(arrange(merged, order, old, rule.merge_key)?.into()))
     }
 
     /// Merges two lists whose items are objects with a merge key, or are their own keys.
     fn list(
-        &self,
+        &mut self,
         original: Vec<Value>,
         patch: &[Value],
         item: Option<&FieldType>,
@@ -285,6 +346,7 @@ impl<'a> Merge<'a> {
         if original.is_empty() && patch.is_empty() {
             return Ok(original);
         }
+        self.work.spend(original.len() + patch.len())?;
         let mut all = original.iter().chain(patch);
         let first = all.next().map(go_type).unwrap_or_default();
         if first == GO_LIST {
@@ -297,16 +359,12 @@ impl<'a> Merge<'a> {
         }
         if first != GO_MAP {
             if deletes {
-                return Ok(original.into_iter().filter(|item| !patch.contains(item)).collect());
+                let deleted: BTreeSet<_> = patch.iter().map(Ordered).collect();
+                return Ok(original.into_iter().filter(|item| !deleted.contains(&Ordered(item))).collect());
             }
-            let mut merged = original.clone();
-            merged.extend(patch.iter().cloned());
-            let mut distinct: Vec<Value> = Vec::with_capacity(merged.len());
-            for item in merged {
-                if !distinct.contains(&item) {
-                    distinct.push(item);
-                }
-            }
+            let mut seen = BTreeSet::new();
+            let all = original.iter().chain(patch);
+            let distinct = all.filter(|item| seen.insert(Ordered(*item))).cloned().collect();
             return arrange(distinct, patch, &original, key);
         }
         if key.is_empty() {
@@ -314,15 +372,25 @@ impl<'a> Merge<'a> {
         }
         let (original, patch) = special_items(original, patch, key)?;
         let mut merged = original.clone();
+        // Where the items are that have a key; of those with the same key the first is merged with.
+        let mut places: BTreeSet<(Ordered<Value>, usize)> = BTreeSet::new();
+        let place = |item: &Value, at| item.get(key).map(|id| (Ordered(id.clone()), at));
+        places.extend(merged.iter().enumerate().filter_map(|(at, item)| place(item, at)));
         for change in &patch {
-            let id = change.get(key).ok_or_else(|| no_merge_key(change, key))?;
-            match find(&merged, key, id)? {
-                Some(at) => {
-                    let old = std::mem::take(merged[at].as_object_mut().expect("only objects are found"));
-                    let change = change.as_object().cloned().unwrap_or_default();
-                    merged[at] = Value::Object(self.map(old, change, item)?);
+            let id = Ordered(change.get(key).cloned().ok_or_else(|| no_merge_key(change, key))?);
+            let first = places.range((id.clone(), 0)..).next().filter(|(found, _)| *found == id).map(|(_, at)| *at);
+            if let Some(at) = first {
+                let old = std::mem::take(merged[at].as_object_mut().expect("only objects have keys"));
+                let change = change.as_object().cloned().unwrap_or_default();
+                merged[at] = Value::Object(self.map(old, change, item)?);
+                // A key that is null goes, one that is an object is merged itself.
+                if merged[at].get(key) != Some(&id.0) {
+                    places.remove(&(id, at));
+                    places.extend(place(&merged[at], at));
                 }
-                None => merged.push(change.clone()),
+            } else {
+                places.insert((id, merged.len()));
+                merged.push(change.clone());
             }
         }
         arrange(merged, &patch, &original, key)
@@ -337,8 +405,8 @@ fn bad_directive(directive: &Value, map: &Map) -> PatchError {
 /// Clears what the list of keys does not have; it must have all that the patch sets.
 fn retain_keys(original: &mut Map, patch: &Map, keys: &Value) -> Result<(), PatchError> {
     let wrong = || invalid("invalid patch format of retainKeys");
-    let keys = keys.as_array().ok_or_else(wrong)?;
-    let keeps = |name: &str| keys.iter().any(|key| key.as_str() == Some(name));
+    let keys: BTreeSet<&str> = keys.as_array().ok_or_else(wrong)?.iter().filter_map(Value::as_str).collect();
+    let keeps = |name: &str| keys.contains(name);
     let is_directive = |name: &str| name.starts_with(DELETE_FROM_LIST) || name.starts_with(SET_ORDER);
     if !patch.iter().all(|(name, value)| value.is_null() || is_directive(name) || keeps(name)) {
         return Err(wrong());
@@ -350,6 +418,7 @@ fn retain_keys(original: &mut Map, patch: &Map, keys: &Value) -> Result<(), Patc
 /// Carries out the `$patch` items of a list and returns the lists that are left to merge.
 fn special_items(mut original: Vec<Value>, patch: &[Value], key: &str) -> Result<(Vec<Value>, Vec<Value>), PatchError> {
     let mut plain = Vec::with_capacity(patch.len());
+    let mut deleted = BTreeSet::new();
     let mut replaces = false;
     for item in patch {
         let Some(directive) = item.get(DIRECTIVE) else {
@@ -358,37 +427,55 @@ fn special_items(mut original: Vec<Value>, patch: &[Value], key: &str) -> Result
         };
         match directive.as_str() {
             Some("delete") => {
-                let id = item.get(key).ok_or_else(|| no_merge_key(item, key))?;
-                while let Some(at) = find(&original, key, id)? {
-                    original.remove(at);
-                }
+                deleted.insert(Ordered(item.get(key).ok_or_else(|| no_merge_key(item, key))?));
             }
             Some("replace") => replaces = true,
             Some("merge") => return Err(unfit("merging lists cannot yet be specified in the patch")),
             _ => return Err(bad_directive(directive, item.as_object().unwrap_or(&Map::new()))),
         }
     }
+    original.retain(|item| item.get(key).is_none_or(|id| !deleted.contains(&Ordered(id))));
     Ok(if replaces { (plain, Vec::new()) } else { (original, plain) })
 }
 
-/// Where the object with this key is.
-fn find(items: &[Value], key: &str, id: &Value) -> Result<Option<usize>, PatchError> {
-    for (at, item) in items.iter().enumerate() {
-        if !matches!(item, Value::Object(_)) {
-            return Err(unfit(format!("value for key {at} is not a map.")));
-        }
-        if item.get(key) == Some(id) {
-            return Ok(Some(at));
-        }
-    }
-    Ok(None)
+/// Where the items of a list are: by their merge keys, or by themselves.
+struct Places<'v> {
+    first: BTreeMap<Ordered<&'v Value>, usize>,
+    /// The first item that is no object, so cannot have a key.
+    keyless: Option<usize>,
+    key: &'v str,
 }
 
-/// The place of an item in `order`: by its merge key, or by itself.
-fn place(order: &[Value], item: &Value, key: &str) -> Option<usize> {
-    let id = |item: &Value| if key.is_empty() { Some(item.clone()) } else { item.get(key).cloned() };
-    let wanted = id(item)?;
-    order.iter().position(|other| id(other).as_ref() == Some(&wanted))
+impl<'v> Places<'v> {
+    fn of(list: &'v [Value], key: &'v str) -> Self {
+        let mut places = Self { first: BTreeMap::new(), keyless: None, key };
+        for (at, item) in list.iter().enumerate() {
+            if let Some(id) = places.id(item) {
+                places.first.entry(Ordered(id)).or_insert(at);
+            }
+        }
+        if !key.is_empty() {
+            places.keyless = list.iter().position(|item| item.as_object().is_none());
+        }
+        places
+    }
+
+    fn id<'i>(&self, item: &'i Value) -> Option<&'i Value> {
+        if self.key.is_empty() { Some(item) } else { item.get(self.key) }
+    }
+
+    fn get(&self, item: &Value) -> Option<usize> {
+        self.first.get(&Ordered(self.id(item)?)).copied()
+    }
+
+    /// As `get`, but whatever is looked through must be an object.
+    fn get_among_objects(&self, item: &Value) -> Result<Option<usize>, PatchError> {
+        let found = self.get(item);
+        match self.keyless {
+            Some(at) if found.is_none_or(|found| at < found) => Err(unfit(format!("value for key {at} is not a map."))),
+            _ => Ok(found),
+        }
+    }
 }
 
 /// Puts what `patch_order` names into its order, and everything else between it as `live_order` has it, best effort.
@@ -398,18 +485,19 @@ fn arrange(
     live_order: &[Value],
     key: &str,
 ) -> Result<Vec<Value>, PatchError> {
+    let (patch_places, live_places) = (Places::of(patch_order, key), Places::of(live_order, key));
     let (mut named, mut others) = (Vec::new(), Vec::new());
     for item in items {
         if !key.is_empty() {
-            let id = match &item {
-                Value::Object(map) => map.get(key).ok_or_else(|| no_merge_key(&item, key))?,
+            match &item {
+                Value::Object(map) if map.contains_key(key) => {}
+                Value::Object(_) => return Err(no_merge_key(&item, key)),
                 other => return Err(bad_type(GO_MAP, other)),
-            };
-            find(patch_order, key, id)?;
+            }
         }
-        match place(patch_order, &item, key) {
+        match patch_places.get_among_objects(&item)? {
             Some(at) => named.push((at, item)),
-            None => others.push((place(live_order, &item, key).unwrap_or(usize::MAX), item)),
+            None => others.push((live_places.get(&item).unwrap_or(usize::MAX), item)),
         }
     }
     named.sort_by_key(|(at, _)| *at);
@@ -417,7 +505,7 @@ fn arrange(
     let mut arranged = Vec::with_capacity(named.len() + others.len());
     let mut others = others.into_iter().peekable();
     for (_, item) in named {
-        let live = place(live_order, &item, key);
+        let live = live_places.get(&item);
         while let (Some(live), Some((at, _))) = (live, others.peek())
             && *at < live
         {

@@ -2,9 +2,11 @@
 //!
 //! Upstream: k8s.io/apimachinery/pkg/api/validation/objectmeta.go and pkg/apis/meta/v1/validation (v1.35).
 
+use std::collections::BTreeSet;
+
 use super::{field_is_immutable, is_dns1123_label, is_label_value, is_qualified_name};
 use crate::{
-    field::{Error, ErrorList, Path, quote},
+    field::{ERRORS_MAX, Error, ErrorList, Path, quote},
     gvk::GroupVersion,
     meta::ObjectMeta,
     value::{Map, Value},
@@ -16,6 +18,8 @@ const ANNOTATIONS_MAX_BYTES: usize = 256 * 1_024;
 const MANAGER_MAX_BYTES: usize = 128;
 /// Upstream's limit for the name of a subresource in a managed-fields entry.
 const SUBRESOURCE_MAX_BYTES: usize = 256;
+/// How many controllers too many are reported: the error of each shows all owners.
+const CONTROLLERS_SHOWN_MAX: usize = 16;
 
 /// Every rule that the metadata of a new object breaks; its name has been generated already.
 ///
@@ -57,9 +61,8 @@ pub fn validate_object_meta(
 pub fn validate_object_meta_update(new: &Value, old: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     if old.deletion_timestamp().is_some() {
-        let mut added: Vec<&str> = new.finalizers().filter(|name| !old.finalizers().any(|old| old == *name)).collect();
-        added.sort_unstable();
-        added.dedup();
+        let before: BTreeSet<&str> = old.finalizers().collect();
+        let added: BTreeSet<&str> = new.finalizers().filter(|name| !before.contains(name)).collect();
         if !added.is_empty() {
             let added: Vec<String> = added.into_iter().map(quote).collect();
             let detail = format!(
@@ -104,6 +107,9 @@ fn validate_common(object: &Value, path: &Path) -> ErrorList {
 pub fn validate_label_map(labels: &Map, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for (key, value) in labels.iter() {
+        if errors.len() >= ERRORS_MAX {
+            break;
+        }
         errors.extend(validate_label_name(key, path));
         let value = value.as_str().unwrap_or_default();
         errors.extend(invalids(path, value, is_label_value(value)));
@@ -123,7 +129,9 @@ pub fn validate_annotations(annotations: &Map, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     let mut size_bytes = 0;
     for (key, value) in annotations.iter() {
-        errors.extend(invalids(path, key, is_qualified_name(&key.to_lowercase())));
+        if errors.len() < ERRORS_MAX {
+            errors.extend(invalids(path, key, is_qualified_name(&key.to_lowercase())));
+        }
         size_bytes += key.len() + value.as_str().unwrap_or_default().len();
     }
     if size_bytes > ANNOTATIONS_MAX_BYTES {
@@ -135,7 +143,11 @@ pub fn validate_annotations(annotations: &Map, path: &Path) -> ErrorList {
 fn validate_owners(object: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     let mut controller: Option<String> = None;
+    let mut other_controllers = 0;
     for owner in object.owner_references() {
+        if errors.len() >= ERRORS_MAX {
+            break;
+        }
         let text = |field: &str| owner.str_at(&[field]).unwrap_or_default();
         let version = GroupVersion::parse(text("apiVersion"));
         if version.as_ref().is_none_or(|version| version.version.is_empty()) {
@@ -150,12 +162,14 @@ fn validate_owners(object: &Value, path: &Path) -> ErrorList {
         if (text("apiVersion"), text("kind")) == ("v1", "Event") {
             errors.push(Error::invalid(path, owner.clone(), "/v1, Kind=Event is disallowed from being an owner"));
         }
-        if owner.bool_at(&["controller"]) == Some(true) {
+        if owner.bool_at(&["controller"]) == Some(true) && other_controllers < CONTROLLERS_SHOWN_MAX {
             let this = format!("{}/{}", text("kind"), text("name"));
             match &controller {
                 None => controller = Some(this),
                 Some(first) => {
-                    let all = Value::array(object.owner_references().iter().cloned());
+                    other_controllers += 1;
+                    // The list itself, not a copy of it.
+                    let all = object.at(&["metadata", "ownerReferences"]).cloned().unwrap_or_default();
                     let detail = format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} \
                          and {this}"
@@ -171,11 +185,17 @@ fn validate_owners(object: &Value, path: &Path) -> ErrorList {
 fn validate_finalizers(object: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for finalizer in object.finalizers() {
+        if errors.len() >= ERRORS_MAX {
+            break;
+        }
         errors.extend(invalids(path, finalizer, is_qualified_name(finalizer)));
     }
     let has = |name: &str| object.finalizers().any(|finalizer| finalizer == name);
     // Upstream: `validateKubeFinalizerName` of pkg/apis/core/validation, which the kinds of all groups go through.
     for (index, finalizer) in object.finalizers().enumerate() {
+        if errors.len() >= ERRORS_MAX {
+            break;
+        }
         if !finalizer.contains('/') && !matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion") {
             let detail = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(Error::invalid(&path.index(index), finalizer, detail));
@@ -191,6 +211,9 @@ fn validate_finalizers(object: &Value, path: &Path) -> ErrorList {
 fn validate_managed_fields(object: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for (index, entry) in object.items_at(&["metadata", "managedFields"]).iter().enumerate() {
+        if errors.len() >= ERRORS_MAX {
+            break;
+        }
         let path = path.index(index);
         let text = |field: &str| entry.str_at(&[field]).unwrap_or_default();
         if !matches!(text("operation"), "Apply" | "Update") {
@@ -212,10 +235,14 @@ fn validate_managed_fields(object: &Value, path: &Path) -> ErrorList {
 #[must_use]
 pub fn validate_field_manager(manager: &str, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
+    let mut shown_max = MANAGER_MAX_BYTES;
     if manager.len() > MANAGER_MAX_BYTES {
         errors.push(Error::too_long(path, MANAGER_MAX_BYTES));
+        // Each error shows the whole name.
+        shown_max = 1;
     }
-    for (at, c) in manager.char_indices().filter(|(_, c)| c.is_control() || (c.is_whitespace() && *c != ' ')) {
+    let unprintable = manager.char_indices().filter(|(_, c)| c.is_control() || (c.is_whitespace() && *c != ' '));
+    for (at, c) in unprintable.take(shown_max) {
         errors.push(Error::invalid(
             path,
             manager,

@@ -4,7 +4,12 @@ use super::{
     is_percent, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name, parse_cidr_sloppy,
     parse_ip_sloppy, validate_object_meta, validate_object_meta_update,
 };
-use crate::{field::Path, value::Value};
+use crate::{
+    field::{Error, Path},
+    gvk::GroupVersionKind,
+    status::Status,
+    value::Value,
+};
 
 #[track_caller]
 fn check(rule: fn(&str) -> Vec<String>, good: &[&str], bad: &[&str]) {
@@ -171,4 +176,68 @@ fn an_update_keeps_what_the_server_set() {
             "metadata.uid: Invalid value: \"2\": field is immutable",
         ]
     );
+}
+
+/// One error for each bad item, each with all items in it, was more than fits into memory.
+#[test]
+fn hostile_metadata_is_refused_without_a_copy_of_it_for_each_error() {
+    fn invalid(metadata: Value) -> String {
+        let object = Value::object_of([("metadata", metadata)]);
+        let errors = validate_object_meta(&object, false, &|_, _| Vec::new(), &Path::new("metadata"));
+        Status::invalid(&GroupVersionKind::new("", "v1", "Node"), "a", &errors).message
+    }
+    fn metadata(field: &'static str, value: impl Into<Value>) -> Value {
+        Value::object_of([("name", Value::from("a")), (field, value.into())])
+    }
+    const ITEMS: usize = 30_000;
+    let owner = |number: usize| {
+        Value::object_of([
+            ("apiVersion", Value::from("v1")),
+            ("controller", true.into()),
+            ("kind", "K".into()),
+            ("name", "n".into()),
+            ("uid", number.to_string().into()),
+        ])
+    };
+    let owners = |count: usize| metadata("ownerReferences", (0..count).map(owner).collect::<Vec<_>>());
+    let text = invalid(owners(ITEMS));
+    assert!(text.contains("Only one reference can have Controller set to true") && text.len() < 8_000_000);
+    let three = invalid(owners(3));
+    // Both errors have the same text, which is shown once.
+    assert_eq!(three.matches("Found \"true\" in references for K/n and K/n").count(), 1, "{three}");
+
+    let bad: Vec<Value> = (0..10 * ITEMS).map(|number| format!("{number}!").into()).collect();
+    let text = invalid(metadata("finalizers", bad));
+    assert!(text.ends_with("and more errors, which are not shown]") && text.len() < 2_000_000);
+    let labels = |value: &str| Value::object_of((0..10 * ITEMS).map(|number| (format!("{number}!"), value.into())));
+    for field in ["labels", "annotations"] {
+        let text = invalid(metadata(field, labels("-")));
+        assert!(text.ends_with("and more errors, which are not shown]") && text.len() < 2_000_000);
+    }
+    let manager = Value::object_of([
+        ("manager", Value::from("\n".repeat(10 * ITEMS))),
+        ("operation", "Update".into()),
+        ("fieldsType", "FieldsV1".into()),
+    ]);
+    let text = invalid(metadata("managedFields", vec![manager]));
+    assert!(text.contains("invalid character U+000A (at position 0)") && text.len() < 2_000_000);
+}
+
+#[test]
+fn a_new_finalizer_is_found_among_very_many() {
+    const ITEMS: usize = 100_000;
+    let object = |count: usize| {
+        let finalizers: Vec<Value> = (0..count).map(|number| format!("a/{number:06}").into()).collect();
+        let fields = [
+            ("deletionTimestamp", Value::from("2020-01-01T00:00:00Z")),
+            ("name", "a".into()),
+            ("resourceVersion", "1".into()),
+            ("finalizers", finalizers.into()),
+        ];
+        Value::object_of([("metadata", Value::object_of(fields))])
+    };
+    let errors = |new: usize| validate_object_meta_update(&object(new), &object(ITEMS), &Path::new("metadata"));
+    assert!(errors(ITEMS).is_empty());
+    let [error]: [Error; 1] = errors(ITEMS + 1).try_into().unwrap();
+    assert!(error.to_string().ends_with("found new finalizers []string{\"a/100000\"}"), "{error}");
 }

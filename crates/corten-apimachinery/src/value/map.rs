@@ -123,6 +123,37 @@ impl Map {
         Some(Arc::make_mut(&mut self.0).remove(index).1)
     }
 
+    /// The object after `changes`, which come in the order of their keys, each key once: `change` is given a key, what the
+    /// object has there and what is to happen to it, and says what the object has there then.
+    ///
+    /// One pass over both, however many keys come and go: setting or taking them away one by one moves all that stand behind,
+    /// for each of them.
+    ///
+    /// Errors: the first of `change`.
+    pub fn edit<C, E>(
+        self,
+        changes: impl ExactSizeIterator<Item = (Str, C)>,
+        mut change: impl FnMut(&Str, Option<Value>, C) -> Result<Option<Value>, E>,
+    ) -> Result<Self, E> {
+        if changes.len() == 0 {
+            return Ok(self);
+        }
+        let mut edited: Vec<(Str, Value)> = Vec::with_capacity(self.len().max(changes.len()));
+        let mut entries = self.into_entries().into_iter().peekable();
+        for (key, what) in changes {
+            while let Some(before) = entries.next_if(|(other, _)| *other < key) {
+                edited.push(before);
+            }
+            debug_assert!(edited.last().is_none_or(|(last, _)| *last < key), "changes come in the order of their keys");
+            let old = entries.next_if(|(other, _)| *other == key).map(|(_, value)| value);
+            if let Some(value) = change(&key, old, what)? {
+                edited.push((key, value));
+            }
+        }
+        edited.extend(entries);
+        Ok(Self(Arc::new(edited)))
+    }
+
     /// Keeps the entries for which `keep` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &mut Value) -> bool) {
         Arc::make_mut(&mut self.0).retain_mut(|(key, value)| keep(key, value));

@@ -6,6 +6,7 @@
 
 mod equal;
 mod map;
+mod order;
 mod typed;
 
 use std::{fmt, sync::Arc};
@@ -13,6 +14,7 @@ use std::{fmt, sync::Arc};
 pub use compact_str::{CompactString as Str, ToCompactString, format_compact as format_str};
 pub use equal::semantically_equal;
 pub use map::{DuplicateKey, Map};
+pub use order::Ordered;
 pub use typed::{FromValueError, from_value};
 
 /// One node of an object tree.

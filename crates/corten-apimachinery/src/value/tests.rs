@@ -1,4 +1,4 @@
-use super::{Map, Value, from_value};
+use super::{Map, Str, Value, from_value};
 
 fn object() -> Value {
     Value::object_of([
@@ -76,4 +76,27 @@ fn of_entries_with_one_key_the_last_stays() {
     check(&[], &[]);
     check(&[("b", 1), ("a", 2), ("b", 3), ("a", 4), ("c", 5)], &[("a", 4), ("b", 3), ("c", 5)]);
     check(&[("a", 1), ("a", 2)], &[("a", 2)]);
+}
+
+#[test]
+fn an_object_is_edited_in_one_pass() {
+    let object = |keys: &[&'static str]| -> Map { keys.iter().map(|key| ((*key).into(), Value::from(*key))).collect() };
+    #[track_caller]
+    fn check(before: &Map, changes: &[(&str, Option<&str>)], want: &[(&str, &str)]) {
+        let changes = changes.iter().map(|(key, value)| ((*key).into(), value.map(Value::from)));
+        let edited = before.clone().edit(changes, |key, old, new| {
+            assert_eq!(old.as_ref(), before.get(key));
+            Ok::<_, String>(new)
+        });
+        let edited = edited.unwrap();
+        let entries: Vec<_> = edited.iter().map(|(key, value)| (key, value.as_str().unwrap())).collect();
+        assert_eq!(entries, want);
+    }
+    let bd = object(&["b", "d"]);
+    check(&bd, &[], &[("b", "b"), ("d", "d")]);
+    check(&bd, &[("a", Some("1")), ("c", Some("2")), ("e", None)], &[("a", "1"), ("b", "b"), ("c", "2"), ("d", "d")]);
+    check(&bd, &[("b", None), ("d", Some("3")), ("e", Some("4"))], &[("d", "3"), ("e", "4")]);
+    check(&object(&[]), &[("a", Some("1"))], &[("a", "1")]);
+    let refused = bd.edit([(Str::from("b"), ())].into_iter(), |key, _, ()| Err(key.to_string()));
+    assert_eq!(refused.unwrap_err(), "b");
 }

@@ -142,3 +142,105 @@ fn what_does_not_fit_is_refused_in_upstreams_words() {
     );
     check_fails(r#"{}"#, "[]", &PatchError::Invalid("invalid JSON document".to_owned()));
 }
+
+/// Lists were merged by comparing each item with each: minutes of a thread for a body of 3 MB, again for every conflict.
+#[test]
+fn large_lists_are_merged_by_looking_items_up() {
+    const ITEMS: usize = 100_000;
+    let (table, root) = table();
+    let check = |object: &Value, patch: &Value, want: &Value| {
+        // Not `assert_eq`: nobody wants to read these.
+        assert!(apply(object, patch, &table, root).as_ref() == Ok(want));
+    };
+    let name = |number: usize| format!("n{number:06}");
+    let of = |field: &'static str, items: Vec<Value>| Value::object_of([(field, items.into())]);
+    let names = |numbers: std::ops::Range<usize>| -> Vec<Value> { numbers.map(|number| name(number).into()).collect() };
+    let items = |numbers: std::ops::Range<usize>, fields: &[(&'static str, i64)]| -> Vec<Value> {
+        let item = |number| {
+            let fields = fields.iter().map(|(field, value)| (*field, Value::Int(*value)));
+            Value::object_of([("name", name(number).into())].into_iter().chain(fields))
+        };
+        numbers.map(item).collect()
+    };
+    let deletes = |numbers: std::ops::Range<usize>| -> Vec<Value> {
+        let item = |number| Value::object_of([("$patch", "delete".into()), ("name", name(number).into())]);
+        numbers.map(item).collect()
+    };
+
+    let finalizers = of("finalizers", names(0..ITEMS));
+    check(&finalizers, &of("finalizers", names(ITEMS / 2..2 * ITEMS)), &of("finalizers", names(0..2 * ITEMS)));
+    check(&finalizers, &of("$deleteFromPrimitiveList/finalizers", names(1..ITEMS)), &of("finalizers", names(0..1)));
+    let backwards: Vec<Value> = names(0..ITEMS).into_iter().rev().collect();
+    let order = of("$setElementOrder/finalizers", backwards.clone());
+    check(&finalizers, &order, &of("finalizers", backwards));
+
+    let object = of("items", items(0..ITEMS, &[("value", 1)]));
+    let patch = of("items", items(0..ITEMS, &[("other", 2)]));
+    check(&object, &patch, &of("items", items(0..ITEMS, &[("other", 2), ("value", 1)])));
+    check(&object, &of("items", deletes(1..ITEMS)), &of("items", items(0..1, &[("value", 1)])));
+}
+
+#[test]
+fn many_keys_come_and_go_in_one_pass() {
+    const KEYS: usize = 100_000;
+    let (table, root) = table();
+    let labels = |prefix: &str, keys: std::ops::Range<usize>, value: &Value| {
+        let labels = keys.map(|number| (format!("{prefix}{number:06}"), value.clone()));
+        Value::object_of([("labels", Value::object_of(labels))])
+    };
+    let one = Value::from("1");
+    let two = labels("", 0..2 * KEYS, &one);
+    let merged = apply(&labels("", KEYS..2 * KEYS, &one), &labels("", 0..KEYS, &one), &table, root);
+    assert!(merged.as_ref() == Ok(&two));
+    let gone = apply(&two, &labels("", 0..KEYS, &Value::Null), &table, root);
+    assert!(gone == Ok(labels("", KEYS..2 * KEYS, &one)));
+    // Directives about lists that are not there, and keys to keep.
+    let (other, orders) = (labels("x", 0..KEYS, &one), labels("$setElementOrder/", 0..KEYS, &Value::array([])));
+    assert!(apply(&other, &orders, &table, root).as_ref() == Ok(&other));
+    let mut kept = labels("", 0..0, &one);
+    kept.set(&["labels", RETAIN_KEYS], (0..KEYS).map(|number| format!("{number:06}").into()).collect::<Vec<_>>());
+    assert!(apply(&two, &kept, &table, root) == Ok(labels("", 0..KEYS, &one)));
+}
+
+/// Items with the same key are merged one after another into the same item, however large that has become.
+#[test]
+fn merging_into_a_large_item_again_and_again_is_refused() {
+    let (table, root) = table();
+    let item = |tags: Vec<Value>| Value::object_of([("name", Value::from("a")), ("tags", tags.into())]);
+    let items = |items: Vec<Value>| Value::object_of([("items", items.into())]);
+    let large = items(vec![item((0..100_000).map(|number| format!("t{number}").into()).collect())]);
+    let patch = |times: usize| items(vec![item(vec!["x".into()]); times]);
+    assert!(apply(&large, &patch(2), &table, root).is_ok());
+    let refused = apply(&large, &patch(10_000), &table, root).unwrap_err();
+    assert_eq!(refused, PatchError::TooLarge(TOO_MUCH_WORK.to_owned()));
+}
+
+#[test]
+fn of_items_with_one_key_the_first_is_merged_with() {
+    check(
+        r#"{"items":[{"name":"a","value":1},{"name":"a","value":2}]}"#,
+        r#"{"items":[{"name":"a","other":3}]}"#,
+        r#"{"items":[{"name":"a","other":3,"value":1},{"name":"a","value":2}]}"#,
+    );
+    check(
+        r#"{"items":[{"name":"a","value":1}]}"#,
+        r#"{"items":[{"name":"b","value":1},{"name":"b","other":2},{"name":"a","other":3}]}"#,
+        r#"{"items":[{"name":"b","other":2,"value":1},{"name":"a","other":3,"value":1}]}"#,
+    );
+    // A key that is null goes, and the item cannot be placed.
+    check_fails(
+        r#"{"items":[{"name":null,"value":1}]}"#,
+        r#"{"items":[{"name":null,"other":1}]}"#,
+        &PatchError::Inapplicable("map: map[other:1 value:1] does not contain declared merge key: name".to_owned()),
+    );
+    check_fails(
+        r#"{"items":[{"name":"a"}]}"#,
+        r#"{"$setElementOrder/items":["b",{"name":"a"}]}"#,
+        &PatchError::Inapplicable("value for key 0 is not a map.".to_owned()),
+    );
+    check(
+        r#"{"items":[{"name":"a"}]}"#,
+        r#"{"$setElementOrder/items":[{"name":"a"},"b"]}"#,
+        r#"{"items":[{"name":"a"}]}"#,
+    );
+}

@@ -140,7 +140,7 @@ fn conditions(request: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("status").child("conditions");
     let all = request.items_at(&["status", "conditions"]);
-    let has = |ty: &str| all.iter().any(|condition| condition.str_at(&["type"]) == Some(ty));
+    let has_approved = all.iter().any(|condition| condition.str_at(&["type"]) == Some("Approved"));
     let mut seen = Seen::default();
     for (index, condition) in all.iter().enumerate() {
         let at = path.index(index);
@@ -154,7 +154,7 @@ fn conditions(request: &Value) -> ErrorList {
         } else if errors.require(&at.child("status"), text("status")) {
             errors.one_of(&at.child("status"), text("status"), &["True", "False", "Unknown"]);
         }
-        if ty == "Denied" && has("Approved") {
+        if ty == "Denied" && has_approved {
             errors.invalid(&at.child("type"), ty, "Approved and Denied conditions are mutually exclusive");
         }
         if !ty.is_empty() && !seen.is_new(ty) {

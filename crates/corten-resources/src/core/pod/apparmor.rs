@@ -2,6 +2,8 @@
 //!
 //! Upstream: `applyAppArmorVersionSkew` in pkg/registry/core/pod/strategy.go (v1.35).
 
+use std::collections::BTreeMap;
+
 use corten_apimachinery::{Value, field::Path, meta::ObjectMeta as _};
 
 use crate::defaulting::each;
@@ -18,14 +20,14 @@ pub(super) fn fields_from_annotations(pod: &mut Value) {
     if is_windows(pod) || !annotations(pod).any(|_| true) {
         return;
     }
-    let named: Vec<(String, Value)> = annotations(pod)
+    let named: BTreeMap<String, Value> = annotations(pod)
         .filter_map(|(container, profile)| Some((container.to_owned(), field_of(profile)?)))
         .filter(|(_, field)| Some(field) != of_pod(pod))
         .collect();
     for list in LISTS {
         each(pod, &["spec", list], |container| {
             let name = container.str_at(&["name"]).unwrap_or_default();
-            let field = named.iter().find(|(known, _)| known == name).map(|(_, field)| field.clone());
+            let field = named.get(name).cloned();
             if let Some(field) = field.filter(|_| container.at(&["securityContext", "appArmorProfile"]).is_none()) {
                 container.set(&["securityContext", "appArmorProfile"], field);
             }
@@ -39,12 +41,18 @@ pub(super) fn warnings(pod: &Value) -> Vec<String> {
         return Vec::new();
     }
     let path = Path::new("metadata").child("annotations");
+    if !annotations(pod).any(|_| true) {
+        return Vec::new();
+    }
+    let mut containers: BTreeMap<&str, &Value> = BTreeMap::new();
+    for container in LISTS.iter().flat_map(|list| pod.items_at(&["spec", list])) {
+        if let Some(name) = container.str_at(&["name"]) {
+            containers.entry(name).or_insert(container);
+        }
+    }
     annotations(pod)
         .filter(|(name, profile)| {
-            let mut containers = LISTS.iter().flat_map(|list| pod.items_at(&["spec", list]));
-            let Some(container) = containers.find(|container| container.str_at(&["name"]) == Some(name)) else {
-                return false;
-            };
+            let Some(container) = containers.get(name) else { return false };
             let (own, said) = (container.at(&["securityContext", "appArmorProfile"]), field_of(profile));
             let is_overruled = own.is_some() && own != said.as_ref();
             !is_overruled && said.is_none_or(|said| Some(&said) != of_pod(pod))

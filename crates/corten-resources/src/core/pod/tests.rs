@@ -651,3 +651,48 @@ fn field_selectors_read_spec_and_status() {
     assert!(fields.contains(&("status.phase", "Running".to_owned())));
     assert!(fields.contains(&("status.podIP", String::new())));
 }
+
+/// Lists without a limit were gone through once for each of their items: minutes of a thread for a body of 3 MB.
+#[test]
+fn large_lists_are_checked_by_looking_items_up() {
+    const ITEMS: usize = 100_000;
+    let names = |prefix: &str| -> Vec<String> { (0..ITEMS).map(|number| format!("{prefix}{number}")).collect() };
+
+    let tolerations = |seconds: i64| -> Value {
+        let toleration =
+            |key| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
+        pod(json!({"tolerations": names("t").into_iter().map(toleration).collect::<Vec<_>>()}))
+    };
+    let (_, errors) = updated(&RESOURCE, RESOURCE.strategy, tolerations(1), tolerations(2));
+    assert_eq!(errors, [""; 0]);
+
+    let expressions: Vec<Value> = names("m").into_iter().map(|key| json!({"key": key, "operator": "Exists"})).collect();
+    let term = json!({
+        "labelSelector": {"matchExpressions": expressions}, "matchLabelKeys": names("k"),
+        "mismatchLabelKeys": names("n"), "topologyKey": "zone",
+    });
+    let preferred =
+        json!({"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term}]});
+    assert_eq!(created(&RESOURCE, pod(json!({"affinity": {"podAffinity": preferred}}))).1, [""; 0]);
+
+    let spread = |key| json!({"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "DoNotSchedule"});
+    let constraints: Vec<Value> = names("s").into_iter().map(spread).collect();
+    assert_eq!(created(&RESOURCE, pod(json!({"topologySpreadConstraints": constraints}))).1, [""; 0]);
+
+    let vars: Vec<Value> = names("E").into_iter().map(|name| json!({"name": name, "value": "x"})).collect();
+    let (object, errors) = created(&RESOURCE, with_container(json!({"env": vars})));
+    assert_eq!(errors, [""; 0]);
+    assert_eq!(RESOURCE.strategy.warnings_on_create(&context("v1"), &object), [""; 0]);
+}
+
+#[test]
+fn the_names_of_very_many_claims_are_cut_short() {
+    let claims: Vec<Value> = (0..2_000).map(|number| json!({"name": format!("c{number}")})).collect();
+    let wrong: Vec<Value> = (0..2_000).map(|number| json!({"name": format!("w{number}")})).collect();
+    let spec = json!({
+        "resourceClaims": claims, "containers": [{"name": "c", "image": "i", "resources": {"claims": wrong}}],
+    });
+    let (_, errors) = created(&RESOURCE, pod(spec));
+    let (count, bytes) = (errors.len(), errors.iter().map(String::len).sum::<usize>());
+    assert!(count >= 2_000 && bytes < count * 6_000, "{count} {bytes}");
+}

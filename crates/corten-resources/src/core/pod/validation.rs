@@ -1,5 +1,7 @@
 //! Rules of pods: new ones, updates, status updates and added ephemeral containers.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use corten_api::core::v1::{ContainerStatus, Pod, PodStatus};
 use corten_apimachinery::{
     Value,
@@ -7,7 +9,7 @@ use corten_apimachinery::{
     meta::ObjectMeta,
     resource::Context,
     validation::{in_range, inclusive_range, is_dns1123_subdomain, is_qualified_name, parse_ip_sloppy, validate_ip},
-    value::semantically_equal,
+    value::{Ordered, semantically_equal},
 };
 
 use crate::{
@@ -195,12 +197,14 @@ fn only_added_tolerations(pod: &Value, old: &Value, path: &Path, errors: &mut Er
         return;
     }
     // Only how long a taint is tolerated may change.
-    let same = |new: &Value, old: &Value| {
-        let mut old = old.clone();
-        keep(&mut old, new, &["tolerationSeconds"]);
-        old == *new
+    let timeless = |tolerations: Vec<Value>| -> BTreeSet<Ordered<Value>> {
+        let timeless = tolerations.into_iter().map(|mut toleration| {
+            toleration.unset(&["tolerationSeconds"]);
+            Ordered(toleration)
+        });
+        timeless.collect()
     };
-    if old.iter().any(|old| !new.iter().any(|new| same(new, old))) {
+    if !timeless(old).is_subset(&timeless(new)) {
         errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
         return;
     }
@@ -211,9 +215,10 @@ fn only_added_tolerations(pod: &Value, old: &Value, path: &Path, errors: &mut Er
 }
 
 fn only_removed_gates(pod: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
-    let had = old.items_at(&["spec", "schedulingGates"]);
+    let had: BTreeSet<_> =
+        old.items_at(&["spec", "schedulingGates"]).iter().map(|gate| gate.get("name").map(Ordered)).collect();
     for (index, gate) in pod.items_at(&["spec", "schedulingGates"]).iter().enumerate() {
-        if !had.iter().any(|old| old.get("name") == gate.get("name")) {
+        if !had.contains(&gate.get("name").map(Ordered)) {
             let name = gate.str_at(&["name"]).unwrap_or_default();
             let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
             errors.forbidden(&path.index(index).child("name"), detail);
@@ -228,10 +233,13 @@ pub(super) fn ephemeral_containers(cx: &Context<'_>, pod: &Value, old: &Value) -
     let mut errors = metadata_and_spec(cx, pod);
     annotations_update(pod, old, &mut errors);
     let path = Path::new("spec").child("ephemeralContainers");
-    let new = pod.items_at(&["spec", "ephemeralContainers"]);
+    let mut by_name: BTreeMap<_, &Value> = BTreeMap::new();
+    for new in pod.items_at(&["spec", "ephemeralContainers"]) {
+        by_name.entry(new.get("name").map(Ordered)).or_insert(new);
+    }
     for old in old.items_at(&["spec", "ephemeralContainers"]) {
         let name = corten_apimachinery::field::quote(old.str_at(&["name"]).unwrap_or_default());
-        match new.iter().find(|new| new.get("name") == old.get("name")) {
+        match by_name.get(&old.get("name").map(Ordered)).copied() {
             None => errors.forbidden(&path, format!("existing ephemeral containers {name} may not be removed\n")),
             Some(new) if !semantically_equal(Some(new), Some(old)) => {
                 let difference = difference::show(Some(old), Some(new));
@@ -319,12 +327,14 @@ fn stays_terminated(
         return;
     }
     let terminated = |status: &ContainerStatus| status.state.as_ref().and_then(|state| state.terminated.clone());
+    let running: BTreeSet<&str> =
+        new.iter().filter(|now| terminated(now).is_none()).map(|now| now.name.as_str()).collect();
     for (index, was) in old.iter().enumerate() {
         let Some(end) = terminated(was) else { continue };
         if (end.exit_code != 0 && policy == "OnFailure") || may_restart(&was.name) {
             continue;
         }
-        if new.iter().any(|now| now.name == was.name && terminated(now).is_none()) {
+        if running.contains(was.name.as_str()) {
             errors.forbidden(&path.index(index).child("state"), "may not be transitioned to non-terminated state");
         }
     }

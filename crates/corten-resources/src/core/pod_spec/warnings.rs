@@ -2,6 +2,8 @@
 //!
 //! Upstream: pkg/api/pod/warnings.go (v1.35), the part about what people often write.
 
+use std::collections::BTreeSet;
+
 use corten_apimachinery::{
     Value,
     field::{Path, quote},
@@ -104,16 +106,18 @@ fn amounts(container: &Value, path: &Path, warnings: &mut Vec<String>) {
 }
 
 fn environment(container: &Value, path: &Path, warnings: &mut Vec<String>) {
-    let vars = container.items_at(&["env"]);
-    for (index, var) in vars.iter().enumerate() {
-        let name = var.str_at(&["name"]).unwrap_or_default();
+    let mut earlier = BTreeSet::new();
+    for (index, var) in container.items_at(&["env"]).iter().enumerate() {
+        let given_name = var.str_at(&["name"]);
+        let name = given_name.unwrap_or_default();
         // A value that is built on the one before it is meant so: `X=$(X):more`.
         let (value, before) = (var.str_at(&["value"]).unwrap_or_default(), format!("$({name})"));
         let extends = var.get("valueFrom").is_none() && value != before && value.contains(&before);
-        if !extends && vars[..index].iter().any(|earlier| earlier.str_at(&["name"]) == Some(name)) {
+        if !extends && earlier.contains(name) {
             let (at, name) = (path.child("env").index(index), quote(name));
             warnings.push(format!("{at}: hides previous definition of {name}, which may be dropped when using apply"));
         }
+        earlier.extend(given_name);
     }
 }
 

@@ -4,7 +4,13 @@
 //! missing -> validation.
 //! Upstream: pkg/registry/core/service/storage (v1.35), `patchAllocatedValues`, `normalizeClusterIPs`, `dropTypeDependentFields`.
 
-use corten_apimachinery::{Value, field::ErrorList, value::semantically_equal};
+use std::collections::{BTreeMap, BTreeSet};
+
+use corten_apimachinery::{
+    Value,
+    field::ErrorList,
+    value::{Ordered, semantically_equal},
+};
 
 use crate::rules::keep;
 
@@ -100,8 +106,16 @@ pub fn keep_allocated(service: &mut Value, old: &Value) {
 fn keep_node_ports(service: &mut Value, old: &Value) {
     let number = |port: &Value, field: &str| port.i64_at(&[field]).unwrap_or_default();
     let protocol = |port: &Value| port.str_at(&["protocol"]).unwrap_or_default().to_owned();
-    let old_ports = old.items_at(&["spec", "ports"]).to_vec();
-    let mut used: Vec<(String, i64)> = service
+    // Of several with the same port or name, the first.
+    let (mut by_port, mut by_name) = (BTreeMap::new(), BTreeMap::new());
+    for old in old.items_at(&["spec", "ports"]) {
+        let node_port = number(old, "nodePort");
+        by_port.entry((protocol(old), number(old, "port"))).or_insert(node_port);
+        if let Some(name) = old.get("name") {
+            by_name.entry(Ordered(name)).or_insert(node_port);
+        }
+    }
+    let mut used: BTreeSet<(String, i64)> = service
         .items_at(&["spec", "ports"])
         .iter()
         .map(|port| (protocol(port), number(port, "nodePort")))
@@ -111,16 +125,15 @@ fn keep_node_ports(service: &mut Value, old: &Value) {
         if number(port, "nodePort") != 0 {
             return;
         }
-        let same_port =
-            old_ports.iter().find(|old| protocol(old) == protocol(port) && number(old, "port") == number(port, "port"));
-        let same_name = old_ports.iter().find(|old| old.get("name").is_some() && old.get("name") == port.get("name"));
-        let found = [same_port, same_name].into_iter().flatten().find_map(|old| {
-            let key = (protocol(port), number(old, "nodePort"));
+        let same_port = by_port.get(&(protocol(port), number(port, "port")));
+        let same_name = port.get("name").and_then(|name| by_name.get(&Ordered(name)));
+        let found = [same_port, same_name].into_iter().flatten().find_map(|node_port| {
+            let key = (protocol(port), *node_port);
             (key.1 != 0 && !used.contains(&key)).then_some(key)
         });
         if let Some(key) = found {
             port.set(&["nodePort"], key.1);
-            used.push(key);
+            used.insert(key);
         }
     });
 }
@@ -141,13 +154,13 @@ pub(super) fn drop_of_old_type(service: &mut Value, old: &Value) {
         }
     }
     if needs_node_ports(old) && !needs_node_ports(service) {
-        let node_ports = |service: &Value| -> Vec<i64> {
+        let node_ports = |service: &Value| -> BTreeSet<i64> {
             let ports = service.items_at(&["spec", "ports"]).iter();
             ports.map(|port| port.i64_at(&["nodePort"]).unwrap_or_default()).collect()
         };
         let was = node_ports(old);
         // Set anew only if a number appears that the service did not have.
-        if node_ports(service).iter().all(|port| was.contains(port)) {
+        if node_ports(service).is_subset(&was) {
             crate::defaulting::each(service, &["spec", "ports"], |port| {
                 port.unset(&["nodePort"]);
             });

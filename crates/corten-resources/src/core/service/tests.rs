@@ -167,3 +167,23 @@ fn a_row_shows_addresses_and_ports() {
     );
     assert_eq!(row(&RESOURCE, stored(json!({"type": "LoadBalancer"})))[3], "<pending>");
 }
+
+/// Each port was looked for among all old ones, and its node port among all used.
+#[test]
+fn very_many_ports_keep_their_node_ports() {
+    const PORTS: usize = 50_000;
+    let service = |with_node_ports: bool| {
+        let port = |number: usize| {
+            let mut port = json!({"name": format!("p{number}"), "port": number + 1});
+            if with_node_ports {
+                port["nodePort"] = json!(100_000 + number);
+            }
+            port
+        };
+        stored(json!({"type": "NodePort", "ports": (0..PORTS).map(port).collect::<Vec<_>>()}))
+    };
+    let (object, _) = updated(&RESOURCE, RESOURCE.strategy, service(true), service(false));
+    let node_ports = object.items_at(&["spec", "ports"]).iter().map(|port| port.i64_at(&["nodePort"]));
+    let want = (0..PORTS).map(|number| Some(100_000 + i64::try_from(number).unwrap()));
+    assert!(node_ports.eq(want));
+}

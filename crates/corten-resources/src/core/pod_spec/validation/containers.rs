@@ -173,7 +173,7 @@ impl<'a> Scope<'a> {
             &["File", "FallbackToLogsOnError"],
         );
         ports(&container.ports, &at("ports"), errors);
-        env::env(container, self.spec, &at("env"), errors);
+        env::env(container, &self.volumes, &at("env"), errors);
         env::env_from(container, &at("envFrom"), errors);
         mounts::volume_mounts(&self.volumes, container, &at("volumeMounts"), errors);
         mounts::volume_devices(&self.volumes, container, &at("volumeDevices"), errors);

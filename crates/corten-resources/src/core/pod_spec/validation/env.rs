@@ -1,7 +1,7 @@
 //! Rules of environment variables and of what they and volumes refer to.
 
 use corten_api::{
-    core::v1::{Container, EnvVar, ObjectFieldSelector, PodSpec, ResourceFieldSelector},
+    core::v1::{Container, EnvVar, ObjectFieldSelector, ResourceFieldSelector},
     intstr::IntOrString,
 };
 use corten_apimachinery::{
@@ -10,10 +10,11 @@ use corten_apimachinery::{
     validation::{is_config_map_key, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name},
 };
 
+use super::mounts::Volumes;
 use crate::{
     quantity::Amount,
     report::Report,
-    view::{each, list, text},
+    view::{each, text},
 };
 
 const ENV_FIELDS: &[&str] = &[
@@ -41,16 +42,16 @@ const RESOURCES: &[&str] = &[
     "requests.memory",
 ];
 
-pub(super) fn env(container: &Container, spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+pub(super) fn env(container: &Container, volumes: &Volumes<'_>, path: &Path, errors: &mut ErrorList) {
     for (at, var) in each(&container.env, path) {
         if errors.require(&at.child("name"), &var.name) {
             errors.invalids(&at.child("name"), &var.name, is_relaxed_env_var_name(&var.name));
         }
-        value_from(var, spec, &at.child("valueFrom"), errors);
+        value_from(var, volumes, &at.child("valueFrom"), errors);
     }
 }
 
-fn value_from(var: &EnvVar, spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+fn value_from(var: &EnvVar, volumes: &Volumes<'_>, path: &Path, errors: &mut ErrorList) {
     let Some(from) = &var.value_from else { return };
     let mut count = 0;
     if let Some(field) = &from.field_ref {
@@ -82,7 +83,7 @@ fn value_from(var: &EnvVar, spec: &PodSpec, path: &Path, errors: &mut ErrorList)
             errors.invalids(&path.child("key"), &file.key, is_relaxed_env_var_name(&file.key));
         }
         if errors.require(&path.child("volumeName"), &file.volume_name) {
-            let volume = list(&spec.volumes).iter().find(|volume| volume.name == file.volume_name);
+            let volume = volumes.get(file.volume_name.as_str());
             if volume.is_none_or(|volume| volume.empty_dir.is_none()) {
                 errors.push(Error::not_found(&path.child("volumeName"), file.volume_name.as_str()));
             }

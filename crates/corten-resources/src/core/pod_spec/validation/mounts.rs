@@ -1,6 +1,6 @@
 //! Rules of where a container sees its volumes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use corten_api::core::v1::{Container, Volume, VolumeDevice, VolumeMount};
 use corten_apimachinery::field::{Error, ErrorList, Path};
@@ -17,6 +17,8 @@ pub(super) type Volumes<'a> = BTreeMap<&'a str, &'a Volume>;
 /// Where volumes are mounted.
 pub(super) fn volume_mounts(volumes: &Volumes<'_>, container: &Container, path: &Path, errors: &mut ErrorList) {
     let devices: &[VolumeDevice] = list(&container.volume_devices);
+    let device_names: BTreeSet<&str> = devices.iter().map(|device| device.name.as_str()).collect();
+    let device_paths: BTreeSet<&str> = devices.iter().map(|device| device.device_path.as_str()).collect();
     let mut mount_paths = Seen::default();
     for (at, mount) in each(&container.volume_mounts, path) {
         errors.require(&at.child("name"), &mount.name);
@@ -28,11 +30,11 @@ pub(super) fn volume_mounts(volumes: &Volumes<'_>, container: &Container, path: 
         if !mount_paths.is_new(&mount.mount_path) {
             errors.invalid(&at.child("mountPath"), mount.mount_path.as_str(), "must be unique");
         }
-        if devices.iter().any(|device| device.name == mount.name) {
+        if device_names.contains(mount.name.as_str()) {
             let detail = "must not already exist in volumeDevices";
             errors.invalid(&at.child("name"), mount.name.as_str(), detail);
         }
-        if devices.iter().any(|device| device.device_path == mount.mount_path) {
+        if device_paths.contains(mount.mount_path.as_str()) {
             let detail = "must not already exist as a path in volumeDevices";
             errors.invalid(&at.child("mountPath"), mount.mount_path.as_str(), detail);
         }
@@ -62,6 +64,8 @@ pub(super) fn volume_mounts(volumes: &Volumes<'_>, container: &Container, path: 
 /// Where volumes are devices.
 pub(super) fn volume_devices(volumes: &Volumes<'_>, container: &Container, path: &Path, errors: &mut ErrorList) {
     let mounts = list(&container.volume_mounts);
+    let mount_names: BTreeSet<&str> = mounts.iter().map(|mount| mount.name.as_str()).collect();
+    let mount_paths: BTreeSet<&str> = mounts.iter().map(|mount| mount.mount_path.as_str()).collect();
     let (mut paths, mut names) = (Seen::default(), Seen::default());
     for (at, device) in each(&container.volume_devices, path) {
         let (name, device_path) = (device.name.as_str(), device.device_path.as_str());
@@ -87,10 +91,10 @@ pub(super) fn volume_devices(volumes: &Volumes<'_>, container: &Container, path:
         } else {
             paths.is_new(device_path);
         }
-        if mounts.iter().any(|mount| mount.name == name) {
+        if mount_names.contains(name) {
             errors.invalid(&name_at, name, "must not already exist in volumeMounts");
         }
-        if mounts.iter().any(|mount| mount.mount_path == device_path) {
+        if mount_paths.contains(device_path) {
             errors.invalid(&path_at, device_path, "must not already exist as a path in volumeMounts");
         }
         if !name.is_empty() {

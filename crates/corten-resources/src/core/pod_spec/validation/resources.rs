@@ -18,6 +18,9 @@ use crate::{
     view::{Seen, each, each_of, text},
 };
 
+/// How many bytes of the names of a pod's claims an error shows: many times what any pod has.
+const CLAIM_NAMES_MAX_BYTES: usize = 4_096;
+
 type ResourceList = BTreeMap<String, Quantity>;
 
 /// Resource names that a container, and those that some object of the core group, can use without a domain.
@@ -193,14 +196,29 @@ pub(super) fn claim_names(
             errors.push(Error::duplicate(&at, key));
         }
         if !pod_claims.contains(claim.name.as_str()) {
-            let names: Vec<&str> = pod_claims.iter().copied().collect();
-            let which = if names.is_empty() { " which is empty".to_owned() } else { format!(": {}", names.join(", ")) };
+            let which = if pod_claims.is_empty() { " which is empty".to_owned() } else { names_of(pod_claims) };
             errors.push(Error {
                 detail: format!("must be one of the names in pod.spec.resourceClaims{which}"),
                 ..Error::not_found(&at, claim.name.as_str())
             });
         }
     }
+}
+
+/// The names that a claim could have had. Very many are cut short: each claim that is wrong shows them.
+fn names_of(pod_claims: &BTreeSet<&str>) -> String {
+    let mut shown = String::from(": ");
+    for (index, name) in pod_claims.iter().enumerate() {
+        if shown.len() > CLAIM_NAMES_MAX_BYTES {
+            shown.push_str(", ...");
+            break;
+        }
+        if index > 0 {
+            shown.push_str(", ");
+        }
+        shown.push_str(name);
+    }
+    shown
 }
 
 /// Requests and limits of the pod as a whole, which contain those of its containers.

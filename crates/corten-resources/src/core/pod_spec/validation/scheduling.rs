@@ -1,5 +1,7 @@
 //! Rules of affinity, tolerations, spreading, and selectors of labels and nodes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use corten_api::{
     core::v1::{
         Affinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, Toleration,
@@ -92,20 +94,25 @@ fn pod_term(term: &PodAffinityTerm, path: &Path, errors: &mut ErrorList) {
         }
     }
     if let Some(selector) = &term.label_selector {
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        for (index, key) in matching.iter().enumerate() {
+            places.entry(key).or_insert(index);
+        }
         // The selector has got an expression for each of these keys already, so a second one is the user's.
         let mut seen = Seen::default();
         for key in selector.match_labels.iter().flat_map(|labels| labels.keys()) {
             seen.is_new(key);
         }
         for expression in list(&selector.match_expressions) {
-            let at = matching.iter().position(|key| *key == expression.key);
-            if let Some(index) = at.filter(|_| seen.contains(&expression.key)) {
+            let at = places.get(expression.key.as_str());
+            if let Some(&index) = at.filter(|_| seen.contains(&expression.key)) {
                 let detail = "exists in both matchLabelKeys and labelSelector";
                 errors.invalid(&path.index(index), expression.key.as_str(), detail);
             }
             seen.is_new(&expression.key);
         }
     }
+    let mismatching: BTreeSet<&String> = mismatching.iter().collect();
     for (at, key) in each_of(matching, &path.child("matchLabelKeys")) {
         if mismatching.contains(key) {
             errors.invalid(&at, key.as_str(), "exists in both matchLabelKeys and mismatchLabelKeys");
@@ -245,6 +252,10 @@ pub(super) fn topology_spread(
     path: &Path,
     errors: &mut ErrorList,
 ) {
+    let mut last: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for (index, constraint) in list(constraints).iter().enumerate() {
+        last.insert((&constraint.topology_key, &constraint.when_unsatisfiable), index);
+    }
     for (index, (at, constraint)) in each(constraints, path).enumerate() {
         if constraint.max_skew <= 0 {
             errors.invalid(&at.child("maxSkew"), constraint.max_skew, NOT_POSITIVE);
@@ -254,10 +265,7 @@ pub(super) fn topology_spread(
         }
         let action = constraint.when_unsatisfiable.as_str();
         errors.one_of(&at.child("whenUnsatisfiable"), action, &["DoNotSchedule", "ScheduleAnyway"]);
-        let same = |other: &TopologySpreadConstraint| {
-            other.topology_key == constraint.topology_key && other.when_unsatisfiable == action
-        };
-        if list(constraints)[index + 1..].iter().any(same) {
+        if last[&(constraint.topology_key.as_str(), action)] > index {
             let path = at.child("{topologyKey, whenUnsatisfiable}");
             errors.push(Error::duplicate(&path, format!("{{{}, {action}}}", constraint.topology_key)));
         }
