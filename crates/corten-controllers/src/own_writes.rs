@@ -6,13 +6,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::Future,
     sync::Arc,
 };
 
-use corten_apimachinery::{stored::Stored, value::Str};
+use corten_apimachinery::{status::Status, stored::Stored, value::Str};
 use corten_controller::{Key, WorkQueue};
 use corten_informer::{Handler, SharedInformer};
 use parking_lot::Mutex;
+
+use crate::objects::gone_is_fine;
 
 #[derive(Debug, Default)]
 struct Written {
@@ -39,7 +42,7 @@ impl OwnWrites {
     }
 
     /// Reads the copy if it shows all writes for `key`. Otherwise nothing, and `key` is queued when it does: see
-    /// `handler`.
+    /// `handler`. What is on its way out counts as deleted, so `read` leaves it out: a finalizer may hold it for ever.
     pub(crate) fn read(&self, key: &Key, read: impl FnOnce() -> Vec<Arc<Stored>>) -> Option<Vec<Arc<Stored>>> {
         let mut by_key = self.by_key.lock();
         let objects = read();
@@ -57,9 +60,25 @@ impl OwnWrites {
         written.revision = written.revision.max(object.revision);
     }
 
-    /// We deleted the object with this UID for `key`.
-    pub(crate) fn deleted(&self, key: &Key, uid: Str) {
-        self.by_key.lock().entry(key.clone()).or_default().deleted.insert(uid);
+    /// Deletes the object with this UID for `key` by `call`. That it is gone already is fine.
+    ///
+    /// Errors: those of `call`; the object counts as not deleted then. Should it be deleted all the same, its event is
+    /// news like that of anybody else's delete.
+    pub(crate) async fn delete(
+        &self,
+        key: &Key,
+        uid: &Str,
+        call: impl Future<Output = Result<(), Status>>,
+    ) -> Result<(), Status> {
+        // Before the call: its event may come before its answer.
+        self.by_key.lock().entry(key.clone()).or_default().deleted.insert(uid.clone());
+        let outcome = gone_is_fine(call.await);
+        if outcome.is_err()
+            && let Some(written) = self.by_key.lock().get_mut(key)
+        {
+            written.deleted.remove(uid);
+        }
+        outcome
     }
 
     /// The object behind `key` is gone.
@@ -144,44 +163,116 @@ impl Handler for Told {
 
 #[cfg(test)]
 mod tests {
+    use corten_apimachinery::status::Reason;
     use corten_base::SimClock;
     use corten_client::WatchEvent;
     use corten_controller::RateLimit;
     use corten_informer::{Sink as _, testutil::object};
+    use futures::FutureExt as _;
 
     use super::*;
 
+    struct Fixture {
+        informer: Arc<SharedInformer>,
+        queue: Arc<WorkQueue<Key>>,
+        writes: Arc<OwnWrites>,
+        key: Key,
+    }
+
+    impl Fixture {
+        /// Slices that all are of `web`.
+        fn new() -> Self {
+            let informer = SharedInformer::new("slices");
+            informer.replace(Vec::new(), 1);
+            let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+            let queue = Arc::new(WorkQueue::new("test", RateLimit::per_key(), clock));
+            let (writes, key) = (OwnWrites::new(&informer), Key::new("ns", "web"));
+            let of_web = key.clone();
+            informer.add_handler(writes.handler(&queue, move |_| Some(of_web.clone())));
+            Self { informer, queue, writes, key }
+        }
+
+        /// How many slices a reconcile gets to see.
+        fn read(&self) -> Option<usize> {
+            let live = || self.informer.lister().list().into_iter().filter(|slice| !slice.facts.is_deleting).collect();
+            self.writes.read(&self.key, live).map(|objects| objects.len())
+        }
+
+        /// Whether the key is queued.
+        fn is_told(&self) -> bool {
+            let told = self.queue.try_next();
+            told.iter().for_each(|key| self.queue.done(key));
+            told.is_some()
+        }
+
+        fn delete(&self, slice: &Stored, outcome: Result<(), Status>) -> Result<(), Status> {
+            let call = self.writes.delete(&self.key, &slice.uid, std::future::ready(outcome));
+            call.now_or_never().expect("the call is answered at once")
+        }
+    }
+
     #[test]
     fn a_copy_from_before_the_last_write_is_not_read_and_its_end_is_told() {
-        let informer = SharedInformer::new("slices");
-        informer.replace(Vec::new(), 1);
-        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
-        let queue = Arc::new(WorkQueue::new("test", RateLimit::per_key(), clock));
-        let (writes, key) = (OwnWrites::new(&informer), Key::new("ns", "web"));
-        let of_web = key.clone();
-        informer.add_handler(writes.handler(&queue, move |_| Some(of_web.clone())));
-        let read = || writes.read(&key, || informer.lister().list()).map(|objects| objects.len());
-        assert_eq!(read(), Some(0));
+        let test = Fixture::new();
+        assert_eq!(test.read(), Some(0));
 
         let slice = object("ns/web-1", 5).build();
-        writes.wrote(&key, &slice);
-        assert_eq!((read(), queue.try_next()), (None, None));
-        informer.apply(WatchEvent::Added(Arc::clone(&slice)));
-        assert_eq!((queue.try_next(), read()), (Some(key.clone()), Some(1)));
-        queue.done(&key);
+        test.writes.wrote(&test.key, &slice);
+        assert_eq!((test.read(), test.is_told()), (None, false));
+        test.informer.apply(WatchEvent::Added(Arc::clone(&slice)));
+        assert_eq!((test.is_told(), test.read()), (true, Some(1)));
 
         // Nobody waits for a write that comes in time; what others write is news.
         let ours = object("ns/web-1", 6).build();
-        writes.wrote(&key, &ours);
-        informer.apply(WatchEvent::Modified(ours));
-        assert_eq!(queue.try_next(), None);
-        informer.apply(WatchEvent::Modified(object("ns/web-1", 7).build()));
-        assert_eq!(queue.try_next(), Some(key.clone()));
-        queue.done(&key);
+        test.writes.wrote(&test.key, &ours);
+        test.informer.apply(WatchEvent::Modified(ours));
+        assert!(!test.is_told());
+        test.informer.apply(WatchEvent::Modified(object("ns/web-1", 7).build()));
+        assert!(test.is_told());
 
-        writes.deleted(&key, slice.uid.clone());
-        assert_eq!(read(), None);
-        informer.apply(WatchEvent::Deleted(object("ns/web-1", 8).build()));
-        assert_eq!((queue.try_next(), read()), (Some(key.clone()), Some(0)));
+        test.delete(&slice, Ok(())).unwrap();
+        assert_eq!(test.read(), None);
+        test.informer.apply(WatchEvent::Deleted(object("ns/web-1", 8).build()));
+        assert_eq!((test.is_told(), test.read()), (true, Some(0)));
+    }
+
+    // The UID was kept when the call failed: no reconcile read the copy again, and the endpoints stood still.
+    #[test]
+    fn what_could_not_be_deleted_is_still_there() {
+        let test = Fixture::new();
+        let slice = object("ns/web-1", 5).build();
+        test.informer.apply(WatchEvent::Added(Arc::clone(&slice)));
+        assert!(test.is_told());
+        test.delete(&slice, Err(Status::service_unavailable("later"))).unwrap_err();
+        assert_eq!(test.read(), Some(1));
+
+        // The server did it after all.
+        test.informer.apply(WatchEvent::Deleted(object("ns/web-1", 6).build()));
+        assert_eq!((test.is_told(), test.read()), (true, Some(0)));
+    }
+
+    #[test]
+    fn what_is_gone_already_is_waited_for_until_the_copy_shows_it() {
+        let test = Fixture::new();
+        let slice = object("ns/web-1", 5).build();
+        test.informer.apply(WatchEvent::Added(Arc::clone(&slice)));
+        assert!(test.is_told());
+        test.delete(&slice, Err(Status::new(Reason::NotFound, "gone"))).unwrap();
+        assert_eq!(test.read(), None);
+        test.informer.apply(WatchEvent::Deleted(object("ns/web-1", 6).build()));
+        assert_eq!((test.is_told(), test.read()), (true, Some(0)));
+    }
+
+    // One that a finalizer held was waited for as long as it lived.
+    #[test]
+    fn what_is_on_its_way_out_is_not_waited_for() {
+        let test = Fixture::new();
+        let slice = object("ns/web-1", 5).build();
+        test.informer.apply(WatchEvent::Added(Arc::clone(&slice)));
+        assert!(test.is_told());
+        test.delete(&slice, Ok(())).unwrap();
+        assert_eq!(test.read(), None);
+        test.informer.apply(WatchEvent::Modified(object("ns/web-1", 6).deleting().build()));
+        assert_eq!((test.is_told(), test.read()), (true, Some(0)));
     }
 }

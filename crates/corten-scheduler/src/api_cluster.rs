@@ -122,7 +122,7 @@ impl Cluster for ApiCluster {
         if status == Value::object() {
             return Ok(());
         }
-        self.patch_status(pod, status).await
+        gone_is_fine(self.patch_status(pod, status).await)
     }
 
     async fn clear_nomination(&self, pod: &PodInfo) -> Result<(), ApiStatus> {
@@ -146,5 +146,46 @@ impl Cluster for ApiCluster {
         let occasion = Occasion { action: event.action, related: related.as_ref() };
         self.recorder.outcome(&reference(pod), event_type, event.reason, occasion, event.message);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use corten_apimachinery::status::Reason;
+    use corten_base::SystemClock;
+    use corten_client::{Answer, Call, Transport};
+    use futures::{FutureExt as _, future::BoxFuture};
+
+    use super::*;
+    use crate::testutil::pod_of_cpu;
+
+    /// Refuses everything for one reason.
+    #[derive(Debug)]
+    struct Refusing(Reason);
+
+    impl Transport for Refusing {
+        fn call(&self, _call: Call) -> BoxFuture<'static, Result<Answer, ApiStatus>> {
+            futures::future::ready(Err(ApiStatus::new(self.0, "refused"))).boxed()
+        }
+    }
+
+    /// Whether writing that a pod is not scheduled counts as done when the server refuses it for `reason`.
+    fn is_done(reason: Reason) -> bool {
+        let clock = SystemClock::shared();
+        let (recorder, _events) = Recorder::new("default-scheduler", "host", Arc::clone(&clock));
+        let cluster = ApiCluster::new(Client::new(Arc::new(Refusing(reason)), "scheduler"), recorder, clock);
+        let pod = pod_of_cpu("a", "1");
+        let written = cluster.set_unscheduled(&pod, "Unschedulable", "no room", None).now_or_never();
+        written.expect("the transport answers at once").is_ok()
+    }
+
+    // Each pod that was deleted while it waited made a warning.
+    #[test]
+    fn a_pod_that_is_gone_needs_no_condition() {
+        assert!(is_done(Reason::NotFound), "it is gone");
+        assert!(is_done(Reason::Conflict), "another one has its name");
+        assert!(!is_done(Reason::InternalError));
     }
 }

@@ -217,7 +217,8 @@ impl Scheduler {
                 () = shutdown.requested() => break,
                 outcome = tasks.guard(outcomes.recv()) => {
                     in_flight -= 1;
-                    self.core.on_outcome(outcome.expect("this task holds a sender"), now);
+                    // Not `now`: the wait may have been long, and the back-off begins with the failure.
+                    self.core.on_outcome(outcome.expect("this task holds a sender"), self.clock.monotonic());
                 }
                 input = self.inputs.recv() => match input {
                     Some(input) => self.core.on_input(input, self.clock.monotonic()),
@@ -381,6 +382,11 @@ impl Core {
 
     fn on_waiting_pod(&mut self, pod: Arc<PodInfo>, now: Duration) {
         if self.snapshot.is_assumed(&pod) {
+            // It is being bound. Should that fail, what is tried again is the pod as it is then.
+            match pod.is_deleting {
+                true => self.queue.remove(&pod.namespace, &pod.name),
+                false => self.queue.refresh(pod),
+            }
             return;
         }
         // A pod of the same name was bound and is gone, and its delete was not seen.
@@ -531,7 +537,10 @@ impl Core {
                 let assumed = pod.on_node(&node);
                 if self.snapshot.is_assumed(&assumed) {
                     self.snapshot.forget(&assumed);
-                    self.snapshot.nominate(Arc::clone(&pod));
+                    // One that is not queued any more is on its way out and needs no room.
+                    if let Some(newest) = self.queue.get(&pod.namespace, &pod.name) {
+                        self.snapshot.nominate(Arc::clone(newest));
+                    }
                     let objects = EventObjects::Pod { old: Some(&assumed), new: None };
                     self.event(EventResource::AssignedPod, Action::DELETE, objects, now);
                 }

@@ -36,7 +36,7 @@ use parking_lot::Mutex;
 use self::plan::{Action, Draft, MANAGED_BY, MANAGER, Observed, SERVICE_NAME};
 use crate::{
     Config,
-    objects::{gone_is_fine, is_namespace_terminating, tree},
+    objects::{is_namespace_terminating, tree},
     own_writes::OwnWrites,
     queue_controller::{QueueController, queue_of},
     service_pods::{self, Membership, PodFacts, ServicePod, ServiceSelector, TRIGGER_TIME, TriggerTimes},
@@ -111,7 +111,6 @@ impl Reconciler for EndpointSlices {
         let selector = self.selectors.get(key).filter(|_| service_pods::selects_pods(&service));
         let Some(selector) = selector else { return Ok(Requeue::Never) };
         let Some(existing) = self.writes.read(key, || self.slices_of(key)) else { return Ok(Requeue::Never) };
-        let existing: Vec<Arc<Stored>> = existing.into_iter().filter(|slice| !slice.facts.is_deleting).collect();
         let slices: Vec<EndpointSlice> = existing.iter().map(|slice| decode(slice)).collect::<Result<_, _>>()?;
         let pods = self.pods.in_namespace(&key.namespace);
         let pods: Vec<ServicePod> = pods.into_iter().filter(|pod| selector.value.matches(&pod.value.labels)).collect();
@@ -129,9 +128,12 @@ impl Reconciler for EndpointSlices {
 }
 
 impl EndpointSlices {
+    /// Those on their way out are left out: they take no more changes, and a finalizer may hold them for ever.
     fn slices_of(&self, key: &Key) -> Vec<Arc<Stored>> {
         let of_service = self.slices.by_index_in(&label_index(SERVICE_NAME), &key.name, &key.namespace);
-        of_service.into_iter().filter(|slice| slice.facts.label(MANAGED_BY) == Some(MANAGER)).collect()
+        let is_live = |slice: &Arc<Stored>| !slice.facts.is_deleting;
+        let is_ours = |slice: &Arc<Stored>| slice.facts.label(MANAGED_BY) == Some(MANAGER);
+        of_service.into_iter().filter(|slice| is_live(slice) && is_ours(slice)).collect()
     }
 
     /// The nodes of `pods` that exist, each with its zone (empty for none). The service is queued when a node comes that
@@ -183,9 +185,7 @@ impl EndpointSlices {
             Action::Delete { at } => {
                 let stored = &existing[at];
                 let target = Target::object(&resource, key.namespace.clone(), stored.name.clone());
-                // Before the call: its event may come before its answer.
-                self.writes.deleted(key, stored.uid.clone());
-                gone_is_fine(self.client.delete(target, Value::Null).await)?;
+                self.writes.delete(key, &stored.uid, self.client.delete(target, Value::Null)).await?;
             }
         }
         Ok(true)

@@ -29,7 +29,7 @@ use self::plan::{Action, Draft, MANAGER, PER_SUBSET_MAX};
 use crate::{
     Config,
     endpointslice::plan::{MANAGED_BY, SERVICE_NAME, name_prefix},
-    objects::{gone_is_fine, is_namespace_terminating, tree},
+    objects::{is_namespace_terminating, tree},
     own_writes::OwnWrites,
     queue_controller::{QueueController, queue_of},
 };
@@ -85,7 +85,6 @@ impl Reconciler for Mirroring {
         let stored = self.endpoints.get(key);
         let endpoints: Option<Endpoints> = stored.as_deref().map(decode).transpose()?;
         let Some(existing) = self.writes.read(key, || self.slices_of(key)) else { return Ok(Requeue::Never) };
-        let existing: Vec<Arc<Stored>> = existing.into_iter().filter(|slice| !slice.facts.is_deleting).collect();
         let slices: Vec<EndpointSlice> = existing.iter().map(|slice| decode(slice)).collect::<Result<_, _>>()?;
         let is_mirrored = service.as_ref().is_some_and(plan::has_no_selector);
         let endpoints = endpoints.filter(|endpoints| is_mirrored && plan::is_mirrored(endpoints));
@@ -106,9 +105,12 @@ impl Reconciler for Mirroring {
 }
 
 impl Mirroring {
+    /// Those on their way out are left out: they take no more changes, and a finalizer may hold them for ever.
     fn slices_of(&self, key: &Key) -> Vec<Arc<Stored>> {
         let of_service = self.slices.by_index_in(&label_index(SERVICE_NAME), &key.name, &key.namespace);
-        of_service.into_iter().filter(|slice| slice.facts.label(MANAGED_BY) == Some(MANAGER)).collect()
+        let is_live = |slice: &Arc<Stored>| !slice.facts.is_deleting;
+        let is_ours = |slice: &Arc<Stored>| slice.facts.label(MANAGED_BY) == Some(MANAGER);
+        of_service.into_iter().filter(|slice| is_live(slice) && is_ours(slice)).collect()
     }
 
     fn report(&self, endpoints: &Stored, planned: &plan::Plan) {
@@ -156,8 +158,7 @@ impl Mirroring {
             }
             (Action::Delete { at }, _) => {
                 let target = Target::object(&resource, key.namespace.clone(), existing[at].name.clone());
-                self.writes.deleted(key, existing[at].uid.clone());
-                gone_is_fine(self.client.delete(target, Value::Null).await)?;
+                self.writes.delete(key, &existing[at].uid, self.client.delete(target, Value::Null)).await?;
             }
         }
         Ok(true)

@@ -282,3 +282,33 @@ async fn secrets_for_tokens_are_filled_in_and_go_with_their_account() {
         .await;
     harness.stop().await;
 }
+
+// A slice that a finalizer held was waited for as long as it lived: the service's endpoints stood still.
+#[tokio::test]
+async fn slices_follow_pods_while_an_old_slice_cannot_go() {
+    let harness = Harness::start(&["endpointslice-controller"]).await;
+    let (pods, cluster) = (core("pods"), &harness.cluster);
+    cluster.create(&core("nodes"), node("n1")).await;
+    cluster.create(&core("services"), service("web", json!({}))).await;
+    cluster.create(&pods, pod("a", "n1")).await;
+    harness.patch_status(&pods, "default/a", running("10.0.0.1", true)).await;
+    // No owner: the controller takes it for a leftover.
+    let held = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "endpoints": [],
+        "metadata": {
+            "name": "web-held", "namespace": "default", "finalizers": ["example.com/hold"],
+            "labels": {
+                "kubernetes.io/service-name": "web",
+                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+            },
+        },
+    });
+    cluster.create(&slices(), held).await;
+    let is_deleting = |slice: &Value| !slice["metadata"]["deletionTimestamp"].is_null();
+    harness.wait_object(&slices(), "default/web-held", is_deleting).await;
+
+    harness.patch_status(&pods, "default/a", running("10.0.0.1", false)).await;
+    let is_unready = |slice: &&Value| slice["endpoints"][0]["conditions"]["ready"] == false;
+    harness.wait(&slices(), |all| of_service(all, "web").into_iter().find(is_unready).map(drop)).await;
+    harness.stop().await;
+}

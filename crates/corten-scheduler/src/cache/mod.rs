@@ -14,7 +14,7 @@ use corten_apimachinery::value::Str;
 pub use affinity::{NodeSelectorTerm, PodAffinityTerm, SpreadConstraint, Taint, TaintEffect, Toleration};
 pub use node_info::{NodeFacts, NodeInfo};
 pub use pod_info::{HostPort, PodInfo, Unscheduled};
-pub use resources::Resources;
+pub use resources::{Resources, Sums};
 pub use snapshot::{NodeIndex, Snapshot};
 pub use volumes::{ClaimFacts, PodClaim, VolumeFacts};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use corten_apimachinery::value::Str;
 
-use super::{FactsError, Labels, PodInfo, Resources, Taint, label, pod_info::normalized_image, wire};
+use super::{FactsError, Labels, PodInfo, Resources, Sums, Taint, label, pod_info::normalized_image, wire};
 
 /// What scheduling needs of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,9 +71,9 @@ pub struct NodeInfo {
     /// How many of them keep other pods away.
     pub pods_with_required_anti_affinity: usize,
     /// The sum of their requests.
-    pub requested: Resources,
+    pub requested: Sums,
     /// The sum of CPU and memory that scoring counts.
-    pub non_zero_requested: (i64, i64),
+    pub non_zero_requested: (i128, i128),
     /// Counts changes of the node and of the pods on it, over all nodes: equal generation, equal content.
     pub generation: u64,
 }
@@ -93,7 +93,11 @@ impl NodeInfo {
 
     /// Puts a pod on it.
     pub fn add_pod(&mut self, pod: Arc<PodInfo>) {
-        self.count(&pod, 1);
+        self.requested.add(&pod.requests);
+        self.non_zero_requested.0 += i128::from(pod.non_zero.0);
+        self.non_zero_requested.1 += i128::from(pod.non_zero.1);
+        self.pods_with_affinity += usize::from(pod.has_pod_affinity());
+        self.pods_with_required_anti_affinity += usize::from(pod.has_required_anti_affinity());
         self.pods.push(pod);
     }
 
@@ -101,17 +105,11 @@ impl NodeInfo {
     pub fn remove_pod(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
         let at = self.pods.iter().position(|pod| pod.uid == uid)?;
         let pod = self.pods.swap_remove(at);
-        self.count(&pod, -1);
+        self.requested.take_off(&pod.requests);
+        self.non_zero_requested.0 -= i128::from(pod.non_zero.0);
+        self.non_zero_requested.1 -= i128::from(pod.non_zero.1);
+        self.pods_with_affinity -= usize::from(pod.has_pod_affinity());
+        self.pods_with_required_anti_affinity -= usize::from(pod.has_required_anti_affinity());
         Some(pod)
-    }
-
-    fn count(&mut self, pod: &PodInfo, sign: i64) {
-        self.requested.add(&pod.requests, sign);
-        self.non_zero_requested.0 += sign * pod.non_zero.0;
-        self.non_zero_requested.1 += sign * pod.non_zero.1;
-        let step = |count: usize, applies: bool| count.saturating_add_signed(if applies { sign as isize } else { 0 });
-        self.pods_with_affinity = step(self.pods_with_affinity, pod.has_pod_affinity());
-        self.pods_with_required_anti_affinity =
-            step(self.pods_with_required_anti_affinity, pod.has_required_anti_affinity());
     }
 }

@@ -18,64 +18,92 @@ pub const DEFAULT_MEMORY_BYTES: i64 = 200 * 1024 * 1024;
 
 /// Amounts of the resources that scheduling counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Resources {
+pub struct Amounts<A> {
     /// CPU in thousandths of a core.
-    pub cpu_millis: i64,
+    pub cpu_millis: A,
     /// Memory in bytes.
-    pub memory_bytes: i64,
+    pub memory_bytes: A,
     /// Ephemeral storage in bytes.
-    pub ephemeral_storage_bytes: i64,
+    pub ephemeral_storage_bytes: A,
     /// How many pods a node takes; zero in requests.
-    pub pods: i64,
+    pub pods: A,
     /// Extended resources, huge pages and the like, sorted by name.
-    pub scalars: SmallVec<[(Str, i64); 1]>,
+    pub scalars: SmallVec<[(Str, A); 1]>,
 }
 
-impl Resources {
+/// What one pod asks for, or one node has.
+pub type Resources = Amounts<i64>;
+
+/// What the pods of a node ask for together. 128 bits hold the requests of more pods than there can be, so that a pod
+/// that goes takes off exactly what it brought, whatever it asked for.
+pub type Sums = Amounts<i128>;
+
+impl<A: Copy + Default> Amounts<A> {
     /// The amount of a resource by its name.
     #[must_use]
-    pub fn get(&self, name: &str) -> i64 {
+    pub fn get(&self, name: &str) -> A {
         match name {
             "cpu" => self.cpu_millis,
             "memory" => self.memory_bytes,
             "ephemeral-storage" => self.ephemeral_storage_bytes,
             "pods" => self.pods,
-            _ => self.scalars.iter().find(|(key, _)| key == name).map_or(0, |(_, amount)| *amount),
+            _ => self.scalar(name).map_or(A::default(), |at| self.scalars[at].1),
         }
     }
 
-    fn set(&mut self, name: &str, amount: i64) {
+    fn scalar(&self, name: &str) -> Result<usize, usize> {
+        self.scalars.binary_search_by(|(key, _)| key.as_str().cmp(name))
+    }
+
+    fn set(&mut self, name: &str, amount: A) {
         match name {
             "cpu" => self.cpu_millis = amount,
             "memory" => self.memory_bytes = amount,
             "ephemeral-storage" => self.ephemeral_storage_bytes = amount,
             "pods" => self.pods = amount,
-            _ => match self.scalars.binary_search_by(|(key, _)| key.as_str().cmp(name)) {
+            _ => match self.scalar(name) {
                 Ok(at) => self.scalars[at].1 = amount,
                 Err(at) => self.scalars.insert(at, (name.into(), amount)),
             },
         }
     }
 
-    /// Adds `sign` times `other`; limited to what fits.
-    pub fn add(&mut self, other: &Self, sign: i64) {
-        let plus = |a: i64, b: i64| a.saturating_add(b.saturating_mul(sign));
-        self.cpu_millis = plus(self.cpu_millis, other.cpu_millis);
-        self.memory_bytes = plus(self.memory_bytes, other.memory_bytes);
-        self.ephemeral_storage_bytes = plus(self.ephemeral_storage_bytes, other.ephemeral_storage_bytes);
+    /// Replaces every amount by what `combined` makes of it and of that of `other`; but not the number of pods, which no
+    /// pod asks for.
+    fn combine<B: Copy>(&mut self, other: &Amounts<B>, combined: impl Fn(A, B) -> A) {
+        self.cpu_millis = combined(self.cpu_millis, other.cpu_millis);
+        self.memory_bytes = combined(self.memory_bytes, other.memory_bytes);
+        self.ephemeral_storage_bytes = combined(self.ephemeral_storage_bytes, other.ephemeral_storage_bytes);
+        // Names that are missing here come at the end and are sorted in once: a pod may name tens of thousands.
+        let known = self.scalars.len();
         for (name, amount) in &other.scalars {
-            self.set(name, plus(self.get(name), *amount));
+            match self.scalars[..known].binary_search_by(|(key, _)| key.cmp(name)) {
+                Ok(at) => self.scalars[at].1 = combined(self.scalars[at].1, *amount),
+                Err(_) => self.scalars.push((name.clone(), combined(A::default(), *amount))),
+            }
         }
+        if self.scalars.len() > known {
+            self.scalars.sort_by(|(a, _), (b, _)| a.cmp(b));
+        }
+    }
+}
+
+impl Resources {
+    /// Adds `other`; limited to what fits.
+    pub fn add(&mut self, other: &Self) {
+        self.combine(other, i64::saturating_add);
+    }
+
+    /// What is left without `other`; limited to what fits.
+    #[must_use]
+    pub fn without(mut self, other: &Self) -> Self {
+        self.combine(other, i64::saturating_sub);
+        self
     }
 
     /// Raises every amount to at least that of `other`.
     fn raise_to(&mut self, other: &Self) {
-        self.cpu_millis = self.cpu_millis.max(other.cpu_millis);
-        self.memory_bytes = self.memory_bytes.max(other.memory_bytes);
-        self.ephemeral_storage_bytes = self.ephemeral_storage_bytes.max(other.ephemeral_storage_bytes);
-        for (name, amount) in &other.scalars {
-            self.set(name, self.get(name).max(*amount));
-        }
+        self.combine(other, i64::max);
     }
 
     /// Reads a resource list; names that scheduling does not count are left out.
@@ -87,6 +115,20 @@ impl Resources {
             }
         }
         Ok(resources)
+    }
+}
+
+impl Sums {
+    /// Counts one more.
+    pub fn add(&mut self, requests: &Resources) {
+        self.combine(requests, |sum, amount| sum + i128::from(amount));
+    }
+
+    /// Takes off what was added once.
+    pub fn take_off(&mut self, requests: &Resources) {
+        self.combine(requests, |sum, amount| sum - i128::from(amount));
+        // Otherwise the node would remember every name that ever was asked for.
+        self.scalars.retain(|(_, sum)| *sum != 0);
     }
 }
 
@@ -128,8 +170,8 @@ pub(super) fn requests(spec: &PodSpec) -> Result<Requests, FactsError> {
             non_zero.set(name, amount(name, text)?);
         }
     }
-    exact.add(&overhead, 1);
-    non_zero.add(&overhead, 1);
+    exact.add(&overhead);
+    non_zero.add(&overhead);
     Ok(Requests { exact, non_zero })
 }
 
@@ -151,21 +193,21 @@ fn total(spec: &PodSpec, missing: Resources) -> Result<Resources, FactsError> {
     };
     let mut running = Resources::default();
     for container in &spec.containers {
-        running.add(&request(container)?, 1);
+        running.add(&request(container)?);
     }
     let (mut sidecars, mut starting) = (Resources::default(), Resources::default());
     for container in &spec.init_containers {
         let amounts = request(container)?;
         if container.restart_policy == "Always" {
-            sidecars.add(&amounts, 1);
+            sidecars.add(&amounts);
             starting.raise_to(&sidecars);
         } else {
             let mut together = sidecars.clone();
-            together.add(&amounts, 1);
+            together.add(&amounts);
             starting.raise_to(&together);
         }
     }
-    running.add(&sidecars, 1);
+    running.add(&sidecars);
     running.raise_to(&starting);
     Ok(running)
 }

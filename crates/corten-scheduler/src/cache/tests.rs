@@ -3,8 +3,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    PodInfo, Resources,
+    PodInfo, Resources, Sums,
     affinity::{map_selector, replica_set_selector},
+    resources::DEFAULT_MEMORY_BYTES,
 };
 use crate::testutil::{node, node_with, pod, pod_of_cpu, snapshot};
 
@@ -53,6 +54,36 @@ fn extended_resources_are_counted_and_unknown_native_names_are_not() {
         ..Resources::default()
     };
     assert_eq!(pod.requests, want);
+}
+
+// The sums stopped at the largest number: taking pods off again left less than nothing, which overflowed when pods were
+// compared with it, and kept every later pod away from the node.
+#[test]
+fn pods_that_ask_for_too_much_leave_nothing_behind() {
+    let requests =
+        json!({"cpu": "9223372036854775", "memory": "9223372036854775807", "example.com/gpu": "9223372036854775807"});
+    let greedy = |name| pod(name, json!({"containers": [{"resources": {"requests": requests}}]}));
+    let pods = [("n1", greedy("a")), ("n1", greedy("b")), ("n1", pod_of_cpu("c", "1"))];
+    let mut snapshot = snapshot(&[node("n1")], &pods);
+    assert!(snapshot.nodes().next().unwrap().requested.memory_bytes > i128::from(i64::MAX));
+    for name in ["a", "b"] {
+        snapshot.remove_pod(&"default".into(), &name.into()).unwrap();
+    }
+    let node = snapshot.nodes().next().unwrap();
+    assert_eq!(node.requested, Sums { cpu_millis: 1_000, ..Sums::default() });
+    assert_eq!(node.non_zero_requested, (1_000, i128::from(DEFAULT_MEMORY_BYTES)));
+}
+
+#[test]
+fn names_of_resources_are_added_up_whatever_their_order() {
+    let amounts = |names: &[(&str, i64)]| Resources {
+        scalars: names.iter().map(|(name, amount)| ((*name).into(), *amount)).collect(),
+        ..Resources::default()
+    };
+    let mut sum = amounts(&[("x/b", 1), ("x/d", 2)]);
+    sum.add(&amounts(&[("x/a", 3), ("x/b", 4), ("x/e", 5)]));
+    assert_eq!(sum, amounts(&[("x/a", 3), ("x/b", 5), ("x/d", 2), ("x/e", 5)]));
+    assert_eq!((sum.get("x/e"), sum.get("x/c")), (5, 0));
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl ScorePlugin for BalancedAllocation {
     fn score(&self, _state: &CycleState, pod: &PodInfo, _snapshot: &Snapshot, node: &NodeInfo) -> i64 {
         let fractions = self.resources.iter().filter_map(|resource| {
             let allocatable = node.facts.allocatable.get(resource);
-            let requested = node.requested.get(resource) + pod.requests.get(resource);
+            let requested = node.requested.get(resource) + i128::from(pod.requests.get(resource));
             (allocatable > 0).then(|| (requested as f64 / allocatable as f64).min(1.0))
         });
         let fractions: smallvec::SmallVec<[f64; 4]> = fractions.collect();

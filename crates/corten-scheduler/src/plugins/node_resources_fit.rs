@@ -145,18 +145,23 @@ impl FilterPlugin for Fit {
             ),
         ];
         for (reason, wanted, all, used) in native {
-            if wanted > 0 && wanted > all - used {
+            if wanted > 0 && is_short(wanted, all, used) {
                 refuse(reason.into(), wanted > all);
             }
         }
         for (name, wanted) in &requests.scalars {
             let (all, used) = (allocatable.get(name), requested.get(name));
-            if *wanted > 0 && *wanted > all - used && !self.is_ignored(name) {
+            if *wanted > 0 && is_short(*wanted, all, used) && !self.is_ignored(name) {
                 refuse(format!("Insufficient {name}").into(), *wanted > all);
             }
         }
         status
     }
+}
+
+/// Whether `wanted` is more than what `used` leaves of `all`.
+fn is_short(wanted: i64, all: i64, used: i128) -> bool {
+    used + i128::from(wanted) > i128::from(all)
 }
 
 impl ScorePlugin for Fit {
@@ -169,18 +174,18 @@ impl ScorePlugin for Fit {
                 continue;
             }
             let used = match resource.as_str() {
-                "cpu" => node.non_zero_requested.0 + pod.non_zero.0,
-                "memory" => node.non_zero_requested.1 + pod.non_zero.1,
+                "cpu" => node.non_zero_requested.0 + i128::from(pod.non_zero.0),
+                "memory" => node.non_zero_requested.1 + i128::from(pod.non_zero.1),
                 _ => {
                     let wanted = pod.requests.get(resource);
                     // A pod that does not want the resource is not judged by it.
                     if wanted == 0 && resource.contains('/') {
                         continue;
                     }
-                    node.requested.get(resource) + wanted
+                    node.requested.get(resource) + i128::from(wanted)
                 }
             };
-            let score = self.strategy.score(used, all);
+            let score = self.strategy.score(used, i128::from(all));
             if is_ratio && score == 0 {
                 continue;
             }
@@ -196,7 +201,7 @@ impl ScorePlugin for Fit {
 }
 
 impl Strategy {
-    fn score(&self, used: i64, all: i64) -> i64 {
+    fn score(&self, used: i128, all: i128) -> i64 {
         match self {
             Self::LeastAllocated if used > all => 0,
             Self::LeastAllocated => scaled(all - used, all),
@@ -206,9 +211,9 @@ impl Strategy {
     }
 }
 
-/// `part / all` of the best score; 128 bits, because a hundred times the bytes of a big node do not fit 64.
-fn scaled(part: i64, all: i64) -> i64 {
-    (i128::from(part) * i128::from(MAX_NODE_SCORE) / i128::from(all)) as i64
+/// `part / all` of the best score.
+fn scaled(part: i128, all: i128) -> i64 {
+    (part * i128::from(MAX_NODE_SCORE) / all) as i64
 }
 
 fn interpolated(points: &[(i64, i64)], used: i64) -> i64 {
@@ -237,8 +242,7 @@ fn frees_something(pod: &PodInfo, objects: EventObjects<'_>) -> QueueingHint {
         EventObjects::Pod { new: None, .. } | EventObjects::Node { .. } => QueueingHint::Queue,
         EventObjects::Claim { .. } | EventObjects::Other => QueueingHint::Skip,
         EventObjects::Pod { old, new: Some(new) } => {
-            let mut freed = old.map(|old| old.requests.clone()).unwrap_or_default();
-            freed.add(&new.requests, -1);
+            let freed = old.map(|old| old.requests.clone()).unwrap_or_default().without(&new.requests);
             QueueingHint::queue_if(shares_a_resource(&pod.requests, &freed))
         }
     }

@@ -197,6 +197,23 @@ fn resources_must_be_free() {
     check(&pod("a", gpu), &[node("n1")], &[], "Insufficient memory, Insufficient example.com/gpu");
 }
 
+// The sum of what is there overflowed, which ended the process in builds that check for it.
+#[test]
+fn pods_that_ask_for_too_much_fill_their_node_and_no_other() {
+    let requests =
+        json!({"cpu": "9223372036854775", "memory": "9223372036854775807", "example.com/gpu": "9223372036854775807"});
+    let greedy = |name| pod(name, json!({"containers": [{"resources": {"requests": requests}}]}));
+    let there = [("n1", greedy("a")), ("n1", greedy("b"))];
+    let small = json!({"cpu": 1, "memory": "1Gi", "example.com/gpu": 1});
+    let small = pod("c", json!({"containers": [{"resources": {"requests": small}}]}));
+    let want = "Insufficient cpu, Insufficient memory, Insufficient example.com/gpu";
+    check(&small, &[node("n1")], &there, want);
+    let nodes = [node("n1"), node("n2")];
+    let small = pod_of_cpu("c", "1");
+    check_scores("NodeResourcesFit", Value::Null, &small, &nodes, &there, &[0, 86]);
+    check_scores("NodeResourcesBalancedAllocation", Value::Null, &small, &nodes, &there, &[100, 87]);
+}
+
 #[test]
 fn free_nodes_score_better_unless_packing_is_wanted() {
     let pod = pod("a", json!({"containers": [{"resources": {"requests": {"cpu": 1, "memory": "2Gi"}}}]}));

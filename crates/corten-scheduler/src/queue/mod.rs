@@ -138,6 +138,15 @@ impl Queue {
         }
     }
 
+    /// Takes in the newer state of a pod that is being bound. Nothing if it is not known: its binding is written.
+    pub fn refresh(&mut self, pod: Arc<PodInfo>) {
+        let entry = self.pods.get_mut(&key_of(&pod)).filter(|entry| entry.pod.uid == pod.uid);
+        if let Some(entry) = entry {
+            assert_eq!(entry.place, Place::InFlight, "a pod that is being bound waits nowhere");
+            entry.pod = pod;
+        }
+    }
+
     fn add(&mut self, profile: &Profile, pod: Arc<PodInfo>, now: Duration) {
         let key = key_of(&pod);
         let entry = QueuedPod {
