@@ -4,6 +4,8 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use corten_api::core::v1::Taint;
 
+use crate::log_rotation::LogRotation;
+
 /// The configuration of one kubelet. Names and defaults are those of `KubeletConfiguration` v1beta1.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -51,6 +53,8 @@ pub struct Config {
     /// Kernel parameters that pods may set besides the safe ones: names, or beginnings with `*` after them.
     /// Upstream: `allowedUnsafeSysctls`.
     pub allowed_unsafe_sysctls: Vec<String>,
+    /// When containers' logs are rotated. Upstream: `containerLogMaxSize` and its kin.
+    pub log_rotation: LogRotation,
 }
 
 impl Config {
@@ -89,6 +93,7 @@ pub(crate) mod tests {
             lease_duration: Duration::from_secs(40),
             cpu_cfs_quota: true,
             allowed_unsafe_sysctls: Vec::new(),
+            log_rotation: LogRotation::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ use corten_client::{
 use corten_cri::fake::FakeCri;
 use corten_kubelet::{
     Config,
+    log_rotation::LogRotation,
     node::{Node, status::Pressure},
 };
 use corten_testkit::{Cluster, user};
@@ -42,6 +43,7 @@ fn config() -> Config {
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
         allowed_unsafe_sysctls: Vec::new(),
+        log_rotation: LogRotation::default(),
         register_with_taints: Vec::new(),
     }
 }

@@ -19,6 +19,7 @@ use corten_cri::fake::FakeCri;
 use corten_kubelet::{
     Config, Deps, Kubelet,
     interfaces::{Pods, ProbeKind, ProbeOutcome},
+    log_rotation::LogRotation,
     pod_workers::sysctls::Allowlist,
 };
 use corten_testkit::{Cluster, tree, user};
@@ -69,6 +70,7 @@ fn config(root: &Path) -> Config {
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
         allowed_unsafe_sysctls: Vec::new(),
+        log_rotation: LogRotation::default(),
         register_with_taints: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use corten_apimachinery::{gvk::GroupVersionResource, value::Value};
 use corten_client::Target;
-use corten_kubelet::node::Node;
+use corten_kubelet::{log_rotation::LogRotation, node::Node};
 use ipnet::Ipv4Net;
 
 use crate::{
@@ -39,6 +39,7 @@ pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
         allowed_unsafe_sysctls: Vec::new(),
+        log_rotation: LogRotation::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! the file of `--config`.
 
 mod configuration;
+mod log_rotation;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -108,6 +109,12 @@ pub(crate) struct Options {
     /// Kernel parameters that pods may set besides the safe ones: names, or beginnings with `*` after them.
     #[arg(long, value_delimiter = ',', value_name = "PATTERN")]
     allowed_unsafe_sysctls: Vec<String>,
+    /// How long a container's log may become before it is rotated; a negative size for no rotation. [default: 10Mi]
+    #[arg(long, allow_hyphen_values = true, value_name = "BYTES")]
+    container_log_max_size: Option<String>,
+    /// How many files a container's log has at most. [default: 5]
+    #[arg(long, value_name = "FILES")]
+    container_log_max_files: Option<i32>,
     /// Import the images of this archive before pods start; may be repeated. Not a flag of upstream's.
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
@@ -165,6 +172,12 @@ impl Options {
         // Upstream takes zero for its default.
         let positive = |duration: Option<Duration>| duration.filter(|duration| !duration.is_zero());
         let update = positive(self.node_status_update_frequency).or(positive(file.node_status_update_frequency));
+        let log_rotation = log_rotation::rotation(&log_rotation::Wanted {
+            max_size: self.container_log_max_size.as_deref().or(file.container_log_max_size.as_deref()),
+            max_files: self.container_log_max_files.or(file.container_log_max_files),
+            max_workers: file.container_log_max_workers,
+            interval: file.container_log_monitor_interval,
+        })?;
         let kubelet = corten_kubelet::Config {
             // Upstream: the label and the address of this name follow --hostname-override.
             hostname: name.clone(),
@@ -206,6 +219,7 @@ impl Options {
             } else {
                 self.allowed_unsafe_sysctls.clone()
             },
+            log_rotation,
         };
         let certificate = self.tls_cert_file.clone().or(file.tls_cert_file);
         let key = self.tls_private_key_file.clone().or(file.tls_private_key_file);
