@@ -1,6 +1,6 @@
 //! What a kubelet needs to know.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::{IpAddr, Ipv4Addr, SocketAddr}, path::PathBuf, time::Duration};
 
 use corten_api::core::v1::Taint;
 
@@ -42,6 +42,9 @@ pub struct Config {
     pub server_address: IpAddr,
     /// Its port; 0 lets the system choose. Upstream: `port`, 10250.
     pub server_port: u16,
+    /// Where anybody may ask whether the kubelet lives; nowhere if absent. Upstream: `healthzBindAddress` and
+    /// `healthzPort`, 127.0.0.1:10248.
+    pub healthz: Option<SocketAddr>,
     /// How often the node's status is computed. Upstream: `nodeStatusUpdateFrequency`.
     pub node_status_update: Duration,
     /// How often an unchanged status is reported. Upstream: `nodeStatusReportFrequency`.
@@ -56,6 +59,9 @@ pub struct Config {
     /// When containers' logs are rotated. Upstream: `containerLogMaxSize` and its kin.
     pub log_rotation: LogRotation,
 }
+
+/// Where upstream's kubelets answer that they live.
+pub const HEALTHZ: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10_248);
 
 impl Config {
     /// Where the links to containers' logs are that collectors read: beside the pods' logs. Upstream: `/var/log/containers`.
@@ -88,6 +94,7 @@ pub(crate) mod tests {
             max_pods: 110,
             server_address: IpAddr::from([0, 0, 0, 0]),
             server_port: 10_250,
+            healthz: None,
             node_status_update: Duration::from_secs(10),
             node_status_report: Duration::from_secs(300),
             lease_duration: Duration::from_secs(40),

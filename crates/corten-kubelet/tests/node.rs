@@ -38,6 +38,7 @@ fn config() -> Config {
         max_pods: 110,
         server_address: IpAddr::from([0, 0, 0, 0]),
         server_port: 10_250,
+        healthz: None,
         node_status_update: Duration::from_secs(10),
         node_status_report: Duration::from_secs(300),
         lease_duration: Duration::from_secs(40),

@@ -80,6 +80,10 @@ impl Pods for OnePod {
         self.get("default", "p").into_iter().collect()
     }
 
+    fn running(&self) -> Vec<SharedPod> {
+        self.list()
+    }
+
     fn get(&self, namespace: &str, name: &str) -> Option<SharedPod> {
         let pod = serde_json::json!({
             "metadata": {"namespace": "default", "name": "p", "uid": "u"}, "spec": {"containers": [{"name": "c"}]},
@@ -147,6 +151,7 @@ impl Running {
             config: Arc::new(crate::node::status::tests::config()),
             access: Arc::new(access::Certificates),
             clock,
+            probe_metrics: Arc::new(|| "prober_probe_total 1\n".to_owned()),
             is_syncing: Arc::new(|| true),
         };
         let config = Config {

@@ -65,6 +65,7 @@ fn config(root: &Path) -> Config {
         max_pods: 110,
         server_address: IpAddr::from([127, 0, 0, 1]),
         server_port: 0,
+        healthz: None,
         node_status_update: Duration::from_secs(10),
         node_status_report: Duration::from_secs(300),
         lease_duration: Duration::from_secs(40),

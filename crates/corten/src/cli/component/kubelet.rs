@@ -5,7 +5,7 @@ mod configuration;
 mod log_rotation;
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -22,7 +22,7 @@ use corten_component_base::{
     serving::ServerCertificate,
 };
 use corten_container_runtime::ContainerRuntime;
-use corten_kubelet::{Agent, agent::Parts};
+use corten_kubelet::{Agent, agent::Parts, config::HEALTHZ};
 use corten_net::netns::Netns;
 
 use self::configuration::Configuration;
@@ -88,6 +88,12 @@ pub(crate) struct Options {
     /// The port to listen on.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// The address of the port that tells anybody whether the kubelet lives.
+    #[arg(long, value_name = "IP")]
+    healthz_bind_address: Option<IpAddr>,
+    /// That port; 0 for none.
+    #[arg(long, value_name = "PORT")]
+    healthz_port: Option<u16>,
     /// The certificate to serve with; one is made in --cert-dir if left out.
     #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
     tls_cert_file: Option<PathBuf>,
@@ -208,6 +214,11 @@ impl Options {
             max_pods: self.max_pods.or(file.max_pods).unwrap_or(110),
             server_address: self.address.or(file.address).unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
             server_port: self.port.or(file.port).unwrap_or(10_250),
+            healthz: Some(SocketAddr::new(
+                self.healthz_bind_address.or(file.healthz_bind_address).unwrap_or(HEALTHZ.ip()),
+                self.healthz_port.or(file.healthz_port).unwrap_or(HEALTHZ.port()),
+            ))
+            .filter(|address| address.port() != 0),
             node_status_update: update.unwrap_or(Duration::from_secs(10)),
             node_status_report: positive(file.node_status_report_frequency).unwrap_or(Duration::from_secs(300)),
             lease_duration: Duration::from_secs(

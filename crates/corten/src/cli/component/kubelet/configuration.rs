@@ -25,6 +25,8 @@ const KIND: &str = "KubeletConfiguration";
 pub(super) struct Configuration {
     pub(super) address: Option<IpAddr>,
     pub(super) port: Option<u16>,
+    pub(super) healthz_bind_address: Option<IpAddr>,
+    pub(super) healthz_port: Option<u16>,
     pub(super) tls_cert_file: Option<PathBuf>,
     pub(super) tls_private_key_file: Option<PathBuf>,
     pub(super) authentication: Authentication,
@@ -76,6 +78,8 @@ const FOLLOWED: &[&str] = &[
     "kind",
     "address",
     "port",
+    "healthzBindAddress",
+    "healthzPort",
     "tlsCertFile",
     "tlsPrivateKeyFile",
     "authentication",
