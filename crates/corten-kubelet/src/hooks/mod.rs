@@ -10,7 +10,7 @@ use corten_apimachinery::field::quote;
 use corten_base::{SharedClock, timeout};
 use corten_client::events::Recorder;
 use corten_cri::{RuntimeService, api};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::{
     interfaces::{ContainerRef, Failure, Hooks, SharedPod},
@@ -106,8 +106,11 @@ impl HookRunner {
         if !get.is_tls() || !error.contains(PLAIN_SERVER) {
             return Err(error);
         }
-        // What it says when that fails, too, is what went wrong first.
-        get.without_tls().send().await.map_err(|_second| error)?;
+        // When that fails, too, what went wrong first is told.
+        if let Err(second) = get.without_tls().send().await {
+            debug!(container = %container.name, err = %second, "Hook failed over HTTP, too");
+            return Err(error);
+        }
         let text =
             format!("request to HTTPS lifecycle hook {} got HTTP response, retry with HTTP succeeded", get.authority());
         self.recorder.warning(&pod_ref(on.pod), "LifecycleHTTPFallback", text);
