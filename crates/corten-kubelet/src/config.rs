@@ -1,6 +1,10 @@
 //! What a kubelet needs to know.
 
-use std::{net::{IpAddr, Ipv4Addr, SocketAddr}, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use corten_api::core::v1::Taint;
 

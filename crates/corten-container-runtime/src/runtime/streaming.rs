@@ -409,17 +409,18 @@ impl Streaming for ContainerRuntime {
             return Err(CriError::failed_precondition(format!("sandbox {:?} is not ready", sandbox.id)));
         }
         let netns = sandboxes::has_own_network(&sandbox.config.0).then(|| self.live(&sandbox.id).join("net"));
-        let sockets = self.blocking(move || -> io::Result<_> {
-            let make = || loopbacks(port);
-            match netns {
-                Some(path) => {
-                    let netns = Netns::open(&path).map_err(io::Error::other)?;
-                    netns.run(make).map_err(io::Error::other)?
+        let sockets = self
+            .blocking(move || -> io::Result<_> {
+                let make = || loopbacks(port);
+                match netns {
+                    Some(path) => {
+                        let netns = Netns::open(&path).map_err(io::Error::other)?;
+                        netns.run(make).map_err(io::Error::other)?
+                    }
+                    None => make(),
                 }
-                None => make(),
-            }
-        })
-        .await?;
+            })
+            .await?;
         let connected = corten_base::timeout(&*self.inner.clock, CONNECT_PATIENCE, connect(sockets)).await;
         let near = match connected {
             Ok(connected) => connected.map_err(|error| unknown(&error))?,

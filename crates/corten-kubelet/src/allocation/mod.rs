@@ -247,7 +247,9 @@ mod tests {
     #[test]
     fn a_resize_is_unknown_to_who_has_an_older_pod() {
         let resize = |generation| InProgress { generation, error: None };
-        for (of, at, want) in [(Some(2), Some(1), false), (Some(2), Some(2), true), (Some(2), Some(3), true), (None, None, true)] {
+        for (of, at, want) in
+            [(Some(2), Some(1), false), (Some(2), Some(2), true), (Some(2), Some(3), true), (None, None, true)]
+        {
             assert_eq!(resize(of).is_known_at(at), want, "{of:?} {at:?}");
         }
     }

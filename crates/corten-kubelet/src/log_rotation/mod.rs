@@ -39,12 +39,7 @@ pub struct LogRotation {
 
 impl Default for LogRotation {
     fn default() -> Self {
-        Self {
-            max_size_bytes: Some(10 << 20),
-            max_files: 5,
-            max_workers: 1,
-            interval: Duration::from_secs(10),
-        }
+        Self { max_size_bytes: Some(10 << 20), max_files: 5, max_workers: 1, interval: Duration::from_secs(10) }
     }
 }
 

@@ -93,7 +93,12 @@ impl ProbeMetrics {
             let count = numbers.successful + numbers.failed + numbers.unknown;
             let ends = BUCKETS.iter().map(f64::to_string).zip(numbers.buckets);
             for (end, count) in ends.chain([("+Inf".to_owned(), count)]) {
-                write_line(&mut page, "prober_probe_duration_seconds_bucket", &format!("{labels},le=\"{end}\""), &count);
+                write_line(
+                    &mut page,
+                    "prober_probe_duration_seconds_bucket",
+                    &format!("{labels},le=\"{end}\""),
+                    &count,
+                );
             }
             write_line(&mut page, "prober_probe_duration_seconds_sum", &labels, &numbers.seconds);
             write_line(&mut page, "prober_probe_duration_seconds_count", &labels, &count);
@@ -103,7 +108,8 @@ impl ProbeMetrics {
              by result.\n# TYPE prober_probe_total counter\n",
         );
         for (series, numbers) in &*all {
-            let results = [("failed", numbers.failed), ("successful", numbers.successful), ("unknown", numbers.unknown)];
+            let results =
+                [("failed", numbers.failed), ("successful", numbers.successful), ("unknown", numbers.unknown)];
             for (result, count) in results.into_iter().filter(|(_, count)| *count > 0) {
                 let labels = format!(
                     "container={},namespace={},pod={},pod_uid={},probe_type=\"{}\",result=\"{result}\"",

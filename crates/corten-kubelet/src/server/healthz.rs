@@ -140,7 +140,10 @@ mod tests {
             ("/pods", "404", "404 page not found\n"),
         ] {
             let text = ask(address, path).await;
-            assert!(text.starts_with(&format!("HTTP/1.1 {code} ")) && text.ends_with(&format!("\r\n\r\n{body}")), "{text}");
+            assert!(
+                text.starts_with(&format!("HTTP/1.1 {code} ")) && text.ends_with(&format!("\r\n\r\n{body}")),
+                "{text}"
+            );
         }
         stop.request();
         tasks.join().await.unwrap();

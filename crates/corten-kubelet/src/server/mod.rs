@@ -33,6 +33,7 @@ use hyper::{body::Incoming, service::service_fn};
 use crate::interfaces::Pods;
 use access::{Access, Credentials};
 use answer::{Answer, json, json_indented, text};
+use commands::Verb;
 
 /// Where the machine's logs are.
 const LOGS: &str = "/var/log";
@@ -184,10 +185,10 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Answer> 
     match *segments.as_slice() {
         // With the pod's UID or without: a name that was used again is told apart by the API server, which resolved it.
         ["exec", namespace, pod, container] | ["exec", namespace, pod, _, container] if is(&connects) => {
-            commands::exec(shared, namespace, pod, container, request).await
+            commands::begin(shared, Verb::Exec, [namespace, pod, container], request).await
         }
         ["attach", namespace, pod, container] | ["attach", namespace, pod, _, container] if is(&connects) => {
-            commands::attach(shared, namespace, pod, container, request).await
+            commands::begin(shared, Verb::Attach, [namespace, pod, container], request).await
         }
         ["portForward", namespace, pod] | ["portForward", namespace, pod, _] if is(&connects) => {
             ports::forward(shared, namespace, pod, request).await

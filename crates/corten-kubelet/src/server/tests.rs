@@ -386,3 +386,15 @@ async fn a_followed_log_ends_with_its_container() {
     assert!(body.contains("one\n"), "{body}");
     server.end().await;
 }
+
+#[tokio::test]
+async fn running_pods_and_the_numbers_of_probes_are_told() {
+    let server = Running::start().await;
+    let (head, body) = server.get("/runningpods/").await;
+    let list: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert_eq!((&list["kind"], &list["items"][0]["metadata"]["name"]), (&"PodList".into(), &"p".into()));
+    let (head, body) = server.get("/metrics/probes").await;
+    assert!(head.contains("text/plain; version=0.0.4") && body == "prober_probe_total 1\n", "{head}{body}");
+    server.end().await;
+}
