@@ -62,6 +62,16 @@ pub struct LogRotator {
     clock: SharedClock,
 }
 
+/// What became of a log that was looked at.
+enum Seen {
+    /// It is not too long.
+    Short,
+    /// It has this name now.
+    Rotated(PathBuf),
+    /// There is none.
+    Missing,
+}
+
 /// A container that runs and has a log.
 struct Written {
     container_id: String,
@@ -114,7 +124,11 @@ impl LogRotator {
         match self.rotate(&container_id, &log, max_size_bytes).await {
             Ok(()) => {}
             // It ended while it was looked at.
-            Err(RotationError::Reopen(error)) if error.is_not_found() => debug!(container_id, "Container has gone"),
+            Err(RotationError::Reopen(error))
+                if error.is_not_found() || error.code == corten_cri::Code::FailedPrecondition =>
+            {
+                debug!(container_id, err = %error, "Container ended before its log was rotated");
+            }
             Err(err) => warn!(
                 container_id,
                 path = %log.display(),
@@ -127,14 +141,14 @@ impl LogRotator {
     /// Rotates a log that is too long.
     async fn rotate(&self, container_id: &str, log: &Path, max_size_bytes: u64) -> Result<(), RotationError> {
         let (path, max_files, now) = (log.to_owned(), self.rotation.max_files, self.clock.now());
-        let rotated = blocking(move || match files::size(&path)? {
-            Some(size) if size < max_size_bytes => Ok(Some(None)),
-            Some(_) => files::rotate(&path, max_files, now).map(|rotated| Some(Some(rotated))),
-            None => Ok(None),
+        let seen = blocking(move || match files::size(&path)? {
+            Some(size) if size < max_size_bytes => Ok::<_, FileError>(Seen::Short),
+            Some(_) => Ok(Seen::Rotated(files::rotate(&path, max_files, now)?)),
+            None => Ok(Seen::Missing),
         });
-        match rotated.await? {
-            Some(None) => Ok(()),
-            Some(Some(rotated)) => {
+        match seen.await? {
+            Seen::Short => Ok(()),
+            Seen::Rotated(rotated) => {
                 let Err(failure) = self.reopen(container_id).await else {
                     debug!(container_id, path = %rotated.display(), "Rotated a container's log");
                     return Ok(());
@@ -144,7 +158,7 @@ impl LogRotator {
             }
             // Somebody has removed or renamed it, perhaps a kubelet that was ended in between: the runtime writes to a file
             // that nobody finds.
-            None => self.reopen(container_id).await,
+            Seen::Missing => self.reopen(container_id).await,
         }
     }
 
