@@ -6,6 +6,7 @@
 //! the death of this process, which takes up its pods again at the next start.
 #![forbid(unsafe_code)]
 
+mod blocking;
 mod config;
 mod format;
 pub mod images;

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use corten_base::SystemClock;
+use corten_base::{SystemClock, TaskSet};
 use corten_container_runtime::images::{
     Digest,
     import::import,
@@ -124,7 +124,7 @@ mod privileged {
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
 
         let store = Arc::new(ImageStore::open(other.path().to_owned()).unwrap());
-        let puller = Puller::new(RegistryConfig::default(), SystemClock::shared());
+        let puller = Puller::new(RegistryConfig::default(), SystemClock::shared(), TaskSet::new("puller"));
         let name = |tag: &str| format!("{}/team/app:{tag}", registry.address).parse().unwrap();
         let pulled = puller.pull(&store, &name("v1"), None).await.unwrap();
         assert_eq!((&pulled.id, &pulled.chain), (&image.id, &image.chain));

@@ -89,6 +89,7 @@ pub struct Agent {
     prober: Arc<ProbeManager>,
     events: EventWriter,
     pleg_health: Arc<PlegHealth>,
+    healthz: Option<SocketAddr>,
     clock: SharedClock,
     tasks: TaskSet,
 }
@@ -171,6 +172,10 @@ impl Agent {
             config: Arc::new(config.clone()),
             access: Arc::new(Delegated::new(client.clone(), config.node_name.clone(), Arc::clone(&clock))),
             clock: Arc::clone(&clock),
+            probe_metrics: {
+                let prober = Arc::clone(&prober);
+                Arc::new(move || prober.metrics())
+            },
             is_syncing: Arc::new(move || health.problem(&*now).is_none()),
         };
         let server_config = server::Config {
@@ -181,11 +186,12 @@ impl Agent {
         };
         let server = Server::bind(&server_config, server_parts, shutdown.clone()).await?;
         let port = server.local_addr().map_err(AgentError::Address)?.port();
+        let healthz = config.healthz;
         let node = Node::build(config, cri, client, recorder, Arc::clone(&clock), rng, port)?;
         // Before anybody can ask: the first status must not be Ready before the runtime's pods are known.
         node.set_health("pleg", pleg_health.problem(&*clock));
         let kubelet = kubelet.defending(node.clone());
-        Ok(Self { kubelet, node, server, volumes, prober, events, pleg_health, clock, tasks })
+        Ok(Self { kubelet, node, server, volumes, prober, events, pleg_health, healthz, clock, tasks })
     }
 
     /// The certificate of its server, to be exchanged when it is renewed.
@@ -202,12 +208,15 @@ impl Agent {
 
     /// Runs the node until shutdown is requested, and returns when every part has ended. Containers go on.
     pub async fn run(self, shutdown: Shutdown) {
-        let Self { kubelet, node, server, volumes, prober, events, pleg_health, clock, tasks } = self;
+        let Self { kubelet, node, server, volumes, prober, events, pleg_health, healthz, clock, tasks } = self;
         // Events are told until everybody who tells has ended.
         let (end_events, events_shutdown) = Shutdown::new();
         let writing = TaskSet::new("kubelet-events");
         writing.spawn("events", events.run(events_shutdown));
         let (stop, reported) = (shutdown.clone(), node.clone());
+        if let Some(address) = healthz {
+            tasks.spawn("healthz", server::healthz::run(address, Arc::clone(&clock), shutdown.clone()));
+        }
         tasks.spawn("pleg-health", async move {
             pleg_health.report(&*clock, |problem| reported.set_health("pleg", problem), stop).await;
         });

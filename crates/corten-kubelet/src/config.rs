@@ -1,8 +1,14 @@
 //! What a kubelet needs to know.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use corten_api::core::v1::Taint;
+
+use crate::log_rotation::LogRotation;
 
 /// The configuration of one kubelet. Names and defaults are those of `KubeletConfiguration` v1beta1.
 #[derive(Debug, Clone)]
@@ -40,6 +46,9 @@ pub struct Config {
     pub server_address: IpAddr,
     /// Its port; 0 lets the system choose. Upstream: `port`, 10250.
     pub server_port: u16,
+    /// Where anybody may ask whether the kubelet lives; nowhere if absent. Upstream: `healthzBindAddress` and
+    /// `healthzPort`, 127.0.0.1:10248.
+    pub healthz: Option<SocketAddr>,
     /// How often the node's status is computed. Upstream: `nodeStatusUpdateFrequency`.
     pub node_status_update: Duration,
     /// How often an unchanged status is reported. Upstream: `nodeStatusReportFrequency`.
@@ -51,7 +60,12 @@ pub struct Config {
     /// Kernel parameters that pods may set besides the safe ones: names, or beginnings with `*` after them.
     /// Upstream: `allowedUnsafeSysctls`.
     pub allowed_unsafe_sysctls: Vec<String>,
+    /// When containers' logs are rotated. Upstream: `containerLogMaxSize` and its kin.
+    pub log_rotation: LogRotation,
 }
+
+/// Where upstream's kubelets answer that they live.
+pub const HEALTHZ: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10_248);
 
 impl Config {
     /// Where the links to containers' logs are that collectors read: beside the pods' logs. Upstream: `/var/log/containers`.
@@ -84,11 +98,13 @@ pub(crate) mod tests {
             max_pods: 110,
             server_address: IpAddr::from([0, 0, 0, 0]),
             server_port: 10_250,
+            healthz: None,
             node_status_update: Duration::from_secs(10),
             node_status_report: Duration::from_secs(300),
             lease_duration: Duration::from_secs(40),
             cpu_cfs_quota: true,
             allowed_unsafe_sysctls: Vec::new(),
+            log_rotation: LogRotation::default(),
         }
     }
 }

@@ -335,6 +335,9 @@ pub trait Pods: Send + Sync + 'static {
     /// All pods of the node, static ones included, with the newest status.
     fn list(&self) -> Vec<SharedPod>;
 
+    /// What the runtime runs, whatever sources say: names of pods, and names and images of containers.
+    fn running(&self) -> Vec<SharedPod>;
+
     /// One pod by namespace and name.
     fn get(&self, namespace: &str, name: &str) -> Option<SharedPod>;
 

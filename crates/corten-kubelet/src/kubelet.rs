@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     eviction::Evictor,
     interfaces::{ContainerSpecs, Hooks, Images, PodCgroups, Pods, ProbeOutcome, Prober, Volumes},
+    log_rotation::LogRotator,
     node::Node,
     pleg::{Pleg, RuntimeCache},
     pod_workers::{Change, Context, PodWorkers, RuntimeChanges, Table, route_probes, sysctls::Allowlist},
@@ -174,6 +175,10 @@ impl Kubelet {
                 info!(node = node_name, pods = pods.lister().len(), "Started kubelet");
                 let evictor = Evictor::new(Arc::clone(&context), Arc::clone(&table), defended.clone());
                 tasks.spawn("eviction", evictor.run(shutdown.clone()));
+                let (runtime, cache) = (Arc::clone(&context.cri.runtime), Arc::clone(&context.cache));
+                let rotator =
+                    LogRotator::new(context.config.log_rotation, runtime, cache, Arc::clone(&context.clock));
+                tasks.spawn("log rotation", rotator.run(shutdown.clone()));
                 let (pods, node) = (pods.lister(), node.lister());
                 let workers = PodWorkers { context: Arc::clone(&context), table, queue, pods, node, defended };
                 tasks.spawn("pod workers", workers.run(shutdown.clone()));

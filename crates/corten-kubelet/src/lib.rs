@@ -13,6 +13,7 @@ pub mod agent;
 pub mod allocation;
 pub mod eviction;
 pub mod kubelet;
+pub mod log_rotation;
 pub mod pleg;
 pub mod pod_workers;
 pub mod sources;

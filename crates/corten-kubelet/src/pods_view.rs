@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use corten_api::core::v1::{ContainerStatus, Pod, PodStatus};
-use corten_cri::api::ContainerStatusRequest;
+use corten_api::{
+    core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus},
+    meta::v1::ObjectMeta,
+};
+use corten_cri::api::{self, ContainerStatusRequest};
 
 use crate::{
     interfaces::{Failure, LogFile, Pods, SharedPod},
-    pleg::records::{is_running, name_of},
+    pleg::records::{PodRuntimeStatus, is_running, name_of},
     pod_workers::{Context, Table},
 };
 
@@ -36,6 +39,25 @@ impl PodsView {
     fn find(&self, namespace: &str, name: &str) -> Result<SharedPod, Failure> {
         self.get(namespace, name)
             .ok_or_else(|| Failure::new("NotFound", format!("pod \"{name}\" not found in namespace \"{namespace}\"")))
+    }
+}
+
+/// A pod as far as the runtime knows it. Upstream: `ToAPIPod` of pkg/kubelet/container (v1.35).
+fn as_runtime_has_it(pod: &PodRuntimeStatus) -> Pod {
+    let container = |record: &Arc<api::ContainerStatus>| Container {
+        name: name_of(record).to_owned(),
+        image: record.image.as_ref().map(|image| image.image.clone()),
+        ..Container::default()
+    };
+    Pod {
+        metadata: ObjectMeta {
+            name: Some(pod.name.clone()),
+            namespace: Some(pod.namespace.clone()),
+            uid: Some(pod.uid.clone()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PodSpec { containers: pod.running().map(container).collect(), ..PodSpec::default() }),
+        status: Some(PodStatus::default()),
     }
 }
 
@@ -79,6 +101,13 @@ fn id_of(status: &ContainerStatus, pod: &str, previous: bool) -> Result<String, 
 impl Pods for PodsView {
     fn list(&self) -> Vec<SharedPod> {
         self.table.pods().into_iter().map(|pod| self.with_status(pod)).collect()
+    }
+
+    fn running(&self) -> Vec<SharedPod> {
+        let cache = &self.context.cache;
+        let pods = cache.uids().into_iter().map(|uid| cache.get(&uid));
+        let pods = pods.filter(|pod| pod.active_sandbox().is_some() || pod.running().next().is_some());
+        pods.map(|pod| Arc::new(as_runtime_has_it(&pod))).collect()
     }
 
     fn get(&self, namespace: &str, name: &str) -> Option<SharedPod> {

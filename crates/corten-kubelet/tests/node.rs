@@ -16,6 +16,7 @@ use corten_client::{
 use corten_cri::fake::FakeCri;
 use corten_kubelet::{
     Config,
+    log_rotation::LogRotation,
     node::{Node, status::Pressure},
 };
 use corten_testkit::{Cluster, user};
@@ -37,11 +38,13 @@ fn config() -> Config {
         max_pods: 110,
         server_address: IpAddr::from([0, 0, 0, 0]),
         server_port: 10_250,
+        healthz: None,
         node_status_update: Duration::from_secs(10),
         node_status_report: Duration::from_secs(300),
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
         allowed_unsafe_sysctls: Vec::new(),
+        log_rotation: LogRotation::default(),
         register_with_taints: Vec::new(),
     }
 }

@@ -10,8 +10,9 @@ use corten_cri::{
 use corten_oci::{Cgroup, cgroup::Hierarchies, spec::LinuxResources};
 use rustix::mount::MountAttrFlags;
 
-use super::{Container, ContainerRuntime, Told, blocking, nothing_to_undo, sandboxes, unknown};
+use super::{Container, ContainerRuntime, Told, nothing_to_undo, sandboxes, unknown};
 use crate::{
+    blocking,
     format::{ContainerRecord, Encoded, SandboxRecord, VERSION},
     images::{
         snapshot,
@@ -60,7 +61,7 @@ impl ContainerRuntime {
             .find_and_keep(&wanted)
             .ok_or_else(|| CriError::not_found(format!("failed to resolve image {wanted:?}: not found")))?;
         let (images, copy) = (self.inner.images.clone(), image.clone());
-        let image_config = blocking(move || images.config(&copy)).await?;
+        let image_config = self.blocking(move || images.config(&copy)).await?;
         let id = self.new_id();
         let log_path = match (&sandbox.config.0.log_directory, &config.log_path) {
             (directory, path) if !directory.is_empty() && !path.is_empty() => {
@@ -112,7 +113,7 @@ impl ContainerRuntime {
         let rootfs = live.join("rootfs");
         let lowers = self.inner.images.snapshots.lowers(&image.chain);
         let (upper, work, target) = (kept.join("upper"), kept.join("work"), rootfs.clone());
-        blocking(move || -> Result<(), crate::images::ImageError> {
+        self.blocking(move || -> Result<(), crate::images::ImageError> {
             for directory in [&upper, &work, &target] {
                 fs::create_dir_all(directory)?;
             }
@@ -129,7 +130,7 @@ impl ContainerRuntime {
             nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
         };
         let (cgroup, config, bundle) = (record.cgroup.clone(), record.config.0.clone(), live.clone());
-        let outcome = tokio::task::spawn_blocking(move || -> Result<spec::User, CriError> {
+        let prepared = blocking::run(&self.inner.tasks, "bundle", move || -> Result<spec::User, CriError> {
             let user = spec::user(&config, &image_config, &rootfs)?;
             let document = spec::spec(&spec::Parts {
                 config: &config,
@@ -148,10 +149,10 @@ impl ContainerRuntime {
             protocol::write_json(&bundle.join("volumes.json"), &volumes).map_err(|error| unknown(&error))?;
             Ok(user)
         });
-        let user = outcome.await.map_err(|error| unknown(&error))??;
+        let user = prepared.await.map_err(|panicked| unknown(&panicked))??;
         (record.uid, record.gid, record.groups) = (user.uid, user.gid, user.groups);
         let (path, written) = (kept.join("container.json"), record.clone());
-        blocking(move || protocol::write_json(&path, &written)).await?;
+        self.blocking(move || protocol::write_json(&path, &written)).await?;
         let config = &record.config.0;
         let create = CreateRequest {
             id: record.id.clone(),
@@ -332,7 +333,7 @@ impl ContainerRuntime {
     /// Removes a container's root file system and directories.
     async fn clear(&self, record: &ContainerRecord) -> Result<(), CriError> {
         let (kept, live) = (self.kept_container(record), self.live_container(record));
-        blocking(move || -> Result<(), crate::images::ImageError> {
+        self.blocking(move || -> Result<(), crate::images::ImageError> {
             snapshot::unmount(&live.join("rootfs"))?;
             fs::remove_dir_all(&live)?;
             Ok(fs::remove_dir_all(&kept)?)
@@ -357,7 +358,7 @@ impl ContainerRuntime {
         let resources: LinuxResources =
             serde_json::from_value(value).map_err(|error| CriError::invalid_argument(error.to_string()))?;
         let cgroup = PathBuf::from(&record.cgroup);
-        blocking(move || Cgroup::new(Hierarchies::detect()?, &cgroup).update(&resources)).await?;
+        self.blocking(move || Cgroup::new(Hierarchies::detect()?, &cgroup).update(&resources)).await?;
         self.change_container(&record.id, |record| merge(&mut record.resources.0, change)).await
     }
 
@@ -366,7 +367,7 @@ impl ContainerRuntime {
         let mut record = self.container(id)?.record;
         change(&mut record);
         let (path, written) = (self.kept_container(&record).join("container.json"), record.clone());
-        blocking(move || protocol::write_json(&path, &written)).await?;
+        self.blocking(move || protocol::write_json(&path, &written)).await?;
         if let Some(known) = self.inner.state.lock().containers.get_mut(&record.id) {
             known.record = record;
         }
@@ -376,7 +377,7 @@ impl ContainerRuntime {
     /// The numbers of a container's control group.
     pub(super) async fn usage(&self, cgroup: &str) -> Result<corten_oci::CgroupStats, CriError> {
         let cgroup = PathBuf::from(cgroup);
-        blocking(move || Cgroup::new(Hierarchies::detect()?, &cgroup).stats()).await
+        self.blocking(move || Cgroup::new(Hierarchies::detect()?, &cgroup).stats()).await
     }
 }
 

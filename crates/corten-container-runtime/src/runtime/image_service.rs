@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use corten_cri::{CriError, ImageService, api};
 
-use super::{ContainerRuntime, blocking, unknown};
+use super::{ContainerRuntime, unknown};
 use crate::images::{Reference, registry::Credentials, store::Image};
 
 impl ContainerRuntime {
     async fn describe(&self, image: &std::sync::Arc<Image>) -> Result<api::Image, CriError> {
         let (images, copy) = (self.inner.images.clone(), image.clone());
-        let config = blocking(move || images.config(&copy)).await?;
+        let config = self.blocking(move || images.config(&copy)).await?;
         let user = config.user.unwrap_or_default();
         let name = user.split(':').next().unwrap_or_default().to_owned();
         let uid = name.parse().ok().map(|value| api::Int64Value { value });
@@ -86,7 +86,7 @@ impl ImageService for ContainerRuntime {
 
     async fn remove_image(&self, request: api::RemoveImageRequest) -> Result<api::RemoveImageResponse, CriError> {
         let (images, wanted, runtime) = (self.inner.images.clone(), name(request.image), self.clone());
-        blocking(move || images.remove(&wanted, |id| runtime.inner.state.lock().needs(id))).await?;
+        self.blocking(move || images.remove(&wanted, |id| runtime.inner.state.lock().needs(id))).await?;
         Ok(api::RemoveImageResponse {})
     }
 

@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::{
-    Config,
+    Config, blocking,
     format::{self, ContainerRecord, SandboxRecord},
     images::{
         Digest,
@@ -140,12 +140,15 @@ fn unknown(error: &(dyn std::error::Error + 'static)) -> CriError {
     CriError::unknown(ErrorChain(error).to_string())
 }
 
-/// Runs blocking work beside the runtime's threads.
-async fn blocking<T: Send + 'static, E: std::error::Error + 'static>(
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, CriError> {
-    let outcome = tokio::task::spawn_blocking(move || work().map_err(|error| unknown(&error))).await;
-    outcome.map_err(|error| CriError::new(Code::Internal, error.to_string()))?
+/// Runs work that blocks, as a task of the runtime. Cancellation: it goes on to its end.
+fn blocking<T, E, W>(tasks: &TaskSet, work: W) -> impl Future<Output = Result<T, CriError>> + Send + use<T, E, W>
+where
+    T: Send + 'static,
+    E: std::error::Error + 'static,
+    W: FnOnce() -> Result<T, E> + Send + 'static,
+{
+    let done = blocking::run(tasks, "blocking", move || work().map_err(|error| unknown(&error)));
+    async move { done.await.map_err(|panicked| CriError::new(Code::Internal, panicked.to_string()))? }
 }
 
 impl ContainerRuntime {
@@ -161,7 +164,8 @@ impl ContainerRuntime {
     ) -> Result<Self, CriError> {
         let directories = [config.root.join("pods"), config.run.join("pods"), config.run.join("sock")];
         let (place, private) = (config.root.join("images"), [config.root.clone(), config.run.clone()]);
-        let images = blocking(move || -> Result<_, crate::images::ImageError> {
+        let tasks = TaskSet::new("container-runtime");
+        let images = blocking(&tasks, move || -> Result<_, crate::images::ImageError> {
             // Images and containers bring set-user-id files and devices, and their root file systems are mounted there.
             for directory in &private {
                 fs::create_private_dir(directory)?;
@@ -176,7 +180,7 @@ impl ContainerRuntime {
         let invoker = Invoker::new(config.cni_plugin_dirs.clone(), config.run.join("cni"), Arc::clone(&host));
         let inner = Inner {
             pod_cidrs: Mutex::new(config.pod_cidrs.clone()),
-            puller: Puller::new(config.registries.clone(), Arc::clone(&clock)),
+            puller: Puller::new(config.registries.clone(), Arc::clone(&clock), tasks.clone()),
             config,
             clock,
             rng,
@@ -186,7 +190,7 @@ impl ContainerRuntime {
             state: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
             ended: watch::channel(0).0,
-            tasks: TaskSet::new("container-runtime"),
+            tasks,
             shutdown,
         };
         let runtime = Self { inner: Arc::new(inner) };
@@ -238,12 +242,12 @@ impl ContainerRuntime {
         let removed: Vec<Result<(), CriError>> = removals.buffer_unordered(REMOVALS).collect().await;
         removed.into_iter().collect::<Result<(), CriError>>()?;
         // No kubelet is left to remove them.
-        blocking(move || logs.iter().try_for_each(|directory| fs::remove_dir_all(directory))).await?;
+        self.blocking(move || logs.iter().try_for_each(|directory| fs::remove_dir_all(directory))).await?;
         let inner = Arc::clone(&self.inner);
-        blocking(move || network::remove(&inner.config, &inner.host).map_err(std::io::Error::other)).await?;
+        self.blocking(move || network::remove(&inner.config, &inner.host).map_err(std::io::Error::other)).await?;
         let (cgroup, run) =
             (PathBuf::from(format!("/{}", self.inner.config.cgroup_root)), self.inner.config.run.clone());
-        blocking(move || -> std::io::Result<()> {
+        self.blocking(move || -> std::io::Result<()> {
             let hierarchies = Hierarchies::detect().map_err(std::io::Error::other)?;
             Cgroup::new(hierarchies, &cgroup).remove().map_err(std::io::Error::other)?;
             namespaces::unmount_below(&run.join("pods"))?;
@@ -253,6 +257,16 @@ impl ContainerRuntime {
             Ok(())
         })
         .await
+    }
+
+    /// Runs work that blocks, as a task of the runtime. Cancellation: it goes on to its end.
+    fn blocking<T, E, W>(&self, work: W) -> impl Future<Output = Result<T, CriError>> + Send + use<T, E, W>
+    where
+        T: Send + 'static,
+        E: std::error::Error + 'static,
+        W: FnOnce() -> Result<T, E> + Send + 'static,
+    {
+        blocking(&self.inner.tasks, work)
     }
 
     fn turn(&self, sandbox: &str) -> Turn {
@@ -382,7 +396,7 @@ impl ContainerRuntime {
             asked => return asked.map(|(_, answer, _)| answer),
         };
         let directory = self.live(sandbox);
-        if !blocking(move || process::kill(&directory, SHIM_KILL_PATIENCE)).await? {
+        if !self.blocking(move || process::kill(&directory, SHIM_KILL_PATIENCE)).await? {
             return Err(late);
         }
         tracing::error!(sandbox, err = %late, "Killed shim that did not answer");
@@ -425,7 +439,7 @@ impl ContainerRuntime {
             return Ok(());
         };
         let directory = self.live_container(&record);
-        let found = blocking(move || ContainerState::read(&directory)).await?;
+        let found = self.blocking(move || ContainerState::read(&directory)).await?;
         self.advance(id, found);
         Ok(())
     }
@@ -583,7 +597,7 @@ impl ContainerRuntime {
                 continue;
             }
             let (state_root, id, cgroup) = (self.live(sandbox).join("oci"), record.id.clone(), record.cgroup.clone());
-            let swept = blocking(move || corten_oci::container::sweep(&state_root, &id, cgroup.as_ref())).await;
+            let swept = self.blocking(move || corten_oci::container::sweep(&state_root, &id, cgroup.as_ref())).await;
             if let Err(error) = swept {
                 tracing::error!(container = %record.id, err = %error, "Could not remove container whose shim died");
             }
@@ -595,7 +609,7 @@ impl ContainerRuntime {
     /// Finds the pods of an earlier runtime. One that cannot be understood does not keep the others from going on.
     async fn take_up(&self) -> Result<(), CriError> {
         let root = self.inner.config.root.join("pods");
-        let found = blocking(move || read_records(&root)).await?;
+        let found = self.blocking(move || read_records(&root)).await?;
         {
             let mut state = self.inner.state.lock();
             for record in found.containers {
@@ -665,7 +679,7 @@ impl ContainerRuntime {
         let mut record = self.sandbox(id)?;
         change(&mut record);
         let (path, written) = (self.kept(id).join("sandbox.json"), record.clone());
-        blocking(move || crate::shim::protocol::write_json(&path, &written)).await?;
+        self.blocking(move || crate::shim::protocol::write_json(&path, &written)).await?;
         self.inner.state.lock().sandboxes.insert(record.id.clone(), record);
         Ok(())
     }

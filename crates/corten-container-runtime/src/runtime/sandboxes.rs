@@ -13,7 +13,7 @@ use corten_net::{
 };
 use corten_oci::{Cgroup, cgroup::Hierarchies};
 
-use super::{ContainerRuntime, blocking, nothing_to_undo, unknown};
+use super::{ContainerRuntime, nothing_to_undo, unknown};
 use crate::{
     format::{self, Encoded, SandboxRecord, VERSION},
     namespaces::{self, Wanted},
@@ -93,7 +93,7 @@ impl ContainerRuntime {
         };
         // Written before anything is made: after a crash the next runtime finds what to remove.
         let (kept, live, written) = (self.kept(&id), self.live(&id), record.clone());
-        blocking(move || {
+        self.blocking(move || {
             fs::create_dir_all(&kept)?;
             fs::create_dir_all(&live)?;
             protocol::write_json(&kept.join("sandbox.json"), &written)
@@ -140,7 +140,7 @@ impl ContainerRuntime {
         let linux = config.linux.clone().unwrap_or_default();
         let (directory, hostname) = (live.clone(), config.hostname.clone());
         let dns = config.dns_config.clone();
-        blocking(move || -> std::io::Result<()> {
+        self.blocking(move || -> std::io::Result<()> {
             let net = directory.join("net");
             if own_network {
                 let netns = Netns::create_pinned(&net).map_err(std::io::Error::other)?;
@@ -176,13 +176,13 @@ impl ContainerRuntime {
         ShimClient::start(&self.inner.config, &live, &self.shim_socket(&record.id)).map_err(|error| unknown(&error))?;
         record.ready = true;
         let (path, written) = (self.kept(&record.id).join("sandbox.json"), record.clone());
-        blocking(move || protocol::write_json(&path, &written)).await?;
+        self.blocking(move || protocol::write_json(&path, &written)).await?;
         Ok(record)
     }
 
     pub(super) async fn network(&self) -> Result<corten_net::cni::NetworkConfigList, CriError> {
         let (config, cidrs) = (self.inner.config.clone(), self.inner.pod_cidrs.lock().clone());
-        let found = blocking(move || Ok::<_, std::convert::Infallible>(network::network(&config, &cidrs))).await?;
+        let found = self.blocking(move || Ok::<_, std::convert::Infallible>(network::network(&config, &cidrs))).await?;
         found.map_err(CriError::unknown)
     }
 
@@ -235,7 +235,7 @@ impl ContainerRuntime {
         }
         let (live, socket, cgroup) = (self.live(&id), self.shim_socket(&id), PathBuf::from(&record.cgroup));
         let is_ours = record.cgroup == format!("/{}/{id}", self.inner.config.cgroup_root);
-        blocking(move || -> std::io::Result<()> {
+        self.blocking(move || -> std::io::Result<()> {
             Netns::remove_pinned(&live.join("net")).map_err(std::io::Error::other)?;
             namespaces::unpin(&live.join("ipc"))?;
             namespaces::unpin(&live.join("uts"))?;
@@ -340,7 +340,7 @@ impl ContainerRuntime {
     async fn forget(&self, record: &SandboxRecord) -> Result<(), CriError> {
         let (kept, live) = (self.kept(&record.id), self.live(&record.id));
         let cgroup = PathBuf::from(&record.cgroup);
-        blocking(move || -> std::io::Result<()> {
+        self.blocking(move || -> std::io::Result<()> {
             for id in names(&live.join("containers"))? {
                 let group = cgroup_of(&live.join("containers").join(&id)).unwrap_or_else(|| cgroup.join(&id));
                 let swept = corten_oci::container::sweep(&live.join("oci"), &id, &group);

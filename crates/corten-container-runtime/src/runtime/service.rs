@@ -7,7 +7,7 @@ use corten_cri::{Code, CriError, EventStream, RuntimeService, api, disk_usage::d
 use futures::StreamExt as _;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{Container, ContainerRuntime, blocking, sandboxes};
+use super::{Container, ContainerRuntime, sandboxes};
 use crate::{format::SandboxRecord, network, shim::protocol::Request};
 
 /// The runtime's name, as `kubectl get nodes -o wide` shows it.
@@ -151,7 +151,7 @@ impl ContainerRuntime {
     async fn writable_layer(&self, container: &Container) -> Result<api::FilesystemUsage, CriError> {
         let upper = self.kept_container(&container.record).join("upper");
         let mountpoint = upper.display().to_string();
-        let used_bytes = blocking(move || disk_usage(&upper)).await?;
+        let used_bytes = self.blocking(move || disk_usage(&upper)).await?;
         Ok(api::FilesystemUsage {
             timestamp: self.now(),
             fs_id: Some(api::FilesystemIdentifier { mountpoint }),
@@ -262,7 +262,7 @@ impl RuntimeService for ContainerRuntime {
         if !cidrs.is_empty() {
             let (inner, ranges) = (Arc::clone(&self.inner), cidrs.clone());
             let prepare = move || network::prepare(&inner.config, &inner.host, &ranges).map_err(std::io::Error::other);
-            blocking(prepare).await?;
+            self.blocking(prepare).await?;
             *self.inner.pod_cidrs.lock() = cidrs;
         }
         Ok(api::UpdateRuntimeConfigResponse {})

@@ -6,10 +6,12 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::PathBuf,
     time::Duration,
 };
 
 use async_trait::async_trait;
+use corten_base::ErrorChain;
 use corten_cri::{
     Code, CriError, EXEC_SYNC_OUTPUT_BYTES_MAX, StreamIo, Streaming, TerminalSize, api,
     streaming::{Duplex, Input, Output},
@@ -26,7 +28,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{ContainerRuntime, blocking, sandboxes, unknown};
+use super::{ContainerRuntime, sandboxes, unknown};
 use crate::shim::{
     client::{ANSWER_PATIENCE, Call, register},
     protocol::{self, Answer, Request},
@@ -160,6 +162,18 @@ async fn forward(connection: Box<dyn Duplex>, pod: impl AsyncRead + AsyncWrite) 
     }
 }
 
+/// The file with a command and its environment, for the shim to read. It goes with this value, whatever becomes of the call:
+/// the environment may hold secrets. It is on a file system in memory, so that nothing waits for a disk.
+struct ProcessFile(PathBuf);
+
+impl Drop for ProcessFile {
+    fn drop(&mut self) {
+        if let Err(err) = corten_base::fs::remove_file(&self.0) {
+            tracing::warn!(err = %ErrorChain(&err), "Could not remove the file of a command");
+        }
+    }
+}
+
 impl ContainerRuntime {
     /// Starts a command; gives the call, and its terminal if it has one.
     async fn start_exec(
@@ -179,8 +193,8 @@ impl ContainerRuntime {
         let live = self.live_container(&container.record);
         let file = live.join(format!("exec-{}.json", self.inner.rng.uuid()));
         let is_terminal = terminal.is_some();
-        let path = file.clone();
-        blocking(move || -> Result<(), corten_base::fs::FsError> {
+        let file = self.blocking(move || -> Result<ProcessFile, corten_base::fs::FsError> {
+            let file = ProcessFile(file);
             let process: Option<serde_json::Value> = crate::format::read(&live.join("process.json"))?;
             let mut process = process.unwrap_or_default();
             process["args"] = serde_json::json!(command);
@@ -191,18 +205,19 @@ impl ContainerRuntime {
             {
                 env.push("TERM=xterm".into());
             }
-            protocol::write_json(&path, &process)
-        })
-        .await?;
+            protocol::write_json(&file.0, &process)?;
+            Ok(file)
+        });
+        let file = file.await?;
         let request = Request::Exec {
             id: container.record.id.clone(),
-            process: file.clone(),
+            process: file.0.clone(),
             streams: [streams[0].is_some(), streams[1].is_some(), streams[2].is_some()],
             terminal: terminal.map(|size| (size.height, size.width)),
         };
         let descriptors: Vec<BorrowedFd<'_>> = streams.iter().flatten().map(|fd| fd.as_fd()).collect();
         let started = self.shim(&container.record.sandbox).begin(request, &descriptors, ANSWER_PATIENCE).await;
-        blocking(move || corten_base::fs::remove_file(&file)).await?;
+        drop(file);
         match started? {
             (call, Answer::Started { .. }, mut descriptors) => Ok((call, descriptors.pop())),
             (_, answer, _) => Err(unexpected(&answer)),
@@ -394,17 +409,18 @@ impl Streaming for ContainerRuntime {
             return Err(CriError::failed_precondition(format!("sandbox {:?} is not ready", sandbox.id)));
         }
         let netns = sandboxes::has_own_network(&sandbox.config.0).then(|| self.live(&sandbox.id).join("net"));
-        let sockets = blocking(move || -> io::Result<_> {
-            let make = || loopbacks(port);
-            match netns {
-                Some(path) => {
-                    let netns = Netns::open(&path).map_err(io::Error::other)?;
-                    netns.run(make).map_err(io::Error::other)?
+        let sockets = self
+            .blocking(move || -> io::Result<_> {
+                let make = || loopbacks(port);
+                match netns {
+                    Some(path) => {
+                        let netns = Netns::open(&path).map_err(io::Error::other)?;
+                        netns.run(make).map_err(io::Error::other)?
+                    }
+                    None => make(),
                 }
-                None => make(),
-            }
-        })
-        .await?;
+            })
+            .await?;
         let connected = corten_base::timeout(&*self.inner.clock, CONNECT_PATIENCE, connect(sockets)).await;
         let near = match connected {
             Ok(connected) => connected.map_err(|error| unknown(&error))?,

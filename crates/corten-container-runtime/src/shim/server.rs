@@ -112,6 +112,8 @@ struct Server {
     execs: BTreeMap<u64, Exec>,
     pause: Option<Child>,
     next: u64,
+    /// What is read is in it, for as long as it takes to pass it on.
+    buffer: Box<[u8]>,
     /// Whether the next wait leaves the listener out, and is short.
     accept_pauses: bool,
     is_over: bool,
@@ -173,6 +175,7 @@ pub(super) fn run(directory: &Path) -> Result<(), ServerError> {
         entries: BTreeMap::new(),
         execs: BTreeMap::new(),
         pause: None,
+        buffer: vec![0; READ_BYTES].into_boxed_slice(),
         next: 0,
         accept_pauses: false,
         is_over: false,
@@ -692,9 +695,8 @@ impl Server {
         let Some(entry) = self.entries.get_mut(id) else { return 0 };
         let index = stream as usize;
         let Some(output) = &entry.outputs[index] else { return 0 };
-        let mut buffer = vec![0; READ_BYTES];
-        let bytes = match output::read(output, &mut buffer) {
-            Piece::Bytes(length) => &buffer[..length],
+        let bytes = match output::read(output, &mut self.buffer) {
+            Piece::Bytes(length) => &self.buffer[..length],
             Piece::Nothing => return 0,
             Piece::End => {
                 entry.outputs[index] = None;
@@ -721,11 +723,10 @@ impl Server {
         let Some(entry) = self.entries.get_mut(id) else { return };
         let Some(client) = entry.clients.get_mut(&number) else { return };
         let Some(stdin) = &client.stdin else { return };
-        let mut buffer = vec![0; READ_BYTES];
         // Poll said that a read does not wait.
-        match output::read(stdin, &mut buffer) {
+        match output::read(stdin, &mut self.buffer) {
             Piece::Bytes(length) => {
-                if !entry.input.as_mut().is_some_and(|input| input.write(&buffer[..length])) {
+                if !entry.input.as_mut().is_some_and(|input| input.write(&self.buffer[..length])) {
                     entry.input = None;
                     client.stdin = None;
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use corten_base::SystemClock;
-use corten_e2e::{Kubectl, Machine, eventually, in_sandbox, side_by_side};
+use corten_e2e::{Kubectl, Machine, eventually, http_get, in_sandbox, side_by_side};
 
 #[test]
 fn containers_begin_share_and_end_as_told() {
@@ -24,6 +24,8 @@ fn containers_begin_share_and_end_as_told() {
                 ("on-failure", a_failure_is_tried_again_and_a_success_is_not),
                 ("own-policies", containers_have_restart_policies_of_their_own),
                 ("names", a_pod_has_names),
+                ("seen-from-outside", the_kubelet_tells_what_runs),
+                ("rotation", a_long_log_is_rotated_and_followed_on),
             ],
         )
     });
@@ -429,5 +431,78 @@ fn a_pod_has_names(kubectl: &Kubectl) -> anyhow::Result<()> {
     kubectl.says("host", &[("hostname", node.to_str().context("a host name is text")?)])?;
     let address = kubectl.ok(&["get", "pod", "host", "-o", "jsonpath={.status.podIP} {.status.hostIP}"]);
     ensure!(address == "10.99.0.2 10.99.0.2", "{address}");
+    Ok(())
+}
+
+/// What it says takes more than the 10 MiB that a log may have.
+const TALKER: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: talker}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: c, image: 'busybox:1.28', command: ['sh', '-c', 'seq 1 300000; until test -e /tmp/go; do sleep 0.1; done; echo the last line']}
+"#;
+
+fn a_long_log_is_rotated_and_followed_on(kubectl: &Kubectl) -> anyhow::Result<()> {
+    kubectl.apply(TALKER)?;
+    kubectl.ready("talker");
+    let following = kubectl.start(&["logs", "-f", "talker"])?;
+    // Reads on while the rest goes on here.
+    let followed = std::thread::spawn(move || following.wait_with_output());
+    let uid = kubectl.json(&["get", "pod", "talker"])["metadata"]["uid"].as_str().context("a UID")?.to_owned();
+    let directory = format!("/var/log/pods/{}_talker_{uid}/c", kubectl.namespace());
+    eventually("the log is rotated", || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(&directory)?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<_>>()?;
+        names.sort();
+        let rotated = names.get(1).is_some_and(|name| name.to_string_lossy().starts_with("0.log.2"));
+        ensure!(names.len() == 2 && names[0] == "0.log" && rotated, "{names:?}");
+        Ok(())
+    })?;
+    kubectl.inside("talker", "c", "touch /tmp/go");
+    kubectl.reaches("talker", "Succeeded");
+    let followed = followed.join().ok().context("it does not panic")??;
+    let said = String::from_utf8(followed.stdout)?;
+    let expected = (1..=300_000).map(|number| number.to_string()).chain(["the last line".to_owned()]);
+    let differs = said.lines().map(str::to_owned).zip(expected).find(|(got, want)| got != want);
+    ensure!(differs.is_none() && said.lines().count() == 300_001, "{differs:?}, {} lines", said.lines().count());
+    // What was rotated is not read any more, as upstream.
+    let rest = kubectl.ok(&["logs", "talker"]);
+    ensure!(rest.ends_with("the last line\n") && rest.len() < said.len(), "{} bytes", rest.len());
+    kubectl.ok(&["delete", "pod", "talker", "--grace-period=1"]);
+    eventually("the logs are gone", || {
+        ensure!(!std::path::Path::new(&directory).exists(), "{directory} is there");
+        Ok(())
+    })?;
+    Ok(())
+}
+
+const PROBED: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: probed}
+spec:
+  containers:
+  - {name: c, image: 'busybox:1.28', command: [sleep, '3600'], readinessProbe: {exec: {command: ['true']}, periodSeconds: 1}}
+"#;
+
+fn the_kubelet_tells_what_runs(kubectl: &Kubectl) -> anyhow::Result<()> {
+    kubectl.apply(PROBED)?;
+    kubectl.ready("probed");
+    let node = kubectl.json(&["get", "pod", "probed"])["spec"]["nodeName"].as_str().context("a node")?.to_owned();
+    let namespace = kubectl.namespace();
+    for (path, wanted) in [
+        ("runningpods/", "\"name\":\"probed\"".to_owned()),
+        ("metrics/probes", format!("container=\"c\",namespace=\"{namespace}\",pod=\"probed\"")),
+        ("metrics/cadvisor", format!("namespace=\"{namespace}\",pod=\"probed\"")),
+    ] {
+        let page = kubectl.ok(&["get", "--raw", &format!("/api/v1/nodes/{node}/proxy/{path}")]);
+        ensure!(page.contains(&wanted), "{path}: {page}");
+    }
+    let healthy = http_get(std::net::SocketAddr::from(([127, 0, 0, 1], 10_248)), "/healthz")?;
+    ensure!(healthy == "ok", "{healthy}");
+    kubectl.ok(&["delete", "pod", "probed", "--grace-period=0", "--force"]);
     Ok(())
 }

@@ -47,6 +47,14 @@ pub struct InProgress {
     pub error: Option<String>,
 }
 
+impl InProgress {
+    /// Whether it is made true by whoever has the pod of this generation: an older one knows nothing of it yet.
+    #[must_use]
+    pub fn is_known_at(&self, generation: Option<i64>) -> bool {
+        self.generation <= generation
+    }
+}
+
 /// What the conditions of a pod say about its resize.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResizeState {
@@ -232,6 +240,18 @@ mod tests {
         let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
         let found = all.find(|container| container.name == name).unwrap();
         found.resources.as_ref().unwrap().requests.as_ref().unwrap()["cpu"].0.clone()
+    }
+
+    /// A worker that had not seen the new pod yet found everything as the old one wanted it: it told the completion of a
+    /// resize that had not begun, with the old figures, and the true one came as a second event.
+    #[test]
+    fn a_resize_is_unknown_to_who_has_an_older_pod() {
+        let resize = |generation| InProgress { generation, error: None };
+        for (of, at, want) in
+            [(Some(2), Some(1), false), (Some(2), Some(2), true), (Some(2), Some(3), true), (None, None, true)]
+        {
+            assert_eq!(resize(of).is_known_at(at), want, "{of:?} {at:?}");
+        }
     }
 
     #[tokio::test]

@@ -60,6 +60,11 @@ fn millis_of(resources: Option<&Resources>, name: &str) -> Option<i64> {
     quantity(resources, name).map(|quantity| quantity.millis().max(0))
 }
 
+/// Whether a list has nothing of this name, or none of it.
+fn is_zero(resources: Option<&Resources>, name: &str) -> bool {
+    quantity(resources, name).is_none_or(|quantity| quantity.is_zero())
+}
+
 /// `cpu.shares` for thousandths of a processor.
 #[must_use]
 pub fn shares(cpu_millis: i64) -> i64 {
@@ -77,10 +82,14 @@ pub fn quota_micros(cpu_millis: i64) -> i64 {
 pub fn of_container(pod: &Pod, container: &ContainerRef, node: NodeLimits) -> api::LinuxContainerResources {
     let resources = container.spec.resources.clone().unwrap_or_default();
     let (requests, limits) = (resources.requests.as_ref(), resources.limits.as_ref());
-    let cpu_limit = millis_of(limits, "cpu").unwrap_or(0);
+    // A container without a limit of its own has the pod's: programs that read their limits see it there. Source:
+    // `getCPULimit`, `getMemoryLimit`.
+    let of_pod = pod.spec.as_ref().and_then(|spec| spec.resources.as_ref()).and_then(|own| own.limits.as_ref());
+    let own_or_pods = |name: &str| if is_zero(limits, name) { of_pod } else { limits };
+    let cpu_limit = millis_of(own_or_pods("cpu"), "cpu").unwrap_or(0);
     // Without a request, the limit is one: the API server says so for containers, not for ephemeral ones.
     let cpu_request = millis_of(requests, "cpu").unwrap_or(cpu_limit);
-    let memory_limit = bytes_of(limits, "memory").unwrap_or(0);
+    let memory_limit = bytes_of(own_or_pods("memory"), "memory").unwrap_or(0);
     let mut unified = BTreeMap::new();
     if node.unified_cgroups {
         // All processes of a container die together, as they do under version 1 by the death of the first.
@@ -225,6 +234,22 @@ mod tests {
         check(json!({"limits": {"cpu": "5m"}}), 5, 1_000, 0);
         assert_eq!(page_size(2 << 20), "2MB");
         assert_eq!(page_size(1 << 30), "1GB");
+    }
+
+    /// Containers had no limit of their own under a pod's: a program that sizes itself by its control group took the
+    /// machine's memory for its own.
+    #[test]
+    fn a_container_without_a_limit_has_the_pods() {
+        let check = |resources: Value, want: (i64, i64, i64)| {
+            let own = json!({"limits": {"cpu": "200m", "memory": "80Mi"}});
+            let spec = json!({"resources": own, "containers": [{"name": "c", "resources": resources}]});
+            let pod: Pod = serde_json::from_value(json!({"spec": spec})).unwrap();
+            let got = of_container(&pod, &containers_of(&pod)[0], NODE);
+            assert_eq!((got.cpu_shares, got.cpu_quota, got.memory_limit_in_bytes), want);
+        };
+        check(json!({}), (204, 20_000, 80 << 20));
+        check(json!({"requests": {"cpu": "100m"}, "limits": {"memory": "16Mi"}}), (102, 20_000, 16 << 20));
+        check(json!({"limits": {"cpu": "50m", "memory": "0"}}), (51, 5_000, 80 << 20));
     }
 
     #[track_caller]

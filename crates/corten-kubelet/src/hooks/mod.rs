@@ -5,11 +5,12 @@
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use corten_api::core::v1::LifecycleHandler;
+use corten_api::core::v1::{HTTPGetAction, LifecycleHandler, Pod};
+use corten_apimachinery::field::quote;
 use corten_base::{SharedClock, timeout};
 use corten_client::events::Recorder;
 use corten_cri::{RuntimeService, api};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::{
     interfaces::{ContainerRef, Failure, Hooks, SharedPod},
@@ -19,6 +20,13 @@ use crate::{
 
 /// How hooks name themselves.
 const USER_AGENT: &str = "kube-lifecycle/1.35";
+/// How upstream's events name a pod: `name_namespace(uid)`.
+fn pod_words(pod: &Pod) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let meta = &pod.metadata;
+    format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid))
+}
+
 /// What a hook's failed request shows when the server speaks HTTP only; then HTTP is tried.
 const PLAIN_SERVER: &str = "server gave HTTP response to HTTPS client";
 
@@ -45,40 +53,68 @@ impl HookRunner {
         Self { runtime, recorder, clock }
     }
 
-    /// Runs a handler; how long it may take is the caller's matter. Errors: why it failed, for the log.
+    /// Runs a handler; how long it may take is the caller's matter. Errors: what failed and why, in upstream's words.
     async fn run(&self, handler: &LifecycleHandler, on: &Running<'_>) -> Result<(), String> {
-        let container = &on.container.spec;
+        let failed = |what: String, why: String| {
+            let (container, pod) = (quote(&on.container.spec.name), quote(&pod_words(on.pod)));
+            format!("{what} for Container {container} in Pod {pod} failed - error: {why}")
+        };
         if let Some(action) = &handler.exec {
-            let env = container.env.as_deref().unwrap_or_default();
-            let cmd = command::expand(action.command.as_deref().unwrap_or_default(), env);
-            let shown = format!("{cmd:?}");
-            let request = api::ExecSyncRequest { container_id: on.id.to_owned(), cmd, timeout: 0 };
-            let response = self.runtime.exec_sync(request).await.map_err(|error| error.to_string())?;
-            match response.exit_code {
-                0 => Ok(()),
-                code => {
-                    Err(format!("command {shown} exited with {code}: {}", String::from_utf8_lossy(&response.stderr)))
-                }
-            }
+            let command = action.command.as_deref().unwrap_or_default();
+            let what = || format!("Exec lifecycle hook ([{}])", command.join(" "));
+            self.run_command(command, on).await.map_err(|(why, output)| {
+                failed(what(), format!("{why}, message: {}", quote(&String::from_utf8_lossy(&output))))
+            })
         } else if let Some(action) = &handler.http_get {
-            // A name that is no port is the only thing that is wrong for good.
-            port_of(&action.port, container)?;
-            let get = Get::of(action, container, on.pod_ip, USER_AGENT)?;
-            match get.send().await {
-                Ok(_) => Ok(()),
-                Err(error) if get.is_tls() && error.contains(PLAIN_SERVER) => {
-                    let text = format!("request to HTTPS endpoint failed, retrying with HTTP: {error}");
-                    self.recorder.warning(&pod_ref(on.pod), "LifecycleHTTPFallback", text);
-                    get.without_tls().send().await.map(drop)
-                }
-                Err(error) => Err(error),
-            }
+            let what = || format!("HTTP lifecycle hook ({})", action.path.as_deref().unwrap_or_default());
+            self.send(action, on).await.map_err(|why| failed(what(), why))
         } else if let Some(action) = &handler.sleep {
             self.clock.sleep(Duration::from_secs(u64::try_from(action.seconds).unwrap_or_default())).await;
             Ok(())
         } else {
-            Err("invalid handler: no action".to_owned())
+            Err("Cannot run handler: invalid handler: no action".to_owned())
         }
+    }
+
+    /// Errors: why the command failed, and what it printed.
+    async fn run_command(&self, command: &[String], on: &Running<'_>) -> Result<(), (String, Vec<u8>)> {
+        let cmd = command::expand(command, on.container.spec.env.as_deref().unwrap_or_default());
+        let shown = cmd.join(" ");
+        let request = api::ExecSyncRequest { container_id: on.id.to_owned(), cmd, timeout: 0 };
+        let ran = self.runtime.exec_sync(request).await;
+        let response = ran.map_err(|error| (error.to_string(), Vec::new()))?;
+        match response.exit_code {
+            0 => Ok(()),
+            code => {
+                let why =
+                    format!("command '{shown}' exited with {code}: {}", String::from_utf8_lossy(&response.stderr));
+                Err((why, [response.stdout, response.stderr].concat()))
+            }
+        }
+    }
+
+    /// Sends a request; to a server that speaks HTTP where HTTPS was asked for, once more. Errors: why it failed.
+    async fn send(&self, action: &HTTPGetAction, on: &Running<'_>) -> Result<(), String> {
+        let container = &on.container.spec;
+        // A name that is no port is the only thing that is wrong for good.
+        port_of(&action.port, container)?;
+        let get = Get::of(action, container, on.pod_ip, USER_AGENT)?;
+        let error = match get.send().await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if !get.is_tls() || !error.contains(PLAIN_SERVER) {
+            return Err(error);
+        }
+        // When that fails, too, what went wrong first is told.
+        if let Err(second) = get.without_tls().send().await {
+            debug!(container = %container.name, err = %second, "Hook failed over HTTP, too");
+            return Err(error);
+        }
+        let text =
+            format!("request to HTTPS lifecycle hook {} got HTTP response, retry with HTTP succeeded", get.authority());
+        self.recorder.warning(&pod_ref(on.pod), "LifecycleHTTPFallback", text);
+        Ok(())
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     interfaces::{ContainerRef, ContainerRequest, Failure, MountedVolumes, SharedPod},
+    log_rotation,
     node::status::{NETWORK_READY, condition_problem},
     pleg::{
         PodRuntimeStatus,
@@ -394,7 +395,7 @@ impl Scene {
             match runtime.remove_container(request).await {
                 Ok(_) => {
                     log_links::unlink(&self.context.config, &self.pod, &container.name, &container.id).await;
-                    remove_log(&container.log).await;
+                    log_rotation::remove(&container.log).await;
                 }
                 Err(error) => result = Err(failed("RemoveContainerError", &error.to_string())),
             }
@@ -456,17 +457,6 @@ impl Scene {
 
     fn name(&self) -> String {
         pod_ref::name(&self.pod)
-    }
-}
-
-async fn remove_log(path: &str) {
-    if path.is_empty() {
-        return;
-    }
-    match tokio::fs::remove_file(path).await {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(err) => warn!(%err, path, "Could not remove log"),
     }
 }
 

@@ -395,8 +395,11 @@ impl Worker {
     /// Keeps the account of a resize: one that is needed is in progress, one that was is complete when nothing differs.
     fn follow_resize(&self, is_as_wanted: bool) {
         let allocations = &self.context.allocations;
-        let is_in_progress = allocations.resize(&self.uid).in_progress.is_some();
-        if is_as_wanted && is_in_progress && !self.in_flight.contains_key(&Slot::Pod) {
+        let in_progress = allocations.resize(&self.uid).in_progress;
+        let is_in_progress = in_progress.is_some();
+        // The table notes a resize before it hands on the pod that asks for it.
+        let is_here = in_progress.is_some_and(|it| it.is_known_at(self.pod.metadata.generation));
+        if is_as_wanted && is_here && !self.in_flight.contains_key(&Slot::Pod) {
             allocations.change_resize(&self.uid, |state| state.in_progress = None);
             let text = decide::message("completed", &self.pod, "");
             self.context.event(&self.pod, false, "ResizeCompleted", text);

@@ -2,7 +2,11 @@
 //!
 //! Upstream: pkg/kubelet/prober/prober.go, pkg/probe (v1.35).
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use corten_api::core::v1::{Container, Probe};
 use corten_base::{Clock, timeout};
@@ -17,6 +21,10 @@ const USER_AGENT: &str = "kube-probe/1.35";
 const OUTPUT_BYTES_MAX: usize = 10 << 10;
 /// How much longer than its timeout a command's call may take: the runtime itself has to notice and kill.
 const EXEC_SLACK: Duration = Duration::from_secs(2);
+
+/// The pause before a gRPC server is tried again, and how it grows. Source: gRPC's connection backoff, without its jitter.
+const GRPC_PAUSE: Duration = Duration::from_secs(1);
+const GRPC_PAUSE_GROWTH: f64 = 1.6;
 
 /// What an attempt found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,17 +139,30 @@ impl Attempt<'_> {
     async fn grpc(&self, host: &str, port: u16, service: &str) -> Finding {
         let within = go_duration(self.timeout);
         let place = super::target::join_host_port(host, port);
+        let is_connected = AtomicBool::new(false);
         let call = async {
-            // Until the deadline, gRPC tries again and again; a refusal shows when the time is up.
-            let stream = tcp::dial(host, port)
-                .await
-                .map_err(|error| format!("timeout: failed to connect service \"{place}\" within {within}: {error}"))?;
+            // A server that comes to listen before the time is up is a success: gRPC tries until then.
+            let mut pause = GRPC_PAUSE;
+            let stream = loop {
+                match tcp::dial(host, port).await {
+                    Ok(stream) => break stream,
+                    Err(error) => tracing::trace!(place, error, "Could not connect yet"),
+                }
+                self.clock.sleep(pause).await;
+                pause = pause.mul_f64(GRPC_PAUSE_GROWTH);
+            };
+            is_connected.store(true, Ordering::Relaxed);
             grpc::check(stream, host, port, service, USER_AGENT, &within).await
         };
         match timeout(self.clock, self.timeout, call).await {
             Ok(Ok(output)) => Finding::Success(output),
             Ok(Err(error)) => Finding::Failure(error),
-            Err(_) => Finding::Failure(format!("timeout: health rpc did not complete within {within}")),
+            Err(_) if is_connected.load(Ordering::Relaxed) => {
+                Finding::Failure(format!("timeout: health rpc did not complete within {within}"))
+            }
+            Err(_) => Finding::Failure(format!(
+                "timeout: failed to connect service \"{place}\" within {within}: context deadline exceeded"
+            )),
         }
     }
 }

@@ -90,19 +90,28 @@ impl Get {
         Ok(Self { url, headers, host: own_host })
     }
 
-    /// The same over HTTP.
+    /// The same over HTTP. What proves who asks is left out: others could read it.
     #[must_use]
     pub fn without_tls(&self) -> Self {
         let mut parts = self.url.clone().into_parts();
         parts.scheme = Some(http::uri::Scheme::HTTP);
+        let mut headers = self.headers.clone();
+        headers.remove(header::AUTHORIZATION);
         // The other parts were a URL before.
-        Self { url: Uri::from_parts(parts).unwrap_or_else(|_| self.url.clone()), ..self.clone() }
+        let url = Uri::from_parts(parts).unwrap_or_else(|_| self.url.clone());
+        Self { url, headers, host: self.host.clone() }
     }
 
     /// The URL, as messages show it.
     #[must_use]
     pub fn url(&self) -> String {
         self.url.to_string()
+    }
+
+    /// `host:port`, as messages show it.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.url.authority().map(http::uri::Authority::as_str).unwrap_or_default()
     }
 
     /// Whether it goes over TLS.

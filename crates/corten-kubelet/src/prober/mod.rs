@@ -11,6 +11,7 @@ pub mod http;
 mod attempt;
 pub(crate) mod command;
 mod grpc;
+mod metrics;
 pub(crate) mod target;
 mod tcp;
 
@@ -41,6 +42,7 @@ use crate::{
 };
 use attempt::{Attempt, Finding};
 use counter::{Counter, Schedule};
+use metrics::{Outcome, ProbeMetrics, Series};
 
 /// How many probes run at the same time: a node full of them must not exhaust sockets or the runtime.
 const IN_FLIGHT_MAX: usize = 64;
@@ -84,6 +86,7 @@ struct Inner {
     rng: SharedRng,
     outcomes: mpsc::Sender<ProbeOutcome>,
     state: Mutex<State>,
+    metrics: ProbeMetrics,
     /// The heap's first entry may be another.
     changed: Notify,
     permits: Semaphore,
@@ -168,6 +171,27 @@ struct Job {
     cancel: CancellationToken,
 }
 
+impl Job {
+    fn series(&self) -> Series {
+        let metadata = &self.pod.metadata;
+        Series {
+            pod_uid: self.key.pod_uid.clone(),
+            container: self.key.container.clone(),
+            kind: self.key.kind,
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            pod: metadata.name.clone().unwrap_or_default(),
+        }
+    }
+}
+
+fn outcome_of(finding: &Finding) -> Outcome {
+    match finding {
+        Finding::Success(_) | Finding::Warning(_) => Outcome::Successful,
+        Finding::Failure(_) => Outcome::Failed,
+        Finding::Error(_) => Outcome::Unknown,
+    }
+}
+
 impl State {
     /// Makes the entry due at `at`; what was due before is not any more.
     fn schedule(&mut self, key: Key, at: Duration) {
@@ -247,6 +271,7 @@ impl ProbeManager {
             rng,
             outcomes,
             state: Mutex::default(),
+            metrics: ProbeMetrics::default(),
             changed: Notify::new(),
             permits: Semaphore::new(IN_FLIGHT_MAX),
             started,
@@ -283,6 +308,22 @@ impl ProbeManager {
         tasks.join().await
     }
 
+    /// What has come of all probes so far, as `/metrics/probes` shows it.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let inner = &*self.inner;
+        // What no probe stands for any more goes when somebody looks, or when its pod goes: a container that is replaced
+        // keeps its numbers.
+        let state = inner.state.lock();
+        let is_watched = |series: &Series| {
+            let container = state.pods.get(&series.pod_uid).and_then(|pod| pod.get(&series.container));
+            container.is_some_and(|watched| probe_of(&watched.target.container.spec, series.kind).is_some())
+        };
+        inner.metrics.retain(is_watched);
+        drop(state);
+        inner.metrics.page()
+    }
+
     fn take_due(&self, now: Duration) -> Option<Job> {
         self.inner.state.lock().take_due(now)
     }
@@ -301,6 +342,7 @@ impl Inner {
                 container_id: &job.target.container_id,
                 pod_ip: job.pod_ip,
             };
+            let begun = self.clock.monotonic();
             let mut finding = attempt.run().await;
             for _ in 1..ATTEMPTS_MAX {
                 if !matches!(finding, Finding::Error(_)) {
@@ -308,14 +350,15 @@ impl Inner {
                 }
                 finding = attempt.run().await;
             }
-            finding
+            (finding, self.clock.monotonic().saturating_sub(begun))
         };
-        let finding = tokio::select! {
+        let (finding, took) = tokio::select! {
             biased;
             () = job.cancel.cancelled() => return,
             () = shutdown.requested() => return,
-            finding = attempt => finding,
+            done = attempt => done,
         };
+        self.metrics.count(job.series(), outcome_of(&finding), took);
         self.report(&job, &finding);
         if let Some(outcome) = self.count(&job, finding) {
             debug!(pod = %outcome.pod_uid, container = %outcome.container, success = outcome.success,
@@ -484,6 +527,8 @@ impl Prober for ProbeManager {
         for watched in state.pods.remove(pod_uid).into_iter().flatten().map(|(_, watched)| watched) {
             state.by_id.remove(&watched.target.container_id);
         }
+        drop(state);
+        self.inner.metrics.retain(|series| series.pod_uid != pod_uid);
     }
 
     fn result(&self, container_id: &str, kind: ProbeKind) -> Option<bool> {

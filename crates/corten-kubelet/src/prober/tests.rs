@@ -293,3 +293,34 @@ async fn grpc_health_is_asked_over_http2() {
     let sick = Finding::Failure("service unhealthy (responded with \"NOT_SERVING\")".into());
     assert_eq!(find(probe("sick")).await, sick);
 }
+
+/// It failed at once, in other words; a server that was about to listen was not waited for.
+#[tokio::test]
+async fn grpc_tries_until_the_time_is_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let port = i32::from(address.port());
+    let probe = Probe { grpc: Some(GRPCAction { port, service: None }), ..Probe::default() };
+    let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+    let fake = FakeCri::new(clock.clone());
+    let attempt = Attempt {
+        runtime: &fake,
+        clock: &*clock,
+        probe: &probe,
+        timeout: Duration::from_secs(3),
+        container: &Container::default(),
+        container_id: "",
+        pod_ip: Some(IpAddr::from([127, 0, 0, 1])),
+    };
+    let mut run = Box::pin(attempt.run());
+    // Before the deadline there is another try.
+    let paused = Some(clock.monotonic() + Duration::from_secs(1));
+    while clock.next_deadline() != paused {
+        assert!(futures::poll!(run.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    clock.advance(Duration::from_secs(3));
+    let want = format!("timeout: failed to connect service \"{address}\" within 3s: context deadline exceeded");
+    assert_eq!(run.await, Finding::Failure(want));
+}

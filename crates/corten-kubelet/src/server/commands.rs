@@ -25,44 +25,20 @@ use super::{
 };
 use crate::interfaces::Failure;
 
-/// Runs a command with the client's streams.
-pub(super) async fn exec(
-    shared: &Shared,
-    namespace: &str,
-    pod: &str,
-    container: &str,
-    request: Request<Incoming>,
-) -> Response<Answer> {
-    let query = Query::of(&request);
-    let (wants, container_id) = match prepare(shared, namespace, pod, container, &query).await {
-        Ok(found) => found,
-        Err(refusal) => return *refusal,
-    };
-    let exec = api::ExecRequest {
-        container_id,
-        cmd: query.all("command").map(str::to_owned).collect(),
-        tty: wants.tty,
-        stdin: wants.stdin,
-        stdout: wants.stdout,
-        stderr: wants.stderr,
-    };
-    match &shared.parts.cri.streaming {
-        StreamingAccess::Direct(streaming) => {
-            connect(shared, Command::Exec(exec), wants, Arc::clone(streaming), request)
-        }
-        StreamingAccess::Url => match shared.parts.cri.runtime.exec(exec).await {
-            Ok(answer) => proxy::to_url(shared, &answer.url, request).await,
-            Err(error) => failed(&error),
-        },
-    }
+/// What is begun in a container with the client's streams.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Verb {
+    /// A command of its own.
+    Exec,
+    /// The streams of what runs there.
+    Attach,
 }
 
-/// Joins the streams of a running container.
-pub(super) async fn attach(
+/// Begins something with the client's streams.
+pub(super) async fn begin(
     shared: &Shared,
-    namespace: &str,
-    pod: &str,
-    container: &str,
+    verb: Verb,
+    [namespace, pod, container]: [&str; 3],
     request: Request<Incoming>,
 ) -> Response<Answer> {
     let query = Query::of(&request);
@@ -70,21 +46,25 @@ pub(super) async fn attach(
         Ok(found) => found,
         Err(refusal) => return *refusal,
     };
-    let attach = api::AttachRequest {
-        container_id,
-        stdin: wants.stdin,
-        tty: wants.tty,
-        stdout: wants.stdout,
-        stderr: wants.stderr,
-    };
-    match &shared.parts.cri.streaming {
-        StreamingAccess::Direct(streaming) => {
-            connect(shared, Command::Attach(attach), wants, Arc::clone(streaming), request)
+    let Wants { tty, stdin, stdout, stderr } = wants;
+    let command = match verb {
+        Verb::Exec => {
+            let cmd = query.all("command").map(str::to_owned).collect();
+            Command::Exec(api::ExecRequest { container_id, cmd, tty, stdin, stdout, stderr })
         }
-        StreamingAccess::Url => match shared.parts.cri.runtime.attach(attach).await {
-            Ok(answer) => proxy::to_url(shared, &answer.url, request).await,
-            Err(error) => failed(&error),
-        },
+        Verb::Attach => Command::Attach(api::AttachRequest { container_id, stdin, tty, stdout, stderr }),
+    };
+    let runtime = &shared.parts.cri.runtime;
+    let url = match (&shared.parts.cri.streaming, command) {
+        (StreamingAccess::Direct(streaming), command) => {
+            return connect(shared, command, wants, Arc::clone(streaming), request);
+        }
+        (StreamingAccess::Url, Command::Exec(exec)) => runtime.exec(exec).await.map(|answer| answer.url),
+        (StreamingAccess::Url, Command::Attach(attach)) => runtime.attach(attach).await.map(|answer| answer.url),
+    };
+    match url {
+        Ok(url) => proxy::to_url(shared, &url, request).await,
+        Err(error) => failed(&error),
     }
 }
 
@@ -178,15 +158,7 @@ fn connect(
     let upgrade = hyper::upgrade::on(&mut request);
     let task = shared.clone();
     shared.tasks.spawn("command", async move {
-        let io = match upgrade.await {
-            Ok(upgraded) => TokioIo::new(upgraded),
-            Err(error) => {
-                tracing::debug!(err = %error, "Client left before its connection was switched");
-                return;
-            }
-        };
-        let activity = Activity::new(Arc::clone(&task.parts.clock));
-        let io = Watched::new(io, activity.clone());
+        let Some((io, activity)) = switched(upgrade, &task).await else { return };
         let (opening, driver) = remote_command::start(Box::new(io), &negotiated, wants).await;
         let clock = &*task.parts.clock;
         let work = async {
@@ -199,6 +171,24 @@ fn connect(
         drive(&task, &activity, driver, work).await;
     });
     switch(headers)
+}
+
+/// The connection that a client has switched to another protocol, from now on watched for silence. `None`: the client has
+/// left.
+pub(super) async fn switched(
+    upgrade: hyper::upgrade::OnUpgrade,
+    shared: &Shared,
+) -> Option<(Watched<TokioIo<hyper::upgrade::Upgraded>>, Activity)> {
+    match upgrade.await {
+        Ok(upgraded) => {
+            let activity = Activity::new(Arc::clone(&shared.parts.clock));
+            Some((Watched::new(TokioIo::new(upgraded), activity.clone()), activity))
+        }
+        Err(error) => {
+            tracing::debug!(err = %error, "Client left before its connection was switched");
+            None
+        }
+    }
 }
 
 /// Does `work` while the connection is driven, and gives the client a moment to close its side. A connection that was

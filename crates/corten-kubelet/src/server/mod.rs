@@ -10,6 +10,7 @@ mod answer;
 mod commands;
 mod configz;
 mod files;
+pub mod healthz;
 mod idle;
 mod logs;
 mod ports;
@@ -32,6 +33,7 @@ use hyper::{body::Incoming, service::service_fn};
 use crate::interfaces::Pods;
 use access::{Access, Credentials};
 use answer::{Answer, json, json_indented, text};
+use commands::Verb;
 
 /// Where the machine's logs are.
 const LOGS: &str = "/var/log";
@@ -73,6 +75,8 @@ pub struct Parts {
     pub access: Arc<dyn Access>,
     /// The time.
     pub clock: SharedClock,
+    /// What has come of probes, for `/metrics/probes`.
+    pub probe_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether the pods' synchronization goes on, for `/healthz/syncloop`.
     pub is_syncing: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -181,10 +185,10 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Answer> 
     match *segments.as_slice() {
         // With the pod's UID or without: a name that was used again is told apart by the API server, which resolved it.
         ["exec", namespace, pod, container] | ["exec", namespace, pod, _, container] if is(&connects) => {
-            commands::exec(shared, namespace, pod, container, request).await
+            commands::begin(shared, Verb::Exec, [namespace, pod, container], request).await
         }
         ["attach", namespace, pod, container] | ["attach", namespace, pod, _, container] if is(&connects) => {
-            commands::attach(shared, namespace, pod, container, request).await
+            commands::begin(shared, Verb::Attach, [namespace, pod, container], request).await
         }
         ["portForward", namespace, pod] | ["portForward", namespace, pod, _] if is(&connects) => {
             ports::forward(shared, namespace, pod, request).await
@@ -195,8 +199,8 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Answer> 
         ["containerLogs", namespace, pod, container] if is(&[Method::GET]) => {
             logs::handle(shared, namespace, pod, container, &request).await
         }
-        ["pods"] if is(&[Method::GET]) => pod_list(shared, |_| true),
-        ["runningpods"] if is(&[Method::GET]) => pod_list(shared, is_running),
+        ["pods"] if is(&[Method::GET]) => pod_list(&shared.parts.pods.list()),
+        ["runningpods"] if is(&[Method::GET]) => pod_list(&shared.parts.pods.running()),
         ["healthz"] | ["healthz", "ping" | "log"] if is(&[Method::GET]) => text(StatusCode::OK, "ok"),
         ["healthz", "syncloop"] if is(&[Method::GET]) => {
             if (shared.parts.is_syncing)() {
@@ -218,6 +222,9 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Response<Answer> 
         }
         ["metrics"] if is(&[Method::GET]) => metrics(shared),
         ["metrics", "resource"] if is(&[Method::GET]) => stats::resource_metrics(shared).await,
+        ["metrics", "probes"] if is(&[Method::GET]) => {
+            answer::with_type(StatusCode::OK, stats::METRICS_TYPE, (shared.parts.probe_metrics)())
+        }
         ["metrics", "cadvisor"] if is(&[Method::GET]) => stats::container_metrics(shared).await,
         ["metrics" | "stats", _, ..] if is(&[Method::GET]) => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         [
@@ -234,16 +241,9 @@ fn is_running(pod: &crate::interfaces::SharedPod) -> bool {
     statuses.flat_map(|status| &status.state).any(|state| state.running.is_some())
 }
 
-fn pod_list(shared: &Shared, wanted: impl Fn(&crate::interfaces::SharedPod) -> bool) -> Response<Answer> {
-    let items: Vec<serde_json::Value> = match shared
-        .parts
-        .pods
-        .list()
-        .iter()
-        .filter(|pod| wanted(pod))
-        .map(|pod| serde_json::to_value(&**pod))
-        .collect()
-    {
+fn pod_list(pods: &[crate::interfaces::SharedPod]) -> Response<Answer> {
+    let items: Result<Vec<_>, _> = pods.iter().map(|pod| serde_json::to_value(&**pod)).collect();
+    let items = match items {
         Ok(items) => items,
         Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
@@ -277,7 +277,7 @@ fn metrics(shared: &Shared) -> Response<Answer> {
          # TYPE kubelet_running_pods gauge\nkubelet_running_pods {running}\n",
         pods.len()
     );
-    answer::with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body)
+    answer::with_type(StatusCode::OK, stats::METRICS_TYPE, body)
 }
 
 /// What the containers of a pod are doing, those that have been made.

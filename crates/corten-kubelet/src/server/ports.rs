@@ -12,13 +12,11 @@ use corten_streaming::{
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 
 use super::{
     Shared,
     answer::{Answer, refuse, switch, text},
-    commands::{drive, refused},
-    idle::{Activity, Watched},
+    commands::{drive, refused, switched},
     proxy,
     query::Query,
 };
@@ -75,15 +73,7 @@ pub(super) async fn forward(
     let upgrade = hyper::upgrade::on(&mut request);
     let task = shared.clone();
     shared.tasks.spawn("port-forward", async move {
-        let io = match upgrade.await {
-            Ok(upgraded) => TokioIo::new(upgraded),
-            Err(error) => {
-                tracing::debug!(err = %error, "Client left before its connection was switched");
-                return;
-            }
-        };
-        let activity = Activity::new(Arc::clone(&task.parts.clock));
-        let io = Watched::new(io, activity.clone());
+        let Some((io, activity)) = switched(upgrade, &task).await else { return };
         match port_forward::start(Box::new(io), &negotiated, &ports).await {
             Ok((forwards, driver)) => drive(&task, &activity, driver, serve(forwards, target)).await,
             Err(error) => tracing::debug!(err = %error, "Could not begin port forwarding"),

@@ -80,6 +80,10 @@ impl Pods for OnePod {
         self.get("default", "p").into_iter().collect()
     }
 
+    fn running(&self) -> Vec<SharedPod> {
+        self.list()
+    }
+
     fn get(&self, namespace: &str, name: &str) -> Option<SharedPod> {
         let pod = serde_json::json!({
             "metadata": {"namespace": "default", "name": "p", "uid": "u"}, "spec": {"containers": [{"name": "c"}]},
@@ -147,6 +151,7 @@ impl Running {
             config: Arc::new(crate::node::status::tests::config()),
             access: Arc::new(access::Certificates),
             clock,
+            probe_metrics: Arc::new(|| "prober_probe_total 1\n".to_owned()),
             is_syncing: Arc::new(|| true),
         };
         let config = Config {
@@ -379,5 +384,17 @@ async fn a_followed_log_ends_with_its_container() {
     server.pods.running.send_replace(true);
     let (_, body) = server.get("/containerLogs/default/p/c?follow=true").await;
     assert!(body.contains("one\n"), "{body}");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn running_pods_and_the_numbers_of_probes_are_told() {
+    let server = Running::start().await;
+    let (head, body) = server.get("/runningpods/").await;
+    let list: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert_eq!((&list["kind"], &list["items"][0]["metadata"]["name"]), (&"PodList".into(), &"p".into()));
+    let (head, body) = server.get("/metrics/probes").await;
+    assert!(head.contains("text/plain; version=0.0.4") && body == "prober_probe_total 1\n", "{head}{body}");
     server.end().await;
 }

@@ -161,8 +161,9 @@ fn set_phase(input: &StatusInput<'_>, api: &PodStatus, computed: &str, status: &
     let fixed = [&api.phase, &input.previous.phase].into_iter().find(|phase| is_terminal(phase)).cloned().flatten();
     let phase = fixed.unwrap_or_else(|| computed.to_owned());
     if input.previous.phase.as_deref() == Some(phase.as_str()) {
-        status.reason = input.previous.reason.clone().or(api.reason.clone());
-        status.message = input.previous.message.clone().or(api.message.clone());
+        // Not what the API has now: somebody else's words there are no part of the status, and are taken back.
+        status.reason = input.previous.reason.clone();
+        status.message = input.previous.message.clone();
     }
     status.phase = Some(phase);
     if let Some(decree) = input.decree

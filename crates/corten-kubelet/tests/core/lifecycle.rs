@@ -1,13 +1,16 @@
 //! Pods from their creation to their end.
 
+use corten_api::core::v1::Pod;
+use corten_client::{PatchKind, Target, api::decode};
 use corten_cri::{
     CriError,
     fake::{Exit, OnStop, Script},
 };
 use corten_kubelet::interfaces::ProbeKind;
+use corten_testkit::tree;
 use serde_json::json;
 
-use crate::node::{Node, condition, container};
+use crate::node::{Node, condition, container, pods};
 
 #[tokio::test]
 async fn a_pod_runs_and_is_deleted() {
@@ -51,6 +54,23 @@ async fn a_pod_runs_and_is_deleted() {
     );
     assert_eq!(node.events(), ["Killing: Stopping container main"]);
     assert!(node.fakes.holdings.volumes.lock().is_empty() && node.fakes.holdings.cgroups.lock().is_empty());
+    node.stop().await;
+}
+
+/// They stayed for ever: what the API had was taken for what had been said before.
+#[tokio::test]
+async fn somebody_elses_words_in_a_status_are_taken_back() {
+    let node = Node::start().await;
+    node.create("web", json!({"containers": [{"name": "main", "image": "nginx"}]})).await;
+    node.ready("web").await;
+    let patch = tree(&json!({"status": {"message": "no word of the kubelet", "reason": "Strange"}}));
+    let target = Target::object(&pods(), "default", "web").subresource("status");
+    let patched = node.cluster.admin().patch(target, PatchKind::Merge, patch).await.unwrap();
+    let patched: Pod = decode(&patched).unwrap();
+    assert_eq!(patched.status.unwrap().reason.as_deref(), Some("Strange"));
+    let is_clean = |pod: &Pod| pod.status.as_ref().is_some_and(|it| it.message.is_none() && it.reason.is_none());
+    let pod = node.wait("web", is_clean).await;
+    assert_eq!(pod.status.unwrap().phase.as_deref(), Some("Running"));
     node.stop().await;
 }
 

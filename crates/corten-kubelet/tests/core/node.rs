@@ -19,6 +19,7 @@ use corten_cri::fake::FakeCri;
 use corten_kubelet::{
     Config, Deps, Kubelet,
     interfaces::{Pods, ProbeKind, ProbeOutcome},
+    log_rotation::LogRotation,
     pod_workers::sysctls::Allowlist,
 };
 use corten_testkit::{Cluster, tree, user};
@@ -64,11 +65,13 @@ fn config(root: &Path) -> Config {
         max_pods: 110,
         server_address: IpAddr::from([127, 0, 0, 1]),
         server_port: 0,
+        healthz: None,
         node_status_update: Duration::from_secs(10),
         node_status_report: Duration::from_secs(300),
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
         allowed_unsafe_sysctls: Vec::new(),
+        log_rotation: LogRotation::default(),
         register_with_taints: Vec::new(),
     }
 }

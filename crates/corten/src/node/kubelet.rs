@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use corten_apimachinery::{gvk::GroupVersionResource, value::Value};
 use corten_client::Target;
-use corten_kubelet::node::Node;
+use corten_kubelet::{config::HEALTHZ, log_rotation::LogRotation, node::Node};
 use ipnet::Ipv4Net;
 
 use crate::{
@@ -34,11 +34,13 @@ pub(crate) fn config(config: &Config) -> corten_kubelet::Config {
         max_pods: 110,
         server_address: Ipv4Addr::UNSPECIFIED.into(),
         server_port: config.kubelet_port,
+        healthz: Some(HEALTHZ),
         node_status_update: Duration::from_secs(10),
         node_status_report: Duration::from_secs(300),
         lease_duration: Duration::from_secs(40),
         cpu_cfs_quota: true,
         allowed_unsafe_sysctls: Vec::new(),
+        log_rotation: LogRotation::default(),
     }
 }
 

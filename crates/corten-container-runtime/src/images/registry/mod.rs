@@ -16,7 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use corten_base::{ErrorChain, SharedClock};
+use corten_base::{ErrorChain, SharedClock, TaskSet};
 use corten_cri::{Code, CriError};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
@@ -27,6 +27,7 @@ use super::{
     import::{Platform, parse},
     store::{Image, ImageStore},
 };
+use crate::blocking;
 pub use auth::Credentials;
 use auth::Session;
 use transport::{Body, Transport};
@@ -121,6 +122,7 @@ impl From<PullError> for CriError {
 pub struct Puller {
     config: RegistryConfig,
     transport: Transport,
+    tasks: TaskSet,
 }
 
 /// A part of an image.
@@ -152,11 +154,11 @@ struct Plan {
 }
 
 impl Puller {
-    /// A puller.
+    /// A puller; what blocks is done in `tasks`.
     #[must_use]
-    pub fn new(config: RegistryConfig, clock: SharedClock) -> Self {
-        let transport = Transport::new(config.authorities.clone(), config.patience, clock);
-        Self { config, transport }
+    pub fn new(config: RegistryConfig, clock: SharedClock, tasks: TaskSet) -> Self {
+        let transport = Transport::new(config.authorities.clone(), config.patience, clock, tasks.clone());
+        Self { config, transport, tasks }
     }
 
     /// Makes an image present under its name.
@@ -184,7 +186,7 @@ impl Puller {
         for endpoint in self.endpoints(&name.domain) {
             let session = Session::new(&self.transport, endpoint, &name.path, credentials.clone());
             match self.resolve(&session, name).await {
-                Ok(plan) => return fetch(&session, store, name, plan).await,
+                Ok(plan) => return fetch(&session, &self.tasks, store, name, plan).await,
                 Err(error) => last = error.while_doing(&format!("failed to resolve reference \"{name}\"")),
             }
         }
@@ -258,6 +260,7 @@ async fn document(
 /// Brings what is missing and records the image.
 async fn fetch(
     session: &Session<'_>,
+    tasks: &TaskSet,
     store: &Arc<ImageStore>,
     name: &Reference,
     plan: Plan,
@@ -269,13 +272,13 @@ async fn fetch(
             let parts = parts.filter(|part| seen.insert(part.digest.clone()) && !store.content.contains(&part.digest));
             parts.cloned().collect()
         };
-        let transfers = missing.into_iter().map(|part| blob(session, store, name, part));
+        let transfers = missing.into_iter().map(|part| blob(session, tasks, store, name, part));
         futures::stream::iter(transfers).buffer_unordered(BLOBS_AT_ONCE).try_collect::<Vec<()>>().await?;
         let recorded = {
             let (store, name, top) = (Arc::clone(store), name.clone(), plan.top.clone());
             let config = plan.config.digest.clone();
             let layers: Vec<Digest> = plan.layers.iter().map(|layer| layer.digest.clone()).collect();
-            tokio::task::spawn_blocking(move || record(&store, &name, &top, &config, layers))
+            blocking::run(tasks, "image", move || record(&store, &name, &top, &config, layers))
         };
         let recorded = recorded.await.map_err(|error| PullError::Other(error.to_string()))??;
         if let Some(image) = recorded {
@@ -306,6 +309,7 @@ fn record(
 /// Streams one blob to the disk.
 async fn blob(
     session: &Session<'_>,
+    tasks: &TaskSet,
     store: &Arc<ImageStore>,
     name: &Reference,
     part: Descriptor,
@@ -313,7 +317,7 @@ async fn blob(
     let body = session.get(&format!("blobs/{}", part.digest), None, &name.to_string()).await?;
     let (pieces, source) = mpsc::channel(PIECES_MAX);
     let (store, wanted) = (Arc::clone(store), part.digest.clone());
-    let written = tokio::task::spawn_blocking(move || {
+    let written = blocking::run(tasks, "blob", move || {
         let source = Pieces { source, current: Bytes::new(), is_complete: false };
         store.content.write(source, Some(&wanted)).map(drop)
     });

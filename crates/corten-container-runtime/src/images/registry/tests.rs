@@ -136,7 +136,7 @@ impl Fixture {
     }
 
     async fn pull_with(&self, name: &str, credentials: Option<Credentials>) -> Result<Arc<Image>, CriError> {
-        let puller = Puller::new(RegistryConfig::default(), SystemClock::shared());
+        let puller = Puller::new(RegistryConfig::default(), SystemClock::shared(), TaskSet::new("puller"));
         let name = format!("{}/{name}", self.address).parse().unwrap();
         puller.pull(&self.store, &name, credentials).await
     }
@@ -183,7 +183,7 @@ async fn a_registry_that_is_down_refuses_in_gos_words() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let puller = Puller::new(RegistryConfig::default(), SystemClock::shared());
+    let puller = Puller::new(RegistryConfig::default(), SystemClock::shared(), TaskSet::new("puller"));
     let error = puller.pull(&fixture.store, &format!("{address}/a:1").parse().unwrap(), None).await.unwrap_err();
     assert_eq!(error.code, Code::Unknown);
     let want = format!("dial tcp {address}: connect: connection refused");
@@ -239,7 +239,7 @@ async fn mirrors_are_asked_first_and_may_fail() {
     let fixture = Fixture::start(|_, _| {}).await;
     let mirrors = vec!["http://127.0.0.1:1".to_owned(), format!("http://{}", fixture.address)];
     let config = RegistryConfig { mirrors: [("r.example".to_owned(), mirrors)].into(), ..RegistryConfig::default() };
-    let puller = Puller::new(config, SystemClock::shared());
+    let puller = Puller::new(config, SystemClock::shared(), TaskSet::new("puller"));
     puller.pull(&fixture.store, &"r.example/a:1".parse().unwrap(), None).await.unwrap();
     assert!(fixture.store.find("r.example/a:1").is_some());
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use corten_base::{ErrorChain, SharedClock, timeout};
+use corten_base::{ErrorChain, SharedClock, TaskSet, timeout};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::{
@@ -33,6 +33,8 @@ use tokio_rustls::{
     },
 };
 
+use crate::blocking;
+
 /// How many redirects are followed: registries send blobs to their storage.
 const REDIRECTS_MAX: usize = 10;
 /// How the runtime names itself.
@@ -43,6 +45,7 @@ pub(super) struct Transport {
     authorities: Vec<PathBuf>,
     patience: Duration,
     clock: SharedClock,
+    tasks: TaskSet,
     tls: OnceLock<TlsConnector>,
 }
 
@@ -101,8 +104,8 @@ impl Body {
 }
 
 impl Transport {
-    pub(super) fn new(authorities: Vec<PathBuf>, patience: Duration, clock: SharedClock) -> Self {
-        Self { authorities, patience, clock, tls: OnceLock::new() }
+    pub(super) fn new(authorities: Vec<PathBuf>, patience: Duration, clock: SharedClock, tasks: TaskSet) -> Self {
+        Self { authorities, patience, clock, tasks, tls: OnceLock::new() }
     }
 
     /// Reads a URL. `proof` is the value of `Authorization`; it goes to the first host only.
@@ -191,7 +194,8 @@ impl Transport {
             return Ok(tls.clone());
         }
         let files = self.authorities.clone();
-        let roots = tokio::task::spawn_blocking(move || roots(&files)).await.map_err(|error| error.to_string())?;
+        let roots = blocking::run(&self.tasks, "authorities", move || roots(&files)).await;
+        let roots = roots.map_err(|panicked| panicked.to_string())?;
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?

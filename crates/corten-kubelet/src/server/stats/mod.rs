@@ -24,7 +24,7 @@ use disk::Disk;
 use machine::MachineUsage;
 
 /// The media type of metrics as text.
-const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(super) const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The label under which the runtime knows a pod's UID.
 const POD_UID: &str = "io.kubernetes.pod.uid";

@@ -2,9 +2,10 @@
 //! the file of `--config`.
 
 mod configuration;
+mod log_rotation;
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -21,7 +22,7 @@ use corten_component_base::{
     serving::ServerCertificate,
 };
 use corten_container_runtime::ContainerRuntime;
-use corten_kubelet::{Agent, agent::Parts};
+use corten_kubelet::{Agent, agent::Parts, config::HEALTHZ};
 use corten_net::netns::Netns;
 
 use self::configuration::Configuration;
@@ -87,6 +88,12 @@ pub(crate) struct Options {
     /// The port to listen on.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// The address of the port that tells anybody whether the kubelet lives.
+    #[arg(long, value_name = "IP")]
+    healthz_bind_address: Option<IpAddr>,
+    /// That port; 0 for none.
+    #[arg(long, value_name = "PORT")]
+    healthz_port: Option<u16>,
     /// The certificate to serve with; one is made in --cert-dir if left out.
     #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
     tls_cert_file: Option<PathBuf>,
@@ -108,6 +115,12 @@ pub(crate) struct Options {
     /// Kernel parameters that pods may set besides the safe ones: names, or beginnings with `*` after them.
     #[arg(long, value_delimiter = ',', value_name = "PATTERN")]
     allowed_unsafe_sysctls: Vec<String>,
+    /// How long a container's log may become before it is rotated; a negative size for no rotation. [default: 10Mi]
+    #[arg(long, allow_hyphen_values = true, value_name = "BYTES")]
+    container_log_max_size: Option<String>,
+    /// How many files a container's log has at most. [default: 5]
+    #[arg(long, value_name = "FILES")]
+    container_log_max_files: Option<i32>,
     /// Import the images of this archive before pods start; may be repeated. Not a flag of upstream's.
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
@@ -165,6 +178,12 @@ impl Options {
         // Upstream takes zero for its default.
         let positive = |duration: Option<Duration>| duration.filter(|duration| !duration.is_zero());
         let update = positive(self.node_status_update_frequency).or(positive(file.node_status_update_frequency));
+        let log_rotation = log_rotation::rotation(&log_rotation::Wanted {
+            max_size: self.container_log_max_size.as_deref().or(file.container_log_max_size.as_deref()),
+            max_files: self.container_log_max_files.or(file.container_log_max_files),
+            max_workers: file.container_log_max_workers,
+            interval: file.container_log_monitor_interval,
+        })?;
         let kubelet = corten_kubelet::Config {
             // Upstream: the label and the address of this name follow --hostname-override.
             hostname: name.clone(),
@@ -195,6 +214,11 @@ impl Options {
             max_pods: self.max_pods.or(file.max_pods).unwrap_or(110),
             server_address: self.address.or(file.address).unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
             server_port: self.port.or(file.port).unwrap_or(10_250),
+            healthz: Some(SocketAddr::new(
+                self.healthz_bind_address.or(file.healthz_bind_address).unwrap_or(HEALTHZ.ip()),
+                self.healthz_port.or(file.healthz_port).unwrap_or(HEALTHZ.port()),
+            ))
+            .filter(|address| address.port() != 0),
             node_status_update: update.unwrap_or(Duration::from_secs(10)),
             node_status_report: positive(file.node_status_report_frequency).unwrap_or(Duration::from_secs(300)),
             lease_duration: Duration::from_secs(
@@ -206,6 +230,7 @@ impl Options {
             } else {
                 self.allowed_unsafe_sysctls.clone()
             },
+            log_rotation,
         };
         let certificate = self.tls_cert_file.clone().or(file.tls_cert_file);
         let key = self.tls_private_key_file.clone().or(file.tls_private_key_file);

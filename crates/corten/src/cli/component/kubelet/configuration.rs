@@ -25,6 +25,8 @@ const KIND: &str = "KubeletConfiguration";
 pub(super) struct Configuration {
     pub(super) address: Option<IpAddr>,
     pub(super) port: Option<u16>,
+    pub(super) healthz_bind_address: Option<IpAddr>,
+    pub(super) healthz_port: Option<u16>,
     pub(super) tls_cert_file: Option<PathBuf>,
     pub(super) tls_private_key_file: Option<PathBuf>,
     pub(super) authentication: Authentication,
@@ -45,6 +47,11 @@ pub(super) struct Configuration {
     #[serde(deserialize_with = "duration")]
     pub(super) node_status_report_frequency: Option<Duration>,
     pub(super) node_lease_duration_seconds: Option<u64>,
+    pub(super) container_log_max_size: Option<String>,
+    pub(super) container_log_max_files: Option<i32>,
+    pub(super) container_log_max_workers: Option<i32>,
+    #[serde(deserialize_with = "duration")]
+    pub(super) container_log_monitor_interval: Option<Duration>,
     /// The fields of the file that are not followed.
     #[serde(skip)]
     pub(super) ignored: Vec<String>,
@@ -71,6 +78,8 @@ const FOLLOWED: &[&str] = &[
     "kind",
     "address",
     "port",
+    "healthzBindAddress",
+    "healthzPort",
     "tlsCertFile",
     "tlsPrivateKeyFile",
     "authentication",
@@ -86,6 +95,10 @@ const FOLLOWED: &[&str] = &[
     "nodeStatusUpdateFrequency",
     "nodeStatusReportFrequency",
     "nodeLeaseDurationSeconds",
+    "containerLogMaxSize",
+    "containerLogMaxFiles",
+    "containerLogMaxWorkers",
+    "containerLogMonitorInterval",
 ];
 
 impl Configuration {
@@ -125,6 +138,8 @@ mod tests {
         cgroupDriver: systemd\n\
         clusterDNS: [10.96.0.10]\n\
         clusterDomain: cluster.local\n\
+        containerLogMaxSize: 20Mi\n\
+        containerLogMonitorInterval: 30s\n\
         maxPods: 50\n\
         registerWithTaints: [{key: a, value: b, effect: NoSchedule}]\n\
         nodeStatusUpdateFrequency: 0s\n\
@@ -140,6 +155,8 @@ mod tests {
         assert_eq!((read.max_pods, read.port), (Some(50), None));
         assert_eq!(read.node_status_update_frequency, Some(Duration::ZERO));
         assert_eq!(read.node_status_report_frequency, Some(Duration::from_secs(90)));
+        assert_eq!(read.container_log_max_size.as_deref(), Some("20Mi"));
+        assert_eq!(read.container_log_monitor_interval, Some(Duration::from_secs(30)));
         assert_eq!(read.ignored, ["cgroupDriver", "staticPodPath"]);
     }
 
