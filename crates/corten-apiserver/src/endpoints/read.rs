@@ -44,6 +44,7 @@ pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &R
         continue_token: page.continue_token,
         remaining: page.remaining,
         store: Arc::clone(store),
+        served: endpoint.definition,
         version: endpoint.version.name,
     })))
 }
