@@ -24,7 +24,7 @@ use corten_storage::{
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
-    ServiceAccounts, ServiceNetwork,
+    Components, ServiceAccounts, ServiceNetwork,
     access::Access,
     authentication::service_account::{DEFAULT_ISSUER, new_key},
     bootstrap,
@@ -38,6 +38,8 @@ pub struct Cluster {
     pub server: Arc<Server>,
     /// Its time.
     pub clock: Arc<SimClock>,
+    /// Which components run beside it.
+    pub components: Components,
     stores: Vec<Arc<Store>>,
     tasks: TaskSet,
     stop: ShutdownTrigger,
@@ -87,6 +89,7 @@ impl Cluster {
             tasks: tasks.clone(),
         };
         let progress = bootstrap::Progress::default();
+        let components = Components::default();
         let address = SocketAddr::from(([192, 0, 2, 1], 6443));
         let surface = Surface {
             access: &access,
@@ -94,13 +97,14 @@ impl Cluster {
             advertise_address: address,
             services: services.clone(),
             bootstrap: &progress,
+            components: &components,
         };
         let (server, stores) = assemble(&settings, surface);
         for store in &stores {
             tasks.spawn("cacher", store.cacher().clone().run(shutdown.clone()));
         }
         let advertised = bootstrap::Advertised { cluster_ip: services.first_address(), address };
-        let cluster = Self { server, clock, stores, tasks, stop, shutdown, advertised };
+        let cluster = Self { server, clock, components, stores, tasks, stop, shutdown, advertised };
         for store in &cluster.stores {
             store.cacher().ready().await;
         }
@@ -261,6 +265,7 @@ fn value_of(reply: Reply) -> Result<Value, Status> {
         Response::Object { object, .. } => Ok(value(&object.json)),
         Response::Tree { code, tree } if code.is_success() => Ok(tree),
         Response::Tree { tree, .. } => Err(Status::from_value(&tree)),
+        Response::Made(made) => Ok(made.into_tree()),
         Response::List(list) => Ok(Value::Int(list.items.len() as i64)),
         Response::Raw { code, body, .. } if code.is_success() => {
             Ok(Value::from(String::from_utf8(body.into()).unwrap()))
