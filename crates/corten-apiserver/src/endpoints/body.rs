@@ -188,7 +188,7 @@ pub async fn decode_review_of(
         }
         body => decode_bytes(&read_bytes(body).await?, encoding, table, type_id, validation, kind)?,
     };
-    let is_other = |version: &&str| object.api_version() == GroupVersion::new(kind.group.clone(), **version).to_string();
+    let is_other = |version: &&str| object.api_version() == GroupVersion::new(kind.group.clone(), *version).to_string();
     if other_versions.iter().any(is_other) {
         object.set(&["apiVersion"], kind.group_version().to_string());
     }

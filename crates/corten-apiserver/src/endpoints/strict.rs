@@ -26,7 +26,7 @@ pub(super) fn complaints(kind: PatchKind, decoded: &Decoded, validation: FieldVa
     let operations = decoded.value.as_array().unwrap_or_default();
     let unknown = operations.iter().enumerate().flat_map(|(index, operation)| {
         let keys = operation.as_object().into_iter().flat_map(|map| map.iter()).map(|(key, _)| key);
-        let unknown = keys.filter(|key| !OPERATION.contains(&&***key));
+        let unknown = keys.filter(|key| !OPERATION.contains(key));
         unknown.map(move |key| format!("unknown field {}", quote(&format!("[{index}].{key}"))))
     });
     let mut all: Vec<String> = unknown.chain(doubled).collect();
