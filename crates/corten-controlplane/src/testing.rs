@@ -18,6 +18,7 @@ use corten_base::{Clock as _, SharedClock, Shutdown, ShutdownTrigger, SimClock, 
 use corten_client::Client;
 use corten_component_base::feature_gates::is_on_by_default;
 use corten_storage::{
+    kv::KvEngine,
     memory::{MemoryEngine, MemoryStore},
     object,
 };
@@ -40,6 +41,7 @@ pub struct Cluster {
     pub clock: Arc<SimClock>,
     /// Which components run beside it.
     pub components: Components,
+    engine: Arc<dyn KvEngine>,
     stores: Vec<Arc<Store>>,
     tasks: TaskSet,
     stop: ShutdownTrigger,
@@ -104,7 +106,7 @@ impl Cluster {
             tasks.spawn("cacher", store.cacher().clone().run(shutdown.clone()));
         }
         let advertised = bootstrap::Advertised { cluster_ip: services.first_address(), address };
-        let cluster = Self { server, clock, components, stores, tasks, stop, shutdown, advertised };
+        let cluster = Self { server, clock, components, engine: settings.engine, stores, tasks, stop, shutdown, advertised };
         for store in &cluster.stores {
             store.cacher().ready().await;
         }
@@ -133,6 +135,24 @@ impl Cluster {
             self.shutdown.clone(),
         );
         self.tasks.spawn("bootstrap", keeper);
+    }
+
+    /// Forgets the store's history.
+    #[cfg(test)]
+    pub(crate) async fn compact(&self) {
+        let caches: Vec<_> = self.stores.iter().map(|store| store.cacher().clone()).collect();
+        let newest = self.engine.status().await.unwrap().revision;
+        crate::compactor::compact(&*self.engine, &caches, Some(newest)).await.unwrap();
+    }
+
+    /// The failure that a read of a path as `user` ends with, as it is sent.
+    #[cfg(test)]
+    pub(crate) async fn failure(&self, path: &str, user: UserInfo) -> Value {
+        let reply = self.reply(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await;
+        match reply.response {
+            Response::Tree { code, tree } if !code.is_success() => tree,
+            other => panic!("unexpected answer {other:?}"),
+        }
     }
 
     /// Ends everything.
