@@ -43,7 +43,11 @@ pub(crate) async fn run(
 }
 
 /// Forgets what came before `revision`; gives the current one.
-pub(crate) async fn compact(engine: &dyn KvEngine, caches: &[Cacher], revision: Option<Revision>) -> Result<Revision, KvError> {
+pub(crate) async fn compact(
+    engine: &dyn KvEngine,
+    caches: &[Cacher],
+    revision: Option<Revision>,
+) -> Result<Revision, KvError> {
     let status = engine.status().await?;
     if let Some(revision) = revision.filter(|revision| *revision > status.compact_revision) {
         engine.compact(revision).await?;

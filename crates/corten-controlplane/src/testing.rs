@@ -106,7 +106,8 @@ impl Cluster {
             tasks.spawn("cacher", store.cacher().clone().run(shutdown.clone()));
         }
         let advertised = bootstrap::Advertised { cluster_ip: services.first_address(), address };
-        let cluster = Self { server, clock, components, engine: settings.engine, stores, tasks, stop, shutdown, advertised };
+        let cluster =
+            Self { server, clock, components, engine: settings.engine, stores, tasks, stop, shutdown, advertised };
         for store in &cluster.stores {
             store.cacher().ready().await;
         }
@@ -138,16 +139,20 @@ impl Cluster {
     }
 
     /// Forgets the store's history.
-    #[cfg(test)]
-    pub(crate) async fn compact(&self) {
+    ///
+    /// # Panics
+    /// If the store fails.
+    pub async fn compact(&self) {
         let caches: Vec<_> = self.stores.iter().map(|store| store.cacher().clone()).collect();
         let newest = self.engine.status().await.unwrap().revision;
         crate::compactor::compact(&*self.engine, &caches, Some(newest)).await.unwrap();
     }
 
     /// The failure that a read of a path as `user` ends with, as it is sent.
-    #[cfg(test)]
-    pub(crate) async fn failure(&self, path: &str, user: UserInfo) -> Value {
+    ///
+    /// # Panics
+    /// If it succeeds.
+    pub async fn failure(&self, path: &str, user: UserInfo) -> Value {
         let reply = self.reply(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await;
         match reply.response {
             Response::Tree { code, tree } if !code.is_success() => tree,

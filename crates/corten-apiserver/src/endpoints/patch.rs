@@ -51,7 +51,8 @@ pub(super) async fn patch(
     let mut write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
     write.is_apply = is_apply;
     let validation = field_validation(&request.query, "PatchOptions")?;
-    let Patch { value: patch, complaints: own } = read_patch(std::mem::take(&mut request.body), kind, validation).await?;
+    let Patch { value: patch, complaints: own } =
+        read_patch(std::mem::take(&mut request.body), kind, validation).await?;
     let context = write.context(&request);
     let name = request.info.name.clone();
     let type_id = endpoint.type_id;

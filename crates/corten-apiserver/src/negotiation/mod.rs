@@ -185,11 +185,7 @@ mod tests {
             Encoding::Protobuf,
             Shape::Metadata,
         );
-        check(
-            "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
-            Encoding::Json,
-            Shape::MetadataList,
-        );
+        check("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", Encoding::Json, Shape::MetadataList);
         check(
             "text/html, application/json;as=Unknown;g=meta.k8s.io;v=v1, application/yaml",
             Encoding::Yaml,

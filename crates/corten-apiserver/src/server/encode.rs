@@ -98,17 +98,13 @@ fn go_type(definition: &ResourceDefinition, suffix: &str) -> String {
 }
 
 /// Objects that are not stored, in the form asked for.
-pub(super) fn made(
-    server: &Server,
-    made: MadeObjects,
-    accepted: Accepted,
-    include: Include,
-) -> Result<Bytes, Status> {
+pub(super) fn made(server: &Server, made: MadeObjects, accepted: Accepted, include: Include) -> Result<Bytes, Status> {
     let definition = made.definition;
     match (accepted.shape, made.is_list) {
         (Shape::Object, _) => tree(server, &made.into_tree(), accepted),
         (Shape::Table, _) => {
-            let rows = made.objects.iter().map(|one| row(definition.table, one, server, include, accepted.shape_version));
+            let rows =
+                made.objects.iter().map(|one| row(definition.table, one, server, include, accepted.shape_version));
             let whole = table(definition.table, rows.collect(), Value::object(), accepted.shape_version, true);
             tree(server, &whole, accepted)
         }

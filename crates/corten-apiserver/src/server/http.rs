@@ -100,12 +100,8 @@ impl Wants {
         if !info.is_resource {
             // Other paths decide for themselves what they give; so does what discovery has in further forms.
             let is_discovery = ["/api/", "/apis/"].iter().any(|root| info.path.starts_with(root));
-            let accepted = negotiation::accept(
-                text(header::ACCEPT),
-                &[],
-                query.find("pretty"),
-                text(header::USER_AGENT),
-            );
+            let accepted =
+                negotiation::accept(text(header::ACCEPT), &[], query.find("pretty"), text(header::USER_AGENT));
             return Ok(match accepted {
                 Ok(accepted) if is_discovery => Self { accepted, include: Include::Metadata },
                 _ => Self::plain(),

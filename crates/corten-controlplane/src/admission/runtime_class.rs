@@ -157,8 +157,7 @@ fn covers(wide: &Value, narrow: &Value) -> bool {
         return false;
     }
     let seconds = |toleration: &Value| toleration.i64_at(&["tolerationSeconds"]);
-    if effect == "NoExecute"
-        && seconds(wide).is_some_and(|limit| seconds(narrow).is_none_or(|seconds| seconds > limit))
+    if effect == "NoExecute" && seconds(wide).is_some_and(|limit| seconds(narrow).is_none_or(|seconds| seconds > limit))
     {
         return false;
     }
@@ -232,8 +231,7 @@ mod tests {
         };
         let equal = |value: &str| json!({"key": "k", "operator": "Equal", "value": value, "effect": "NoSchedule"});
         let exists = |effect: &str| json!({"key": "k", "operator": "Exists", "effect": effect});
-        let seconds =
-            |seconds: i64| json!({"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
+        let seconds = |seconds: i64| json!({"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
         check([equal("a"), equal("a")], &[0]);
         check([equal("a"), equal("b")], &[0, 1]);
         check([equal("a"), exists("NoSchedule")], &[1]);

@@ -53,11 +53,8 @@ pub(crate) fn install(
     caches: &Arc<Caches>,
     components: &Components,
 ) {
-    let handler = ComponentStatuses {
-        engine: Arc::clone(engine),
-        caches: Arc::clone(caches),
-        components: components.clone(),
-    };
+    let handler =
+        ComponentStatuses { engine: Arc::clone(engine), caches: Arc::clone(caches), components: components.clone() };
     routes.custom(RESOURCE.group, RESOURCE.plural, "", Arc::new(handler));
 }
 

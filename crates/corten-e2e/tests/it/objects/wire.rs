@@ -83,9 +83,8 @@ pub(super) fn a_scale_is_patched_while_others_write(kubectl: &Kubectl) -> anyhow
     };
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            (0..ROUNDS).try_for_each(|round| {
-                patch(&path, json!({"metadata": {"annotations": {"round": round.to_string()}}}))
-            })
+            (0..ROUNDS)
+                .try_for_each(|round| patch(&path, json!({"metadata": {"annotations": {"round": round.to_string()}}})))
         });
         let scale = format!("{path}/scale");
         let scaled = (0..ROUNDS).try_for_each(|round| patch(&scale, json!({"spec": {"replicas": round % 3}})));
