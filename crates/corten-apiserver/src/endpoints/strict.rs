@@ -75,7 +75,7 @@ fn go_text(value: &Value) -> String {
             }
             Value::Object(map) => {
                 let mut entries: Vec<_> = map.iter().collect();
-                entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+                entries.sort_by_key(|(key, _)| *key);
                 out.push_str("map[");
                 for (index, (key, item)) in entries.into_iter().enumerate() {
                     out.push_str(if index > 0 { " " } else { "" });

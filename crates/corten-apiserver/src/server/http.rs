@@ -99,7 +99,9 @@ impl Wants {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !info.is_resource {
             // Other paths decide for themselves what they give; so does what discovery has in further forms.
-            let is_discovery = ["/api/", "/apis/"].iter().any(|root| info.path.starts_with(root));
+            // `/api` says no version of its own, which the binary form needs.
+            let within = |root: &&str| info.path.starts_with(*root);
+            let is_discovery = info.path == "/apis" || ["/api/", "/apis/"].iter().any(within);
             let accepted =
                 negotiation::accept(text(header::ACCEPT), &[], query.find("pretty"), text(header::USER_AGENT));
             return Ok(match accepted {
