@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use corten_apimachinery::{
     codec,
+    gvk::GroupVersion,
+    resource::ResourceDefinition,
     status::{Reason, Status},
     stored::Stored,
     value::Value,
@@ -13,6 +15,9 @@ use http::{HeaderMap, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use crate::{endpoints::watch::WatchSource, registry::Store};
+
+/// The cause that carries a token to go on with, on its way from the list to the wire.
+pub(crate) const CONTINUE_TOKEN: &str = "ContinueToken";
 
 /// An answer with what goes beside it.
 #[derive(Debug)]
@@ -45,6 +50,8 @@ pub enum Response {
     },
     /// Many stored objects.
     List(ListResponse),
+    /// Objects that are made for the answer and not stored, but are shown as stored ones are.
+    Made(MadeObjects),
     /// Changes as they happen.
     Watch(Box<WatchSource>),
     /// Anything else.
@@ -86,10 +93,46 @@ pub struct ListResponse {
     pub continue_token: String,
     /// How many objects follow, where that is known.
     pub remaining: Option<u64>,
-    /// The resource.
+    /// The resource that keeps the objects.
     pub store: Arc<Store>,
+    /// The resource that shows them.
+    pub served: &'static ResourceDefinition,
     /// The version asked for.
     pub version: &'static str,
+}
+
+/// Objects that are made for an answer.
+#[derive(Debug)]
+pub struct MadeObjects {
+    /// The objects, with `apiVersion` and `kind`.
+    pub objects: Vec<Value>,
+    /// Whether they were asked for as a list; else there is one.
+    pub is_list: bool,
+    /// The resource.
+    pub definition: &'static ResourceDefinition,
+    /// The version asked for.
+    pub version: &'static str,
+}
+
+impl MadeObjects {
+    /// The object, or the list of them.
+    #[must_use]
+    pub fn into_tree(mut self) -> Value {
+        if !self.is_list {
+            return self.objects.pop().unwrap_or_default();
+        }
+        for object in &mut self.objects {
+            // The list says it for all.
+            object.unset(&["apiVersion"]);
+            object.unset(&["kind"]);
+        }
+        Value::object_of([
+            ("kind", Value::from(format!("{}List", self.definition.kind))),
+            ("apiVersion", GroupVersion::new(self.definition.group, self.version).to_string().into()),
+            ("metadata", Value::object()),
+            ("items", self.objects.into()),
+        ])
+    }
 }
 
 impl Reply {
@@ -123,7 +166,14 @@ impl Reply {
     #[must_use]
     pub fn failure(status: &Status) -> Self {
         let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut reply = Self::tree(code, status.to_value());
+        let mut tree = status.to_value();
+        // A list that can only be finished in another state: the token for that stands where tokens of lists do.
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        if let Some(token) = causes.into_iter().find(|cause| cause.reason == CONTINUE_TOKEN) {
+            tree.set(&["metadata", "continue"], token.message.as_str());
+            tree.unset(&["details"]);
+        }
+        let mut reply = Self::tree(code, tree);
         if let Some(details) = status.details.as_ref().filter(|details| details.retry_after_seconds > 0) {
             reply.headers.insert(http::header::RETRY_AFTER, details.retry_after_seconds.into());
         }
@@ -181,7 +231,7 @@ impl Response {
             | Self::Tree { code, .. }
             | Self::Raw { code, .. }
             | Self::Stream { code, .. } => *code,
-            Self::List(_) | Self::Watch(_) => StatusCode::OK,
+            Self::List(_) | Self::Made(_) | Self::Watch(_) => StatusCode::OK,
             Self::Upgrade { .. } => StatusCode::SWITCHING_PROTOCOLS,
         }
     }
@@ -193,6 +243,7 @@ impl fmt::Debug for Response {
             Self::Object { code, object, .. } => write!(f, "Object({code}, {}/{})", object.namespace, object.name),
             Self::Tree { code, .. } => write!(f, "Tree({code})"),
             Self::List(list) => write!(f, "List({} items)", list.items.len()),
+            Self::Made(made) => write!(f, "Made({} objects)", made.objects.len()),
             Self::Watch(_) => f.write_str("Watch(..)"),
             Self::Raw { code, body, .. } => write!(f, "Raw({code}, {} bytes)", body.len()),
             Self::Upgrade { .. } => f.write_str("Upgrade(..)"),

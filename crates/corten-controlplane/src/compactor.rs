@@ -43,7 +43,11 @@ pub(crate) async fn run(
 }
 
 /// Forgets what came before `revision`; gives the current one.
-async fn compact(engine: &dyn KvEngine, caches: &[Cacher], revision: Option<Revision>) -> Result<Revision, KvError> {
+pub(crate) async fn compact(
+    engine: &dyn KvEngine,
+    caches: &[Cacher],
+    revision: Option<Revision>,
+) -> Result<Revision, KvError> {
     let status = engine.status().await?;
     if let Some(revision) = revision.filter(|revision| *revision > status.compact_revision) {
         engine.compact(revision).await?;
@@ -56,13 +60,44 @@ async fn compact(engine: &dyn KvEngine, caches: &[Cacher], revision: Option<Revi
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use corten_apimachinery::gvk::GroupVersionResource;
     use corten_base::{SimClock, TaskSet};
+    use corten_client::{ListOptions, Target};
     use corten_storage::{
         kv::{Change, Expected, Write},
         memory::{MemoryEngine, MemoryStore},
     };
 
+    use serde_json::json;
+
     use super::*;
+    use crate::testing::{Cluster, admin};
+
+    /// The token to go on with was named among the causes, where no client looks.
+    #[tokio::test]
+    async fn a_list_from_before_is_finished_in_the_newest_state() {
+        let cluster = Cluster::start().await;
+        let maps = "/api/v1/namespaces/default/configmaps";
+        let make = async |name: &str| cluster.post(admin(), maps, json!({"metadata": {"name": name}})).await.unwrap();
+        for name in ["a", "b", "c"] {
+            make(name).await;
+        }
+        let client = cluster.client(admin());
+        let resource = GroupVersionResource::new("", "v1", "configmaps");
+        let page = async |token: &str| {
+            let options = ListOptions { limit: 1, continue_token: token.to_owned(), ..ListOptions::default() };
+            client.list(Target::collection(&resource, "default"), &options).await
+        };
+        let token = page("").await.unwrap().continue_token;
+        make("aa").await;
+        assert_eq!(page(&token).await.unwrap().items[0].name, "b", "the state of the first page");
+        cluster.compact().await;
+        let expired = cluster.failure(&format!("{maps}?limit=1&continue={token}"), admin()).await;
+        assert_eq!((expired.i64_at(&["code"]), expired.get("details")), (Some(410), None));
+        let fresh = expired.str_at(&["metadata", "continue"]).unwrap();
+        assert_eq!(page(fresh).await.unwrap().items[0].name, "b");
+        cluster.stop().await;
+    }
 
     #[tokio::test]
     async fn history_is_forgotten_after_one_interval_and_before_two() {

@@ -34,7 +34,10 @@ use crate::{
     allocators::ServiceHooks,
     authentication::service_account::KeyError,
     bootstrap, compactor, health, metrics,
-    rest::kubelets::{BadKubeletClient, KubeletClient, Kubelets},
+    rest::{
+        component_status::{self, Components},
+        kubelets::{BadKubeletClient, KubeletClient, Kubelets},
+    },
     version,
 };
 
@@ -70,6 +73,7 @@ pub struct ControlPlane {
     listener: TlsListener,
     serving: ServerCertificate,
     kubelets: Arc<Kubelets>,
+    components: Components,
     stores: Vec<Arc<Store>>,
     engine: Arc<dyn KvEngine>,
     compaction_interval: Duration,
@@ -155,6 +159,7 @@ impl ControlPlane {
         };
         let writes = settings.tasks.clone();
         let bootstrap = bootstrap::Progress::default();
+        let components = Components::default();
         let cluster_ip = config.services.first_address();
         let parts = Surface {
             access: &access,
@@ -162,6 +167,7 @@ impl ControlPlane {
             advertise_address: config.advertise_address,
             services: config.services,
             bootstrap: &bootstrap,
+            components: &components,
         };
         let (server, stores) = assemble(&settings, parts);
         let serving = ServerCertificate::new(&config.serving.certificate, &config.serving.key)?;
@@ -182,6 +188,7 @@ impl ControlPlane {
             listener,
             serving,
             kubelets,
+            components,
             stores,
             engine: settings.engine,
             compaction_interval: config.compaction_interval,
@@ -203,6 +210,12 @@ impl ControlPlane {
     #[must_use]
     pub fn certificates(&self) -> Certificates {
         Certificates { serving: self.serving.clone(), kubelets: Arc::clone(&self.kubelets) }
+    }
+
+    /// Where to say which components of the control plane run in this process.
+    #[must_use]
+    pub fn components(&self) -> Components {
+        self.components.clone()
     }
 
     /// A client in this process under the identity `user`, through the same chain as any other.
@@ -264,11 +277,12 @@ pub(crate) struct Surface<'a> {
     pub(crate) advertise_address: SocketAddr,
     pub(crate) services: ServiceNetwork,
     pub(crate) bootstrap: &'a bootstrap::Progress,
+    pub(crate) components: &'a Components,
 }
 
 /// The server with all it serves, and the stores behind it.
 pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server>, Vec<Arc<Store>>) {
-    let Surface { access, limits, advertise_address, services, bootstrap } = surface;
+    let Surface { access, limits, advertise_address, services, bootstrap, components } = surface;
     let table = types::table();
     let server = Server::new(Parts {
         table,
@@ -292,6 +306,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server
     let source = openapi::Source { table, descriptions: || Box::new(descriptions()), version: version::GIT_VERSION };
     openapi::install(&mut routes, &groups, source);
     access.install(&mut routes, &stores, &advertise_address.to_string());
+    component_status::install(&mut routes, &settings.engine, access.caches(), components);
     version::install(&mut routes);
     index::install(&mut routes);
     let slis = Arc::default();
@@ -310,7 +325,8 @@ fn store_of(
     hooks: Option<Arc<dyn Hooks>>,
 ) -> Option<Arc<Store>> {
     use corten_apimachinery::resource::Verb;
-    if !definition.verbs.contains(&Verb::Get) {
+    // What is answered and not stored cannot be followed.
+    if !definition.verbs.contains(&Verb::Watch) {
         return None;
     }
     let stored = definition.stored_as.unwrap_or(definition);

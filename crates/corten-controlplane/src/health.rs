@@ -61,6 +61,9 @@ impl Health {
             checks.push(("etcd-readiness", store_answers));
             checks.push(("informer-sync", self.stores.iter().all(|store| store.cacher().is_ready())));
         }
+        // Both are part of building the server, which nobody can ask before.
+        checks.push(("poststarthook/start-apiserver-admission-initializer", true));
+        checks.push(("poststarthook/generic-apiserver-start-informers", true));
         checks.extend(Step::ALL.map(|(step, name)| (name, self.bootstrap.has(step))));
         if self.is_readiness {
             checks.push(("shutdown", !self.bootstrap.is_stopping()));
@@ -153,7 +156,11 @@ mod tests {
             text.as_str(),
             Some(
                 "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]etcd-readiness ok\n[+]informer-sync ok\n\
-                 [+]poststarthook/start-system-namespaces-controller ok\n[+]poststarthook/rbac/bootstrap-roles ok\n\
+                 [+]poststarthook/start-apiserver-admission-initializer ok\n\
+                 [+]poststarthook/generic-apiserver-start-informers ok\n\
+                 [+]poststarthook/start-system-namespaces-controller ok\n\
+                 [+]poststarthook/start-cluster-authentication-info-controller ok\n\
+                 [+]poststarthook/rbac/bootstrap-roles ok\n\
                  [+]poststarthook/scheduling/bootstrap-system-priority-classes ok\n\
                  [+]poststarthook/bootstrap-controller ok\n[+]shutdown ok\nreadyz check passed\n"
             )

@@ -24,4 +24,5 @@ pub mod testing;
 pub use access::ServiceAccounts;
 pub use allocators::ServiceNetwork;
 pub use control_plane::{BuildError, Certificates, Config, ControlPlane};
+pub use rest::component_status::Components;
 pub use rest::kubelets::{BadKubeletClient, KubeletClient};

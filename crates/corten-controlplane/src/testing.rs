@@ -18,13 +18,14 @@ use corten_base::{Clock as _, SharedClock, Shutdown, ShutdownTrigger, SimClock, 
 use corten_client::Client;
 use corten_component_base::feature_gates::is_on_by_default;
 use corten_storage::{
+    kv::KvEngine,
     memory::{MemoryEngine, MemoryStore},
     object,
 };
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
-    ServiceAccounts, ServiceNetwork,
+    Components, ServiceAccounts, ServiceNetwork,
     access::Access,
     authentication::service_account::{DEFAULT_ISSUER, new_key},
     bootstrap,
@@ -38,6 +39,9 @@ pub struct Cluster {
     pub server: Arc<Server>,
     /// Its time.
     pub clock: Arc<SimClock>,
+    /// Which components run beside it.
+    pub components: Components,
+    engine: Arc<dyn KvEngine>,
     stores: Vec<Arc<Store>>,
     tasks: TaskSet,
     stop: ShutdownTrigger,
@@ -87,6 +91,7 @@ impl Cluster {
             tasks: tasks.clone(),
         };
         let progress = bootstrap::Progress::default();
+        let components = Components::default();
         let address = SocketAddr::from(([192, 0, 2, 1], 6443));
         let surface = Surface {
             access: &access,
@@ -94,13 +99,15 @@ impl Cluster {
             advertise_address: address,
             services: services.clone(),
             bootstrap: &progress,
+            components: &components,
         };
         let (server, stores) = assemble(&settings, surface);
         for store in &stores {
             tasks.spawn("cacher", store.cacher().clone().run(shutdown.clone()));
         }
         let advertised = bootstrap::Advertised { cluster_ip: services.first_address(), address };
-        let cluster = Self { server, clock, stores, tasks, stop, shutdown, advertised };
+        let cluster =
+            Self { server, clock, components, engine: settings.engine, stores, tasks, stop, shutdown, advertised };
         for store in &cluster.stores {
             store.cacher().ready().await;
         }
@@ -129,6 +136,28 @@ impl Cluster {
             self.shutdown.clone(),
         );
         self.tasks.spawn("bootstrap", keeper);
+    }
+
+    /// Forgets the store's history.
+    ///
+    /// # Panics
+    /// If the store fails.
+    pub async fn compact(&self) {
+        let caches: Vec<_> = self.stores.iter().map(|store| store.cacher().clone()).collect();
+        let newest = self.engine.status().await.unwrap().revision;
+        crate::compactor::compact(&*self.engine, &caches, Some(newest)).await.unwrap();
+    }
+
+    /// The failure that a read of a path as `user` ends with, as it is sent.
+    ///
+    /// # Panics
+    /// If it succeeds.
+    pub async fn failure(&self, path: &str, user: UserInfo) -> Value {
+        let reply = self.reply(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await;
+        match reply.response {
+            Response::Tree { code, tree } if !code.is_success() => tree,
+            other => panic!("unexpected answer {other:?}"),
+        }
     }
 
     /// Ends everything.
@@ -261,6 +290,7 @@ fn value_of(reply: Reply) -> Result<Value, Status> {
         Response::Object { object, .. } => Ok(value(&object.json)),
         Response::Tree { code, tree } if code.is_success() => Ok(tree),
         Response::Tree { tree, .. } => Err(Status::from_value(&tree)),
+        Response::Made(made) => Ok(made.into_tree()),
         Response::List(list) => Ok(Value::Int(list.items.len() as i64)),
         Response::Raw { code, body, .. } if code.is_success() => {
             Ok(Value::from(String::from_utf8(body.into()).unwrap()))

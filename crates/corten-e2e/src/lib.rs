@@ -10,6 +10,7 @@ mod kubectl;
 mod machine;
 mod network;
 mod pods;
+mod proxy;
 mod sandbox;
 mod side_by_side;
 
@@ -17,5 +18,6 @@ pub use cluster::Cluster;
 pub use kubectl::{Kubectl, Output};
 pub use machine::{Machine, eventually, http_get};
 pub use network::{Place, at};
+pub use proxy::{Message, Proxy, WebSocket};
 pub use sandbox::in_sandbox;
 pub use side_by_side::{Check, side_by_side};

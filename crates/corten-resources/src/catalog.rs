@@ -3,7 +3,8 @@
 use corten_apimachinery::resource::ResourceDefinition;
 
 use crate::{
-    apps, authentication, authorization, certificates, coordination, core, discovery, events, rbac, scheduling, storage,
+    apps, authentication, authorization, certificates, coordination, core, discovery, events, node, rbac, scheduling,
+    storage,
 };
 
 // order matters: discovery lists groups in it.
@@ -11,6 +12,7 @@ use crate::{
 /// Every built-in resource.
 pub static RESOURCES: &[&ResourceDefinition] = &[
     &core::binding::RESOURCE,
+    &core::component_status::RESOURCE,
     &core::config_map::RESOURCE,
     &core::endpoints::RESOURCE,
     &core::event::RESOURCE,
@@ -37,6 +39,7 @@ pub static RESOURCES: &[&ResourceDefinition] = &[
     &coordination::lease::RESOURCE,
     &discovery::endpoint_slice::RESOURCE,
     &events::event::RESOURCE,
+    &node::runtime_class::RESOURCE,
     &rbac::cluster_role_binding::RESOURCE,
     &rbac::cluster_role::RESOURCE,
     &rbac::role_binding::RESOURCE,

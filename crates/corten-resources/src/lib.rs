@@ -15,6 +15,7 @@ pub mod coordination;
 pub mod core;
 pub mod discovery;
 pub mod events;
+pub mod node;
 pub mod rbac;
 pub mod scheduling;
 pub mod storage;

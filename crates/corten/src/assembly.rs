@@ -149,6 +149,7 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     let local = config.local_server(address.port());
     let clients = Clients::new(&control_plane, &config.node_name);
     let api_server = control_plane.certificates();
+    let statuses = control_plane.components();
     let (tasks, shutdown) = floors.build("kube-apiserver");
     tasks.spawn("api-server", until_told(shutdown.clone(), control_plane.run(shutdown)));
     let waiter = Waiter { client: clients.admin.clone(), clock: Arc::clone(clock), rng: Arc::clone(rng) };
@@ -175,12 +176,14 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
         Controllers::build(controllers(config, &pki), parts, &shutdown).context("build the controllers")?;
     tasks.spawn("controllers", until_told(shutdown.clone(), controllers.run(shutdown)));
     components.running("kube-controller-manager", "");
+    statuses.run_here("kube-controller-manager");
     step.done("");
 
     let step = progress.step("scheduler");
     let (tasks, shutdown) = floors.build("kube-scheduler");
     start_scheduler(&clients.scheduler, (clock, rng), &tasks, &shutdown, InitialList::List)?;
     components.running("kube-scheduler", "");
+    statuses.run_here("kube-scheduler");
     step.done("");
 
     let parts = Parts { client: clients.admin.clone(), engine, port: address.port() };

@@ -166,6 +166,17 @@ pub async fn decode_review(
     type_name: &str,
     kind: &GroupVersionKind,
 ) -> Result<(Value, Vec<String>), Status> {
+    decode_review_of(request, table, type_name, kind, &[]).await
+}
+
+/// `decode_review` of a kind that is also taken in `other_versions` of the same form; the object comes out in that of `kind`.
+pub async fn decode_review_of(
+    request: &mut Request,
+    table: &TypeTable,
+    type_name: &str,
+    kind: &GroupVersionKind,
+    other_versions: &[&str],
+) -> Result<(Value, Vec<String>), Status> {
     let type_id =
         table.find(type_name).ok_or_else(|| Status::internal(format_args!("type {type_name} is not in the table")))?;
     let validation = field_validation(&request.query, "CreateOptions")?;
@@ -177,6 +188,10 @@ pub async fn decode_review(
         }
         body => decode_bytes(&read_bytes(body).await?, encoding, table, type_id, validation, kind)?,
     };
+    let is_other = |version: &&str| object.api_version() == GroupVersion::new(kind.group.clone(), *version).to_string();
+    if other_versions.iter().any(is_other) {
+        object.set(&["apiVersion"], kind.group_version().to_string());
+    }
     check_kind(&mut object, kind)?;
     Ok((object, warnings))
 }

@@ -8,10 +8,11 @@ mod patch;
 mod read;
 pub mod routes;
 mod scale;
+mod strict;
 pub mod watch;
 mod write;
 
-pub use body::{decode_review, read_bytes};
+pub use body::{decode_review, decode_review_of, read_bytes};
 pub use dispatch::dispatch;
 pub use options::delete_options;
 pub use routes::{Custom, Endpoint, NonResource, Routes, RoutesBuilder};

@@ -4,14 +4,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use corten_apimachinery::{
     codec::{self, FieldValidation},
     field::{Error, Path, quote},
-    gvk::GroupVersionKind,
+    gvk::{GroupResource, GroupVersionKind},
     meta::ObjectMeta as _,
     patch as languages,
     resource::Strategy,
     status::{Reason, Status},
+    type_table::{TypeId, TypeTable},
     value::Value,
 };
 use corten_client::PatchKind;
@@ -23,6 +25,7 @@ use super::{
     options::force,
     read::store_of,
     routes::Endpoint,
+    strict,
     write::{WriteRequest, dedup_owner_references, reply},
 };
 use crate::{
@@ -48,7 +51,8 @@ pub(super) async fn patch(
     let mut write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
     write.is_apply = is_apply;
     let validation = field_validation(&request.query, "PatchOptions")?;
-    let (patch, advice) = read_patch(std::mem::take(&mut request.body), kind, validation).await?;
+    let Patch { value: patch, complaints: own } =
+        read_patch(std::mem::take(&mut request.body), kind, validation).await?;
     let context = write.context(&request);
     let name = request.info.name.clone();
     let type_id = endpoint.type_id;
@@ -71,7 +75,12 @@ pub(super) async fn patch(
             }
             PatchKind::Apply => {
                 let object = store.apply(&context, strategy, current, &patch, force);
-                check_name(object.map_err(|error| error.to_status())?, &name)?
+                let object = object.map_err(|error| error.to_status())?;
+                refuse_doubled(&own, validation)?;
+                if current.is_none() && !object.uid().is_empty() {
+                    return Err(no_such_incarnation(endpoint, &name, object.uid()));
+                }
+                check_name(object, &name)?
             }
         };
         if matches!(kind, PatchKind::Json | PatchKind::Merge) {
@@ -82,8 +91,12 @@ pub(super) async fn patch(
         }
         // The result is read as any body is: strictly, and brought to canonical form.
         let bytes = codec::json::encode(&patched, None);
-        let (mut object, mut warnings) =
-            decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
+        let (mut object, mut warnings) = if is_apply {
+            let (object, further) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
+            (object, own.iter().cloned().chain(further).collect())
+        } else {
+            read_patched(&bytes, (server.table(), type_id), validation, (kind, &patch, &own))?
+        };
         warnings.extend(dedup_owner_references(&mut object));
         *complaints.lock() = warnings;
         (endpoint.version.defaults)(&mut object);
@@ -92,8 +105,7 @@ pub(super) async fn patch(
     };
     let may_create = is_apply && request.info.subresource.is_empty();
     let updated = store.update(&context, &name, strategy, &transform, may_create).await?;
-    let mut warnings = advice;
-    warnings.extend(complaints.into_inner());
+    let mut warnings = complaints.into_inner();
     warnings.extend(updated.warnings);
     let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
     reply(endpoint, store, code, &updated.object, warnings)
@@ -112,36 +124,72 @@ pub(super) fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
     })
 }
 
-/// Reads a patch, and advice for the client: a configuration in YAML (or JSON, which is YAML), other patches in JSON.
+/// A patch as the client sent it.
+pub(super) struct Patch {
+    pub(super) value: Value,
+    /// Keys that say nothing, or say it twice; empty if nobody wants to know.
+    pub(super) complaints: Vec<String>,
+}
+
+/// Reads a patch: a configuration in YAML (or JSON, which is YAML), other patches in JSON.
 pub(super) async fn read_patch(
     body: RequestBody,
     kind: PatchKind,
     validation: FieldValidation,
-) -> Result<(Value, Vec<String>), Status> {
-    if let RequestBody::Tree(tree) = body {
-        return Ok((tree, Vec::new()));
+) -> Result<Patch, Status> {
+    if let RequestBody::Tree(value) = body {
+        return Ok(Patch { value, complaints: Vec::new() });
     }
     let bytes = read_bytes(body).await?;
-    if kind == PatchKind::Apply {
-        // Programs send JSON, which is read many times as fast; what is wrong with it is said as for YAML.
-        let json = if bytes.first() == Some(&b'{') { codec::json::decode(&bytes, None, validation).ok() } else { None };
-        let decoded = match json {
-            Some(decoded) if decoded.complaints().is_empty() => decoded,
-            _ => codec::yaml::decode(&bytes, None, validation)
-                .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?,
-        };
-        let complaints = decoded.complaints();
-        return match validation {
-            FieldValidation::Strict if !complaints.is_empty() => {
-                Err(Status::bad_request(format!("error strict decoding YAML: {}", complaints.join(", "))))
-            }
-            FieldValidation::Warn => Ok((decoded.value, complaints)),
-            _ => Ok((decoded.value, Vec::new())),
-        };
+    if kind != PatchKind::Apply {
+        let decoded = codec::json::decode(&bytes, None, validation)
+            .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+        let complaints = strict::complaints(kind, &decoded, validation);
+        return Ok(Patch { value: decoded.value, complaints });
     }
-    codec::json::decode(&bytes, None, FieldValidation::Ignore)
-        .map(|decoded| (decoded.value, Vec::new()))
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+    // Programs send JSON, which is read many times as fast; what is wrong with it is said as for YAML.
+    let json = if bytes.first() == Some(&b'{') { codec::json::decode(&bytes, None, validation).ok() } else { None };
+    let decoded = match json {
+        Some(decoded) if decoded.complaints().is_empty() => decoded,
+        _ => codec::yaml::decode(&bytes, None, validation)
+            .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?,
+    };
+    let complaints = if validation == FieldValidation::Ignore { Vec::new() } else { decoded.complaints() };
+    Ok(Patch { value: decoded.value, complaints })
+}
+
+/// A configuration that says something twice is refused if the client wants it, but only after it was found to fit.
+pub(super) fn refuse_doubled(complaints: &[String], validation: FieldValidation) -> Result<(), Status> {
+    if validation == FieldValidation::Strict && !complaints.is_empty() {
+        return Err(Status::bad_request(format!("error strict decoding YAML: {}", complaints.join(", "))));
+    }
+    Ok(())
+}
+
+/// Reads what a patch made of an object. Returns it in canonical form, and advice for the client.
+fn read_patched(
+    bytes: &Bytes,
+    (table, type_id): (&TypeTable, TypeId),
+    validation: FieldValidation,
+    (kind, patch, own): (PatchKind, &Value, &[String]),
+) -> Result<(Value, Vec<String>), Status> {
+    let decoded = codec::json::decode(bytes, Some((table, type_id)), validation)
+        .map_err(|error| strict::refused(kind, patch, bytes, &error.to_string()))?;
+    let complaints: Vec<String> = own.iter().cloned().chain(decoded.complaints()).collect();
+    match validation {
+        FieldValidation::Strict if !complaints.is_empty() => {
+            Err(strict::refused(kind, patch, bytes, &strict::strict_error(&complaints)))
+        }
+        FieldValidation::Ignore => Ok((decoded.value, Vec::new())),
+        _ => Ok((decoded.value, complaints)),
+    }
+}
+
+/// A configuration of one incarnation of an object does not make another one.
+fn no_such_incarnation(endpoint: &Endpoint, name: &str, uid: &str) -> Status {
+    let resource = GroupResource::new(endpoint.definition.group, endpoint.definition.plural);
+    let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+    Status::conflict(&resource, name, why)
 }
 
 /// An applied object has the name that the path says, or none yet.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     registry::Store,
     request::Request,
-    response::{ListResponse, Reply, Response},
+    response::{CONTINUE_TOKEN, ListResponse, Reply, Response},
     server::Server,
 };
 
@@ -44,6 +44,7 @@ pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &R
         continue_token: page.continue_token,
         remaining: page.remaining,
         store: Arc::clone(store),
+        served: endpoint.definition,
         version: endpoint.version.name,
     })))
 }
@@ -226,7 +227,7 @@ fn expired_continue(token: &ContinueToken) -> Status {
          deleted between the time the first chunk was returned and now may show up in the list.",
     );
     let details = status.details.get_or_insert_default();
-    details.causes.push(Cause { reason: "ContinueToken".into(), message: inconsistent, field: String::new() });
+    details.causes.push(Cause { reason: CONTINUE_TOKEN.into(), message: inconsistent, field: String::new() });
     status
 }
 

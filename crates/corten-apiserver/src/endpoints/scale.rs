@@ -19,7 +19,7 @@ use http::{Method, StatusCode, header};
 use super::{
     body::{decode_review, field_validation, read_bytes},
     options::force,
-    patch::{patch_failure, patch_kind, read_patch},
+    patch::{Patch, patch_failure, patch_kind, read_patch, refuse_doubled},
     read::{namespace_of, store_of},
     routes::Endpoint,
     write::WriteRequest,
@@ -129,7 +129,9 @@ async fn apply(
     write.is_apply = true;
     let validation = field_validation(&request.query, "PatchOptions")?;
     let body = std::mem::take(&mut request.body);
-    let (scale, mut warnings) = read_patch(body, PatchKind::Apply, validation).await?;
+    let Patch { value: scale, complaints } = read_patch(body, PatchKind::Apply, validation).await?;
+    refuse_doubled(&complaints, validation)?;
+    let mut warnings = complaints;
     if scale.api_version() != "autoscaling/v1" || scale.kind() != "Scale" {
         let group_version = GroupVersion::parse(scale.api_version())
             .map_or_else(|| "/".to_owned(), |version| format!("{}/{}", version.group, version.version));

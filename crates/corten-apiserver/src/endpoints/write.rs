@@ -245,6 +245,7 @@ pub(super) async fn delete_collection(
         continue_token: String::new(),
         remaining: None,
         store: Arc::clone(store),
+        served: endpoint.definition,
         version: endpoint.version.name,
     })))
 }

@@ -24,15 +24,17 @@ pub enum Shape {
     Object,
     /// `as=Table`.
     Table,
-    /// `as=PartialObjectMetadata`, or `PartialObjectMetadataList` for a list.
+    /// `as=PartialObjectMetadata`, of what is no list.
     Metadata,
+    /// `as=PartialObjectMetadataList`, of a list.
+    MetadataList,
 }
 
 impl Shape {
     /// What there is of stored objects besides themselves.
-    pub const ALL: &[Self] = &[Self::Table, Self::Metadata];
+    pub const ALL: &[Self] = &[Self::Table, Self::Metadata, Self::MetadataList];
     /// What there is of objects that have no columns.
-    pub const NO_TABLE: &[Self] = &[Self::Metadata];
+    pub const NO_TABLE: &[Self] = &[Self::Metadata, Self::MetadataList];
 }
 
 /// What the client wants.
@@ -125,7 +127,8 @@ pub fn accept(header: &str, shapes: &[Shape], pretty: Option<&str>, user_agent: 
                 match (name.trim(), value.trim().trim_matches('"')) {
                     ("q", value) => weight = value.parse().unwrap_or(0.0),
                     ("as", "Table") => shape = Shape::Table,
-                    ("as", "PartialObjectMetadata" | "PartialObjectMetadataList") => shape = Shape::Metadata,
+                    ("as", "PartialObjectMetadata") => shape = Shape::Metadata,
+                    ("as", "PartialObjectMetadataList") => shape = Shape::MetadataList,
                     ("as", _) => known = false,
                     ("g", group) => known &= group == "meta.k8s.io",
                     ("v", "v1") => version = "v1",
@@ -182,6 +185,7 @@ mod tests {
             Encoding::Protobuf,
             Shape::Metadata,
         );
+        check("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", Encoding::Json, Shape::MetadataList);
         check(
             "text/html, application/json;as=Unknown;g=meta.k8s.io;v=v1, application/yaml",
             Encoding::Yaml,

@@ -20,6 +20,7 @@ use corten_apimachinery::{
     value::Value,
 };
 use http::{HeaderValue, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha512};
 
 use crate::{
@@ -233,14 +234,30 @@ impl NonResource for V3 {
         if !hash.is_empty() {
             // Under its hash, a document never changes.
             reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+            if let Ok(value) = HeaderValue::from_str(&expires(request.received)) {
+                reply.headers.insert(header::EXPIRES, value);
+            }
         }
         Ok(reply)
     }
 }
 
+/// When a document that never changes is to be asked for again: a year on, which is as long as HTTP has it.
+fn expires(now: Timestamp) -> String {
+    const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
+    // Far beyond all calendars, there is no later time than now.
+    let then = now.checked_add(YEAR).unwrap_or(now);
+    then.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_under_its_hash_is_good_for_a_year() {
+        assert_eq!(expires("2026-01-02T03:04:05Z".parse().unwrap()), "Sat, 02 Jan 2027 03:04:05 GMT");
+    }
 
     /// `kubectl` asks for v2 as protobuf only, and checked no list of objects while it was refused.
     #[test]

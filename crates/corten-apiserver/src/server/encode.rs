@@ -7,8 +7,9 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use corten_apimachinery::{
     codec,
-    resource::{Column, RowCondition, RowContext, TableDefinition},
-    status::Status,
+    gvk::GroupVersion,
+    resource::{Column, ResourceDefinition, RowCondition, RowContext, TableDefinition},
+    status::{Reason, Status},
     stored::Stored,
     value::Value,
 };
@@ -17,7 +18,7 @@ use crate::{
     endpoints::watch::{EventType, Item, WatchSource},
     negotiation::{Accepted, Encoding, Shape},
     registry::Store,
-    response::ListResponse,
+    response::{ListResponse, MadeObjects},
     server::{Server, http::ResponseBody},
 };
 
@@ -37,6 +38,7 @@ pub(super) fn object(
         (Shape::Object, Encoding::Json, false) => Ok(with_newline(&object.json)),
         (Shape::Object, ..) => tree(server, &decode(object)?, accepted),
         (Shape::Metadata, ..) => tree(server, &metadata_of(&decode(object)?, accepted.shape_version), accepted),
+        (Shape::MetadataList, ..) => Err(no_list(store.definition())),
         (Shape::Table, ..) => {
             let rows = vec![row(store.definition().table, &decode(object)?, server, include, accepted.shape_version)];
             let mut list_meta = Value::object();
@@ -63,9 +65,69 @@ pub(super) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<
 
 fn not_acceptable() -> Status {
     Status::new(
-        corten_apimachinery::status::Reason::NotAcceptable,
+        Reason::NotAcceptable,
         "only the following media types are accepted: application/json, application/yaml",
     )
+}
+
+/// Metadata of a list, asked of one object.
+fn no_list(definition: &ResourceDefinition) -> Status {
+    let ty = go_type(definition, "");
+    Status::new(
+        Reason::NotAcceptable,
+        format!("you requested PartialObjectMetadataList, but the requested object is not a list ({ty})"),
+    )
+}
+
+/// Metadata of one object, asked of a list.
+fn a_list(definition: &ResourceDefinition) -> Status {
+    let ty = go_type(definition, "List");
+    Status::new(
+        Reason::NotAcceptable,
+        format!("you requested PartialObjectMetadata, but the requested object is a list ({ty})"),
+    )
+}
+
+/// How upstream calls the type, in the form without a version.
+fn go_type(definition: &ResourceDefinition, suffix: &str) -> String {
+    let package = match definition.group.split('.').next().unwrap_or_default() {
+        "" => "core",
+        package => package,
+    };
+    format!("*{package}.{}{suffix}", definition.kind)
+}
+
+/// Objects that are not stored, in the form asked for.
+pub(super) fn made(server: &Server, made: MadeObjects, accepted: Accepted, include: Include) -> Result<Bytes, Status> {
+    let definition = made.definition;
+    match (accepted.shape, made.is_list) {
+        (Shape::Object, _) => tree(server, &made.into_tree(), accepted),
+        (Shape::Table, _) => {
+            let rows =
+                made.objects.iter().map(|one| row(definition.table, one, server, include, accepted.shape_version));
+            let whole = table(definition.table, rows.collect(), Value::object(), accepted.shape_version, true);
+            tree(server, &whole, accepted)
+        }
+        (Shape::Metadata, false) => {
+            let metadata = made.objects.first().map(|one| metadata_of(one, accepted.shape_version));
+            tree(server, &metadata.unwrap_or_default(), accepted)
+        }
+        (Shape::MetadataList, true) => {
+            let items = made.objects.iter().map(|one| metadata_of(one, accepted.shape_version));
+            tree(server, &metadata_list(items.collect(), Value::object(), accepted), accepted)
+        }
+        (Shape::Metadata, true) => Err(a_list(definition)),
+        (Shape::MetadataList, false) => Err(no_list(definition)),
+    }
+}
+
+fn metadata_list(items: Vec<Value>, list_meta: Value, accepted: Accepted) -> Value {
+    Value::object_of([
+        ("kind", Value::from("PartialObjectMetadataList")),
+        ("apiVersion", format!("meta.k8s.io/{}", accepted.shape_version).into()),
+        ("metadata", list_meta),
+        ("items", items.into()),
+    ])
 }
 
 fn with_newline(json: &[u8]) -> Bytes {
@@ -151,8 +213,8 @@ fn table(definition: &TableDefinition, rows: Vec<Value>, list_meta: Value, versi
             ("priority", column.priority.into()),
         ])
     };
-    // A watch repeats its columns only in its first event.
-    let columns = if columns { Value::array(definition.columns.iter().map(column)) } else { Value::array([]) };
+    // A watch tells its columns only in its first event.
+    let columns = if columns { Value::array(definition.columns.iter().map(column)) } else { Value::Null };
     Value::object_of([
         ("kind", Value::from("Table")),
         ("apiVersion", format!("meta.k8s.io/{version}").into()),
@@ -169,7 +231,7 @@ pub(super) fn list(
     accepted: Accepted,
     include: Include,
 ) -> Result<ResponseBody, Status> {
-    let definition = list.store.definition();
+    let definition = list.served;
     let mut list_meta = Value::object();
     list_meta.set(&["resourceVersion"], crate::value_text(list.revision));
     if !list.continue_token.is_empty() {
@@ -178,7 +240,7 @@ pub(super) fn list(
     if let Some(remaining) = list.remaining {
         list_meta.set(&["remainingItemCount"], i64::try_from(remaining).unwrap_or(i64::MAX));
     }
-    let api_version = corten_apimachinery::gvk::GroupVersion::new(definition.group, list.version).to_string();
+    let api_version = GroupVersion::new(definition.group, list.version).to_string();
     match (accepted.shape, accepted.encoding, accepted.pretty) {
         (Shape::Object, Encoding::Json, false) => {
             let kind = format!("{}List", definition.kind);
@@ -200,15 +262,11 @@ pub(super) fn list(
             ]);
             Ok(tree(server, &whole, accepted)?.into())
         }
-        (Shape::Metadata, ..) => {
+        (Shape::Metadata, ..) => Err(a_list(list.store.definition())),
+        (Shape::MetadataList, ..) => {
             let items = list.items.iter().map(|item| Ok(metadata_of(&decode(item)?, accepted.shape_version)));
-            let whole = Value::object_of([
-                ("kind", Value::from("PartialObjectMetadataList")),
-                ("apiVersion", format!("meta.k8s.io/{}", accepted.shape_version).into()),
-                ("metadata", list_meta),
-                ("items", items.collect::<Result<Vec<_>, Status>>()?.into()),
-            ]);
-            Ok(tree(server, &whole, accepted)?.into())
+            let items = items.collect::<Result<Vec<_>, Status>>()?;
+            Ok(tree(server, &metadata_list(items, list_meta, accepted), accepted)?.into())
         }
         (Shape::Table, ..) => {
             let rows = list
@@ -240,7 +298,7 @@ impl JsonList {
         let mut before = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":").into_bytes();
         before.extend_from_slice(&meta);
         before.extend_from_slice(b",\"items\":[");
-        let kind = list.store.definition().kind;
+        let kind = list.served.kind;
         Self {
             items: list.items.into_iter(),
             before: before.into(),
@@ -333,6 +391,7 @@ pub(super) fn watch_item(
             let shown = match accepted.shape {
                 Shape::Object => decode(object)?,
                 Shape::Metadata => metadata_of(&decode(object)?, accepted.shape_version),
+                Shape::MetadataList => return Err(no_list(source.store().definition())),
                 Shape::Table => {
                     let definition = source.store().definition().table;
                     let rows = vec![row(definition, &decode(object)?, server, include, accepted.shape_version)];
@@ -348,12 +407,7 @@ pub(super) fn watch_item(
             let definition = endpoint.definition;
             let mut mark = Value::object_of([
                 ("kind", Value::from(definition.kind)),
-                (
-                    "apiVersion",
-                    corten_apimachinery::gvk::GroupVersion::new(definition.group, endpoint.version.name)
-                        .to_string()
-                        .into(),
-                ),
+                ("apiVersion", GroupVersion::new(definition.group, endpoint.version.name).to_string().into()),
                 ("metadata", Value::object_of([("resourceVersion", Value::from(crate::value_text(*revision)))])),
             ]);
             if *initial_events_end {
@@ -366,10 +420,13 @@ pub(super) fn watch_item(
                     mark
                 }
                 Shape::Metadata => metadata_of(&mark, accepted.shape_version),
+                Shape::MetadataList => return Err(no_list(source.store().definition())),
                 Shape::Table => {
-                    let definition = definition.table;
-                    let list_meta = mark.get("metadata").cloned().unwrap_or_default();
-                    table(definition, Vec::new(), list_meta, accepted.shape_version, first)
+                    // As any other event: the row's object is where clients look for the end of the initial objects.
+                    let rows = vec![row(definition.table, &mark, server, include, accepted.shape_version)];
+                    let mut list_meta = Value::object();
+                    list_meta.set(&["resourceVersion"], crate::value_text(*revision));
+                    table(definition.table, rows, list_meta, accepted.shape_version, first)
                 }
             };
             event_frame(server, EventType::Bookmark, &shown, accepted)

@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use corten_apimachinery::{resource::UserInfo, status::Status};
+use corten_apimachinery::{
+    resource::{UserInfo, Verb},
+    status::Status,
+};
 use corten_component_base::serving::OwnTask;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
@@ -93,11 +96,19 @@ impl Wants {
     }
 
     fn of(server: &Server, headers: &HeaderMap, query: &Query, info: &RequestInfo) -> Result<Self, Status> {
-        if !info.is_resource {
-            // Other paths decide for themselves what they give.
-            return Ok(Self::plain());
-        }
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !info.is_resource {
+            // Other paths decide for themselves what they give; so does what discovery has in further forms.
+            // `/api` says no version of its own, which the binary form needs.
+            let within = |root: &&str| info.path.starts_with(*root);
+            let is_discovery = info.path == "/apis" || ["/api/", "/apis/"].iter().any(within);
+            let accepted =
+                negotiation::accept(text(header::ACCEPT), &[], query.find("pretty"), text(header::USER_AGENT));
+            return Ok(match accepted {
+                Ok(accepted) if is_discovery => Self { accepted, include: Include::Metadata },
+                _ => Self::plain(),
+            });
+        }
         if !info.subresource.is_empty()
             && matches!(&*info.subresource, "log" | "exec" | "attach" | "portforward" | "proxy")
         {
@@ -114,9 +125,10 @@ impl Wants {
 /// Whether what a request leads to can be shown as a table: reviews and the like cannot.
 fn has_columns(server: &Server, info: &RequestInfo) -> bool {
     let routes = server.routes();
-    let is_stored =
-        routes.endpoint(&info.group, &info.version, &info.resource).is_none_or(|endpoint| endpoint.store.is_some());
-    is_stored && routes.custom(&info.group, &info.resource, &info.subresource).is_none()
+    let endpoint = routes.endpoint(&info.group, &info.version, &info.resource);
+    let has_objects = endpoint.is_none_or(|endpoint| endpoint.definition.verbs.contains(&Verb::Get));
+    let is_object = info.subresource.is_empty();
+    has_objects && (is_object || routes.custom(&info.group, &info.resource, &info.subresource).is_none())
 }
 
 fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
@@ -129,6 +141,8 @@ fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants)
             let plain = Accepted { shape: Shape::Object, ..accepted };
             encode::tree(server, &tree, plain).map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
         }
+        Response::Made(made) => encode::made(server, made, accepted, wants.include)
+            .map(|bytes| (StatusCode::OK, accepted.encoding.media_type(), bytes.into())),
         Response::List(list) => encode::list(server, list, accepted, wants.include)
             .map(|body| (StatusCode::OK, accepted.encoding.media_type(), body)),
         Response::Watch(mut source) => {

@@ -39,6 +39,7 @@ fn answer(reply: Reply) -> Result<Answer, Status> {
         Response::Object { object, .. } => Ok(Answer::Object(object)),
         Response::Tree { code, tree } if code.is_success() => Ok(Answer::Success(tree)),
         Response::Tree { tree, .. } => Err(Status::from_value(&tree)),
+        Response::Made(made) => Ok(Answer::Success(made.into_tree())),
         Response::List(list) => Ok(Answer::List(ObjectList {
             items: list.items,
             revision: list.revision,

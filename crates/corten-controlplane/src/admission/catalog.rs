@@ -10,7 +10,7 @@ use corten_base::{SharedClock, SharedRng};
 
 use super::{
     certificate_requests, default_storage_class, default_toleration_seconds, namespace_lifecycle, node_restriction,
-    pod_topology_labels, priority, service_account, storage_object_in_use, taint_nodes_by_condition,
+    pod_topology_labels, priority, runtime_class, service_account, storage_object_in_use, taint_nodes_by_condition,
 };
 use crate::{
     authorization::rbac::{Escalation, Rbac},
@@ -45,6 +45,7 @@ static PLUGINS: &[Build] = &[
     taint_nodes_by_condition::build,
     priority::build,
     default_toleration_seconds::build,
+    runtime_class::build,
     certificate_requests::approval,
     certificate_requests::signing,
     certificate_requests::subject_restriction,

@@ -1,9 +1,12 @@
 //! Nodes write only what is theirs: their own node, lease and pods' status, and mirrors of pods that they start themselves.
 //!
 //! Upstream: plugin/pkg/admission/noderestriction (v1.35). Not here: the subject of certificate requests, which the
-//! certificates' own plugins check, and the audiences of tokens.
+//! certificates' own plugins check, and audiences that CSI drivers ask for, as no drivers are served.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use corten_apimachinery::{
@@ -13,7 +16,11 @@ use corten_apimachinery::{
     status::Status,
     value::{Map, Str, Value, semantically_equal},
 };
-use corten_apiserver::admission::{Attributes, Operation, Plugin};
+use corten_apiserver::{
+    RequestInfo,
+    admission::{Attributes, Operation, Plugin},
+    authorization::{self, Authorizer},
+};
 
 use super::{CONTAINERS, catalog::Parts, forbidden};
 use crate::caches::{Caches, tree};
@@ -22,6 +29,8 @@ const GROUP: &str = "system:nodes";
 const USER_PREFIX: &str = "system:node:";
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const LEASES: &str = "kube-node-lease";
+/// The right to tokens for an audience, which stands where a resource does.
+const AUDIENCE_VERB: &str = "request-serviceaccounts-token-audience";
 /// Labels that decide where trusted workloads go.
 const RESTRICTED: &str = "node-restriction.kubernetes.io";
 
@@ -45,10 +54,12 @@ const OWN_DOMAINS: [&str; 2] = ["kubelet.kubernetes.io", "node.kubernetes.io"];
 #[derive(Debug)]
 struct NodeRestriction {
     caches: Arc<Caches>,
+    /// Everybody who decides, filled in once they are all made.
+    authorizer: Arc<OnceLock<Arc<dyn Authorizer>>>,
 }
 
 pub(super) fn build(parts: &Parts) -> Arc<dyn Plugin> {
-    Arc::new(NodeRestriction { caches: Arc::clone(&parts.caches) })
+    Arc::new(NodeRestriction { caches: Arc::clone(&parts.caches), authorizer: Arc::clone(&parts.authorizer) })
 }
 
 #[async_trait]
@@ -163,11 +174,53 @@ impl NodeRestriction {
                  been deleted and then recreated"
             )));
         }
-        if on_node(&pod) == node {
+        if on_node(&pod) != node {
+            return Err(refuse("node requested token bound to a pod scheduled on a different node".to_owned()));
+        }
+        self.audience(&pod, attributes).await.map_err(refuse)
+    }
+
+    /// The token is for whom one of the pod's volumes wants it, or for somebody that the node was given a right to.
+    ///
+    /// Upstream: `validateNodeServiceAccountAudience`, behind the gate ServiceAccountNodeAudienceRestriction, which is on.
+    async fn audience(&self, pod: &Value, attributes: &Attributes<'_>) -> Result<(), String> {
+        let audience = match attributes.object.items_at(&["spec", "audiences"]) {
+            [] => "",
+            [audience] => audience.as_str().unwrap_or_default(),
+            _ => return Err("node may only request 0 or 1 audiences".to_owned()),
+        };
+        if wants_audience(pod, audience) {
             return Ok(());
         }
-        Err(refuse("node requested token bound to a pod scheduled on a different node".to_owned()))
+        let request = RequestInfo {
+            is_resource: true,
+            verb: AUDIENCE_VERB.into(),
+            version: "v1".into(),
+            namespace: attributes.namespace.into(),
+            resource: audience.into(),
+            name: attributes.name.clone(),
+            ..RequestInfo::default()
+        };
+        let asked = authorization::Attributes { user: attributes.user, request: &request };
+        if let Some(authorizer) = self.authorizer.get()
+            && authorizer.authorize(asked).await.is_allowed()
+        {
+            return Ok(());
+        }
+        Err(format!(
+            "audience {} not found in pod spec volume, {} is not authorized to request tokens for this audience",
+            quote(audience),
+            attributes.user.name
+        ))
     }
+}
+
+/// Whether one of the pod's volumes has a token for `audience`; an empty one is the API server.
+fn wants_audience(pod: &Value, audience: &str) -> bool {
+    let volumes = pod.items_at(&["spec", "volumes"]).iter();
+    let sources = volumes.flat_map(|volume| volume.items_at(&["projected", "sources"]));
+    let mut tokens = sources.filter_map(|source| source.get("serviceAccountToken")).filter(|token| !token.is_null());
+    tokens.any(|token| token.str_at(&["audience"]).unwrap_or_default() == audience)
 }
 
 fn on_node(pod: &Value) -> &str {
@@ -499,6 +552,55 @@ mod tests {
         assert!(
             why(make("n1", token, bound("")).await).ends_with("node requested token with a pod binding without a uid")
         );
+        cluster.stop().await;
+    }
+
+    /// A kubelet could ask for a token of any audience, and so be the pod's account to services outside the cluster.
+    #[tokio::test]
+    async fn a_node_gets_tokens_only_for_those_whom_its_pods_talk_to() {
+        let cluster = Cluster::start().await;
+        cluster.post(admin(), "/api/v1/nodes", json!({"metadata": {"name": "n1"}})).await.unwrap();
+        // With the account that the pod runs as.
+        cluster.make_pod("other").await;
+        let source = json!({"serviceAccountToken": {"path": "t", "audience": "vault"}});
+        let pod = json!({
+            "metadata": {"name": "p"},
+            "spec": {
+                "nodeName": "n1", "containers": [{"name": "c", "image": "i"}],
+                "volumes": [{"name": "v", "projected": {"sources": [source]}}],
+            },
+        });
+        let pod = cluster.post(admin(), "/api/v1/namespaces/default/pods", pod).await.unwrap();
+        let ask = |audiences: serde_json::Value| {
+            let object = json!({"spec": {"audiences": audiences, "boundObjectRef":
+                {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": pod.uid()}}});
+            cluster.post(node("n1"), "/api/v1/namespaces/default/serviceaccounts/default/token", object)
+        };
+        ask(json!([])).await.unwrap();
+        ask(json!(["vault"])).await.unwrap();
+        let refused = ask(json!(["x"])).await.unwrap_err();
+        assert_eq!(
+            (refused.code, refused.message.as_str()),
+            (
+                403,
+                "serviceaccounts \"default\" is forbidden: audience \"x\" not found in pod spec volume, system:node:n1 is \
+                 not authorized to request tokens for this audience"
+            )
+        );
+        assert_eq!(
+            ask(json!(["vault", "x"])).await.unwrap_err().message,
+            "serviceaccounts \"default\" is forbidden: node may only request 0 or 1 audiences"
+        );
+        let role = json!({"metadata": {"name": "r"}, "rules": [
+            {"verbs": ["request-serviceaccounts-token-audience"], "apiGroups": [""], "resources": ["x"],
+                "resourceNames": ["default"]}]});
+        let binding = json!({"metadata": {"name": "r"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}]});
+        let rbac = "/apis/rbac.authorization.k8s.io/v1";
+        cluster.post(admin(), format!("{rbac}/clusterroles"), role).await.unwrap();
+        cluster.post(admin(), format!("{rbac}/clusterrolebindings"), binding).await.unwrap();
+        ask(json!(["x"])).await.unwrap();
         cluster.stop().await;
     }
 }

@@ -37,12 +37,15 @@ pub(crate) enum Step {
     PriorityClasses = 4,
     /// The service `kubernetes`.
     KubernetesService = 8,
+    /// What components have to know of client certificates.
+    ClusterAuthentication = 16,
 }
 
 impl Step {
     /// All of them, with the names of upstream's hooks that do the same.
-    pub(crate) const ALL: [(Self, &'static str); 4] = [
+    pub(crate) const ALL: [(Self, &'static str); 5] = [
         (Self::Namespaces, "poststarthook/start-system-namespaces-controller"),
+        (Self::ClusterAuthentication, "poststarthook/start-cluster-authentication-info-controller"),
         (Self::Roles, "poststarthook/rbac/bootstrap-roles"),
         (Self::PriorityClasses, "poststarthook/scheduling/bootstrap-system-priority-classes"),
         (Self::KubernetesService, "poststarthook/bootstrap-controller"),
@@ -132,5 +135,7 @@ pub(crate) async fn ensure(client: &Client, progress: &Progress, client_authorit
     progress.complete(Step::Roles);
     priority_classes::ensure(client).await?;
     progress.complete(Step::PriorityClasses);
-    cluster_authentication::ensure(client, client_authorities).await
+    cluster_authentication::ensure(client, client_authorities).await?;
+    progress.complete(Step::ClusterAuthentication);
+    Ok(())
 }

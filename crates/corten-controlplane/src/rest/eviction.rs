@@ -14,7 +14,7 @@ use corten_apimachinery::{
 };
 use corten_apiserver::{
     Reply, Request, Server,
-    endpoints::{Custom, Endpoint, WriteRequest, decode_review, delete_options},
+    endpoints::{Custom, Endpoint, WriteRequest, decode_review_of, delete_options},
     registry::{Preconditions, Store, WriteContext},
     request::Query,
 };
@@ -42,7 +42,9 @@ impl Custom for Eviction {
         }
         let kind = GroupVersionKind::new("policy", "v1", "Eviction");
         let mut write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
-        let (mut eviction, mut warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;
+        // Clients of old drain nodes with the version before.
+        let decoded = decode_review_of(&mut request, server.table(), TYPE, &kind, &["v1beta1"]).await;
+        let (mut eviction, mut warnings) = decoded?;
         let name = request.info.name.to_string();
         if eviction.name().is_empty() {
             eviction.set_meta("name", name.as_str());

@@ -1,4 +1,4 @@
-use corten_apimachinery::{meta::ObjectMeta as _, value::Value};
+use corten_apimachinery::{codec, meta::ObjectMeta as _, value::Value};
 use http::Method;
 use serde_json::json;
 
@@ -183,6 +183,24 @@ async fn nobody_in_particular_sees_the_version_and_nothing_else() {
     let token = make_token(&cluster, "robot", json!({})).await;
     for path in ["/openid/v1/jwks", "/.well-known/openid-configuration", "/api", "/apis/apps/v1"] {
         cluster.outside(Method::GET, path, Some(&token), None).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    cluster.stop().await;
+}
+
+/// Programs that speak protobuf ask for discovery in it, too.
+#[tokio::test]
+async fn discovery_has_a_binary_form() {
+    let cluster = Cluster::start().await;
+    let table = corten_api::types::table();
+    for path in ["/apis", "/apis/apps", "/api/v1", "/apis/apps/v1"] {
+        let tree = cluster.get(admin(), path).await.unwrap();
+        let ty = codec::type_of(table, &tree).unwrap_or_else(|| panic!("{path} has a type"));
+        let bytes = codec::protobuf::encode(&tree, table, ty).unwrap();
+        let mut back = codec::protobuf::decode(&bytes, table, ty).unwrap();
+        let mut want = tree.clone();
+        codec::canonicalize(&mut want, table, ty);
+        codec::canonicalize(&mut back, table, ty);
+        assert_eq!(back, want, "{path}");
     }
     cluster.stop().await;
 }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use corten_e2e::{Kubectl, Machine, eventually, http_get, in_sandbox, side_by_side};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use corten_e2e::{Kubectl, Machine, Message, Proxy, eventually, http_get, in_sandbox, side_by_side};
 use terminal::Terminal;
 
 const PODS: &str = r#"
@@ -21,7 +22,7 @@ spec:
   containers:
   - name: web
     image: busybox:1.28
-    command: ['sh', '-c', 'echo first; echo second; mkdir /www; cd /www; echo page > index.html; seq 1 200000 > big.txt; exec httpd -f -p 8080 -h /www']
+    command: ['sh', '-c', 'echo first; echo second; mkdir /www; cd /www; echo page > index.html; echo "<a href=/next>next</a>" > links.html; seq 1 200000 > big.txt; exec httpd -f -p 8080 -h /www']
   - name: other
     image: busybox:1.28
     command: ['sh', '-c', 'echo from the other >&2; exec sleep 3600']
@@ -112,6 +113,8 @@ fn people_connect(kubectl: &Kubectl) -> anyhow::Result<()> {
     a_pod_is_run_and_removed(kubectl)?;
     logs_are_cut_as_asked_for(kubectl)?;
     logs_are_followed_to_the_end(kubectl)?;
+    logs_come_over_a_web_socket(kubectl)?;
+    links_of_pages_lead_through_the_proxy(kubectl)?;
     files_are_copied_both_ways(kubectl)?;
     containers_are_debugged_from_within(kubectl)?;
     the_node_is_debugged_from_a_pod(kubectl)
@@ -380,6 +383,32 @@ fn logs_are_followed_to_the_end(kubectl: &Kubectl) -> anyhow::Result<()> {
     ensure!(followed == "line 1\nline 2\nline 3\nend", "{followed:?}");
     ensure!(kubectl.ok(&["logs", "-f", "counting", "--tail=1"]) == "end");
     kubectl.ok(&["delete", "pod", "counting", "--grace-period=1"]);
+    Ok(())
+}
+
+/// What dashboards do: bytes as they are, or in base64 for those who can only read text.
+fn logs_come_over_a_web_socket(kubectl: &Kubectl) -> anyhow::Result<()> {
+    let proxy = Proxy::start(kubectl)?;
+    let path = format!("/api/v1/namespaces/{}/pods/talker/log?container=web", kubectl.namespace());
+    for protocol in ["", "binary.k8s.io", "base64.binary.k8s.io"] {
+        let mut socket = proxy.web_socket(&path, protocol)?;
+        let mut log = Vec::new();
+        while let Some(message) = socket.receive()? {
+            match message {
+                Message::Binary(bytes) if protocol != "base64.binary.k8s.io" => log.extend(bytes),
+                Message::Text(text) if protocol == "base64.binary.k8s.io" => log.extend(STANDARD.decode(text)?),
+                other => anyhow::bail!("{protocol}: {other:?}"),
+            }
+        }
+        ensure!(log == b"first\nsecond\n", "{protocol}: {:?}", String::from_utf8_lossy(&log));
+    }
+    Ok(())
+}
+
+fn links_of_pages_lead_through_the_proxy(kubectl: &Kubectl) -> anyhow::Result<()> {
+    let base = format!("/api/v1/namespaces/{}/pods/talker:8080/proxy", kubectl.namespace());
+    let page = kubectl.ok(&["get", "--raw", &format!("{base}/links.html")]);
+    ensure!(page.contains(&format!("<a href={base}/next>next</a>")), "{page}");
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! What people do with objects: explain, dry runs, differences, selectors, wide tables, roll-outs, versions.
 
+mod wire;
+
 use anyhow::{Context as _, ensure};
 use corten_e2e::{Cluster, Kubectl, eventually, side_by_side};
 use serde_json::{Value, json};
@@ -18,6 +20,14 @@ fn people_work_with_objects() {
             ("services", services_get_addresses_and_keep_them),
             ("events", events_are_told),
             ("eviction", a_pod_is_evicted),
+            ("web-socket", wire::a_watch_comes_over_a_web_socket),
+            ("deletions", wire::a_deletion_answers_with_the_object),
+            ("new-events", wire::new_events_are_selected_by_their_own_names),
+            ("scale", wire::a_scale_is_patched_while_others_write),
+            ("strict", wire::a_strict_patch_says_all_that_is_wrong),
+            ("forms", wire::what_has_no_such_form_is_refused),
+            ("runtime-class", wire::a_runtime_class_is_part_of_its_pods),
+            ("components", wire::components_tell_their_health),
         ],
     );
     if let Err(error) = checks {
@@ -241,10 +251,15 @@ fn events_are_told(kubectl: &Kubectl) -> anyhow::Result<()> {
 
 fn a_pod_is_evicted(kubectl: &Kubectl) -> anyhow::Result<()> {
     kubectl.ok(&["run", "p", "--image=web:1"]);
-    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}});
     let path = format!("/api/v1/namespaces/{}/pods/p/eviction", kubectl.namespace());
-    let evicted = kubectl.run_with(&["create", "--raw", &path, "-f", "-"], &eviction.to_string())?;
-    ensure!(evicted.success && evicted.out.contains("\"Success\""), "{evicted:?}");
+    // Clients of old send the version before.
+    for (version, is_dry) in [("policy/v1beta1", true), ("policy/v1", false)] {
+        let options = if is_dry { json!({"dryRun": ["All"]}) } else { json!({}) };
+        let eviction =
+            json!({"apiVersion": version, "kind": "Eviction", "metadata": {"name": "p"}, "deleteOptions": options});
+        let evicted = kubectl.run_with(&["create", "--raw", &path, "-f", "-"], &eviction.to_string())?;
+        ensure!(evicted.success && evicted.out.contains("\"Success\""), "{evicted:?}");
+    }
     ensure!(kubectl.fails(&["get", "pod", "p"]).contains("not found"));
     Ok(())
 }

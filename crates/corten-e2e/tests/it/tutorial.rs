@@ -34,6 +34,7 @@ fn looks_at_the_cluster(kubectl: &Kubectl) -> anyhow::Result<()> {
     ensure!(nodes.contains(" Ready ") && nodes.contains("v1.35"), "{nodes}");
     let info = kubectl.ok(&["cluster-info"]);
     ensure!(info.contains("Kubernetes control plane") && info.contains("https://"), "{info}");
+    ensure!(info.contains("/api/v1/namespaces/kube-system/services/kube-dns:dns/proxy"), "{info}");
     Ok(())
 }
 

@@ -33,7 +33,14 @@ fn a_minimal_deployment_gets_all_defaults() {
 #[test]
 fn deployments_are_checked() {
     let cases: [(Value, &[&str]); 7] = [
-        (json!({"selector": null}), &["spec.selector: Required value"]),
+        (
+            json!({"selector": null}),
+            &[
+                "spec.selector: Required value",
+                "spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template \
+                 `labels`",
+            ],
+        ),
         (
             json!({"selector": {"matchLabels": null}}),
             &["spec.selector: Invalid value: {}: empty selector is invalid for deployment"],

@@ -12,7 +12,7 @@ use corten_apimachinery::{
 
 use crate::{
     core::pod_spec::workload::{
-        percent, selects, validate_counts, validate_int_or_percent, validate_selector, validate_template,
+        percent, takes, validate_counts, validate_int_or_percent, validate_selector, validate_template,
     },
     report::{Report, with_view},
     view::{int_or_string, or_default, text},
@@ -23,7 +23,7 @@ pub(super) fn create(cx: &Context<'_>, deployment: &Value) -> ErrorList {
         let (path, spec) = (Path::new("spec"), or_default(&view.spec));
         errors.non_negative(&path.child("replicas"), spec.replicas.unwrap_or_default().into());
         validate_selector(&spec.selector, deployment, errors);
-        let takes = |labels: &_| selects(&spec.selector, labels);
+        let takes = |labels: &_| takes(deployment, &spec.selector, labels);
         validate_template(cx, Some(&spec.template), takes, ("ReplicaSet", deployment), errors);
         strategy(deployment, view, errors);
         let min_ready = spec.min_ready_seconds.unwrap_or_default();

@@ -8,7 +8,7 @@ use corten_apimachinery::{
 };
 
 use crate::{
-    core::pod_spec::workload::{selects, validate_counts, validate_selector, validate_template},
+    core::pod_spec::workload::{takes, validate_counts, validate_selector, validate_template},
     report::{Report, with_view},
     view::or_default,
 };
@@ -21,7 +21,7 @@ pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
         validate_selector(&spec.selector, set, errors);
         // The template is a value upstream: one that is not there is empty.
         let template = or_default(&spec.template);
-        let takes = |labels: &_| selects(&spec.selector, labels);
+        let takes = |labels: &_| takes(set, &spec.selector, labels);
         validate_template(cx, Some(&template), takes, ("ReplicaSet", set), errors);
     })
 }

@@ -99,7 +99,7 @@ fn resources(resources: &mut Value) {
 }
 
 /// Amounts finer than a thousandth are rounded up to one.
-fn round_to_milli(list: &mut Value) {
+pub(crate) fn round_to_milli(list: &mut Value) {
     let is_fine = |text: &str| Quantity::parse(text).is_some_and(|amount| !amount.is_whole_at(-3));
     let any_fine = list.as_object().is_some_and(|map| map.iter().any(|(_, v)| v.as_str().is_some_and(is_fine)));
     if !any_fine {

@@ -23,14 +23,20 @@ const RENAMED_LABELS: [(&str, &str, &str); 5] = [
     ("beta.kubernetes.io/instance-type", "v1.17", "node.kubernetes.io/instance-type"),
 ];
 
+/// Advice about the `nodeSelector` of what is at `path`: a `PodSpec`, or what a runtime class says of scheduling.
+pub(crate) fn node_selector(spec: &Value, path: &Path) -> Vec<String> {
+    let selector = spec.get("nodeSelector").and_then(Value::as_object);
+    let renamed = RENAMED_LABELS.iter().filter(|(old, ..)| selector.is_some_and(|selector| selector.contains_key(old)));
+    let advice = renamed.map(|(old, since, new)| {
+        let at = path.child("nodeSelector").key(old);
+        format!("{at}: deprecated since {since}; use {} instead", quote(new))
+    });
+    advice.collect()
+}
+
 /// Advice about a `PodSpec` at `path`.
 pub(crate) fn pod_spec(spec: &Value, path: &Path) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let selector = spec.get("nodeSelector").and_then(Value::as_object).cloned().unwrap_or_default();
-    for (old, since, new) in RENAMED_LABELS.iter().filter(|(old, ..)| selector.contains_key(old)) {
-        let at = path.child("nodeSelector").key(old);
-        warnings.push(format!("{at}: deprecated since {since}; use {} instead", quote(new)));
-    }
+    let mut warnings = node_selector(spec, path);
     if spec.i64_at(&["terminationGracePeriodSeconds"]).is_some_and(|seconds| seconds < 0) {
         let at = path.child("terminationGracePeriodSeconds");
         warnings.push(format!("{at}: must be >= 0; negative values are invalid and will be treated as 1"));

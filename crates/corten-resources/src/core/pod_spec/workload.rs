@@ -84,6 +84,11 @@ fn is_empty(selector: &LabelSelector) -> bool {
     selector.match_labels.as_ref().is_none_or(BTreeMap::is_empty) && list(&selector.match_expressions).is_empty()
 }
 
+/// Whether the selector of `object` takes these labels. One that is not set takes none.
+pub(crate) fn takes(object: &Value, selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    object.at(&["spec", "selector"]).is_some_and(|selector| !selector.is_null()) && selects(selector, labels)
+}
+
 /// Whether a selector takes these labels; an empty or malformed one is reported elsewhere, so it takes all.
 pub(crate) fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     if list(&selector.match_expressions).iter().any(|expression| !is_usable(expression)) {

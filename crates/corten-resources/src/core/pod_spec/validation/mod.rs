@@ -10,6 +10,8 @@ mod scheduling;
 mod security;
 mod volumes;
 
+use std::collections::BTreeMap;
+
 use corten_api::core::v1::PodSpec;
 use corten_apimachinery::{
     Map,
@@ -18,7 +20,7 @@ use corten_apimachinery::{
 };
 
 pub(crate) use env::port_number_or_name;
-pub(crate) use resources::quantity as resource_quantity;
+pub(crate) use resources::{quantity as resource_quantity, requirements};
 pub(crate) use scheduling::{label_selector, node_selector, taint_effect, tolerations};
 pub(crate) use security::{apparmor_matches, pod_annotations, seccomp_matches};
 pub(crate) use volumes::{host_path, iscsi_name};
@@ -40,6 +42,14 @@ pub(crate) struct Options<'a> {
 
 /// Upstream's words for a number that is not above zero.
 pub(crate) const NOT_POSITIVE: &str = "must be greater than zero";
+
+/// Labels that a node is to have.
+pub(crate) fn node_labels(labels: Option<&BTreeMap<String, String>>, path: &Path, errors: &mut ErrorList) {
+    for (key, value) in labels.into_iter().flatten() {
+        errors.invalids(path, key, is_qualified_name(key));
+        errors.invalids(path, value, is_label_value(value));
+    }
+}
 
 /// Every rule that a spec breaks.
 pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, errors: &mut ErrorList) {
@@ -63,11 +73,7 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
         text(&spec.dns_policy),
         &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
     );
-    for (key, value) in spec.node_selector.iter().flatten() {
-        let path = at("nodeSelector");
-        errors.invalids(&path, key, is_qualified_name(key));
-        errors.invalids(&path, value, is_label_value(value));
-    }
+    node_labels(spec.node_selector.as_ref(), &at("nodeSelector"), errors);
     security::pod(spec, path, errors);
     scheduling::affinity(spec.affinity.as_ref(), &at("affinity"), errors);
     network::dns_config(spec, &at("dnsConfig"), errors);
