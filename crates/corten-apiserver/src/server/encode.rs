@@ -19,7 +19,7 @@ use crate::{
     negotiation::{Accepted, Encoding, Shape},
     registry::Store,
     response::{ListResponse, MadeObjects},
-    server::{Server, http::ResponseBody},
+    server::{Server, http::Content},
 };
 
 /// Lists go out in pieces of at most this size, unless one object is larger: four frames of HTTP/2, and small enough that
@@ -230,7 +230,7 @@ pub(super) fn list(
     list: ListResponse,
     accepted: Accepted,
     include: Include,
-) -> Result<ResponseBody, Status> {
+) -> Result<Content, Status> {
     let definition = list.served;
     let mut list_meta = Value::object();
     list_meta.set(&["resourceVersion"], crate::value_text(list.revision));
@@ -244,7 +244,7 @@ pub(super) fn list(
     match (accepted.shape, accepted.encoding, accepted.pretty) {
         (Shape::Object, Encoding::Json, false) => {
             let kind = format!("{}List", definition.kind);
-            Ok(ResponseBody::List(JsonList::new(list, &kind, &api_version, &list_meta)))
+            Ok(Content::List(JsonList::new(list, &kind, &api_version, &list_meta)))
         }
         (Shape::Object, ..) => {
             // Items of a list do not repeat their type: the list says it.
