@@ -112,9 +112,13 @@ impl Served {
     }
 
     fn request(&self, path: &str) -> Request<Empty<Bytes>> {
+        self.request_for(path, "application/json")
+    }
+
+    fn request_for(&self, path: &str, accept: &str) -> Request<Empty<Bytes>> {
         let builder = Request::builder().method(Method::GET).uri(format!("https://localhost{path}"));
         let builder = builder.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
-        builder.header(header::HOST, "localhost").body(Empty::new()).unwrap()
+        builder.header(header::HOST, "localhost").header(header::ACCEPT, accept).body(Empty::new()).unwrap()
     }
 
     fn advance(&self, seconds: u64) {
@@ -195,6 +199,54 @@ async fn a_watch_that_nobody_reads_ends_when_its_time_is_up() {
     while let Some(frame) = body.frame().await {
         frame.unwrap();
     }
+    drop(client);
+    served.stop().await;
+}
+
+/// Tables and other forms of large lists were made in one go, on a thread that others needed.
+#[tokio::test]
+async fn a_list_in_pieces_says_what_it_says_as_a_whole() {
+    let served = Served::start().await;
+    let mut client = served.http2().await;
+    let mut get = async |path: &str, accept: &str| {
+        let answer = client.send_request(served.request_for(path, accept)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path} {accept}");
+        answer.into_body().collect().await.unwrap().to_bytes()
+    };
+    let parsed = |json: &Bytes| serde_json::from_slice::<serde_json::Value>(json).unwrap();
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+    for (accept, query, begin, end) in [
+        (
+            "application/json",
+            "",
+            "{\"kind\":\"ConfigMapList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"",
+            "\"}}]}\n",
+        ),
+        (
+            table,
+            "",
+            "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"",
+            "}}]}\n",
+        ),
+        (table, "includeObject=Object&", "{\"kind\":\"Table\",", "}}]}\n"),
+        (table, "fieldSelector=metadata.name%3Dnone&", "{\"kind\":\"Table\",", "\"rows\":[]}\n"),
+        (
+            metadata,
+            "",
+            "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{",
+            "}}]}\n",
+        ),
+    ] {
+        let pieces = get(&format!("{MAPS}?{query}limit=20"), accept).await;
+        let whole = get(&format!("{MAPS}?{query}limit=20&pretty=true"), accept).await;
+        let (pieces, whole) = (&pieces, &whole);
+        assert!(pieces.starts_with(begin.as_bytes()), "{:?}", &pieces[..200.min(pieces.len())]);
+        assert!(pieces.ends_with(end.as_bytes()), "{:?}", pieces.slice(pieces.len() - 30..));
+        assert!(parsed(pieces) == parsed(whole), "{accept}?{query}");
+    }
+    let binary = get(MAPS, "application/vnd.kubernetes.protobuf").await;
+    assert!(binary.starts_with(b"k8s\0") && binary.len() > MAPS_BYTES);
     drop(client);
     served.stop().await;
 }

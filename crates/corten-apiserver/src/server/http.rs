@@ -19,7 +19,7 @@ use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     Server,
@@ -32,7 +32,7 @@ use crate::{
     filters::chain::SEND_GRACE,
     negotiation::{self, Accepted, Encoding, Shape},
     request::{Origin, Query, Request, RequestBody, RequestInfo},
-    response::{ByteStream, Reply, Response},
+    response::{ByteStream, ListResponse, Reply, Response},
     upgrade::Upgrade,
 };
 
@@ -90,7 +90,7 @@ pub(super) async fn serve(
         Err(status) => Reply::failure(status),
     };
     let wants = wants.unwrap_or_else(|_| Wants::plain());
-    let mut response = respond(&server, &streams, reply, &wants);
+    let mut response = respond(&server, &streams, reply, &wants).await;
     if head {
         *response.body_mut() = Content::Empty.into();
     }
@@ -103,6 +103,7 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// The form that the client wants its answer in.
+#[derive(Clone, Copy)]
 struct Wants {
     accepted: Accepted,
     include: Include,
@@ -150,8 +151,8 @@ fn has_columns(server: &Server, info: &RequestInfo) -> bool {
     has_objects && (is_object || routes.custom(&info.group, &info.resource, &info.subresource).is_none())
 }
 
-fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
-    let Reply { response, warnings, headers, sending } = reply;
+async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
+    let Reply { response, warnings, headers, mut sending } = reply;
     let until = match &response {
         Response::Watch(source) => Some(source.deadline().saturating_add(SEND_GRACE)),
         // Bytes that come as they come have no end that anybody knows.
@@ -168,6 +169,12 @@ fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants)
         }
         Response::Made(made) => encode::made(server, made, accepted, wants.include)
             .map(|bytes| (StatusCode::OK, accepted.encoding.media_type(), bytes.into())),
+        Response::List(list) if encode::is_heavy(&list, accepted) => {
+            let place = sending.place.take();
+            let (body, place) = list_aside(server, streams, list, place, wants).await;
+            sending.place = place;
+            body.map(|body| (StatusCode::OK, accepted.encoding.media_type(), body))
+        }
         Response::List(list) => encode::list(server, list, accepted, wants.include)
             .map(|body| (StatusCode::OK, accepted.encoding.media_type(), body)),
         Response::Watch(mut source) => {
@@ -216,6 +223,23 @@ fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants)
         }
     }
     response
+}
+
+/// A list whose making takes long, made on a thread that may be busy. It has its place also when nobody waits for it any more.
+async fn list_aside(
+    server: &Arc<Server>,
+    streams: &Streams,
+    list: ListResponse,
+    place: Option<OwnedSemaphorePermit>,
+    wants: &Wants,
+) -> (Result<Content, Status>, Option<OwnedSemaphorePermit>) {
+    let (done, answer) = oneshot::channel();
+    let (server, Wants { accepted, include }) = (Arc::clone(server), *wants);
+    streams.tasks.spawn_blocking("list", move || {
+        // Who asked may have gone.
+        let _gone = done.send((encode::list(&server, list, accepted, include), place));
+    });
+    answer.await.unwrap_or_else(|_| (Err(Status::internal("the answer could not be made")), None))
 }
 
 fn upgraded(headers: HeaderMap) -> HttpResponse<ResponseBody> {
@@ -342,7 +366,7 @@ impl Body for ResponseBody {
         match &mut self.content {
             Content::Empty => Poll::Ready(None),
             Content::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::List(list) => Poll::Ready(list.next().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::List(list) => Poll::Ready(list.next().map(|bytes| bytes.map(Frame::data))),
             Content::Stream(stream) => {
                 stream.as_mut().poll_next(cx).map(|next| next.map(|bytes| bytes.map(Frame::data)))
             }
