@@ -29,6 +29,8 @@ use crate::{
 /// the processor's caches and the allocator still have it when the next one is made.
 const LIST_CHUNK_BYTES: usize = 64 * 1024;
 
+const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+
 /// From how many stored bytes on a list that is made in one go gets a thread that may be busy: below, it is done in about
 /// a millisecond.
 const HEAVY_BYTES: usize = 64 * 1024;
@@ -277,7 +279,8 @@ pub(super) fn list(
         let mut before = match &form {
             // Most lists are of these, whose bytes are known.
             Form::Whole { .. } => {
-                let meta = whole.get("metadata").map(|meta| codec::json::encode(meta, None)).unwrap_or_default();
+                let typed = server.table().find(LIST_META).map(|id| (server.table(), id));
+                let meta = whole.get("metadata").map(|meta| codec::json::encode(meta, typed)).unwrap_or_default();
                 let begin =
                     format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":", whole.kind(), whole.api_version());
                 Bytes::from([begin.as_bytes(), &meta, b",\"items\":[]}"].concat())
