@@ -213,37 +213,29 @@ async fn a_list_in_pieces_says_what_it_says_as_a_whole() {
         assert_eq!(answer.status(), StatusCode::OK, "{path} {accept}");
         answer.into_body().collect().await.unwrap().to_bytes()
     };
-    let parsed = |json: &Bytes| serde_json::from_slice::<serde_json::Value>(json).unwrap();
+    // The same in the same order, but for the lines.
+    let bare = |json: &Bytes| json.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<u8>>();
     let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
     let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
-    for (accept, query, begin, end) in [
+    for (accept, query, begin) in [
         (
             "application/json",
             "",
             "{\"kind\":\"ConfigMapList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"",
-            "\"}}]}\n",
         ),
-        (
-            table,
-            "",
-            "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"",
-            "}}]}\n",
-        ),
-        (table, "includeObject=Object&", "{\"kind\":\"Table\",", "}}]}\n"),
-        (table, "fieldSelector=metadata.name%3Dnone&", "{\"kind\":\"Table\",", "\"rows\":[]}\n"),
-        (
-            metadata,
-            "",
-            "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{",
-            "}}]}\n",
-        ),
+        (table, "", "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\""),
+        (table, "includeObject=Object&", "{\"kind\":\"Table\","),
+        (table, "fieldSelector=metadata.name%3Dnone&", "{\"kind\":\"Table\","),
+        (metadata, "", "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{"),
     ] {
         let pieces = get(&format!("{MAPS}?{query}limit=20"), accept).await;
         let whole = get(&format!("{MAPS}?{query}limit=20&pretty=true"), accept).await;
-        let (pieces, whole) = (&pieces, &whole);
-        assert!(pieces.starts_with(begin.as_bytes()), "{:?}", &pieces[..200.min(pieces.len())]);
-        assert!(pieces.ends_with(end.as_bytes()), "{:?}", pieces.slice(pieces.len() - 30..));
-        assert!(parsed(pieces) == parsed(whole), "{accept}?{query}");
+        assert!(pieces.starts_with(begin.as_bytes()), "{:?}", pieces.slice(..200.min(pieces.len())));
+        assert!(pieces.ends_with(b"]}\n"), "{:?}", pieces.slice(pieces.len() - 30..));
+        let (pieces, whole) = (bare(&pieces), bare(&whole));
+        let differs = pieces.iter().zip(&whole).position(|(one, other)| one != other);
+        let shown = |json: &[u8]| differs.map(|at| String::from_utf8_lossy(&json[at - 50..at + 50]).into_owned());
+        assert!(pieces == whole, "{accept}?{query}: {:?} {:?}", shown(&pieces), shown(&whole));
     }
     let binary = get(MAPS, "application/vnd.kubernetes.protobuf").await;
     assert!(binary.starts_with(b"k8s\0") && binary.len() > MAPS_BYTES);
