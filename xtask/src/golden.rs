@@ -26,7 +26,7 @@ pub(crate) fn run(places: &Places, options: &Options) -> anyhow::Result<()> {
     };
     command.args(&options.filter);
     process::run(&mut command).context("rewrite golden files: a test fails for another reason than its golden file")?;
-    let status = ["-C", &places.root.display().to_string(), "status", "--short", "--", ":(glob)**/testdata/**"]
+    let status = ["-C", &places.root.display().to_string(), "status", "--short", "--", ":(glob)**/testdata/**", "docs"]
         .map(str::to_owned);
     let changed = process::output(std::process::Command::new("git").args(status))?;
     match changed.is_empty() {

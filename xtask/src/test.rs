@@ -71,6 +71,7 @@ pub(crate) fn run(places: &Places, options: &Options) -> anyhow::Result<ExitCode
     } else {
         Stage::value_variants().iter().filter(|stage| options.stages.contains(stage)).copied().collect()
     };
+    check_architecture(std::env::consts::ARCH, &chosen)?;
     let total = Stopwatch::start();
     let mut counts = Counts::default();
     let mut results: Vec<(Stage, Outcome, Duration)> = Vec::new();
@@ -93,6 +94,19 @@ pub(crate) fn run(places: &Places, options: &Options) -> anyhow::Result<ExitCode
     println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped);
     let failed = results.iter().any(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)));
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Tools, packages and test images are fetched for one architecture. Elsewhere a test would fail late, for a library that is
+/// missing.
+fn check_architecture(architecture: &str, stages: &[Stage]) -> anyhow::Result<()> {
+    let needs_none = [Stage::Fmt, Stage::Tidy, Stage::Clippy];
+    if architecture == "x86_64" || stages.iter().all(|stage| needs_none.contains(stage)) {
+        return Ok(());
+    }
+    bail!(
+        "the tools and images of the tests are those of x86_64, and this machine is {architecture}: here there are \
+         `cargo xtask test --stage fmt --stage tidy --stage clippy` and `cargo test` of single crates"
+    );
 }
 
 fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Result<Outcome> {
@@ -253,6 +267,15 @@ mod tests {
     #[track_caller]
     fn check(line: &str, want: Option<(u32, u32, u32)>) {
         assert_eq!(parse_summary(line), want.map(|(passed, failed, skipped)| Counts { passed, failed, skipped }));
+    }
+
+    /// It failed late, for a library that was missing.
+    #[test]
+    fn other_architectures_are_refused_at_once() {
+        check_architecture("x86_64", Stage::value_variants()).unwrap();
+        check_architecture("aarch64", &[Stage::Fmt, Stage::Clippy]).unwrap();
+        let error = check_architecture("aarch64", Stage::value_variants()).unwrap_err().to_string();
+        assert!(error.contains("this machine is aarch64"), "{error}");
     }
 
     #[test]

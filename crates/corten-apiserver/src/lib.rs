@@ -18,6 +18,7 @@ pub mod registry;
 pub mod request;
 pub mod response;
 pub mod server;
+pub mod upgrade;
 
 pub use request::{Origin, Request, RequestInfo};
 pub use response::{Reply, Response};

@@ -13,11 +13,11 @@ use corten_apimachinery::{
 };
 use corten_client::call::{Body as CallBody, Call, PatchKind, Verb as CallVerb};
 use http::{HeaderMap, HeaderValue, Method, header};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::body::Incoming;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
-use crate::authentication::ClientCertificates;
+use crate::{authentication::ClientCertificates, upgrade::Upgrade};
 
 /// A request on its way through the chain.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct Request {
     /// Where it comes from.
     pub origin: Origin,
     /// The connection, for requests that take it over.
-    pub upgrade: Option<OnUpgrade>,
+    pub upgrade: Option<Upgrade>,
     /// When it was received.
     pub received: Timestamp,
     /// What path and method mean; filled in by the chain.

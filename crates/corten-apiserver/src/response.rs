@@ -1,6 +1,6 @@
 //! What an endpoint answers, before it is encoded: an in-process caller takes it as it is, a socket gets bytes.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use corten_apimachinery::{
@@ -12,7 +12,7 @@ use corten_apimachinery::{
     value::Value,
 };
 use http::{HeaderMap, StatusCode};
-use hyper::upgrade::OnUpgrade;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{endpoints::watch::WatchSource, registry::Store};
 
@@ -28,6 +28,16 @@ pub struct Reply {
     pub warnings: Vec<String>,
     /// Further headers.
     pub headers: HeaderMap,
+    pub(crate) sending: Sending,
+}
+
+/// What an answer holds until it is sent.
+#[derive(Debug, Default)]
+pub(crate) struct Sending {
+    /// Its place among the requests that run.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
+    /// When it is given up, in the clock's monotonic time, unless it may last.
+    pub(crate) until: Option<Duration>,
 }
 
 /// An answer.
@@ -139,7 +149,7 @@ impl Reply {
     /// An answer without anything beside it.
     #[must_use]
     pub fn new(response: Response) -> Self {
-        Self { response, warnings: Vec::new(), headers: HeaderMap::new() }
+        Self { response, warnings: Vec::new(), headers: HeaderMap::new(), sending: Sending::default() }
     }
 
     /// An object that is not stored.
@@ -250,9 +260,4 @@ impl fmt::Debug for Response {
             Self::Stream { code, .. } => write!(f, "Stream({code})"),
         }
     }
-}
-
-/// The connection behind an upgrade request, or why there is none.
-pub fn take_upgrade(upgrade: &mut Option<OnUpgrade>) -> Result<OnUpgrade, Status> {
-    upgrade.take().ok_or_else(|| Status::bad_request("unable to upgrade: missing upgrade headers in request"))
 }

@@ -82,6 +82,98 @@ mod privileged {
         runtime.join().await.expect("no panic");
     }
 
+    /// The container was forgotten with its shim, and its processes ran on: nobody else knew of them.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_container_that_is_removed_while_its_shim_hangs_leaves_no_processes() {
+        let Some((mut node, busybox)) = node() else { return };
+        node.config.shim_patience = Duration::from_secs(1);
+        let logs = node.config.root.join("logs");
+        let (runtime, stop) = node.start().await;
+        std::fs::create_dir_all(&logs).expect("make a directory");
+        furnish(&runtime, busybox, "10.218.0.0/24").await;
+        let cri = runtime.cri().runtime;
+        // A group as the kubelet makes it, which the runtime does not remove; and a namespace that the shim's end does not end.
+        let parent = format!("/{}/kubelet", node.config.cgroup_root);
+        let mut config = sandbox_config(&logs);
+        let options = api::NamespaceOption { pid: api::NamespaceMode::Container as i32, ..Default::default() };
+        let context = api::LinuxSandboxSecurityContext { namespace_options: Some(options), ..Default::default() };
+        let (cgroup_parent, security_context) = (parent.clone(), Some(context));
+        config.linux = Some(api::LinuxPodSandboxConfig { cgroup_parent, security_context, ..Default::default() });
+        let (sandbox, id) = run(&runtime, config, "while :; do sleep 1; done").await;
+        let hierarchies = corten_oci::cgroup::Hierarchies::detect().expect("the machine's hierarchies");
+        let cgroup = corten_oci::Cgroup::new(hierarchies, Path::new(&format!("{parent}/{id}")));
+        assert!(!cgroup.processes().expect("a group").is_empty());
+        kill(shim_of(&node.config.run.join("pods").join(&sandbox)), Signal::SIGSTOP).expect("a shim to stop");
+        cri.remove_container(api::RemoveContainerRequest { container_id: id }).await.expect("the container goes");
+        assert!(cgroup.processes().expect("no group").is_empty(), "they run on");
+        runtime.remove_all().await.expect("everything goes");
+        stop.request();
+        runtime.join().await.expect("no panic");
+    }
+
+    /// A process that its container's init had left behind, and that did not die, was forgotten: the next container would
+    /// have run beside it. And for ten seconds nobody else in the pod was served.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_container_has_not_ended_while_one_of_its_processes_does_not_die() {
+        let Some((node, busybox)) = node() else { return };
+        let logs = node.config.root.join("logs");
+        let (runtime, stop) = node.start().await;
+        std::fs::create_dir_all(&logs).expect("make a directory");
+        furnish(&runtime, busybox, "10.219.0.0/24").await;
+        let cri = runtime.cri().runtime;
+        let (sandbox, id) = run(&runtime, sandbox_config(&logs), "sleep 1000 & while :; do sleep 1; done").await;
+        let hierarchies = corten_oci::cgroup::Hierarchies::detect().expect("the machine's hierarchies");
+        let cgroup =
+            corten_oci::Cgroup::new(hierarchies, Path::new(&format!("/{}/{sandbox}/{id}", node.config.cgroup_root)));
+        let group = cgroup.directories().into_iter().find(|group| group.join("freezer.state").exists());
+        if let Some(group) = group {
+            let name = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let (processes, stuck) = loop {
+                let processes = cgroup.processes().expect("processes");
+                if let Some(stuck) = processes.iter().copied().find(|pid| name(pid) == "sleep\x001000\x00") {
+                    break (processes, stuck);
+                }
+                tokio::task::yield_now().await;
+            };
+            // One that is frozen does not die before it wakes. Its own group: that of the container is woken.
+            let group = group.join("stuck");
+            let write = |file: &str, text: &str| std::fs::write(group.join(file), text).expect("write to a group");
+            std::fs::create_dir(&group).expect("make a group");
+            write("cgroup.procs", &stuck.to_string());
+            write("freezer.state", "FROZEN");
+            let init = processes.iter().min().expect("init is among them");
+            kill(Pid::from_raw(*init), Signal::SIGKILL).expect("an init to kill");
+            // The shim hears of it, and answers all the same.
+            let clock = SystemClock::shared();
+            for _ in 0..3 {
+                clock.sleep(Duration::from_millis(100)).await;
+                let soon = Duration::from_secs(5);
+                let request = api::ReopenContainerLogRequest { container_id: id.clone() };
+                let asked = corten_base::timeout(&*clock, soon, cri.reopen_container_log(request)).await;
+                asked.expect("the shim does not wait").expect("a log");
+            }
+            let request = api::ContainerStatusRequest { container_id: id.clone(), verbose: false };
+            let status = cri.container_status(request).await.expect("a status").status.expect("one");
+            assert_eq!(status.state, api::ContainerState::ContainerRunning as i32);
+            let mut events = cri.get_container_events(api::GetEventsRequest {}).await.expect("events");
+            write("freezer.state", "THAWED");
+            let over = async {
+                loop {
+                    let event = events.next().await.expect("an event").expect("no error");
+                    let status = event.containers_statuses.iter().find(|status| status.id == id);
+                    if let Some(code) = status.filter(|status| status.finished_at != 0).map(|status| status.exit_code) {
+                        return code;
+                    }
+                }
+            };
+            let code = corten_base::timeout(&*clock, PATIENCE, over).await.expect("the end is heard");
+            assert_eq!(code, 137);
+        }
+        runtime.remove_all().await.expect("everything goes");
+        stop.request();
+        runtime.join().await.expect("no panic");
+    }
+
     /// A runtime that started took a shim that did not answer for dead and killed the pod's containers, or waited for it for
     /// ever.
     #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,8 @@ mod version;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use access::ServiceAccounts;
 pub use allocators::ServiceNetwork;

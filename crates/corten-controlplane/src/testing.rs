@@ -15,7 +15,7 @@ use corten_apiserver::{
     request::{Query, RequestBody},
 };
 use corten_base::{Clock as _, SharedClock, Shutdown, ShutdownTrigger, SimClock, SimRng, TaskSet};
-use corten_client::Client;
+use corten_client::{Client, PatchKind};
 use corten_component_base::feature_gates::is_on_by_default;
 use corten_storage::{
     kv::KvEngine,
@@ -68,6 +68,14 @@ impl Cluster {
     /// # Panics
     /// If the control plane cannot be built: a test is the only caller.
     pub async fn start_with(clock: Arc<SimClock>, services: ServiceNetwork) -> Self {
+        Self::start_limited(clock, services, Limits::default()).await
+    }
+
+    /// Starts one that answers only so many requests at once.
+    ///
+    /// # Panics
+    /// If the control plane cannot be built: a test is the only caller.
+    pub async fn start_limited(clock: Arc<SimClock>, services: ServiceNetwork, limits: Limits) -> Self {
         let shared: SharedClock = Arc::clone(&clock) as _;
         let rng = SimRng::shared(42);
         let (tasks, (stop, shutdown)) = (TaskSet::new("cluster"), Shutdown::new());
@@ -95,7 +103,7 @@ impl Cluster {
         let address = SocketAddr::from(([192, 0, 2, 1], 6443));
         let surface = Surface {
             access: &access,
-            limits: Limits::default(),
+            limits,
             advertise_address: address,
             services: services.clone(),
             bootstrap: &progress,
@@ -200,6 +208,19 @@ impl Cluster {
     /// Replaces the object at a path as `user`.
     pub async fn put(&self, user: UserInfo, path: &str, object: serde_json::Value) -> Result<Value, Status> {
         self.answer(Method::PUT, path, Origin::InProcess, user, HeaderMap::new(), Some(object)).await
+    }
+
+    /// Changes the object at a path as `user`, by a patch of a kind.
+    pub async fn patch(
+        &self,
+        user: UserInfo,
+        path: &str,
+        kind: PatchKind,
+        patch: serde_json::Value,
+    ) -> Result<Value, Status> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind.content_type()));
+        self.answer(Method::PATCH, path, Origin::InProcess, user, headers, Some(patch)).await
     }
 
     /// Deletes a path as `user`.

@@ -6,7 +6,7 @@ use corten_base::{SharedClock, SharedRng, Shutdown, TaskPanic, TaskSet};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::{
     forward::{
@@ -104,7 +104,7 @@ pub enum DnsError {
         #[source]
         source: io::Error,
     },
-    /// A task ended in a panic.
+    /// A task that it cannot go on without ended in a panic.
     #[error(transparent)]
     Panic(#[from] TaskPanic),
 }
@@ -162,11 +162,15 @@ impl Dns {
     }
 
     /// Serves until shutdown, and returns when the queries at hand are answered.
+    ///
+    /// Errors: a task of the server panicked. Its sockets, or its zone, have nobody any more, so that the process is to end at
+    /// once and be started anew; other tasks go on until then. A panic in one connection or in one question that waits for a
+    /// resolver ends only that.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), DnsError> {
-        let tasks = TaskSet::new("dns");
+        let (tasks, queries) = (TaskSet::new("dns"), TaskSet::new("dns-queries"));
         let addresses = self.addresses();
         let responder = Arc::new(Responder::new(Arc::clone(&self.zone), Arc::clone(&self.forwarder)));
-        self.server.spawn(responder, &tasks, &self.clock, &self.metrics, &shutdown);
+        self.server.spawn(responder, (&tasks, &queries), &self.clock, &self.metrics, &shutdown);
         if let Some(watch) = self.watch {
             tasks.spawn("resolvers", resolvers::follow(watch, Arc::clone(&self.forwarder), shutdown.clone()));
         }
@@ -177,7 +181,15 @@ impl Dns {
         info!(?addresses, "Serving DNS");
         // This end would keep the zone's task waiting for changes that no one can send.
         drop(self.sender);
-        Ok(tasks.join().await?)
+        tokio::select! {
+            biased;
+            panic = tasks.panicked() => return Err(panic.into()),
+            ended = tasks.join() => ended?,
+        }
+        if let Err(panic) = queries.join().await {
+            error!(err = %panic, "A query panicked");
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 //! What the zone or the cache can say is answered in the receiving task itself, in a reused buffer; only what has to
 //! wait for a resolver becomes a task, of which there are at most `MAX_WAITING`.
 
+mod connections;
 mod responder;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -17,6 +18,8 @@ use tracing::{debug, warn};
 
 pub use responder::{Reply, Responder, Waiting};
 
+use connections::{Connection, Connections};
+
 use crate::{
     message::MAX_UDP_BYTES,
     metrics::{Metrics, Transport},
@@ -24,8 +27,6 @@ use crate::{
 
 /// Questions that wait for a resolver at the same time; further ones are refused, as by `CoreDNS` with `max_concurrent 1000`.
 const MAX_WAITING: usize = 1_000;
-/// Open connections; further clients wait in the kernel's backlog.
-const MAX_CONNECTIONS: usize = 256;
 /// A connection that sends no whole query for this long is closed (RFC 7766, 6.2.3).
 const IDLE: Duration = Duration::from_secs(10);
 /// A socket that fails over and over is tried again at this pace, not in a busy loop.
@@ -41,8 +42,9 @@ pub struct Server {
 struct Context {
     responder: Arc<Responder>,
     waiting: Arc<Semaphore>,
-    connections: Arc<Semaphore>,
-    tasks: TaskSet,
+    connections: Connections,
+    /// Of queries: what becomes of one concerns no other.
+    queries: TaskSet,
     clock: SharedClock,
     metrics: Metrics,
     shutdown: Shutdown,
@@ -69,11 +71,12 @@ impl Server {
         self.sockets.iter().filter_map(|(_, listener)| listener.local_addr().ok()).collect()
     }
 
-    /// Serves until shutdown, then finishes the queries at hand. Its tasks belong to `tasks`.
+    /// Serves until shutdown, then finishes the queries at hand. The sockets' tasks belong to `tasks`, without which there is
+    /// no server; those of connections and of questions that wait to `queries`.
     pub fn spawn(
         self,
         responder: Arc<Responder>,
-        tasks: &TaskSet,
+        (tasks, queries): (&TaskSet, &TaskSet),
         clock: &SharedClock,
         metrics: &Metrics,
         shutdown: &Shutdown,
@@ -81,8 +84,8 @@ impl Server {
         let context = Context {
             responder,
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
-            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            tasks: tasks.clone(),
+            connections: Connections::new(metrics.clone()),
+            queries: queries.clone(),
             clock: Arc::clone(clock),
             metrics: metrics.clone(),
             shutdown: shutdown.clone(),
@@ -120,7 +123,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, context: Context) {
             }
             Reply::Later(waiting) => match Arc::clone(&context.waiting).try_acquire_owned() {
                 Ok(permit) => context
-                    .tasks
+                    .queries
                     .spawn("forward", finish_udp(Arc::clone(&socket), client, waiting, context.clone(), permit)),
                 Err(_) => {
                     context.metrics.forward_rejects.inc();
@@ -158,9 +161,11 @@ async fn serve_tcp(listener: TcpListener, context: Context) {
             accepted = accept(&listener, &context) => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
-                context.tasks.spawn("connection", serve_connection(stream, context.clone(), permit))
+            Ok(Some((stream, place))) => {
+                context.queries.spawn("connection", serve_connection(stream, context.clone(), place))
             }
+            // The client has its share: this connection is closed, and it asks again.
+            Ok(None) => {}
             Err(error) => {
                 warn!(err = %ErrorChain(&error), "Could not accept connection");
                 context.clock.sleep(AFTER_ERROR).await;
@@ -169,14 +174,13 @@ async fn serve_tcp(listener: TcpListener, context: Context) {
     }
 }
 
-async fn accept(listener: &TcpListener, context: &Context) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(&context.connections).acquire_owned().await.expect("this semaphore is never closed");
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+async fn accept(listener: &TcpListener, context: &Context) -> io::Result<Option<(TcpStream, Connection)>> {
+    let place = context.connections.free().await;
+    let (stream, client) = listener.accept().await?;
+    Ok(context.connections.admit(place, client).map(|place| (stream, place)))
 }
 
-async fn serve_connection(mut stream: TcpStream, context: Context, _permit: OwnedSemaphorePermit) {
-    context.metrics.connections.inc();
+async fn serve_connection(mut stream: TcpStream, context: Context, _place: Connection) {
     loop {
         let query = tokio::select! {
             biased;
@@ -204,7 +208,6 @@ async fn serve_connection(mut stream: TcpStream, context: Context, _permit: Owne
             break;
         }
     }
-    context.metrics.connections.dec();
 }
 
 async fn read_query(stream: &mut TcpStream) -> io::Result<Vec<u8>> {

@@ -243,6 +243,8 @@ pub struct Container {
     terminal: Option<Terminal>,
     /// Second handles on execs: while one is a zombie, an init that was killed cannot end.
     execs: Vec<ProcessHandle>,
+    /// What init and the execs have left behind, of which a deletion waits for the end.
+    descendants: Vec<ProcessHandle>,
     /// What a deletion that failed has reaped, for the one that will not.
     ends: Vec<(i32, ExitStatus)>,
     /// For init and every exec.
@@ -319,6 +321,7 @@ impl Container {
             held: Some(Held { channel: ours, go, stage }),
             terminal,
             execs: Vec::new(),
+            descendants: Vec::new(),
             ends: Vec::new(),
             filter,
         })
@@ -344,6 +347,7 @@ impl Container {
             held: None,
             terminal: None,
             execs: Vec::new(),
+            descendants: Vec::new(),
             ends: Vec::new(),
             filter,
         })
@@ -538,7 +542,14 @@ impl Container {
             }
             self.ends.extend(process.wait()?.map(|exit| (process.pid(), exit)));
         }
-        self.cgroup.remove()?;
+        // What they left behind: not our children, unless nobody else is there to be their parent.
+        self.descendants = self.cgroup.kill_all()?;
+        for process in &self.descendants {
+            if !wait_for_end(process.pidfd(), patience)? {
+                return Err(DeleteError::Unkillable(process.pid()));
+            }
+        }
+        self.cgroup.remove_directories()?;
         let hooked = hooks::run(hooks::Kind::PostStop, &self.runtime_state());
         remove_directory(&self.directory)?;
         hooked?;
@@ -548,7 +559,7 @@ impl Container {
     /// One of the processes that `delete` waits for, by its number.
     #[must_use]
     pub fn process(&self, pid: i32) -> Option<&ProcessHandle> {
-        self.execs.iter().chain(&self.init).find(|process| process.pid() == pid)
+        self.execs.iter().chain(&self.init).chain(&self.descendants).find(|process| process.pid() == pid)
     }
 }
 

@@ -8,11 +8,10 @@
 //! Upstream: pkg/proxy/healthcheck, cmd/kube-proxy/app/server.go (v1.35).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     convert::Infallible,
     fmt::Write as _,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
@@ -21,14 +20,14 @@ use http_body_util::Full;
 use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header,
+    header::{self, HeaderName},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::oneshot,
 };
 use tracing::{debug, warn};
 
@@ -38,10 +37,13 @@ use crate::{
     proxy::{Config, Health, Status},
 };
 
-/// Connections to one address at a time: probes are small and short, more of them wait in the kernel's queue.
+/// Connections to one address at a time. A probe is answered within milliseconds; where there are more, the oldest gives way:
+/// those who connect and stay silent must not keep a load balancer from its answer.
 const CONNECTIONS_MAX: usize = 64;
-/// How long a connection may take for its one request.
-const CONNECTION_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection may take for its one request. Load balancers give up after some seconds themselves.
+const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
+/// Tells load balancers in front how many endpoints stand behind this node.
+const ENDPOINT_WEIGHT: HeaderName = HeaderName::from_static("x-load-balancing-endpoint-weight");
 /// The first and the longest wait before a port that is taken is tried again. Upstream: every 5 s.
 const LISTEN_RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// The wait after a connection could not be accepted: this process is out of something.
@@ -63,7 +65,16 @@ enum Site {
 struct Answer {
     status: StatusCode,
     content_type: &'static str,
+    /// Of `ENDPOINT_WEIGHT`.
+    weight: Option<usize>,
     body: String,
+}
+
+/// The server of a service.
+struct Opened {
+    stop: ShutdownTrigger,
+    /// Answered, with an error, once nobody has the socket any more.
+    ended: oneshot::Receiver<()>,
 }
 
 /// The servers. See the module. Clones are the same servers.
@@ -102,26 +113,30 @@ impl HealthServers {
     /// Opens and closes the servers of services.
     async fn follow_services(self, shutdown: Shutdown) {
         let mut checks = self.status.watch_health_checks();
-        let mut open: BTreeMap<(ObjectName, u16), ShutdownTrigger> = BTreeMap::new();
+        let mut open: BTreeMap<(ObjectName, u16), Opened> = BTreeMap::new();
         loop {
             let wanted: BTreeSet<(ObjectName, u16)> =
                 checks.borrow_and_update().iter().map(|(name, check)| (name.clone(), check.node_port)).collect();
-            // First those that go: a port may pass to another service.
-            open.retain(|key, stop| {
-                let stays = wanted.contains(key);
-                if !stays {
-                    stop.request();
-                }
-                stays
-            });
+            // First those that go, to the end: a port may pass to another service.
+            let gone: Vec<_> = open.extract_if(.., |key, _| !wanted.contains(key)).collect();
+            gone.iter().for_each(|(_, server)| server.stop.request());
+            for (_, server) in gone {
+                // Nothing is ever sent.
+                let _ = server.ended.await;
+            }
             for key in wanted {
                 if open.contains_key(&key) {
                     continue;
                 }
                 let (stop, stopping) = Shutdown::new();
                 let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, key.1));
-                self.tasks.spawn("listen", self.clone().listen(address, Site::Service(key.0.clone()), stopping));
-                open.insert(key, stop);
+                let (alive, ended) = oneshot::channel();
+                let listening = self.clone().listen(address, Site::Service(key.0.clone()), stopping);
+                self.tasks.spawn("listen", async move {
+                    listening.await;
+                    drop::<oneshot::Sender<()>>(alive);
+                });
+                open.insert(key, Opened { stop, ended });
             }
             tokio::select! {
                 biased;
@@ -129,7 +144,7 @@ impl HealthServers {
                 changed = checks.changed() => if changed.is_err() { break },
             }
         }
-        open.values().for_each(ShutdownTrigger::request);
+        open.values().for_each(|server| server.stop.request());
     }
 
     async fn listen(self, address: SocketAddr, site: Site, stop: Shutdown) {
@@ -153,27 +168,30 @@ impl HealthServers {
     }
 
     async fn serve(self, listener: TcpListener, site: Site, stop: Shutdown) {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        // The newest connections, the ended ones among them included.
+        let mut newest: VecDeque<ShutdownTrigger> = VecDeque::with_capacity(CONNECTIONS_MAX);
         loop {
-            let accept = async {
-                let permit = Arc::clone(&permits).acquire_owned().await.expect("nobody closes it");
-                (permit, listener.accept().await)
-            };
-            let (permit, accepted) = tokio::select! {
+            let accepted = tokio::select! {
                 biased;
                 () = stop.requested() => return,
-                accepted = accept => accepted,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let (servers, site, stop) = (self.clone(), site.clone(), stop.clone());
+                    if newest.len() == CONNECTIONS_MAX
+                        && let Some(oldest) = newest.pop_front()
+                    {
+                        oldest.request();
+                    }
+                    let (end, stop) = stop.child();
+                    newest.push_back(end);
+                    let (servers, site) = (self.clone(), site.clone());
                     self.tasks.spawn("connection", async move {
                         tokio::select! {
                             biased;
                             () = stop.requested() => {}
                             () = servers.answer_one(stream, &site) => {}
                         }
-                        drop(permit);
                     });
                 }
                 Err(error) => {
@@ -187,12 +205,15 @@ impl HealthServers {
     async fn answer_one(&self, stream: TcpStream, site: &Site) {
         let service = service_fn(|request: Request<Incoming>| {
             let answer = self.answer(site, request.uri().path());
-            let response = Response::builder()
+            let mut response = Response::builder()
                 .status(answer.status)
                 .header(header::CONTENT_TYPE, answer.content_type)
                 .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
                 .body(Full::new(Bytes::from(answer.body)))
                 .expect("the parts are valid");
+            if let Some(weight) = answer.weight {
+                response.headers_mut().insert(ENDPOINT_WEIGHT, weight.into());
+            }
             async { Ok::<_, Infallible>(response) }
         });
         let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
@@ -222,12 +243,12 @@ impl HealthServers {
 }
 
 fn text(status: StatusCode, body: String) -> Answer {
-    Answer { status, content_type: "text/plain; charset=utf-8", body }
+    Answer { status, content_type: "text/plain; charset=utf-8", weight: None, body }
 }
 
 fn json(is_well: bool, body: String) -> Answer {
     let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Answer { status, content_type: "application/json", body }
+    Answer { status, content_type: "application/json", weight: None, body }
 }
 
 /// The words of Go for times, which is what upstream prints.
@@ -246,7 +267,7 @@ fn of_service(name: &ObjectName, local_endpoints: usize, is_healthy: bool) -> An
          \n\t\"serviceProxyHealthy\": {is_healthy}\n}}",
         name.namespace, name.name
     );
-    json(local_endpoints > 0 && is_healthy, body)
+    Answer { weight: Some(local_endpoints), ..json(local_endpoints > 0 && is_healthy, body) }
 }
 
 /// The counters as Prometheus reads them.

@@ -2,7 +2,8 @@
 //!
 //! Invariant: whoever reads the connection never waits for one stream, so that the others and the connection's end are
 //! heard. It waits only while all streams together hold `CONNECTION_BUFFER_BYTES`: clients that know no windows (kubectl's
-//! SPDY, WebSocket channels) are slowed down by the connection alone.
+//! SPDY, WebSocket channels) are slowed down by the connection alone. Meanwhile the connection's end is not heard, and the
+//! peer is sent a ping from time to time (`SILENCE_WHEN_FULL`): writing to one that has gone fails.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -41,6 +42,8 @@ struct InflowState {
 struct Inbox {
     bytes: VecDeque<u8>,
     is_ended: bool,
+    /// The peer has given the stream up.
+    is_reset: bool,
     is_gone: bool,
     waker: Option<Waker>,
 }
@@ -54,6 +57,8 @@ pub(crate) struct Feed {
 
 /// The reading end of a stream: it ends when the peer ends the stream or the connection. Dropping it discards what it holds
 /// and what still comes.
+///
+/// Errors: `ConnectionReset` once the peer has given the stream up; what it held is discarded.
 #[derive(Debug)]
 pub struct Input {
     inbox: Arc<Mutex<Inbox>>,
@@ -121,6 +126,14 @@ impl Feed {
         }
         true
     }
+
+    /// The peer has given the stream up: what nobody has read yet is of no use any more.
+    pub(crate) fn reset(self) {
+        let mut inbox = self.inbox.lock();
+        inbox.is_reset = true;
+        let discarded = std::mem::take(&mut inbox.bytes).len();
+        self.inflow.state.lock().bytes -= discarded;
+    }
 }
 
 impl Drop for Feed {
@@ -140,6 +153,9 @@ impl AsyncRead for Input {
         let mut inbox = self.inbox.lock();
         let length = inbox.bytes.len().min(buf.remaining());
         if length == 0 {
+            if inbox.is_reset {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
             if inbox.is_ended || buf.remaining() == 0 {
                 return Poll::Ready(Ok(()));
             }

@@ -3,7 +3,8 @@
 //!
 //! Flow: `negotiate` reads the request's headers -> the connection is switched -> `remote_command` or `port_forward` gives
 //! streams and a driver; the caller polls both until the driver ends.
-//! Invariant: nothing here spawns, sleeps or logs; every queue is bounded, and a peer that does not read stops its writer.
+//! Invariant: nothing here spawns or logs, and time is the caller's clock; every queue is bounded, and a peer that does not
+//! read stops its writer.
 //! Upstream: k8s.io/kubelet/pkg/cri/streaming, k8s.io/apimachinery/pkg/util/httpstream (v1.35).
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,8 @@ mod output;
 pub use input::Input;
 pub use negotiate::{Negotiated, Refusal, Transport};
 pub use output::Output;
+
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -41,6 +44,10 @@ pub type BoxIo = Box<dyn Io>;
 /// Bytes of all streams of a connection that wait for whoever reads them: sixteen times what a SPDY peer may send on one
 /// stream before it is told to go on. A connection that holds more (or one read of it more) is not read.
 pub const CONNECTION_BUFFER_BYTES: usize = 1 << 20;
+
+/// How long a connection that holds so much is not read before the peer is sent a ping. A few of them, the first of which a
+/// machine that has forgotten the connection answers with its reset, tell that it has gone.
+pub(crate) const SILENCE_WHEN_FULL: Duration = Duration::from_secs(10);
 
 /// The longest piece of a stream that is sent at once.
 pub(crate) const CHUNK_BYTES_MAX: usize = 32 << 10;

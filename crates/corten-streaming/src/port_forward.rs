@@ -6,9 +6,12 @@ use std::{
     collections::HashMap,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use corten_base::SharedClock;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::Role as SocketRole;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +22,11 @@ use crate::{
     websocket::{self, Channels, Encoding},
 };
 
-/// How many connections may wait for their second stream.
+/// How many connections may wait for their second stream; further ones are refused.
 const PENDING_MAX: usize = 64;
+
+/// How long a connection may wait for its second stream. Upstream: `DefaultStreamCreationTimeout`.
+const PAIR_PATIENCE: Duration = Duration::from_secs(30);
 
 /// One connection to a port.
 pub struct Forward {
@@ -30,6 +36,8 @@ pub struct Forward {
     pub connection: ForwardIo,
     /// Where an error is told.
     pub error: ErrorStream,
+    /// The client has given the connection up.
+    pub given_up: CancellationToken,
 }
 
 /// The client's side of a connection.
@@ -52,7 +60,18 @@ pub struct Forwards {
 enum Kind {
     /// The ports were named in the request.
     Channels(Channels, Vec<Forward>),
-    Spdy(spdy::Connection, HashMap<String, Stream>),
+    Spdy {
+        connection: spdy::Connection,
+        pending: HashMap<String, Pending>,
+        clock: SharedClock,
+    },
+}
+
+/// A stream without its partner.
+struct Pending {
+    stream: Stream,
+    /// On the monotonic clock.
+    deadline: Duration,
 }
 
 /// Reads the ports that a WebSocket request without SPDY names in its query.
@@ -88,33 +107,40 @@ fn parse_port(text: &str, shown: &str) -> Result<u16, String> {
 }
 
 /// Speaks the negotiated protocol on a connection that was switched to it; `ports` are those of the request, for the
-/// protocols that do not name them per stream. The driver has to be polled for anything to happen.
+/// protocols that do not name them per stream. The driver has to be polled for anything to happen. `clock` is asked only
+/// while a connection waits for its second stream, or nobody reads what the client sends.
 ///
 /// Errors: the connection ended.
-pub async fn start(io: BoxIo, negotiated: &Negotiated, ports: &[u16]) -> io::Result<(Forwards, Driver)> {
+pub async fn start(
+    io: BoxIo,
+    negotiated: &Negotiated,
+    ports: &[u16],
+    clock: SharedClock,
+) -> io::Result<(Forwards, Driver)> {
     let io = match negotiated.transport {
-        Transport::WebSocket => return over_websocket(io, negotiated.protocol, ports),
+        Transport::WebSocket => return over_websocket(io, negotiated.protocol, ports, clock),
         Transport::Spdy => io,
         Transport::Tunnel => {
             let socket = websocket::switched(io, SocketRole::Server).await;
             Box::new(websocket::ByteStream::new(socket))
         }
     };
-    let (connection, driver) = spdy::connect(io, Role::Server);
-    Ok((Forwards { kind: Kind::Spdy(connection, HashMap::new()) }, driver))
+    let (connection, driver) = spdy::connect(io, Role::Server, Arc::clone(&clock));
+    Ok((Forwards { kind: Kind::Spdy { connection, pending: HashMap::new(), clock } }, driver))
 }
 
-fn over_websocket(io: BoxIo, protocol: &str, ports: &[u16]) -> io::Result<(Forwards, Driver)> {
+fn over_websocket(io: BoxIo, protocol: &str, ports: &[u16], clock: SharedClock) -> io::Result<(Forwards, Driver)> {
     let encoding = if protocol.contains("base64") { Encoding::Base64 } else { Encoding::Binary };
     // Each port has a channel for data and one for errors.
     let number = |index: usize| u8::try_from(index).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
     let inputs = (0..ports.len()).map(|index| number(2 * index)).collect::<io::Result<Vec<u8>>>()?;
-    let (channels, readers, driver) = websocket::connect(io, encoding, false, &inputs);
+    let (channels, readers, driver) = websocket::connect(io, encoding, false, &inputs, clock);
     let mut forwards = Vec::new();
     for ((input, channel), &port) in readers.into_iter().zip(inputs).zip(ports) {
         let connection = ForwardIo { input: Box::new(input), output: channels.output(channel) };
         let error = ErrorStream { output: channels.output(channel + 1) };
-        forwards.push(Forward { port, connection, error });
+        let given_up = connection.output.given_up();
+        forwards.push(Forward { port, connection, error, given_up });
     }
     forwards.reverse();
     Ok((Forwards { kind: Kind::Channels(channels, forwards) }, driver))
@@ -126,7 +152,7 @@ impl Forwards {
     pub fn closed(&self) -> CancellationToken {
         match &self.kind {
             Kind::Channels(channels, _) => channels.closed(),
-            Kind::Spdy(connection, _) => connection.closed(),
+            Kind::Spdy { connection, .. } => connection.closed(),
         }
     }
 
@@ -141,10 +167,28 @@ impl Forwards {
                 forward.error.output.write_all(&port).await.ok()?;
                 Some(forward)
             }
-            Kind::Spdy(connection, pending) => loop {
-                let stream = connection.accept().await?;
-                if let Some(forward) = pair(stream, pending) {
-                    return Some(forward);
+            Kind::Spdy { connection, pending, clock } => loop {
+                let first = pending.values().map(|waiting| waiting.deadline).min();
+                let late = async {
+                    match first {
+                        Some(deadline) => clock.sleep_until(deadline).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    stream = connection.accept() => {
+                        let deadline = clock.monotonic().saturating_add(PAIR_PATIENCE);
+                        if let Some(forward) = pair(stream?, pending, deadline) {
+                            return Some(forward);
+                        }
+                    }
+                    () = late => {
+                        let now = clock.monotonic();
+                        for (_, late) in pending.extract_if(|_, waiting| waiting.deadline <= now) {
+                            late.stream.refuse();
+                        }
+                    }
                 }
             },
         }
@@ -153,20 +197,20 @@ impl Forwards {
     /// Whether the client opens connections for as long as it is there.
     #[must_use]
     pub fn is_open_ended(&self) -> bool {
-        matches!(self.kind, Kind::Spdy(..))
+        matches!(self.kind, Kind::Spdy { .. })
     }
 
     /// Ends the connection once everything that was written before is sent.
     pub async fn close(&mut self) {
         match &self.kind {
             Kind::Channels(channels, _) => channels.close().await,
-            Kind::Spdy(connection, _) => connection.close().await,
+            Kind::Spdy { connection, .. } => connection.close().await,
         }
     }
 }
 
 /// Joins the two streams of one connection. Streams with wrong headers are dropped, which ends them.
-fn pair(stream: Stream, pending: &mut HashMap<String, Stream>) -> Option<Forward> {
+fn pair(stream: Stream, pending: &mut HashMap<String, Pending>, deadline: Duration) -> Option<Forward> {
     let port = stream.headers.get("port").parse::<u16>().ok().filter(|port| *port > 0)?;
     let is_error = match stream.headers.get("streamtype") {
         "error" => true,
@@ -179,9 +223,11 @@ fn pair(stream: Stream, pending: &mut HashMap<String, Stream>) -> Option<Forward
         ("", false) => stream.id.saturating_sub(2).to_string(),
         (given, _) => given.to_owned(),
     };
-    let Some(other) = pending.remove(&request) else {
+    let Some(Pending { stream: other, .. }) = pending.remove(&request) else {
         if pending.len() < PENDING_MAX {
-            pending.insert(request, stream);
+            pending.insert(request, Pending { stream, deadline });
+        } else {
+            stream.refuse();
         }
         return None;
     };
@@ -191,6 +237,7 @@ fn pair(stream: Stream, pending: &mut HashMap<String, Stream>) -> Option<Forward
     let (data, error) = if is_error { (other, stream) } else { (stream, other) };
     Some(Forward {
         port,
+        given_up: data.output.given_up(),
         connection: ForwardIo { input: Box::new(data.input), output: data.output },
         error: ErrorStream { output: error.output },
     })
@@ -226,7 +273,61 @@ impl AsyncWrite for ForwardIo {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
+    use corten_base::SimClock;
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
+    use crate::negotiate::{PORT_FORWARD, negotiate};
+
+    /// A stream whose partner never came waited for the life of the connection, and past 64 of them further ones were
+    /// dropped without a word.
+    #[tokio::test]
+    async fn streams_without_a_partner_are_refused_when_they_are_too_many_and_after_a_while() {
+        let clock = SimClock::new(jiff::Timestamp::UNIX_EPOCH);
+        let (left, right) = tokio::io::duplex(4 << 10);
+        let (client, drive_client) = spdy::connect(Box::new(left), Role::Client, Arc::clone(&clock) as SharedClock);
+        let mut headers = http::HeaderMap::new();
+        for (name, value) in
+            [("connection", "Upgrade"), ("upgrade", "SPDY/3.1"), ("x-stream-protocol-version", "portforward.k8s.io")]
+        {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let negotiated = negotiate(&headers, PORT_FORWARD).unwrap();
+        let (mut forwards, drive_server) =
+            start(Box::new(right), &negotiated, &[], Arc::clone(&clock) as SharedClock).await.unwrap();
+        let open = async |request: usize, kind: &str| {
+            let request = request.to_string();
+            let headers = [("streamType", kind), ("port", "80"), ("requestID", &request)];
+            client.open(spdy::Headers::of(headers)).await.unwrap()
+        };
+        let is_refused = async |mut stream: Stream| {
+            assert_eq!(stream.read(&mut [0; 8]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        };
+        let talk = async {
+            let mut waiting = Vec::new();
+            for request in 0..PENDING_MAX {
+                waiting.push(open(request, "data").await);
+            }
+            is_refused(open(PENDING_MAX, "data").await).await;
+            clock.advance(PAIR_PATIENCE - Duration::from_secs(1));
+            let _error = open(0, "error").await;
+            let mut paired = waiting.remove(0);
+            paired.read_exact(&mut [0; 5]).await.unwrap();
+            clock.advance(Duration::from_secs(1));
+            for stream in waiting {
+                is_refused(stream).await;
+            }
+            client.close().await;
+        };
+        let serve = async {
+            let mut forward = forwards.next().await.unwrap();
+            forward.connection.write_all(b"hello").await.unwrap();
+            assert!(forwards.next().await.is_none());
+        };
+        tokio::join!(drive_client, drive_server, talk, serve);
+    }
 
     #[test]
     fn ports_are_read_from_the_query() {

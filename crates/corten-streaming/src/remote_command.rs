@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, io};
 
+use corten_base::SharedClock;
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
@@ -104,8 +105,8 @@ enum Kind {
 }
 
 /// Speaks the negotiated protocol on a connection that was switched to it. The driver has to be polled for anything to
-/// happen, while the streams open, too.
-pub async fn start(io: BoxIo, negotiated: &Negotiated, wants: Wants) -> (Opening, Driver) {
+/// happen, while the streams open, too. `clock` is asked only while nobody reads what the client sends.
+pub async fn start(io: BoxIo, negotiated: &Negotiated, wants: Wants, clock: SharedClock) -> (Opening, Driver) {
     let protocol = negotiated.protocol;
     let (kind, driver) = match negotiated.transport {
         Transport::WebSocket => {
@@ -114,16 +115,17 @@ pub async fn start(io: BoxIo, negotiated: &Negotiated, wants: Wants) -> (Opening
             inputs.extend(wants.stdin.then_some(STDIN));
             inputs.push(RESIZE);
             let closes = protocol == "v5.channel.k8s.io";
-            let (channels, inputs, driver) = websocket::connect(io, encoding, closes, &inputs);
+            let (channels, inputs, driver) = websocket::connect(io, encoding, closes, &inputs, clock);
             (Kind::WebSocket(channels, inputs), driver)
         }
         Transport::Spdy => {
-            let (connection, driver) = spdy::connect(io, Role::Server);
+            let (connection, driver) = spdy::connect(io, Role::Server, clock);
             (Kind::Spdy(connection), driver)
         }
         Transport::Tunnel => {
             let socket = websocket::switched(io, tokio_tungstenite::tungstenite::protocol::Role::Server).await;
-            let (connection, driver) = spdy::connect(Box::new(websocket::ByteStream::new(socket)), Role::Server);
+            let stream = Box::new(websocket::ByteStream::new(socket));
+            let (connection, driver) = spdy::connect(stream, Role::Server, clock);
             (Kind::Spdy(connection), driver)
         }
     };
@@ -182,6 +184,7 @@ async fn over_spdy(mut connection: spdy::Connection, protocol: &str, wants: Want
         missing.swap_remove(position);
         found.insert(kind, stream);
     }
+    connection.refuse_more();
     let mut silent = Vec::new();
     let mut input = |name: &str| {
         let stream = found.remove(name)?;

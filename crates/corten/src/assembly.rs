@@ -181,7 +181,8 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
 
     let step = progress.step("scheduler");
     let (tasks, shutdown) = floors.build("kube-scheduler");
-    start_scheduler(&clients.scheduler, (clock, rng), &tasks, &shutdown, InitialList::List)?;
+    let scheduling = corten_scheduler::framework::Config::default();
+    start_scheduler(&clients.scheduler, &scheduling, (clock, rng), &tasks, &shutdown, InitialList::List)?;
     components.running("kube-scheduler", "");
     statuses.run_here("kube-scheduler");
     step.done("");
@@ -397,6 +398,7 @@ async fn bootstrapped(waiter: &Waiter) {
 /// Starts a scheduler with its informers and its events.
 pub(crate) fn start_scheduler(
     client: &Client,
+    config: &corten_scheduler::framework::Config,
     (clock, rng): (&SharedClock, &SharedRng),
     tasks: &TaskSet,
     shutdown: &Shutdown,
@@ -406,14 +408,13 @@ pub(crate) fn start_scheduler(
     let (recorder, queue) = Recorder::new("default-scheduler", host, Arc::clone(clock));
     let writer = EventWriter::new(client.clone(), queue, Arc::clone(clock), Arc::clone(rng));
     let cluster = ApiCluster::new(client.clone(), recorder, Arc::clone(clock));
-    let config = corten_scheduler::framework::Config::default();
-    let (scheduler, inputs) = Scheduler::build(&config, Arc::new(cluster), Arc::clone(clock), Arc::clone(rng))
+    let (scheduler, inputs) = Scheduler::build(config, Arc::new(cluster), Arc::clone(clock), Arc::clone(rng))
         .context("build the scheduler")?;
     let informers = InformerFactory::new(client.clone(), initial, Arc::clone(clock), Arc::clone(rng));
     let feed = Feed::new(&informers, inputs);
     informers.start(tasks, shutdown);
-    tasks.spawn("scheduler-events", writer.run(shutdown.clone()));
-    tasks.spawn("scheduler-feed", feed.run(shutdown.clone()));
+    tasks.spawn("scheduler-events", until_told(shutdown.clone(), writer.run(shutdown.clone())));
+    tasks.spawn("scheduler-feed", until_told(shutdown.clone(), feed.run(shutdown.clone())));
     tasks.spawn("scheduler", until_told(shutdown.clone(), scheduler.run(shutdown.clone())));
     Ok(())
 }
@@ -455,7 +456,7 @@ pub(crate) fn run_proxy(
     proxy_feed::follow(&informers, &inbox);
     informers.start(tasks, shutdown);
     tasks.spawn("proxy-feed", proxy_feed::tell_synced(informers, inbox, shutdown.clone()));
-    tasks.spawn("proxy-health", health.run(shutdown.clone()));
+    tasks.spawn("proxy-health", until_told(shutdown.clone(), health.run(shutdown.clone())));
     tasks.spawn("proxy", until_told(shutdown.clone(), proxy.run(shutdown.clone())));
     Ok(name)
 }

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Seek as _, Write as _},
+    os::fd::OwnedFd,
 };
 
 use anyhow::{Context as _, bail};
@@ -12,14 +13,12 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{PidfdFlags, pidfd_open},
-};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
     config::Places,
     control::{self, Request, Silent},
+    process::{hold_since, start_time},
 };
 
 /// How long to wait for the end of a process that does not answer before it is asked again: it may be starting.
@@ -48,7 +47,19 @@ pub(crate) enum Claim {
 pub(crate) struct Running {
     /// Its process id; nothing if it has not written it yet.
     pub(crate) pid: Option<i32>,
+    /// When it was started, in the kernel's ticks since boot.
+    started: Option<u64>,
     file: File,
+}
+
+/// What a lock file says: the number of the process that had it last and, on another line, when that was started. The holder
+/// writes both once it has the lock. Until then they are those of the one before, whose number may be anybody's by now: then
+/// there is nothing.
+fn written(text: &str) -> anyhow::Result<Option<(i32, u64)>> {
+    let mut lines = text.lines();
+    let pid = lines.next().and_then(|line| line.parse().ok());
+    let Some((pid, started)) = pid.zip(lines.next().and_then(|line| line.parse().ok())) else { return Ok(None) };
+    Ok((start_time(pid)? == Some(started)).then_some((pid, started)))
 }
 
 impl Instance {
@@ -65,15 +76,19 @@ impl Instance {
             Err((mut file, Errno::EWOULDBLOCK)) => {
                 let mut text = String::new();
                 file.read_to_string(&mut text).at("read", &path)?;
-                Ok(Claim::Running(Running { pid: text.trim().parse().ok(), file }))
+                let (pid, started) = written(&text)?.unzip();
+                Ok(Claim::Running(Running { pid, started, file }))
             }
             Err((_, errno)) => Err(errno).with_context(|| format!("lock {}", path.display())),
         }
     }
 
     fn begin(mut lock: Flock<File>, places: &Places) -> anyhow::Result<Self> {
+        let pid = std::process::id().cast_signed();
+        let started = start_time(pid)?.context("this process runs")?;
         lock.set_len(0).and_then(|()| lock.rewind()).context("empty the lock file")?;
-        writeln!(lock, "{}", std::process::id()).context("write the lock file")?;
+        // In one piece, so that nobody reads half a number.
+        lock.write_all(format!("{pid}\n{started}\n").as_bytes()).context("write the lock file")?;
         forget_earlier_boots(places)?;
         // What containers write, their set-user-id files included, and what pods are given, their secrets included.
         for directory in [places.containers(), places.kubelet()] {
@@ -89,12 +104,8 @@ impl Running {
     ///
     /// Errors: as `claim`.
     pub(crate) fn or_its_end(self, places: &Places) -> anyhow::Result<Claim> {
-        let number = self.pid.and_then(rustix::process::Pid::from_raw);
-        let process = match number.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
-            Some(Ok(process)) => process,
-            // It has not written its number, or it is not there any more: what the lock says now counts.
-            _ => return Instance::claim(places),
-        };
+        // It has not written its number, or it is not there any more: what the lock says now counts.
+        let Some(process) = self.hold()? else { return Instance::claim(places) };
         loop {
             match control::ask(&places.control_socket(), Request::Status) {
                 Ok(Some(_)) => return Ok(Claim::Running(self)),
@@ -109,6 +120,12 @@ impl Running {
                 return Instance::claim(places);
             }
         }
+    }
+
+    /// A handle on the process; nothing if its number is not known, or it has ended.
+    pub(crate) fn hold(&self) -> anyhow::Result<Option<OwnedFd>> {
+        let Some((pid, started)) = self.pid.zip(self.started) else { return Ok(None) };
+        hold_since(pid, started)
     }
 
     /// Waits until the other process has ended, and takes its place. Blocks.
@@ -132,8 +149,7 @@ pub(crate) fn holder(places: &Places) -> anyhow::Result<Option<String>> {
         Err((mut file, Errno::EWOULDBLOCK)) => {
             let mut text = String::new();
             file.read_to_string(&mut text).at("read", &path)?;
-            let pid: Option<i32> = text.trim().parse().ok();
-            Ok(Some(pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()))
+            Ok(Some(written(&text)?.map(|(pid, _)| format!(" (pid {pid})")).unwrap_or_default()))
         }
         Err((_, errno)) => Err(errno).with_context(|| format!("lock {}", path.display())),
     }
@@ -168,6 +184,28 @@ mod tests {
         drop(first);
         drop(running.wait(&places).unwrap());
         assert_eq!(holder(&places).unwrap(), None);
+    }
+
+    /// Between taking the lock and writing its number, the file still has the last run's, and `down` sent signals to whatever
+    /// process had that by then.
+    #[test]
+    fn the_number_of_an_earlier_run_is_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(directory.path()).unwrap();
+        let Claim::Ours(_first) = Instance::claim(&places).unwrap() else { panic!("nobody else is there") };
+        let own = fs::read_to_string(&places.lock()).unwrap();
+        let (pid, started) = written(&own).unwrap().unwrap();
+        for (text, want) in [
+            (own.clone(), Some(pid)),
+            (format!("{pid}\n{}\n", started - 1), None),
+            (format!("{pid}\n"), None),
+            (String::new(), None),
+        ] {
+            fs::write(&places.lock(), text.as_bytes()).unwrap();
+            let Claim::Running(running) = Instance::claim(&places).unwrap() else { panic!("the first holds it") };
+            assert_eq!(running.pid, want, "{text:?}");
+            assert_eq!(running.hold().unwrap().is_some(), want.is_some());
+        }
     }
 
     /// Anybody on the machine could run set-user-id files out of containers (containerd's CVE-2021-41103) and read the

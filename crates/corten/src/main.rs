@@ -16,14 +16,17 @@ mod floors;
 mod identity;
 mod instance;
 mod kubeconfig;
+mod log_file;
 mod node;
 mod pki;
 mod preflight;
+mod process;
 mod progress;
 mod readiness;
 mod record;
 mod renewal;
 mod sweep;
+mod unix_socket;
 
 use std::process::ExitCode;
 

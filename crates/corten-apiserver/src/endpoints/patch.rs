@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use corten_apimachinery::{
     codec::{self, FieldValidation},
     field::{Error, Path, quote},
@@ -66,36 +65,20 @@ pub(super) async fn patch(
             }
             object
         };
-        let fails = |error| patch_failure(kind, error);
-        let patched = match kind {
-            PatchKind::Json => languages::json::apply(&in_version(), &patch).map_err(fails)?,
-            PatchKind::Merge => languages::merge::apply(&in_version(), &patch),
-            PatchKind::Strategic => {
-                languages::strategic::apply(&in_version(), &patch, server.table(), type_id).map_err(fails)?
-            }
-            PatchKind::Apply => {
-                let object = store.apply(&context, strategy, current, &patch, force);
-                let object = object.map_err(|error| error.to_status())?;
-                refuse_doubled(&own, validation)?;
-                if current.is_none() && !object.uid().is_empty() {
-                    return Err(no_such_incarnation(endpoint, &name, object.uid()));
-                }
-                check_name(object, &name)?
-            }
-        };
-        if matches!(kind, PatchKind::Json | PatchKind::Merge) {
-            check_kind(&patched, &gvk)?;
-        }
-        if patched.name() != name.as_str() {
-            return Err(other_name(patched.name(), &name));
-        }
-        // The result is read as any body is: strictly, and brought to canonical form.
-        let bytes = codec::json::encode(&patched, None);
+        let typed = (server.table(), type_id);
         let (mut object, mut warnings) = if is_apply {
-            let (object, further) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &gvk)?;
+            let applied = store.apply(&context, strategy, current, &patch, force).map_err(|error| error.to_status())?;
+            refuse_doubled(&own, validation)?;
+            if current.is_none() && !applied.uid().is_empty() {
+                return Err(no_such_incarnation(endpoint, &name, applied.uid()));
+            }
+            // The result is read as any body is: strictly, and brought to canonical form.
+            let bytes = codec::json::encode(&check_name(applied, &name)?, None);
+            let (object, further) = decode_bytes(&bytes, Encoding::Json, typed.0, type_id, validation, &gvk)?;
             (object, own.iter().cloned().chain(further).collect())
         } else {
-            read_patched(&bytes, (server.table(), type_id), validation, (kind, &patch, &own))?
+            let patched = patched(&in_version(), (kind, &patch), typed, (&gvk, &name))?;
+            read_patched(&patched, typed, validation, (kind, &patch, &own))?
         };
         warnings.extend(dedup_owner_references(&mut object));
         *complaints.lock() = warnings;
@@ -166,13 +149,38 @@ pub(super) fn refuse_doubled(complaints: &[String], validation: FieldValidation)
     Ok(())
 }
 
-/// Reads what a patch made of an object. Returns it in canonical form, and advice for the client.
-fn read_patched(
-    bytes: &Bytes,
+/// What a patch, other than a configuration, makes of `object`: not read yet, see `read_patched`.
+///
+/// Errors: the patch does not fit; it makes another kind or another name of the object.
+pub(super) fn patched(
+    object: &Value,
+    (kind, patch): (PatchKind, &Value),
+    (table, type_id): (&TypeTable, TypeId),
+    (want, name): (&GroupVersionKind, &str),
+) -> Result<Value, Status> {
+    let fails = |error| patch_failure(kind, error);
+    let patched = match kind {
+        PatchKind::Json => languages::json::apply(object, patch).map_err(fails)?,
+        PatchKind::Merge => languages::merge::apply(object, patch),
+        _ => languages::strategic::apply(object, patch, table, type_id).map_err(fails)?,
+    };
+    if matches!(kind, PatchKind::Json | PatchKind::Merge) {
+        check_kind(&patched, want)?;
+    }
+    if patched.name() != name {
+        return Err(other_name(patched.name(), name));
+    }
+    Ok(patched)
+}
+
+/// Reads what a patch made of an object, as any body is: strictly. Returns it in canonical form, and advice for the client.
+pub(super) fn read_patched(
+    patched: &Value,
     (table, type_id): (&TypeTable, TypeId),
     validation: FieldValidation,
     (kind, patch, own): (PatchKind, &Value, &[String]),
 ) -> Result<(Value, Vec<String>), Status> {
+    let bytes = &codec::json::encode(patched, None);
     let decoded = codec::json::decode(bytes, Some((table, type_id)), validation)
         .map_err(|error| strict::refused(kind, patch, bytes, &error.to_string()))?;
     let complaints: Vec<String> = own.iter().cloned().chain(decoded.complaints()).collect();
@@ -202,7 +210,7 @@ fn check_name(mut object: Value, name: &str) -> Result<Value, Status> {
     Ok(object)
 }
 
-fn other_name(object: &str, name: &str) -> Status {
+pub(super) fn other_name(object: &str, name: &str) -> Status {
     Status::bad_request(format!("the name of the object ({object}) does not match the name on the URL ({name})"))
 }
 
@@ -226,7 +234,7 @@ fn check_kind(patched: &Value, want: &GroupVersionKind) -> Result<(), Status> {
 /// A patch that does not fit: upstream keeps the reason to itself, but for a few of strategic patches.
 ///
 /// Upstream: `applyJSPatch`, `interpretStrategicMergePatchError` (v1.35).
-pub(super) fn patch_failure(kind: PatchKind, error: languages::PatchError) -> Status {
+fn patch_failure(kind: PatchKind, error: languages::PatchError) -> Status {
     match error {
         languages::PatchError::Invalid(why) => Status::bad_request(why),
         languages::PatchError::Inapplicable(why)

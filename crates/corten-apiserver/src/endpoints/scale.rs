@@ -5,26 +5,27 @@ use std::sync::Arc;
 use corten_apimachinery::{
     codec::{self, FieldValidation},
     field::{Error, Path},
-    gvk::{GroupVersion, GroupVersionKind},
+    gvk::{GroupResource, GroupVersion, GroupVersionKind},
     meta::ObjectMeta as _,
-    patch as languages,
     resource::ScalePaths,
     selector::label,
     status::Status,
+    type_table::{TypeId, TypeTable},
     value::Value,
 };
 use corten_client::PatchKind;
 use http::{Method, StatusCode, header};
+use parking_lot::Mutex;
 
 use super::{
-    body::{decode_review, field_validation, read_bytes},
+    body::{decode_bytes, decode_review, field_validation},
     options::force,
-    patch::{Patch, patch_failure, patch_kind, read_patch, refuse_doubled},
+    patch::{Patch, other_name, patch_kind, patched, read_patch, read_patched, refuse_doubled},
     read::{namespace_of, store_of},
     routes::Endpoint,
     write::WriteRequest,
 };
-use crate::{request::Request, response::Reply, server::Server};
+use crate::{negotiation::Encoding, request::Request, response::Reply, server::Server};
 
 const TYPE: &str = "io.k8s.api.autoscaling.v1.Scale";
 
@@ -37,60 +38,56 @@ pub(super) async fn handle(
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let name = request.info.name.clone();
-    let kind = GroupVersionKind::new("autoscaling", "v1", "Scale");
+    let table = server.table();
+    let type_id = table.find(TYPE).ok_or_else(|| Status::internal(format_args!("type {TYPE} is not in the table")))?;
     let namespace = namespace_of(endpoint, &request).to_owned();
-    let wanted = match request.method {
+    let (wanted, mut warnings) = match request.method {
         Method::GET | Method::HEAD => {
             let current = store.get(&namespace, &name, None).await?;
             let tree = store.codec().decode_tree(&name, &current.json).map_err(Status::internal)?;
             return Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?));
         }
-        Method::PUT => Wanted::Scale(decode_review(&mut request, server.table(), TYPE, &kind).await?.0),
+        Method::PUT => {
+            let (scale, warnings) = decode_review(&mut request, table, TYPE, &kind()).await?;
+            (Wanted::Scale(scale), warnings)
+        }
         Method::PATCH => {
             let language = patch_kind(request.header(header::CONTENT_TYPE))?;
             if language == PatchKind::Apply {
-                return apply(server, endpoint, request, paths).await;
+                return apply(server, endpoint, request, (paths, type_id)).await;
             }
-            let body = read_bytes(std::mem::take(&mut request.body)).await?;
-            let patch = codec::json::decode(&body, None, FieldValidation::Ignore)
-                .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?
-                .value;
-            Wanted::Patched(language, patch)
+            let validation = field_validation(&request.query, "PatchOptions")?;
+            let patch = read_patch(std::mem::take(&mut request.body), language, validation).await?;
+            (Wanted::Patched { language, patch, validation }, Vec::new())
         }
         _ => return Ok(Reply::method_not_allowed()),
     };
-    let write = WriteRequest::new(endpoint, &request, "UpdateOptions")?;
+    let options_kind = if matches!(wanted, Wanted::Scale(_)) { "UpdateOptions" } else { "PatchOptions" };
+    let write = WriteRequest::new(endpoint, &request, options_kind)?;
+    let advice = Mutex::new(Vec::new());
     // Done anew for each attempt: a patch is one of the newest object, whoever has changed that in the meantime.
     let transform = |current: Option<&Value>| {
         let mut object = current.cloned().unwrap_or_default();
-        let scale = wanted.of(&scale_of(&object, paths)?)?;
-        if scale.name() != name.as_str() {
-            return Err(Status::bad_request(format!(
-                "the name of the object ({}) does not match the name on the URL ({name})",
-                scale.name()
-            )));
-        }
-        let replicas = scale.i64_at(&["spec", "replicas"]).unwrap_or_default();
-        if replicas < 0 {
-            let path = Path::new("spec").child("replicas");
-            let error = Error::invalid(&path, replicas, "must be greater than or equal to 0");
-            return Err(Status::invalid(&kind, &name, &[error]));
-        }
-        object.set(paths.spec_replicas, replicas);
-        // The precondition is what the client saw, or nothing if it did not say.
-        if scale.resource_version().is_empty() {
-            object.unset_meta("resourceVersion");
-        } else {
-            object.set_meta("resourceVersion", scale.resource_version());
-        }
+        let (scale, of_patch) = wanted.of(&scale_of(&object, paths)?, (table, type_id), &name)?;
+        *advice.lock() = of_patch;
+        check(endpoint, &scale, &object, &name)?;
+        // What is absent is 0: everything else was read as a number.
+        object.set(paths.spec_replicas, scale.i64_at(&["spec", "replicas"]).unwrap_or_default());
+        precondition(&mut object, &scale);
         Ok(object)
     };
     let strategy = endpoint.definition.strategy;
     let mut context = write.context(&request);
     context.subresource = "scale";
     let updated = store.update(&context, &name, strategy, &transform, false).await?;
+    warnings.extend(advice.into_inner());
+    warnings.extend(updated.warnings);
     let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
-    Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?).with_warnings(updated.warnings))
+    Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?).with_warnings(warnings))
+}
+
+fn kind() -> GroupVersionKind {
+    GroupVersionKind::new("autoscaling", "v1", "Scale")
 }
 
 /// What a client wants of a `Scale`.
@@ -98,20 +95,48 @@ enum Wanted {
     /// To be this.
     Scale(Value),
     /// To be changed so.
-    Patched(PatchKind, Value),
+    Patched { language: PatchKind, patch: Patch, validation: FieldValidation },
 }
 
 impl Wanted {
-    /// What becomes of `current`.
-    fn of(&self, current: &Value) -> Result<Value, Status> {
+    /// What becomes of `current`, and advice for the client.
+    fn of(&self, current: &Value, typed: (&TypeTable, TypeId), name: &str) -> Result<(Value, Vec<String>), Status> {
         match self {
-            Self::Scale(scale) => Ok(scale.clone()),
-            Self::Patched(PatchKind::Json, patch) => {
-                languages::json::apply(current, patch).map_err(|error| patch_failure(PatchKind::Json, error))
+            Self::Scale(scale) if scale.name() != name => Err(other_name(scale.name(), name)),
+            Self::Scale(scale) => Ok((scale.clone(), Vec::new())),
+            Self::Patched { language, patch: Patch { value, complaints }, validation } => {
+                let patched = patched(current, (*language, value), typed, (&kind(), name))?;
+                read_patched(&patched, typed, *validation, (*language, value, complaints))
             }
-            // A Scale has no lists, so strategic merge and merge are the same.
-            Self::Patched(_, patch) => Ok(languages::merge::apply(current, patch)),
         }
+    }
+}
+
+/// What a `Scale` may say of `object`.
+///
+/// Upstream: `ValidateScale`, and `scaleUpdatedObjectInfo` in pkg/registry/apps/deployment/storage/storage.go (v1.35).
+fn check(endpoint: &Endpoint, scale: &Value, object: &Value, name: &str) -> Result<(), Status> {
+    let replicas = scale.i64_at(&["spec", "replicas"]).unwrap_or_default();
+    if replicas < 0 {
+        let path = Path::new("spec").child("replicas");
+        let error = Error::invalid(&path, replicas, "must be greater than or equal to 0");
+        return Err(Status::invalid(&kind(), name, &[error]));
+    }
+    if !scale.uid().is_empty() && scale.uid() != object.uid() {
+        let resource = GroupResource::new(endpoint.definition.group, format!("{}/scale", endpoint.definition.plural));
+        let why =
+            format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", scale.uid(), object.uid());
+        return Err(Status::conflict(&resource, name, why));
+    }
+    Ok(())
+}
+
+/// The precondition of a write is what the client saw, or nothing if it did not say.
+fn precondition(object: &mut Value, scale: &Value) {
+    if scale.resource_version().is_empty() {
+        object.unset_meta("resourceVersion");
+    } else {
+        object.set_meta("resourceVersion", scale.resource_version());
     }
 }
 
@@ -120,7 +145,7 @@ async fn apply(
     server: &Arc<Server>,
     endpoint: &Endpoint,
     mut request: Request,
-    paths: &ScalePaths,
+    (paths, type_id): (&ScalePaths, TypeId),
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let name = request.info.name.clone();
@@ -138,34 +163,30 @@ async fn apply(
         return Err(Status::bad_request(format!("invalid object type: {group_version}, Kind={}", scale.kind())));
     }
     if !scale.name().is_empty() && scale.name() != name.as_str() {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            scale.name()
-        )));
+        return Err(other_name(scale.name(), &name));
     }
+    let bytes = codec::json::encode(&scale, None);
+    let (scale, further) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &kind())?;
+    warnings.extend(further);
     let mut config = Value::object_of([
         ("apiVersion", Value::from(endpoint.api_version.clone())),
         ("kind", endpoint.definition.kind.into()),
     ]);
     config.set_meta("name", name.clone());
     if let Some(replicas) = scale.at(&["spec", "replicas"]) {
-        if replicas.as_i64().is_some_and(|replicas| replicas < 0) {
-            let path = Path::new("spec").child("replicas");
-            let error = Error::invalid(&path, replicas.clone(), "must be greater than or equal to 0");
-            let kind = GroupVersionKind::new("autoscaling", "v1", "Scale");
-            return Err(Status::invalid(&kind, &name, &[error]));
-        }
         config.set(paths.spec_replicas, replicas.clone());
     }
     let mut context = write.context(&request);
     context.subresource = "scale";
     let strategy = endpoint.definition.strategy;
     let transform = |current: Option<&Value>| {
+        check(endpoint, &scale, current.unwrap_or(&Value::Null), &name)?;
         let applied = store.apply(&context, strategy, current, &config, force);
         let mut object = applied.map_err(|error| error.to_status())?;
         codec::canonicalize(&mut object, server.table(), endpoint.type_id);
         (endpoint.version.defaults)(&mut object);
         endpoint.to_hub(store, &mut object);
+        precondition(&mut object, &scale);
         Ok(object)
     };
     let updated = store.update(&context, &name, strategy, &transform, false).await?;

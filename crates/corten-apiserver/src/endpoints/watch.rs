@@ -13,7 +13,6 @@ use corten_base::SharedClock;
 use corten_storage::cacher::{CacheEvent, Change, Watcher};
 use corten_streaming::negotiate;
 use http::HeaderMap;
-use hyper::upgrade::OnUpgrade;
 
 use super::{
     options::{ListOptions, Match},
@@ -25,6 +24,7 @@ use crate::{
     request::Request,
     response::{Reply, Response},
     server::Server,
+    upgrade::Upgrade,
 };
 
 /// How often a quiet watch gets a bookmark. Upstream: `bookmarkFrequency`.
@@ -105,7 +105,7 @@ pub struct WatchSource {
 #[derive(Debug)]
 pub struct Switch {
     /// The connection.
-    pub upgrade: OnUpgrade,
+    pub upgrade: Upgrade,
     /// The headers of the answer 101.
     pub headers: HeaderMap,
 }
@@ -209,6 +209,12 @@ impl WatchSource {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// When the watch's time is up, in the clock's monotonic time.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     /// The next item; `None` when the watch's time is up. Cancel-safe.

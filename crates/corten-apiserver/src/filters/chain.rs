@@ -2,7 +2,7 @@
 //!
 //! Upstream: `DefaultBuildHandlerChain` in k8s.io/apiserver/pkg/server/config.go (v1.35).
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use corten_apimachinery::status::Status;
 use futures::FutureExt as _;
@@ -11,12 +11,19 @@ use http::{HeaderName, HeaderValue};
 use super::{authentication, authorization, deadline, impersonation};
 use crate::{endpoints, request::Request, response::Reply, server::Server};
 
+/// How much longer an answer may take that was made at the last moment, or a watch that has a last word to say.
+pub(crate) const SEND_GRACE: Duration = Duration::from_secs(5);
+
 /// Takes a request through the chain.
 pub async fn handle(server: &Arc<Server>, request: Request) -> Reply {
     let audit_id = audit_id(server, &request);
     let (verb, path) = (request.info.verb.clone(), request.path.clone());
+    let clock = Arc::clone(server.clock());
+    let began = clock.monotonic();
+    let limit = (!request.is_long_running()).then(|| deadline::of(&request));
+    let answered_by = limit.as_ref().and_then(|limit| limit.as_ref().ok()).map(|limit| began.saturating_add(*limit));
     // A bug in one request must not take the others down.
-    let mut reply = match AssertUnwindSafe(in_time(server, request)).catch_unwind().await {
+    let mut reply = match AssertUnwindSafe(in_time(server, request, limit)).catch_unwind().await {
         Ok(result) => Reply::from(result),
         Err(payload) => {
             let panic = corten_base::panic_message(&*payload);
@@ -24,6 +31,9 @@ pub async fn handle(server: &Arc<Server>, request: Request) -> Reply {
             Reply::failure(&Status::internal("the request panicked; the server's log has the cause"))
         }
     };
+    // What may last but came to nothing has as long as any other answer.
+    let answered_by = answered_by.unwrap_or_else(|| clock.monotonic().saturating_add(deadline::REQUEST_TIMEOUT));
+    reply.sending.until = Some(answered_by.saturating_add(SEND_GRACE));
     if let Ok(mut value) = HeaderValue::from_str(&audit_id) {
         // Never the same twice: HTTP/2 must not put it into its table, where it would push out what comes again.
         value.set_sensitive(true);
@@ -32,12 +42,14 @@ pub async fn handle(server: &Arc<Server>, request: Request) -> Reply {
     reply
 }
 
-/// Bounds how long a request may take until its answer is made, reading its body included; watches and streams may last.
-async fn in_time(server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
-    if request.is_long_running() {
-        return admitted(server, request).await;
-    }
-    let limit = deadline::of(&request)?;
+/// Bounds how long a request may take until its answer is made, reading its body included; watches and streams may last, and
+/// have no `limit`. What is made has until then to be sent, see `Sending`.
+async fn in_time(
+    server: &Arc<Server>,
+    request: Request,
+    limit: Option<Result<Duration, Status>>,
+) -> Result<Reply, Status> {
+    let Some(limit) = limit.transpose()? else { return admitted(server, request).await };
     let clock = Arc::clone(server.clock());
     match corten_base::timeout(&*clock, limit, admitted(server, request)).await {
         Ok(result) => result,
@@ -48,9 +60,12 @@ async fn in_time(server: &Arc<Server>, request: Request) -> Result<Reply, Status
 async fn admitted(server: &Arc<Server>, mut request: Request) -> Result<Reply, Status> {
     authentication::authenticate(server, &mut request).await?;
     impersonation::impersonate(server, &mut request).await?;
-    let _place = server.in_flight().enter(&request)?;
+    let place = server.in_flight().enter(&request)?;
     authorization::authorize(server, &request).await?;
-    endpoints::dispatch(server, request).await
+    let mut reply = endpoints::dispatch(server, request).await?;
+    // Until it is sent: an answer that nobody reads is as much work as one that is being made.
+    reply.sending.place = place;
+    Ok(reply)
 }
 
 /// The id under which logs on both sides can be joined: the client's, or a new one.

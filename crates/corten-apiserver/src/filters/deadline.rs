@@ -9,7 +9,7 @@ use corten_apimachinery::{duration::GoDuration, status::Status};
 use crate::request::Request;
 
 /// The longest a request may take. Upstream: `--request-timeout`.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The time that `request` has.
 ///

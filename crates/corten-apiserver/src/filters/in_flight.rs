@@ -36,7 +36,7 @@ impl InFlight {
         Self { reads: Arc::new(Semaphore::new(limits.reads_max)), writes: Arc::new(Semaphore::new(limits.writes_max)) }
     }
 
-    /// Takes a place, which is given back when the answer is made.
+    /// Takes a place, which is given back when the answer is sent, or nobody waits for it any more.
     ///
     /// Errors: `TooManyRequests` if all are taken.
     pub(super) fn enter(&self, request: &Request) -> Result<Option<OwnedSemaphorePermit>, Status> {

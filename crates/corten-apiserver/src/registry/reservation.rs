@@ -70,6 +70,41 @@ impl Ended {
 /// What is done once it is known how a write ended.
 pub(super) type Settle = Box<dyn FnOnce(Ended) + Send>;
 
+/// What is settled once, whatever happens: dropped without an outcome, by a panic of the engine, it counts as unknown.
+pub(super) struct Settling {
+    settle: Option<Settle>,
+    key: String,
+}
+
+impl Settling {
+    /// For the write of `key`.
+    pub(super) fn new(settle: Settle, key: &str) -> Self {
+        Self { settle: Some(settle), key: key.to_owned() }
+    }
+
+    /// The write has ended.
+    pub(super) fn end(mut self, ended: Ended) {
+        self.settle(ended);
+    }
+
+    fn settle(&mut self, ended: Ended) {
+        let Some(settle) = self.settle.take() else { return };
+        if ended == Ended::Unknown {
+            tracing::warn!(
+                key = self.key,
+                "Could not learn how a write ended: what it took stays taken until a restart"
+            );
+        }
+        settle(ended);
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        self.settle(Ended::Unknown);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::{
@@ -93,6 +128,26 @@ mod tests {
         let (kept, is_back) = reservation();
         kept.keep();
         assert!(!is_back.load(Ordering::Relaxed));
+    }
+
+    /// A panic of the engine dropped what settles, and with it the reservation: what may be stored was given back.
+    #[test]
+    fn a_write_that_never_ended_may_have_happened() {
+        let (reservation, is_back) = reservation();
+        let settle: Settle = Box::new(move |ended| match ended {
+            Ended::Done | Ended::Unknown => reservation.keep(),
+            Ended::NotDone => drop(reservation),
+        });
+        let settling = Settling::new(settle, "services/default/web");
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _settling = settling;
+            panic!("in the engine");
+        }))
+        .unwrap_err();
+        assert!(!is_back.load(Ordering::Relaxed));
+        let (seen, ends) = std::sync::mpsc::channel();
+        Settling::new(Box::new(move |ended| seen.send(ended).unwrap()), "x").end(Ended::Done);
+        assert_eq!(ends.iter().collect::<Vec<_>>(), [Ended::Done]);
     }
 
     /// An address was given back after a failed write that the engine then found on its medium: two services had it.

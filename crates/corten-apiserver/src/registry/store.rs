@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use super::{
     ResourceCodec, before, names,
-    reservation::{Ended, Reservation, Settle},
+    reservation::{Ended, Reservation, Settle, Settling},
 };
 use crate::admission::{self, Operation};
 
@@ -337,9 +337,10 @@ impl Store {
         let engine = Arc::clone(&self.settings.engine);
         let Some(settle) = settle else { return one(&*engine, write).await.map_err(engine_failure) };
         let (answer, answered) = oneshot::channel();
+        let settling = Settling::new(settle, key);
         self.settings.tasks.spawn("write", async move {
             let result = one(&*engine, write).await;
-            settle(Ended::of(&result));
+            settling.end(Ended::of(&result));
             // A client that has gone does not need to know.
             let _gone = answer.send(result);
         });

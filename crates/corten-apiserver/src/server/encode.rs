@@ -1,16 +1,19 @@
 //! From answers to bytes, in the encoding and shape that the client asked for.
 //!
-//! JSON of stored objects goes out as it is kept; only other encodings, tables and metadata cost work per request.
+//! JSON of stored objects goes out as it is kept; only other encodings, tables and metadata cost work per request. Lists in
+//! JSON are made piece by piece while they are sent, those in other encodings whole, and aside if they are large.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use corten_apimachinery::{
     codec,
     gvk::GroupVersion,
+    meta::ObjectMeta as _,
     resource::{Column, ResourceDefinition, RowCondition, RowContext, TableDefinition},
     status::{Reason, Status},
     stored::Stored,
+    type_table::{TypeId, TypeTable},
     value::Value,
 };
 
@@ -19,12 +22,18 @@ use crate::{
     negotiation::{Accepted, Encoding, Shape},
     registry::Store,
     response::{ListResponse, MadeObjects},
-    server::{Server, http::ResponseBody},
+    server::{Server, http::Content},
 };
 
 /// Lists go out in pieces of at most this size, unless one object is larger: four frames of HTTP/2, and small enough that
 /// the processor's caches and the allocator still have it when the next one is made.
 const LIST_CHUNK_BYTES: usize = 64 * 1024;
+
+const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+
+/// From how many stored bytes on a list that is made in one go gets a thread that may be busy: below, it is done in about
+/// a millisecond.
+const HEAVY_BYTES: usize = 64 * 1024;
 
 /// One object in the form asked for.
 pub(super) fn object(
@@ -224,14 +233,20 @@ fn table(definition: &TableDefinition, rows: Vec<Value>, list_meta: Value, versi
     ])
 }
 
-/// A list in the form asked for.
+/// Whether a list is made in one go, and so much that it is no work for a thread of the runtime.
+pub(super) fn is_heavy(list: &ListResponse, accepted: Accepted) -> bool {
+    let is_piecewise = accepted.encoding == Encoding::Json && !accepted.pretty;
+    !is_piecewise && list.items.iter().map(|item| item.json.len()).sum::<usize>() > HEAVY_BYTES
+}
+
+/// A list in the form asked for: in JSON piece by piece, else whole.
 pub(super) fn list(
-    server: &Server,
+    server: &Arc<Server>,
     list: ListResponse,
     accepted: Accepted,
     include: Include,
-) -> Result<ResponseBody, Status> {
-    let definition = list.served;
+) -> Result<Content, Status> {
+    let (definition, version) = (list.served, accepted.shape_version);
     let mut list_meta = Value::object();
     list_meta.set(&["resourceVersion"], crate::value_text(list.revision));
     if !list.continue_token.is_empty() {
@@ -241,71 +256,107 @@ pub(super) fn list(
         list_meta.set(&["remainingItemCount"], i64::try_from(remaining).unwrap_or(i64::MAX));
     }
     let api_version = GroupVersion::new(definition.group, list.version).to_string();
-    match (accepted.shape, accepted.encoding, accepted.pretty) {
-        (Shape::Object, Encoding::Json, false) => {
-            let kind = format!("{}List", definition.kind);
-            Ok(ResponseBody::List(JsonList::new(list, &kind, &api_version, &list_meta)))
-        }
-        (Shape::Object, ..) => {
-            // Items of a list do not repeat their type: the list says it.
-            let items = list.items.iter().map(|item| {
-                let mut item = decode(item)?;
-                item.unset(&["apiVersion"]);
-                item.unset(&["kind"]);
-                Ok(item)
-            });
+    // The list without its items, and what becomes of one.
+    let (mut whole, field, form) = match accepted.shape {
+        Shape::Object => {
+            let prefix = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",", definition.kind);
             let whole = Value::object_of([
                 ("kind", Value::from(format!("{}List", definition.kind))),
                 ("apiVersion", api_version.into()),
                 ("metadata", list_meta),
-                ("items", items.collect::<Result<Vec<_>, Status>>()?.into()),
+                ("items", Value::array([])),
             ]);
-            Ok(tree(server, &whole, accepted)?.into())
+            (whole, "items", Form::Whole { prefix })
         }
-        (Shape::Metadata, ..) => Err(a_list(list.store.definition())),
-        (Shape::MetadataList, ..) => {
-            let items = list.items.iter().map(|item| Ok(metadata_of(&decode(item)?, accepted.shape_version)));
-            let items = items.collect::<Result<Vec<_>, Status>>()?;
-            Ok(tree(server, &metadata_list(items, list_meta, accepted), accepted)?.into())
+        Shape::Metadata => return Err(a_list(list.store.definition())),
+        Shape::MetadataList => (metadata_list(Vec::new(), list_meta, accepted), "items", Form::Metadata { version }),
+        Shape::Table => {
+            let whole = table(definition.table, Vec::new(), list_meta, version, true);
+            (whole, "rows", Form::Row { server: Arc::clone(server), table: definition.table, include, version })
         }
-        (Shape::Table, ..) => {
-            let rows = list
-                .items
-                .iter()
-                .map(|item| Ok(row(definition.table, &decode(item)?, server, include, accepted.shape_version)))
-                .collect::<Result<Vec<_>, Status>>()?;
-            Ok(tree(server, &table(definition.table, rows, list_meta, accepted.shape_version, true), accepted)?.into())
+    };
+    if accepted.encoding == Encoding::Json && !accepted.pretty {
+        let mut before = match &form {
+            // Most lists are of these, whose bytes are known.
+            Form::Whole { .. } => {
+                let typed = server.table().find(LIST_META).map(|id| (server.table(), id));
+                let meta = whole.get("metadata").map(|meta| codec::json::encode(meta, typed)).unwrap_or_default();
+                let begin =
+                    format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":", whole.kind(), whole.api_version());
+                Bytes::from([begin.as_bytes(), &meta, b",\"items\":[]}"].concat())
+            }
+            _ => {
+                let typed = codec::type_of(server.table(), &whole).map(|id| (server.table(), id));
+                codec::json::encode(&whole, typed)
+            }
+        };
+        debug_assert!(before.ends_with(b":[]}"), "items come last: {}", String::from_utf8_lossy(&before));
+        if before.ends_with(b":[]}") {
+            before.truncate(before.len() - 2);
+            let shown = JsonForm { item_type: form.type_id(server.table()), table: server.table(), form };
+            return Ok(Content::List(JsonList::new(list.items, before, shown)));
         }
+    }
+    let items = list.items.iter().map(|item| form.tree(item)).collect::<Result<Vec<_>, Status>>()?;
+    whole.set(&[field], Value::from(items));
+    Ok(tree(server, &whole, accepted)?.into())
+}
+
+/// What a list shows of an object.
+enum Form {
+    /// All of it, but for its type at the beginning, which a list says once.
+    Whole { prefix: String },
+    /// Its metadata.
+    Metadata { version: &'static str },
+    /// Its row of a table.
+    Row { server: Arc<Server>, table: &'static TableDefinition, include: Include, version: &'static str },
+}
+
+/// The same in JSON.
+struct JsonForm {
+    form: Form,
+    item_type: Option<TypeId>,
+    table: &'static TypeTable,
+}
+
+impl Form {
+    /// The type of what is shown.
+    fn type_id(&self, table: &TypeTable) -> Option<TypeId> {
+        match self {
+            Self::Whole { .. } => None,
+            Self::Metadata { .. } => table.find("io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata"),
+            Self::Row { .. } => table.find("io.k8s.apimachinery.pkg.apis.meta.v1.TableRow"),
+        }
+    }
+
+    fn tree(&self, object: &Stored) -> Result<Value, Status> {
+        let mut object = decode(object)?;
+        Ok(match self {
+            Self::Whole { .. } => {
+                object.unset(&["apiVersion"]);
+                object.unset(&["kind"]);
+                object
+            }
+            Self::Metadata { version } => metadata_of(&object, version),
+            Self::Row { server, table, include, version } => row(table, &object, server, *include, version),
+        })
     }
 }
 
-/// The objects' own bytes with commas between, copied into pieces as the connection takes them.
-#[derive(Debug)]
+/// The objects' own bytes, or what is made of them, with commas between; in pieces, as the connection takes them.
 pub(super) struct JsonList {
     items: std::vec::IntoIter<Arc<Stored>>,
     /// What stands before the next item: the list's own fields, then a comma.
     before: Bytes,
-    /// How the items' bytes begin: with their type, which a list says once.
-    type_prefix: String,
+    form: JsonForm,
     /// Pieces that went out, oldest first: their memory is used again once the connection is through with them.
     sent: VecDeque<Bytes>,
     done: bool,
 }
 
 impl JsonList {
-    fn new(list: ListResponse, kind: &str, api_version: &str, list_meta: &Value) -> Self {
-        let meta = codec::json::encode(list_meta, None);
-        let mut before = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":").into_bytes();
-        before.extend_from_slice(&meta);
-        before.extend_from_slice(b",\"items\":[");
-        let kind = list.served.kind;
-        Self {
-            items: list.items.into_iter(),
-            before: before.into(),
-            type_prefix: format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\","),
-            sent: VecDeque::new(),
-            done: false,
-        }
+    fn new(items: Vec<Arc<Stored>>, before: Bytes, form: JsonForm) -> Self {
+        Self { items: items.into_iter(), before, form, sent: VecDeque::new(), done: false }
     }
 
     /// An empty piece.
@@ -333,31 +384,39 @@ impl JsonList {
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
-}
 
-impl Iterator for JsonList {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        if self.done {
-            return None;
-        }
+    /// The next piece.
+    ///
+    /// Errors: an object that cannot be read, which ends the answer half way.
+    fn piece(&mut self) -> Result<Bytes, Status> {
         let mut piece = self.buffer();
         while let Some(item) = self.items.as_slice().first() {
-            let needed = self.before.len() + item.json.len();
-            if !piece.is_empty() && piece.len() + needed > LIST_CHUNK_BYTES {
-                return Some(self.send(piece));
-            }
-            piece.extend_from_slice(&self.before);
-            self.before = Bytes::from_static(b",");
-            match item.json.strip_prefix(self.type_prefix.as_bytes()) {
-                Some(rest) => {
-                    piece.extend_from_slice(b"{");
-                    piece.extend_from_slice(rest);
+            let made;
+            let JsonForm { form, item_type, table } = &self.form;
+            let (open, json) = match form {
+                Form::Whole { prefix } => match item.json.strip_prefix(prefix.as_bytes()) {
+                    Some(rest) => (&b"{"[..], rest),
+                    None => (&b""[..], &item.json[..]),
+                },
+                form => {
+                    made = codec::json::encode(&form.tree(item)?, item_type.map(|id| (*table, id)));
+                    (&b""[..], &made[..])
                 }
-                None => piece.extend_from_slice(&item.json),
+            };
+            // Only what costs nothing to look at again waits for the next piece.
+            let needed = self.before.len() + open.len() + json.len();
+            let is_cheap = matches!(form, Form::Whole { .. });
+            if is_cheap && !piece.is_empty() && piece.len() + needed > LIST_CHUNK_BYTES {
+                return Ok(self.send(piece));
             }
+            for part in [&self.before, open, json] {
+                piece.extend_from_slice(part);
+            }
+            self.before = Bytes::from_static(b",");
             self.items.next();
+            if !is_cheap && piece.len() >= LIST_CHUNK_BYTES {
+                return Ok(self.send(piece));
+            }
         }
         if self.before.len() > 1 {
             // A list of nothing.
@@ -365,7 +424,21 @@ impl Iterator for JsonList {
         }
         piece.extend_from_slice(b"]}\n");
         self.done = true;
-        Some(piece.freeze())
+        Ok(piece.freeze())
+    }
+}
+
+impl Iterator for JsonList {
+    type Item = io::Result<Bytes>;
+
+    fn next(&mut self) -> Option<io::Result<Bytes>> {
+        if self.done {
+            return None;
+        }
+        Some(self.piece().map_err(|status| {
+            self.done = true;
+            io::Error::other(status.message)
+        }))
     }
 }
 

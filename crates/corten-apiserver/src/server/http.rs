@@ -1,6 +1,7 @@
 //! Between HTTP and the chain: requests in, bytes out.
 
 use std::{
+    collections::HashSet,
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
@@ -13,11 +14,12 @@ use corten_apimachinery::{
     resource::{UserInfo, Verb},
     status::Status,
 };
-use corten_component_base::serving::OwnTask;
+use corten_component_base::serving::{OwnTask, Place, SendDeadline};
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     Server,
@@ -27,22 +29,39 @@ use super::{
 use crate::{
     authentication::ClientCertificates,
     endpoints::watch::WatchSource,
+    filters::chain::SEND_GRACE,
     negotiation::{self, Accepted, Encoding, Shape},
     request::{Origin, Query, Request, RequestBody, RequestInfo},
-    response::{ByteStream, Reply, Response},
+    response::{ByteStream, ListResponse, Reply, Response},
+    upgrade::Upgrade,
 };
 
 /// How many bytes of watch frames are gathered into one write.
 const WATCH_GATHER_BYTES: usize = 64 * 1024;
 
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    pub(super) peer: SocketAddr,
+    pub(super) certificates: Arc<ClientCertificates>,
+    /// The connection's place, for whoever takes it over.
+    pub(super) place: Place,
+}
+
+/// How long all warnings of an answer may be together before each is cut, and to what. Upstream: `truncateAtTotalRunes`,
+/// `truncateItemRunes`.
+const WARNINGS_CHARS_MAX: usize = 4 * 1024;
+const WARNING_CHARS_MAX: usize = 256;
+
 /// Answers one HTTP request.
 pub(super) async fn serve(
     server: Arc<Server>,
-    (peer, certificates): (SocketAddr, Arc<ClientCertificates>),
+    client: Client,
     streams: Streams,
     mut http: http::Request<Incoming>,
 ) -> Result<HttpResponse<ResponseBody>, Infallible> {
-    let upgrade = wants_upgrade(http.headers()).then(|| hyper::upgrade::on(&mut http));
+    let Client { peer, certificates, place } = client;
+    let upgrade = wants_upgrade(http.headers()).then(|| Upgrade::new(hyper::upgrade::on(&mut http), place));
     let (parts, body) = http.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let path = parts.uri.path().to_owned();
@@ -71,9 +90,9 @@ pub(super) async fn serve(
         Err(status) => Reply::failure(status),
     };
     let wants = wants.unwrap_or_else(|_| Wants::plain());
-    let mut response = respond(&server, &streams, reply, &wants);
+    let mut response = respond(&server, &streams, reply, &wants).await;
     if head {
-        *response.body_mut() = ResponseBody::Empty;
+        *response.body_mut() = Content::Empty.into();
     }
     Ok(response)
 }
@@ -84,6 +103,7 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// The form that the client wants its answer in.
+#[derive(Clone, Copy)]
 struct Wants {
     accepted: Accepted,
     include: Include,
@@ -131,8 +151,14 @@ fn has_columns(server: &Server, info: &RequestInfo) -> bool {
     has_objects && (is_object || routes.custom(&info.group, &info.resource, &info.subresource).is_none())
 }
 
-fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
-    let Reply { response, warnings, headers } = reply;
+async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
+    let Reply { response, warnings, headers, mut sending } = reply;
+    let until = match &response {
+        Response::Watch(source) => Some(source.deadline().saturating_add(SEND_GRACE)),
+        // Bytes that come as they come have no end that anybody knows.
+        Response::Stream { .. } | Response::Upgrade { .. } => None,
+        _ => sending.until,
+    };
     let accepted = wants.accepted;
     let encoded = match response {
         Response::Object { code, object, store } => encode::object(server, &store, &object, accepted, wants.include)
@@ -143,6 +169,12 @@ fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants)
         }
         Response::Made(made) => encode::made(server, made, accepted, wants.include)
             .map(|bytes| (StatusCode::OK, accepted.encoding.media_type(), bytes.into())),
+        Response::List(list) if encode::is_heavy(&list, accepted) => {
+            let place = sending.place.take();
+            let (body, place) = list_aside(server, streams, list, place, wants).await;
+            sending.place = place;
+            body.map(|body| (StatusCode::OK, accepted.encoding.media_type(), body))
+        }
         Response::List(list) => encode::list(server, list, accepted, wants.include)
             .map(|body| (StatusCode::OK, accepted.encoding.media_type(), body)),
         Response::Watch(mut source) => {
@@ -151,12 +183,12 @@ fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants)
                 let switched = watch_socket::begin(streams, Arc::clone(server), *source, switch, form);
                 return upgraded(switched);
             }
-            let body = ResponseBody::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
+            let body = Content::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
             Ok((StatusCode::OK, accepted.encoding.stream_media_type(), body))
         }
         Response::Raw { code, content_type, body } => Ok((code, content_type, body.into())),
         Response::Stream { content_type, code, body } => {
-            let mut response = HttpResponse::new(ResponseBody::Stream(body));
+            let mut response = HttpResponse::new(Content::Stream(body).into());
             *response.status_mut() = code;
             // A target of a proxy may not have said what it sends.
             if let Ok(value) = HeaderValue::from_str(&content_type)
@@ -174,6 +206,7 @@ fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants)
         let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (code, Encoding::Json.media_type(), failure.into())
     });
+    let body = ResponseBody { content: body, _place: sending.place, _deadline: until.and_then(SendDeadline::begin) };
     let mut response = HttpResponse::new(body);
     *response.status_mut() = code;
     let all = response.headers_mut();
@@ -184,19 +217,67 @@ fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants)
     for (name, value) in &headers {
         all.append(name, value.clone());
     }
-    for warning in &warnings {
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - {}", quoted(warning))) {
+    for warning in limited(warnings) {
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - {}", quoted(&warning))) {
             all.append(header::WARNING, value);
         }
     }
     response
 }
 
+/// A list whose making takes long, made on a thread that may be busy. It has its place also when nobody waits for it any more.
+async fn list_aside(
+    server: &Arc<Server>,
+    streams: &Streams,
+    list: ListResponse,
+    place: Option<OwnedSemaphorePermit>,
+    wants: &Wants,
+) -> (Result<Content, Status>, Option<OwnedSemaphorePermit>) {
+    let (done, answer) = oneshot::channel();
+    let (server, Wants { accepted, include }) = (Arc::clone(server), *wants);
+    streams.tasks.spawn_blocking("list", move || {
+        // Who asked may have gone.
+        let _gone = done.send((encode::list(&server, list, accepted, include), place));
+    });
+    answer.await.unwrap_or_else(|_| (Err(Status::internal("the answer could not be made")), None))
+}
+
 fn upgraded(headers: HeaderMap) -> HttpResponse<ResponseBody> {
-    let mut response = HttpResponse::new(ResponseBody::Empty);
+    let mut response = HttpResponse::new(Content::Empty.into());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *response.headers_mut() = headers;
     response
+}
+
+/// Warnings as upstream sends them: each text once, and once they are long in all, each cut and no more than that.
+///
+/// Upstream: `recorder` in k8s.io/apiserver/pkg/endpoints/filters/warning.go (v1.35).
+fn limited(warnings: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut texts: Vec<String> = Vec::new();
+    let (mut sum, mut cuts) = (0, false);
+    let cut = |text: &mut String| {
+        if let Some((end, _)) = text.char_indices().nth(WARNING_CHARS_MAX) {
+            text.truncate(end);
+        }
+        text.chars().count()
+    };
+    for mut warning in warnings {
+        if cuts && sum >= WARNINGS_CHARS_MAX {
+            break;
+        }
+        // Compared whole: what differs may look the same once it is cut.
+        if warning.is_empty() || !seen.insert(warning.clone()) {
+            continue;
+        }
+        sum += if cuts { cut(&mut warning) } else { warning.chars().count() };
+        texts.push(warning);
+        if !cuts && sum > WARNINGS_CHARS_MAX {
+            cuts = true;
+            sum = texts.iter_mut().map(cut).sum();
+        }
+    }
+    texts
 }
 
 /// A quoted string as RFC 9110 has it; what a header cannot carry is left out.
@@ -247,15 +328,28 @@ fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, incl
     .boxed()
 }
 
-/// The body of an answer.
-pub(super) enum ResponseBody {
+/// The body of an answer, with what it holds until it is sent or nobody wants it any more.
+pub(super) struct ResponseBody {
+    content: Content,
+    _place: Option<OwnedSemaphorePermit>,
+    _deadline: Option<SendDeadline>,
+}
+
+impl From<Content> for ResponseBody {
+    fn from(content: Content) -> Self {
+        Self { content, _place: None, _deadline: None }
+    }
+}
+
+/// What is sent.
+pub(super) enum Content {
     Empty,
     One(Option<Bytes>),
     List(JsonList),
     Stream(ByteStream),
 }
 
-impl From<Bytes> for ResponseBody {
+impl From<Bytes> for Content {
     fn from(bytes: Bytes) -> Self {
         Self::One(Some(bytes).filter(|bytes| !bytes.is_empty()))
     }
@@ -269,28 +363,56 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        match &mut *self {
-            Self::Empty => Poll::Ready(None),
-            Self::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::List(list) => Poll::Ready(list.next().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(stream) => stream.as_mut().poll_next(cx).map(|next| next.map(|bytes| bytes.map(Frame::data))),
+        match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::List(list) => Poll::Ready(list.next().map(|bytes| bytes.map(Frame::data))),
+            Content::Stream(stream) => {
+                stream.as_mut().poll_next(cx).map(|next| next.map(|bytes| bytes.map(Frame::data)))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::One(bytes) => bytes.is_none(),
-            Self::List(list) => list.is_done(),
-            Self::Stream(_) => false,
+        match &self.content {
+            Content::Empty => true,
+            Content::One(bytes) => bytes.is_none(),
+            Content::List(list) => list.is_done(),
+            Content::Stream(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::One(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::List(_) | Self::Stream(_) => SizeHint::default(),
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::One(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Content::List(_) | Content::Stream(_) => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(warnings: &[String], want: &[String]) {
+        assert_eq!(limited(warnings.to_vec()), want);
+    }
+
+    /// A body of 3 MB was answered with a head of megabytes, at which clients drop the connection.
+    #[test]
+    fn warnings_have_a_measure() {
+        let text = |c: char, count: usize| c.to_string().repeat(count);
+        check(&[text('a', 3), String::new(), text('b', 2), text('a', 3)], &[text('a', 3), text('b', 2)]);
+        check(&[text('\u{fc}', 4_000), text('b', 96)], &[text('\u{fc}', 4_000), text('b', 96)]);
+        check(
+            &[text('\u{fc}', 4_000), text('b', 97), text('c', 300)],
+            &[text('\u{fc}', 256), text('b', 97), text('c', 256)],
+        );
+        let many: Vec<String> = (0..100_000).map(|n| format!("{n:0100}")).collect();
+        check(&many, &many[..41]);
+        let long: Vec<String> = (0..1_000).map(|n| format!("{n:01000}")).collect();
+        assert_eq!(limited(long).len(), 16);
     }
 }

@@ -145,7 +145,11 @@ impl Server {
         let streams = watch_socket::Streams { tasks: tasks.clone(), shutdown: shutdown.clone() };
         let serve = move |connection: Connection| {
             let server = Arc::clone(&self);
-            let client = (connection.peer, Arc::new(ClientCertificates::new(connection.certificates)));
+            let client = http::Client {
+                peer: connection.peer,
+                certificates: Arc::new(ClientCertificates::new(connection.certificates)),
+                place: connection.place,
+            };
             let streams = streams.clone();
             service_fn(move |request| http::serve(Arc::clone(&server), client.clone(), streams.clone(), request))
         };

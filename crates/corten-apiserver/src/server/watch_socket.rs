@@ -2,14 +2,13 @@
 //!
 //! Upstream: `WatchServer.HandleWS` in k8s.io/apiserver/pkg/endpoints/handlers/watch.go (v1.35).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use corten_base::{Shutdown, TaskSet};
+use corten_base::{Clock, Shutdown, TaskSet};
 use corten_streaming::websocket::send_messages;
 use futures::stream;
 use http::HeaderMap;
-use hyper_util::rt::TokioIo;
 
 use super::{
     Server,
@@ -17,6 +16,7 @@ use super::{
 };
 use crate::{
     endpoints::watch::{Switch, WatchSource},
+    filters::chain::SEND_GRACE,
     negotiation::{Accepted, Encoding},
 };
 
@@ -41,7 +41,7 @@ pub(super) fn begin(
     let Switch { upgrade, headers } = switch;
     let shutdown = streams.shutdown.clone();
     streams.tasks.spawn("watch-socket", async move {
-        let io = match upgrade.await {
+        let io = match upgrade.switched().await {
             Ok(io) => io,
             Err(error) => {
                 tracing::debug!(err = %error, "Client left before the connection was switched");
@@ -49,14 +49,22 @@ pub(super) fn begin(
             }
         };
         let is_text = matches!(form.0.encoding, Encoding::Json | Encoding::Yaml);
-        let sending = send_messages(Box::new(TokioIo::new(io)), is_text, messages(server, source, form));
-        tokio::select! {
-            biased;
-            () = shutdown.requested() => {}
-            () = sending => {}
-        }
+        let clock = Arc::clone(server.clock());
+        let until = source.deadline().saturating_add(SEND_GRACE);
+        let sending = send_messages(Box::new(io), is_text, messages(server, source, form));
+        within(&*clock, until, &shutdown, sending).await;
     });
     headers
+}
+
+/// Sends until all is sent, the time is up or the server stops: a client that does not read would hold it for ever.
+async fn within(clock: &dyn Clock, until: Duration, shutdown: &Shutdown, sending: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = shutdown.requested() => {}
+        () = sending => {}
+        () = clock.sleep_until(until) => tracing::debug!("A watch whose client did not read was cut off"),
+    }
 }
 
 fn messages(
@@ -81,4 +89,27 @@ fn messages(
         };
         Some((message, (server, source, false, is_last)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_base::SimClock;
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    /// The watch's end was looked at only between two messages: one that nobody took held the socket for ever.
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_left_when_the_time_is_up() {
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let (_stop, shutdown) = Shutdown::new();
+        let (_client, server) = tokio::io::duplex(64);
+        let sending = send_messages(Box::new(server), true, stream::repeat(Bytes::from_static(b"{}\n")));
+        let mut socket = Box::pin(within(&*clock, Duration::from_secs(30), &shutdown, sending));
+        assert!((&mut socket).now_or_never().is_none());
+        clock.advance(Duration::from_secs(29));
+        assert!((&mut socket).now_or_never().is_none());
+        clock.advance(Duration::from_secs(1));
+        assert!((&mut socket).now_or_never().is_some());
+    }
 }

@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     activity::{Activity, Counted},
     cork::Corked,
+    send_deadline::Bounded,
     streams::StreamExecutor,
 };
 
@@ -74,6 +75,14 @@ pub struct Limits {
 /// A connection's place among `Limits::connections`: given back when its last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Place(#[expect(dead_code, reason = "held, never asked")] Arc<OwnedSemaphorePermit>);
+
+impl Place {
+    /// The place that `permit` stands for.
+    #[must_use]
+    pub fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(permit))
+    }
+}
 
 /// A connection after its handshake.
 #[derive(Debug)]
@@ -170,7 +179,7 @@ impl TlsListener {
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(Place, TcpStream, SocketAddr)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    Ok((Place(Arc::new(place)), stream, peer))
+    Ok((Place::new(place), stream, peer))
 }
 
 /// Small writes go out at once, and the kernel finds out about peers that vanished.
@@ -210,7 +219,7 @@ where
     let certificates = presented.iter().map(|certificate| certificate.clone().into_owned()).collect();
     let service = serve(Connection { peer, certificates, place: place.clone() });
     // What was agreed on, not what comes first: hyper would wait for the first bytes without end.
-    let builder = auto::Builder::new(StreamExecutor::new(tasks));
+    let builder = auto::Builder::new(StreamExecutor::new(tasks, SharedClock::clone(&clock)));
     let speaks_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     let mut builder = if speaks_http2 { builder.http2_only() } else { builder.http1_only() };
     builder
@@ -249,12 +258,15 @@ where
             }
         }
     };
+    // What bounds the answers of HTTP/1; the streams of HTTP/2 have bounds of their own.
+    let served = Bounded::new(served, SharedClock::clone(&clock));
     match corked.drive(served).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
+        Some(Ok(Ok(()))) => {}
+        Some(Ok(Err(error))) => {
             tracing::debug!(server = limits.name, %peer, err = %error, "Connection ended with an error");
         }
-        Err(_) => tracing::debug!(server = limits.name, %peer, "An idle connection was cut off"),
+        None => tracing::debug!(server = limits.name, %peer, "A connection whose client did not read was cut off"),
+        Some(Err(_)) => tracing::debug!(server = limits.name, %peer, "An idle connection was cut off"),
     }
     drop(place);
 }

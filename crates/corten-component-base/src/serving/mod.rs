@@ -9,8 +9,10 @@ mod activity;
 mod certificate;
 mod cork;
 mod listener;
+mod send_deadline;
 mod streams;
 
 pub use certificate::{BadCertificate, ClientCertificate, ServerCertificate, server_config};
 pub use listener::{Connection, Limits, Place, TlsListener};
+pub use send_deadline::SendDeadline;
 pub use streams::OwnTask;

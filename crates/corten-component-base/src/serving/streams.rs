@@ -9,16 +9,21 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use corten_base::TaskSet;
+use corten_base::{SharedClock, TaskSet};
 use hyper::rt::Executor;
 
-/// Runs streams: their first turn in the connection's task, all others in tasks of a set.
+use super::send_deadline::Bounded;
+
+/// Runs streams: their first turn in the connection's task, all others in tasks of a set; each no longer than it says.
 #[derive(Debug, Clone)]
-pub(super) struct StreamExecutor(TaskSet);
+pub(super) struct StreamExecutor {
+    tasks: TaskSet,
+    clock: SharedClock,
+}
 
 impl StreamExecutor {
-    pub(super) fn new(tasks: TaskSet) -> Self {
-        Self(tasks)
+    pub(super) fn new(tasks: TaskSet, clock: SharedClock) -> Self {
+        Self { tasks, clock }
     }
 }
 
@@ -27,14 +32,15 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        let mut future = Box::pin(future);
+        // One that is given up is dropped, which resets it.
+        let mut future = Box::pin(Bounded::new(future, SharedClock::clone(&self.clock)));
         // Whoever is polled by another task next has to take that one's waker: this one need not wake anybody.
         let mut cx = Context::from_waker(Waker::noop());
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx))) {
-            Ok(Poll::Ready(())) => {}
-            Ok(Poll::Pending) => self.0.spawn("request", future),
+            Ok(Poll::Ready(_)) => {}
+            Ok(Poll::Pending) => self.tasks.spawn("request", async { _ = future.await }),
             // Reported like that of any other task; the connection goes on.
-            Err(panic) => self.0.spawn("request", async { resume_unwind(panic) }),
+            Err(panic) => self.tasks.spawn("request", async { resume_unwind(panic) }),
         }
     }
 }
@@ -62,12 +68,14 @@ impl Future for OwnTask {
 
 #[cfg(test)]
 mod tests {
+    use corten_base::SystemClock;
+
     use super::*;
 
     #[tokio::test]
     async fn what_is_ready_runs_at_once_and_the_rest_as_a_task() {
         let tasks = TaskSet::new("test");
-        let streams = StreamExecutor::new(tasks.clone());
+        let streams = StreamExecutor::new(tasks.clone(), SystemClock::shared());
         let (at_once, mut was_at_once) = tokio::sync::oneshot::channel();
         streams.execute(async move { at_once.send(()).unwrap() });
         was_at_once.try_recv().unwrap();
@@ -84,7 +92,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_that_of_a_task() {
         let tasks = TaskSet::new("test");
-        StreamExecutor::new(tasks.clone()).execute(async { panic!("the reason") });
+        StreamExecutor::new(tasks.clone(), SystemClock::shared()).execute(async { panic!("the reason") });
         assert_eq!(tasks.join().await.unwrap_err().to_string(), "task test/request panicked: the reason");
     }
 }

@@ -264,7 +264,7 @@ impl ContainerRuntime {
         // A shim that died ends its containers, of which the runtime tells.
         let sandbox = &sandbox;
         let kill = |request| async move {
-            match self.ask_to_end(sandbox, request).await {
+            match self.ask_to_end(sandbox, request, self.inner.config.shim_patience).await {
                 Err(error) if error.code == corten_cri::Code::Unavailable => Ok(()),
                 asked => asked.map(drop),
             }
@@ -318,16 +318,25 @@ impl ContainerRuntime {
             Err(error) => return Err(error),
         };
         let record = container.record;
-        match self.ask_to_end(&record.sandbox, Request::Delete { id: record.id.clone() }).await {
-            // The shim may have ended, with the container.
+        let delete = Request::Delete { id: record.id.clone() };
+        match self.ask_to_end(&record.sandbox, delete, self.inner.config.shim_patience).await {
             Ok(_) => self.refresh(&record.id).await?,
-            Err(error) if matches!(error.code, corten_cri::Code::NotFound | corten_cri::Code::Unavailable) => {}
+            Err(error) if error.code == corten_cri::Code::NotFound => {}
+            // The shim has ended, and not with the container: who else would sweep finds no container any more.
+            Err(error) if error.code == corten_cri::Code::Unavailable => self.sweep(&record).await?,
             Err(error) => return Err(error),
         }
         self.clear(&record).await?;
         self.inner.state.lock().containers.remove(&record.id);
         self.send(&record.id, &record.sandbox, ContainerEventType::ContainerDeletedEvent);
         Ok(())
+    }
+
+    /// Ends what is left of a container whose shim has gone. What is gone, too, is no error.
+    pub(super) async fn sweep(&self, record: &ContainerRecord) -> Result<(), CriError> {
+        let state_root = self.live(&record.sandbox).join("oci");
+        let (id, cgroup) = (record.id.clone(), record.cgroup.clone());
+        self.blocking(move || corten_oci::container::sweep(&state_root, &id, cgroup.as_ref())).await
     }
 
     /// Removes a container's root file system and directories.

@@ -135,6 +135,16 @@ impl Container {
     }
 }
 
+/// A failure to read a record: `DataLoss` if it is broken, newer than this program or not there, and will be tomorrow.
+/// Anything else (too many open files, a disk that fails) says nothing of the record.
+fn unreadable(error: &fs::FsError) -> CriError {
+    use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    match error.source.kind() {
+        InvalidData | UnexpectedEof | NotFound => CriError::new(Code::DataLoss, ErrorChain(error).to_string()),
+        _ => unknown(error),
+    }
+}
+
 /// A failure inside, as callers see it.
 fn unknown(error: &(dyn std::error::Error + 'static)) -> CriError {
     CriError::unknown(ErrorChain(error).to_string())
@@ -390,8 +400,8 @@ impl ContainerRuntime {
     /// Asks a pod's shim to end something. One that does not answer hangs for good: it is killed, with its pod.
     ///
     /// Errors: `Unavailable` if the shim has gone, also because it was killed here.
-    async fn ask_to_end(&self, sandbox: &str, request: Request) -> Result<Answer, CriError> {
-        let late = match self.shim(sandbox).begin(request, &[], self.inner.config.shim_patience).await {
+    async fn ask_to_end(&self, sandbox: &str, request: Request, patience: Duration) -> Result<Answer, CriError> {
+        let late = match self.shim(sandbox).begin(request, &[], patience).await {
             Err(error) if error.code == Code::DeadlineExceeded => error,
             asked => return asked.map(|(_, answer, _)| answer),
         };
@@ -434,13 +444,16 @@ impl ContainerRuntime {
     }
 
     /// Reads what the shim wrote about a container and tells what is new.
+    ///
+    /// Errors: `DataLoss` if that is broken; whatever kept it from being read.
     async fn refresh(&self, id: &str) -> Result<(), CriError> {
         let Some(record) = self.inner.state.lock().containers.get(id).map(|container| container.record.clone()) else {
             return Ok(());
         };
         let directory = self.live_container(&record);
-        let found = self.blocking(move || ContainerState::read(&directory)).await?;
-        self.advance(id, found);
+        let read = move || ContainerState::read(&directory).map_err(|error| unreadable(&error));
+        let found = blocking::run(&self.inner.tasks, "blocking", read).await;
+        self.advance(id, found.map_err(|panicked| unknown(&panicked))??);
         Ok(())
     }
 
@@ -596,9 +609,7 @@ impl ContainerRuntime {
             if self.inner.state.lock().containers.get(&record.id).is_none_or(is_over) {
                 continue;
             }
-            let (state_root, id, cgroup) = (self.live(sandbox).join("oci"), record.id.clone(), record.cgroup.clone());
-            let swept = self.blocking(move || corten_oci::container::sweep(&state_root, &id, cgroup.as_ref())).await;
-            if let Err(error) = swept {
+            if let Err(error) = self.sweep(&record).await {
                 tracing::error!(container = %record.id, err = %error, "Could not remove container whose shim died");
             }
             lost.push(record.id);
@@ -606,7 +617,8 @@ impl ContainerRuntime {
         self.lost(&lost);
     }
 
-    /// Finds the pods of an earlier runtime. One that cannot be understood does not keep the others from going on.
+    /// Finds the pods of an earlier runtime. One that cannot be understood does not keep the others from going on; it is
+    /// cleared away. One whose records cannot be read now, but may be later, is left as it is: it may be well.
     async fn take_up(&self) -> Result<(), CriError> {
         let root = self.inner.config.root.join("pods");
         let found = self.blocking(move || read_records(&root)).await?;
@@ -625,19 +637,35 @@ impl ContainerRuntime {
             taken.err().map(|error| (id, error))
         });
         let failed: Vec<_> = taken.buffer_unordered(TAKE_UPS).filter_map(std::future::ready).collect().await;
-        for (id, error) in found.unreadable.into_iter().chain(failed) {
-            tracing::error!(sandbox = %id, err = %error, "Could not read what is known of sandbox, cleared it away");
-            if let Err(left) = self.set_aside(&id).await {
-                tracing::error!(sandbox = %id, err = %left, "Could not clear away sandbox");
+        let unreadable = futures::stream::iter(found.unreadable.into_iter().chain(failed));
+        let told = unreadable.map(|(id, error)| async move {
+            if error.code != Code::DataLoss {
+                tracing::error!(sandbox = %id, err = %error, "Could not read what is known of sandbox, left it alone");
+                return;
             }
-        }
+            match self.set_aside(&id, TAKE_UP_PATIENCE).await {
+                Ok(()) => {
+                    tracing::error!(sandbox = %id, err = %error, "Cleared away sandbox that cannot be understood")
+                }
+                Err(left) => {
+                    tracing::error!(sandbox = %id, err = %left, cause = %error, "Could not clear away sandbox");
+                }
+            }
+        });
+        told.buffer_unordered(TAKE_UPS).collect::<()>().await;
         Ok(())
     }
 
-    /// Errors: what its shim wrote cannot be read.
+    /// Errors: `DataLoss`, what its shim wrote is broken.
     async fn take_up_pod(&self, id: &str, ready: bool) -> Result<(), CriError> {
         for record in self.containers_of(id) {
-            self.refresh(&record.id).await?;
+            match self.refresh(&record.id).await {
+                // What could not be read now is read again with the subscription, until that succeeds.
+                Err(error) if error.code != Code::DataLoss => {
+                    tracing::warn!(container = %record.id, err = %error, "Could not read state of container");
+                }
+                read => read?,
+            }
             if let Some(container) = self.inner.state.lock().containers.get_mut(&record.id) {
                 container.told = match container.phase() {
                     api::ContainerState::ContainerRunning => Told::Started,
@@ -695,23 +723,29 @@ async fn nothing_to_undo(_: ContainerRuntime, (): ()) -> Result<(), CriError> {
 struct Records {
     sandboxes: Vec<SandboxRecord>,
     containers: Vec<ContainerRecord>,
-    /// Sandboxes of which something cannot be read, by id.
+    /// Sandboxes of which something cannot be read, by id; `DataLoss` if it never will.
     unreadable: Vec<(String, CriError)>,
 }
 
 /// Errors: the directory itself cannot be read.
 fn read_records(root: &std::path::Path) -> std::io::Result<Records> {
     let mut records = Records::default();
-    for id in sandboxes::names(root)? {
+    // What else is there (`lost+found`) is nobody's pod.
+    for id in sandboxes::names(root)?.into_iter().filter(|name| is_id(name)) {
         match read_pod(&root.join(&id)) {
             Ok((sandbox, containers)) => {
                 records.sandboxes.push(sandbox);
                 records.containers.extend(containers);
             }
-            Err(error) => records.unreadable.push((id, unknown(&error))),
+            Err(error) => records.unreadable.push((id, unreadable(&error))),
         }
     }
     Ok(records)
+}
+
+/// Whether it is a name that `new_id` gives.
+fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn read_pod(directory: &std::path::Path) -> Result<(SandboxRecord, Vec<ContainerRecord>), fs::FsError> {
@@ -789,22 +823,30 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        let good = serde_json::to_vec(&sandbox("good")).unwrap();
-        let newer = serde_json::to_vec(&SandboxRecord { version: 2, ..sandbox("newer") }).unwrap();
-        write("good", "sandbox.json", &good);
-        // A container that was never completed.
-        std::fs::create_dir_all(root.path().join("good/containers/c")).unwrap();
-        write("newer", "sandbox.json", &newer);
-        write("cut", "sandbox.json", &good[..good.len() / 2]);
-        write("half", "sandbox.json", &good);
-        write("half", "containers/c/container.json", b"{");
-        write("left", "containers/c/container.json", b"{}");
+        let [good, newer, cut, half, left, closed] = &[1, 2, 3, 4, 5, 6].map(|id| format!("{id:064x}"));
+        let text = serde_json::to_vec(&sandbox(good)).unwrap();
+        let later = serde_json::to_vec(&SandboxRecord { version: 2, ..sandbox(newer) }).unwrap();
+        write(good, "sandbox.json", &text);
+        // A container that was never completed, and what is none.
+        std::fs::create_dir_all(root.path().join(good).join("containers/c")).unwrap();
+        write(good, "containers/file", b"");
+        write(newer, "sandbox.json", &later);
+        write(cut, "sandbox.json", &text[..text.len() / 2]);
+        write(half, "sandbox.json", &text);
+        write(half, "containers/c/container.json", b"{");
+        write(left, "containers/c/container.json", b"{}");
+        // Cannot be read, whatever is in it: it was taken for broken, and a pod that was well was ended.
+        std::fs::create_dir_all(root.path().join(closed).join("sandbox.json")).unwrap();
+        // Taken for pods, and cleared away.
+        write("lost+found", "x", b"");
+        std::fs::write(root.path().join(format!("{:064x}", 7)), "").unwrap();
         let records = read_records(root.path()).unwrap();
-        assert_eq!(records.sandboxes.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(), ["good"]);
+        assert_eq!(records.sandboxes.iter().map(|record| &record.id).collect::<Vec<_>>(), [good]);
         assert!(records.containers.is_empty());
-        let mut unreadable: Vec<_> = records.unreadable.iter().map(|(id, _)| id.as_str()).collect();
-        unreadable.sort_unstable();
-        assert_eq!(unreadable, ["cut", "half", "left", "newer"]);
+        let mut unreadable: Vec<_> = records.unreadable.iter().map(|(id, error)| (id, error.code)).collect();
+        unreadable.sort_unstable_by_key(|(id, _)| *id);
+        let lost = Code::DataLoss;
+        assert_eq!(unreadable, [(newer, lost), (cut, lost), (half, lost), (left, lost), (closed, Code::Unknown)]);
     }
 
     /// An image was in use only when its container had been made: removed meanwhile, its layers went from under the root.

@@ -116,7 +116,7 @@ impl ContainerRuntime {
             }
             Err(error) => {
                 let undone = async {
-                    self.unbuild(&record).await?;
+                    self.unbuild(&record, self.inner.config.shim_patience).await?;
                     self.forget(&record).await
                 };
                 let undone = undone.await;
@@ -212,11 +212,11 @@ impl ContainerRuntime {
         }
     }
 
-    /// Ends everything of a pod that lives in the kernel. May be repeated.
-    async fn unbuild(&self, record: &SandboxRecord) -> Result<(), CriError> {
+    /// Ends everything of a pod that lives in the kernel; its shim has `patience` to answer. May be repeated.
+    async fn unbuild(&self, record: &SandboxRecord, patience: Duration) -> Result<(), CriError> {
         let id = record.id.clone();
         // A shim that has gone has ended, or never began.
-        let shut_down = self.ask_to_end(&id, Request::Shutdown).await;
+        let shut_down = self.ask_to_end(&id, Request::Shutdown, patience).await;
         if let Err(error) = shut_down.as_ref()
             && error.code != corten_cri::Code::Unavailable
         {
@@ -266,7 +266,7 @@ impl ContainerRuntime {
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error),
         };
-        self.unbuild(&record).await?;
+        self.unbuild(&record, self.inner.config.shim_patience).await?;
         if record.ready {
             self.change_sandbox(&record.id, |record| {
                 record.ready = false;
@@ -308,10 +308,10 @@ impl ContainerRuntime {
         Ok(())
     }
 
-    /// Clears away a pod of an earlier runtime whose records cannot be read, by its id alone.
+    /// Clears away a pod of an earlier runtime whose records are broken, by its id alone; its shim has `patience` to answer.
     ///
     /// Errors: something is left; the next runtime tries again.
-    pub(super) async fn set_aside(&self, id: &str) -> Result<(), CriError> {
+    pub(super) async fn set_aside(&self, id: &str, patience: Duration) -> Result<(), CriError> {
         {
             let mut state = self.inner.state.lock();
             state.sandboxes.remove(id);
@@ -332,7 +332,7 @@ impl ContainerRuntime {
             ips: Vec::new(),
             cgroup: format!("/{}/{id}", self.inner.config.cgroup_root),
         };
-        self.unbuild(&record).await?;
+        self.unbuild(&record, patience).await?;
         self.forget(&record).await
     }
 
@@ -360,13 +360,20 @@ fn cgroup_of(bundle: &std::path::Path) -> Option<PathBuf> {
     Some(PathBuf::from(document["linux"]["cgroupsPath"].as_str()?))
 }
 
-/// What is in a directory; nothing, if there is none.
+/// The directories in a directory; none, if there is none.
 pub(super) fn names(directory: &std::path::Path) -> std::io::Result<Vec<String>> {
-    match std::fs::read_dir(directory) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
     }
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -275,7 +275,8 @@ pub fn deadline_in(deployment: &Deployment, status: &DeploymentStatus, now: Time
     if is_complete(deployment, status) || reason(current) == TIMED_OUT || reason(current) == NEW_AVAILABLE {
         return None;
     }
-    let due = time_at(current, &["lastUpdateTime"])? + deadline;
+    // Whoever may write the status may say that it moves last in the year 9999.
+    let due = time_at(current, &["lastUpdateTime"])?.checked_add(deadline).ok()?;
     let rest = Duration::try_from(due.duration_since(now)).unwrap_or_default();
     // One more second, since the time was cut to whole seconds and the deadline must have passed.
     Some(rest + Duration::from_secs(1))

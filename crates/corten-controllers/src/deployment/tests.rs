@@ -136,6 +136,10 @@ fn progress_is_noted_until_it_is_complete_or_late() {
     let available = conditions::find(&status.conditions, AVAILABLE).unwrap();
     assert_eq!(available.str_at(&["reason"]), Some("MinimumReplicasAvailable"));
     assert_eq!(deadline_in(&deployment, &status, at("00:00:01")).unwrap().as_secs(), 600);
+    // Such a time made each reconcile of the deployment panic.
+    let mut late = DeploymentStatus::of(&deployment.tree);
+    late.conditions.iter_mut().for_each(|one| one.set(&["lastUpdateTime"], "9999-12-30T21:59:59Z"));
+    assert_eq!(deadline_in(&deployment, &late, at("00:00:01")), None);
 
     let status = step(&mut deployment, &set("new", 1, 0), &[set("old", 2, 2)], "00:10:01");
     let want = ("False", TIMED_OUT, "ReplicaSet \"new\" has timed out progressing.");

@@ -148,7 +148,12 @@ impl Collector {
             return Ok(state_of(&found));
         }
         let Some(at) = self.view.place_of(owner, &object.namespace) else {
-            self.view.undecided.lock().insert(place.clone());
+            let mut undecided = self.view.undecided.lock();
+            // One that has gone meanwhile was taken out already.
+            if self.view.get(place).is_some() {
+                undecided.insert(place.clone());
+            }
+            drop(undecided);
             return Err(Undecided::UnknownKind(format_str!("{} {}", owner.api_version, owner.kind)));
         };
         if self.view.resource(&at).is_namespaced && object.namespace.is_empty() {

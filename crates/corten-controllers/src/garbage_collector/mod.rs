@@ -126,7 +126,7 @@ struct View {
     resources: RwLock<Resources>,
     graph: Mutex<Graph>,
     absent: Mutex<AbsentOwners>,
-    /// Objects with an owner of a kind that was not known when they were looked at.
+    /// Objects, of those that there are, with an owner of a kind that was not known when they were looked at.
     undecided: Mutex<BTreeSet<Place>>,
 }
 
@@ -247,6 +247,7 @@ impl Handler for ObjectHandler {
         for owner in &meta.owners {
             self.look_at_owner(owner, &object.namespace);
         }
+        self.view.undecided.lock().remove(&place);
         if self.view.graph.lock().has_dependents(&object.uid) {
             self.view.absent.lock().insert(place, object.uid.clone());
             self.look_at_dependents(&object.uid);

@@ -1,10 +1,18 @@
-//! The plan by table.
+//! The plan by table, and what is remembered of objects.
+
+use std::sync::Arc;
+
+use corten_apimachinery::gvk::GroupVersionResource;
+use corten_base::SimClock;
+use corten_controller::{Key, RateLimit, WorkQueue};
+use corten_informer::{Handler as _, SharedInformer, testutil::object};
 
 use super::plan::{
     Action, Observed,
     OwnerState::{self, Absent, Solid, Waiting},
     Policy, action,
 };
+use super::{Collected, ObjectHandler, Place, View};
 
 fn observed(owners: &[(&str, OwnerState)]) -> Observed {
     Observed {
@@ -38,4 +46,23 @@ fn its_own_dependents_go_as_it_was_asked() {
     check(Observed { wants_orphans: true, ..with_dependents(Absent) }, Action::Delete(Policy::Orphan));
     check(Observed { wants_foreground: true, ..with_dependents(Absent) }, Action::Delete(Policy::Foreground));
     check(Observed { wants_orphans: true, ..with_dependents(Waiting) }, Action::Delete(Policy::Foreground));
+}
+
+/// Whoever made and deleted objects with such owners made the controller grow for ever.
+#[test]
+fn an_object_that_is_gone_waits_for_no_kind_of_owner() {
+    let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+    let view = Arc::new(View::default());
+    view.resources.write().all.push(Arc::new(Collected {
+        resource: GroupVersionResource::new("", "v1", "configmaps"),
+        api_version: "v1".into(),
+        kind: "ConfigMap".into(),
+        is_namespaced: true,
+        lister: SharedInformer::new("configmaps").lister(),
+    }));
+    let queue = Arc::new(WorkQueue::new("test", RateLimit::per_key(), clock));
+    let handler = ObjectHandler { resource: 0, queue, view: Arc::clone(&view) };
+    view.undecided.lock().insert(Place { resource: 0, key: Key::new("ns", "a") });
+    handler.on_delete(&object("ns/a", 1).build(), false);
+    assert!(view.undecided.lock().is_empty());
 }

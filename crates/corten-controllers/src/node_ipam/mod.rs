@@ -63,6 +63,7 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
             recorder: context.recorder.for_component("cidrAllocator"),
             nodes: nodes.lister(),
             allocator,
+            queue: Arc::clone(&queue),
         };
         QueueController::boxed(&context, queue, reconciler)
     },
@@ -104,10 +105,14 @@ impl Handler for Taken {
     }
 
     fn on_delete(&self, node: &Arc<Stored>, _final_state_unknown: bool) {
-        for waiting in self.allocator.lock().release(&node.name) {
-            self.queue.add(Key::new("", waiting));
-        }
+        give_back(&self.allocator, &self.queue, &node.name);
     }
+}
+
+/// Takes back what a node has, and queues the nodes that wait for a part: nobody else would tell them.
+fn give_back(allocator: &Mutex<Allocator>, queue: &WorkQueue<Key>, node: &str) {
+    let waiting = allocator.lock().release(node);
+    waiting.into_iter().for_each(|node| queue.add(Key::new("", node)));
 }
 
 fn cidrs_of(node: &Stored) -> Result<Vec<IpNet>, String> {
@@ -123,6 +128,7 @@ struct NodeIpam {
     recorder: Recorder,
     nodes: Lister,
     allocator: Arc<Mutex<Allocator>>,
+    queue: Arc<WorkQueue<Key>>,
 }
 
 #[async_trait]
@@ -140,7 +146,7 @@ impl Reconciler for NodeIpam {
         };
         // The node may have gone while the part was taken; its handler found nothing to give back then.
         if self.nodes.get(key).is_none() {
-            self.allocator.lock().release(&key.name);
+            give_back(&self.allocator, &self.queue, &key.name);
             return Ok(Requeue::Never);
         }
         let mut patch = Value::object();
@@ -152,7 +158,7 @@ impl Reconciler for NodeIpam {
             Ok(_) => Ok(Requeue::Never),
             Err(status) if status.is_not_found() || status.is_conflict() => {
                 // Gone, or another node of this name, which is told of in its own right.
-                self.allocator.lock().release(&key.name);
+                give_back(&self.allocator, &self.queue, &key.name);
                 Ok(Requeue::Never)
             }
             Err(status) => {
@@ -174,5 +180,44 @@ impl NodeIpam {
             ..ObjectRef::default()
         };
         self.recorder.normal(&about, reason, format!("Node {} status is now: {reason}", node.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_apimachinery::status::Status;
+    use corten_base::SimClock;
+    use corten_controller::RateLimit;
+    use corten_informer::{
+        SharedInformer, Sink as _,
+        testutil::{ScriptedServer, object},
+    };
+
+    use super::*;
+
+    /// The part came free because its node had gone meanwhile, and the node that waited for it was never told.
+    #[tokio::test]
+    async fn a_part_that_was_not_taken_after_all_wakes_those_who_wait() {
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let (mut server, client) = ScriptedServer::new();
+        let nodes = SharedInformer::new("nodes");
+        nodes.replace(vec![object("/a", 1).build(), object("/b", 2).build()], 2);
+        let sets = CidrSet::new("10.0.0.0/24".parse().unwrap(), 24).into_iter().collect();
+        let reconciler = NodeIpam {
+            client,
+            recorder: Recorder::new("test", "host", clock.clone()).0,
+            nodes: nodes.lister(),
+            allocator: Arc::new(Mutex::new(Allocator::new(sets, &[]))),
+            queue: Arc::new(WorkQueue::new("test", RateLimit::per_key(), clock)),
+        };
+        let (a, b) = (Key::new("", "a"), Key::new("", "b"));
+        let refused = async {
+            let call = server.next().await;
+            assert!(reconciler.reconcile(&b).await.is_ok(), "there is no part left for it");
+            call.fail(Status::not_found(&resource_of::<Node>().group_resource(), "a"));
+        };
+        let (taken, ()) = tokio::join!(reconciler.reconcile(&a), refused);
+        assert!(taken.is_ok());
+        assert_eq!(reconciler.queue.try_next(), Some(b));
     }
 }

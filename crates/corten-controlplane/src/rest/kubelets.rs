@@ -13,7 +13,7 @@ use corten_apimachinery::{
     status::{Reason, Status},
     value::Value,
 };
-use corten_apiserver::{Reply, Request, Response, request::RequestBody, response::take_upgrade};
+use corten_apiserver::{Reply, Request, Response, request::RequestBody, upgrade::Upgrade};
 use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet, timeout};
 use corten_client::transport::http::TrustsAnyone;
 use corten_component_base::certificates::KeyPairPem;
@@ -37,7 +37,7 @@ use tokio_rustls::TlsConnector;
 use super::{
     forwarding,
     location::{Location, SendError, Transport, unverified_config},
-    pages,
+    pages::{self, Pages},
 };
 use crate::caches::{Caches, tree};
 
@@ -86,6 +86,7 @@ pub(crate) struct Kubelets {
     /// Believes anybody, and shows nothing.
     unverified: Arc<ClientConfig>,
     tasks: TaskSet,
+    pages: Pages,
     stop: ShutdownTrigger,
     stopping: Shutdown,
 }
@@ -99,12 +100,14 @@ impl fmt::Debug for Kubelets {
 impl Kubelets {
     pub(crate) fn new(caches: Arc<Caches>, clock: SharedClock) -> Self {
         let (stop, stopping) = Shutdown::new();
+        let tasks = TaskSet::new("kubelet-connections");
         Self {
             caches,
+            pages: Pages::new(SharedClock::clone(&clock), tasks.clone()),
             clock,
             tls: RwLock::default(),
             unverified: unverified_config(),
-            tasks: TaskSet::new("kubelet-connections"),
+            tasks,
             stop,
             stopping,
         }
@@ -229,7 +232,7 @@ impl Kubelets {
     ///
     /// Errors: the request asks for no upgrade; the kubelet cannot be reached, or redirects.
     pub(crate) async fn upgrade(&self, location: &Location, request: &mut Request) -> Result<Reply, Status> {
-        let client = take_upgrade(&mut request.upgrade)?;
+        let client = Upgrade::take(&mut request.upgrade)?;
         let mut headers = onward(&request.headers);
         forwarding::come_from(&mut headers, request)?;
         let mut response = self.answer(location, request.method.clone(), headers).await?;
@@ -245,14 +248,14 @@ impl Kubelets {
         let backend = hyper::upgrade::on(&mut response);
         let stopping = self.stopping.clone();
         self.tasks.spawn("stream", async move {
-            let (client, backend) = match tokio::try_join!(client, backend) {
+            let (mut client, backend) = match tokio::try_join!(client.switched(), backend) {
                 Ok(both) => both,
                 Err(error) => {
                     tracing::debug!(err = %error, "Client or kubelet left before the connection was switched");
                     return;
                 }
             };
-            let (mut client, mut backend) = (TokioIo::new(client), TokioIo::new(backend));
+            let mut backend = TokioIo::new(backend);
             tokio::select! {
                 biased;
                 () = stopping.requested() => {}
@@ -293,11 +296,11 @@ impl Kubelets {
             Ok(agreed) => agreed,
             Err(refusal) => return Ok(Reply::text(refusal.code, refusal.message)),
         };
-        let client = take_upgrade(&mut request.upgrade)?;
+        let client = Upgrade::take(&mut request.upgrade)?;
         let stopping = self.stopping.clone();
         let is_base64 = agreed.protocol.starts_with("base64.");
         self.tasks.spawn("stream", async move {
-            let client = match client.await {
+            let client = match client.switched().await {
                 Ok(client) => client,
                 Err(error) => {
                     tracing::debug!(err = %error, "Client left before the connection was switched");
@@ -307,7 +310,7 @@ impl Kubelets {
             tokio::select! {
                 biased;
                 () = stopping.requested() => {}
-                () = send_bytes(Box::new(TokioIo::new(client)), is_base64, body) => {}
+                () = send_bytes(Box::new(client), is_base64, body) => {}
             }
         });
         Ok(Reply::new(Response::Upgrade { headers: agreed.headers }))
@@ -330,8 +333,9 @@ impl Kubelets {
         let body = BodyDataStream::new(body).map_err(std::io::Error::other).boxed();
         // A redirect is followed, not read.
         let body = if pages::is_page(&content_type) && !parts.headers.contains_key(header::LOCATION) {
-            let rewrite = |link: &str| forwarding::rewrite(link, &request.path, location, host);
-            pages::rewritten(&mut parts.headers, body, rewrite).await
+            let (path, location, host) = (request.path, location.clone(), host.to_owned());
+            let rewrite = move |link: &str| forwarding::rewrite(link, &path, &location, &host);
+            self.pages.rewritten(&mut parts.headers, body, rewrite).await
         } else {
             body
         };

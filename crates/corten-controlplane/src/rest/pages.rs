@@ -5,10 +5,15 @@
 //! Upstream: k8s.io/apimachinery/pkg/util/proxy/transport.go (v1.35), which reads pages of any size into memory; here those
 //! beyond `PAGE_BYTES_MAX`, and those packed in other ways than gzip and deflate, go on as they came.
 
-use std::io::{self, Read as _, Write as _};
+use std::{
+    io::{self, Read as _, Write as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use corten_apiserver::response::ByteStream;
+use corten_base::{SharedClock, TaskSet, timeout};
 use flate2::{
     Compression,
     read::{DeflateDecoder, GzDecoder},
@@ -16,9 +21,20 @@ use flate2::{
 };
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, header};
+use tokio::sync::{Semaphore, oneshot};
 
 /// The largest page whose links are rewritten, unpacked.
 const PAGE_BYTES_MAX: usize = 8 << 20;
+
+/// Up to here a page is read and rewritten without asking anybody: it takes less than a millisecond.
+const SMALL_BYTES_MAX: usize = 64 * 1024;
+
+/// How many larger pages may be in memory at once, each twice: as it came and as it goes on.
+const LARGE_PAGES_MAX: usize = 8;
+
+/// How long a larger page may wait for its place and for its bytes, so that those that come slowly do not keep others from
+/// theirs. After that it goes on as it came.
+const LARGE_PAGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The attributes that are links, by element.
 const LINKS: &[(&str, &[&str])] = &[
@@ -65,37 +81,95 @@ enum Packing {
     Deflate,
 }
 
-/// The body with its links rewritten; `rewrite` gives what a link is to become, or `None` to keep it.
-pub(super) async fn rewritten(
-    headers: &mut HeaderMap,
-    mut body: ByteStream,
-    rewrite: impl Fn(&str) -> Option<String>,
-) -> ByteStream {
-    let packing = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"") => Packing::Plain,
-        Some(b"gzip") => Packing::Gzip,
-        Some(b"deflate") => Packing::Deflate,
-        Some(_) => return body,
-    };
-    let mut whole = BytesMut::new();
-    while whole.len() <= PAGE_BYTES_MAX {
+/// Rewrites pages: small ones at once, the others a few at a time and on threads that may be busy for long.
+#[derive(Debug)]
+pub(super) struct Pages {
+    places: Arc<Semaphore>,
+    clock: SharedClock,
+    tasks: TaskSet,
+}
+
+impl Pages {
+    /// The work on large pages runs in `tasks`.
+    pub(super) fn new(clock: SharedClock, tasks: TaskSet) -> Self {
+        Self { places: Arc::new(Semaphore::new(LARGE_PAGES_MAX)), clock, tasks }
+    }
+
+    /// The body with its links rewritten; `rewrite` gives what a link is to become, or `None` to keep it.
+    pub(super) async fn rewritten(
+        &self,
+        headers: &mut HeaderMap,
+        mut body: ByteStream,
+        rewrite: impl Fn(&str) -> Option<String> + Send + 'static,
+    ) -> ByteStream {
+        let packing = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+            None | Some(b"") => Packing::Plain,
+            Some(b"gzip") => Packing::Gzip,
+            Some(b"deflate") => Packing::Deflate,
+            Some(_) => return body,
+        };
+        let mut whole = BytesMut::new();
+        let mut read = read_up_to(SMALL_BYTES_MAX, &mut body, &mut whole).await;
+        // How large a packed page is shows only when it is unpacked.
+        let is_whole = matches!(read, Read::All);
+        let is_small = packing == Packing::Plain && is_whole;
+        let mut place = None;
+        if !is_small && !matches!(read, Read::Failed(_)) {
+            let rest = async {
+                place = Arc::clone(&self.places).acquire_owned().await.ok();
+                if is_whole { Read::All } else { read_up_to(PAGE_BYTES_MAX, &mut body, &mut whole).await }
+            };
+            read = timeout(&*self.clock, LARGE_PAGE_PATIENCE, rest).await.unwrap_or(Read::More);
+        }
+        let page = whole.freeze();
+        match read {
+            // What there is goes on, and then the failure.
+            Read::Failed(error) => return joined(page, stream::once(async { Err(error) }).boxed()),
+            Read::More => return joined(page, body),
+            Read::All => {}
+        }
+        let sent = match place {
+            None => changed(packing, &page, &rewrite),
+            Some(place) => {
+                let (done, answer) = oneshot::channel();
+                let own = page.clone();
+                self.tasks.spawn_blocking("page", move || {
+                    // Who asked may have gone.
+                    let _gone = done.send(changed(packing, &own, &rewrite));
+                    drop(place);
+                });
+                answer.await.ok().flatten()
+            }
+        };
+        let sent = sent.unwrap_or(page);
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(sent.len()));
+        stream::once(async { Ok(sent) }).boxed()
+    }
+}
+
+/// How far a page was read.
+enum Read {
+    All,
+    More,
+    Failed(io::Error),
+}
+
+/// Reads on until there are more than `limit` bytes. Cancel-safe: what was read is in `whole`.
+async fn read_up_to(limit: usize, body: &mut ByteStream, whole: &mut BytesMut) -> Read {
+    while whole.len() <= limit {
         match body.next().await {
             Some(Ok(bytes)) => whole.extend_from_slice(&bytes),
-            // What there is goes on, and then the failure.
-            Some(Err(error)) => return joined(whole.freeze(), stream::once(async { Err(error) }).boxed()),
-            None => {
-                let page = whole.freeze();
-                let changed = unpack(packing, &page).map(|page| links(&page, &rewrite));
-                let sent = match changed.and_then(|page| pack(packing, &page).ok()) {
-                    Some(changed) => changed,
-                    None => page,
-                };
-                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(sent.len()));
-                return stream::once(async { Ok(sent) }).boxed();
-            }
+            Some(Err(error)) => return Read::Failed(error),
+            None => return Read::All,
         }
     }
-    joined(whole.freeze(), body)
+    Read::More
+}
+
+/// The page with its links rewritten, packed as it was; `None` if it cannot be read.
+fn changed(packing: Packing, page: &Bytes, rewrite: &impl Fn(&str) -> Option<String>) -> Option<Bytes> {
+    let changed = links(&unpack(packing, page)?, rewrite);
+    pack(packing, &changed).ok()
 }
 
 fn joined(first: Bytes, rest: ByteStream) -> ByteStream {
@@ -234,6 +308,9 @@ fn find(page: &[u8], from: usize, what: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use corten_base::SimClock;
+    use futures::FutureExt as _;
+
     use super::*;
 
     fn through_proxy(link: &str) -> Option<String> {
@@ -277,24 +354,72 @@ mod tests {
         check("<a href=\"/x", "<a href=\"/proxy/x");
     }
 
+    fn pages() -> (Pages, Arc<SimClock>) {
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        (Pages::new(clock.clone(), TaskSet::new("pages")), clock)
+    }
+
+    async fn all(body: ByteStream) -> Bytes {
+        let sent: Vec<Bytes> = body.map(Result::unwrap).collect().await;
+        sent.concat().into()
+    }
+
+    /// Any pod's pages of 8 MB were unpacked, read and packed on a thread of the runtime, as many at once as it liked.
+    #[tokio::test]
+    async fn large_pages_are_rewritten_aside_and_a_few_at_a_time() {
+        let (pages, clock) = pages();
+        let page = Bytes::from(format!("<a href=\"/x\">{}", " ".repeat(SMALL_BYTES_MAX)));
+        let body = || stream::iter([Ok(page.clone())]).boxed();
+        let runtime = std::thread::current().id();
+        let rewrite = move |link: &str| {
+            assert_ne!(std::thread::current().id(), runtime, "a large page is no work for this thread");
+            through_proxy(link)
+        };
+        let sent = all(pages.rewritten(&mut HeaderMap::new(), body(), rewrite).await).await;
+        assert!(sent.starts_with(b"<a href=\"/proxy/x\">"));
+        // When all places are taken a page waits, and in the end goes on as it came.
+        let taken = Arc::clone(&pages.places).acquire_many_owned(LARGE_PAGES_MAX as u32).await.unwrap();
+        for packing in ["", "gzip"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(packing));
+            let mut waiting = Box::pin(pages.rewritten(&mut headers, body(), through_proxy));
+            assert!((&mut waiting).now_or_never().is_none());
+            clock.advance(LARGE_PAGE_PATIENCE);
+            assert_eq!(all(waiting.await).await, page);
+        }
+        let small = stream::iter([Ok(Bytes::from_static(b"<a href=\"/x\">"))]).boxed();
+        let sent = pages.rewritten(&mut HeaderMap::new(), small, through_proxy).now_or_never().unwrap();
+        assert_eq!(all(sent).await, "<a href=\"/proxy/x\">");
+        drop(taken);
+        // One that comes slowly does not keep its place.
+        let slow = stream::iter([Ok(page.clone())]).chain(stream::pending()).boxed();
+        let mut headers = HeaderMap::new();
+        let mut reading = Box::pin(pages.rewritten(&mut headers, slow, through_proxy));
+        assert!((&mut reading).now_or_never().is_none());
+        assert_eq!(pages.places.available_permits(), LARGE_PAGES_MAX - 1);
+        clock.advance(LARGE_PAGE_PATIENCE);
+        let mut sent = reading.await;
+        assert_eq!(sent.next().await.unwrap().unwrap(), page);
+        assert_eq!(pages.places.available_permits(), LARGE_PAGES_MAX);
+        pages.tasks.join().await.unwrap();
+    }
+
     #[tokio::test]
     async fn packed_pages_are_packed_again_and_others_left_alone() {
+        let (pages, _clock) = pages();
         let page = Bytes::from_static(b"<a href=\"/x\">");
         for (encoding, packing) in [("", Packing::Plain), ("gzip", Packing::Gzip), ("deflate", Packing::Deflate)] {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
             let packed = pack(packing, &page).unwrap();
             let body = stream::iter(packed.chunks(5).map(|part| Ok(Bytes::copy_from_slice(part))).collect::<Vec<_>>());
-            let sent: Vec<Bytes> =
-                rewritten(&mut headers, body.boxed(), through_proxy).await.map(Result::unwrap).collect().await;
-            let sent = Bytes::from(sent.concat());
+            let sent = all(pages.rewritten(&mut headers, body.boxed(), through_proxy).await).await;
             assert_eq!(headers[header::CONTENT_LENGTH], sent.len().to_string());
             assert_eq!(unpack(packing, &sent).unwrap(), "<a href=\"/proxy/x\">");
         }
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
         let body = stream::iter([Ok(page.clone())]).boxed();
-        let sent: Vec<Bytes> = rewritten(&mut headers, body, through_proxy).await.map(Result::unwrap).collect().await;
-        assert_eq!(sent, [page]);
+        assert_eq!(all(pages.rewritten(&mut headers, body, through_proxy).await).await, page);
     }
 }

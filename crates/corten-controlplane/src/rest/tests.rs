@@ -1,4 +1,5 @@
 use corten_apimachinery::{codec, meta::ObjectMeta as _, value::Value};
+use corten_client::PatchKind;
 use http::Method;
 use serde_json::json;
 
@@ -239,6 +240,89 @@ async fn paths_that_lead_nowhere_are_told_apart_as_upstream() {
     for path in ["//api/v1/namespaces", "/apis//apps/v1", "/apis/none/v1/things", "/none", "/debug/pprof/", "/logs/"] {
         let code = cluster.code(Method::GET, path, admin()).await;
         assert_eq!(code, 404, "{path}");
+    }
+    cluster.stop().await;
+}
+
+async fn make_deployment(cluster: &Cluster) -> (String, Value) {
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let labels = json!({"app": "web"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let deployment = json!({
+        "metadata": {"name": "web"}, "spec": {"replicas": 3, "selector": {"matchLabels": labels}, "template": template},
+    });
+    let made = cluster.post(admin(), deployments, deployment).await.unwrap();
+    (format!("{deployments}/web/scale"), made)
+}
+
+/// A number of the wrong type was read as none, and the workload scaled away with 200 OK.
+#[tokio::test]
+async fn a_scale_is_read_with_its_type() {
+    let cluster = Cluster::start().await;
+    let (scale, _) = make_deployment(&cluster).await;
+    let replicas = |value: &serde_json::Value| json!({"spec": {"replicas": value}});
+    let bad = [json!("3"), json!([]), json!({}), json!(true), json!(3.5), json!(5_000_000_000_u64)];
+    for value in &bad {
+        for (kind, patch) in [
+            (PatchKind::Merge, replicas(value)),
+            (PatchKind::Strategic, replicas(value)),
+            (PatchKind::Json, json!([{"op": "replace", "path": "/spec/replicas", "value": value}])),
+        ] {
+            let refused = cluster.patch(admin(), &scale, kind, patch).await.unwrap_err();
+            assert_eq!(refused.code, 422, "{kind:?} {value}: {}", refused.message);
+            let begin = " \"\" is invalid: patch: Invalid value: ";
+            assert!(refused.message.starts_with(begin), "{kind:?} {value}: {}", refused.message);
+        }
+        let mut whole = replicas(value);
+        whole["metadata"] = json!({"name": "web"});
+        let refused = cluster.put(admin(), &scale, whole.clone()).await.unwrap_err();
+        assert_eq!(refused.code, 400, "PUT {value}: {}", refused.message);
+        (whole["apiVersion"], whole["kind"]) = (json!("autoscaling/v1"), json!("Scale"));
+        let applied = format!("{scale}?fieldManager=me&force=true");
+        let refused = cluster.patch(admin(), &applied, PatchKind::Apply, whole).await.unwrap_err();
+        assert_eq!(refused.code, 400, "apply {value}: {}", refused.message);
+    }
+    let read = async || cluster.get(admin(), &scale).await.unwrap().i64_at(&["spec", "replicas"]);
+    assert_eq!(read().await, Some(3));
+    let refused = cluster.patch(admin(), &scale, PatchKind::Merge, replicas(&json!(-1))).await.unwrap_err();
+    assert_eq!(
+        refused.message,
+        "Scale.autoscaling \"web\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0"
+    );
+    cluster.patch(admin(), &scale, PatchKind::Merge, replicas(&json!(5))).await.unwrap();
+    assert_eq!(read().await, Some(5));
+    // What is absent is none.
+    cluster.patch(admin(), &scale, PatchKind::Merge, replicas(&json!(null))).await.unwrap();
+    assert_eq!(read().await, None);
+    cluster.stop().await;
+}
+
+/// The UID in a scale was not looked at: the successor of the workload that was meant was scaled.
+#[tokio::test]
+async fn a_scale_is_of_the_incarnation_that_is_meant() {
+    let cluster = Cluster::start().await;
+    let (scale, deployment) = make_deployment(&cluster).await;
+    let of = |uid: &str| json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "web", "uid": uid}, "spec": {"replicas": 4}});
+    let applied = format!("{scale}?fieldManager=me&force=true");
+    let want = format!(
+        "Operation cannot be fulfilled on deployments/scale.apps \"web\": Precondition failed: UID in precondition: \
+         other, UID in object meta: {}",
+        deployment.uid()
+    );
+    for refused in [
+        cluster.put(admin(), &scale, of("other")).await,
+        cluster.patch(admin(), &scale, PatchKind::Merge, of("other")).await,
+        cluster.patch(admin(), &applied, PatchKind::Apply, of("other")).await,
+    ] {
+        let refused = refused.unwrap_err();
+        assert_eq!((refused.code, refused.message), (409, want.clone()));
+    }
+    for done in [
+        cluster.put(admin(), &scale, of(deployment.uid())).await,
+        cluster.patch(admin(), &scale, PatchKind::Merge, of(deployment.uid())).await,
+        cluster.patch(admin(), &applied, PatchKind::Apply, of(deployment.uid())).await,
+    ] {
+        assert_eq!(done.unwrap().i64_at(&["spec", "replicas"]), Some(4));
     }
     cluster.stop().await;
 }

@@ -1,4 +1,4 @@
-use corten_base::{Shutdown, ShutdownTrigger, SimRng, SystemClock};
+use corten_base::{Clock, Shutdown, ShutdownTrigger, SimRng, SystemClock, clock::Sleep};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -260,4 +260,41 @@ async fn a_feed_of_another_version_is_turned_away() {
     assert!(closed.is_err() || rest.is_empty());
     assert_eq!(running.ask("web.shop.svc.cluster.local").await, "ServFail\n");
     running.stop().await;
+}
+
+/// A clock that gives no time of day: whoever asks for it panics.
+#[derive(Debug)]
+struct NoTimeOfDay(SharedClock);
+
+impl Clock for NoTimeOfDay {
+    fn now(&self) -> jiff::Timestamp {
+        panic!("there is no time of day")
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        self.0.monotonic()
+    }
+
+    fn sleep_until(&self, deadline: std::time::Duration) -> Sleep {
+        self.0.sleep_until(deadline)
+    }
+}
+
+/// The process lived on with a zone that nothing changed any more, and everybody took it for well.
+#[tokio::test]
+async fn a_panic_of_a_task_ends_the_server_without_a_shutdown() {
+    let config = Config {
+        cluster_domain: "cluster.local".to_owned(),
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        upstreams: Upstreams::Fixed(Vec::new()),
+        cache_entries: 100,
+        feed_socket: None,
+    };
+    let clock = Arc::new(NoTimeOfDay(SystemClock::shared()));
+    let dns = Dns::build(config, clock, SimRng::shared(1), Metrics::default()).await.unwrap();
+    // The zone's serial number is the time of its last change.
+    dns.inputs().send(Input::Synced).await.unwrap();
+    let (_trigger, shutdown) = Shutdown::new();
+    let error = dns.run(shutdown).await.unwrap_err();
+    assert_eq!(error.to_string(), "task dns/zone panicked: there is no time of day");
 }

@@ -159,10 +159,10 @@ fn connect(
     let task = shared.clone();
     shared.tasks.spawn("command", async move {
         let Some((io, activity)) = switched(upgrade, &task).await else { return };
-        let (opening, driver) = remote_command::start(Box::new(io), &negotiated, wants).await;
-        let clock = &*task.parts.clock;
+        let clock = &task.parts.clock;
+        let (opening, driver) = remote_command::start(Box::new(io), &negotiated, wants, Arc::clone(clock)).await;
         let work = async {
-            match timeout(clock, STREAMS_TIMEOUT, opening.streams()).await {
+            match timeout(&**clock, STREAMS_TIMEOUT, opening.streams()).await {
                 Ok(Ok((session, sizes))) => serve(&*streaming, command, session, sizes).await,
                 Ok(Err(error)) => tracing::debug!(err = %error, "Client did not open its streams"),
                 Err(_) => tracing::debug!("Client took too long to open its streams"),

@@ -8,6 +8,7 @@ use corten_cri::{Streaming, StreamingAccess, api};
 use corten_streaming::{
     Transport, negotiate,
     port_forward::{self, Forward, Forwards},
+    spdy::STREAMS_MAX,
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use http::{Request, Response, StatusCode};
@@ -21,8 +22,9 @@ use super::{
     query::Query,
 };
 
-/// How many connections of one client are forwarded at once; further ones wait.
-const FORWARDS_MAX: usize = 256;
+/// How many connections of one client are forwarded at once, each over two streams; further ones wait, and are refused once
+/// too many do.
+const FORWARDS_MAX: usize = STREAMS_MAX / 2;
 
 /// Forwards the client's connections to the pod's ports.
 pub(super) async fn forward(
@@ -74,7 +76,7 @@ pub(super) async fn forward(
     let task = shared.clone();
     shared.tasks.spawn("port-forward", async move {
         let Some((io, activity)) = switched(upgrade, &task).await else { return };
-        match port_forward::start(Box::new(io), &negotiated, &ports).await {
+        match port_forward::start(Box::new(io), &negotiated, &ports, Arc::clone(&task.parts.clock)).await {
             Ok((forwards, driver)) => drive(&task, &activity, driver, serve(forwards, target)).await,
             Err(error) => tracing::debug!(err = %error, "Could not begin port forwarding"),
         }
@@ -109,8 +111,13 @@ async fn serve(mut forwards: Forwards, target: Target) {
 }
 
 async fn one(target: &Target, forward: Forward) {
-    let Forward { port, connection, error } = forward;
-    let result = target.streaming.stream_port_forward(&target.sandbox, port, Box::new(connection)).await;
+    let Forward { port, connection, error, given_up } = forward;
+    let result = tokio::select! {
+        biased;
+        // Dropping the call hangs up, also on a pod that neither reads nor writes.
+        () = given_up.cancelled() => return,
+        result = target.streaming.stream_port_forward(&target.sandbox, port, Box::new(connection)) => result,
+    };
     if let Err(failure) = result {
         let (pod, uid) = (&target.pod, &target.uid);
         let message = format!("error forwarding port {port} to pod {pod}, uid {uid}: {failure}");

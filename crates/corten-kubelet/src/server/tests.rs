@@ -227,7 +227,7 @@ impl Running {
         let headers = [("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), ("X-Stream-Protocol-Version", protocol)];
         let (head, stream) = self.ask("POST", path, &headers).await;
         assert!(head.starts_with("HTTP/1.1 101"), "{head}");
-        spdy::connect(stream, Role::Client)
+        spdy::connect(stream, Role::Client, SystemClock::shared())
     }
 
     async fn end(self) {
@@ -340,6 +340,42 @@ async fn ports_are_forwarded_over_spdy() {
             }
         }
         connection.close().await;
+    };
+    tokio::join!(driver, work);
+    server.end().await;
+}
+
+/// Past some 265 connections at once (a load test through one `kubectl port-forward`) all of them stood still.
+#[tokio::test]
+async fn many_connections_are_forwarded_at_once_and_a_client_that_ends_is_heard() {
+    let server = Running::start().await;
+    let (connection, driver) = server.spdy("/portForward/default/p", "portforward.k8s.io").await;
+    let open = async |number: usize, kind: &str| {
+        let request = number.to_string();
+        let headers = [("streamType", kind), ("port", "80"), ("requestID", &request)];
+        connection.open(Headers::of(headers)).await.unwrap()
+    };
+    let work = async {
+        let mut streams = Vec::new();
+        for number in 0..320 {
+            let mut error = open(number, "error").await;
+            error.shutdown().await.unwrap();
+            streams.push((error, open(number, "data").await));
+        }
+        for (_, data) in &mut streams {
+            data.write_all(b"ping").await.unwrap();
+        }
+        for (_, data) in &mut streams {
+            let mut answer = [0; 4];
+            data.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"ping");
+        }
+        // More than there are places for: they are refused, and the end is still heard.
+        for number in 320..700 {
+            streams.push((open(number, "error").await, open(number, "data").await));
+        }
+        connection.close().await;
+        connection.closed().cancelled().await;
     };
     tokio::join!(driver, work);
     server.end().await;

@@ -8,7 +8,6 @@ mod stats;
 
 use std::{
     io,
-    os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,7 +19,7 @@ use nix::errno::Errno;
 
 use crate::{
     error::{SystemError, chain},
-    process::wait_for_end,
+    process::{ProcessHandle, wait_for_end},
     sys,
 };
 
@@ -57,11 +56,13 @@ pub enum CgroupError {
     /// The machine has no control groups where they are expected.
     #[error("no {0} control groups on this machine")]
     Missing(&'static str),
-    /// Processes of the group do not die.
-    #[error("processes of {} outlive SIGKILL", path.display())]
+    /// A process of the group does not die.
+    #[error("process {pid} of {} outlives SIGKILL", path.display())]
     Unkillable {
         /// The group.
         path: PathBuf,
+        /// Its number, in this process's PID namespace.
+        pid: i32,
     },
     /// The kernel refused a signal or a handle.
     #[error(transparent)]
@@ -227,7 +228,7 @@ impl Cgroup {
     }
 
     /// Kills all processes and hands out handles on them, until there is none. Does not wait: a parent may have to reap first.
-    pub(crate) fn kill_all(&self) -> Result<Vec<OwnedFd>, CgroupError> {
+    pub(crate) fn kill_all(&self) -> Result<Vec<ProcessHandle>, CgroupError> {
         let directories: Vec<PathBuf> = self.directories().into_iter().filter(|directory| directory.exists()).collect();
         if directories.is_empty() {
             return Ok(Vec::new());
@@ -252,13 +253,19 @@ impl Cgroup {
         Ok(killed)
     }
 
-    /// Removes the groups and all below them; processes in them are killed first.
+    /// Removes the groups and all below them; processes in them are killed first, and waited for as long as one that does
+    /// not hang in the kernel takes to die.
     pub fn remove(&self) -> Result<(), CgroupError> {
-        for pidfd in self.kill_all()? {
-            if !wait_for_end(pidfd.as_fd(), KILL_PATIENCE)? {
-                return Err(CgroupError::Unkillable { path: self.path.clone() });
+        for process in self.kill_all()? {
+            if !wait_for_end(process.pidfd(), KILL_PATIENCE)? {
+                return Err(CgroupError::Unkillable { path: self.path.clone(), pid: process.pid() });
             }
         }
+        self.remove_directories()
+    }
+
+    /// Removes the groups and all below them, which nobody is in any more.
+    pub(crate) fn remove_directories(&self) -> Result<(), CgroupError> {
         for directory in self.directories() {
             // Leaves first: a group with groups in it cannot be removed.
             for group in descendants(&directory).into_iter().rev() {
@@ -276,18 +283,17 @@ impl Cgroup {
 }
 
 /// A handle on the process, if it still exists, after the signal was sent.
-fn signal_process(pid: libc::pid_t, signal: i32) -> Result<Option<OwnedFd>, CgroupError> {
-    let system = |operation: &str, source| SystemError { operation: format!("{operation} process {pid}"), source };
-    let pidfd = match sys::pidfd_open(pid) {
-        Ok(pidfd) => pidfd,
+fn signal_process(pid: libc::pid_t, signal: i32) -> Result<Option<ProcessHandle>, CgroupError> {
+    let process = match ProcessHandle::open(pid) {
+        Ok(process) => process,
         // EINVAL: the number of a thread whose process is gone.
-        Err(Errno::ESRCH | Errno::EINVAL | Errno::ENOENT) => return Ok(None),
-        Err(source) => return Err(system("open", source).into()),
+        Err(SystemError { source: Errno::ESRCH | Errno::EINVAL | Errno::ENOENT, .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
-    match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
-        Ok(()) => Ok(Some(pidfd)),
+    match sys::pidfd_send_signal(process.pidfd(), signal) {
+        Ok(()) => Ok(Some(process)),
         Err(Errno::ESRCH) => Ok(None),
-        Err(source) => Err(system("signal", source).into()),
+        Err(source) => Err(SystemError { operation: format!("signal process {pid}"), source }.into()),
     }
 }
 

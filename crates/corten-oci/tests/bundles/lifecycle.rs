@@ -17,6 +17,10 @@ pub(crate) static TESTS: &[Test] = &[
     ("privileged::lifecycle::a_paused_container_stands_still", a_paused_container_stands_still),
     ("privileged::lifecycle::force_deletes_what_runs", force_deletes_what_runs),
     ("privileged::lifecycle::a_deletion_that_failed_is_repeated", a_deletion_that_failed_is_repeated),
+    (
+        "privileged::lifecycle::a_descendant_that_does_not_die_holds_up_the_deletion_and_not_the_caller",
+        a_descendant_that_does_not_die_holds_up_the_deletion_and_not_the_caller,
+    ),
     ("privileged::lifecycle::a_created_container_is_deleted_unstarted", a_created_container_is_deleted_unstarted),
     ("privileged::lifecycle::another_process_takes_up_a_container", another_process_takes_up_a_container),
     ("privileged::lifecycle::twenty_containers_live_in_one_process", twenty_containers_live_in_one_process),
@@ -134,6 +138,50 @@ fn a_deletion_that_failed_is_repeated() {
     };
     assert_eq!(ends, [(pid, ExitStatus::Signal(libc::SIGKILL))]);
     assert!(!bundle.state_root().join(&bundle.id).exists());
+}
+
+/// A process that init had left behind, and that outlived SIGKILL, held up its killer for ten seconds and was then forgotten:
+/// the container was said to have ended while it ran on.
+fn a_descendant_that_does_not_die_holds_up_the_deletion_and_not_the_caller() {
+    let mut bundle = Bundle::shell("sleep 100 & exec sleep 200");
+    let namespaces = bundle.spec["linux"]["namespaces"].as_array_mut().unwrap();
+    // Nobody's end ends the others.
+    namespaces.retain(|namespace| namespace["type"] != "pid");
+    let mut container = bundle.start();
+    let init = container.pid();
+    let descendant = loop {
+        let processes = container.cgroup().processes().unwrap();
+        if let Some(pid) = processes.into_iter().find(|pid| *pid != init) {
+            break pid;
+        }
+        std::thread::yield_now();
+    };
+    let groups = container.cgroup().directories();
+    let Some(group) = groups.iter().find(|group| group.join("freezer.state").exists()) else {
+        container.delete(true).unwrap();
+        eprintln!("skipped: SIGKILL wakes what is frozen where control groups have version 2");
+        return;
+    };
+    // One that is frozen does not die before it wakes. Its own group: that of the container is woken.
+    let group = group.join("stuck");
+    std::fs::create_dir(&group).unwrap();
+    std::fs::write(group.join("cgroup.procs"), descendant.to_string()).unwrap();
+    std::fs::write(group.join("freezer.state"), "FROZEN").unwrap();
+    let stuck = loop {
+        match container.delete_within(true, Duration::ZERO) {
+            Err(DeleteError::Unkillable(stuck)) if stuck == init => std::thread::yield_now(),
+            Err(DeleteError::Unkillable(stuck)) => break stuck,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(stuck, descendant);
+    let process = container.process(stuck).expect("somebody waits for it");
+    assert!(!process.has_ended().unwrap() && container.cgroup().stats().is_ok());
+    std::fs::write(group.join("freezer.state"), "THAWED").unwrap();
+    while !process.has_ended().unwrap() {
+        std::thread::yield_now();
+    }
+    assert_eq!(container.delete(true).unwrap(), [(init, ExitStatus::Signal(libc::SIGKILL))]);
 }
 
 fn a_created_container_is_deleted_unstarted() {

@@ -20,11 +20,12 @@ use std::{
     sync::{Arc, mpsc},
 };
 
-use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet};
+use corten_base::{ErrorChain, SharedClock, Shutdown, ShutdownTrigger, TaskSet};
 use corten_net::netlink::{Address, Rtnl};
 use ipnet::IpNet;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage, sockopt};
 use tokio::sync::Semaphore;
+use tracing::{info, warn};
 
 use self::balancer::Balancer;
 use super::{Backend, BackendError};
@@ -73,6 +74,8 @@ pub struct UserspaceBackend {
     balancers: BTreeMap<PortKey, Arc<Balancer>>,
     claims: Claims<Target>,
     listeners: BTreeMap<Frontend, Listener>,
+    /// Ports that a full sync could not open: somebody else has them, for a moment or for good.
+    shut: BTreeMap<Frontend, Shut>,
     /// Addresses that we put on `lo`.
     addresses: BTreeSet<IpAddr>,
 }
@@ -83,6 +86,15 @@ struct Context {
     clock: SharedClock,
     connections: Arc<Semaphore>,
     flows: Arc<Semaphore>,
+}
+
+/// For how long a port could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shut {
+    /// For one full sync, which has failed for it.
+    Once,
+    /// For longer: it fails no sync any more, and is tried again with every change and every look at the rules.
+    Lasting,
 }
 
 /// Where a frontend leads to: nothing can be there without a listener.
@@ -136,11 +148,13 @@ impl UserspaceBackend {
             balancers: BTreeMap::new(),
             claims: Claims::default(),
             listeners: BTreeMap::new(),
+            shut: BTreeMap::new(),
             addresses: BTreeSet::new(),
         })
     }
 
-    fn set_ports(&mut self, changes: &[Change]) -> Result<(), BackendError> {
+    /// Closes and opens what the changes ask for. Gives the ports that could not be opened.
+    fn set_ports(&mut self, changes: &[Change]) -> BTreeMap<Frontend, BackendError> {
         for change in changes.iter().filter(|c| self.config.families.contains(&c.key.family)) {
             let key = &change.key;
             let old = change.old.as_deref().map(|r| frontends(key, r)).unwrap_or_default();
@@ -162,20 +176,31 @@ impl UserspaceBackend {
             }
             self.claims.set(key, &old, &new);
         }
-        let mut first_error = None;
         let frontend_changes = self.claims.take_changes();
         let stopping: Vec<_> = frontend_changes.iter().filter_map(|(f, ..)| self.listeners.remove(f)).collect();
         stopping.iter().for_each(|listener| listener.stop.request());
         stopping.into_iter().for_each(Listener::wait);
-        for (frontend, _, target) in frontend_changes {
-            if let Some(target) = target
-                && let Err(e) = self.listen(frontend, target)
+        let mut wanted: BTreeSet<Frontend> = frontend_changes.into_iter().map(|(frontend, ..)| frontend).collect();
+        // What was closed just now may be what kept them shut.
+        wanted.extend(self.shut.keys().copied());
+        self.open_ports(wanted)
+    }
+
+    /// Opens those of these ports that lead somewhere and have no listener. Gives those that could not be opened: one port
+    /// that somebody else has must not keep the others shut.
+    fn open_ports(&mut self, wanted: impl IntoIterator<Item = Frontend>) -> BTreeMap<Frontend, BackendError> {
+        let mut failed = BTreeMap::new();
+        for frontend in wanted {
+            if let Some(target) = self.claims.winner(&frontend).cloned()
+                && !self.listeners.contains_key(&frontend)
+                && let Err(error) = self.listen(frontend, target)
             {
-                // One port that somebody else has must not keep the others from being opened.
-                first_error.get_or_insert(e);
+                failed.insert(frontend, error);
+            } else if self.shut.remove(&frontend) == Some(Shut::Lasting) {
+                info!(port = frontend.port, protocol = ?frontend.protocol, "Opened port of service at last");
             }
         }
-        first_error.map_or(Ok(()), Err)
+        failed
     }
 
     /// Addresses on `lo` follow the services, with or without endpoints: those without are to refuse.
@@ -289,15 +314,24 @@ impl Backend for UserspaceBackend {
         self.current = ruleset.clone();
         self.sweep()?;
         self.set_addresses()?;
-        self.set_ports(&changes)?;
-        // Ports that failed to open earlier, for which the claims have not changed.
+        self.set_ports(&changes);
+        // Those that failed to open earlier, too, for which the claims have not changed.
         let missing: Vec<_> = self.claims.frontends().filter(|f| !self.listeners.contains_key(f)).copied().collect();
-        for frontend in missing {
-            if let Some(target) = self.claims.winner(&frontend).cloned() {
-                self.listen(frontend, target)?;
+        let mut first_error = None;
+        for (frontend, error) in self.open_ports(missing) {
+            match self.shut.get(&frontend) {
+                None => {
+                    self.shut.insert(frontend, Shut::Once);
+                    first_error.get_or_insert(error);
+                }
+                Some(Shut::Once) => {
+                    warn!(err = %ErrorChain(&error), "Could not open port of service: somebody else has it");
+                    self.shut.insert(frontend, Shut::Lasting);
+                }
+                Some(Shut::Lasting) => {}
             }
         }
-        Ok(())
+        first_error.map_or(Ok(()), Err)
     }
 
     fn apply(&mut self, changes: &[Change]) -> Result<(), BackendError> {
@@ -305,7 +339,9 @@ impl Backend for UserspaceBackend {
             self.current.set_port(&change.key, change.new.clone());
         }
         self.set_addresses()?;
-        self.set_ports(changes)
+        let failed = self.set_ports(changes);
+        let is_new = |(frontend, _): &(Frontend, BackendError)| self.shut.get(frontend) != Some(&Shut::Lasting);
+        failed.into_iter().find(is_new).map_or(Ok(()), |(_, error)| Err(error))
     }
 
     fn is_intact(&mut self) -> Result<bool, BackendError> {
@@ -314,6 +350,8 @@ impl Backend for UserspaceBackend {
         for ip in &lost {
             self.addresses.remove(ip);
         }
+        // Nobody tells when another process gives a port back.
+        self.open_ports(self.shut.keys().copied().collect::<Vec<_>>());
         Ok(lost.is_empty())
     }
 

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
+use corten_apimachinery::validation::{parse_cidr_sloppy, parse_ip_sloppy};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -42,8 +43,9 @@ pub struct ServiceFacts {
     pub external_ips: Vec<IpAddr>,
     /// Addresses of the load balancer that are to be handled here (`ipMode: VIP`).
     pub load_balancer_ips: Vec<IpAddr>,
-    /// `spec.loadBalancerSourceRanges` of a load balancer; empty means everybody.
-    pub source_ranges: Vec<IpNet>,
+    /// `spec.loadBalancerSourceRanges` of a load balancer; `None` lets everybody in. One that cannot be read is a range of
+    /// nobody, so that a list of only such lets nobody in.
+    pub source_ranges: Option<Vec<IpNet>>,
     /// `internalTrafficPolicy: Local`.
     pub internal_local: bool,
     /// `externalTrafficPolicy: Local`.
@@ -218,7 +220,13 @@ struct Ingress {
 }
 
 fn read_ips<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<IpAddr> {
-    texts.into_iter().filter_map(|text| text.parse().ok()).collect()
+    texts.into_iter().filter_map(|text| parse_ip_sloppy(text)).collect()
+}
+
+/// What the API server takes for a range, and how it reads it.
+fn read_range(text: &str) -> Option<IpNet> {
+    let (address, length) = parse_cidr_sloppy(text.trim())?;
+    IpNet::new(address, length).ok().map(|net| net.trunc())
 }
 
 impl Service {
@@ -238,11 +246,9 @@ impl Service {
         } else {
             Vec::new()
         };
-        let source_ranges = if is_load_balancer {
-            spec.load_balancer_source_ranges.iter().filter_map(|r| r.trim().parse().ok()).collect()
-        } else {
-            Vec::new()
-        };
+        let is_restricted = is_load_balancer && !spec.load_balancer_source_ranges.is_empty();
+        let source_ranges = is_restricted
+            .then(|| spec.load_balancer_source_ranges.iter().filter_map(|range| read_range(range)).collect());
         let affinity = (spec.session_affinity == "ClientIP").then(|| {
             let seconds = spec.session_affinity_config.and_then(|c| c.client_ip).and_then(|c| c.timeout_seconds);
             seconds.map_or(DEFAULT_AFFINITY, Duration::from_secs)
@@ -317,7 +323,7 @@ impl EndpointSlice {
         let endpoints = endpoints.unwrap_or_default().into_iter().filter_map(|e| {
             Some(EndpointFacts {
                 // Slices of the address type FQDN have none that can be read.
-                ip: e.addresses.first()?.parse().ok()?,
+                ip: parse_ip_sloppy(e.addresses.first()?)?,
                 ready: e.conditions.ready.unwrap_or(true),
                 serving: e.conditions.serving.unwrap_or(true),
                 terminating: e.conditions.terminating.unwrap_or(false),

@@ -43,7 +43,7 @@ fn a_service_is_read_with_everything_the_proxy_needs() {
             cluster_ips: vec!["10.96.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
             external_ips: vec!["172.16.0.1".parse().unwrap()],
             load_balancer_ips: vec!["172.16.0.2".parse().unwrap(), "172.16.0.4".parse().unwrap()],
-            source_ranges: vec!["10.0.0.0/8".parse().unwrap(), "192.168.0.0/16".parse().unwrap()],
+            source_ranges: Some(vec!["10.0.0.0/8".parse().unwrap(), "192.168.0.0/16".parse().unwrap()]),
             internal_local: false,
             external_local: true,
             affinity: Some(std::time::Duration::from_secs(60)),
@@ -51,6 +51,26 @@ fn a_service_is_read_with_everything_the_proxy_needs() {
             ports: vec![port("http", Protocol::Tcp, 80, Some(30080)), port("dns", Protocol::Udp, 53, None)],
         }
     );
+}
+
+/// A list of ranges that only the API server could read was an empty one, which let everybody in.
+#[test]
+fn source_ranges_are_read_as_the_api_server_reads_them_and_shut_out_if_nobody_can() {
+    for (ranges, want) in [
+        ("[]", None),
+        (r#"["10.0.0.0/008"]"#, Some(vec!["10.0.0.0/8"])),
+        (r#"["0010.1.2.3/8","nonsense"]"#, Some(vec!["10.0.0.0/8"])),
+        (r#"["nonsense"]"#, Some(vec![])),
+    ] {
+        let json = format!(
+            r#"{{"metadata":{{"namespace":"a","name":"b"}},"spec":{{"type":"LoadBalancer","clusterIP":"010.96.0.1",
+                "loadBalancerSourceRanges":{ranges}}}}}"#
+        );
+        let read = facts(&json);
+        let want = want.map(|ranges| ranges.into_iter().map(|range| range.parse().unwrap()).collect::<Vec<_>>());
+        assert_eq!(read.source_ranges, want, "{ranges}");
+        assert_eq!(read.cluster_ips, ["10.96.0.1".parse::<std::net::IpAddr>().unwrap()]);
+    }
 }
 
 #[test]

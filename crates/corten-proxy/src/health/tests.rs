@@ -81,12 +81,60 @@ async fn servers_of_services_come_and_go() {
         }
     };
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"localEndpoints\": 1,"), "{answer}");
+    // Load balancers that weigh nodes read it.
+    assert!(answer.contains("\r\nx-load-balancing-endpoint-weight: 1\r\n"), "{answer}");
     status.set_health_checks(vec![(web.0, HealthCheck { local_endpoints: 0, ..web.1 })]);
     assert!(get(port).await.unwrap().starts_with("HTTP/1.1 503"));
     status.set_health_checks(Vec::new());
     while get(port).await.is_some() {
         tokio::task::yield_now().await;
     }
+    trigger.request();
+    tasks.join().await.unwrap();
+}
+
+async fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port()
+}
+
+/// The new server found the port taken by the old one, and tried again five seconds later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_passes_from_one_service_to_another_at_once() {
+    let (port, status, clock) = (free_port().await, Status::default(), SystemClock::shared());
+    let ((trigger, shutdown), tasks) = (Shutdown::new(), TaskSet::new("test"));
+    tasks.spawn("servers", servers(&status).run(shutdown));
+    for turn in 0..50 {
+        let name = format!("web-{turn}");
+        let check = HealthCheck { node_port: port, local_endpoints: 1 };
+        status.set_health_checks(vec![(ObjectName::new("default", &*name), check)]);
+        let told = async {
+            while !get(port).await.is_some_and(|answer| answer.contains(&format!("\"name\": \"{name}\""))) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(&*clock, LISTEN_RETRY.0 / 2, told).await.expect("the new server answers");
+    }
+    trigger.request();
+    tasks.join().await.unwrap();
+}
+
+/// Sixty-four silent connections, from anywhere, kept probes waiting until the node fell out of its load balancer.
+#[tokio::test]
+async fn silent_connections_do_not_keep_a_probe_waiting() {
+    let (port, status, clock) = (free_port().await, Status::default(), SystemClock::shared());
+    let ((trigger, shutdown), tasks) = (Shutdown::new(), TaskSet::new("test"));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listening = servers(&status).listen(address, Site::Health, shutdown);
+    tasks.spawn("server", listening);
+    while get(port).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+    let mut silent = Vec::new();
+    for _ in 0..3 * CONNECTIONS_MAX {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let answer = timeout(&*clock, CONNECTION_PATIENCE / 2, get(port)).await.expect("the oldest gave way");
+    assert!(answer.is_some());
     trigger.request();
     tasks.join().await.unwrap();
 }

@@ -105,7 +105,7 @@ fn service(name: &str, last: u8) -> Input {
         cluster_ips: vec![IpAddr::from([10, 96, 0, last])],
         external_ips: Vec::new(),
         load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
+        source_ranges: None,
         internal_local: false,
         external_local: false,
         affinity: None,

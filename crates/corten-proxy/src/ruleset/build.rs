@@ -50,8 +50,8 @@ fn port_rules(
         external_ips: of_family(&service.external_ips),
         load_balancer_ips: of_family(&service.load_balancer_ips),
         // A list that has only ranges of the other family still keeps everybody of this one out.
-        source_ranges: (!service.source_ranges.is_empty()).then(|| {
-            service.source_ranges.iter().filter(|r| r.addr().is_ipv4() == cluster_ip.is_ipv4()).copied().collect()
+        source_ranges: service.source_ranges.as_ref().map(|ranges| {
+            ranges.iter().filter(|range| range.addr().is_ipv4() == cluster_ip.is_ipv4()).copied().collect()
         }),
         internal: Route::Reject,
         external: Route::Reject,

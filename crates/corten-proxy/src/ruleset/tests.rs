@@ -12,7 +12,7 @@ fn service(words: &str) -> ServiceFacts {
         cluster_ips: vec!["10.96.0.1".parse().unwrap()],
         external_ips: Vec::new(),
         load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
+        source_ranges: None,
         internal_local: has("internal-local"),
         external_local: has("external-local"),
         affinity: None,
@@ -125,7 +125,7 @@ fn a_service_without_cluster_address_has_no_rules() {
 #[test]
 fn source_ranges_of_the_other_family_still_close_this_one() {
     let mut balanced = service("");
-    balanced.source_ranges = vec!["fd00::/8".parse().unwrap()];
+    balanced.source_ranges = Some(vec!["fd00::/8".parse().unwrap()]);
     let rules = build(&view(balanced, "3:ready"), "n1").unwrap();
     assert_eq!(rules.ports.values().next().unwrap().source_ranges, Some(BTreeSet::new()));
 }

@@ -11,7 +11,7 @@ mod dictionary;
 pub(crate) mod frame;
 mod headers;
 
-pub use connection::{Connection, Role, Stream, connect};
+pub use connection::{Connection, Role, STREAMS_MAX, Stream, connect};
 pub use headers::Headers;
 
 /// The peer breaks the protocol.

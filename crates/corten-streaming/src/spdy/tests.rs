@@ -1,12 +1,20 @@
+use std::{io::ErrorKind, sync::Arc};
+
+use corten_base::{SharedClock, SimClock};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Connection, Headers, Role, connect};
+use super::{Connection, Headers, Role, STREAMS_MAX, connect};
+use crate::SILENCE_WHEN_FULL;
+
+fn clock() -> Arc<SimClock> {
+    SimClock::new(jiff::Timestamp::UNIX_EPOCH)
+}
 
 /// Two connected ends; the returned future drives both.
 fn ends() -> (Connection, Connection, impl Future<Output = ()>) {
     let (left, right) = tokio::io::duplex(4 << 10);
-    let (client, drive_client) = connect(Box::new(left), Role::Client);
-    let (server, drive_server) = connect(Box::new(right), Role::Server);
+    let (client, drive_client) = connect(Box::new(left), Role::Client, clock());
+    let (server, drive_server) = connect(Box::new(right), Role::Server, clock());
     (client, server, async {
         tokio::join!(drive_client, drive_server);
     })
@@ -149,4 +157,118 @@ async fn the_end_of_the_connection_ends_everything() {
     let mut stream = receive.await.unwrap();
     assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
     assert!(stream.write_all(&[0; 8]).await.is_err());
+}
+
+/// The reader waited for whoever takes streams: past 16 of them that nobody took, neither data nor the end was heard.
+#[tokio::test]
+async fn streams_that_nobody_takes_are_refused_and_stop_neither_the_others_nor_the_end() {
+    let (client, mut server, driver) = ends();
+    let work = async {
+        let mut first = client.open(Headers::default()).await.unwrap();
+        let mut taken = server.accept().await.unwrap();
+        let mut waiting = Vec::new();
+        for _ in 1..STREAMS_MAX {
+            waiting.push(client.open(Headers::default()).await.unwrap());
+        }
+        let mut surplus = client.open(Headers::default()).await.unwrap();
+        assert_eq!(surplus.read(&mut [0; 8]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        first.write_all(b"hello").await.unwrap();
+        taken.read_exact(&mut [0; 5]).await.unwrap();
+        client.close().await;
+        server.closed().cancelled().await;
+    };
+    tokio::join!(driver, work);
+}
+
+/// kubectl ends its half of each stream for errors at once: 512 connections were let in where 256 were meant to be.
+#[tokio::test]
+async fn a_stream_counts_until_both_sides_have_ended_it() {
+    let (client, mut server, driver) = ends();
+    let work = async {
+        let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..STREAMS_MAX {
+            let mut stream = client.open(Headers::default()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            theirs.push(stream);
+            ours.push(server.accept().await.unwrap());
+        }
+        let mut surplus = client.open(Headers::default()).await.unwrap();
+        assert_eq!(surplus.read(&mut [0; 8]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        drop(ours.pop());
+        assert_eq!(theirs.pop().unwrap().read(&mut [0; 8]).await.unwrap(), 0);
+        let mut next = client.open(Headers::default()).await.unwrap();
+        server.accept().await.unwrap().write_all(b"hello").await.unwrap();
+        next.read_exact(&mut [0; 5]).await.unwrap();
+        server.close().await;
+        client.close().await;
+    };
+    tokio::join!(driver, work);
+}
+
+#[tokio::test]
+async fn whoever_wants_no_more_streams_refuses_those_that_come() {
+    let (client, mut server, driver) = ends();
+    let work = async {
+        let mut early = client.open(Headers::default()).await.unwrap();
+        // Until the server has it in its queue.
+        early.write_all(&[0; 64 << 10]).await.unwrap();
+        server.refuse_more();
+        let mut late = client.open(Headers::default()).await.unwrap();
+        for stream in [&mut early, &mut late] {
+            assert_eq!(stream.read(&mut [0; 8]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        }
+        server.close().await;
+        client.close().await;
+    };
+    tokio::join!(driver, work);
+}
+
+/// A reset was taken for the end of the peer's half: a pod that talks without end kept sending to nobody.
+#[tokio::test]
+async fn nothing_is_sent_on_a_stream_that_the_peer_has_given_up() {
+    let (client, mut server, driver) = ends();
+    let work = async {
+        let stream = client.open(Headers::default()).await.unwrap();
+        let mut given_up = server.accept().await.unwrap();
+        given_up.write_all(b"before").await.unwrap();
+        stream.refuse();
+        given_up.output.given_up().cancelled().await;
+        assert_eq!(given_up.write_all(b"after").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(given_up.read(&mut [0; 8]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        server.close().await;
+        client.close().await;
+    };
+    tokio::join!(driver, work);
+}
+
+/// A client that was stopped while it wrote more than anybody read was not missed for four hours.
+#[tokio::test]
+async fn the_end_of_a_peer_is_heard_while_nobody_reads_what_it_sent() {
+    let (left, right) = tokio::io::duplex(4 << 10);
+    let clock = clock();
+    let (client, drive_client) = connect(Box::new(left), Role::Client, self::clock());
+    let (mut server, drive_server) = connect(Box::new(right), Role::Server, Arc::clone(&clock) as SharedClock);
+    let fill = async {
+        let mut stream = client.open(Headers::default()).await.unwrap();
+        let unread = server.accept().await.unwrap();
+        stream.write_all(&vec![7; 2 * crate::CONNECTION_BUFFER_BYTES]).await.unwrap();
+        unread
+    };
+    let (mut fill, mut drive_server) = (std::pin::pin!(fill), std::pin::pin!(drive_server));
+    let a_while = async {
+        for _ in 0..10_000 {
+            assert!(futures::poll!(&mut fill).is_pending(), "all of it was taken");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = a_while => {}
+        () = drive_client => panic!("the client ended by itself"),
+        () = &mut drive_server => panic!("the server ended by itself"),
+    }
+    // The client is gone, without a word that could be read.
+    assert!(futures::poll!(&mut drive_server).is_pending());
+    clock.advance(SILENCE_WHEN_FULL);
+    drive_server.await;
 }

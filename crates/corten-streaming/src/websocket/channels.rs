@@ -4,6 +4,7 @@ use std::{io, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{BufMut as _, Bytes, BytesMut};
+use corten_base::SharedClock;
 use futures::{
     SinkExt as _, StreamExt as _,
     stream::{SplitSink, SplitStream},
@@ -20,9 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::switched;
 use crate::{
-    BoxIo, Driver, Input, Output, SEND_QUEUE,
+    BoxIo, Driver, Input, Output, SEND_QUEUE, SILENCE_WHEN_FULL,
     input::{self, Feed, Inflow},
-    output::{Dropped, Send, next},
+    output::{Dropped, Life, Send, next},
+    spdy::frame::Frame,
 };
 
 /// The channel of version 5 on which the client tells the end of another.
@@ -52,13 +54,28 @@ struct Rules {
     closes: bool,
 }
 
+/// What comes, and where to.
+struct Inputs {
+    inflow: Arc<Inflow>,
+    feeds: Vec<(u8, Option<Feed>)>,
+    /// Does not keep the connection.
+    queue: mpsc::WeakSender<Send>,
+    clock: SharedClock,
+}
+
 /// Serves `io`, which was switched to WebSocket already. `inputs` are the channels that are read, and each gets a reader;
-/// what comes on others is dropped.
+/// what comes on others is dropped. `clock` is asked only while the connection is not read because of what it holds.
 ///
 /// The driver has to be polled for anything to happen; it completes once the connection has ended: after a `close`, once
 /// the peer has closed, too, for which the caller sets a deadline.
 #[must_use]
-pub fn connect(io: BoxIo, encoding: Encoding, closes: bool, inputs: &[u8]) -> (Channels, Vec<Input>, Driver) {
+pub fn connect(
+    io: BoxIo,
+    encoding: Encoding,
+    closes: bool,
+    inputs: &[u8],
+    clock: SharedClock,
+) -> (Channels, Vec<Input>, Driver) {
     let (queue, sends) = mpsc::channel(SEND_QUEUE);
     let inflow = Arc::<Inflow>::default();
     let (mut ours, mut feeds) = (Vec::new(), Vec::new());
@@ -68,8 +85,9 @@ pub fn connect(io: BoxIo, encoding: Encoding, closes: bool, inputs: &[u8]) -> (C
         feeds.push((channel, Some(feed)));
     }
     let channels = Channels { queue, dropped: Arc::default(), closed: CancellationToken::new() };
+    let inputs = Inputs { inflow, feeds, queue: channels.queue.downgrade(), clock };
     let (dropped, closed) = (Arc::clone(&channels.dropped), channels.closed.clone());
-    let driver = drive(io, Rules { encoding, closes }, (inflow, feeds), sends, dropped, closed);
+    let driver = drive(io, Rules { encoding, closes }, inputs, sends, dropped, closed);
     (channels, ours, Box::pin(driver))
 }
 
@@ -77,7 +95,8 @@ impl Channels {
     /// The writing end of a channel.
     #[must_use]
     pub fn output(&self, channel: u8) -> Output {
-        Output::new(&self.queue, &self.dropped, u32::from(channel))
+        // A channel is not given up by itself.
+        Output::new(&self.queue, &self.dropped, &Arc::<Life>::default(), u32::from(channel))
     }
 
     /// Completes once the connection has ended.
@@ -96,7 +115,7 @@ impl Channels {
 async fn drive(
     io: BoxIo,
     rules: Rules,
-    inputs: (Arc<Inflow>, Vec<(u8, Option<Feed>)>),
+    inputs: Inputs,
     sends: mpsc::Receiver<Send>,
     dropped: Arc<Dropped>,
     closed: CancellationToken,
@@ -127,6 +146,7 @@ async fn write_messages(
             Send::Data(channel, bytes) => rules.message(channel as u8, &bytes),
             // A server tells the end of its channels by the end of the connection, in version 5, too: clients complain
             // about a close that they did not expect ("Unknown stream id 255").
+            Send::Control(Frame::Ping(_)) => Message::Ping(Bytes::new()),
             Send::End(_) | Send::Control(_) => {
                 // What was fed before it waits for nothing else.
                 if sends.is_empty() {
@@ -150,12 +170,20 @@ async fn write_messages(
 async fn read_messages(
     stream: &mut SplitStream<WebSocketStream<BoxIo>>,
     rules: &Rules,
-    (inflow, mut feeds): (Arc<Inflow>, Vec<(u8, Option<Feed>)>),
+    Inputs { inflow, mut feeds, queue, clock }: Inputs,
 ) -> io::Result<()> {
     loop {
         // The protocol has no windows: only the connection as a whole can be slowed down.
         while inflow.is_full() {
-            inflow.changed().await;
+            tokio::select! {
+                biased;
+                () = inflow.changed() => {}
+                // Its end is not seen meanwhile; a write to a peer that has gone fails. A queue that is full has something
+                // to write already.
+                () = clock.sleep(SILENCE_WHEN_FULL) => {
+                    let _full = queue.upgrade().map(|queue| queue.try_send(Send::Control(Frame::Ping(0))));
+                }
+            }
         }
         let Some(message) = stream.next().await else { return Ok(()) };
         let Some((channel, bytes)) = rules.parse(message.map_err(io::Error::other)?)? else { continue };

@@ -1,15 +1,23 @@
+use std::sync::Arc;
+
+use corten_base::{SharedClock, SimClock};
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::{Message, protocol::Role};
 
 use super::{ByteStream, Encoding, connect, send_bytes, send_messages, switched};
+use crate::SILENCE_WHEN_FULL;
+
+fn clock() -> Arc<SimClock> {
+    SimClock::new(jiff::Timestamp::UNIX_EPOCH)
+}
 
 #[tokio::test]
 async fn only_clients_end_channels_one_by_one() {
     // Our server once told the end of its channels on channel 255, and every `kubectl exec` printed
     // "Unknown stream id 255, discarding message" for each: version 5 gives that channel to clients alone.
     let (left, right) = tokio::io::duplex(4 << 10);
-    let (channels, mut inputs, driver) = connect(Box::new(left), Encoding::Binary, true, &[0, 4]);
+    let (channels, mut inputs, driver) = connect(Box::new(left), Encoding::Binary, true, &[0, 4], clock());
     let server = async {
         let mut text = String::new();
         inputs[0].read_to_string(&mut text).await.unwrap();
@@ -41,7 +49,7 @@ async fn only_clients_end_channels_one_by_one() {
 #[tokio::test]
 async fn what_comes_before_the_end_of_a_channel_is_sent_at_once() {
     let (left, right) = tokio::io::duplex(4 << 10);
-    let (channels, _inputs, driver) = connect(Box::new(left), Encoding::Binary, false, &[0]);
+    let (channels, _inputs, driver) = connect(Box::new(left), Encoding::Binary, false, &[0], clock());
     let server = async {
         let mut output = channels.output(0);
         output.write_all(b"third").await.unwrap();
@@ -65,7 +73,7 @@ async fn what_comes_before_the_end_of_a_channel_is_sent_at_once() {
 #[tokio::test]
 async fn a_channel_that_is_not_read_stops_neither_the_others_nor_the_end() {
     let (left, right) = tokio::io::duplex(4 << 10);
-    let (channels, mut inputs, driver) = connect(Box::new(left), Encoding::Binary, true, &[0, 4]);
+    let (channels, mut inputs, driver) = connect(Box::new(left), Encoding::Binary, true, &[0, 4], clock());
     let server = async {
         let mut text = String::new();
         inputs[1].read_to_string(&mut text).await.unwrap();
@@ -88,7 +96,7 @@ async fn a_channel_that_is_not_read_stops_neither_the_others_nor_the_end() {
 #[tokio::test]
 async fn base64_channels_are_text() {
     let (left, right) = tokio::io::duplex(4 << 10);
-    let (channels, mut inputs, driver) = connect(Box::new(left), Encoding::Base64, false, &[0]);
+    let (channels, mut inputs, driver) = connect(Box::new(left), Encoding::Base64, false, &[0], clock());
     let server = async {
         let mut buffer = [0; 2];
         inputs[0].read_exact(&mut buffer).await.unwrap();
@@ -173,4 +181,35 @@ async fn a_stream_is_sent_as_bytes_or_as_base64() {
         let ((), got) = tokio::join!(send_bytes(Box::new(left), is_base64, bytes), client);
         assert_eq!(got, want, "{is_base64}");
     }
+}
+
+/// `kubectl exec -i pod -- sleep 1d < large`, stopped from the keyboard, was not missed for four hours.
+#[tokio::test]
+async fn the_end_of_a_client_is_heard_while_nobody_reads_what_it_sent() {
+    let (left, right) = tokio::io::duplex(4 << 10);
+    let clock = clock();
+    let shared = Arc::clone(&clock) as SharedClock;
+    let (_channels, _inputs, driver) = connect(Box::new(left), Encoding::Binary, true, &[0], shared);
+    let mut driver = std::pin::pin!(driver);
+    let fill = async {
+        let mut socket = switched(Box::new(right), Role::Client).await;
+        let write = async {
+            loop {
+                socket.send(Message::binary(vec![0; 32 << 10])).await.unwrap();
+            }
+        };
+        let mut write = std::pin::pin!(write);
+        for _ in 0..100_000 {
+            assert!(futures::poll!(&mut write).is_pending());
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = fill => {}
+        () = &mut driver => panic!("the connection ended by itself"),
+    }
+    assert!(futures::poll!(&mut driver).is_pending());
+    clock.advance(SILENCE_WHEN_FULL);
+    driver.await;
 }

@@ -8,7 +8,7 @@ use corten_base::{SystemClock, SystemRng};
 use ipnet::{IpNet, Ipv4Net};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+    process::{Signal, pidfd_send_signal},
 };
 
 use super::common::{Root, runtime, say};
@@ -19,6 +19,7 @@ use crate::{
     kubeconfig, preflight,
     record::Record,
     sweep,
+    unix_socket::listener_of,
 };
 
 /// How long a process may take to end after it was asked to, by a command or by SIGTERM.
@@ -115,45 +116,37 @@ fn service_range(places: &Places, flag: Option<Ipv4Net>) -> IpNet {
 /// Ends a process that runs although nobody holds the lock: somebody has removed its file.
 fn end_without_lock(places: &Places) -> anyhow::Result<()> {
     let Some(Answer::Status(report)) = control::ask(&places.control_socket(), Request::Status)? else { return Ok(()) };
-    let number = i32::try_from(report.pid).ok().and_then(Pid::from_raw).context("the running process has a number")?;
-    let process = pidfd_open(number, PidfdFlags::empty()).context("hold the running process")?;
+    let listener = listener_of(&places.control_socket(), PATIENCE)?;
+    let (pid, process) = listener.context("the running process has ended by itself: try again")?;
     control::ask(&places.control_socket(), Request::Stop)?;
-    end_asked(&process, number.as_raw_nonzero().get())?;
+    end_asked(&process, pid)?;
     say(&format!("stopped corten (pid {}), whose lock file was gone", report.pid));
     Ok(())
 }
 
 fn end(running: Running, places: &Places) -> anyhow::Result<Instance> {
+    let process = process_of(&running, places)?;
     let asked = control::ask(&places.control_socket(), Request::Stop);
-    let pid = running.pid;
-    match (asked, pid) {
-        (Ok(Some(_)), Some(pid)) => {
-            if let Some(process) = hold(pid)? {
-                end_asked(&process, pid)?;
-            }
-        }
-        // It answers, so that it is far enough to write its number in a moment.
+    match (asked, &process) {
+        (Ok(Some(_)), Some((pid, process))) => end_asked(process, *pid)?,
+        (_, Some((pid, process))) => terminate(process, *pid)?,
+        // It has begun to listen in this very moment, and ends.
         (Ok(Some(_)), None) => {}
-        (_, pid) => {
-            let pid = pid.context("a process holds the lock and has not written its number: try again")?;
-            if let Some(process) = hold(pid)? {
-                terminate(&process, pid)?;
-            }
-        }
+        // It had one, and has ended meanwhile.
+        (_, None) if running.pid.is_some() => {}
+        (_, None) => bail!("a process holds the lock and has not written its number: try again"),
     }
     let instance = running.wait(places)?;
-    say(&format!("stopped corten{}", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()));
+    say(&format!("stopped corten{}", process.map(|(pid, _)| format!(" (pid {pid})")).unwrap_or_default()));
     Ok(instance)
 }
 
-/// A handle on a process; nothing if it has ended.
-fn hold(pid: i32) -> anyhow::Result<Option<OwnedFd>> {
-    let Some(raw) = Pid::from_raw(pid) else { bail!("{pid} is no process's number") };
-    match pidfd_open(raw, PidfdFlags::empty()) {
-        Ok(process) => Ok(Some(process)),
-        Err(rustix::io::Errno::SRCH) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("look for process {pid}")),
+/// The process that runs: by its number, or else by the socket on which it takes commands. Nothing if it has neither yet.
+fn process_of(running: &Running, places: &Places) -> anyhow::Result<Option<(i32, OwnedFd)>> {
+    if let Some((pid, process)) = running.pid.zip(running.hold()?) {
+        return Ok(Some((pid, process)));
     }
+    listener_of(&places.control_socket(), PATIENCE)
 }
 
 /// Waits for a process that has taken the command to end. One that hangs is ended like one that has no ear for commands.

@@ -23,13 +23,11 @@ use crate::{
     assembly::{self, Start},
     config::{Config, DEFAULT_ROOT, Places, Scope, Wishes},
     instance::{Claim, Instance},
+    log_file::put_aside_if_long,
     preflight,
     progress::{Event, Progress, relay},
     record::Record,
 };
-
-/// A log of more than this is put aside at the next start, in place of the one that was put aside before.
-const LOG_BYTES_MAX: u64 = 64 << 20;
 
 /// Options of `corten up`.
 #[derive(Debug, Args)]
@@ -233,10 +231,7 @@ fn init_logs(filter: &str, to_stderr: bool, places: &Places) -> anyhow::Result<(
     }
     let path = places.log_file();
     fs::create_dir_all(&places.log())?;
-    if std::fs::metadata(&path).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
-        let aside = path.with_extension("log.1");
-        std::fs::rename(&path, &aside).at("rename to", &aside)?;
-    }
+    put_aside_if_long(&path)?;
     let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&path).at("open", &path)?;
     let parsed = EnvFilter::try_new(filter).with_context(|| format!("parse the log filter {filter:?}"))?;
     let lines = fmt::layer().with_ansi(false).with_target(false).with_writer(Arc::new(file));

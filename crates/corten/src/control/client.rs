@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
-    os::unix::net::UnixStream,
     path::Path,
     time::Duration,
 };
@@ -10,6 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{Answer, Envelope, LINE_BYTES_MAX, Request, VERSION};
+use crate::unix_socket::connect_within;
 
 /// How long an answer may take that needs no work: a machine that is busy takes a second.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,8 +34,10 @@ pub(super) fn ask_within(
     request: Request,
     patience: Option<Duration>,
 ) -> anyhow::Result<Option<Answer>> {
-    let mut stream = match UnixStream::connect(socket) {
+    let connect_patience = patience.unwrap_or(PATIENCE);
+    let mut stream = match connect_within(socket, connect_patience) {
         Ok(stream) => stream,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Silent(connect_patience).into()),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("connect to {}", socket.display())),
     };

@@ -5,23 +5,16 @@
 
 use std::{
     fs::OpenOptions,
-    io::ErrorKind,
     net::SocketAddr,
-    os::{
-        fd::OwnedFd,
-        unix::{fs::OpenOptionsExt as _, net::UnixStream},
-    },
-    path::{Path, PathBuf},
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt as _},
+    path::PathBuf,
     process::Stdio,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, fs, fs::Context as _, timeout};
-use rustix::{
-    net::sockopt::socket_peercred,
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
-};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, unix::AsyncFd},
@@ -34,6 +27,9 @@ use crate::{
     blocking::blocking,
     components::{Components, FAILED, RUNNING},
     config::Places,
+    log_file::put_aside_if_long,
+    process::{hold_since, start_time},
+    unix_socket::listener_of,
 };
 
 /// What the process says on standard output once it answers.
@@ -154,6 +150,7 @@ impl DnsProcess {
         let opened = log.clone();
         let complaints = blocking(move || {
             fs::create_dir_all(&directory)?;
+            put_aside_if_long(&opened)?;
             Ok(OpenOptions::new().append(true).create(true).mode(0o640).open(&opened).at("open", &opened)?)
         });
         let complaints = complaints.await?;
@@ -242,14 +239,7 @@ impl Running {
 impl Record {
     /// A handle on the process, if it still is the one that was started.
     fn open(&self) -> anyhow::Result<Option<OwnedFd>> {
-        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
-        let process = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(process) => process,
-            Err(rustix::io::Errno::SRCH) => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("look for process {}", self.pid)),
-        };
-        // Read while the handle keeps the number from being used again.
-        Ok((start_time(self.pid)? == Some(self.started)).then_some(process))
+        hold_since(self.pid, self.started)
     }
 }
 
@@ -299,7 +289,8 @@ async fn read_record(places: &Places, clock: &SharedClock) -> anyhow::Result<Opt
         Ok(record) => Ok(Some(record)),
         Err(error) => {
             warn!(err = %error, "Could not read the record of the DNS process");
-            if let Some(process) = listener_of(&places.dns_socket())? {
+            let socket = places.dns_socket();
+            if let Some((_, process)) = blocking(move || listener_of(&socket, PATIENCE)).await? {
                 end(process, clock).await?;
             }
             fs::remove_file(&places.dns_record())?;
@@ -308,53 +299,11 @@ async fn read_record(places: &Places, clock: &SharedClock) -> anyhow::Result<Opt
     }
 }
 
-/// The process that listens on a socket; nothing if nobody does.
-fn listener_of(socket: &Path) -> anyhow::Result<Option<OwnedFd>> {
-    let connection = match UnixStream::connect(socket) {
-        Ok(connection) => connection,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("connect to {}", socket.display())),
-    };
-    let listener = socket_peercred(&connection).context("ask who listens for the feed of DNS")?;
-    match pidfd_open(listener.pid, PidfdFlags::empty()) {
-        Ok(process) => Ok(Some(process)),
-        Err(rustix::io::Errno::SRCH) => Ok(None),
-        Err(error) => Err(error).context("hold the DNS process"),
-    }
-}
-
-/// The start of a process in ticks since boot; nothing if there is no such process, or only its exit status is left.
-fn start_time(pid: i32) -> anyhow::Result<Option<u64>> {
-    let path = PathBuf::from(format!("/proc/{pid}/stat"));
-    match fs::read_to_string(&path) {
-        Ok(stat) => Ok(parse_start_time(&stat)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// proc(5): the name in parentheses may hold anything; behind it come the state (field 3) and, as field 22, the start.
-fn parse_start_time(stat: &str) -> Option<u64> {
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split(' ');
-    let state = fields.next()?;
-    let started = fields.nth(18)?.trim().parse().ok()?;
-    (state != "Z").then_some(started)
-}
-
 #[cfg(test)]
 mod tests {
     use corten_base::SystemClock;
 
     use super::*;
-
-    #[test]
-    fn the_start_is_found_whatever_the_process_is_called() {
-        let fields = "0 ".repeat(18);
-        assert_eq!(parse_start_time(&format!("7 (a) b) S {fields}4711 1 2")), Some(4_711));
-        assert_eq!(parse_start_time(&format!("7 (a) Z {fields}4711 1 2")), None);
-        assert!(start_time(std::process::id().cast_signed()).unwrap().is_some());
-    }
 
     /// One that was left behind kept port 53, and every later start failed.
     #[tokio::test]

@@ -9,16 +9,25 @@ use crate::tidy::manifest::DependencyKind;
 use crate::tidy::project::Project;
 use crate::tidy::source::Source;
 
-const PURE_CRATES: &[&str] = &["corten-api", "corten-apimachinery", "corten-cel", "corten-resources"];
+const PURE_CRATES: &[&str] = &["corten-api", "corten-apimachinery", "corten-resources"];
 
 /// Folders and files of other crates that are held to the same.
 const PURE_PLACES: &[&str] = &[
-    "crates/corten-network/src/compile/",
-    "crates/corten-network/src/compile.rs",
+    "crates/corten-dns/src/message.rs",
+    "crates/corten-dns/src/message/",
+    "crates/corten-dns/src/zone.rs",
+    "crates/corten-dns/src/zone/",
+    "crates/corten-proxy/src/change_tracker/",
     "crates/corten-proxy/src/ruleset/",
-    "crates/corten-proxy/src/ruleset.rs",
+    "crates/corten-scheduler/src/cache/",
+    "crates/corten-scheduler/src/framework/",
     "crates/corten-scheduler/src/plugins/",
+    "crates/corten-scheduler/src/queue/",
+    "crates/corten-scheduler/src/schedule_one.rs",
 ];
+
+/// This file. A project without it is not this one: a few lines in a test.
+const HERE: &str = "xtask/src/tidy/rules/pure_code.rs";
 
 /// Crates that only make sense with a runtime, a clock, a kernel or a log behind them.
 const IMPURE_CRATES: &[&str] = &[
@@ -78,6 +87,7 @@ const IMPURE_CALLS: &[&str] = &["Instant::now", "SystemTime::now", "Timestamp::n
 const CURE: &str = "take the value as an argument and let the caller, a thin shell, do the work";
 
 pub(crate) fn check(project: &Project, report: Report<'_>) {
+    check_lists(project, report);
     for package in project.crates.iter().filter(|package| PURE_CRATES.contains(&package.name.as_str())) {
         let path = package.manifest_path();
         for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal) {
@@ -95,6 +105,22 @@ pub(crate) fn check(project: &Project, report: Report<'_>) {
         if must_be_pure(project, path) {
             check_source(project, path, source, report);
         }
+    }
+}
+
+/// What is listed and not there guards nothing: it was renamed, or never made.
+fn check_lists(project: &Project, report: Report<'_>) {
+    let Some(here) = project.files.get(HERE) else { return };
+    let is_crate = |name: &str| project.crates.iter().any(|package| package.name == name);
+    let is_place = |place: &str| project.rust_sources().any(|(path, _)| path.starts_with(place));
+    let crates = PURE_CRATES.iter().filter(|name| !is_crate(name));
+    for missing in crates.chain(PURE_PLACES.iter().filter(|place| !is_place(place))) {
+        let line = here.line_of(&format!("\"{missing}\""));
+        report(
+            Place::new(HERE, line),
+            format!("{missing} is held to be pure and does not exist"),
+            "name what is there",
+        );
     }
 }
 
@@ -142,8 +168,8 @@ mod tests {
     use crate::tidy::testing::check;
 
     const PURE: (&str, &str) = (
-        "crates/corten-cel/Cargo.toml",
-        "[package]\nname = \"corten-cel\"\n[dependencies]\nindexmap.workspace = true\n",
+        "crates/corten-api/Cargo.toml",
+        "[package]\nname = \"corten-api\"\n[dependencies]\nindexmap.workspace = true\n",
     );
 
     #[test]
@@ -152,13 +178,13 @@ mod tests {
             super::check,
             &[
                 PURE,
-                ("crates/corten-cel/build.rs", "use std::fs;"),
+                ("crates/corten-api/build.rs", "use std::fs;"),
                 (
-                    "crates/corten-cel/src/lib.rs",
+                    "crates/corten-api/src/lib.rs",
                     "use std::net::IpAddr;\nuse std::time::Duration;\nfn f(rand: u8) { log(rand) }\n#[cfg(test)]\nmod tests { use std::fs; }\nmod x;",
                 ),
-                ("crates/corten-cel/src/x/mod.rs", "// std::fs\n#[cfg(test)]\nmod tests;"),
-                ("crates/corten-cel/src/x/tests.rs", "use std::env;"),
+                ("crates/corten-api/src/x/mod.rs", "// std::fs\n#[cfg(test)]\nmod tests;"),
+                ("crates/corten-api/src/x/tests.rs", "use std::env;"),
                 ("crates/corten-kubelet/src/lib.rs", "use tokio::fs;"),
             ],
             &[],
@@ -167,8 +193,8 @@ mod tests {
 
     #[test]
     fn reports_impure_dependencies() {
-        let text = "[package]\nname = \"corten-cel\"\n[dependencies]\ntokio.workspace = true\n[dev-dependencies]\nrand.workspace = true\n";
-        check(super::check, &[("crates/corten-cel/Cargo.toml", text)], &["crates/corten-cel/Cargo.toml:4"]);
+        let text = "[package]\nname = \"corten-api\"\n[dependencies]\ntokio.workspace = true\n[dev-dependencies]\nrand.workspace = true\n";
+        check(super::check, &[("crates/corten-api/Cargo.toml", text)], &["crates/corten-api/Cargo.toml:4"]);
     }
 
     #[test]
@@ -178,7 +204,7 @@ mod tests {
             &[
                 PURE,
                 (
-                    "crates/corten-cel/src/lib.rs",
+                    "crates/corten-api/src/lib.rs",
                     "use std::{\n    fmt,\n    fs::File,\n};\nfn f() { let t = jiff::Timestamp::now(); }",
                 ),
                 ("crates/corten-controllers/src/job/plan.rs", "\nfn f() { tracing::info!(\"x\") }"),
@@ -186,12 +212,36 @@ mod tests {
                 ("crates/corten-scheduler/src/plugins/x.rs", "fn f() { std::env::var(\"x\"); }"),
             ],
             &[
-                "crates/corten-cel/src/lib.rs:1",
-                "crates/corten-cel/src/lib.rs:5",
+                "crates/corten-api/src/lib.rs:1",
+                "crates/corten-api/src/lib.rs:5",
                 "crates/corten-controllers/src/job/plan.rs:2",
                 "crates/corten-proxy/src/ruleset/mod.rs:1",
                 "crates/corten-scheduler/src/plugins/x.rs:1",
             ],
         );
+    }
+
+    /// Two crates that nobody had made stood in the lists, and what was there instead went unguarded.
+    #[test]
+    fn reports_what_is_listed_and_missing() {
+        let names = super::PURE_CRATES.iter().map(|name| format!("    \"{name}\",\n"));
+        let places = super::PURE_PLACES.iter().map(|place| format!("    \"{place}\",\n"));
+        let here: String = names.chain(places).collect();
+        let there: Vec<(String, String)> = super::PURE_CRATES
+            .iter()
+            .map(|name| (format!("crates/{name}/Cargo.toml"), format!("[package]\nname = \"{name}\"\n")))
+            .chain(super::PURE_PLACES.iter().map(|place| {
+                let path = if place.ends_with('/') { format!("{place}mod.rs") } else { (*place).to_owned() };
+                (path, String::new())
+            }))
+            .chain([(super::HERE.to_owned(), here)])
+            .collect();
+        let files: Vec<(&str, &str)> = there.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        check(super::check, &files, &[]);
+        let without =
+            |gone: &str| files.iter().filter(|(path, _)| !path.starts_with(gone)).copied().collect::<Vec<_>>();
+        check(super::check, &without("crates/corten-api/"), &["xtask/src/tidy/rules/pure_code.rs:1"]);
+        let at = format!("{}:{}", super::HERE, super::PURE_CRATES.len() + 1);
+        check(super::check, &without(super::PURE_PLACES[0]), &[at.as_str()]);
     }
 }

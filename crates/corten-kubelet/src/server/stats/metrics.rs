@@ -5,7 +5,9 @@
 
 use std::fmt::Write as _;
 
-use super::{ContainerUsage, PodUsage, Reading, Usage};
+use jiff::Timestamp;
+
+use super::{ContainerUsage, Machine, PodUsage, Reading, Usage};
 
 /// Metrics as text.
 struct Page {
@@ -35,9 +37,7 @@ pub(super) fn resource(reading: Option<&Reading>) -> String {
             "container_start_time_seconds",
             "gauge",
             "[STABLE] Start time of the container since unix epoch in seconds",
-            containers(|container| {
-                container.started.map(jiff::Timestamp::as_duration).map(|since| since.as_secs_f64())
-            }),
+            containers(|container| container.started.map(Timestamp::as_duration).map(|since| since.as_secs_f64())),
         );
         let node = &reading.machine.usage;
         page.family(
@@ -78,40 +78,115 @@ pub(super) fn resource(reading: Option<&Reading>) -> String {
     page.text
 }
 
-/// `/metrics/cadvisor`: of it, what control groups count.
-pub(super) fn containers(reading: &Reading) -> String {
+/// `/metrics/cadvisor`: of it, what control groups count, of containers, pods and the node; and the machine, of which only the
+/// error is told if it could not be read.
+pub(super) fn containers(reading: &Reading, machine: Option<&Machine>) -> String {
     let mut page = Page { text: String::new(), millis: reading.now.as_millisecond() };
-    type Value = fn(&ContainerUsage) -> Option<f64>;
-    let families: [(&str, &str, &str, Value); 5] = [
-        ("container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed in seconds.", |container| {
-            cpu_seconds(&container.usage)
-        }),
-        ("container_memory_rss", "gauge", "Size of RSS in bytes.", |container| container.usage.rss_bytes.map(float)),
+    let groups = groups(reading);
+    type Value = fn(&Usage) -> Option<f64>;
+    let families: [(&str, &str, &str, &str, Value); 4] = [
+        (
+            "container_cpu_usage_seconds_total",
+            "counter",
+            "Cumulative cpu time consumed in seconds.",
+            "cpu=\"total\",",
+            cpu_seconds,
+        ),
+        ("container_memory_rss", "gauge", "Size of RSS in bytes.", "", |usage| usage.rss_bytes.map(float)),
         (
             "container_memory_usage_bytes",
             "gauge",
             "Current memory usage in bytes, including all memory regardless of when it was accessed",
-            |container| container.usage.usage_bytes.map(float),
+            "",
+            |usage| usage.usage_bytes.map(float),
         ),
-        ("container_memory_working_set_bytes", "gauge", "Current working set in bytes.", |container| {
-            container.usage.working_set_bytes.map(float)
+        ("container_memory_working_set_bytes", "gauge", "Current working set in bytes.", "", |usage| {
+            usage.working_set_bytes.map(float)
         }),
-        (
-            "container_start_time_seconds",
-            "gauge",
-            "Start time of the container since unix epoch in seconds.",
-            |container| container.started.map(|time| time.as_duration().as_secs_f64()),
-        ),
     ];
-    for (name, kind, help, value) in families {
-        page.family(name, kind, help, lines(reading, container_labels, value));
+    for (name, kind, help, more, value) in families {
+        let line = |group: &Group| Some((group.labels(more), value(&group.usage)?));
+        page.family(name, kind, help, groups.iter().filter_map(line));
     }
+    let seconds = |time: Timestamp| time.as_duration().as_secs_f64();
+    let line = |group: &Group| Some((group.labels(""), group.started.map(seconds)?));
+    let help = "Start time of the container since unix epoch in seconds.";
+    page.family("container_start_time_seconds", "gauge", help, groups.iter().filter_map(line));
+    let help = "1 if there was an error while getting container metrics, 0 otherwise";
+    page.now("container_scrape_error", help, "", 0);
+    if let Some(machine) = machine {
+        let Machine { boot_id, machine_id, system_uuid, .. } = machine;
+        let labels = format!(
+            "{{boot_id=\"{}\",machine_id=\"{}\",system_uuid=\"{}\"}}",
+            escaped(boot_id),
+            escaped(machine_id),
+            escaped(system_uuid)
+        );
+        page.now("machine_cpu_cores", "Number of logical CPU cores.", &labels, machine.cpus.into());
+        let help = "Amount of memory installed on the machine.";
+        page.now("machine_memory_bytes", help, &labels, machine.memory_bytes);
+        let help = "Amount of swap memory available on the machine.";
+        page.now("machine_swap_bytes", help, &labels, machine.swap_bytes);
+    }
+    let help = "1 if there was an error while getting machine metrics, 0 otherwise.";
+    page.now("machine_scrape_error", help, "", u64::from(machine.is_none()));
     page.text
+}
+
+/// A control group with numbers: a container's, a pod's, or the one of all.
+struct Group<'a> {
+    id: String,
+    container: Option<&'a ContainerUsage>,
+    pod: Option<&'a PodUsage>,
+    usage: Usage,
+    started: Option<Timestamp>,
+}
+
+fn groups(reading: &Reading) -> Vec<Group<'_>> {
+    let (usage, started) = (reading.machine.usage, reading.machine.started);
+    let mut groups = vec![Group { id: "/".to_owned(), container: None, pod: None, usage, started }];
+    for pod in &reading.pods {
+        let of_pod = pod.pod.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
+        groups.push(Group {
+            id: pod.cgroup.clone(),
+            container: None,
+            pod: Some(pod),
+            usage: pod.total,
+            started: of_pod,
+        });
+        groups.extend(pod.containers.iter().map(|container| Group {
+            id: format!("{}/{}", pod.cgroup, container.id),
+            container: Some(container),
+            pod: Some(pod),
+            usage: container.usage,
+            started: container.started,
+        }));
+    }
+    groups
+}
+
+impl Group<'_> {
+    /// `more` stands where its name sorts, behind `container`.
+    fn labels(&self, more: &str) -> String {
+        let (namespace, pod) = self.pod.map(names).unwrap_or_default();
+        let known = self.container.map(|container| (&*container.name, &*container.id, escaped(&container.image)));
+        let (container, name, image) = known.unwrap_or_default();
+        let id = &self.id;
+        format!(
+            "{{container=\"{container}\",{more}id=\"{id}\",image=\"{image}\",name=\"{name}\",namespace=\"{namespace}\",pod=\"{pod}\"}}"
+        )
+    }
 }
 
 impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    /// A number of this moment.
+    fn now(&mut self, name: &str, help: &str, labels: &str, value: u64) {
+        self.head(name, "gauge", help);
+        writeln!(self.text, "{name}{labels} {value}").expect("writing to a string does not fail");
     }
 
     fn family(&mut self, name: &str, kind: &str, help: &str, lines: impl IntoIterator<Item = (String, f64)>) {
@@ -144,13 +219,9 @@ fn resource_labels(pod: &PodUsage, container: &ContainerUsage) -> String {
     format!("{{container=\"{}\",namespace=\"{namespace}\",pod=\"{name}\"}}", container.name)
 }
 
-fn container_labels(pod: &PodUsage, container: &ContainerUsage) -> String {
-    let (namespace, name) = names(pod);
-    let ContainerUsage { name: container, id, image, .. } = container;
-    let image = image.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
-    format!(
-        "{{container=\"{container}\",id=\"/{id}\",image=\"{image}\",name=\"{id}\",namespace=\"{namespace}\",pod=\"{name}\"}}"
-    )
+/// The value of a label that may have any characters.
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
 fn names(pod: &PodUsage) -> (&str, &str) {

@@ -11,6 +11,7 @@ mod summary;
 
 use std::{collections::HashMap, sync::Arc};
 
+use corten_base::ErrorChain;
 use corten_cri::{CriError, api};
 use http::{Response, StatusCode};
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ use super::{
     Shared,
     answer::{Answer, json_indented, text, with_type},
 };
-use crate::interfaces::SharedPod;
+use crate::{cgroups, interfaces::SharedPod, node::machine::Machine};
 use disk::Disk;
 use machine::MachineUsage;
 
@@ -45,6 +46,8 @@ struct Reading {
 #[derive(Debug)]
 struct PodUsage {
     pod: SharedPod,
+    /// Its control group.
+    cgroup: String,
     total: Usage,
     processes: Option<u64>,
     containers: Vec<ContainerUsage>,
@@ -94,7 +97,13 @@ pub(super) async fn resource_metrics(shared: &Shared) -> Response<Answer> {
 /// `/metrics/cadvisor`: what dashboards read.
 pub(super) async fn container_metrics(shared: &Shared) -> Response<Answer> {
     match read(shared, false).await {
-        Ok(reading) => with_type(StatusCode::OK, METRICS_TYPE, metrics::containers(&reading)),
+        Ok(reading) => {
+            let machine = Machine::read(&shared.parts.config.root);
+            if let Err(error) = &machine {
+                tracing::warn!(err = %ErrorChain(error), "Could not read machine");
+            }
+            with_type(StatusCode::OK, METRICS_TYPE, metrics::containers(&reading, machine.as_ref().ok()))
+        }
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to list pod stats: {error}")),
     }
 }
@@ -115,12 +124,12 @@ async fn read(shared: &Shared, with_disks: bool) -> Result<Reading, CriError> {
         machine: MachineUsage::read(),
         disk,
         image_disk,
-        pods: pods(&parts.pods.list(), &answer.stats),
+        pods: pods(&parts.config.cgroup_root, &parts.pods.list(), &answer.stats),
     })
 }
 
 /// Brings pods and what the runtime has counted together. Sandboxes of pods that are gone are left out.
-fn pods(pods: &[SharedPod], stats: &[api::PodSandboxStats]) -> Vec<PodUsage> {
+fn pods(cgroup_root: &str, pods: &[SharedPod], stats: &[api::PodSandboxStats]) -> Vec<PodUsage> {
     let uid = |stats: &api::PodSandboxStats| stats.attributes.as_ref()?.labels.get(POD_UID).cloned();
     let by_uid: HashMap<String, &api::PodSandboxStats> =
         stats.iter().filter_map(|stats| Some((uid(stats)?, stats))).collect();
@@ -128,6 +137,7 @@ fn pods(pods: &[SharedPod], stats: &[api::PodSandboxStats]) -> Vec<PodUsage> {
         let linux = by_uid.get(pod.metadata.uid.as_deref()?)?.linux.as_ref()?;
         Some(PodUsage {
             pod: Arc::clone(pod),
+            cgroup: cgroups::pod_path(cgroup_root, pod),
             total: Usage::of(linux.cpu.as_ref(), linux.memory.as_ref()),
             processes: linux.process.as_ref().and_then(|process| number(process.process_count.as_ref())),
             containers: linux.containers.iter().filter_map(|stats| container(pod, stats)).collect(),

@@ -57,7 +57,7 @@ fn reading() -> Reading {
         },
         disk: None,
         image_disk: None,
-        pods: pods(&[pod], &[sandbox("u", 10), sandbox("gone", 99)]),
+        pods: pods("corten", &[pod], &[sandbox("u", 10), sandbox("gone", 99)]),
     }
 }
 
@@ -94,7 +94,45 @@ fn metrics_have_upstreams_names_and_labels() {
     }
     assert!(!text.contains("node_cpu_usage_seconds_total"), "nobody has counted it");
     assert!(metrics::resource(None).ends_with("resource_scrape_error 1\n"));
-    let line = "container_memory_working_set_bytes{container=\"c\",id=\"/abc\",image=\"i:1\",name=\"abc\",\
-                namespace=\"ns\",pod=\"p\"} 10 1767225700000";
-    assert!(metrics::containers(&reading()).contains(line));
+}
+
+/// Only containers were shown, without `cpu` and with an identifier that is no control group: dashboards and alerts also read
+/// the numbers of pods (`container=""`), of the node (`id="/"`) and of the machine.
+#[test]
+fn dashboards_find_containers_pods_and_the_machine() {
+    let machine = Machine {
+        cpus: 2,
+        memory_bytes: 1 << 30,
+        machine_id: "m".to_owned(),
+        system_uuid: "s".to_owned(),
+        boot_id: "b".to_owned(),
+        kernel_version: "6.1".to_owned(),
+        os_image: "Linux".to_owned(),
+        ..Machine::default()
+    };
+    let text = metrics::containers(&reading(), Some(&machine));
+    let group = "/corten/kubepods/besteffort/podu";
+    let container = |cpu: &str| {
+        format!("{{container=\"c\",{cpu}id=\"{group}/abc\",image=\"i:1\",name=\"abc\",namespace=\"ns\",pod=\"p\"}}")
+    };
+    let other = |id: &str, namespace: &str, pod: &str| {
+        format!("{{container=\"\",id=\"{id}\",image=\"\",name=\"\",namespace=\"{namespace}\",pod=\"{pod}\"}}")
+    };
+    let (working_set, hardware) =
+        ("container_memory_working_set_bytes", "{boot_id=\"b\",machine_id=\"m\",system_uuid=\"s\"}");
+    for line in [
+        format!("container_cpu_usage_seconds_total{} 2.5 1767225700000", container("cpu=\"total\",")),
+        format!("{working_set}{} 10 1767225700000", container("")),
+        format!("{working_set}{} 11 1767225700000", other(group, "ns", "p")),
+        format!("{working_set}{} 1000 1767225700000", other("/", "", "")),
+        format!("container_start_time_seconds{} 1767225605 1767225700000", container("")),
+        format!("machine_cpu_cores{hardware} 2"),
+        format!("machine_memory_bytes{hardware} 1073741824"),
+        format!("machine_swap_bytes{hardware} 0"),
+        "machine_scrape_error 0".to_owned(),
+        "container_scrape_error 0".to_owned(),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    assert!(metrics::containers(&reading(), None).ends_with("machine_scrape_error 1\n"));
 }

@@ -221,17 +221,17 @@ pub(super) fn ipv6_services_work_like_ipv4(s: &mut Scene) {
 pub(super) fn a_load_balancer_lets_only_its_source_ranges_in(s: &mut Scene) {
     let mut web = service("web", "10.96.0.1");
     web.load_balancer_ips = vec![ip("172.16.0.1")];
-    web.source_ranges = vec![net("192.168.0.0/24"), net("192.168.0.2/32")];
+    web.source_ranges = Some(vec![net("192.168.0.0/24"), net("192.168.0.2/32")]);
     Rtnl::open_in(&s.neighbour).unwrap().replace_route(&Route::via(net("172.16.0.0/16"), ip("192.168.0.1"))).unwrap();
     s.apply(web.clone(), BOTH);
     assert_eq!(reached(&s.neighbour, "172.16.0.1:80"), "ab");
     assert!(fails(&s.client, "172.16.0.1:80"), "a pod is not in the ranges");
     assert_eq!(reached(&s.client, "10.96.0.1:80"), "ab", "the cluster address is for everybody");
-    web.source_ranges = vec![net("10.1.0.0/24")];
+    web.source_ranges = Some(vec![net("10.1.0.0/24")]);
     s.apply(web.clone(), BOTH);
     assert!(fails(&s.neighbour, "172.16.0.1:80"));
     assert_eq!(reached(&s.client, "172.16.0.1:80"), "ab");
-    web.source_ranges.clear();
+    web.source_ranges = None;
     s.apply(web.clone(), BOTH);
     assert_eq!(reached(&s.neighbour, "172.16.0.1:80"), "ab");
     web.load_balancer_ips.clear();

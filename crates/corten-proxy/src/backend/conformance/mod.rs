@@ -6,6 +6,7 @@
 mod cases;
 mod nftables_only;
 mod scene;
+mod userspace_only;
 
 use scene::Kind;
 

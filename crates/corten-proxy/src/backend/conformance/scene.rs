@@ -186,7 +186,7 @@ pub(super) fn service(name: &str, cluster_ip: &str) -> ServiceFacts {
         cluster_ips: vec![ip(cluster_ip)],
         external_ips: Vec::new(),
         load_balancer_ips: Vec::new(),
-        source_ranges: Vec::new(),
+        source_ranges: None,
         internal_local: false,
         external_local: false,
         affinity: None,

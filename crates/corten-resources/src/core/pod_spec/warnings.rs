@@ -2,7 +2,7 @@
 //!
 //! Upstream: pkg/api/pod/warnings.go (v1.35), the part about what people often write.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use corten_apimachinery::{
     Value,
@@ -22,6 +22,10 @@ const RENAMED_LABELS: [(&str, &str, &str); 5] = [
     ("failure-domain.beta.kubernetes.io/zone", "v1.17", "topology.kubernetes.io/zone"),
     ("beta.kubernetes.io/instance-type", "v1.17", "node.kubernetes.io/instance-type"),
 ];
+
+/// How many warnings about pairs of ports a pod is worth: more than an answer carries (4,096 characters in all), fewer than
+/// what the pairs of a hostile pod's ports come to.
+const PORT_WARNINGS_MAX: usize = 100;
 
 /// Advice about the `nodeSelector` of what is at `path`: a `PodSpec`, or what a runtime class says of scheduling.
 pub(crate) fn node_selector(spec: &Value, path: &Path) -> Vec<String> {
@@ -43,57 +47,101 @@ pub(crate) fn pod_spec(spec: &Value, path: &Path) -> Vec<String> {
     }
     for list in ["initContainers", "containers"] {
         // The same port of two containers is one too many; init containers run alone.
-        let mut ports: Vec<(Path, &Value)> = Vec::new();
+        let mut ports = Ports::default();
         for (index, container) in spec.items_at(&[list]).iter().enumerate() {
             let at = path.child(list).index(index);
             amounts(container, &at, &mut warnings);
             environment(container, &at, &mut warnings);
             if list == "initContainers" {
-                ports.clear();
+                ports = Ports::default();
             }
             for (index, port) in container.items_at(&["ports"]).iter().enumerate() {
                 let at = at.child("ports").index(index);
-                one_port(port, &at, &ports, &mut warnings);
-                ports.push((at, port));
+                ports.add(port, at, &mut warnings);
             }
         }
     }
     warnings
 }
 
-/// Compares a port with those before it.
-fn one_port(port: &Value, at: &Path, earlier: &[(Path, &Value)], warnings: &mut Vec<String>) {
-    fn number(port: &Value, field: &str) -> i64 {
-        port.i64_at(&[field]).unwrap_or_default()
+/// The ports of containers that run side by side, by what makes two of them worth a warning.
+///
+/// Each pair is worth one, as upstream; those looked at are those told of, and there is a bound to that.
+#[derive(Default)]
+struct Ports<'p> {
+    known: BTreeMap<PortKey<'p>, Known<'p>>,
+    told: usize,
+}
+
+/// The container's port, and its protocol.
+type PortKey<'p> = (i64, &'p str);
+
+/// Ports of one key in their order, and their places in it by host port and host address.
+#[derive(Default)]
+struct Known<'p> {
+    paths: Vec<Path>,
+    by_host: BTreeMap<(i64, &'p str), Vec<usize>>,
+}
+
+impl<'p> Ports<'p> {
+    /// Compares a port with those before it, and takes it in.
+    fn add(&mut self, port: &'p Value, at: Path, warnings: &mut Vec<String>) {
+        let number = |field: &str| port.i64_at(&[field]).unwrap_or_default();
+        let text = |field: &str| port.str_at(&[field]).unwrap_or_default();
+        let (host_ip, host_port) = (text("hostIP"), number("hostPort"));
+        let (container_port, protocol) = (number("containerPort"), text("protocol"));
+        if !host_ip.is_empty() && host_port == 0 {
+            let name = text("name");
+            warnings.push(format!(
+                "{at}: hostIP set without hostPort: {{Name:{name} HostPort:0 ContainerPort:{container_port} \
+                 Protocol:{protocol} HostIP:{host_ip}}}"
+            ));
+        }
+        let known = self.known.entry((container_port, protocol)).or_default();
+        let left = PORT_WARNINGS_MAX.saturating_sub(self.told);
+        let clashes = known.clashes((host_port, host_ip), left);
+        self.told += clashes.len();
+        let told = clashes.into_iter().map(|(other, how)| {
+            let other = &known.paths[other];
+            format!("{at}: {how} port definition with {other}")
+        });
+        warnings.extend(told);
+        known.by_host.entry((host_port, host_ip)).or_default().push(known.paths.len());
+        known.paths.push(at);
     }
-    fn text<'p>(port: &'p Value, field: &str) -> &'p str {
-        port.str_at(&[field]).unwrap_or_default()
-    }
-    let (host_ip, host_port) = (text(port, "hostIP"), number(port, "hostPort"));
-    if !host_ip.is_empty() && host_port == 0 {
-        warnings.push(format!(
-            "{at}: hostIP set without hostPort: {{Name:{} HostPort:0 ContainerPort:{} Protocol:{} HostIP:{host_ip}}}",
-            text(port, "name"),
-            number(port, "containerPort"),
-            text(port, "protocol"),
-        ));
-    }
-    let is_same = |other: &Value| {
-        number(other, "containerPort") == number(port, "containerPort")
-            && text(other, "protocol") == text(port, "protocol")
-    };
-    for (path, other) in earlier.iter().filter(|(_, other)| is_same(other)) {
-        let (other_ip, other_port) = (text(other, "hostIP"), number(other, "hostPort"));
-        let how = if (host_ip, host_port) == (other_ip, other_port) {
-            "duplicate"
-        } else if host_port == 0 || other_port == 0 {
-            "overlapping"
-        } else if host_port == other_port && host_ip.is_empty() != other_ip.is_empty() {
-            "dangerously ambiguous"
-        } else {
-            continue;
+}
+
+impl<'p> Known<'p> {
+    /// The first `limit` of those that clash with another one for `host`, and how.
+    fn clashes(&self, host: (i64, &'p str), limit: usize) -> Vec<(usize, &'static str)> {
+        if limit == 0 {
+            return Vec::new();
+        }
+        let (port, ip) = host;
+        let how = |other: (i64, &str)| match other {
+            other if other == host => "duplicate",
+            (0, _) => "overlapping",
+            _ if port == 0 => "overlapping",
+            _ => "dangerously ambiguous",
         };
-        warnings.push(format!("{at}: {how} port definition with {path}"));
+        let ports = |port: i64| self.by_host.range((port, "")..(port.saturating_add(1), ""));
+        // Without a port of the host, it is redundant with every other; with one, and without an address, with all of that.
+        let groups: Vec<_> = match (port, ip) {
+            (0, _) => self.by_host.iter().collect(),
+            (_, "") => ports(0).chain(ports(port)).collect(),
+            _ => {
+                let same = [(port, ""), host].into_iter().filter_map(|host| self.by_host.get_key_value(&host));
+                ports(0).chain(same).collect()
+            }
+        };
+        // Of each group the first ones are enough to know the first of all.
+        let mut clashes: Vec<_> = groups
+            .into_iter()
+            .flat_map(|(other, places)| places.iter().take(limit).map(move |&place| (place, how(*other))))
+            .collect();
+        clashes.sort_unstable();
+        clashes.truncate(limit);
+        clashes
     }
 }
 
@@ -197,6 +245,28 @@ mod tests {
                  HostIP:10.0.0.1}",
             ]
         );
+    }
+
+    /// A valid pod of 20,000 equal ports got a warning for each pair of them: 24 GB.
+    #[test]
+    fn many_ports_get_a_few_warnings() {
+        let equal: Vec<_> = (0..20_000).map(|_| json!({"containerPort": 1, "protocol": "TCP"})).collect();
+        let on_host: Vec<_> = (0..20_000)
+            .map(|n| json!({"containerPort": 1, "protocol": "TCP", "hostPort": 1, "hostIP": format!("10.0.{}.{}", n / 250, n % 250)}))
+            .collect();
+        let spec = value(json!({"containers": [{"ports": equal}]}));
+        let warnings = pod_spec(&spec, &Path::new("spec"));
+        assert_eq!(warnings.len(), 100);
+        assert_eq!(
+            warnings[..3],
+            [
+                "spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]",
+                "spec.containers[0].ports[2]: duplicate port definition with spec.containers[0].ports[0]",
+                "spec.containers[0].ports[2]: duplicate port definition with spec.containers[0].ports[1]",
+            ]
+        );
+        let spec = value(json!({"containers": [{"ports": on_host}]}));
+        assert_eq!(pod_spec(&spec, &Path::new("spec")), [""; 0]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use corten_storage_sqlite::SqliteEngine;
 
 use ipnet::IpNet;
 
+use super::not_followed::{Known, NotFollowed};
 use crate::cli::{common::run_until_signal, go_duration::go_duration};
 
 /// Options of `corten kube-apiserver`.
@@ -77,6 +78,39 @@ pub(crate) struct Options {
     /// How much is logged: 0 to 3 what changes, 4 and 5 steps, 6 and more everything.
     #[arg(long, short, default_value_t = 2, value_name = "LEVEL")]
     v: u8,
+    #[command(flatten)]
+    not_followed: NotFollowed<Upstream>,
+}
+
+/// Flags that are known and not followed: requests are always authorized by node and role, and admission has its plugins.
+#[derive(Debug)]
+enum Upstream {}
+
+impl Known for Upstream {
+    const SWITCHES: &'static [&'static str] =
+        &["allow-privileged", "contention-profiling", "enable-bootstrap-token-auth", "profiling"];
+    const VALUES: &'static [&'static str] = &[
+        "authorization-mode",
+        "disable-admission-plugins",
+        "enable-admission-plugins",
+        "etcd-cafile",
+        "etcd-certfile",
+        "etcd-keyfile",
+        "etcd-servers",
+        "feature-gates",
+        "kubelet-preferred-address-types",
+        "max-mutating-requests-inflight",
+        "max-requests-inflight",
+        "proxy-client-cert-file",
+        "proxy-client-key-file",
+        "request-timeout",
+        "requestheader-allowed-names",
+        "requestheader-client-ca-file",
+        "requestheader-extra-headers-prefix",
+        "requestheader-group-headers",
+        "requestheader-username-headers",
+        "runtime-config",
+    ];
 }
 
 impl Options {
@@ -121,6 +155,7 @@ impl Options {
 /// Serves until it is told to stop.
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     super::init_logs(options.v)?;
+    options.not_followed.tell();
     let config = options.config()?;
     run_until_signal(|_, shutdown| async move {
         let (clock, rng, tasks) = (SystemClock::shared(), SystemRng::shared(), TaskSet::new("storage"));

@@ -8,9 +8,16 @@ use corten_base::fs;
 use corten_controllers::{Config, Controllers, Parts, config::SigningAuthority};
 use corten_informer::{InformerFactory, InitialList};
 use ipnet::IpNet;
+use tracing::warn;
 
-use super::{ClientOptions, LeaderOptions};
-use crate::{cli::common::run_until_signal, identity::SharedClient};
+use super::{
+    ClientOptions, LeaderOptions,
+    not_followed::{Known, NotFollowed},
+};
+use crate::{
+    cli::{common::run_until_signal, go_duration::go_duration},
+    identity::SharedClient,
+};
 
 const NAME: &str = "kube-controller-manager";
 
@@ -42,26 +49,66 @@ pub(crate) struct Options {
     /// The ranges of services' addresses.
     #[arg(long, value_delimiter = ',', value_name = "CIDR")]
     service_cluster_ip_range: Vec<IpNet>,
-    /// For how many seconds a node may be silent.
-    #[arg(long, default_value_t = 50, value_name = "SECONDS")]
-    node_monitor_grace_period: u64,
+    /// How long a node may be silent.
+    #[arg(long, default_value = "50s", value_parser = go_duration, value_name = "DURATION")]
+    node_monitor_grace_period: Duration,
     /// How many ended pods are kept.
     #[arg(long, default_value_t = 12_500, value_name = "PODS")]
     terminated_pod_gc_threshold: usize,
+    #[command(flatten)]
+    not_followed: NotFollowed<Upstream>,
 }
 
+/// Flags that are known and not followed.
+#[derive(Debug)]
+enum Upstream {}
+
+impl Known for Upstream {
+    const SWITCHES: &'static [&'static str] =
+        &["allocate-node-cidrs", "contention-profiling", "profiling", "use-service-account-credentials"];
+    const VALUES: &'static [&'static str] = &[
+        "authentication-kubeconfig",
+        "authorization-kubeconfig",
+        "bind-address",
+        "client-ca-file",
+        "cluster-name",
+        "feature-gates",
+        "kube-api-burst",
+        "kube-api-qps",
+        "requestheader-client-ca-file",
+        "secure-port",
+        "service-account-private-key-file",
+    ];
+}
+
+/// Names of upstream's controllers that are often listed and are not here: kubeadm asks for them by name.
+const MISSING: &[&str] =
+    &["bootstrap-signer-controller", "bootstrapsigner", "token-cleaner-controller", "tokencleaner"];
+
 impl Options {
+    /// The controllers that are wanted and known here, and those of the others that upstream knows.
+    fn selection(&self) -> (Vec<String>, Vec<String>) {
+        let is_missing = |entry: &String| MISSING.contains(&entry.strip_prefix('-').unwrap_or(entry));
+        let (missing, known): (Vec<_>, Vec<_>) = self.controllers.iter().cloned().partition(is_missing);
+        (known, missing.into_iter().filter(|entry| !entry.starts_with('-')).collect())
+    }
+
+    /// Checks what can be checked without the files.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        Ok(Controllers::check(&self.selection().0)?)
+    }
+
     fn config(&self) -> anyhow::Result<Config> {
         let read = |path: &Option<PathBuf>| path.as_deref().map(fs::read_to_string).transpose();
         let signing = read(&self.cluster_signing_cert_file)?.zip(read(&self.cluster_signing_key_file)?);
         Ok(Config {
-            controllers: self.controllers.clone(),
+            controllers: self.selection().0,
             root_ca: read(&self.root_ca_file)?.unwrap_or_default(),
             signing: signing.map(|(certificate, key)| SigningAuthority { certificate, key: key.into() }),
             cluster_cidrs: self.cluster_cidr.clone(),
             node_cidr_mask_ipv4: self.node_cidr_mask_size,
             service_cidrs: self.service_cluster_ip_range.clone(),
-            node_monitor_grace: Duration::from_secs(self.node_monitor_grace_period),
+            node_monitor_grace: self.node_monitor_grace_period,
             terminated_pods_max: self.terminated_pod_gc_threshold,
             ..Config::default()
         })
@@ -70,11 +117,16 @@ impl Options {
 
 /// Controls until it is told to stop.
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
-    let config = options.config()?;
     // Before the lease: a replica that cannot work must not keep others from it.
-    Controllers::check(&config.controllers)?;
+    options.check()?;
+    let config = options.config()?;
     run_until_signal(|_, shutdown| async move {
         let base = options.client.base(NAME)?;
+        options.not_followed.tell();
+        let (_, missing) = options.selection();
+        if !missing.is_empty() {
+            warn!(controllers = missing.join(" "), "Controllers of the command line are not there");
+        }
         let work = |signal: corten_base::Shutdown| async {
             let informers = InformerFactory::new(
                 base.client.clone(),

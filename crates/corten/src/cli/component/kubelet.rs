@@ -26,11 +26,15 @@ use corten_kubelet::{Agent, agent::Parts, config::HEALTHZ};
 use corten_net::netns::Netns;
 
 use self::configuration::Configuration;
-use super::ClientOptions;
+use super::{
+    ClientOptions,
+    not_followed::{Known, NotFollowed},
+};
 use crate::{
     blocking::blocking,
     cli::{
         common::{Root, run_until_signal},
+        go_bool::go_bool,
         go_duration::go_duration,
     },
     commands::import_images,
@@ -110,7 +114,8 @@ pub(crate) struct Options {
     #[arg(long, value_parser = go_duration, value_name = "DURATION")]
     node_status_update_frequency: Option<Duration>,
     /// Enforce limits of CPU time.
-    #[arg(long, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, action = clap::ArgAction::Set, value_parser = go_bool, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_name = "BOOL")]
     cpu_cfs_quota: Option<bool>,
     /// Kernel parameters that pods may set besides the safe ones: names, or beginnings with `*` after them.
     #[arg(long, value_delimiter = ',', value_name = "PATTERN")]
@@ -124,6 +129,32 @@ pub(crate) struct Options {
     /// Import the images of this archive before pods start; may be repeated. Not a flag of upstream's.
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
+    #[command(flatten)]
+    not_followed: NotFollowed<Upstream>,
+}
+
+/// Flags that are known and not followed: the runtime is built in, and clients show a certificate or a token.
+#[derive(Debug)]
+enum Upstream {}
+
+impl Known for Upstream {
+    const SWITCHES: &'static [&'static str] =
+        &["authentication-token-webhook", "fail-swap-on", "rotate-certificates", "serialize-image-pulls"];
+    const VALUES: &'static [&'static str] = &[
+        "authorization-mode",
+        "bootstrap-kubeconfig",
+        "cgroup-driver",
+        "container-runtime-endpoint",
+        "event-burst",
+        "event-qps",
+        "feature-gates",
+        "image-service-endpoint",
+        "kube-api-burst",
+        "kube-api-qps",
+        "pod-infra-container-image",
+        "runtime-request-timeout",
+        "volume-plugin-dir",
+    ];
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
@@ -302,6 +333,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     };
     run_until_signal(|_, shutdown| async move {
         let base = options.client.base(NAME)?;
+        options.not_followed.tell();
         let settings = options.settings(&places, base.clock.now())?;
         let executable = std::env::current_exe().context("find this program's file")?;
         let host = Netns::current().context("open the network namespace")?;

@@ -3,6 +3,7 @@
 pub(super) mod apiserver;
 pub(super) mod controller_manager;
 pub(super) mod kubelet;
+mod not_followed;
 pub(super) mod proxy;
 pub(super) mod scheduler;
 
@@ -19,6 +20,8 @@ use corten_client::{
 };
 use corten_component_base::logs;
 
+use crate::cli::go_bool::go_bool;
+
 /// What every component that calls an API server is told.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClientOptions {
@@ -33,15 +36,16 @@ pub(crate) struct ClientOptions {
 /// Which of several replicas works.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LeaderOptions {
-    /// Work only while holding the lease, so that one of several replicas does.
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
-    leader_elect: bool,
+    /// Work only while holding the lease, so that one of several replicas does. [default: true]
+    #[arg(long, action = clap::ArgAction::Set, value_parser = go_bool, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_name = "BOOL")]
+    leader_elect: Option<bool>,
     /// The lease's name; the component's if left out.
     #[arg(long, value_name = "NAME")]
     leader_elect_resource_name: Option<String>,
-    /// The lease's namespace.
-    #[arg(long, default_value = "kube-system", value_name = "NAMESPACE")]
-    leader_elect_resource_namespace: String,
+    /// The lease's namespace. [default: kube-system]
+    #[arg(long, value_name = "NAMESPACE")]
+    leader_elect_resource_namespace: Option<String>,
 }
 
 /// The files of a service account in a pod. Upstream: `rest.InClusterConfig`.
@@ -109,16 +113,17 @@ impl LeaderOptions {
     where
         F: Future<Output = anyhow::Result<()>>,
     {
-        if !self.leader_elect {
+        if !self.leader_elect.unwrap_or(true) {
             return work(shutdown).await;
         }
         let lease = self.leader_elect_resource_name.unwrap_or_else(|| name.to_owned());
+        let namespace = self.leader_elect_resource_namespace.unwrap_or_else(|| "kube-system".to_owned());
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         // Two processes on one host are two replicas.
         let identity = format!("{host}_{}", base.rng.uuid());
         let election = LeaderElection::new(
             base.client.clone(),
-            (&self.leader_elect_resource_namespace, &lease),
+            (&namespace, &lease),
             identity,
             Timing::default(),
             Arc::clone(&base.clock),

@@ -12,10 +12,13 @@ use corten_base::TaskSet;
 use corten_informer::{InformerFactory, InitialList};
 use ipnet::IpNet;
 
-use super::ClientOptions;
+use super::{
+    ClientOptions,
+    not_followed::{Known, NotFollowed},
+};
 use crate::{
     assembly,
-    cli::{common::run_until_signal, up::Mode},
+    cli::{common::run_until_signal, go_bool::go_bool, up::Mode},
 };
 
 const NAME: &str = "kube-proxy";
@@ -38,7 +41,8 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', value_name = "CIDR")]
     nodeport_addresses: Vec<IpNet>,
     /// Masquerade all clients of cluster addresses.
-    #[arg(long)]
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, value_parser = go_bool, num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     masquerade_all: bool,
     /// The address to tell the proxy's health at; nowhere if empty.
     #[arg(long, default_value = "0.0.0.0:10256", value_parser = listen(10_256), value_name = "IP:PORT")]
@@ -46,6 +50,30 @@ pub(crate) struct Options {
     /// The address to tell figures and the mode at; nowhere if empty.
     #[arg(long, default_value = "127.0.0.1:10249", value_parser = listen(10_249), value_name = "IP:PORT")]
     metrics_bind_address: Listen,
+    #[command(flatten)]
+    not_followed: NotFollowed<Upstream>,
+}
+
+/// Flags that are known and not followed.
+#[derive(Debug)]
+enum Upstream {}
+
+impl Known for Upstream {
+    const SWITCHES: &'static [&'static str] = &["profiling"];
+    const VALUES: &'static [&'static str] = &[
+        "config-sync-period",
+        "conntrack-max-per-core",
+        "conntrack-min",
+        "conntrack-tcp-timeout-close-wait",
+        "conntrack-tcp-timeout-established",
+        "detect-local-mode",
+        "feature-gates",
+        "iptables-min-sync-period",
+        "iptables-sync-period",
+        "kube-api-burst",
+        "kube-api-qps",
+        "oom-score-adj",
+    ];
 }
 
 /// Where to listen, if anywhere.
@@ -67,6 +95,7 @@ fn listen(default_port: u16) -> impl Fn(&str) -> Result<Listen, String> + Clone 
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     run_until_signal(|_, shutdown| async move {
         let base = options.client.base(NAME)?;
+        options.not_followed.tell();
         let host = || rustix::system::uname().nodename().to_string_lossy().to_lowercase();
         let config = corten_proxy::Config {
             mode: options.proxy_mode.into(),

@@ -1,0 +1,244 @@
+//! The server over sockets: clients that ask and do not read.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use corten_base::{SetExecutor, Shutdown, ShutdownTrigger, SimClock, TaskSet};
+use corten_client::transport::http::TrustsAnyone;
+use corten_component_base::{
+    certificates::{Authority, CertificateFiles, LEAF_VALID, LeafRequest},
+    serving::{ClientCertificate, ServerCertificate, TlsListener, server_config},
+};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, pki_types::ServerName};
+use serde_json::json;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::{
+    ServiceNetwork,
+    testing::{Cluster, admin},
+};
+use corten_apiserver::filters::Limits;
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// More than the kernel keeps for a connection.
+const MAPS_BYTES: usize = 24 * 500_000;
+
+/// A cluster with large objects, one read at a time, that is served on a socket.
+struct Served {
+    cluster: Cluster,
+    address: SocketAddr,
+    token: String,
+    tasks: TaskSet,
+    stop: ShutdownTrigger,
+}
+
+impl Served {
+    async fn start() -> Self {
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let limits = Limits { reads_max: 1, writes_max: 1 };
+        let cluster = Cluster::start_limited(clock, ServiceNetwork::default(), limits).await;
+        for n in 0..24 {
+            let map = json!({"metadata": {"name": format!("m{n}")}, "data": {"a": "x".repeat(500_000)}});
+            cluster.post(admin(), MAPS, map).await.unwrap();
+        }
+        let account = json!({"metadata": {"name": "robot"}});
+        cluster.post(admin(), "/api/v1/namespaces/default/serviceaccounts", account).await.unwrap();
+        let binding = json!({
+            "metadata": {"name": "robot"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "namespace": "default", "name": "robot"}],
+        });
+        let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+        cluster.post(admin(), bindings, binding).await.unwrap();
+        let path = "/api/v1/namespaces/default/serviceaccounts/robot/token";
+        let answer = cluster.post(admin(), path, json!({"spec": {"audiences": []}})).await.unwrap();
+        let token = answer.str_at(&["status", "token"]).unwrap().to_owned();
+
+        let folder = tempfile::tempdir().unwrap();
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let authority = Authority::ensure(&CertificateFiles::new(folder.path(), "ca"), "ca", now).unwrap();
+        let leaf = LeafRequest { common_name: "server".to_owned(), server: true, ..LeafRequest::default() };
+        let pair = authority.issue(&leaf, now, LEAF_VALID).unwrap();
+        let certificate = ServerCertificate::new(&pair.certificate, &pair.key).unwrap();
+        let tls = server_config(certificate, ClientCertificate::Any).unwrap();
+        let listener = TlsListener::bind("127.0.0.1:0".parse().unwrap(), tls).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tasks, (stop, shutdown)) = (TaskSet::new("served"), Shutdown::new());
+        tasks.spawn("server", Arc::clone(&cluster.server).serve(listener, shutdown));
+        Self { cluster, address, token, tasks, stop }
+    }
+
+    async fn connect(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(TrustsAnyone::new(provider))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let socket = TcpSocket::new_v4().unwrap();
+        // What the kernel takes on the client's behalf is little.
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let stream = socket.connect(self.address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    }
+
+    async fn http2(&self) -> http2::SendRequest<Empty<Bytes>> {
+        let (sender, connection) = http2::Builder::new(SetExecutor::new(self.tasks.clone(), "client"))
+            .initial_stream_window_size(65_535)
+            .initial_connection_window_size(16 << 20)
+            .handshake(TokioIo::new(self.connect(b"h2").await))
+            .await
+            .unwrap();
+        self.tasks.spawn("client", async { _ = connection.await });
+        sender
+    }
+
+    async fn http1(&self) -> http1::SendRequest<Empty<Bytes>> {
+        let (sender, connection) = http1::handshake(TokioIo::new(self.connect(b"http/1.1").await)).await.unwrap();
+        self.tasks.spawn("client", async { _ = connection.await });
+        sender
+    }
+
+    fn request(&self, path: &str) -> Request<Empty<Bytes>> {
+        self.request_for(path, "application/json")
+    }
+
+    fn request_for(&self, path: &str, accept: &str) -> Request<Empty<Bytes>> {
+        let builder = Request::builder().method(Method::GET).uri(format!("https://localhost{path}"));
+        let builder = builder.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        builder.header(header::HOST, "localhost").header(header::ACCEPT, accept).body(Empty::new()).unwrap()
+    }
+
+    fn advance(&self, seconds: u64) {
+        self.cluster.clock.advance(Duration::from_secs(seconds));
+    }
+
+    async fn stop(self) {
+        self.stop.request();
+        self.cluster.stop().await;
+        self.tasks.join().await.unwrap();
+    }
+}
+
+/// How much of an answer came.
+async fn read(answer: Response<Incoming>) -> usize {
+    let mut body = answer.into_body();
+    let mut size = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        size += frame.data_ref().map_or(0, Bytes::len);
+    }
+    size
+}
+
+/// The place was given back before the answer was sent: clients that read nothing had any number of them made and kept.
+#[tokio::test]
+async fn an_answer_that_nobody_reads_has_its_place_until_its_time_is_up() {
+    let served = Served::start().await;
+    let mut client = served.http2().await;
+    let mut get = async |path: &str| client.send_request(served.request(path)).await.unwrap();
+    let unread = get(MAPS).await;
+    assert_eq!(unread.status(), StatusCode::OK);
+    assert_eq!(get(MAPS).await.status(), StatusCode::TOO_MANY_REQUESTS);
+    served.advance(60);
+    assert_eq!(get(MAPS).await.status(), StatusCode::TOO_MANY_REQUESTS);
+    served.advance(10);
+    assert!(read(unread).await < MAPS_BYTES);
+    // What is read to its end, or let go, gives its place back.
+    assert!(read(get(MAPS).await).await > MAPS_BYTES);
+    drop(get(MAPS).await);
+    // An answer over HTTP/1 ends with its connection.
+    let mut other = served.http1().await;
+    let unread = loop {
+        let answer = other.send_request(served.request(MAPS)).await.unwrap();
+        // The server may not have heard yet that nobody wants the last one.
+        if answer.status() == StatusCode::OK {
+            break answer;
+        }
+        read(answer).await;
+    };
+    assert_eq!(get(MAPS).await.status(), StatusCode::TOO_MANY_REQUESTS);
+    served.advance(70);
+    assert!(read(unread).await < MAPS_BYTES);
+    assert_eq!(get(MAPS).await.status(), StatusCode::OK);
+    drop((client, other));
+    served.stop().await;
+}
+
+/// A watch looked at its end only when its client took something: one that did not read held it for ever.
+#[tokio::test]
+async fn a_watch_that_nobody_reads_ends_when_its_time_is_up() {
+    let served = Served::start().await;
+    let mut client = served.http2().await;
+    let watch = format!("{MAPS}?watch=true&timeoutSeconds=30");
+    let unread = client.send_request(served.request(&watch)).await.unwrap();
+    assert_eq!(unread.status(), StatusCode::OK);
+    // It takes no place from others.
+    let answer = client.send_request(served.request(&format!("{MAPS}/m0"))).await.unwrap();
+    assert!(read(answer).await > 500_000);
+    served.advance(40);
+    assert!(read(unread).await < MAPS_BYTES);
+    // One that is read has its time and ends with all said.
+    let mut body = client.send_request(served.request(&watch)).await.unwrap().into_body();
+    let mut size = 0;
+    while size < MAPS_BYTES {
+        size += body.frame().await.unwrap().unwrap().data_ref().map_or(0, Bytes::len);
+    }
+    served.advance(30);
+    while let Some(frame) = body.frame().await {
+        frame.unwrap();
+    }
+    drop(client);
+    served.stop().await;
+}
+
+/// Tables and other forms of large lists were made in one go, on a thread that others needed.
+#[tokio::test]
+async fn a_list_in_pieces_says_what_it_says_as_a_whole() {
+    let served = Served::start().await;
+    let mut client = served.http2().await;
+    let mut get = async |path: &str, accept: &str| {
+        let answer = client.send_request(served.request_for(path, accept)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path} {accept}");
+        answer.into_body().collect().await.unwrap().to_bytes()
+    };
+    // The same in the same order, but for the lines.
+    let bare = |json: &Bytes| json.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<u8>>();
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+    for (accept, query, begin) in [
+        (
+            "application/json",
+            "",
+            "{\"kind\":\"ConfigMapList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"",
+        ),
+        (table, "", "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{\"resourceVersion\":\""),
+        (table, "includeObject=Object&", "{\"kind\":\"Table\","),
+        (table, "fieldSelector=metadata.name%3Dnone&", "{\"kind\":\"Table\","),
+        (metadata, "", "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{"),
+    ] {
+        let pieces = get(&format!("{MAPS}?{query}limit=20"), accept).await;
+        let whole = get(&format!("{MAPS}?{query}limit=20&pretty=true"), accept).await;
+        assert!(pieces.starts_with(begin.as_bytes()), "{:?}", pieces.slice(..200.min(pieces.len())));
+        assert!(pieces.ends_with(b"]}\n"), "{:?}", pieces.slice(pieces.len() - 30..));
+        let (pieces, whole) = (bare(&pieces), bare(&whole));
+        let differs = pieces.iter().zip(&whole).position(|(one, other)| one != other);
+        let shown = |json: &[u8]| differs.map(|at| String::from_utf8_lossy(&json[at - 50..at + 50]).into_owned());
+        assert!(pieces == whole, "{accept}?{query}: {:?} {:?}", shown(&pieces), shown(&whole));
+    }
+    let binary = get(MAPS, "application/vnd.kubernetes.protobuf").await;
+    assert!(binary.starts_with(b"k8s\0") && binary.len() > MAPS_BYTES);
+    drop(client);
+    served.stop().await;
+}
