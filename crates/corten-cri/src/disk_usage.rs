@@ -122,11 +122,12 @@ mod tests {
         let one = disk_usage(&top).unwrap();
         let open = OFlags::DIRECTORY | OFlags::RDONLY;
         let mut directory = rustix::fs::openat(CWD, &top, open, Mode::empty()).unwrap();
-        for _ in 0..3_000 {
-            rustix::fs::mkdirat(&directory, "d", Mode::RWXU).unwrap();
-            directory = rustix::fs::openat(&directory, "d", open, Mode::empty()).unwrap();
+        let name = "d".repeat(200);
+        for _ in 0..50 {
+            rustix::fs::mkdirat(&directory, &*name, Mode::RWXU).unwrap();
+            directory = rustix::fs::openat(&directory, &*name, open, Mode::empty()).unwrap();
         }
-        assert_eq!(disk_usage(&top).unwrap(), 3_001 * one);
+        assert_eq!(disk_usage(&top).unwrap(), 51 * one);
         corten_base::fs::remove_dir_all(folder.path()).unwrap();
     }
 }
