@@ -19,6 +19,7 @@ use std::{
     rc::Rc,
 };
 
+use corten_base::fs;
 use rustix::{
     fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags},
     io::Errno,
@@ -156,7 +157,7 @@ impl Unpacker {
             if hidden.is_empty() || hidden == "." || hidden == ".." || self.made.contains(&parent_path.join(hidden)) {
                 return Ok(());
             }
-            return remove(&parent, hidden);
+            return fs::remove_at(&parent, hidden);
         }
 
         let existing = match rustix::fs::statat(&parent, &name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -166,7 +167,7 @@ impl Unpacker {
         };
         let stays = kind == EntryType::Directory && existing == Some(FileType::Directory);
         if existing.is_some() && !stays {
-            remove(&parent, &name)?;
+            fs::remove_at(&parent, &name)?;
         }
         match kind {
             EntryType::Directory => {
@@ -227,7 +228,7 @@ impl Unpacker {
             let entry = entry?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if name != "." && name != ".." && !self.made.contains(&path.join(name)) {
-                remove(directory, name)?;
+                fs::remove_at(directory, name)?;
             }
         }
         Ok(())
@@ -281,24 +282,6 @@ fn extended_attributes<R: Read>(entry: &mut Entry<'_, R>) -> io::Result<Vec<(Str
         }
     }
     Ok(found)
-}
-
-fn remove(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-    let directory = rustix::fs::openat(parent, name, flags, Mode::empty())?;
-    for entry in rustix::fs::Dir::read_from(&directory)? {
-        let entry = entry?;
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name != "." && name != ".." {
-            remove(&directory, name)?;
-        }
-    }
-    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
 }
 
 /// A path of the archive relative to its root.

@@ -1,11 +1,17 @@
 //! File operations whose errors name the operation and the path. All of them block: call them from `spawn_blocking` or an owned thread.
 
+mod descent;
+mod remove;
+
 use std::{
     fs, io,
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
+
+pub use descent::Descent;
+pub use remove::remove_at;
 
 /// The mode of a directory that is its owner's alone.
 const PRIVATE_DIRECTORY: u32 = 0o700;
@@ -114,9 +120,10 @@ pub fn remove_file(path: &Path) -> Result<(), FsError> {
     absent_is_ok(fs::remove_file(path)).at("remove", path)
 }
 
-/// Removes a directory with everything in it; one that does not exist is fine. Does not follow symbolic links.
+/// Removes a directory with everything in it, however deep; one that does not exist is fine. Does not follow symbolic links,
+/// and fails where something is mounted below it.
 pub fn remove_dir_all(path: &Path) -> Result<(), FsError> {
-    absent_is_ok(fs::remove_dir_all(path)).at("remove directory", path)
+    remove::remove_dir_all(path).at("remove directory", path)
 }
 
 fn absent_is_ok(result: io::Result<()>) -> io::Result<()> {
