@@ -18,7 +18,10 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
 use serde_json::json;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
@@ -200,6 +203,57 @@ async fn a_watch_that_nobody_reads_ends_when_its_time_is_up() {
         frame.unwrap();
     }
     drop(client);
+    served.stop().await;
+}
+
+/// TLS took all that HTTP/1 had to send, so that watchers who did not read cost gigabytes, for as long as they liked.
+#[tokio::test]
+async fn a_watch_over_http1_that_nobody_reads_is_ended_soon() {
+    let served = Served::start().await;
+    let (mut stalled, mut client) = (served.http1().await, served.http2().await);
+    let watch = format!("{MAPS}?watch=true&timeoutSeconds=1800");
+    let unread = stalled.send_request(served.request(&watch)).await.unwrap();
+    for _ in 0..5 {
+        // In the meantime it has come as far as it can.
+        let answer = client.send_request(served.request(&format!("{MAPS}/m0"))).await.unwrap();
+        assert!(read(answer).await > 500_000);
+        served.advance(31);
+    }
+    assert!(read(unread).await < MAPS_BYTES);
+    drop((stalled, client));
+    served.stop().await;
+}
+
+/// A place among the writes was taken before the body was there: unfinished ones of anybody kept all others from writing.
+#[tokio::test]
+async fn a_body_that_never_ends_holds_up_nobody() {
+    let served = Served::start().await;
+    let post = |path: &str, body_bytes: usize| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+             expect: 100-continue\r\ncontent-length: {body_bytes}\r\n\r\n",
+            served.token
+        )
+    };
+    let first_line = async |stream: &mut TlsStream<TcpStream>| {
+        let mut line = String::new();
+        while !line.ends_with("\r\n") {
+            line.push(char::from(stream.read_u8().await.unwrap()));
+        }
+        line
+    };
+    let mut unfinished = served.connect(b"http/1.1").await;
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    unfinished.write_all(post(reviews, 100).as_bytes()).await.unwrap();
+    assert_eq!(first_line(&mut unfinished).await, "HTTP/1.1 100 Continue\r\n");
+    let mut other = served.connect(b"http/1.1").await;
+    let map = r#"{"metadata": {"name": "new"}}"#;
+    other.write_all(post(MAPS, map.len()).as_bytes()).await.unwrap();
+    assert_eq!(first_line(&mut other).await, "HTTP/1.1 100 Continue\r\n");
+    assert_eq!(first_line(&mut other).await, "\r\n");
+    other.write_all(map.as_bytes()).await.unwrap();
+    assert_eq!(first_line(&mut other).await, "HTTP/1.1 201 Created\r\n");
+    drop((unfinished, other));
     served.stop().await;
 }
 

@@ -15,6 +15,7 @@ use corten_apimachinery::{
 use http::header;
 use http_body::Body;
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 
 use super::routes::Endpoint;
 use crate::{
@@ -25,16 +26,29 @@ use crate::{
 /// The largest body. Upstream: `MaxRequestBodyBytes`.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
+/// The most objects within one body, not counting those in `managedFields`. As bytes they are nothing; each costs some
+/// thousand bytes once it has its defaults and is looked at. What can be stored at all has fewer in practice.
+pub(crate) const OBJECTS_MAX: usize = 100_000;
+
 /// Reads the whole body.
 ///
 /// Errors: `RequestEntityTooLarge`; `BadRequest` if the connection breaks.
 pub async fn read_bytes(body: RequestBody) -> Result<Bytes, Status> {
-    let mut stream = match body {
-        RequestBody::Empty => return Ok(Bytes::new()),
-        RequestBody::Bytes(bytes) => return Ok(bytes),
-        RequestBody::Tree(tree) => return Ok(codec::json::encode(&tree, None)),
-        RequestBody::Stream(stream) => stream,
-    };
+    match body {
+        RequestBody::Empty => Ok(Bytes::new()),
+        RequestBody::Bytes(bytes) => Ok(bytes),
+        RequestBody::Tree(tree) => Ok(codec::json::encode(&tree, None)),
+        RequestBody::Stream(stream) => read_stream(stream, |_| Ok(())).await,
+    }
+}
+
+/// Reads the whole of `stream`. `grow` hears of every piece before it is kept.
+///
+/// Errors: as `read_bytes`; those of `grow`.
+pub(crate) async fn read_stream(
+    mut stream: Incoming,
+    mut grow: impl FnMut(usize) -> Result<(), Status>,
+) -> Result<Bytes, Status> {
     let mut whole = BytesMut::new();
     while let Some(frame) = stream.frame().await {
         let frame = frame.map_err(|error| Status::bad_request(format!("unable to read request body: {error}")))?;
@@ -43,6 +57,7 @@ pub async fn read_bytes(body: RequestBody) -> Result<Bytes, Status> {
             discard(stream, BODY_BYTES_MAX).await;
             return Err(Status::request_entity_too_large(format_args!("limit is {BODY_BYTES_MAX}")));
         }
+        grow(data.len())?;
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
@@ -120,6 +135,7 @@ pub(super) fn decode_bytes(
         ))
     };
     let decoded = decoded.map_err(|error| handled(&error))?;
+    refuse_too_many(&decoded.value)?;
     let complaints = decoded.complaints();
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {
@@ -128,6 +144,21 @@ pub(super) fn decode_bytes(
         FieldValidation::Warn => Ok((decoded.value, complaints)),
         _ => Ok((decoded.value, Vec::new())),
     }
+}
+
+/// Refuses a body of more than `OBJECTS_MAX` objects.
+pub(super) fn refuse_too_many(value: &Value) -> Result<(), Status> {
+    fn take(value: &Value, left: &mut usize) -> Result<(), Status> {
+        if let Some(fields) = value.as_object() {
+            *left = left.checked_sub(1).ok_or_else(|| {
+                Status::request_entity_too_large(format_args!("limit is {OBJECTS_MAX} objects in one body"))
+            })?;
+            // Sets of fields stay as they are, and have an object for each field.
+            fields.iter().filter(|(name, _)| *name != "managedFields").try_for_each(|(_, field)| take(field, left))?;
+        }
+        value.as_array().into_iter().flatten().try_for_each(|item| take(item, left))
+    }
+    take(value, &mut OBJECTS_MAX.clone())
 }
 
 fn check_kind(object: &mut Value, want: &GroupVersionKind) -> Result<(), Status> {
@@ -218,6 +249,20 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
+
+    /// A body of 3 MB with a million empty containers cost gigabytes.
+    #[test]
+    fn a_body_has_a_bound_of_objects() {
+        let body = |containers: usize, fields: usize| {
+            let container = std::iter::repeat_n(Value::object(), containers);
+            let set = Value::array((0..fields).map(|_| Value::object()));
+            let metadata = Value::object_of([("managedFields", set)]);
+            let spec = Value::object_of([("containers", Value::array(container))]);
+            Value::object_of([("metadata", metadata), ("spec", spec)])
+        };
+        assert_eq!(refuse_too_many(&body(OBJECTS_MAX - 3, 1_000)), Ok(()));
+        assert_eq!(refuse_too_many(&body(OBJECTS_MAX - 2, 0)).unwrap_err().code, 413);
+    }
 
     /// A body of 4 MB over HTTP/2 was not read to its end, so that the stream was reset and curl saw no answer.
     #[tokio::test]
