@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use corten_base::{SetExecutor, Shutdown, ShutdownTrigger, SimClock, TaskSet};
-use corten_client::transport::http::TrustsAnyone;
+use corten_client::{PatchKind, transport::http::TrustsAnyone};
 use corten_component_base::{
     certificates::{Authority, CertificateFiles, LEAF_VALID, LeafRequest},
     serving::{ClientCertificate, ServerCertificate, TlsListener, server_config},
@@ -295,4 +295,86 @@ async fn a_list_in_pieces_says_what_it_says_as_a_whole() {
     assert!(binary.starts_with(b"k8s\0") && binary.len() > MAPS_BYTES);
     drop(client);
     served.stop().await;
+}
+
+/// A watch from too long ago was refused, at which loops that read only events saw nothing that they know.
+#[tokio::test]
+async fn a_watch_from_too_long_ago_begins_and_says_so() {
+    let served = Served::start().await;
+    // More than the ring of events holds.
+    for n in 0..80 {
+        let patch = json!({"metadata": {"labels": {"n": n.to_string()}}});
+        served.cluster.patch(admin(), &format!("{MAPS}/m0"), PatchKind::Merge, patch).await.unwrap();
+    }
+    let mut client = served.http2().await;
+    let answer = client.send_request(served.request(&format!("{MAPS}?watch=true&resourceVersion=1"))).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let text = String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().into()).unwrap();
+    let event: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&event["type"], &event["object"]["kind"]), (&json!("ERROR"), &json!("Status")));
+    assert_eq!((&event["object"]["code"], &event["object"]["reason"]), (&json!(410), &json!("Expired")));
+    drop(client);
+    served.stop().await;
+}
+
+/// The table of a scale had the columns of a kind that says nothing about itself.
+#[tokio::test]
+async fn a_scale_has_columns_of_its_own() {
+    let served = Served::start().await;
+    let deployment = json!({"metadata": {"name": "w"}, "spec": {"replicas": 3, "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    served.cluster.post(admin(), deployments, deployment).await.unwrap();
+    let mut client = served.http2().await;
+    let accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+    let answer = client.send_request(served.request_for(&format!("{deployments}/w/scale"), accept)).await.unwrap();
+    let table: serde_json::Value =
+        serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    let columns: Vec<_> = table["columnDefinitions"].as_array().unwrap().iter().map(|column| &column["name"]).collect();
+    assert_eq!(columns, ["Name", "Desired", "Available", "Age"]);
+    let cells = table["rows"][0]["cells"].as_array().unwrap();
+    assert_eq!(cells[..3], [json!("w"), json!(3), json!(0)]);
+    drop(client);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_in_upstreams_words() {
+    let cluster = Cluster::start().await;
+    let refused = async |map: serde_json::Value| cluster.post(admin(), MAPS, map).await.unwrap_err().message;
+    assert_eq!(
+        refused(json!({"kind": "ConfigMap", "apiVersion": "v2", "metadata": {"name": "a"}})).await,
+        "ConfigMap in version \"v2\" cannot be handled as a ConfigMap: no kind \"ConfigMap\" is registered for version \"v2\" \
+         in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+    );
+    assert_eq!(
+        refused(json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}})).await,
+        "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (Pod) to (ConfigMap) is not possible"
+    );
+    let get = async |query: &str| cluster.get(admin(), query).await.map_err(|status| (status.code, status.message));
+    let unknown = "\"spec.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"";
+    assert_eq!(get(&format!("{MAPS}?fieldSelector=spec.x%3Dy")).await, Err((400, unknown.to_owned())));
+    let pods = "/api/v1/namespaces/default/pods";
+    let unknown = "field label not supported: spec.x";
+    assert_eq!(get(&format!("{pods}?fieldSelector=spec.x%3Dy")).await, Err((400, unknown.to_owned())));
+    for known in ["spec.host%3Dn1", "status.podIPs%3D10.0.0.1"] {
+        get(&format!("{pods}?fieldSelector={known}")).await.unwrap();
+    }
+    let forged = get(&format!("{MAPS}?limit=1&continue=e30")).await.unwrap_err();
+    assert!(forged.1.starts_with("invalid continue token: continue key is not valid: "), "{}", forged.1);
+    cluster.stop().await;
+}
+
+/// Whoever sent the object itself along, to be sure of what goes, deleted it whatever that object was.
+#[tokio::test]
+async fn a_delete_takes_no_other_kind_for_its_options() {
+    let cluster = Cluster::start().await;
+    cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}})).await.unwrap();
+    let delete = async |body: serde_json::Value| {
+        let deleted = cluster.delete_with(admin(), &format!("{MAPS}/a"), body).await;
+        deleted.map(drop).map_err(|status| status.code)
+    };
+    assert_eq!(delete(json!({"kind": "Pod", "apiVersion": "v1"})).await, Err(400));
+    assert_eq!(delete(json!({"kind": "DeleteOptions", "apiVersion": "apps/v1"})).await, Ok(()));
+    cluster.stop().await;
 }

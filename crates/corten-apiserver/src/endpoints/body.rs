@@ -106,7 +106,7 @@ pub(super) async fn decode_object(
         }
         body => decode_bytes(&read_bytes(body).await?, encoding, table, type_id, validation, &kind)?,
     };
-    check_kind(&mut object, &kind)?;
+    check_kind(&mut object, &kind, table)?;
     (endpoint.version.defaults)(&mut object);
     Ok((object, warnings))
 }
@@ -161,7 +161,7 @@ pub(super) fn refuse_too_many(value: &Value) -> Result<(), Status> {
     take(value, &mut OBJECTS_MAX.clone())
 }
 
-fn check_kind(object: &mut Value, want: &GroupVersionKind) -> Result<(), Status> {
+fn check_kind(object: &mut Value, want: &GroupVersionKind, table: &TypeTable) -> Result<(), Status> {
     let want_version = want.group_version().to_string();
     if object.api_version().is_empty() {
         object.set(&["apiVersion"], want_version.as_str());
@@ -169,23 +169,36 @@ fn check_kind(object: &mut Value, want: &GroupVersionKind) -> Result<(), Status>
     if object.kind().is_empty() {
         object.set(&["kind"], want.kind.clone());
     }
+    if object.kind() == want.kind && object.api_version() == want_version {
+        return Ok(());
+    }
+    let given = GroupVersion::parse(object.api_version()).unwrap_or_else(|| GroupVersion::new("", ""));
+    if table.find_kind(&given.group, &given.version, object.kind()).is_none() {
+        // The last words are where upstream's table of kinds is made.
+        return Err(Status::bad_request(format!(
+            "{kind} in version {version} cannot be handled as a {want}: no kind {quoted} is registered for version \
+             {group_version} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+            kind = object.kind(),
+            version = quote(&given.version),
+            want = want.kind,
+            quoted = quote(object.kind()),
+            group_version = quote(object.api_version()),
+        )));
+    }
     if object.kind() != want.kind {
         return Err(Status::bad_request(format!(
             "{} in version {} cannot be handled as a {}: converting ({}) to ({}) is not possible",
             object.kind(),
-            quote(GroupVersion::parse(object.api_version()).map(|gv| gv.version).unwrap_or_default().as_str()),
+            quote(&given.version),
             want.kind,
             object.kind(),
             want.kind
         )));
     }
-    if object.api_version() != want_version {
-        return Err(Status::bad_request(format!(
-            "the API version in the data ({}) does not match the expected API version ({want_version})",
-            object.api_version()
-        )));
-    }
-    Ok(())
+    Err(Status::bad_request(format!(
+        "the API version in the data ({}) does not match the expected API version ({want_version})",
+        object.api_version()
+    )))
 }
 
 /// Reads the body of a create that is answered and not stored: a review, a binding, an eviction, a token request.
@@ -223,7 +236,7 @@ pub async fn decode_review_of(
     if other_versions.iter().any(is_other) {
         object.set(&["apiVersion"], kind.group_version().to_string());
     }
-    check_kind(&mut object, kind)?;
+    check_kind(&mut object, kind, table)?;
     Ok((object, warnings))
 }
 
@@ -241,7 +254,12 @@ pub(super) async fn decode_delete_options(request: &mut Request, table: &TypeTab
         Encoding::of_body(request.header(header::CONTENT_TYPE)).map_err(|_| negotiation::unsupported_media_type())?;
     let type_id = table.find(TYPE).ok_or_else(|| Status::internal("DeleteOptions is not in the type table"))?;
     let kind = GroupVersionKind::new("", "v1", "DeleteOptions");
-    Ok(decode_bytes(&body, encoding, table, type_id, FieldValidation::Ignore, &kind)?.0)
+    let options = decode_bytes(&body, encoding, table, type_id, FieldValidation::Ignore, &kind)?.0;
+    // Of which group they say to be does not matter.
+    if !options.kind().is_empty() && options.kind() != kind.kind {
+        return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
+    }
+    Ok(options)
 }
 
 #[cfg(test)]

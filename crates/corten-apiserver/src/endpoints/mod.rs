@@ -7,7 +7,7 @@ mod options;
 mod patch;
 mod read;
 pub mod routes;
-mod scale;
+pub(crate) mod scale;
 mod strict;
 pub mod watch;
 mod write;

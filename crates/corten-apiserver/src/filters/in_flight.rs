@@ -109,11 +109,8 @@ mod tests {
 
     #[test]
     fn those_who_keep_the_cluster_running_are_not_shut_out() {
-        let user = |name: &str, group: &str| UserInfo {
-            name: name.into(),
-            groups: vec![group.into()],
-            ..UserInfo::default()
-        };
+        let user =
+            |name: &str, group: &str| UserInfo { name: name.into(), groups: vec![group.into()], ..UserInfo::default() };
         let places = Places::new(2);
         let robot = user("system:serviceaccount:default:robot", "system:serviceaccounts:default");
         let taken = [places.enter(&robot).unwrap(), places.enter(&robot).unwrap()];

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     authentication::ClientCertificates,
-    endpoints::watch::WatchSource,
+    endpoints::{scale, watch::WatchSource},
     filters::chain::SEND_GRACE,
     negotiation::{self, Accepted, Encoding, Shape},
     request::{Origin, Query, Request, RequestBody, RequestInfo},
@@ -170,6 +170,10 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
     let encoded = match response {
         Response::Object { code, object, store } => encode::object(server, &store, &object, accepted, wants.include)
             .map(|bytes| (code, accepted.encoding.media_type(), bytes.into())),
+        Response::Tree { code, tree } if accepted.shape == Shape::Table && scale::is_scale(&tree) => {
+            encode::scale_table(server, &tree, accepted, wants.include)
+                .map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
+        }
         Response::Tree { code, tree } => {
             let plain = Accepted { shape: Shape::Object, ..accepted };
             encode::tree(server, &tree, plain).map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
@@ -193,6 +197,8 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
             let body = Content::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
             Ok((StatusCode::OK, accepted.encoding.stream_media_type(), body))
         }
+        Response::EndedWatch(status) => encode::watch_failure(server, &status, accepted)
+            .map(|frame| (StatusCode::OK, accepted.encoding.stream_media_type(), frame.into())),
         Response::Raw { code, content_type, body } => Ok((code, content_type, body.into())),
         Response::Stream { content_type, code, body } => {
             let mut response = HttpResponse::new(Content::Stream(body).into());

@@ -73,7 +73,13 @@ impl Server {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let in_flight = filters::InFlight::new(&parts.limits);
-        Arc::new(Self { parts, observer: OnceLock::new(), routes: RwLock::default(), in_flight, bodies: filters::Bodies::default() })
+        Arc::new(Self {
+            parts,
+            observer: OnceLock::new(),
+            routes: RwLock::default(),
+            in_flight,
+            bodies: filters::Bodies::default(),
+        })
     }
 
     /// Replaces what is served.

@@ -5,13 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use corten_apimachinery::{
-    field::quote,
-    gvk::GroupVersionResource,
-    quantity::Quantity,
-    status::Status,
-    value::Value,
-};
+use corten_apimachinery::{field::quote, gvk::GroupVersionResource, quantity::Quantity, status::Status, value::Value};
 use corten_apiserver::admission::{Attributes, Operation, Plugin};
 
 use super::{catalog::Parts, forbidden, is_create, is_pod, tolerations::merged};

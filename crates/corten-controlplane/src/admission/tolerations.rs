@@ -116,7 +116,7 @@ pub(super) fn merged(first: &[Value], second: &[Value]) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
-    use corten_base::{Rng as _, SimRng};
+    use corten_base::SimRng;
     use serde_json::json;
 
     use super::*;
@@ -196,9 +196,8 @@ mod tests {
     /// A pod of 2 MB kept a thread for hours.
     #[test]
     fn any_number_of_tolerations_is_merged_at_once() {
-        let all: Vec<Value> = (0..100_000)
-            .map(|n| parsed(json!({"key": "k", "operator": "Equal", "value": n.to_string()})))
-            .collect();
+        let all: Vec<Value> =
+            (0..100_000).map(|n| parsed(json!({"key": "k", "operator": "Equal", "value": n.to_string()}))).collect();
         assert_eq!(merged(&all, &[]).len(), all.len());
     }
 }

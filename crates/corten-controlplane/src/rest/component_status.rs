@@ -178,7 +178,7 @@ mod tests {
             let spec = json!({"holderIdentity": "a", "renewTime": renewed, "leaseDurationSeconds": seconds});
             assert_eq!(is_held(&crate::testing::tree(json!({"spec": spec})), now), want, "{renewed}");
         };
-        check("9999-12-31T00:00:00.000000Z", 2_000_000_000, true);
+        check("9999-12-30T00:00:00.000000Z", 2_000_000_000, true);
         check("2026-01-01T00:00:00.000000Z", i64::MAX, true);
         check("2025-12-31T23:59:50.000000Z", 10, true);
         check("2025-12-31T23:59:50.000000Z", 9, false);
