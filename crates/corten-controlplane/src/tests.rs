@@ -124,6 +124,11 @@ impl Served {
         builder.header(header::HOST, "localhost").header(header::ACCEPT, accept).body(Empty::new()).unwrap()
     }
 
+    async fn text(&self, path: &str) -> String {
+        let answer = self.http2().await.send_request(self.request(path)).await.unwrap();
+        String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().into()).unwrap()
+    }
+
     fn advance(&self, seconds: u64) {
         self.cluster.clock.advance(Duration::from_secs(seconds));
     }
@@ -335,6 +340,17 @@ async fn a_scale_has_columns_of_its_own() {
     let cells = table["rows"][0]["cells"].as_array().unwrap();
     assert_eq!(cells[..3], [json!("w"), json!(3), json!(0)]);
     drop(client);
+    served.stop().await;
+}
+
+/// Of the three documents of discovery one was not written for people who ask for that.
+#[tokio::test]
+async fn discovery_is_indented_for_people() {
+    let served = Served::start().await;
+    for path in ["/api", "/apis", "/apis/apps"] {
+        assert!(served.text(&format!("{path}?pretty=true")).await.starts_with("{\n"), "{path}");
+        assert!(!served.text(path).await.starts_with("{\n"), "{path}");
+    }
     served.stop().await;
 }
 

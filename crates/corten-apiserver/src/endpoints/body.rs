@@ -122,7 +122,7 @@ pub(super) fn decode_bytes(
 ) -> Result<(Value, Vec<String>), Status> {
     let typed = Some((table, type_id));
     let decoded = match encoding {
-        Encoding::Json => codec::json::decode(bytes, typed, validation),
+        Encoding::Json => decode_json(bytes, typed, validation),
         Encoding::Protobuf => codec::protobuf::decode(bytes, table, type_id).map(codec::Decoded::of),
         Encoding::Yaml => codec::yaml::decode(bytes, typed, validation),
         Encoding::Cbor => codec::cbor::decode(bytes, typed, validation),
@@ -144,6 +144,24 @@ pub(super) fn decode_bytes(
         FieldValidation::Warn => Ok((decoded.value, complaints)),
         _ => Ok((decoded.value, Vec::new())),
     }
+}
+
+/// Reads JSON as Go does: bytes that are no UTF-8 are replaced, one by one.
+pub(super) fn decode_json(
+    bytes: &[u8],
+    typed: Option<(&TypeTable, TypeId)>,
+    validation: FieldValidation,
+) -> Result<codec::Decoded, codec::DecodeError> {
+    let decoded = codec::json::decode(bytes, typed, validation);
+    if decoded.is_ok() || std::str::from_utf8(bytes).is_ok() {
+        return decoded;
+    }
+    let mut text = String::with_capacity(bytes.len() + 64);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(std::iter::repeat_n(char::REPLACEMENT_CHARACTER, chunk.invalid().len()));
+    }
+    codec::json::decode(text.as_bytes(), typed, validation)
 }
 
 /// Refuses a body of more than `OBJECTS_MAX` objects.
@@ -267,6 +285,14 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
+
+    /// Text in another encoding was refused as a whole.
+    #[test]
+    fn what_is_no_utf8_is_replaced() {
+        let decoded = decode_json(b"{\"a\": \"caf\xe9 \xe2\x82!\"}", None, FieldValidation::Ignore).unwrap();
+        assert_eq!(decoded.value.str_at(&["a"]), Some("caf\u{fffd} \u{fffd}\u{fffd}!"));
+        assert!(decode_json(b"{\"a\": \xe9}", None, FieldValidation::Ignore).is_err());
+    }
 
     /// A body of 3 MB with a million empty containers cost gigabytes.
     #[test]

@@ -85,7 +85,7 @@ fn objects_at_most(bytes: &[u8], content_type: &str) -> usize {
     match content_type {
         "" => count(bytes),
         json if json.contains("json") => count(bytes),
-        _ => bytes.len() / 2,
+        _ => bytes.len() / 4,
     }
 }
 

@@ -132,6 +132,10 @@ impl Wants {
                 negotiation::accept(text(header::ACCEPT), &[], query.find("pretty"), text(header::USER_AGENT));
             return Ok(match accepted {
                 Ok(accepted) if is_discovery => Self { accepted, include: Include::Metadata },
+                Ok(Accepted { encoding: Encoding::Json, pretty, .. }) if info.path == "/api" => {
+                    let plain = Self::plain();
+                    Self { accepted: Accepted { pretty, ..plain.accepted }, ..plain }
+                }
                 _ => Self::plain(),
             });
         }
