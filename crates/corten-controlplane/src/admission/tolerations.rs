@@ -27,9 +27,12 @@ enum Limit {
     Forever,
 }
 
-/// Tolerations by what they take: of each the two that last longest and differ, for whoever is one of them.
+/// Of the tolerations that take the same, the two that last longest and differ: for whoever is one of them.
+type Longest<'v> = [Option<(Limit, Toleration<'v>)>; 2];
+
+/// Tolerations by what they take, and with which effect.
 #[derive(Debug, Default)]
-struct Index<'v>(HashMap<(Taints<'v>, &'v str), [Option<(Limit, Toleration<'v>)>; 2]>);
+struct Index<'v>(HashMap<(Taints<'v>, &'v str), Longest<'v>>);
 
 impl<'v> Toleration<'v> {
     fn of(value: &'v Value) -> Self {
