@@ -266,6 +266,12 @@ impl Request {
             || matches!(&*self.info.subresource, "log" | "exec" | "attach" | "portforward" | "proxy")
     }
 
+    /// Whether it changes nothing and is over soon.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(&*self.info.verb, "get" | "list")
+    }
+
     /// The request that a component of this process makes.
     #[must_use]
     pub fn from_call(call: Call, user: UserInfo, received: Timestamp) -> Self {

@@ -64,6 +64,8 @@ pub enum Response {
     Made(MadeObjects),
     /// Changes as they happen.
     Watch(Box<WatchSource>),
+    /// A watch that cannot begin where the client wants it to: it begins, and ends with this. Clients look for it there.
+    EndedWatch(Box<Status>),
     /// Anything else.
     Raw {
         /// The status code.
@@ -241,7 +243,7 @@ impl Response {
             | Self::Tree { code, .. }
             | Self::Raw { code, .. }
             | Self::Stream { code, .. } => *code,
-            Self::List(_) | Self::Made(_) | Self::Watch(_) => StatusCode::OK,
+            Self::List(_) | Self::Made(_) | Self::Watch(_) | Self::EndedWatch(_) => StatusCode::OK,
             Self::Upgrade { .. } => StatusCode::SWITCHING_PROTOCOLS,
         }
     }
@@ -255,6 +257,7 @@ impl fmt::Debug for Response {
             Self::List(list) => write!(f, "List({} items)", list.items.len()),
             Self::Made(made) => write!(f, "Made({} objects)", made.objects.len()),
             Self::Watch(_) => f.write_str("Watch(..)"),
+            Self::EndedWatch(status) => write!(f, "EndedWatch({})", status.message),
             Self::Raw { code, body, .. } => write!(f, "Raw({code}, {} bytes)", body.len()),
             Self::Upgrade { .. } => f.write_str("Upgrade(..)"),
             Self::Stream { code, .. } => write!(f, "Stream({code})"),

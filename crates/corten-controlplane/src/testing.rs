@@ -228,6 +228,11 @@ impl Cluster {
         self.answer(Method::DELETE, path, Origin::InProcess, user, HeaderMap::new(), None).await
     }
 
+    /// Deletes a path as `user`, with options.
+    pub async fn delete_with(&self, user: UserInfo, path: &str, options: serde_json::Value) -> Result<Value, Status> {
+        self.answer(Method::DELETE, path, Origin::InProcess, user, HeaderMap::new(), Some(options)).await
+    }
+
     /// Asks with a method and without a body.
     pub async fn ask(&self, method: Method, path: &str, user: UserInfo) -> Result<Value, Status> {
         self.answer(method, path, Origin::InProcess, user, HeaderMap::new(), None).await

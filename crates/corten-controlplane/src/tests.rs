@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use corten_base::{SetExecutor, Shutdown, ShutdownTrigger, SimClock, TaskSet};
-use corten_client::transport::http::TrustsAnyone;
+use corten_client::{PatchKind, transport::http::TrustsAnyone};
 use corten_component_base::{
     certificates::{Authority, CertificateFiles, LEAF_VALID, LeafRequest},
     serving::{ClientCertificate, ServerCertificate, TlsListener, server_config},
@@ -18,7 +18,10 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
 use serde_json::json;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
@@ -121,6 +124,11 @@ impl Served {
         builder.header(header::HOST, "localhost").header(header::ACCEPT, accept).body(Empty::new()).unwrap()
     }
 
+    async fn text(&self, path: &str) -> String {
+        let answer = self.http2().await.send_request(self.request(path)).await.unwrap();
+        String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().into()).unwrap()
+    }
+
     fn advance(&self, seconds: u64) {
         self.cluster.clock.advance(Duration::from_secs(seconds));
     }
@@ -203,6 +211,57 @@ async fn a_watch_that_nobody_reads_ends_when_its_time_is_up() {
     served.stop().await;
 }
 
+/// TLS took all that HTTP/1 had to send, so that watchers who did not read cost gigabytes, for as long as they liked.
+#[tokio::test]
+async fn a_watch_over_http1_that_nobody_reads_is_ended_soon() {
+    let served = Served::start().await;
+    let (mut stalled, mut client) = (served.http1().await, served.http2().await);
+    let watch = format!("{MAPS}?watch=true&timeoutSeconds=1800");
+    let unread = stalled.send_request(served.request(&watch)).await.unwrap();
+    for _ in 0..5 {
+        // In the meantime it has come as far as it can.
+        let answer = client.send_request(served.request(&format!("{MAPS}/m0"))).await.unwrap();
+        assert!(read(answer).await > 500_000);
+        served.advance(31);
+    }
+    assert!(read(unread).await < MAPS_BYTES);
+    drop((stalled, client));
+    served.stop().await;
+}
+
+/// A place among the writes was taken before the body was there: unfinished ones of anybody kept all others from writing.
+#[tokio::test]
+async fn a_body_that_never_ends_holds_up_nobody() {
+    let served = Served::start().await;
+    let post = |path: &str, body_bytes: usize| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+             expect: 100-continue\r\ncontent-length: {body_bytes}\r\n\r\n",
+            served.token
+        )
+    };
+    let first_line = async |stream: &mut TlsStream<TcpStream>| {
+        let mut line = String::new();
+        while !line.ends_with("\r\n") {
+            line.push(char::from(stream.read_u8().await.unwrap()));
+        }
+        line
+    };
+    let mut unfinished = served.connect(b"http/1.1").await;
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    unfinished.write_all(post(reviews, 100).as_bytes()).await.unwrap();
+    assert_eq!(first_line(&mut unfinished).await, "HTTP/1.1 100 Continue\r\n");
+    let mut other = served.connect(b"http/1.1").await;
+    let map = r#"{"metadata": {"name": "new"}}"#;
+    other.write_all(post(MAPS, map.len()).as_bytes()).await.unwrap();
+    assert_eq!(first_line(&mut other).await, "HTTP/1.1 100 Continue\r\n");
+    assert_eq!(first_line(&mut other).await, "\r\n");
+    other.write_all(map.as_bytes()).await.unwrap();
+    assert_eq!(first_line(&mut other).await, "HTTP/1.1 201 Created\r\n");
+    drop((unfinished, other));
+    served.stop().await;
+}
+
 /// Tables and other forms of large lists were made in one go, on a thread that others needed.
 #[tokio::test]
 async fn a_list_in_pieces_says_what_it_says_as_a_whole() {
@@ -241,4 +300,97 @@ async fn a_list_in_pieces_says_what_it_says_as_a_whole() {
     assert!(binary.starts_with(b"k8s\0") && binary.len() > MAPS_BYTES);
     drop(client);
     served.stop().await;
+}
+
+/// A watch from too long ago was refused, at which loops that read only events saw nothing that they know.
+#[tokio::test]
+async fn a_watch_from_too_long_ago_begins_and_says_so() {
+    let served = Served::start().await;
+    // More than the ring of events holds.
+    for n in 0..80 {
+        let patch = json!({"metadata": {"labels": {"n": n.to_string()}}});
+        served.cluster.patch(admin(), &format!("{MAPS}/m0"), PatchKind::Merge, patch).await.unwrap();
+    }
+    let mut client = served.http2().await;
+    let answer = client.send_request(served.request(&format!("{MAPS}?watch=true&resourceVersion=1"))).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let text = String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().into()).unwrap();
+    let event: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&event["type"], &event["object"]["kind"]), (&json!("ERROR"), &json!("Status")));
+    assert_eq!((&event["object"]["code"], &event["object"]["reason"]), (&json!(410), &json!("Expired")));
+    drop(client);
+    served.stop().await;
+}
+
+/// The table of a scale had the columns of a kind that says nothing about itself.
+#[tokio::test]
+async fn a_scale_has_columns_of_its_own() {
+    let served = Served::start().await;
+    let deployment = json!({"metadata": {"name": "w"}, "spec": {"replicas": 3, "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    served.cluster.post(admin(), deployments, deployment).await.unwrap();
+    let mut client = served.http2().await;
+    let accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+    let answer = client.send_request(served.request_for(&format!("{deployments}/w/scale"), accept)).await.unwrap();
+    let table: serde_json::Value =
+        serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    let columns: Vec<_> = table["columnDefinitions"].as_array().unwrap().iter().map(|column| &column["name"]).collect();
+    assert_eq!(columns, ["Name", "Desired", "Available", "Age"]);
+    let cells = table["rows"][0]["cells"].as_array().unwrap();
+    assert_eq!(cells[..3], [json!("w"), json!(3), json!(0)]);
+    drop(client);
+    served.stop().await;
+}
+
+/// Of the three documents of discovery one was not written for people who ask for that.
+#[tokio::test]
+async fn discovery_is_indented_for_people() {
+    let served = Served::start().await;
+    for path in ["/api", "/apis", "/apis/apps"] {
+        assert!(served.text(&format!("{path}?pretty=true")).await.starts_with("{\n"), "{path}");
+        assert!(!served.text(path).await.starts_with("{\n"), "{path}");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_in_upstreams_words() {
+    let cluster = Cluster::start().await;
+    let refused = async |map: serde_json::Value| cluster.post(admin(), MAPS, map).await.unwrap_err().message;
+    assert_eq!(
+        refused(json!({"kind": "ConfigMap", "apiVersion": "v2", "metadata": {"name": "a"}})).await,
+        "ConfigMap in version \"v2\" cannot be handled as a ConfigMap: no kind \"ConfigMap\" is registered for version \"v2\" \
+         in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+    );
+    assert_eq!(
+        refused(json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}})).await,
+        "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (Pod) to (ConfigMap) is not possible"
+    );
+    let get = async |query: &str| cluster.get(admin(), query).await.map_err(|status| (status.code, status.message));
+    let unknown = "\"spec.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"";
+    assert_eq!(get(&format!("{MAPS}?fieldSelector=spec.x%3Dy")).await, Err((400, unknown.to_owned())));
+    let pods = "/api/v1/namespaces/default/pods";
+    let unknown = "field label not supported: spec.x";
+    assert_eq!(get(&format!("{pods}?fieldSelector=spec.x%3Dy")).await, Err((400, unknown.to_owned())));
+    for known in ["spec.host%3Dn1", "status.podIPs%3D10.0.0.1"] {
+        get(&format!("{pods}?fieldSelector={known}")).await.unwrap();
+    }
+    let forged = get(&format!("{MAPS}?limit=1&continue=e30")).await.unwrap_err();
+    assert!(forged.1.starts_with("invalid continue token: continue key is not valid: "), "{}", forged.1);
+    cluster.stop().await;
+}
+
+/// Whoever sent the object itself along, to be sure of what goes, deleted it whatever that object was.
+#[tokio::test]
+async fn a_delete_takes_no_other_kind_for_its_options() {
+    let cluster = Cluster::start().await;
+    cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}})).await.unwrap();
+    let delete = async |body: serde_json::Value| {
+        let deleted = cluster.delete_with(admin(), &format!("{MAPS}/a"), body).await;
+        deleted.map(drop).map_err(|status| status.code)
+    };
+    assert_eq!(delete(json!({"kind": "Pod", "apiVersion": "v1"})).await, Err(400));
+    assert_eq!(delete(json!({"kind": "DeleteOptions", "apiVersion": "apps/v1"})).await, Ok(()));
+    cluster.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use corten_apimachinery::{
     Value,
-    field::{Error, ErrorList, Path},
+    field::{ERRORS_MAX, Error, ErrorList, Path},
     validation,
     value::{FromValueError, from_value},
 };
@@ -39,25 +39,32 @@ pub(crate) trait Report {
 /// Upstream's words for a number below zero.
 pub(crate) const NEGATIVE: &str = "must be greater than or equal to 0";
 
+/// Adds an error while there is room: nobody reads the others.
+fn add(errors: &mut ErrorList, error: Error) {
+    if errors.len() < ERRORS_MAX {
+        errors.push(error);
+    }
+}
+
 impl Report for ErrorList {
     fn required(&mut self, path: &Path, detail: &str) {
-        self.push(Error::required(path, detail));
+        add(self, Error::required(path, detail));
     }
 
     fn invalid(&mut self, path: &Path, value: impl Into<Value>, detail: impl Into<String>) {
-        self.push(Error::invalid(path, value, detail));
+        add(self, Error::invalid(path, value, detail));
     }
 
     fn forbidden(&mut self, path: &Path, detail: impl Into<String>) {
-        self.push(Error::forbidden(path, detail));
+        add(self, Error::forbidden(path, detail));
     }
 
     fn invalids(&mut self, path: &Path, value: &str, messages: Vec<String>) {
-        self.extend(messages.into_iter().map(|message| Error::invalid(path, value, message)));
+        messages.into_iter().for_each(|message| add(self, Error::invalid(path, value, message)));
     }
 
     fn invalid_number(&mut self, path: &Path, value: i64, messages: Vec<String>) {
-        self.extend(messages.into_iter().map(|message| Error::invalid(path, value, message)));
+        messages.into_iter().for_each(|message| add(self, Error::invalid(path, value, message)));
     }
 
     fn require(&mut self, path: &Path, value: &str) -> bool {
@@ -69,7 +76,7 @@ impl Report for ErrorList {
 
     fn one_of(&mut self, path: &Path, value: &str, supported: &[&str]) {
         if !supported.contains(&value) {
-            self.push(Error::not_supported(path, value, supported));
+            add(self, Error::not_supported(path, value, supported));
         }
     }
 
@@ -117,4 +124,20 @@ pub(crate) fn with_view<'v, T: Deserialize<'v>>(
 /// The error of a tree that does not have the shape of its kind.
 pub(crate) fn unreadable(error: &FromValueError) -> Error {
     Error::internal(&Path::root(), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of a million empty containers had its errors, of some hundred bytes each.
+    #[test]
+    fn errors_end_where_nobody_reads_them() {
+        let mut errors = ErrorList::new();
+        for n in 0..ERRORS_MAX + 5 {
+            errors.required(&Path::new("spec").index(n), "");
+            errors.one_of(&Path::new("spec").index(n), "x", &["y"]);
+        }
+        assert_eq!(errors.len(), ERRORS_MAX);
+    }
 }

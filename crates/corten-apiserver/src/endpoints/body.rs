@@ -15,6 +15,7 @@ use corten_apimachinery::{
 use http::header;
 use http_body::Body;
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 
 use super::routes::Endpoint;
 use crate::{
@@ -25,16 +26,29 @@ use crate::{
 /// The largest body. Upstream: `MaxRequestBodyBytes`.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
+/// The most objects within one body, not counting those in `managedFields`. As bytes they are nothing; each costs some
+/// thousand bytes once it has its defaults and is looked at. What can be stored at all has fewer in practice.
+pub(crate) const OBJECTS_MAX: usize = 100_000;
+
 /// Reads the whole body.
 ///
 /// Errors: `RequestEntityTooLarge`; `BadRequest` if the connection breaks.
 pub async fn read_bytes(body: RequestBody) -> Result<Bytes, Status> {
-    let mut stream = match body {
-        RequestBody::Empty => return Ok(Bytes::new()),
-        RequestBody::Bytes(bytes) => return Ok(bytes),
-        RequestBody::Tree(tree) => return Ok(codec::json::encode(&tree, None)),
-        RequestBody::Stream(stream) => stream,
-    };
+    match body {
+        RequestBody::Empty => Ok(Bytes::new()),
+        RequestBody::Bytes(bytes) => Ok(bytes),
+        RequestBody::Tree(tree) => Ok(codec::json::encode(&tree, None)),
+        RequestBody::Stream(stream) => read_stream(stream, |_| Ok(())).await,
+    }
+}
+
+/// Reads the whole of `stream`. `grow` hears of every piece before it is kept.
+///
+/// Errors: as `read_bytes`; those of `grow`.
+pub(crate) async fn read_stream(
+    mut stream: Incoming,
+    mut grow: impl FnMut(usize) -> Result<(), Status>,
+) -> Result<Bytes, Status> {
     let mut whole = BytesMut::new();
     while let Some(frame) = stream.frame().await {
         let frame = frame.map_err(|error| Status::bad_request(format!("unable to read request body: {error}")))?;
@@ -43,6 +57,7 @@ pub async fn read_bytes(body: RequestBody) -> Result<Bytes, Status> {
             discard(stream, BODY_BYTES_MAX).await;
             return Err(Status::request_entity_too_large(format_args!("limit is {BODY_BYTES_MAX}")));
         }
+        grow(data.len())?;
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
@@ -91,7 +106,7 @@ pub(super) async fn decode_object(
         }
         body => decode_bytes(&read_bytes(body).await?, encoding, table, type_id, validation, &kind)?,
     };
-    check_kind(&mut object, &kind)?;
+    check_kind(&mut object, &kind, table)?;
     (endpoint.version.defaults)(&mut object);
     Ok((object, warnings))
 }
@@ -107,7 +122,7 @@ pub(super) fn decode_bytes(
 ) -> Result<(Value, Vec<String>), Status> {
     let typed = Some((table, type_id));
     let decoded = match encoding {
-        Encoding::Json => codec::json::decode(bytes, typed, validation),
+        Encoding::Json => decode_json(bytes, typed, validation),
         Encoding::Protobuf => codec::protobuf::decode(bytes, table, type_id).map(codec::Decoded::of),
         Encoding::Yaml => codec::yaml::decode(bytes, typed, validation),
         Encoding::Cbor => codec::cbor::decode(bytes, typed, validation),
@@ -120,6 +135,7 @@ pub(super) fn decode_bytes(
         ))
     };
     let decoded = decoded.map_err(|error| handled(&error))?;
+    refuse_too_many(&decoded.value)?;
     let complaints = decoded.complaints();
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {
@@ -130,7 +146,40 @@ pub(super) fn decode_bytes(
     }
 }
 
-fn check_kind(object: &mut Value, want: &GroupVersionKind) -> Result<(), Status> {
+/// Reads JSON as Go does: bytes that are no UTF-8 are replaced, one by one.
+pub(super) fn decode_json(
+    bytes: &[u8],
+    typed: Option<(&TypeTable, TypeId)>,
+    validation: FieldValidation,
+) -> Result<codec::Decoded, codec::DecodeError> {
+    let decoded = codec::json::decode(bytes, typed, validation);
+    if decoded.is_ok() || std::str::from_utf8(bytes).is_ok() {
+        return decoded;
+    }
+    let mut text = String::with_capacity(bytes.len() + 64);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(std::iter::repeat_n(char::REPLACEMENT_CHARACTER, chunk.invalid().len()));
+    }
+    codec::json::decode(text.as_bytes(), typed, validation)
+}
+
+/// Refuses a body of more than `OBJECTS_MAX` objects.
+pub(super) fn refuse_too_many(value: &Value) -> Result<(), Status> {
+    fn take(value: &Value, left: &mut usize) -> Result<(), Status> {
+        if let Some(fields) = value.as_object() {
+            *left = left.checked_sub(1).ok_or_else(|| {
+                Status::request_entity_too_large(format_args!("limit is {OBJECTS_MAX} objects in one body"))
+            })?;
+            // Sets of fields stay as they are, and have an object for each field.
+            fields.iter().filter(|(name, _)| *name != "managedFields").try_for_each(|(_, field)| take(field, left))?;
+        }
+        value.as_array().into_iter().flatten().try_for_each(|item| take(item, left))
+    }
+    take(value, &mut OBJECTS_MAX.clone())
+}
+
+fn check_kind(object: &mut Value, want: &GroupVersionKind, table: &TypeTable) -> Result<(), Status> {
     let want_version = want.group_version().to_string();
     if object.api_version().is_empty() {
         object.set(&["apiVersion"], want_version.as_str());
@@ -138,23 +187,36 @@ fn check_kind(object: &mut Value, want: &GroupVersionKind) -> Result<(), Status>
     if object.kind().is_empty() {
         object.set(&["kind"], want.kind.clone());
     }
+    if object.kind() == want.kind && object.api_version() == want_version {
+        return Ok(());
+    }
+    let given = GroupVersion::parse(object.api_version()).unwrap_or_else(|| GroupVersion::new("", ""));
+    if table.find_kind(&given.group, &given.version, object.kind()).is_none() {
+        // The last words are where upstream's table of kinds is made.
+        return Err(Status::bad_request(format!(
+            "{kind} in version {version} cannot be handled as a {want}: no kind {quoted} is registered for version \
+             {group_version} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+            kind = object.kind(),
+            version = quote(&given.version),
+            want = want.kind,
+            quoted = quote(object.kind()),
+            group_version = quote(object.api_version()),
+        )));
+    }
     if object.kind() != want.kind {
         return Err(Status::bad_request(format!(
             "{} in version {} cannot be handled as a {}: converting ({}) to ({}) is not possible",
             object.kind(),
-            quote(GroupVersion::parse(object.api_version()).map(|gv| gv.version).unwrap_or_default().as_str()),
+            quote(&given.version),
             want.kind,
             object.kind(),
             want.kind
         )));
     }
-    if object.api_version() != want_version {
-        return Err(Status::bad_request(format!(
-            "the API version in the data ({}) does not match the expected API version ({want_version})",
-            object.api_version()
-        )));
-    }
-    Ok(())
+    Err(Status::bad_request(format!(
+        "the API version in the data ({}) does not match the expected API version ({want_version})",
+        object.api_version()
+    )))
 }
 
 /// Reads the body of a create that is answered and not stored: a review, a binding, an eviction, a token request.
@@ -192,7 +254,7 @@ pub async fn decode_review_of(
     if other_versions.iter().any(is_other) {
         object.set(&["apiVersion"], kind.group_version().to_string());
     }
-    check_kind(&mut object, kind)?;
+    check_kind(&mut object, kind, table)?;
     Ok((object, warnings))
 }
 
@@ -210,7 +272,12 @@ pub(super) async fn decode_delete_options(request: &mut Request, table: &TypeTab
         Encoding::of_body(request.header(header::CONTENT_TYPE)).map_err(|_| negotiation::unsupported_media_type())?;
     let type_id = table.find(TYPE).ok_or_else(|| Status::internal("DeleteOptions is not in the type table"))?;
     let kind = GroupVersionKind::new("", "v1", "DeleteOptions");
-    Ok(decode_bytes(&body, encoding, table, type_id, FieldValidation::Ignore, &kind)?.0)
+    let options = decode_bytes(&body, encoding, table, type_id, FieldValidation::Ignore, &kind)?.0;
+    // Of which group they say to be does not matter.
+    if !options.kind().is_empty() && options.kind() != kind.kind {
+        return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
+    }
+    Ok(options)
 }
 
 #[cfg(test)]
@@ -218,6 +285,28 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
+
+    /// Text in another encoding was refused as a whole.
+    #[test]
+    fn what_is_no_utf8_is_replaced() {
+        let decoded = decode_json(b"{\"a\": \"caf\xe9 \xe2\x82!\"}", None, FieldValidation::Ignore).unwrap();
+        assert_eq!(decoded.value.str_at(&["a"]), Some("caf\u{fffd} \u{fffd}\u{fffd}!"));
+        assert!(decode_json(b"{\"a\": \xe9}", None, FieldValidation::Ignore).is_err());
+    }
+
+    /// A body of 3 MB with a million empty containers cost gigabytes.
+    #[test]
+    fn a_body_has_a_bound_of_objects() {
+        let body = |containers: usize, fields: usize| {
+            let container = std::iter::repeat_n(Value::object(), containers);
+            let set = Value::array((0..fields).map(|_| Value::object()));
+            let metadata = Value::object_of([("managedFields", set)]);
+            let spec = Value::object_of([("containers", Value::array(container))]);
+            Value::object_of([("metadata", metadata), ("spec", spec)])
+        };
+        assert_eq!(refuse_too_many(&body(OBJECTS_MAX - 3, 1_000)), Ok(()));
+        assert_eq!(refuse_too_many(&body(OBJECTS_MAX - 2, 0)).unwrap_err().code, 413);
+    }
 
     /// A body of 4 MB over HTTP/2 was not read to its end, so that the stream was reset and curl saw no answer.
     #[tokio::test]

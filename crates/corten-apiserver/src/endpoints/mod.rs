@@ -7,11 +7,12 @@ mod options;
 mod patch;
 mod read;
 pub mod routes;
-mod scale;
+pub(crate) mod scale;
 mod strict;
 pub mod watch;
 mod write;
 
+pub(crate) use body::{OBJECTS_MAX, read_stream};
 pub use body::{decode_review, decode_review_of, read_bytes};
 pub use dispatch::dispatch;
 pub use options::delete_options;

@@ -2,6 +2,8 @@
 //!
 //! Upstream: k8s.io/apimachinery/pkg/apis/meta/v1 ListOptions, DeleteOptions and internalversion/validation (v1.35).
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use corten_apimachinery::{
     field::{Error, ErrorList, Path},
     gvk::GroupVersionKind,
@@ -122,13 +124,19 @@ fn bad_selector(error: &dyn std::fmt::Display) -> Status {
 fn number(query: &Query, name: &str) -> Result<Option<u64>, Status> {
     match query.get(name) {
         "" => Ok(None),
-        text => text.parse::<i64>().map(|number| Some(number.max(0).unsigned_abs())).map_err(|_| {
-            Status::bad_request(format!(
-                "strconv.ParseInt: parsing {}: invalid syntax",
-                corten_apimachinery::field::quote(text)
-            ))
-        }),
+        text => Ok(Some(integer(text)?.max(0).unsigned_abs())),
     }
+}
+
+/// Reads an integer as Go does, and says in its words what is wrong.
+fn integer(text: &str) -> Result<i64, Status> {
+    text.parse().map_err(|error: ParseIntError| {
+        let why = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        Status::bad_request(format!("strconv.ParseInt: parsing {}: {why}", corten_apimachinery::field::quote(text)))
+    })
 }
 
 /// Reads a resource version; `None` for the empty text.
@@ -203,12 +211,7 @@ pub fn delete_options(body: &Value, query: &Query) -> Result<DeleteOptions, Stat
     if body.is_null() {
         options.grace_period_seconds = match query.get("gracePeriodSeconds") {
             "" => None,
-            text => Some(text.parse().map_err(|_| {
-                Status::bad_request(format!(
-                    "strconv.ParseInt: parsing {}: invalid syntax",
-                    corten_apimachinery::field::quote(text)
-                ))
-            })?),
+            text => Some(integer(text)?),
         };
         options.propagation_policy =
             Some(query.get("propagationPolicy")).filter(|text| !text.is_empty()).map(Str::from);
@@ -245,4 +248,23 @@ fn check_delete(options: &DeleteOptions) -> Result<(), Status> {
         return Ok(());
     }
     Err(Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", "DeleteOptions"), "", &errors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_refused_in_gos_words() {
+        let check = |text: &str, want: Result<usize, &str>| {
+            let options = ListOptions::parse(&Query::parse(&format!("limit={text}")), false);
+            let got = options.map(|options| options.limit).map_err(|status| status.message);
+            assert_eq!(got, want.map_err(str::to_owned));
+        };
+        check("7", Ok(7));
+        check("-7", Ok(0));
+        check("x", Err("strconv.ParseInt: parsing \"x\": invalid syntax"));
+        let large = "99999999999999999999";
+        check(large, Err("strconv.ParseInt: parsing \"99999999999999999999\": value out of range"));
+    }
 }

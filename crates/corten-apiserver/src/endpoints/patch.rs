@@ -20,7 +20,7 @@ use http::{StatusCode, header};
 use parking_lot::Mutex;
 
 use super::{
-    body::{decode_bytes, field_validation, read_bytes},
+    body::{decode_bytes, decode_json, field_validation, read_bytes, refuse_too_many},
     options::force,
     read::store_of,
     routes::Endpoint,
@@ -125,7 +125,7 @@ pub(super) async fn read_patch(
     }
     let bytes = read_bytes(body).await?;
     if kind != PatchKind::Apply {
-        let decoded = codec::json::decode(&bytes, None, validation)
+        let decoded = decode_json(&bytes, None, validation)
             .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
         let complaints = strict::complaints(kind, &decoded, validation);
         return Ok(Patch { value: decoded.value, complaints });
@@ -183,6 +183,7 @@ pub(super) fn read_patched(
     let bytes = &codec::json::encode(patched, None);
     let decoded = codec::json::decode(bytes, Some((table, type_id)), validation)
         .map_err(|error| strict::refused(kind, patch, bytes, &error.to_string()))?;
+    refuse_too_many(&decoded.value)?;
     let complaints: Vec<String> = own.iter().cloned().chain(decoded.complaints()).collect();
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
+    field::quote,
     selector::{field, label},
     status::{Cause, Reason, Status},
     stored::Stored,
@@ -73,7 +74,12 @@ pub(super) fn settle_fields(endpoint: &Endpoint, store: &Store, fields: &mut fie
             || (name == "metadata.namespace" && served.is_namespaced())
             || served.selectable_fields.iter().any(|field| field.name == name);
         if !known {
-            return Err(Status::bad_request(format!("field label not supported: {name}")));
+            // Kinds without fields of their own have upstream's conversion that all kinds begin with.
+            return Err(Status::bad_request(if served.selectable_fields.is_empty() {
+                format!("{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", quote(name))
+            } else {
+                format!("field label not supported: {name}")
+            }));
         }
     }
     if !std::ptr::eq(served, stored) {
@@ -193,7 +199,8 @@ impl ContinueToken {
     }
 
     fn decode(token: &str) -> Result<Self, Status> {
-        let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
+        let invalid =
+            |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
         let bytes = crate::from_base64_url(token).ok_or_else(|| invalid("illegal base64 data"))?;
         let decoded =
             corten_apimachinery::codec::json::decode(&bytes, None, corten_apimachinery::codec::FieldValidation::Ignore)

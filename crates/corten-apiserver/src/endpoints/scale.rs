@@ -7,7 +7,7 @@ use corten_apimachinery::{
     field::{Error, Path},
     gvk::{GroupResource, GroupVersion, GroupVersionKind},
     meta::ObjectMeta as _,
-    resource::ScalePaths,
+    resource::{Column, ScalePaths, TableDefinition},
     selector::label,
     status::Status,
     type_table::{TypeId, TypeTable},
@@ -28,6 +28,30 @@ use super::{
 use crate::{negotiation::Encoding, request::Request, response::Reply, server::Server};
 
 const TYPE: &str = "io.k8s.api.autoscaling.v1.Scale";
+
+/// Columns of a `Scale`. Upstream: `scaleColumnDefinitions` in pkg/printers/internalversion/printers.go (v1.35).
+pub(crate) static TABLE: TableDefinition = TableDefinition {
+    columns: &[
+        Column::NAME,
+        Column::integer("Desired", "How many pods there should be."),
+        Column::integer("Available", "How many there are."),
+        Column::AGE,
+    ],
+    row: |scale, cx| {
+        vec![
+            scale.name().into(),
+            scale.i64_at(&["spec", "replicas"]).unwrap_or_default().into(),
+            scale.i64_at(&["status", "replicas"]).unwrap_or_default().into(),
+            cx.age(scale.creation_timestamp()).into(),
+        ]
+    },
+    conditions: None,
+};
+
+/// Whether a tree is a `Scale`.
+pub(crate) fn is_scale(tree: &Value) -> bool {
+    tree.kind() == "Scale" && tree.api_version() == "autoscaling/v1"
+}
 
 /// Reads or sets the number of replicas.
 pub(super) async fn handle(

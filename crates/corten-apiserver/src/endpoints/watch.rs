@@ -6,7 +6,7 @@ use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use corten_apimachinery::{
     selector::{field, label},
-    status::Status,
+    status::{Reason, Status},
     stored::Stored,
 };
 use corten_base::SharedClock;
@@ -128,7 +128,14 @@ pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, mut request
         }
         _ => None,
     };
-    let mut source = begin(server, store, endpoint, &request.info.namespace, options).await?;
+    let mut source = match begin(server, store, endpoint, &request.info.namespace, options).await {
+        Ok(source) => source,
+        // All was understood: what fails from here on is news of the watch. Upstream: `newErrWatcher` in storage/cacher.
+        Err(status) if status.reason == Reason::Expired && switch.is_none() => {
+            return Ok(Reply::new(Response::EndedWatch(Box::new(status))));
+        }
+        Err(status) => return Err(status),
+    };
     source.switch = switch;
     Ok(Reply::new(Response::Watch(Box::new(source))))
 }

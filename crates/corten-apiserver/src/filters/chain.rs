@@ -8,7 +8,7 @@ use corten_apimachinery::status::Status;
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue};
 
-use super::{authentication, authorization, deadline, impersonation};
+use super::{authentication, authorization, bodies::Received, deadline, impersonation};
 use crate::{endpoints, request::Request, response::Reply, server::Server};
 
 /// How much longer an answer may take that was made at the last moment, or a watch that has a last word to say.
@@ -60,9 +60,13 @@ async fn in_time(
 async fn admitted(server: &Arc<Server>, mut request: Request) -> Result<Reply, Status> {
     authentication::authenticate(server, &mut request).await?;
     impersonation::impersonate(server, &mut request).await?;
-    let place = server.in_flight().enter(&request)?;
+    // Before anything is read of somebody who may do nothing.
     authorization::authorize(server, &request).await?;
+    let Received { objects, held } = server.bodies().receive(&mut request).await?;
+    let place = server.in_flight().enter(&request)?;
+    drop(held);
     let mut reply = endpoints::dispatch(server, request).await?;
+    drop(objects);
     // Until it is sent: an answer that nobody reads is as much work as one that is being made.
     reply.sending.place = place;
     Ok(reply)

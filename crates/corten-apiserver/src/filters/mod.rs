@@ -2,9 +2,11 @@
 
 mod authentication;
 mod authorization;
+mod bodies;
 pub mod chain;
 mod deadline;
 mod impersonation;
 mod in_flight;
 
+pub use bodies::Bodies;
 pub use in_flight::{InFlight, Limits};

@@ -18,7 +18,10 @@ use corten_apimachinery::{
 };
 
 use crate::{
-    endpoints::watch::{EventType, Item, WatchSource},
+    endpoints::{
+        scale,
+        watch::{EventType, Item, WatchSource},
+    },
     negotiation::{Accepted, Encoding, Shape},
     registry::Store,
     response::{ListResponse, MadeObjects},
@@ -70,6 +73,19 @@ pub(super) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<
         Encoding::Yaml => Ok(codec::yaml::encode(tree)),
         Encoding::Cbor => Ok(codec::cbor::encode(tree)),
     }
+}
+
+/// The table of a `Scale`, which is made for the answer.
+pub(super) fn scale_table(
+    server: &Server,
+    scale: &Value,
+    accepted: Accepted,
+    include: Include,
+) -> Result<Bytes, Status> {
+    let rows = vec![row(&scale::TABLE, scale, server, include, accepted.shape_version)];
+    let mut list_meta = Value::object();
+    list_meta.set(&["resourceVersion"], scale.resource_version());
+    tree(server, &table(&scale::TABLE, rows, list_meta, accepted.shape_version, true), accepted)
 }
 
 fn not_acceptable() -> Status {

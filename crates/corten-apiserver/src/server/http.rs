@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use corten_apimachinery::{
     resource::{UserInfo, Verb},
     status::Status,
 };
+use corten_base::SharedClock;
 use corten_component_base::serving::{OwnTask, Place, SendDeadline};
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
@@ -28,7 +30,7 @@ use super::{
 };
 use crate::{
     authentication::ClientCertificates,
-    endpoints::watch::WatchSource,
+    endpoints::{scale, watch::WatchSource},
     filters::chain::SEND_GRACE,
     negotiation::{self, Accepted, Encoding, Shape},
     request::{Origin, Query, Request, RequestBody, RequestInfo},
@@ -38,6 +40,10 @@ use crate::{
 
 /// How many bytes of watch frames are gathered into one write.
 const WATCH_GATHER_BYTES: usize = 64 * 1024;
+
+/// How long a watch may wait for its client to take what was sent, once nothing more fits in: until then it holds a good
+/// megabyte. Upstream ends a watch at once whose buffer of events is full.
+const WATCH_STALLED_MAX: Duration = Duration::from_secs(30);
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
@@ -126,6 +132,10 @@ impl Wants {
                 negotiation::accept(text(header::ACCEPT), &[], query.find("pretty"), text(header::USER_AGENT));
             return Ok(match accepted {
                 Ok(accepted) if is_discovery => Self { accepted, include: Include::Metadata },
+                Ok(Accepted { encoding: Encoding::Json, pretty, .. }) if info.path == "/api" => {
+                    let plain = Self::plain();
+                    Self { accepted: Accepted { pretty, ..plain.accepted }, ..plain }
+                }
                 _ => Self::plain(),
             });
         }
@@ -153,6 +163,7 @@ fn has_columns(server: &Server, info: &RequestInfo) -> bool {
 
 async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
     let Reply { response, warnings, headers, mut sending } = reply;
+    let is_watch = matches!(response, Response::Watch(_));
     let until = match &response {
         Response::Watch(source) => Some(source.deadline().saturating_add(SEND_GRACE)),
         // Bytes that come as they come have no end that anybody knows.
@@ -163,6 +174,10 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
     let encoded = match response {
         Response::Object { code, object, store } => encode::object(server, &store, &object, accepted, wants.include)
             .map(|bytes| (code, accepted.encoding.media_type(), bytes.into())),
+        Response::Tree { code, tree } if accepted.shape == Shape::Table && scale::is_scale(&tree) => {
+            encode::scale_table(server, &tree, accepted, wants.include)
+                .map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
+        }
         Response::Tree { code, tree } => {
             let plain = Accepted { shape: Shape::Object, ..accepted };
             encode::tree(server, &tree, plain).map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
@@ -186,6 +201,8 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
             let body = Content::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
             Ok((StatusCode::OK, accepted.encoding.stream_media_type(), body))
         }
+        Response::EndedWatch(status) => encode::watch_failure(server, &status, accepted)
+            .map(|frame| (StatusCode::OK, accepted.encoding.stream_media_type(), frame.into())),
         Response::Raw { code, content_type, body } => Ok((code, content_type, body.into())),
         Response::Stream { content_type, code, body } => {
             let mut response = HttpResponse::new(Content::Stream(body).into());
@@ -206,7 +223,12 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
         let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (code, Encoding::Json.media_type(), failure.into())
     });
-    let body = ResponseBody { content: body, _place: sending.place, _deadline: until.and_then(SendDeadline::begin) };
+    let deadline = until.and_then(SendDeadline::begin);
+    let stall = until
+        .filter(|_| is_watch)
+        .zip(deadline.as_ref())
+        .map(|(until, _)| Stall { clock: Arc::clone(server.clock()), until });
+    let body = ResponseBody { content: body, _place: sending.place, deadline, stall };
     let mut response = HttpResponse::new(body);
     *response.status_mut() = code;
     let all = response.headers_mut();
@@ -332,12 +354,30 @@ fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, incl
 pub(super) struct ResponseBody {
     content: Content,
     _place: Option<OwnedSemaphorePermit>,
-    _deadline: Option<SendDeadline>,
+    deadline: Option<SendDeadline>,
+    stall: Option<Stall>,
+}
+
+/// What a watch whose client does not read is ended by.
+struct Stall {
+    clock: SharedClock,
+    /// When the watch is over in any case.
+    until: Duration,
+}
+
+impl Stall {
+    /// The deadline after `next` was given out: who is asked for more has room for it, and nothing is overdue.
+    fn deadline<T>(&self, next: &Poll<Option<T>>) -> Duration {
+        match next {
+            Poll::Ready(Some(_)) => self.clock.monotonic().saturating_add(WATCH_STALLED_MAX).min(self.until),
+            _ => self.until,
+        }
+    }
 }
 
 impl From<Content> for ResponseBody {
     fn from(content: Content) -> Self {
-        Self { content, _place: None, _deadline: None }
+        Self { content, _place: None, deadline: None, stall: None }
     }
 }
 
@@ -368,7 +408,11 @@ impl Body for ResponseBody {
             Content::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::List(list) => Poll::Ready(list.next().map(|bytes| bytes.map(Frame::data))),
             Content::Stream(stream) => {
-                stream.as_mut().poll_next(cx).map(|next| next.map(|bytes| bytes.map(Frame::data)))
+                let next = stream.as_mut().poll_next(cx);
+                if let (Some(stall), Some(deadline)) = (&self.stall, &self.deadline) {
+                    deadline.set(stall.deadline(&next));
+                }
+                next.map(|next| next.map(|bytes| bytes.map(Frame::data)))
             }
         }
     }

@@ -47,6 +47,7 @@ fn answer(reply: Reply) -> Result<Answer, Status> {
             remaining: list.remaining,
         })),
         Response::Watch(source) => Ok(Answer::Watch(watch_stream(*source))),
+        Response::EndedWatch(status) => Err(*status),
         Response::Raw { code, body, .. } => {
             let text = String::from_utf8_lossy(&body);
             let mut status = Status::internal(text.trim());

@@ -65,6 +65,7 @@ pub struct Server {
     observer: OnceLock<Arc<dyn Observer>>,
     routes: RwLock<Arc<Routes>>,
     in_flight: filters::InFlight,
+    bodies: filters::Bodies,
 }
 
 impl Server {
@@ -72,7 +73,13 @@ impl Server {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let in_flight = filters::InFlight::new(&parts.limits);
-        Arc::new(Self { parts, observer: OnceLock::new(), routes: RwLock::default(), in_flight })
+        Arc::new(Self {
+            parts,
+            observer: OnceLock::new(),
+            routes: RwLock::default(),
+            in_flight,
+            bodies: filters::Bodies::default(),
+        })
     }
 
     /// Replaces what is served.
@@ -118,6 +125,10 @@ impl Server {
 
     pub(crate) fn in_flight(&self) -> &filters::InFlight {
         &self.in_flight
+    }
+
+    pub(crate) fn bodies(&self) -> &filters::Bodies {
+        &self.bodies
     }
 
     /// Lets `observer` see every request. Done once, before the first request.

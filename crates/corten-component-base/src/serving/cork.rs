@@ -47,10 +47,11 @@ impl<S> Clone for Corked<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Corked<S> {
     pub(super) fn new(mut tls: TlsStream<S>) -> Self {
-        // The bound is ours: what rustls refuses would have to be held here.
         let session = tls.get_mut().1;
-        session.set_buffer_limit(None);
         let gathers = session.alpn_protocol() == Some(b"h2");
+        // Where writes are gathered the bound is ours: what rustls refuses would have to be held here. What is passed on as it
+        // comes has no other bound than that of rustls, and a writer has to feel that the other side does not read.
+        session.set_buffer_limit((!gathers).then_some(UNSENT_BYTES_MAX));
         Self(Arc::new(Mutex::new(Inner { tls, gathers, held: Vec::new(), unsent: 0 })))
     }
 
@@ -251,6 +252,23 @@ mod tests {
         let mut got = [0; 8];
         client.read_exact(&mut got).await.unwrap();
         assert_eq!(&got, b"one turn");
+    }
+
+    /// The answer of HTTP/1 to a client that did not read was taken without end: gigabytes for a few watches of a large object.
+    #[tokio::test]
+    async fn what_the_other_side_does_not_read_is_not_taken() {
+        for protocol in [&b"http/1.1"[..], b"h2"] {
+            let (_client, mut corked) = connection(protocol, 20_000).await;
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let frame = vec![b'x'; 50_000];
+            let mut taken = 0;
+            while let Poll::Ready(wrote) = Pin::new(&mut corked).poll_write(&mut cx, &frame) {
+                taken += wrote.unwrap();
+                assert!(taken < 1 << 20, "{taken} bytes were taken");
+                let _ = Pin::new(&mut corked).poll_flush(&mut cx);
+            }
+            assert!(taken >= UNSENT_BYTES_MAX, "{taken}");
+        }
     }
 
     /// Who takes a connection over need not flush: bytes to a container's input went out with each write.

@@ -38,9 +38,14 @@ impl SendDeadline {
     /// not. `None` where no [`super::TlsListener`] serves the request.
     #[must_use]
     pub fn begin(at: Duration) -> Option<Self> {
-        let cell = CURRENT.try_with(Cell::clone).ok()?;
-        cell.0.store(u64::try_from(at.as_millis()).unwrap_or(NEVER), Ordering::Relaxed);
-        Some(Self(cell))
+        let deadline = Self(CURRENT.try_with(Cell::clone).ok()?);
+        deadline.set(at);
+        Some(deadline)
+    }
+
+    /// Moves the deadline to `at`. To be called while the body is polled: nobody looks at it otherwise.
+    pub fn set(&self, at: Duration) {
+        self.0.0.store(u64::try_from(at.as_millis()).unwrap_or(NEVER), Ordering::Relaxed);
     }
 }
 

@@ -13,6 +13,7 @@ mod runtime_class;
 mod service_account;
 mod storage_object_in_use;
 mod taint_nodes_by_condition;
+mod tolerations;
 mod wait;
 
 use corten_apimachinery::{status::Status, value::Value};

@@ -1,20 +1,14 @@
 //! Pods of a runtime class cost what it says besides their containers, and run where it says.
 //!
-//! Upstream: plugin/pkg/admission/runtimeclass, pkg/util/tolerations (v1.35).
+//! Upstream: plugin/pkg/admission/runtimeclass (v1.35).
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use corten_apimachinery::{
-    field::quote,
-    gvk::GroupVersionResource,
-    quantity::Quantity,
-    status::Status,
-    value::{Value, semantically_equal},
-};
+use corten_apimachinery::{field::quote, gvk::GroupVersionResource, quantity::Quantity, status::Status, value::Value};
 use corten_apiserver::admission::{Attributes, Operation, Plugin};
 
-use super::{catalog::Parts, forbidden, is_create, is_pod};
+use super::{catalog::Parts, forbidden, is_create, is_pod, tolerations::merged};
 use crate::caches::{Caches, tree};
 
 const GROUP: &str = "node.k8s.io";
@@ -126,48 +120,6 @@ fn same_amounts(a: Option<&Value>, b: Option<&Value>) -> bool {
     amounts(a) == amounts(b)
 }
 
-/// Both lists without what another toleration of them covers; of two that are equal, the first stays.
-fn merged(first: &[Value], second: &[Value]) -> Vec<Value> {
-    let all: Vec<&Value> = first.iter().chain(second).collect();
-    let mut kept: Vec<&Value> = Vec::new();
-    for (index, &toleration) in all.iter().enumerate() {
-        let is_covered = kept.iter().any(|kept| covers(kept, toleration))
-            || all[index + 1..]
-                .iter()
-                .any(|later| !semantically_equal(Some(later), Some(toleration)) && covers(later, toleration));
-        if !is_covered {
-            kept.push(toleration);
-        }
-    }
-    kept.into_iter().cloned().collect()
-}
-
-/// Whether everything that `narrow` tolerates is also tolerated by `wide`.
-fn covers(wide: &Value, narrow: &Value) -> bool {
-    if semantically_equal(Some(wide), Some(narrow)) {
-        return true;
-    }
-    let text = |toleration: &Value, key: &str| toleration.str_at(&[key]).unwrap_or_default().to_owned();
-    let (operator, effect) = (text(wide, "operator"), text(wide, "effect"));
-    // Without a key, `Exists` takes every taint; without an effect, those of every effect.
-    let takes_all_keys = text(wide, "key").is_empty() && operator == "Exists";
-    if text(narrow, "key") != text(wide, "key") && !takes_all_keys
-        || !effect.is_empty() && text(narrow, "effect") != effect
-    {
-        return false;
-    }
-    let seconds = |toleration: &Value| toleration.i64_at(&["tolerationSeconds"]);
-    if effect == "NoExecute" && seconds(wide).is_some_and(|limit| seconds(narrow).is_none_or(|seconds| seconds > limit))
-    {
-        return false;
-    }
-    match operator.as_str() {
-        "" | "Equal" => text(narrow, "operator") == "Equal" && text(narrow, "value") == text(wide, "value"),
-        "Exists" => true,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -219,26 +171,6 @@ mod tests {
             json!({"nodeSelector": {"a": "c"}}),
             Err("conflict: runtimeClass.scheduling.nodeSelector[a] = b; pod.spec.nodeSelector[a] = c"),
         );
-    }
-
-    #[test]
-    fn a_toleration_that_another_covers_goes() {
-        let check = |all: [serde_json::Value; 2], want: &[usize]| {
-            let all = all.map(parsed);
-            let got = merged(&all[..1], &all[1..]);
-            let want: Vec<Value> = want.iter().map(|&index| all[index].clone()).collect();
-            assert_eq!(got, want, "{all:?}");
-        };
-        let equal = |value: &str| json!({"key": "k", "operator": "Equal", "value": value, "effect": "NoSchedule"});
-        let exists = |effect: &str| json!({"key": "k", "operator": "Exists", "effect": effect});
-        let seconds = |seconds: i64| json!({"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
-        check([equal("a"), equal("a")], &[0]);
-        check([equal("a"), equal("b")], &[0, 1]);
-        check([equal("a"), exists("NoSchedule")], &[1]);
-        check([equal("a"), exists("NoExecute")], &[0, 1]);
-        check([json!({"operator": "Exists"}), equal("a")], &[0]);
-        check([seconds(10), seconds(20)], &[1]);
-        check([exists("NoExecute"), seconds(20)], &[0]);
     }
 
     /// A pod with a class that nobody had made ran as if it had none.

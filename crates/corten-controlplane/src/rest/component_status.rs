@@ -138,8 +138,11 @@ fn is_held(lease: &Value, now: Timestamp) -> bool {
     let holder = lease.str_at(&spec("holderIdentity")).unwrap_or_default();
     let renewed = lease.str_at(&spec("renewTime")).and_then(parse_time);
     let seconds = lease.i64_at(&spec("leaseDurationSeconds")).and_then(|seconds| u64::try_from(seconds).ok());
-    let ends = renewed.zip(seconds).map(|(renewed, seconds)| renewed + Duration::from_secs(seconds));
-    !holder.is_empty() && ends.is_some_and(|ends| ends >= now)
+    // An end that no time can say is later than now.
+    let is_over = |(renewed, seconds): (Timestamp, u64)| {
+        renewed.checked_add(Duration::from_secs(seconds)).is_ok_and(|ends| ends < now)
+    };
+    !holder.is_empty() && renewed.zip(seconds).is_some_and(|lease| !is_over(lease))
 }
 
 fn show(name: &str, found: Result<(), String>) -> Value {
@@ -166,6 +169,20 @@ mod tests {
 
     use super::*;
     use crate::testing::{Cluster, admin};
+
+    /// Whoever could write the lease made every list of component statuses a panic.
+    #[test]
+    fn a_lease_beyond_the_last_year_is_held() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let check = |renewed: &str, seconds: i64, want: bool| {
+            let spec = json!({"holderIdentity": "a", "renewTime": renewed, "leaseDurationSeconds": seconds});
+            assert_eq!(is_held(&crate::testing::tree(json!({"spec": spec})), now), want, "{renewed}");
+        };
+        check("9999-12-30T00:00:00.000000Z", 2_000_000_000, true);
+        check("2026-01-01T00:00:00.000000Z", i64::MAX, true);
+        check("2025-12-31T23:59:50.000000Z", 10, true);
+        check("2025-12-31T23:59:50.000000Z", 9, false);
+    }
 
     #[tokio::test]
     async fn a_component_is_healthy_that_runs_here_or_holds_its_lease() {

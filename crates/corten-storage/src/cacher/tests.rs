@@ -205,3 +205,25 @@ async fn a_frame_is_made_once_for_each_encoding() {
     assert_eq!(events[0].frame(2, || "second".into()), "second");
     t.end().await;
 }
+
+/// A watch whose client did not read kept all events that it had taken in one go, however large they were.
+#[tokio::test]
+async fn a_watcher_takes_no_more_bytes_at_once_than_it_may_keep() {
+    let t = Fixture::new();
+    t.put("ns/a", "1").await;
+    t.cacher.ready().await;
+    let (_, mut watcher) = t.cacher.watch_from_now(0).await.unwrap();
+    let large: &'static str = Box::leak(" ".repeat(100_000).into_boxed_str());
+    let mut revisions = Vec::new();
+    for name in ["ns/b", "ns/c", "ns/d", "ns/e"] {
+        revisions.push(t.put(name, large).await);
+    }
+    t.cacher.not_older_than(revisions[3]).await.unwrap();
+    let mut events = Vec::new();
+    for (taken, revision) in [(2, revisions[1]), (4, revisions[3])] {
+        assert!(watcher.drain(&mut events).unwrap());
+        assert_eq!((events.len(), watcher.revision()), (taken, revision));
+    }
+    assert!(!watcher.drain(&mut events).unwrap());
+    t.end().await;
+}

@@ -10,6 +10,10 @@ use crate::kv::Revision;
 /// How many events one wake takes: what one watch may hold on to outside the ring.
 const BATCH_MAX: usize = 1_024;
 
+/// How many bytes of events one wake takes, unless the first one alone has more: whoever stands still with a batch in hand
+/// keeps it from being forgotten with the ring.
+const BATCH_BYTES_MAX: usize = 256 << 10;
+
 /// Reads the events of a resource in order, without gap or duplicate.
 #[derive(Debug)]
 pub struct Watcher {
@@ -60,10 +64,18 @@ impl Watcher {
         let state = self.inner.state.read();
         let before = events.len();
         let read = state.ring.read(self.sequence, BATCH_MAX).ok_or(WatcherClosed { after: self.revision })?;
-        events.extend(read.cloned());
+        let mut room = BATCH_BYTES_MAX;
+        for event in read {
+            // The first is taken however large it is.
+            if room == 0 {
+                break;
+            }
+            room = room.saturating_sub(event.bytes());
+            events.push(Arc::clone(event));
+        }
         let taken = events.len() - before;
         self.sequence += taken as u64;
-        self.revision = if taken == BATCH_MAX {
+        self.revision = if self.sequence < state.ring.next_sequence() {
             events.last().map_or(self.revision, |event| event.revision)
         } else {
             self.revision.max(state.snapshot.revision())

@@ -51,6 +51,9 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         selectable!("status.phase", "status", "phase"),
         selectable!("status.podIP", "status", "podIP"),
         selectable!("status.nominatedNodeName", "status", "nominatedNodeName"),
+        // Upstream takes these two, too: the second is not among the fields it compares with, so that it is always empty.
+        selectable!("spec.host", "spec", "nodeName"),
+        SelectableField { name: "status.podIPs", value: |_| Str::default() },
     ],
     ..standard(
         "",
