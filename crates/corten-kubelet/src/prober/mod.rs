@@ -487,11 +487,16 @@ impl Prober for ProbeManager {
                 watched.target = target;
             } else {
                 let of = |kind| wanted(kind).map(|probe| (kind, Entry::new(probe)));
+                let mut entries: HashMap<_, _> = KINDS.into_iter().filter_map(of).collect();
+                if let Some(startup) = entries.get_mut(&ProbeKind::Startup).filter(|_| target.has_started) {
+                    // It starts once.
+                    startup.result = Some(true);
+                }
                 let watched = Watched {
                     pod: Arc::clone(pod),
                     pod_ip,
                     started: inner.started(&target),
-                    entries: KINDS.into_iter().filter_map(of).collect(),
+                    entries,
                     target,
                 };
                 state.by_id.insert(watched.target.container_id.clone(), (uid.clone(), name.clone()));
