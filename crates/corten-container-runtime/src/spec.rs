@@ -503,8 +503,20 @@ mod tests {
     #[test]
     fn signals_that_there_are_not_are_not_sent() {
         let names = [
-            "0", "-1", "65", "100", "99999999999", "SIGRTMIN+31", "SIGRTMIN+2147483647", "SIGRTMAX-31", "SIGRTMIN-1",
-            "SIGRTMAX--1", "SIGRTMIN++1", "RTMINX", "SIGNOTHING", "",
+            "0",
+            "-1",
+            "65",
+            "100",
+            "99999999999",
+            "SIGRTMIN+31",
+            "SIGRTMIN+2147483647",
+            "SIGRTMAX-31",
+            "SIGRTMIN-1",
+            "SIGRTMAX--1",
+            "SIGRTMIN++1",
+            "RTMINX",
+            "SIGNOTHING",
+            "",
         ];
         for name in names {
             assert_eq!(signal_number(name), None, "{name}");

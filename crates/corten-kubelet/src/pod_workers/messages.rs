@@ -178,7 +178,9 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         std::fs::write(root.path().join("secret"), "secret").unwrap();
         std::os::unix::fs::symlink(root.path().join("secret"), &file).unwrap();
-        assert!(!last_words(&record).await.contains("secret\n") && last_words(&record).await.contains("symbolic links"));
+        assert!(
+            !last_words(&record).await.contains("secret\n") && last_words(&record).await.contains("symbolic links")
+        );
     }
 
     #[tokio::test]

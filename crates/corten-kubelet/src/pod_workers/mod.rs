@@ -415,7 +415,8 @@ impl PodWorkers {
     /// Whether a pod still uses what it asked for.
     fn is_active(&self, pod: &Pod) -> bool {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-        let is_told = matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Failed" | "Succeeded"));
+        let is_told =
+            matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Failed" | "Succeeded"));
         if self.context.status.remains(uid) == Some(Remains::Containers) && !is_told {
             // Its end may be decided, but has not come.
             return true;

@@ -494,8 +494,7 @@ impl Worker {
     /// How many restarts of a container the status shows.
     fn shown_restarts(&self, container: &str) -> u32 {
         let Some(status) = self.status.as_ref().or(self.pod.status.as_ref()) else { return 0 };
-        let lists =
-            [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
+        let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
         let shown = lists.into_iter().flatten().flatten().find(|status| status.name == container);
         shown.map_or(0, |status| u32::try_from(status.restart_count).unwrap_or_default())
     }

@@ -492,13 +492,8 @@ impl Prober for ProbeManager {
                     // It starts once.
                     startup.result = Some(true);
                 }
-                let watched = Watched {
-                    pod: Arc::clone(pod),
-                    pod_ip,
-                    started: inner.started(&target),
-                    entries,
-                    target,
-                };
+                let watched =
+                    Watched { pod: Arc::clone(pod), pod_ip, started: inner.started(&target), entries, target };
                 state.by_id.insert(watched.target.container_id.clone(), (uid.clone(), name.clone()));
                 state.pods.entry(uid.clone()).or_default().insert(name.clone(), watched);
             }

@@ -149,7 +149,9 @@ impl StatusManager {
             debug!(pod = %format_args!("{namespace}/{name}"), uid, phase, "Wrote pod status");
         }
         let goes = self.entries.lock().get(uid).is_some_and(|entry| {
-            entry.remains == Remains::Nothing && entry.pod.metadata.deletion_timestamp.is_some() && entry.status == status
+            entry.remains == Remains::Nothing
+                && entry.pod.metadata.deletion_timestamp.is_some()
+                && entry.status == status
         });
         if goes {
             self.delete(&api, &name, uid).await?;

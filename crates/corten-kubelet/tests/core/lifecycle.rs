@@ -379,9 +379,12 @@ async fn a_pod_over_its_deadline_fails() {
 async fn a_pod_whose_container_ignores_its_end_is_over_when_that_has_ended() {
     let node = Node::start().await;
     node.cri.script("main", Script { on_stop: OnStop::Ignore, ..Script::default() });
-    node.create("web", json!({"activeDeadlineSeconds": 30, "terminationGracePeriodSeconds": 20,
-        "containers": [{"name": "main", "image": "nginx"}]}))
-        .await;
+    node.create(
+        "web",
+        json!({"activeDeadlineSeconds": 30, "terminationGracePeriodSeconds": 20,
+        "containers": [{"name": "main", "image": "nginx"}]}),
+    )
+    .await;
     node.ready("web").await;
     node.advance(31);
     let pod = node.wait("web", |pod| condition(pod, "Ready") == "False").await;
