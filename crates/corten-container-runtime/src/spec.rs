@@ -450,9 +450,13 @@ fn signal_number(name: &str) -> Option<i32> {
     }
     let name = name.to_uppercase().replace("PLUS", "+").replace("MINUS", "-");
     let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
-    // `+3` or nothing: a sign within the number is none of an offset.
+    // `+3` or nothing.
     let offset = |rest: &str, sign: char| -> Option<i32> {
-        if rest.is_empty() { Some(0) } else { rest.strip_prefix(sign)?.parse::<u16>().ok().map(i32::from) }
+        if rest.is_empty() {
+            return Some(0);
+        }
+        let digits = rest.strip_prefix(sign)?;
+        digits.parse::<u16>().ok().filter(|_| !digits.starts_with('+')).map(i32::from)
     };
     if let Some(rest) = name.strip_prefix("SIGRTMIN") {
         return offset(rest, '+')?.checked_add(SIGRTMIN).filter(exists);
