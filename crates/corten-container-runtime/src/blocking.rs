@@ -1,11 +1,15 @@
 //! Work that blocks (files, mounts, netlink, unpacking), beside the threads that requests run on.
 //!
-//! Invariant: it belongs to a task set: whoever joins that waits for the end of what nobody else waits for any more.
+//! Invariant: it belongs to a task set: whoever joins that waits for the end of what nobody else waits for any more. A panic
+//! ends the call that asked for the work, and no more; the set hears of those that no call can tell of.
 
-use corten_base::TaskSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use corten_base::{TaskSet, panic_message};
 use tokio::sync::oneshot;
+use tracing::error;
 
-/// Blocking work ended by a panic; its task set has told which.
+/// Blocking work ended by a panic, of which the log has told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the work of the call ended by a panic")]
 pub(crate) struct Panicked;
@@ -24,10 +28,18 @@ where
 {
     let (tell, told) = oneshot::channel();
     tasks.spawn_blocking(name, move || {
-        // Who asked has gone: nobody wants the result, but for what its drop takes back.
-        drop(tell.send(work()));
+        match catch_unwind(AssertUnwindSafe(work)) {
+            // Who asked has gone: nobody wants the result, but for what its drop takes back.
+            Ok(done) => drop(tell.send(Ok(done))),
+            Err(payload) => {
+                error!(work = name, err = panic_message(&*payload), "Work of a call panicked");
+                if tell.send(Err(Panicked)).is_err() {
+                    resume_unwind(payload);
+                }
+            }
+        }
     });
-    async move { told.await.map_err(|_| Panicked) }
+    async move { told.await.unwrap_or(Err(Panicked)) }
 }
 
 #[cfg(test)]
@@ -50,9 +62,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_told_here_and_by_the_set() {
+    async fn a_panic_ends_the_call_and_only_one_that_nobody_waits_for_is_told_by_the_set() {
         let tasks = TaskSet::new("test");
         assert_eq!(run(&tasks, "work", || -> u8 { panic!("no") }).await, Err(Panicked));
-        assert_eq!(tasks.join().await.unwrap_err().task, "work");
+        assert_eq!(tasks.panic_count(), 0);
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        drop(run(&tasks, "left", move || -> u8 {
+            released.recv().unwrap();
+            panic!("no")
+        }));
+        release.send(()).unwrap();
+        assert_eq!(tasks.join().await.unwrap_err().task, "left");
     }
 }

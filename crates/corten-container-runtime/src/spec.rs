@@ -1,7 +1,7 @@
 //! From CRI's container config and the image's config to an OCI bundle. Pure but for reading devices and seccomp profiles.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -240,10 +240,18 @@ pub(crate) fn command(config: &api::ContainerConfig, image: &ImageConfig) -> Res
 }
 
 fn environment(config: &api::ContainerConfig, image: &ImageConfig, hostname: &str) -> Vec<String> {
-    let mut all: Vec<(String, String)> = Vec::new();
-    let mut set = |name: &str, value: &str| match all.iter_mut().find(|(known, _)| known == name) {
-        Some(known) => known.1 = value.to_owned(),
-        None => all.push((name.to_owned(), value.to_owned())),
+    let mut all: Vec<String> = Vec::new();
+    // An image may have hundreds of thousands of them.
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut set = |name: &str, value: &str| {
+        let pair = format!("{name}={value}");
+        match places.get(name) {
+            Some(place) => all[*place] = pair,
+            None => {
+                places.insert(name.to_owned(), all.len());
+                all.push(pair);
+            }
+        }
     };
     let given = image.env.as_deref().unwrap_or_default().iter().map(String::as_str);
     let terminal = if config.tty { Some("TERM=xterm") } else { None };
@@ -255,7 +263,7 @@ fn environment(config: &api::ContainerConfig, image: &ImageConfig, hostname: &st
     for pair in &config.envs {
         set(&pair.key, &pair.value);
     }
-    all.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    all
 }
 
 fn mounts(security: &api::LinuxContainerSecurityContext) -> Value {
@@ -424,23 +432,36 @@ pub(crate) fn user(config: &api::ContainerConfig, image: &ImageConfig, rootfs: &
     Ok(User { uid: account.uid, gid, groups })
 }
 
-/// The signal that asks a container to end.
+/// The signal that asks a container to end: SIGTERM where an image names none that there is.
 pub(crate) fn stop_signal(config: &api::ContainerConfig, image: &ImageConfig) -> i32 {
     let own = config.stop_signal();
     let named = (own != api::Signal::RuntimeDefault).then(|| own.as_str_name().to_owned());
     named.or_else(|| image.stop_signal.clone()).and_then(|name| signal_number(&name)).unwrap_or(15)
 }
 
+/// The first of the signals without a meaning of their own, as the C library numbers them, and the last of all.
+const SIGRTMIN: i32 = 34;
+const SIGNAL_MAX: i32 = 64;
+
 fn signal_number(name: &str) -> Option<i32> {
+    let exists = |number: &i32| (1..=SIGNAL_MAX).contains(number);
     if let Ok(number) = name.parse() {
-        return Some(number);
+        return Some(number).filter(exists);
     }
     let name = name.to_uppercase().replace("PLUS", "+").replace("MINUS", "-");
     let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
-    if let Some(offset) = name.strip_prefix("SIGRTMIN") {
-        return offset.strip_prefix('+').unwrap_or("0").parse::<i32>().ok().map(|offset| 34 + offset);
-    } else if let Some(offset) = name.strip_prefix("SIGRTMAX") {
-        return offset.strip_prefix('-').unwrap_or("0").parse::<i32>().ok().map(|offset| 64 - offset);
+    // `+3` or nothing.
+    let offset = |rest: &str, sign: char| -> Option<i32> {
+        if rest.is_empty() {
+            return Some(0);
+        }
+        let digits = rest.strip_prefix(sign)?;
+        digits.parse::<u16>().ok().filter(|_| !digits.starts_with('+')).map(i32::from)
+    };
+    if let Some(rest) = name.strip_prefix("SIGRTMIN") {
+        return offset(rest, '+')?.checked_add(SIGRTMIN).filter(exists);
+    } else if let Some(rest) = name.strip_prefix("SIGRTMAX") {
+        return SIGNAL_MAX.checked_sub(offset(rest, '-')?).filter(|number| *number >= SIGRTMIN);
     }
     name.parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as i32)
 }
@@ -480,6 +501,49 @@ mod tests {
         for (name, want) in [("SIGTERM", 15), ("quit", 3), ("9", 9), ("SIGRTMIN+3", 37), ("SIGRTMAXMINUS1", 63)] {
             assert_eq!(signal_number(name), Some(want), "{name}");
         }
+    }
+
+    /// Once, a container whose image named such a signal could not be ended at all.
+    #[test]
+    fn signals_that_there_are_not_are_not_sent() {
+        let names = [
+            "0",
+            "-1",
+            "65",
+            "100",
+            "99999999999",
+            "SIGRTMIN+31",
+            "SIGRTMIN+2147483647",
+            "SIGRTMAX-31",
+            "SIGRTMIN-1",
+            "SIGRTMAX--1",
+            "SIGRTMIN++1",
+            "RTMINX",
+            "SIGNOTHING",
+            "",
+        ];
+        for name in names {
+            assert_eq!(signal_number(name), None, "{name}");
+            let image = ImageConfig { stop_signal: Some(name.to_owned()), ..ImageConfig::default() };
+            assert_eq!(stop_signal(&api::ContainerConfig::default(), &image), 15, "{name}");
+        }
+        assert_eq!((signal_number("SIGRTMIN+30"), signal_number("SIGRTMAX-30")), (Some(64), Some(34)));
+    }
+
+    /// Once, each variable was compared with all before it.
+    #[test]
+    fn the_last_value_of_a_variable_counts_at_the_first_place_and_many_take_no_time() {
+        let image = ImageConfig {
+            env: Some((0..200_000).map(|n| format!("V{n}={n}")).chain(["V0=again".to_owned()]).collect()),
+            ..ImageConfig::default()
+        };
+        let key = |key: &str, value: &str| api::KeyValue { key: key.to_owned(), value: value.to_owned() };
+        let config =
+            api::ContainerConfig { envs: vec![key("V1", "mine"), key("NEW", "x")], ..api::ContainerConfig::default() };
+        let all = environment(&config, &image, "host");
+        assert_eq!(all.len(), 200_003);
+        assert_eq!(all[..4], [DEFAULT_PATH, "V0=again", "V1=mine", "V2=2"]);
+        assert_eq!(all[200_001..], ["HOSTNAME=host", "NEW=x"]);
     }
 
     #[test]

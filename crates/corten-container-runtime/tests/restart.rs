@@ -60,11 +60,40 @@ mod privileged {
         assert!(log.contains(" begun\n") && log.contains(" ended\n"), "{log}");
 
         runtime.remove_all().await.expect("everything goes");
+        assert!(logs.join("main.log").exists(), "logs are their reader's");
         assert!(links.link_by_name(&node.config.bridge).expect("netlink").is_none());
         assert_eq!(Nftables::open_in(&host).expect("netlink").tables().expect("netlink"), []);
         let hierarchies = corten_oci::cgroup::Hierarchies::detect().expect("the machine's hierarchies");
         let cgroup = corten_oci::Cgroup::new(hierarchies, Path::new(&format!("/{}", node.config.cgroup_root)));
         assert!(cgroup.directories().iter().all(|directory| !directory.exists()));
+        stop.request();
+        runtime.join().await.expect("no panic");
+    }
+
+    /// A container whose image named a signal that there is not could not be ended: the kill came only after the signal.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_container_that_cannot_be_asked_to_end_is_killed() {
+        let Some((node, busybox)) = node() else { return };
+        let logs = node.config.root.join("logs");
+        std::fs::create_dir_all(&logs).expect("make a directory");
+        let (runtime, stop) = node.start().await;
+        furnish(&runtime, busybox, "10.218.0.0/24").await;
+        let (sandbox, id) = run(&runtime, sandbox_config(&logs), "while :; do sleep 1; done").await;
+        stop.request();
+        runtime.join().await.expect("no panic");
+        drop(runtime);
+
+        // As an earlier version recorded it.
+        let path = node.config.root.join("pods").join(sandbox).join("containers").join(&id).join("container.json");
+        let text = std::fs::read_to_string(&path).expect("a record");
+        let changed = text.replace("\"stopSignal\":15", "\"stopSignal\":100");
+        assert_ne!(text, changed);
+        std::fs::write(&path, changed).expect("change the record");
+        let (runtime, stop) = node.start().await;
+        let request = api::StopContainerRequest { container_id: id.clone(), timeout: 3_600 };
+        runtime.cri().runtime.stop_container(request).await.expect("an end");
+        assert_eq!(status(&runtime, &id).await.exit_code, 137);
+        runtime.remove_all().await.expect("everything goes");
         stop.request();
         runtime.join().await.expect("no panic");
     }

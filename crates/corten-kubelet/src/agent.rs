@@ -223,12 +223,13 @@ impl Agent {
         let stop = shutdown.clone();
         tasks.spawn("node", async move { log_panic(node.run(stop).await) });
         tasks.spawn("server", server.run());
-        tasks.spawn("volumes", volumes.run(shutdown.clone()));
+        tasks.spawn("volumes", Arc::clone(&volumes).run(shutdown.clone()));
         let stop = shutdown.clone();
         let prober = ProbeManager::clone(&prober);
         tasks.spawn("prober", async move { log_panic(prober.run(stop).await) });
         tasks.spawn("pods", kubelet.run(shutdown));
         log_panic(tasks.guard(tasks.join()).await);
+        log_panic(volumes.join().await);
         end_events.request();
         log_panic(writing.join().await);
     }

@@ -305,6 +305,8 @@ pub struct ProbeTarget {
     pub container_id: String,
     /// When it was started, Unix time in nanoseconds.
     pub started_at_nanos: i64,
+    /// Its startup probe has succeeded before, under another kubelet.
+    pub has_started: bool,
 }
 
 /// Watches over the containers of pods. Results go to the channel that the prober was built with.
@@ -329,6 +331,9 @@ pub fn probe_of(container: &Container, kind: ProbeKind) -> Option<&Probe> {
     }
 }
 
+/// The reason of the failure to find a container that runs.
+pub const NO_CONTAINER: &str = "ContainerNotFound";
+
 /// What the kubelet's server asks about pods.
 #[async_trait]
 pub trait Pods: Send + Sync + 'static {
@@ -341,7 +346,8 @@ pub trait Pods: Send + Sync + 'static {
     /// One pod by namespace and name.
     fn get(&self, namespace: &str, name: &str) -> Option<SharedPod>;
 
-    /// The id of a container that runs; an empty name means the only one. Errors: upstream's text.
+    /// The id of a container that runs; an empty name means the only one. Errors: upstream's text for
+    /// commands, with the reason [`NO_CONTAINER`] if the pod is there.
     async fn running_container(&self, namespace: &str, name: &str, container: &str) -> Result<String, Failure>;
 
     /// The id of the pod's ready sandbox.

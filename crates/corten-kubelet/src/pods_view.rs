@@ -10,7 +10,7 @@ use corten_api::{
 use corten_cri::api::{self, ContainerStatusRequest};
 
 use crate::{
-    interfaces::{Failure, LogFile, Pods, SharedPod},
+    interfaces::{Failure, LogFile, NO_CONTAINER, Pods, SharedPod},
     pleg::records::{PodRuntimeStatus, is_running, name_of},
     pod_workers::{Context, Table},
 };
@@ -128,7 +128,7 @@ impl Pods for PodsView {
         let found = runtime.containers().map(|(_, record)| record).find(|record| name_of(record) == wanted);
         match found {
             Some(record) if is_running(record) => Ok(record.id.clone()),
-            _ => Err(Failure::new("NotFound", format!("container not found (\"{wanted}\")"))),
+            _ => Err(Failure::new(NO_CONTAINER, format!("container not found (\"{wanted}\")"))),
         }
     }
 

@@ -290,3 +290,57 @@ async fn a_node_is_made_with_its_taints_and_keeps_those_of_an_administrator() {
     assert!(has(&node, "dedicated") && !has(&node, "later"));
     again.stop().await;
 }
+
+/// Once, one of twenty restarts of the kubelet wrote `Ready=False` before its first list of the runtime's pods, and took all
+/// pods out of their services for a second.
+#[tokio::test]
+async fn a_kubelet_that_comes_up_does_not_take_the_readiness_of_its_node() {
+    let since = |node: &NodeObject| {
+        let conditions = node.status.as_ref().unwrap().conditions.clone().unwrap();
+        conditions.into_iter().find(|one| one.type_ == "Ready").unwrap().last_transition_time
+    };
+    let fixture = Fixture::start().await;
+    fixture.node.ready().await;
+    let before = fixture.wait(is_ready).await;
+    fixture.stop.request();
+    fixture.tasks.join().await.unwrap();
+    fixture.cluster.clock().advance(Duration::from_secs(5));
+
+    let yet = Some("PLEG is not healthy: pleg has yet to be successful".to_owned());
+    let told = Config { pod_cidr: Some("10.1.0.0/24".into()), ..config() };
+    let again = Fixture::start_with(fixture.cluster, told).await;
+    again.node.set_health("pleg", yet.clone());
+    // The first look begins with this call; what follows it takes no time but this thread's.
+    let looked = async {
+        while !again.fake.take_calls().iter().any(|call| call.contains("update_runtime_config")) {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let clock = corten_base::SystemClock::shared();
+    corten_base::timeout(&*clock, Duration::from_secs(20), looked).await.unwrap();
+    assert!(!*again.node.ready_now().borrow());
+    again.node.set_health("pleg", None);
+    again.node.ready().await;
+    assert_eq!(since(&again.wait(|_| true).await), since(&before));
+    again.stop.request();
+    again.tasks.join().await.unwrap();
+
+    // It does not wait for ever.
+    let third = Fixture::start_in(again.cluster).await;
+    third.node.set_health("pleg", yet);
+    let silent = async {
+        loop {
+            let nodes = third.cluster.list(&resource_of::<NodeObject>()).await;
+            if !is_ready(&decode::<NodeObject>(&nodes[0]).unwrap()) {
+                return;
+            }
+            third.cluster.clock().advance(Duration::from_millis(100));
+            tokio::task::yield_now().await;
+        }
+    };
+    corten_base::timeout(&*clock, Duration::from_secs(20), silent).await.unwrap();
+    third.stop().await;
+}

@@ -12,7 +12,7 @@ use std::{
 use corten_base::fs::{self, Context as _};
 use parking_lot::Mutex;
 
-use super::{Digest, ImageError, digest::HashingReader};
+use super::{DOCUMENT_BYTES_MAX, Digest, ImageError, digest::HashingReader, too_long};
 
 /// The blobs below one directory. All calls block.
 #[derive(Debug)]
@@ -81,8 +81,17 @@ impl ContentStore {
     }
 
     /// A whole blob, for documents.
+    ///
+    /// Errors: [`ImageError::Invalid`] if it is too long to be one.
     pub fn read(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
-        Ok(fs::read(&self.path(digest))?)
+        let path = self.path(digest);
+        let mut document = Vec::new();
+        let file = File::open(&path).at("open", &path)?;
+        file.take(DOCUMENT_BYTES_MAX + 1).read_to_end(&mut document).at("read", &path)?;
+        if document.len() as u64 > DOCUMENT_BYTES_MAX {
+            return Err(too_long(&digest.to_string()));
+        }
+        Ok(document)
     }
 
     /// Opens a blob.
@@ -110,6 +119,17 @@ impl ContentStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Once, an image's config was read whatever its length, into the memory of the process that is the cluster.
+    #[test]
+    fn what_is_too_long_for_a_document_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ContentStore::open(directory.path().to_owned()).unwrap();
+        let (fits, _) = store.write(io::repeat(b' ').take(DOCUMENT_BYTES_MAX), None).unwrap();
+        assert_eq!(store.read(&fits).unwrap().len() as u64, DOCUMENT_BYTES_MAX);
+        let (long, _) = store.write(io::repeat(b' ').take(DOCUMENT_BYTES_MAX + 1), None).unwrap();
+        assert!(matches!(store.read(&long), Err(ImageError::Invalid(_))));
+    }
 
     #[test]
     fn a_blob_is_found_by_its_digest_and_wrong_bytes_are_not_kept() {

@@ -14,12 +14,11 @@ use corten_base::fs::Context as _;
 use serde::Deserialize;
 
 use super::{
-    Digest, ImageError, Reference,
+    DOCUMENT_BYTES_MAX, Digest, ImageError, Reference,
     store::{Image, ImageStore},
+    too_long,
 };
 
-/// The longest document of an image: manifests of real images have a few KiB.
-const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
 /// An index in an index in an index ...
 const INDEX_DEPTH_MAX: usize = 4;
 /// The names of an OCI archive's images, by preference.
@@ -54,7 +53,7 @@ fn docker(store: &ImageStore, archive: &mut Index) -> Result<Vec<Arc<Image>>, Im
     for image in images {
         let names = image.repo_tags.unwrap_or_default();
         let names = names.iter().map(|name| name.parse()).collect::<Result<Vec<Reference>, _>>()?;
-        let (id, _) = store.content.write(archive.entry(&image.config)?, None)?;
+        let (id, _) = store.content.write(archive.document_entry(&image.config)?, None)?;
         let mut layers = Vec::new();
         for layer in &image.layers {
             layers.push(store.content.write(archive.entry(layer)?, None)?.0);
@@ -117,6 +116,9 @@ fn oci(store: &ImageStore, archive: &mut Index) -> Result<Vec<Arc<Image>>, Image
         let names: Vec<Reference> = name.transpose()?.into_iter().collect();
         let (manifest, document) = manifest(archive, descriptor, 0)?;
         let config = document.config.ok_or_else(|| ImageError::Invalid("a manifest without config".to_owned()))?;
+        if !store.content.contains(&config.digest) {
+            archive.document_entry(&blob_path(&config.digest))?;
+        }
         let mut blob = |digest: &Digest| -> Result<(), ImageError> {
             if !store.content.contains(digest) {
                 store.content.write(archive.entry(&blob_path(digest))?, Some(digest))?;
@@ -211,15 +213,16 @@ impl Index {
         Ok(std::io::Read::take(&self.file, *length))
     }
 
+    /// A file that is short enough for a document.
+    fn document_entry(&mut self, name: &str) -> Result<Take<&File>, ImageError> {
+        let entry = self.entry(name)?;
+        if entry.limit() > DOCUMENT_BYTES_MAX { Err(too_long(name)) } else { Ok(entry) }
+    }
+
     fn document(&mut self, name: &str) -> Result<Vec<u8>, ImageError> {
         let path = self.path.clone();
-        let entry = self.entry(name)?;
-        if entry.limit() > DOCUMENT_BYTES_MAX {
-            return Err(ImageError::Invalid(format!("{name} has {} bytes", entry.limit())));
-        }
         let mut text = Vec::new();
-        let mut entry = entry;
-        entry.read_to_end(&mut text).at("read", &path)?;
+        self.document_entry(name)?.read_to_end(&mut text).at("read", &path)?;
         Ok(text)
     }
 }
@@ -235,4 +238,29 @@ fn plain(path: &Path) -> PathBuf {
         }
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_whose_config_is_longer_than_a_document_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image.tar");
+        let mut archive = tar::Builder::new(File::create(&path).unwrap());
+        let mut add = |name: &str, content: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, content).unwrap();
+        };
+        add("manifest.json", br#"[{"Config": "config.json", "RepoTags": ["a:1"], "Layers": []}]"#);
+        let config = vec![b' '; usize::try_from(DOCUMENT_BYTES_MAX + 1).unwrap()];
+        add("config.json", &config);
+        archive.finish().unwrap();
+        let store = ImageStore::open(directory.path().join("images")).unwrap();
+        assert!(matches!(import(&store, &path), Err(ImageError::Invalid(_))));
+        assert!(!store.content.contains(&Digest::of(&config)));
+    }
 }

@@ -18,6 +18,9 @@ use corten_base::fs::FsError;
 pub use digest::Digest;
 pub use reference::Reference;
 
+/// The longest document of an image, which is read into memory: manifests and configs of real images have a few KiB.
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
+
 /// Why an image could not be stored, found or unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -68,4 +71,9 @@ pub enum ImageError {
     /// A container still uses the image.
     #[error("image {0} is in use by a container")]
     InUse(Digest),
+}
+
+/// A document that is not read.
+pub(crate) fn too_long(name: &str) -> ImageError {
+    ImageError::Invalid(format!("{name} has more than {DOCUMENT_BYTES_MAX} bytes"))
 }

@@ -87,6 +87,9 @@ pub struct ImageStore {
     /// Their unpacked layers.
     pub snapshots: Snapshots,
     images: Mutex<BTreeMap<Digest, Arc<Image>>>,
+    /// The users that images name, as far as anybody asked: the node's status shows them every few seconds, and they never
+    /// change. Capacity: one for each image. Locked after `images`.
+    users: Mutex<BTreeMap<Digest, String>>,
     /// Held while blobs are added or swept: a blob belongs to no image before its image has been recorded.
     pub(super) changing: Mutex<()>,
 }
@@ -100,6 +103,7 @@ impl ImageStore {
             content: ContentStore::open(directory.join("content"))?,
             snapshots: Snapshots::open(directory.join("snapshots"))?,
             images: Mutex::new(images),
+            users: Mutex::default(),
             changing: Mutex::new(()),
             directory,
         })
@@ -132,6 +136,22 @@ impl ImageStore {
     /// What an image says about its processes.
     pub fn config(&self, image: &Image) -> Result<ImageConfig, ImageError> {
         Ok(self.config_blob(&image.id)?.config.unwrap_or_default())
+    }
+
+    /// The user that an image names, if somebody asked before; does not block.
+    #[must_use]
+    pub fn known_user(&self, id: &Digest) -> Option<String> {
+        self.users.lock().get(id).cloned()
+    }
+
+    /// The user that an image names, `user[:group]`; empty if it names none.
+    pub fn user(&self, image: &Image) -> Result<String, ImageError> {
+        let user = self.config(image)?.user.unwrap_or_default();
+        let images = self.images.lock();
+        if images.contains_key(&image.id) {
+            self.users.lock().insert(image.id.clone(), user.clone());
+        }
+        Ok(user)
     }
 
     pub(super) fn config_blob(&self, id: &Digest) -> Result<ConfigBlob, ImageError> {
@@ -216,6 +236,7 @@ impl ImageStore {
             next.remove(&image.id);
             self.write(&next)?;
             *images = next;
+            self.users.lock().remove(&image.id);
         }
         self.sweep()
     }

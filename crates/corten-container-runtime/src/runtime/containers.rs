@@ -271,10 +271,15 @@ impl ContainerRuntime {
         };
         if let Some(grace) = u64::try_from(timeout).ok().filter(|grace| *grace > 0) {
             let signal = container.record.stop_signal;
-            kill(Request::Kill { id: id.clone(), signal, all: false }).await?;
-            let over = self.wait(&id, &mut ended);
-            if corten_base::timeout(&*self.inner.clock, Duration::from_secs(grace), over).await.is_ok() {
-                return Ok(());
+            match kill(Request::Kill { id: id.clone(), signal, all: false }).await {
+                Ok(()) => {
+                    let over = self.wait(&id, &mut ended);
+                    if corten_base::timeout(&*self.inner.clock, Duration::from_secs(grace), over).await.is_ok() {
+                        return Ok(());
+                    }
+                }
+                // Who cannot be asked to end is ended.
+                Err(err) => tracing::warn!(container = id, signal, %err, "Could not ask a container to end"),
             }
         }
         kill(Request::Kill { id: id.clone(), signal: SIGKILL, all: true }).await?;

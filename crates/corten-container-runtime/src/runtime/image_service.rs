@@ -9,9 +9,13 @@ use crate::images::{Reference, registry::Credentials, store::Image};
 
 impl ContainerRuntime {
     async fn describe(&self, image: &std::sync::Arc<Image>) -> Result<api::Image, CriError> {
-        let (images, copy) = (self.inner.images.clone(), image.clone());
-        let config = self.blocking(move || images.config(&copy)).await?;
-        let user = config.user.unwrap_or_default();
+        let user = match self.inner.images.known_user(&image.id) {
+            Some(user) => user,
+            None => {
+                let (images, image) = (self.inner.images.clone(), image.clone());
+                self.blocking(move || images.user(&image)).await?
+            }
+        };
         let name = user.split(':').next().unwrap_or_default().to_owned();
         let uid = name.parse().ok().map(|value| api::Int64Value { value });
         Ok(api::Image {

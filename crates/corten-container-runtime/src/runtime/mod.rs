@@ -234,16 +234,11 @@ impl ContainerRuntime {
         self.inner.tasks.panicked().await
     }
 
-    /// Stops and removes every pod with its logs, the pod network and the control groups; then only images are left.
+    /// Stops and removes every pod, the pod network and the control groups; then images and the pods' logs are left.
     ///
     /// Errors: the first thing that could not be removed; the call may be repeated.
     pub async fn remove_all(&self) -> Result<(), CriError> {
-        let (ids, logs): (Vec<String>, Vec<PathBuf>) = {
-            let state = self.inner.state.lock();
-            let logs = state.sandboxes.values().map(|record| PathBuf::from(&record.config.0.log_directory));
-            let logs = logs.filter(|directory| directory.is_absolute()).collect();
-            (state.sandboxes.keys().cloned().collect(), logs)
-        };
+        let ids: Vec<String> = self.inner.state.lock().sandboxes.keys().cloned().collect();
         let removals = futures::stream::iter(ids).map(|id| async move {
             self.stop_sandbox(&id).await?;
             self.remove_sandbox(&id).await
@@ -251,8 +246,6 @@ impl ContainerRuntime {
         // All are tried, whatever became of the others.
         let removed: Vec<Result<(), CriError>> = removals.buffer_unordered(REMOVALS).collect().await;
         removed.into_iter().collect::<Result<(), CriError>>()?;
-        // No kubelet is left to remove them.
-        self.blocking(move || logs.iter().try_for_each(|directory| fs::remove_dir_all(directory))).await?;
         let inner = Arc::clone(&self.inner);
         self.blocking(move || network::remove(&inner.config, &inner.host).map_err(std::io::Error::other)).await?;
         let (cgroup, run) =

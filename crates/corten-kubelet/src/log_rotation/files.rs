@@ -9,6 +9,10 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use jiff::Timestamp;
+use nix::{
+    errno::Errno,
+    fcntl::{AT_FDCWD, RenameFlags, renameat2},
+};
 
 use super::plan::{COMPRESSED, TEMPORARY, is_rotated, plan, rotated_name};
 
@@ -59,6 +63,18 @@ pub(super) fn rotate(log: &Path, max_files: usize, now: Timestamp) -> Result<Pat
 /// Gives a file another name.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     std::fs::rename(from, to).map_err(at("rename", from))
+}
+
+/// Gives a file another name, unless that is taken; whether it did.
+pub(super) fn give_back(from: &Path, to: &Path) -> Result<bool, FileError> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EEXIST) => Ok(false),
+        // Not every file system can.
+        Err(Errno::EINVAL) if !to.exists() => rename(from, to).map(|()| true),
+        Err(Errno::EINVAL) => Ok(false),
+        Err(errno) => Err(at("rename", from)(errno.into())),
+    }
 }
 
 /// Removes a log with everything that became of it.

@@ -153,8 +153,7 @@ impl LogRotator {
                     debug!(container_id, path = %rotated.display(), "Rotated a container's log");
                     return Ok(());
                 };
-                self.take_back(&rotated, log).await;
-                Err(failure)
+                if self.take_back(&rotated, log).await { Err(failure) } else { Ok(()) }
             }
             // Somebody has removed or renamed it, perhaps a kubelet that was ended in between: the runtime writes to a file
             // that nobody finds.
@@ -167,11 +166,16 @@ impl LogRotator {
         self.runtime.reopen_container_log(request).await.map(drop).map_err(RotationError::Reopen)
     }
 
-    /// Gives a log its name back when the runtime goes on writing to it.
-    async fn take_back(&self, rotated: &Path, log: &Path) {
+    /// Gives a log its name back when the runtime goes on writing to it; `false` if it does not: there is a new one, and only
+    /// the answer was lost.
+    async fn take_back(&self, rotated: &Path, log: &Path) -> bool {
         let (from, to) = (rotated.to_owned(), log.to_owned());
-        if let Err(err) = blocking(move || files::rename(&from, &to)).await {
-            error!(err = %ErrorChain(&err), path = %log.display(), "Could not give a container's log its name back");
+        match blocking(move || files::give_back(&from, &to)).await {
+            Ok(is_given_back) => is_given_back,
+            Err(err) => {
+                error!(err = %ErrorChain(&err), path = %log.display(), "Could not give a container's log its name back");
+                true
+            }
         }
     }
 }

@@ -130,6 +130,21 @@ async fn a_log_has_its_name_again_when_the_runtime_does_not_open_it() {
     fixture.has(&[("0.log", "too long")]);
 }
 
+/// Once, the new log that a runtime had begun, without its answer having come, was replaced by the old one and written to
+/// where nobody reads.
+#[test]
+fn a_log_that_was_opened_after_all_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let (rotated, log) = (directory.path().join("0.log.1"), directory.path().join("0.log"));
+    std::fs::write(&rotated, "old").unwrap();
+    std::fs::write(&log, "new").unwrap();
+    assert!(!files::give_back(&rotated, &log).unwrap());
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "new");
+    std::fs::remove_file(&log).unwrap();
+    assert!(files::give_back(&rotated, &log).unwrap());
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "old");
+}
+
 #[tokio::test]
 async fn a_log_that_is_missing_is_opened_anew() {
     let fixture = Fixture::start().await;

@@ -36,6 +36,10 @@ use status::{Observed, Pressure, RuntimeView};
 const NOT_READY_POLL: Duration = Duration::from_millis(100);
 /// For how long that goes on; afterwards the ordinary interval is enough. Upstream: `nodeReadyGracePeriod`.
 const NOT_READY_POLL_FOR: Duration = Duration::from_secs(120);
+/// For how long a node that was ready is left so while the parts of a new kubelet come up: pods must not lose their services
+/// because it is being started. Upstream asks the runtime once before the first report; one interval of reports is what that
+/// may take.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the runtime may take for an answer.
 const RUNTIME_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first and the longest wait between attempts to register.
@@ -204,8 +208,10 @@ impl Node {
         factory.informer_of(&id).add_handler(Arc::new(OwnNode(self.clone())));
         factory.start(tasks, shutdown);
 
-        let mut keeper = StatusKeeper { node: self, uid, pod_cidr: None, last_report: None, last: BTreeMap::new() };
         let started = inner.clock.monotonic();
+        let patient_until = started + START_PATIENCE;
+        let mut keeper =
+            StatusKeeper { node: self, uid, pod_cidr: None, last_report: None, patient_until, last: BTreeMap::new() };
         loop {
             let synced = tokio::select! {
                 biased;
@@ -377,6 +383,8 @@ struct StatusKeeper<'a> {
     pod_cidr: Option<String>,
     /// When the status was last written, on the monotonic clock.
     last_report: Option<Duration>,
+    /// Until when the first report waits for the kubelet's parts, on the monotonic clock.
+    patient_until: Duration,
     /// The states that events were recorded for, by condition, and whether the node took pods.
     last: BTreeMap<String, String>,
 }
@@ -415,10 +423,14 @@ impl StatusKeeper<'_> {
         let conditions = served.conditions.clone().unwrap_or_default();
         let mut status = self.node.status(runtime.as_ref().map_err(|error| error.message.as_str()), &conditions);
         status::keep_added(&mut status, &served);
-        self.record(&node, &status);
-        let is_ready = status.conditions.iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True");
-
+        let is_ready = status::is_ready(&status);
         let now = inner.clock.monotonic();
+        // Started anew beside pods that run on: not ready yet is not the same as not ready.
+        let goes_on = status::is_ready(&served) && boot_id(Some(&served)) == boot_id(Some(&status));
+        if !is_ready && goes_on && self.last_report.is_none() && now < self.patient_until {
+            return Ok(false);
+        }
+        self.record(&node, &status);
         let is_due = self.last_report.is_none_or(|last| now.saturating_sub(last) >= inner.config.node_status_report);
         if is_due || status::has_changed(&served, &status) {
             let patch = registration::status_patch(&status, &served);

@@ -266,6 +266,12 @@ fn condition(observed: &Observed<'_>, type_: &str, holds: bool, reason: &str, me
     }
 }
 
+/// Whether a status says that the node is ready.
+#[must_use]
+pub fn is_ready(status: &NodeStatus) -> bool {
+    status.conditions.iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True")
+}
+
 /// Why the node is not ready.
 fn complaint(observed: &Observed<'_>) -> Option<String> {
     let mut complaints = Vec::new();

@@ -18,6 +18,7 @@ use super::{
     plan::{Action, KillReason, Slot, grace_left},
 };
 use crate::{
+    containers::log_paths,
     interfaces::{ContainerRef, ContainerRequest, Failure, MountedVolumes, SharedPod},
     log_rotation,
     node::status::{NETWORK_READY, condition_problem},
@@ -218,6 +219,12 @@ impl Scene {
     async fn start(&self, name: &str, attempt: u32) -> Result<Output, Failure> {
         let Some(container) = self.container(name) else {
             return Err(failed("CreateContainerError", "the pod has no such container any more"));
+        };
+        let attempt = match self.runtime.latest(name) {
+            Some(_) => attempt,
+            // The runtime has lost its records, not its logs: a second `0.log` would be written behind the first, and the
+            // count of restarts would run backwards.
+            None => attempt.max(self.attempt_by_logs(name).await),
         };
         let result = self.start_container(container, attempt).await;
         self.refresh().await;
@@ -434,6 +441,27 @@ impl Scene {
         }
         context.volumes.tear_down(&self.uid()).await?;
         context.cgroups.remove(&self.uid()).await
+    }
+
+    /// The number after that of the newest log of a container. Upstream: `calcRestartCountByLogDir`.
+    async fn attempt_by_logs(&self, container: &str) -> u32 {
+        let directory = log_paths::pod_directory(&self.context.config.pod_logs, &self.pod).join(container);
+        let next = async {
+            let mut next = 0;
+            let mut entries = tokio::fs::read_dir(&directory).await?;
+            while let Some(entry) = entries.next_entry().await? {
+                next = next.max(log_paths::attempt_of(&entry.file_name().to_string_lossy()).map_or(0, |last| last + 1));
+            }
+            Ok::<u32, std::io::Error>(next)
+        };
+        match next.await {
+            Ok(next) => next,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(err) => {
+                warn!(pod = %self.name(), %err, path = %directory.display(), "Could not list logs");
+                0
+            }
+        }
     }
 
     /// Removes the pod's log directory, which only the kubelet knows the whole of.

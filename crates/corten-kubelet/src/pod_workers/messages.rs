@@ -1,5 +1,6 @@
 //! The last words of containers: the termination message file, or the end of the log.
 //!
+//! Nothing here waits for a container: what lies at these paths may be of its making, also a pipe that nobody writes to.
 //! Upstream: pkg/kubelet/kuberuntime `getTerminationMessage` (v1.35).
 
 use std::{io, path::Path};
@@ -8,7 +9,11 @@ use corten_cri::{
     api::ContainerStatus,
     log_format::{LogLine, LogStream},
 };
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use nix::libc;
+use tokio::{
+    fs::{File, OpenOptions},
+    io::{AsyncReadExt as _, AsyncSeekExt as _},
+};
 
 use crate::pleg::records::{TERMINATION_MESSAGE_PATH, TERMINATION_MESSAGE_POLICY};
 
@@ -23,7 +28,8 @@ const LOG_LINES_MAX: usize = 80;
 pub async fn last_words(record: &ContainerStatus) -> String {
     let annotation = |key: &str| record.annotations.get(key).map(String::as_str).unwrap_or_default();
     let path = annotation(TERMINATION_MESSAGE_PATH);
-    let mounted = record.mounts.iter().find(|mount| !path.is_empty() && mount.container_path == path);
+    // Of several mounts at one path the last one is what the container saw.
+    let mounted = record.mounts.iter().rev().find(|mount| !path.is_empty() && mount.container_path == path);
     let message = match mounted {
         Some(mount) => match read_end(Path::new(&mount.host_path)).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -57,10 +63,23 @@ fn told(operation: &str, path: &str, error: &io::Error) -> String {
     format!("{operation} {path}: {}", text.unwrap_or_else(|| error.to_string()))
 }
 
+/// Opens a regular file for reading, and its length; `flags` are those of `open`.
+async fn open(path: &Path, flags: i32) -> io::Result<(File, u64)> {
+    let without_waiting = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(without_waiting | flags).open(path).await?;
+    let metadata = file.metadata().await?;
+    if metadata.is_dir() {
+        return Err(io::Error::from_raw_os_error(libc::EISDIR));
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    Ok((file, metadata.len()))
+}
+
 /// The end of a file.
 async fn read_end(path: &Path) -> io::Result<String> {
-    let mut file = tokio::fs::File::open(path).await?;
-    let length = file.metadata().await?.len();
+    let (mut file, length) = open(path, libc::O_NOFOLLOW).await?;
     file.seek(io::SeekFrom::Start(length.saturating_sub(MESSAGE_BYTES_MAX))).await?;
     let mut bytes = Vec::new();
     file.take(MESSAGE_BYTES_MAX).read_to_end(&mut bytes).await?;
@@ -69,8 +88,7 @@ async fn read_end(path: &Path) -> io::Result<String> {
 
 /// The last lines of a log, without what the runtime writes around them.
 async fn read_log_end(path: &Path) -> io::Result<String> {
-    let mut file = tokio::fs::File::open(path).await?;
-    let length = file.metadata().await?.len();
+    let (mut file, length) = open(path, 0).await?;
     // Time and stream take some 40 bytes a line: enough is read for all lines that can be shown.
     let window = LOG_BYTES_MAX + LOG_LINES_MAX as u64 * 64;
     file.seek(io::SeekFrom::Start(length.saturating_sub(window))).await?;
@@ -145,5 +163,35 @@ mod tests {
         // A container that succeeded has nothing to explain.
         std::fs::remove_dir(&file).unwrap();
         assert_eq!(last_words(&ContainerStatus { exit_code: 0, ..record }).await, "");
+    }
+
+    /// Once, a pipe without a writer held the pod's worker, and the kubelet's end with it, for ever.
+    #[tokio::test]
+    async fn a_pipe_or_a_link_at_the_path_is_no_message() {
+        let root = tempfile::tempdir().unwrap();
+        let (file, log) = (root.path().join("message"), root.path().join("log"));
+        let record = ended(&file, &log);
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let path = file.display();
+        let text = format!("Error on reading termination log {path}: open {path}: not a regular file");
+        assert_eq!(last_words(&record).await, text);
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(root.path().join("secret"), "secret").unwrap();
+        std::os::unix::fs::symlink(root.path().join("secret"), &file).unwrap();
+        assert!(
+            !last_words(&record).await.contains("secret\n") && last_words(&record).await.contains("symbolic links")
+        );
+    }
+
+    #[tokio::test]
+    async fn the_last_mount_at_the_path_has_the_message() {
+        let root = tempfile::tempdir().unwrap();
+        let (mine, log) = (root.path().join("mine"), root.path().join("log"));
+        let mut record = ended(&root.path().join("covered"), &log);
+        std::fs::write(root.path().join("covered"), "covered").unwrap();
+        std::fs::write(&mine, "mine").unwrap();
+        let mount = Mount { host_path: mine.display().to_string(), ..record.mounts[0].clone() };
+        record.mounts.push(mount);
+        assert_eq!(last_words(&record).await, "mine");
     }
 }

@@ -43,6 +43,7 @@ use crate::{
     interfaces::{Failure, ProbeOutcome, SharedPod},
     pleg::Listener,
     pod_ref,
+    status::Remains,
 };
 
 /// How often a resize is looked at again that had to wait. Upstream: `retryDelay`.
@@ -414,6 +415,12 @@ impl PodWorkers {
     /// Whether a pod still uses what it asked for.
     fn is_active(&self, pod: &Pod) -> bool {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let is_told =
+            matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Failed" | "Succeeded"));
+        if self.context.status.remains(uid) == Some(Remains::Containers) && !is_told {
+            // Its end may be decided, but has not come.
+            return true;
+        }
         let phase = self.context.status.get(uid).or_else(|| pod.status.clone()).and_then(|status| status.phase);
         !matches!(phase.as_deref(), Some("Failed" | "Succeeded"))
     }

@@ -40,7 +40,10 @@ use crate::{
         records::{is_exited, is_running, name_of},
     },
     pod_ref::{self, go_duration},
-    status::generate::{StatusInput, generate, preferred},
+    status::{
+        Remains,
+        generate::{StatusInput, generate, preferred},
+    },
 };
 
 /// The least time that the end of a pod may take which is killed for the node's sake. Upstream: `minTimeout` of
@@ -84,11 +87,21 @@ pub struct Worker {
     hooks_done: BTreeSet<String>,
     actions: FuturesUnordered<BoxFuture<'static, Option<Report>>>,
     status: Option<PodStatus>,
+    /// What the API said of containers that were running when this kubelet came: it holds until their probes say something.
+    inherited: BTreeMap<String, Inherited>,
     cleaned: Cleaned,
     /// Admission refused it: nothing of it ever was on this node.
     is_rejected: bool,
     /// When a pod that somebody wanted ended has taken too long.
     overdue_at: Option<Timestamp>,
+}
+
+/// How a container was found: upstream's `ChangeContainerStatusOnKubeletRestart` is off since v1.35, so that a restart of the
+/// kubelet takes nothing out of its services.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Inherited {
+    started: bool,
+    ready: bool,
 }
 
 /// What was removed after the end.
@@ -160,6 +173,7 @@ impl Worker {
             hooks_done: BTreeSet::new(),
             actions: FuturesUnordered::new(),
             status: None,
+            inherited: inherited(&pod),
             cleaned: Cleaned::Nothing,
             is_rejected: false,
             overdue_at: None,
@@ -185,7 +199,11 @@ impl Worker {
     /// Runs until the pod is forgotten (`true`) or shutdown is requested; containers outlive a shutdown.
     pub async fn run(mut self, shutdown: Shutdown) -> bool {
         loop {
-            self.hear_last_words().await;
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => return false,
+                () = self.hear_last_words() => {}
+            }
             let plan = match self.step() {
                 Some(plan) => plan,
                 None => return true,
@@ -412,17 +430,29 @@ impl Worker {
 
     /// The running containers whose startup probe has succeeded, or that have none.
     fn started(&self) -> BTreeSet<String> {
-        let prober = &self.context.prober;
         let has_started = |container: &corten_cri::api::ContainerStatus| {
             if self.hooked.contains(name_of(container)) {
                 return false;
             }
             let spec = self.containers.iter().find(|it| it.spec.name == name_of(container));
             let probed = spec.is_some_and(|it| probe_of(&it.spec, ProbeKind::Startup).is_some());
-            !probed || prober.result(&container.id, ProbeKind::Startup) == Some(true)
+            !probed || self.probed(&container.id, ProbeKind::Startup) == Some(true)
         };
         let running = self.runtime.running().filter(|container| has_started(container));
         running.map(|container| container.id.clone()).collect()
+    }
+
+    /// What is known of a probe.
+    fn probed(&self, container_id: &str, kind: ProbeKind) -> Option<bool> {
+        self.context.prober.result(container_id, kind).or_else(|| {
+            let inherited = self.inherited.get(container_id)?;
+            let known = match kind {
+                ProbeKind::Startup => inherited.started,
+                ProbeKind::Readiness => inherited.ready,
+                ProbeKind::Liveness => false,
+            };
+            known.then_some(true)
+        })
     }
 
     fn scene(&self) -> Scene {
@@ -435,8 +465,14 @@ impl Worker {
         }
     }
 
-    fn start(&mut self, action: Action) {
+    fn start(&mut self, mut action: Action) {
         let slot = action.slot();
+        if let Action::Start { container, attempt, .. } = &mut action
+            && self.runtime.latest(container).is_none()
+        {
+            // The runtime has lost its records; what was shown is counted on.
+            *attempt = (*attempt).max(self.shown_restarts(container));
+        }
         if let Action::Start { container, after: Some(after), .. } = &action {
             // Counted when it begins: a start that fails makes the next wait longer too.
             let hash = self.hashes.get(container).map_or("", String::as_str);
@@ -453,6 +489,14 @@ impl Worker {
         let act = Abortable::new(self.scene().act(action), registration).map(Result::ok).boxed();
         self.in_flight.insert(slot, handle);
         self.actions.push(act);
+    }
+
+    /// How many restarts of a container the status shows.
+    fn shown_restarts(&self, container: &str) -> u32 {
+        let Some(status) = self.status.as_ref().or(self.pod.status.as_ref()) else { return 0 };
+        let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
+        let shown = lists.into_iter().flatten().flatten().find(|status| status.name == container);
+        shown.map_or(0, |status| u32::try_from(status.restart_count).unwrap_or_default())
     }
 
     /// Containers in back-off show it, and say it once per wait.
@@ -572,7 +616,6 @@ impl Worker {
     fn generate(&self, now: Timestamp, is_over: bool) -> PodStatus {
         let none = PodStatus::default();
         let previous = self.status.as_ref().or(self.pod.status.as_ref()).unwrap_or(&none);
-        let prober = &self.context.prober;
         generate(&StatusInput {
             pod: &self.pod,
             containers: &self.containers,
@@ -583,7 +626,7 @@ impl Worker {
             failures: &self.failures,
             last_words: &self.last_words,
             resize: &self.context.allocations.resize(&self.uid),
-            probe: &|id, kind| prober.result(id, kind),
+            probe: &|id, kind| self.probed(id, kind),
             is_over,
             is_rejected: self.is_rejected,
             decree: self.decree.as_ref(),
@@ -606,8 +649,12 @@ impl Worker {
             }
             _ => self.generate(now, is_over),
         };
-        let is_finished = is_over && self.cleaned == Cleaned::Records;
-        self.context.status.set(&self.pod, status.clone(), is_finished);
+        let remains = match self.cleaned {
+            _ if !is_over => Remains::Containers,
+            Cleaned::Records => Remains::Nothing,
+            Cleaned::Nothing | Cleaned::Resources => Remains::Records,
+        };
+        self.context.status.set(&self.pod, status.clone(), remains);
         self.status = Some(status);
     }
 
@@ -629,7 +676,9 @@ impl Worker {
                 spec.liveness_probe = None;
                 spec.startup_probe = None;
             }
-            Some(ProbeTarget { container, container_id: record.id.clone(), started_at_nanos: record.started_at })
+            let has_started = self.inherited.get(&record.id).is_some_and(|inherited| inherited.started);
+            let (container_id, started_at_nanos) = (record.id.clone(), record.started_at);
+            Some(ProbeTarget { container, container_id, started_at_nanos, has_started })
         };
         let probed = self
             .containers
@@ -650,6 +699,22 @@ impl Worker {
             (meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref().unwrap_or_default());
         format!("{name}_{namespace}({})", self.uid)
     }
+}
+
+/// What the API says of a pod's running containers, by their ids.
+fn inherited(pod: &Pod) -> BTreeMap<String, Inherited> {
+    let Some(status) = &pod.status else { return BTreeMap::new() };
+    // Somebody who took the pod's readiness away meanwhile knows better than what it said of its containers.
+    let conditions = status.conditions.iter().flatten();
+    let is_ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    let running = lists.into_iter().flatten().flatten().filter_map(|container| {
+        container.state.as_ref()?.running.as_ref()?;
+        let (_, id) = container.container_id.as_deref()?.split_once("://")?;
+        let started = container.started == Some(true);
+        Some((id.to_owned(), Inherited { started, ready: started && container.ready && is_ready }))
+    });
+    running.collect()
 }
 
 fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {

@@ -487,13 +487,13 @@ impl Prober for ProbeManager {
                 watched.target = target;
             } else {
                 let of = |kind| wanted(kind).map(|probe| (kind, Entry::new(probe)));
-                let watched = Watched {
-                    pod: Arc::clone(pod),
-                    pod_ip,
-                    started: inner.started(&target),
-                    entries: KINDS.into_iter().filter_map(of).collect(),
-                    target,
-                };
+                let mut entries: HashMap<_, _> = KINDS.into_iter().filter_map(of).collect();
+                if let Some(startup) = entries.get_mut(&ProbeKind::Startup).filter(|_| target.has_started) {
+                    // It starts once.
+                    startup.result = Some(true);
+                }
+                let watched =
+                    Watched { pod: Arc::clone(pod), pod_ip, started: inner.started(&target), entries, target };
                 state.by_id.insert(watched.target.container_id.clone(), (uid.clone(), name.clone()));
                 state.pods.entry(uid.clone()).or_default().insert(name.clone(), watched);
             }

@@ -63,6 +63,10 @@ impl Fixture {
     }
 
     fn observe(&self, container: Container, is_ending: bool) {
+        self.observe_one(container, is_ending, false);
+    }
+
+    fn observe_one(&self, container: Container, is_ending: bool, has_started: bool) {
         let deletion_timestamp = is_ending.then(|| corten_api::meta::v1::Time(self.clock.now()));
         let metadata = ObjectMeta { uid: Some("u".into()), deletion_timestamp, ..ObjectMeta::default() };
         let pod = Arc::new(Pod { metadata, ..Pod::default() });
@@ -71,6 +75,7 @@ impl Fixture {
             container: ContainerRef { kind: ContainerKind::Ordinary, spec: Arc::new(container), target: None },
             container_id: self.id.clone(),
             started_at_nanos: i64::try_from(self.clock.now().as_nanosecond()).unwrap(),
+            has_started,
         };
         self.prober.observe(&pod, None, vec![target]);
     }
@@ -122,6 +127,18 @@ async fn a_liveness_probe_fails_after_its_threshold_and_rests() {
     let event = fixture.events.next().await.unwrap();
     assert_eq!((event.reason.as_str(), event.message.as_str()), ("Unhealthy", "Liveness probe failed: no good"));
     assert_eq!(event.object.field_path, "spec.containers{main}");
+    fixture.stop().await;
+}
+
+#[tokio::test]
+async fn a_container_that_had_started_before_the_kubelet_is_not_asked_again_whether_it_has() {
+    let mut fixture = Fixture::start().await;
+    let container =
+        Container { startup_probe: Some(exec("bad")), readiness_probe: Some(exec("good")), ..Container::default() };
+    fixture.observe_one(container, false, true);
+    assert_eq!(fixture.prober.result(&fixture.id, ProbeKind::Startup), Some(true));
+    assert_eq!(fixture.pass(0).await, [0]);
+    assert_eq!(fixture.outcomes.recv().await.unwrap().kind, ProbeKind::Readiness);
     fixture.stop().await;
 }
 

@@ -23,7 +23,7 @@ use super::{
     proxy,
     query::Query,
 };
-use crate::interfaces::Failure;
+use crate::interfaces::{Failure, NO_CONTAINER};
 
 /// What is begun in a container with the client's streams.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ pub(super) async fn begin(
     request: Request<Incoming>,
 ) -> Response<Answer> {
     let query = Query::of(&request);
-    let (wants, container_id) = match prepare(shared, namespace, pod, container, &query).await {
+    let (wants, container_id) = match prepare(shared, verb, [namespace, pod, container], &query).await {
         Ok(found) => found,
         Err(refusal) => return *refusal,
     };
@@ -78,7 +78,7 @@ pub(super) async fn run(
 ) -> Response<Answer> {
     let container_id = match find(shared, namespace, pod, container).await {
         Ok(id) => id,
-        Err(refusal) => return *refusal,
+        Err(failure) => return refused(&failure),
     };
     let query = Query::of(request);
     let cmd = query.find("cmd").unwrap_or_default().split(' ').map(str::to_owned).collect();
@@ -101,9 +101,8 @@ enum Command {
 
 async fn prepare(
     shared: &Shared,
-    namespace: &str,
-    pod: &str,
-    container: &str,
+    verb: Verb,
+    [namespace, pod, container]: [&str; 3],
     query: &Query,
 ) -> Result<(Wants, String), Box<Response<Answer>>> {
     let tty = query.is_one("tty");
@@ -118,15 +117,23 @@ async fn prepare(
         let message = "you must specify at least 1 of stdin, stdout, stderr";
         return Err(Box::new(text(StatusCode::BAD_REQUEST, message)));
     }
-    Ok((wants, find(shared, namespace, pod, container).await?))
+    match find(shared, namespace, pod, container).await {
+        Ok(id) => Ok((wants, id)),
+        Err(mut failure) => {
+            if failure.reason == NO_CONTAINER && matches!(verb, Verb::Attach) {
+                // Upstream's `GetAttach` has words of its own.
+                failure.message = format!("container {container} not found in pod {pod}_{namespace}");
+            }
+            Err(Box::new(refused(&failure)))
+        }
+    }
 }
 
-async fn find(shared: &Shared, namespace: &str, pod: &str, container: &str) -> Result<String, Box<Response<Answer>>> {
+async fn find(shared: &Shared, namespace: &str, pod: &str, container: &str) -> Result<String, Failure> {
     if shared.parts.pods.get(namespace, pod).is_none() {
-        return Err(Box::new(text(StatusCode::NOT_FOUND, "pod does not exist")));
+        return Err(Failure::new("NotFound", "pod does not exist"));
     }
-    let found = shared.parts.pods.running_container(namespace, pod, container).await;
-    found.map_err(|failure| Box::new(refused(&failure)))
+    shared.parts.pods.running_container(namespace, pod, container).await
 }
 
 /// The answer for what `Pods` does not have.

@@ -24,7 +24,7 @@ use tokio::{
 use tokio_tungstenite::tungstenite::{Message, protocol};
 
 use super::{Config, Parts, Server, access};
-use crate::interfaces::{Failure, LogFile, Pods, SharedPod};
+use crate::interfaces::{Failure, LogFile, NO_CONTAINER, Pods, SharedPod};
 
 /// Runs commands that tests need, and echoes what comes to ports.
 struct Scripted;
@@ -96,7 +96,7 @@ impl Pods for OnePod {
         if container == "c" {
             return Ok("id".to_owned());
         }
-        Err(Failure::new("Error", format!("container not found (\"{container}\")")))
+        Err(Failure::new(NO_CONTAINER, format!("container not found (\"{container}\")")))
     }
 
     async fn sandbox(&self, _: &str, _: &str) -> Result<String, Failure> {
@@ -399,6 +399,7 @@ async fn logs_are_sent_and_bad_requests_refused() {
     refused("/containerLogs/default/p/x", "404", "container \"x\" not found in pod \"p\"\n").await;
     refused("/exec/default/p/c", "400", "you must specify at least 1 of stdin, stdout, stderr").await;
     refused("/exec/default/p/x?output=1", "500", "container not found (\"x\")").await;
+    refused("/attach/default/p/x?output=1", "500", "container x not found in pod p_default").await;
     refused("/healthz", "200", "ok").await;
     refused("/nothing", "404", "404 page not found\n").await;
     let stranger = Running { tls: client_config_of_stranger(&server), ..server };

@@ -51,8 +51,18 @@ struct Entry {
     /// The pod as the API has it, by the newest answer.
     pod: SharedPod,
     status: PodStatus,
-    /// Nothing of it is left on this node: it may go once it is wanted gone.
-    is_finished: bool,
+    remains: Remains,
+}
+
+/// What is left of a pod on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remains {
+    /// Containers may run: the API must not hear of an end yet, since whoever replaces the pod takes it for gone.
+    Containers,
+    /// Its containers have ended.
+    Records,
+    /// Nothing: it may go once it is wanted gone.
+    Nothing,
 }
 
 impl StatusManager {
@@ -70,24 +80,24 @@ impl StatusManager {
         Runner { name: "kubelet-status", workers: WRITERS, queue, reconciler }.run(shutdown).await;
     }
 
-    /// Takes over a pod's newest status. `is_finished`: nothing of the pod is left on this node.
-    pub fn set(&self, pod: &SharedPod, status: PodStatus, is_finished: bool) {
+    /// Takes over a pod's newest status.
+    pub fn set(&self, pod: &SharedPod, status: PodStatus, remains: Remains) {
         let Some(uid) = pod.metadata.uid.clone() else { return };
         let mut entries = self.entries.lock();
         match entries.get_mut(&uid) {
             Some(entry) => {
                 let is_newer = is_newer(pod, &entry.pod);
-                if entry.status == status && entry.is_finished == is_finished && !is_newer {
+                if entry.status == status && entry.remains == remains && !is_newer {
                     return;
                 }
                 entry.status = status;
-                entry.is_finished = is_finished;
+                entry.remains = remains;
                 if is_newer {
                     entry.pod = Arc::clone(pod);
                 }
             }
             None => {
-                entries.insert(uid.clone(), Entry { pod: Arc::clone(pod), status, is_finished });
+                entries.insert(uid.clone(), Entry { pod: Arc::clone(pod), status, remains });
             }
         }
         drop(entries);
@@ -98,6 +108,12 @@ impl StatusManager {
     #[must_use]
     pub fn get(&self, pod_uid: &str) -> Option<PodStatus> {
         self.entries.lock().get(pod_uid).map(|entry| entry.status.clone())
+    }
+
+    /// What is left of a pod; `None` if nothing was said of it yet.
+    #[must_use]
+    pub fn remains(&self, pod_uid: &str) -> Option<Remains> {
+        self.entries.lock().get(pod_uid).map(|entry| entry.remains)
     }
 
     /// Forgets a pod that the API has no more.
@@ -118,12 +134,13 @@ impl StatusManager {
     }
 
     async fn write(&self, uid: &str) -> Result<(), Status> {
-        let Some((pod, status)) = self.snapshot(uid) else { return Ok(()) };
+        let Some((pod, status, remains)) = self.snapshot(uid) else { return Ok(()) };
         let name = pod.metadata.name.clone().unwrap_or_default();
         let namespace = pod.metadata.namespace.clone().unwrap_or_default();
         let api = Api::<Pod>::namespaced(&self.client, namespace.clone());
-        if let Some(patch) = patch::patch(&pod, &status) {
-            let phase = status.phase.clone().unwrap_or_default();
+        let shown = patch::shown(&pod, &status, remains);
+        if let Some(patch) = patch::patch(&pod, &shown) {
+            let phase = shown.phase.clone().unwrap_or_default();
             match api.patch_status(&name, PatchKind::Strategic, encode(&patch)?).await {
                 Ok(stored) => self.written(uid, &stored)?,
                 Err(error) if error.is_not_found() || error.is_conflict() => return self.lost(uid, &api, &name).await,
@@ -132,7 +149,9 @@ impl StatusManager {
             debug!(pod = %format_args!("{namespace}/{name}"), uid, phase, "Wrote pod status");
         }
         let goes = self.entries.lock().get(uid).is_some_and(|entry| {
-            entry.is_finished && entry.pod.metadata.deletion_timestamp.is_some() && entry.status == status
+            entry.remains == Remains::Nothing
+                && entry.pod.metadata.deletion_timestamp.is_some()
+                && entry.status == status
         });
         if goes {
             self.delete(&api, &name, uid).await?;
@@ -141,9 +160,9 @@ impl StatusManager {
         Ok(())
     }
 
-    fn snapshot(&self, uid: &str) -> Option<(SharedPod, PodStatus)> {
+    fn snapshot(&self, uid: &str) -> Option<(SharedPod, PodStatus, Remains)> {
         let entries = self.entries.lock();
-        entries.get(uid).map(|entry| (Arc::clone(&entry.pod), entry.status.clone()))
+        entries.get(uid).map(|entry| (Arc::clone(&entry.pod), entry.status.clone(), entry.remains))
     }
 
     fn written(&self, uid: &str, stored: &Stored) -> Result<(), Status> {

@@ -5,7 +5,28 @@
 use corten_api::core::v1::{Pod, PodStatus};
 use serde_json::{Map, Value, json};
 
-use super::conditions::{DISRUPTION_TARGET, OWNED, RESIZE_IN_PROGRESS, RESIZE_PENDING};
+use super::{
+    Remains,
+    conditions::{DISRUPTION_TARGET, OWNED, RESIZE_IN_PROGRESS, RESIZE_PENDING},
+};
+
+/// What the API may hear of a pod's status: not of an end that is decided while containers may still run. Controllers make
+/// the next pod as soon as they hear of it, and what this one holds (ports, volumes of its own) is free only when they have
+/// ended. Upstream: `mergePodStatus`.
+#[must_use]
+pub(super) fn shown(pod: &Pod, status: &PodStatus, remains: Remains) -> PodStatus {
+    let mut shown = status.clone();
+    let is_over = |phase: &Option<String>| matches!(phase.as_deref(), Some("Failed" | "Succeeded"));
+    let known = pod.status.as_ref();
+    let is_told = known.is_some_and(|known| is_over(&known.phase));
+    if remains == Remains::Containers && !is_told && is_over(&shown.phase) {
+        shown.phase = known.and_then(|known| known.phase.clone());
+        shown.reason = known.and_then(|known| known.reason.clone());
+        shown.message = known.and_then(|known| known.message.clone());
+        shown.conditions.iter_mut().for_each(|list| list.retain(|one| one.type_ != DISRUPTION_TARGET));
+    }
+    shown
+}
 
 /// The strategic merge patch for `pod`, whose status is the API's; `None` if there is nothing to change.
 #[must_use]

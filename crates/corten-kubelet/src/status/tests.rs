@@ -9,7 +9,7 @@ use corten_informer::testutil::{ScriptedServer, advance_to_next_deadline, object
 use serde_json::{Value, json};
 
 use super::{
-    RETRY_MAX, StatusManager, conditions,
+    RETRY_MAX, Remains, StatusManager, conditions,
     generate::{StatusInput, generate},
     patch::patch,
     phase::phase,
@@ -290,7 +290,11 @@ async fn statuses_are_written_soon_after_the_server_comes_back() {
         pod.metadata.uid = Some(name.to_owned());
         pod.metadata.name = Some(name.to_owned());
         pod.metadata.namespace = Some("ns".to_owned());
-        manager.set(&Arc::new(pod), PodStatus { phase: Some("Running".to_owned()), ..PodStatus::default() }, false);
+        manager.set(
+            &Arc::new(pod),
+            PodStatus { phase: Some("Running".to_owned()), ..PodStatus::default() },
+            Remains::Containers,
+        );
     };
     set("a");
     for _ in 0..20 {

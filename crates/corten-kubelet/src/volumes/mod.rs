@@ -26,16 +26,18 @@ pub(crate) mod sub_path;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use corten_api::core::v1::{Pod, Volume};
-use corten_base::{ErrorChain, SharedClock, Shutdown};
+use corten_base::{ErrorChain, SharedClock, Shutdown, TaskPanic, TaskSet};
 use corten_client::events::{EventType, Recorder};
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use tracing::warn;
 
 pub use layout::Layout;
@@ -77,6 +79,8 @@ pub struct VolumeManager {
     parts: Parts,
     /// The pods that are set up. Capacity: the pods of the node.
     pods: Mutex<BTreeMap<String, Known>>,
+    /// What blocks and changes directories, also when whoever asked for it has gone.
+    work: TaskSet,
 }
 
 #[derive(Debug, Clone)]
@@ -98,7 +102,32 @@ impl VolumeManager {
     /// A manager; its `run` keeps what it sets up.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, pods: Mutex::default() })
+        Arc::new(Self { parts, pods: Mutex::default(), work: TaskSet::new("volumes") })
+    }
+
+    /// Waits until nothing mounts, writes or removes any more. For when nobody asks for anything new.
+    ///
+    /// Errors: work that nobody waited for panicked.
+    pub async fn join(&self) -> Result<(), TaskPanic> {
+        self.work.join().await
+    }
+
+    /// Runs what blocks and changes the pod's directories. A panic in it goes on here.
+    async fn blocking_in<T: Send + 'static>(&self, turn: &Held, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (turn, (tell, told)) = (Arc::clone(turn), oneshot::channel());
+        self.work.spawn_blocking("directories", move || {
+            let done = catch_unwind(AssertUnwindSafe(work));
+            drop(turn);
+            if let Err(Err(payload)) = tell.send(done) {
+                resume_unwind(payload);
+            }
+        });
+        match told.await {
+            Ok(Ok(done)) => done,
+            Ok(Err(payload)) => resume_unwind(payload),
+            // Never begun: the runtime of this very task ends.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Brings volumes up to date when what they show has changed, until shutdown.
@@ -206,7 +235,7 @@ impl VolumeManager {
             volume: volume.name.clone(),
         };
         let (mounter, now) = (Arc::clone(&parts.mounter), parts.clock.now());
-        let done = blocking_in(turn, move || apply::apply(&place, &planned.plan, &*mounter, now)).await;
+        let done = self.blocking_in(turn, move || apply::apply(&place, &planned.plan, &*mounter, now)).await;
         if let Some(at) = planned.refresh_at {
             parts.objects.changes().add_after(uid, until(now, at));
         }
@@ -221,7 +250,7 @@ impl Volumes for VolumeManager {
         let turn = Arc::new(self.note(&uid, pod).lock_owned().await);
         self.parts.objects.register(pod);
         let (layout, directory) = (self.parts.layout.clone(), uid.clone());
-        blocking_in(&turn, move || apply::make_pod_directories(&layout, &directory)).await.map_err(|error| {
+        self.blocking_in(&turn, move || apply::make_pod_directories(&layout, &directory)).await.map_err(|error| {
             let text = format!("error making pod data directories: {}", ErrorChain(&error));
             self.parts.recorder.event(&pod_ref(pod), EventType::Warning, "FailedToMakePodDataDirectories", &*text);
             Failure::new("FailedToMakePodDataDirectories", text)
@@ -251,7 +280,7 @@ impl Volumes for VolumeManager {
         let turn = Arc::new(turn.lock_owned().await);
         self.parts.objects.unregister(pod_uid);
         let (layout, mounter, uid) = (self.parts.layout.clone(), Arc::clone(&self.parts.mounter), pod_uid.to_owned());
-        let removed = blocking_in(&turn, move || apply::remove(&layout, &uid, &*mounter)).await;
+        let removed = self.blocking_in(&turn, move || apply::remove(&layout, &uid, &*mounter)).await;
         removed.map_err(|error| Failure::new("FailedUnmount", ErrorChain(&error).to_string()))
     }
 
@@ -289,17 +318,6 @@ fn told(volume: &str, error: &PlanError) -> String {
 fn until(now: Timestamp, at: Timestamp) -> Duration {
     // Never at once: a token that comes back as old as it was must not be asked for in a loop.
     Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_secs(1))
-}
-
-/// Runs what blocks and changes the pod's directories.
-async fn blocking_in<T: Send + 'static>(turn: &Held, work: impl FnOnce() -> T + Send + 'static) -> T {
-    let turn = Arc::clone(turn);
-    blocking(move || {
-        let done = work();
-        drop(turn);
-        done
-    })
-    .await
 }
 
 /// Runs what blocks. A panic in it goes on here.

@@ -154,6 +154,17 @@ async fn a_pod_is_removed_after_what_a_dropped_set_up_began() {
         _ = &mut tear_down => panic!("it did not wait for its turn"),
         () = soon => {}
     }
+    // Nor does the manager end before that.
+    let soon = async {
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = manager.join() => panic!("it did not wait for what was begun"),
+        () = soon => {}
+    }
     begin.send(()).unwrap();
     tear_down.await.unwrap();
     holder.join().unwrap();

@@ -203,12 +203,16 @@ impl Hooks for HookCalls {
 pub(crate) struct Probes {
     pub(crate) results: Mutex<BTreeMap<(String, ProbeKind), bool>>,
     pub(crate) observed: Mutex<BTreeMap<String, Vec<String>>>,
+    /// The containers whose startup is not asked about, by id.
+    pub(crate) started: Mutex<BTreeSet<String>>,
 }
 
 impl Prober for Probes {
     fn observe(&self, pod: &SharedPod, _pod_ip: Option<IpAddr>, running: Vec<ProbeTarget>) {
         let names = running.iter().map(|target| target.container.spec.name.clone()).collect();
         assert!(running.iter().all(|target| target.container.kind != ContainerKind::Ephemeral));
+        let started = running.iter().filter(|target| target.has_started);
+        self.started.lock().extend(started.map(|target| target.container_id.clone()));
         self.observed.lock().insert(uid(pod), names);
     }
 

@@ -39,6 +39,31 @@ async fn a_runtime_that_forgot_everything_gets_its_pods_again() {
     node.stop().await;
 }
 
+/// Once, the count of restarts went from 1 back to 0, and a second container wrote behind the first one's log.
+#[tokio::test]
+async fn restarts_are_counted_on_when_the_runtime_has_forgotten_the_containers() {
+    let mut node = Node::start().await;
+    node.create("web", one()).await;
+    let pod = node.ready("web").await;
+    let logs = format!("pods/default_web_{}/main", pod.metadata.uid.unwrap());
+    let logs = node.root.path().join(logs);
+    for (kept, want) in [(None, 1), (Some("4.log"), 5)] {
+        node.halt().await;
+        node.cri.reboot();
+        if let Some(kept) = kept {
+            std::fs::create_dir_all(&logs).unwrap();
+            std::fs::write(logs.join(kept), "").unwrap();
+        }
+        node.boot();
+        let runs = |pod: &corten_api::core::v1::Pod| {
+            let shown = container(pod, "main");
+            shown.restart_count == want && shown.ready && node.cri.container_id("default", "web", "main").is_some()
+        };
+        node.wait("web", runs).await;
+    }
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn a_start_that_fails_is_shown_and_waits() {
     let mut node = Node::start().await;

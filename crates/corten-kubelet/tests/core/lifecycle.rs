@@ -374,6 +374,62 @@ async fn a_pod_over_its_deadline_fails() {
     node.stop().await;
 }
 
+/// Once, the pod was `Failed` for the whole grace period with its container running, and its successor began beside it.
+#[tokio::test]
+async fn a_pod_whose_container_ignores_its_end_is_over_when_that_has_ended() {
+    let node = Node::start().await;
+    node.cri.script("main", Script { on_stop: OnStop::Ignore, ..Script::default() });
+    node.create(
+        "web",
+        json!({"activeDeadlineSeconds": 30, "terminationGracePeriodSeconds": 20,
+        "containers": [{"name": "main", "image": "nginx"}]}),
+    )
+    .await;
+    node.ready("web").await;
+    node.advance(31);
+    let pod = node.wait("web", |pod| condition(pod, "Ready") == "False").await;
+    let status = pod.status.as_ref().unwrap();
+    assert_eq!((status.phase.as_deref(), &status.reason, &status.message), (Some("Running"), &None, &None));
+    assert!(container(&pod, "main").state.unwrap().running.is_some());
+    let failed = |pod: &Pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Failed");
+    let pod = node.wait_while_time_passes("web", 60, failed).await;
+    assert!(container(&pod, "main").state.unwrap().terminated.is_some());
+    assert_eq!(pod.status.unwrap().reason.as_deref(), Some("DeadlineExceeded"));
+    node.stop().await;
+}
+
+/// Once, each restart of the kubelet took every container with such probes out of its services until their next probe.
+#[tokio::test]
+async fn probed_containers_stay_ready_over_a_restart_of_the_kubelet() {
+    let mut node = Node::start().await;
+    let probe = json!({"httpGet": {"port": 80}});
+    let main = json!({"name": "main", "image": "nginx", "startupProbe": probe, "readinessProbe": probe});
+    node.create("web", json!({"containers": [main]})).await;
+    let pod = node.wait("web", |pod| container(pod, "main").state.is_some_and(|it| it.running.is_some())).await;
+    node.probed(&pod, "main", ProbeKind::Startup, true).await;
+    node.probed(&pod, "main", ProbeKind::Readiness, true).await;
+    let before = node.ready("web").await;
+    node.halt().await;
+    node.fakes.probes.results.lock().clear();
+    node.fakes.probes.observed.lock().clear();
+    node.boot();
+    // What comes later is there when what came before has been seen.
+    while node.fakes.probes.observed.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    node.create("later", json!({"containers": [{"name": "main", "image": "nginx"}]})).await;
+    node.ready("later").await;
+    let after = node.ready("web").await;
+    assert_eq!(after.metadata.resource_version, before.metadata.resource_version);
+    assert_eq!(container(&after, "main").started, Some(true));
+    assert_eq!(node.fakes.probes.started.lock().len(), 1);
+    // The first word of a probe counts.
+    node.probed(&after, "main", ProbeKind::Readiness, false).await;
+    let pod = node.wait("web", |pod| condition(pod, "Ready") == "False").await;
+    assert_eq!(container(&pod, "main").started, Some(true));
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn hooks_run_around_a_container() {
     let node = Node::start().await;

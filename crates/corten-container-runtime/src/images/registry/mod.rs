@@ -23,17 +23,16 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::{
-    Digest, ImageError, Reference,
+    DOCUMENT_BYTES_MAX, Digest, ImageError, Reference,
     import::{Platform, parse},
     store::{Image, ImageStore},
+    too_long,
 };
 use crate::blocking;
 pub use auth::Credentials;
 use auth::Session;
 use transport::{Body, Transport};
 
-/// The longest document that is read: manifests of real images have a few KiB.
-const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 /// How much is taken of a blob whose size the manifest does not tell: larger layers are not made by who leaves that out.
 const UNTOLD_BYTES_MAX: u64 = 16 << 30;
 /// An index in an index in an index ...
@@ -213,6 +212,9 @@ impl Puller {
         loop {
             let document: Document = parse("manifest", &text)?;
             if let Some(config) = document.config {
+                if config.size > DOCUMENT_BYTES_MAX {
+                    return Err(too_long(&format!("image config {}", config.digest)).into());
+                }
                 return Ok(Plan { top, config, layers: document.layers });
             }
             let fits = |one: &&Descriptor| one.platform.as_ref().is_none_or(Platform::is_ours);
@@ -246,8 +248,8 @@ async fn document(
     let mut text = Vec::new();
     while let Some(piece) = body.next().await {
         text.extend_from_slice(&piece.map_err(PullError::Other)?);
-        if text.len() > DOCUMENT_BYTES_MAX {
-            return Err(PullError::Other(format!("manifest has more than {DOCUMENT_BYTES_MAX} bytes")));
+        if text.len() as u64 > DOCUMENT_BYTES_MAX {
+            return Err(too_long("manifest").into());
         }
     }
     let found = Digest::of(&text);
@@ -266,13 +268,16 @@ async fn fetch(
     plan: Plan,
 ) -> Result<Arc<Image>, PullError> {
     for _ in 0..ROUNDS_MAX {
-        let missing: Vec<Descriptor> = {
+        let missing: Vec<(Descriptor, u64)> = {
             let mut seen = std::collections::BTreeSet::new();
-            let parts = plan.layers.iter().chain([&plan.config]);
-            let parts = parts.filter(|part| seen.insert(part.digest.clone()) && !store.content.contains(&part.digest));
-            parts.cloned().collect()
+            let layers = plan.layers.iter().map(|layer| (layer, UNTOLD_BYTES_MAX));
+            let parts = std::iter::once((&plan.config, DOCUMENT_BYTES_MAX)).chain(layers);
+            let is_missing = |(part, _): &(&Descriptor, u64)| {
+                seen.insert(part.digest.clone()) && !store.content.contains(&part.digest)
+            };
+            parts.filter(is_missing).map(|(part, untold)| (part.clone(), untold)).collect()
         };
-        let transfers = missing.into_iter().map(|part| blob(session, tasks, store, name, part));
+        let transfers = missing.into_iter().map(|(part, untold)| blob(session, tasks, store, name, part, untold));
         futures::stream::iter(transfers).buffer_unordered(BLOBS_AT_ONCE).try_collect::<Vec<()>>().await?;
         let recorded = {
             let (store, name, top) = (Arc::clone(store), name.clone(), plan.top.clone());
@@ -306,13 +311,14 @@ fn record(
     store.add(config, Some(top.0.clone()), layers, std::slice::from_ref(name)).map(Some)
 }
 
-/// Streams one blob to the disk.
+/// Streams one blob to the disk; one whose size the manifest does not tell may have `untold` bytes.
 async fn blob(
     session: &Session<'_>,
     tasks: &TaskSet,
     store: &Arc<ImageStore>,
     name: &Reference,
     part: Descriptor,
+    untold: u64,
 ) -> Result<(), PullError> {
     let body = session.get(&format!("blobs/{}", part.digest), None, &name.to_string()).await?;
     let (pieces, source) = mpsc::channel(PIECES_MAX);
@@ -322,7 +328,8 @@ async fn blob(
         store.content.write(source, Some(&wanted)).map(drop)
     });
     let what = || format!("failed to copy: {}", part.digest);
-    let sent = feed(body, pieces, part.size).await;
+    // No blob is empty: such a manifest does not say.
+    let sent = feed(body, pieces, if part.size == 0 { untold } else { part.size }).await;
     let written = written.await.map_err(|error| PullError::Other(error.to_string()))?;
     // What went wrong on the network comes first: the disk only saw the end.
     sent.map_err(|error| PullError::Other(error).while_doing(&what()))?;
@@ -330,8 +337,6 @@ async fn blob(
 }
 
 async fn feed(mut body: Body, pieces: mpsc::Sender<Option<Bytes>>, size: u64) -> Result<(), String> {
-    // No blob is empty: such a manifest does not say.
-    let size = if size == 0 { UNTOLD_BYTES_MAX } else { size };
     let mut left = size;
     while let Some(piece) = body.next().await {
         let piece = piece?;

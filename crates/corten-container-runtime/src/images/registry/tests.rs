@@ -234,6 +234,38 @@ async fn bytes_that_are_wrong_or_missing_are_not_kept() {
     assert!(fixture.store.list().is_empty());
 }
 
+/// Once, the config was taken into memory with whatever length the manifest said.
+#[tokio::test]
+async fn a_config_that_is_longer_than_a_document_is_not_taken() {
+    let long = DOCUMENT_BYTES_MAX + 1;
+    for (told, at_blob) in [(long, false), (0, true)] {
+        let blank = vec![b' '; usize::try_from(long).unwrap()];
+        let config = Digest::of(&blank);
+        let manifest = serde_json::json!({"layers": [], "config": {"digest": config.to_string(), "size": told}});
+        let change = |registry: &mut Registry, _: &Digest| {
+            registry.put("/v2/a/manifests/big".into(), manifest.to_string());
+            registry.put(format!("/v2/a/blobs/{config}"), blank);
+        };
+        let fixture = Fixture::start(change).await;
+        let error = fixture.pull("a:big").await.unwrap_err();
+        assert!(error.message.contains(&format!("more than {DOCUMENT_BYTES_MAX} bytes")), "{}", error.message);
+        assert_eq!(fixture.registry.requests.load(Ordering::Relaxed), 1 + usize::from(at_blob));
+        assert!(!fixture.store.content.contains(&config));
+    }
+}
+
+/// Once, the users of all images were read from the disk for each status of the node.
+#[tokio::test]
+async fn the_user_of_an_image_is_read_once() {
+    let fixture = Fixture::start(|_, _| {}).await;
+    let image = fixture.pull("a:1").await.unwrap();
+    assert_eq!(fixture.store.known_user(&image.id), None);
+    assert_eq!(fixture.store.user(&image).unwrap(), "1000");
+    assert_eq!(fixture.store.known_user(&image.id).as_deref(), Some("1000"));
+    fixture.store.remove(&image.id.to_string(), |_| false).unwrap();
+    assert_eq!(fixture.store.known_user(&image.id), None);
+}
+
 #[tokio::test]
 async fn mirrors_are_asked_first_and_may_fail() {
     let fixture = Fixture::start(|_, _| {}).await;
