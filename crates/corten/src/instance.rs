@@ -26,7 +26,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::{
     config::Places,
     control::{self, Answer, Request, Silent},
-    ground,
+    ground::{self, Ground},
     process::{hold_since, start_time},
 };
 
@@ -74,6 +74,11 @@ impl Purpose {
             Self::Restore => "restore",
             Self::Image => "image",
         }
+    }
+
+    /// Whether it is the end of a cluster, and nothing is to be made where there is none.
+    const fn ends(self) -> bool {
+        matches!(self, Self::Down | Self::Delete)
     }
 }
 
@@ -163,17 +168,28 @@ impl Instance {
     ///
     /// Errors: a directory that is not a cluster's, files that cannot be made or read, a command that takes too long.
     pub(crate) fn claim(places: &Places, purpose: Purpose, tell: &dyn Fn(String)) -> anyhow::Result<Claim> {
+        let claimed = Self::claim_if_any(places, purpose, tell)?;
+        claimed.with_context(|| format!("there is no cluster at {}", places.root.display()))
+    }
+
+    /// As `claim`. Nothing if there is no cluster, for a purpose that ends one: also when the command that was waited for has
+    /// removed it.
+    pub(crate) fn claim_if_any(
+        places: &Places,
+        purpose: Purpose,
+        tell: &dyn Fn(String),
+    ) -> anyhow::Result<Option<Claim>> {
         let clock = SystemClock::shared();
         let began = clock.monotonic();
         let mut waited_for = None;
         loop {
             let running = match Self::try_claim(places, purpose)? {
-                Claim::Running(running) => running,
-                ours => return Ok(ours),
+                Some(Claim::Running(running)) => running,
+                other => return Ok(other),
             };
             let waited = clock.monotonic().saturating_sub(began);
             match &running.holder {
-                Some(holder) if holder.serves() => return Ok(Claim::Running(running)),
+                Some(holder) if holder.serves() => return Ok(Some(Claim::Running(running))),
                 Some(holder) => {
                     let left = COMMAND_PATIENCE.saturating_sub(waited);
                     if left.is_zero() {
@@ -187,28 +203,37 @@ impl Instance {
                         ends_within(&process, left)?;
                     }
                 }
-                None if waited > NUMBER_PATIENCE => return Ok(Claim::Running(running)),
+                None if waited > NUMBER_PATIENCE => return Ok(Some(Claim::Running(running))),
                 None => drop(wait_for(&mut [], NUMBER_PAUSE)?),
             }
         }
     }
 
-    /// As `claim`, without waiting for anybody.
-    fn try_claim(places: &Places, purpose: Purpose) -> anyhow::Result<Claim> {
+    /// As `claim_if_any`, without waiting for anybody.
+    fn try_claim(places: &Places, purpose: Purpose) -> anyhow::Result<Option<Claim>> {
         let path = places.lock();
         loop {
-            ground::settle(places)?;
-            let file =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).at("open", &path)?;
+            if !purpose.ends() {
+                ground::settle(places)?;
+            } else if ground::look(places)? != Ground::Cluster {
+                return Ok(None);
+            }
+            // The file may have been lost without its cluster.
+            let may_make = !purpose.ends() || places.record().exists();
+            let opened = OpenOptions::new().read(true).write(true).create(may_make).truncate(false).open(&path);
+            let file = match opened {
+                Err(error) if error.kind() == ErrorKind::NotFound && purpose.ends() => continue,
+                opened => opened.at("open", &path)?,
+            };
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 // `delete` removes the file while it has the lock: whoever opened it before would have another lock than
                 // whoever comes next.
                 Ok(lock) if !is_file_at(&lock, &path)? => {}
-                Ok(lock) => return Self::begin(lock, places, purpose).map(Claim::Ours),
+                Ok(lock) => return Self::begin(lock, places, purpose).map(Claim::Ours).map(Some),
                 Err((mut file, Errno::EWOULDBLOCK)) => {
                     let mut text = String::new();
                     file.read_to_string(&mut text).at("read", &path)?;
-                    return Ok(Claim::Running(Running { holder: Holder::read(&text)? }));
+                    return Ok(Some(Claim::Running(Running { holder: Holder::read(&text)? })));
                 }
                 Err((_, errno)) => return Err(errno).with_context(|| format!("lock {}", path.display())),
             }
@@ -327,7 +352,7 @@ mod tests {
     use super::*;
 
     fn try_claim(places: &Places) -> Claim {
-        Instance::try_claim(places, Purpose::Serve).unwrap()
+        Instance::try_claim(places, Purpose::Serve).unwrap().unwrap()
     }
 
     fn own_pid() -> i32 {
@@ -355,7 +380,10 @@ mod tests {
     fn a_command_that_has_the_places_is_waited_for_and_never_taken_for_a_cluster() {
         let directory = tempfile::tempdir().unwrap();
         let places = Places::new(directory.path()).unwrap();
-        let Claim::Ours(first) = Instance::try_claim(&places, Purpose::Down).unwrap() else { panic!("it is free") };
+        drop(try_claim(&places));
+        let Some(Claim::Ours(first)) = Instance::try_claim(&places, Purpose::Down).unwrap() else {
+            panic!("it is free")
+        };
         // Another process's end is waited for: here, that of a child which has the lock file's word.
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = child.id().cast_signed();
@@ -384,6 +412,21 @@ mod tests {
             waiting.join().unwrap()
         });
         assert!(matches!(claimed, Claim::Ours(_)));
+    }
+
+    /// A `down` that had waited for a `delete` made its directories anew.
+    #[test]
+    fn what_ends_clusters_makes_nothing_where_there_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(&directory.path().join("root")).unwrap();
+        for purpose in [Purpose::Down, Purpose::Delete] {
+            assert!(Instance::claim_if_any(&places, purpose, &drop).unwrap().is_none());
+            assert!(!places.root.exists());
+        }
+        // The lock file alone is lost.
+        fs::create_dir_all(&places.root).unwrap();
+        fs::write(&places.record(), b"").unwrap();
+        assert!(matches!(Instance::claim(&places, Purpose::Down, &drop).unwrap(), Claim::Ours(_)));
     }
 
     /// `delete` removes the lock file; whoever had opened it before once had a lock that nobody else knew.

@@ -12,7 +12,6 @@ use super::common::{Root, note, runtime, say};
 use crate::{
     config::{DEFAULT_SERVICE_CIDR, Places},
     control::{self, Answer, Request},
-    ground::{self, Ground},
     instance::{Claim, Instance, Purpose, Running, ends_within},
     kubeconfig, preflight,
     record::Record,
@@ -47,10 +46,7 @@ pub(crate) struct DeleteOptions {
 pub(crate) fn down(options: &DownOptions) -> anyhow::Result<ExitCode> {
     preflight::require_root("down", "it removes network interfaces, packet rules, mounts and control groups")?;
     let places = options.root.places()?;
-    if !has_cluster(&places)? {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let _instance = stop(&places, Purpose::Down, options.service_cidr)?;
+    let Some(_instance) = stop(&places, Purpose::Down, options.service_cidr)? else { return Ok(ExitCode::SUCCESS) };
     say("the cluster is stopped; its data stays");
     Ok(ExitCode::SUCCESS)
 }
@@ -59,10 +55,8 @@ pub(crate) fn down(options: &DownOptions) -> anyhow::Result<ExitCode> {
 pub(crate) fn delete(options: &DeleteOptions) -> anyhow::Result<ExitCode> {
     preflight::require_root("delete", "it removes network interfaces, packet rules, mounts and control groups")?;
     let places = options.down.root.places()?;
-    if !has_cluster(&places)? {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let _instance = stop(&places, Purpose::Delete, options.down.service_cidr)?;
+    let stopped = stop(&places, Purpose::Delete, options.down.service_cidr)?;
+    let Some(_instance) = stopped else { return Ok(ExitCode::SUCCESS) };
     // Before the records of pods go: the directory of logs may be shared with others.
     let (logs, complaint) = runtime()?.block_on(sweep::logs_of_pods(&places, &SystemClock::shared()))?;
     if let Some(complaint) = complaint {
@@ -74,37 +68,34 @@ pub(crate) fn delete(options: &DeleteOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether there is anything to end; says so if not. What else is in the directory is somebody's.
-fn has_cluster(places: &Places) -> anyhow::Result<bool> {
-    let is_there = ground::look(places)? == Ground::Cluster;
-    if !is_there {
+/// Ends the running process, if there is one, and removes what a cluster has put into the machine. Nothing, and said, where
+/// there is no cluster: what else is in the directory is somebody's.
+fn stop(places: &Places, purpose: Purpose, service_cidr: Option<Ipv4Net>) -> anyhow::Result<Option<Instance>> {
+    let Some(instance) = take(places, purpose)? else {
         say(&format!("no cluster at {}", places.root.display()));
-    }
-    Ok(is_there)
-}
-
-/// Ends the running process, if there is one, and removes what a cluster has put into the machine.
-fn stop(places: &Places, purpose: Purpose, service_cidr: Option<Ipv4Net>) -> anyhow::Result<Instance> {
-    let instance = take(places, purpose)?;
+        return Ok(None);
+    };
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     let done = runtime()?.block_on(sweep::sweep(places, service_range(places, service_cidr), &clock, &rng))?;
     done.iter().for_each(|line| say(line));
     forget_context(places);
-    Ok(instance)
+    Ok(Some(instance))
 }
 
-/// Takes the places, from the process that serves there if there is one.
-fn take(places: &Places, purpose: Purpose) -> anyhow::Result<Instance> {
+/// Takes the places, from the process that serves there if there is one. Nothing if there is no cluster, or another command
+/// has removed it.
+fn take(places: &Places, purpose: Purpose) -> anyhow::Result<Option<Instance>> {
     let mut ended = None;
     for _ in 0..ATTEMPTS_MAX {
-        let running = match (Instance::claim(places, purpose, &note)?, ended) {
+        let Some(claim) = Instance::claim_if_any(places, purpose, &note)? else { return Ok(None) };
+        let running = match (claim, ended) {
             (Claim::Ours(instance), None) => {
                 end_without_lock(places)?;
-                return Ok(instance);
+                return Ok(Some(instance));
             }
             (Claim::Ours(instance), Some(pid)) => {
                 say(&format!("stopped corten (pid {pid})"));
-                return Ok(instance);
+                return Ok(Some(instance));
             }
             // Who was not asked is not waited for: that would be for as long as a cluster runs.
             (Claim::Running(new), Some(pid)) if new.pid() != Some(pid) => bail!(
