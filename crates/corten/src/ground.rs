@@ -56,6 +56,8 @@ pub(crate) fn settle(places: &Places) -> anyhow::Result<()> {
     match look(places)? {
         Ground::Cluster => return Ok(()),
         Ground::Free => {}
+        // It has our name: what else is there, such as a backup, was put beside a cluster.
+        Ground::Foreign(_) if places.is_default() => {}
         Ground::Foreign(theirs) => bail!(
             "{} holds something that is not a cluster's ({}): choose a directory that is empty or new with --root",
             places.root.display(),
