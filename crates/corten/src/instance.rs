@@ -350,6 +350,10 @@ fn forget_earlier_boots(places: &Places) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use corten_base::{Shutdown, TaskSet};
+
     use super::*;
 
     fn try_claim(places: &Places) -> Claim {
@@ -413,6 +417,45 @@ mod tests {
             waiting.join().unwrap()
         });
         assert!(matches!(claimed, Claim::Ours(_)));
+    }
+
+    struct Ending;
+
+    #[async_trait::async_trait]
+    impl control::Handler for Ending {
+        async fn answer(&self, _: Request) -> Answer {
+            Answer::Status(Box::new(control::Report { stopping: true, ..control::Report::default() }))
+        }
+    }
+
+    /// `up` beside a `down` once said that a cluster runs already, and a moment later none did.
+    #[tokio::test]
+    async fn a_start_waits_for_the_end_of_a_process_that_was_asked_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(directory.path()).unwrap();
+        let Claim::Ours(first) = try_claim(&places) else { panic!("nobody else is there") };
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let started = start_time(pid).unwrap().unwrap();
+        fs::write(&places.lock(), format!("{pid}\n{started}\nserve\n").as_bytes()).unwrap();
+        let (tasks, (end, shutdown)) = (TaskSet::new("test"), Shutdown::new());
+        let socket = control::ControlSocket::bind(&places.control_socket()).unwrap();
+        tasks.spawn("control", socket.run(Arc::new(Ending), SystemClock::shared(), shutdown));
+        let (told, mut tellings) = tokio::sync::mpsc::unbounded_channel();
+        let waiting = tokio::task::spawn_blocking({
+            let Claim::Running(running) = try_claim(&places) else { panic!("the first holds it") };
+            let places = places.clone();
+            move || running.or_its_end(&places, &|line| told.send(line).unwrap()).unwrap()
+        });
+        let line = tellings.recv().await.unwrap();
+        assert!(line.ends_with("to end, which was asked to"), "{line}");
+        assert!(!waiting.is_finished());
+        drop(first);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(matches!(waiting.await.unwrap(), Claim::Ours(_)));
+        end.request();
+        tasks.join().await.unwrap();
     }
 
     /// A `down` that had waited for a `delete` made its directories anew.
