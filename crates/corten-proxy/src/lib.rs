@@ -18,4 +18,4 @@ pub mod ruleset;
 
 pub use health::HealthServers;
 pub use inbox::{Inbox, Input};
-pub use proxy::{Config, Proxy, ProxyMode};
+pub use proxy::{Config, Proxy, ProxyMode, clean_up};

@@ -124,6 +124,16 @@ impl Config {
     }
 }
 
+/// Takes out of the kernel what a proxy of this configuration has left there, in whichever mode it was. Blocks.
+///
+/// `route_localnet` goes off with the rules that guarded it (CVE-2020-8558). Upstream: `--cleanup`, which leaves it on.
+pub fn clean_up(config: &Config, clock: SharedClock) -> Result<(), BackendError> {
+    if NftablesBackend::is_supported()? {
+        NftablesBackend::open(config.nftables())?.retire()?;
+    }
+    UserspaceBackend::open(config.userspace(), clock)?.clean_up()
+}
+
 /// What can be asked of a running proxy. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Status {

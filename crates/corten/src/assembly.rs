@@ -49,7 +49,7 @@ use crate::{
         bridge,
         dns_feed::DnsFeed,
         dns_process::{COMPONENT as DNS_COMPONENT, DnsProcess},
-        kubelet, proxy_feed,
+        kubelet, proxy_feed, settings,
     },
     pki::Pki,
     progress::{Event, Progress},
@@ -95,7 +95,7 @@ pub(crate) async fn run(
     let base = Base { config, record, clock: Arc::clone(&clock), rng, components, progress };
     let failed = floors.failed();
     let stand = async {
-        build_all(&base, start, stop, &mut floors).await?;
+        build_all(&base, start, (stop, shutdown.clone()), &mut floors).await?;
         std::future::pending::<anyhow::Result<()>>().await
     };
     let outcome = tokio::select! {
@@ -109,7 +109,12 @@ pub(crate) async fn run(
 }
 
 /// Everything, from the ground up. Dropped in the middle, it leaves floors that `tear_down` ends.
-async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mut Floors) -> anyhow::Result<()> {
+async fn build_all(
+    base: &Base,
+    start: Start,
+    stop: (ShutdownTrigger, Shutdown),
+    floors: &mut Floors,
+) -> anyhow::Result<()> {
     let Base { config, clock, rng, components, progress, .. } = base;
     let began = clock.monotonic();
 
@@ -127,13 +132,16 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
     let step = progress.step("store");
     let (tasks, shutdown) = floors.build("store");
     let has_cluster = config.places.has_cluster();
+    // A store without a cluster around it came out of a backup that had nothing else: what it was made with is known when it
+    // works, and wrong flags must not be what later starts have to repeat.
+    let is_new = !has_cluster && !config.places.store().exists();
     let storage = corten_storage_sqlite::Config {
         must_exist: has_cluster,
         ..corten_storage_sqlite::Config::new(config.places.store())
     };
     let engine = SqliteEngine::open(storage, Arc::clone(clock), &tasks, &shutdown).await.context("open the store")?;
     let engine: Arc<dyn KvEngine> = Arc::new(engine);
-    if !has_cluster {
+    if is_new {
         // Before the first object depends on it.
         base.write_record().await?;
     }
@@ -194,7 +202,7 @@ async fn build_all(base: &Base, start: Start, stop: ShutdownTrigger, floors: &mu
         Scope::ControlPlane => None,
     };
 
-    if has_cluster {
+    if !is_new {
         // Ports that do not work are not remembered; nor is, of a cluster of an earlier version, a range that is not its own.
         base.write_record().await?;
     }
@@ -230,6 +238,9 @@ async fn build_node(
     let (tasks, shutdown) = floors.build("container-runtime");
     let executable = std::env::current_exe().context("find this program's file")?;
     let host = Netns::current().context("open the network namespace")?;
+    let (places, ours) = (config.places.clone(), Netns::current().context("open the network namespace")?);
+    // Before anything changes them: the network of the first pod does.
+    blocking(move || settings::remember(&places, &ours)).await.context("look at the machine's settings")?;
     // A node that is new gets its range from the controllers, and the kubelet tells the runtime.
     let runtime_config = config.places.container_runtime(executable);
     let runtime = ContainerRuntime::open(runtime_config, host, Arc::clone(clock), Arc::clone(rng), shutdown.clone())
@@ -518,12 +529,7 @@ fn add_context(admin: &Entry, progress: &Progress) {
 
 /// What to do with a cluster that is ready.
 fn farewell(config: &Config, took: Duration) -> String {
-    let root = &config.places.root;
-    let flag = if config.places.root == std::path::Path::new(crate::config::DEFAULT_ROOT) {
-        String::new()
-    } else {
-        format!(" --root {}", root.display())
-    };
+    let flag = config.places.flag();
     format!(
         "\nThe cluster is ready after {:.1} s. Next:\n\
          \x20 kubectl get nodes\n\

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use corten_apimachinery::{gvk::GroupVersionResource, status::Reason};
-use corten_base::{ErrorChain, ShutdownTrigger};
+use corten_base::{ErrorChain, Shutdown, ShutdownTrigger};
 use corten_client::{Client, Target};
 use corten_container_runtime::{ContainerRuntime, images};
 use corten_cri::api::{ImageSpec, ListContainersRequest, RemoveImageRequest};
@@ -16,12 +16,15 @@ use corten_storage::kv::KvEngine;
 
 use crate::{
     archive,
+    backup_file::Draft,
+    blocking::blocking,
     components::Components,
     config::{Config, Scope},
     control::{Answer, Handler, ImageLine, Report, Request},
     descriptors,
     progress::Progress,
     readiness,
+    record::Record,
 };
 
 /// How many containers are named that need an image.
@@ -32,7 +35,7 @@ pub(crate) struct Commands {
     config: Config,
     components: Components,
     progress: Progress,
-    stop: ShutdownTrigger,
+    stop: (ShutdownTrigger, Shutdown),
     parts: OnceLock<Parts>,
     runtime: OnceLock<ContainerRuntime>,
 }
@@ -54,7 +57,7 @@ impl Handler for Commands {
             Request::Status => Ok(Answer::Status(Box::new(self.report().await))),
             Request::Stop => {
                 tracing::info!("Shutdown requested by command");
-                self.stop.request();
+                self.stop.0.request();
                 Ok(Answer::Done(Vec::new()))
             }
             Request::ImportImages(archives) => self.import(archives).await,
@@ -67,8 +70,14 @@ impl Handler for Commands {
 }
 
 impl Commands {
-    /// Commands for a cluster that begins to start; `stop` ends the process.
-    pub(crate) fn new(config: Config, components: Components, progress: Progress, stop: ShutdownTrigger) -> Self {
+    /// Commands for a cluster that begins to start; `stop` ends the process, and
+    /// says whether that was requested.
+    pub(crate) fn new(
+        config: Config,
+        components: Components,
+        progress: Progress,
+        stop: (ShutdownTrigger, Shutdown),
+    ) -> Self {
         Self { config, components, progress, stop, parts: OnceLock::new(), runtime: OnceLock::new() }
     }
 
@@ -89,8 +98,18 @@ impl Commands {
 
     async fn backup(&self, target: PathBuf) -> Result<Answer, String> {
         let parts = self.parts.get().ok_or_else(|| self.starting())?;
-        let revision = parts.engine.backup(&target).await.map_err(|error| ErrorChain(&error).to_string())?;
-        Ok(Answer::Done(vec![format!("wrote revision {revision} to {}", target.display())]))
+        let (places, shown) = (self.config.places.clone(), target.display().to_string());
+        let said = |error: anyhow::Error| format!("{error:#}");
+        let draft = blocking(move || Draft::begin(target)).await.map_err(said)?;
+        let copied = parts.engine.backup(&draft.store()).await;
+        let revision = copied.map_err(|error| ErrorChain(&error).to_string())?;
+        let config = self.config.clone();
+        let finish = move || {
+            let record = config.record(Record::read(&places.record())?.as_ref());
+            draft.finish(&record, &places.pki())
+        };
+        blocking(finish).await.map_err(said)?;
+        Ok(Answer::Done(vec![format!("wrote revision {revision} to {shown}")]))
     }
 
     async fn report(&self) -> Report {
@@ -101,6 +120,7 @@ impl Commands {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             root: config.places.root.clone(),
             starting: self.progress.current().map(str::to_owned),
+            stopping: self.stop.1.is_requested(),
             server: format!("https://{}", config.local_server(port)),
             advertise: format!("https://{}:{port}", config.advertise),
             open_files_max: descriptors::allowed(),

@@ -59,14 +59,18 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// The places of the cluster kept under `root`; a relative path starts at the working directory.
+    /// The places of the cluster kept under `root`; a relative path starts at the working directory. Links are followed here,
+    /// once, so that one directory is one cluster.
     ///
-    /// Errors: the working directory cannot be read, the path is empty.
+    /// Errors: the working directory cannot be read, the path is empty or the machine's own root.
     pub(crate) fn new(root: &Path) -> anyhow::Result<Self> {
         let root = std::path::absolute(root).with_context(|| format!("find the directory {:?}", root.display()))?;
         // `a/b/` and `a/b` are one place.
-        let root: PathBuf = root.components().collect();
-        if root == Path::new(DEFAULT_ROOT) {
+        let root = resolved(&root.components().collect::<PathBuf>());
+        if root == Path::new("/") {
+            bail!("the root of the machine's files cannot be a cluster's: name another directory with --root");
+        }
+        if root == resolved(Path::new(DEFAULT_ROOT)) {
             return Ok(Self { root, run: Path::new("/run").join(NAME), name: NAME.to_owned() });
         }
         let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
@@ -78,9 +82,29 @@ impl Places {
         Ok(Self { root, run, name })
     }
 
+    /// Whether this is the cluster that commands mean which name none.
+    pub(crate) fn is_default(&self) -> bool {
+        self.name == NAME
+    }
+
+    /// The flag that leads other commands to the same cluster, with a blank before it, as a shell takes it.
+    pub(crate) fn flag(&self) -> String {
+        if self.is_default() { String::new() } else { format!(" --root {}", quoted(&self.root)) }
+    }
+
     /// Certificates and keys.
     pub(crate) fn pki(&self) -> PathBuf {
         self.root.join("pki")
+    }
+
+    /// Certificates and keys in whose place `restore` has put others.
+    pub(crate) fn replaced_pki(&self) -> PathBuf {
+        self.root.join("pki.replaced")
+    }
+
+    /// What `restore` unpacks.
+    pub(crate) fn restoring(&self) -> PathBuf {
+        self.root.join(".restoring")
     }
 
     /// The store.
@@ -120,7 +144,7 @@ impl Places {
 
     /// Logs of containers. The default root has them where every log collector looks.
     pub(crate) fn pod_logs(&self) -> PathBuf {
-        if self.name == NAME { PathBuf::from("/var/log/pods") } else { self.log().join("pods") }
+        if self.is_default() { PathBuf::from("/var/log/pods") } else { self.log().join("pods") }
     }
 
     /// Links to the logs of containers, as the kubelet makes them.
@@ -164,9 +188,19 @@ impl Places {
         self.run.join("dns.json")
     }
 
+    /// What the machine's settings were before the cluster changed them.
+    pub(crate) fn found_settings(&self) -> PathBuf {
+        self.run.join("settings.json")
+    }
+
     /// The pods' bridge.
     pub(crate) fn bridge(&self) -> String {
         format!("{}0", self.name)
+    }
+
+    /// The table of the service proxy's packet rules.
+    pub(crate) fn proxy_table(&self) -> String {
+        format!("{}-proxy", self.name)
     }
 
     /// The container runtime's places; `executable` is this program.
@@ -180,12 +214,38 @@ impl Places {
 
     /// Everything below the root that corten makes: what `delete` removes.
     pub(crate) fn data(&self) -> Vec<PathBuf> {
-        let mut data = vec![self.pki(), self.store(), self.containers(), self.kubelet(), self.log()];
+        let mut data = vec![
+            self.pki(),
+            self.replaced_pki(),
+            self.restoring(),
+            self.store(),
+            self.containers(),
+            self.kubelet(),
+            self.log(),
+        ];
         data.push(self.admin_kubeconfig());
         data.push(self.record());
         data.push(self.lock());
         data
     }
+}
+
+/// A path as a word of a shell's command line.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || "/._-+:@%,=".contains(one);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// An absolute path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        // What cannot be looked at now is said when it is used.
+        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            return real.join(rest).components().collect();
+        }
+    }
+    path.to_owned()
 }
 
 /// What runs in the process.

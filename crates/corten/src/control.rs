@@ -73,6 +73,9 @@ pub(crate) struct Report {
     /// The step that the start is at; nothing when it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) starting: Option<String>,
+    /// Whether it was told to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stopping: bool,
     /// The API's address on this machine.
     pub(crate) server: String,
     /// The API's address for pods and other machines.

@@ -7,12 +7,14 @@ mod config;
 
 mod addons;
 mod archive;
+mod backup_file;
 mod blocking;
 mod commands;
 mod components;
 mod control;
 mod descriptors;
 mod floors;
+mod ground;
 mod identity;
 mod instance;
 mod kubeconfig;

@@ -1,6 +1,6 @@
 //! What the machine must offer before a node can start. Every failure names its cause and its cure.
 
-use std::path::Path;
+use std::{os::unix::fs::MetadataExt as _, path::Path};
 
 use anyhow::bail;
 use corten_base::fs;
@@ -33,6 +33,15 @@ pub(crate) fn require_root(command: &str, why: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     bail!("`corten {command}` has to be run as root: {why}. Try `sudo corten {command}`");
+}
+
+/// Fails unless the caller is root, or the one whose directory the cluster is in: `corten server` needs no root.
+pub(crate) fn require_owner(places: &Places, command: &str, why: &str) -> anyhow::Result<()> {
+    let own = Uid::effective().as_raw();
+    if std::fs::metadata(&places.root).is_ok_and(|root| root.uid() == own) {
+        return Ok(());
+    }
+    require_root(command, why)
 }
 
 /// Checks everything that a node needs, and reports all that is missing at once.

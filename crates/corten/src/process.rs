@@ -23,6 +23,34 @@ pub(crate) fn hold_since(pid: i32, started: u64) -> anyhow::Result<Option<OwnedF
     Ok((start_time(pid)? == Some(started)).then_some(process))
 }
 
+/// A handle on the process with these arguments after its name, among those of this user that see the same files; nothing if
+/// there is none. For what was written down nowhere, or where that is lost.
+pub(crate) fn find(is_it: impl Fn(&[&[u8]]) -> bool) -> anyhow::Result<Option<OwnedFd>> {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = PathBuf::from("/proc/self");
+    let (own_user, own_files) = (std::fs::metadata(&own)?.uid(), std::fs::read_link(own.join("ns/mnt"))?);
+    for entry in std::fs::read_dir("/proc").context("list processes")? {
+        let path = entry.context("list processes")?.path();
+        let Some(pid) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) else { continue };
+        // Whoever ends meanwhile is nobody.
+        let matches = || {
+            let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+            let words: Vec<&[u8]> = line.split(|byte| *byte == 0).skip(1).collect();
+            is_it(&words)
+                && std::fs::metadata(&path).is_ok_and(|it| it.uid() == own_user)
+                && std::fs::read_link(path.join("ns/mnt")).is_ok_and(|files| files == own_files)
+        };
+        if matches()
+            && let Some(process) = hold(pid)?
+            // Again, while the handle keeps the number from being used for another.
+            && matches()
+        {
+            return Ok(Some(process));
+        }
+    }
+    Ok(None)
+}
+
 /// The start of a process in ticks since boot; nothing if there is no such process, or only its exit status is left.
 pub(crate) fn start_time(pid: i32) -> anyhow::Result<Option<u64>> {
     let path = PathBuf::from(format!("/proc/{pid}/stat"));

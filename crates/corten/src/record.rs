@@ -55,18 +55,28 @@ impl Record {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let record: Self = serde_json::from_str(&text).with_context(|| format!("understand {}", path.display()))?;
+        Self::parse(&text).map(Some).with_context(|| format!("understand {}", path.display()))
+    }
+
+    /// Understands a record.
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+        let record: Self = serde_json::from_str(text).context("understand the record of a cluster")?;
         if record.version != VERSION {
-            bail!("{} has version {}, this program knows {VERSION}", path.display(), record.version);
+            bail!("the record of the cluster has version {}, this program knows {VERSION}", record.version);
         }
-        Ok(Some(record))
+        Ok(record)
     }
 
     /// Writes the record, durably.
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        Ok(fs::write_atomic(path, self.to_text()?.as_bytes(), 0o644)?)
+    }
+
+    /// The record as its file has it.
+    pub(crate) fn to_text(&self) -> anyhow::Result<String> {
         let mut text = serde_json::to_string_pretty(self).context("write the record of the cluster")?;
         text.push('\n');
-        Ok(fs::write_atomic(path, text.as_bytes(), 0o644)?)
+        Ok(text)
     }
 }
 

@@ -31,7 +31,10 @@ use corten_storage_sqlite::SqliteEngine;
 use futures::future;
 use ipnet::IpNet;
 
-use crate::{config::Places, node::dns_process};
+use crate::{
+    config::Places,
+    node::{dns_process, settings},
+};
 
 /// How long containers have to end by themselves. Upstream: a pod's default grace period is 30 s, docker's 10 s; this is
 /// the end of the machine's cluster, which its owner waits for.
@@ -52,6 +55,11 @@ pub(crate) async fn sweep(
     sweep.note("containers", containers);
     sweep.note("DNS", dns.map(|stopped| stopped.then(|| "stopped DNS".to_owned())));
     sweep.note("services", clean_userspace_proxy(service_cidr, clock).map(|()| None));
+    // Before the rules that guard what the settings open.
+    sweep.note(
+        "kernel settings",
+        Netns::current().map_err(Into::into).and_then(|host| settings::put_back(places, &host)),
+    );
     sweep.note("packet rules", remove_tables(places));
     sweep.note("bridge", remove_bridge(places));
     sweep.note("mounts", unmount_below(&[&places.root, &places.run]));
@@ -121,7 +129,7 @@ fn remove_tables(places: &Places) -> anyhow::Result<Option<String>> {
     if !nftables.is_supported().context("ask the kernel for nftables")? {
         return Ok(None);
     }
-    let ours = [format!("{}-cni", places.name), format!("{}-proxy", places.name)];
+    let ours = [format!("{}-cni", places.name), places.proxy_table()];
     let mut tables = nftables.tables().context("list tables")?;
     tables.retain(|table| ours.contains(&table.name));
     if tables.is_empty() {

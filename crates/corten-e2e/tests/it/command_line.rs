@@ -22,6 +22,7 @@ fn a_cluster_comes_goes_and_comes_back() {
         std::fs::write(kubectl.kubeconfig(), CONTEXT)?;
         let none = status(&machine)?;
         ensure!(none.out.contains("no cluster runs at /var/lib/corten"), "{none:?}");
+        let settings_before = settings()?;
 
         let image = machine.image("busybox-1.28.docker.tar").display().to_string();
         let up = machine.corten(&["up", "--detach", "--image", &image])?;
@@ -54,6 +55,7 @@ fn a_cluster_comes_goes_and_comes_back() {
         let none = status(&machine)?;
         ensure!(none.out.contains("no cluster runs"), "{none:?}");
         ensure!(Path::new("/var/lib/corten/store").exists());
+        ensure!(settings()? == settings_before, "they were {settings_before:?}, and are {:?}", settings()?);
         contexts_are(&kubectl, "", &["elsewhere"])?;
         machine.corten(&["down"])?;
 
@@ -67,11 +69,105 @@ fn a_cluster_comes_goes_and_comes_back() {
         })?;
         runs(&machine)?;
 
+        machine.kill()?;
+        machine.corten(&["up", "--detach"])?;
         let deleted = machine.corten(&["delete"])?;
+        ensure!(settings()? == settings_before, "they were {settings_before:?}, and are {:?}", settings()?);
         ensure!(deleted.contains("the cluster at /var/lib/corten is deleted"), "{deleted}");
         contexts_are(&kubectl, "", &["elsewhere"])?;
         let left: Vec<_> = std::fs::read_dir("/var/lib/corten").into_iter().flatten().flatten().collect();
         ensure!(left.is_empty(), "{left:?}");
+        machine.corten(&["delete"])?;
+        Ok(())
+    });
+}
+
+/// The machine's settings that a cluster needs otherwise. `route_localnet` without the cluster's rules opens 127.0.0.1 to
+/// neighbours.
+fn settings() -> anyhow::Result<[String; 2]> {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
+    Ok([read("ip_forward")?, read("conf/all/route_localnet")?])
+}
+
+/// A second `down` once killed the first in the middle of its work, or waited for a later cluster for ever.
+#[test]
+fn commands_at_once_wait_for_each_other() {
+    in_sandbox("command_line::commands_at_once_wait_for_each_other", || {
+        let machine = Machine::here()?;
+        for round in 0..3 {
+            machine.corten(&["up", "--detach"])?;
+            let ended: Vec<anyhow::Result<Output>> = std::thread::scope(|scope| {
+                let commands = [["down"], ["delete"], ["down"]].map(|it| {
+                    let machine = &machine;
+                    scope.spawn(move || machine.try_corten(&it))
+                });
+                commands.into_iter().map(|it| it.join().expect("it runs a command")).collect()
+            });
+            for output in ended {
+                let output = output?;
+                ensure!(output.success, "round {round}: {output:?}");
+            }
+            let left: Vec<_> = std::fs::read_dir("/var/lib/corten").into_iter().flatten().flatten().collect();
+            ensure!(left.is_empty(), "round {round}: {left:?}");
+        }
+        Ok(())
+    });
+}
+
+/// `delete` once removed `log` and `pki` of any directory that it was given.
+#[test]
+fn what_is_not_a_clusters_is_left_alone() {
+    in_sandbox("command_line::what_is_not_a_clusters_is_left_alone", || {
+        let (machine, theirs) = (Machine::here()?, Path::new("/run/theirs"));
+        std::fs::create_dir_all(theirs.join("log"))?;
+        std::fs::write(theirs.join("log/mine"), "mine")?;
+        for command in ["down", "delete"] {
+            let said = machine.corten(&[command, "--root", "/run/theirs"])?;
+            ensure!(said == "no cluster at /run/theirs\n", "{said}");
+        }
+        let refused = machine.try_corten(&["up", "--detach", "--root", "/run/theirs"])?;
+        ensure!(!refused.success && refused.err.contains("something that is not a cluster's (log)"), "{refused:?}");
+        let names: Vec<_> = std::fs::read_dir(theirs)?.map(|it| Ok(it?.file_name())).collect::<anyhow::Result<_>>()?;
+        ensure!(names == ["log"] && theirs.join("log/mine").exists(), "{names:?}");
+        Ok(())
+    });
+}
+
+const TOKEN: &str = "\
+apiVersion: v1
+kind: Secret
+metadata: {name: kept, annotations: {kubernetes.io/service-account.name: default}}
+type: kubernetes.io/service-account-token
+";
+
+/// A restored cluster once had other ranges, another authority and another key for tokens, and did not start.
+#[test]
+fn a_restored_cluster_is_the_same_one() {
+    in_sandbox("command_line::a_restored_cluster_is_the_same_one", || {
+        let (machine, old) = (Machine::here()?, Path::new("/run/old.conf"));
+        let flags = ["--service-cidr", "10.50.0.0/16", "--cluster-cidr", "10.60.0.0/16", "--node-name", "foo"];
+        machine.corten(&[&["up", "--detach"], &flags as &[&str]].concat())?;
+        std::fs::copy("/var/lib/corten/admin.conf", old)?;
+        let kubectl = Kubectl::new(old, Path::new("/run"))?;
+        kubectl.apply(TOKEN)?;
+        let token = eventually("the secret has a token", || {
+            let token = kubectl.ok(&["get", "secret", "kept", "-o", "go-template={{.data.token | base64decode}}"]);
+            ensure!(token.starts_with("ey"), "{token}");
+            Ok(token)
+        })?;
+        machine.corten(&["backup", "/run/corten.backup"])?;
+        machine.corten(&["delete"])?;
+        machine.corten(&["restore", "/run/corten.backup"])?;
+        machine.corten(&["up", "--detach"])?;
+        let nodes = kubectl.ok(&["get", "nodes", "-o", "name"]);
+        ensure!(nodes == "node/foo\n", "{nodes}");
+        let dns = kubectl.ok(&["-n", "kube-system", "get", "service", "kube-dns", "-o", "jsonpath={.spec.clusterIP}"]);
+        ensure!(dns == "10.50.0.10", "{dns}");
+        let review =
+            format!("{{apiVersion: authentication.k8s.io/v1, kind: TokenReview, spec: {{token: \"{token}\"}}}}");
+        let answer = kubectl
+            .run_with(&["create", "--validate=false", "-f", "-", "-o", "jsonpath={.status.authenticated}"], &review)?;
+        ensure!(answer.out == "true", "{answer:?}");
         machine.corten(&["delete"])?;
         Ok(())
     });

@@ -153,6 +153,11 @@ pub enum Selector<'a> {
         /// How many numbers.
         modulus: u32,
     },
+    /// Numbers below `modulus` in turn, from zero: each rule counts for itself, anew when it is replaced.
+    Turn {
+        /// How many numbers.
+        modulus: u32,
+    },
     /// A hash of fields, below `modulus`.
     Hash {
         /// What to hash.
@@ -374,6 +379,9 @@ impl Rule {
             Selector::Fields(fields) => self.load(fields, KEY),
             Selector::Random { modulus } => {
                 self.exprs.push(Expr::Numgen { random: true, modulus, offset: 0, to: KEY });
+            }
+            Selector::Turn { modulus } => {
+                self.exprs.push(Expr::Numgen { random: false, modulus, offset: 0, to: KEY });
             }
             Selector::Hash { fields, modulus, seed } => {
                 self.load(fields, HASH_INPUT);

@@ -51,6 +51,8 @@ use crate::{
 /// Looks at a set of clients: each but the first because one of them left between look and deletion.
 const FORGET_ATTEMPTS: usize = 5;
 
+const ROUTE_LOCALNET: &str = "net/ipv4/conf/all/route_localnet";
+
 /// How the rules are made.
 #[derive(Clone, Debug)]
 pub struct NftablesConfig {
@@ -201,13 +203,24 @@ impl NftablesBackend {
         Ok(Nftables::open()?.is_supported()?)
     }
 
+    /// Removes the tables that are there, and first turns off what their rules guard: packets for 127/8 from elsewhere.
+    pub fn retire(&mut self) -> Result<(), BackendError> {
+        let present = self.nft.tables()?;
+        let is_present = |ours: &Table| present.iter().any(|it| (it.family, &it.name) == (ours.family, &ours.name));
+        let guarded = self.tables.get(&IpFamily::V4).is_some_and(|ours| is_present(&ours.table));
+        if guarded && self.config.localhost_node_ports {
+            sysctl::write(&self.netns, ROUTE_LOCALNET, "0")?;
+        }
+        self.clean_up()
+    }
+
     /// Settings that the rules rely on.
     fn prepare_kernel(&self) -> Result<(), BackendError> {
         if self.tables.contains_key(&IpFamily::V4) {
             sysctl::write(&self.netns, "net/ipv4/ip_forward", "1")?;
             if self.config.localhost_node_ports {
                 // Lets packets with the source 127.0.0.1 out to a pod before they are translated.
-                sysctl::write(&self.netns, "net/ipv4/conf/all/route_localnet", "1")?;
+                sysctl::write(&self.netns, ROUTE_LOCALNET, "1")?;
             }
             sysctl::write_if_present(&self.netns, "net/bridge/bridge-nf-call-iptables", "1")?;
         }

@@ -4,13 +4,16 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use corten_base::fs;
 use corten_storage_sqlite::{OpenError, SqliteEngine};
+use tempfile::TempDir;
 
-use super::common::{Root, say, say_all};
+use super::common::{Root, note, say, say_all};
 use crate::{
+    backup_file,
     config::Places,
     control::{self, Answer, Request},
-    instance::{Claim, Instance},
+    instance::{Claim, Instance, Purpose},
     preflight,
 };
 
@@ -36,11 +39,12 @@ pub(crate) struct RestoreOptions {
 
 /// Copies the store of the running cluster.
 pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
-    preflight::require_root(
+    let places = options.root.places()?;
+    preflight::require_owner(
+        &places,
         "backup",
         "the socket of the running cluster belongs to root, and so does the copy, which holds every secret",
     )?;
-    let places = options.root.places()?;
     let target = std::path::absolute(&options.file).context("find the working directory")?;
     match control::ask(&places.control_socket(), Request::Backup(target))? {
         Some(Answer::Done(lines)) => say_all(&lines),
@@ -49,25 +53,13 @@ pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Who works with the places: the cluster answers on its socket, another command does not.
-fn busy(pid: Option<i32>, places: &Places) -> anyhow::Result<String> {
-    if control::ask(&places.control_socket(), Request::Status)?.is_some() {
-        return Ok(super::up::already_running(pid, places));
-    }
-    let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-    Ok(format!(
-        "another command works with {}{pid}, or a cluster that is starting or ending: try again when it is done",
-        places.root.display()
-    ))
-}
-
 /// Makes the store of a backup.
 pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
-    preflight::require_root("restore", "the store belongs to root, because it holds every secret")?;
     let places = options.root.places()?;
-    let _instance = match Instance::claim(&places)? {
+    preflight::require_owner(&places, "restore", "the store belongs to root, because it holds every secret")?;
+    let _instance = match Instance::claim(&places, Purpose::Restore, &note)? {
         Claim::Ours(instance) => instance,
-        Claim::Running(running) => bail!(busy(running.pid, &places)?),
+        Claim::Running(running) => bail!(super::up::already_running(running.pid(), &places)),
     };
     // SQLite's own words for a file that is not there, or a directory, are worse.
     let found = std::fs::File::open(&options.file).and_then(|file| file.metadata());
@@ -75,7 +67,11 @@ pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     if found.is_dir() {
         bail!("{} is a directory: name the file that `corten backup` wrote", options.file.display());
     }
-    let revision = SqliteEngine::restore(&options.file, &places.store()).map_err(|error| match error {
+    // Beside the store, where there is room for it, and gone whatever comes of it.
+    let staging = staging(&places)?;
+    let contents = backup_file::read(&options.file, staging.path())
+        .with_context(|| format!("read the backup {}", options.file.display()))?;
+    let revision = SqliteEngine::restore(&contents.store, &places.store()).map_err(|error| match error {
         OpenError::Exists { path } => anyhow::anyhow!(
             "there is a store already: move {} out of the way first, because {} would take its place",
             path.display(),
@@ -83,6 +79,25 @@ pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
         ),
         error => anyhow::Error::new(error).context(format!("restore {}", options.file.display())),
     })?;
-    say(&format!("restored revision {revision}; `corten up{}` starts from it", super::up::root_flag(&places)));
+    match &contents.identity {
+        Some(identity) => identity
+            .take_place(&places)
+            .context("the store is restored, but not what else makes the cluster: remove the store and try again")?,
+        None => note(
+            "this backup is of an earlier version and holds the store alone: where the cluster was made with ranges or a \
+             node's name of its own, repeat those flags at the next `corten up`"
+                .to_owned(),
+        ),
+    }
+    say(&format!("restored revision {revision}; `corten up{}` starts from it", places.flag()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// An empty directory that goes when the value does, in place of one that a killed process left.
+fn staging(places: &Places) -> anyhow::Result<TempDir> {
+    let path = places.restoring();
+    fs::remove_dir_all(&path)?;
+    let name = path.file_name().context("it has a name")?;
+    let made = tempfile::Builder::new().prefix(name).rand_bytes(0).tempdir_in(&places.root);
+    made.with_context(|| format!("make the directory {}", path.display()))
 }

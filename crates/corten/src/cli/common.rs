@@ -21,7 +21,7 @@ const THREADS_END_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Root {
     /// Where everything is kept; data, certificates, run time state and the names of bridge, packet rules and control
     /// groups are derived from it.
-    #[arg(long, env = "CORTEN_ROOT", default_value = DEFAULT_ROOT, value_name = "DIR")]
+    #[arg(long, env = "CORTEN_ROOT", default_value = DEFAULT_ROOT, value_name = "DIR", global = true)]
     pub(crate) root: PathBuf,
 }
 
@@ -75,6 +75,12 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 pub(crate) fn say(line: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Writes a line beside the output, such as what is waited for.
+pub(crate) fn note(line: String) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Writes lines for the user and ends well.

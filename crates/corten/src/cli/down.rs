@@ -6,16 +6,13 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use corten_base::{SystemClock, SystemRng};
 use ipnet::{IpNet, Ipv4Net};
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{Signal, pidfd_send_signal},
-};
+use rustix::process::{Signal, pidfd_send_signal};
 
-use super::common::{Root, runtime, say};
+use super::common::{Root, note, runtime, say};
 use crate::{
     config::{DEFAULT_SERVICE_CIDR, Places},
     control::{self, Answer, Request},
-    instance::{Claim, Instance, Running},
+    instance::{Claim, Instance, Purpose, Running, ends_within},
     kubeconfig, preflight,
     record::Record,
     sweep,
@@ -24,6 +21,9 @@ use crate::{
 
 /// How long a process may take to end after it was asked to, by a command or by SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the lock file is read anew of a process that does not say who it is: each time takes about a second.
+const ATTEMPTS_MAX: usize = 30;
 
 /// Options of `corten down`.
 #[derive(Debug, Args)]
@@ -46,11 +46,7 @@ pub(crate) struct DeleteOptions {
 pub(crate) fn down(options: &DownOptions) -> anyhow::Result<ExitCode> {
     preflight::require_root("down", "it removes network interfaces, packet rules, mounts and control groups")?;
     let places = options.root.places()?;
-    if !places.root.exists() {
-        say(&format!("no cluster at {}", places.root.display()));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let _instance = stop(&places, options.service_cidr)?;
+    let Some(_instance) = stop(&places, Purpose::Down, options.service_cidr)? else { return Ok(ExitCode::SUCCESS) };
     say("the cluster is stopped; its data stays");
     Ok(ExitCode::SUCCESS)
 }
@@ -59,11 +55,8 @@ pub(crate) fn down(options: &DownOptions) -> anyhow::Result<ExitCode> {
 pub(crate) fn delete(options: &DeleteOptions) -> anyhow::Result<ExitCode> {
     preflight::require_root("delete", "it removes network interfaces, packet rules, mounts and control groups")?;
     let places = options.down.root.places()?;
-    if !places.root.exists() {
-        say(&format!("no cluster at {}", places.root.display()));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let _instance = stop(&places, options.down.service_cidr)?;
+    let stopped = stop(&places, Purpose::Delete, options.down.service_cidr)?;
+    let Some(_instance) = stopped else { return Ok(ExitCode::SUCCESS) };
     // Before the records of pods go: the directory of logs may be shared with others.
     let (logs, complaint) = runtime()?.block_on(sweep::logs_of_pods(&places, &SystemClock::shared()))?;
     if let Some(complaint) = complaint {
@@ -75,20 +68,46 @@ pub(crate) fn delete(options: &DeleteOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ends the running process, if there is one, and removes what a cluster has put into the machine.
-fn stop(places: &Places, service_cidr: Option<Ipv4Net>) -> anyhow::Result<Instance> {
-    let instance = match Instance::claim(places)? {
-        Claim::Ours(instance) => {
-            end_without_lock(places)?;
-            instance
-        }
-        Claim::Running(running) => end(running, places)?,
+/// Ends the running process, if there is one, and removes what a cluster has put into the machine. Nothing, and said, where
+/// there is no cluster: what else is in the directory is somebody's.
+fn stop(places: &Places, purpose: Purpose, service_cidr: Option<Ipv4Net>) -> anyhow::Result<Option<Instance>> {
+    let Some(instance) = take(places, purpose)? else {
+        say(&format!("no cluster at {}", places.root.display()));
+        return Ok(None);
     };
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     let done = runtime()?.block_on(sweep::sweep(places, service_range(places, service_cidr), &clock, &rng))?;
     done.iter().for_each(|line| say(line));
     forget_context(places);
-    Ok(instance)
+    Ok(Some(instance))
+}
+
+/// Takes the places, from the process that serves there if there is one. Nothing if there is no cluster, or another command
+/// has removed it.
+fn take(places: &Places, purpose: Purpose) -> anyhow::Result<Option<Instance>> {
+    let mut ended = None;
+    for _ in 0..ATTEMPTS_MAX {
+        let Some(claim) = Instance::claim_if_any(places, purpose, &note)? else { return Ok(None) };
+        let running = match (claim, ended) {
+            (Claim::Ours(instance), None) => {
+                end_without_lock(places)?;
+                return Ok(Some(instance));
+            }
+            (Claim::Ours(instance), Some(pid)) => {
+                say(&format!("stopped corten (pid {pid})"));
+                return Ok(Some(instance));
+            }
+            // Who was not asked is not waited for: that would be for as long as a cluster runs.
+            (Claim::Running(new), Some(pid)) if new.pid() != Some(pid) => bail!(
+                "corten (pid {pid}) is stopped, and another start{} took its place at {} meanwhile",
+                new.pid().map(|pid| format!(" (pid {pid})")).unwrap_or_default(),
+                places.root.display()
+            ),
+            (Claim::Running(running), _) => running,
+        };
+        ended = end(&running, places)?.or(ended);
+    }
+    bail!("a process has the lock {} and does not say who it is: try again", places.lock().display())
 }
 
 /// Takes the context out of the user's kubeconfig. A file that cannot be changed is said and holds up nothing: it is not the
@@ -124,26 +143,23 @@ fn end_without_lock(places: &Places) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn end(running: Running, places: &Places) -> anyhow::Result<Instance> {
-    let process = process_of(&running, places)?;
+/// Ends a process that serves; gives its number, if it is known.
+fn end(running: &Running, places: &Places) -> anyhow::Result<Option<i32>> {
+    let process = process_of(running, places)?;
     let asked = control::ask(&places.control_socket(), Request::Stop);
     match (asked, &process) {
         (Ok(Some(_)), Some((pid, process))) => end_asked(process, *pid)?,
         (_, Some((pid, process))) => terminate(process, *pid)?,
-        // It has begun to listen in this very moment, and ends.
-        (Ok(Some(_)), None) => {}
-        // It had one, and has ended meanwhile.
-        (_, None) if running.pid.is_some() => {}
-        (_, None) => bail!("a process holds the lock and has not written its number: try again"),
+        // It has begun to listen in this very moment, and ends; or it had a number, and has ended meanwhile; or it has
+        // not written one. The lock file says more now.
+        (_, None) => {}
     }
-    let instance = running.wait(places)?;
-    say(&format!("stopped corten{}", process.map(|(pid, _)| format!(" (pid {pid})")).unwrap_or_default()));
-    Ok(instance)
+    Ok(process.map(|(pid, _)| pid).or(running.pid()))
 }
 
 /// The process that runs: by its number, or else by the socket on which it takes commands. Nothing if it has neither yet.
 fn process_of(running: &Running, places: &Places) -> anyhow::Result<Option<(i32, OwnedFd)>> {
-    if let Some((pid, process)) = running.pid.zip(running.hold()?) {
+    if let Some((pid, process)) = running.pid().zip(running.hold()?) {
         return Ok(Some((pid, process)));
     }
     listener_of(&places.control_socket(), PATIENCE)
@@ -151,7 +167,7 @@ fn process_of(running: &Running, places: &Places) -> anyhow::Result<Option<(i32,
 
 /// Waits for a process that has taken the command to end. One that hangs is ended like one that has no ear for commands.
 fn end_asked(process: &OwnedFd, pid: i32) -> anyhow::Result<()> {
-    if ends(process, pid)? {
+    if ends_within(process, PATIENCE)? {
         return Ok(());
     }
     say(&format!(
@@ -159,13 +175,6 @@ fn end_asked(process: &OwnedFd, pid: i32) -> anyhow::Result<()> {
         PATIENCE.as_secs()
     ));
     terminate(process, pid)
-}
-
-/// Whether a process ends while we have patience.
-fn ends(process: &OwnedFd, pid: i32) -> anyhow::Result<bool> {
-    let timeout = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
-    let ended = poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&timeout));
-    Ok(ended.with_context(|| format!("wait for process {pid}"))? > 0)
 }
 
 /// Asks a process that has no ear for commands to end, and kills it when it does not.
@@ -176,7 +185,7 @@ fn terminate(process: &OwnedFd, pid: i32) -> anyhow::Result<()> {
             Err(rustix::io::Errno::SRCH) => return Ok(()),
             Err(error) => return Err(error).with_context(|| format!("end process {pid}")),
         }
-        if ends(process, pid)? {
+        if ends_within(process, PATIENCE)? {
             return Ok(());
         }
     }

@@ -4,17 +4,18 @@ use std::{fs::File, io::IsTerminal as _, os::fd::AsRawFd as _, path::PathBuf, pr
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use corten_base::{Shutdown, SystemClock, SystemRng, fs};
+use corten_base::{Shutdown, SystemClock, SystemRng};
 use corten_container_runtime::{ContainerRuntime, images::store::ImageStore};
 use corten_net::netns::Netns;
 
-use super::common::{Root, runtime, say, say_all};
+use super::common::{Root, note, runtime, say, say_all};
 use crate::{
     archive,
     commands::{image_lines, remove_image},
     config::Places,
     control::{self, Answer, ImageLine, Request},
-    instance::{Claim, Instance},
+    ground,
+    instance::{Claim, Instance, Purpose},
     preflight,
 };
 
@@ -94,7 +95,7 @@ impl Spooled {
         if stdin.is_terminal() {
             bail!("standard input is a terminal: `corten image import - < FILE`, or give the file's name");
         }
-        fs::create_dir_all(&places.root)?;
+        ground::settle(places)?;
         // Beside the images, where there is room for them; a killed process leaves nothing.
         let mut file =
             tempfile::tempfile_in(&places.root).with_context(|| format!("make a file in {}", places.root.display()))?;
@@ -143,7 +144,7 @@ fn lines(image: &ImageLine) -> Vec<String> {
 
 /// Without a process: under its lock, because nobody else may change the images meanwhile.
 fn directly(places: &Places, request: Request) -> anyhow::Result<Answer> {
-    let _instance = match Instance::claim(places)? {
+    let _instance = match Instance::claim(places, Purpose::Image, &note)? {
         Claim::Ours(instance) => instance,
         Claim::Running(_) => bail!("the cluster is starting or ending: try again in a moment"),
     };

@@ -41,7 +41,7 @@ enum Command {
     Status(status::Options),
     /// Import, list and remove images.
     Image(image::Options),
-    /// Copy the store into a file, while the cluster runs.
+    /// Copy the cluster's store, keys and record into a file, while it runs.
     Backup(backup::BackupOptions),
     /// Bring a backup back into a cluster that does not run and has no store.
     Restore(backup::RestoreOptions),

@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context as _;
 use clap::Args;
 use corten_base::{SystemClock, SystemRng};
 use corten_component_base::logs;
@@ -12,8 +13,8 @@ use corten_component_base::logs;
 use super::common::{Root, run_until_signal};
 use crate::{
     assembly::{self, Start},
-    config::{Config, Scope, Wishes},
-    instance::{Claim, Instance},
+    config::{Config, Places, Scope, Wishes},
+    instance::{Claim, Instance, Purpose},
     progress::Progress,
     record::Record,
 };
@@ -38,9 +39,14 @@ pub(crate) struct Options {
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     logs::init(&options.log, logs::Format::Text)?;
     let places = options.root.places()?;
-    let _instance = match Instance::claim(&places)? {
+    let tell = |line: String| tracing::info!(what = line, "Waited for another command");
+    let claim = match Instance::claim(&places, Purpose::Serve, &tell).with_context(|| why_not(&places))? {
+        Claim::Running(running) => running.or_its_end(&places, &tell)?,
+        ours => ours,
+    };
+    let _instance = match claim {
         Claim::Ours(instance) => instance,
-        Claim::Running(running) => anyhow::bail!(super::up::already_running(running.pid, &places)),
+        Claim::Running(running) => anyhow::bail!(super::up::already_running(running.pid(), &places)),
     };
     let wishes = Wishes {
         listen: Some(options.listen.ip()),
@@ -56,4 +62,8 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         assembly::run((config, record), Start::default(), progress, (clock, rng), (stop, shutdown))
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn why_not(places: &Places) -> String {
+    format!("the control plane cannot be kept in {}: name a directory of your own with --root", places.root.display())
 }

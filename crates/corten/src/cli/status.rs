@@ -28,14 +28,11 @@ pub(crate) struct Options {
 
 /// Shows it.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    preflight::require_root("status", "the socket of the running cluster belongs to root")?;
     let places = options.root.places()?;
+    preflight::require_owner(&places, "status", "the socket of the running cluster belongs to root")?;
     let Some(answer) = control::ask(&places.control_socket(), Request::Status)? else {
-        if let Some(pid) = instance::holder(&places)? {
-            say(&format!(
-                "a process{pid} works at {} and does not take commands: it begins or ends",
-                places.root.display()
-            ));
+        if let Some(holder) = instance::holder(&places)? {
+            say(&format!("{holder} works at {} and does not take commands: it begins or ends", places.root.display()));
             return Ok(ExitCode::from(DEGRADED));
         }
         say(&format!("no cluster runs at {}", places.root.display()));
@@ -52,13 +49,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
 fn is_ready(report: &Report) -> bool {
     let node = report.node.is_empty() || report.node_state == "Ready";
-    node && report.starting.is_none() && report.components.iter().all(|component| component.state == RUNNING)
+    node && !report.stopping
+        && report.starting.is_none()
+        && report.components.iter().all(|component| component.state == RUNNING)
 }
 
 fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![
         format!("corten {} (pid {}) at {}", report.version, report.pid, report.root.display()),
         match &report.starting {
+            _ if report.stopping => "state    ending".to_owned(),
             Some(step) => format!("state    starting: at {step:?}, not ready yet"),
             None => "state    started".to_owned(),
         },

@@ -63,6 +63,14 @@ fn command_lines_mean_what_they_say() {
     check("corten kube-scheduler --kubeconfig a --v=2", |it| matches!(it, Command::KubeScheduler(_)));
 }
 
+/// `corten image list --root X` was a wrong flag, where every other command takes it at its end.
+#[test]
+fn the_root_may_stand_before_and_after_what_is_done_with_images() {
+    for line in ["corten image --root /srv/one list", "corten image list --root /srv/one"] {
+        check(line, |it| format!("{it:?}").contains("root: \"/srv/one\""));
+    }
+}
+
 /// As kubeadm's manifests have them; each of them ended the process with 2.
 #[test]
 fn command_lines_made_for_upstream_are_taken() {

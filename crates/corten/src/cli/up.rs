@@ -5,7 +5,7 @@ use std::{
     io::BufReader,
     net::IpAddr,
     os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitCode, Stdio},
     sync::Arc,
 };
@@ -21,8 +21,9 @@ use super::common::{Root, run_until_signal, say};
 use crate::{
     archive,
     assembly::{self, Start},
-    config::{Config, DEFAULT_ROOT, Places, Scope, Wishes},
-    instance::{Claim, Instance},
+    config::{Config, Places, Scope, Wishes},
+    ground,
+    instance::{Claim, Instance, Purpose},
     log_file::put_aside_if_long,
     preflight,
     progress::{Event, Progress, relay},
@@ -129,14 +130,15 @@ fn start(
     progress: Progress,
     clock: corten_base::SharedClock,
 ) -> anyhow::Result<ExitCode> {
-    let claim = match Instance::claim(&places)? {
-        Claim::Running(running) => running.or_its_end(&places)?,
+    let tell = |line: String| progress.tell(Event::Note(line));
+    let claim = match Instance::claim(&places, Purpose::Serve, &tell)? {
+        Claim::Running(running) => running.or_its_end(&places, &tell)?,
         ours => ours,
     };
     let _instance = match claim {
         Claim::Ours(instance) => instance,
         Claim::Running(running) => {
-            progress.tell(Event::Ready(already_running(running.pid, &places)));
+            progress.tell(Event::Ready(already_running(running.pid(), &places)));
             return Ok(ExitCode::SUCCESS);
         }
     };
@@ -169,13 +171,8 @@ fn start(
 /// What to say when there is a cluster already.
 pub(crate) fn already_running(pid: Option<i32>, places: &Places) -> String {
     let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-    let flag = root_flag(places);
+    let flag = places.flag();
     format!("a cluster already runs here{pid}: `corten status{flag}` shows it, `corten down{flag}` stops it")
-}
-
-/// The flag that leads other commands to the same cluster, with a blank before it.
-pub(crate) fn root_flag(places: &Places) -> String {
-    if places.root == Path::new(DEFAULT_ROOT) { String::new() } else { format!(" --root {}", places.root.display()) }
 }
 
 fn absolute(paths: Vec<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
@@ -185,6 +182,7 @@ fn absolute(paths: Vec<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
 
 /// Starts the daemon: this very command line again, without `--detach`, and shows its progress until it is ready.
 fn detach(places: &Places) -> anyhow::Result<ExitCode> {
+    ground::settle(places)?;
     fs::create_dir_all(&places.log())?;
     let progress = Progress::for_people(SystemClock::shared());
     let mut child = spawn_daemon(places)?;
@@ -200,6 +198,9 @@ fn detach(places: &Places) -> anyhow::Result<ExitCode> {
         }
         _ => {
             let status = child.wait().context("wait for the daemon")?;
+            if status.success() {
+                bail!("the cluster was stopped before it was ready; the log is {}", places.log_file().display());
+            }
             bail!(
                 "the cluster did not start: the daemon ended with {status}; its log is {}",
                 places.log_file().display()

@@ -27,6 +27,39 @@ fn another_root_has_names_of_its_own() {
     assert_eq!(one.pod_logs(), Path::new("/tmp/one/log/pods"));
 }
 
+/// Below a link a cluster once had another name, bridge and run directory than below the directory itself: `down` left half.
+#[test]
+fn a_directory_is_one_place_by_whatever_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let real = directory.path().canonicalize().unwrap();
+    std::os::unix::fs::symlink(&real, real.join("link")).unwrap();
+    for (path, want) in [("root", "root"), ("link/root", "root"), ("link/link/a/b/", "a/b"), ("./a//b", "a/b")] {
+        let places = Places::new(&real.join(path)).unwrap();
+        assert_eq!(places, Places::new(&real.join(want)).unwrap(), "{path}");
+        assert_eq!(places.root, real.join(want));
+    }
+}
+
+#[test]
+fn the_roots_root_is_nobodys() {
+    for path in ["/", "/..", "//"] {
+        assert!(Places::new(Path::new(path)).unwrap_err().to_string().contains("--root"), "{path}");
+    }
+}
+
+/// What was printed to be typed next could not be, for a root with a blank in it.
+#[test]
+fn what_is_to_be_typed_next_is_one_word_to_a_shell() {
+    for (root, want) in [
+        ("/var/lib/corten", ""),
+        ("/no-such/a_1.b", " --root /no-such/a_1.b"),
+        ("/no-such/with space & x", " --root '/no-such/with space & x'"),
+        ("/no-such/it's", r" --root '/no-such/it'\''s'"),
+    ] {
+        assert_eq!(Places::new(Path::new(root)).unwrap().flag(), want);
+    }
+}
+
 #[test]
 fn sockets_fit_below_any_root() {
     for length in [1, 40, 60, 70, 200] {

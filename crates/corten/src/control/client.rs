@@ -19,44 +19,44 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[error("the running process does not answer within {} s", .0.as_secs())]
 pub(crate) struct Silent(Duration);
 
-/// Sends a request and waits for its answer: thirty seconds for `Status` and `Stop`, however long the work takes for others.
-/// Nothing if nobody listens.
+/// Sends a request and waits for its answer: thirty seconds for those that need no work, and however long the work takes for
+/// others, as long as the process answers questions meanwhile. Nothing if nobody listens.
 ///
 /// Errors: [`Silent`], the connection broke, or the process answers that it could not do it.
 pub(crate) fn ask(socket: &Path, request: Request) -> anyhow::Result<Option<Answer>> {
-    let patience = matches!(request, Request::Status | Request::Stop).then_some(PATIENCE);
-    ask_within(socket, request, patience)
+    ask_within(socket, request, PATIENCE)
 }
 
 /// As `ask`, with a time of one's own.
-pub(super) fn ask_within(
-    socket: &Path,
-    request: Request,
-    patience: Option<Duration>,
-) -> anyhow::Result<Option<Answer>> {
-    let connect_patience = patience.unwrap_or(PATIENCE);
-    let mut stream = match connect_within(socket, connect_patience) {
+pub(super) fn ask_within(socket: &Path, request: Request, patience: Duration) -> anyhow::Result<Option<Answer>> {
+    let works = matches!(request, Request::ImportImages(_) | Request::RemoveImage(_) | Request::Backup(_));
+    let mut stream = match connect_within(socket, patience) {
         Ok(stream) => stream,
-        Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Silent(connect_patience).into()),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Silent(patience).into()),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("connect to {}", socket.display())),
     };
     let mut line = serde_json::to_vec(&Envelope { version: VERSION, request }).context("write the request")?;
     line.push(b'\n');
-    stream.set_write_timeout(patience).and_then(|()| stream.set_read_timeout(patience)).context("set a deadline")?;
-    let mut answer = String::new();
-    let sent = stream.write_all(&line);
-    let read = sent.and_then(|()| BufReader::new(stream).take(LINE_BYTES_MAX).read_line(&mut answer));
-    if let Err(error) = &read
-        && let Some(patience) = patience
-        && error.kind() == ErrorKind::WouldBlock
-    {
-        return Err(Silent(patience).into());
-    }
-    if read.context("read the answer of the running process")? == 0 {
+    let limit = Some(patience);
+    stream.set_write_timeout(limit).and_then(|()| stream.set_read_timeout(limit)).context("set a deadline")?;
+    let mut sent = stream.write_all(&line);
+    let (mut reader, mut answer) = (BufReader::new(stream).take(LINE_BYTES_MAX), Vec::new());
+    let read = loop {
+        match sent.and_then(|()| reader.read_until(b'\n', &mut answer)) {
+            // It may be at work, or hang: then it does not say how it is either.
+            Err(error) if error.kind() == ErrorKind::WouldBlock && works => {
+                ask_within(socket, Request::Status, patience)?;
+                sent = Ok(());
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Silent(patience).into()),
+            read => break read,
+        }
+    };
+    if read.context("read the answer of the running process")? == 0 && answer.is_empty() {
         bail!("the running process ended before it answered");
     }
-    match serde_json::from_str(&answer).context("understand the answer of the running process")? {
+    match serde_json::from_slice(&answer).context("understand the answer of the running process")? {
         Answer::Failed(reason) => bail!(reason),
         answer => Ok(Some(answer)),
     }

@@ -25,8 +25,42 @@ fn somebody_who_does_not_answer_is_not_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("control.sock");
     let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let error = ask_within(&path, Request::Status, Some(std::time::Duration::from_millis(20))).unwrap_err();
-    assert!(error.is::<Silent>(), "{error:?}");
+    // Nor is one with work to do, which `image` and `backup` waited for.
+    let backup = Request::Backup("/nowhere/backup".into());
+    for request in [Request::Status, Request::ListImages, backup] {
+        let error = ask_within(&path, request, std::time::Duration::from_millis(20)).unwrap_err();
+        assert!(error.is::<Silent>(), "{error:?}");
+    }
+}
+
+/// Work takes its time where the process says meanwhile that it lives.
+#[tokio::test]
+async fn work_is_waited_for() {
+    struct Slow(tokio::sync::Semaphore);
+
+    #[async_trait]
+    impl Handler for Slow {
+        async fn answer(&self, request: Request) -> Answer {
+            match request {
+                Request::Status => self.0.add_permits(1),
+                // Done when it was asked twice how it is.
+                _ => drop(self.0.acquire_many(2).await),
+            }
+            Answer::Done(Vec::new())
+        }
+    }
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let (tasks, (trigger, shutdown)) = (TaskSet::new("test"), Shutdown::new());
+    let socket = ControlSocket::bind(&path).unwrap();
+    let slow = Arc::new(Slow(tokio::sync::Semaphore::new(0)));
+    tasks.spawn("control", socket.run(slow, SystemClock::shared(), shutdown));
+    let patience = std::time::Duration::from_millis(100);
+    let asking = move || ask_within(&path, Request::RemoveImage("nginx".to_owned()), patience).unwrap();
+    assert_eq!(tokio::task::spawn_blocking(asking).await.unwrap(), Some(Answer::Done(Vec::new())));
+    trigger.request();
+    tasks.join().await.unwrap();
 }
 
 #[tokio::test]

@@ -3,11 +3,16 @@
 //! Found as kind finds it: the first file named in `KUBECONFIG` that exists, the last if none does; otherwise
 //! `~/.kube/config`, of whoever called sudo. Changed under the lock that kubectl takes, so that no write is lost.
 //!
+//! Only a regular file is changed, and keeps its mode and its owner; a link is followed. `KUBECONFIG=/dev/null` is how people
+//! say that there is none, and a device that is replaced by a file is a broken machine.
+//!
 //! What belongs to whoever called sudo is changed with their rights and not with root's: their directory may lead anywhere.
 
 use std::{
     ffi::OsStr,
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
+    io::{ErrorKind, Write as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -16,6 +21,9 @@ use corten_base::fs::{self, Context as _};
 use nix::unistd::{Gid, Uid, User, setfsgid, setfsuid};
 
 use super::{Entry, merge};
+
+/// How many links may follow each other. Source: Linux path_resolution(7).
+const LINKS_MAX: usize = 40;
 
 /// A kubeconfig and whom it has to belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,8 +85,13 @@ fn find_in(
 
 impl UserFile {
     /// Puts the entry into the file and makes it the current context.
+    ///
+    /// Errors: what cannot be read or written; it is there and no regular file, which is left alone.
     pub(crate) fn add(&self, entry: &Entry) -> anyhow::Result<()> {
         self.as_owner(|| {
+            if self.is_something_else()? {
+                bail!("{} is no regular file, and is left alone", self.path.display());
+            }
             if let Some(directory) = self.path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
                 fs::create_dir_all(directory)?;
             }
@@ -89,7 +102,7 @@ impl UserFile {
     /// Puts the entry in place of the one of its name; a file without it stays as it is, and so does the current context.
     pub(crate) fn refresh(&self, entry: &Entry) -> anyhow::Result<()> {
         self.as_owner(|| {
-            if !self.path.exists() {
+            if !self.path.exists() || self.is_something_else()? {
                 return Ok(());
             }
             self.change(|text| merge::refresh(text, entry))
@@ -99,7 +112,7 @@ impl UserFile {
     /// Takes the context out; a file without it stays as it is.
     pub(crate) fn remove(&self, name: &str) -> anyhow::Result<()> {
         self.as_owner(|| {
-            if !self.path.exists() {
+            if !self.path.exists() || self.is_something_else()? {
                 return Ok(());
             }
             self.change(|text| merge::remove(text, name))
@@ -117,23 +130,70 @@ impl UserFile {
         ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
+    /// Whether there is something that is no regular file: a device, a pipe, a directory.
+    fn is_something_else(&self) -> anyhow::Result<bool> {
+        match std::fs::metadata(&self.path) {
+            Ok(metadata) => Ok(!metadata.is_file()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error).at("look at", &self.path).map_err(Into::into),
+        }
+    }
+
     fn change(&self, change: impl FnOnce(&str) -> anyhow::Result<Option<String>>) -> anyhow::Result<()> {
         // A link is followed: its target is replaced, not the link.
-        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let path = target_of(&self.path)?;
         let _lock = FileLock::take(&path)?;
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.is_not_found() => String::new(),
-            Err(error) => return Err(error.into()),
+        let (text, metadata) = match std::fs::metadata(&path) {
+            Ok(metadata) => (fs::read_to_string(&path)?, Some(metadata)),
+            Err(error) if error.kind() == ErrorKind::NotFound => (String::new(), None),
+            Err(error) => return Err(error).at("look at", &path).map_err(Into::into),
         };
         let changed = change(&text).with_context(|| format!("change {}", path.display()))?;
-        let Some(changed) = changed else { return Ok(()) };
-        Ok(fs::write_atomic(&path, changed.as_bytes(), 0o600)?)
+        match (changed, metadata) {
+            (None, _) => Ok(()),
+            (Some(changed), None) => Ok(fs::write_atomic(&path, changed.as_bytes(), 0o600)?),
+            (Some(changed), Some(metadata)) => replace(&path, changed.as_bytes(), &metadata),
+        }
     }
 }
 
+/// What a path leads to in the end, also where that does not exist.
+fn target_of(path: &Path) -> anyhow::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        match std::fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound) => return Ok(path),
+            Err(error) => return Err(error).at("read the link", &path).map_err(Into::into),
+        }
+    }
+    bail!("{} leads in a circle", path.display())
+}
+
+/// Replaces the content of a file, which keeps its mode and owner: at once, or in place where the owner of a new file could not
+/// be the same.
+fn replace(path: &Path, content: &[u8], was: &Metadata) -> anyhow::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(directory).at("create a file in", directory)?;
+    let place = new.path().to_owned();
+    let made = new.as_file().metadata().at("look at", &place)?;
+    if (made.uid(), made.gid()) != (was.uid(), was.gid()) {
+        match fchown(new.as_file(), Some(was.uid()), Some(was.gid())) {
+            Ok(()) => {}
+            // Somebody who may write to the file, and is neither its owner nor in its group.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(fs::write(path, content)?),
+            Err(error) => return Err(error).at("set owner of", &place).map_err(Into::into),
+        }
+    }
+    new.write_all(content).at("write", &place)?;
+    let mode = std::fs::Permissions::from_mode(was.mode() & 0o7777);
+    new.as_file().set_permissions(mode).at("set mode of", &place)?;
+    new.as_file().sync_all().at("sync", &place)?;
+    new.persist(path).map_err(|error| error.error).at("rename to", path)?;
+    Ok(File::open(directory).and_then(|directory| directory.sync_all()).at("sync", directory)?)
+}
+
 fn belongs_to_root(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata(path).is_ok_and(|metadata| metadata.uid() == 0)
 }
 
@@ -229,7 +289,7 @@ mod tests {
     /// Root once wrote into the user's directory with its own rights, and gave away what a planted link led to.
     #[test]
     fn privileged_the_file_of_a_user_is_changed_with_the_rights_of_that_user() {
-        use std::os::unix::fs::{MetadataExt as _, chown, symlink};
+        use std::os::unix::fs::{chown, symlink};
         if !is_root() {
             eprintln!("skipped: only root can take the rights of others");
             return;
@@ -251,6 +311,49 @@ mod tests {
         file.add(&entry()).unwrap_err();
         assert_eq!(fs::read(&secret).unwrap(), b"kind: Config");
         assert_eq!(std::fs::metadata(&secret).unwrap().uid(), 0);
+    }
+
+    /// `KUBECONFIG=/dev/null corten up` once put a file in the device's place.
+    #[test]
+    fn what_is_no_regular_file_is_left_alone() {
+        use std::os::unix::fs::{FileTypeExt as _, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let (pipe, link) = (directory.path().join("pipe"), directory.path().join("link"));
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        symlink(&pipe, &link).unwrap();
+        for path in [&pipe, &link, &directory.path().to_owned()] {
+            let file = UserFile { path: path.clone(), owner: None };
+            let error = file.add(&entry()).unwrap_err().to_string();
+            assert!(error.ends_with("is no regular file, and is left alone"), "{error}");
+            file.refresh(&entry()).unwrap();
+            file.remove("corten").unwrap();
+        }
+        assert!(std::fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "no lock, nothing half done");
+    }
+
+    /// A kubeconfig that a group could read was its owner's alone after `up`.
+    #[test]
+    fn a_file_keeps_its_mode_and_owner_also_behind_a_link() {
+        use std::os::unix::fs::{chown, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let (real, link) = (directory.path().join("real"), directory.path().join("link"));
+        symlink("real", &link).unwrap();
+        let file = UserFile { path: link.clone(), owner: None };
+        // The link leads nowhere yet.
+        file.add(&entry()).unwrap();
+        assert!(link.is_symlink());
+        std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
+        if is_root() {
+            chown(&real, Some(4_242), Some(4_243)).unwrap();
+        }
+        let before = std::fs::metadata(&real).unwrap();
+        file.remove("corten").unwrap();
+        file.add(&entry()).unwrap();
+        let after = std::fs::metadata(&real).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!((after.mode(), after.uid(), after.gid()), (before.mode(), before.uid(), before.gid()));
+        assert!(fs::read_to_string(&real).unwrap().contains("current-context: corten"));
     }
 
     #[test]

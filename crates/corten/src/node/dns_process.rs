@@ -28,7 +28,7 @@ use crate::{
     components::{Components, FAILED, RUNNING},
     config::Places,
     log_file::put_aside_if_long,
-    process::{hold_since, start_time},
+    process::{self, hold_since, start_time},
     unix_socket::listener_of,
 };
 
@@ -37,6 +37,9 @@ pub(crate) const READY: &str = "ready";
 
 /// What it waits for on standard input before it listens.
 pub(crate) const BEGIN: &str = "begin\n";
+
+/// The flag that names the feed's socket, by which the process of a cluster is known.
+const FEED_FLAG: &str = "--feed-socket";
 
 /// The name that `corten status` shows.
 pub(crate) const COMPONENT: &str = "dns";
@@ -133,7 +136,13 @@ impl DnsProcess {
     }
 
     async fn take_up_or_start(&self) -> anyhow::Result<Running> {
-        if let Some(record) = read_record(&self.places, &self.clock).await?
+        let record = read_record(&self.places, &self.clock).await?;
+        if record.is_none()
+            && let Some(process) = unrecorded(&self.places).await?
+        {
+            end(process, &self.clock).await?;
+        }
+        if let Some(record) = record
             && let Some(process) = record.open()?
         {
             if record.settings == self.settings {
@@ -158,7 +167,7 @@ impl DnsProcess {
         let mut child = Command::new(program)
             .arg("dns")
             .args(["--listen", &self.settings.listen.to_string(), "--cluster-domain", &self.settings.domain])
-            .arg("--feed-socket")
+            .arg(FEED_FLAG)
             .arg(self.places.dns_socket())
             .arg("--begin-on-word")
             .stdin(Stdio::piped())
@@ -251,14 +260,28 @@ fn watch_end(process: OwnedFd) -> anyhow::Result<AsyncFd<OwnedFd>> {
 
 /// Ends the DNS process of a cluster, if there is one; says whether there was.
 pub(crate) async fn stop(places: &Places, clock: &SharedClock) -> anyhow::Result<bool> {
-    let Some(record) = read_record(places, clock).await? else { return Ok(false) };
-    let process = record.open()?;
+    let process = match read_record(places, clock).await? {
+        Some(record) => record.open()?,
+        None => unrecorded(places).await?,
+    };
     let was_there = process.is_some();
     if let Some(process) = process {
         end(process, clock).await?;
     }
     fs::remove_file(&places.dns_record())?;
     Ok(was_there)
+}
+
+/// The DNS process whose record somebody has removed with the run directory: it still has port 53.
+async fn unrecorded(places: &Places) -> anyhow::Result<Option<OwnedFd>> {
+    let socket = places.dns_socket();
+    blocking(move || {
+        process::find(|words| {
+            let mut of_flag = words.iter().skip_while(|word| **word != FEED_FLAG.as_bytes());
+            words.first() == Some(&&b"dns"[..]) && of_flag.nth(1) == Some(&socket.as_os_str().as_encoded_bytes())
+        })
+    })
+    .await
 }
 
 /// Asks a process to end, kills it if it does not, and waits until it has ended.
@@ -348,5 +371,25 @@ mod tests {
         fs::write(&places.dns_record(), b"{\"process\": 7}").unwrap();
         assert!(!stop(&places, &clock).await.unwrap());
         assert!(!places.dns_record().exists());
+    }
+
+    /// With the run directory its record was removed, and it kept port 53 through `down`.
+    #[tokio::test]
+    async fn a_process_without_a_record_is_found_by_what_it_was_started_with() {
+        let directory = tempfile::tempdir().unwrap();
+        let (places, clock) = (Places::new(&directory.path().join("root")).unwrap(), SystemClock::shared());
+        // A shell that runs a file called "dns", which waits.
+        fs::write(&directory.path().join("dns"), b"read line").unwrap();
+        let start = |socket: PathBuf| {
+            let mut command = Command::new("sh");
+            command.args(["dns", "--listen", "127.0.0.1:53", FEED_FLAG]).arg(socket);
+            command.current_dir(directory.path()).stdin(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+        };
+        let mut other = start(directory.path().join("other.sock"));
+        assert!(!stop(&places, &clock).await.unwrap(), "another cluster's");
+        let mut ours = start(places.dns_socket());
+        assert!(stop(&places, &clock).await.unwrap());
+        ours.wait().await.unwrap();
+        assert!(other.try_wait().unwrap().is_none());
     }
 }

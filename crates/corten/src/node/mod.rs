@@ -5,3 +5,4 @@ pub(crate) mod dns_feed;
 pub(crate) mod dns_process;
 pub(crate) mod kubelet;
 pub(crate) mod proxy_feed;
+pub(crate) mod settings;

@@ -25,6 +25,31 @@ pub(super) fn a_cluster_address_reaches_all_endpoints_from_pods_and_node(s: &mut
     assert_eq!(reached(&s.neighbour, "10.96.0.1:80"), "ab");
 }
 
+/// Packet rules once threw dice: of nine connections to three endpoints one got six and another none.
+pub(super) fn endpoints_are_taken_in_turn(s: &mut Scene) {
+    const ALL: &[&str] = &["10.1.0.1", "10.1.0.3", "10.1.0.4"];
+    #[track_caller]
+    fn check(s: &Scene, target: &str, calls: usize, want: &str) {
+        let mut names: Vec<_> = (0..calls).map(|_| call(&s.client, target).unwrap().remove(0)).collect();
+        names.sort_unstable();
+        assert_eq!(names.into_iter().collect::<String>(), want);
+    }
+    serve_tcp(&s.node, "c", "10.1.0.1:8080");
+    let web = with_node_port(service("web", "10.96.0.1"), 30080);
+    s.apply(web.clone(), ALL);
+    check(s, "10.96.0.1:80", 9, "aaabbbccc");
+    check(s, "192.168.0.1:30080", 9, "aaabbbccc");
+    // In the middle of a round: another service changes nothing, other endpoints begin a round of their own.
+    check(s, "10.96.0.1:80", 9, "aaabbbccc");
+    s.apply(service("more", "10.96.0.2"), BOTH);
+    check(s, "10.96.0.1:80", 9, "aaabbbccc");
+    check(s, "10.96.0.2:80", 8, "aaaabbbb");
+    s.endpoints(&web, BOTH);
+    check(s, "10.96.0.1:80", 8, "aaaabbbb");
+    s.endpoints(&web, ALL);
+    check(s, "10.96.0.1:80", 9, "aaabbbccc");
+}
+
 pub(super) fn a_node_port_answers_on_all_addresses_and_localhost(s: &mut Scene) {
     s.apply(with_node_port(service("web", "10.96.0.1"), 30080), BOTH);
     for (from, target) in [

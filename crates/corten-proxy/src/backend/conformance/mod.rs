@@ -24,6 +24,7 @@ macro_rules! suite {
 
 suite! {
     a_cluster_address_reaches_all_endpoints_from_pods_and_node,
+    endpoints_are_taken_in_turn,
     a_node_port_answers_on_all_addresses_and_localhost,
     localhost_is_closed_to_neighbours,
     a_client_stays_with_its_endpoint_while_that_lives,

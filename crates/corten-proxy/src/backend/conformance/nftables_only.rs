@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use corten_base::SystemClock;
-use corten_net::nftables::{
-    Chain, ChainType, DataType, Family, Hook, Nftables, Rule, Set, Table, Transaction, priority,
+use corten_net::{
+    nftables::{Chain, ChainType, DataType, Family, Hook, Nftables, Rule, Set, Table, Transaction, priority},
+    sysctl,
 };
 
 use super::scene::{Kind, Scene, call, fails, ip, over_udp, reached, service, with_node_port};
+use crate::backend::nftables::{NftablesBackend, NftablesConfig};
 
 const BOTH: &[&str] = &["10.1.0.3", "10.1.0.4"];
 
@@ -74,6 +76,28 @@ fn rules_that_somebody_took_away_come_back_with_a_full_sync() {
     assert_eq!(reached(&s.client, "10.96.0.2:80"), "ab");
     s.with_backend(|b, _| b.clean_up()).unwrap();
     assert_eq!(nft.tables().unwrap(), [other]);
+}
+
+/// `route_localnet` once stayed on without the rules that kept neighbours away from 127.0.0.1 (CVE-2020-8558).
+#[test]
+fn what_the_rules_guard_is_off_when_they_are_gone() {
+    let Some(mut s) = scene() else { return };
+    let setting = |s: &Scene| sysctl::read(&s.node, "net/ipv4/conf/all/route_localnet").unwrap();
+    s.apply(with_node_port(service("web", "10.96.0.1"), 30080), BOTH);
+    assert_eq!(setting(&s), "1");
+    let retire = |s: &Scene| {
+        let open = || {
+            let config = NftablesConfig { prefix: "test".to_owned(), ..NftablesConfig::default() };
+            NftablesBackend::open(config).unwrap().retire().unwrap();
+        };
+        s.node.run(open).unwrap();
+    };
+    retire(&s);
+    assert_eq!((setting(&s).as_str(), Nftables::open_in(&s.node).unwrap().tables().unwrap().len()), ("0", 0));
+    // Without our rules it is somebody else's.
+    sysctl::write(&s.node, "net/ipv4/conf/all/route_localnet", "1").unwrap();
+    retire(&s);
+    assert_eq!(setting(&s), "1");
 }
 
 #[test]

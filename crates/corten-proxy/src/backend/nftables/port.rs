@@ -408,7 +408,7 @@ impl Group {
         let modulus = u32::try_from(self.slots.len()).expect("fewer endpoints than addresses");
         let Some(timeout) = affinity else {
             let is_ip6 = table.family == IpFamily::V6;
-            return vec![Rule::new(&self.name).dnat_map(Selector::Random { modulus }, &self.name, is_ip6)];
+            return vec![Rule::new(&self.name).dnat_map(Selector::Turn { modulus }, &self.name, is_ip6)];
         };
         // A client's address (up to four registers), the address and port of an endpoint out of the map of clients, a
         // number, and an endpoint that the rule names.
@@ -446,16 +446,15 @@ impl Group {
         // named here counts only if the client's time is up this very moment.
         let mut rules = vec![translate(remember(known, first), kept)];
         // Unknown, or sent to an endpoint that is gone: the backend forgets those right after the change. One rule for each
-        // endpoint, the first of which is taken by one client in n, the next by one in n - 1 of the others, and so on.
+        // endpoint, the first of which is taken by every nth client, the next by every (n - 1)th of the others, and so on: each
+        // in its turn.
         rules.extend(self.slots.iter().zip((1..=modulus).rev()).map(|(endpoint, left)| {
             let mut rule = load_client();
             if left > 1 {
                 let value = 0_u32.to_ne_bytes().to_vec();
-                rule = rule.expr(Expr::Numgen { random: true, modulus: left, offset: 0, to: number }).expr(Expr::Cmp {
-                    from: number,
-                    op: CmpOp::Eq,
-                    value,
-                });
+                rule = rule
+                    .expr(Expr::Numgen { random: false, modulus: left, offset: 0, to: number })
+                    .expr(Expr::Cmp { from: number, op: CmpOp::Eq, value });
             }
             translate(remember(rule, endpoint), named)
         }));

@@ -33,13 +33,14 @@ use super::{
 use crate::{
     blocking::blocking,
     cli::{
-        common::{Root, run_until_signal},
+        common::{Root, note, run_until_signal},
         go_bool::go_bool,
         go_duration::go_duration,
     },
     commands::import_images,
     config::{CLUSTER_DOMAIN, Places, node_name, primary_address},
-    instance::{Claim, Instance},
+    instance::{Claim, Instance, Purpose},
+    node::settings,
     preflight,
 };
 
@@ -327,9 +328,9 @@ async fn keep_renewed(
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     preflight::require_root("kubelet", "it makes network interfaces, packet rules, mounts and control groups")?;
     let places = options.root.places()?;
-    let _instance = match Instance::claim(&places)? {
+    let _instance = match Instance::claim(&places, Purpose::Serve, &note)? {
         Claim::Ours(instance) => instance,
-        Claim::Running(running) => bail!(crate::cli::up::already_running(running.pid, &places)),
+        Claim::Running(running) => bail!(crate::cli::up::already_running(running.pid(), &places)),
     };
     run_until_signal(|_, shutdown| async move {
         let base = options.client.base(NAME)?;
@@ -338,6 +339,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         let executable = std::env::current_exe().context("find this program's file")?;
         let host = Netns::current().context("open the network namespace")?;
         let (clock, rng) = (Arc::clone(&base.clock), Arc::clone(&base.rng));
+        settings::remember(&places, &host).context("look at the machine's settings")?;
         // The runtime goes last: the kubelet still uses it while it ends.
         let (end_runtime, runtime_shutdown) = corten_base::Shutdown::new();
         let runtime = ContainerRuntime::open(

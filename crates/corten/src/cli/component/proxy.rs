@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use corten_base::TaskSet;
+use corten_base::{SystemClock, TaskSet};
 use corten_informer::{InformerFactory, InitialList};
 use ipnet::IpNet;
 
@@ -18,7 +18,11 @@ use super::{
 };
 use crate::{
     assembly,
-    cli::{common::run_until_signal, go_bool::go_bool, up::Mode},
+    cli::{
+        common::{run_until_signal, runtime},
+        go_bool::go_bool,
+        up::Mode,
+    },
 };
 
 const NAME: &str = "kube-proxy";
@@ -50,6 +54,10 @@ pub(crate) struct Options {
     /// The address to tell figures and the mode at; nowhere if empty.
     #[arg(long, default_value = "127.0.0.1:10249", value_parser = listen(10_249), value_name = "IP:PORT")]
     metrics_bind_address: Listen,
+    /// Take out of the kernel what an earlier proxy left there, and end.
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, value_parser = go_bool, num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    cleanup: bool,
     #[command(flatten)]
     not_followed: NotFollowed<Upstream>,
 }
@@ -93,6 +101,13 @@ fn listen(default_port: u16) -> impl Fn(&str) -> Result<Listen, String> + Clone 
 
 /// Proxies until it is told to stop.
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
+    if options.cleanup {
+        let runtime = runtime()?;
+        // Opening a backend asks for one.
+        let _entered = runtime.enter();
+        corten_proxy::clean_up(&corten_proxy::Config::new(""), SystemClock::shared()).context("clean up")?;
+        return Ok(ExitCode::SUCCESS);
+    }
     run_until_signal(|_, shutdown| async move {
         let base = options.client.base(NAME)?;
         options.not_followed.tell();

@@ -1,0 +1,267 @@
+//! The file of a backup: everything by which a cluster is the same one again, in a tar archive.
+//!
+//! Format, version 1, members in this order: `corten-backup.json` with the version; `cluster.json`, what the cluster was made
+//! with; `pki/`, its authority and the keys of service accounts' tokens; `store`, a copy of the store. Members of other names
+//! are passed over. Earlier versions wrote the store alone, which begins otherwise; such a backup is still taken.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use corten_base::fs::{self, Context as _};
+use serde::{Deserialize, Serialize};
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::{config::Places, record::Record};
+
+/// The version that this program writes, and the only one it reads.
+const VERSION: u32 = 1;
+
+const HEAD: &str = "corten-backup.json";
+const RECORD: &str = "cluster.json";
+const STORE: &str = "store";
+
+/// The directory of keys in the archive.
+const KEYS: &str = "pki";
+
+/// What cannot be made again, and the mode that it is written with. Certificates of components are signed anew.
+const KEY_FILES: &[(&str, u32)] = &[("ca.crt", 0o644), ("ca.key", 0o600), ("sa.pub", 0o644), ("sa.key", 0o600)];
+
+/// The longest member but the store: keys and records are a hundredth of it.
+const MEMBER_BYTES_MAX: u64 = 1 << 20;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    version: u32,
+}
+
+/// A backup being made, in a directory beside where it will be. Dropped before its end, it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    target: PathBuf,
+    directory: TempDir,
+}
+
+impl Draft {
+    /// Begins the backup that will be the new file `target`. Blocks.
+    ///
+    /// Errors: there is such a file, the directory cannot be written.
+    pub(crate) fn begin(target: PathBuf) -> anyhow::Result<Self> {
+        if target.try_exists().at("look for", &target)? {
+            bail!("{} is there already: a backup is a new file", target.display());
+        }
+        let parent = target.parent().with_context(|| format!("{} is no file", target.display()))?;
+        // Only its owner can enter.
+        let made = tempfile::Builder::new().prefix(".corten-backup-").tempdir_in(parent);
+        let directory = made.map_err(|error| anyhow::anyhow!("write in {}: {error}", parent.display()))?;
+        Ok(Self { target, directory })
+    }
+
+    /// Where the copy of the store belongs.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.directory.path().join(STORE)
+    }
+
+    /// Puts everything together and gives it its name. Blocks.
+    ///
+    /// Errors: what cannot be read or written.
+    pub(crate) fn finish(self, record: &Record, pki: &Path) -> anyhow::Result<()> {
+        // Its mode is 0600.
+        let file = NamedTempFile::new_in(self.directory.path()).at("create a file in", self.directory.path())?;
+        let mut archive = tar::Builder::new(file);
+        let head = serde_json::to_vec(&Head { version: VERSION }).context("write the head of the backup")?;
+        append(&mut archive, HEAD, 0o644, &head)?;
+        append(&mut archive, RECORD, 0o644, record.to_text()?.as_bytes())?;
+        for (name, mode) in KEY_FILES {
+            append(&mut archive, &format!("{KEYS}/{name}"), *mode, &fs::read(&pki.join(name))?)?;
+        }
+        let mut store = File::open(self.store()).at("open", &self.store())?;
+        archive.append_file(STORE, &mut store).at("write", &self.target)?;
+        let file = archive.into_inner().at("write", &self.target)?;
+        file.as_file().sync_all().at("sync", &self.target)?;
+        file.persist_noclobber(&self.target).map_err(|error| error.error).at("rename to", &self.target)?;
+        let parent = self.target.parent().unwrap_or(Path::new("."));
+        Ok(File::open(parent).and_then(|parent| parent.sync_all()).at("sync", parent)?)
+    }
+}
+
+fn append(archive: &mut tar::Builder<NamedTempFile>, name: &str, mode: u32, content: &[u8]) -> anyhow::Result<()> {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(content.len() as u64);
+    header.set_mode(mode);
+    archive.append_data(&mut header, name, content).with_context(|| format!("write {name} of the backup"))
+}
+
+/// What a backup has.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    /// The copy of the store.
+    pub(crate) store: PathBuf,
+    /// The rest; nothing in a backup of an earlier version.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// What makes a cluster this one, beside its objects.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    record: Record,
+    keys: Vec<(&'static str, u32, Vec<u8>)>,
+}
+
+/// Reads a backup; what is in an archive is unpacked into `staging`, an empty directory that is its owner's alone. Blocks.
+///
+/// Errors: it cannot be read, ends too early, is of another version, lacks something. That it holds a store is not looked at.
+pub(crate) fn read(backup: &Path, staging: &Path) -> anyhow::Result<Contents> {
+    let mut file = File::open(backup).map_err(|error| anyhow::anyhow!("open it: {error}"))?;
+    let mut beginning = Vec::new();
+    (&mut file).take(HEAD.len() as u64).read_to_end(&mut beginning).context("read it")?;
+    if beginning != HEAD.as_bytes() {
+        return Ok(Contents { store: backup.to_owned(), identity: None });
+    }
+    file.rewind().context("read it")?;
+    let (mut head, mut record, mut keys, mut store) = (None, None, Vec::new(), None);
+    let mut archive = tar::Archive::new(file);
+    for entry in archive.entries().context("read it")? {
+        let mut entry = entry.context("read it")?;
+        let name = entry.path().context("read it")?.to_string_lossy().into_owned();
+        let key = KEY_FILES.iter().find(|(key, _)| name == format!("{KEYS}/{key}"));
+        match (name.as_str(), key) {
+            (HEAD, _) => {
+                let read: Head = serde_json::from_slice(&member(&mut entry)?).context("understand its head")?;
+                if read.version != VERSION {
+                    bail!("it has version {}, this program knows {VERSION}", read.version);
+                }
+                head = Some(read);
+            }
+            (RECORD, _) => record = Some(Record::parse(&String::from_utf8_lossy(&member(&mut entry)?))?),
+            (_, Some((key, mode))) => keys.push((*key, *mode, member(&mut entry)?)),
+            (STORE, _) => {
+                let path = staging.join(STORE);
+                let mut copy = File::create_new(&path).at("create", &path)?;
+                let (size, copied) = (entry.size(), io::copy(&mut entry, &mut copy).at("write", &path)?);
+                if copied != size {
+                    bail!("it ends in the middle of the store, after {copied} of {size} bytes");
+                }
+                store = Some(path);
+            }
+            _ => {}
+        }
+    }
+    let (Some(_), Some(record), Some(store)) = (head, record, store) else { bail!("it is not whole: it was cut") };
+    if keys.len() != KEY_FILES.len() {
+        bail!("it is not whole: it lacks keys");
+    }
+    Ok(Contents { store, identity: Some(Identity { record, keys }) })
+}
+
+fn member(entry: &mut tar::Entry<'_, File>) -> anyhow::Result<Vec<u8>> {
+    let size = entry.size();
+    if size > MEMBER_BYTES_MAX {
+        bail!("it is damaged: a key or record is too long");
+    }
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content).context("read it")?;
+    if content.len() as u64 != size {
+        bail!("it is not whole: it was cut");
+    }
+    Ok(content)
+}
+
+impl Identity {
+    /// Makes the cluster at `places` this one. Keys of another cluster are put aside. Blocks.
+    pub(crate) fn take_place(&self, places: &Places) -> anyhow::Result<()> {
+        let pki = places.pki();
+        let is_there =
+            |(name, _, content): &(&str, u32, Vec<u8>)| fs::read(&pki.join(name)).is_ok_and(|it| it == *content);
+        if !self.keys.iter().all(is_there) {
+            if pki.exists() {
+                let aside = places.replaced_pki();
+                fs::remove_dir_all(&aside)?;
+                std::fs::rename(&pki, &aside).at("rename to", &aside)?;
+            }
+            fs::create_dir_all(&pki)?;
+            for (name, mode, content) in &self.keys {
+                fs::write_atomic(&pki.join(name), content, *mode)?;
+            }
+        }
+        self.record.write(&places.record())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn record() -> Record {
+        let ranges = ("10.60.0.0/16".parse().unwrap(), "10.50.0.0/16".parse().unwrap());
+        Record::new(ranges, "cluster.local", Some("foo".to_owned()), ("0.0.0.0:6443".parse().unwrap(), 10_250))
+    }
+
+    fn write_keys(pki: &Path, of: &str) {
+        fs::create_dir_all(pki).unwrap();
+        for (name, _) in KEY_FILES {
+            fs::write(&pki.join(name), format!("{name} of {of}").as_bytes()).unwrap();
+        }
+    }
+
+    fn backup(directory: &Path) -> PathBuf {
+        let target = directory.join("backup");
+        write_keys(&directory.join("pki"), "foo");
+        let draft = Draft::begin(target.clone()).unwrap();
+        fs::write(&draft.store(), &[7; 5_000]).unwrap();
+        draft.finish(&record(), &directory.join("pki")).unwrap();
+        target
+    }
+
+    /// `backup`, `delete`, `restore`, `up` once took the default ranges, made another authority, and failed.
+    #[test]
+    fn a_cluster_is_the_same_one_after_its_backup() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = backup(directory.path());
+        assert_eq!(target.metadata().unwrap().permissions().mode() & 0o777, 0o600, "it holds keys");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "the draft is gone");
+        let places = Places::new(&directory.path().join("root")).unwrap();
+        write_keys(&places.pki(), "another");
+        fs::write(&places.pki().join("admin.crt"), b"signed by another").unwrap();
+        for round in 0..2 {
+            let staging = tempfile::tempdir().unwrap();
+            let contents = read(&target, staging.path()).unwrap();
+            assert_eq!(fs::read(&contents.store).unwrap(), [7; 5_000]);
+            contents.identity.unwrap().take_place(&places).unwrap();
+            assert_eq!(Record::read(&places.record()).unwrap(), Some(record()));
+            assert_eq!(fs::read(&places.pki().join("sa.key")).unwrap(), b"sa.key of foo");
+            assert_eq!(fs::read(&places.replaced_pki().join("ca.key")).unwrap(), b"ca.key of another");
+            assert_eq!(places.pki().join("admin.crt").exists(), round > 0, "nothing is left that others signed");
+            fs::write(&places.pki().join("admin.crt"), b"signed by this one").unwrap();
+        }
+        assert!(places.data().contains(&places.replaced_pki()), "`delete` removes it");
+    }
+
+    #[test]
+    fn backups_that_are_cut_or_of_other_versions_are_refused_and_old_ones_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = backup(directory.path());
+        assert!(Draft::begin(target.clone()).unwrap_err().to_string().contains("is there already"));
+        let whole = fs::read(&target).unwrap();
+        let read_again = |content: &[u8]| {
+            let (file, staging) = (directory.path().join("other"), tempfile::tempdir().unwrap());
+            fs::write(&file, content).unwrap();
+            read(&file, staging.path())
+        };
+        for length in [100, 600, 2_000, 4_000, whole.len() - 3_000] {
+            read_again(&whole[..length]).unwrap_err();
+        }
+        let text = String::from_utf8_lossy(&whole).into_owned();
+        let at = text.find("\"version\":1}").unwrap();
+        let mut newer = whole;
+        newer[at..at + 12].copy_from_slice(b"\"version\":2}");
+        assert_eq!(read_again(&newer).unwrap_err().to_string(), "it has version 2, this program knows 1");
+        let old = read_again(b"SQLite format 3\0").unwrap();
+        assert_eq!((old.store, old.identity.is_none()), (directory.path().join("other"), true));
+    }
+}
