@@ -7,7 +7,10 @@ use std::{
     fmt,
     fs::{File, OpenOptions},
     io::{ErrorKind, Read as _, Seek as _, Write as _},
-    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    },
     path::Path,
     time::Duration,
 };
@@ -220,7 +223,11 @@ impl Instance {
             }
             // The file may have been lost without its cluster.
             let may_make = !purpose.ends() || places.record().exists();
-            let opened = OpenOptions::new().read(true).write(true).create(may_make).truncate(false).open(&path);
+            // No link is followed: the directory may be a user's, and this process root's.
+            let mut options = OpenOptions::new();
+            let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+            options.read(true).write(true).create(may_make).truncate(false).custom_flags(no_link);
+            let opened = options.open(&path);
             let file = match opened {
                 // `delete` was faster.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -362,6 +369,20 @@ mod tests {
 
     fn own_pid() -> i32 {
         std::process::id().cast_signed()
+    }
+
+    /// A user's directory could make root's command write to any file.
+    #[test]
+    fn a_link_in_the_place_of_the_lock_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(&directory.path().join("root")).unwrap();
+        let victim = directory.path().join("victim");
+        fs::write(&victim, b"precious").unwrap();
+        fs::create_dir_all(&places.root).unwrap();
+        std::os::unix::fs::symlink(&victim, places.lock()).unwrap();
+        let refused = Instance::try_claim(&places, Purpose::Serve).map(drop).unwrap_err();
+        assert!(refused.to_string().starts_with("open "), "{refused}");
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
     }
 
     #[test]
