@@ -18,6 +18,10 @@ pub(super) fn v1(pod: &mut Value) {
 
 fn spec(spec: &mut Value) {
     pod_spec::defaults::pod_spec(spec);
+    // Templates keep what they say, for which there is a warning.
+    if spec.i64_at(&["terminationGracePeriodSeconds"]).is_some_and(|seconds| seconds < 0) {
+        spec.set(&["terminationGracePeriodSeconds"], 1_i64);
+    }
     for containers in ["containers", "initContainers"] {
         each(spec, &[containers], |container| {
             within(container, &["resources"], |resources| requests_from_limits(resources, |_| true));

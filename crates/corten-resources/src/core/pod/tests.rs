@@ -44,6 +44,13 @@ fn a_minimal_pod_gets_all_defaults() {
     );
 }
 
+/// kubernetes/kubernetes#115606: no client need know what a negative one means.
+#[test]
+fn a_negative_grace_period_is_one_second() {
+    let object = defaulted(&RESOURCE, pod(json!({"terminationGracePeriodSeconds": -1, "containers": []})));
+    assert_eq!(object.i64_at(&["spec", "terminationGracePeriodSeconds"]), Some(1));
+}
+
 #[test]
 fn parts_of_a_pod_get_their_defaults() {
     let object = defaulted(
