@@ -14,7 +14,11 @@ use corten_apimachinery::{
 use http::{HeaderMap, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{endpoints::watch::WatchSource, registry::Store};
+use crate::{
+    endpoints::watch::WatchSource,
+    large::{Turn, Who},
+    registry::Store,
+};
 
 /// The cause that carries a token to go on with, on its way from the list to the wire.
 pub(crate) const CONTINUE_TOKEN: &str = "ContinueToken";
@@ -36,6 +40,10 @@ pub struct Reply {
 pub(crate) struct Sending {
     /// Its place among the requests that run.
     pub(crate) place: Option<OwnedSemaphorePermit>,
+    /// Its turn among the large ones, until it is encoded.
+    pub(crate) turn: Option<Turn>,
+    /// Who asked, if it may yet turn out to be large.
+    pub(crate) who: Option<Who>,
     /// When it is given up, in the clock's monotonic time, unless it may last.
     pub(crate) until: Option<Duration>,
 }
@@ -211,6 +219,13 @@ impl Reply {
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
         Self::failure(&generic(Reason::MethodNotAllowed, message))
+    }
+
+    /// Says who waits for their turn if this is much to encode.
+    #[must_use]
+    pub(crate) fn asked_by(mut self, who: Option<Who>) -> Self {
+        self.sending.who = who;
+        self
     }
 
     /// Adds advice for the client.

@@ -17,6 +17,7 @@ use super::{
     routes::Endpoint,
 };
 use crate::{
+    large::{LARGE_BYTES, Who},
     registry::Store,
     request::Request,
     response::{CONTINUE_TOKEN, ListResponse, Reply, Response},
@@ -29,7 +30,8 @@ pub(super) async fn get(endpoint: &Endpoint, request: &Request) -> Result<Reply,
     let revision = resource_version(request.query.get("resourceVersion"))?;
     let object = store.get(namespace_of(endpoint, request), &request.info.name, revision).await?;
     let object = endpoint.present(store, &object)?;
-    Ok(Reply::new(Response::Object { code: StatusCode::OK, object, store: Arc::clone(store) }))
+    let who = (object.json.len() > LARGE_BYTES).then(|| Who::of(request));
+    Ok(Reply::new(Response::Object { code: StatusCode::OK, object, store: Arc::clone(store) }).asked_by(who))
 }
 
 /// Reads a page of a collection.
@@ -39,7 +41,7 @@ pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &R
     settle_fields(endpoint, store, &mut options.fields)?;
     let page = Page::read(store, &request.info.namespace, &options).await?;
     let items = page.items.iter().map(|object| endpoint.present(store, object)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Reply::new(Response::List(ListResponse {
+    let response = Response::List(ListResponse {
         items,
         revision: page.revision,
         continue_token: page.continue_token,
@@ -47,7 +49,8 @@ pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &R
         store: Arc::clone(store),
         served: endpoint.definition,
         version: endpoint.version.name,
-    })))
+    });
+    Ok(Reply::new(response).asked_by(Some(Who::of(request))))
 }
 
 /// The store behind an endpoint that has objects.

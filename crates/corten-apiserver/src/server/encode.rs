@@ -22,9 +22,10 @@ use crate::{
         scale,
         watch::{EventType, Item, WatchSource},
     },
+    large::LARGE_BYTES,
     negotiation::{Accepted, Encoding, Shape},
     registry::Store,
-    response::{ListResponse, MadeObjects},
+    response::{ListResponse, MadeObjects, Response},
     server::{Server, http::Content},
 };
 
@@ -33,10 +34,6 @@ use crate::{
 const LIST_CHUNK_BYTES: usize = 64 * 1024;
 
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
-
-/// From how many stored bytes on a list that is made in one go gets a thread that may be busy: below, it is done in about
-/// a millisecond.
-const HEAVY_BYTES: usize = 64 * 1024;
 
 /// One object in the form asked for.
 pub(super) fn object(
@@ -249,10 +246,17 @@ fn table(definition: &TableDefinition, rows: Vec<Value>, list_meta: Value, versi
     ])
 }
 
-/// Whether a list is made in one go, and so much that it is no work for a thread of the runtime.
-pub(super) fn is_heavy(list: &ListResponse, accepted: Accepted) -> bool {
-    let is_piecewise = accepted.encoding == Encoding::Json && !accepted.pretty;
-    !is_piecewise && list.items.iter().map(|item| item.json.len()).sum::<usize>() > HEAVY_BYTES
+/// Whether an answer is so much to encode that it is no work for a thread of the runtime. What goes out as it is stored is
+/// not, nor is a list that is made piece by piece.
+pub(super) fn is_heavy(response: &Response, accepted: Accepted) -> bool {
+    let is_json = accepted.encoding == Encoding::Json && !accepted.pretty;
+    match response {
+        Response::Object { object, .. } => {
+            object.json.len() > LARGE_BYTES && !(is_json && accepted.shape == Shape::Object)
+        }
+        Response::List(list) => !is_json && list.items.iter().map(|item| item.json.len()).sum::<usize>() > LARGE_BYTES,
+        _ => false,
+    }
 }
 
 /// A list in the form asked for: in JSON piece by piece, else whole.

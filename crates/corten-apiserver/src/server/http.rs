@@ -21,7 +21,7 @@ use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Server,
@@ -34,7 +34,7 @@ use crate::{
     filters::chain::SEND_GRACE,
     negotiation::{self, Accepted, Encoding, Shape},
     request::{Origin, Query, Request, RequestBody, RequestInfo},
-    response::{ByteStream, ListResponse, Reply, Response},
+    response::{ByteStream, Reply, Response, Sending},
     upgrade::Upgrade,
 };
 
@@ -172,38 +172,15 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
     };
     let accepted = wants.accepted;
     let encoded = match response {
-        Response::Object { code, object, store } => encode::object(server, &store, &object, accepted, wants.include)
-            .map(|bytes| (code, accepted.encoding.media_type(), bytes.into())),
-        Response::Tree { code, tree } if accepted.shape == Shape::Table && scale::is_scale(&tree) => {
-            encode::scale_table(server, &tree, accepted, wants.include)
-                .map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
-        }
-        Response::Tree { code, tree } => {
-            let plain = Accepted { shape: Shape::Object, ..accepted };
-            encode::tree(server, &tree, plain).map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
-        }
-        Response::Made(made) => encode::made(server, made, accepted, wants.include)
-            .map(|bytes| (StatusCode::OK, accepted.encoding.media_type(), bytes.into())),
-        Response::List(list) if encode::is_heavy(&list, accepted) => {
-            let place = sending.place.take();
-            let (body, place) = list_aside(server, streams, list, place, wants).await;
-            sending.place = place;
-            body.map(|body| (StatusCode::OK, accepted.encoding.media_type(), body))
-        }
-        Response::List(list) => encode::list(server, list, accepted, wants.include)
-            .map(|body| (StatusCode::OK, accepted.encoding.media_type(), body)),
         Response::Watch(mut source) => {
             if let Some(switch) = source.take_switch() {
                 let form = (accepted, wants.include);
                 let switched = watch_socket::begin(streams, Arc::clone(server), *source, switch, form);
                 return upgraded(switched);
             }
-            let body = Content::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
-            Ok((StatusCode::OK, accepted.encoding.stream_media_type(), body))
+            let content = Content::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
+            Ok(Encoded { code: StatusCode::OK, media_type: accepted.encoding.stream_media_type(), content })
         }
-        Response::EndedWatch(status) => encode::watch_failure(server, &status, accepted)
-            .map(|frame| (StatusCode::OK, accepted.encoding.stream_media_type(), frame.into())),
-        Response::Raw { code, content_type, body } => Ok((code, content_type, body.into())),
         Response::Stream { content_type, code, body } => {
             let mut response = HttpResponse::new(Content::Stream(body).into());
             *response.status_mut() = code;
@@ -217,18 +194,22 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
             return response;
         }
         Response::Upgrade { headers } => return upgraded(headers),
+        response if sending.turn.is_some() || encode::is_heavy(&response, accepted) => {
+            encode_aside(server, response, &mut sending, *wants).await
+        }
+        response => encode_whole(server, response, *wants),
     };
-    let (code, media_type, body) = encoded.unwrap_or_else(|status| {
+    let Encoded { code, media_type, content } = encoded.unwrap_or_else(|status| {
         let failure = encode::tree(server, &status.to_value(), Wants::plain().accepted).unwrap_or_default();
         let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (code, Encoding::Json.media_type(), failure.into())
+        Encoded { code, media_type: Encoding::Json.media_type(), content: failure.into() }
     });
     let deadline = until.and_then(SendDeadline::begin);
     let stall = until
         .filter(|_| is_watch)
         .zip(deadline.as_ref())
         .map(|(until, _)| Stall { clock: Arc::clone(server.clock()), until });
-    let body = ResponseBody { content: body, _place: sending.place, deadline, stall };
+    let body = ResponseBody { content, _place: sending.place, deadline, stall };
     let mut response = HttpResponse::new(body);
     *response.status_mut() = code;
     let all = response.headers_mut();
@@ -247,21 +228,78 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
     response
 }
 
-/// A list whose making takes long, made on a thread that may be busy. It has its place also when nobody waits for it any more.
-async fn list_aside(
+/// An answer as it is sent.
+struct Encoded {
+    code: StatusCode,
+    media_type: &'static str,
+    content: Content,
+}
+
+/// An answer that is no stream, in the form that the client wants.
+fn encode_whole(
     server: &Arc<Server>,
-    streams: &Streams,
-    list: ListResponse,
-    place: Option<OwnedSemaphorePermit>,
-    wants: &Wants,
-) -> (Result<Content, Status>, Option<OwnedSemaphorePermit>) {
-    let (done, answer) = oneshot::channel();
-    let (server, Wants { accepted, include }) = (Arc::clone(server), *wants);
-    streams.tasks.spawn_blocking("list", move || {
-        // Who asked may have gone.
-        let _gone = done.send((encode::list(&server, list, accepted, include), place));
-    });
-    answer.await.unwrap_or_else(|_| (Err(Status::internal("the answer could not be made")), None))
+    response: Response,
+    Wants { accepted, include }: Wants,
+) -> Result<Encoded, Status> {
+    let media_type = accepted.encoding.media_type();
+    let (code, content) = match response {
+        Response::Object { code, object, store } => {
+            (code, encode::object(server, &store, &object, accepted, include)?.into())
+        }
+        Response::Tree { code, tree } if accepted.shape == Shape::Table && scale::is_scale(&tree) => {
+            (code, encode::scale_table(server, &tree, accepted, include)?.into())
+        }
+        Response::Tree { code, tree } => {
+            let plain = Accepted { shape: Shape::Object, ..accepted };
+            (code, encode::tree(server, &tree, plain)?.into())
+        }
+        Response::Made(made) => (StatusCode::OK, encode::made(server, made, accepted, include)?.into()),
+        Response::List(list) => (StatusCode::OK, encode::list(server, list, accepted, include)?),
+        Response::EndedWatch(status) => {
+            let content = encode::watch_failure(server, &status, accepted)?.into();
+            return Ok(Encoded { code: StatusCode::OK, media_type: accepted.encoding.stream_media_type(), content });
+        }
+        Response::Raw { code, content_type, body } => {
+            return Ok(Encoded { code, media_type: content_type, content: body.into() });
+        }
+        Response::Watch(_) | Response::Stream { .. } | Response::Upgrade { .. } => {
+            unreachable!("what lasts is not encoded as a whole")
+        }
+    };
+    Ok(Encoded { code, media_type, content })
+}
+
+/// A large answer, encoded where that holds up nobody. It has its place also when nobody waits for it any more.
+///
+/// Errors: `Timeout` if its turn did not come while it could still be sent.
+async fn encode_aside(
+    server: &Arc<Server>,
+    response: Response,
+    sending: &mut Sending,
+    wants: Wants,
+) -> Result<Encoded, Status> {
+    let turn = match (sending.turn.take(), &sending.who) {
+        (Some(turn), _) => turn,
+        (None, None) => return encode_whole(server, response, wants),
+        (None, Some(who)) => {
+            let clock = Arc::clone(server.clock());
+            let left = sending.until.map_or(Duration::MAX, |until| until.saturating_sub(clock.monotonic()));
+            let turn = corten_base::timeout(&*clock, left, server.large().turn(who, 0)).await;
+            turn.map_err(|_| Status::timeout("request did not complete within the allotted timeout", 0))?
+        }
+    };
+    let (server, place) = (Arc::clone(server), sending.place.take());
+    let encoded = turn.work(move || (encode_whole(&server, response, wants), place)).await;
+    match encoded {
+        Ok(((encoded, place), _turn)) => {
+            sending.place = place;
+            encoded
+        }
+        Err(panic) => {
+            tracing::error!(err = %panic, "The encoding of an answer panicked");
+            Err(Status::internal("the answer could not be made"))
+        }
+    }
 }
 
 fn upgraded(headers: HeaderMap) -> HttpResponse<ResponseBody> {
