@@ -20,9 +20,6 @@ use crate::{
     registry::Store,
 };
 
-/// The cause that carries a token to go on with, on its way from the list to the wire.
-pub(crate) const CONTINUE_TOKEN: &str = "ContinueToken";
-
 /// An answer with what goes beside it.
 #[derive(Debug)]
 pub struct Reply {
@@ -186,14 +183,7 @@ impl Reply {
     #[must_use]
     pub fn failure(status: &Status) -> Self {
         let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut tree = status.to_value();
-        // A list that can only be finished in another state: the token for that stands where tokens of lists do.
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        if let Some(token) = causes.into_iter().find(|cause| cause.reason == CONTINUE_TOKEN) {
-            tree.set(&["metadata", "continue"], token.message.as_str());
-            tree.unset(&["details"]);
-        }
-        let mut reply = Self::tree(code, tree);
+        let mut reply = Self::tree(code, status.to_value());
         if let Some(details) = status.details.as_ref().filter(|details| details.retry_after_seconds > 0) {
             reply.headers.insert(http::header::RETRY_AFTER, details.retry_after_seconds.into());
         }
