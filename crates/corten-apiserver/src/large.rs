@@ -13,7 +13,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use corten_apimachinery::value::{Str, Value};
@@ -46,7 +49,29 @@ const OBJECT_BYTES_MIN: usize = 3;
 const LARGE_NODES: usize = 3_000;
 
 /// An object can be no larger than what a few operations make of it in the end: more than these need not be told apart.
-const DOUBLINGS_MAX: u32 = 20;
+const DOUBLINGS_MAX: usize = 20;
+
+/// From how many bytes or objects on something is worth to have the memory given back that it needed.
+const HUGE_BYTES: usize = 1 << 20;
+const HUGE_OBJECTS: usize = 20_000;
+
+/// What is large about a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) bytes: usize,
+    /// How many objects it may become.
+    pub(crate) objects: usize,
+}
+
+impl Size {
+    pub(crate) fn of_bytes(bytes: usize) -> Self {
+        Self { bytes, objects: 0 }
+    }
+
+    fn is_huge(self) -> bool {
+        self.bytes > HUGE_BYTES || self.objects > HUGE_OBJECTS
+    }
+}
 
 /// Who waits for a turn.
 #[derive(Debug, Clone)]
@@ -72,6 +97,33 @@ pub(crate) struct Large {
     privileged: Lane,
     /// A permit for each object that they may have.
     objects: Arc<Semaphore>,
+    memory: Arc<Memory>,
+}
+
+/// What large requests leave behind: the allocator keeps what they needed until it is told not to.
+#[derive(Debug)]
+struct Memory {
+    turns: AtomicUsize,
+    /// Whether one of them was huge since the memory was given back.
+    is_owed: AtomicBool,
+    give_back: fn(),
+}
+
+impl Memory {
+    fn begin(&self, size: Size) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        if size.is_huge() {
+            self.is_owed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives back what all have left behind when the last one has ended: before, somebody would need it again at once.
+    fn end(&self, tasks: &TaskSet) {
+        let is_last = self.turns.fetch_sub(1, Ordering::Relaxed) == 1;
+        if is_last && self.is_owed.swap(false, Ordering::Relaxed) && Handle::try_current().is_ok() {
+            tasks.spawn_blocking("give back memory", self.give_back);
+        }
+    }
 }
 
 /// Threads, and who waits for them.
@@ -106,7 +158,12 @@ impl Large {
         let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
         let lane = || Lane::new((workers / 2).max(1));
         let objects = Arc::new(Semaphore::new(OBJECTS_MAX));
-        Self { tasks, everybody: lane(), privileged: lane(), objects }
+        let memory = Arc::new(Memory {
+            turns: AtomicUsize::new(0),
+            is_owed: AtomicBool::new(false),
+            give_back: corten_base::memory::give_back,
+        });
+        Self { tasks, everybody: lane(), privileged: lane(), objects, memory }
     }
 
     /// Waits for the turn of a write that is much work; `None` if it is not. Its body is at hand.
@@ -116,23 +173,24 @@ impl Large {
         if request.is_read() || request.is_long_running() {
             return None;
         }
-        let objects = objects_if_large(server, request)?;
-        Some(self.turn(&Who::of(request), objects).await)
+        let size = size_if_large(server, request)?;
+        Some(self.turn(&Who::of(request), size).await)
     }
 
-    /// Waits for the turn of a request of `who` with `objects` objects. Cancel-safe: the place in the queue is lost.
-    pub(crate) async fn turn(&self, who: &Who, objects: usize) -> Turn {
+    /// Waits for the turn of something large of `who`. Cancel-safe: the place in the queue is lost.
+    pub(crate) async fn turn(&self, who: &Who, size: Size) -> Turn {
         let never_closed = "is never closed";
         let lane = if who.is_privileged { &self.privileged } else { &self.everybody };
         let of_user = lane.of_user(&who.name).acquire_owned().await.expect(never_closed);
         let objects = if who.is_privileged {
             None
         } else {
-            let permits = u32::try_from(objects.min(OBJECTS_MAX)).unwrap_or(u32::MAX);
+            let permits = u32::try_from(size.objects.min(OBJECTS_MAX)).unwrap_or(u32::MAX);
             Some(Arc::clone(&self.objects).acquire_many_owned(permits).await.expect(never_closed))
         };
         let thread = Arc::clone(&lane.threads).acquire_owned().await.expect(never_closed);
-        Turn { tasks: self.tasks.clone(), _held: (of_user, objects, thread) }
+        self.memory.begin(size);
+        Turn { tasks: self.tasks.clone(), memory: Arc::clone(&self.memory), _held: (of_user, objects, thread) }
     }
 }
 
@@ -140,7 +198,14 @@ impl Large {
 #[derive(Debug)]
 pub(crate) struct Turn {
     tasks: TaskSet,
+    memory: Arc<Memory>,
     _held: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.memory.end(&self.tasks);
+    }
 }
 
 /// Ends what nobody waits for any more, where it waits itself.
@@ -182,12 +247,12 @@ impl Turn {
     }
 }
 
-/// How many objects a write has that is much work; `None` if it is not.
-fn objects_if_large(server: &Server, request: &Request) -> Option<usize> {
+/// What is large about a write; `None` if nothing is.
+fn size_if_large(server: &Server, request: &Request) -> Option<Size> {
     let content_type = request.header(http::header::CONTENT_TYPE);
     let by_body = match &request.body {
-        RequestBody::Bytes(bytes) => objects_if_large_body(bytes, content_type),
-        RequestBody::Tree(tree) => has_more_nodes(tree, &mut LARGE_NODES.clone()).then_some(0),
+        RequestBody::Bytes(bytes) => size_if_large_body(bytes, content_type),
+        RequestBody::Tree(tree) => has_more_nodes(tree, &mut LARGE_NODES.clone()).then(Size::default),
         RequestBody::Empty | RequestBody::Stream(_) => None,
     };
     by_body.or_else(|| {
@@ -195,20 +260,20 @@ fn objects_if_large(server: &Server, request: &Request) -> Option<usize> {
         let made = match &request.body {
             // Each operation may make it twice as large.
             RequestBody::Bytes(patch) if content_type.starts_with("application/json-patch") => {
-                stored.saturating_mul(1 << braces(patch).min(DOUBLINGS_MAX as usize))
+                stored.saturating_mul(1 << braces(patch).min(DOUBLINGS_MAX))
             }
             _ => stored,
         };
-        (made > LARGE_BYTES).then_some(0)
+        (made > LARGE_BYTES).then(|| Size::of_bytes(stored))
     })
 }
 
-fn objects_if_large_body(bytes: &[u8], content_type: &str) -> Option<usize> {
+fn size_if_large_body(bytes: &[u8], content_type: &str) -> Option<Size> {
     if bytes.len() <= FEW_OBJECTS * OBJECT_BYTES_MIN {
         return None;
     }
-    let objects = objects_at_most(bytes, content_type);
-    (bytes.len() > LARGE_BYTES || objects > FEW_OBJECTS).then_some(objects)
+    let size = Size { bytes: bytes.len(), objects: objects_at_most(bytes, content_type) };
+    (size.bytes > LARGE_BYTES || size.objects > FEW_OBJECTS).then_some(size)
 }
 
 /// How large the object is that a request changes; `None` if it changes none, or one that the cache does not have.

@@ -8,6 +8,7 @@ pub mod blocking;
 pub mod clock;
 pub mod error_chain;
 pub mod fs;
+pub mod memory;
 pub mod rng;
 pub mod secret;
 pub mod shutdown;

@@ -31,24 +31,24 @@ fn who(name: &str, is_privileged: bool) -> Who {
 fn each_user_has_one_large_body_in_the_queue() {
     let large = Large::new(TaskSet::new("test"));
     let (robot, person) = (who("robot", false), who("person", false));
-    let first = large.turn(&robot, 0).now_or_never().expect("nobody is before it");
-    let mut more: Vec<_> = (0..3).map(|_| Box::pin(large.turn(&robot, 0))).collect();
+    let first = large.turn(&robot, Size::default()).now_or_never().expect("nobody is before it");
+    let mut more: Vec<_> = (0..3).map(|_| Box::pin(large.turn(&robot, Size::default()))).collect();
     more.iter_mut().for_each(|turn| assert!(turn.now_or_never().is_none()));
-    let mut other = Box::pin(large.turn(&person, 0));
+    let mut other = Box::pin(large.turn(&person, Size::default()));
     assert!((&mut other).now_or_never().is_none());
-    let admin = large.turn(&who("admin", true), 0).now_or_never().expect("it waits for its like alone");
+    let admin = large.turn(&who("admin", true), Size::default()).now_or_never().expect("it waits for its like alone");
     drop(first);
     more.iter_mut().for_each(|turn| assert!(turn.now_or_never().is_none(), "the other is before it"));
     let other = other.now_or_never().expect("only one was before it");
     drop((other, more, admin));
-    large.turn(&person, 0).now_or_never().expect("nobody is left");
+    large.turn(&person, Size::default()).now_or_never().expect("nobody is left");
     assert_eq!(large.everybody.by_user.lock().len(), 1);
 }
 
 #[test]
 fn all_bodies_together_have_a_bound_of_objects() {
     let large = Large { everybody: Lane::new(8), ..Large::new(TaskSet::new("test")) };
-    let half = OBJECTS_MAX / 2 + 1;
+    let half = Size { bytes: 0, objects: OBJECTS_MAX / 2 + 1 };
     let (a, b) = (who("a", false), who("b", false));
     let first = large.turn(&a, half).now_or_never().expect("nobody is before it");
     let mut second = Box::pin(large.turn(&b, half));
@@ -61,7 +61,8 @@ fn all_bodies_together_have_a_bound_of_objects() {
 fn a_body_is_large_by_its_bytes_or_its_objects() {
     #[track_caller]
     fn check(body: &str, content_type: &str, want: Option<usize>) {
-        assert_eq!(objects_if_large_body(body.as_bytes(), content_type), want, "{} as {content_type}", body.len());
+        let want = want.map(|objects| Size { bytes: body.len(), objects });
+        assert_eq!(size_if_large_body(body.as_bytes(), content_type), want, "{} as {content_type}", body.len());
     }
     let (json, yaml) = ("application/json", "application/apply-patch+yaml");
     check(&"{}".repeat(FEW_OBJECTS), json, None);
@@ -81,11 +82,38 @@ fn a_tree_is_large_by_its_values() {
     assert!(has_more_nodes(&tree(LARGE_NODES - 1), &mut LARGE_NODES.clone()));
 }
 
+/// Some bodies of 3 MB left the process with half a gigabyte that nobody used.
+#[tokio::test]
+async fn memory_is_given_back_once_when_the_last_large_request_has_ended() {
+    static GIVEN: AtomicUsize = AtomicUsize::new(0);
+    let tasks = TaskSet::new("test");
+    let mut large = Large { privileged: Lane::new(8), ..Large::new(tasks.clone()) };
+    Arc::get_mut(&mut large.memory).unwrap().give_back = || {
+        GIVEN.fetch_add(1, Ordering::Relaxed);
+    };
+    let end = async |sizes: &[Size]| {
+        let who = who("admin", true);
+        let mut turns = Vec::new();
+        for &size in sizes {
+            turns.push(large.turn(&who, size).await);
+        }
+        drop(turns);
+        // Nothing is left to be done in the set once it is empty.
+        tasks.join().await.unwrap();
+        GIVEN.swap(0, Ordering::Relaxed)
+    };
+    let huge = Size::of_bytes(HUGE_BYTES + 1);
+    assert_eq!(end(&[Size::of_bytes(HUGE_BYTES), Size { bytes: 0, objects: HUGE_OBJECTS }]).await, 0);
+    assert_eq!(end(&[huge, Size::default(), huge]).await, 1);
+    assert_eq!(end(&[Size { bytes: 0, objects: HUGE_OBJECTS + 1 }]).await, 1);
+    assert_eq!(end(&[Size::default()]).await, 0);
+}
+
 #[tokio::test]
 async fn what_nobody_waits_for_ends_where_it_waits() {
     let tasks = TaskSet::new("test");
     let large = Large::new(tasks.clone());
-    let turn = large.turn(&who("robot", false), 0).await;
+    let turn = large.turn(&who("robot", false), Size::default()).await;
     let (begin, begun) = tokio::sync::oneshot::channel();
     let mut driven = Box::pin(turn.drive(async move {
         begin.send(()).unwrap();
@@ -94,17 +122,17 @@ async fn what_nobody_waits_for_ends_where_it_waits() {
     assert!((&mut driven).now_or_never().is_none());
     begun.await.unwrap();
     drop(driven);
-    large.turn(&who("robot", false), 0).await;
+    large.turn(&who("robot", false), Size::default()).await;
     tasks.join().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_panic_is_told() {
     let large = Large::new(TaskSet::new("test"));
-    let turn = large.turn(&who("robot", false), 0).await;
+    let turn = large.turn(&who("robot", false), Size::default()).await;
     let panic = turn.drive(async { panic!("no") }).await.map(|((), _)| ()).unwrap_err();
     assert_eq!(panic.message, "no");
-    large.turn(&who("robot", false), 0).now_or_never().expect("the turn of what panicked is over");
+    large.turn(&who("robot", false), Size::default()).now_or_never().expect("the turn of what panicked is over");
 }
 
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use crate::{
         scale,
         watch::{EventType, Item, WatchSource},
     },
-    large::LARGE_BYTES,
+    large::{LARGE_BYTES, Size},
     negotiation::{Accepted, Encoding, Shape},
     registry::Store,
     response::{ListResponse, MadeObjects, Response},
@@ -246,17 +246,16 @@ fn table(definition: &TableDefinition, rows: Vec<Value>, list_meta: Value, versi
     ])
 }
 
-/// Whether an answer is so much to encode that it is no work for a thread of the runtime. What goes out as it is stored is
-/// not, nor is a list that is made piece by piece.
-pub(super) fn is_heavy(response: &Response, accepted: Accepted) -> bool {
+/// How much there is to encode of an answer, if it is so much that it is no work for a thread of the runtime. What goes out
+/// as it is stored is not, nor is a list that is made piece by piece.
+pub(super) fn size_if_large(response: &Response, accepted: Accepted) -> Option<Size> {
     let is_json = accepted.encoding == Encoding::Json && !accepted.pretty;
-    match response {
-        Response::Object { object, .. } => {
-            object.json.len() > LARGE_BYTES && !(is_json && accepted.shape == Shape::Object)
-        }
-        Response::List(list) => !is_json && list.items.iter().map(|item| item.json.len()).sum::<usize>() > LARGE_BYTES,
-        _ => false,
-    }
+    let bytes = match response {
+        Response::Object { object, .. } if !is_json || accepted.shape != Shape::Object => object.json.len(),
+        Response::List(list) if !is_json => list.items.iter().map(|item| item.json.len()).sum(),
+        _ => return None,
+    };
+    (bytes > LARGE_BYTES).then(|| Size::of_bytes(bytes))
 }
 
 /// A list in the form asked for: in JSON piece by piece, else whole.

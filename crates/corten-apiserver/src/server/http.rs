@@ -32,6 +32,7 @@ use crate::{
     authentication::ClientCertificates,
     endpoints::{scale, watch::WatchSource},
     filters::chain::SEND_GRACE,
+    large::{Size, Turn},
     negotiation::{self, Accepted, Encoding, Shape},
     request::{Origin, Query, Request, RequestBody, RequestInfo},
     response::{ByteStream, Reply, Response, Sending},
@@ -194,10 +195,14 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
             return response;
         }
         Response::Upgrade { headers } => return upgraded(headers),
-        response if sending.turn.is_some() || encode::is_heavy(&response, accepted) => {
-            encode_aside(server, response, &mut sending, *wants).await
+        response => {
+            let size = encode::size_if_large(&response, accepted);
+            match turn_to_encode(server, &mut sending, size).await {
+                Ok(None) => encode_whole(server, response, *wants),
+                Ok(Some(turn)) => encode_aside(server, response, turn, &mut sending, *wants).await,
+                Err(status) => Err(status),
+            }
         }
-        response => encode_whole(server, response, *wants),
     };
     let Encoded { code, media_type, content } = encoded.unwrap_or_else(|status| {
         let failure = encode::tree(server, &status.to_value(), Wants::plain().accepted).unwrap_or_default();
@@ -269,28 +274,30 @@ fn encode_whole(
     Ok(Encoded { code, media_type, content })
 }
 
-/// A large answer, encoded where that holds up nobody. It has its place also when nobody waits for it any more.
+/// The turn of an answer that is much to encode: that of its request, or one of its own.
 ///
 /// Errors: `Timeout` if its turn did not come while it could still be sent.
+async fn turn_to_encode(server: &Server, sending: &mut Sending, size: Option<Size>) -> Result<Option<Turn>, Status> {
+    if let Some(turn) = sending.turn.take() {
+        return Ok(Some(turn));
+    }
+    let (Some(who), Some(size)) = (&sending.who, size) else { return Ok(None) };
+    let clock = &**server.clock();
+    let left = sending.until.map_or(Duration::MAX, |until| until.saturating_sub(clock.monotonic()));
+    let turn = corten_base::timeout(clock, left, server.large().turn(who, size)).await;
+    turn.map(Some).map_err(|_| Status::timeout("request did not complete within the allotted timeout", 0))
+}
+
+/// A large answer, encoded where that holds up nobody. It has its place also when nobody waits for it any more.
 async fn encode_aside(
     server: &Arc<Server>,
     response: Response,
+    turn: Turn,
     sending: &mut Sending,
     wants: Wants,
 ) -> Result<Encoded, Status> {
-    let turn = match (sending.turn.take(), &sending.who) {
-        (Some(turn), _) => turn,
-        (None, None) => return encode_whole(server, response, wants),
-        (None, Some(who)) => {
-            let clock = Arc::clone(server.clock());
-            let left = sending.until.map_or(Duration::MAX, |until| until.saturating_sub(clock.monotonic()));
-            let turn = corten_base::timeout(&*clock, left, server.large().turn(who, 0)).await;
-            turn.map_err(|_| Status::timeout("request did not complete within the allotted timeout", 0))?
-        }
-    };
     let (server, place) = (Arc::clone(server), sending.place.take());
-    let encoded = turn.work(move || (encode_whole(&server, response, wants), place)).await;
-    match encoded {
+    match turn.work(move || (encode_whole(&server, response, wants), place)).await {
         Ok(((encoded, place), _turn)) => {
             sending.place = place;
             encoded
