@@ -430,7 +430,11 @@ impl From<Content> for ResponseBody {
 pub(super) enum Content {
     Empty,
     One(Option<Bytes>),
-    List(JsonList),
+    /// A list, and whether others have their turn before its next piece.
+    List {
+        list: JsonList,
+        waits: bool,
+    },
     Stream(ByteStream),
 }
 
@@ -451,7 +455,15 @@ impl Body for ResponseBody {
         match &mut self.content {
             Content::Empty => Poll::Ready(None),
             Content::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::List(list) => Poll::Ready(list.next().map(|bytes| bytes.map(Frame::data))),
+            Content::List { list, waits } => {
+                *waits = list.is_laborious() && !*waits;
+                if *waits {
+                    // Back to the end of the queue: whoever sends takes as long as there is something.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(list.next().map(|bytes| bytes.map(Frame::data)))
+            }
             Content::Stream(stream) => {
                 let next = stream.as_mut().poll_next(cx);
                 if let (Some(stall), Some(deadline)) = (&self.stall, &self.deadline) {
@@ -466,7 +478,7 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Empty => true,
             Content::One(bytes) => bytes.is_none(),
-            Content::List(list) => list.is_done(),
+            Content::List { list, .. } => list.is_done(),
             Content::Stream(_) => false,
         }
     }
@@ -475,7 +487,7 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Empty => SizeHint::with_exact(0),
             Content::One(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Content::List(_) | Content::Stream(_) => SizeHint::default(),
+            Content::List { .. } | Content::Stream(_) => SizeHint::default(),
         }
     }
 }
