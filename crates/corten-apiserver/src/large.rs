@@ -19,7 +19,10 @@ use std::{
     },
 };
 
-use corten_apimachinery::value::{Str, Value};
+use corten_apimachinery::{
+    codec::yaml,
+    value::{Str, Value},
+};
 use corten_base::{TaskPanic, TaskSet, blocking};
 use corten_storage::object::cache_key;
 use futures::future::{AbortHandle, Aborted, abortable};
@@ -44,6 +47,13 @@ const FEW_OBJECTS: usize = 2_000;
 
 /// An object has at least this many bytes in a list: `{},`.
 const OBJECT_BYTES_MIN: usize = 3;
+
+/// An object has about this many bytes in the binary encodings, as programs write them. Those that are made to harm have
+/// four times as many objects, which is bearable below `FEW_OBJECTS` of these.
+const BINARY_OBJECT_BYTES: usize = 8;
+
+/// Up to so many aliases in YAML do not make much of little.
+const FEW_ALIASES: usize = 8;
 
 /// From how many values on the tree of a component of this process is large: they are some twenty bytes each.
 const LARGE_NODES: usize = 3_000;
@@ -260,7 +270,7 @@ fn size_if_large(server: &Server, request: &Request) -> Option<Size> {
         let made = match &request.body {
             // Each operation may make it twice as large.
             RequestBody::Bytes(patch) if content_type.starts_with("application/json-patch") => {
-                stored.saturating_mul(1 << braces(patch).min(DOUBLINGS_MAX))
+                stored.saturating_mul(1 << count(patch, b'{').min(DOUBLINGS_MAX))
             }
             _ => stored,
         };
@@ -269,10 +279,22 @@ fn size_if_large(server: &Server, request: &Request) -> Option<Size> {
 }
 
 fn size_if_large_body(bytes: &[u8], content_type: &str) -> Option<Size> {
-    if bytes.len() <= FEW_OBJECTS * OBJECT_BYTES_MIN {
+    let is_yaml = content_type.contains("yaml");
+    let repeats = is_yaml && count(bytes, b'*') > FEW_ALIASES;
+    if bytes.len() <= FEW_OBJECTS * OBJECT_BYTES_MIN && !repeats {
         return None;
     }
-    let size = Size { bytes: bytes.len(), objects: objects_at_most(bytes, content_type) };
+    let written = if is_yaml {
+        // Each mapping has a brace, or in each entry a colon or question mark; in JSON, which YAML may be, a quote is before it.
+        let entries = bytes.windows(2).filter(|pair| pair[1] == b':' && pair[0] != b'"').count();
+        count(bytes, b'{') + entries + count(bytes, b'?')
+    } else if content_type.is_empty() || content_type.contains("json") {
+        count(bytes, b'{')
+    } else {
+        bytes.len() / BINARY_OBJECT_BYTES
+    };
+    let objects = if repeats { written + yaml::REPEATED_NODES_MAX } else { written };
+    let size = Size { bytes: bytes.len(), objects };
     (size.bytes > LARGE_BYTES || size.objects > FEW_OBJECTS).then_some(size)
 }
 
@@ -289,16 +311,8 @@ fn stored_bytes(server: &Server, request: &Request) -> Option<usize> {
     Some(stored.json.len())
 }
 
-/// How many objects may be in a body: in JSON, which YAML may be, each has its brace. Elsewhere a few bytes make one.
-fn objects_at_most(bytes: &[u8], content_type: &str) -> usize {
-    let is_json = content_type.is_empty()
-        || content_type.contains("json")
-        || (content_type.contains("yaml") && bytes.first() == Some(&b'{'));
-    if is_json { braces(bytes) } else { bytes.len() / 4 }
-}
-
-fn braces(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|&&byte| byte == b'{').count()
+fn count(bytes: &[u8], wanted: u8) -> usize {
+    bytes.iter().filter(|&&byte| byte == wanted).count()
 }
 
 /// Whether a tree has more than `left` values.

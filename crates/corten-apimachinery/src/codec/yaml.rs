@@ -33,7 +33,7 @@ const NODES_MAX: usize = 2_000_000;
 
 /// The most nodes that anchors may remember and aliases may repeat, those within others counted again each time. No
 /// manifest comes near; a few hundred bytes of nested aliases would keep a core busy for long.
-const REPEATED_NODES_MAX: usize = 50_000;
+pub const REPEATED_NODES_MAX: usize = 50_000;
 
 /// Reads the first document of a text; with a type, in that type's canonical form.
 ///

@@ -3,7 +3,7 @@
 use std::{sync::mpsc, time::Duration};
 
 use async_trait::async_trait;
-use corten_apimachinery::{resource::UserInfo, status::Status, type_table::TypeTable};
+use corten_apimachinery::{codec, resource::UserInfo, status::Status, type_table::TypeTable};
 use corten_base::{Clock as _, SimClock, SimRng};
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use http::{HeaderMap, Method, StatusCode};
@@ -64,13 +64,26 @@ fn a_body_is_large_by_its_bytes_or_its_objects() {
         let want = want.map(|objects| Size { bytes: body.len(), objects });
         assert_eq!(size_if_large_body(body.as_bytes(), content_type), want, "{} as {content_type}", body.len());
     }
-    let (json, yaml) = ("application/json", "application/apply-patch+yaml");
+    let (json, yaml, protobuf) =
+        ("application/json", "application/apply-patch+yaml", "application/vnd.kubernetes.protobuf");
     check(&"{}".repeat(FEW_OBJECTS), json, None);
     check(&"{},".repeat(FEW_OBJECTS), json, None);
     check(&"{},".repeat(FEW_OBJECTS + 1), json, Some(FEW_OBJECTS + 1));
     check(&"{},".repeat(FEW_OBJECTS + 1), yaml, Some(FEW_OBJECTS + 1));
-    check(&"a: 1\n".repeat(1_600), yaml, None);
-    check(&"a: 1\n".repeat(1_700), yaml, Some(2_125));
+    check(&"- a:\n".repeat(FEW_OBJECTS), yaml, None);
+    check(&"- a:\n".repeat(FEW_OBJECTS + 1), yaml, Some(FEW_OBJECTS + 1));
+    check(&"- ? a\n".repeat(FEW_OBJECTS + 1), yaml, Some(FEW_OBJECTS + 1));
+    check(&"  name: some-name\n".repeat(FEW_OBJECTS), yaml, None);
+    check(&r#"{"name": "some-name"},"#.repeat(FEW_OBJECTS), yaml, None);
+    // A few hundred bytes may repeat one of them very often.
+    check(&format!("a: &a [{{}}]\nb: [{}]", "*a,".repeat(FEW_ALIASES)), yaml, None);
+    check(
+        &format!("a: &a [{{}}]\nb: [{}]", "*a,".repeat(FEW_ALIASES + 1)),
+        yaml,
+        Some(codec::yaml::REPEATED_NODES_MAX + 3),
+    );
+    check(&"x".repeat(16_000), protobuf, None);
+    check(&"x".repeat(16_008), protobuf, Some(2_001));
     check(&" ".repeat(LARGE_BYTES), json, None);
     check(&" ".repeat(LARGE_BYTES + 1), json, Some(0));
 }
