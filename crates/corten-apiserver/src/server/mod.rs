@@ -3,6 +3,7 @@
 mod encode;
 mod http;
 mod in_process;
+mod response_body;
 mod watch_socket;
 
 use std::{

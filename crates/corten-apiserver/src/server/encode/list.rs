@@ -18,7 +18,7 @@ use super::{Include, a_list, decode, metadata_list, metadata_of, row, table, tre
 use crate::{
     negotiation::{Accepted, Encoding, Shape},
     response::ListResponse,
-    server::{Server, http::Content},
+    server::{Server, response_body::Content},
 };
 
 /// Lists go out in pieces of at most this size, unless one object is larger: four frames of HTTP/2, and small enough that
@@ -242,38 +242,49 @@ impl Iterator for JsonList {
 
 #[cfg(test)]
 mod tests {
-    use corten_apimachinery::stored::Facts;
+    use corten_apimachinery::{stored::Facts, value::Str};
+    use futures::FutureExt as _;
+    use http_body_util::BodyExt as _;
 
     use super::*;
+    use crate::server::response_body::ResponseBody;
+
+    fn metadata_list(count: usize, size: usize) -> JsonList {
+        let json = format!(r#"{{"metadata":{{"name":"a"}},"data":"{}"}}"#, "x".repeat(size));
+        let (json, name) = (Bytes::from(json), Str::const_new("a"));
+        let object = Stored {
+            revision: 1,
+            namespace: name.clone(),
+            name: name.clone(),
+            uid: name,
+            json,
+            facts: Facts::default(),
+        };
+        let form =
+            JsonForm { form: Form::Metadata { version: "v1" }, item_type: None, table: Box::leak(Box::default()) };
+        JsonList::new(vec![Arc::new(object); count], Bytes::from_static(b"{\"items\":["), form)
+    }
 
     /// A piece of 64 KiB of rows was made of hundreds of megabytes of objects, while nobody else had the thread.
     #[test]
     fn a_piece_is_made_of_so_much_and_no_more() {
-        let object = |size: usize| {
-            let json = format!(r#"{{"metadata":{{"name":"a"}},"data":"{}"}}"#, "x".repeat(size));
-            let name = || "a".into();
-            let stored = Stored {
-                revision: 1,
-                namespace: name(),
-                name: name(),
-                uid: name(),
-                json: json.into(),
-                facts: Facts::default(),
-            };
-            Arc::new(stored)
-        };
-        let pieces = |count: usize, size: usize| {
-            let items = (0..count).map(|_| object(size)).collect();
-            let form = Form::Metadata { version: "v1" };
-            let form = JsonForm { form, item_type: None, table: Box::leak(Box::default()) };
-            JsonList::new(items, Bytes::from_static(b"{\"items\":["), form).map(Result::unwrap).collect::<Vec<_>>()
-        };
+        let pieces = |count: usize| metadata_list(count, 1_000).map(Result::unwrap).collect::<Vec<_>>();
         let read_at_once = READ_BYTES_MAX / 1_000;
-        assert_eq!(pieces(read_at_once / 2, 1_000).len(), 1);
-        let many = pieces(read_at_once * 3, 1_000);
+        assert_eq!(pieces(read_at_once / 2).len(), 1);
+        let many = pieces(read_at_once * 3);
         assert!((3..=4).contains(&many.len()), "{}", many.len());
         let item = r#"{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":{"name":"a"}}"#;
         let items = vec![item; read_at_once * 3].join(",");
         assert_eq!(String::from_utf8(many.concat()).unwrap(), format!("{{\"items\":[{items}]}}\n"));
+    }
+
+    #[test]
+    fn others_have_their_turn_between_pieces() {
+        let list = metadata_list(3, READ_BYTES_MAX);
+        let mut body = ResponseBody::from(Content::List { list, waits: false });
+        for _ in 0..3 {
+            assert!(body.frame().now_or_never().is_none());
+            assert!(body.frame().now_or_never().flatten().is_some());
+        }
     }
 }
