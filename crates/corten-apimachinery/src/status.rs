@@ -172,6 +172,9 @@ pub struct Status {
     pub message: String,
     /// What it is about. Boxed: failures are rare and results are passed by value.
     pub details: Option<Box<Details>>,
+    /// The token to finish a list with that can only be finished in another state; else empty. Upstream:
+    /// `metadata.continue`.
+    pub continue_token: String,
 }
 
 impl std::error::Error for Status {}
@@ -185,7 +188,7 @@ impl fmt::Display for Status {
 impl Status {
     /// A failure with the code of its reason and no details.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { code: reason.code(), reason, message: message.into(), details: None }
+        Self { code: reason.code(), reason, message: message.into(), details: None, continue_token: String::new() }
     }
 
     fn about(reason: Reason, resource: &GroupResource, name: &str, message: String) -> Self {
@@ -361,10 +364,14 @@ impl Status {
     /// The object on the wire.
     #[must_use]
     pub fn to_value(&self) -> Value {
+        let mut metadata = Value::object();
+        if !self.continue_token.is_empty() {
+            metadata.set(&["continue"], self.continue_token.as_str());
+        }
         let mut status = Value::object_of([
             ("apiVersion", Value::from("v1")),
             ("kind", "Status".into()),
-            ("metadata", Value::object()),
+            ("metadata", metadata),
             ("status", "Failure".into()),
             ("message", self.message.as_str().into()),
             ("code", Value::Int(self.code.into())),
@@ -406,6 +413,7 @@ impl Status {
             reason,
             message: text(value, "message").into(),
             details,
+            continue_token: value.str_at(&["metadata", "continue"]).unwrap_or_default().to_owned(),
         }
     }
 }
@@ -467,7 +475,11 @@ mod tests {
         let status = Status::invalid(&GroupVersionKind::new("apps", "v1", "Deployment"), "web", &errors);
         assert_eq!(status.message, r#"Deployment.apps "web" is invalid: spec.containers: Required value"#);
         assert_eq!(Status::from_value(&status.to_value()), status);
+        let expired = Status { continue_token: "abc".to_owned(), ..Status::expired("too old") };
+        assert_eq!(expired.to_value().str_at(&["metadata", "continue"]), Some("abc"));
+        assert_eq!(Status::from_value(&expired.to_value()), expired);
     }
+
     #[test]
     fn the_causes_of_a_hostile_object_are_cut_short() {
         let path = field::Path::new("data").key("x".repeat(1_000));

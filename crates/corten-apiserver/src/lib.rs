@@ -12,6 +12,7 @@ pub mod authorization;
 pub mod discovery;
 pub mod endpoints;
 pub mod filters;
+mod large;
 pub mod negotiation;
 pub mod openapi;
 pub mod registry;

@@ -14,10 +14,11 @@ use corten_apimachinery::{
 use http::{HeaderMap, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{endpoints::watch::WatchSource, registry::Store};
-
-/// The cause that carries a token to go on with, on its way from the list to the wire.
-pub(crate) const CONTINUE_TOKEN: &str = "ContinueToken";
+use crate::{
+    endpoints::watch::WatchSource,
+    large::{Turn, Who},
+    registry::Store,
+};
 
 /// An answer with what goes beside it.
 #[derive(Debug)]
@@ -36,6 +37,10 @@ pub struct Reply {
 pub(crate) struct Sending {
     /// Its place among the requests that run.
     pub(crate) place: Option<OwnedSemaphorePermit>,
+    /// Its turn among the large ones, until it is encoded.
+    pub(crate) turn: Option<Turn>,
+    /// Who asked, if it may yet turn out to be large.
+    pub(crate) who: Option<Who>,
     /// When it is given up, in the clock's monotonic time, unless it may last.
     pub(crate) until: Option<Duration>,
 }
@@ -178,14 +183,7 @@ impl Reply {
     #[must_use]
     pub fn failure(status: &Status) -> Self {
         let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut tree = status.to_value();
-        // A list that can only be finished in another state: the token for that stands where tokens of lists do.
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        if let Some(token) = causes.into_iter().find(|cause| cause.reason == CONTINUE_TOKEN) {
-            tree.set(&["metadata", "continue"], token.message.as_str());
-            tree.unset(&["details"]);
-        }
-        let mut reply = Self::tree(code, tree);
+        let mut reply = Self::tree(code, status.to_value());
         if let Some(details) = status.details.as_ref().filter(|details| details.retry_after_seconds > 0) {
             reply.headers.insert(http::header::RETRY_AFTER, details.retry_after_seconds.into());
         }
@@ -211,6 +209,13 @@ impl Reply {
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
         Self::failure(&generic(Reason::MethodNotAllowed, message))
+    }
+
+    /// Says who waits for their turn if this is much to encode.
+    #[must_use]
+    pub(crate) fn asked_by(mut self, who: Option<Who>) -> Self {
+        self.sending.who = who;
+        self
     }
 
     /// Adds advice for the client.

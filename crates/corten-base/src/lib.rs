@@ -4,9 +4,11 @@
 //! the operating system for the time, for random bytes or for a detached task.
 
 pub mod backoff;
+pub mod blocking;
 pub mod clock;
 pub mod error_chain;
 pub mod fs;
+pub mod memory;
 pub mod rng;
 pub mod secret;
 pub mod shutdown;

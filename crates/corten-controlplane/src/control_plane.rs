@@ -291,6 +291,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server
         authenticator: Arc::clone(&access.authenticator),
         authorizer: Arc::clone(&access.authorizer),
         limits,
+        tasks: settings.tasks.clone(),
     });
     let mut routes = RoutesBuilder::default();
     let mut stores: Vec<Arc<Store>> = Vec::new();

@@ -6,7 +6,10 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 
-use super::{DecodeError, Decoded, FieldValidation, json};
+use super::{
+    DecodeError, Decoded, FieldValidation, json,
+    objects::{Objects, Place},
+};
 use crate::{
     type_table::{TypeId, TypeTable},
     value::{Map, Str, Value},
@@ -43,8 +46,21 @@ pub fn decode(
     ty: Option<(&TypeTable, TypeId)>,
     validation: FieldValidation,
 ) -> Result<Decoded, DecodeError> {
-    let mut reader = Reader { rest: bytes.strip_prefix(SELF_DESCRIBED).unwrap_or(bytes) };
-    let value = reader.value(0)?;
+    decode_bounded(bytes, ty, validation, usize::MAX)
+}
+
+/// `decode` of at most `objects_max` objects.
+///
+/// Errors: `TooManyObjects`, without having read on; as `decode`.
+pub fn decode_bounded(
+    bytes: &[u8],
+    ty: Option<(&TypeTable, TypeId)>,
+    validation: FieldValidation,
+    objects_max: usize,
+) -> Result<Decoded, DecodeError> {
+    let rest = bytes.strip_prefix(SELF_DESCRIBED).unwrap_or(bytes);
+    let mut reader = Reader { rest, objects: Objects::at_most(objects_max) };
+    let value = reader.value(0, Place::Root)?;
     if !reader.rest.is_empty() {
         return Err(DecodeError::new(format!(
             "cbor: {} bytes of extraneous data starting at index",
@@ -54,7 +70,7 @@ pub fn decode(
     match ty {
         None => Ok(Decoded::of(value)),
         // Checks and canonical form are those of JSON.
-        Some(_) => json::decode(&json::encode(&value, None), ty, validation),
+        Some(_) => json::decode_bounded(&json::encode(&value, None), ty, validation, objects_max),
     }
 }
 
@@ -163,6 +179,7 @@ fn from_half(bits: u16) -> f64 {
 
 struct Reader<'a> {
     rest: &'a [u8],
+    objects: Objects,
 }
 
 fn cut_short() -> DecodeError {
@@ -189,7 +206,7 @@ impl<'a> Reader<'a> {
         Ok((major, info, argument))
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, DecodeError> {
+    fn value(&mut self, depth: usize, place: Place) -> Result<Value, DecodeError> {
         if depth > DEPTH_MAX {
             return Err(DecodeError::new(format!("cbor: exceeded max nested level {DEPTH_MAX}")));
         }
@@ -202,11 +219,12 @@ impl<'a> Reader<'a> {
                 // The number of items is a claim: each takes at least a byte, so no more than those are prepared for.
                 let mut items = Vec::with_capacity(argument.min(self.rest.len() as u64) as usize);
                 for _ in 0..argument {
-                    items.push(self.value(depth + 1)?);
+                    items.push(self.value(depth + 1, place.item())?);
                 }
                 Ok(items.into())
             }
             MAP => {
+                self.objects.count(place)?;
                 let mut entries: Vec<(Str, Value)> =
                     Vec::with_capacity(argument.min(self.rest.len() as u64 / 2) as usize);
                 for _ in 0..argument {
@@ -215,7 +233,8 @@ impl<'a> Reader<'a> {
                         return Err(DecodeError::new("cbor: keys of maps have to be strings"));
                     }
                     let key = self.text(major, len)?;
-                    entries.push((key, self.value(depth + 1)?));
+                    let value = self.value(depth + 1, place.field(&key))?;
+                    entries.push((key, value));
                 }
                 let map = Map::from_entries(entries);
                 map.map(Value::Object).map_err(|twice| {
@@ -233,7 +252,7 @@ impl<'a> Reader<'a> {
                 }
                 Ok(Value::String(BASE64_STANDARD.encode(self.take(len)?).into()))
             }
-            TAG if argument == 0 || argument == 55_799 => self.value(depth + 1),
+            TAG if argument == 0 || argument == 55_799 => self.value(depth + 1, place),
             TAG => Err(DecodeError::new(format!("cbor: tag {argument} has no meaning here"))),
             _ => match info {
                 20 => Ok(Value::Bool(false)),

@@ -1,12 +1,18 @@
 //! Why bytes cannot be read.
 
-/// Bytes that are no object of the type asked for. The text is upstream's, for clients show it.
+/// Why bytes are not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DecodeError(pub String);
+pub enum DecodeError {
+    /// They are no object of the type asked for. The text is upstream's, for clients show it.
+    #[error("{0}")]
+    Malformed(String),
+    /// They hold more objects than the caller takes, see `objects`.
+    #[error("limit is {0} objects in one body")]
+    TooManyObjects(usize),
+}
 
 impl DecodeError {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self::Malformed(text.into())
     }
 }

@@ -4,6 +4,7 @@ mod canonical;
 pub mod cbor;
 mod error;
 pub mod json;
+mod objects;
 pub mod protobuf;
 pub mod yaml;
 

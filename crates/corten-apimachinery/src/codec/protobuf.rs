@@ -7,7 +7,10 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 
-use super::{DecodeError, FieldValidation, canonical, json};
+use super::{
+    DecodeError, FieldValidation, canonical, json,
+    objects::{Objects, Place},
+};
 use crate::{
     duration::GoDuration,
     meta,
@@ -31,6 +34,18 @@ pub fn is_envelope(bytes: &[u8]) -> bool {
 ///
 /// Errors: bytes that are no envelope, or whose lengths, wire types or nesting are wrong.
 pub fn decode(bytes: &[u8], table: &TypeTable, type_id: TypeId) -> Result<Value, DecodeError> {
+    decode_bounded(bytes, table, type_id, usize::MAX)
+}
+
+/// `decode` of at most `objects_max` objects.
+///
+/// Errors: `TooManyObjects`, without having read on; as `decode`.
+pub fn decode_bounded(
+    bytes: &[u8],
+    table: &TypeTable,
+    type_id: TypeId,
+    objects_max: usize,
+) -> Result<Value, DecodeError> {
     let body = bytes.strip_prefix(MAGIC).ok_or_else(|| {
         DecodeError::new("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
     })?;
@@ -52,7 +67,8 @@ pub fn decode(bytes: &[u8], table: &TypeTable, type_id: TypeId) -> Result<Value,
             _ => {}
         }
     }
-    let mut object = message(raw, table, type_id, 0)?;
+    let mut bounds = Bounds { depth: 0, objects: Objects::at_most(objects_max) };
+    let mut object = message(raw, table, type_id, &mut bounds)?;
     if !api_version.is_empty() {
         object.set(&["apiVersion"], api_version);
     }
@@ -165,14 +181,30 @@ fn utf8(bytes: &[u8]) -> Result<Str, DecodeError> {
         .map_err(|_| DecodeError::new("proto: string field contains invalid UTF-8"))
 }
 
-fn message(bytes: &[u8], table: &TypeTable, type_id: TypeId, depth: usize) -> Result<Value, DecodeError> {
-    if depth > DEPTH_MAX {
+/// What is left of what an object may have.
+struct Bounds {
+    depth: usize,
+    objects: Objects,
+}
+
+/// A message within another one.
+fn inner_message(bytes: &[u8], table: &TypeTable, type_id: TypeId, bounds: &mut Bounds) -> Result<Value, DecodeError> {
+    bounds.depth += 1;
+    if bounds.depth > DEPTH_MAX {
         return Err(DecodeError::new("proto: exceeded max depth"));
     }
+    let value = message(bytes, table, type_id, bounds)?;
+    bounds.depth -= 1;
+    Ok(value)
+}
+
+fn message(bytes: &[u8], table: &TypeTable, type_id: TypeId, bounds: &mut Bounds) -> Result<Value, DecodeError> {
     match &table.get(type_id).shape {
         Shape::Struct(shape) => {
+            // Sets of managed fields are bytes here.
+            bounds.objects.count(Place::Elsewhere)?;
             let mut entries = Entries::default();
-            read_fields(bytes, table, shape, &mut Vec::new(), &mut entries, depth)?;
+            read_fields(bytes, table, shape, &mut Vec::new(), &mut entries, bounds)?;
             Ok(Value::Object(canonical::finish_struct(entries.finish(), table, shape)))
         }
         Shape::Alias(target) => match target {
@@ -182,18 +214,18 @@ fn message(bytes: &[u8], table: &TypeTable, type_id: TypeId, depth: usize) -> Re
                 let mut reader = Reader(bytes);
                 while let Some((number, wire)) = reader.key()? {
                     if number == 1 {
-                        items.push(single(wire, table, item, "items", depth)?);
+                        items.push(single(wire, table, item, "items", bounds)?);
                     }
                 }
                 Ok(items.into())
             }
             other => Err(wrong_wire(&format!("{other:?}"))),
         },
-        special => special_message(bytes, table, special, depth),
+        special => special_message(bytes, table, special, bounds),
     }
 }
 
-fn special_message(bytes: &[u8], table: &TypeTable, shape: &Shape, depth: usize) -> Result<Value, DecodeError> {
+fn special_message(bytes: &[u8], table: &TypeTable, shape: &Shape, bounds: &mut Bounds) -> Result<Value, DecodeError> {
     let (mut numbers, mut texts): ([u64; 4], [Option<&[u8]>; 4]) = ([0; 4], [None; 4]);
     let mut lists: Vec<&[u8]> = Vec::new();
     let mut reader = Reader(bytes);
@@ -230,19 +262,19 @@ fn special_message(bytes: &[u8], table: &TypeTable, shape: &Shape, depth: usize)
         Shape::Duration => Value::from(GoDuration(numbers[1] as i64).to_string()),
         Shape::RawExtension | Shape::FieldsV1 | Shape::Json => raw(texts[1])?,
         Shape::JsonSchemaOrBool(id) => match texts[2] {
-            Some(schema) => message(schema, table, *id, depth + 1)?,
+            Some(schema) => inner_message(schema, table, *id, bounds)?,
             None => Value::Bool(numbers[1] != 0),
         },
         Shape::JsonSchemaOrArray(id) => match texts[1] {
-            Some(schema) => message(schema, table, *id, depth + 1)?,
+            Some(schema) => inner_message(schema, table, *id, bounds)?,
             None => lists
                 .into_iter()
-                .map(|schema| message(schema, table, *id, depth + 1))
+                .map(|schema| inner_message(schema, table, *id, bounds))
                 .collect::<Result<Vec<_>, _>>()?
                 .into(),
         },
         Shape::JsonSchemaOrStringArray(id) => match texts[1] {
-            Some(schema) => message(schema, table, *id, depth + 1)?,
+            Some(schema) => inner_message(schema, table, *id, bounds)?,
             None => lists.into_iter().map(|name| utf8(name).map(Value::String)).collect::<Result<Vec<_>, _>>()?.into(),
         },
         Shape::Struct(_) | Shape::Alias(_) => unreachable!("the caller handles these"),
@@ -294,17 +326,17 @@ fn read_fields(
     shape: &Struct,
     prefix: &mut Vec<u32>,
     entries: &mut Entries,
-    depth: usize,
+    bounds: &mut Bounds,
 ) -> Result<(), DecodeError> {
     let mut reader = Reader(bytes);
     while let Some((number, wire)) = reader.key()? {
         prefix.push(number);
         let found = shape.fields.iter().find(|field| field.numbers.starts_with(prefix));
         match found {
-            Some(field) if field.numbers.len() == prefix.len() => read_field(wire, table, field, entries, depth)?,
+            Some(field) if field.numbers.len() == prefix.len() => read_field(wire, table, field, entries, bounds)?,
             Some(_) => {
                 let Wire::Bytes(inner) = wire else { return Err(wrong_wire("inlined message")) };
-                read_fields(inner, table, shape, prefix, entries, depth)?;
+                read_fields(inner, table, shape, prefix, entries, bounds)?;
             }
             // A newer client's field.
             None => {}
@@ -319,11 +351,11 @@ fn read_field(
     table: &TypeTable,
     field: &Field,
     entries: &mut Entries,
-    depth: usize,
+    bounds: &mut Bounds,
 ) -> Result<(), DecodeError> {
     match resolve(table, &field.ty) {
         FieldType::List(item) if !is_message(table, &field.ty) => {
-            let value = single(wire, table, item, &field.name, depth)?;
+            let value = single(wire, table, item, &field.name, bounds)?;
             let slot = entries.slot(&field.name);
             if slot.is_null() {
                 *slot = Value::array([]);
@@ -337,14 +369,14 @@ fn read_field(
             while let Some((number, wire)) = reader.key()? {
                 match (number, wire) {
                     (1, Wire::Bytes(text)) => key = utf8(text)?,
-                    (2, wire) => value = single(wire, table, item, &field.name, depth)?,
+                    (2, wire) => value = single(wire, table, item, &field.name, bounds)?,
                     _ => {}
                 }
             }
             entries.map(&field.name).push((key, value));
         }
         _ => {
-            let value = single(wire, table, &field.ty, &field.name, depth)?;
+            let value = single(wire, table, &field.ty, &field.name, bounds)?;
             *entries.slot(&field.name) = value;
         }
     }
@@ -373,11 +405,17 @@ fn is_message(table: &TypeTable, ty: &FieldType) -> bool {
     }
 }
 
-fn single(wire: Wire<'_>, table: &TypeTable, ty: &FieldType, name: &str, depth: usize) -> Result<Value, DecodeError> {
+fn single(
+    wire: Wire<'_>,
+    table: &TypeTable,
+    ty: &FieldType,
+    name: &str,
+    bounds: &mut Bounds,
+) -> Result<Value, DecodeError> {
     if is_message(table, ty)
         && let (FieldType::Ref(id), Wire::Bytes(bytes)) = (message_type(table, ty), wire)
     {
-        return message(bytes, table, *id, depth + 1);
+        return inner_message(bytes, table, *id, bounds);
     }
     match (resolve(table, ty), wire) {
         (FieldType::Bool, Wire::Varint(value)) => Ok(Value::Bool(value != 0)),

@@ -15,7 +15,10 @@ use serde_saphyr::{DuplicateKeyPolicy, Options};
 
 pub use encode::encode;
 
-use super::{DecodeError, Decoded, FieldValidation, json};
+use super::{
+    DecodeError, Decoded, FieldValidation, json,
+    objects::{Objects, Place},
+};
 use crate::{
     field::quote,
     type_table::{TypeId, TypeTable},
@@ -30,7 +33,7 @@ const NODES_MAX: usize = 2_000_000;
 
 /// The most nodes that anchors may remember and aliases may repeat, those within others counted again each time. No
 /// manifest comes near; a few hundred bytes of nested aliases would keep a core busy for long.
-const REPEATED_NODES_MAX: usize = 50_000;
+pub const REPEATED_NODES_MAX: usize = 50_000;
 
 /// Reads the first document of a text; with a type, in that type's canonical form.
 ///
@@ -40,19 +43,31 @@ pub fn decode(
     ty: Option<(&TypeTable, TypeId)>,
     validation: FieldValidation,
 ) -> Result<Decoded, DecodeError> {
+    decode_bounded(bytes, ty, validation, usize::MAX)
+}
+
+/// `decode` of a text with at most `objects_max` objects.
+///
+/// Errors: `TooManyObjects`, without having read on; as `decode`.
+pub fn decode_bounded(
+    bytes: &[u8],
+    ty: Option<(&TypeTable, TypeId)>,
+    validation: FieldValidation,
+    objects_max: usize,
+) -> Result<Decoded, DecodeError> {
     let text = text_of(bytes)?;
-    let value = documents_of(text, DuplicateKeyPolicy::LastWins)
-        .map_err(|error| syntax_error(&error))?
-        .into_iter()
-        .next()
-        .unwrap_or_default();
+    let mut objects = Objects::at_most(objects_max);
+    let value = match first_document(text, DuplicateKeyPolicy::LastWins, &mut objects) {
+        Ok(value) => value,
+        Err(error) => return Err(refusal(&error, &objects)),
+    };
     let mut decoded = match ty {
         None => Decoded::of(value),
-        Some(_) => json::decode(&json::encode(&value, None), ty, validation)?,
+        Some(_) => json::decode_bounded(&json::encode(&value, None), ty, validation, objects_max)?,
     };
     if validation != FieldValidation::Ignore
         && let Err(serde_saphyr::Error::DuplicateMappingKey { key, location }) =
-            documents_of(text, DuplicateKeyPolicy::Error).map_err(bare)
+            first_document(text, DuplicateKeyPolicy::Error, &mut Objects::at_most(objects_max))
     {
         let key = quote(&key.unwrap_or_default());
         let line = location.line();
@@ -65,18 +80,30 @@ pub fn decode(
 ///
 /// Errors: as `decode`.
 pub fn decode_all(bytes: &[u8]) -> Result<Vec<Value>, DecodeError> {
-    let documents = documents_of(text_of(bytes)?, DuplicateKeyPolicy::LastWins);
-    let documents = documents.map_err(|error| syntax_error(&error))?;
-    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+    let documents = serde_saphyr::from_multiple_with_options(text_of(bytes)?, options(DuplicateKeyPolicy::LastWins));
+    let documents: Vec<Document> = documents.map_err(|error| refusal(&error, &Objects::at_most(usize::MAX)))?;
+    Ok(documents.into_iter().map(|Document(value)| value).filter(|value| !value.is_null()).collect())
 }
 
 fn text_of(bytes: &[u8]) -> Result<&str, DecodeError> {
     std::str::from_utf8(bytes).map_err(|_| DecodeError::new("yaml: invalid leading UTF-8 octet"))
 }
 
-fn documents_of(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Value>, serde_saphyr::Error> {
-    let documents: Vec<Document> = serde_saphyr::from_multiple_with_options(text, options(duplicate_keys))?;
-    Ok(documents.into_iter().map(|document| document.0).collect())
+/// The first document; what comes behind it is not looked at. Its objects are counted in `objects`.
+fn first_document(
+    text: &str,
+    duplicate_keys: DuplicateKeyPolicy,
+    objects: &mut Objects,
+) -> Result<Value, serde_saphyr::Error> {
+    let mut first = Value::Null;
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options(duplicate_keys), |document| {
+        first = Node { objects, place: Place::Root }.deserialize(document)?;
+        Ok(())
+    });
+    match read {
+        Ok(()) | Err(serde_saphyr::Error::MultipleDocuments { .. } | serde_saphyr::Error::Eof { .. }) => Ok(first),
+        Err(error) => Err(error),
+    }
 }
 
 fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
@@ -90,43 +117,73 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: REPEATED_NODES_MAX },
         duplicate_keys: duplicate_keys,
         legacy_octal_numbers: true,
+        with_snippet: false,
     }
 }
 
-/// The error itself, without the lines of input that it shows.
-fn bare(error: serde_saphyr::Error) -> serde_saphyr::Error {
+/// The error itself, and not that of the alias through which it was met.
+fn bare(error: &serde_saphyr::Error) -> &serde_saphyr::Error {
     match error {
-        serde_saphyr::Error::WithSnippet { error, .. } => *error,
+        serde_saphyr::Error::WithSnippet { error, .. } | serde_saphyr::Error::AliasError { error, .. } => bare(error),
         error => error,
     }
 }
 
-/// Whether the text repeats so much that it is meant to harm. Upstream's words for it are go-yaml's.
-fn is_bomb(error: &serde_saphyr::Error) -> bool {
-    use serde_saphyr::{Error, budget::BudgetBreach};
-    match error {
-        Error::WithSnippet { error, .. } => is_bomb(error),
+/// What is wrong with a text, in the words of go-yaml.
+fn refusal(error: &serde_saphyr::Error, objects: &Objects) -> DecodeError {
+    use serde_saphyr::{Error, budget::BudgetBreach as Breach};
+    // The library keeps the error of a visitor as a text, but what is counted knows that there were too many.
+    if let Some(too_many) = objects.refusal() {
+        return too_many;
+    }
+    let excessive = || DecodeError::new("yaml: document contains excessive aliasing");
+    let what = match bare(error) {
         Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::Budget {
-            breach: BudgetBreach::RecordedAnchorEvents { .. } | BudgetBreach::AliasAnchorRatio { .. },
-            ..
-        } => true,
-        _ => false,
-    }
-}
-
-fn syntax_error(error: &serde_saphyr::Error) -> DecodeError {
-    if is_bomb(error) {
-        return DecodeError::new("yaml: document contains excessive aliasing");
-    }
-    // The text may show several lines of input; upstream says what is wrong on one.
-    let text = error.to_string();
-    let what = text.lines().next().unwrap_or_default();
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => return excessive(),
+        Error::Budget { breach, .. } => match breach {
+            Breach::Depth { .. } => too_deep(),
+            Breach::Aliases { .. }
+            | Breach::Anchors { .. }
+            | Breach::AliasAnchorRatio { .. }
+            | Breach::MergeKeys { .. }
+            | Breach::RecordedAnchorEvents { .. }
+            | Breach::RecordedAnchorBytes { .. } => return excessive(),
+            _ => "document is too large".to_owned(),
+        },
+        Error::UnknownAnchor { .. } => "unknown anchor referenced".to_owned(),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => "anchor value contains itself".to_owned(),
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => {
+            "map merge requires map or sequence of maps as the value".to_owned()
+        }
+        Error::NonFiniteFloat { value, .. } => return DecodeError::new(format!("json: unsupported value: {value}")),
+        Error::SerdeInvalidType { .. } => "invalid map key".to_owned(),
+        other => words(&other.to_string()),
+    };
     match error.location() {
         Some(location) => DecodeError::new(format!("yaml: line {}: {what}", location.line())),
         None => DecodeError::new(format!("yaml: {what}")),
+    }
+}
+
+fn too_deep() -> String {
+    format!("exceeded max depth of {DEPTH_MAX}")
+}
+
+/// What the scanner and parser say, without the place and what they were doing, where go-yaml says it differently.
+fn words(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let what = line.rsplit_once(" at line ").map_or(line, |(what, _)| what);
+    let what = if what.starts_with("while ") { what.split_once(", ").map_or(what, |(_, what)| what) } else { what };
+    match what {
+        "unclosed bracket '['" => "did not find expected ',' or ']'".to_owned(),
+        "unclosed bracket '{'" => "did not find expected ',' or '}'".to_owned(),
+        "misplaced bracket" => "did not find expected node content".to_owned(),
+        "unclosed quote" => "found unexpected end of stream".to_owned(),
+        "recursion limit exceeded" => too_deep(),
+        _ if what.starts_with("unexpected character") => "found character that cannot start any token".to_owned(),
+        _ => what.to_owned(),
     }
 }
 
@@ -134,15 +191,18 @@ struct Document(Value);
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Node.deserialize(deserializer).map(Self)
+        let objects = &mut Objects::at_most(usize::MAX);
+        Node { objects, place: Place::Root }.deserialize(deserializer).map(Self)
     }
 }
 
-/// Reads one node.
-#[derive(Clone, Copy)]
-struct Node;
+/// Reads one node, and counts the objects in it.
+struct Node<'a> {
+    objects: &'a mut Objects,
+    place: Place,
+}
 
-impl<'de> DeserializeSeed<'de> for Node {
+impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -150,7 +210,7 @@ impl<'de> DeserializeSeed<'de> for Node {
     }
 }
 
-impl<'de> Visitor<'de> for Node {
+impl<'de> Visitor<'de> for Node<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -196,16 +256,20 @@ impl<'de> Visitor<'de> for Node {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(self)? {
+        let place = self.place.item();
+        while let Some(item) = access.next_element_seed(Node { objects: self.objects, place })? {
             items.push(item);
         }
         Ok(items.into())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        self.objects.count(self.place).map_err(serde::de::Error::custom)?;
         let mut entries = Vec::new();
         while let Some(key) = access.next_key_seed(Key)? {
-            entries.push((key, access.next_value_seed(self)?));
+            let place = self.place.field(&key);
+            let value = access.next_value_seed(Node { objects: self.objects, place })?;
+            entries.push((key, value));
         }
         Ok(Value::Object(Map::of_last(entries)))
     }

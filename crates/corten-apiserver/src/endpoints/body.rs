@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use corten_apimachinery::{
-    codec::{self, FieldValidation},
+    codec::{self, DecodeError, FieldValidation},
     field::{Error, Path, quote},
     gvk::{GroupVersion, GroupVersionKind},
     meta::ObjectMeta as _,
@@ -26,7 +26,7 @@ use crate::{
 /// The largest body. Upstream: `MaxRequestBodyBytes`.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
-/// The most objects within one body, not counting those in `managedFields`. As bytes they are nothing; each costs some
+/// The most objects within one body, not counting those in sets of managed fields. As bytes they are nothing; each costs some
 /// thousand bytes once it has its defaults and is looked at. What can be stored at all has fewer in practice.
 pub(crate) const OBJECTS_MAX: usize = 100_000;
 
@@ -123,9 +123,11 @@ pub(super) fn decode_bytes(
     let typed = Some((table, type_id));
     let decoded = match encoding {
         Encoding::Json => decode_json(bytes, typed, validation),
-        Encoding::Protobuf => codec::protobuf::decode(bytes, table, type_id).map(codec::Decoded::of),
-        Encoding::Yaml => codec::yaml::decode(bytes, typed, validation),
-        Encoding::Cbor => codec::cbor::decode(bytes, typed, validation),
+        Encoding::Protobuf => {
+            codec::protobuf::decode_bounded(bytes, table, type_id, OBJECTS_MAX).map(codec::Decoded::of)
+        }
+        Encoding::Yaml => codec::yaml::decode_bounded(bytes, typed, validation, OBJECTS_MAX),
+        Encoding::Cbor => codec::cbor::decode_bounded(bytes, typed, validation, OBJECTS_MAX),
     };
     let handled = |why: &dyn std::fmt::Display| {
         Status::bad_request(format!(
@@ -134,8 +136,7 @@ pub(super) fn decode_bytes(
             version = quote(&kind.version)
         ))
     };
-    let decoded = decoded.map_err(|error| handled(&error))?;
-    refuse_too_many(&decoded.value)?;
+    let decoded = decoded.map_err(|error| undecodable(&error, |why| handled(&why)))?;
     let complaints = decoded.complaints();
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {
@@ -146,13 +147,13 @@ pub(super) fn decode_bytes(
     }
 }
 
-/// Reads JSON as Go does: bytes that are no UTF-8 are replaced, one by one.
+/// Reads JSON of at most `OBJECTS_MAX` objects as Go does: bytes that are no UTF-8 are replaced, one by one.
 pub(super) fn decode_json(
     bytes: &[u8],
     typed: Option<(&TypeTable, TypeId)>,
     validation: FieldValidation,
-) -> Result<codec::Decoded, codec::DecodeError> {
-    let decoded = codec::json::decode(bytes, typed, validation);
+) -> Result<codec::Decoded, DecodeError> {
+    let decoded = codec::json::decode_bounded(bytes, typed, validation, OBJECTS_MAX);
     if decoded.is_ok() || std::str::from_utf8(bytes).is_ok() {
         return decoded;
     }
@@ -161,22 +162,15 @@ pub(super) fn decode_json(
         text.push_str(chunk.valid());
         text.extend(std::iter::repeat_n(char::REPLACEMENT_CHARACTER, chunk.invalid().len()));
     }
-    codec::json::decode(text.as_bytes(), typed, validation)
+    codec::json::decode_bounded(text.as_bytes(), typed, validation, OBJECTS_MAX)
 }
 
-/// Refuses a body of more than `OBJECTS_MAX` objects.
-pub(super) fn refuse_too_many(value: &Value) -> Result<(), Status> {
-    fn take(value: &Value, left: &mut usize) -> Result<(), Status> {
-        if let Some(fields) = value.as_object() {
-            *left = left.checked_sub(1).ok_or_else(|| {
-                Status::request_entity_too_large(format_args!("limit is {OBJECTS_MAX} objects in one body"))
-            })?;
-            // Sets of fields stay as they are, and have an object for each field.
-            fields.iter().filter(|(name, _)| *name != "managedFields").try_for_each(|(_, field)| take(field, left))?;
-        }
-        value.as_array().into_iter().flatten().try_for_each(|item| take(item, left))
+/// The refusal of bytes that cannot be read, or should not be; `malformed` tells what was wrong with what is no object.
+pub(super) fn undecodable(error: &DecodeError, malformed: impl FnOnce(&str) -> Status) -> Status {
+    match error {
+        DecodeError::Malformed(why) => malformed(why),
+        DecodeError::TooManyObjects(_) => Status::request_entity_too_large(error),
     }
-    take(value, &mut OBJECTS_MAX.clone())
 }
 
 fn check_kind(object: &mut Value, want: &GroupVersionKind, table: &TypeTable) -> Result<(), Status> {
@@ -292,20 +286,6 @@ mod tests {
         let decoded = decode_json(b"{\"a\": \"caf\xe9 \xe2\x82!\"}", None, FieldValidation::Ignore).unwrap();
         assert_eq!(decoded.value.str_at(&["a"]), Some("caf\u{fffd} \u{fffd}\u{fffd}!"));
         assert!(decode_json(b"{\"a\": \xe9}", None, FieldValidation::Ignore).is_err());
-    }
-
-    /// A body of 3 MB with a million empty containers cost gigabytes.
-    #[test]
-    fn a_body_has_a_bound_of_objects() {
-        let body = |containers: usize, fields: usize| {
-            let container = std::iter::repeat_n(Value::object(), containers);
-            let set = Value::array((0..fields).map(|_| Value::object()));
-            let metadata = Value::object_of([("managedFields", set)]);
-            let spec = Value::object_of([("containers", Value::array(container))]);
-            Value::object_of([("metadata", metadata), ("spec", spec)])
-        };
-        assert_eq!(refuse_too_many(&body(OBJECTS_MAX - 3, 1_000)), Ok(()));
-        assert_eq!(refuse_too_many(&body(OBJECTS_MAX - 2, 0)).unwrap_err().code, 413);
     }
 
     /// A body of 4 MB over HTTP/2 was not read to its end, so that the stream was reset and curl saw no answer.

@@ -1,7 +1,9 @@
 //! What happens to a request that was let through: found by path, decoded, handed to the registry, answered.
 
 mod body;
+mod convert;
 mod dispatch;
+mod go_base64;
 pub mod index;
 mod options;
 mod patch;

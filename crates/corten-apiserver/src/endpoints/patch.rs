@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
-    codec::{self, FieldValidation},
+    codec::{self, DecodeError, FieldValidation},
     field::{Error, Path, quote},
     gvk::{GroupResource, GroupVersionKind},
     meta::ObjectMeta as _,
@@ -20,7 +20,8 @@ use http::{StatusCode, header};
 use parking_lot::Mutex;
 
 use super::{
-    body::{decode_bytes, decode_json, field_validation, read_bytes, refuse_too_many},
+    body::{OBJECTS_MAX, decode_bytes, decode_json, field_validation, read_bytes, undecodable},
+    convert,
     options::force,
     read::store_of,
     routes::Endpoint,
@@ -125,18 +126,22 @@ pub(super) async fn read_patch(
     }
     let bytes = read_bytes(body).await?;
     if kind != PatchKind::Apply {
-        let decoded = decode_json(&bytes, None, validation)
-            .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+        let malformed = |why: &str| Status::bad_request(format!("error decoding patch: {why}"));
+        let decoded = decode_json(&bytes, None, validation).map_err(|error| undecodable(&error, malformed))?;
         let complaints = strict::complaints(kind, &decoded, validation);
         return Ok(Patch { value: decoded.value, complaints });
     }
     // Programs send JSON, which is read many times as fast; what is wrong with it is said as for YAML.
-    let json = if bytes.first() == Some(&b'{') { codec::json::decode(&bytes, None, validation).ok() } else { None };
+    let is_json = bytes.first() == Some(&b'{');
+    let json = is_json.then(|| codec::json::decode_bounded(&bytes, None, validation, OBJECTS_MAX));
     let decoded = match json {
-        Some(decoded) if decoded.complaints().is_empty() => decoded,
-        _ => codec::yaml::decode(&bytes, None, validation)
-            .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?,
+        Some(Ok(decoded)) if decoded.complaints().is_empty() => Ok(decoded),
+        Some(Err(error @ DecodeError::TooManyObjects(_))) => Err(error),
+        _ => codec::yaml::decode_bounded(&bytes, None, validation, OBJECTS_MAX),
     };
+    let malformed =
+        |why: &str| Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"));
+    let decoded = decoded.map_err(|error| undecodable(&error, malformed))?;
     let complaints = if validation == FieldValidation::Ignore { Vec::new() } else { decoded.complaints() };
     Ok(Patch { value: decoded.value, complaints })
 }
@@ -181,14 +186,18 @@ pub(super) fn read_patched(
     (kind, patch, own): (PatchKind, &Value, &[String]),
 ) -> Result<(Value, Vec<String>), Status> {
     let bytes = &codec::json::encode(patched, None);
-    let decoded = codec::json::decode(bytes, Some((table, type_id)), validation)
-        .map_err(|error| strict::refused(kind, patch, bytes, &error.to_string()))?;
-    refuse_too_many(&decoded.value)?;
+    let refused = |why: &str| strict::refused(kind, patch, bytes, why);
+    let decoded = codec::json::decode_bounded(bytes, Some((table, type_id)), validation, OBJECTS_MAX);
+    let decoded = decoded.map_err(|error| {
+        undecodable(&error, |why| match kind {
+            // Not read from a text upstream, but converted as it is.
+            PatchKind::Strategic => refused(convert::mismatch(patched, table, type_id).as_deref().unwrap_or(why)),
+            _ => refused(why),
+        })
+    })?;
     let complaints: Vec<String> = own.iter().cloned().chain(decoded.complaints()).collect();
     match validation {
-        FieldValidation::Strict if !complaints.is_empty() => {
-            Err(strict::refused(kind, patch, bytes, &strict::strict_error(&complaints)))
-        }
+        FieldValidation::Strict if !complaints.is_empty() => Err(refused(&strict::strict_error(&complaints))),
         FieldValidation::Ignore => Ok((decoded.value, Vec::new())),
         _ => Ok((decoded.value, complaints)),
     }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
+    codec::FieldValidation,
     field::quote,
     selector::{field, label},
-    status::{Cause, Reason, Status},
+    status::Status,
     stored::Stored,
     value::Value,
 };
@@ -13,13 +14,16 @@ use corten_storage::cacher::{ReadError, Snapshot};
 use http::StatusCode;
 
 use super::{
+    body::decode_json,
+    go_base64,
     options::{ListOptions, Match, resource_version},
     routes::Endpoint,
 };
 use crate::{
+    large::{LARGE_BYTES, Who},
     registry::Store,
     request::Request,
-    response::{CONTINUE_TOKEN, ListResponse, Reply, Response},
+    response::{ListResponse, Reply, Response},
     server::Server,
 };
 
@@ -29,7 +33,8 @@ pub(super) async fn get(endpoint: &Endpoint, request: &Request) -> Result<Reply,
     let revision = resource_version(request.query.get("resourceVersion"))?;
     let object = store.get(namespace_of(endpoint, request), &request.info.name, revision).await?;
     let object = endpoint.present(store, &object)?;
-    Ok(Reply::new(Response::Object { code: StatusCode::OK, object, store: Arc::clone(store) }))
+    let who = (object.json.len() > LARGE_BYTES).then(|| Who::of(request));
+    Ok(Reply::new(Response::Object { code: StatusCode::OK, object, store: Arc::clone(store) }).asked_by(who))
 }
 
 /// Reads a page of a collection.
@@ -39,7 +44,7 @@ pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &R
     settle_fields(endpoint, store, &mut options.fields)?;
     let page = Page::read(store, &request.info.namespace, &options).await?;
     let items = page.items.iter().map(|object| endpoint.present(store, object)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Reply::new(Response::List(ListResponse {
+    let response = Response::List(ListResponse {
         items,
         revision: page.revision,
         continue_token: page.continue_token,
@@ -47,7 +52,8 @@ pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &R
         store: Arc::clone(store),
         served: endpoint.definition,
         version: endpoint.version.name,
-    })))
+    });
+    Ok(Reply::new(response).asked_by(Some(Who::of(request))))
 }
 
 /// The store behind an endpoint that has objects.
@@ -198,44 +204,79 @@ impl ContinueToken {
         crate::base64_url(&corten_apimachinery::codec::json::encode(&tree, None))
     }
 
+    /// Upstream: `DecodeContinue` in k8s.io/apiserver/pkg/storage/continue.go (v1.35).
     fn decode(token: &str) -> Result<Self, Status> {
         let invalid =
             |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
-        let bytes = crate::from_base64_url(token).ok_or_else(|| invalid("illegal base64 data"))?;
-        let decoded =
-            corten_apimachinery::codec::json::decode(&bytes, None, corten_apimachinery::codec::FieldValidation::Ignore)
-                .map_err(|error| invalid(&error.to_string()))?;
-        let tree = decoded.value;
-        if tree.str_at(&["v"]) != Some(Self::VERSION) {
-            return Err(invalid("server does not recognize this encoded version"));
+        let bytes = go_base64::decode_url(token).map_err(|error| invalid(&error.to_string()))?;
+        let tree =
+            decode_json(&bytes, None, FieldValidation::Ignore).map_err(|error| invalid(&error.to_string()))?.value;
+        if let Some(why) = Self::mismatch(&tree) {
+            return Err(invalid(&why));
         }
-        let start = tree.str_at(&["start"]).filter(|start| !start.is_empty());
-        let start = start.ok_or_else(|| invalid("encoded start key empty (version meta.k8s.io/v1)"))?;
-        // A forged key could only leave the resource's keys by stepping up.
-        if start.split('/').any(|segment| segment == "..") {
-            return Err(invalid(&format!("invalid start key {}", corten_apimachinery::field::quote(start))));
+        let text = |key: &str| tree.str_at(&[key]).unwrap_or_default();
+        if text("v") != Self::VERSION {
+            return Err(invalid(&format!("server does not recognize this encoded version {}", text("v"))));
         }
-        let revision = match tree.i64_at(&["rv"]) {
-            Some(0) | None => return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")),
-            Some(revision) => u64::try_from(revision).unwrap_or(0),
+        let revision = match tree.i64_at(&["rv"]).unwrap_or_default() {
+            0 => return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")),
+            revision => u64::try_from(revision).unwrap_or(0),
         };
+        let start = text("start");
+        if start.is_empty() {
+            return Err(invalid("encoded start key empty (version meta.k8s.io/v1)"));
+        }
+        // A forged key could only leave the resource's keys by stepping up.
+        if start.strip_prefix('/').unwrap_or(start).split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+            return Err(invalid(start));
+        }
         Ok(Self { revision, start: start.to_owned() })
+    }
+
+    /// The first field that is of another type than it should be, in the words of Go's decoder.
+    fn mismatch(tree: &Value) -> Option<String> {
+        let is_type = |value: &Value, ty: &str| match value {
+            Value::Null => true,
+            Value::String(_) => ty == "string",
+            Value::Int(_) => ty == "int64",
+            _ => false,
+        };
+        let found = |value: &Value| match value {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Int(_) | Value::Float(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        let fields = match tree {
+            Value::Null => return None,
+            Value::Object(fields) => fields,
+            other => {
+                let found = found(other);
+                return Some(format!("json: cannot unmarshal {found} into Go value of type storage.continueToken"));
+            }
+        };
+        [("v", "string"), ("rv", "int64"), ("start", "string")].into_iter().find_map(|(name, ty)| {
+            let value = fields.get(name).filter(|value| !is_type(value, ty))?;
+            let found = match value {
+                Value::Float(number) => format!("number {number}"),
+                other => found(other).to_owned(),
+            };
+            Some(format!("json: cannot unmarshal {found} into Go struct field continueToken.{name} of type {ty}"))
+        })
     }
 }
 
 /// The list can only be finished in another state than it began: the client may choose that, or start again.
 fn expired_continue(token: &ContinueToken) -> Status {
-    let inconsistent = ContinueToken { revision: 0, start: token.start.clone() }.encode();
-    let mut status = Status::new(
-        Reason::Expired,
+    let expired = Status::expired(
         "The provided continue parameter is too old to display a consistent list result. You can start a new list without \
          the continue parameter, or use the continue token in this response to retrieve the remainder of the results. \
          Continuing with the provided token results in an inconsistent list - objects that were created, modified, or \
          deleted between the time the first chunk was returned and now may show up in the list.",
     );
-    let details = status.details.get_or_insert_default();
-    details.causes.push(Cause { reason: CONTINUE_TOKEN.into(), message: inconsistent, field: String::new() });
-    status
+    Status { continue_token: ContinueToken { revision: 0, start: token.start.clone() }.encode(), ..expired }
 }
 
 #[cfg(test)]
@@ -243,11 +284,38 @@ mod tests {
     use super::ContinueToken;
 
     #[test]
-    fn a_token_survives_and_a_forged_one_is_refused() {
+    fn a_token_survives() {
         let token = ContinueToken { revision: 7, start: "default/web".to_owned() };
         assert_eq!(ContinueToken::decode(&token.encode()).unwrap(), token);
-        for forged in ["", "not base64!", "e30", &ContinueToken { revision: 7, start: "../secrets".into() }.encode()] {
-            assert_eq!(ContinueToken::decode(forged).unwrap_err().code, 400, "{forged}");
+    }
+
+    /// Go's decoders speak through upstream's.
+    #[test]
+    fn a_forged_token_is_refused_in_upstreams_words() {
+        #[track_caller]
+        fn check(token: &str, want: &str) {
+            let status = ContinueToken::decode(token).unwrap_err();
+            let prefix = "invalid continue token: continue key is not valid: ";
+            assert_eq!((status.code, status.message.strip_prefix(prefix)), (400, Some(want)), "{token}");
+        }
+        let forged = |json: &str| crate::base64_url(json.as_bytes());
+        check("abc", "invalid character 'i' looking for beginning of value");
+        check("", "unexpected end of JSON input");
+        check("not base64!", "illegal base64 data at input byte 3");
+        check("abcde", "illegal base64 data at input byte 4");
+        check("e30=", "illegal base64 data at input byte 3");
+        check("e30", "server does not recognize this encoded version ");
+        check(&forged("[]"), "json: cannot unmarshal array into Go value of type storage.continueToken");
+        check(&forged("7"), "json: cannot unmarshal number into Go value of type storage.continueToken");
+        let field = "json: cannot unmarshal number into Go struct field continueToken.v of type string";
+        check(&forged(r#"{"v": 1}"#), field);
+        check(&forged(r#"{"v": "v2"}"#), "server does not recognize this encoded version v2");
+        let version = r#""v": "meta.k8s.io/v1""#;
+        let revision = "incorrect encoded start resourceVersion (version meta.k8s.io/v1)";
+        check(&forged(&format!("{{{version}}}")), revision);
+        check(&forged(&format!("{{{version}, \"rv\": 3}}")), "encoded start key empty (version meta.k8s.io/v1)");
+        for start in ["../secrets", "a//b", "a/./b", "a/", "//a"] {
+            check(&ContinueToken { revision: 7, start: start.to_owned() }.encode(), start);
         }
     }
 }

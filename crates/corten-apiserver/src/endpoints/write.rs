@@ -18,6 +18,7 @@ use super::{
     routes::Endpoint,
 };
 use crate::{
+    large::Who,
     registry::{Deleted, Store, WriteContext},
     request::Request,
     response::{Reply, Response},
@@ -239,7 +240,7 @@ pub(super) async fn delete_collection(
             Some(Err(status)) => return Err(status),
         }
     }
-    Ok(Reply::new(Response::List(crate::response::ListResponse {
+    let response = Response::List(crate::response::ListResponse {
         items,
         revision: page.revision,
         continue_token: String::new(),
@@ -247,7 +248,8 @@ pub(super) async fn delete_collection(
         store: Arc::clone(store),
         served: endpoint.definition,
         version: endpoint.version.name,
-    })))
+    });
+    Ok(Reply::new(response).asked_by(Some(Who::of(&request))))
 }
 
 /// One object's deletion, boxed: many wait side by side.

@@ -8,8 +8,8 @@ use corten_apimachinery::status::Status;
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue};
 
-use super::{authentication, authorization, bodies::Received, deadline, impersonation};
-use crate::{endpoints, request::Request, response::Reply, server::Server};
+use super::{authentication, authorization, deadline, impersonation};
+use crate::{endpoints, large::Turn, request::Request, response::Reply, server::Server};
 
 /// How much longer an answer may take that was made at the last moment, or a watch that has a last word to say.
 pub(crate) const SEND_GRACE: Duration = Duration::from_secs(5);
@@ -62,14 +62,30 @@ async fn admitted(server: &Arc<Server>, mut request: Request) -> Result<Reply, S
     impersonation::impersonate(server, &mut request).await?;
     // Before anything is read of somebody who may do nothing.
     authorization::authorize(server, &request).await?;
-    let Received { objects, held } = server.bodies().receive(&mut request).await?;
+    let held = server.bodies().receive(&mut request).await?;
+    let turn = server.large().turn_of(server, &request).await;
     let place = server.in_flight().enter(&request)?;
     drop(held);
-    let mut reply = endpoints::dispatch(server, request).await?;
-    drop(objects);
+    let mut reply = match turn {
+        None => endpoints::dispatch(server, request).await?,
+        Some(turn) => Box::pin(aside(Arc::clone(server), request, turn)).await,
+    };
     // Until it is sent: an answer that nobody reads is as much work as one that is being made.
     reply.sending.place = place;
     Ok(reply)
+}
+
+/// Answers a large request, all of it where its work holds up nobody. The answer has the turn until it is encoded.
+async fn aside(server: Arc<Server>, request: Request, turn: Turn) -> Reply {
+    let dispatched = async move { Reply::from(endpoints::dispatch(&server, request).await) };
+    match turn.drive(dispatched).await {
+        Ok((mut reply, turn)) => {
+            reply.sending.turn = Some(turn);
+            reply
+        }
+        // It ends this request as if it had happened here.
+        Err(panic) => std::panic::resume_unwind(Box::new(panic.message)),
+    }
 }
 
 /// The id under which logs on both sides can be joined: the client's, or a new one.

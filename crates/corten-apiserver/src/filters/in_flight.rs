@@ -94,7 +94,7 @@ pub(super) fn too_many() -> Status {
 }
 
 /// Whether somebody is answered however many others there are.
-pub(super) fn is_privileged(user: &UserInfo) -> bool {
+pub(crate) fn is_privileged(user: &UserInfo) -> bool {
     user.groups.iter().any(|group| *group == SYSTEM_MASTERS)
 }
 

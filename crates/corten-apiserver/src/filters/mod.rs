@@ -9,4 +9,5 @@ mod impersonation;
 mod in_flight;
 
 pub use bodies::Bodies;
+pub(crate) use in_flight::is_privileged;
 pub use in_flight::{InFlight, Limits};

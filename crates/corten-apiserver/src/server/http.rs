@@ -1,49 +1,36 @@
 //! Between HTTP and the chain: requests in, bytes out.
 
-use std::{
-    collections::HashSet,
-    convert::Infallible,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{collections::HashSet, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use corten_apimachinery::{
     resource::{UserInfo, Verb},
     status::Status,
 };
-use corten_base::SharedClock;
 use corten_component_base::serving::{OwnTask, Place, SendDeadline};
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
-use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     Server,
-    encode::{self, Include, JsonList},
+    encode::{self, Include},
+    response_body::{Content, ResponseBody, Stall},
     watch_socket::{self, Streams},
 };
 use crate::{
     authentication::ClientCertificates,
     endpoints::{scale, watch::WatchSource},
     filters::chain::SEND_GRACE,
+    large::{Size, Turn},
     negotiation::{self, Accepted, Encoding, Shape},
     request::{Origin, Query, Request, RequestBody, RequestInfo},
-    response::{ByteStream, ListResponse, Reply, Response},
+    response::{ByteStream, Reply, Response, Sending},
     upgrade::Upgrade,
 };
 
 /// How many bytes of watch frames are gathered into one write.
 const WATCH_GATHER_BYTES: usize = 64 * 1024;
-
-/// How long a watch may wait for its client to take what was sent, once nothing more fits in: until then it holds a good
-/// megabyte. Upstream ends a watch at once whose buffer of events is full.
-const WATCH_STALLED_MAX: Duration = Duration::from_secs(30);
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
@@ -172,38 +159,15 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
     };
     let accepted = wants.accepted;
     let encoded = match response {
-        Response::Object { code, object, store } => encode::object(server, &store, &object, accepted, wants.include)
-            .map(|bytes| (code, accepted.encoding.media_type(), bytes.into())),
-        Response::Tree { code, tree } if accepted.shape == Shape::Table && scale::is_scale(&tree) => {
-            encode::scale_table(server, &tree, accepted, wants.include)
-                .map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
-        }
-        Response::Tree { code, tree } => {
-            let plain = Accepted { shape: Shape::Object, ..accepted };
-            encode::tree(server, &tree, plain).map(|bytes| (code, accepted.encoding.media_type(), bytes.into()))
-        }
-        Response::Made(made) => encode::made(server, made, accepted, wants.include)
-            .map(|bytes| (StatusCode::OK, accepted.encoding.media_type(), bytes.into())),
-        Response::List(list) if encode::is_heavy(&list, accepted) => {
-            let place = sending.place.take();
-            let (body, place) = list_aside(server, streams, list, place, wants).await;
-            sending.place = place;
-            body.map(|body| (StatusCode::OK, accepted.encoding.media_type(), body))
-        }
-        Response::List(list) => encode::list(server, list, accepted, wants.include)
-            .map(|body| (StatusCode::OK, accepted.encoding.media_type(), body)),
         Response::Watch(mut source) => {
             if let Some(switch) = source.take_switch() {
                 let form = (accepted, wants.include);
                 let switched = watch_socket::begin(streams, Arc::clone(server), *source, switch, form);
                 return upgraded(switched);
             }
-            let body = Content::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
-            Ok((StatusCode::OK, accepted.encoding.stream_media_type(), body))
+            let content = Content::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
+            Ok(Encoded { code: StatusCode::OK, media_type: accepted.encoding.stream_media_type(), content })
         }
-        Response::EndedWatch(status) => encode::watch_failure(server, &status, accepted)
-            .map(|frame| (StatusCode::OK, accepted.encoding.stream_media_type(), frame.into())),
-        Response::Raw { code, content_type, body } => Ok((code, content_type, body.into())),
         Response::Stream { content_type, code, body } => {
             let mut response = HttpResponse::new(Content::Stream(body).into());
             *response.status_mut() = code;
@@ -217,18 +181,26 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
             return response;
         }
         Response::Upgrade { headers } => return upgraded(headers),
+        response => {
+            let size = encode::size_if_large(&response, accepted);
+            match turn_to_encode(server, &mut sending, size).await {
+                Ok(None) => encode_whole(server, response, *wants),
+                Ok(Some(turn)) => encode_aside(server, response, turn, &mut sending, *wants).await,
+                Err(status) => Err(status),
+            }
+        }
     };
-    let (code, media_type, body) = encoded.unwrap_or_else(|status| {
+    let Encoded { code, media_type, content } = encoded.unwrap_or_else(|status| {
         let failure = encode::tree(server, &status.to_value(), Wants::plain().accepted).unwrap_or_default();
         let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (code, Encoding::Json.media_type(), failure.into())
+        Encoded { code, media_type: Encoding::Json.media_type(), content: failure.into() }
     });
     let deadline = until.and_then(SendDeadline::begin);
     let stall = until
         .filter(|_| is_watch)
         .zip(deadline.as_ref())
         .map(|(until, _)| Stall { clock: Arc::clone(server.clock()), until });
-    let body = ResponseBody { content: body, _place: sending.place, deadline, stall };
+    let body = ResponseBody { content, _place: sending.place, deadline, stall };
     let mut response = HttpResponse::new(body);
     *response.status_mut() = code;
     let all = response.headers_mut();
@@ -247,21 +219,80 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
     response
 }
 
-/// A list whose making takes long, made on a thread that may be busy. It has its place also when nobody waits for it any more.
-async fn list_aside(
+/// An answer as it is sent.
+struct Encoded {
+    code: StatusCode,
+    media_type: &'static str,
+    content: Content,
+}
+
+/// An answer that is no stream, in the form that the client wants.
+fn encode_whole(
     server: &Arc<Server>,
-    streams: &Streams,
-    list: ListResponse,
-    place: Option<OwnedSemaphorePermit>,
-    wants: &Wants,
-) -> (Result<Content, Status>, Option<OwnedSemaphorePermit>) {
-    let (done, answer) = oneshot::channel();
-    let (server, Wants { accepted, include }) = (Arc::clone(server), *wants);
-    streams.tasks.spawn_blocking("list", move || {
-        // Who asked may have gone.
-        let _gone = done.send((encode::list(&server, list, accepted, include), place));
-    });
-    answer.await.unwrap_or_else(|_| (Err(Status::internal("the answer could not be made")), None))
+    response: Response,
+    Wants { accepted, include }: Wants,
+) -> Result<Encoded, Status> {
+    let media_type = accepted.encoding.media_type();
+    let (code, content) = match response {
+        Response::Object { code, object, store } => {
+            (code, encode::object(server, &store, &object, accepted, include)?.into())
+        }
+        Response::Tree { code, tree } if accepted.shape == Shape::Table && scale::is_scale(&tree) => {
+            (code, encode::scale_table(server, &tree, accepted, include)?.into())
+        }
+        Response::Tree { code, tree } => {
+            let plain = Accepted { shape: Shape::Object, ..accepted };
+            (code, encode::tree(server, &tree, plain)?.into())
+        }
+        Response::Made(made) => (StatusCode::OK, encode::made(server, made, accepted, include)?.into()),
+        Response::List(list) => (StatusCode::OK, encode::list(server, list, accepted, include)?),
+        Response::EndedWatch(status) => {
+            let content = encode::watch_failure(server, &status, accepted)?.into();
+            return Ok(Encoded { code: StatusCode::OK, media_type: accepted.encoding.stream_media_type(), content });
+        }
+        Response::Raw { code, content_type, body } => {
+            return Ok(Encoded { code, media_type: content_type, content: body.into() });
+        }
+        Response::Watch(_) | Response::Stream { .. } | Response::Upgrade { .. } => {
+            unreachable!("what lasts is not encoded as a whole")
+        }
+    };
+    Ok(Encoded { code, media_type, content })
+}
+
+/// The turn of an answer that is much to encode: that of its request, or one of its own.
+///
+/// Errors: `Timeout` if its turn did not come while it could still be sent.
+async fn turn_to_encode(server: &Server, sending: &mut Sending, size: Option<Size>) -> Result<Option<Turn>, Status> {
+    if let Some(turn) = sending.turn.take() {
+        return Ok(Some(turn));
+    }
+    let (Some(who), Some(size)) = (&sending.who, size) else { return Ok(None) };
+    let clock = &**server.clock();
+    let left = sending.until.map_or(Duration::MAX, |until| until.saturating_sub(clock.monotonic()));
+    let turn = corten_base::timeout(clock, left, server.large().turn(who, size)).await;
+    turn.map(Some).map_err(|_| Status::timeout("request did not complete within the allotted timeout", 0))
+}
+
+/// A large answer, encoded where that holds up nobody. It has its place also when nobody waits for it any more.
+async fn encode_aside(
+    server: &Arc<Server>,
+    response: Response,
+    turn: Turn,
+    sending: &mut Sending,
+    wants: Wants,
+) -> Result<Encoded, Status> {
+    let (server, place) = (Arc::clone(server), sending.place.take());
+    match turn.work(move || (encode_whole(&server, response, wants), place)).await {
+        Ok(((encoded, place), _turn)) => {
+            sending.place = place;
+            encoded
+        }
+        Err(panic) => {
+            tracing::error!(err = %panic, "The encoding of an answer panicked");
+            Err(Status::internal("the answer could not be made"))
+        }
+    }
 }
 
 fn upgraded(headers: HeaderMap) -> HttpResponse<ResponseBody> {
@@ -348,91 +379,6 @@ fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, incl
         Some((Ok(bytes), (server, source, first, ended)))
     })
     .boxed()
-}
-
-/// The body of an answer, with what it holds until it is sent or nobody wants it any more.
-pub(super) struct ResponseBody {
-    content: Content,
-    _place: Option<OwnedSemaphorePermit>,
-    deadline: Option<SendDeadline>,
-    stall: Option<Stall>,
-}
-
-/// What a watch whose client does not read is ended by.
-struct Stall {
-    clock: SharedClock,
-    /// When the watch is over in any case.
-    until: Duration,
-}
-
-impl Stall {
-    /// The deadline after `next` was given out: who is asked for more has room for it, and nothing is overdue.
-    fn deadline<T>(&self, next: &Poll<Option<T>>) -> Duration {
-        match next {
-            Poll::Ready(Some(_)) => self.clock.monotonic().saturating_add(WATCH_STALLED_MAX).min(self.until),
-            _ => self.until,
-        }
-    }
-}
-
-impl From<Content> for ResponseBody {
-    fn from(content: Content) -> Self {
-        Self { content, _place: None, deadline: None, stall: None }
-    }
-}
-
-/// What is sent.
-pub(super) enum Content {
-    Empty,
-    One(Option<Bytes>),
-    List(JsonList),
-    Stream(ByteStream),
-}
-
-impl From<Bytes> for Content {
-    fn from(bytes: Bytes) -> Self {
-        Self::One(Some(bytes).filter(|bytes| !bytes.is_empty()))
-    }
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        match &mut self.content {
-            Content::Empty => Poll::Ready(None),
-            Content::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::List(list) => Poll::Ready(list.next().map(|bytes| bytes.map(Frame::data))),
-            Content::Stream(stream) => {
-                let next = stream.as_mut().poll_next(cx);
-                if let (Some(stall), Some(deadline)) = (&self.stall, &self.deadline) {
-                    deadline.set(stall.deadline(&next));
-                }
-                next.map(|next| next.map(|bytes| bytes.map(Frame::data)))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Empty => true,
-            Content::One(bytes) => bytes.is_none(),
-            Content::List(list) => list.is_done(),
-            Content::Stream(_) => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Empty => SizeHint::with_exact(0),
-            Content::One(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Content::List(_) | Content::Stream(_) => SizeHint::default(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod encode;
 mod http;
 mod in_process;
+mod response_body;
 mod watch_socket;
 
 use std::{
@@ -23,6 +24,7 @@ use crate::{
     authorization::Authorizer,
     endpoints::Routes,
     filters,
+    large::Large,
     request::Request,
     response::Reply,
 };
@@ -47,6 +49,8 @@ pub struct Parts {
     pub authorizer: Arc<dyn Authorizer>,
     /// Limits of the chain.
     pub limits: filters::Limits,
+    /// Where large requests run. The caller awaits it when the server has ended.
+    pub tasks: TaskSet,
 }
 
 /// Sees every request come and go: for metrics.
@@ -66,19 +70,23 @@ pub struct Server {
     routes: RwLock<Arc<Routes>>,
     in_flight: filters::InFlight,
     bodies: filters::Bodies,
+    large: Large,
 }
 
 impl Server {
-    /// A server that answers nothing yet: `set_routes` gives it its resources.
+    /// A server that answers nothing yet: `set_routes` gives it its resources. Called on the runtime that it will serve on,
+    /// whose threads it counts.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let in_flight = filters::InFlight::new(&parts.limits);
+        let large = Large::new(parts.tasks.clone());
         Arc::new(Self {
             parts,
             observer: OnceLock::new(),
             routes: RwLock::default(),
             in_flight,
             bodies: filters::Bodies::default(),
+            large,
         })
     }
 
@@ -129,6 +137,10 @@ impl Server {
 
     pub(crate) fn bodies(&self) -> &filters::Bodies {
         &self.bodies
+    }
+
+    pub(crate) fn large(&self) -> &Large {
+        &self.large
     }
 
     /// Lets `observer` see every request. Done once, before the first request.

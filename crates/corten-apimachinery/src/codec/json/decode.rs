@@ -7,7 +7,10 @@
 use std::fmt::Write as _;
 
 use crate::{
-    codec::{DecodeError, Decoded, FieldValidation, canonical},
+    codec::{
+        DecodeError, Decoded, FieldValidation, canonical,
+        objects::{Objects, Place},
+    },
     field::quote,
     type_table::{FieldType, Shape, Struct, TypeId, TypeTable},
     value::{Map, Str, Value},
@@ -30,6 +33,18 @@ pub fn decode(
     ty: Option<(&TypeTable, TypeId)>,
     validation: FieldValidation,
 ) -> Result<Decoded, DecodeError> {
+    decode_bounded(bytes, ty, validation, usize::MAX)
+}
+
+/// `decode` of a text with at most `objects_max` objects.
+///
+/// Errors: `TooManyObjects`, without having read on; as `decode`.
+pub fn decode_bounded(
+    bytes: &[u8],
+    ty: Option<(&TypeTable, TypeId)>,
+    validation: FieldValidation,
+    objects_max: usize,
+) -> Result<Decoded, DecodeError> {
     let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::new("invalid UTF-8 in JSON document"))?;
     let mut parser = Parser {
         text,
@@ -41,6 +56,8 @@ pub fn decode(
         table: ty.map(|(table, _)| table),
         root: ty.map(|(_, id)| FieldType::Ref(id)),
         depth: 0,
+        objects: Objects::at_most(objects_max),
+        place: Place::Root,
     };
     let root = parser.root.clone();
     parser.skip_space();
@@ -74,6 +91,8 @@ struct Parser<'a> {
     table: Option<&'a TypeTable>,
     root: Option<FieldType>,
     depth: usize,
+    objects: Objects,
+    place: Place,
 }
 
 impl<'a> Parser<'a> {
@@ -179,6 +198,7 @@ impl<'a> Parser<'a> {
             _ => return Err(self.mismatch("object", ty)),
         };
         self.enter()?;
+        self.objects.count(self.place)?;
         self.at += 1;
         let mut entries: Vec<(Str, Value)> = Vec::new();
         let mut expected = 0;
@@ -249,6 +269,8 @@ impl<'a> Parser<'a> {
         sorted: &mut bool,
         entries: &mut Vec<(Str, Value)>,
     ) -> Result<(), DecodeError> {
+        let here = self.place;
+        self.place = here.field(&key);
         let field_type = match fields {
             Some(fields) => {
                 // Objects that servers and kubectl write have their fields in an order that differs little from ours.
@@ -268,6 +290,7 @@ impl<'a> Parser<'a> {
                         self.path.push(Step::Field(key));
                         self.value(None)?;
                         self.path.pop();
+                        self.place = here;
                         return Ok(());
                     }
                 }
@@ -279,6 +302,7 @@ impl<'a> Parser<'a> {
         let Some(Step::Field(key) | Step::Key(key)) = self.path.pop() else {
             unreachable!("what was pushed last is a key")
         };
+        self.place = here;
         if value.is_null()
             && let (Some(item), Some(table)) = (item, self.table)
         {
@@ -315,6 +339,8 @@ impl<'a> Parser<'a> {
         };
         self.enter()?;
         self.at += 1;
+        let here = self.place;
+        self.place = here.item();
         let mut items = Vec::new();
         self.skip_space();
         if self.bytes.get(self.at) == Some(&b']') {
@@ -342,6 +368,7 @@ impl<'a> Parser<'a> {
                 }
             }
         }
+        self.place = here;
         self.depth -= 1;
         Ok(items.into())
     }

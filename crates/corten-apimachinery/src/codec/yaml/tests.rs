@@ -39,6 +39,9 @@ fn merge_keys_and_aliases_are_followed() {
 #[test]
 fn the_first_document_counts_and_all_can_be_had() {
     check_read("a: 1\n---\nb: 2", r#"{"a":1}"#);
+    check_read("a: 1\n---\nb: [", r#"{"a":1}"#);
+    check_read("# Nothing.\n", "null");
+    check_read("", "null");
     assert_eq!(decode_all(b"a: 1\n---\n---\nb: 2\n").unwrap(), [from_json(r#"{"a":1}"#), from_json(r#"{"b":2}"#)]);
 }
 
@@ -134,4 +137,41 @@ fn keys_stand_in_natural_order() {
         .map(|line| line.trim_end_matches(": 1").trim_matches('"'))
         .collect();
     assert_eq!(keys, ["0", "A", "a", "a-b", "a.b", "a9", "a10", "b"]);
+}
+
+/// Texts spoke of budgets, breaches and limits that only this library knows.
+#[test]
+fn what_is_wrong_is_said_in_the_words_of_go_yaml() {
+    #[track_caller]
+    fn check(text: &str, want: &str) {
+        let shown: String = text.chars().take(40).collect();
+        let error = decode(text.as_bytes(), None, FieldValidation::Warn).unwrap_err();
+        assert_eq!(error.to_string(), want, "{shown}");
+    }
+    let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for level in 1..12 {
+        let alias = format!("*a{}", level - 1);
+        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![alias; 10].join(",")));
+    }
+    let excessive = "yaml: document contains excessive aliasing";
+    check(&bomb, excessive);
+    check(&format!("a: &a\n{}", "- x\n".repeat(60_000)), excessive);
+    check(&format!("a: &a [1, 2]\nb:\n{}", "- *a\n".repeat(60_000)), excessive);
+    check(&"- ".repeat(1_000), "yaml: line 1: exceeded max depth of 100");
+    check(&"[".repeat(100_000), "yaml: line 1: exceeded max depth of 100");
+    check("a: [", "yaml: line 1: did not find expected ',' or ']'");
+    check("a: {b: c", "yaml: line 1: did not find expected ',' or '}'");
+    check("a: ]", "yaml: line 1: did not find expected node content");
+    check("a: 'x", "yaml: line 1: found unexpected end of stream");
+    check("a: b: c", "yaml: line 1: mapping values are not allowed in this context");
+    check("a: b\n c: d", "yaml: line 2: mapping values are not allowed in this context");
+    check("- a\nb: c", "yaml: line 2: did not find expected '-' indicator");
+    check("a: &x *x", "yaml: line 1: did not find expected key");
+    check("a: \"\\q\"", "yaml: line 1: found unknown escape character");
+    check("a: @b", "yaml: line 1: found character that cannot start any token");
+    check("a: *b", "yaml: line 1: unknown anchor referenced");
+    check("a: &a\n  b: *a", "yaml: line 2: anchor value contains itself");
+    check("<<: 3", "yaml: line 1: map merge requires map or sequence of maps as the value");
+    check("? [a]\n: b", "yaml: line 1: invalid map key");
+    check("a: .inf", "json: unsupported value: .inf");
 }

@@ -1,0 +1,332 @@
+//! Requests that are much work: they wait for their turn, and then have a thread that may be busy.
+//!
+//! Who reads, changes, checks or writes megabytes on a thread of the runtime answers nobody else meanwhile; on two cores,
+//! two such requests are enough. So the chain decides once, by the length of the body and of the object that is changed,
+//! and what follows is done as a whole on a thread beside the runtime: `Turn::drive`. Its answer is encoded there, too.
+//! Requests that are not large take no other way than they would without this.
+//!
+//! Invariants: at most half as many of these threads are busy as the runtime has of its own, and as many again for the
+//! highest administrators and the components of this process; nobody has more than half of them; the objects that all
+//! large bodies together may become are bounded, since each costs hundreds of times its bytes.
+//! Upstream starts a goroutine for each request, which the scheduler of Go interrupts, and gives each flow of requests
+//! places of its own (priority and fairness).
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use corten_apimachinery::{
+    codec::yaml,
+    value::{Str, Value},
+};
+use corten_base::{TaskPanic, TaskSet, blocking};
+use corten_storage::object::cache_key;
+use futures::future::{AbortHandle, Aborted, abortable};
+use parking_lot::Mutex;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+
+use crate::{
+    endpoints::OBJECTS_MAX,
+    filters::is_privileged,
+    request::{Origin, Request, RequestBody},
+    server::Server,
+};
+
+/// From how many bytes on something is large: below, the work on it takes about a millisecond.
+pub(crate) const LARGE_BYTES: usize = 64 * 1024;
+
+/// Up to so many objects a body is as good as any other, however short it says them.
+const FEW_OBJECTS: usize = 2_000;
+
+/// An object has at least this many bytes in a list: `{},`.
+const OBJECT_BYTES_MIN: usize = 3;
+
+/// An object has about this many bytes in the binary encodings, as programs write them. Those that are made to harm have
+/// four times as many objects, which is bearable below `FEW_OBJECTS` of these.
+const BINARY_OBJECT_BYTES: usize = 8;
+
+/// Up to so many aliases in YAML do not make much of little.
+const FEW_ALIASES: usize = 8;
+
+/// From how many values on the tree of a component of this process is large: they are some twenty bytes each.
+const LARGE_NODES: usize = 3_000;
+
+/// An object can be no larger than what a few operations make of it in the end: more than these need not be told apart.
+const DOUBLINGS_MAX: usize = 20;
+
+/// From how many bytes or objects on something is worth to have the memory given back that it needed.
+const HUGE_BYTES: usize = 1 << 20;
+const HUGE_OBJECTS: usize = 20_000;
+
+/// What is large about a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) bytes: usize,
+    /// How many objects it may become.
+    pub(crate) objects: usize,
+}
+
+impl Size {
+    pub(crate) fn of_bytes(bytes: usize) -> Self {
+        Self { bytes, objects: 0 }
+    }
+
+    fn is_huge(self) -> bool {
+        self.bytes > HUGE_BYTES || self.objects > HUGE_OBJECTS
+    }
+}
+
+/// Who waits for a turn.
+#[derive(Debug, Clone)]
+pub(crate) struct Who {
+    name: Str,
+    /// Whether they wait for nobody but their like.
+    is_privileged: bool,
+}
+
+impl Who {
+    pub(crate) fn of(request: &Request) -> Self {
+        let is_privileged = matches!(request.origin, Origin::InProcess) || is_privileged(&request.user);
+        Self { name: request.user.name.clone(), is_privileged }
+    }
+}
+
+/// Whose turn it is among the large requests of a server.
+#[derive(Debug)]
+pub(crate) struct Large {
+    /// Where they run. The caller awaits it.
+    tasks: TaskSet,
+    everybody: Lane,
+    privileged: Lane,
+    /// A permit for each object that they may have.
+    objects: Arc<Semaphore>,
+    memory: Arc<Memory>,
+}
+
+/// What large requests leave behind: the allocator keeps what they needed until it is told not to.
+#[derive(Debug)]
+struct Memory {
+    turns: AtomicUsize,
+    /// Whether one of them was huge since the memory was given back.
+    is_owed: AtomicBool,
+    give_back: fn(),
+}
+
+impl Memory {
+    fn begin(&self, size: Size) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        if size.is_huge() {
+            self.is_owed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives back what all have left behind when the last one has ended: before, somebody would need it again at once.
+    fn end(&self, tasks: &TaskSet) {
+        let is_last = self.turns.fetch_sub(1, Ordering::Relaxed) == 1;
+        if is_last && self.is_owed.swap(false, Ordering::Relaxed) && Handle::try_current().is_ok() {
+            tasks.spawn_blocking("give back memory", self.give_back);
+        }
+    }
+}
+
+/// Threads, and who waits for them.
+#[derive(Debug)]
+struct Lane {
+    threads: Arc<Semaphore>,
+    /// How many one user may have or wait for, so that who sends many holds up nobody else.
+    each: usize,
+    by_user: Mutex<HashMap<Str, Weak<Semaphore>>>,
+}
+
+impl Lane {
+    fn new(threads: usize) -> Self {
+        Self { threads: Arc::new(Semaphore::new(threads)), each: (threads / 2).max(1), by_user: Mutex::default() }
+    }
+
+    fn of_user(&self, name: &Str) -> Arc<Semaphore> {
+        let mut by_user = self.by_user.lock();
+        by_user.retain(|_, queue| queue.strong_count() > 0);
+        if let Some(queue) = by_user.get(name).and_then(Weak::upgrade) {
+            return queue;
+        }
+        let queue = Arc::new(Semaphore::new(self.each));
+        by_user.insert(name.clone(), Arc::downgrade(&queue));
+        queue
+    }
+}
+
+impl Large {
+    /// For a server on the runtime that this is called in; `tasks` is awaited by the caller when the server has ended.
+    pub(crate) fn new(tasks: TaskSet) -> Self {
+        let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        let lane = || Lane::new((workers / 2).max(1));
+        let objects = Arc::new(Semaphore::new(OBJECTS_MAX));
+        let memory = Arc::new(Memory {
+            turns: AtomicUsize::new(0),
+            is_owed: AtomicBool::new(false),
+            give_back: corten_base::memory::give_back,
+        });
+        Self { tasks, everybody: lane(), privileged: lane(), objects, memory }
+    }
+
+    /// Waits for the turn of a write that is much work; `None` if it is not. Its body is at hand.
+    ///
+    /// Cancel-safe: the place in the queue is lost.
+    pub(crate) async fn turn_of(&self, server: &Server, request: &Request) -> Option<Turn> {
+        if request.is_read() || request.is_long_running() {
+            return None;
+        }
+        let size = size_if_large(server, request)?;
+        Some(self.turn(&Who::of(request), size).await)
+    }
+
+    /// Waits for the turn of something large of `who`. Cancel-safe: the place in the queue is lost.
+    pub(crate) async fn turn(&self, who: &Who, size: Size) -> Turn {
+        let never_closed = "is never closed";
+        let lane = if who.is_privileged { &self.privileged } else { &self.everybody };
+        let of_user = lane.of_user(&who.name).acquire_owned().await.expect(never_closed);
+        let objects = if who.is_privileged {
+            None
+        } else {
+            let permits = u32::try_from(size.objects.min(OBJECTS_MAX)).unwrap_or(u32::MAX);
+            Some(Arc::clone(&self.objects).acquire_many_owned(permits).await.expect(never_closed))
+        };
+        let thread = Arc::clone(&lane.threads).acquire_owned().await.expect(never_closed);
+        self.memory.begin(size);
+        Turn { tasks: self.tasks.clone(), memory: Arc::clone(&self.memory), _held: (of_user, objects, thread) }
+    }
+}
+
+/// A large request has its turn, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    tasks: TaskSet,
+    memory: Arc<Memory>,
+    _held: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.memory.end(&self.tasks);
+    }
+}
+
+/// Ends what nobody waits for any more, where it waits itself.
+struct EndOnDrop(AbortHandle);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Turn {
+    /// Drives `work` on a thread that may be busy, and gives its output and the turn back.
+    ///
+    /// Errors: it panicked. Cancellation: `work` is dropped where it waits next; until then the turn is not over.
+    pub(crate) async fn drive<F>(self, work: F) -> Result<(F::Output, Self), TaskPanic>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let (work, handle) = abortable(work);
+        let _end = EndOnDrop(handle);
+        let runtime = Handle::current();
+        let (output, turn) = self.work(move || runtime.block_on(work)).await?;
+        match output {
+            Ok(output) => Ok((output, turn)),
+            Err(Aborted) => unreachable!("only the drop of this future aborts"),
+        }
+    }
+
+    /// Does `work`, which does not wait, on a thread that may be busy. Gives the result and the turn back.
+    ///
+    /// Errors: it panicked. Cancellation: it goes on to its end.
+    pub(crate) async fn work<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<(T, Self), TaskPanic> {
+        let tasks = self.tasks.clone();
+        blocking::run(&tasks, "large request", move || (work(), self)).await
+    }
+}
+
+/// What is large about a write; `None` if nothing is.
+fn size_if_large(server: &Server, request: &Request) -> Option<Size> {
+    let content_type = request.header(http::header::CONTENT_TYPE);
+    let by_body = match &request.body {
+        RequestBody::Bytes(bytes) => size_if_large_body(bytes, content_type),
+        RequestBody::Tree(tree) => has_more_nodes(tree, &mut LARGE_NODES.clone()).then(Size::default),
+        RequestBody::Empty | RequestBody::Stream(_) => None,
+    };
+    by_body.or_else(|| {
+        let stored = stored_bytes(server, request)?;
+        let made = match &request.body {
+            // Each operation may make it twice as large.
+            RequestBody::Bytes(patch) if content_type.starts_with("application/json-patch") => {
+                stored.saturating_mul(1 << count(patch, b'{').min(DOUBLINGS_MAX))
+            }
+            _ => stored,
+        };
+        (made > LARGE_BYTES).then(|| Size::of_bytes(stored))
+    })
+}
+
+fn size_if_large_body(bytes: &[u8], content_type: &str) -> Option<Size> {
+    let is_yaml = content_type.contains("yaml");
+    let repeats = is_yaml && count(bytes, b'*') > FEW_ALIASES;
+    if bytes.len() <= FEW_OBJECTS * OBJECT_BYTES_MIN && !repeats {
+        return None;
+    }
+    let written = if is_yaml {
+        // Each mapping has a brace, or in each entry a colon or question mark; in JSON, which YAML may be, a quote is before it.
+        let entries = bytes.windows(2).filter(|pair| pair[1] == b':' && pair[0] != b'"').count();
+        count(bytes, b'{') + entries + count(bytes, b'?')
+    } else if content_type.is_empty() || content_type.contains("json") {
+        count(bytes, b'{')
+    } else {
+        bytes.len() / BINARY_OBJECT_BYTES
+    };
+    let objects = if repeats { written + yaml::REPEATED_NODES_MAX } else { written };
+    let size = Size { bytes: bytes.len(), objects };
+    (size.bytes > LARGE_BYTES || size.objects > FEW_OBJECTS).then_some(size)
+}
+
+/// How large the object is that a request changes; `None` if it changes none, or one that the cache does not have.
+fn stored_bytes(server: &Server, request: &Request) -> Option<usize> {
+    let info = &request.info;
+    if info.name.is_empty() {
+        return None;
+    }
+    let routes = server.routes();
+    let endpoint = routes.endpoint(&info.group, &info.version, &info.resource)?;
+    let namespace = if endpoint.definition.is_namespaced() { &*info.namespace } else { "" };
+    let stored = endpoint.store.as_ref()?.cacher().get(&cache_key(namespace, &info.name))?;
+    Some(stored.json.len())
+}
+
+fn count(bytes: &[u8], wanted: u8) -> usize {
+    bytes.iter().filter(|&&byte| byte == wanted).count()
+}
+
+/// Whether a tree has more than `left` values.
+fn has_more_nodes(value: &Value, left: &mut usize) -> bool {
+    match left.checked_sub(1) {
+        Some(fewer) => *left = fewer,
+        None => return true,
+    }
+    match value {
+        Value::Array(items) => items.iter().any(|item| has_more_nodes(item, left)),
+        Value::Object(fields) => fields.iter().any(|(_, field)| has_more_nodes(field, left)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

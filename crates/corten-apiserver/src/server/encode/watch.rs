@@ -1,0 +1,119 @@
+//! Events of watches: each in a frame of its own.
+
+use bytes::{Bytes, BytesMut};
+use corten_apimachinery::{codec, gvk::GroupVersion, status::Status, value::Value};
+
+use super::{Include, decode, metadata_of, no_list, row, table, tree};
+use crate::{
+    endpoints::watch::{EventType, Item, WatchSource},
+    negotiation::{Accepted, Encoding, Shape},
+    server::Server,
+};
+
+/// The frame of one item of a watch.
+pub(in crate::server) fn watch_item(
+    server: &Server,
+    source: &WatchSource,
+    item: &Item,
+    accepted: Accepted,
+    include: Include,
+    first: bool,
+) -> Result<Bytes, Status> {
+    match item {
+        Item::Object { event, object, shared } => {
+            let plain = accepted.shape == Shape::Object && accepted.encoding == Encoding::Json;
+            if let Some(shared) = shared.as_ref().filter(|_| plain) {
+                let key = frame_key(*event, source);
+                return Ok(shared.frame(key, || json_frame(*event, &object.json)));
+            }
+            if plain {
+                return Ok(json_frame(*event, &object.json));
+            }
+            let shown = match accepted.shape {
+                Shape::Object => decode(object)?,
+                Shape::Metadata => metadata_of(&decode(object)?, accepted.shape_version),
+                Shape::MetadataList => return Err(no_list(source.store().definition())),
+                Shape::Table => {
+                    let definition = source.store().definition().table;
+                    let rows = vec![row(definition, &decode(object)?, server, include, accepted.shape_version)];
+                    let mut list_meta = Value::object();
+                    list_meta.set(&["resourceVersion"], crate::value_text(object.revision));
+                    table(definition, rows, list_meta, accepted.shape_version, first)
+                }
+            };
+            event_frame(server, *event, &shown, accepted)
+        }
+        Item::Bookmark { revision, initial_events_end } => {
+            let endpoint = source.endpoint();
+            let definition = endpoint.definition;
+            let mut mark = Value::object_of([
+                ("kind", Value::from(definition.kind)),
+                ("apiVersion", GroupVersion::new(definition.group, endpoint.version.name).to_string().into()),
+                ("metadata", Value::object_of([("resourceVersion", Value::from(crate::value_text(*revision)))])),
+            ]);
+            if *initial_events_end {
+                mark.set(&["metadata", "annotations", "k8s.io/initial-events-end"], "true");
+            }
+            let shown = match accepted.shape {
+                Shape::Object => {
+                    let mut mark = mark;
+                    codec::canonicalize(&mut mark, server.table(), endpoint.type_id);
+                    mark
+                }
+                Shape::Metadata => metadata_of(&mark, accepted.shape_version),
+                Shape::MetadataList => return Err(no_list(source.store().definition())),
+                Shape::Table => {
+                    // As any other event: the row's object is where clients look for the end of the initial objects.
+                    let rows = vec![row(definition.table, &mark, server, include, accepted.shape_version)];
+                    let mut list_meta = Value::object();
+                    list_meta.set(&["resourceVersion"], crate::value_text(*revision));
+                    table(definition.table, rows, list_meta, accepted.shape_version, first)
+                }
+            };
+            event_frame(server, EventType::Bookmark, &shown, accepted)
+        }
+    }
+}
+
+/// The frame that reports a failure in the middle of a watch.
+pub(in crate::server) fn watch_failure(server: &Server, status: &Status, accepted: Accepted) -> Result<Bytes, Status> {
+    frame(server, "ERROR", &status.to_value(), accepted)
+}
+
+fn frame_key(event: EventType, source: &WatchSource) -> u32 {
+    let endpoint = source.endpoint();
+    let version = endpoint.definition.versions.iter().position(|version| version.name == endpoint.version.name);
+    (version.unwrap_or_default() as u32) << 8 | event as u32
+}
+
+fn json_frame(event: EventType, json: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(json.len() + 40);
+    frame.extend_from_slice(b"{\"type\":\"");
+    frame.extend_from_slice(event.as_str().as_bytes());
+    frame.extend_from_slice(b"\",\"object\":");
+    frame.extend_from_slice(json);
+    frame.extend_from_slice(b"}\n");
+    frame.freeze()
+}
+
+fn event_frame(server: &Server, event: EventType, shown: &Value, accepted: Accepted) -> Result<Bytes, Status> {
+    frame(server, event.as_str(), shown, accepted)
+}
+
+fn frame(server: &Server, event: &str, shown: &Value, accepted: Accepted) -> Result<Bytes, Status> {
+    match accepted.encoding {
+        Encoding::Json | Encoding::Yaml => {
+            let typed = codec::type_of(server.table(), shown).map(|id| (server.table(), id));
+            let json = codec::json::encode(shown, typed);
+            Ok(Bytes::from([b"{\"type\":\"", event.as_bytes(), b"\",\"object\":", &json[..], b"}\n"].concat()))
+        }
+        Encoding::Protobuf => {
+            let object = tree(server, shown, accepted)?;
+            Ok(codec::protobuf::watch_frame(event, &object))
+        }
+        Encoding::Cbor => {
+            let event = Value::object_of([("type", Value::from(event)), ("object", shown.clone())]);
+            Ok(codec::cbor::encode(&event))
+        }
+    }
+}

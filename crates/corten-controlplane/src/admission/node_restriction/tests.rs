@@ -1,0 +1,187 @@
+//! What a node may write, and what not.
+
+use corten_apimachinery::resource::UserInfo;
+use serde_json::json;
+
+use super::{mirror_pod::MIRROR, own_node::is_restricted, *};
+use crate::testing::{Cluster, admin, tree, user};
+
+fn node(name: &str) -> UserInfo {
+    user(&format!("system:node:{name}"), &["system:nodes", "system:authenticated"])
+}
+
+#[test]
+fn a_kubelet_sets_only_the_labels_that_are_its_own() {
+    for (label, want) in [
+        ("kubernetes.io/hostname", false),
+        ("topology.kubernetes.io/zone", false),
+        ("x.node.kubernetes.io/a", false),
+        ("example.com/a", false),
+        ("plain", false),
+        ("node-restriction.kubernetes.io/a", true),
+        ("x.node-restriction.kubernetes.io/a", true),
+        ("kubernetes.io/other", true),
+        ("node-role.kubernetes.io/control-plane", true),
+        ("xkubernetes.io/a", false),
+    ] {
+        assert_eq!(is_restricted(label), want, "{label}");
+    }
+}
+
+#[test]
+fn a_mirror_pod_belongs_to_its_node() {
+    let pod = |owner: serde_json::Value| {
+        tree(json!({"metadata": {"annotations": {MIRROR: "x"}, "ownerReferences": owner},
+            "spec": {"nodeName": "n"}}))
+    };
+    let owner = json!({"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "u", "controller": true});
+    mirror_pod("n", &pod(json!([owner]))).unwrap();
+    for (owners, want) in [
+        (json!([]), "node \"n\" can only create pods with an owner reference set to itself"),
+        (json!([owner, owner]), "node \"n\" can only create pods with a single owner reference set to itself"),
+        (
+            json!([{"apiVersion": "v1", "kind": "Node", "name": "n"}]),
+            "node \"n\" can only create pods with a controller owner reference set to itself",
+        ),
+    ] {
+        assert_eq!(mirror_pod("n", &pod(owners)).unwrap_err(), want);
+    }
+    let spec = json!({"containers": [{"envFrom": [{"secretRef": {"name": "s"}}]}], "nodeSelector": {"configMap": "x"}});
+    assert_eq!(
+        no_references("n", &tree(json!({"spec": spec}))).unwrap_err(),
+        "node \"n\" can not create pods that reference secrets"
+    );
+    no_references("n", &tree(json!({"spec": {"nodeSelector": {"configMap": "x"}}}))).unwrap();
+}
+
+#[tokio::test]
+async fn a_node_writes_only_what_is_its_own() {
+    let cluster = Cluster::start().await;
+    let make = |who: &str, path: &str, object: serde_json::Value| cluster.post(node(who), path.to_owned(), object);
+    let why = |result: Result<Value, Status>| result.unwrap_err().message;
+    let object = |name: &str| json!({"metadata": {"name": name}});
+    let made = make("n1", "/api/v1/nodes", object("n1")).await.unwrap();
+    assert_eq!(
+        why(make("n1", "/api/v1/nodes", object("n2")).await),
+        "nodes \"n2\" is forbidden: node \"n1\" is not allowed to modify node \"n2\""
+    );
+    let mut tainted = json!({"metadata": {"name": "n1"}, "spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]}});
+    assert_eq!(
+        why(cluster.put(node("n1"), "/api/v1/nodes/n1", tainted.clone()).await),
+        "nodes \"n1\" is forbidden: node \"n1\" is not allowed to modify taints"
+    );
+    tainted["metadata"]["labels"] = json!({"node-role.kubernetes.io/x": ""});
+    // A new node has a taint of its own.
+    tainted["spec"] = json!({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]});
+    assert_eq!(
+        why(cluster.put(node("n1"), "/api/v1/nodes/n1", tainted).await),
+        "nodes \"n1\" is forbidden: is not allowed to modify labels: node-role.kubernetes.io/x"
+    );
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+    make("n1", leases, object("n1")).await.unwrap();
+    assert_eq!(
+        why(make("n1", leases, object("n2")).await),
+        "leases.coordination.k8s.io \"n2\" is forbidden: can only access node lease with the same name as the \
+         requesting node"
+    );
+
+    // With the account that pods run as.
+    cluster.make_pod("p").await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let owner = json!({"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": made.uid(), "controller": true});
+    let mut pod = json!({
+        "metadata": {"name": "mirror", "ownerReferences": [owner]},
+        "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]},
+    });
+    assert_eq!(
+        why(make("n1", pods, pod.clone()).await),
+        "pods \"mirror\" is forbidden: pod does not have \"kubernetes.io/config.mirror\" annotation, node \"n1\" can \
+         only create mirror pods"
+    );
+    pod["metadata"]["annotations"] = json!({MIRROR: "hash"});
+    make("n1", pods, pod).await.unwrap();
+    assert_eq!(
+        why(cluster.delete(node("n2"), &format!("{pods}/mirror")).await),
+        "pods \"mirror\" is forbidden: node \"n2\" can only delete pods with spec.nodeName set to itself"
+    );
+
+    let target = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
+    cluster.post(admin(), format!("{pods}/p/binding"), target).await.unwrap();
+    let status = |reader: &Value| {
+        json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]},
+            "status": {"phase": "Running", "message": reader.name()}})
+    };
+    let running = cluster.put(node("n1"), &format!("{pods}/p/status"), status(&made)).await.unwrap();
+    assert_eq!(running.str_at(&["status", "phase"]), Some("Running"));
+    assert_eq!(
+        why(cluster.put(node("n2"), &format!("{pods}/p/status"), status(&made)).await),
+        "pods \"p\" is forbidden: node \"n2\" can only update pod status for pods with spec.nodeName set to itself"
+    );
+    let eviction = json!({"metadata": {"name": "p"}});
+    assert_eq!(
+        why(make("n2", &format!("{pods}/p/eviction"), eviction).await),
+        "pods \"p\" is forbidden: node n2 can only evict pods with spec.nodeName set to itself"
+    );
+
+    let token = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let bound = |uid: &str| {
+        json!({"spec": {"audiences": [], "boundObjectRef":
+            {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": uid}}})
+    };
+    make("n1", token, bound(running.uid())).await.unwrap();
+    assert!(
+        why(make("n1", token, json!({"spec": {"audiences": []}})).await)
+            .ends_with("node requested token not bound to a pod")
+    );
+    assert!(why(make("n1", token, bound("")).await).ends_with("node requested token with a pod binding without a uid"));
+    cluster.stop().await;
+}
+
+/// A kubelet could ask for a token of any audience, and so be the pod's account to services outside the cluster.
+#[tokio::test]
+async fn a_node_gets_tokens_only_for_those_whom_its_pods_talk_to() {
+    let cluster = Cluster::start().await;
+    cluster.post(admin(), "/api/v1/nodes", json!({"metadata": {"name": "n1"}})).await.unwrap();
+    // With the account that the pod runs as.
+    cluster.make_pod("other").await;
+    let source = json!({"serviceAccountToken": {"path": "t", "audience": "vault"}});
+    let pod = json!({
+        "metadata": {"name": "p"},
+        "spec": {
+            "nodeName": "n1", "containers": [{"name": "c", "image": "i"}],
+            "volumes": [{"name": "v", "projected": {"sources": [source]}}],
+        },
+    });
+    let pod = cluster.post(admin(), "/api/v1/namespaces/default/pods", pod).await.unwrap();
+    let ask = |audiences: serde_json::Value| {
+        let object = json!({"spec": {"audiences": audiences, "boundObjectRef":
+            {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": pod.uid()}}});
+        cluster.post(node("n1"), "/api/v1/namespaces/default/serviceaccounts/default/token", object)
+    };
+    ask(json!([])).await.unwrap();
+    ask(json!(["vault"])).await.unwrap();
+    let refused = ask(json!(["x"])).await.unwrap_err();
+    assert_eq!(
+        (refused.code, refused.message.as_str()),
+        (
+            403,
+            "serviceaccounts \"default\" is forbidden: audience \"x\" not found in pod spec volume, system:node:n1 is \
+             not authorized to request tokens for this audience"
+        )
+    );
+    assert_eq!(
+        ask(json!(["vault", "x"])).await.unwrap_err().message,
+        "serviceaccounts \"default\" is forbidden: node may only request 0 or 1 audiences"
+    );
+    let role = json!({"metadata": {"name": "r"}, "rules": [
+        {"verbs": ["request-serviceaccounts-token-audience"], "apiGroups": [""], "resources": ["x"],
+            "resourceNames": ["default"]}]});
+    let binding = json!({"metadata": {"name": "r"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}]});
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    cluster.post(admin(), format!("{rbac}/clusterroles"), role).await.unwrap();
+    cluster.post(admin(), format!("{rbac}/clusterrolebindings"), binding).await.unwrap();
+    ask(json!(["x"])).await.unwrap();
+    cluster.stop().await;
+}
