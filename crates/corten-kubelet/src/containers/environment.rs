@@ -120,7 +120,7 @@ async fn resolve(
         field_ref::runtime_field(pod, &field.field_path, sources.node, sources.pod_ips).map(Some)
     } else if let Some(selector) = &from.resource_field_ref {
         match selector.container_name.as_deref().unwrap_or_default() {
-            "" => resource_ref::of_container(container, selector, sources.node).map(Some),
+            "" => resource_ref::of_container(pod, container, selector, sources.node).map(Some),
             _ => resource_ref::by_container_name(pod, selector, sources.node).map(Some),
         }
     } else if let Some(key) = &from.config_map_key_ref {

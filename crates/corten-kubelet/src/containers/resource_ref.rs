@@ -1,8 +1,8 @@
 //! What a pod may learn about requests and limits through `resourceFieldRef`. Pure.
 //!
-//! Upstream: k8s.io/kubernetes/pkg/api/v1/resource/helpers.go (v1.35).
+//! Upstream: k8s.io/kubernetes/pkg/api/v1/resource/helpers.go; pkg/kubelet/kubelet_resources.go, which fills in limits (v1.35).
 
-use corten_api::core::v1::{Container, Pod, ResourceFieldSelector};
+use corten_api::core::v1::{Container, Pod, ResourceFieldSelector, ResourceRequirements};
 use corten_apimachinery::quantity::{Format, Quantity};
 
 use super::{field_ref::NodeFacts, resources::quantity};
@@ -13,23 +13,26 @@ pub fn by_container_name(pod: &Pod, selector: &ResourceFieldSelector, node: &Nod
     let spec = pod.spec.clone().unwrap_or_default();
     let mut all = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     let container = all.find(|container| container.name == name);
-    of_container(container.ok_or_else(|| format!("container {name} not found"))?, selector, node)
+    of_container(pod, container.ok_or_else(|| format!("container {name} not found"))?, selector, node)
 }
 
-/// The value for `container`: a limit that is not set is what the node has. Errors: upstream's text.
+/// The value for `container`: a limit that is not set is the pod's, or else what the node has. Errors: upstream's text.
 pub fn of_container(
+    pod: &Pod,
     container: &Container,
     selector: &ResourceFieldSelector,
     node: &NodeFacts,
 ) -> Result<String, String> {
     let unsupported = || format!("unsupported container resource : {}", selector.resource);
     let (list, name) = selector.resource.split_once('.').ok_or_else(unsupported)?;
-    let resources = container.resources.clone().unwrap_or_default();
+    let resources = container.resources.as_ref();
+    let of_pod = pod.spec.as_ref().and_then(|spec| spec.resources.as_ref());
+    let limit = |of: Option<&ResourceRequirements>| {
+        quantity(of.and_then(|of| of.limits.as_ref()), name).filter(|quantity| !quantity.is_zero())
+    };
     let found = match list {
-        "limits" => quantity(resources.limits.as_ref(), name)
-            .filter(|quantity| !quantity.is_zero())
-            .or_else(|| allocatable(node, name)),
-        "requests" => quantity(resources.requests.as_ref(), name),
+        "limits" => limit(resources).or_else(|| limit(of_pod)).or_else(|| allocatable(node, name)),
+        "requests" => quantity(resources.and_then(|own| own.requests.as_ref()), name),
         _ => return Err(unsupported()),
     };
     let found = found.unwrap_or_default();
@@ -62,8 +65,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(resource: &str, divisor: &str, want: &str) {
-        let pod = json!({"spec": {"containers": [{"name": "c", "resources": {
+    fn check(of_pod: serde_json::Value, resource: &str, divisor: &str, want: &str) {
+        let pod = json!({"spec": {"resources": of_pod, "containers": [{"name": "c", "resources": {
             "requests": {"cpu": "250m", "memory": "64Mi"}, "limits": {"memory": "100Mi"}}}]}});
         let selector = json!({"containerName": "c", "resource": resource, "divisor": divisor});
         let node = NodeFacts { allocatable_cpu_millis: 2_000, ..NodeFacts::default() };
@@ -74,10 +77,17 @@ mod tests {
 
     #[test]
     fn values_are_divided_and_rounded_up() {
-        check("requests.cpu", "0", "1");
-        check("requests.cpu", "1m", "250");
-        check("requests.memory", "1Mi", "64");
-        check("limits.memory", "1", "104857600");
-        check("limits.cpu", "1", "2");
+        check(json!(null), "requests.cpu", "0", "1");
+        check(json!(null), "requests.cpu", "1m", "250");
+        check(json!(null), "requests.memory", "1Mi", "64");
+        check(json!(null), "limits.memory", "1", "104857600");
+        check(json!(null), "limits.cpu", "1", "2");
+    }
+
+    #[test]
+    fn the_limits_of_the_pod_hold_for_a_container_without_its_own() {
+        let of_pod = || json!({"limits": {"cpu": "300m", "memory": "1Gi"}});
+        check(of_pod(), "limits.cpu", "1m", "300");
+        check(of_pod(), "limits.memory", "1Mi", "100");
     }
 }

@@ -23,6 +23,10 @@ const MESSAGE_BYTES_MAX: u64 = 4_096;
 const LOG_BYTES_MAX: u64 = 2_048;
 /// How many lines of the log are shown. Upstream: `MaxContainerTerminationMessageLogLines`.
 const LOG_LINES_MAX: usize = 80;
+/// What the runtime writes before each piece of a line: the time, the stream, whether the line goes on.
+const LINE_HEAD_BYTES_MAX: u64 = 64;
+/// The longest piece of a line that runtimes write. Upstream: containerd's `max_container_log_line_size`.
+const LINE_BYTES_MAX: u64 = 16 * 1024;
 
 /// What an ended container left to say; empty if nothing. A file that cannot be read is what there is to say.
 pub async fn last_words(record: &ContainerStatus) -> String {
@@ -89,13 +93,14 @@ async fn read_end(path: &Path) -> io::Result<String> {
 /// The last lines of a log, without what the runtime writes around them.
 async fn read_log_end(path: &Path) -> io::Result<String> {
     let (mut file, length) = open(path, 0).await?;
-    // Time and stream take some 40 bytes a line: enough is read for all lines that can be shown.
-    let window = LOG_BYTES_MAX + LOG_LINES_MAX as u64 * 64;
+    // Enough for all lines that can be shown, and one more: of the first one only the end may be there, which is passed over.
+    let window = LOG_BYTES_MAX + LINE_BYTES_MAX + (LOG_LINES_MAX + 1) as u64 * LINE_HEAD_BYTES_MAX;
     file.seek(io::SeekFrom::Start(length.saturating_sub(window))).await?;
     let mut bytes = Vec::new();
     file.take(window).read_to_end(&mut bytes).await?;
+    let cut = if length > window { bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1) } else { 0 };
     let mut lines: Vec<String> = Vec::new();
-    for line in bytes.split_inclusive(|byte| *byte == b'\n').filter_map(|line| LogLine::parse(line).ok()) {
+    for line in bytes[cut..].split_inclusive(|byte| *byte == b'\n').filter_map(|line| LogLine::parse(line).ok()) {
         if matches!(line.stream, LogStream::Stdout | LogStream::Stderr) {
             let end = if line.partial { "" } else { "\n" };
             lines.push(format!("{}{end}", String::from_utf8_lossy(line.content)));
@@ -153,6 +158,13 @@ mod tests {
         // What a container wrote without a newline gets none.
         std::fs::write(&log, "2026-01-01T00:00:01Z stdout F a\n2026-01-01T00:00:02Z stdout P DONE\n").unwrap();
         assert_eq!(last_words(&record).await, "a\nDONE");
+        // Of a long line its end is shown, also if it is in pieces.
+        for (first, second) in [(16_384, 616), (16_384, 2_100), (10_000, 0)] {
+            let line = |mark: &str, length: usize| format!("2026-01-01T00:00:01Z stdout {mark} {}\n", "x".repeat(length));
+            let text = [line("F", 16_000), line("F", 16_000), line("P", first), line("F", second)].concat();
+            std::fs::write(&log, text).unwrap();
+            assert_eq!(last_words(&record).await, format!("{}\n", "x".repeat(2_047)), "{first} and {second}");
+        }
         std::fs::write(&file, format!("{}end", "x".repeat(5_000))).unwrap();
         let shown = last_words(&record).await;
         assert!(shown.len() == 4_096 && shown.ends_with("xend"), "{} bytes", shown.len());

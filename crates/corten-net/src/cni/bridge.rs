@@ -486,17 +486,27 @@ fn forget_masquerade(request: &Request<'_>, config: &Config) -> Result<(), CniEr
 
 /// Deletes the elements of a set that belong to an attachment; fine if there are none, or no set.
 pub(super) fn forget_elements(nft: &Nftables, table: &Table, set: &Set, owner: &str) -> Result<Vec<Element>, CniError> {
+    forget_matching(nft, table, set, |element| element.comment.as_deref() == Some(owner))
+}
+
+/// Removes the elements that `is_it` picks, and gives them.
+pub(super) fn forget_matching(
+    nft: &Nftables,
+    table: &Table,
+    set: &Set,
+    is_it: impl Fn(&Element) -> bool,
+) -> Result<Vec<Element>, CniError> {
     for _ in 0..FORGET_ATTEMPTS {
         let elements = match nft.elements(table, set) {
             Ok(elements) => elements,
             Err(e) if e.is_not_found() => return Ok(Vec::new()),
             Err(e) => return Err(CniError::kernel("cannot read packet rules")(e)),
         };
-        let mine: Vec<_> = elements.into_iter().filter(|e| e.comment.as_deref() == Some(owner)).collect();
+        let found: Vec<_> = elements.into_iter().filter(&is_it).collect();
         let mut tx = Transaction::new();
-        tx.delete_elements(table, set, mine.clone());
+        tx.delete_elements(table, set, found.clone());
         match nft.commit(&tx) {
-            Ok(_) => return Ok(mine),
+            Ok(_) => return Ok(found),
             // A deletion of the same attachment took some of them: look again.
             Err(e) if e.is_not_found() => {}
             Err(e) => return Err(CniError::kernel("cannot remove packet rules")(e)),

@@ -1,7 +1,8 @@
 //! The plugin `portmap`: packets to a port of the node (`hostPort`) go to the pod.
 //!
-//! The ports are elements of maps, marked with their owner, so adding and deleting cost what one pod has. The chains
-//! are put down anew in each addition's transaction and are always whole:
+//! The ports are elements of maps, marked with their owner, so adding and deleting cost what one pod has. A port that
+//! another pod has goes to the newer one: who asks has seen to it that the other one is ending, which may take its time.
+//! The chains are put down anew in each addition's transaction and are always whole:
 //!
 //! - `hostports`, from prerouting and output: look up (address, protocol, port), then, for addresses of this node,
 //!   (protocol, port); translate the destination;
@@ -19,7 +20,7 @@ use serde::Deserialize;
 
 use super::{
     CniError, CniResult, IpConfig, Plugin, Request,
-    bridge::{default_table, forget_elements},
+    bridge::{default_table, forget_elements, forget_matching},
     code,
 };
 use crate::{
@@ -114,6 +115,12 @@ impl Mapping {
         self.host_ip.is_none_or(|host| host.is_ipv4() == ip.is_ipv4())
     }
 
+    /// Whether both are for the same address, protocol and port of the node.
+    fn is_at(&self, other: &Self) -> bool {
+        let place = |m: &Self| (m.specific_ip(), m.protocol, m.host_port);
+        place(self) == place(other)
+    }
+
     fn specific_ip(&self) -> Option<IpAddr> {
         self.host_ip.filter(|ip| !ip.is_unspecified())
     }
@@ -167,9 +174,16 @@ impl Plugin for Portmap {
         let table = Table::new(Family::Inet, &config.nft_table);
         let owner = request.owner();
         for sets in PortSets::both() {
-            for set in sets.all() {
-                forget_elements(nft, &table, set, &owner)?;
+            for set in [&sets.any, &sets.specific] {
+                // Whoever has the port is ending, or this pod would not have been let in.
+                let is_taken_over = |element: &Element| {
+                    read_mapping(element).is_some_and(|other| mappings.iter().any(|wanted| wanted.is_at(&other)))
+                };
+                forget_matching(nft, &table, set, |element| {
+                    element.comment.as_deref() == Some(&owner) || is_taken_over(element)
+                })?;
             }
+            forget_elements(nft, &table, &sets.returning, &owner)?;
         }
         let mut tx = Transaction::new();
         write_chains(&mut tx, &table);
