@@ -50,6 +50,9 @@ impl ContainerRuntime {
     async fn keep_ends(&self, sandbox: &str) {
         for record in self.containers_of(sandbox) {
             let exit = self.container(&record.id).ok().and_then(|container| container.exit().cloned());
+            if exit == record.exit {
+                continue;
+            }
             if let Err(error) = self.change_container(&record.id, |record| record.exit = exit).await {
                 // A full disk is no reason to keep the machine: it ended, and nobody will know how.
                 tracing::warn!(container = %record.id, err = %error, "Could not note how a container ended");
