@@ -43,11 +43,11 @@ fn a_cluster_comes_goes_and_comes_back() {
             "echo begun; sleep 3600",
         ]);
         kubectl.ready("p");
-        kubectl.ok(&["run", "once", "--image=busybox:1.28", "--restart=Never", "--", "echo", "over"]);
-        kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/once", "--timeout=60s"]);
         kubectl.ok(&["create", "configmap", "kept", "--from-literal=a=b"]);
 
         images_come_and_go(&machine)?;
+        kubectl.ok(&["run", "once", "--image=busybox:1.28", "--restart=Never", "--", "echo", "over"]);
+        kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/once", "--timeout=60s"]);
         let pid = machine.pid()?;
         let again = machine.corten(&["up", "--detach"])?;
         ensure!(again.contains(&format!("a cluster already runs here (pid {pid})")), "{again}");
