@@ -2,34 +2,26 @@
 //! service, for load balancers in front of nodes (`healthCheckNodePort`).
 //!
 //! Flow: `Status` (what the sync task last did) -> `answer` (pure) -> one small server per address. Servers of services come
-//! and go with the ruleset. A port that is taken is tried again, as upstream does: it must not stop the node.
+//! and go with the ruleset.
 //! Not here: `nodeEligible` is always true, because the proxy does not watch its node.
 //!
 //! Upstream: pkg/proxy/healthcheck, cmd/kube-proxy/app/server.go (v1.35).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    convert::Infallible,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     net::{Ipv4Addr, SocketAddr},
-    time::Duration,
 };
 
-use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, ShutdownTrigger, TaskSet, timeout};
+use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet};
+use corten_component_base::serving::PlainServer;
 use http_body_util::Full;
 use hyper::{
-    Request, Response, StatusCode,
-    body::{Bytes, Incoming},
+    Response, StatusCode,
+    body::Bytes,
     header::{self, HeaderName},
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::TokioIo;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::oneshot,
-};
-use tracing::{debug, warn};
+use tokio::sync::oneshot;
 
 use crate::{
     metrics::{Snapshot, Timing},
@@ -37,18 +29,8 @@ use crate::{
     proxy::{Config, Health, Status},
 };
 
-/// Connections to one address at a time. A probe is answered within milliseconds; where there are more, the oldest gives way:
-/// those who connect and stay silent must not keep a load balancer from its answer.
-const CONNECTIONS_MAX: usize = 64;
-/// How long a connection may take for its one request. Load balancers give up after some seconds themselves.
-const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
 /// Tells load balancers in front how many endpoints stand behind this node.
 const ENDPOINT_WEIGHT: HeaderName = HeaderName::from_static("x-load-balancing-endpoint-weight");
-/// The first and the longest wait before a port that is taken is tried again. Upstream: every 5 s.
-const LISTEN_RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
-/// The wait after a connection could not be accepted: this process is out of something.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// What is served at an address.
 #[derive(Clone, Debug)]
 enum Site {
@@ -85,16 +67,15 @@ pub struct HealthServers {
     mode: &'static str,
     status: Status,
     clock: SharedClock,
-    rng: SharedRng,
     tasks: TaskSet,
 }
 
 impl HealthServers {
     /// Servers for the proxy whose `status` this is; `mode` is the name of its backend.
     #[must_use]
-    pub fn new(config: &Config, mode: &'static str, status: Status, clock: SharedClock, rng: SharedRng) -> Self {
+    pub fn new(config: &Config, mode: &'static str, status: Status, clock: SharedClock) -> Self {
         let tasks = TaskSet::new("proxy-health");
-        Self { healthz: config.healthz, metrics: config.metrics, mode, status, clock, rng, tasks }
+        Self { healthz: config.healthz, metrics: config.metrics, mode, status, clock, tasks }
     }
 
     /// Serves until shutdown is requested, and returns when all connections have ended.
@@ -148,77 +129,9 @@ impl HealthServers {
     }
 
     async fn listen(self, address: SocketAddr, site: Site, stop: Shutdown) {
-        let mut backoff = Backoff::doubling(LISTEN_RETRY.0, LISTEN_RETRY.1);
-        let listener = loop {
-            match TcpListener::bind(address).await {
-                Ok(listener) => break listener,
-                Err(error) => {
-                    let wait = backoff.next(&*self.rng);
-                    warn!(%address, site = ?site, err = %ErrorChain(&error), retry_in_ms = wait.as_millis() as u64,
-                        "Could not listen for questions about the proxy's health");
-                    tokio::select! {
-                        biased;
-                        () = stop.requested() => return,
-                        () = self.clock.sleep(wait) => {}
-                    }
-                }
-            }
-        };
-        self.serve(listener, site, stop).await;
-    }
-
-    async fn serve(self, listener: TcpListener, site: Site, stop: Shutdown) {
-        // The newest connections, the ended ones among them included.
-        let mut newest: VecDeque<ShutdownTrigger> = VecDeque::with_capacity(CONNECTIONS_MAX);
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = stop.requested() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    if newest.len() == CONNECTIONS_MAX
-                        && let Some(oldest) = newest.pop_front()
-                    {
-                        oldest.request();
-                    }
-                    let (end, stop) = stop.child();
-                    newest.push_back(end);
-                    let (servers, site) = (self.clone(), site.clone());
-                    self.tasks.spawn("connection", async move {
-                        tokio::select! {
-                            biased;
-                            () = stop.requested() => {}
-                            () = servers.answer_one(stream, &site) => {}
-                        }
-                    });
-                }
-                Err(error) => {
-                    debug!(err = %ErrorChain(&error), "Could not accept a question about the proxy's health");
-                    self.clock.sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    async fn answer_one(&self, stream: TcpStream, site: &Site) {
-        let service = service_fn(|request: Request<Incoming>| {
-            let answer = self.answer(site, request.uri().path());
-            let mut response = Response::builder()
-                .status(answer.status)
-                .header(header::CONTENT_TYPE, answer.content_type)
-                .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
-                .body(Full::new(Bytes::from(answer.body)))
-                .expect("the parts are valid");
-            if let Some(weight) = answer.weight {
-                response.headers_mut().insert(ENDPOINT_WEIGHT, weight.into());
-            }
-            async { Ok::<_, Infallible>(response) }
-        });
-        let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
-        // A client that goes away, or takes too long, is no concern of the proxy.
-        let _ended = timeout(&*self.clock, CONNECTION_PATIENCE, connection).await;
+        let server =
+            PlainServer { of: "kube-proxy", clock: SharedClock::clone(&self.clock), tasks: self.tasks.clone(), stop };
+        server.run(address, move |request| self.answer(&site, request.uri().path()).into_response()).await;
     }
 
     fn answer(&self, site: &Site, path: &str) -> Answer {
@@ -239,6 +152,21 @@ impl HealthServers {
             }
             _ => text(StatusCode::NOT_FOUND, "404 page not found\n".to_owned()),
         }
+    }
+}
+
+impl Answer {
+    fn into_response(self) -> Response<Full<Bytes>> {
+        let mut response = Response::builder()
+            .status(self.status)
+            .header(header::CONTENT_TYPE, self.content_type)
+            .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+            .body(Full::new(Bytes::from(self.body)))
+            .expect("the parts are valid");
+        if let Some(weight) = self.weight {
+            response.headers_mut().insert(ENDPOINT_WEIGHT, weight.into());
+        }
+        response
     }
 }
 

@@ -463,7 +463,7 @@ pub(crate) fn run_proxy(
         if uses_nftables { (ProxyMode::Nftables, "nftables") } else { (ProxyMode::Userspace, "userspace") };
     let (config, inbox) = (corten_proxy::Config { mode, ..config.clone() }, Inbox::new());
     let proxy = Proxy::build(&config, inbox.clone(), Arc::clone(clock), Arc::clone(rng)).context("start the proxy")?;
-    let health = HealthServers::new(&config, name, proxy.status(), Arc::clone(clock), Arc::clone(rng));
+    let health = HealthServers::new(&config, name, proxy.status(), Arc::clone(clock));
     proxy_feed::follow(&informers, &inbox);
     informers.start(tasks, shutdown);
     tasks.spawn("proxy-feed", proxy_feed::tell_synced(informers, inbox, shutdown.clone()));

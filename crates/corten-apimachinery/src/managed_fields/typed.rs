@@ -5,13 +5,13 @@
 //! apart by their key fields, a missing key counting as its default. What has no type is granular for objects only.
 //! Upstream: structured-merge-diff/typed (v6.3).
 
-use std::{cmp::Ordering, collections::BTreeMap, convert::Infallible, fmt::Write as _};
+use std::{cmp::Ordering, collections::BTreeMap, convert::Infallible};
 
 use super::fields_v1::{FieldSet, PathElement, path_text};
 use crate::{
     field::{NOT_SHOWN, SHOWN_BYTES_MAX, quote},
     type_table::{Field, FieldType, ListType, Shape, Struct, TypeId, TypeTable},
-    value::{Map, Str, Value},
+    value::{Map, Str, Value, go_text},
 };
 
 /// What the table says of trees of one type.
@@ -724,44 +724,6 @@ fn go_type(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::Array(_) => "[]interface {}",
         Value::Object(_) => "map[string]interface {}",
-    }
-}
-
-/// A value as Go's `%v` prints it.
-fn go_text(value: &Value) -> String {
-    let mut out = String::new();
-    write_go_text(value, &mut out);
-    out
-}
-
-fn write_go_text(value: &Value, out: &mut String) {
-    match value {
-        Value::Null => out.push_str("<nil>"),
-        Value::String(text) => out.push_str(text),
-        Value::Array(items) => {
-            out.push('[');
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    out.push(' ');
-                }
-                write_go_text(item, out);
-            }
-            out.push(']');
-        }
-        Value::Object(map) => {
-            out.push_str("map[");
-            for (at, (key, item)) in map.iter().enumerate() {
-                if at > 0 {
-                    out.push(' ');
-                }
-                let _ = write!(out, "{key}:");
-                write_go_text(item, out);
-            }
-            out.push(']');
-        }
-        other => {
-            let _ = write!(out, "{other:?}");
-        }
     }
 }
 

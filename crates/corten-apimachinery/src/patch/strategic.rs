@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     sync::Arc,
 };
 
@@ -17,7 +16,7 @@ use super::{
 use crate::{
     field::quote,
     type_table::{FieldType, PatchStrategy, Shape, TypeId, TypeTable},
-    value::{Map, Ordered, Str, Value},
+    value::{Map, Ordered, Str, Value, go_text},
 };
 
 const DIRECTIVE: &str = "$patch";
@@ -76,40 +75,6 @@ fn go_type(value: &Value) -> &'static str {
         Value::Array(_) => GO_LIST,
         Value::Object(_) => GO_MAP,
     }
-}
-
-/// A node as Go's `%v` shows it.
-fn go_text(value: &Value) -> String {
-    fn write(out: &mut String, value: &Value) {
-        match value {
-            Value::Null => out.push_str("<nil>"),
-            Value::String(text) => out.push_str(text),
-            Value::Array(items) => {
-                out.push('[');
-                for (index, item) in items.iter().enumerate() {
-                    out.push_str(if index > 0 { " " } else { "" });
-                    write(out, item);
-                }
-                out.push(']');
-            }
-            Value::Object(map) => {
-                out.push_str("map[");
-                for (index, (key, item)) in map.iter().enumerate() {
-                    out.push_str(if index > 0 { " " } else { "" });
-                    out.push_str(key);
-                    out.push(':');
-                    write(out, item);
-                }
-                out.push(']');
-            }
-            other => {
-                let _ = write!(out, "{other:?}");
-            }
-        }
-    }
-    let mut out = String::new();
-    write(&mut out, value);
-    out
 }
 
 /// Takes the nulls out of what a patch adds: they mean nothing where there is nothing to remove.

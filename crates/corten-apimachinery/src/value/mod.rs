@@ -5,6 +5,7 @@
 //! O(1), and a changed path copies only the nodes on it. Strings up to 24 bytes, so nearly all keys, need no allocation.
 
 mod equal;
+mod go_text;
 mod map;
 mod order;
 mod typed;
@@ -13,6 +14,7 @@ use std::{fmt, sync::Arc};
 
 pub use compact_str::{CompactString as Str, ToCompactString, format_compact as format_str};
 pub use equal::semantically_equal;
+pub use go_text::go_text;
 pub use map::{DuplicateKey, Map};
 pub use order::Ordered;
 pub use typed::{FromValueError, from_value};

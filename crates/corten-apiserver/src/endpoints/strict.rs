@@ -3,14 +3,12 @@
 //! Upstream: `applyJSPatch`, `strategicPatchObject` and `applyPatchToObject` in
 //! k8s.io/apiserver/pkg/endpoints/handlers/patch.go (v1.35).
 
-use std::fmt::Write as _;
-
 use corten_apimachinery::{
     codec::{Decoded, FieldValidation},
     field::{Error, Path, quote},
     gvk::GroupVersionKind,
     status::Status,
-    value::Value,
+    value::{Value, go_text},
 };
 use corten_client::PatchKind;
 
@@ -56,46 +54,6 @@ pub(super) fn refused(kind: PatchKind, patch: &Value, patched_json: &[u8], why: 
 /// The reason of a refusal that names every complaint.
 pub(super) fn strict_error(complaints: &[String]) -> String {
     format!("strict decoding error: {}", complaints.join(", "))
-}
-
-/// A tree as Go's `%+v` shows a map.
-fn go_text(value: &Value) -> String {
-    fn write(out: &mut String, value: &Value) {
-        match value {
-            Value::Null => out.push_str("<nil>"),
-            Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
-            Value::String(text) => out.push_str(text),
-            Value::Array(items) => {
-                out.push('[');
-                for (index, item) in items.iter().enumerate() {
-                    out.push_str(if index > 0 { " " } else { "" });
-                    write(out, item);
-                }
-                out.push(']');
-            }
-            Value::Object(map) => {
-                let mut entries: Vec<_> = map.iter().collect();
-                entries.sort_by_key(|(key, _)| *key);
-                out.push_str("map[");
-                for (index, (key, item)) in entries.into_iter().enumerate() {
-                    out.push_str(if index > 0 { " " } else { "" });
-                    out.push_str(key);
-                    out.push(':');
-                    write(out, item);
-                }
-                out.push(']');
-            }
-            Value::Int(number) => {
-                let _ = write!(out, "{number}");
-            }
-            Value::Float(number) => {
-                let _ = write!(out, "{number}");
-            }
-        }
-    }
-    let mut out = String::new();
-    write(&mut out, value);
-    out
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ mod activity;
 mod certificate;
 mod cork;
 mod listener;
+mod plain;
 mod send_deadline;
 mod streams;
 
 pub use certificate::{BadCertificate, ClientCertificate, ServerCertificate, server_config};
 pub use listener::{Connection, Limits, Place, TlsListener};
+pub use plain::{LISTEN_RETRY, PlainServer};
 pub use send_deadline::SendDeadline;
 pub use streams::OwnTask;
