@@ -11,6 +11,8 @@ use corten_cri::api;
 use prost::Message;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
+use crate::shim::protocol::Exit;
+
 /// The version this code writes and reads.
 pub(crate) const VERSION: u32 = 1;
 
@@ -70,6 +72,9 @@ pub(crate) struct ContainerRecord {
     /// shim writes does not outlive a reboot.
     #[serde(default)]
     pub(crate) started_at: i64,
+    /// How it ended, once all pods were stopped, for the same reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exit: Option<Exit>,
 }
 
 /// Reads a record that says its version; `None` if there is none.

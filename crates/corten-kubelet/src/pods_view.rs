@@ -126,9 +126,15 @@ impl Pods for PodsView {
         let only = pod.spec.as_ref().and_then(|spec| spec.containers.first()).map(|container| container.name.clone());
         let wanted = if container.is_empty() { only.unwrap_or_default() } else { container.to_owned() };
         let found = runtime.containers().map(|(_, record)| record).find(|record| name_of(record) == wanted);
-        match found {
-            Some(record) if is_running(record) => Ok(record.id.clone()),
-            _ => Err(Failure::new(NO_CONTAINER, format!("container not found (\"{wanted}\")"))),
+        let none = || Failure::new(NO_CONTAINER, format!("container not found (\"{wanted}\")"));
+        let id = found.filter(|record| is_running(record)).map(|record| record.id.clone()).ok_or_else(none)?;
+        // It may have ended since: the runtime knows before the cache does, and upstream asks the runtime alone.
+        let request = ContainerStatusRequest { container_id: id.clone(), verbose: false };
+        match self.context.cri.runtime.container_status(request).await {
+            Ok(answer) if answer.status.as_ref().is_some_and(is_running) => Ok(id),
+            Ok(_) => Err(none()),
+            Err(error) if error.is_not_found() => Err(none()),
+            Err(error) => Err(Failure::new("InternalError", error.to_string())),
         }
     }
 

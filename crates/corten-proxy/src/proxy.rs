@@ -2,7 +2,8 @@
 //!
 //! One task owns tracker, ruleset and backend. It waits for the inbox, takes all that waits, makes the difference, and
 //! lets the backend carry it out on a blocking thread. What arrives meanwhile is the next batch, so a burst costs as few
-//! syncs as the kernel is slow. A failed sync is followed by full ones until one succeeds.
+//! syncs as the kernel is slow. A failed sync is followed by full ones until one succeeds, each after a wait in which what
+//! arrives is only taken in.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -36,7 +37,8 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 const LATE_AFTER: Duration = Duration::from_secs(60);
 
 /// `--proxy-mode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ProxyMode {
     /// nftables where the kernel has it, userspace otherwise.
     #[default]
@@ -256,7 +258,7 @@ impl Proxy {
     pub async fn run(self, shutdown: Shutdown) {
         let Self { node_name, min_sync_period, sync_period, clock, rng, inbox, status, backend } = self;
         info!(mode = backend.name(), node = %node_name, "Started service proxy");
-        let backoff = Backoff::doubling(RETRY_FIRST, RETRY_MAX).with_jitter(0.2);
+        let mut backoff = Backoff::doubling(RETRY_FIRST, RETRY_MAX).with_jitter(0.2);
         let mut sync = Sync {
             node_name,
             tracker: ChangeTracker::new(),
@@ -268,7 +270,6 @@ impl Proxy {
             clock: clock.clone(),
             status,
         };
-        let mut backoff = backoff;
         // Monotonic times: when a failed sync is tried again, and when the next look at the kernel is due.
         let mut retry_at = None;
         let mut check_at = clock.monotonic() + sync_period;
@@ -278,21 +279,20 @@ impl Proxy {
                 biased;
                 () = shutdown.requested() => break,
                 batch = inbox.take() => sync.take_in(batch),
-                () = wake => {
-                    if retry_at.is_none() {
+                () = wake => match retry_at.take() {
+                    Some(_) => {}
+                    None => {
                         sync.check().await;
                         check_at = clock.monotonic() + sync_period;
                     }
                 }
             }
-            if !sync.is_due() {
+            // Whoever changes services does not shorten the wait: each try is a sync of everything.
+            if retry_at.is_some() || !sync.is_due() {
                 continue;
             }
             match sync.run().await {
-                Ok(()) => {
-                    retry_at = None;
-                    backoff.reset();
-                }
+                Ok(()) => backoff.reset(),
                 Err(e) => {
                     let delay = backoff.next(&*rng);
                     retry_at = Some(clock.monotonic() + delay);

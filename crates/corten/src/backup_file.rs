@@ -199,7 +199,8 @@ mod tests {
 
     fn record() -> Record {
         let ranges = ("10.60.0.0/16".parse().unwrap(), "10.50.0.0/16".parse().unwrap());
-        Record::new(ranges, "cluster.local", Some("foo".to_owned()), ("0.0.0.0:6443".parse().unwrap(), 10_250))
+        let served = ("0.0.0.0:6443".parse().unwrap(), 10_250, corten_proxy::ProxyMode::Auto);
+        Record::new(ranges, "cluster.local", Some("foo".to_owned()), served)
     }
 
     fn write_keys(pki: &Path, of: &str) {

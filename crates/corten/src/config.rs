@@ -273,7 +273,7 @@ pub(crate) struct Wishes {
     /// The range of services' addresses.
     pub(crate) service_cidr: Option<Ipv4Net>,
     /// How services are carried out.
-    pub(crate) proxy_mode: ProxyMode,
+    pub(crate) proxy_mode: Option<ProxyMode>,
     /// The port of the kubelet's server.
     pub(crate) kubelet_port: Option<u16>,
 }
@@ -363,7 +363,7 @@ impl Config {
             hostname,
             cluster_cidr: cluster_cidr.copied().unwrap_or(DEFAULT_CLUSTER_CIDR),
             service_cidr: service_cidr.copied().unwrap_or(DEFAULT_SERVICE_CIDR),
-            proxy_mode: wishes.proxy_mode,
+            proxy_mode: wishes.proxy_mode.or(record.map(|record| record.proxy_mode)).unwrap_or_default(),
             kubelet_port: wishes
                 .kubelet_port
                 .or(record.map(|record| record.kubelet_port))
@@ -408,7 +408,7 @@ impl Config {
             Scope::ControlPlane => earlier.map_or(everywhere, |record| record.listen),
         };
         let ranges = (self.cluster_cidr, self.service_cidr);
-        Record::new(ranges, CLUSTER_DOMAIN, node_name, (listen, self.kubelet_port))
+        Record::new(ranges, CLUSTER_DOMAIN, node_name, (listen, self.kubelet_port, self.proxy_mode))
     }
 
     /// The first address of the service network: where the API is found inside the cluster.

@@ -130,7 +130,7 @@ fn packet_rules(mode: ProxyMode) -> Option<Problem> {
         Ok(true) => None,
         Ok(false) => Some(Problem::new(
             "the kernel has no nftables, which --proxy-mode=nftables asks for",
-            "Run `modprobe nf_tables`, or leave --proxy-mode out.",
+            "Run `modprobe nf_tables`, or start with --proxy-mode=auto.",
         )),
         Err(error) => Some(Problem::new(
             format!("nftables cannot be used: {error}"),

@@ -8,6 +8,7 @@ use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Context as _, bail};
 use corten_base::fs;
+use corten_proxy::ProxyMode;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,9 @@ pub(crate) struct Record {
     pub(crate) listen: SocketAddr,
     /// The port of the kubelet's server, likewise.
     pub(crate) kubelet_port: u16,
+    /// How services were carried out last, likewise. Earlier versions did not write it.
+    #[serde(default)]
+    pub(crate) proxy_mode: ProxyMode,
 }
 
 impl Record {
@@ -40,10 +44,10 @@ impl Record {
         (cluster_cidr, service_cidr): (Ipv4Net, Ipv4Net),
         cluster_domain: &str,
         node_name: Option<String>,
-        (listen, kubelet_port): (SocketAddr, u16),
+        (listen, kubelet_port, proxy_mode): (SocketAddr, u16, ProxyMode),
     ) -> Self {
-        let cluster_domain = cluster_domain.to_owned();
-        Self { version: VERSION, cluster_cidr, service_cidr, cluster_domain, node_name, listen, kubelet_port }
+        let (version, cluster_domain) = (VERSION, cluster_domain.to_owned());
+        Self { version, cluster_cidr, service_cidr, cluster_domain, node_name, listen, kubelet_port, proxy_mode }
     }
 
     /// Reads the record; nothing if there is none.
@@ -86,7 +90,8 @@ mod tests {
 
     fn record() -> Record {
         let ranges = ("10.244.0.0/16".parse().unwrap(), "10.96.0.0/12".parse().unwrap());
-        Record::new(ranges, "cluster.local", Some("n1".to_owned()), ("0.0.0.0:6443".parse().unwrap(), 10_250))
+        let served = ("0.0.0.0:6443".parse().unwrap(), 10_250, ProxyMode::Userspace);
+        Record::new(ranges, "cluster.local", Some("n1".to_owned()), served)
     }
 
     #[test]
@@ -99,6 +104,14 @@ mod tests {
         let alone = Record { node_name: None, ..record() };
         alone.write(&path).unwrap();
         assert_eq!(Record::read(&path).unwrap(), Some(alone));
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_has_the_mode_that_it_had() {
+        let text = record().to_text().unwrap();
+        let earlier = text.replace(",\n  \"proxyMode\": \"userspace\"", "");
+        assert_ne!(text, earlier);
+        assert_eq!(Record::parse(&earlier).unwrap(), Record { proxy_mode: ProxyMode::Auto, ..record() });
     }
 
     #[test]

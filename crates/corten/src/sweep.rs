@@ -51,7 +51,7 @@ pub(crate) async fn sweep(
 ) -> anyhow::Result<Vec<String>> {
     let mut sweep = Sweep::default();
     // Side by side: each waits for processes to end by themselves.
-    let (containers, dns) = future::join(remove_containers(places, clock, rng), dns_process::stop(places, clock)).await;
+    let (containers, dns) = future::join(stop_containers(places, clock, rng), dns_process::stop(places, clock)).await;
     sweep.note("containers", containers);
     sweep.note("DNS", dns.map(|stopped| stopped.then(|| "stopped DNS".to_owned())));
     sweep.note("services", clean_userspace_proxy(service_cidr, clock).map(|()| None));
@@ -85,7 +85,7 @@ impl Sweep {
     }
 }
 
-async fn remove_containers(places: &Places, clock: &SharedClock, rng: &SharedRng) -> anyhow::Result<Option<String>> {
+async fn stop_containers(places: &Places, clock: &SharedClock, rng: &SharedRng) -> anyhow::Result<Option<String>> {
     if !places.containers().exists() {
         return Ok(None);
     }
@@ -107,12 +107,15 @@ async fn remove_containers(places: &Places, clock: &SharedClock, rng: &SharedRng
             tracing::warn!(err = %error, "Could not stop a container");
         }
     }
-    let sandboxes = cri.list_pod_sandbox(api::ListPodSandboxRequest::default()).await?.items.len();
-    let removed = runtime.remove_all().await;
+    let ready = api::PodSandboxStateValue { state: api::PodSandboxState::SandboxReady as i32 };
+    let filter = api::PodSandboxFilter { state: Some(ready), ..api::PodSandboxFilter::default() };
+    let sandboxes = cri.list_pod_sandbox(api::ListPodSandboxRequest { filter: Some(filter) }).await?.items.len();
+    // How containers ended is data: the next start shows it, and their logs.
+    let stopped = runtime.stop_all().await;
     end.request();
     runtime.join().await.context("close the container runtime")?;
-    removed?;
-    Ok((sandboxes > 0).then(|| format!("removed {sandboxes} pods")))
+    stopped?;
+    Ok((sandboxes > 0).then(|| format!("stopped {sandboxes} pods")))
 }
 
 /// What the proxy without nftables leaves on the loopback interface.

@@ -84,6 +84,7 @@ impl ContainerRuntime {
             gid: 0,
             groups: Vec::new(),
             started_at: 0,
+            exit: None,
             config: Encoded(config),
             id: id.clone(),
         };
@@ -377,7 +378,11 @@ impl ContainerRuntime {
     }
 
     /// Changes a container's record, on disk first.
-    async fn change_container(&self, id: &str, change: impl FnOnce(&mut ContainerRecord)) -> Result<(), CriError> {
+    pub(super) async fn change_container(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut ContainerRecord),
+    ) -> Result<(), CriError> {
         let mut record = self.container(id)?.record;
         change(&mut record);
         let (path, written) = (self.kept_container(&record).join("container.json"), record.clone());

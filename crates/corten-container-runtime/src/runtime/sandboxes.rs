@@ -336,16 +336,25 @@ impl ContainerRuntime {
         self.forget(&record).await
     }
 
-    /// Removes a pod's directories, the record last, with whatever of containers is in them that were not completed.
-    async fn forget(&self, record: &SandboxRecord) -> Result<(), CriError> {
-        let (kept, live) = (self.kept(&record.id), self.live(&record.id));
-        let cgroup = PathBuf::from(&record.cgroup);
+    /// Ends what is left of a stopped pod's containers, also of those that were not completed and that nobody knows.
+    pub(super) async fn sweep_bundles(&self, record: &SandboxRecord) -> Result<(), CriError> {
+        let (live, cgroup) = (self.live(&record.id), PathBuf::from(&record.cgroup));
         self.blocking(move || -> std::io::Result<()> {
             for id in names(&live.join("containers"))? {
                 let group = cgroup_of(&live.join("containers").join(&id)).unwrap_or_else(|| cgroup.join(&id));
                 let swept = corten_oci::container::sweep(&live.join("oci"), &id, &group);
                 swept.map_err(std::io::Error::other)?;
             }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a pod's directories, the record last, with whatever of containers is in them that were not completed.
+    async fn forget(&self, record: &SandboxRecord) -> Result<(), CriError> {
+        self.sweep_bundles(record).await?;
+        let (kept, live) = (self.kept(&record.id), self.live(&record.id));
+        self.blocking(move || -> std::io::Result<()> {
             namespaces::unmount_below(&live)?;
             fs::remove_dir_all(&live).map_err(std::io::Error::other)?;
             fs::remove_dir_all(&kept).map_err(std::io::Error::other)

@@ -188,7 +188,8 @@ impl ContainerRuntime {
             return Err(CriError::invalid_argument("no command specified"));
         }
         if container.phase() != api::ContainerState::ContainerRunning {
-            return Err(CriError::failed_precondition(format!("container {:?} is not running", container.record.id)));
+            let text = format!("container is in {} state", container.phase().as_str_name());
+            return Err(CriError::failed_precondition(text));
         }
         let live = self.live_container(&container.record);
         let file = live.join(format!("exec-{}.json", self.inner.rng.uuid()));

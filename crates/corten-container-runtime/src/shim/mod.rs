@@ -8,6 +8,7 @@
 pub(crate) mod client;
 mod log;
 mod output;
+mod pause;
 pub(crate) mod process;
 pub mod protocol;
 mod server;
@@ -27,7 +28,7 @@ pub(crate) const PAUSE: &str = "pause";
 #[expect(clippy::print_stderr, reason = "standard error is the shim's own log file")]
 pub fn main(arguments: &[OsString]) -> ExitCode {
     if arguments.first().is_some_and(|first| first == PAUSE) {
-        return server::pause();
+        return pause::run();
     }
     if let Err(error) = corten_oci::self_clone::ensure_read_only_executable() {
         eprintln!("shim: {}", ErrorChain(&error));

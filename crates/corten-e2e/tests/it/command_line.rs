@@ -38,13 +38,16 @@ fn a_cluster_comes_goes_and_comes_back() {
             "--overrides",
             r#"{"spec":{"terminationGracePeriodSeconds":0}}"#,
             "--",
-            "sleep",
-            "3600",
+            "sh",
+            "-c",
+            "echo begun; sleep 3600",
         ]);
         kubectl.ready("p");
         kubectl.ok(&["create", "configmap", "kept", "--from-literal=a=b"]);
 
         images_come_and_go(&machine)?;
+        kubectl.ok(&["run", "once", "--image=busybox:1.28", "--restart=Never", "--", "echo", "over"]);
+        kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/once", "--timeout=60s"]);
         let pid = machine.pid()?;
         let again = machine.corten(&["up", "--detach"])?;
         ensure!(again.contains(&format!("a cluster already runs here (pid {pid})")), "{again}");
@@ -65,6 +68,13 @@ fn a_cluster_comes_goes_and_comes_back() {
         eventually("the pod runs again", || {
             let said = kubectl.run(&["exec", "p", "--", "echo", "here"])?;
             ensure!(said.out == "here\n", "{said:?}");
+            Ok(())
+        })?;
+        eventually("the earlier container is shown", || {
+            let count = kubectl.ok(&["get", "pod", "p", "-o", "jsonpath={.status.containerStatuses[0].restartCount}"]);
+            let logs =
+                [["logs", "-p", "p"], ["logs", "p", "-c=p"], ["logs", "once", "-c=once"]].map(|it| kubectl.ok(&it));
+            ensure!(count == "1" && logs == ["begun\n", "begun\n", "over\n"], "{count} {logs:?}");
             Ok(())
         })?;
         runs(&machine)?;

@@ -210,3 +210,18 @@ async fn the_view_finds_containers_and_their_logs() {
     drop(view);
     node.stop().await;
 }
+
+/// While the kubelet's cache was behind, a client was sent to what had ended, and heard what the runtime said of it.
+#[tokio::test]
+async fn a_container_that_has_just_ended_is_not_found() {
+    let node = Node::start().await;
+    node.create("web", one()).await;
+    node.ready("web").await;
+    let view = node.view();
+    let id = node.cri.container_id("default", "web", "main").unwrap();
+    node.cri.exit(&id, Exit::code(0)).unwrap();
+    let found = view.running_container("default", "web", "main").await;
+    assert_eq!(found.map_err(|failure| failure.message), Err("container not found (\"main\")".to_owned()));
+    drop(view);
+    node.stop().await;
+}

@@ -93,6 +93,17 @@ impl Scene {
         self.clock.advance(duration);
     }
 
+    /// Advances once the proxy waits for its next try: the back-off is far below the time between two looks.
+    async fn advance_to_retry(&self) {
+        let retry = loop {
+            match self.clock.next_deadline() {
+                Some(at) if at < Duration::from_secs(5) => break at,
+                _ => tokio::task::yield_now().await,
+            }
+        };
+        self.clock.advance(retry.saturating_sub(self.clock.monotonic()));
+    }
+
     async fn stop(self) {
         self.trigger.request();
         self.tasks.join().await.unwrap();
@@ -142,20 +153,37 @@ async fn a_failed_sync_is_followed_by_a_full_one() {
         tokio::task::yield_now().await;
     }
     for expected in ["replace 1 failed", "replace 1"] {
-        // The back-off is far below the time between two looks, so the next sleeper is the retry.
-        let retry = loop {
-            match s.clock.next_deadline() {
-                Some(at) if at < Duration::from_secs(5) => break at,
-                _ => tokio::task::yield_now().await,
-            }
-        };
-        s.clock.advance(retry.saturating_sub(s.clock.monotonic()));
+        s.advance_to_retry().await;
         assert_eq!(s.next().await, expected);
     }
     s.inbox.put(service("b", 2));
     assert_eq!(s.next().await, "apply 1");
     let metrics = s.status.metrics();
     assert_eq!((metrics.sync_failures_total, metrics.services, metrics.service_changes_total), (2, 2, 2));
+    s.stop().await;
+}
+
+/// Each change that arrived during the back-off was a full sync at once, and a warning: the back-off never held.
+#[tokio::test]
+async fn a_change_does_not_shorten_the_wait_after_a_failed_sync() {
+    let mut s = Scene::start();
+    s.inbox.put(Input::Synced);
+    assert_eq!(s.next().await, "replace 0");
+    *s.failures.lock() = 1;
+    s.inbox.put(service("a", 1));
+    assert_eq!(s.next().await, "apply 1 failed");
+    let status = s.status.clone();
+    for (name, number) in [("b", 2), ("c", 3)] {
+        s.inbox.put(service(name, number));
+        while status.metrics().services < usize::from(number) {
+            tokio::task::yield_now().await;
+        }
+    }
+    s.advance_to_retry().await;
+    assert_eq!(s.next().await, "replace 3", "one sync has all of it");
+    s.inbox.put(Input::ServiceDeleted(ObjectName::new("default", "a")));
+    assert_eq!(s.next().await, "apply 1");
+    assert_eq!(status.metrics().sync_failures_total, 1);
     s.stop().await;
 }
 

@@ -3,6 +3,7 @@
 mod wire;
 
 pub mod affinity;
+pub mod host_ports;
 pub mod node_info;
 pub mod pod_info;
 pub mod resources;
@@ -12,8 +13,9 @@ pub mod volumes;
 use corten_apimachinery::value::Str;
 
 pub use affinity::{NodeSelectorTerm, PodAffinityTerm, SpreadConstraint, Taint, TaintEffect, Toleration};
+pub use host_ports::{HostPort, HostPorts};
 pub use node_info::{NodeFacts, NodeInfo};
-pub use pod_info::{HostPort, PodInfo, Unscheduled};
+pub use pod_info::{PodInfo, Unscheduled};
 pub use resources::{Resources, Sums};
 pub use snapshot::{NodeIndex, Snapshot};
 pub use volumes::{ClaimFacts, PodClaim, VolumeFacts};

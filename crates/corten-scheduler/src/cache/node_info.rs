@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use corten_apimachinery::value::Str;
 
-use super::{FactsError, Labels, PodInfo, Resources, Sums, Taint, label, pod_info::normalized_image, wire};
+use super::{FactsError, HostPorts, Labels, PodInfo, Resources, Sums, Taint, label, pod_info::normalized_image, wire};
 
 /// What scheduling needs of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub struct NodeInfo {
     pub requested: Sums,
     /// The sum of CPU and memory that scoring counts.
     pub non_zero_requested: (i128, i128),
+    /// The ports of it that they take; shared, since a node is copied to try things out.
+    pub host_ports: Arc<HostPorts>,
     /// Counts changes of the node and of the pods on it, over all nodes: equal generation, equal content.
     pub generation: u64,
 }
@@ -98,6 +100,10 @@ impl NodeInfo {
         self.non_zero_requested.1 += i128::from(pod.non_zero.1);
         self.pods_with_affinity += usize::from(pod.has_pod_affinity());
         self.pods_with_required_anti_affinity += usize::from(pod.has_required_anti_affinity());
+        if !pod.host_ports.is_empty() {
+            let taken = Arc::make_mut(&mut self.host_ports);
+            pod.host_ports.iter().for_each(|port| taken.add(port));
+        }
         self.pods.push(pod);
     }
 
@@ -110,6 +116,10 @@ impl NodeInfo {
         self.non_zero_requested.1 -= i128::from(pod.non_zero.1);
         self.pods_with_affinity -= usize::from(pod.has_pod_affinity());
         self.pods_with_required_anti_affinity -= usize::from(pod.has_required_anti_affinity());
+        if !pod.host_ports.is_empty() {
+            let taken = Arc::make_mut(&mut self.host_ports);
+            pod.host_ports.iter().for_each(|port| taken.remove(port));
+        }
         Some(pod)
     }
 }

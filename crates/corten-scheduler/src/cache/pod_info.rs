@@ -4,30 +4,9 @@ use corten_apimachinery::{meta::parse_time, value::Str};
 use jiff::Timestamp;
 
 use super::{
-    FactsError, Labels, PodClaim, Resources, SpreadConstraint, Toleration, affinity::Affinity, resources, wire,
+    FactsError, HostPort, Labels, PodClaim, Resources, SpreadConstraint, Toleration, affinity::Affinity, resources,
+    wire,
 };
-
-/// A port of the node that a pod takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostPort {
-    /// The address; `0.0.0.0` for all.
-    pub ip: Str,
-    /// `TCP`, `UDP` or `SCTP`.
-    pub protocol: Str,
-    /// The number.
-    pub port: u16,
-}
-
-impl HostPort {
-    /// Whether both cannot be on one node.
-    #[must_use]
-    pub fn conflicts_with(&self, other: &Self) -> bool {
-        const ALL: &str = "0.0.0.0";
-        self.port == other.port
-            && self.protocol == other.protocol
-            && (self.ip == other.ip || self.ip == ALL || other.ip == ALL)
-    }
-}
 
 /// The owner that manages a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]

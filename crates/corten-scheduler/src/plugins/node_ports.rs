@@ -3,7 +3,7 @@
 //! Upstream: pkg/scheduler/framework/plugins/nodeports (v1.35).
 
 use crate::{
-    cache::{NodeInfo, PodInfo, Snapshot},
+    cache::{HostPorts, NodeInfo, PodInfo, Snapshot},
     framework::{
         CycleState, EventObjects, Extensions, FilterPlugin, Interest, NodeSet, PluginDescriptor, PreFilterPlugin,
         QueueingHint, Status,
@@ -34,18 +34,15 @@ impl PreFilterPlugin for NodePorts {
 
 impl FilterPlugin for NodePorts {
     fn filter(&self, _state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Status {
-        if node.pods.iter().any(|other| conflicts(pod, other)) {
+        if node.host_ports.conflict_with_any(&pod.host_ports) {
             return Status::unschedulable("node(s) didn't have free ports for the requested pod ports");
         }
         Status::success()
     }
 }
 
-fn conflicts(pod: &PodInfo, other: &PodInfo) -> bool {
-    other.host_ports.iter().any(|taken| pod.host_ports.iter().any(|wanted| wanted.conflicts_with(taken)))
-}
-
 fn frees_a_port(pod: &PodInfo, objects: EventObjects<'_>) -> QueueingHint {
     let EventObjects::Pod { old: Some(gone), .. } = objects else { return QueueingHint::Queue };
-    QueueingHint::queue_if(conflicts(pod, gone))
+    let freed: HostPorts = gone.host_ports.iter().collect();
+    QueueingHint::queue_if(freed.conflict_with_any(&pod.host_ports))
 }

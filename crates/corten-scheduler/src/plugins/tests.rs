@@ -186,6 +186,23 @@ fn ports_of_the_node_are_taken_once() {
     check(&pod("a", port(80, json!({"hostIP": "127.0.0.1"}))), &[node("n1")], &there, REFUSED);
 }
 
+/// Each port was compared with each: a look at pods with tens of thousands of them took a second or more. All of these
+/// looks then take minutes, after which whoever runs tests ends this one.
+#[test]
+fn pods_with_tens_of_thousands_of_ports_cost_one_look_each() {
+    let ports = |ip: &str| {
+        let ports: Vec<_> = (1..=29_000_u16).map(|port| json!({"hostPort": port, "hostIP": ip})).collect();
+        json!({"containers": [{"ports": ports}]})
+    };
+    let there = [("n1", pod("b", ports("127.0.0.1"))), ("n1", pod("c", ports("127.0.0.2")))];
+    let (snapshot, wanting) = (snapshot(&[node("n1")], &there), pod("a", ports("127.0.0.3")));
+    let (profile, state) = (profile(Some(("NodePorts", Value::Null))), CycleState::default());
+    for _ in 0..150 {
+        let status = profile.run_filters(&state, &wanting, snapshot.node(snapshot.find("n1").unwrap()));
+        assert_eq!(status.message(), "");
+    }
+}
+
 #[test]
 fn resources_must_be_free() {
     let there = [("n1", pod("b", cpus(3)))];

@@ -50,9 +50,9 @@ pub(crate) struct Options {
     /// The node's name, which a cluster keeps; the host's name, the first time, if left out.
     #[arg(long, env = "CORTEN_NODE_NAME", value_name = "NAME")]
     node_name: Option<String>,
-    /// How services are carried out.
-    #[arg(long, env = "CORTEN_PROXY_MODE", value_enum, default_value_t = Mode::Auto)]
-    proxy_mode: Mode,
+    /// How services are carried out: as the last time if left out, auto the first time.
+    #[arg(long, env = "CORTEN_PROXY_MODE", value_enum)]
+    proxy_mode: Option<Mode>,
     /// Import the images of this archive (docker save, or an OCI layout in a tar file) before pods start; may be repeated.
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
@@ -149,7 +149,7 @@ fn start(
         node_name: options.node_name,
         cluster_cidr: options.cluster_cidr,
         service_cidr: options.service_cidr,
-        proxy_mode: options.proxy_mode.into(),
+        proxy_mode: options.proxy_mode.map(Into::into),
         kubelet_port: options.kubelet_port,
     };
     let step = progress.step("preflight");

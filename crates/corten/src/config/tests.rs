@@ -171,6 +171,22 @@ fn check_again(wishes: Wishes, want: Result<(&str, &str, u16), &str>) {
     }
 }
 
+/// A cluster in userspace mode was one with nftables after the next `up`.
+#[test]
+fn a_later_start_keeps_the_mode_of_the_proxy() {
+    let complete = |proxy_mode, record: Option<&Record>| {
+        let places = Places::new(Path::new("/tmp/x")).unwrap();
+        let config = Config::complete(Scope::Cluster, places, Wishes { proxy_mode, ..wishes() }, record).unwrap();
+        (config.proxy_mode, config.record(record))
+    };
+    let (mode, first) = complete(Some(ProxyMode::Userspace), None);
+    assert_eq!(mode, ProxyMode::Userspace);
+    let (mode, second) = complete(None, Some(&first));
+    assert_eq!((mode, &second), (ProxyMode::Userspace, &first));
+    assert_eq!(complete(Some(ProxyMode::Auto), Some(&second)).0, ProxyMode::Auto);
+    assert_eq!(complete(None, None).0, ProxyMode::Auto);
+}
+
 /// A second `up` without the flags of the first once took the default ranges, and failed half way.
 #[test]
 fn a_later_start_keeps_what_the_cluster_was_made_with() {

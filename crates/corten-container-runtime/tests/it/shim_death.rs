@@ -10,9 +10,8 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use support::{container_config, exec, furnish, node, run, sandbox_config};
 
-mod support;
+use crate::support::{events, exec, exit_of, node, run, run_container, run_pod, sandbox_config, status};
 
 /// Longer than all of it takes; the kubelet's view depends on these events alone.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,31 +34,19 @@ mod privileged {
     /// The runtime noticed, and went on calling the sandbox ready: the kubelet kept trying to start containers in it.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_pod_whose_shim_was_killed_is_over_and_can_be_replaced() {
-        let Some((node, busybox)) = node() else { return };
-        let logs = node.config.root.join("logs");
-        std::fs::create_dir_all(&logs).expect("make a directory");
-        let (runtime, stop) = node.start().await;
-        furnish(&runtime, busybox, "10.214.0.0/24").await;
-        let cri = runtime.cri().runtime;
-        let mut config = sandbox_config(&logs);
+        let Some(node) = node() else { return };
+        let running = node.start_first("10.214.0.0/24").await;
+        let cri = running.cri();
+        let mut config = sandbox_config(&node);
         for attempt in 0..2 {
             config.metadata.as_mut().expect("made with it").attempt = attempt;
-            let request = api::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
-            let sandbox = cri.run_pod_sandbox(request).await.expect("a sandbox").pod_sandbox_id;
+            let sandbox = run_pod(&*cri, &config).await;
             for name in ["a", "b"] {
-                let mut container = container_config("trap '' TERM; while :; do sleep 1; done");
-                container.metadata = Some(api::ContainerMetadata { name: name.to_owned(), attempt });
-                container.log_path = format!("{name}.log");
-                let request = api::CreateContainerRequest {
-                    pod_sandbox_id: sandbox.clone(),
-                    config: Some(container),
-                    sandbox_config: Some(config.clone()),
-                };
-                let id = cri.create_container(request).await.expect("a container").container_id;
-                cri.start_container(api::StartContainerRequest { container_id: id.clone() }).await.expect("a start");
-                assert_eq!(exec(&runtime, &id, "echo up").await, "up\n");
+                let script = "trap '' TERM; while :; do sleep 1; done";
+                let id = run_container(&*cri, &sandbox, &config, name, script).await.expect("a container");
+                assert_eq!(exec(&*cri, &id, "echo up").await, "up\n");
             }
-            let mut events = cri.get_container_events(api::GetEventsRequest {}).await.expect("events");
+            let mut events = events(&*cri).await;
             kill(shim_of(&node.config.run.join("pods").join(&sandbox)), Signal::SIGKILL).expect("a shim to kill");
             let over = async {
                 loop {
@@ -77,54 +64,41 @@ mod privileged {
             };
             corten_base::timeout(&*SystemClock::shared(), PATIENCE, over).await.expect("the runtime notices");
         }
-        runtime.remove_all().await.expect("everything goes");
-        stop.request();
-        runtime.join().await.expect("no panic");
+        running.end_with_pods().await;
     }
 
     /// The container was forgotten with its shim, and its processes ran on: nobody else knew of them.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_container_that_is_removed_while_its_shim_hangs_leaves_no_processes() {
-        let Some((mut node, busybox)) = node() else { return };
+        let Some(mut node) = node() else { return };
         node.config.shim_patience = Duration::from_secs(1);
-        let logs = node.config.root.join("logs");
-        let (runtime, stop) = node.start().await;
-        std::fs::create_dir_all(&logs).expect("make a directory");
-        furnish(&runtime, busybox, "10.218.0.0/24").await;
-        let cri = runtime.cri().runtime;
+        let running = node.start_first("10.218.0.0/24").await;
+        let cri = running.cri();
         // A group as the kubelet makes it, which the runtime does not remove; and a namespace that the shim's end does not end.
         let parent = format!("/{}/kubelet", node.config.cgroup_root);
-        let mut config = sandbox_config(&logs);
+        let mut config = sandbox_config(&node);
         let options = api::NamespaceOption { pid: api::NamespaceMode::Container as i32, ..Default::default() };
         let context = api::LinuxSandboxSecurityContext { namespace_options: Some(options), ..Default::default() };
-        let (cgroup_parent, security_context) = (parent.clone(), Some(context));
+        let (cgroup_parent, security_context) = (parent, Some(context));
         config.linux = Some(api::LinuxPodSandboxConfig { cgroup_parent, security_context, ..Default::default() });
-        let (sandbox, id) = run(&runtime, config, "while :; do sleep 1; done").await;
-        let hierarchies = corten_oci::cgroup::Hierarchies::detect().expect("the machine's hierarchies");
-        let cgroup = corten_oci::Cgroup::new(hierarchies, Path::new(&format!("{parent}/{id}")));
+        let (sandbox, id) = run(&*cri, &config, "while :; do sleep 1; done").await;
+        let cgroup = node.cgroup(&format!("kubelet/{id}"));
         assert!(!cgroup.processes().expect("a group").is_empty());
         kill(shim_of(&node.config.run.join("pods").join(&sandbox)), Signal::SIGSTOP).expect("a shim to stop");
         cri.remove_container(api::RemoveContainerRequest { container_id: id }).await.expect("the container goes");
         assert!(cgroup.processes().expect("no group").is_empty(), "they run on");
-        runtime.remove_all().await.expect("everything goes");
-        stop.request();
-        runtime.join().await.expect("no panic");
+        running.end_with_pods().await;
     }
 
     /// A process that its container's init had left behind, and that did not die, was forgotten: the next container would
     /// have run beside it. And for ten seconds nobody else in the pod was served.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_container_has_not_ended_while_one_of_its_processes_does_not_die() {
-        let Some((node, busybox)) = node() else { return };
-        let logs = node.config.root.join("logs");
-        let (runtime, stop) = node.start().await;
-        std::fs::create_dir_all(&logs).expect("make a directory");
-        furnish(&runtime, busybox, "10.219.0.0/24").await;
-        let cri = runtime.cri().runtime;
-        let (sandbox, id) = run(&runtime, sandbox_config(&logs), "sleep 1000 & while :; do sleep 1; done").await;
-        let hierarchies = corten_oci::cgroup::Hierarchies::detect().expect("the machine's hierarchies");
-        let cgroup =
-            corten_oci::Cgroup::new(hierarchies, Path::new(&format!("/{}/{sandbox}/{id}", node.config.cgroup_root)));
+        let Some(node) = node() else { return };
+        let running = node.start_first("10.219.0.0/24").await;
+        let cri = running.cri();
+        let (sandbox, id) = run(&*cri, &sandbox_config(&node), "sleep 1000 & while :; do sleep 1; done").await;
+        let cgroup = node.cgroup(&format!("{sandbox}/{id}"));
         let group = cgroup.directories().into_iter().find(|group| group.join("freezer.state").exists());
         if let Some(group) = group {
             let name = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -152,83 +126,54 @@ mod privileged {
                 let asked = corten_base::timeout(&*clock, soon, cri.reopen_container_log(request)).await;
                 asked.expect("the shim does not wait").expect("a log");
             }
-            let request = api::ContainerStatusRequest { container_id: id.clone(), verbose: false };
-            let status = cri.container_status(request).await.expect("a status").status.expect("one");
-            assert_eq!(status.state, api::ContainerState::ContainerRunning as i32);
-            let mut events = cri.get_container_events(api::GetEventsRequest {}).await.expect("events");
+            assert_eq!(status(&*cri, &id).await.state, api::ContainerState::ContainerRunning as i32);
+            let mut events = events(&*cri).await;
             write("freezer.state", "THAWED");
-            let over = async {
-                loop {
-                    let event = events.next().await.expect("an event").expect("no error");
-                    let status = event.containers_statuses.iter().find(|status| status.id == id);
-                    if let Some(code) = status.filter(|status| status.finished_at != 0).map(|status| status.exit_code) {
-                        return code;
-                    }
-                }
-            };
+            let over = exit_of(&id, &mut events);
             let code = corten_base::timeout(&*clock, PATIENCE, over).await.expect("the end is heard");
             assert_eq!(code, 137);
         }
-        runtime.remove_all().await.expect("everything goes");
-        stop.request();
-        runtime.join().await.expect("no panic");
+        running.end_with_pods().await;
     }
 
     /// A runtime that started took a shim that did not answer for dead and killed the pod's containers, or waited for it for
     /// ever.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_pod_whose_shim_hangs_goes_on_when_the_shim_does() {
-        let Some((node, busybox)) = node() else { return };
-        let logs = node.config.root.join("logs");
-        let (runtime, stop) = node.start().await;
-        std::fs::create_dir_all(&logs).expect("make a directory");
+        let Some(node) = node() else { return };
+        let running = node.start_first("10.215.0.0/24").await;
         for directory in [&node.config.root, &node.config.run] {
             let mode = directory.metadata().expect("a directory").permissions().mode();
             assert_eq!(mode & 0o7777, 0o700, "the machine's users reach set-user-id files of containers");
         }
-        furnish(&runtime, busybox, "10.215.0.0/24").await;
-        let config = sandbox_config(&logs);
-        let (sandbox, id) = run(&runtime, config, "while [ ! -e /tmp/end ]; do sleep 0.1; done; exit 5").await;
-        stop.request();
-        runtime.join().await.expect("no panic");
-        drop(runtime);
+        let config = sandbox_config(&node);
+        let (sandbox, id) = run(&*running.cri(), &config, "while [ ! -e /tmp/end ]; do sleep 0.1; done; exit 5").await;
+        running.end().await;
 
         let shim = shim_of(&node.config.run.join("pods").join(&sandbox));
         kill(shim, Signal::SIGSTOP).expect("a shim to stop");
         let clock = SystemClock::shared();
         let start = corten_base::timeout(&*clock, PATIENCE, node.start());
-        let (runtime, stop) = start.await.expect("the runtime does not wait for one shim");
-        let mut events = runtime.cri().runtime.get_container_events(api::GetEventsRequest {}).await.expect("events");
+        let running = start.await.expect("the runtime does not wait for one shim");
+        let cri = running.cri();
+        let mut events = events(&*cri).await;
         kill(shim, Signal::SIGCONT).expect("a shim to go on");
-        assert_eq!(exec(&runtime, &id, "echo end; touch /tmp/end").await, "end\n");
-        let over = async {
-            loop {
-                let event = events.next().await.expect("an event").expect("no error");
-                let status = event.containers_statuses.iter().find(|status| status.id == id);
-                if let Some(code) = status.filter(|status| status.finished_at != 0).map(|status| status.exit_code) {
-                    return code;
-                }
-            }
-        };
+        assert_eq!(exec(&*cri, &id, "echo end; touch /tmp/end").await, "end\n");
+        let over = exit_of(&id, &mut events);
         let code = corten_base::timeout(&*clock, PATIENCE, over).await.expect("the runtime listens again");
         assert_eq!(code, 5, "it was not killed");
-        runtime.remove_all().await.expect("everything goes");
-        stop.request();
-        runtime.join().await.expect("no panic");
+        running.end_with_pods().await;
     }
 
     /// A shim that hung for good kept its pod from ever being deleted.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_pod_whose_shim_hangs_for_good_can_be_removed() {
-        let Some((mut node, busybox)) = node() else { return };
+        let Some(mut node) = node() else { return };
         node.config.shim_patience = Duration::from_secs(1);
-        let logs = node.config.root.join("logs");
-        let (runtime, stop) = node.start().await;
-        std::fs::create_dir_all(&logs).expect("make a directory");
-        furnish(&runtime, busybox, "10.216.0.0/24").await;
-        let cri = runtime.cri().runtime;
-        let config = sandbox_config(&logs);
-        let (sandbox, id) = run(&runtime, config, "while :; do sleep 1; done").await;
+        let running = node.start_first("10.216.0.0/24").await;
+        let cri = running.cri();
+        let config = sandbox_config(&node);
+        let (sandbox, id) = run(&*cri, &config, "while :; do sleep 1; done").await;
         kill(shim_of(&node.config.run.join("pods").join(&sandbox)), Signal::SIGSTOP).expect("a shim to stop");
         let clock = SystemClock::shared();
         let removal = async {
@@ -240,8 +185,6 @@ mod privileged {
             cri.remove_pod_sandbox(request).await.expect("and goes");
         };
         corten_base::timeout(&*clock, PATIENCE, removal).await.expect("nobody waits for the shim");
-        runtime.remove_all().await.expect("everything goes");
-        stop.request();
-        runtime.join().await.expect("no panic");
+        running.end_with_pods().await;
     }
 }
