@@ -98,7 +98,8 @@ async fn read_log_end(path: &Path) -> io::Result<String> {
     file.seek(io::SeekFrom::Start(length.saturating_sub(window))).await?;
     let mut bytes = Vec::new();
     file.take(window).read_to_end(&mut bytes).await?;
-    let cut = if length > window { bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1) } else { 0 };
+    let cut =
+        if length > window { bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1) } else { 0 };
     let mut lines: Vec<String> = Vec::new();
     for line in bytes[cut..].split_inclusive(|byte| *byte == b'\n').filter_map(|line| LogLine::parse(line).ok()) {
         if matches!(line.stream, LogStream::Stdout | LogStream::Stderr) {
@@ -160,7 +161,8 @@ mod tests {
         assert_eq!(last_words(&record).await, "a\nDONE");
         // Of a long line its end is shown, also if it is in pieces.
         for (first, second) in [(16_384, 616), (16_384, 2_100), (10_000, 0)] {
-            let line = |mark: &str, length: usize| format!("2026-01-01T00:00:01Z stdout {mark} {}\n", "x".repeat(length));
+            let line =
+                |mark: &str, length: usize| format!("2026-01-01T00:00:01Z stdout {mark} {}\n", "x".repeat(length));
             let text = [line("F", 16_000), line("F", 16_000), line("P", first), line("F", second)].concat();
             std::fs::write(&log, text).unwrap();
             assert_eq!(last_words(&record).await, format!("{}\n", "x".repeat(2_047)), "{first} and {second}");

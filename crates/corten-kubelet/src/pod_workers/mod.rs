@@ -311,8 +311,10 @@ impl PodWorkers {
         let mut pods: Vec<SharedPod> = found.filter_map(|stored| decode(stored).ok().map(Arc::new)).collect();
         pods.sort_by_key(|pod: &SharedPod| std::cmp::Reverse(pod.spec.as_ref().and_then(|spec| spec.priority)));
         for pod in pods {
-            if self.resize(&pod).await {
-                let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            let before = self.context.allocations.resize(uid);
+            // Its status says why it still waits.
+            if self.resize(&pod).await || self.context.allocations.resize(uid) != before {
                 let applied = self.context.allocations.applied(&pod);
                 let mut entries = self.table.entries.write();
                 if let Some(entry) = entries.get_mut(uid).filter(|entry| entry.pod.is_some()) {

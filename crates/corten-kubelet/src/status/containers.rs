@@ -12,6 +12,7 @@ use corten_api::{
     meta::v1::Time,
     quantity::Quantity,
 };
+use corten_apimachinery::quantity::{self as amount, Format};
 use corten_cri::api;
 use jiff::Timestamp;
 
@@ -277,12 +278,12 @@ fn resources(
         if actual.cpu_quota > 0 && actual.cpu_period > 0 {
             let millis = actual.cpu_quota * 1_000 / actual.cpu_period;
             if millis > MIN_LIMIT_MILLIS || millis_of(limits.get("cpu")) > MIN_LIMIT_MILLIS {
-                replace(limits, "cpu", millis_of, millis, || format!("{millis}m"));
+                replace(limits, "cpu", millis_of, millis, || cpu(millis));
             }
         }
         if actual.memory_limit_in_bytes > 0 {
             let bytes = actual.memory_limit_in_bytes;
-            replace(limits, "memory", units_of, bytes, || bytes.to_string());
+            replace(limits, "memory", units_of, bytes, || amount::Quantity::new(bytes, Format::BinarySi).to_string());
         }
     }
     if let (Some(requests), Some(actual)) = (shown.requests.as_mut(), actual)
@@ -293,7 +294,7 @@ fn resources(
         let wanted = millis_of(requests.get("cpu"));
         let same = wanted * SHARES_PER_CPU / 1_000 == actual.cpu_shares;
         if !same && (millis > MIN_SHARES || wanted > MIN_SHARES) {
-            replace(requests, "cpu", millis_of, millis, || format!("{millis}m"));
+            replace(requests, "cpu", millis_of, millis, || cpu(millis));
         }
     }
     // What the runtime does not report stays as it was reported last.
@@ -303,6 +304,11 @@ fn resources(
         return (Some(old), allocated);
     }
     (Some(shown), allocated)
+}
+
+/// Processor time as a canonical quantity.
+fn cpu(millis: i64) -> String {
+    amount::Quantity::from_millis(millis, Format::DecimalSi).to_string()
 }
 
 /// Replaces a value that differs; one that means the same keeps its spelling.
@@ -318,7 +324,7 @@ fn replace(
     }
 }
 
-fn parse(quantity: Option<&Quantity>) -> Option<corten_apimachinery::quantity::Quantity> {
+fn parse(quantity: Option<&Quantity>) -> Option<amount::Quantity> {
     quantity.and_then(|quantity| quantity.0.parse().ok())
 }
 

@@ -227,7 +227,11 @@ fn a_host_port_is_reached_from_neighbours_the_node_127_0_0_1_other_pods_and_the_
     serve(&next_ns, "next", "0.0.0.0:90");
     assert_eq!(call(&s.neighbour, "192.168.0.1:8080").unwrap(), "next 192.168.0.2");
     s.delete(&web);
-    assert_eq!(call(&s.neighbour, "192.168.0.1:8080").unwrap(), "next 192.168.0.2", "the end of the other takes nothing");
+    assert_eq!(
+        call(&s.neighbour, "192.168.0.1:8080").unwrap(),
+        "next 192.168.0.2",
+        "the end of the other takes nothing"
+    );
     s.delete(&next);
     assert!(call(&s.neighbour, "192.168.0.1:8080").is_err());
     s.delete(&s.attachment("client", json!([])));
