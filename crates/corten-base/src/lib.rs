@@ -4,6 +4,7 @@
 //! the operating system for the time, for random bytes or for a detached task.
 
 pub mod backoff;
+pub mod blocking;
 pub mod clock;
 pub mod error_chain;
 pub mod fs;

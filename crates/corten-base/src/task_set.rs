@@ -40,6 +40,12 @@ impl TaskSet {
         Self { name, tracker: TaskTracker::new(), panics: Arc::new(watch::Sender::new(Panics::default())) }
     }
 
+    /// The name it was made with.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Runs `future` as a task of this set.
     pub fn spawn<F>(&self, task: &'static str, future: F)
     where
