@@ -336,7 +336,7 @@ impl Running {
     /// The process, to be sent signals, and its number: the one that the lock file names or that takes commands, if it has the
     /// lock. Nothing if neither has it yet. Blocks, for at most `patience` where it hangs.
     pub(crate) fn to_end(&self, places: &Places, patience: Duration) -> anyhow::Result<Option<(i32, OwnedFd)>> {
-        if let Some(holder) = self.holder.as_ref().filter(|holder| holder.may_be_ended())
+        if let Some(holder) = self.holder.as_ref().filter(|holder| holder.proven)
             && let Some(process) = holder.hold()?
         {
             return Ok(Some((holder.pid, process)));

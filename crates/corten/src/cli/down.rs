@@ -158,11 +158,11 @@ fn end(running: &Running, places: &Places) -> anyhow::Result<Option<i32>> {
     match (asked, &process) {
         (Ok(Some(_)), Some((pid, process))) => end_asked(process, *pid)?,
         (_, Some((pid, process))) => terminate(process, *pid)?,
-        // It has begun to listen in this very moment, and ends; or it had a number, and has ended meanwhile; or it has
-        // not written one. The lock file says more now.
+        // It has begun to listen in this very moment, and ends; or it has ended meanwhile; or it has not written its number,
+        // and somebody else another. The lock file says more now.
         (_, None) => {}
     }
-    Ok(process.map(|(pid, _)| pid).or(running.pid()))
+    Ok(process.map(|(pid, _)| pid))
 }
 
 /// Waits for a process that has taken the command to end. One that hangs is ended like one that has no ear for commands.

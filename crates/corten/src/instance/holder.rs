@@ -12,7 +12,6 @@ use std::{
 
 use anyhow::Context as _;
 use corten_base::fs::Context as _;
-use nix::unistd::Uid;
 
 use super::Purpose;
 use crate::process::{hold_since, start_time};
@@ -25,8 +24,8 @@ pub(super) struct Holder {
     started: u64,
     /// What it has the lock for; nothing if that is a word of a later version.
     purpose: Option<Purpose>,
-    /// Whether the kernel says so, too. False where this process may not look.
-    proven: bool,
+    /// Whether the kernel says so, too. False where this process may not look: then it is nobody to send signals to.
+    pub(super) proven: bool,
 }
 
 impl Holder {
@@ -57,11 +56,6 @@ impl Holder {
     /// A handle on the process; nothing if it has ended.
     pub(super) fn hold(&self) -> anyhow::Result<Option<OwnedFd>> {
         hold_since(self.pid, self.started)
-    }
-
-    /// Whether it may be sent signals. Who is not root has no power over others anyway.
-    pub(super) fn may_be_ended(&self) -> bool {
-        self.proven || !Uid::effective().is_root()
     }
 }
 
