@@ -6,7 +6,6 @@
 //! the death of this process, which takes up its pods again at the next start.
 #![forbid(unsafe_code)]
 
-mod blocking;
 mod config;
 mod format;
 pub mod images;

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet, fs};
+use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet, blocking, fs};
 use corten_cri::{Code, Cri, CriError, StreamingAccess, api};
 use corten_net::{
     cni::{Host, invoke::Invoker},
@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::{
-    Config, blocking,
+    Config,
     format::{self, ContainerRecord, SandboxRecord},
     images::{
         Digest,
@@ -187,7 +187,7 @@ impl ContainerRuntime {
         })
         .await?;
         let host = Arc::new(Host::new(host));
-        let invoker = Invoker::new(config.cni_plugin_dirs.clone(), config.run.join("cni"), Arc::clone(&host));
+        let invoker = Invoker::new(config.cni_plugin_dirs.clone(), config.run.join("cni"), Arc::clone(&host), tasks.clone());
         let inner = Inner {
             pod_cidrs: Mutex::new(config.pod_cidrs.clone()),
             puller: Puller::new(config.registries.clone(), Arc::clone(&clock), tasks.clone()),

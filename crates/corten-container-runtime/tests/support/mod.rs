@@ -101,7 +101,8 @@ pub(crate) async fn exec(runtime: &ContainerRuntime, id: &str, command: &str) ->
 pub(crate) async fn furnish(runtime: &ContainerRuntime, image: PathBuf, pod_cidr: &str) {
     let store = runtime.images().clone();
     let import = move || corten_container_runtime::images::import::import(&store, &image);
-    tokio::task::spawn_blocking(import).await.expect("no panic").expect("import");
+    let tasks = corten_base::TaskSet::new("test");
+    corten_base::blocking::run(&tasks, "import", import).await.expect("no panic").expect("import");
     let network_config = Some(api::NetworkConfig { pod_cidr: pod_cidr.to_owned() });
     let request = api::UpdateRuntimeConfigRequest { runtime_config: Some(api::RuntimeConfig { network_config }) };
     runtime.cri().runtime.update_runtime_config(request).await.expect("a pod range");

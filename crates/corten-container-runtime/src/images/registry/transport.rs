@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use corten_base::{ErrorChain, SharedClock, TaskSet, timeout};
+use corten_base::{ErrorChain, SharedClock, TaskSet, blocking, timeout};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::{
@@ -33,7 +33,6 @@ use tokio_rustls::{
     },
 };
 
-use crate::blocking;
 
 /// How many redirects are followed: registries send blobs to their storage.
 const REDIRECTS_MAX: usize = 10;
