@@ -33,7 +33,6 @@ use tokio_rustls::{
     },
 };
 
-
 /// How many redirects are followed: registries send blobs to their storage.
 const REDIRECTS_MAX: usize = 10;
 /// How the runtime names itself.
