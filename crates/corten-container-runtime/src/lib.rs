@@ -16,4 +16,5 @@ pub mod shim;
 mod spec;
 
 pub use config::Config;
+use corten_base::blocking;
 pub use runtime::ContainerRuntime;

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use corten_base::{blocking, fs};
+use corten_base::fs;
 use corten_cri::{
     CriError,
     api::{self, ContainerEventType, NamespaceMode},
@@ -12,6 +12,7 @@ use rustix::mount::MountAttrFlags;
 
 use super::{Container, ContainerRuntime, Told, nothing_to_undo, sandboxes, unknown};
 use crate::{
+    blocking,
     format::{ContainerRecord, Encoded, SandboxRecord, VERSION},
     images::{
         snapshot,

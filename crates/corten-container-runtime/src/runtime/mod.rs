@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet, blocking, fs};
+use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet, fs};
 use corten_cri::{Code, Cri, CriError, StreamingAccess, api};
 use corten_net::{
     cni::{Host, invoke::Invoker},
@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::{
-    Config,
+    Config, blocking,
     format::{self, ContainerRecord, SandboxRecord},
     images::{
         Digest,

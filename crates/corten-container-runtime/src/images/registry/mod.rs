@@ -16,7 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use corten_base::{ErrorChain, SharedClock, TaskSet, blocking};
+use corten_base::{ErrorChain, SharedClock, TaskSet};
 use corten_cri::{Code, CriError};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
@@ -28,6 +28,7 @@ use super::{
     store::{Image, ImageStore},
     too_long,
 };
+use crate::blocking;
 pub use auth::Credentials;
 use auth::Session;
 use transport::{Body, Transport};

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use corten_base::{ErrorChain, SharedClock, TaskSet, blocking, timeout};
+use corten_base::{ErrorChain, SharedClock, TaskSet, timeout};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::{
@@ -32,6 +32,8 @@ use tokio_rustls::{
         pki_types::{CertificateDer, ServerName, pem::PemObject as _},
     },
 };
+
+use crate::blocking;
 
 /// How many redirects are followed: registries send blobs to their storage.
 const REDIRECTS_MAX: usize = 10;
