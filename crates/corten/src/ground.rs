@@ -124,6 +124,20 @@ mod tests {
         }
     }
 
+    /// `sudo corten up --detach` beside a user's control plane left a directory of root's there.
+    #[test]
+    fn root_makes_nothing_in_a_users_directory() {
+        if !nix::unistd::Uid::effective().is_root() {
+            println!("skipped: only root can give a directory away");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(65_534), None).unwrap();
+        let refused = settle(&Places::new(directory.path()).unwrap()).unwrap_err().to_string();
+        assert!(refused.contains("belongs to user 65534, who could lead root to any file"), "{refused}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
     /// `delete --root /srv` once removed /srv/log and /srv/pki, whoever's they were, and `up` began anywhere.
     #[test]
     fn only_what_is_empty_or_a_clusters_is_taken() {
