@@ -62,9 +62,35 @@ mod privileged {
     fn its_data_folders_are_empty_and_its_own() {
         check(
             "ls -A /var/lib/corten /var/log/pods | grep -v ':$'; touch /var/lib/corten/x; ls /run",
-            "\ncorten-sandbox\nnetns",
+            "\ncorten-sandbox\nhome\nnetns",
         );
         assert!(!Path::new("/var/lib/corten/x").exists());
+    }
+
+    /// Scripts wrote the configuration in the home of whoever ran them, and could have replaced the machine's /dev/null.
+    #[test]
+    fn what_it_does_to_devices_and_in_its_home_stays_inside() {
+        use std::os::unix::fs::MetadataExt as _;
+        let own = tempfile::tempdir().unwrap();
+        let of = |path: &str| {
+            let found = std::fs::metadata(path).unwrap();
+            (found.ino(), found.mode(), found.rdev())
+        };
+        let before = of("/dev/null");
+        // Without a /dev of its own the script must not go on.
+        let machines = std::fs::metadata("/dev").unwrap().dev();
+        let guard = format!("test $(stat -c %d /dev) != {machines} || exit 3; ");
+        let script = "set -e; rm /dev/null; echo no >/dev/null; chmod 600 /dev/zero; rm /dev/full; \
+            head -c 3 /dev/urandom | wc -c; echo yes >/dev/stdout; : >/dev/shm/x; test -c /dev/pts/ptmx; \
+            python3 -c 'import os; print(os.ttyname(os.openpty()[1]))'; ls /dev | grep -c -e '^sd' -e '^vd' -e '^nvme' || :; \
+            mkdir -p $HOME/.kube; touch $HOME/.kube/config; echo $HOME $KUBECONFIG";
+        let Some(mut command) = sandbox(&["--", "sh", "-c", &(guard + script)]) else { return };
+        let output = command.env("HOME", own.path()).env("KUBECONFIG", own.path().join("config")).output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(printed, "3\nyes\n/dev/pts/0\n0\n/run/home /run/corten-sandbox/kubeconfig\n", "{complaints}");
+        assert_eq!(of("/dev/null"), before);
+        assert_eq!(std::fs::read_dir(own.path()).unwrap().count(), 0);
     }
 
     #[test]

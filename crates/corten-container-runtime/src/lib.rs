@@ -6,7 +6,6 @@
 //! the death of this process, which takes up its pods again at the next start.
 #![forbid(unsafe_code)]
 
-mod blocking;
 mod config;
 mod format;
 pub mod images;
@@ -17,4 +16,5 @@ pub mod shim;
 mod spec;
 
 pub use config::Config;
+use corten_base::blocking;
 pub use runtime::ContainerRuntime;

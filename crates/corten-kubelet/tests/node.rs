@@ -291,6 +291,28 @@ async fn a_node_is_made_with_its_taints_and_keeps_those_of_an_administrator() {
     again.stop().await;
 }
 
+/// Each restart told people that a node had become ready which had been so all the time.
+#[tokio::test]
+async fn a_restart_beside_a_ready_node_is_no_news_of_its_readiness() {
+    let mut fixture = Fixture::start().await;
+    fixture.node.ready().await;
+    fixture.event("NodeReady").await;
+    fixture.wait(is_ready).await;
+    fixture.stop.request();
+    fixture.tasks.join().await.unwrap();
+    let mut again = Fixture::start_in(fixture.cluster).await;
+    again.node.ready().await;
+    again.node.set_health("pleg", Some("gone".into()));
+    let mut told = Vec::new();
+    while told.last().is_none_or(|reason| reason != "NodeNotReady") {
+        told.push(again.events.next().await.unwrap().reason.to_string());
+    }
+    assert!(!told.contains(&"NodeReady".to_owned()), "{told:?}");
+    again.node.set_health("pleg", None);
+    again.event("NodeReady").await;
+    again.stop().await;
+}
+
 /// Once, one of twenty restarts of the kubelet wrote `Ready=False` before its first list of the runtime's pods, and took all
 /// pods out of their services for a second.
 #[tokio::test]

@@ -6,7 +6,7 @@
 //! which service proxying is made of.
 //!
 //! **Blocking.** Every call here but `cni::invoke` blocks, for microseconds to a few milliseconds: the kernel does the
-//! work inside the system call. From async code call through `spawn_blocking` or from an owned thread. Handles (`Rtnl`,
+//! work inside the system call. From async code call through `corten_base::blocking` or from an owned thread. Handles (`Rtnl`,
 //! `Nftables`, `Conntrack`) are `Send + Sync` and belong to the network namespace they were opened in, whatever
 //! namespace the calling thread is in, so that no caller ever has to change its own thread's namespace.
 

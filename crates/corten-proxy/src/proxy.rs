@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use corten_base::{Backoff, Clock, ErrorChain, SharedClock, SharedRng, Shutdown};
+use corten_base::{Backoff, Clock, ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet, blocking};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -269,6 +269,7 @@ impl Proxy {
             is_synced: false,
             clock: clock.clone(),
             status,
+            tasks: TaskSet::new("proxy-rules"),
         };
         // Monotonic times: when a failed sync is tried again, and when the next look at the kernel is due.
         let mut retry_at = None;
@@ -323,6 +324,8 @@ struct Sync {
     is_synced: bool,
     clock: SharedClock,
     status: Status,
+    /// The work of the backend, of which each is waited for.
+    tasks: TaskSet,
 }
 
 impl Sync {
@@ -428,7 +431,7 @@ impl Sync {
         work: impl FnOnce(&mut dyn Backend) -> T + Send + 'static,
     ) -> T {
         let mut backend = self.backend.take().expect("given back by every call");
-        let done = tokio::task::spawn_blocking(move || {
+        let done = blocking::run(&self.tasks, "rules", move || {
             let result = work(&mut *backend);
             (backend, result)
         });
@@ -437,8 +440,8 @@ impl Sync {
                 self.backend = Some(backend);
                 result
             }
-            // Blocking work cannot be cancelled once it runs, so it panicked.
-            Err(e) => std::panic::resume_unwind(e.into_panic()),
+            // The hook has told of it already.
+            Err(panic) => std::panic::resume_unwind(Box::new(panic.to_string())),
         }
     }
 }

@@ -32,6 +32,23 @@ pub(crate) fn write(database: &Path, target: &Path) -> Result<Revision, OpenErro
     copied
 }
 
+/// Whether `restore` would succeed; its revision. Blocks, changes nothing.
+pub(crate) fn check(backup: &Path, directory: &Path) -> Result<Revision, OpenError> {
+    let (database, log) = (directory.join(format::DATABASE_FILE), directory.join(format::LOG_FILE));
+    if is_in(directory) {
+        return Err(OpenError::Exists { path: database });
+    }
+    if !database.try_exists().at("look for", &database)? {
+        refuse_existing(&log)?;
+    }
+    verify(backup)
+}
+
+/// Whether the directory holds a store. An empty file in its place is none.
+pub(crate) fn is_in(directory: &Path) -> bool {
+    std::fs::metadata(directory.join(format::DATABASE_FILE)).is_ok_and(|database| database.len() > 0)
+}
+
 /// Makes a store in `directory` of `backup`. The directory must not hold one; an empty file in its place is replaced.
 ///
 /// Blocks. Errors: `OpenError::Exists`, `InUse`, and whatever is wrong with the backup.

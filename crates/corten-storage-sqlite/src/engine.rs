@@ -118,6 +118,19 @@ impl SqliteEngine {
         backup::restore(backup, directory)
     }
 
+    /// Whether `restore` would make a store in `directory`, and its revision. Blocks, changes nothing.
+    ///
+    /// Errors: as those of `restore`.
+    pub fn check_restore(backup: &Path, directory: &Path) -> Result<Revision, OpenError> {
+        backup::check(backup, directory)
+    }
+
+    /// Whether `directory` holds a store.
+    #[must_use]
+    pub fn is_in(directory: &Path) -> bool {
+        backup::is_in(directory)
+    }
+
     fn check_open(&self) -> Result<(), KvError> {
         if self.closed.is_requested() || self.shared.hub.is_closed() { Err(KvError::Closed) } else { Ok(()) }
     }

@@ -267,8 +267,7 @@ async fn build_node(
     }
 
     let name = config.places.bridge();
-    let looked = tokio::task::spawn_blocking(move || bridge::expect_ours(&name));
-    looked.await.context("look for the bridge")??;
+    blocking(move || bridge::expect_ours(&name)).await?;
 
     let step = progress.step("kubelet");
     let (tasks, shutdown) = floors.build("kubelet");
@@ -297,8 +296,7 @@ async fn build_node(
     step.done(format!("pods in {pod_cidr}"));
 
     let name = config.places.bridge();
-    let made = tokio::task::spawn_blocking(move || bridge::ensure(&name, pod_cidr));
-    made.await.context("make the bridge")?.context("make the bridge of pods")?;
+    blocking(move || bridge::ensure(&name, pod_cidr)).await.context("make the bridge of pods")?;
 
     let step = progress.step("proxy");
     let (tasks, shutdown) = floors.build("kube-proxy");

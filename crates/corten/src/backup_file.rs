@@ -1,10 +1,12 @@
 //! The file of a backup: everything by which a cluster is the same one again, in a tar archive.
 //!
-//! Format, version 1, members in this order: `corten-backup.json` with the version; `cluster.json`, what the cluster was made
-//! with; `pki/`, its authority and the keys of service accounts' tokens; `store`, a copy of the store. Members of other names
-//! are passed over. Earlier versions wrote the store alone, which begins otherwise; such a backup is still taken.
+//! Format, version 1: `corten-backup.json` with the version; `cluster.json`, what the cluster was made with; `pki/`, its
+//! authority and the keys of service accounts' tokens; `store`, a copy of the store. It is written in this order and read in
+//! any, as people pack archives anew; members of other names are passed over. Earlier versions wrote the store alone, which
+//! begins otherwise; such a backup is still taken.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Read, Seek as _},
     path::{Path, PathBuf},
@@ -12,10 +14,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use corten_base::fs::{self, Context as _};
+use corten_component_base::certificates::KeyPairPem;
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::{config::Places, record::Record};
+use crate::{config::Places, pki, record::Record};
 
 /// The version that this program writes, and the only one it reads.
 const VERSION: u32 = 1;
@@ -29,6 +32,9 @@ const KEYS: &str = "pki";
 
 /// What cannot be made again, and the mode that it is written with. Certificates of components are signed anew.
 const KEY_FILES: &[(&str, u32)] = &[("ca.crt", 0o644), ("ca.key", 0o600), ("sa.pub", 0o644), ("sa.key", 0o600)];
+
+/// What a store begins with. Source: SQLite's file format.
+const STORE_MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// The longest member but the store: keys and records are a hundredth of it.
 const MEMBER_BYTES_MAX: u64 = 1 << 20;
@@ -113,48 +119,105 @@ pub(crate) struct Identity {
 
 /// Reads a backup; what is in an archive is unpacked into `staging`, an empty directory that is its owner's alone. Blocks.
 ///
-/// Errors: it cannot be read, ends too early, is of another version, lacks something. That it holds a store is not looked at.
+/// Errors: it cannot be read, ends too early, is of another version, lacks something or has it twice, holds keys that do not
+/// belong together. That it holds a store is not looked at.
 pub(crate) fn read(backup: &Path, staging: &Path) -> anyhow::Result<Contents> {
     let mut file = File::open(backup).map_err(|error| anyhow::anyhow!("open it: {error}"))?;
     let mut beginning = Vec::new();
-    (&mut file).take(HEAD.len() as u64).read_to_end(&mut beginning).context("read it")?;
-    if beginning != HEAD.as_bytes() {
+    (&mut file).take(STORE_MAGIC.len() as u64).read_to_end(&mut beginning).context("read it")?;
+    if beginning == STORE_MAGIC {
         return Ok(Contents { store: backup.to_owned(), identity: None });
     }
     file.rewind().context("read it")?;
-    let (mut head, mut record, mut keys, mut store) = (None, None, Vec::new(), None);
+    let mut found = Found::default();
     let mut archive = tar::Archive::new(file);
-    for entry in archive.entries().context("read it")? {
-        let mut entry = entry.context("read it")?;
-        let name = entry.path().context("read it")?.to_string_lossy().into_owned();
-        let key = KEY_FILES.iter().find(|(key, _)| name == format!("{KEYS}/{key}"));
-        match (name.as_str(), key) {
-            (HEAD, _) => {
-                let read: Head = serde_json::from_slice(&member(&mut entry)?).context("understand its head")?;
-                if read.version != VERSION {
-                    bail!("it has version {}, this program knows {VERSION}", read.version);
-                }
-                head = Some(read);
+    for (place, entry) in archive.entries().context("read it")?.enumerate() {
+        let mut entry = match entry {
+            Err(error) if place == 0 => {
+                tracing::debug!(err = %error, "Could not read an archive");
+                bail!("it is neither an archive that `corten backup` wrote nor a store");
             }
-            (RECORD, _) => record = Some(Record::parse(&String::from_utf8_lossy(&member(&mut entry)?))?),
-            (_, Some((key, mode))) => keys.push((*key, *mode, member(&mut entry)?)),
-            (STORE, _) => {
-                let path = staging.join(STORE);
-                let mut copy = File::create_new(&path).at("create", &path)?;
-                let (size, copied) = (entry.size(), io::copy(&mut entry, &mut copy).at("write", &path)?);
-                if copied != size {
-                    bail!("it ends in the middle of the store, after {copied} of {size} bytes");
-                }
-                store = Some(path);
-            }
-            _ => {}
+            entry => entry.context("read it")?,
+        };
+        let path = entry.path().context("read it")?.into_owned();
+        // `tar cf FILE .` begins every name with it.
+        let name = path.strip_prefix(".").unwrap_or(&path).to_string_lossy().into_owned();
+        found.take(&name, &mut entry, staging)?;
+    }
+    found.finish()
+}
+
+/// What a backup has by now.
+#[derive(Debug, Default)]
+struct Found {
+    head: Option<Head>,
+    record: Option<Record>,
+    keys: BTreeMap<&'static str, (u32, Vec<u8>)>,
+    store: Option<PathBuf>,
+}
+
+impl Found {
+    /// Takes in a member.
+    fn take(&mut self, name: &str, entry: &mut tar::Entry<'_, File>, staging: &Path) -> anyhow::Result<()> {
+        let key = name.strip_prefix(KEYS).and_then(|name| name.strip_prefix('/'));
+        let key = key.and_then(|name| KEY_FILES.iter().find(|(key, _)| *key == name));
+        if !matches!(name, HEAD | RECORD | STORE) && key.is_none() {
+            return Ok(());
         }
+        if !entry.header().entry_type().is_file() {
+            bail!("{name} in it is no regular file");
+        }
+        let is_second = match (name, key) {
+            (HEAD, _) => self.head.replace(Head::parse(&member(entry)?)?).is_some(),
+            (RECORD, _) => {
+                let record = Record::parse(&String::from_utf8_lossy(&member(entry)?))?;
+                self.record.replace(record).is_some()
+            }
+            (_, Some((key, mode))) => self.keys.insert(key, (*mode, member(entry)?)).is_some(),
+            _ if self.store.is_some() => true,
+            _ => {
+                self.store = Some(unpack(entry, &staging.join(STORE))?);
+                false
+            }
+        };
+        if is_second {
+            bail!("{name} is in it twice");
+        }
+        Ok(())
     }
-    let (Some(_), Some(record), Some(store)) = (head, record, store) else { bail!("it is not whole: it was cut") };
-    if keys.len() != KEY_FILES.len() {
-        bail!("it is not whole: it lacks keys");
+
+    fn finish(self) -> anyhow::Result<Contents> {
+        let Self { head: Some(_), record: Some(record), keys, store: Some(store) } = self else {
+            bail!("it is not whole: it was cut, or is another archive");
+        };
+        let text = |name: &str| {
+            let (_, content) = keys.get(name).with_context(|| format!("it is not whole: it lacks {KEYS}/{name}"))?;
+            std::str::from_utf8(content).with_context(|| format!("{KEYS}/{name} in it is no text"))
+        };
+        let authority = KeyPairPem { certificate: text("ca.crt")?.to_owned(), key: text("ca.key")?.to_owned().into() };
+        pki::expect_pairs(authority, (text("sa.pub")?, text("sa.key")?)).context("its keys do not belong together")?;
+        let keys = keys.into_iter().map(|(name, (mode, content))| (name, mode, content)).collect();
+        Ok(Contents { store, identity: Some(Identity { record, keys }) })
     }
-    Ok(Contents { store, identity: Some(Identity { record, keys }) })
+}
+
+impl Head {
+    fn parse(text: &[u8]) -> anyhow::Result<Self> {
+        let head: Self = serde_json::from_slice(text).context("understand its head")?;
+        if head.version != VERSION {
+            bail!("it has version {}, this program knows {VERSION}", head.version);
+        }
+        Ok(head)
+    }
+}
+
+fn unpack(entry: &mut tar::Entry<'_, File>, path: &Path) -> anyhow::Result<PathBuf> {
+    let mut copy = File::create_new(path).at("create", path)?;
+    let (size, copied) = (entry.size(), io::copy(entry, &mut copy).at("write", path)?);
+    if copied != size {
+        bail!("it ends in the middle of the store, after {copied} of {size} bytes");
+    }
+    Ok(path.to_owned())
 }
 
 fn member(entry: &mut tar::Entry<'_, File>) -> anyhow::Result<Vec<u8>> {
@@ -195,6 +258,9 @@ impl Identity {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use corten_component_base::certificates::{Authority, CertificateFiles};
+    use corten_controlplane::authentication::service_account::new_key;
+
     use super::*;
 
     fn record() -> Record {
@@ -203,20 +269,92 @@ mod tests {
         Record::new(ranges, "cluster.local", Some("foo".to_owned()), served)
     }
 
-    fn write_keys(pki: &Path, of: &str) {
+    fn write_keys(pki: &Path) {
         fs::create_dir_all(pki).unwrap();
-        for (name, _) in KEY_FILES {
-            fs::write(&pki.join(name), format!("{name} of {of}").as_bytes()).unwrap();
-        }
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        Authority::ensure(&CertificateFiles::new(pki, "ca"), "kubernetes", now).unwrap();
+        let (private, public) = new_key().unwrap();
+        fs::write(&pki.join("sa.key"), private.as_bytes()).unwrap();
+        fs::write(&pki.join("sa.pub"), public.as_bytes()).unwrap();
     }
 
     fn backup(directory: &Path) -> PathBuf {
         let target = directory.join("backup");
-        write_keys(&directory.join("pki"), "foo");
+        write_keys(&directory.join("pki"));
         let draft = Draft::begin(target.clone()).unwrap();
         fs::write(&draft.store(), &[7; 5_000]).unwrap();
         draft.finish(&record(), &directory.join("pki")).unwrap();
         target
+    }
+
+    /// The members of a backup, to pack it anew.
+    fn members(backup: &Path) -> Vec<(String, Vec<u8>)> {
+        let mut archive = tar::Archive::new(File::open(backup).unwrap());
+        let member = |entry: io::Result<tar::Entry<'_, File>>| {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().display().to_string();
+            (name, member(&mut entry).unwrap())
+        };
+        archive.entries().unwrap().map(member).collect()
+    }
+
+    #[track_caller]
+    fn check(members: &[(String, Vec<u8>)], link: Option<&str>, want: Result<(), &str>) {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, staging) = (directory.path().join("backup"), directory.path().join("staging"));
+        fs::create_dir_all(&staging).unwrap();
+        let mut archive = tar::Builder::new(File::create(&path).unwrap());
+        for (name, content) in members {
+            let mut header = tar::Header::new_ustar();
+            header.set_mode(0o600);
+            if link == Some(name) {
+                header.set_size(0);
+                header.set_entry_type(tar::EntryType::Symlink);
+                archive.append_link(&mut header, name, "elsewhere").unwrap();
+            } else {
+                header.set_size(content.len() as u64);
+                archive.append_data(&mut header, name, &content[..]).unwrap();
+            }
+        }
+        archive.into_inner().unwrap();
+        match (read(&path, &staging), want) {
+            (Ok(contents), Ok(())) => assert_eq!(fs::read(&contents.store).unwrap(), [7; 5_000]),
+            (Err(error), Err(want)) => assert!(format!("{error:#}").contains(want), "{error:#}"),
+            (got, want) => panic!("{got:?} in place of {want:?}"),
+        }
+    }
+
+    /// A link became an empty key, another order "is not a store", and keys of others a cluster that nobody could reach.
+    #[test]
+    fn an_archive_that_somebody_packed_is_taken_if_it_is_whole() {
+        let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [whole, other] = directories.each_ref().map(|directory| members(&backup(directory.path())));
+        check(&whole, None, Ok(()));
+        let mut sorted: Vec<_> = whole.iter().map(|(name, content)| (format!("./{name}"), content.clone())).collect();
+        sorted.push(("./notes".to_owned(), b"mine".to_vec()));
+        sorted.sort();
+        sorted.reverse();
+        check(&sorted, None, Ok(()));
+        for (name, _) in &whole {
+            check(&whole, Some(name), Err(&format!("{name} in it is no regular file")));
+            let mut twice = whole.clone();
+            twice.extend(whole.iter().find(|(known, _)| known == name).cloned());
+            check(&twice, None, Err(&format!("{name} is in it twice")));
+            let without: Vec<_> = whole.iter().filter(|(known, _)| known != name).cloned().collect();
+            check(&without, None, Err("it is not whole"));
+        }
+        for name in ["pki/ca.key", "pki/ca.crt", "pki/sa.key", "pki/sa.pub"] {
+            let foreign = other.iter().find(|(known, _)| known == name).unwrap();
+            let mixed: Vec<_> =
+                whole.iter().map(|member| if member.0 == name { foreign.clone() } else { member.clone() }).collect();
+            check(&mixed, None, Err("its keys do not belong together"));
+        }
+        let mut renamed = whole;
+        for (_, content) in renamed.iter_mut().filter(|(name, _)| name == RECORD) {
+            *content = String::from_utf8(content.clone()).unwrap().replace("foo", "../../x").into_bytes();
+        }
+        check(&renamed, None, Err("\"../../x\" is no name for a node"));
+        check(&[], None, Err("it is not whole"));
     }
 
     /// `backup`, `delete`, `restore`, `up` once took the default ranges, made another authority, and failed.
@@ -227,7 +365,9 @@ mod tests {
         assert_eq!(target.metadata().unwrap().permissions().mode() & 0o777, 0o600, "it holds keys");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "the draft is gone");
         let places = Places::new(&directory.path().join("root")).unwrap();
-        write_keys(&places.pki(), "another");
+        write_keys(&places.pki());
+        let others = fs::read(&places.pki().join("ca.key")).unwrap();
+        let ours = fs::read(&directory.path().join("pki/sa.key")).unwrap();
         fs::write(&places.pki().join("admin.crt"), b"signed by another").unwrap();
         for round in 0..2 {
             let staging = tempfile::tempdir().unwrap();
@@ -235,8 +375,8 @@ mod tests {
             assert_eq!(fs::read(&contents.store).unwrap(), [7; 5_000]);
             contents.identity.unwrap().take_place(&places).unwrap();
             assert_eq!(Record::read(&places.record()).unwrap(), Some(record()));
-            assert_eq!(fs::read(&places.pki().join("sa.key")).unwrap(), b"sa.key of foo");
-            assert_eq!(fs::read(&places.replaced_pki().join("ca.key")).unwrap(), b"ca.key of another");
+            assert_eq!(fs::read(&places.pki().join("sa.key")).unwrap(), ours);
+            assert_eq!(fs::read(&places.replaced_pki().join("ca.key")).unwrap(), others);
             assert_eq!(places.pki().join("admin.crt").exists(), round > 0, "nothing is left that others signed");
             fs::write(&places.pki().join("admin.crt"), b"signed by this one").unwrap();
         }
@@ -254,9 +394,11 @@ mod tests {
             fs::write(&file, content).unwrap();
             read(&file, staging.path())
         };
-        for length in [100, 600, 2_000, 4_000, whole.len() - 3_000] {
+        for length in [0, 100, 600, 2_000, 4_000, whole.len() - 3_000] {
             read_again(&whole[..length]).unwrap_err();
         }
+        let garbage = read_again(&[7; 2_000]).unwrap_err().to_string();
+        assert_eq!(garbage, "it is neither an archive that `corten backup` wrote nor a store");
         let text = String::from_utf8_lossy(&whole).into_owned();
         let at = text.find("\"version\":1}").unwrap();
         let mut newer = whole;

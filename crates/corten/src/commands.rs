@@ -180,8 +180,8 @@ impl Commands {
 /// Imports archives one after the other; gives a line per image, or says which archive could not be imported and why.
 pub(crate) async fn import_images(runtime: &ContainerRuntime, archives: Vec<PathBuf>) -> Result<Vec<String>, String> {
     let store = Arc::clone(runtime.images());
-    let work = move || archive::import_all(&store, &archives).map_err(|error| format!("{error:#}"));
-    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
+    let work = move || archive::import_all(&store, &archives);
+    blocking(work).await.map_err(|error| format!("{error:#}"))
 }
 
 /// Removes the image of this name or id under all its names; gives what to tell the user.

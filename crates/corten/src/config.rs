@@ -369,30 +369,8 @@ impl Config {
                 .or(record.map(|record| record.kubelet_port))
                 .unwrap_or(DEFAULT_KUBELET_PORT),
         };
-        config.check_ranges()?;
+        check_ranges(config.cluster_cidr, config.service_cidr)?;
         Ok(config)
-    }
-
-    fn check_ranges(&self) -> anyhow::Result<()> {
-        let Self { cluster_cidr: pods, service_cidr: services, .. } = self;
-        if services.prefix_len() > SERVICE_PREFIX_MAX {
-            bail!("the service range {services} is too small: it needs 16 addresses, the tenth of which is for DNS");
-        }
-        if pods.prefix_len() > CLUSTER_PREFIX_MAX {
-            bail!("the pod range {pods} is too small: it needs 16 addresses");
-        }
-        for (range, of) in [(pods, "pod"), (services, "service")] {
-            if let Some((reserved, why)) = RESERVED.iter().find(|(reserved, _)| overlap(range, reserved)) {
-                bail!("the {of} range {range} cannot be used: {reserved} is {why}; the private ranges of RFC 1918 can");
-            }
-        }
-        if overlap(pods, services) {
-            bail!(
-                "the pod range {pods} and the service range {services} overlap: choose ranges without a common address \
-                 with --cluster-cidr and --service-cidr"
-            );
-        }
-        Ok(())
     }
 
     /// What later starts are to keep. A control plane that runs alone says itself where it serves, and keeps what there is
@@ -437,6 +415,28 @@ impl Config {
         let ip = if self.listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { self.listen.ip() };
         SocketAddr::new(ip, port)
     }
+}
+
+/// Refuses ranges that overlap, are too small, or cannot be used.
+pub(crate) fn check_ranges(pods: Ipv4Net, services: Ipv4Net) -> anyhow::Result<()> {
+    if services.prefix_len() > SERVICE_PREFIX_MAX {
+        bail!("the service range {services} is too small: it needs 16 addresses, the tenth of which is for DNS");
+    }
+    if pods.prefix_len() > CLUSTER_PREFIX_MAX {
+        bail!("the pod range {pods} is too small: it needs 16 addresses");
+    }
+    for (range, of) in [(pods, "pod"), (services, "service")] {
+        if let Some((reserved, why)) = RESERVED.iter().find(|(reserved, _)| overlap(&range, reserved)) {
+            bail!("the {of} range {range} cannot be used: {reserved} is {why}; the private ranges of RFC 1918 can");
+        }
+    }
+    if overlap(&pods, &services) {
+        bail!(
+            "the pod range {pods} and the service range {services} overlap: choose ranges without a common address \
+             with --cluster-cidr and --service-cidr"
+        );
+    }
+    Ok(())
 }
 
 /// The node's name that `given` means, as the kubelet reads it: without blanks around it, in lower case. `what` gave it.

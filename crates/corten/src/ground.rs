@@ -6,13 +6,15 @@
 use std::{
     fs::OpenOptions,
     io::ErrorKind,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::bail;
 use corten_base::fs::{self, Context as _};
+use rustix::fs::OFlags;
 
-use crate::config::Places;
+use crate::{config::Places, rights};
 
 /// What the root of a file system has by itself.
 const NOBODYS: &str = "lost+found";
@@ -38,6 +40,9 @@ pub(crate) fn look(places: &Places) -> anyhow::Result<Ground> {
     let entries = match std::fs::read_dir(&places.root) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Ground::Free),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            bail!("{} is no directory: name one with --root", places.root.display())
+        }
         Err(error) => return Err(error).at("list", &places.root).map_err(Into::into),
     };
     for entry in entries {
@@ -51,8 +56,9 @@ pub(crate) fn look(places: &Places) -> anyhow::Result<Ground> {
 
 /// Makes the root, and its lock file as the sign of whose it is, unless they are there.
 ///
-/// Errors: the directory is somebody else's; what cannot be made.
+/// Errors: the directory is somebody else's, or others can write in it; what cannot be made.
 pub(crate) fn settle(places: &Places) -> anyhow::Result<()> {
+    rights::expect_own(places)?;
     match look(places)? {
         Ground::Cluster => return Ok(()),
         Ground::Free => {}
@@ -64,9 +70,17 @@ pub(crate) fn settle(places: &Places) -> anyhow::Result<()> {
             theirs.file_name().map(Path::new).unwrap_or(&theirs).display()
         ),
     }
+    if places.root.is_symlink() {
+        // Links that lead somewhere were followed before.
+        bail!("{} is a link that leads nowhere: make what it leads to, or remove it", places.root.display());
+    }
     fs::create_dir_all(&places.root)?;
+    // Again: somebody may have been faster to make it.
+    rights::expect_own(places)?;
     let lock = places.lock();
-    OpenOptions::new().write(true).create(true).truncate(false).open(&lock).at("create", &lock)?;
+    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).custom_flags(no_link).open(&lock).at("create", &lock)?;
     Ok(())
 }
 
@@ -95,6 +109,33 @@ mod tests {
             }
             (settled, want) => panic!("{settled:?} in {want:?}"),
         }
+    }
+
+    /// "Create directory: File exists" and "list: Not a directory" said little to whoever had typed a wrong name.
+    #[test]
+    fn what_is_no_directory_is_said_to_be_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        fs::write(&file, b"").unwrap();
+        std::os::unix::fs::symlink(directory.path().join("nowhere"), &link).unwrap();
+        for (path, why) in [(&file, "is no directory: name one with --root"), (&link, "is a link that leads nowhere")] {
+            let error = settle(&Places::new(path).unwrap()).unwrap_err().to_string();
+            assert!(error.starts_with(&path.display().to_string()) && error.contains(why), "{error}");
+        }
+    }
+
+    /// `sudo corten up --detach` beside a user's control plane left a directory of root's there.
+    #[test]
+    fn root_makes_nothing_in_a_users_directory() {
+        if !nix::unistd::Uid::effective().is_root() {
+            println!("skipped: only root can give a directory away");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(65_534), None).unwrap();
+        let refused = settle(&Places::new(directory.path()).unwrap()).unwrap_err().to_string();
+        assert!(refused.contains("belongs to user 65534, who could lead root to any file"), "{refused}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
     /// `delete --root /srv` once removed /srv/log and /srv/pki, whoever's they were, and `up` began anywhere.

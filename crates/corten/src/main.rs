@@ -27,6 +27,7 @@ mod progress;
 mod readiness;
 mod record;
 mod renewal;
+mod rights;
 mod sweep;
 mod unix_socket;
 

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use corten_base::{Clock, Secret, fs};
 use corten_component_base::certificates::{Authority, CertificateFiles, KeyPairPem, LeafRequest};
-use corten_controlplane::authentication::service_account::new_key;
+use corten_controlplane::authentication::service_account::{PublicKey, SigningKey, new_key};
 
 use crate::config::Config;
 
@@ -164,6 +164,8 @@ fn service_account_keys(directory: &Path) -> anyhow::Result<(String, String)> {
             if !public.contains("PUBLIC KEY-----") {
                 bail!("{} holds no public key in PEM: {cure}", public_path.display());
             }
+            expect_verifies(&private, &public)
+                .with_context(|| format!("use {} with {}: {cure}", private_path.display(), public_path.display()))?;
             Ok((private, public))
         }
         Err(error) if error.is_not_found() => {
@@ -175,6 +177,22 @@ fn service_account_keys(directory: &Path) -> anyhow::Result<(String, String)> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Refuses a key for tokens that none of the public keys verifies.
+fn expect_verifies(private: &str, public: &str) -> anyhow::Result<()> {
+    let key = SigningKey::from_pem(private.as_bytes())?;
+    if PublicKey::all_from_pem(public.as_bytes())?.contains(key.public()) {
+        return Ok(());
+    }
+    bail!("the public key is that of another private key")
+}
+
+/// Refuses keys that do not belong together: those of the authority, and those for tokens, each certificate or public key and
+/// its private one.
+pub(crate) fn expect_pairs(authority: KeyPairPem, tokens: (&str, &str)) -> anyhow::Result<()> {
+    Authority::of(authority, "kubernetes").context("use ca.crt with ca.key")?;
+    expect_verifies(tokens.1, tokens.0).context("use sa.pub with sa.key")
 }
 
 #[cfg(test)]
@@ -242,6 +260,26 @@ mod tests {
         ] {
             assert_ne!(new, old);
         }
+    }
+
+    /// A cluster with another authority's key was "ready", and nobody could connect.
+    #[test]
+    fn keys_of_others_are_refused() {
+        let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [one, other] = directories.each_ref().map(|directory| config(directory.path()));
+        let clock = SystemClock::shared();
+        for config in [&one, &other] {
+            Pki::ensure(config, &*clock).unwrap();
+        }
+        for name in ["ca.key", "sa.key", "sa.pub"] {
+            let path = one.places.pki().join(name);
+            let before = fs::read(&path).unwrap();
+            std::fs::copy(other.places.pki().join(name), &path).unwrap();
+            let error = format!("{:#}", Pki::ensure(&one, &*clock).unwrap_err());
+            assert!(error.contains(&*path.to_string_lossy()), "{name}: {error}");
+            fs::write(&path, &before).unwrap();
+        }
+        Pki::ensure(&one, &*clock).unwrap();
     }
 
     #[test]

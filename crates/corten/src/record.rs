@@ -12,6 +12,8 @@ use corten_proxy::ProxyMode;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{CLUSTER_DOMAIN, check_ranges, node_name};
+
 /// The version that this program writes, and the only one it reads.
 const VERSION: u32 = 1;
 
@@ -63,10 +65,21 @@ impl Record {
     }
 
     /// Understands a record.
+    ///
+    /// Errors: what would be refused as a flag, too.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        let record: Self = serde_json::from_str(text).context("understand the record of a cluster")?;
+        let mut record: Self = serde_json::from_str(text).context("understand the record of a cluster")?;
         if record.version != VERSION {
             bail!("the record of the cluster has version {}, this program knows {VERSION}", record.version);
+        }
+        record.cluster_cidr = record.cluster_cidr.trunc();
+        record.service_cidr = record.service_cidr.trunc();
+        check_ranges(record.cluster_cidr, record.service_cidr)?;
+        if let Some(name) = &mut record.node_name {
+            *name = node_name("nodeName", name)?;
+        }
+        if record.cluster_domain != CLUSTER_DOMAIN {
+            bail!("the cluster's domain is {:?}, this program knows {CLUSTER_DOMAIN:?}", record.cluster_domain);
         }
         Ok(record)
     }
@@ -119,7 +132,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("cluster.json");
         let newer = serde_json::to_string(&Record { version: 2, ..record() }).unwrap();
-        for text in ["", "garbage", "{}", &newer] {
+        // `restore` took it, and the next `up` failed after two minutes.
+        let elsewhere = serde_json::to_string(&Record { node_name: Some("../../x".to_owned()), ..record() }).unwrap();
+        let overlapping = Record { service_cidr: "10.244.0.0/20".parse().unwrap(), ..record() };
+        let overlapping = serde_json::to_string(&overlapping).unwrap();
+        for text in ["", "garbage", "{}", &newer, &elsewhere, &overlapping] {
             fs::write(&path, text.as_bytes()).unwrap();
             let error = format!("{:#}", Record::read(&path).unwrap_err());
             assert!(error.contains("cluster.json"), "{text}: {error}");

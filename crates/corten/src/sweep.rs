@@ -3,7 +3,10 @@
 //! Works from the places alone, so that it is the same after a clean end and after a kill. Every step is done whatever
 //! became of the others; what is not there is done already. The caller holds the instance's lock.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -66,8 +69,13 @@ pub(crate) async fn sweep(
     let left = mounts_left(&places.run);
     sweep.note("control groups", remove_cgroups(places));
     // What is mounted there still leads into containers' files.
-    sweep.note("run time state", left.and_then(|()| Ok(fs::remove_dir_all(&places.run)?)).map(|()| None));
+    sweep.note("run time state", left.and_then(|()| remove_run_directory(places)).map(|()| None));
     if sweep.failures.is_empty() { Ok(sweep.done) } else { bail!(sweep.failures.join("; ")) }
+}
+
+/// Removes what a reboot would end. Nothing may be mounted there.
+pub(crate) fn remove_run_directory(places: &Places) -> anyhow::Result<()> {
+    Ok(fs::remove_dir_all(&places.run)?)
 }
 
 #[derive(Debug, Default)]
@@ -270,7 +278,7 @@ pub(crate) fn remove_logs(directories: &[PathBuf], logs: &Path, links: &Path) ->
 fn names_in(directory: &Path) -> anyhow::Result<Vec<String>> {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).with_context(|| format!("list {}", directory.display())),
     };
     let name = |entry: std::io::Result<std::fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
@@ -286,10 +294,11 @@ pub(crate) fn remove_data(places: &Places) -> anyhow::Result<()> {
     match std::fs::remove_dir(&places.root) {
         Ok(()) => Ok(()),
         Err(error) => match error.kind() {
-            // Somebody else's files, or a mount point, stay.
-            std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::NotFound | std::io::ErrorKind::ResourceBusy => {
-                Ok(())
-            }
+            // Somebody else's files, a mount point, or what lies in a directory of somebody else's, stay.
+            ErrorKind::DirectoryNotEmpty
+            | ErrorKind::NotFound
+            | ErrorKind::ResourceBusy
+            | ErrorKind::PermissionDenied => Ok(()),
             _ => Err(error).with_context(|| format!("remove {}", places.root.display())),
         },
     }

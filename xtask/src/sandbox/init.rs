@@ -78,11 +78,8 @@ pub(super) fn run(seam: &str, options: &Options) -> anyhow::Result<ExitCode> {
 
     let (program, arguments) = options.command.split_first().context("no command was given")?;
     let mut command = Command::new(program);
-    command.args(arguments);
-    if std::env::var_os("KUBECONFIG").is_none() {
-        // The caller's own file is not the sandbox's to write.
-        command.env("KUBECONFIG", mounts::KUBECONFIG);
-    }
+    // The caller's own files are not the sandbox's to write.
+    command.args(arguments).env("HOME", mounts::HOME).env("KUBECONFIG", mounts::KUBECONFIG);
     // A child inherits the mask of the thread that starts it; the command has to hear the signals that init waits for.
     let spawned = std::thread::scope(|scope| {
         let starter = scope.spawn(|| {

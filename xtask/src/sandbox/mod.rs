@@ -13,9 +13,11 @@
 //! Inside: `eth0` is 10.99.0.2/24, the default route leads to 10.99.0.1 in network namespace /run/netns/outside, which
 //! also has 192.0.2.1 to stand for the rest of the world; /run/netns/neighbour is another host, 10.99.0.3. Enter them
 //! with `nsenter --net=PATH`, which, unlike `ip netns exec`, leaves /sys alone. The root is shared for mount propagation;
-//! /run is empty; /var/lib/corten and /var/log/pods are empty, or the folders `lib` and `log` of `--root`.
+//! /run is empty; /var/lib/corten and /var/log/pods are empty, or the folders `lib` and `log` of `--root`; /dev has what every
+//! program needs and none of the machine's disks; `HOME` and `KUBECONFIG` lead below /run, whatever the caller's are.
 
 mod cgroups;
+mod devices;
 mod init;
 mod mounts;
 mod netlink;

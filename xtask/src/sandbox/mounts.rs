@@ -7,14 +7,18 @@ use anyhow::Context;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::cgroups::Hierarchy;
+use super::devices;
 use super::init::Seam;
 use super::network::RESOLV_CONF;
 
-/// Where `KUBECONFIG` points unless the caller has set it.
+/// Where `KUBECONFIG` points.
 pub(super) const KUBECONFIG: &str = "/run/corten-sandbox/kubeconfig";
 
+/// Where `HOME` points: what programs keep for their user is not the caller's.
+pub(super) const HOME: &str = "/run/home";
+
 const OWN: &str = "/run/corten-sandbox";
-const NONE: Option<&str> = None;
+pub(super) const NONE: Option<&str> = None;
 
 /// Folders that a cluster fills, and their names below `--root`.
 const DATA: [(&str, &str); 3] =
@@ -26,6 +30,7 @@ pub(super) fn mount_all(seam: &Seam, root: Option<&Path>, hierarchies: &[Hierarc
     let resolv_conf = fs::canonicalize("/etc/resolv.conf").unwrap_or_else(|_| "/etc/resolv.conf".into());
     mount_tmpfs(Path::new("/run"))?;
     create_folder(Path::new(OWN))?;
+    create_folder(Path::new(HOME))?;
     for (name, fd) in [("outside", seam.outside), ("neighbour", seam.neighbour)] {
         let file = PathBuf::from("/run/netns").join(name);
         create_folder(Path::new("/run/netns"))?;
@@ -46,6 +51,7 @@ pub(super) fn mount_all(seam: &Seam, root: Option<&Path>, hierarchies: &[Hierarc
         }
     }
     mount_sys(hierarchies)?;
+    devices::mount_dev()?;
     umount2("/proc", MntFlags::MNT_DETACH).context("detach the caller's /proc")?;
     mount(Some("proc"), "/proc", Some("proc"), quiet(), NONE).context("mount /proc")?;
     // As a kubelet needs it: mounts of volumes reach containers, and the other way if asked.
@@ -126,7 +132,7 @@ fn bind(from: &Path, to: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("bind {} to {}", from.display(), to.display()))
 }
 
-fn create_folder(path: &Path) -> anyhow::Result<()> {
+pub(super) fn create_folder(path: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(path).with_context(|| format!("create folder {}", path.display()))
 }
 

@@ -1,4 +1,4 @@
-//! File operations whose errors name the operation and the path. All of them block: call them from `spawn_blocking` or an owned thread.
+//! File operations whose errors name the operation and the path. All of them block: call them through [`crate::blocking`] or from an owned thread.
 
 mod descent;
 mod remove;

@@ -46,6 +46,12 @@ pub enum CertificateError {
         #[source]
         source: rcgen::Error,
     },
+    /// A key is not that of its certificate.
+    #[error("the key is not that of certificate {name}")]
+    Mismatch {
+        /// Whose certificate it is.
+        name: String,
+    },
 }
 
 /// A certificate authority with its key.
@@ -121,9 +127,7 @@ impl Authority {
         let crypto =
             |operation| move |source| CertificateError::Crypto { operation, name: common_name.to_owned(), source };
         if let Some(pair) = files.read()? {
-            let key = KeyPair::from_pem(&pair.key).map_err(crypto("read key of"))?;
-            let issuer = Issuer::from_ca_cert_pem(&pair.certificate, key).map_err(crypto("read"))?;
-            return Ok(Self { pem: pair.certificate, issuer });
+            return Self::of(pair, common_name);
         }
         let key = KeyPair::generate().map_err(crypto("make key of"))?;
         let mut params = CertificateParams::new(vec![common_name.to_owned()]).map_err(crypto("describe"))?;
@@ -137,6 +141,20 @@ impl Authority {
         let pair = KeyPairPem { certificate: certificate.pem(), key: key.serialize_pem().into() };
         files.write(&pair)?;
         Ok(Self { pem: pair.certificate, issuer: Issuer::new(params, key) })
+    }
+
+    /// The authority with this certificate and its key; `name` is for errors.
+    pub fn of(pair: KeyPairPem, name: &str) -> Result<Self, CertificateError> {
+        let crypto = |operation| move |source| CertificateError::Crypto { operation, name: name.to_owned(), source };
+        let key = KeyPair::from_pem(&pair.key).map_err(crypto("read key of"))?;
+        let info = key.subject_public_key_info();
+        let issuer = Issuer::from_ca_cert_pem(&pair.certificate, key).map_err(crypto("read"))?;
+        let (_, pem) = parse_x509_pem(pair.certificate.as_bytes()).map_err(|_| unreadable(name))?;
+        let (_, certificate) = parse_x509_certificate(&pem.contents).map_err(|_| unreadable(name))?;
+        if certificate.public_key().raw != info {
+            return Err(CertificateError::Mismatch { name: name.to_owned() });
+        }
+        Ok(Self { pem: pair.certificate, issuer })
     }
 
     /// The authority's certificate, PEM.
@@ -221,6 +239,11 @@ impl Authority {
             && has_usages(&leaf, request)
             && is_key_of(&leaf, &pair.key)
     }
+}
+
+fn unreadable(name: &str) -> CertificateError {
+    let source = rcgen::Error::CouldNotParseCertificate;
+    CertificateError::Crypto { operation: "read", name: name.to_owned(), source }
 }
 
 fn organizations<'a>(certificate: &'a x509_parser::certificate::X509Certificate<'_>) -> Vec<&'a str> {

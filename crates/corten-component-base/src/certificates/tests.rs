@@ -25,6 +25,20 @@ fn an_authority_and_its_leaves_are_made_once() {
     assert_eq!(authority.ensure_leaf(&leaf, &request(), now()).unwrap(), first);
 }
 
+/// With another authority's key, certificates were signed that nobody believed, and a cluster that said it was ready.
+#[test]
+fn an_authority_with_a_key_of_another_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let [one, other] = ["one", "other"].map(|name| CertificateFiles::new(directory.path(), name));
+    for files in [&one, &other] {
+        Authority::ensure(files, "kubernetes", now()).unwrap();
+    }
+    std::fs::copy(&other.key, &one.key).unwrap();
+    let refused = Authority::ensure(&one, "kubernetes", now()).unwrap_err();
+    assert!(matches!(refused, CertificateError::Mismatch { .. }), "{refused}");
+    Authority::ensure(&other, "kubernetes", now()).unwrap();
+}
+
 #[test]
 fn a_leaf_is_renewed_when_it_gets_old_or_names_change() {
     let directory = tempfile::tempdir().unwrap();

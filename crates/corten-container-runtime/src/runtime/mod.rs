@@ -167,7 +167,8 @@ impl ContainerRuntime {
         })
         .await?;
         let host = Arc::new(Host::new(host));
-        let invoker = Invoker::new(config.cni_plugin_dirs.clone(), config.run.join("cni"), Arc::clone(&host));
+        let invoker =
+            Invoker::new(config.cni_plugin_dirs.clone(), config.run.join("cni"), Arc::clone(&host), tasks.clone());
         let inner = Inner {
             pod_cidrs: Mutex::new(config.pod_cidrs.clone()),
             puller: Puller::new(config.registries.clone(), Arc::clone(&clock), tasks.clone()),

@@ -102,7 +102,9 @@ async fn fixture() -> Option<Fixture> {
     let host = Netns::create().expect("make a network namespace");
     let runtime = ContainerRuntime::open(config, host, clock.clone(), rng, shutdown).await.expect("open the runtime");
     let store = runtime.images().clone();
-    tokio::task::spawn_blocking(move || import(&store, &archive)).await.expect("no panic").expect("import");
+    let tasks = corten_base::TaskSet::new("test");
+    let imported = corten_base::blocking::run(&tasks, "import", move || import(&store, &archive));
+    imported.await.expect("no panic").expect("import");
     let dir = kept.path().join("shared");
     std::fs::create_dir(&dir).expect("make a directory");
     let cri = runtime.cri();

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use corten_base::{Shutdown, ShutdownTrigger, SystemClock, SystemRng};
+use corten_base::{Shutdown, ShutdownTrigger, SystemClock, SystemRng, TaskSet, blocking};
 use corten_container_runtime::{Config, ContainerRuntime, images::import::import};
 use corten_cri::{CriError, EventStream, RuntimeService, api};
 use corten_net::netns::Netns;
@@ -44,7 +44,9 @@ impl Node {
     pub(crate) async fn start_first(&self, pod_cidr: &str) -> Running {
         let running = self.start().await;
         let (store, busybox) = (running.runtime.images().clone(), self.busybox.clone());
-        tokio::task::spawn_blocking(move || import(&store, &busybox)).await.expect("no panic").expect("import");
+        let tasks = TaskSet::new("test");
+        let imported = blocking::run(&tasks, "import", move || import(&store, &busybox)).await;
+        imported.expect("no panic").expect("import");
         running.set_pod_cidr(pod_cidr).await;
         running
     }

@@ -26,4 +26,5 @@ mod security;
 mod services;
 mod signals;
 mod tutorial;
+mod users;
 mod volumes;

@@ -190,7 +190,7 @@ impl Node {
             registered = self.register() => registered,
         };
         self.event(EventType::Normal, "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods");
-        let uid = watch::Sender::new(registered.uid.to_string());
+        let uid = watch::Sender::new(registered.node.uid.to_string());
         let keeper = LeaseKeeper {
             api: LeaseKeeper::api(&inner.client),
             node_name: inner.config.node_name.clone(),
@@ -210,8 +210,15 @@ impl Node {
 
         let started = inner.clock.monotonic();
         let patient_until = started + START_PATIENCE;
-        let mut keeper =
-            StatusKeeper { node: self, uid, pod_cidr: None, last_report: None, patient_until, last: BTreeMap::new() };
+        let mut keeper = StatusKeeper {
+            node: self,
+            uid,
+            is_new: registered.is_new,
+            pod_cidr: None,
+            last_report: None,
+            patient_until,
+            last: BTreeMap::new(),
+        };
         loop {
             let synced = tokio::select! {
                 biased;
@@ -236,7 +243,7 @@ impl Node {
         }
     }
 
-    async fn register(&self) -> Arc<Stored> {
+    async fn register(&self) -> registration::Registered {
         let inner = &*self.inner;
         let mut backoff = Backoff::doubling(REGISTER_RETRY.0, REGISTER_RETRY.1);
         loop {
@@ -379,6 +386,8 @@ struct StatusKeeper<'a> {
     node: &'a Node,
     /// The UID of the registered node.
     uid: watch::Sender<String>,
+    /// Whether this kubelet has made the object.
+    is_new: bool,
     /// What the runtime was told.
     pod_cidr: Option<String>,
     /// When the status was last written, on the monotonic clock.
@@ -402,8 +411,8 @@ impl StatusKeeper<'_> {
                 // Somebody deleted it. Upstream's kubelet stays away until it is started anew; here that would be for good.
                 Err(error) if error.is_not_found() => {
                     let registered = self.node.register().await;
-                    self.last_report = None;
-                    Arc::new(decode(&registered)?)
+                    (self.last_report, self.is_new) = (None, registered.is_new);
+                    Arc::new(decode(&registered.node)?)
                 }
                 Err(error) => return Err(error),
             },
@@ -469,8 +478,8 @@ impl StatusKeeper<'_> {
         for condition in status.conditions.iter().flatten() {
             let (kind, holds) = (condition.type_.as_str(), condition.status == "True");
             let before = match self.last.insert(kind.to_owned(), condition.status.clone()) {
-                // A ready node that was taken over was ready all along.
-                None if kind == "Ready" => served.and_then(|served| state(served, kind)),
+                // Upstream compares with what is served: a ready node that was taken over was ready all along.
+                None if kind == "Ready" && !self.is_new => served.and_then(|served| state(served, kind)),
                 before => before,
             };
             if before.as_deref() == Some(condition.status.as_str()) {
@@ -479,7 +488,7 @@ impl StatusKeeper<'_> {
             let reason = match (kind, holds) {
                 ("Ready", true) => "NodeReady",
                 // At the start, nobody was promised anything.
-                ("Ready", false) if is_first => continue,
+                ("Ready", false) if is_first && before.is_none() => continue,
                 ("Ready", false) => "NodeNotReady",
                 ("MemoryPressure", true) => "NodeHasInsufficientMemory",
                 ("MemoryPressure", false) => "NodeHasSufficientMemory",
@@ -506,10 +515,7 @@ impl StatusKeeper<'_> {
 
 fn state(status: &NodeStatus, kind: &str) -> Option<String> {
     let found = status.conditions.iter().flatten().find(|condition| condition.type_ == kind);
-    // The initial status says what it can; only what was reported before this start counts.
-    found
-        .filter(|condition| condition.last_transition_time < condition.last_heartbeat_time)
-        .map(|found| found.status.clone())
+    found.map(|found| found.status.clone())
 }
 
 fn boot_id(status: Option<&NodeStatus>) -> &str {

@@ -16,8 +16,16 @@ use crate::Config;
 /// Says that the volume controller attaches for this node. Upstream always sets it since v1.27.
 const CONTROLLER_ATTACHES: &str = "volumes.kubernetes.io/controller-managed-attach-detach";
 
-/// Makes the node, or brings the labels of an existing one up to date. The object as it is then.
-pub(super) async fn register(api: &Api<Node>, config: &Config, status: NodeStatus) -> Result<Arc<Stored>, Status> {
+/// A registered node.
+pub(super) struct Registered {
+    /// The object as it is then.
+    pub(super) node: Arc<Stored>,
+    /// Whether it was made now: what is served of its status then was said by nobody before.
+    pub(super) is_new: bool,
+}
+
+/// Makes the node, or brings the labels of an existing one up to date.
+pub(super) async fn register(api: &Api<Node>, config: &Config, status: NodeStatus) -> Result<Registered, Status> {
     let taints = config.register_with_taints.clone();
     let initial = Node {
         metadata: ObjectMeta {
@@ -30,8 +38,10 @@ pub(super) async fn register(api: &Api<Node>, config: &Config, status: NodeStatu
         status: Some(status),
     };
     match api.create(&initial).await {
-        Err(error) if error.is_already_exists() => take_over(api, config).await,
-        done => done,
+        Err(error) if error.is_already_exists() => {
+            Ok(Registered { node: take_over(api, config).await?, is_new: false })
+        }
+        made => Ok(Registered { node: made?, is_new: true }),
     }
 }
 

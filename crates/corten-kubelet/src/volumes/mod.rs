@@ -320,7 +320,8 @@ fn until(now: Timestamp, at: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_secs(1))
 }
 
-/// Runs what blocks. A panic in it goes on here.
+/// Runs what blocks. A panic in it goes on here. Cancelled, it goes on to its end.
+#[expect(clippy::disallowed_methods, reason = "its callers have no set of tasks; the end of the async runtime waits")]
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,

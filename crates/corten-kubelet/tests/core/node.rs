@@ -266,7 +266,7 @@ impl Node {
                 tokio::task::yield_now().await;
             }
             // What goes on beside the test's thread takes real time, of which this takes some as well.
-            tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+            corten_base::blocking::run(&TaskSet::new("test"), "yield", std::thread::yield_now).await.unwrap();
             let items = self.cluster.list(&pods()).await;
             let found = items.iter().find(|pod| pod.name == name).map(|stored| decode::<Pod>(stored).unwrap());
             if let Some(pod) = found.filter(|pod| wanted(pod)) {

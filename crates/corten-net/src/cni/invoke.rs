@@ -17,7 +17,10 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use corten_base::fs::{self, Context as _, FsError};
+use corten_base::{
+    TaskSet, blocking,
+    fs::{self, Context as _, FsError},
+};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::{
@@ -154,14 +157,16 @@ pub struct Invoker {
     directories: Vec<PathBuf>,
     cache_dir: PathBuf,
     host: Arc<Host>,
+    tasks: TaskSet,
 }
 
 impl Invoker {
     /// `directories` have the executables (`/opt/cni/bin`; none: built-in plugins only); `cache_dir` keeps results;
-    /// `host` is the namespace in which built-in plugins make bridges and packet rules.
+    /// `host` is the namespace in which built-in plugins make bridges and packet rules. What those do is a task of `tasks`: it
+    /// comes to its end when nobody waits for it any more.
     #[must_use]
-    pub fn new(directories: Vec<PathBuf>, cache_dir: PathBuf, host: Arc<Host>) -> Self {
-        Self { directories, cache_dir, host }
+    pub fn new(directories: Vec<PathBuf>, cache_dir: PathBuf, host: Arc<Host>, tasks: TaskSet) -> Self {
+        Self { directories, cache_dir, host, tasks }
     }
 
     /// Attaches a sandbox; returns the last plugin's result. May be repeated if all plugins allow that, as the built-in
@@ -251,7 +256,7 @@ impl Invoker {
             }
             // On a blocking thread: it waits for the lock that an addition holds.
             let (fields, network) = (plugin.fields.clone(), list.name.clone());
-            let holders = tokio::task::spawn_blocking(move || host_local::holders(&fields, &network)).await;
+            let holders = blocking::run(&self.tasks, "addresses", move || host_local::holders(&fields, &network)).await;
             let holders = holders.map_err(|_| InvokeError::Panic { plugin: plugin.plugin_type.clone() })?;
             for (container_id, interface) in holders.map_err(|e| plugin_error(plugin, Verb::Delete, e))? {
                 if !lost.iter().any(|at| at.container_id == container_id && at.interface == interface) {
@@ -418,7 +423,7 @@ impl Invoker {
                 Verb::Status => Ok(None),
             }
         };
-        let outcome = tokio::task::spawn_blocking(work).await;
+        let outcome = blocking::run(&self.tasks, "plugin", work).await;
         outcome
             .map_err(|_| InvokeError::Panic { plugin: plugin.plugin_type.clone() })?
             .map_err(|source| plugin_error(plugin, verb, source))

@@ -44,7 +44,8 @@ impl Scene {
         let neighbour = Netns::create().unwrap();
         neighbour.bring_up_loopback().unwrap();
         cable(&host.netns, &neighbour, "wire", ["192.168.0.1/24", "192.168.0.2/24"]);
-        let invoker = Invoker::new(vec![dir.path().join("bin")], dir.path().join("cache"), Arc::clone(&host));
+        let (bin, cache) = (dir.path().join("bin"), dir.path().join("cache"));
+        let invoker = Invoker::new(vec![bin], cache, Arc::clone(&host), corten_base::TaskSet::new("test"));
         let list = json!({
             "cniVersion": "1.0.0",
             "name": "pods",

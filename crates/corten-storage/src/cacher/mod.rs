@@ -404,6 +404,11 @@ impl Cacher {
     ///
     /// Errors: `TooOld` if neither the cache nor the engine has it any more; `TooLarge` if it is yet to come; `Engine`.
     pub async fn exact(&self, revision: Revision) -> Result<Snapshot, ReadError> {
+        // Each page of a list says the revision of the first one, whatever else was written meanwhile.
+        Ok(self.state_at(revision).await?.said_at(revision))
+    }
+
+    async fn state_at(&self, revision: Revision) -> Result<Snapshot, ReadError> {
         let newest = self.not_older_than(revision).await?;
         // Also when nothing has changed since: what is forgotten does not depend on the resource.
         let oldest = self.inner.state.read().compacted;

@@ -29,6 +29,12 @@ impl Snapshot {
         (self.changed..=self.revision).contains(&revision)
     }
 
+    /// The same state, said to be that at `revision`, at which it is so, too.
+    pub(super) fn said_at(self, revision: Revision) -> Self {
+        debug_assert!(self.is_at(revision), "{self:?} at {revision}");
+        Self { revision, ..self }
+    }
+
     /// How many objects there are in all namespaces.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -48,7 +48,11 @@ impl Fixture {
     }
 
     async fn write(&self, key: &str, expected: Expected, change: KvChange) -> Revision {
-        let key = KeySpace::new("pods").full(key);
+        self.write_in("pods", key, expected, change).await
+    }
+
+    async fn write_in(&self, resource: &'static str, key: &str, expected: Expected, change: KvChange) -> Revision {
+        let key = KeySpace::new(resource).full(key);
         match self.engine.commit(vec![Write { key, expected, change }]).await.unwrap()[..] {
             [Outcome::Done { revision }] => revision,
             ref other => panic!("{other:?}"),
@@ -171,6 +175,22 @@ async fn states_before_and_after_a_deletion_are_told_apart() {
     t.cacher.not_older_than(last).await.unwrap();
     assert_eq!(shown(&t.cacher.exact(gone).await.unwrap()), [format!("ns/a=1@{a}")]);
     assert_eq!(shown(&t.cacher.exact(b).await.unwrap()), [format!("ns/a=1@{a}"), format!("ns/b=2@{b}")]);
+    t.end().await;
+}
+
+/// The second page of a list said a later revision than the first one, if other resources were written in between.
+#[tokio::test]
+async fn a_state_has_the_revision_that_was_asked_for() {
+    let t = Fixture::new();
+    let a = t.put("ns/a", "1").await;
+    let change = KvChange::Put { value: Bytes::from_static(b"1"), expires_at: None };
+    let elsewhere = t.write_in("secrets", "ns/a", Expected::Absent, change).await;
+    let newest = t.cacher.not_older_than(elsewhere).await.unwrap();
+    t.cacher.keep(&newest);
+    for revision in [a, elsewhere] {
+        let state = t.cacher.exact(revision).await.unwrap();
+        assert_eq!((state.revision(), shown(&state)), (revision, vec![format!("ns/a=1@{a}")]));
+    }
     t.end().await;
 }
 

@@ -1,6 +1,9 @@
 //! `corten backup` and `corten restore`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -13,7 +16,7 @@ use crate::{
     backup_file,
     config::Places,
     control::{self, Answer, Request},
-    instance::{Claim, Instance, Purpose},
+    instance::{Asker, Claim, Instance, Purpose},
     preflight,
 };
 
@@ -57,7 +60,7 @@ pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
 pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     let places = options.root.places()?;
     preflight::require_owner(&places, "restore", "the store belongs to root, because it holds every secret")?;
-    let _instance = match Instance::claim(&places, Purpose::Restore, &note)? {
+    let _instance = match Instance::claim(&places, Purpose::Restore, Asker::new(&note))? {
         Claim::Ours(instance) => instance,
         Claim::Running(running) => bail!(super::up::already_running(running.pid(), &places)),
     };
@@ -69,28 +72,49 @@ pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     }
     // Beside the store, where there is room for it, and gone whatever comes of it.
     let staging = staging(&places)?;
-    let contents = backup_file::read(&options.file, staging.path())
-        .with_context(|| format!("read the backup {}", options.file.display()))?;
-    let revision = SqliteEngine::restore(&contents.store, &places.store()).map_err(|error| match error {
+    restore_into(&places, &options.file, &staging)
+}
+
+fn restore_into(places: &Places, backup: &Path, staging: &TempDir) -> anyhow::Result<ExitCode> {
+    let said = |error: OpenError| match error {
         OpenError::Exists { path } => anyhow::anyhow!(
             "there is a store already: move {} out of the way first, because {} would take its place",
             path.display(),
-            options.file.display()
+            backup.display()
         ),
-        error => anyhow::Error::new(error).context(format!("restore {}", options.file.display())),
-    })?;
+        error => anyhow::Error::new(error).context(format!("restore {}", backup.display())),
+    };
+    let contents =
+        backup_file::read(backup, staging.path()).with_context(|| format!("read the backup {}", backup.display()))?;
+    SqliteEngine::check_restore(&contents.store, &places.store()).map_err(said)?;
     match &contents.identity {
-        Some(identity) => identity
-            .take_place(&places)
-            .context("the store is restored, but not what else makes the cluster: remove the store and try again")?,
+        Some(identity) => identity.take_place(places).context("put what the cluster was made with in its place")?,
         None => note(
             "this backup is of an earlier version and holds the store alone: where the cluster was made with ranges or a \
              node's name of its own, repeat those flags at the next `corten up`"
                 .to_owned(),
         ),
     }
+    // Last: a cluster that has its store has everything.
+    let revision = SqliteEngine::restore(&contents.store, &places.store()).map_err(said)?;
     say(&format!("restored revision {revision}; `corten up{}` starts from it", places.flag()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fails where a `restore` was interrupted before it had made the store: a start would make an empty one. The caller has the
+/// places.
+pub(crate) fn expect_restored(places: &Places) -> anyhow::Result<()> {
+    let left = places.restoring();
+    if !left.exists() {
+        return Ok(());
+    }
+    if SqliteEngine::is_in(&places.store()) {
+        return Ok(fs::remove_dir_all(&left)?);
+    }
+    bail!(
+        "a `corten restore` here was interrupted: repeat it, or remove what it has left with `corten delete{}`",
+        places.flag()
+    )
 }
 
 /// An empty directory that goes when the value does, in place of one that a killed process left.
@@ -100,4 +124,44 @@ fn staging(places: &Places) -> anyhow::Result<TempDir> {
     let name = path.file_name().context("it has a name")?;
     let made = tempfile::Builder::new().prefix(name).rand_bytes(0).tempdir_in(&places.root);
     made.with_context(|| format!("make the directory {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `up` made an empty cluster in the place of one that was to be restored, and said nothing.
+    #[test]
+    fn a_start_after_half_a_restore_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(directory.path()).unwrap();
+        expect_restored(&places).unwrap();
+        let killed = staging(&places).unwrap().keep();
+        fs::write(&killed.join("store"), b"half").unwrap();
+        let refused = expect_restored(&places).unwrap_err().to_string();
+        assert!(refused.contains("was interrupted: repeat it"), "{refused}");
+        drop(staging(&places).unwrap());
+        expect_restored(&places).unwrap();
+        // It was killed between its last step and the end.
+        let _ = staging(&places).unwrap().keep();
+        fs::create_dir_all(&places.store()).unwrap();
+        fs::write(&places.store().join("corten.db"), b"whole").unwrap();
+        expect_restored(&places).unwrap();
+        assert!(!killed.exists());
+    }
+
+    /// Keys of the backup must not take the place of those of a cluster that is there.
+    #[test]
+    fn a_cluster_that_is_there_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = Places::new(directory.path()).unwrap();
+        fs::create_dir_all(&places.store()).unwrap();
+        fs::write(&places.store().join("corten.db"), b"precious").unwrap();
+        let backup = directory.path().join("backup");
+        fs::write(&backup, b"SQLite format 3\0").unwrap();
+        let staging = staging(&places).unwrap();
+        let refused = restore_into(&places, &backup, &staging).unwrap_err().to_string();
+        assert!(refused.starts_with("there is a store already: move "), "{refused}");
+        assert_eq!(fs::read(&places.store().join("corten.db")).unwrap(), b"precious");
+    }
 }

@@ -6,18 +6,21 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use corten_base::{SystemClock, SystemRng};
 use ipnet::{IpNet, Ipv4Net};
+use nix::unistd::Uid;
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::common::{Root, note, runtime, say};
 use crate::{
     config::{DEFAULT_SERVICE_CIDR, Places},
-    control::{self, Answer, Request},
-    instance::{Claim, Instance, Purpose, Running, ends_within},
+    control::{self, Request},
+    instance::{Asker, Claim, Instance, Purpose, Running, ends_within, without_lock_file},
     kubeconfig, preflight,
     record::Record,
-    sweep,
-    unix_socket::listener_of,
+    rights, sweep,
 };
+
+/// Why root is asked for, of everybody but a user who has a control plane of their own.
+const NEEDS_ROOT: &str = "it removes network interfaces, packet rules, mounts and control groups";
 
 /// How long a process may take to end after it was asked to, by a command or by SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,8 +47,8 @@ pub(crate) struct DeleteOptions {
 
 /// Stops the cluster.
 pub(crate) fn down(options: &DownOptions) -> anyhow::Result<ExitCode> {
-    preflight::require_root("down", "it removes network interfaces, packet rules, mounts and control groups")?;
     let places = options.root.places()?;
+    preflight::require_owner(&places, "down", NEEDS_ROOT)?;
     let Some(_instance) = stop(&places, Purpose::Down, options.service_cidr)? else { return Ok(ExitCode::SUCCESS) };
     say("the cluster is stopped; its data stays");
     Ok(ExitCode::SUCCESS)
@@ -53,8 +56,8 @@ pub(crate) fn down(options: &DownOptions) -> anyhow::Result<ExitCode> {
 
 /// Stops the cluster and removes its data.
 pub(crate) fn delete(options: &DeleteOptions) -> anyhow::Result<ExitCode> {
-    preflight::require_root("delete", "it removes network interfaces, packet rules, mounts and control groups")?;
     let places = options.down.root.places()?;
+    preflight::require_owner(&places, "delete", NEEDS_ROOT)?;
     let stopped = stop(&places, Purpose::Delete, options.down.service_cidr)?;
     let Some(_instance) = stopped else { return Ok(ExitCode::SUCCESS) };
     // Before the records of pods go: the directory of logs may be shared with others.
@@ -71,10 +74,16 @@ pub(crate) fn delete(options: &DeleteOptions) -> anyhow::Result<ExitCode> {
 /// Ends the running process, if there is one, and removes what a cluster has put into the machine. Nothing, and said, where
 /// there is no cluster: what else is in the directory is somebody's.
 fn stop(places: &Places, purpose: Purpose, service_cidr: Option<Ipv4Net>) -> anyhow::Result<Option<Instance>> {
+    rights::step_down(places)?;
     let Some(instance) = take(places, purpose)? else {
         say(&format!("no cluster at {}", places.root.display()));
         return Ok(None);
     };
+    if !Uid::effective().is_root() {
+        // A control plane alone, which has put nothing into the machine.
+        sweep::remove_run_directory(places)?;
+        return Ok(Some(instance));
+    }
     let (clock, rng) = (SystemClock::shared(), SystemRng::shared());
     let done = runtime()?.block_on(sweep::sweep(places, service_range(places, service_cidr), &clock, &rng))?;
     done.iter().for_each(|line| say(line));
@@ -87,7 +96,7 @@ fn stop(places: &Places, purpose: Purpose, service_cidr: Option<Ipv4Net>) -> any
 fn take(places: &Places, purpose: Purpose) -> anyhow::Result<Option<Instance>> {
     let mut ended = None;
     for _ in 0..ATTEMPTS_MAX {
-        let Some(claim) = Instance::claim_if_any(places, purpose, &note)? else { return Ok(None) };
+        let Some(claim) = Instance::claim_if_any(places, purpose, Asker::new(&note))? else { return Ok(None) };
         let running = match (claim, ended) {
             (Claim::Ours(instance), None) => {
                 end_without_lock(places)?;
@@ -107,7 +116,8 @@ fn take(places: &Places, purpose: Purpose) -> anyhow::Result<Option<Instance>> {
         };
         ended = end(&running, places)?.or(ended);
     }
-    bail!("a process has the lock {} and does not say who it is: try again", places.lock().display())
+    let lock = places.lock().display().to_string();
+    bail!("a process has the lock {lock}, and what that file says of it is not so: `fuser {lock}` finds it")
 }
 
 /// Takes the context out of the user's kubeconfig. A file that cannot be changed is said and holds up nothing: it is not the
@@ -134,35 +144,25 @@ fn service_range(places: &Places, flag: Option<Ipv4Net>) -> IpNet {
 
 /// Ends a process that runs although nobody holds the lock: somebody has removed its file.
 fn end_without_lock(places: &Places) -> anyhow::Result<()> {
-    let Some(Answer::Status(report)) = control::ask(&places.control_socket(), Request::Status)? else { return Ok(()) };
-    let listener = listener_of(&places.control_socket(), PATIENCE)?;
-    let (pid, process) = listener.context("the running process has ended by itself: try again")?;
+    let Some((pid, process)) = without_lock_file(places, PATIENCE)? else { return Ok(()) };
     control::ask(&places.control_socket(), Request::Stop)?;
     end_asked(&process, pid)?;
-    say(&format!("stopped corten (pid {}), whose lock file was gone", report.pid));
+    say(&format!("stopped corten (pid {pid}), whose lock file was gone"));
     Ok(())
 }
 
 /// Ends a process that serves; gives its number, if it is known.
 fn end(running: &Running, places: &Places) -> anyhow::Result<Option<i32>> {
-    let process = process_of(running, places)?;
+    let process = running.to_end(places, PATIENCE)?;
     let asked = control::ask(&places.control_socket(), Request::Stop);
     match (asked, &process) {
         (Ok(Some(_)), Some((pid, process))) => end_asked(process, *pid)?,
         (_, Some((pid, process))) => terminate(process, *pid)?,
-        // It has begun to listen in this very moment, and ends; or it had a number, and has ended meanwhile; or it has
-        // not written one. The lock file says more now.
+        // It has begun to listen in this very moment, and ends; or it has ended meanwhile; or it has not written its number,
+        // and somebody else another. The lock file says more now.
         (_, None) => {}
     }
-    Ok(process.map(|(pid, _)| pid).or(running.pid()))
-}
-
-/// The process that runs: by its number, or else by the socket on which it takes commands. Nothing if it has neither yet.
-fn process_of(running: &Running, places: &Places) -> anyhow::Result<Option<(i32, OwnedFd)>> {
-    if let Some((pid, process)) = running.pid().zip(running.hold()?) {
-        return Ok(Some((pid, process)));
-    }
-    listener_of(&places.control_socket(), PATIENCE)
+    Ok(process.map(|(pid, _)| pid))
 }
 
 /// Waits for a process that has taken the command to end. One that hangs is ended like one that has no ear for commands.

@@ -15,7 +15,7 @@ use crate::{
     config::Places,
     control::{self, Answer, ImageLine, Request},
     ground,
-    instance::{Claim, Instance, Purpose},
+    instance::{Asker, Claim, Instance, Purpose},
     preflight,
 };
 
@@ -144,7 +144,7 @@ fn lines(image: &ImageLine) -> Vec<String> {
 
 /// Without a process: under its lock, because nobody else may change the images meanwhile.
 fn directly(places: &Places, request: Request) -> anyhow::Result<Answer> {
-    let _instance = match Instance::claim(places, Purpose::Image, &note)? {
+    let _instance = match Instance::claim(places, Purpose::Image, Asker::new(&note))? {
         Claim::Ours(instance) => instance,
         Claim::Running(_) => bail!("the cluster is starting or ending: try again in a moment"),
     };

@@ -10,11 +10,14 @@ use clap::Args;
 use corten_base::{SystemClock, SystemRng};
 use corten_component_base::logs;
 
-use super::common::{Root, run_until_signal};
+use super::{
+    backup::expect_restored,
+    common::{Root, run_until_signal},
+};
 use crate::{
     assembly::{self, Start},
     config::{Config, Places, Scope, Wishes},
-    instance::{Claim, Instance, Purpose},
+    instance::{Asker, Claim, Instance, Purpose},
     progress::Progress,
     record::Record,
 };
@@ -40,14 +43,16 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     logs::init(&options.log, logs::Format::Text)?;
     let places = options.root.places()?;
     let tell = |line: String| tracing::info!(what = line, "Waited for another command");
-    let claim = match Instance::claim(&places, Purpose::Serve, &tell).with_context(|| why_not(&places))? {
-        Claim::Running(running) => running.or_its_end(&places, &tell)?,
+    let asker = Asker::new(&tell);
+    let claim = match Instance::claim(&places, Purpose::Serve, asker).with_context(|| why_not(&places))? {
+        Claim::Running(running) => running.or_its_end(&places, asker)?,
         ours => ours,
     };
     let _instance = match claim {
         Claim::Ours(instance) => instance,
         Claim::Running(running) => anyhow::bail!(super::up::already_running(running.pid(), &places)),
     };
+    expect_restored(&places)?;
     let wishes = Wishes {
         listen: Some(options.listen.ip()),
         api_port: Some(options.listen.port()),

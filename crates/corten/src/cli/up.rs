@@ -4,7 +4,10 @@ use std::{
     fs::OpenOptions,
     io::BufReader,
     net::IpAddr,
-    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
+    os::{
+        fd::AsFd as _,
+        unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
+    },
     path::PathBuf,
     process::{Child, Command, ExitCode, Stdio},
     sync::Arc,
@@ -17,13 +20,16 @@ use corten_proxy::ProxyMode;
 use ipnet::Ipv4Net;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use super::common::{Root, run_until_signal, say};
+use super::{
+    backup::expect_restored,
+    common::{Root, note, run_until_signal, say},
+};
 use crate::{
     archive,
     assembly::{self, Start},
     config::{Config, Places, Scope, Wishes},
     ground,
-    instance::{Claim, Instance, Purpose},
+    instance::{Abandoned, Asker, Claim, Instance, Purpose},
     log_file::put_aside_if_long,
     preflight,
     progress::{Event, Progress, relay},
@@ -116,6 +122,11 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     }
     let outcome = start(options, places, progress.clone(), clock);
     match outcome {
+        Err(error) if error.is::<Abandoned>() => {
+            // For the log, to which the daemon's complaints go.
+            note(format!("{error}: the cluster was not started"));
+            Ok(ExitCode::FAILURE)
+        }
         Err(error) if progress.is_for_parent() => {
             progress.tell(Event::Failed(format!("{error:#}")));
             Ok(ExitCode::FAILURE)
@@ -131,8 +142,11 @@ fn start(
     clock: corten_base::SharedClock,
 ) -> anyhow::Result<ExitCode> {
     let tell = |line: String| progress.tell(Event::Note(line));
-    let claim = match Instance::claim(&places, Purpose::Serve, &tell)? {
-        Claim::Running(running) => running.or_its_end(&places, &tell)?,
+    let stdout = std::io::stdout();
+    // Who has asked for a daemon and does not wait for it any more has thought better of it.
+    let asker = if options.daemon { Asker::behind(&tell, stdout.as_fd()) } else { Asker::new(&tell) };
+    let claim = match Instance::claim(&places, Purpose::Serve, asker)? {
+        Claim::Running(running) => running.or_its_end(&places, asker)?,
         ours => ours,
     };
     let _instance = match claim {
@@ -142,6 +156,8 @@ fn start(
             return Ok(ExitCode::SUCCESS);
         }
     };
+    asker.expect_there()?;
+    expect_restored(&places)?;
     let wishes = Wishes {
         listen: options.listen,
         api_port: options.api_port,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use corten_base::{Shutdown, SystemClock, TaskSet};
+use corten_base::{Shutdown, SystemClock, TaskSet, blocking};
 
 use super::{Answer, ControlSocket, Handler, Request, Silent, ask, client::ask_within};
 
@@ -58,7 +58,7 @@ async fn work_is_waited_for() {
     tasks.spawn("control", socket.run(slow, SystemClock::shared(), shutdown));
     let patience = std::time::Duration::from_millis(100);
     let asking = move || ask_within(&path, Request::RemoveImage("nginx".to_owned()), patience).unwrap();
-    assert_eq!(tokio::task::spawn_blocking(asking).await.unwrap(), Some(Answer::Done(Vec::new())));
+    assert_eq!(blocking::run(&tasks, "ask", asking).await.unwrap(), Some(Answer::Done(Vec::new())));
     trigger.request();
     tasks.join().await.unwrap();
 }
@@ -72,7 +72,7 @@ async fn commands_are_answered_until_the_end() {
     let socket = ControlSocket::bind(&path).unwrap();
     tasks.spawn("control", socket.run(Arc::new(Echo), SystemClock::shared(), shutdown));
     let asking = path.clone();
-    let answers = tokio::task::spawn_blocking(move || {
+    let answers = blocking::run(&tasks, "ask", move || {
         let answer = ask(&asking, Request::RemoveImage("nginx".to_owned())).unwrap();
         (answer, ask(&asking, Request::Stop).unwrap_err().to_string())
     });

@@ -325,6 +325,7 @@ async fn read_record(places: &Places, clock: &SharedClock) -> anyhow::Result<Opt
 #[cfg(test)]
 mod tests {
     use corten_base::SystemClock;
+    use tokio::io::AsyncReadExt as _;
 
     use super::*;
 
@@ -378,16 +379,20 @@ mod tests {
     async fn a_process_without_a_record_is_found_by_what_it_was_started_with() {
         let directory = tempfile::tempdir().unwrap();
         let (places, clock) = (Places::new(&directory.path().join("root")).unwrap(), SystemClock::shared());
-        // A shell that runs a file called "dns", which waits.
-        fs::write(&directory.path().join("dns"), b"read line").unwrap();
-        let start = |socket: PathBuf| {
+        // A shell that runs a file called "dns", which waits. It says that it runs: a process has no arguments for a moment
+        // after it was started.
+        fs::write(&directory.path().join("dns"), b"echo; read line").unwrap();
+        let start = async |socket: PathBuf| {
             let mut command = Command::new("sh");
-            command.args(["dns", "--listen", "127.0.0.1:53", FEED_FLAG]).arg(socket);
-            command.current_dir(directory.path()).stdin(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+            command.args(["dns", "--listen", "127.0.0.1:53", FEED_FLAG]).arg(socket).current_dir(directory.path());
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+            let mut process = command.spawn().unwrap();
+            process.stdout.as_mut().unwrap().read_exact(&mut [0]).await.unwrap();
+            process
         };
-        let mut other = start(directory.path().join("other.sock"));
+        let mut other = start(directory.path().join("other.sock")).await;
         assert!(!stop(&places, &clock).await.unwrap(), "another cluster's");
-        let mut ours = start(places.dns_socket());
+        let mut ours = start(places.dns_socket()).await;
         assert!(stop(&places, &clock).await.unwrap());
         ours.wait().await.unwrap();
         assert!(other.try_wait().unwrap().is_none());

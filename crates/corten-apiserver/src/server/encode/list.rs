@@ -262,7 +262,8 @@ mod tests {
         };
         let form =
             JsonForm { form: Form::Metadata { version: "v1" }, item_type: None, table: Box::leak(Box::default()) };
-        JsonList::new(vec![Arc::new(object); count], Bytes::from_static(b"{\"items\":["), form)
+        let object = Arc::new(object);
+        JsonList::new(vec![object; count], Bytes::from_static(b"{\"items\":["), form)
     }
 
     /// A piece of 64 KiB of rows was made of hundreds of megabytes of objects, while nobody else had the thread.

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use corten_apimachinery::status::{Reason, Status};
-use corten_base::{ErrorChain, SharedClock, fs};
+use corten_base::{ErrorChain, SharedClock, TaskSet, blocking, fs};
 use http::HeaderValue;
 use parking_lot::Mutex;
 
@@ -39,13 +39,14 @@ impl fmt::Debug for Credentials {
 pub(super) struct TokenSource {
     credentials: Credentials,
     clock: SharedClock,
+    tasks: TaskSet,
     /// The header made from the file, and until when it is used.
     cached: Mutex<Option<(HeaderValue, Duration)>>,
 }
 
 impl TokenSource {
-    pub(super) fn new(credentials: Credentials, clock: SharedClock) -> Self {
-        Self { credentials, clock, cached: Mutex::new(None) }
+    pub(super) fn new(credentials: Credentials, clock: SharedClock, tasks: TaskSet) -> Self {
+        Self { credentials, clock, tasks, cached: Mutex::new(None) }
     }
 
     /// The header's value; `None` for none.
@@ -64,7 +65,8 @@ impl TokenSource {
         {
             return Ok(Some(header.clone()));
         }
-        let read = tokio::task::spawn_blocking(move || fs::read_to_string(&path)).await.map_err(Status::internal)?;
+        let read = blocking::run(&self.tasks, "token", move || fs::read_to_string(&path)).await;
+        let read = read.map_err(Status::internal)?;
         let header = match (read, cached) {
             (Ok(text), _) => bearer(text.trim())?,
             (Err(_), Some((header, _))) => header,
@@ -99,7 +101,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
         let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
-        let source = TokenSource::new(Credentials::TokenFile(path.clone()), clock.clone());
+        let source = TokenSource::new(Credentials::TokenFile(path.clone()), clock.clone(), TaskSet::new("test"));
         assert!(source.header().await.is_err());
         fs::write(&path, b"one\n").unwrap();
         assert_eq!(source.header().await.unwrap().unwrap(), "Bearer one");

@@ -92,7 +92,7 @@ impl HttpTransport {
         let shared = Shared {
             base: config.server.trim_end_matches('/').to_owned(),
             http,
-            token: TokenSource::new(config.credentials, Arc::clone(&clock)),
+            token: TokenSource::new(config.credentials, Arc::clone(&clock), tasks.clone()),
             user_agent,
             clock,
         };

@@ -39,7 +39,7 @@ use crate::{
     },
     commands::import_images,
     config::{CLUSTER_DOMAIN, Places, node_name, primary_address},
-    instance::{Claim, Instance, Purpose},
+    instance::{Asker, Claim, Instance, Purpose},
     node::settings,
     preflight,
 };
@@ -328,7 +328,7 @@ async fn keep_renewed(
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     preflight::require_root("kubelet", "it makes network interfaces, packet rules, mounts and control groups")?;
     let places = options.root.places()?;
-    let _instance = match Instance::claim(&places, Purpose::Serve, &note)? {
+    let _instance = match Instance::claim(&places, Purpose::Serve, Asker::new(&note))? {
         Claim::Ours(instance) => instance,
         Claim::Running(running) => bail!(crate::cli::up::already_running(running.pid(), &places)),
     };
