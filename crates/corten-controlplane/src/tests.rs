@@ -365,7 +365,8 @@ async fn what_does_not_fit_is_refused_in_upstreams_words() {
     );
     assert_eq!(
         refused(json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}})).await,
-        "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (Pod) to (ConfigMap) is not possible"
+        "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown \
+         conversion"
     );
     let get = async |query: &str| cluster.get(admin(), query).await.map_err(|status| (status.code, status.message));
     let unknown = "\"spec.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"";
