@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 
 use corten_api::certificates::v1::CertificateSigningRequest;
+use corten_component_base::certificates::Subject;
 use x509_parser::{
     certification_request::X509CertificationRequest,
     extensions::{GeneralName, ParsedExtension},
     pem::parse_x509_pem,
     prelude::FromDer as _,
-    x509::X509Name,
 };
 
 /// Signs client certificates of users.
@@ -49,10 +49,8 @@ pub(crate) fn der_of(request: &CertificateSigningRequest) -> Result<Vec<u8>, Str
 pub(crate) struct Asked<'a> {
     /// All of it.
     pub(crate) parsed: X509CertificationRequest<'a>,
-    /// The subject's organizations.
-    pub(crate) organizations: Vec<String>,
-    /// The subject's common name.
-    pub(crate) common_name: String,
+    /// For whom.
+    pub(crate) subject: Subject,
     /// Names of hosts.
     pub(crate) dns_names: Vec<String>,
     /// Addresses, as bytes.
@@ -66,13 +64,12 @@ pub(crate) struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// Reads the DER of a request.
     ///
-    /// Errors: it is none.
+    /// Errors: it is none, or a name in its subject is not text.
     pub(crate) fn parse(der: &'a [u8]) -> Result<Self, String> {
         let (_, parsed) = X509CertificationRequest::from_der(der).map_err(|error| error.to_string())?;
-        let subject = &parsed.certification_request_info.subject;
+        let subject = Subject::read(&parsed.certification_request_info.subject).map_err(|error| error.to_string())?;
         let mut asked = Self {
-            organizations: texts(subject, true),
-            common_name: texts(subject, false).pop().unwrap_or_default(),
+            subject,
             dns_names: Vec::new(),
             addresses: Vec::new(),
             emails: Vec::new(),
@@ -95,15 +92,6 @@ impl<'a> Asked<'a> {
         }
         (asked.dns_names, asked.addresses, asked.emails, asked.uris) = names;
         Ok(asked)
-    }
-}
-
-fn texts(subject: &X509Name<'_>, organizations: bool) -> Vec<String> {
-    let read = |value: &x509_parser::x509::AttributeTypeAndValue<'_>| value.as_str().ok().map(str::to_owned);
-    if organizations {
-        subject.iter_organization().filter_map(read).collect()
-    } else {
-        subject.iter_common_name().filter_map(read).collect()
     }
 }
 
@@ -153,12 +141,16 @@ fn check_api_client(usages: &[String]) -> Result<(), String> {
 }
 
 fn check_organization(asked: &Asked<'_>) -> Result<(), String> {
-    let is_nodes = asked.organizations == ["system:nodes"];
+    let is_nodes = asked.subject.organizations == ["system:nodes"];
     if is_nodes { Ok(()) } else { Err("subject organization is not system:nodes".to_owned()) }
 }
 
+/// Others than we may believe another of several names; no kubelet asks for them.
 fn check_common_name(asked: &Asked<'_>) -> Result<(), String> {
-    let is_node = asked.common_name.starts_with("system:node:");
+    if asked.subject.common_names.len() > 1 {
+        return Err("subject has more than one common name".to_owned());
+    }
+    let is_node = asked.subject.common_name().starts_with("system:node:");
     if is_node { Ok(()) } else { Err("subject common name does not begin with system:node:".to_owned()) }
 }
 

@@ -6,6 +6,7 @@
 
 mod before;
 mod codec;
+mod create_right;
 mod delete;
 mod managed_fields;
 mod names;
@@ -15,6 +16,7 @@ mod store;
 mod update;
 
 pub use codec::ResourceCodec;
+pub use create_right::CreateRight;
 pub use delete::Deleted;
 pub use names::check_name;
 pub use reservation::Reservation;
