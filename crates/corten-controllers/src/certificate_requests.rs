@@ -169,3 +169,36 @@ fn check_usages(usages: &[String], purpose: &str) -> Result<(), String> {
     required.remove("key encipherment");
     if given == required { Ok(()) } else { Err(format!("usages did not match [{all}]")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
+    use super::*;
+
+    /// The bug was that the approver took the last of several common names and the API server the first: who asked for both
+    /// was approved as one and let in as the other.
+    #[test]
+    fn a_node_has_one_name() {
+        let usages = ["digital signature", "client auth"].map(str::to_owned);
+        let check = |common_names: &[&str], last: &str, want: Result<(), &str>| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::OrganizationName, "system:nodes");
+            // The builder holds one name of each kind.
+            let kinds = [DnType::CommonName, DnType::CustomDnType(vec![2, 5, 4, 3])];
+            for (kind, name) in kinds.into_iter().zip(common_names) {
+                params.distinguished_name.push(kind, *name);
+            }
+            let request = params.serialize_request(&KeyPair::generate().unwrap()).unwrap();
+            let asked = Asked::parse(request.der()).unwrap();
+            assert_eq!(asked.subject.common_name(), last);
+            assert_eq!(super::check(KUBELET_CLIENT, &asked, &usages), want.map_err(str::to_owned));
+        };
+        check(&["system:node:me"], "system:node:me", Ok(()));
+        check(&["bob"], "bob", Err("subject common name does not begin with system:node:"));
+        let several = Err("subject has more than one common name");
+        check(&["system:kube-controller-manager", "system:node:me"], "system:node:me", several);
+        check(&["system:node:other", "system:node:me"], "system:node:me", several);
+    }
+}

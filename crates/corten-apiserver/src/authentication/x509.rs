@@ -106,7 +106,7 @@ impl Authenticator for X509 {
 
 #[cfg(test)]
 mod tests {
-    use corten_base::{Clock as _, SimClock};
+    use corten_base::SimClock;
     use rcgen::{
         BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer,
         KeyPair,

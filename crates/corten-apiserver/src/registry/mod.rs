@@ -1,7 +1,8 @@
 //! The registry: one generic store per resource, between the endpoints and the watch cache.
 //!
 //! Order of a create: mutating admission, system metadata, strategy, validation, validating admission, engine. An update
-//! repeats from the current object whenever somebody else was faster.
+//! repeats from the current object whenever somebody else was faster; one that makes the object asks for the right to create
+//! after validation.
 //! Upstream: k8s.io/apiserver/pkg/registry/generic/registry Store and registry/rest (v1.35).
 
 mod before;
