@@ -17,9 +17,9 @@ use rustls::{
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use sha2::{Digest as _, Sha256};
-use x509_parser::parse_x509_certificate;
+use x509_parser::{parse_x509_certificate, x509::X509Version};
 
-use super::{Authenticator, InvalidCredentials};
+use super::{Authenticator, InvalidCredentials, version_1};
 use crate::request::{Origin, Request};
 
 /// The certificates that a connection presented. The handshake proved that the peer has the key; whether the chain leads
@@ -42,6 +42,7 @@ impl ClientCertificates {
 #[derive(Debug)]
 pub struct X509 {
     verifier: Arc<dyn ClientCertVerifier>,
+    roots: Vec<CertificateDer<'static>>,
     clock: SharedClock,
 }
 
@@ -53,25 +54,31 @@ pub struct BadAuthority(String);
 impl X509 {
     /// Trusts the authorities in `pem`.
     pub fn new(pem: &[u8], clock: SharedClock) -> Result<Self, BadAuthority> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| BadAuthority(error.to_string()))?;
-            roots.add(certificate).map_err(|error| BadAuthority(error.to_string()))?;
+        let roots = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+        let roots = roots.map_err(|error| BadAuthority(error.to_string()))?;
+        let mut store = RootCertStore::empty();
+        for certificate in &roots {
+            store.add(certificate.clone()).map_err(|error| BadAuthority(error.to_string()))?;
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider)
             .build()
             .map_err(|error| BadAuthority(error.to_string()))?;
-        Ok(Self { verifier, clock })
+        Ok(Self { verifier, roots, clock })
     }
 
     fn verify(&self, chain: &[CertificateDer<'static>]) -> Result<UserInfo, InvalidCredentials> {
         let invalid = |why: &dyn std::fmt::Display| InvalidCredentials(format!("verifying certificate failed: {why}"));
         let (leaf, intermediates) = chain.split_first().ok_or_else(|| invalid(&"no certificate"))?;
-        let seconds = u64::try_from(self.clock.now().as_second()).unwrap_or_default();
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
-        self.verifier.verify_client_cert(leaf, intermediates, now).map_err(|error| invalid(&error))?;
         let (_, certificate) = parse_x509_certificate(leaf).map_err(|error| invalid(&error))?;
+        let seconds = self.clock.now().as_second();
+        if certificate.version() == X509Version::V1 {
+            version_1::verify(&certificate, &self.roots, seconds).map_err(|error| invalid(&error))?;
+        } else {
+            let seconds = u64::try_from(seconds).unwrap_or_default();
+            let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+            self.verifier.verify_client_cert(leaf, intermediates, now).map_err(|error| invalid(&error))?;
+        }
         let subject = Subject::read(certificate.subject()).map_err(|error| invalid(&error))?;
         let name = Str::from(subject.common_name());
         if name.is_empty() {
@@ -118,6 +125,22 @@ mod tests {
     fn a_certificate_is_named_by_its_fingerprint() {
         let want = "X509SHA256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(credential_id(b"abc"), want);
+    }
+
+    /// Whoever had made a certificate with plain `openssl x509 -req` was refused in the handshake, without a word why.
+    #[test]
+    fn a_certificate_of_version_1_is_one_as_well() {
+        let (authority, key) = version_1::tests::authority("ours");
+        let leaf = version_1::tests::leaf("bob", &authority, &key);
+        let pem = pem(&authority);
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let user = X509::new(pem.as_bytes(), clock).unwrap().verify(&[leaf]).unwrap();
+        assert_eq!(&*user.name, "bob");
+    }
+
+    fn pem(certificate: &CertificateDer<'_>) -> String {
+        let text = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, certificate);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
     }
 
     /// The bug was that the first common name was the user, where whoever approves a certificate is shown the last.
