@@ -12,8 +12,8 @@ use serde_json::json;
 
 use crate::testing::{Cluster, admin, user};
 
-/// Who has upstream's role `view`, and who may read everything and do nothing.
-const READERS: [(&str, &str); 2] = [("viewer", "view"), ("reader", "reads-all")];
+/// Who has what upstream's role `view` is gathered from (no controller does so here), and who may read everything.
+const READERS: [(&str, &str); 2] = [("viewer", "system:aggregate-to-view"), ("reader", "reads-all")];
 
 async fn make_role(cluster: &Cluster, namespace: &str, who: &str, rules: serde_json::Value) {
     let base = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}");
@@ -97,6 +97,7 @@ async fn readers_change_nothing_and_run_nothing_whatever_the_path() {
     cluster.make_pod("p").await;
     let account = json!({"metadata": {"name": "p"}});
     cluster.post(admin(), "/api/v1/namespaces/default/serviceaccounts", account).await.unwrap();
+    cluster.get(nobody_else("viewer"), "/api/v1/namespaces/default/pods/p/status").await.unwrap();
     let before = cluster.revision().await;
     let methods =
         [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
