@@ -104,7 +104,7 @@ pub(super) async fn handle(
     let strategy = endpoint.definition.strategy;
     let mut context = write.context(&request);
     context.subresource = "scale";
-    let updated = store.update(&context, &name, strategy, &transform, false).await?;
+    let updated = store.update(&context, &name, strategy, &transform, None).await?;
     warnings.extend(advice.into_inner());
     warnings.extend(updated.warnings);
     let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
@@ -214,7 +214,7 @@ async fn apply(
         precondition(&mut object, &scale);
         Ok(object)
     };
-    let updated = store.update(&context, &name, strategy, &transform, false).await?;
+    let updated = store.update(&context, &name, strategy, &transform, None).await?;
     warnings.extend(updated.warnings);
     let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
     Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?).with_warnings(warnings))
