@@ -21,6 +21,7 @@ use std::{
 
 use corten_apimachinery::{
     codec::yaml,
+    stored::Stored,
     value::{Str, Value},
 };
 use corten_base::{TaskPanic, TaskSet, blocking};
@@ -258,22 +259,20 @@ impl Turn {
 /// What is large about a write; `None` if nothing is.
 fn size_if_large(server: &Server, request: &Request) -> Option<Size> {
     let content_type = request.header(http::header::CONTENT_TYPE);
-    let by_body = match &request.body {
-        RequestBody::Bytes(bytes) => size_if_large_body(bytes, content_type),
-        RequestBody::Tree(tree) => has_more_nodes(tree, &mut LARGE_NODES.clone()).then(Size::default),
-        RequestBody::Empty | RequestBody::Stream(_) => None,
+    let (of_body, patch) = match &request.body {
+        RequestBody::Bytes(bytes) => (size_if_large_body(bytes, content_type), &bytes[..]),
+        RequestBody::Tree(tree) => (has_more_nodes(tree, &mut LARGE_NODES.clone()).then(Size::default), &[][..]),
+        RequestBody::Empty | RequestBody::Stream(_) => (None, &[][..]),
     };
-    by_body.or_else(|| {
-        let stored = stored_bytes(server, request)?;
-        let made = match &request.body {
-            // Each operation may make it twice as large.
-            RequestBody::Bytes(patch) if content_type.starts_with("application/json-patch") => {
-                stored.saturating_mul(1 << count(patch, b'{').min(DOUBLINGS_MAX))
-            }
-            _ => stored,
-        };
-        (made > LARGE_BYTES).then(|| Size::of_bytes(stored))
-    })
+    let doublings = if content_type.starts_with("application/json-patch") { doublings(patch) } else { 0 };
+    let of_object = stored(server, request).and_then(|stored| size_if_large_object(&stored.json, doublings));
+    match (of_body, of_object) {
+        // The objects of both are there at once.
+        (Some(body), Some(object)) => {
+            Some(Size { bytes: body.bytes.max(object.bytes), objects: body.objects + object.objects })
+        }
+        (body, object) => body.or(object),
+    }
 }
 
 fn size_if_large_body(bytes: &[u8], content_type: &str) -> Option<Size> {
@@ -283,11 +282,12 @@ fn size_if_large_body(bytes: &[u8], content_type: &str) -> Option<Size> {
         return None;
     }
     let written = if is_yaml {
-        // Each mapping has a brace, or in each entry a colon or question mark; in JSON, which YAML may be, a quote is before it.
-        let entries = bytes.windows(2).filter(|pair| pair[1] == b':' && pair[0] != b'"').count();
-        count(bytes, b'{') + entries + count(bytes, b'?')
+        objects_in_yaml(bytes)
     } else if content_type.is_empty() || content_type.contains("json") {
-        count(bytes, b'{')
+        objects_in_json(bytes)
+    } else if content_type.contains("cbor") {
+        // An empty map, or a null, is a byte.
+        (bytes.len() / BINARY_OBJECT_BYTES).max(count(bytes, 0xa0) + count(bytes, 0xf6))
     } else {
         bytes.len() / BINARY_OBJECT_BYTES
     };
@@ -296,8 +296,49 @@ fn size_if_large_body(bytes: &[u8], content_type: &str) -> Option<Size> {
     (size.bytes > LARGE_BYTES || size.objects > FEW_OBJECTS).then_some(size)
 }
 
-/// How large the object is that a request changes; `None` if it changes none, or one that the cache does not have.
-fn stored_bytes(server: &Server, request: &Request) -> Option<usize> {
+/// What is large about a change of the object that is stored as `json`, which may be made twice as large so many times.
+fn size_if_large_object(json: &[u8], doublings: usize) -> Option<Size> {
+    let grown = 1 << doublings.min(DOUBLINGS_MAX);
+    let made = json.len().saturating_mul(grown);
+    if made <= FEW_OBJECTS * OBJECT_BYTES_MIN {
+        return None;
+    }
+    let objects = objects_in_json(json).saturating_mul(grown).min(OBJECTS_MAX);
+    (made > LARGE_BYTES || objects > FEW_OBJECTS).then_some(Size { bytes: json.len(), objects })
+}
+
+/// How often a JSON patch may double what it changes: other operations than copies add no more than they say.
+fn doublings(patch: &[u8]) -> usize {
+    // Where characters are written by number, the word may be, too.
+    let is_plain = !patch.contains(&b'\\');
+    if is_plain { patch.windows(4).filter(|word| word == b"copy").count() } else { count(patch, b'{') }
+}
+
+/// How many objects there are at most, nulls included: in a list of structs each becomes one.
+fn objects_in_json(bytes: &[u8]) -> usize {
+    count(bytes, b'{') + nulls(bytes)
+}
+
+/// About how many objects there are at most: each mapping has a brace, or in each entry a colon or question mark; an item
+/// that is nothing is a null.
+fn objects_in_yaml(bytes: &[u8]) -> usize {
+    let first = bytes.trim_ascii_start().first();
+    // In JSON, which YAML may be, a quote is before each colon; in blocks, a key may have quotes as well.
+    let is_flow = matches!(first, Some(b'{' | b'['));
+    let entries = bytes.windows(2).filter(|pair| pair[1] == b':' && !(is_flow && pair[0] == b'"')).count();
+    let empty = bytes.split(|&byte| byte == b'\n').filter(|line| line.trim_ascii_end().ends_with(b"-")).count();
+    let tagged = count(bytes, b'~') + count(bytes, b'!') + nulls(&bytes.to_ascii_lowercase());
+    let objects = count(bytes, b'{') + entries + count(bytes, b'?') + empty + tagged;
+    // Between brackets, an item or entry may be a comma and a letter.
+    objects.max(count(bytes, b','))
+}
+
+fn nulls(bytes: &[u8]) -> usize {
+    bytes.windows(4).filter(|word| word == b"null").count()
+}
+
+/// The object that a request changes; `None` if it changes none, or one that the cache does not have.
+fn stored(server: &Server, request: &Request) -> Option<Arc<Stored>> {
     let info = &request.info;
     if info.name.is_empty() {
         return None;
@@ -305,8 +346,7 @@ fn stored_bytes(server: &Server, request: &Request) -> Option<usize> {
     let routes = server.routes();
     let endpoint = routes.endpoint(&info.group, &info.version, &info.resource)?;
     let namespace = if endpoint.definition.is_namespaced() { &*info.namespace } else { "" };
-    let stored = endpoint.store.as_ref()?.cacher().get(&cache_key(namespace, &info.name))?;
-    Some(stored.json.len())
+    endpoint.store.as_ref()?.cacher().get(&cache_key(namespace, &info.name))
 }
 
 fn count(bytes: &[u8], wanted: u8) -> usize {

@@ -31,7 +31,7 @@ fn canonicalize_as(value: &mut Value, table: &TypeTable, ty: &FieldType) {
                             canonicalize_as(child, table, &field.ty);
                         }
                     }
-                    *map = finish_struct(entries, table, shape);
+                    *map = finish_struct(entries, table, shape, &mut 0);
                 }
             }
             Shape::JsonSchemaOrBool(target)
@@ -66,8 +66,13 @@ fn canonicalize_as(value: &mut Value, table: &TypeTable, ty: &FieldType) {
 }
 
 /// The object of a struct's entries: without those that upstream leaves out, with those that it always writes.
-/// Keys of `entries` are distinct.
-pub(super) fn finish_struct(mut entries: Vec<(Str, Value)>, table: &TypeTable, shape: &Struct) -> Map {
+/// Keys of `entries` are distinct. The objects among what was added are counted in `made`.
+pub(super) fn finish_struct(
+    mut entries: Vec<(Str, Value)>,
+    table: &TypeTable,
+    shape: &Struct,
+    made: &mut usize,
+) -> Map {
     entries.retain(|(key, value)| match shape.field(key) {
         Some(field) => is_written(field, value),
         None => true,
@@ -76,7 +81,8 @@ pub(super) fn finish_struct(mut entries: Vec<(Str, Value)>, table: &TypeTable, s
         shape.fields.iter().filter(|field| matches!(field.presence, Presence::Always | Presence::PointerAlways))
     {
         if !entries.iter().any(|(key, _)| *key == field.name) {
-            let zero = if field.presence == Presence::PointerAlways { Value::Null } else { zero(table, &field.ty) };
+            let zero =
+                if field.presence == Presence::PointerAlways { Value::Null } else { zero(table, &field.ty, made) };
             entries.push((field.name.clone(), zero));
         }
     }
@@ -122,15 +128,18 @@ fn zero_is_null(ty: &FieldType) -> bool {
     matches!(ty, FieldType::List(_) | FieldType::Map(_) | FieldType::Bytes | FieldType::Any)
 }
 
-/// What upstream writes for a value that was never set.
-pub(super) fn zero(table: &TypeTable, ty: &FieldType) -> Value {
+/// What upstream writes for a value that was never set. The objects in it are counted in `made`.
+pub(super) fn zero(table: &TypeTable, ty: &FieldType, made: &mut usize) -> Value {
     match ty {
         FieldType::Bool => Value::Bool(false),
         FieldType::Int32 | FieldType::Int64 | FieldType::Double => Value::Int(0),
         FieldType::String => Value::String(Str::default()),
         FieldType::Ref(id) => match &table.get(*id).shape {
-            Shape::Alias(target) => zero(table, target),
-            Shape::Struct(shape) => Value::Object(finish_struct(Vec::new(), table, shape)),
+            Shape::Alias(target) => zero(table, target, made),
+            Shape::Struct(shape) => {
+                *made += 1;
+                Value::Object(finish_struct(Vec::new(), table, shape, made))
+            }
             Shape::Quantity => Value::String(Str::const_new("0")),
             Shape::IntOrString => Value::Int(0),
             Shape::Duration => Value::String(Str::const_new("0s")),

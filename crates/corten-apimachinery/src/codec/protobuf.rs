@@ -205,7 +205,10 @@ fn message(bytes: &[u8], table: &TypeTable, type_id: TypeId, bounds: &mut Bounds
             bounds.objects.count(Place::Elsewhere)?;
             let mut entries = Entries::default();
             read_fields(bytes, table, shape, &mut Vec::new(), &mut entries, bounds)?;
-            Ok(Value::Object(canonical::finish_struct(entries.finish(), table, shape)))
+            let mut made = 0;
+            let object = canonical::finish_struct(entries.finish(), table, shape, &mut made);
+            bounds.objects.count_all(made, Place::Elsewhere)?;
+            Ok(Value::Object(object))
         }
         Shape::Alias(target) => match target {
             // A named list is a message of its own: its items are field 1.
@@ -364,16 +367,29 @@ fn read_field(
         }
         FieldType::Map(item) => {
             let Wire::Bytes(entry) = wire else { return Err(wrong_wire(&field.name)) };
-            let (mut key, mut value) = (Str::default(), canonical::zero(table, item));
+            let (mut key, mut value) = (Str::default(), None);
             let mut reader = Reader(entry);
             while let Some((number, wire)) = reader.key()? {
                 match (number, wire) {
                     (1, Wire::Bytes(text)) => key = utf8(text)?,
-                    (2, wire) => value = single(wire, table, item, &field.name, bounds)?,
+                    (2, wire) => value = Some(single(wire, table, item, &field.name, bounds)?),
                     _ => {}
                 }
             }
-            entries.map(&field.name).push((key, value));
+            let value = match value {
+                Some(value) => value,
+                None => {
+                    let mut made = 0;
+                    let zero = canonical::zero(table, item, &mut made);
+                    bounds.objects.count_all(made, Place::Elsewhere)?;
+                    zero
+                }
+            };
+            let map = entries.map(&field.name);
+            if map.is_empty() {
+                bounds.objects.count(Place::Elsewhere)?;
+            }
+            map.push((key, value));
         }
         _ => {
             let value = single(wire, table, &field.ty, &field.name, bounds)?;
@@ -544,7 +560,7 @@ fn write_field(
             {
                 Ok(())
             }
-            None => write_single(out, number, &canonical::zero(table, &field.ty), table, &field.ty),
+            None => write_single(out, number, &canonical::zero(table, &field.ty, &mut 0), table, &field.ty),
         },
     }
 }

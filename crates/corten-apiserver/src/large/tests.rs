@@ -80,12 +80,45 @@ fn a_body_is_large_by_its_bytes_or_its_objects() {
     check(
         &format!("a: &a [{{}}]\nb: [{}]", "*a,".repeat(FEW_ALIASES + 1)),
         yaml,
-        Some(codec::yaml::REPEATED_NODES_MAX + 3),
+        Some(codec::yaml::REPEATED_NODES_MAX + FEW_ALIASES + 1),
     );
+    // Each null in a list of structs is one of them, and was not counted.
+    check(&"null,".repeat(FEW_OBJECTS), json, None);
+    check(&"null,".repeat(FEW_OBJECTS + 1), json, Some(FEW_OBJECTS + 1));
+    check(&"- NULL\n".repeat(FEW_OBJECTS + 1), yaml, Some(FEW_OBJECTS + 1));
+    check(&"-   \n".repeat(FEW_OBJECTS + 1), yaml, Some(FEW_OBJECTS + 1));
+    check(&"~,".repeat(2 * FEW_OBJECTS), yaml, Some(2 * FEW_OBJECTS));
+    let nulls = [0xf6; 3 * FEW_OBJECTS + 1];
+    let size = Size { bytes: nulls.len(), objects: nulls.len() };
+    assert_eq!(size_if_large_body(&nulls, "application/cbor"), Some(size));
+    // Blocks whose keys have quotes were taken for JSON, and had no objects.
+    check(&"- \"a\": 1\n".repeat(FEW_OBJECTS + 1), yaml, Some(FEW_OBJECTS + 1));
+    check(&format!("[{}]", r#""a": 1,"#.repeat(FEW_OBJECTS + 1)), yaml, Some(FEW_OBJECTS + 1));
     check(&"x".repeat(16_000), protobuf, None);
     check(&"x".repeat(16_008), protobuf, Some(2_001));
     check(&" ".repeat(LARGE_BYTES), json, None);
     check(&" ".repeat(LARGE_BYTES + 1), json, Some(0));
+}
+
+/// The objects that are not in the body counted for nothing: any number of labels of one huge object were set at once.
+#[test]
+fn a_change_is_large_by_the_object_that_it_changes() {
+    #[track_caller]
+    fn check(stored: &str, patch: &str, want: Option<usize>) {
+        let want = want.map(|objects| Size { bytes: stored.len(), objects });
+        assert_eq!(size_if_large_object(stored.as_bytes(), doublings(patch.as_bytes())), want, "{patch}");
+    }
+    let (add, copy) = (r#"[{"op": "add", "value": {}}]"#, r#"[{"op": "copy"}, {"op": "copy"}]"#);
+    let objects = |count: usize| "{},".repeat(count);
+    check(&objects(FEW_OBJECTS), "", None);
+    check(&objects(FEW_OBJECTS + 1), "", Some(FEW_OBJECTS + 1));
+    check(&objects(FEW_OBJECTS), add, None);
+    check(&objects(FEW_OBJECTS / 4), copy, None);
+    check(&objects(FEW_OBJECTS / 4 + 1), copy, Some(FEW_OBJECTS + 4));
+    check(&objects(FEW_OBJECTS), r#"[{"op": "c\u006fpy"}]"#, Some(2 * FEW_OBJECTS));
+    check("{}", &copy.repeat(100), Some(OBJECTS_MAX));
+    check(&" ".repeat(LARGE_BYTES), "", None);
+    check(&" ".repeat(LARGE_BYTES + 1), "", Some(0));
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Takes what a service needs before it is written, and gives back what it no longer has.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use corten_apimachinery::{
@@ -33,6 +37,8 @@ pub(crate) struct ServiceHooks {
     caches: Arc<Caches>,
     rng: SharedRng,
     pools: Arc<Mutex<Pools>>,
+    /// How many node ports there are.
+    node_ports: usize,
     /// Set once the pools have what stored services have: before the first write.
     filled: OnceCell<()>,
 }
@@ -107,15 +113,40 @@ fn port_numbers(service: &Value) -> Vec<i64> {
 /// What `service` has and `other` has not.
 fn beyond(service: &Value, other: &Value) -> Taken {
     let (mut has, kept) = (holdings(service), holdings(other));
+    let kept_ports: HashSet<i64> = kept.ports.into_iter().collect();
     has.addresses.retain(|address| !kept.addresses.contains(address));
-    has.ports.retain(|port| !kept.ports.contains(port));
+    has.ports.retain(|port| !kept_ports.contains(port));
     has
+}
+
+fn number(port: &Value, field: &str) -> i64 {
+    port.i64_at(&[field]).unwrap_or_default()
+}
+
+/// How many node ports `service` has to be given, if it is to have all that it does not choose itself.
+fn given_ports_needed(service: &Value, is_new: bool) -> usize {
+    if !needs_node_ports(service) {
+        return 0;
+    }
+    let ports = service.items_at(&["spec", "ports"]);
+    let chooses = |port: &&Value| number(port, "nodePort") != 0;
+    if !is_new {
+        return ports.len() - ports.iter().filter(chooses).count();
+    }
+    // The same port of two protocols has one number.
+    let mut numbers: HashSet<i64> = ports.iter().map(|port| number(port, "port")).collect();
+    for port in ports.iter().filter(chooses) {
+        numbers.remove(&number(port, "port"));
+    }
+    numbers.len()
 }
 
 impl ServiceHooks {
     pub(crate) fn new(caches: Arc<Caches>, rng: SharedRng, network: &ServiceNetwork) -> Self {
         let pools = Arc::new(Mutex::new(Pools::new(network)));
-        Self { caches, rng, pools, filled: OnceCell::new() }
+        let (first, last) = network.node_ports;
+        let node_ports = usize::from(last.saturating_sub(first)) + 1;
+        Self { caches, rng, pools, node_ports, filled: OnceCell::new() }
     }
 
     /// The pools, with everything in them that stored services have.
@@ -164,6 +195,10 @@ impl ServiceHooks {
     /// Takes all that `service` needs beyond what `old` has, or nothing.
     async fn reserve(&self, service: &mut Value, old: Option<&Value>) -> Result<Reservation, Status> {
         let pools = Arc::clone(self.pools().await?);
+        // Everybody else waits while one takes, so what cannot end well does not begin.
+        if given_ports_needed(service, old.is_none()) > self.node_ports {
+            return Err(no_node_port("range is full"));
+        }
         let taken = self.take(&mut pools.lock(), service, old)?;
         let owner = service.uid().to_owned();
         Ok(Reservation::new(move || pools.lock().give_back(taken, &owner)))
@@ -248,26 +283,24 @@ impl ServiceHooks {
         if !matches!(service.str_at(&["spec", "type"]), Some("NodePort" | "LoadBalancer")) {
             return Ok(());
         }
-        let mut has = old.map(port_numbers).unwrap_or_default();
+        let mut has: HashSet<i64> = old.map(port_numbers).unwrap_or_default().into_iter().collect();
         let mut ports = service.items_at(&["spec", "ports"]).to_vec();
-        // What each port was given in this write: the same port of two protocols gets one number, when a service is made.
-        let mut given: Vec<(i64, i64)> = Vec::new();
-        let number = |port: &Value, field: &str| port.i64_at(&[field]).unwrap_or_default();
-        for index in 0..ports.len() {
-            let (port, mut node_port) = (number(&ports[index], "port"), number(&ports[index], "nodePort"));
+        // What each port asks for, and what it was given in this write: the same port of two protocols gets one number, when
+        // a service is made. The first counts.
+        let (mut asked, mut given) = (HashMap::new(), HashMap::new());
+        for port in ports.iter().filter(|port| number(port, "nodePort") != 0) {
+            asked.entry(number(port, "port")).or_insert(number(port, "nodePort"));
+        }
+        for (index, entry) in ports.iter_mut().enumerate() {
+            let (port, mut node_port) = (number(entry, "port"), number(entry, "nodePort"));
             if node_port == 0 && !needs_node_ports(service) {
                 continue;
             }
             if node_port == 0 && old.is_none() {
-                let shared = given.iter().find(|(other, _)| *other == port).map(|(_, node_port)| *node_port);
-                let asked = ports.iter().find(|other| number(other, "port") == port && number(other, "nodePort") != 0);
-                node_port = shared.or_else(|| asked.map(|asked| number(asked, "nodePort"))).unwrap_or_default();
+                node_port = given.get(&port).or_else(|| asked.get(&port)).copied().unwrap_or_default();
             }
             if node_port == 0 {
-                node_port = pools
-                    .ports
-                    .take_any(owner, self.below())
-                    .map_err(|why| Status::internal(format_args!("failed to allocate a nodePort: {why}")))?;
+                node_port = pools.ports.take_any(owner, self.below()).map_err(|why| no_node_port(&why))?;
                 taken.ports.push(node_port);
             } else if !has.contains(&node_port) {
                 if let Err(why) = pools.ports.take(node_port, owner) {
@@ -276,9 +309,9 @@ impl ServiceHooks {
                 }
                 taken.ports.push(node_port);
             }
-            has.push(node_port);
-            given.push((port, node_port));
-            ports[index].set(&["nodePort"], node_port);
+            has.insert(node_port);
+            given.entry(port).or_insert(node_port);
+            entry.set(&["nodePort"], node_port);
         }
         service.set(&["spec", "ports"], ports);
         Ok(())
@@ -314,6 +347,10 @@ impl ServiceHooks {
     }
 }
 
+fn no_node_port(why: &str) -> Status {
+    Status::internal(format_args!("failed to allocate a nodePort: {why}"))
+}
+
 fn invalid(service: &Value, errors: &[Error]) -> Status {
     Status::invalid(&GroupVersionKind::new("", "v1", "Service"), service.name(), errors)
 }
@@ -333,10 +370,15 @@ impl Hooks for ServiceHooks {
     }
 
     fn after_update(&self, service: &Value, old: &Value) {
-        self.pools.lock().give_back(beyond(old, service), old.uid());
+        let left = beyond(old, service);
+        self.pools.lock().give_back(left, old.uid());
     }
 
     fn after_delete(&self, service: &Value) {
-        self.pools.lock().give_back(holdings(service), service.uid());
+        let had = holdings(service);
+        self.pools.lock().give_back(had, service.uid());
     }
 }
+
+#[cfg(test)]
+mod tests;

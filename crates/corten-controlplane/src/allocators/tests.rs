@@ -259,6 +259,14 @@ async fn ports_of_two_protocols_share_a_number_and_health_checks_get_their_own()
     assert_eq!((ports.len(), ports[0]), (2, ports[1]));
     let check = made.i64_at(&["spec", "healthCheckNodePort"]).unwrap();
     assert!((30_000..30_020).contains(&check) && check != ports[0], "{check}");
+    let asked = (30_000..30_020).find(|port| *port != check && *port != ports[0]).unwrap();
+    // What one of them asks for, both have, whichever is first.
+    let spec = json!({"type": "NodePort", "ports": [
+        {"name": "tcp", "port": 53, "protocol": "TCP"}, {"name": "udp", "port": 53, "protocol": "UDP", "nodePort": asked},
+    ]});
+    let made = cluster.post(admin(), SERVICES, service("asks", spec)).await.unwrap();
+    assert_eq!(made.items_at(&["spec", "ports"])[0].i64_at(&["nodePort"]), Some(asked));
+    cluster.delete(admin(), &format!("{SERVICES}/asks")).await.unwrap();
     // 18 of 20 are left.
     let ports: Vec<_> = (1..=19).map(|port| json!({"name": format!("p{port}"), "port": port})).collect();
     let full = service("b", json!({"type": "NodePort", "ports": ports}));

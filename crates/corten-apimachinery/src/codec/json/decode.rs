@@ -236,7 +236,10 @@ impl<'a> Parser<'a> {
             self.drop_duplicates(&mut entries);
         }
         if let (Some(fields), Some(table)) = (fields, self.table) {
-            return Ok(Value::Object(canonical::finish_struct(entries, table, fields)));
+            let mut made = 0;
+            let object = canonical::finish_struct(entries, table, fields, &mut made);
+            self.objects.count_all(made, self.place)?;
+            return Ok(Value::Object(object));
         }
         Ok(Value::Object(Map::from_entries(entries).expect("duplicates were replaced when they were found")))
     }
@@ -302,12 +305,12 @@ impl<'a> Parser<'a> {
         let Some(Step::Field(key) | Step::Key(key)) = self.path.pop() else {
             unreachable!("what was pushed last is a key")
         };
-        self.place = here;
         if value.is_null()
-            && let (Some(item), Some(table)) = (item, self.table)
+            && let Some(item) = item
         {
-            value = canonical::zero(table, item);
+            value = self.zero(item)?;
         }
+        self.place = here;
         // Keys mostly come sorted: then a new one is greater than the last, and there is nothing to search.
         let fresh = *sorted && entries.last().is_none_or(|(last, _)| *last < key);
         if !fresh {
@@ -352,9 +355,9 @@ impl<'a> Parser<'a> {
                 let mut value = self.value(item.as_ref())?;
                 self.path.pop();
                 if value.is_null()
-                    && let (Some(item), Some(table)) = (&item, self.table)
+                    && let Some(item) = &item
                 {
-                    value = canonical::zero(table, item);
+                    value = self.zero(item)?;
                 }
                 items.push(value);
                 self.skip_space();
@@ -371,6 +374,15 @@ impl<'a> Parser<'a> {
         self.place = here;
         self.depth -= 1;
         Ok(items.into())
+    }
+
+    /// What a null is in a list or map of `item`.
+    fn zero(&mut self, item: &FieldType) -> Result<Value, DecodeError> {
+        let Some(table) = self.table else { return Ok(Value::Null) };
+        let mut made = 0;
+        let zero = canonical::zero(table, item, &mut made);
+        self.objects.count_all(made, self.place)?;
+        Ok(zero)
     }
 
     /// Reads a string; the next byte is its quote.

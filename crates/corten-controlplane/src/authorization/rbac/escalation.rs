@@ -23,7 +23,8 @@ use corten_apiserver::{
 use super::{
     GROUP, Rbac,
     index::RoleRef,
-    rule::{Rule, compact, missing, quote_all},
+    missing::{compact, missing_bounded},
+    rule::{Rule, quote_all},
 };
 
 /// Checks writes of roles and bindings.
@@ -102,13 +103,16 @@ impl Escalation {
     /// Errors: what of `rules` the user does not hold, in words.
     fn confirm(&self, attributes: &admission::Attributes<'_>, rules: &[Rule]) -> Result<(), String> {
         let held = self.rbac.rules_for(attributes.user, attributes.namespace);
-        let missing = missing(&held.rules, rules);
-        if missing.is_empty() {
+        let missing = missing_bounded(&held.rules, rules);
+        if missing.rules.is_empty() && missing.is_all {
             return Ok(());
         }
-        let mut lines: Vec<String> = compact(missing).iter().map(Rule::describe).collect();
+        let mut lines: Vec<String> = compact(missing.rules).iter().map(Rule::describe).collect();
         lines.sort();
         lines.dedup();
+        if !missing.is_all {
+            lines.push("(the rules allow too much for all of it to be compared: grant less at once)".to_owned());
+        }
         let mut why = format!(
             "user {} (groups={}) is attempting to grant RBAC permissions not currently held:\n{}",
             quote(&attributes.user.name),

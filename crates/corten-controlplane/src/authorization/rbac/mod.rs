@@ -5,6 +5,7 @@
 
 mod escalation;
 mod index;
+mod missing;
 mod rule;
 
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use parking_lot::Mutex;
 
 pub use escalation::Escalation;
 pub use index::{Held, Index, Parsed, RoleRef};
-pub use rule::{Rule, compact, missing};
+pub use missing::{Missing, compact, missing, missing_bounded};
+pub use rule::Rule;
 
 use crate::caches::Caches;
 

@@ -2,7 +2,7 @@
 //!
 //! Upstream: pkg/apis/rbac/v1/evaluation_helpers.go, k8s.io/component-helpers/auth/rbac/validation (v1.35).
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::fmt::Write as _;
 
 use corten_apimachinery::{
     field::quote,
@@ -85,8 +85,8 @@ impl Rule {
             .any(|url| url == path || url.ends_with('*') && path.starts_with(url.trim_end_matches('*')))
     }
 
-    /// Whether this allows everything that `part` allows, which has one group, resource and verb, or one path and verb.
-    fn covers(&self, part: &Rule) -> bool {
+    /// Whether this allows everything that `part` allows, which is about resources or about paths.
+    pub(super) fn covers(&self, part: &Rule) -> bool {
         let covers_resource = |resource: &Str| {
             has_or_all(&self.resources, resource)
                 || resource.split_once('/').is_some_and(|(_, subresource)| {
@@ -105,35 +105,57 @@ impl Rule {
             && covers_names
     }
 
-    /// The smallest rules that together allow the same.
-    fn parts(&self) -> Vec<Rule> {
-        let mut parts = Vec::new();
-        let names: Vec<Vec<Str>> = if self.resource_names.is_empty() {
-            vec![Vec::new()]
-        } else {
-            self.resource_names.iter().map(|name| vec![name.clone()]).collect()
+    /// How many texts `covers` compares at most.
+    pub(super) fn comparisons(&self, part: &Rule) -> u64 {
+        let lists = [
+            (&self.verbs, &part.verbs),
+            (&self.resources, &part.resources),
+            (&self.resource_names, &part.resource_names),
+        ];
+        lists.into_iter().map(product).sum::<u64>() + self.comparisons_of_places(part)
+    }
+
+    /// How many texts `is_near` compares at most.
+    pub(super) fn comparisons_of_places(&self, rule: &Rule) -> u64 {
+        1 + product((&self.api_groups, &rule.api_groups)) + product((&self.non_resource_urls, &rule.non_resource_urls))
+    }
+
+    /// Whether this is about a group or path that `rule` is about: if not, it covers no part of it.
+    pub(super) fn is_near(&self, rule: &Rule) -> bool {
+        rule.api_groups.iter().any(|group| has_or_all(&self.api_groups, group))
+            || rule.non_resource_urls.iter().any(|url| self.covers_url(url))
+    }
+
+    /// The smallest rules that together allow the same, one after the other: there may be more than memory has room for.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Rule> {
+        let names = move || {
+            let each = self.resource_names.iter().map(|name| vec![name.clone()]);
+            each.chain(self.resource_names.is_empty().then(Vec::new))
         };
-        for group in &self.api_groups {
-            for resource in &self.resources {
-                for verb in &self.verbs {
-                    parts.extend(names.iter().map(|names| Rule {
+        // What has no verb or resource has no parts: the others are not worth a walk.
+        let is_about_resources = !self.resources.is_empty() && !self.verbs.is_empty();
+        let groups = self.api_groups.iter().filter(move |_| is_about_resources);
+        let of_resources = groups.flat_map(move |group| {
+            self.resources.iter().flat_map(move |resource| {
+                self.verbs.iter().flat_map(move |verb| {
+                    names().map(move |names| Rule {
                         verbs: vec![verb.clone()],
                         api_groups: vec![group.clone()],
                         resources: vec![resource.clone()],
-                        resource_names: names.clone(),
+                        resource_names: names,
                         non_resource_urls: Vec::new(),
-                    }));
-                }
-            }
-        }
-        for url in &self.non_resource_urls {
-            parts.extend(self.verbs.iter().map(|verb| Rule {
+                    })
+                })
+            })
+        });
+        let of_urls = self.non_resource_urls.iter().flat_map(move |url| {
+            self.verbs.iter().map(move |verb| Rule {
                 verbs: vec![verb.clone()],
                 non_resource_urls: vec![url.clone()],
                 ..Rule::default()
-            }));
-        }
-        parts
+            })
+        });
+        of_resources.chain(of_urls)
     }
 
     /// The rule on one line, as refusals name it.
@@ -152,7 +174,7 @@ impl Rule {
     }
 
     /// The key under which rules about the same thing are put together; `None` for rules that are about several.
-    fn subject(&self) -> Option<(Str, Str, Option<Str>)> {
+    pub(super) fn subject(&self) -> Option<(Str, Str, Option<Str>)> {
         let is_simple = self.api_groups.len() == 1
             && self.resources.len() == 1
             && self.resource_names.len() <= 1
@@ -172,6 +194,10 @@ pub(super) fn quote_all<S: AsRef<str>>(texts: &[S]) -> String {
     shown
 }
 
+fn product((a, b): (&Vec<Str>, &Vec<Str>)) -> u64 {
+    u64::try_from(a.len().saturating_mul(b.len())).unwrap_or(u64::MAX)
+}
+
 fn has(texts: &[Str], wanted: &str) -> bool {
     texts.iter().any(|text| text == wanted)
 }
@@ -184,35 +210,4 @@ fn matches_resource(resource: &str, combined: &str, subresource: &str) -> bool {
     resource == ALL
         || resource == combined
         || !subresource.is_empty() && resource.strip_prefix("*/") == Some(subresource)
-}
-
-/// Those parts of `wanted` that `held` does not cover.
-#[must_use]
-pub fn missing(held: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
-    let parts = wanted.iter().flat_map(Rule::parts);
-    parts.filter(|part| !held.iter().any(|rule| rule.covers(part))).collect()
-}
-
-/// Puts rules about the same resource together, in the order in which resources first appear.
-#[must_use]
-pub fn compact(rules: Vec<Rule>) -> Vec<Rule> {
-    let mut subjects = Vec::new();
-    let mut compacted: Vec<Rule> = Vec::new();
-    for rule in rules {
-        let subject = rule.subject();
-        let known = subject.as_ref().and_then(|_| subjects.iter().position(|known| *known == subject));
-        match known {
-            Some(index) => {
-                let verbs = &mut compacted[index].verbs;
-                verbs.extend(rule.verbs);
-                let mut seen = BTreeSet::new();
-                verbs.retain(|verb| seen.insert(verb.clone()));
-            }
-            None => {
-                subjects.push(subject);
-                compacted.push(rule);
-            }
-        }
-    }
-    compacted
 }

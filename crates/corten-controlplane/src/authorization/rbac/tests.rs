@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::{
     index::Index,
-    rule::{Rule, compact, missing},
+    missing::{Missing, compact, missing, missing_bounded},
+    rule::Rule,
 };
 use crate::testing::{Cluster, admin, request, tree, user};
 
@@ -70,7 +71,10 @@ fn a_rule_about_paths_allows_what_begins_with_them() {
 
 #[track_caller]
 fn check_missing(held: &[Rule], wanted: &[Rule], want: &[&str]) {
-    let got: Vec<String> = compact(missing(held, wanted)).iter().map(Rule::describe).collect();
+    let Missing { rules, is_all } = missing_bounded(held, wanted);
+    assert!(is_all);
+    assert_eq!(rules, missing(held, wanted));
+    let got: Vec<String> = compact(rules).iter().map(Rule::describe).collect();
     assert_eq!(got, want);
 }
 
@@ -95,6 +99,45 @@ fn what_is_not_held_is_told_by_resource() {
         &[urls(&["get"], &["/healthz/ping", "/metrics"])],
         &[r#"{NonResourceURLs:["/metrics"], Verbs:["get"]}"#],
     );
+}
+
+/// Texts that differ.
+fn many(prefix: &str, count: usize) -> String {
+    (0..count).map(|index| format!("{prefix}{index}")).collect::<Vec<_>>().join(" ")
+}
+
+/// A role of 6 KB with 400 groups, resources and verbs was taken apart into 64 million rules, 16 GB, before any was looked
+/// at: the process ended.
+#[test]
+fn what_a_rule_allows_is_looked_at_within_bounds() {
+    #[track_caller]
+    fn check(held: &[Rule], wanted: &[Rule], want: (usize, bool)) {
+        let Missing { rules, is_all } = missing_bounded(held, wanted);
+        assert_eq!((rules.len(), is_all), want);
+    }
+    let (groups, resources, verbs) = (many("g", 400), many("r", 400), many("v", 400));
+    let huge = [rule(&verbs, &groups, &resources, "")];
+    check(&[], &huge, (5_000, false));
+    check(&[rule("get", &groups, &resources, "")], &huge, (5_000, false));
+    // One held rule that covers it as a whole answers for all of it.
+    check(&[rule("get", "core", "pods", ""), rule("*", "*", "*", "")], &huge, (0, true));
+    check(&[rule(&verbs, &groups, &resources, "")], &huge, (0, true));
+    // Covered by several together: nobody walks through all of that.
+    check(&[rule(&many("v", 399), "*", "*", ""), rule("v399", "*", "*", "")], &huge, (0, false));
+    check(&Rule::full_authority(), &[rule(&verbs, &groups, &resources, &many("n", 400))], (0, true));
+    // What is usual, and more than that, is told to its end.
+    let usual = [rule("get list watch create update patch delete deletecollection", "core", &many("r", 500), "")];
+    check(&[], &usual, (4_000, true));
+    check(&[rule("get list watch", "*", "*", ""), rule("create update patch", "core", "*", "")], &usual, (1_000, true));
+    let operator: Vec<Rule> = (0..1_000)
+        .map(|index| rule("get list watch create", &format!("g{}", index % 100), &format!("r{index}"), ""))
+        .collect();
+    let wanted: Vec<Rule> =
+        (0..300).map(|index| rule("get list create", &format!("g{}", index % 100), &format!("r{index}"), "")).collect();
+    check(&operator, &wanted, (0, true));
+    // Lists that are empty are no reason to walk the others.
+    let long = many("x", 100_000);
+    check(&[], &[rule("", &long, &long, ""), rule("get", &long, "", "")], (0, true));
 }
 
 fn objects() -> Vec<Value> {
@@ -187,6 +230,11 @@ async fn nobody_gives_away_more_than_they_hold() {
         "roles.rbac.authorization.k8s.io \"more\" is forbidden: user \"bob\" (groups=[\"devs\"]) is attempting to grant \
          RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"configmaps\"], Verbs:[\"delete\"]}"
     );
+    let names: Vec<String> = (0..400).map(|index| format!("x{index}")).collect();
+    let huge =
+        json!({"metadata": {"name": "huge"}, "rules": [{"verbs": names, "apiGroups": names, "resources": names}]});
+    let refused = cluster.post(bob(), &format!("{ROLES}?dryRun=All"), huge).await.unwrap_err();
+    assert!(refused.code == 403 && refused.message.ends_with("grant less at once)"), "{}", refused.message.len());
     // He may bind what he holds; `*` on bindings is no right to `bind` roles.
     cluster.post(bob(), BINDINGS, binding("held", "held", "ann")).await.unwrap();
     let refused = cluster.post(bob(), BINDINGS, binding("more", "all", "ann")).await.unwrap_err();
