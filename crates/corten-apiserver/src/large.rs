@@ -176,15 +176,9 @@ impl Large {
         Self { tasks, everybody: lane(), privileged: lane(), objects, memory }
     }
 
-    /// Waits for the turn of a write that is much work; `None` if it is not. Its body is at hand.
-    ///
-    /// Cancel-safe: the place in the queue is lost.
-    pub(crate) async fn turn_of(&self, server: &Server, request: &Request) -> Option<Turn> {
-        if request.is_read() || request.is_long_running() {
-            return None;
-        }
-        let size = size_if_large(server, request)?;
-        Some(self.turn(&Who::of(request), size).await)
+    /// How large a write is, whose body is at hand; `None` if it is not much work.
+    pub(crate) fn size_of(server: &Server, request: &Request) -> Option<Size> {
+        if request.is_read() || request.is_long_running() { None } else { size_if_large(server, request) }
     }
 
     /// Waits for the turn of something large of `who`. Cancel-safe: the place in the queue is lost.
@@ -200,19 +194,23 @@ impl Large {
         };
         let thread = Arc::clone(&lane.threads).acquire_owned().await.expect(never_closed);
         self.memory.begin(size);
-        Turn { tasks: self.tasks.clone(), memory: Arc::clone(&self.memory), _held: (of_user, objects, thread) }
+        let (tasks, memory) = (self.tasks.clone(), Arc::clone(&self.memory));
+        Turn(Box::new(Place { tasks, memory, _held: (of_user, objects, thread) }))
     }
 }
 
-/// A large request has its turn, until this is dropped.
+/// A large request has its turn, until this is dropped. In a box: every answer is moved around with room for one.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Turn(Box<Place>);
+
+#[derive(Debug)]
+struct Place {
     tasks: TaskSet,
     memory: Arc<Memory>,
     _held: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
 }
 
-impl Drop for Turn {
+impl Drop for Place {
     fn drop(&mut self) {
         self.memory.end(&self.tasks);
     }
@@ -252,7 +250,7 @@ impl Turn {
         self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(T, Self), TaskPanic> {
-        let tasks = self.tasks.clone();
+        let tasks = self.0.tasks.clone();
         blocking::run(&tasks, "large request", move || (work(), self)).await
     }
 }

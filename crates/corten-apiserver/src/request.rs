@@ -8,6 +8,7 @@ use bytes::Bytes;
 use corten_apimachinery::{
     gvk::{GroupResource, GroupVersion, GroupVersionResource},
     resource::UserInfo,
+    selector::field,
     validation::is_path_segment_name,
     value::{Str, Value},
 };
@@ -148,12 +149,25 @@ pub struct RequestInfo {
     pub resource: Str,
     /// The subresource.
     pub subresource: Str,
-    /// The object's name.
+    /// The object's name: what the path says, or else what the field selector of a list or watch pins down.
     pub name: Str,
+    /// How the path leads to the resource.
+    pub form: PathForm,
     /// What follows the subresource, for proxies: without leading slash.
     pub rest: String,
-    /// The field selector of a list, watch or delete of many, as sent.
+    /// The field selector of a list, watch or delete of many, as sent; empty for the old form of a watch.
     pub field_selector: String,
+}
+
+/// How a path leads to its resource.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PathForm {
+    /// It has the old form of a watch, `/api/v1/watch/pods`, which is one whatever the method.
+    pub is_watch: bool,
+    /// The resource stands behind a namespace: `/api/v1/namespaces/x/pods`.
+    pub is_in_namespace: bool,
+    /// A name stands behind the resource.
+    pub is_named: bool,
 }
 
 impl RequestInfo {
@@ -193,8 +207,8 @@ impl RequestInfo {
         }
         .into();
         // The old form of a watch: /api/v1/watch/namespaces/x/pods.
-        let legacy_watch = rest.first().is_some_and(|segment| segment == "watch") && rest.len() > 1;
-        if legacy_watch {
+        info.form.is_watch = rest.first().is_some_and(|segment| segment == "watch") && rest.len() > 1;
+        if info.form.is_watch {
             info.verb = "watch".into();
             rest = &rest[1..];
         }
@@ -202,28 +216,27 @@ impl RequestInfo {
             info.namespace = rest[1].clone();
             // What follows is a resource in the namespace, unless it is a part of the namespace itself.
             if rest.len() > 2 && !matches!(rest[2].as_str(), "status" | "finalize") {
+                info.form.is_in_namespace = true;
                 rest = &rest[2..];
             }
         }
         info.resource = rest[0].clone();
         info.name = rest.get(1).cloned().unwrap_or_default();
+        info.form.is_named = !info.name.is_empty();
         info.subresource = rest.get(2).cloned().unwrap_or_default();
         info.rest = rest.get(3..).unwrap_or_default().join("/");
-        if info.name.is_empty() && info.verb == "get" {
-            info.verb = "list".into();
-        }
-        if matches!(info.verb.as_str(), "list" | "watch") {
-            if query.flag("watch") {
-                info.verb = "watch".into();
+        if !info.form.is_named {
+            match info.verb.as_str() {
+                "get" => {
+                    info.verb = if query.flag("watch") { "watch" } else { "list" }.into();
+                    info.name = single_name(query.get("fieldSelector"));
+                }
+                "delete" => info.verb = "deletecollection".into(),
+                _ => {}
             }
-            if let Some(name) = single_name(query.get("fieldSelector")) {
-                info.name = name.into();
-            }
         }
-        if info.name.is_empty() && info.verb == "delete" {
-            info.verb = "deletecollection".into();
-        }
-        if matches!(info.verb.as_str(), "list" | "watch" | "deletecollection") {
+        // The old form of a watch has no rights by selector.
+        if !info.form.is_watch && matches!(info.verb.as_str(), "list" | "watch" | "deletecollection") {
             query.get("fieldSelector").clone_into(&mut info.field_selector);
         }
         info
@@ -248,12 +261,12 @@ impl RequestInfo {
     }
 }
 
-/// The name that a field selector pins down, so that a right to one named object covers lists and watches of it.
-fn single_name(field_selector: &str) -> Option<&str> {
-    let (field, value) = field_selector.split_once('=')?;
-    let value = value.strip_prefix('=').unwrap_or(value);
-    let is_one = field == "metadata.name" && !value.contains([',', '\\', '=']) && !value.is_empty();
-    (is_one && is_path_segment_name(value).is_empty()).then_some(value)
+/// The name that a field selector pins down, so that a right to one named object covers lists and watches of it; empty for
+/// none.
+fn single_name(field_selector: &str) -> Str {
+    let selector = field::Selector::parse(field_selector).unwrap_or_default();
+    let name = selector.required_value("metadata.name").unwrap_or_default();
+    if is_path_segment_name(name).is_empty() { name.into() } else { Str::default() }
 }
 
 impl Request {
@@ -293,8 +306,14 @@ impl Request {
         let query = Query { pairs, raw: String::new() };
         // A call without a resource is about a path, which is in its place for the name.
         let path = if call.resource.resource.is_empty() { call.name.to_string() } else { String::new() };
+        let form = PathForm {
+            is_watch: false,
+            is_in_namespace: !call.namespace.is_empty() && call.resource.resource != "namespaces",
+            is_named: !call.name.is_empty(),
+        };
         let mut info = RequestInfo {
             is_resource: true,
+            form,
             path: String::new(),
             verb: verb.into(),
             group: call.resource.group,
@@ -312,10 +331,8 @@ impl Request {
         if info.resource == "namespaces" && !info.name.is_empty() {
             info.namespace = info.name.clone();
         }
-        if matches!(verb, "list" | "watch")
-            && let Some(name) = single_name(query.get("fieldSelector"))
-        {
-            info.name = name.into();
+        if matches!(verb, "list" | "watch") && !info.form.is_named {
+            info.name = single_name(query.get("fieldSelector"));
         }
         let body = match call.body {
             CallBody::Empty => RequestBody::Empty,
@@ -361,6 +378,18 @@ mod tests {
         check(get, "/api/v1/namespaces/a", "", ["get", "", "v1", "a", "namespaces", "a", ""]);
         check(get, "/api/v1/namespaces/a/status", "", ["get", "", "v1", "a", "namespaces", "a", "status"]);
         check(get, "/apis/apps/v1/namespaces/a/deployments/", "", ["list", "apps", "v1", "a", "deployments", "", ""]);
+        // The old form is a watch whatever the method, and of what its path says whatever is selected.
+        let named = "fieldSelector=metadata.name%3Dx";
+        check(&Method::PUT, "/api/v1/watch/pods", named, ["watch", "", "v1", "", "pods", "", ""]);
+        check(get, "/api/v1/watch/namespaces/a/pods/b", named, ["watch", "", "v1", "a", "pods", "b", ""]);
+        // A name between two slashes is none, and what is selected is no object of a path.
+        check(get, "/api/v1/namespaces/a/pods//log", named, ["list", "", "v1", "a", "pods", "x", "log"]);
+        check(
+            get,
+            "/api/v1/pods",
+            "fieldSelector=spec.nodeName%3Dn,metadata.name%3Dx",
+            ["list", "", "v1", "", "pods", "x", ""],
+        );
         check(&Method::DELETE, "/api/v1/namespaces/a/pods", "", ["deletecollection", "", "v1", "a", "pods", "", ""]);
         check(&Method::DELETE, "/api/v1/namespaces/a/pods/b", "", ["delete", "", "v1", "a", "pods", "b", ""]);
         check(
@@ -369,6 +398,23 @@ mod tests {
             "fieldSelector=metadata.name%3Dn1&watch=1",
             ["watch", "", "v1", "", "nodes", "n1", ""],
         );
+    }
+
+    #[test]
+    fn the_form_of_a_path_is_told() {
+        #[track_caller]
+        fn check(path: &str, is_watch: bool, is_in_namespace: bool, is_named: bool) {
+            let query = Query::parse("fieldSelector=metadata.name%3Dx");
+            let got = RequestInfo::parse(&Method::GET, path, &query).form;
+            assert_eq!(got, PathForm { is_watch, is_in_namespace, is_named }, "{path}");
+        }
+        check("/api/v1/pods", false, false, false);
+        check("/api/v1/nodes/a", false, false, true);
+        check("/api/v1/namespaces/a", false, false, true);
+        check("/api/v1/namespaces/a/status", false, false, true);
+        check("/api/v1/namespaces/a/namespaces/a", false, true, true);
+        check("/api/v1/namespaces/a/pods//log", false, true, false);
+        check("/api/v1/watch/namespaces/a/pods/b", true, true, true);
     }
 
     #[test]

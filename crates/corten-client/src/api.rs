@@ -7,11 +7,10 @@ use std::{marker::PhantomData, sync::Arc};
 
 use corten_api::meta::v1::ObjectMeta;
 use corten_apimachinery::{
-    codec::{FieldValidation, json},
     gvk::GroupVersionResource,
     status::Status,
     stored::Stored,
-    value::{Str, Value, from_value},
+    value::{Str, Value},
 };
 use k8s_openapi::{ListableResource, Metadata, Resource};
 use serde::{Serialize, de::DeserializeOwned};
@@ -42,13 +41,10 @@ pub fn resource_of<K: Resource>() -> GroupVersionResource {
 ///
 /// Errors: `InternalError` if the JSON does not fit the struct, which no server sends.
 pub fn decode<K: DeserializeOwned>(object: &Stored) -> Result<K, Status> {
-    read(&object.json).or_else(|error| read(&with_times(&object.json).ok_or(error)?))
-}
-
-/// By way of a tree: rules read their structs from trees, too, and each further way would be megabytes of code.
-fn read<K: DeserializeOwned>(json: &[u8]) -> Result<K, Status> {
-    let tree = json::decode(json, None, FieldValidation::Ignore).map_err(Status::internal)?.value;
-    from_value(&tree).map_err(Status::internal)
+    serde_json::from_slice(&object.json).or_else(|error| {
+        let timed = with_times(&object.json).ok_or_else(|| Status::internal(error))?;
+        serde_json::from_slice(&timed).map_err(Status::internal)
+    })
 }
 
 /// The JSON with a time where a condition has none: `metav1.Condition` is stored without one, but the structs insist on it.

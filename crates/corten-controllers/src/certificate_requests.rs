@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 
 use corten_api::certificates::v1::CertificateSigningRequest;
+use corten_component_base::certificates::Subject;
 use x509_parser::{
     certification_request::X509CertificationRequest,
     extensions::{GeneralName, ParsedExtension},
     pem::parse_x509_pem,
     prelude::FromDer as _,
-    x509::X509Name,
 };
 
 /// Signs client certificates of users.
@@ -49,10 +49,8 @@ pub(crate) fn der_of(request: &CertificateSigningRequest) -> Result<Vec<u8>, Str
 pub(crate) struct Asked<'a> {
     /// All of it.
     pub(crate) parsed: X509CertificationRequest<'a>,
-    /// The subject's organizations.
-    pub(crate) organizations: Vec<String>,
-    /// The subject's common name.
-    pub(crate) common_name: String,
+    /// For whom.
+    pub(crate) subject: Subject,
     /// Names of hosts.
     pub(crate) dns_names: Vec<String>,
     /// Addresses, as bytes.
@@ -66,13 +64,12 @@ pub(crate) struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// Reads the DER of a request.
     ///
-    /// Errors: it is none.
+    /// Errors: it is none, or a name in its subject is not text.
     pub(crate) fn parse(der: &'a [u8]) -> Result<Self, String> {
         let (_, parsed) = X509CertificationRequest::from_der(der).map_err(|error| error.to_string())?;
-        let subject = &parsed.certification_request_info.subject;
+        let subject = Subject::read(&parsed.certification_request_info.subject).map_err(|error| error.to_string())?;
         let mut asked = Self {
-            organizations: texts(subject, true),
-            common_name: texts(subject, false).pop().unwrap_or_default(),
+            subject,
             dns_names: Vec::new(),
             addresses: Vec::new(),
             emails: Vec::new(),
@@ -95,15 +92,6 @@ impl<'a> Asked<'a> {
         }
         (asked.dns_names, asked.addresses, asked.emails, asked.uris) = names;
         Ok(asked)
-    }
-}
-
-fn texts(subject: &X509Name<'_>, organizations: bool) -> Vec<String> {
-    let read = |value: &x509_parser::x509::AttributeTypeAndValue<'_>| value.as_str().ok().map(str::to_owned);
-    if organizations {
-        subject.iter_organization().filter_map(read).collect()
-    } else {
-        subject.iter_common_name().filter_map(read).collect()
     }
 }
 
@@ -153,12 +141,16 @@ fn check_api_client(usages: &[String]) -> Result<(), String> {
 }
 
 fn check_organization(asked: &Asked<'_>) -> Result<(), String> {
-    let is_nodes = asked.organizations == ["system:nodes"];
+    let is_nodes = asked.subject.organizations == ["system:nodes"];
     if is_nodes { Ok(()) } else { Err("subject organization is not system:nodes".to_owned()) }
 }
 
+/// Others than we may believe another of several names; no kubelet asks for them.
 fn check_common_name(asked: &Asked<'_>) -> Result<(), String> {
-    let is_node = asked.common_name.starts_with("system:node:");
+    if asked.subject.common_names.len() > 1 {
+        return Err("subject has more than one common name".to_owned());
+    }
+    let is_node = asked.subject.common_name().starts_with("system:node:");
     if is_node { Ok(()) } else { Err("subject common name does not begin with system:node:".to_owned()) }
 }
 
@@ -176,4 +168,37 @@ fn check_usages(usages: &[String], purpose: &str) -> Result<(), String> {
     let all = required.iter().copied().collect::<Vec<_>>().join(" ");
     required.remove("key encipherment");
     if given == required { Ok(()) } else { Err(format!("usages did not match [{all}]")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
+    use super::*;
+
+    /// The bug was that the approver took the last of several common names and the API server the first: who asked for both
+    /// was approved as one and let in as the other.
+    #[test]
+    fn a_node_has_one_name() {
+        let usages = ["digital signature", "client auth"].map(str::to_owned);
+        let check = |common_names: &[&str], last: &str, want: Result<(), &str>| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::OrganizationName, "system:nodes");
+            // The builder holds one name of each kind.
+            let kinds = [DnType::CommonName, DnType::CustomDnType(vec![2, 5, 4, 3])];
+            for (kind, name) in kinds.into_iter().zip(common_names) {
+                params.distinguished_name.push(kind, *name);
+            }
+            let request = params.serialize_request(&KeyPair::generate().unwrap()).unwrap();
+            let asked = Asked::parse(request.der()).unwrap();
+            assert_eq!(asked.subject.common_name(), last);
+            assert_eq!(super::check(KUBELET_CLIENT, &asked, &usages), want.map_err(str::to_owned));
+        };
+        check(&["system:node:me"], "system:node:me", Ok(()));
+        check(&["bob"], "bob", Err("subject common name does not begin with system:node:"));
+        let several = Err("subject has more than one common name");
+        check(&["system:kube-controller-manager", "system:node:me"], "system:node:me", several);
+        check(&["system:node:other", "system:node:me"], "system:node:me", several);
+    }
 }

@@ -156,6 +156,14 @@ impl Cluster {
         crate::compactor::compact(&*self.engine, &caches, Some(newest)).await.unwrap();
     }
 
+    /// The newest revision of the store.
+    ///
+    /// # Panics
+    /// If the store fails.
+    pub async fn revision(&self) -> u64 {
+        self.engine.status().await.unwrap().revision
+    }
+
     /// The failure that a read of a path as `user` ends with, as it is sent.
     ///
     /// # Panics

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use corten_apimachinery::resource::UserInfo;
 use corten_base::{SetExecutor, Shutdown, ShutdownTrigger, SimClock, TaskSet};
 use corten_client::{PatchKind, transport::http::TrustsAnyone};
 use corten_component_base::{
@@ -365,7 +366,8 @@ async fn what_does_not_fit_is_refused_in_upstreams_words() {
     );
     assert_eq!(
         refused(json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}})).await,
-        "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (Pod) to (ConfigMap) is not possible"
+        "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown \
+         conversion"
     );
     let get = async |query: &str| cluster.get(admin(), query).await.map_err(|status| (status.code, status.message));
     let unknown = "\"spec.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"";
@@ -424,5 +426,53 @@ async fn a_delete_takes_no_other_kind_for_its_options() {
     };
     assert_eq!(delete(json!({"kind": "Pod", "apiVersion": "v1"})).await, Err(400));
     assert_eq!(delete(json!({"kind": "DeleteOptions", "apiVersion": "apps/v1"})).await, Ok(()));
+    cluster.stop().await;
+}
+
+/// The bug was that only `patch` or `update` was asked for: who might change pods, or one object, could make new ones.
+#[tokio::test]
+async fn an_apply_or_a_put_that_makes_an_object_needs_the_right_to_create() {
+    let cluster = Cluster::start().await;
+    let rules = json!([
+        {"apiGroups": ["", "coordination.k8s.io"], "resources": ["configmaps", "leases"], "verbs": ["patch", "update"]},
+        {"apiGroups": ["", "coordination.k8s.io"], "resources": ["configmaps", "leases"], "verbs": ["create"],
+         "resourceNames": ["mine"]},
+    ]);
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let role = json!({"metadata": {"name": "changer"}, "rules": rules});
+    cluster.post(admin(), format!("{rbac}/clusterroles"), role).await.unwrap();
+    let binding = json!({
+        "metadata": {"name": "changer"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "changer"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ann"}],
+    });
+    cluster.post(admin(), format!("{rbac}/clusterrolebindings"), binding).await.unwrap();
+    let ann = || UserInfo { name: "ann".into(), ..UserInfo::default() };
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    let metadata = |name: &str| json!({"name": name, "labels": {"a": "b"}});
+    for dry_run in ["&dryRun=All", ""] {
+        for (name, makes) in [("other", false), ("mine", true)] {
+            let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(name)});
+            let path = format!("{MAPS}/{name}");
+            let asked = format!("{path}?fieldManager=ann{dry_run}");
+            let applied = cluster.patch(ann(), &asked, PatchKind::Apply, map).await;
+            let lease = json!({"metadata": metadata(name)});
+            let asked = format!("{leases}/{name}?fieldManager=ann{dry_run}");
+            let put = cluster.put(ann(), &asked, lease).await;
+            for (outcome, resource) in [(applied, "configmaps"), (put, "leases.coordination.k8s.io")] {
+                let got = outcome.map(drop).map_err(|status| (status.code, status.message));
+                let refused = Err((403, format!("{resource} \"{name}\" is forbidden: ")));
+                assert_eq!(got, if makes { Ok(()) } else { refused }, "{dry_run}");
+            }
+            let is_there = cluster.get(admin(), &path).await.is_ok();
+            assert_eq!(is_there, makes && dry_run.is_empty());
+        }
+    }
+    // What is there already is changed without it.
+    cluster.post(admin(), MAPS, json!({"metadata": {"name": "other"}})).await.unwrap();
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("other")});
+    let asked = format!("{MAPS}/other?fieldManager=ann");
+    let applied = cluster.patch(ann(), &asked, PatchKind::Apply, map).await.unwrap();
+    assert_eq!(applied.str_at(&["metadata", "labels", "a"]), Some("b"));
     cluster.stop().await;
 }

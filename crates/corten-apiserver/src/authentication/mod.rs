@@ -3,6 +3,7 @@
 //! Upstream: k8s.io/apiserver/pkg/authentication/authenticator and request/union (v1.35).
 
 pub(crate) mod bearer;
+mod version_1;
 mod x509;
 
 use std::{fmt, sync::Arc};

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
-    resource::{SubresourceKind, Verb},
+    resource::{Strategy, SubresourceKind, Verb},
     status::Status,
 };
 use http::Method;
 
 use super::{
+    asked::Asked,
     patch, read,
     routes::{Endpoint, Routes},
     scale, watch, write,
 };
-use crate::{registry::check_name, request::Request, response::Reply, server::Server};
+use crate::{request::Request, response::Reply, server::Server};
 
 /// Answers an authorized request.
 pub async fn dispatch(server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
@@ -30,26 +31,19 @@ pub async fn dispatch(server: &Arc<Server>, request: Request) -> Result<Reply, S
     let Some(endpoint) = routes.endpoint(&info.group, &info.version, &info.resource) else {
         return Ok(unknown(&routes, &request));
     };
-    // The old way of selecting one object reads as a name; a path's name is followed by what is wanted of it.
-    let is_named = !info.name.is_empty() && !matches!(&*info.verb, "list" | "watch");
-    let is_routed = is_served_here(&request)
-        && if endpoint.definition.is_namespaced() {
-            // Paths in all namespaces can only be listed and watched.
-            !info.namespace.is_empty() || (!is_named && endpoint.definition.verbs.contains(&Verb::List))
-        } else {
-            info.namespace.is_empty() || info.resource == "namespaces"
-        };
-    if !is_routed {
+    if !is_served_here(&request) {
         return Ok(unknown(&routes, &request));
     }
-    if endpoint.definition.is_namespaced() && info.namespace.is_empty() && !matches!(&*info.verb, "list" | "watch") {
-        return Ok(Reply::method_not_allowed());
-    }
+    let asked = match Asked::of(endpoint.definition, &request.method, info) {
+        Ok(asked) => asked,
+        // This is within a group that is served.
+        Err(refusal) => return refusal.into(),
+    };
     let Some(advice) = endpoint.version.deprecation else {
-        return resource(server, &routes, endpoint, request).await;
+        return resource(server, &routes, endpoint, request, asked).await;
     };
     // Failures tell it, too.
-    let mut reply = Reply::from(resource(server, &routes, endpoint, request).await);
+    let mut reply = Reply::from(resource(server, &routes, endpoint, request, asked).await);
     reply.warnings.insert(0, advice.to_owned());
     Ok(reply)
 }
@@ -91,59 +85,38 @@ async fn resource(
     routes: &Routes,
     endpoint: &Endpoint,
     request: Request,
+    asked: Asked,
 ) -> Result<Reply, Status> {
     let info = &request.info;
-    let is_proxy = info.subresource == "proxy";
-    if !info.rest.is_empty() && !is_proxy {
-        return Ok(Reply::no_such_route());
-    }
-    if !info.subresource.is_empty() && !matches!(&*info.verb, "list" | "watch") {
-        check_name(&info.name)?;
-    }
     if let Some(handler) = routes.custom(&info.group, &info.resource, &info.subresource) {
         return handler.handle(server, endpoint, request).await;
     }
-    if info.subresource.is_empty() {
-        return object(server, endpoint, request).await;
-    }
-    let Some(subresource) = endpoint.definition.subresource(&info.subresource) else {
-        return Ok(Reply::no_such_route());
-    };
-    match &subresource.kind {
-        SubresourceKind::Object { strategy, verbs } => match request.method {
-            Method::GET | Method::HEAD if verbs.contains(&Verb::Get) => read::get(endpoint, &request).await,
-            Method::PUT if verbs.contains(&Verb::Update) => {
-                Box::pin(write::update(server, endpoint, request, *strategy)).await
-            }
-            Method::PATCH if verbs.contains(&Verb::Patch) => {
-                Box::pin(patch::patch(server, endpoint, request, *strategy)).await
-            }
-            _ => Ok(Reply::method_not_allowed()),
-        },
-        SubresourceKind::Scale(paths) => Box::pin(scale::handle(server, endpoint, request, paths)).await,
-        SubresourceKind::Custom { .. } => Ok(Reply::no_such_route()),
+    // Only proxies, which have their handlers, know methods without a verb.
+    let Some(verb) = asked.verb else { return Ok(Reply::method_not_allowed()) };
+    match asked.subresource.map(|subresource| &subresource.kind) {
+        None => object(server, endpoint, request, verb, endpoint.definition.strategy).await,
+        Some(SubresourceKind::Object { strategy, .. }) => object(server, endpoint, request, verb, *strategy).await,
+        Some(SubresourceKind::Scale(paths)) => Box::pin(scale::handle(server, endpoint, request, verb, paths)).await,
+        Some(SubresourceKind::Custom { .. }) => Ok(Reply::no_such_route()),
     }
 }
 
 /// What every request is moved through is as large as the largest branch: all but the cheapest are in boxes.
-async fn object(server: &Arc<Server>, endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
-    let has = |verb: Verb| endpoint.definition.verbs.contains(&verb);
-    let named = !request.info.name.is_empty();
-    match &*request.info.verb {
-        "get" if has(Verb::Get) => read::get(endpoint, &request).await,
-        "list" if has(Verb::List) => Box::pin(read::list(server, endpoint, &request)).await,
-        "watch" if has(Verb::Watch) => Box::pin(watch::watch(server, endpoint, request)).await,
-        "create" if has(Verb::Create) && !named => Box::pin(write::create(server, endpoint, request)).await,
-        "update" if has(Verb::Update) && named => {
-            Box::pin(write::update(server, endpoint, request, endpoint.definition.strategy)).await
-        }
-        "patch" if has(Verb::Patch) && named => {
-            Box::pin(patch::patch(server, endpoint, request, endpoint.definition.strategy)).await
-        }
-        "delete" if has(Verb::Delete) && named => Box::pin(write::delete(server, endpoint, request)).await,
-        "deletecollection" if has(Verb::DeleteCollection) => {
-            Box::pin(write::delete_collection(server, endpoint, request)).await
-        }
-        _ => Ok(Reply::method_not_allowed()),
+async fn object(
+    server: &Arc<Server>,
+    endpoint: &Endpoint,
+    request: Request,
+    verb: Verb,
+    strategy: &'static dyn Strategy,
+) -> Result<Reply, Status> {
+    match verb {
+        Verb::Get => read::get(endpoint, &request).await,
+        Verb::List => Box::pin(read::list(server, endpoint, &request)).await,
+        Verb::Watch => Box::pin(watch::watch(server, endpoint, request)).await,
+        Verb::Create => Box::pin(write::create(server, endpoint, request)).await,
+        Verb::Update => Box::pin(write::update(server, endpoint, request, strategy)).await,
+        Verb::Patch => Box::pin(patch::patch(server, endpoint, request, strategy)).await,
+        Verb::Delete => Box::pin(write::delete(server, endpoint, request)).await,
+        Verb::DeleteCollection => Box::pin(write::delete_collection(server, endpoint, request)).await,
     }
 }

@@ -1,5 +1,6 @@
 //! What happens to a request that was let through: found by path, decoded, handed to the registry, answered.
 
+mod asked;
 mod body;
 mod convert;
 mod dispatch;

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     negotiation::Encoding,
+    registry::CreateRight,
     request::{Request, RequestBody},
     response::{Reply, generic},
     server::Server,
@@ -88,7 +89,8 @@ pub(super) async fn patch(
         Ok(object)
     };
     let may_create = is_apply && request.info.subresource.is_empty();
-    let updated = store.update(&context, &name, strategy, &transform, may_create).await?;
+    let create = may_create.then(|| CreateRight::of(&request, &**server.authorizer()));
+    let updated = store.update(&context, &name, strategy, &transform, create).await?;
     let mut warnings = complaints.into_inner();
     warnings.extend(updated.warnings);
     let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };

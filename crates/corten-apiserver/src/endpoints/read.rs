@@ -42,7 +42,8 @@ pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &R
     let store = store_of(endpoint)?;
     let mut options = ListOptions::parse(&request.query, false)?;
     settle_fields(endpoint, store, &mut options.fields)?;
-    let page = Page::read(store, &request.info.namespace, &options).await?;
+    settle_name(request, &mut options.fields)?;
+    let page = Page::read(store, namespace_of(endpoint, request), &options).await?;
     let items = page.items.iter().map(|object| endpoint.present(store, object)).collect::<Result<Vec<_>, _>>()?;
     let response = Response::List(ListResponse {
         items,
@@ -93,6 +94,23 @@ pub(super) fn settle_fields(endpoint: &Endpoint, store: &Store, fields: &mut fie
         fields.rename(|name| pairs().find(|(served, _)| served.name == name).map(|(_, stored)| stored.name));
     }
     Ok(())
+}
+
+/// Holds a list or watch that was authorized for one object to that one, whatever else is selected.
+///
+/// Upstream: `ListResource` in k8s.io/apiserver/pkg/endpoints/handlers/get.go (v1.35).
+pub(super) fn settle_name(request: &Request, fields: &mut field::Selector) -> Result<(), Status> {
+    let name = &request.info.name;
+    if name.is_empty() {
+        return Ok(());
+    }
+    if fields.is_empty() {
+        *fields = field::Selector::one("metadata.name", name.clone());
+    }
+    if fields.required_value("metadata.name") == Some(name.as_str()) {
+        return Ok(());
+    }
+    Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"))
 }
 
 /// Whether an object is in view.

@@ -70,7 +70,8 @@ impl Endpoint {
 /// A handler for a subresource, or for a kind that is not stored.
 #[async_trait]
 pub trait Custom: fmt::Debug + Send + Sync + 'static {
-    /// Answers a request. Authorization is done; admission is not.
+    /// Answers a request whose verb is one of those that the resource or subresource serves. It was authorized for that verb,
+    /// so it must do no more than that says. Admission is not done.
     async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, request: Request) -> Result<Reply, Status>;
 }
 

@@ -7,14 +7,14 @@ use corten_apimachinery::{
     field::{Error, Path},
     gvk::{GroupResource, GroupVersion, GroupVersionKind},
     meta::ObjectMeta as _,
-    resource::{Column, ScalePaths, TableDefinition},
+    resource::{Column, ScalePaths, TableDefinition, Verb},
     selector::label,
     status::Status,
     type_table::{TypeId, TypeTable},
     value::Value,
 };
 use corten_client::PatchKind;
-use http::{Method, StatusCode, header};
+use http::{StatusCode, header};
 use parking_lot::Mutex;
 
 use super::{
@@ -58,6 +58,7 @@ pub(super) async fn handle(
     server: &Arc<Server>,
     endpoint: &Endpoint,
     mut request: Request,
+    verb: Verb,
     paths: &ScalePaths,
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
@@ -65,17 +66,17 @@ pub(super) async fn handle(
     let table = server.table();
     let type_id = table.find(TYPE).ok_or_else(|| Status::internal(format_args!("type {TYPE} is not in the table")))?;
     let namespace = namespace_of(endpoint, &request).to_owned();
-    let (wanted, mut warnings) = match request.method {
-        Method::GET | Method::HEAD => {
+    let (wanted, mut warnings) = match verb {
+        Verb::Get => {
             let current = store.get(&namespace, &name, None).await?;
             let tree = store.codec().decode_tree(&name, &current.json).map_err(Status::internal)?;
             return Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?));
         }
-        Method::PUT => {
+        Verb::Update => {
             let (scale, warnings) = decode_review(&mut request, table, TYPE, &kind()).await?;
             (Wanted::Scale(scale), warnings)
         }
-        Method::PATCH => {
+        Verb::Patch => {
             let language = patch_kind(request.header(header::CONTENT_TYPE))?;
             if language == PatchKind::Apply {
                 return apply(server, endpoint, request, (paths, type_id)).await;
@@ -103,7 +104,7 @@ pub(super) async fn handle(
     let strategy = endpoint.definition.strategy;
     let mut context = write.context(&request);
     context.subresource = "scale";
-    let updated = store.update(&context, &name, strategy, &transform, false).await?;
+    let updated = store.update(&context, &name, strategy, &transform, None).await?;
     warnings.extend(advice.into_inner());
     warnings.extend(updated.warnings);
     let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
@@ -213,7 +214,7 @@ async fn apply(
         precondition(&mut object, &scale);
         Ok(object)
     };
-    let updated = store.update(&context, &name, strategy, &transform, false).await?;
+    let updated = store.update(&context, &name, strategy, &transform, None).await?;
     warnings.extend(updated.warnings);
     let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
     Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?).with_warnings(warnings))

@@ -16,7 +16,7 @@ use http::HeaderMap;
 
 use super::{
     options::{ListOptions, Match},
-    read::{matches, settle_fields, store_of},
+    read::{matches, namespace_of, settle_fields, settle_name, store_of},
     routes::Endpoint,
 };
 use crate::{
@@ -115,10 +115,7 @@ pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, mut request
     let store = store_of(endpoint)?;
     let mut options = ListOptions::parse(&request.query, true)?;
     settle_fields(endpoint, store, &mut options.fields)?;
-    // The legacy paths name one object.
-    if !request.info.name.is_empty() && options.fields.is_empty() {
-        options.fields = field::Selector::one("metadata.name", request.info.name.clone());
-    }
+    settle_name(&request, &mut options.fields)?;
     let switch = match request.upgrade.take() {
         Some(upgrade) if negotiate::is_websocket(&request.headers) => {
             match negotiate::plain_websocket(&request.headers) {
@@ -128,7 +125,7 @@ pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, mut request
         }
         _ => None,
     };
-    let mut source = match begin(server, store, endpoint, &request.info.namespace, options).await {
+    let mut source = match begin(server, store, endpoint, namespace_of(endpoint, &request), options).await {
         Ok(source) => source,
         // All was understood: what fails from here on is news of the watch. Upstream: `newErrWatcher` in storage/cacher.
         Err(status) if status.reason == Reason::Expired && switch.is_none() => {
@@ -182,11 +179,7 @@ async fn begin(
         endpoint: endpoint.clone(),
         labels: options.labels,
         fields: options.fields,
-        namespace: if namespace.is_empty() || !endpoint.definition.is_namespaced() {
-            String::new()
-        } else {
-            namespace.to_owned()
-        },
+        namespace: namespace.to_owned(),
         initial: initial.into_iter(),
         initial_end,
         watcher,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     large::Who,
-    registry::{Deleted, Store, WriteContext},
+    registry::{CreateRight, Deleted, Store, WriteContext},
     request::Request,
     response::{Reply, Response},
     server::Server,
@@ -126,7 +126,8 @@ pub(super) async fn update(
     }
     let may_create = request.info.subresource.is_empty() && endpoint.definition.strategy.allow_create_on_update();
     let transform = |_current: Option<&Value>| Ok(object.clone());
-    let updated = store.update(&write.context(&request), &name, strategy, &transform, may_create).await?;
+    let create = may_create.then(|| CreateRight::of(&request, &**server.authorizer()));
+    let updated = store.update(&write.context(&request), &name, strategy, &transform, create).await?;
     warnings.extend(updated.warnings);
     let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
     reply(endpoint, store, code, &updated.object, warnings)

@@ -9,7 +9,13 @@ use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue};
 
 use super::{authentication, authorization, deadline, impersonation};
-use crate::{endpoints, large::Turn, request::Request, response::Reply, server::Server};
+use crate::{
+    endpoints,
+    large::{Large, Turn, Who},
+    request::Request,
+    response::Reply,
+    server::Server,
+};
 
 /// How much longer an answer may take that was made at the last moment, or a watch that has a last word to say.
 pub(crate) const SEND_GRACE: Duration = Duration::from_secs(5);
@@ -63,7 +69,11 @@ async fn admitted(server: &Arc<Server>, mut request: Request) -> Result<Reply, S
     // Before anything is read of somebody who may do nothing.
     authorization::authorize(server, &request).await?;
     let held = server.bodies().receive(&mut request).await?;
-    let turn = server.large().turn_of(server, &request).await;
+    // Boxed, as what follows it: requests that are not large do without the room for it.
+    let turn = match Large::size_of(server, &request) {
+        Some(size) => Some(Box::pin(server.large().turn(&Who::of(&request), size)).await),
+        None => None,
+    };
     let place = server.in_flight().enter(&request)?;
     drop(held);
     let mut reply = match turn {

@@ -2,8 +2,10 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/endpoints/filters/impersonation.go (v1.35).
 
+use std::collections::BTreeMap;
+
 use corten_apimachinery::{resource::UserInfo, status::Status, value::Str};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 use crate::{
@@ -20,7 +22,8 @@ const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// Replaces the user by the one named in the headers.
 ///
-/// Errors: `Forbidden` if the user may not act as that one; `InternalError` if a group is named without a user.
+/// Errors: `Forbidden` if the user may not act as that one; `BadRequest` if a name is not text; `InternalError` if a group
+/// is named without a user.
 pub(super) async fn impersonate(server: &Server, request: &mut Request) -> Result<(), Status> {
     let Some(wanted) = wanted(&request.headers)? else { return Ok(()) };
     for check in checks(&wanted) {
@@ -39,21 +42,27 @@ pub(super) async fn impersonate(server: &Server, request: &mut Request) -> Resul
     Ok(())
 }
 
+/// Whom the headers name; nobody if they name no user.
+///
+/// Errors: `BadRequest` for names that are not text: one that was left out would be the sender's own identity, or less than
+/// was asked for; `InternalError` for parts of an identity without its user.
 fn wanted(headers: &HeaderMap) -> Result<Option<UserInfo>, Status> {
-    let texts = |name: &HeaderName| -> Vec<Str> {
-        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(Str::from).collect()
+    // Go's clients send names as they are, which is UTF-8.
+    let texts = |name: &HeaderName| -> Result<Vec<Str>, Status> {
+        let read = |value: &HeaderValue| std::str::from_utf8(value.as_bytes()).map(Str::from);
+        headers.get_all(name).iter().map(read).collect::<Result<_, _>>().map_err(|_| not_text(name))
     };
-    let mut user = UserInfo {
-        name: texts(&USER).into_iter().next().unwrap_or_default(),
-        uid: texts(&UID).into_iter().next().unwrap_or_default(),
-        groups: texts(&GROUP),
-        extra: Vec::new(),
-    };
+    let mut extra: BTreeMap<Str, Vec<Str>> = BTreeMap::new();
     for name in headers.keys().filter(|name| name.as_str().starts_with(EXTRA_PREFIX)) {
-        let key = percent_decode_str(&name.as_str()[EXTRA_PREFIX.len()..]).decode_utf8_lossy();
-        user.extra.push((Str::from(key), texts(name)));
+        let key = percent_decode_str(&name.as_str()[EXTRA_PREFIX.len()..]).decode_utf8().map_err(|_| not_text(name))?;
+        extra.entry(key.into()).or_default().extend(texts(name)?);
     }
-    user.extra.sort();
+    let user = UserInfo {
+        name: texts(&USER)?.into_iter().next().unwrap_or_default(),
+        uid: texts(&UID)?.into_iter().next().unwrap_or_default(),
+        groups: texts(&GROUP)?,
+        extra: extra.into_iter().collect(),
+    };
     if user.name.is_empty() {
         let partial = !user.uid.is_empty() || !user.groups.is_empty() || !user.extra.is_empty();
         return if partial {
@@ -63,6 +72,10 @@ fn wanted(headers: &HeaderMap) -> Result<Option<UserInfo>, Status> {
         };
     }
     Ok(Some(user))
+}
+
+fn not_text(name: &HeaderName) -> Status {
+    Status::bad_request(format!("the header {name} is not valid UTF-8"))
 }
 
 /// What was asked for, as Go prints upstream's list of references: kind, namespace, name, uid, version, version, path.
@@ -110,18 +123,22 @@ fn service_account(user: &str) -> Option<(&str, &str)> {
     user.strip_prefix(SERVICE_ACCOUNT)?.split_once(':').filter(|(_, name)| !name.contains(':'))
 }
 
-/// Adds the groups that an identity has by being one.
+/// Adds the groups that an identity has by being one, unless the request says which of them it is to have.
 fn complete(mut user: UserInfo) -> UserInfo {
+    const AUTHENTICATED: &str = "system:authenticated";
+    const UNAUTHENTICATED: &str = "system:unauthenticated";
     if let Some((namespace, _)) = service_account(&user.name)
         && user.groups.is_empty()
     {
         user.groups = vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}").into()];
     }
-    let anonymous = user.name == "system:anonymous";
-    let group = if anonymous { "system:unauthenticated" } else { "system:authenticated" };
-    if !user.groups.iter().any(|existing| existing == group) {
-        user.groups.push(group.into());
-    }
+    let has = |group: &str| user.groups.iter().any(|existing| existing == group);
+    let added = if user.name == "system:anonymous" {
+        (!has(UNAUTHENTICATED)).then_some(UNAUTHENTICATED)
+    } else {
+        (!has(AUTHENTICATED) && !has(UNAUTHENTICATED)).then_some(AUTHENTICATED)
+    };
+    user.groups.extend(added.map(Str::from));
     user
 }
 
@@ -145,6 +162,62 @@ mod tests {
     fn a_service_account_has_its_groups() {
         let user = complete(UserInfo { name: "system:serviceaccount:a:b".into(), ..UserInfo::default() });
         assert_eq!(user.groups, ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"]);
+    }
+
+    #[test]
+    fn who_acts_as_a_stranger_is_not_known() {
+        let groups = |name: &str, groups: &[&str]| {
+            let groups = groups.iter().map(|group| Str::from(*group)).collect();
+            complete(UserInfo { name: name.into(), groups, ..UserInfo::default() }).groups
+        };
+        assert_eq!(groups("bob", &["a"]), ["a", "system:authenticated"]);
+        assert_eq!(groups("bob", &["system:unauthenticated"]), ["system:unauthenticated"]);
+        assert_eq!(groups("system:anonymous", &[]), ["system:unauthenticated"]);
+    }
+
+    /// The bug was that such names were passed over: with no other, the request ran with the rights of its sender.
+    #[test]
+    fn names_that_are_not_ascii_are_impersonated_or_refused() {
+        let check = |parts: &[(&'static str, &[u8])], want: Result<&[&str], &str>| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in parts {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
+            }
+            let asked = |user: UserInfo| -> Vec<String> {
+                checks(&user).iter().map(|c| format!("{}/{}/{}", c.resource, c.subresource, c.name)).collect()
+            };
+            match (wanted(&headers), want) {
+                (Ok(user), Ok(want)) => assert_eq!(asked(user.expect("somebody is named")), want),
+                (Err(status), Err(why)) => assert_eq!((status.code, status.message.as_str()), (400, why)),
+                (got, want) => panic!("{got:?} instead of {want:?}"),
+            }
+        };
+        let text = "j\u{fc}rgen".as_bytes();
+        let latin = b"j\xfcrgen".as_slice();
+        check(&[("impersonate-user", text)], Ok(&["users//j\u{fc}rgen"]));
+        let all: &[(&str, &[u8])] = &[
+            ("impersonate-user", b"bob"),
+            ("impersonate-group", text),
+            ("impersonate-group", b"g"),
+            ("impersonate-uid", text),
+            ("impersonate-extra-a", text),
+            ("impersonate-extra-%61", b"b"),
+        ];
+        let want = [
+            "users//bob",
+            "groups//j\u{fc}rgen",
+            "groups//g",
+            "userextras/a/j\u{fc}rgen",
+            "userextras/a/b",
+            "uids//j\u{fc}rgen",
+        ];
+        check(all, Ok(&want));
+        let bob = ("impersonate-user", b"bob".as_slice());
+        check(&[("impersonate-user", latin)], Err("the header impersonate-user is not valid UTF-8"));
+        check(&[bob, ("impersonate-group", latin)], Err("the header impersonate-group is not valid UTF-8"));
+        check(&[bob, ("impersonate-uid", latin)], Err("the header impersonate-uid is not valid UTF-8"));
+        check(&[bob, ("impersonate-extra-a", latin)], Err("the header impersonate-extra-a is not valid UTF-8"));
+        check(&[bob, ("impersonate-extra-%ff", b"a")], Err("the header impersonate-extra-%ff is not valid UTF-8"));
     }
 
     #[test]

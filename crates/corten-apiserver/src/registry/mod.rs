@@ -1,11 +1,13 @@
 //! The registry: one generic store per resource, between the endpoints and the watch cache.
 //!
 //! Order of a create: mutating admission, system metadata, strategy, validation, validating admission, engine. An update
-//! repeats from the current object whenever somebody else was faster.
+//! repeats from the current object whenever somebody else was faster; one that makes the object asks for the right to create
+//! after validation.
 //! Upstream: k8s.io/apiserver/pkg/registry/generic/registry Store and registry/rest (v1.35).
 
 mod before;
 mod codec;
+mod create_right;
 mod delete;
 mod managed_fields;
 mod names;
@@ -15,6 +17,7 @@ mod store;
 mod update;
 
 pub use codec::ResourceCodec;
+pub use create_right::CreateRight;
 pub use delete::Deleted;
 pub use names::check_name;
 pub use reservation::Reservation;

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{
-    ResourceCodec, before, names,
+    CreateRight, ResourceCodec, before, names,
     reservation::{Ended, Reservation, Settle, Settling},
 };
 use crate::admission::{self, Operation};
@@ -224,10 +224,20 @@ impl Store {
     ///
     /// Returns the object as stored, and advice for the client.
     pub async fn create(&self, cx: &WriteContext<'_>, object: Value) -> Result<(Arc<Stored>, Vec<String>), Status> {
+        self.create_with(cx, object, None).await
+    }
+
+    /// `create` for a request that was authorized for something else, if `right` is given.
+    pub(super) async fn create_with(
+        &self,
+        cx: &WriteContext<'_>,
+        object: Value,
+        right: Option<CreateRight<'_>>,
+    ) -> Result<(Arc<Stored>, Vec<String>), Status> {
         let generated = object.name().is_empty() && !object.generate_name().is_empty();
         let attempts = if generated { GENERATED_NAMES_MAX } else { 1 };
         for attempt in 1..=attempts {
-            match self.create_once(cx, object.clone()).await {
+            match self.create_once(cx, object.clone(), right).await {
                 Err(status) if status.is_already_exists() && generated => {
                     if attempt == attempts {
                         let name = status.details.map(|details| details.name).unwrap_or_default();
@@ -240,7 +250,12 @@ impl Store {
         unreachable!("the last attempt returns")
     }
 
-    async fn create_once(&self, cx: &WriteContext<'_>, object: Value) -> Result<(Arc<Stored>, Vec<String>), Status> {
+    async fn create_once(
+        &self,
+        cx: &WriteContext<'_>,
+        object: Value,
+        right: Option<CreateRight<'_>>,
+    ) -> Result<(Arc<Stored>, Vec<String>), Status> {
         let strategy = self.definition.strategy;
         let mut attributes = self.attributes(cx, Operation::Create, object.name().into(), object, Value::Null);
         // A name has to be there before plugins see the object, and they see the metadata that clients cannot set.
@@ -255,7 +270,7 @@ impl Store {
             Some(hooks) => hooks.before_create(&mut attributes.object).await?,
             None => Reservation::none(),
         };
-        let stored = self.finish_create(cx, strategy, &context, &mut attributes, reservation).await?;
+        let stored = self.finish_create(cx, strategy, &context, &mut attributes, (reservation, right)).await?;
         Ok((stored, attributes.warnings))
     }
 
@@ -265,11 +280,14 @@ impl Store {
         strategy: &dyn Strategy,
         context: &Context<'_>,
         attributes: &mut admission::Attributes<'_>,
-        reservation: Reservation,
+        (reservation, right): (Reservation, Option<CreateRight<'_>>),
     ) -> Result<Arc<Stored>, Status> {
         before::validate_create(self, strategy, context, &attributes.object)?;
         attributes.warnings.extend(strategy.warnings_on_create(context, &attributes.object));
         strategy.canonicalize(&mut attributes.object);
+        if let Some(right) = right {
+            right.check().await?;
+        }
         self.settings.admission.validate(attributes).await?;
         let object = &attributes.object;
         let key = cache_key(object.namespace(), object.name());

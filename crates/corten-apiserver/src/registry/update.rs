@@ -17,6 +17,7 @@ use corten_storage::{
 
 use super::{
     before,
+    create_right::CreateRight,
     reservation::{Ended, Reservation, Settle},
     store::{Put, Store, WriteContext},
 };
@@ -39,17 +40,18 @@ pub struct Updated {
 impl Store {
     /// Changes the object `name` by `transform` under the rules of `strategy` (the kind's, or those of a subresource).
     ///
-    /// `create` says whether an object that does not exist may be made: by a PUT where the kind allows it, or by an apply.
+    /// An object that does not exist is made if there is a right to ask for: by a PUT where the kind allows it, or by an
+    /// apply.
     /// A `resourceVersion` or `uid` in the transformed object is a precondition.
     ///
-    /// Errors: `NotFound`, `Conflict`, `Invalid`, and what admission and the engine say.
+    /// Errors: `NotFound`, `Conflict`, `Invalid`, `Forbidden` for who may not create, and what admission and the engine say.
     pub async fn update(
         &self,
         cx: &WriteContext<'_>,
         name: &str,
         strategy: &dyn Strategy,
         transform: Transform<'_>,
-        create: bool,
+        create: Option<CreateRight<'_>>,
     ) -> Result<Updated, Status> {
         super::names::check_name(name)?;
         let key = cache_key(cx.namespace, name);
@@ -58,7 +60,7 @@ impl Store {
         let mut is_fresh = false;
         loop {
             let Some((old, revision)) = current else {
-                if !create {
+                if create.is_none() {
                     return Err(Status::not_found(&self.group_resource(), name));
                 }
                 let object = transform(None)?;
@@ -69,7 +71,7 @@ impl Store {
                         format!("Precondition failed: UID in precondition: {}, UID in object meta: ", object.uid()),
                     ));
                 }
-                match self.create(cx, object).await {
+                match self.create_with(cx, object, create).await {
                     Ok((object, warnings)) => return Ok(Updated { object, created: true, warnings }),
                     Err(status) if status.is_already_exists() => {
                         // Somebody else made it in between: then this is a change of theirs.

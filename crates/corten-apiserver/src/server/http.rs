@@ -181,14 +181,10 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
             return response;
         }
         Response::Upgrade { headers } => return upgraded(headers),
-        response => {
-            let size = encode::size_if_large(&response, accepted);
-            match turn_to_encode(server, &mut sending, size).await {
-                Ok(None) => encode_whole(server, response, *wants),
-                Ok(Some(turn)) => encode_aside(server, response, turn, &mut sending, *wants).await,
-                Err(status) => Err(status),
-            }
-        }
+        response => match encode::size_if_large(&response, accepted) {
+            None if sending.turn.is_none() => encode_whole(server, response, *wants),
+            size => Box::pin(encode_aside(server, response, size, &mut sending, *wants)).await,
+        },
     };
     let Encoded { code, media_type, content } = encoded.unwrap_or_else(|status| {
         let failure = encode::tree(server, &status.to_value(), Wants::plain().accepted).unwrap_or_default();
@@ -278,10 +274,11 @@ async fn turn_to_encode(server: &Server, sending: &mut Sending, size: Option<Siz
 async fn encode_aside(
     server: &Arc<Server>,
     response: Response,
-    turn: Turn,
+    size: Option<Size>,
     sending: &mut Sending,
     wants: Wants,
 ) -> Result<Encoded, Status> {
+    let Some(turn) = turn_to_encode(server, sending, size).await? else { return encode_whole(server, response, wants) };
     let (server, place) = (Arc::clone(server), sending.place.take());
     match turn.work(move || (encode_whole(&server, response, wants), place)).await {
         Ok(((encoded, place), _turn)) => {

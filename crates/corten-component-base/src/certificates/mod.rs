@@ -2,6 +2,8 @@
 //!
 //! Files are laid out as kubeadm lays them out, so that its tools and documentation apply.
 
+mod subject;
+
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
@@ -19,6 +21,8 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 use x509_parser::{parse_x509_certificate, pem::parse_x509_pem};
+
+pub use subject::{Subject, UnreadableName};
 
 /// How long an authority is valid. kubeadm's figure.
 const AUTHORITY_VALID: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
@@ -230,12 +234,12 @@ impl Authority {
         let names = subject_names(&leaf);
         let mut wanted: Vec<String> = request.dns_names.clone();
         wanted.extend(request.addresses.iter().map(ToString::to_string));
-        let common_name = leaf.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        let Ok(subject) = Subject::read(leaf.subject()) else { return false };
         now.as_second() < renew_at
             && leaf.verify_signature(Some(authority.public_key())).is_ok()
-            && common_name == Some(request.common_name.as_str())
+            && subject.common_name() == request.common_name
             && wanted.iter().all(|name| names.contains(name))
-            && organizations(&leaf) == request.organizations
+            && subject.organizations == request.organizations
             && has_usages(&leaf, request)
             && is_key_of(&leaf, &pair.key)
     }
@@ -244,10 +248,6 @@ impl Authority {
 fn unreadable(name: &str) -> CertificateError {
     let source = rcgen::Error::CouldNotParseCertificate;
     CertificateError::Crypto { operation: "read", name: name.to_owned(), source }
-}
-
-fn organizations<'a>(certificate: &'a x509_parser::certificate::X509Certificate<'_>) -> Vec<&'a str> {
-    certificate.subject().iter_organization().filter_map(|name| name.as_str().ok()).collect()
 }
 
 /// Whether it serves for what is asked; more does no harm.

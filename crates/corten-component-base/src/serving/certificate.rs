@@ -6,13 +6,17 @@ use parking_lot::RwLock;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject as _},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key},
+    pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime, pem::PemObject as _},
     server::{
         ClientHello, ResolvesServerCert, WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
     sign::CertifiedKey,
+};
+use x509_parser::{
+    parse_x509_certificate,
+    x509::{SubjectPublicKeyInfo, X509Version},
 };
 
 /// A certificate, key or authority cannot be used.
@@ -103,6 +107,21 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
+/// Asks `verify` about the key of a certificate of version 1, which the library refuses to read: plain `openssl x509 -req` makes
+/// such ones, and Go takes them. `verified` is what the library said.
+fn or_by_key_of_version_1(
+    verified: Result<HandshakeSignatureValid, rustls::Error>,
+    certificate: &CertificateDer<'_>,
+    verify: impl FnOnce(&SubjectPublicKeyInfo<'_>) -> Result<HandshakeSignatureValid, rustls::Error>,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    let Err(rustls::Error::InvalidCertificate(_)) = &verified else { return verified };
+    match parse_x509_certificate(certificate) {
+        Ok((_, certificate)) if certificate.version() == X509Version::V1 => verify(certificate.public_key()),
+        _ => verified,
+    }
+}
+
+/// Whose the certificate is, and who says so, is found out with the first request.
 #[derive(Debug)]
 struct AskForCertificate(Arc<CryptoProvider>);
 
@@ -130,7 +149,20 @@ impl ClientCertVerifier for AskForCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        let algorithms = &self.0.signature_verification_algorithms;
+        let verified = verify_tls12_signature(message, certificate, signature, algorithms);
+        or_by_key_of_version_1(verified, certificate, |key| {
+            let candidates = algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signature.scheme);
+            let bits = &*key.subject_public_key.data;
+            let is_right = candidates
+                .flat_map(|(_, candidates)| *candidates)
+                .any(|candidate| candidate.verify_signature(bits, message, signature.signature()).is_ok());
+            if is_right {
+                Ok(HandshakeSignatureValid::assertion())
+            } else {
+                Err(rustls::CertificateError::BadSignature.into())
+            }
+        })
     }
 
     fn verify_tls13_signature(
@@ -139,7 +171,12 @@ impl ClientCertVerifier for AskForCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        let algorithms = &self.0.signature_verification_algorithms;
+        let verified = verify_tls13_signature(message, certificate, signature, algorithms);
+        or_by_key_of_version_1(verified, certificate, |key| {
+            let key = SubjectPublicKeyInfoDer::from(key.raw);
+            verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
+        })
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

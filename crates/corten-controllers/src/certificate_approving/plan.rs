@@ -42,6 +42,6 @@ pub(super) fn permissions(request: &CertificateSigningRequest) -> Result<Vec<Per
         return Ok(Vec::new());
     }
     // A node that renews its certificate asks for itself.
-    let is_self = request.spec.username.as_deref() == Some(asked.common_name.as_str());
+    let is_self = request.spec.username.as_deref() == Some(asked.subject.common_name());
     Ok(if is_self { vec![SELF, NODE] } else { vec![NODE] })
 }

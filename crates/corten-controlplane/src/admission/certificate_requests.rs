@@ -19,6 +19,7 @@ use corten_apiserver::{
     admission::{Attributes, Operation, Plugin},
     authorization::{self, Authorizer, SYSTEM_MASTERS},
 };
+use corten_component_base::certificates::Subject;
 use x509_parser::{certification_request::X509CertificationRequest, pem::parse_x509_pem, prelude::FromDer as _};
 
 use super::{catalog::Parts, forbidden};
@@ -155,7 +156,7 @@ fn check_subject(request: &Value) -> Result<(), String> {
 
 /// The organizations of the subject of a PKCS#10 request in PEM in base64.
 ///
-/// Errors: it is none, or an organization cannot be read as text (a signer copies the subject byte for byte).
+/// Errors: it is none, or a name in it cannot be read as text (a signer copies the subject byte for byte).
 fn organizations(request: &str) -> Result<Vec<String>, String> {
     const NOT_PEM: &str = "PEM block type must be CERTIFICATE REQUEST";
     let pem = base64::engine::general_purpose::STANDARD.decode(request).map_err(|_| NOT_PEM)?;
@@ -164,9 +165,8 @@ fn organizations(request: &str) -> Result<Vec<String>, String> {
         _ => return Err(NOT_PEM.to_owned()),
     };
     let (_, parsed) = X509CertificationRequest::from_der(&pem.contents).map_err(|error| error.to_string())?;
-    let subject = &parsed.certification_request_info.subject;
-    let read = |name: &x509_parser::x509::AttributeTypeAndValue<'_>| name.as_str().map(str::to_owned);
-    subject.iter_organization().map(read).collect::<Result<_, _>>().map_err(|error| error.to_string())
+    let subject = Subject::read(&parsed.certification_request_info.subject).map_err(|error| error.to_string())?;
+    Ok(subject.organizations)
 }
 
 #[cfg(test)]

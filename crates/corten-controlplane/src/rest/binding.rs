@@ -19,7 +19,7 @@ use corten_apiserver::{
     registry::{Preconditions, Store, WriteContext},
 };
 
-use super::{catalog::Handler, refuse_unless_create, succeeded};
+use super::{catalog::Handler, succeeded};
 
 /// The subresource of a pod.
 pub(crate) static OF_POD: Handler =
@@ -37,9 +37,6 @@ struct Binding;
 #[async_trait]
 impl Custom for Binding {
     async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
-        if let Some(refusal) = refuse_unless_create(&request) {
-            return Ok(refusal);
-        }
         let kind = GroupVersionKind::new("", "v1", "Binding");
         let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
         let (mut binding, mut warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;

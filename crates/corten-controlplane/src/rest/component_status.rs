@@ -20,7 +20,6 @@ use corten_apiserver::{
 };
 use corten_resources::core::component_status::RESOURCE;
 use corten_storage::kv::KvEngine;
-use http::Method;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
@@ -68,14 +67,13 @@ struct ComponentStatuses {
 #[async_trait]
 impl Custom for ComponentStatuses {
     async fn handle(&self, _server: &Arc<Server>, endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
-        let mut objects = match request.method {
-            Method::GET | Method::HEAD if request.info.verb == "get" => {
-                let name = request.info.name.as_str();
-                let found = self.status(name, request.received).await?;
-                vec![found.ok_or_else(|| Status::new(Reason::Unknown, format!("Component not found: {name}")))?]
-            }
-            Method::GET | Method::HEAD if request.info.verb == "list" => self.all(&request).await?,
-            _ => return Ok(Reply::method_not_allowed()),
+        let is_list = request.info.verb == "list";
+        let mut objects = if is_list {
+            self.all(&request).await?
+        } else {
+            let name = request.info.name.as_str();
+            let found = self.status(name, request.received).await?;
+            vec![found.ok_or_else(|| Status::new(Reason::Unknown, format!("Component not found: {name}")))?]
         };
         for object in &mut objects {
             object.set(&["apiVersion"], endpoint.api_version.clone());
@@ -83,7 +81,7 @@ impl Custom for ComponentStatuses {
         }
         Ok(Reply::new(Response::Made(MadeObjects {
             objects,
-            is_list: request.info.verb == "list",
+            is_list,
             definition: endpoint.definition,
             version: endpoint.version.name,
         })))

@@ -19,7 +19,7 @@ use corten_apiserver::{
     request::Query,
 };
 
-use super::{catalog::Handler, refuse_unless_create, succeeded};
+use super::{catalog::Handler, succeeded};
 use crate::caches::tree;
 
 /// The handler.
@@ -37,9 +37,6 @@ struct Eviction;
 #[async_trait]
 impl Custom for Eviction {
     async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
-        if let Some(refusal) = refuse_unless_create(&request) {
-            return Ok(refusal);
-        }
         let kind = GroupVersionKind::new("policy", "v1", "Eviction");
         let mut write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
         // Clients of old drain nodes with the version before.

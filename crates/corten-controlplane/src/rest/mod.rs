@@ -34,12 +34,7 @@ use corten_apiserver::{
     endpoints::{Endpoint, decode_review},
 };
 use corten_component_base::feature_gates::is_on_by_default;
-use http::{Method, StatusCode};
-
-/// The answer to anything but a POST.
-fn refuse_unless_create(request: &Request) -> Option<Reply> {
-    (request.method != Method::POST).then(Reply::method_not_allowed)
-}
+use http::StatusCode;
 
 /// Reads a review and checks it by the rules of its kind.
 ///
@@ -82,5 +77,7 @@ fn succeeded() -> Reply {
     Reply::tree(StatusCode::CREATED, status)
 }
 
+#[cfg(test)]
+mod path_tests;
 #[cfg(test)]
 mod tests;

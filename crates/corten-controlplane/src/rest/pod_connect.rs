@@ -10,7 +10,6 @@ use corten_apiserver::{
     authorization::{Attributes, Decision, forbidden},
     request::Query,
 };
-use http::Method;
 
 use super::kubelets::Kubelets;
 use crate::caches::{Caches, tree};
@@ -54,16 +53,11 @@ impl Connector {
     }
 }
 
-/// The answer to anything but GET and POST.
-pub(super) fn refuse_unless_connect(request: &Request) -> Option<Reply> {
-    (!matches!(request.method, Method::GET | Method::POST)).then(Reply::method_not_allowed)
-}
-
 /// WebSockets begin with a GET, but what they do is no reading: the right to create is asked for, too.
 ///
 /// Upstream: feature gate `AuthorizePodWebsocketUpgradeCreatePermission` (beta in v1.35).
 async fn may_create(server: &Server, request: &Request) -> Result<(), Status> {
-    if request.info.verb != "get" {
+    if request.info.verb == "create" {
         return Ok(());
     }
     let mut info = request.info.clone();

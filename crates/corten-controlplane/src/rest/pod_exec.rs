@@ -13,7 +13,7 @@ use corten_apiserver::{
 
 use super::{
     catalog::Handler,
-    pod_connect::{Connector, QueryText, container_of, escape, refuse_unless_connect, stream_flags},
+    pod_connect::{Connector, QueryText, container_of, escape, stream_flags},
 };
 
 /// The handler.
@@ -26,9 +26,6 @@ struct Exec(Connector);
 #[async_trait]
 impl Custom for Exec {
     async fn handle(&self, server: &Arc<Server>, _endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
-        if let Some(refusal) = refuse_unless_connect(&request) {
-            return Ok(refusal);
-        }
         let pod = self.0.pod(&request).await?;
         let container = container_of(&pod, &request.info.name, request.query.get("container"))?;
         let mut query = QueryText::default();

@@ -16,7 +16,7 @@ use corten_apiserver::{
     request::Query,
 };
 use corten_streaming::negotiate;
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::{
     catalog::Handler,
@@ -33,9 +33,6 @@ struct Log(Connector);
 #[async_trait]
 impl Custom for Log {
     async fn handle(&self, _server: &Arc<Server>, _endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
-        if !matches!(request.method, Method::GET | Method::HEAD) {
-            return Ok(Reply::method_not_allowed());
-        }
         let (namespace, name) = (request.info.namespace.as_str(), request.info.name.as_str());
         let errors = validate(&request.query)?;
         if !errors.is_empty() {

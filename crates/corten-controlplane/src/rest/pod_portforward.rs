@@ -13,7 +13,7 @@ use corten_apiserver::{
 
 use super::{
     catalog::Handler,
-    pod_connect::{Connector, QueryText, escape, refuse_unless_connect},
+    pod_connect::{Connector, QueryText, escape},
 };
 
 /// The handler.
@@ -30,9 +30,6 @@ struct PortForward(Connector);
 #[async_trait]
 impl Custom for PortForward {
     async fn handle(&self, server: &Arc<Server>, _endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
-        if let Some(refusal) = refuse_unless_connect(&request) {
-            return Ok(refusal);
-        }
         let pod = self.0.pod(&request).await?;
         let mut query = QueryText::default();
         for port in request.query.all("ports") {

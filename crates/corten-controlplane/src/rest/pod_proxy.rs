@@ -29,9 +29,6 @@ struct Proxy(Connector);
 #[async_trait]
 impl Custom for Proxy {
     async fn handle(&self, _server: &Arc<Server>, _endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
-        if let Some(refusal) = proxy::refuse_unless_proxied(&request) {
-            return Ok(refusal);
-        }
         let given = request.info.name.clone();
         let target = Target::parse(&given)
             .ok_or_else(|| Status::bad_request(format!("invalid pod request {}", quote(&given))))?;

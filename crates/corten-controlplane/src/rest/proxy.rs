@@ -121,16 +121,6 @@ fn is_proxyable(address: &IpAddr) -> bool {
     !is_own && !is_link_local
 }
 
-/// The answer to methods that are not handed on.
-pub(super) fn refuse_unless_proxied(request: &Request) -> Option<Reply> {
-    // The old form of a watch leads to no proxy.
-    if request.info.verb == "watch" {
-        return Some(Reply::no_such_route());
-    }
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-    (!known.contains(&request.method)).then(Reply::method_not_allowed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use corten_apiserver::{
     endpoints::{Custom, Endpoint},
 };
 
-use super::{access_review, catalog::Handler, created, read_review, refuse_unless_create};
+use super::{access_review, catalog::Handler, created, read_review};
 
 /// The handler.
 pub(crate) static HANDLER: Handler = Handler {
@@ -30,9 +30,6 @@ struct SelfSubjectAccessReview {
 #[async_trait]
 impl Custom for SelfSubjectAccessReview {
     async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
-        if let Some(refusal) = refuse_unless_create(&request) {
-            return Ok(refusal);
-        }
         let (mut review, warnings) = read_review(server, endpoint, &mut request).await?;
         access_review::answer(&*self.authorizer, &request.user, &mut review).await;
         Ok(created(review, warnings))

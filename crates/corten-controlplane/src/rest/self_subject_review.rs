@@ -11,7 +11,7 @@ use corten_apiserver::{
     endpoints::{Custom, Endpoint},
 };
 
-use super::{catalog::Handler, created, read_review, refuse_unless_create, user};
+use super::{catalog::Handler, created, read_review, user};
 
 /// The handler.
 pub(crate) static HANDLER: Handler = Handler {
@@ -27,9 +27,6 @@ struct SelfSubjectReview;
 #[async_trait]
 impl Custom for SelfSubjectReview {
     async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
-        if let Some(refusal) = refuse_unless_create(&request) {
-            return Ok(refusal);
-        }
         let (mut review, warnings) = read_review(server, endpoint, &mut request).await?;
         review.set(&["status", "userInfo"], user::to_value(&request.user));
         Ok(created(review, warnings))

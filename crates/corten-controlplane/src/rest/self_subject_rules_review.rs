@@ -11,7 +11,7 @@ use corten_apiserver::{
     endpoints::{Custom, Endpoint},
 };
 
-use super::{catalog::Handler, created, read_review, refuse_unless_create};
+use super::{catalog::Handler, created, read_review};
 use crate::authorization::rbac::Rbac;
 
 /// The handler.
@@ -30,9 +30,6 @@ struct SelfSubjectRulesReview {
 #[async_trait]
 impl Custom for SelfSubjectRulesReview {
     async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
-        if let Some(refusal) = refuse_unless_create(&request) {
-            return Ok(refusal);
-        }
         let (mut review, warnings) = read_review(server, endpoint, &mut request).await?;
         let namespace = review.str_at(&["spec", "namespace"]).unwrap_or_default();
         if namespace.is_empty() {

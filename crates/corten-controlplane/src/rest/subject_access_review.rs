@@ -12,7 +12,7 @@ use corten_apiserver::{
     endpoints::{Custom, Endpoint},
 };
 
-use super::{access_review, catalog::Handler, created, read_review, refuse_unless_create, user};
+use super::{access_review, catalog::Handler, created, read_review, user};
 
 /// The handler.
 pub(crate) static HANDLER: Handler = Handler {
@@ -30,9 +30,6 @@ struct SubjectAccessReview {
 #[async_trait]
 impl Custom for SubjectAccessReview {
     async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
-        if let Some(refusal) = refuse_unless_create(&request) {
-            return Ok(refusal);
-        }
         let (mut review, warnings) = read_review(server, endpoint, &mut request).await?;
         let user = user::subject(review.get("spec").unwrap_or(&corten_apimachinery::Value::Null));
         access_review::answer(&*self.authorizer, &user, &mut review).await;

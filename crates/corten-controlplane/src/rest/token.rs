@@ -18,7 +18,7 @@ use corten_apiserver::{
     endpoints::{Custom, Endpoint, WriteRequest, decode_review},
 };
 
-use super::{catalog::Handler, created, refuse_unless_create};
+use super::{catalog::Handler, created};
 use crate::{
     authentication::service_account::{Binding, Issuer, Named},
     caches::{Caches, tree},
@@ -58,9 +58,6 @@ struct Token {
 #[async_trait]
 impl Custom for Token {
     async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
-        if let Some(refusal) = refuse_unless_create(&request) {
-            return Ok(refusal);
-        }
         let kind = GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest");
         let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
         let (mut wanted, mut warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;

@@ -15,7 +15,7 @@ use corten_apiserver::{
     endpoints::{Custom, Endpoint},
 };
 
-use super::{catalog::Handler, created, read_review, refuse_unless_create, user};
+use super::{catalog::Handler, created, read_review, user};
 
 /// The handler.
 pub(crate) static HANDLER: Handler = Handler {
@@ -34,9 +34,6 @@ struct TokenReview {
 #[async_trait]
 impl Custom for TokenReview {
     async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
-        if let Some(refusal) = refuse_unless_create(&request) {
-            return Ok(refusal);
-        }
         let (mut review, warnings) = read_review(server, endpoint, &mut request).await?;
         let token = review.str_at(&["spec", "token"]).unwrap_or_default();
         if token.is_empty() {

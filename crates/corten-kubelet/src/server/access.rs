@@ -12,6 +12,7 @@ use corten_apimachinery::{
 };
 use corten_base::SharedClock;
 use corten_client::{Client, client::Target};
+use corten_component_base::certificates::Subject;
 use http::{HeaderMap, Method, StatusCode, header};
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
@@ -67,15 +68,13 @@ impl Credentials {
     }
 }
 
-/// The common name is the user, organizations are groups.
+/// The last common name is the user, organizations are groups.
 fn user_of(leaf: &CertificateDer<'_>) -> Option<UserInfo> {
     let (_, certificate) = parse_x509_certificate(leaf).ok()?;
-    let subject = certificate.subject();
-    let name = subject.iter_common_name().next()?.as_str().ok().filter(|name| !name.is_empty())?;
-    let mut groups: Vec<Str> =
-        subject.iter_organization().filter_map(|group| group.as_str().ok()).map(Str::from).collect();
+    let subject = Subject::read(certificate.subject()).ok().filter(|subject| !subject.common_name().is_empty())?;
+    let mut groups: Vec<Str> = subject.organizations.iter().map(|group| Str::from(group.as_str())).collect();
     groups.push("system:authenticated".into());
-    Some(UserInfo { name: name.into(), groups, ..UserInfo::default() })
+    Some(UserInfo { name: subject.common_name().into(), groups, ..UserInfo::default() })
 }
 
 /// The subresources of a node that a right to any of them opens this path, and the verb.
@@ -242,7 +241,26 @@ impl Access for Delegated {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
+
+    /// A certificate of `CN=kube-apiserver-kubelet-client, CN=bob`, made for this test and used nowhere else.
+    const TWO_NAMES: &str = concat!(
+        "MIIBaDCCAQ0CFDmHf5cbMirfb1jGcufT2fYOa3mIMAoGCCqGSM49BAMCMDYxJjAkBgNVBAMMHWt1YmUtYXBpc2VydmVyLWt1YmVs",
+        "ZXQtY2xpZW50MQwwCgYDVQQDDANib2IwHhcNMjYxMTIyMDE1MjQyWhcNMjYxMTIzMDE1MjQyWjA2MSYwJAYDVQQDDB1rdWJlLWFw",
+        "aXNlcnZlci1rdWJlbGV0LWNsaWVudDEMMAoGA1UEAwwDYm9iMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE+BITFXPyE7iKr+W+",
+        "5jqbhjFA4/o6oqT+/d1TPoX4ETvEQhojuAtNbLh+1rQrpWDDcnQg8pOWBAQFMs2DCxMacTAKBggqhkjOPQQDAgNJADBGAiEAncOR",
+        "DhB1p6k+Pp9t1G13t2gF+g7635ZR4riJE4a/z/ECIQCDyhZ2N/k7M1aV/7KKTQKk6jXmwjMHqGTe1Qk34wUHTw==",
+    );
+
+    /// The bug was that the first common name was the user, where whoever approves a certificate is shown the last.
+    #[test]
+    fn the_last_common_name_is_the_user() {
+        let leaf = base64::engine::general_purpose::STANDARD.decode(TWO_NAMES).unwrap();
+        let user = user_of(&leaf.into()).unwrap();
+        assert_eq!((user.name.as_str(), is_trusted(&user)), ("bob", false));
+    }
 
     #[track_caller]
     fn check(method: &Method, path: &str, verb: &str, subresources: &[&str]) {

@@ -1,0 +1,146 @@
+//! What a request asks of the resource that its path leads to.
+//!
+//! Authorization goes by the verb that a request was read as, so handlers may do what that verb says and nothing else. This
+//! is the one place where verb, method and path are held against what the resource serves: handlers get the verb and look at
+//! no method.
+//!
+//! Upstream: the routes that k8s.io/apiserver/pkg/endpoints/installer.go makes of a storage's interfaces (v1.35).
+
+use corten_apimachinery::{
+    resource::{ResourceDefinition, Subresource, SubresourceKind, Verb},
+    status::Status,
+};
+use http::Method;
+
+use crate::{registry::check_name, request::RequestInfo, response::Reply};
+
+/// What an authorized request may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// The verb that the request was authorized for. `None` for a method without one, which only proxies know.
+    pub(super) verb: Option<Verb>,
+    /// The subresource, if it is about one.
+    pub(super) subresource: Option<&'static Subresource>,
+}
+
+/// Why a request gets nothing.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// No such path.
+    NoRoute,
+    /// The path knows other methods.
+    Method,
+    /// The path has no name where one must be, or one that cannot be.
+    Name(Status),
+}
+
+impl From<Refusal> for Result<Reply, Status> {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoRoute => Ok(Reply::no_such_route()),
+            Refusal::Method => Ok(Reply::method_not_allowed()),
+            Refusal::Name(status) => Err(status),
+        }
+    }
+}
+
+impl Asked {
+    /// Reads what `info`, which came by `method`, asks of the resource.
+    pub(super) fn of(
+        definition: &'static ResourceDefinition,
+        method: &Method,
+        info: &RequestInfo,
+    ) -> Result<Self, Refusal> {
+        if !is_in_scope(definition, info) {
+            return Err(Refusal::NoRoute);
+        }
+        let serves = |verbs: &[Verb]| verbs.iter().any(|verb| definition.verbs.contains(verb));
+        // The old form of a watch leads to what can be watched, and to no part of it.
+        if info.form.is_watch && (!info.subresource.is_empty() || !serves(&[Verb::Watch])) {
+            return Err(Refusal::NoRoute);
+        }
+        let verb = verb_of(method, info);
+        if !info.subresource.is_empty() {
+            let subresource = definition.subresource(&info.subresource).ok_or(Refusal::NoRoute)?;
+            return Self::of_subresource(subresource, verb, method, info);
+        }
+        let is_named = info.form.is_named;
+        if !info.rest.is_empty() {
+            return Err(Refusal::NoRoute);
+        }
+        if is_named && !serves(&[Verb::Get, Verb::Update, Verb::Patch, Verb::Delete]) {
+            return Err(Refusal::NoRoute);
+        }
+        let verb = verb.filter(|verb| serves(&[*verb])).ok_or(Refusal::Method)?;
+        let is_fitting = match verb {
+            Verb::Get | Verb::Update | Verb::Patch | Verb::Delete => is_named,
+            Verb::Create | Verb::DeleteCollection => !is_named,
+            // By name only in the old form.
+            Verb::List | Verb::Watch => true,
+        };
+        let is_across = definition.is_namespaced() && info.namespace.is_empty();
+        if !is_fitting || (is_across && !matches!(verb, Verb::List | Verb::Watch)) {
+            return Err(Refusal::Method);
+        }
+        Ok(Self { verb: Some(verb), subresource: None })
+    }
+
+    /// A subresource is of one object, which the path names: there is nothing to list, to watch or to delete many of.
+    fn of_subresource(
+        subresource: &'static Subresource,
+        verb: Option<Verb>,
+        method: &Method,
+        info: &RequestInfo,
+    ) -> Result<Self, Refusal> {
+        let (verbs, is_proxy): (&[Verb], bool) = match &subresource.kind {
+            SubresourceKind::Object { verbs, .. } => (verbs, false),
+            SubresourceKind::Scale(_) => (&[Verb::Get, Verb::Patch, Verb::Update], false),
+            // What can be deleted without being an object hands everything on.
+            SubresourceKind::Custom { verbs, .. } => (verbs, verbs.contains(&Verb::Delete)),
+        };
+        if !info.rest.is_empty() && !is_proxy {
+            return Err(Refusal::NoRoute);
+        }
+        // A path without the name, for which a request was read as one of many.
+        let single = verb.map(|verb| match verb {
+            Verb::List | Verb::Watch => Verb::Get,
+            Verb::DeleteCollection => Verb::Delete,
+            verb => verb,
+        });
+        let is_served = match single {
+            Some(verb) => verbs.contains(&verb),
+            None => is_proxy && *method == Method::OPTIONS,
+        };
+        if !is_served {
+            return Err(Refusal::Method);
+        }
+        if !info.form.is_named || single != verb {
+            return Err(Refusal::Name(Status::bad_request("name must be provided")));
+        }
+        check_name(&info.name).map_err(Refusal::Name)?;
+        Ok(Self { verb, subresource: Some(subresource) })
+    }
+}
+
+/// Whether the resource is where the path has it.
+fn is_in_scope(definition: &ResourceDefinition, info: &RequestInfo) -> bool {
+    if definition.is_namespaced() {
+        // Paths in all namespaces can only be listed and watched.
+        return !info.namespace.is_empty() || (!info.form.is_named && definition.verbs.contains(&Verb::List));
+    }
+    // Else a right within a namespace would be one to what is in none: a namespace is not in itself either.
+    !info.form.is_in_namespace && (info.namespace.is_empty() || info.namespace == info.name)
+}
+
+/// The verb that was authorized, if the method is one of those that ask for it.
+fn verb_of(method: &Method, info: &RequestInfo) -> Option<Verb> {
+    let verb = Verb::ALL.iter().copied().find(|verb| verb.as_str() == info.verb)?;
+    let is_asked = match verb {
+        Verb::Get | Verb::List | Verb::Watch => matches!(*method, Method::GET | Method::HEAD),
+        Verb::Create => *method == Method::POST,
+        Verb::Update => *method == Method::PUT,
+        Verb::Patch => *method == Method::PATCH,
+        Verb::Delete | Verb::DeleteCollection => *method == Method::DELETE,
+    };
+    is_asked.then_some(verb)
+}
