@@ -25,7 +25,9 @@ const VERSION: u32 = 1;
 
 const HEAD: &str = "corten-backup.json";
 const RECORD: &str = "cluster.json";
-const STORE: &str = "store";
+
+/// The name of the store in the archive, and where it is unpacked.
+pub(crate) const STORE: &str = "store";
 
 /// The directory of keys in the archive.
 const KEYS: &str = "pki";
@@ -234,28 +236,56 @@ fn member(entry: &mut tar::Entry<'_, File>) -> anyhow::Result<Vec<u8>> {
 }
 
 impl Identity {
-    /// Makes the cluster at `places` this one. Keys of another cluster are put aside. Blocks.
-    pub(crate) fn take_place(&self, places: &Places) -> anyhow::Result<()> {
+    /// Fails where keys of another cluster are in the way and cannot be put aside, since others were before. Blocks, changes
+    /// nothing.
+    pub(crate) fn expect_room(&self, places: &Places) -> anyhow::Result<()> {
+        let (pki, aside) = (places.pki(), places.replaced_pki());
+        if !self.has_place(&pki) && is_there(&pki)? && is_there(&aside)? {
+            bail!(
+                "{} are keys of another cluster, which were put aside by an earlier restore: move them out of the way first, \
+                 because those in {} would take their place",
+                aside.display(),
+                pki.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Makes the cluster at `places` this one. Keys of another cluster are put aside. Cut at any point, it does the rest when it
+    /// is called again. `staging` is a directory in the root, its owner's alone, for what is not complete. Blocks.
+    ///
+    /// Errors: as `expect_room`; what cannot be written.
+    pub(crate) fn take_place(&self, places: &Places, staging: &Path) -> anyhow::Result<()> {
         let pki = places.pki();
-        let is_there =
-            |(name, _, content): &(&str, u32, Vec<u8>)| fs::read(&pki.join(name)).is_ok_and(|it| it == *content);
-        if !self.keys.iter().all(is_there) {
-            if pki.exists() {
+        if !self.has_place(&pki) {
+            self.expect_room(places)?;
+            // All of them, before anything else is touched: the disk may be full.
+            let new = staging.join(KEYS);
+            fs::create_dir_all(&new)?;
+            for (name, mode, content) in &self.keys {
+                fs::write_atomic(&new.join(name), content, *mode)?;
+            }
+            if is_there(&pki)? {
                 let aside = places.replaced_pki();
-                fs::remove_dir_all(&aside)?;
                 std::fs::rename(&pki, &aside).at("rename to", &aside)?;
             }
-            fs::create_dir_all(&pki)?;
-            for (name, mode, content) in &self.keys {
-                fs::write_atomic(&pki.join(name), content, *mode)?;
-            }
+            std::fs::rename(&new, &pki).at("rename to", &pki)?;
         }
+        // With it the root is on disk, and so the new names.
         self.record.write(&places.record())
+    }
+
+    fn has_place(&self, pki: &Path) -> bool {
+        self.keys.iter().all(|(name, _, content)| fs::read(&pki.join(name)).is_ok_and(|it| it == *content))
     }
 }
 
+fn is_there(path: &Path) -> anyhow::Result<bool> {
+    Ok(path.try_exists().at("look for", path)?)
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use corten_component_base::certificates::{Authority, CertificateFiles};
@@ -263,13 +293,13 @@ mod tests {
 
     use super::*;
 
-    fn record() -> Record {
+    pub(crate) fn record() -> Record {
         let ranges = ("10.60.0.0/16".parse().unwrap(), "10.50.0.0/16".parse().unwrap());
         let served = ("0.0.0.0:6443".parse().unwrap(), 10_250, corten_proxy::ProxyMode::Auto);
         Record::new(ranges, "cluster.local", Some("foo".to_owned()), served)
     }
 
-    fn write_keys(pki: &Path) {
+    pub(crate) fn write_keys(pki: &Path) {
         fs::create_dir_all(pki).unwrap();
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         Authority::ensure(&CertificateFiles::new(pki, "ca"), "kubernetes", now).unwrap();
@@ -373,7 +403,7 @@ mod tests {
             let staging = tempfile::tempdir().unwrap();
             let contents = read(&target, staging.path()).unwrap();
             assert_eq!(fs::read(&contents.store).unwrap(), [7; 5_000]);
-            contents.identity.unwrap().take_place(&places).unwrap();
+            contents.identity.unwrap().take_place(&places, staging.path()).unwrap();
             assert_eq!(Record::read(&places.record()).unwrap(), Some(record()));
             assert_eq!(fs::read(&places.pki().join("sa.key")).unwrap(), ours);
             assert_eq!(fs::read(&places.replaced_pki().join("ca.key")).unwrap(), others);
@@ -381,6 +411,41 @@ mod tests {
             fs::write(&places.pki().join("admin.crt"), b"signed by this one").unwrap();
         }
         assert!(places.data().contains(&places.replaced_pki()), "`delete` removes it");
+    }
+
+    /// The keys that had been in the way were put aside before the new ones were written, and were lost when a restore that
+    /// had been cut in between was repeated: what it had left took their place.
+    #[test]
+    fn keys_that_were_put_aside_are_never_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = backup(directory.path());
+        let places = Places::new(&directory.path().join("root")).unwrap();
+        write_keys(&places.pki());
+        let key = |directory: PathBuf| fs::read(&directory.join("ca.key")).unwrap();
+        let (theirs, ours) = (key(places.pki()), key(directory.path().join("pki")));
+        let take_place = |before: &dyn Fn(&Path)| {
+            let staging = tempfile::tempdir_in(&places.root).unwrap();
+            let identity = read(&target, staging.path()).unwrap().identity.unwrap();
+            before(staging.path());
+            identity.take_place(&places, staging.path())
+        };
+        // It fails between two keys.
+        let failed = take_place(&|staging| fs::create_dir_all(&staging.join("pki/sa.key/full")).unwrap());
+        failed.unwrap_err();
+        assert_eq!((key(places.pki()), places.replaced_pki().exists()), (theirs.clone(), false));
+        // It was killed when it had put the others aside.
+        std::fs::rename(places.pki(), places.replaced_pki()).unwrap();
+        for _ in 0..2 {
+            take_place(&|_| {}).unwrap();
+            assert_eq!((key(places.pki()), key(places.replaced_pki())), (ours.clone(), theirs.clone()));
+        }
+        // A third cluster's.
+        fs::remove_dir_all(&places.pki()).unwrap();
+        write_keys(&places.pki());
+        let third = key(places.pki());
+        let refused = take_place(&|_| {}).unwrap_err().to_string();
+        assert!(refused.contains("move them out of the way first"), "{refused}");
+        assert_eq!((key(places.pki()), key(places.replaced_pki())), (third, theirs));
     }
 
     #[test]

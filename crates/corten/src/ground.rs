@@ -19,6 +19,9 @@ use crate::{config::Places, rights};
 /// What the root of a file system has by itself.
 const NOBODYS: &str = "lost+found";
 
+/// The mode of the lock file: whoever may open a file may lock it, too, and so keep its owner away.
+pub(crate) const LOCK_MODE: u32 = 0o600;
+
 /// What a directory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ground {
@@ -80,7 +83,8 @@ pub(crate) fn settle(places: &Places) -> anyhow::Result<()> {
     let lock = places.lock();
     let no_link = OFlags::NOFOLLOW.bits().cast_signed();
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).custom_flags(no_link).open(&lock).at("create", &lock)?;
+    let options = options.write(true).create(true).truncate(false).mode(LOCK_MODE).custom_flags(no_link);
+    options.open(&lock).at("create", &lock)?;
     Ok(())
 }
 

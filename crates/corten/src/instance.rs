@@ -6,11 +6,11 @@
 mod holder;
 
 use std::{
-    fs::File,
+    fs::{File, Permissions},
     io::{ErrorKind, Read as _, Seek as _, Write as _},
     os::{
         fd::{BorrowedFd, OwnedFd},
-        unix::fs::MetadataExt as _,
+        unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     },
     path::Path,
     time::Duration,
@@ -31,7 +31,7 @@ use self::holder::{Has, Holder};
 use crate::{
     config::Places,
     control::{self, Answer, Request, Silent},
-    ground::{self, Ground},
+    ground::{self, Ground, LOCK_MODE},
     process::start_time,
     rights,
     unix_socket::listener_of,
@@ -242,9 +242,13 @@ impl Instance {
             // The file may have been lost without its cluster.
             let may_make = !purpose.ends() || places.record().exists();
             let options = &mut File::options();
-            options.read(true).write(true).create(may_make).truncate(false);
+            options.read(true).write(true).create(may_make).truncate(false).mode(LOCK_MODE);
             // `delete` was faster.
             let Some(file) = holder::open(&path, options)? else { continue };
+            // One of an earlier version is open to all.
+            if file.metadata().at("look at", &path)?.mode() & 0o777 != LOCK_MODE {
+                file.set_permissions(Permissions::from_mode(LOCK_MODE)).at("set mode of", &path)?;
+            }
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 // `delete` removes the file while it has the lock: whoever opened it before would have another lock than
                 // whoever comes next.

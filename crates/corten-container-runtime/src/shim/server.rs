@@ -7,6 +7,7 @@
 mod ends;
 mod requests;
 mod streams;
+mod trouble;
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +15,7 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     process::Child,
+    time::Duration,
 };
 
 use corten_base::{ErrorChain, SharedClock, SystemClock};
@@ -25,7 +27,7 @@ use nix::{
 };
 use rustix::{io::Errno as AcceptErrno, net::SocketFlags};
 
-use self::ends::Ending;
+use self::{ends::Ending, trouble::Trouble};
 use super::{
     log::Log,
     output::Sink,
@@ -68,6 +70,7 @@ struct Entry {
     directory: PathBuf,
     state: ContainerState,
     log: Log,
+    log_trouble: Trouble,
     outputs: [Option<OwnedFd>; 2],
     input: Option<Sink>,
     terminal: Option<Terminal>,
@@ -99,6 +102,7 @@ struct Server {
     buffer: Box<[u8]>,
     /// Whether the next wait leaves the listener out, and is short.
     accept_pauses: bool,
+    accept_trouble: Trouble,
     is_over: bool,
 }
 
@@ -135,6 +139,7 @@ pub(super) fn run(directory: &Path) -> Result<(), ServerError> {
         buffer: vec![0; READ_BYTES].into_boxed_slice(),
         next: 0,
         accept_pauses: false,
+        accept_trouble: Trouble::default(),
         is_over: false,
     };
     while !server.is_over {
@@ -215,16 +220,19 @@ impl Server {
     fn handle(&mut self, token: Token, listener: &OwnedFd) {
         match token {
             Token::Listener => {
-                let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+                let (flags, now) = (SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, self.clock.monotonic());
                 match rustix::net::accept_with(listener, flags) {
                     Ok(connection) => {
+                        self.accept_trouble.is_news(false, now);
                         self.next += 1;
                         self.connections.insert(self.next, connection);
                     }
                     // A client that has left again is no error.
                     Err(AcceptErrno::AGAIN | AcceptErrno::CONNABORTED | AcceptErrno::INTR) => {}
                     Err(error) => {
-                        complain("accept connection", &error);
+                        if self.accept_trouble.is_news(true, now) {
+                            complain("accept connection", &error);
+                        }
                         self.accept_pauses = true;
                     }
                 }
@@ -303,6 +311,15 @@ impl Server {
 }
 
 impl Entry {
+    /// Takes in whether output could be written to the log. Output that could not is lost.
+    fn logged(&mut self, id: &str, written: std::io::Result<()>, now: Duration) {
+        if self.log_trouble.is_news(written.is_err(), now)
+            && let Err(error) = written
+        {
+            complain(&format!("write log of container {id}"), &error);
+        }
+    }
+
     /// A record that cannot be written is lost to the next runtime, not to this one.
     fn record(&self) {
         if let Err(error) = protocol::write_json(&ContainerState::path(&self.directory), &self.state) {

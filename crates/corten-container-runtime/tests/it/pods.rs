@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 use corten_base::{SystemClock, SystemRng};
 use corten_cri::api;
 
-use crate::support::{exec, node, run_container, run_pod, sandbox_config};
+use crate::support::{events, exec, exit_of, node, run, run_container, run_pod, sandbox_config};
 
 /// Longer than the start of a container takes, so that calls are dropped anywhere in it.
 const START_MILLIS: u64 = 150;
@@ -82,6 +82,26 @@ mod privileged {
             let processes = exec(&*cri, id, "ps").await;
             assert!(processes.contains("sleep 1001") && processes.contains("sleep 1002"), "{processes}");
         }
+        running.end_with_pods().await;
+    }
+    /// Each piece of output that found the disk full was a line in the shim's log, in memory, without bound.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_log_that_cannot_be_written_is_complained_of_once() {
+        let Some(node) = node() else { return };
+        let running = node.start_first("10.215.0.0/24").await;
+        let cri = running.cri();
+        std::os::unix::fs::symlink("/dev/full", node.logs.join("main.log")).expect("a link");
+        let mut events = events(&*cri).await;
+        let script = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; usleep 20000; done";
+        let (_, id) = run(&*cri, &sandbox_config(&node), script).await;
+        assert_eq!(exit_of(&id, &mut events).await, 0);
+        let pods = node.config.run.join("pods");
+        let logs: Vec<String> = entries(&pods)
+            .iter()
+            .filter_map(|pod| std::fs::read_to_string(pods.join(pod).join("shim.log")).ok())
+            .collect();
+        let complaints = logs.concat();
+        assert_eq!(complaints.matches("write log of container").count(), 1, "{complaints}");
         running.end_with_pods().await;
     }
 }

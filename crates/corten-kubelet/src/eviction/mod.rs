@@ -117,7 +117,7 @@ impl Evictor {
         let resource = shortage.resource;
         let pods = self.table.pods();
         let mut candidates = Vec::new();
-        for pod in pods.iter().filter(|pod| !qos::is_critical(pod) && !self.has_ended(pod) && self.runs(pod)) {
+        for pod in pods.iter().filter(|pod| !qos::is_critical(pod) && !self.is_out(pod) && self.runs(pod)) {
             candidates.push(Candidate { pod, usage: self.usage_of(pod, resource).await });
         }
         if let Some(first) = pressure::first(&candidates, resource) {
@@ -202,7 +202,7 @@ impl Evictor {
 
     async fn look_at(&self, pod: &SharedPod) {
         let limits = Limits::of(pod);
-        if limits.is_empty() || qos::is_critical(pod) || self.has_ended(pod) {
+        if limits.is_empty() || qos::is_critical(pod) || self.is_out(pod) {
             return;
         }
         let usage = self.measure(pod, limits.has_storage()).await;
@@ -211,11 +211,16 @@ impl Evictor {
         }
     }
 
-    /// Whether nothing is left to end, or the end has begun.
-    fn has_ended(&self, pod: &Pod) -> bool {
+    /// Whether nothing is left to end, or was already told to end here. An end that others have begun is none: its grace period
+    /// is theirs to choose, and what runs meanwhile has its limits as before. Upstream: `filterOutInactivePods`.
+    fn is_out(&self, pod: &Pod) -> bool {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        if self.table.mailbox(uid).is_none_or(|mailbox| mailbox.is_killed()) {
+            return true;
+        }
         let status = self.context.status.get(uid).or_else(|| pod.status.clone()).unwrap_or_default();
-        pod.metadata.deletion_timestamp.is_some() || matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"))
+        let is_over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+        (is_over || pod.metadata.deletion_timestamp.is_some()) && !self.runs(pod)
     }
 
     /// Measures volumes and logs, and with `containers` what these have written to their own file systems.

@@ -2,7 +2,7 @@
 //!
 //! Pure. Upstream: pkg/kubelet/lifecycle/predicate.go and `Admit` of pkg/kubelet/eviction (v1.35).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use corten_api::{
     core::v1::{
@@ -17,6 +17,8 @@ use crate::{containers::qos, interfaces::Failure, node::status::Pressure};
 const OS: &str = "linux";
 /// The resources that every node has, in the order in which they are looked at.
 const NATIVE: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
+/// Stands for all addresses of the node.
+const ALL_ADDRESSES: &str = "0.0.0.0";
 /// The reason for a pod that asks for other labels than the node has.
 const NODE_AFFINITY: &str = "NodeAffinity";
 
@@ -36,8 +38,7 @@ pub fn failures(pod: &Pod, node: &Node, others: &[&Pod], max_pods: u32) -> Vec<F
     if !matches_node(pod, node) {
         failures.push(predicate(NODE_AFFINITY, "node(s) didn't match Pod's node affinity/selector"));
     }
-    let ports = host_ports(pod);
-    if others.iter().flat_map(|other| host_ports(other)).any(|taken| ports.iter().any(|port| conflict(port, &taken))) {
+    if WantedPorts::of(pod).conflict_with_any(others) {
         failures.push(predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports"));
     }
     let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
@@ -257,23 +258,44 @@ fn requirement(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bo
     }
 }
 
-/// Protocol, address and number of each host port.
-fn host_ports(pod: &Pod) -> Vec<(String, String, i32)> {
-    let Some(spec) = &pod.spec else { return Vec::new() };
-    let sidecars = spec.init_containers.iter().flatten().filter(|container| is_sidecar(container));
-    let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
-    ports
-        .filter_map(|port| {
-            let number = port.host_port.filter(|number| *number > 0)?;
-            let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
-            let address = port.host_ip.clone().filter(|ip| !ip.is_empty()).unwrap_or_else(|| "0.0.0.0".to_owned());
-            Some((protocol, address, number))
-        })
-        .collect()
+/// The host ports that a pod wants, by protocol and number: at which addresses. A pod may want tens of thousands, so nobody
+/// looks through them: whether one is taken is a look into a map. Upstream: `HostPortInfo`.
+#[derive(Debug, Default)]
+struct WantedPorts<'a>(BTreeMap<(&'a str, i32), BTreeSet<&'a str>>);
+
+impl<'a> WantedPorts<'a> {
+    fn of(pod: &'a Pod) -> Self {
+        let mut wanted = Self::default();
+        for (protocol, address, number) in host_ports(pod) {
+            wanted.0.entry((protocol, number)).or_default().insert(address);
+        }
+        wanted
+    }
+
+    /// Whether one of them is taken: at the same address, or because one of both is at all of them.
+    fn conflict_with_any(&self, others: &[&Pod]) -> bool {
+        !self.0.is_empty()
+            && others.iter().flat_map(|other| host_ports(other)).any(|(protocol, address, number)| {
+                self.0.get(&(protocol, number)).is_some_and(|wanted| {
+                    address == ALL_ADDRESSES || wanted.contains(ALL_ADDRESSES) || wanted.contains(address)
+                })
+            })
+    }
 }
 
-fn conflict(a: &(String, String, i32), b: &(String, String, i32)) -> bool {
-    a.0 == b.0 && a.2 == b.2 && (a.1 == b.1 || a.1 == "0.0.0.0" || b.1 == "0.0.0.0")
+/// Protocol, address and number of each host port.
+fn host_ports(pod: &Pod) -> impl Iterator<Item = (&str, &str, i32)> {
+    let spec = pod.spec.iter();
+    let containers = spec.flat_map(|spec| {
+        let sidecars = spec.init_containers.iter().flatten().filter(|container| is_sidecar(container));
+        spec.containers.iter().chain(sidecars)
+    });
+    containers.flat_map(|container| container.ports.iter().flatten()).filter_map(|port| {
+        let number = port.host_port.filter(|number| *number > 0)?;
+        let protocol = port.protocol.as_deref().unwrap_or("TCP");
+        let address = port.host_ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or(ALL_ADDRESSES);
+        Some((protocol, address, number))
+    })
 }
 
 #[cfg(test)]
@@ -339,6 +361,57 @@ mod tests {
         check(&asks("example.com/known", "1"), &node(json!({})), &[]);
         check(&asks("example.com/known", "2"), &node(json!({})), &["OutOfexample.com/known"]);
         check(&asks("hugepages-2Mi", "2Mi"), &node(json!({})), &["OutOfhugepages-2Mi"]);
+    }
+
+    /// A pod whose container, and sidecar, have these ports: `protocol address number`.
+    fn with_ports(ports: impl IntoIterator<Item = (&'static str, &'static str, u16)>) -> Pod {
+        let mut lists = [Vec::new(), Vec::new()];
+        for (place, (protocol, address, number)) in ports.into_iter().enumerate() {
+            let port = json!({"protocol": protocol, "hostIP": address, "hostPort": number, "containerPort": 1});
+            lists[place % 2].push(port);
+        }
+        let [main, sidecar] = lists;
+        pod(
+            json!({}),
+            json!({"containers": [{"name": "a", "ports": main}],
+                "initContainers": [{"name": "s", "restartPolicy": "Always", "ports": sidecar}]}),
+        )
+    }
+
+    #[track_caller]
+    fn check_ports(wanted: &Pod, others: &[&Pod], is_taken: bool) {
+        let mut found = failures(wanted, &node(json!({})), others, 110);
+        found.retain(|failure| failure.reason == "NodePorts");
+        assert_eq!(found.len(), usize::from(is_taken), "{found:?}");
+    }
+
+    #[test]
+    fn a_host_port_is_taken_at_its_address_or_at_all() {
+        for (wanted, taken, is_taken) in [
+            (("TCP", "0.0.0.0", 80), ("TCP", "10.0.0.1", 80), true),
+            (("TCP", "", 80), ("TCP", "10.0.0.1", 80), true),
+            (("TCP", "10.0.0.1", 80), ("TCP", "0.0.0.0", 80), true),
+            (("TCP", "10.0.0.1", 80), ("TCP", "10.0.0.1", 80), true),
+            (("TCP", "10.0.0.1", 80), ("TCP", "10.0.0.2", 80), false),
+            (("TCP", "0.0.0.0", 80), ("UDP", "0.0.0.0", 80), false),
+            (("TCP", "0.0.0.0", 80), ("TCP", "0.0.0.0", 81), false),
+            (("TCP", "0.0.0.0", 0), ("TCP", "0.0.0.0", 0), false),
+        ] {
+            let more = ("TCP", "10.0.0.9", 9);
+            check_ports(&with_ports([more, wanted]), &[&with_ports([taken])], is_taken);
+            check_ports(&with_ports([wanted]), &[&with_ports([]), &with_ports([taken, ("UDP", "", 1)])], is_taken);
+        }
+    }
+
+    /// Each was compared with each of every other pod, three strings a time: minutes of a thread that others wait for.
+    #[test]
+    fn tens_of_thousands_of_host_ports_are_looked_at_once() {
+        let others = with_ports((1_000..30_000).map(|number| ("TCP", "10.0.0.1", number)));
+        let apart = with_ports((1_000..30_000).map(|number| ("TCP", "10.0.0.2", number)));
+        let last = with_ports((30_000..59_000).map(|number| ("TCP", "10.0.0.1", number)).chain([("TCP", "", 29_999)]));
+        let others = [&others; 60];
+        check_ports(&apart, &others, false);
+        check_ports(&last, &others, true);
     }
 
     #[test]

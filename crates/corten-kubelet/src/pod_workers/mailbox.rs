@@ -2,7 +2,10 @@
 //!
 //! Bounded by nature: one pod, one kill request, one result per probed container.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -38,6 +41,8 @@ pub struct Letters {
 pub struct Mailbox {
     letters: Mutex<Letters>,
     bell: Notify,
+    /// Somebody has wanted the pod ended, be that read or not.
+    is_killed: AtomicBool,
 }
 
 impl Mailbox {
@@ -56,7 +61,14 @@ impl Mailbox {
     /// Ends the pod.
     pub fn kill(&self, kill: Kill) {
         self.letters.lock().kill = Some(kill);
+        self.is_killed.store(true, Ordering::Release);
         self.bell.notify_one();
+    }
+
+    /// Whether `kill` was ever asked for.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        self.is_killed.load(Ordering::Acquire)
     }
 
     /// A probe's result has changed.

@@ -510,3 +510,40 @@ async fn a_pod_that_fills_its_volume_is_evicted() {
     assert_eq!(evicted, 1);
     node.stop().await;
 }
+
+/// Whoever deleted a pod with a grace period of a year freed it of every limit for that long: an end that has begun counted as
+/// one that has come.
+#[tokio::test]
+async fn a_pod_that_ends_slowly_has_its_limits_until_it_has_ended() {
+    let mut node = Node::start().await;
+    let mount = json!([{"name": "e", "mountPath": "/e"}]);
+    let volume = json!([{"name": "e", "emptyDir": {"sizeLimit": "1Mi"}}]);
+    node.cri.script("main", Script { on_stop: OnStop::Ignore, ..Script::default() });
+    // Deleted, or past its own deadline: both leave the pod its grace period.
+    for (name, deadline) in [("deleted", None), ("overdue", Some(1))] {
+        let containers = json!([{"name": "main", "image": "a", "volumeMounts": mount}]);
+        let mut spec =
+            json!({"containers": containers, "volumes": volume, "terminationGracePeriodSeconds": 31_536_000});
+        if let Some(seconds) = deadline {
+            spec["activeDeadlineSeconds"] = json!(seconds);
+        }
+        node.create(name, spec).await;
+        let pod = node.ready(name).await;
+        let uid = pod.metadata.uid.unwrap();
+        if deadline.is_none() {
+            node.delete(name, Some(31_536_000)).await;
+            node.wait(name, |pod| pod.metadata.deletion_timestamp.is_some()).await;
+        }
+        let directory = node.root.path().join("kubelet/pods").join(&uid).join("volumes/kubernetes.io~empty-dir/e");
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("big"), vec![1; 5 << 20]).unwrap();
+        // The API shows the end when the container has ended.
+        node.until_while_time_passes(name, 120, |pod| {
+            pod.is_none_or(|pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Failed"))
+        })
+        .await;
+        let events = node.events();
+        assert_eq!(events.iter().filter(|event| event.starts_with("Evicted")).count(), 1, "{name}: {events:?}");
+    }
+    node.stop().await;
+}

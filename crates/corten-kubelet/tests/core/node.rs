@@ -260,6 +260,16 @@ impl Node {
         limit_seconds: u64,
         wanted: impl Fn(&Pod) -> bool,
     ) -> Pod {
+        self.until_while_time_passes(name, limit_seconds, |pod| pod.is_some_and(&wanted)).await.expect("it was wanted")
+    }
+
+    /// As `wait_while_time_passes`; the API may have no such pod.
+    pub(crate) async fn until_while_time_passes(
+        &self,
+        name: &str,
+        limit_seconds: u64,
+        wanted: impl Fn(Option<&Pod>) -> bool,
+    ) -> Option<Pod> {
         let until = self.cluster.clock().monotonic() + Duration::from_secs(limit_seconds);
         loop {
             for _ in 0..200 {
@@ -269,8 +279,8 @@ impl Node {
             corten_base::blocking::run(&TaskSet::new("test"), "yield", std::thread::yield_now).await.unwrap();
             let items = self.cluster.list(&pods()).await;
             let found = items.iter().find(|pod| pod.name == name).map(|stored| decode::<Pod>(stored).unwrap());
-            if let Some(pod) = found.filter(|pod| wanted(pod)) {
-                return pod;
+            if wanted(found.as_ref()) {
+                return found;
             }
             assert!(self.cluster.clock().monotonic() < until, "waited for {name} in vain");
             self.advance(1);

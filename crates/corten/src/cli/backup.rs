@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use corten_base::fs;
+use corten_base::{ErrorChain, fs};
+use corten_storage::kv::Revision;
 use corten_storage_sqlite::{OpenError, SqliteEngine};
 use tempfile::TempDir;
 
@@ -70,12 +71,31 @@ pub(crate) fn restore(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     if found.is_dir() {
         bail!("{} is a directory: name the file that `corten backup` wrote", options.file.display());
     }
-    // Beside the store, where there is room for it, and gone whatever comes of it.
+    // Beside the store, where there is room for it.
     let staging = staging(&places)?;
-    restore_into(&places, &options.file, &staging)
+    restore_into(&places, &options.file, staging)
 }
 
-fn restore_into(places: &Places, backup: &Path, staging: &TempDir) -> anyhow::Result<ExitCode> {
+/// Restores by way of `staging`, which stays, as the sign that a restore has not come to its end, if it fails with a part in its
+/// place.
+fn restore_into(places: &Places, backup: &Path, mut staging: TempDir) -> anyhow::Result<ExitCode> {
+    match try_restore(places, backup, &mut staging) {
+        Ok(revision) => {
+            staging.disable_cleanup(false);
+            say(&format!("restored revision {revision}; `corten up{}` starts from it", places.flag()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            // If it stays, then without the copy of the store: the disk may be full.
+            if let Err(more) = fs::remove_file(&staging.path().join(backup_file::STORE)) {
+                note(ErrorChain(&more).to_string());
+            }
+            Err(error)
+        }
+    }
+}
+
+fn try_restore(places: &Places, backup: &Path, staging: &mut TempDir) -> anyhow::Result<Revision> {
     let said = |error: OpenError| match error {
         OpenError::Exists { path } => anyhow::anyhow!(
             "there is a store already: move {} out of the way first, because {} would take its place",
@@ -88,7 +108,12 @@ fn restore_into(places: &Places, backup: &Path, staging: &TempDir) -> anyhow::Re
         backup_file::read(backup, staging.path()).with_context(|| format!("read the backup {}", backup.display()))?;
     SqliteEngine::check_restore(&contents.store, &places.store()).map_err(said)?;
     match &contents.identity {
-        Some(identity) => identity.take_place(places).context("put what the cluster was made with in its place")?,
+        Some(identity) => {
+            identity.expect_room(places)?;
+            staging.disable_cleanup(true);
+            let taken = identity.take_place(places, staging.path());
+            taken.context("put what the cluster was made with in its place")?;
+        }
         None => note(
             "this backup is of an earlier version and holds the store alone: where the cluster was made with ranges or a \
              node's name of its own, repeat those flags at the next `corten up`"
@@ -96,13 +121,11 @@ fn restore_into(places: &Places, backup: &Path, staging: &TempDir) -> anyhow::Re
         ),
     }
     // Last: a cluster that has its store has everything.
-    let revision = SqliteEngine::restore(&contents.store, &places.store()).map_err(said)?;
-    say(&format!("restored revision {revision}; `corten up{}` starts from it", places.flag()));
-    Ok(ExitCode::SUCCESS)
+    SqliteEngine::restore(&contents.store, &places.store()).map_err(said)
 }
 
-/// Fails where a `restore` was interrupted before it had made the store: a start would make an empty one. The caller has the
-/// places.
+/// Fails where a `restore` was interrupted, or failed, before it had made the store: a start would make an empty one. The
+/// caller has the places.
 pub(crate) fn expect_restored(places: &Places) -> anyhow::Result<()> {
     let left = places.restoring();
     if !left.exists() {
@@ -112,23 +135,32 @@ pub(crate) fn expect_restored(places: &Places) -> anyhow::Result<()> {
         return Ok(fs::remove_dir_all(&left)?);
     }
     bail!(
-        "a `corten restore` here was interrupted: repeat it, or remove what it has left with `corten delete{}`",
+        "a `corten restore` here was interrupted or failed: repeat it, or remove what it has left with `corten delete{}`",
         places.flag()
     )
 }
 
-/// An empty directory that goes when the value does, in place of one that a killed process left.
+/// An empty directory that goes when the value does; in place of one that an earlier process left, it stays as that did.
 fn staging(places: &Places) -> anyhow::Result<TempDir> {
     let path = places.restoring();
+    let was_left = path.exists();
     fs::remove_dir_all(&path)?;
     let name = path.file_name().context("it has a name")?;
-    let made = tempfile::Builder::new().prefix(name).rand_bytes(0).tempdir_in(&places.root);
+    let made = tempfile::Builder::new().prefix(name).rand_bytes(0).disable_cleanup(was_left).tempdir_in(&places.root);
     made.with_context(|| format!("make the directory {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
+    use corten_base::{Shutdown, SystemClock, TaskSet};
+    use corten_storage::kv::KvEngine as _;
+    use corten_storage_sqlite::Config;
+
     use super::*;
+    use crate::backup_file::{
+        Draft,
+        tests::{record, write_keys},
+    };
 
     /// `up` made an empty cluster in the place of one that was to be restored, and said nothing.
     #[test]
@@ -139,7 +171,10 @@ mod tests {
         let killed = staging(&places).unwrap().keep();
         fs::write(&killed.join("store"), b"half").unwrap();
         let refused = expect_restored(&places).unwrap_err().to_string();
-        assert!(refused.contains("was interrupted: repeat it"), "{refused}");
+        assert!(refused.contains("was interrupted or failed: repeat it"), "{refused}");
+        drop(staging(&places).unwrap());
+        expect_restored(&places).unwrap_err();
+        fs::remove_dir_all(&killed).unwrap();
         drop(staging(&places).unwrap());
         expect_restored(&places).unwrap();
         // It was killed between its last step and the end.
@@ -148,6 +183,42 @@ mod tests {
         fs::write(&places.store().join("corten.db"), b"whole").unwrap();
         expect_restored(&places).unwrap();
         assert!(!killed.exists());
+    }
+
+    /// What it had unpacked was removed, and with it the sign: the next `up` made an empty cluster with the backup's keys.
+    #[tokio::test]
+    async fn a_start_after_a_restore_that_failed_is_refused_until_it_is_repeated() {
+        let directory = tempfile::tempdir().unwrap();
+        let backup = directory.path().join("backup");
+        let old = Places::new(&directory.path().join("old")).unwrap();
+        write_keys(&old.pki());
+        let draft = Draft::begin(backup.clone()).unwrap();
+        let (tasks, (end, shutdown)) = (TaskSet::new("store"), Shutdown::new());
+        let config = Config { ballast_bytes: 0, ..Config::new(old.store()) };
+        let engine = SqliteEngine::open(config, SystemClock::shared(), &tasks, &shutdown).await.unwrap();
+        engine.backup(&draft.store()).await.unwrap();
+        drop(engine);
+        end.request();
+        tasks.join().await.unwrap();
+        draft.finish(&record(), &old.pki()).unwrap();
+
+        let places = Places::new(&directory.path().join("new")).unwrap();
+        fs::create_dir_all(&places.root).unwrap();
+        // In the way of the copy.
+        let partial = places.store().join("corten.db.partial");
+        fs::create_dir_all(&partial.join("full")).unwrap();
+        restore_into(&places, &backup, staging(&places).unwrap()).unwrap_err();
+        assert!(places.pki().exists(), "it failed late");
+        assert!(!places.restoring().join("store").exists(), "the disk may be full");
+        expect_restored(&places).unwrap_err();
+        // Repeated with another file, and failed early.
+        fs::write(&directory.path().join("notes"), b"mine").unwrap();
+        restore_into(&places, &directory.path().join("notes"), staging(&places).unwrap()).unwrap_err();
+        expect_restored(&places).unwrap_err();
+        fs::remove_dir_all(&partial).unwrap();
+        restore_into(&places, &backup, staging(&places).unwrap()).unwrap();
+        assert!(!places.restoring().exists());
+        expect_restored(&places).unwrap();
     }
 
     /// Keys of the backup must not take the place of those of a cluster that is there.
@@ -160,7 +231,7 @@ mod tests {
         let backup = directory.path().join("backup");
         fs::write(&backup, b"SQLite format 3\0").unwrap();
         let staging = staging(&places).unwrap();
-        let refused = restore_into(&places, &backup, &staging).unwrap_err().to_string();
+        let refused = restore_into(&places, &backup, staging).unwrap_err().to_string();
         assert!(refused.starts_with("there is a store already: move "), "{refused}");
         assert_eq!(fs::read(&places.store().join("corten.db")).unwrap(), b"precious");
     }

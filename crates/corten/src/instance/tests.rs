@@ -59,6 +59,25 @@ fn a_link_in_the_place_of_the_lock_is_not_followed() {
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
 }
 
+/// Any user of the machine could lock the file with `flock -s`, and so keep its owner from `up`, `down` and `delete`.
+#[test]
+fn nobody_else_can_open_the_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    let places = Places::new(directory.path()).unwrap();
+    let mode = || std::fs::metadata(places.lock()).unwrap().mode() & 0o777;
+    ground::settle(&places).unwrap();
+    assert_eq!(mode(), 0o600);
+    // The record is there, and the file was lost.
+    fs::write(&places.record(), b"{}").unwrap();
+    fs::remove_file(&places.lock()).unwrap();
+    drop(try_claim(&places));
+    assert_eq!(mode(), 0o600);
+    // As earlier versions made it.
+    std::fs::set_permissions(places.lock(), Permissions::from_mode(0o644)).unwrap();
+    drop(try_claim(&places));
+    assert_eq!(mode(), 0o600);
+}
+
 #[test]
 fn the_second_is_told_who_is_first() {
     let directory = tempfile::tempdir().unwrap();

@@ -133,9 +133,8 @@ impl Server {
         }
         let time = self.clock.now();
         let Some(entry) = self.entries.get_mut(id) else { return Ok(()) };
-        if let Err(error) = entry.log.finish(time) {
-            complain(&format!("write log of container {id}"), &error);
-        }
+        let written = entry.log.finish(time);
+        entry.logged(id, written, self.clock.monotonic());
         let code = match (&start_error, status) {
             // Whatever init ended with: its program never ran.
             (Some(_), _) => NOT_STARTED,

@@ -15,7 +15,7 @@ use corten_oci::{
 use nix::sched::CloneFlags;
 use rustix::pipe::PipeFlags;
 
-use super::{Client, Entry, Exec, Failure, Server, complain, ends::Ending};
+use super::{Client, Entry, Exec, Failure, Server, complain, ends::Ending, trouble::Trouble};
 use crate::shim::{
     PAUSE,
     log::Log,
@@ -192,6 +192,7 @@ impl Server {
             directory: request.directory,
             state: ContainerState { version: VERSION, pid, started_at: None, exit: None },
             log,
+            log_trouble: Trouble::default(),
             outputs,
             input,
             terminal,

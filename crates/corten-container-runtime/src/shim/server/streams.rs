@@ -2,7 +2,7 @@
 
 use corten_cri::log_format::LogStream;
 
-use super::{READ_BYTES, Server, complain};
+use super::{READ_BYTES, Server};
 use crate::shim::output::{self, Piece};
 
 impl Server {
@@ -37,9 +37,8 @@ impl Server {
                 return 0;
             }
         };
-        if let Err(error) = entry.log.write(stream, time, bytes) {
-            complain(&format!("write log of container {id}"), &error);
-        }
+        let written = entry.log.write(stream, time, bytes);
+        entry.logged(id, written, self.clock.monotonic());
         let mut lost = Vec::new();
         for (number, client) in &mut entry.clients {
             if client.outputs[index].as_mut().is_some_and(|sink| !sink.write(bytes)) {
