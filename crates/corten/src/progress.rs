@@ -164,7 +164,7 @@ fn line(event: &Event) -> Option<String> {
 fn show(bar: &mut Option<ProgressBar>, event: Event) {
     let Some(line) = line(&event) else {
         if let Event::Begin { step } = event {
-            let style = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed}").expect("the template is right");
+            let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("the template is right");
             let spinner = ProgressBar::new_spinner().with_style(style).with_message(format!("{step:NAME_WIDTH$}"));
             // indicatif's own thread draws it; eight pictures a second look alive.
             spinner.enable_steady_tick(Duration::from_millis(120));
@@ -176,7 +176,7 @@ fn show(bar: &mut Option<ProgressBar>, event: Event) {
     if let Some(bar) = bar.take() {
         bar.finish_and_clear();
     }
-    let mark = if matches!(event, Event::Done { .. }) { "\u{1b}[32m*\u{1b}[0m " } else { "" };
+    let mark = if matches!(event, Event::Done { .. }) { "* " } else { "" };
     let _ = writeln!(std::io::stderr().lock(), "{mark}{line}");
 }
 

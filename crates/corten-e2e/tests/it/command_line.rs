@@ -51,6 +51,8 @@ fn a_cluster_comes_goes_and_comes_back() {
         let pid = machine.pid()?;
         let again = machine.corten(&["up", "--detach"])?;
         ensure!(again.contains(&format!("a cluster already runs here (pid {pid})")), "{again}");
+        let other = machine.try_corten(&["up", "--detach", "--cluster-cidr=10.99.0.0/16"])?;
+        ensure!(!other.success && other.err.contains("this cluster was made with --cluster-cidr"), "{other:?}");
         ensure!(machine.pid()? == pid, "another process");
 
         machine.corten(&["down"])?;

@@ -102,6 +102,9 @@ fn try_restore(places: &Places, backup: &Path, staging: &mut TempDir) -> anyhow:
             path.display(),
             backup.display()
         ),
+        OpenError::Damaged { damage, .. } => {
+            anyhow::anyhow!("the backup {} is damaged: {damage}; take an earlier one", backup.display())
+        }
         error => anyhow::Error::new(error).context(format!("restore {}", backup.display())),
     };
     let contents =

@@ -149,15 +149,6 @@ fn start(
         Claim::Running(running) => running.or_its_end(&places, asker)?,
         ours => ours,
     };
-    let _instance = match claim {
-        Claim::Ours(instance) => instance,
-        Claim::Running(running) => {
-            progress.tell(Event::Ready(already_running(running.pid(), &places)));
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
-    asker.expect_there()?;
-    expect_restored(&places)?;
     let wishes = Wishes {
         listen: options.listen,
         api_port: options.api_port,
@@ -168,6 +159,20 @@ fn start(
         proxy_mode: options.proxy_mode.map(Into::into),
         kubelet_port: options.kubelet_port,
     };
+    let _instance = match claim {
+        Claim::Ours(instance) => instance,
+        Claim::Running(running) => {
+            // What the cluster was made with cannot be had otherwise, whether it runs or not.
+            if wishes != Wishes::default() {
+                let record = Record::read(&places.record())?;
+                Config::complete(Scope::Cluster, places.clone(), wishes, record.as_ref())?;
+            }
+            progress.tell(Event::Ready(already_running(running.pid(), &places)));
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    asker.expect_there()?;
+    expect_restored(&places)?;
     let step = progress.step("preflight");
     let record = Record::read(&places.record())?;
     let config = Config::complete(Scope::Cluster, places, wishes, record.as_ref())?;
