@@ -173,10 +173,41 @@ fn unrecognized(bytes: &[u8], encoding: Encoding, why: &str, kind: &str) -> Opti
         Ok(codec::Decoded { value, .. }) => {
             format!("json: cannot unmarshal {} into Go value of type {KIND}", go_kind(&value))
         }
+        Err(error) if encoding == Encoding::Json && error.to_string().contains("exceeded max depth") => {
+            // The bound of this server is below Go's: what lies between is no error of the text.
+            match too_deep_for_go(bytes) {
+                Some(byte) => format!("invalid character '{}' exceeded max depth", char::from(byte)),
+                None if bytes.trim_ascii_start().starts_with(b"[") => {
+                    format!("json: cannot unmarshal array into Go value of type {KIND}")
+                }
+                None => return None,
+            }
+        }
         Err(error) if encoding == Encoding::Json => error.to_string(),
         Err(error) => return Some(unrecognizable(kind, &error, bytes)),
     };
     Some(unrecognizable(kind, &format_args!("couldn't get version/kind; json parse error: {mismatch}"), bytes))
+}
+
+/// The bracket with which a text is nested more deeply than Go reads. Upstream: `maxNestingDepth` in encoding/json.
+fn too_deep_for_go(bytes: &[u8]) -> Option<u8> {
+    const DEPTH_MAX: usize = 10_000;
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    for &byte in bytes {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            _ if is_text => {}
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return Some(byte);
+        }
+    }
+    None
 }
 
 /// What Go's decoder of JSON calls a value.
@@ -369,6 +400,11 @@ mod tests {
             r#"{"kind":3}"#,
             r#"json: cannot unmarshal number into Go struct field .kind of type string ({"kind":3})"#,
         );
+        let nested = |count: usize| "[".repeat(count) + &"]".repeat(count);
+        let shown = "5b".repeat(30) + " ...";
+        json(&nested(10_000), &format!("json: cannot unmarshal array {as_struct} ({shown})"));
+        json(&nested(10_001), &format!("invalid character '[' exceeded max depth ({shown})"));
+        check(Encoding::Json, &format!(r#"{{"a":{}}}"#, nested(9_999)), None);
         // What says its kind, or leaves it out, is refused as an object of that kind.
         check(Encoding::Json, r#"{"spec":3}"#, None);
         let text =

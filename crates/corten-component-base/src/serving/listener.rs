@@ -13,10 +13,11 @@ use hyper_util::{
 use nix::sys::socket::{setsockopt, sockopt};
 use rustls::{ServerConfig, pki_types::CertificateDer};
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     activity::{Activity, Counted},
@@ -191,6 +192,21 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     Ok(setsockopt(stream, sockopt::TcpKeepCount, &KEEP_ALIVE_PROBES)?)
 }
 
+/// Who speaks HTTP without TLS is told so, in Go's words.
+async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+    const ANSWER: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+    let mut start = [0; 5];
+    let length = stream.peek(&mut start).await?;
+    if !["GET /", "HEAD ", "POST ", "PUT /", "OPTIO"].iter().any(|method| method.as_bytes() == &start[..length]) {
+        return acceptor.accept(stream).await;
+    }
+    // What is left unread when a connection is closed takes the answer with it.
+    let _request = stream.read(&mut [0; 4_096]).await?;
+    stream.write_all(ANSWER).await?;
+    stream.shutdown().await?;
+    Err(std::io::Error::other("the client does not speak TLS"))
+}
+
 async fn connection<F, S, B>(shared: Shared, place: Place, stream: TcpStream, peer: SocketAddr, serve: F)
 where
     F: Fn(Connection) -> S,
@@ -204,7 +220,7 @@ where
     if let Err(error) = prepare(&stream) {
         tracing::debug!(server = limits.name, %peer, err = %error, "Could not set the options of a connection");
     }
-    let tls = match timeout(&*clock, HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+    let tls = match timeout(&*clock, HANDSHAKE_TIMEOUT, handshake(&acceptor, stream)).await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => {
             tracing::debug!(server = limits.name, %peer, err = %error, "TLS handshake failed");
@@ -269,4 +285,29 @@ where
         Some(Err(_)) => tracing::debug!(server = limits.name, %peer, "An idle connection was cut off"),
     }
     drop(place);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serving::{ClientCertificate, ServerCertificate, server_config};
+
+    /// An alert of seven bytes told nobody what was wrong with `http://`.
+    #[tokio::test]
+    async fn who_does_not_speak_tls_is_told_so() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = made.signing_key.serialize_pem();
+        let certificate = ServerCertificate::new(&made.cert.pem(), &key).unwrap();
+        let acceptor = TlsAcceptor::from(server_config(certificate, ClientCertificate::Any).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let mut answer = String::new();
+        let (refused, read) = futures::join!(handshake(&acceptor, server), client.read_to_string(&mut answer));
+        assert_eq!(refused.unwrap_err().to_string(), "the client does not speak TLS");
+        read.unwrap();
+        assert!(answer.starts_with("HTTP/1.0 400 Bad Request\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"), "{answer}");
+    }
 }

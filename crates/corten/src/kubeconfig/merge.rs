@@ -13,7 +13,12 @@ use super::{Entry, user_name};
 pub(super) fn add(text: &str, entry: &Entry) -> anyhow::Result<String> {
     let mut config = parse(text)?;
     put(&mut config, "clusters", &entry.name, json!({"name": entry.name, "cluster": entry.cluster_body}))?;
-    let context = json!({"cluster": entry.name, "user": entry.user});
+    let mut context = json!({"cluster": entry.name, "user": entry.user});
+    // `kubectl config set-context --current --namespace=N` is the user's word.
+    let before = list_of(&mut config, "contexts")?.iter().find(|one| one["name"] == entry.name);
+    if let Some(namespace) = before.and_then(|before| before["context"].get("namespace")) {
+        context["namespace"] = namespace.clone();
+    }
     put(&mut config, "contexts", &entry.name, json!({"name": entry.name, "context": context}))?;
     put(&mut config, "users", &entry.user, json!({"name": entry.user, "user": entry.user_body}))?;
     config.insert("current-context".to_owned(), json!(entry.name));
@@ -127,6 +132,15 @@ extensions:
         assert_eq!(config["clusters"][0]["cluster"]["server"], "https://127.0.0.1:6443");
         assert_eq!(config["users"][0]["user"]["client-key-data"], "a2V5");
         assert_eq!(config["kind"], "Config");
+    }
+
+    #[test]
+    fn the_namespace_that_the_user_works_in_stays() {
+        let mut config = read(&add("", &entry(6443)).unwrap());
+        config["contexts"][0]["context"]["namespace"] = json!("mine");
+        let config = read(&add(&config.to_string(), &entry(7443)).unwrap());
+        let want = json!({"cluster": "corten", "user": "corten-admin", "namespace": "mine"});
+        assert_eq!(config["contexts"][0]["context"], want);
     }
 
     #[test]
