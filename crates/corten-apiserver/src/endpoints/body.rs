@@ -211,7 +211,7 @@ fn too_deep_for_go(bytes: &[u8]) -> Option<u8> {
 }
 
 /// What Go's decoder of JSON calls a value.
-fn go_kind(value: &Value) -> &'static str {
+pub(super) fn go_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

@@ -14,7 +14,7 @@ use corten_storage::cacher::{ReadError, Snapshot};
 use http::StatusCode;
 
 use super::{
-    body::decode_json,
+    body::{decode_json, go_kind},
     go_base64,
     options::{ListOptions, Match, resource_version},
     routes::Endpoint,
@@ -259,19 +259,11 @@ impl ContinueToken {
             Value::Int(_) => ty == "int64",
             _ => false,
         };
-        let found = |value: &Value| match value {
-            Value::Null => "null",
-            Value::Bool(_) => "bool",
-            Value::Int(_) | Value::Float(_) => "number",
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-        };
         let fields = match tree {
             Value::Null => return None,
             Value::Object(fields) => fields,
             other => {
-                let found = found(other);
+                let found = go_kind(other);
                 return Some(format!("json: cannot unmarshal {found} into Go value of type storage.continueToken"));
             }
         };
@@ -279,7 +271,7 @@ impl ContinueToken {
             let value = fields.get(name).filter(|value| !is_type(value, ty))?;
             let found = match value {
                 Value::Float(number) => format!("number {number}"),
-                other => found(other).to_owned(),
+                other => go_kind(other).to_owned(),
             };
             Some(format!("json: cannot unmarshal {found} into Go struct field continueToken.{name} of type {ty}"))
         })
