@@ -51,6 +51,7 @@ fn main() {
     let clock = SystemClock::shared();
     let mut zone = Zone::new(Name::from_text("cluster.local").expect("a name"));
     inputs().for_each(|input| apply_one(&mut zone, input));
+    zone.settle(0);
     let forwarder = Forwarder::new(Vec::new(), 0, Arc::clone(&clock), SystemRng::shared(), Metrics::default());
     let responder = Responder::new(Arc::new(RwLock::new(zone)), Arc::new(forwarder));
     let (query, mut buffer, start) = (query(), Vec::new(), clock.monotonic());

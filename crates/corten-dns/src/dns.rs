@@ -209,11 +209,11 @@ async fn apply(zone: Arc<RwLock<Zone>>, mut inputs: mpsc::Receiver<Input>, clock
         let serial = clock.now().as_second() as u32;
         let mut zone = zone.write();
         batch.drain(..).for_each(|input| apply_one(&mut zone, input));
-        zone.set_serial(serial);
+        zone.settle(serial);
     }
 }
 
-/// Applies one change.
+/// Applies one change; `Zone::settle` ends the batch.
 pub fn apply_one(zone: &mut Zone, input: Input) {
     match input {
         Input::Replay => zone.begin_replay(),

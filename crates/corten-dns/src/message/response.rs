@@ -174,6 +174,12 @@ impl Response {
         self.rest(start, Section::Answer, record_type, ttl, |out| out.extend(data))
     }
 
+    /// A record of the answer did not fit: none is taken any more.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.truncated
+    }
+
     /// The answer was cut elsewhere.
     pub fn cut(&mut self) {
         self.truncated = true;

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::atomic::Ordering};
 use smallvec::SmallVec;
 
 use super::{
-    facts::{EndpointSliceFacts, ServiceFacts, ServiceKind},
+    facts::{EndpointSliceFacts, Protocol, ServiceFacts, ServiceKind, ServicePort},
     records::{Service, Zone},
     reverse::{self, address_of, dashed, from_dashed},
 };
@@ -18,6 +18,8 @@ const VERSION_TTL: u32 = 28_800;
 const SCHEMA_VERSION: &str = "1.1.0";
 /// Longer chains of aliases inside the cluster are loops, or as bad.
 const MAX_ALIASES: usize = 8;
+/// No message holds more records: 65,535 bytes, of which an address takes 16. What a service has beyond it is not gathered.
+pub(super) const RECORDS_MAX: usize = 4_096;
 
 /// What became of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,18 +48,19 @@ enum Place<'q> {
     Nowhere,
 }
 
-struct ServicePlace<'q> {
-    namespace: &'q [u8],
-    service: &'q [u8],
-    endpoint: Option<&'q [u8]>,
-    port: Option<PortLabels<'q>>,
+#[derive(Clone, Copy)]
+pub(super) struct ServicePlace<'q> {
+    pub(super) namespace: &'q [u8],
+    pub(super) service: &'q [u8],
+    pub(super) endpoint: Option<&'q [u8]>,
+    pub(super) port: Option<PortLabels<'q>>,
 }
 
 /// `_port._protocol`, without the underscores; an empty one means any.
 #[derive(Clone, Copy)]
-struct PortLabels<'q> {
-    name: &'q [u8],
-    protocol: &'q [u8],
+pub(super) struct PortLabels<'q> {
+    pub(super) name: &'q [u8],
+    pub(super) protocol: &'q [u8],
 }
 
 /// What a name has. `Nothing`: it exists, without records of the kinds that differ by type.
@@ -147,14 +150,18 @@ impl Zone {
                 if alone && target.parse::<IpAddr>().is_err() { Found::External(target) } else { Found::NoName }
             }
             ServiceKind::ClusterIps(ips) if place.endpoint.is_none() => match place.port {
-                Some(port) if !facts.ports.iter().any(|p| port.matches(&p.name, p.protocol.label())) => Found::NoName,
+                Some(_) if !facts.ports.iter().any(|port| place.wants(&port.name, port.protocol)) => Found::NoName,
                 _ => Found::Addresses(ips.iter().copied().collect()),
             },
             ServiceKind::Headless if place.endpoint.is_none() && place.port.is_none() => {
                 if service.v4.is_empty() && service.v6.is_empty() { Found::NoName } else { Found::Headless(service) }
             }
             ServiceKind::Headless | ServiceKind::ClusterIps(_) => {
-                let mut ips: SmallVec<[IpAddr; 4]> = matching_endpoints(service, place).map(|(_, _, ip)| ip).collect();
+                let mut ips: SmallVec<[IpAddr; 4]> = matching_slices(service, place)
+                    .flat_map(|s| matching_endpoints(service, s, place))
+                    .map(|(_, ip)| ip)
+                    .take(RECORDS_MAX)
+                    .collect();
                 ips.sort_unstable();
                 ips.dedup();
                 if ips.is_empty() { Found::NoName } else { Found::Addresses(ips) }
@@ -216,28 +223,15 @@ impl Zone {
     /// The `SRV` records of a service, and the addresses of their targets.
     fn locate(&self, place: &ServicePlace<'_>, response: &mut Response) {
         let Some((service, facts)) = self.service_at(place) else { return };
-        let mut targets: SmallVec<[Target; 4]> = SmallVec::new();
-        match &facts.kind {
+        let targets: SmallVec<[Target; 4]> = match &facts.kind {
             ServiceKind::ExternalName(_) => return,
             ServiceKind::ClusterIps(ips) if place.endpoint.is_none() => {
-                for port in &facts.ports {
-                    if place.port.is_none_or(|wanted| wanted.matches(&port.name, port.protocol.label())) {
-                        targets.extend(ips.iter().map(|ip| Target { label: None, port: port.port, ip: *ip }));
-                    }
-                }
+                let wanted = |port: &&ServicePort| place.wants(&port.name, port.protocol);
+                let targets = facts.ports.iter().filter(wanted).flat_map(|port| ips.iter().map(move |ip| (port, *ip)));
+                targets.take(RECORDS_MAX).map(|(port, ip)| Target { label: None, port: port.port, ip }).collect()
             }
-            ServiceKind::ClusterIps(_) | ServiceKind::Headless => {
-                for (slice, hostname, ip) in matching_endpoints(service, place) {
-                    for port in &slice.ports {
-                        let wanted = place.port.is_none_or(|w| w.matches(&port.name, port.protocol.label()));
-                        if let Some(port) = port.port.filter(|_| wanted) {
-                            let label = hostname.map_or_else(|| dashed(ip), |name| name.as_bytes().into());
-                            targets.push(Target { label: Some(label), port, ip });
-                        }
-                    }
-                }
-            }
-        }
+            ServiceKind::ClusterIps(_) | ServiceKind::Headless => endpoint_targets(service, place),
+        };
         self.put_targets(place, targets, response);
     }
 
@@ -257,6 +251,9 @@ impl Zone {
                 let name = self.name_in_service(place, target.label.as_deref());
                 let owner =
                     response.named(Section::Answer, Owner::QUESTION, code::SRV, TTL, &[0, weight, target.port], &name);
+                if response.is_cut() {
+                    break;
+                }
                 last = Some((at, owner));
                 owner
             };
@@ -267,7 +264,9 @@ impl Zone {
             }
         }
         for (owner, ip) in owners {
-            response.address(Section::Additional, owner, TTL, ip);
+            if !response.address(Section::Additional, owner, TTL, ip) {
+                return;
+            }
         }
     }
 
@@ -302,6 +301,9 @@ impl Zone {
                 let label = endpoint.hostname.as_deref().map_or_else(|| dashed(ip), |name| name.as_bytes().into());
                 let name = self.name_in_service(&place, Some(&label));
                 response.named(Section::Answer, Owner::QUESTION, code::PTR, TTL, &[], &name);
+                if response.is_cut() {
+                    return Outcome::Answered(code::NO_ERROR);
+                }
                 found = true;
             }
         }
@@ -333,43 +335,67 @@ impl Zone {
 const MAX_SAME: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Target {
+pub(super) struct Target {
     label: Option<reverse::Label>,
     port: u16,
     ip: IpAddr,
 }
 
 impl<'q> ServicePlace<'q> {
-    fn of(namespace: &'q str, service: &'q str) -> Self {
+    pub(super) fn of(namespace: &'q str, service: &'q str) -> Self {
         Self { namespace: namespace.as_bytes(), service: service.as_bytes(), endpoint: None, port: None }
     }
-}
 
-impl PortLabels<'_> {
-    fn matches(self, name: &str, protocol: &str) -> bool {
-        (self.name.is_empty() || self.name == name.as_bytes())
-            && (self.protocol.is_empty() || self.protocol == protocol.as_bytes())
+    /// Whether the name asks for this port, or for none.
+    fn wants(&self, name: &str, protocol: Protocol) -> bool {
+        let fits = |wanted: &[u8], has: &str| wanted.is_empty() || wanted == has.as_bytes();
+        self.port.is_none_or(|wanted| fits(wanted.name, name) && fits(wanted.protocol, protocol.label()))
     }
 }
 
-/// The ready endpoints that a name means, with their own name and one address each time.
+/// The slices of a service that have the port that a name asks for, if it asks for one.
+fn matching_slices<'z>(service: &'z Service, place: &ServicePlace<'_>) -> impl Iterator<Item = &'z EndpointSliceFacts> {
+    let place = *place;
+    service.slices().filter(move |slice| {
+        place.port.is_none() || slice.ports.iter().any(|port| place.wants(&port.name, port.protocol))
+    })
+}
+
+/// The ready endpoints of a slice that a name means, with their own name and one address each time.
 fn matching_endpoints<'z>(
     service: &'z Service,
+    slice: &'z EndpointSliceFacts,
     place: &ServicePlace<'_>,
-) -> impl Iterator<Item = (&'z EndpointSliceFacts, Option<&'z str>, IpAddr)> {
-    let (endpoint, port) = (place.endpoint, place.port);
+) -> impl Iterator<Item = (Option<&'z str>, IpAddr)> {
+    let endpoint = place.endpoint;
     let spelled = endpoint.and_then(from_dashed).filter(|ip| Some(&*dashed(*ip)) == endpoint);
     service
-        .endpoints()
-        .filter(move |(slice, _)| {
-            port.is_none_or(|wanted| slice.ports.iter().any(|p| wanted.matches(&p.name, p.protocol.label())))
-        })
-        .flat_map(|(slice, facts)| facts.addresses.iter().map(move |ip| (slice, facts.hostname.as_deref(), *ip)))
-        .filter(move |(_, hostname, ip)| match (endpoint, hostname) {
+        .endpoints_of(slice)
+        .flat_map(|facts| facts.addresses.iter().map(|ip| (facts.hostname.as_deref(), *ip)))
+        .filter(move |(hostname, ip)| match (endpoint, hostname) {
             (None, _) => true,
             (Some(wanted), Some(hostname)) => wanted == hostname.as_bytes(),
             (Some(_), None) => spelled == Some(*ip),
         })
+}
+
+/// Each endpoint that a name means, with each port that it asks for, as far as a message reaches.
+pub(super) fn endpoint_targets(service: &Service, place: &ServicePlace<'_>) -> SmallVec<[Target; 4]> {
+    let mut targets = SmallVec::new();
+    for slice in matching_slices(service, place) {
+        let wanted = slice.ports.iter().filter(|port| place.wants(&port.name, port.protocol));
+        let ports: SmallVec<[u16; 4]> = wanted.filter_map(|port| port.port).collect();
+        for (hostname, ip) in matching_endpoints(service, slice, place) {
+            for port in &ports {
+                if targets.len() == RECORDS_MAX {
+                    return targets;
+                }
+                let label = hostname.map_or_else(|| dashed(ip), |name| name.as_bytes().into());
+                targets.push(Target { label: Some(label), port: *port, ip });
+            }
+        }
+    }
+    targets
 }
 
 /// Takes apart what stands in front of the zone, from the right.

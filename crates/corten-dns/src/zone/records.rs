@@ -1,7 +1,7 @@
 //! The zone's structure, and how a change of an object changes it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, atomic::AtomicUsize},
 };
@@ -14,13 +14,18 @@ use crate::message::Name;
 /// Whether an object was named since the last replay began.
 type Epoch = u32;
 
-/// Everything that the cluster's names mean.
+/// The objects that have an address, in the order of their keys.
+pub(super) type KeysByAddress = BTreeMap<IpAddr, SmallVec<[Arc<ObjectKey>; 1]>>;
+
+/// Everything that the cluster's names mean. Changes come in batches, each ended by `settle`.
 #[derive(Debug)]
 pub struct Zone {
     pub(super) domain: Name,
     pub(super) namespaces: BTreeMap<Box<[u8]>, Namespace>,
-    pub(super) service_ips: BTreeMap<IpAddr, SmallVec<[Arc<ObjectKey>; 1]>>,
-    pub(super) endpoint_ips: BTreeMap<IpAddr, SmallVec<[Arc<ObjectKey>; 1]>>,
+    pub(super) service_ips: KeysByAddress,
+    pub(super) endpoint_ips: KeysByAddress,
+    /// Services whose addresses have to be gathered anew.
+    touched: BTreeSet<Arc<ObjectKey>>,
     /// Which endpoint of a headless service comes first next time: clients take the first.
     pub(super) turn: AtomicUsize,
     pub(super) serial: u32,
@@ -56,6 +61,7 @@ impl Zone {
             namespaces: BTreeMap::new(),
             service_ips: BTreeMap::new(),
             endpoint_ips: BTreeMap::new(),
+            touched: BTreeSet::new(),
             turn: AtomicUsize::new(0),
             serial: 0,
             synced: false,
@@ -75,9 +81,15 @@ impl Zone {
         self.namespaces.values().map(|n| n.services.values().filter(|s| s.facts.is_some()).count()).sum()
     }
 
-    /// Sets the serial number of the start of authority: the time of the last change, in seconds.
-    pub fn set_serial(&mut self, serial: u32) {
+    /// Ends a batch of changes: gathers the addresses of each service that was touched, once. `serial` is the serial number of
+    /// the start of authority, the time of the last change in seconds.
+    pub fn settle(&mut self, serial: u32) {
         self.serial = serial;
+        for key in std::mem::take(&mut self.touched) {
+            if let Some(service) = self.existing(&key.namespace, &key.name) {
+                service.gather();
+            }
+        }
     }
 
     /// A full state begins to arrive.
@@ -125,12 +137,12 @@ impl Zone {
         let key = Arc::new(facts.key.clone());
         let service = self.service(&key.namespace, &key.name);
         let old = service.facts.replace((Arc::clone(&facts), epoch));
-        service.gather();
+        self.touched.insert(Arc::clone(&key));
         if let Some((old, _)) = old {
             Self::forget(&mut self.service_ips, old.cluster_ips(), &key);
         }
         for ip in facts.cluster_ips() {
-            self.service_ips.entry(*ip).or_default().push(Arc::clone(&key));
+            Self::remember(&mut self.service_ips, *ip, &key);
         }
     }
 
@@ -138,7 +150,7 @@ impl Zone {
     pub fn delete_service(&mut self, key: &ObjectKey) {
         let Some(service) = self.existing(&key.namespace, &key.name) else { return };
         let old = service.facts.take();
-        service.gather();
+        self.touched.insert(Arc::new(key.clone()));
         if let Some((old, _)) = old {
             Self::forget(&mut self.service_ips, old.cluster_ips(), key);
         }
@@ -155,18 +167,15 @@ impl Zone {
             self.delete_endpoint_slice(&key);
         }
         let ips: Vec<IpAddr> = facts.endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied()).collect();
+        self.touched.insert(Arc::new(ObjectKey::new(&key.namespace, &facts.service)));
         self.namespace(&key.namespace).slices.insert(key.name.clone(), facts.service.clone());
         let service = self.service(&key.namespace, &facts.service);
         let old = service.slices.insert(key.name.clone(), (facts, epoch));
-        service.gather();
         if let Some((old, _)) = old {
             Self::forget(&mut self.endpoint_ips, old.endpoints.iter().flat_map(|e| &e.addresses), &key);
         }
         for ip in ips {
-            let keys = self.endpoint_ips.entry(ip).or_default();
-            if !keys.contains(&key) {
-                keys.push(Arc::clone(&key));
-            }
+            Self::remember(&mut self.endpoint_ips, ip, &key);
         }
     }
 
@@ -176,7 +185,7 @@ impl Zone {
         let Some(owner) = owner else { return };
         let service = self.existing(&key.namespace, &owner).expect("a slice that is listed is held by its service");
         let old = service.slices.remove(&key.name);
-        service.gather();
+        self.touched.insert(Arc::new(ObjectKey::new(&key.namespace, &owner)));
         if let Some((old, _)) = old {
             Self::forget(&mut self.endpoint_ips, old.endpoints.iter().flat_map(|e| &e.addresses), key);
         }
@@ -213,14 +222,19 @@ impl Zone {
         }
     }
 
-    fn forget<'a>(
-        index: &mut BTreeMap<IpAddr, SmallVec<[Arc<ObjectKey>; 1]>>,
-        ips: impl IntoIterator<Item = &'a IpAddr>,
-        key: &ObjectKey,
-    ) {
+    fn remember(index: &mut KeysByAddress, ip: IpAddr, key: &Arc<ObjectKey>) {
+        let keys = index.entry(ip).or_default();
+        if let Err(at) = keys.binary_search(key) {
+            keys.insert(at, Arc::clone(key));
+        }
+    }
+
+    fn forget<'a>(index: &mut KeysByAddress, ips: impl IntoIterator<Item = &'a IpAddr>, key: &ObjectKey) {
         for ip in ips {
             if let Some(keys) = index.get_mut(ip) {
-                keys.retain(|known| **known != *key);
+                if let Ok(at) = keys.binary_search_by(|known| (**known).cmp(key)) {
+                    keys.remove(at);
+                }
                 if keys.is_empty() {
                     index.remove(ip);
                 }
@@ -249,13 +263,14 @@ impl Service {
         self.facts.as_ref().map(|(facts, _)| &**facts)
     }
 
-    /// The endpoints that count as ready, with their slices.
-    pub(super) fn endpoints(&self) -> impl Iterator<Item = (&EndpointSliceFacts, &EndpointFacts)> {
+    pub(super) fn slices(&self) -> impl Iterator<Item = &EndpointSliceFacts> {
+        self.slices.values().map(|(slice, _)| slice)
+    }
+
+    /// The endpoints of a slice of this service that count as ready.
+    pub(super) fn endpoints_of<'z>(&self, slice: &'z EndpointSliceFacts) -> impl Iterator<Item = &'z EndpointFacts> {
         let all = self.facts().is_some_and(|facts| facts.publish_not_ready_addresses);
-        self.slices
-            .values()
-            .flat_map(|(slice, _)| slice.endpoints.iter().map(move |endpoint| (slice, endpoint)))
-            .filter(move |(_, endpoint)| all || endpoint.ready)
+        slice.endpoints.iter().filter(move |endpoint| all || endpoint.ready)
     }
 
     fn is_empty(&self) -> bool {
@@ -266,7 +281,8 @@ impl Service {
         let headless = self.facts().is_some_and(|facts| facts.kind == ServiceKind::Headless);
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         if headless {
-            for ip in self.endpoints().flat_map(|(_, endpoint)| &endpoint.addresses) {
+            for ip in self.slices().flat_map(|slice| self.endpoints_of(slice)).flat_map(|endpoint| &endpoint.addresses)
+            {
                 match ip {
                     IpAddr::V4(ip) => v4.push(*ip),
                     IpAddr::V6(ip) => v6.push(*ip),

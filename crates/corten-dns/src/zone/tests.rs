@@ -1,5 +1,9 @@
-use super::*;
+use super::{
+    lookup::{PortLabels, RECORDS_MAX, ServicePlace, endpoint_targets},
+    *,
+};
 use crate::message::{Name, Query, Response, code, upstream::Question};
+use std::net::IpAddr;
 
 /// A cluster: what each line stands for is in `cluster`.
 fn service(name: &str, kind: ServiceKind, ports: &[(&str, Protocol, u16)]) -> ServiceFacts {
@@ -33,9 +37,9 @@ fn slice(service: &str, name: &str, port: u16, endpoints: Vec<EndpointFacts>) ->
 
 fn cluster() -> Zone {
     let mut zone = Zone::new(Name::from_text("cluster.local").unwrap());
-    zone.set_serial(7);
     fill(&mut zone);
     zone.synced();
+    zone.settle(7);
     zone
 }
 
@@ -84,7 +88,8 @@ const TYPES: [(&str, u16); 10] = [
 ];
 
 /// Asks `name TYPE` and shows code and sections as a general library reads them; addresses sorted, as their order turns.
-fn ask(zone: &Zone, question: &str) -> String {
+fn ask(zone: &mut Zone, question: &str) -> String {
+    zone.settle(7);
     let (name, record_type) = question.split_once(' ').unwrap();
     let record_type = TYPES.iter().find(|(text, _)| *text == record_type).unwrap().1;
     let question = Question {
@@ -121,7 +126,7 @@ pub(crate) fn show(message: &[u8]) -> String {
 
 #[track_caller]
 fn check(question: &str, want: &str) {
-    assert_eq!(ask(&cluster(), question).trim_end(), want.trim_end(), "{question}");
+    assert_eq!(ask(&mut cluster(), question).trim_end(), want.trim_end(), "{question}");
 }
 
 const SOA: &str =
@@ -327,11 +332,11 @@ fn the_zone_says_its_version_its_authority_and_its_server() {
     dns.key.namespace = "kube-system".into();
     zone.upsert_service(dns);
     assert_eq!(
-        ask(&zone, "cluster.local NS"),
+        ask(&mut zone, "cluster.local NS"),
         "NoError\ncluster.local. 5 IN NS kube-dns.kube-system.svc.cluster.local.\n\
          additional: kube-dns.kube-system.svc.cluster.local. 5 IN A 10.96.0.10\n"
     );
-    assert_eq!(ask(&zone, "ns.dns.cluster.local A"), "NoError\nns.dns.cluster.local. 5 IN A 10.96.0.10\n");
+    assert_eq!(ask(&mut zone, "ns.dns.cluster.local A"), "NoError\nns.dns.cluster.local. 5 IN A 10.96.0.10\n");
 }
 
 #[test]
@@ -342,25 +347,28 @@ fn zone_transfers_are_refused() {
 #[test]
 fn before_the_first_sync_nothing_is_said_not_to_exist() {
     let mut zone = Zone::new(Name::from_text("cluster.local").unwrap());
-    assert_eq!(ask(&zone, "web.shop.svc.cluster.local A"), "ServFail\n");
+    assert_eq!(ask(&mut zone, "web.shop.svc.cluster.local A"), "ServFail\n");
     fill(&mut zone);
-    assert_eq!(ask(&zone, "web.shop.svc.cluster.local A"), "NoError\nweb.shop.svc.cluster.local. 5 IN A 10.96.0.7\n");
-    assert_eq!(ask(&zone, "none.shop.svc.cluster.local A"), "ServFail\n");
+    assert_eq!(
+        ask(&mut zone, "web.shop.svc.cluster.local A"),
+        "NoError\nweb.shop.svc.cluster.local. 5 IN A 10.96.0.7\n"
+    );
+    assert_eq!(ask(&mut zone, "none.shop.svc.cluster.local A"), "ServFail\n");
 }
 
 #[test]
 fn a_replay_keeps_the_old_zone_until_its_end_and_then_drops_what_it_did_not_name() {
     let mut zone = cluster();
     zone.begin_replay();
-    let before = ask(&zone, "db.shop.svc.cluster.local AAAA");
+    let before = ask(&mut zone, "db.shop.svc.cluster.local AAAA");
     zone.upsert_service(service("web", cluster_ips(&["10.96.0.77"]), &[]));
-    assert_eq!(ask(&zone, "db.shop.svc.cluster.local AAAA"), before);
+    assert_eq!(ask(&mut zone, "db.shop.svc.cluster.local AAAA"), before);
     zone.synced();
-    assert!(ask(&zone, "db.shop.svc.cluster.local AAAA").starts_with("NXDomain"));
-    assert!(ask(&zone, "a.empty.svc.cluster.local A").starts_with("NXDomain"));
-    assert!(ask(&zone, "web.shop.svc.cluster.local A").contains("10.96.0.77"));
-    assert_eq!(ask(&zone, "7.0.96.10.in-addr.arpa PTR"), "forward");
-    assert_eq!(ask(&zone, "3.0.1.10.in-addr.arpa PTR"), "forward");
+    assert!(ask(&mut zone, "db.shop.svc.cluster.local AAAA").starts_with("NXDomain"));
+    assert!(ask(&mut zone, "a.empty.svc.cluster.local A").starts_with("NXDomain"));
+    assert!(ask(&mut zone, "web.shop.svc.cluster.local A").contains("10.96.0.77"));
+    assert_eq!(ask(&mut zone, "7.0.96.10.in-addr.arpa PTR"), "forward");
+    assert_eq!(ask(&mut zone, "3.0.1.10.in-addr.arpa PTR"), "forward");
 }
 
 #[test]
@@ -370,7 +378,7 @@ fn deleting_everything_leaves_an_empty_zone() {
         zone.delete_endpoint_slice(&ObjectKey::new("shop", name));
         zone.delete_endpoint_slice(&ObjectKey::new("shop", name));
     }
-    assert!(ask(&zone, "db.shop.svc.cluster.local A").starts_with("NXDomain"));
+    assert!(ask(&mut zone, "db.shop.svc.cluster.local A").starts_with("NXDomain"));
     let all: Vec<String> =
         zone.namespaces[&b"shop"[..]].services.keys().map(|name| String::from_utf8(name.to_vec()).unwrap()).collect();
     for name in all {
@@ -386,10 +394,62 @@ fn a_slice_can_come_before_its_service_and_change_its_endpoints() {
     let mut zone = cluster();
     zone.upsert_endpoint_slice(slice("late", "late-a", 1, vec![endpoint("10.1.1.1", None, true)]));
     zone.upsert_service(service("late", ServiceKind::Headless, &[]));
-    assert!(ask(&zone, "late.shop.svc.cluster.local A").contains("10.1.1.1"));
+    assert!(ask(&mut zone, "late.shop.svc.cluster.local A").contains("10.1.1.1"));
     zone.upsert_endpoint_slice(slice("late", "late-a", 1, vec![endpoint("10.1.1.2", None, true)]));
-    assert!(ask(&zone, "late.shop.svc.cluster.local A").contains("10.1.1.2"));
-    assert_eq!(ask(&zone, "1.1.1.10.in-addr.arpa PTR"), "forward");
+    assert!(ask(&mut zone, "late.shop.svc.cluster.local A").contains("10.1.1.2"));
+    assert_eq!(ask(&mut zone, "1.1.1.10.in-addr.arpa PTR"), "forward");
+}
+
+/// A headless service of 20,000 pods with 5,000 ports: a hundred million pairs of them.
+#[test]
+fn what_no_message_holds_is_not_gathered() {
+    let mut zone = cluster();
+    let ports: Vec<_> = (1..=5_000_u16).map(|port| (format!("p{port}"), port)).collect();
+    let ports: Vec<_> = ports.iter().map(|(name, port)| (&**name, Protocol::Tcp, *port)).collect();
+    zone.upsert_service(service("wide", ServiceKind::Headless, &ports));
+    let pod = |n: u32| EndpointFacts {
+        addresses: vec![IpAddr::from((0x0a02_0000 + n).to_be_bytes())],
+        hostname: None,
+        ready: true,
+    };
+    let mut wide = slice("wide", "wide-a", 1, (0..20_000).map(pod).collect());
+    wide.ports = ports.iter().map(|p| EndpointPort { name: p.0.into(), protocol: p.1, port: Some(p.2) }).collect();
+    zone.upsert_endpoint_slice(wide);
+    zone.settle(7);
+    let service = zone.namespaces[&b"shop"[..]].services.get(&b"wide"[..]).unwrap();
+    let place = ServicePlace::of("shop", "wide");
+    assert_eq!(endpoint_targets(service, &place).len(), RECORDS_MAX);
+    let one_port = ServicePlace { port: Some(PortLabels { name: b"p5000", protocol: b"tcp" }), ..place };
+    assert_eq!(endpoint_targets(service, &one_port).len(), RECORDS_MAX);
+    let all = ask(&mut zone, "wide.shop.svc.cluster.local SRV");
+    assert!(all.starts_with("NoError") && all.lines().count() > 20, "{all}");
+    assert!(
+        ask(&mut zone, "_p5000._tcp.wide.shop.svc.cluster.local SRV")
+            .contains(" 5000 10-2-0-0.wide.shop.svc.cluster.local.")
+    );
+    assert!(ask(&mut zone, "_none._tcp.wide.shop.svc.cluster.local SRV").starts_with("NXDomain"));
+}
+
+/// Each slice of a service comes by itself; its addresses are sorted once per batch.
+#[test]
+fn addresses_are_gathered_when_a_batch_ends() {
+    let mut zone = cluster();
+    zone.upsert_service(service("many", ServiceKind::Headless, &[]));
+    for n in 0..100 {
+        zone.upsert_endpoint_slice(slice(
+            "many",
+            &format!("many-{n}"),
+            1,
+            vec![endpoint(&format!("10.3.0.{n}"), None, true)],
+        ));
+    }
+    let gathered = |zone: &Zone| zone.namespaces[&b"shop"[..]].services[&b"many"[..]].v4.len();
+    assert_eq!(gathered(&zone), 0);
+    zone.settle(8);
+    assert_eq!(gathered(&zone), 100);
+    zone.delete_endpoint_slice(&ObjectKey::new("shop", "many-7"));
+    zone.settle(9);
+    assert_eq!(gathered(&zone), 99);
 }
 
 #[test]
