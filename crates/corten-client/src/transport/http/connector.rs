@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use corten_base::{SharedClock, timeout};
+use corten_base::{KeepAlive, SharedClock, timeout};
 use futures::{FutureExt as _, future::BoxFuture};
 use http::Uri;
 use hyper_util::{
@@ -31,6 +31,8 @@ use super::config::Tls;
 
 /// How long a connection may take to open. Upstream: the dialer of client-go.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Upstream: the same dialer asks each 30 s; the kernel's usual nine questions.
+const KEEP_ALIVE: KeepAlive = KeepAlive { idle: Duration::from_secs(30), interval: Duration::from_secs(30), probes: 9 };
 
 /// A configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +148,8 @@ async fn open(uri: &Uri, tls: Option<(TlsConnector, ServerName<'static>)>) -> io
     let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
     let tcp = TcpStream::connect((host, port)).await?;
     tcp.set_nodelay(true)?;
+    // A watch waits for as long as it takes: without this one over HTTP/1.1 would not find out that the other end vanished.
+    KEEP_ALIVE.set(&tcp)?;
     let stream = match tls {
         None => Stream::Plain(tcp),
         Some((connector, name)) => Stream::Tls(Box::new(connector.connect(name, tcp).await?)),
