@@ -6,6 +6,7 @@
 //! arrives is only taken in.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -47,6 +48,16 @@ pub enum ProxyMode {
     Nftables,
     /// `userspace`.
     Userspace,
+}
+
+impl fmt::Display for ProxyMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Nftables => "nftables",
+            Self::Userspace => "userspace",
+        })
+    }
 }
 
 /// Settings; the names in parentheses are upstream's flags.

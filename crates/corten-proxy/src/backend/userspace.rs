@@ -10,6 +10,7 @@
 //! refuses at once.
 
 mod balancer;
+mod places;
 mod tcp;
 mod udp;
 
@@ -24,10 +25,12 @@ use corten_base::{ErrorChain, SharedClock, Shutdown, ShutdownTrigger, TaskSet};
 use corten_net::netlink::{Address, Rtnl};
 use ipnet::IpNet;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage, sockopt};
-use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
-use self::balancer::Balancer;
+use self::{
+    balancer::Balancer,
+    places::{ConnectionPlaces, FlowPlaces},
+};
 use super::{Backend, BackendError};
 use crate::{
     names::{IpFamily, Protocol},
@@ -39,11 +42,15 @@ use crate::{
 
 const LOOPBACK: &str = "lo";
 /// Connections at once, all services together: each takes two descriptors of the process's usual 1,048,576 and two
-/// buffers of 8 KiB. Clients beyond wait in the listeners' backlogs.
+/// buffers of 8 KiB. Clients beyond wait, one at each listener and the others in its backlog.
 const CONNECTIONS_MAX: usize = 16_384;
+/// Of these, one client's. More are closed.
+const CONNECTIONS_OF_CLIENT_MAX: usize = 4_096;
 /// Flows of datagrams at once, all services together: each takes one descriptor of the same number. Where there is no place,
-/// the port's own flow that is idle for longest ends, and the client has to send again.
+/// the flow that is idle for longest of the client with most of them ends.
 const FLOWS_MAX: usize = 16_384;
+/// Of these, one client's: more, and its own flow that is idle for longest ends.
+const FLOWS_OF_CLIENT_MAX: usize = 4_096;
 /// The kernel's own limit unless raised (`net.core.somaxconn`).
 const BACKLOG: i32 = 4_096;
 
@@ -84,8 +91,8 @@ pub struct UserspaceBackend {
 #[derive(Clone, Debug)]
 struct Context {
     clock: SharedClock,
-    connections: Arc<Semaphore>,
-    flows: Arc<Semaphore>,
+    connections: Arc<ConnectionPlaces>,
+    flows: Arc<FlowPlaces>,
 }
 
 /// For how long a port could not be opened.
@@ -139,8 +146,8 @@ impl UserspaceBackend {
             tasks: TaskSet::new("proxy-userspace"),
             context: Context {
                 clock,
-                connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-                flows: Arc::new(Semaphore::new(FLOWS_MAX)),
+                connections: ConnectionPlaces::new(CONNECTIONS_MAX, CONNECTIONS_OF_CLIENT_MAX),
+                flows: FlowPlaces::new(FLOWS_MAX, FLOWS_OF_CLIENT_MAX),
             },
             end,
             shutdown,
@@ -366,5 +373,29 @@ impl Drop for UserspaceBackend {
     /// Without this process nobody answers at the addresses, so its tasks end with it.
     fn drop(&mut self) {
         self.end.request();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A target with one endpoint.
+    pub(super) fn target_to(endpoint: SocketAddr) -> Target {
+        let rules = PortRules {
+            cluster_ip: endpoint.ip(),
+            port: 1,
+            node_port: None,
+            external_ips: BTreeSet::new(),
+            load_balancer_ips: BTreeSet::new(),
+            source_ranges: None,
+            internal: Route::Cluster,
+            external: Route::Cluster,
+            cluster_endpoints: BTreeSet::from([endpoint]),
+            local_endpoints: BTreeSet::new(),
+            hairpins: BTreeSet::new(),
+            affinity: None,
+        };
+        Target { balancer: Arc::new(Balancer::new(Arc::new(rules), Vec::new())), role: Role::ClusterIp }
     }
 }

@@ -78,14 +78,25 @@ pub struct SliceFacts {
     pub name: ObjectName,
     /// The service that it belongs to; nothing if it is not for this proxy.
     pub service: Option<ObjectName>,
-    /// Ports, each for all endpoints.
+    /// Ports, each for all endpoints, sorted.
     pub ports: Vec<SlicePort>,
     /// Endpoints.
     pub endpoints: Vec<EndpointFacts>,
 }
 
+impl SliceFacts {
+    /// The ports of this name and protocol.
+    #[must_use]
+    pub fn ports_named(&self, name: &str, protocol: Protocol) -> &[SlicePort] {
+        let key = |port: &SlicePort| (port.name.as_str(), port.protocol).cmp(&(name, protocol));
+        let start = self.ports.partition_point(|port| key(port).is_lt());
+        let end = start + self.ports[start..].partition_point(|port| key(port).is_eq());
+        &self.ports[start..end]
+    }
+}
+
 /// A port of an EndpointSlice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SlicePort {
     /// Name of the service's port; empty if it has none.
     pub name: String,
@@ -312,14 +323,19 @@ impl EndpointSlice {
             .label(LABEL_SERVICE_NAME)
             .filter(|_| !metadata.is_for_others())
             .map(|name| ObjectName::new(metadata.namespace.clone(), name.clone()));
-        let ports = ports.unwrap_or_default().into_iter().filter_map(|p| {
-            // A port without a number means all ports, which is for other consumers than this one.
-            Some(SlicePort {
-                name: p.name.unwrap_or_default(),
-                protocol: p.protocol.unwrap_or_default(),
-                port: p.port.filter(|port| *port != 0)?,
+        let mut ports: Vec<_> = ports
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|p| {
+                // A port without a number means all ports, which is for other consumers than this one.
+                Some(SlicePort {
+                    name: p.name.unwrap_or_default(),
+                    protocol: p.protocol.unwrap_or_default(),
+                    port: p.port.filter(|port| *port != 0)?,
+                })
             })
-        });
+            .collect();
+        ports.sort_unstable();
         let endpoints = endpoints.unwrap_or_default().into_iter().filter_map(|e| {
             Some(EndpointFacts {
                 // Slices of the address type FQDN have none that can be read.
@@ -333,7 +349,7 @@ impl EndpointSlice {
         SliceFacts {
             name: ObjectName::new(metadata.namespace, metadata.name),
             service,
-            ports: ports.collect(),
+            ports,
             endpoints: endpoints.collect(),
         }
     }

@@ -131,8 +131,9 @@ impl ServiceView {
     pub fn endpoints(&self, port: &str, protocol: Protocol, family: IpFamily, node: &str) -> Vec<TrackedEndpoint> {
         let mut by_address: BTreeMap<SocketAddr, TrackedEndpoint> = BTreeMap::new();
         for slice in &self.slices {
-            let ports = slice.ports.iter().filter(|p| p.name == port && p.protocol == protocol);
-            for (port, endpoint) in ports.flat_map(|p| slice.endpoints.iter().map(move |e| (p.port, e))) {
+            for (port, endpoint) in
+                slice.ports_named(port, protocol).iter().flat_map(|p| slice.endpoints.iter().map(move |e| (p.port, e)))
+            {
                 if IpFamily::of(endpoint.ip) != family {
                     continue;
                 }

@@ -20,15 +20,13 @@ use nix::{
     sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg},
 };
 use parking_lot::Mutex;
-use tokio::{io::Interest, net::UdpSocket, sync::OwnedSemaphorePermit};
+use tokio::{io::Interest, net::UdpSocket};
 use tracing::debug;
 
-use super::{Context, Target};
+use super::{Context, Target, places::FlowPlace};
 
 /// How long a flow lives without a datagram. The kernel's conntrack gives 30 s, and 120 s once both sides have spoken.
 const IDLE: Duration = Duration::from_secs(120);
-/// Flows of one port; the one idle for longest gives way.
-const FLOWS_MAX: usize = 4_096;
 /// The largest datagram.
 const DATAGRAM_MAX_BYTES: usize = 65_535;
 /// Pause after a failing receive, so that a failure that lasts does not take a processor.
@@ -47,12 +45,9 @@ type Flows = Arc<Mutex<BTreeMap<FlowKey, Arc<Flow>>>>;
 struct Flow {
     socket: UdpSocket,
     endpoint: SocketAddr,
-    /// When the last datagram passed, either way.
-    last_used: Mutex<Duration>,
-    /// Ends the task that brings answers.
-    stop: corten_base::ShutdownTrigger,
+    /// When it was used; ends the task that brings answers.
+    place: FlowPlace,
     stopped: Shutdown,
-    _place: OwnedSemaphorePermit,
 }
 
 /// Passes datagrams until `stopped`. All clones of `alive` are dropped once the socket is closed.
@@ -88,7 +83,7 @@ pub(super) async fn serve(
         };
         let flow = match find_flow(&flows, key, &target, &context) {
             Some(flow) => flow,
-            None => match open_flow(key, &flows, &target, &context, &stopped).await {
+            None => match open_flow(key, &target, &context, &stopped).await {
                 Ok(Some(flow)) => {
                     flows.lock().insert(key, Arc::clone(&flow));
                     let answers =
@@ -118,73 +113,56 @@ fn find_flow(flows: &Flows, key: FlowKey, target: &Target, context: &Context) ->
     let mut flows = flows.lock();
     let flow = flows.get(&key)?;
     if target.balancer.has(flow.endpoint) && !flow.stopped.is_requested() {
-        *flow.last_used.lock() = context.clock.monotonic();
+        flow.place.used(context.clock.monotonic());
         return Some(Arc::clone(flow));
     }
     if let Some(gone) = flows.remove(&key) {
-        gone.stop.request();
+        gone.place.end();
     }
     None
 }
 
-/// A new flow; `None` if there is no endpoint, or no place: the next datagrams find the one that another flow gives up.
+/// A new flow; `None` if there is no endpoint.
 async fn open_flow(
     key: FlowKey,
-    flows: &Flows,
     target: &Target,
     context: &Context,
     stopped: &Shutdown,
 ) -> io::Result<Option<Arc<Flow>>> {
     let (client, local) = key;
-    let place = Arc::clone(&context.flows).try_acquire_owned();
-    if place.is_err() || flows.lock().len() >= FLOWS_MAX {
-        end_idlest(flows);
-    }
-    let Ok(place) = place else {
-        debug!(client = %client, "Found no place for flow");
-        return Ok(None);
-    };
     let now = context.clock.monotonic();
     let candidates = target.balancer.candidates(target.role, client.ip(), local, now);
     let Some(endpoint) = candidates.first().copied() else { return Ok(None) };
+    let (place, stopped) = context.flows.take(client.ip(), now, stopped);
     let any = SocketAddr::new(crate::names::IpFamily::of(endpoint.ip()).unspecified(), 0);
     let socket = UdpSocket::bind(any).await?;
     socket.connect(endpoint).await?;
     target.balancer.remember(client.ip(), endpoint, now);
-    let (stop, stopped) = stopped.child();
-    Ok(Some(Arc::new(Flow { socket, endpoint, last_used: Mutex::new(now), stop, stopped, _place: place })))
-}
-
-fn end_idlest(flows: &Flows) {
-    let mut flows = flows.lock();
-    let idlest = flows.iter().min_by_key(|(_, flow)| *flow.last_used.lock()).map(|(key, _)| *key);
-    if let Some(gone) = idlest.and_then(|key| flows.remove(&key)) {
-        gone.stop.request();
-    }
+    Ok(Some(Arc::new(Flow { socket, endpoint, place, stopped })))
 }
 
 /// Brings answers to the client until the flow is idle or stopped.
 async fn bring_answers(flow: Arc<Flow>, key: FlowKey, listener: Arc<UdpSocket>, flows: Flows, context: Context) {
     loop {
-        let idle_at = *flow.last_used.lock() + IDLE;
+        let idle_at = flow.place.last_used() + IDLE;
         tokio::select! {
             biased;
             () = flow.stopped.requested() => break,
             ready = flow.socket.readable() => match ready.and_then(|()| pass_answer(&flow, &listener, key)) {
-                Ok(()) => *flow.last_used.lock() = context.clock.monotonic(),
+                Ok(()) => flow.place.used(context.clock.monotonic()),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 // The endpoint's node says that nobody listens: the next datagram picks anew.
                 Err(_) => break,
             },
             () = context.clock.sleep_until(idle_at) => {
                 // The client's datagrams count too.
-                if *flow.last_used.lock() + IDLE <= context.clock.monotonic() {
+                if flow.place.last_used() + IDLE <= context.clock.monotonic() {
                     break;
                 }
             }
         }
     }
-    flow.stop.request();
+    flow.place.end();
     let mut flows = flows.lock();
     if flows.get(&key).is_some_and(|known| Arc::ptr_eq(known, &flow)) {
         flows.remove(&key);
@@ -255,16 +233,15 @@ fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, net::Ipv4Addr};
-
-    use corten_base::SystemClock;
-    use tokio::sync::Semaphore;
+    use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::{
-        backend::userspace::{Balancer, udp_socket},
-        ruleset::{PortRules, Route, frontends::Role},
+    use crate::backend::userspace::{
+        places::{ConnectionPlaces, FlowPlaces},
+        tests::target_to,
+        udp_socket,
     };
+    use corten_base::SystemClock;
 
     const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -287,24 +264,10 @@ mod tests {
     async fn where_there_is_no_place_the_idlest_flow_gives_way() {
         let clock = SystemClock::shared();
         let endpoint = UdpSocket::bind(HERE).await.unwrap();
-        let rules = PortRules {
-            cluster_ip: HERE.ip(),
-            port: 1,
-            node_port: None,
-            external_ips: BTreeSet::new(),
-            load_balancer_ips: BTreeSet::new(),
-            source_ranges: None,
-            internal: Route::Cluster,
-            external: Route::Cluster,
-            cluster_endpoints: BTreeSet::from([endpoint.local_addr().unwrap()]),
-            local_endpoints: BTreeSet::new(),
-            hairpins: BTreeSet::new(),
-            affinity: None,
-        };
-        let target = Target { balancer: Arc::new(Balancer::new(Arc::new(rules), Vec::new())), role: Role::ClusterIp };
-        let flows = Arc::new(Semaphore::new(1));
+        let target = target_to(endpoint.local_addr().unwrap());
+        let flows = FlowPlaces::new(1, 1);
         let context =
-            Context { clock: Arc::clone(&clock), connections: Arc::new(Semaphore::new(1)), flows: Arc::clone(&flows) };
+            Context { clock: Arc::clone(&clock), connections: ConnectionPlaces::new(1, 1), flows: Arc::clone(&flows) };
         let socket = udp_socket(HERE).unwrap();
         let service = socket.local_addr().unwrap();
         let (stop, stopped) = Shutdown::new();
@@ -327,11 +290,12 @@ mod tests {
         first.connect(service).await.unwrap();
         second.connect(service).await.unwrap();
         assert_eq!(talk(&first, &*clock, "one").await, 1);
-        assert_eq!(flows.available_permits(), 0);
-        assert!(talk(&second, &*clock, "two").await > 1, "the first of its datagrams made the place");
-        assert!(talk(&first, &*clock, "three").await > 1);
+        assert_eq!(flows.count(), 1);
+        assert_eq!(talk(&second, &*clock, "two").await, 1, "no datagram is lost for want of a place");
+        assert_eq!(talk(&first, &*clock, "three").await, 1);
+        assert_eq!(flows.count(), 1);
         stop.request();
         tasks.join().await.unwrap();
-        assert_eq!(flows.available_permits(), 1);
+        assert_eq!(flows.count(), 0);
     }
 }
