@@ -18,7 +18,7 @@ use corten_component_base::certificates::KeyPairPem;
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::{config::Places, pki, record::Record};
+use crate::{pki, places::Places, record::Record};
 
 /// The version that this program writes, and the only one it reads.
 const VERSION: u32 = 1;

@@ -14,7 +14,7 @@ use anyhow::bail;
 use corten_base::fs::{self, Context as _};
 use rustix::fs::OFlags;
 
-use crate::{config::Places, rights};
+use crate::{places::Places, rights};
 
 /// What the root of a file system has by itself.
 const NOBODYS: &str = "lost+found";

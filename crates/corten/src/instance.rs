@@ -29,9 +29,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use self::holder::{Has, Holder};
 use crate::{
-    config::Places,
     control::{self, Answer, Request, Silent},
     ground::{self, Ground, LOCK_MODE},
+    places::Places,
     process::start_time,
     rights,
     unix_socket::listener_of,

@@ -21,6 +21,7 @@ mod kubeconfig;
 mod log_file;
 mod node;
 mod pki;
+mod places;
 mod preflight;
 mod process;
 mod progress;

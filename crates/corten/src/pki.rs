@@ -200,7 +200,10 @@ mod tests {
     use corten_base::{SimClock, SystemClock};
 
     use super::*;
-    use crate::config::{Places, Scope, Wishes};
+    use crate::{
+        config::{Scope, Wishes},
+        places::Places,
+    };
 
     fn config(root: &Path) -> Config {
         let wishes = Wishes {

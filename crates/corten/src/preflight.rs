@@ -9,7 +9,7 @@ use corten_oci::cgroup::Hierarchies;
 use corten_proxy::ProxyMode;
 use nix::{sys::statfs, unistd::Uid};
 
-use crate::config::{Config, Places};
+use crate::{config::Config, places::Places};
 
 /// The control groups that limit containers, and what a machine without them has to be told.
 const CONTROLLERS: &[&str] = &["cpu", "memory", "pids"];

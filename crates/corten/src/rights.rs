@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use corten_base::fs::Context as _;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
-use crate::config::Places;
+use crate::places::Places;
 
 /// Who can change something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

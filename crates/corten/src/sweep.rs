@@ -35,8 +35,8 @@ use futures::future;
 use ipnet::IpNet;
 
 use crate::{
-    config::Places,
     node::{dns_process, settings},
+    places::Places,
 };
 
 /// How long containers have to end by themselves. Upstream: a pod's default grace period is 30 s, docker's 10 s; this is

@@ -15,9 +15,9 @@ use tempfile::TempDir;
 use super::common::{Root, note, say, say_all};
 use crate::{
     backup_file,
-    config::Places,
     control::{self, Answer, Request},
     instance::{Asker, Claim, Instance, Purpose},
+    places::Places,
     preflight,
 };
 
@@ -137,8 +137,16 @@ pub(crate) fn expect_restored(places: &Places) -> anyhow::Result<()> {
     if SqliteEngine::is_in(&places.store()) {
         return Ok(fs::remove_dir_all(&left)?);
     }
+    // What `delete` takes cannot be had again.
+    let keys = match places.replaced_pki() {
+        replaced if replaced.exists() => {
+            format!(" (and with it {}, the keys that were here before)", replaced.display())
+        }
+        _ => String::new(),
+    };
     bail!(
-        "a `corten restore` here was interrupted or failed: repeat it, or remove what it has left with `corten delete{}`",
+        "a `corten restore` here was interrupted or failed: repeat it, or remove what it has left with `corten \
+         delete{}`{keys}",
         places.flag()
     )
 }

@@ -9,8 +9,8 @@ use futures::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    config::{DEFAULT_ROOT, Places},
     descriptors,
+    places::{DEFAULT_ROOT, Places},
 };
 
 /// How long work on threads may go on when everything else has ended: a disk that hangs must not keep the process.

@@ -11,10 +11,12 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use super::common::{Root, note, runtime, say};
 use crate::{
-    config::{DEFAULT_SERVICE_CIDR, Places},
+    config::DEFAULT_SERVICE_CIDR,
     control::{self, Request},
     instance::{Asker, Claim, Instance, Purpose, Running, ends_within, without_lock_file},
-    kubeconfig, preflight,
+    kubeconfig,
+    places::Places,
+    preflight,
     record::Record,
     rights, sweep,
 };

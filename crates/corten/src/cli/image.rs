@@ -12,10 +12,10 @@ use super::common::{Root, note, runtime, say, say_all};
 use crate::{
     archive,
     commands::{image_lines, remove_image},
-    config::Places,
     control::{self, Answer, ImageLine, Request},
     ground,
     instance::{Asker, Claim, Instance, Purpose},
+    places::Places,
     preflight,
 };
 

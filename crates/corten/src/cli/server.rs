@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     assembly::{self, Start},
-    config::{Config, Places, Scope, Wishes},
+    config::{Config, Scope, Wishes},
     instance::{Asker, Claim, Instance, Purpose},
+    places::Places,
     progress::Progress,
     record::Record,
 };

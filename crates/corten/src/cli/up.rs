@@ -27,10 +27,11 @@ use super::{
 use crate::{
     archive,
     assembly::{self, Start},
-    config::{Config, Places, Scope, Wishes},
+    config::{Config, Scope, Wishes},
     ground,
     instance::{Abandoned, Asker, Claim, Instance, Purpose},
     log_file::put_aside_if_long,
+    places::Places,
     preflight,
     progress::{Event, Progress, relay},
     record::Record,
@@ -162,10 +163,8 @@ fn start(
     let _instance = match claim {
         Claim::Ours(instance) => instance,
         Claim::Running(running) => {
-            // What the cluster was made with cannot be had otherwise, whether it runs or not.
-            if wishes != Wishes::default() {
-                let record = Record::read(&places.record())?;
-                Config::complete(Scope::Cluster, places.clone(), wishes, record.as_ref())?;
+            if let Some(record) = Record::read(&places.record())? {
+                wishes.expect_running(&record)?;
             }
             progress.tell(Event::Ready(already_running(running.pid(), &places)));
             return Ok(ExitCode::SUCCESS);

@@ -1,4 +1,6 @@
-//! Places, and what becomes of wishes.
+//! What becomes of wishes.
+
+use std::path::Path;
 
 use super::*;
 
@@ -8,65 +10,6 @@ fn wishes() -> Wishes {
 
 fn complete(wishes: Wishes) -> anyhow::Result<Config> {
     Config::complete(Scope::Cluster, Places::new(Path::new("/tmp/x")).unwrap(), wishes, None)
-}
-
-#[test]
-fn the_default_root_has_the_plain_names() {
-    let places = Places::new(Path::new("/var/lib/corten/")).unwrap();
-    assert_eq!((places.run.to_str(), &*places.name, &*places.bridge()), (Some("/run/corten"), "corten", "corten0"));
-    assert_eq!(places.pod_logs(), Path::new("/var/log/pods"));
-}
-
-#[test]
-fn another_root_has_names_of_its_own() {
-    let (one, other) = (Places::new(Path::new("/tmp/one")).unwrap(), Places::new(Path::new("/tmp/other")).unwrap());
-    assert_ne!(one.name, other.name);
-    assert_ne!(one.bridge(), other.bridge());
-    assert_eq!(one.run, Path::new("/tmp/one/run"));
-    assert!(one.bridge().len() <= 15, "{}", one.bridge());
-    assert_eq!(one.pod_logs(), Path::new("/tmp/one/log/pods"));
-}
-
-/// Below a link a cluster once had another name, bridge and run directory than below the directory itself: `down` left half.
-#[test]
-fn a_directory_is_one_place_by_whatever_path() {
-    let directory = tempfile::tempdir().unwrap();
-    let real = directory.path().canonicalize().unwrap();
-    std::os::unix::fs::symlink(&real, real.join("link")).unwrap();
-    for (path, want) in [("root", "root"), ("link/root", "root"), ("link/link/a/b/", "a/b"), ("./a//b", "a/b")] {
-        let places = Places::new(&real.join(path)).unwrap();
-        assert_eq!(places, Places::new(&real.join(want)).unwrap(), "{path}");
-        assert_eq!(places.root, real.join(want));
-    }
-}
-
-#[test]
-fn the_roots_root_is_nobodys() {
-    for path in ["/", "/..", "//"] {
-        assert!(Places::new(Path::new(path)).unwrap_err().to_string().contains("--root"), "{path}");
-    }
-}
-
-/// What was printed to be typed next could not be, for a root with a blank in it.
-#[test]
-fn what_is_to_be_typed_next_is_one_word_to_a_shell() {
-    for (root, want) in [
-        ("/var/lib/corten", ""),
-        ("/no-such/a_1.b", " --root /no-such/a_1.b"),
-        ("/no-such/with space & x", " --root '/no-such/with space & x'"),
-        ("/no-such/it's", r" --root '/no-such/it'\''s'"),
-    ] {
-        assert_eq!(Places::new(Path::new(root)).unwrap().flag(), want);
-    }
-}
-
-#[test]
-fn sockets_fit_below_any_root() {
-    for length in [1, 40, 60, 70, 200] {
-        let places = Places::new(&Path::new("/").join("d".repeat(length))).unwrap();
-        let longest = places.container_runtime(PathBuf::new()).run.join("sock").join("0".repeat(24));
-        assert!(longest.as_os_str().len() <= SOCKET_PATH_MAX, "{}", longest.display());
-    }
 }
 
 #[test]
@@ -198,4 +141,31 @@ fn a_later_start_keeps_what_the_cluster_was_made_with() {
     let other = Wishes { cluster_cidr: Some("10.9.0.0/16".parse().unwrap()), ..Wishes::default() };
     check_again(other, Err("made with --cluster-cidr 10.244.0.0/16"));
     check_again(Wishes { node_name: Some("n2".to_owned()), ..Wishes::default() }, Err("made with --node-name n1"));
+}
+
+/// A flag that another start could take was passed over without a word while the cluster ran.
+#[test]
+fn a_cluster_that_runs_is_told_from_another_that_is_wished_for() {
+    let record = complete(Wishes { kubelet_port: Some(10_251), ..wishes() }).unwrap().record(None);
+    let check = |wishes: Wishes, want: &str| {
+        let said = wishes.expect_running(&record).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.starts_with(want) && said.is_empty() == want.is_empty(), "{said}");
+    };
+    let none = Wishes::default();
+    check(none.clone(), "");
+    check(
+        Wishes { api_port: Some(6443), kubelet_port: Some(10_251), proxy_mode: Some(ProxyMode::Auto), ..wishes() },
+        "",
+    );
+    check(
+        Wishes { api_port: Some(7777), ..none.clone() },
+        "the cluster that runs here has --api-port 6443: stop it with `corten down`, then `corten up --api-port 7777`",
+    );
+    check(Wishes { kubelet_port: Some(1), ..none.clone() }, "the cluster that runs here has --kubelet-port 10251: ");
+    let mode = Some(ProxyMode::Userspace);
+    check(Wishes { proxy_mode: mode, ..none.clone() }, "the cluster that runs here has --proxy-mode auto: ");
+    let listen = Some("127.0.0.1".parse().unwrap());
+    check(Wishes { listen, ..none.clone() }, "the cluster that runs here has --listen 0.0.0.0: ");
+    let cluster_cidr = Some("10.9.0.0/16".parse().unwrap());
+    check(Wishes { cluster_cidr, ..none }, "this cluster was made with --cluster-cidr 10.244.0.0/16");
 }

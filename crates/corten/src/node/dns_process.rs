@@ -26,8 +26,8 @@ use tracing::{info, warn};
 use crate::{
     blocking::blocking,
     components::{Components, FAILED, RUNNING},
-    config::Places,
     log_file::put_aside_if_long,
+    places::Places,
     process::{self, hold_since, start_time},
     unix_socket::listener_of,
 };

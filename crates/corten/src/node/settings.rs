@@ -15,7 +15,7 @@ use corten_base::fs;
 use corten_net::{netlink::Rtnl, netns::Netns, nftables::Nftables, sysctl};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Places;
+use crate::places::Places;
 
 const IP_FORWARD: &str = "net/ipv4/ip_forward";
 const ROUTE_LOCALNET: &str = "net/ipv4/conf/all/route_localnet";

@@ -38,9 +38,10 @@ use crate::{
         go_duration::go_duration,
     },
     commands::import_images,
-    config::{CLUSTER_DOMAIN, Places, node_name, primary_address},
+    config::{CLUSTER_DOMAIN, node_name, primary_address},
     instance::{Asker, Claim, Instance, Purpose},
     node::settings,
+    places::Places,
     preflight,
 };
 
