@@ -6,13 +6,13 @@ use super::{
     PatchError,
     work::{Work, nodes},
 };
-use crate::{field::quote, value::Value};
+use crate::{codec::json, field::quote, value::Value};
 
 /// The most operations of one patch. Upstream: `maxJSONPatchOperations`.
 const OPERATIONS_MAX: usize = 10_000;
 
-/// The most nodes that `copy` operations of one patch may add: what a body of 3 MB could hold at most.
-const COPIED_NODES_MAX: usize = 1_000_000;
+/// The most bytes of JSON that `copy` operations of one patch may add. Upstream: `JSONPatchMaxCopyBytes`.
+const COPIED_BYTES_MAX: usize = 3 << 20;
 
 /// The most work of one patch: nodes that are looked at and entries that are moved to make room. A few operations on a large
 /// object, or many on a small one, are far below it; both together would keep a processor busy for many seconds.
@@ -22,7 +22,7 @@ const WORK_MAX: usize = 4_000_000;
 const TOO_MUCH_WORK: &str = "The operations of the JSON patch cost too much on an object of this size";
 
 /// The deepest nesting that operations may build: what a body may have. Whatever walks a tree does so recursively.
-const DEPTH_MAX: usize = crate::codec::json::DEPTH_MAX;
+const DEPTH_MAX: usize = json::DEPTH_MAX;
 
 /// The object after the operations of `patch`.
 pub fn apply(object: &Value, patch: &Value) -> Result<Value, PatchError> {
@@ -81,13 +81,14 @@ fn step(object: &mut Value, operation: &Value, work: &mut Work, copied: &mut usi
                     text(&from)
                 ))
             })?;
-            let nodes = nodes(&value);
-            work.spend(nodes)?;
-            *copied += nodes;
-            if *copied > COPIED_NODES_MAX {
-                return Err(PatchError::Inapplicable(
-                    "the copy operations of the patch make too large an object".to_owned(),
-                ));
+            work.spend(nodes(&value))?;
+            // Copies share their texts here, but what reads or stores the object does not: each doubles it.
+            *copied += json::encode(&value, None).len();
+            if *copied > COPIED_BYTES_MAX {
+                return Err(PatchError::Inapplicable(format!(
+                    "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit \
+                     {COPIED_BYTES_MAX}"
+                )));
             }
             add(object, &path, value, kind, work)
         }
@@ -247,7 +248,7 @@ fn remove(object: &mut Value, path: &[String], kind: &str, work: &mut Work) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{FieldValidation, json};
+    use crate::codec::FieldValidation;
 
     fn read(text: &str) -> Value {
         json::decode(text.as_bytes(), None, FieldValidation::Ignore).unwrap().value
@@ -315,6 +316,15 @@ mod tests {
         let copies: Vec<String> = (0..60).map(|_| r#"{"op":"copy","from":"","path":"/x/-"}"#.to_owned()).collect();
         let patch = read(&format!("[{}]", copies.join(",")));
         assert!(matches!(apply(&read(r#"{"x":[]}"#), &patch), Err(PatchError::Inapplicable(_))));
+        // Few nodes, but long ones: bytes count.
+        let long = read(&format!(r#"{{"data":{{"k":"{}"}}}}"#, "x".repeat(1 << 20)));
+        let copy = |n: usize| (0..n).map(|at| format!(r#"{{"op":"copy","from":"/data/k","path":"/data/k{at}"}}"#));
+        let patch = |n: usize| read(&format!("[{}]", copy(n).collect::<Vec<_>>().join(",")));
+        assert!(apply(&long, &patch(2)).is_ok());
+        assert_eq!(
+            apply(&long, &patch(3)).unwrap_err().to_string(),
+            "Unable to complete the copy, the accumulated size increase of copy is 3145734, exceeding the limit 3145728"
+        );
     }
 
     /// Ten thousand operations on a large object kept a thread busy for tens of seconds, again for every conflict.
