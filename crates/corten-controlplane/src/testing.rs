@@ -131,8 +131,8 @@ impl Cluster {
         Client::new(self.server.in_process(user), "test")
     }
 
-    /// Makes the service `kubernetes` and keeps it, as a real server does.
-    pub fn keep_kubernetes_service(&self) {
+    /// Makes what every cluster has and keeps it, as a real server does.
+    pub fn keep_bootstrapped(&self) {
         let (client, clock) = (self.client(admin()), Arc::clone(&self.clock) as SharedClock);
         let progress = bootstrap::Progress::default();
         let keeper = bootstrap::run(

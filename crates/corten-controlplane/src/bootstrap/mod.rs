@@ -81,7 +81,7 @@ impl Progress {
     }
 }
 
-/// Makes what is missing, and keeps the service `kubernetes` until shutdown.
+/// Makes what is missing, and keeps the service `kubernetes` and the system's namespaces until shutdown.
 pub(crate) async fn run(
     client: Client,
     (clock, rng): (SharedClock, SharedRng),
@@ -95,16 +95,24 @@ pub(crate) async fn run(
             ensure(&client, &progress, &client_authorities)
         })
         .await;
-        loop {
-            retry((&clock, &rng), "Could not keep the service kubernetes", || async {
-                if !progress.has(Step::KubernetesService) {
-                    kubernetes_service::ensure(&client, &advertised).await?;
-                    progress.complete(Step::KubernetesService);
-                }
-                kubernetes_service::keep(&client, &advertised).await
-            })
-            .await;
-        }
+        let service = async {
+            loop {
+                retry((&clock, &rng), "Could not keep the service kubernetes", || async {
+                    if !progress.has(Step::KubernetesService) {
+                        kubernetes_service::ensure(&client, &advertised).await?;
+                        progress.complete(Step::KubernetesService);
+                    }
+                    kubernetes_service::keep(&client, &advertised).await
+                })
+                .await;
+            }
+        };
+        let namespaces = async {
+            loop {
+                retry((&clock, &rng), "Could not keep the system's namespaces", || namespaces::keep(&client)).await;
+            }
+        };
+        futures::join!(service, namespaces);
     };
     tokio::select! {
         biased;

@@ -49,7 +49,7 @@ async fn until(cluster: &Cluster, path: &str, holds: impl Fn(&Value) -> bool) ->
 #[tokio::test]
 async fn the_service_leads_to_the_server_and_comes_back() {
     let cluster = Cluster::start().await;
-    cluster.keep_kubernetes_service();
+    cluster.keep_bootstrapped();
     let service = until(&cluster, SERVICE, |_| true).await;
     assert_eq!(service.str_at(&["spec", "clusterIP"]), Some("10.96.0.1"));
     assert_eq!(
