@@ -1,6 +1,6 @@
 //! The machinery of the API without any of its kinds: object trees, the type table, codecs, selectors, errors, patches.
 //!
-//! Pure: no I/O, clock, randomness, tasks or logs (ARCHITECTURE.md, invariant 4). Everything that the API server does to
+//! Pure: no I/O, clock, randomness, tasks or logs (ARCHITECTURE.md, rule 5). Everything that the API server does to
 //! an object between its sockets and its store happens here, driven by the type table.
 #![forbid(unsafe_code)]
 

@@ -52,6 +52,7 @@ use crate::{
         kubelet, proxy_feed, settings,
     },
     pki::Pki,
+    program,
     progress::{Event, Progress},
     readiness::{self, Waiter},
     record::Record,
@@ -527,12 +528,12 @@ fn add_context(admin: &Entry, progress: &Progress) {
 
 /// What to do with a cluster that is ready.
 fn farewell(config: &Config, took: Duration) -> String {
-    let flag = config.places.flag();
+    let (flag, corten) = (config.places.flag(), program::name());
     format!(
         "\nThe cluster is ready after {:.1} s. Next:\n\
          \x20 kubectl get nodes\n\
-         \x20 corten status{flag}\n\
-         \x20 corten down{flag}        stops it with its containers; its data stays\n\
+         \x20 {corten} status{flag}\n\
+         \x20 {corten} down{flag}        stops it with its containers; its data stays\n\
          The administrator's kubeconfig is {}.",
         took.as_secs_f64(),
         config.places.admin_kubeconfig().display(),

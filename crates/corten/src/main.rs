@@ -24,6 +24,7 @@ mod pki;
 mod places;
 mod preflight;
 mod process;
+mod program;
 mod progress;
 mod readiness;
 mod record;

@@ -204,7 +204,7 @@ impl Places {
 }
 
 /// A path as a word of a shell's command line.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |one: char| one.is_ascii_alphanumeric() || "/._-+:@%,=".contains(one);
     if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }

@@ -9,7 +9,7 @@ use corten_oci::cgroup::Hierarchies;
 use corten_proxy::ProxyMode;
 use nix::{sys::statfs, unistd::Uid};
 
-use crate::{config::Config, places::Places};
+use crate::{config::Config, places::Places, program};
 
 /// The control groups that limit containers, and what a machine without them has to be told.
 const CONTROLLERS: &[&str] = &["cpu", "memory", "pids"];
@@ -32,7 +32,7 @@ pub(crate) fn require_root(command: &str, why: &str) -> anyhow::Result<()> {
     if Uid::effective().is_root() {
         return Ok(());
     }
-    bail!("`corten {command}` has to be run as root: {why}. Try `sudo corten {command}`");
+    bail!("`corten {command}` has to be run as root: {why}. Try `sudo {} {command}`", program::name());
 }
 
 /// Fails unless the caller is root, or the one whose directory the cluster is in: `corten server` needs no root.

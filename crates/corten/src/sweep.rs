@@ -123,7 +123,7 @@ async fn stop_containers(places: &Places, clock: &SharedClock, rng: &SharedRng) 
     end.request();
     runtime.join().await.context("close the container runtime")?;
     stopped?;
-    Ok((sandboxes > 0).then(|| format!("stopped {sandboxes} pods")))
+    Ok((sandboxes > 0).then(|| counted("stopped", sandboxes, "pod", "pods")))
 }
 
 /// What the proxy without nftables leaves on the loopback interface.
@@ -151,7 +151,7 @@ fn remove_tables(places: &Places) -> anyhow::Result<Option<String>> {
         transaction.delete_table(table);
     }
     nftables.commit(&transaction).context("delete tables")?;
-    Ok(Some(format!("removed {} tables of packet rules", tables.len())))
+    Ok(Some(counted("removed", tables.len(), "table of packet rules", "tables of packet rules")))
 }
 
 fn remove_bridge(places: &Places) -> anyhow::Result<Option<String>> {
@@ -184,7 +184,7 @@ fn unmount_below(directories: &[&Path]) -> anyhow::Result<Option<String>> {
     if !failures.is_empty() {
         bail!(failures.join("; "));
     }
-    Ok((!points.is_empty()).then(|| format!("unmounted {} directories", points.len())))
+    Ok((!points.is_empty()).then(|| counted("unmounted", points.len(), "directory", "directories")))
 }
 
 /// Errors: something is mounted below the directory.
@@ -302,6 +302,11 @@ pub(crate) fn remove_data(places: &Places) -> anyhow::Result<()> {
             _ => Err(error).with_context(|| format!("remove {}", places.root.display())),
         },
     }
+}
+
+/// What was done to so many things, in words.
+fn counted(done: &str, count: usize, one: &str, many: &str) -> String {
+    format!("{done} {count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the generic server has to know of a resource: names, versions, rules, columns. One `ResourceDefinition` each.
 //!
 //! A built-in resource is a static; a custom resource makes the same thing at run time. The server knows nothing else of
-//! any kind (invariant 5).
+//! any kind (ARCHITECTURE.md, rule 4).
 
 mod strategy;
 mod table;

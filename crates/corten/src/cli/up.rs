@@ -32,7 +32,7 @@ use crate::{
     instance::{Abandoned, Asker, Claim, Instance, Purpose},
     log_file::put_aside_if_long,
     places::Places,
-    preflight,
+    preflight, program,
     progress::{Event, Progress, relay},
     record::Record,
 };
@@ -191,8 +191,8 @@ fn start(
 /// What to say when there is a cluster already.
 pub(crate) fn already_running(pid: Option<i32>, places: &Places) -> String {
     let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-    let flag = places.flag();
-    format!("a cluster already runs here{pid}: `corten status{flag}` shows it, `corten down{flag}` stops it")
+    let (flag, corten) = (places.flag(), program::name());
+    format!("a cluster already runs here{pid}: `{corten} status{flag}` shows it, `{corten} down{flag}` stops it")
 }
 
 fn absolute(paths: Vec<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
