@@ -67,33 +67,47 @@ pub fn victims<'a>(
     for state in related.into_iter().filter(|state| state.is_active()) {
         *on_node.entry(&state.node).or_default() += 1;
     }
-    let rank = |index: usize| on_node.get(&pods[index].state.node).copied().unwrap_or_default();
+    let rank = |state: &PodState| on_node.get(&state.node).copied().unwrap_or_default();
     let mut order: Vec<usize> = (0..pods.len()).collect();
-    order.sort_by(|&a, &b| expendability((&pods[a], rank(a)), (&pods[b], rank(b)), now));
+    order.sort_by_cached_key(|&index| Worth::of(&pods[index], rank(pods[index].state), now));
     order.truncate(count);
     order
 }
 
-/// `Less`: the first is to be deleted before the second.
-fn expendability(
-    (a, rank_a): (&Candidate<'_>, usize),
-    (b, rank_b): (&Candidate<'_>, usize),
-    now: Timestamp,
-) -> Ordering {
-    let key = |pod: &PodState| (!pod.node.is_empty(), life_ordinal(pod), pod.is_ready, pod.deletion_cost);
-    key(a.state)
-        .cmp(&key(b.state))
-        // The more crowded node loses one first.
-        .then(rank_b.cmp(&rank_a))
-        .then_with(|| {
-            if a.state.is_ready && b.state.is_ready {
-                younger_first((a.state.ready_since, a.uid), (b.state.ready_since, b.uid), now)
-            } else {
-                Ordering::Equal
-            }
-        })
-        .then(Reverse(a.state.restarts).cmp(&Reverse(b.state.restarts)))
-        .then_with(|| younger_first((a.state.created, a.uid), (b.state.created, b.uid), now))
+/// How much a pod would be missed; the least goes first.
+///
+/// Upstream compares times that differ by powers of two and then by UID, times that are the same by what follows: no order,
+/// as three pods can each go before the next. Here the UID comes last, for all.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Worth<'a> {
+    is_assigned: bool,
+    life: u8,
+    is_ready: bool,
+    deletion_cost: i32,
+    /// The more crowded node loses one first.
+    on_node: Reverse<usize>,
+    ready_for: Option<i32>,
+    restarts: Reverse<(i32, i32)>,
+    age: Option<i32>,
+    /// Random, so that of pods that are about as old not always the youngest goes.
+    uid: &'a str,
+}
+
+impl<'a> Worth<'a> {
+    fn of(pod: &Candidate<'a>, on_node: usize, now: Timestamp) -> Self {
+        let state = pod.state;
+        Self {
+            is_assigned: !state.node.is_empty(),
+            life: life_ordinal(state),
+            is_ready: state.is_ready,
+            deletion_cost: state.deletion_cost,
+            on_node: Reverse(on_node),
+            ready_for: state.ready_since.filter(|_| state.is_ready).map(|since| age_bucket(since, now)),
+            restarts: Reverse(state.restarts),
+            age: state.created.map(|since| age_bucket(since, now)),
+            uid: pod.uid,
+        }
+    }
 }
 
 fn life_ordinal(pod: &PodState) -> u8 {
@@ -102,21 +116,6 @@ fn life_ordinal(pod: &PodState) -> u8 {
         Phase::Pending => 0,
         Phase::Unknown => 1,
         Phase::Running | Phase::Succeeded | Phase::Failed => 2,
-    }
-}
-
-/// Ages compare by powers of two, so that of pods that are about as old not always the youngest goes; the UID, which is
-/// random, decides between them.
-fn younger_first(
-    (a, a_uid): (Option<Timestamp>, &str),
-    (b, b_uid): (Option<Timestamp>, &str),
-    now: Timestamp,
-) -> Ordering {
-    match (a, b) {
-        (a, b) if a == b => Ordering::Equal,
-        (None, _) => Ordering::Less,
-        (_, None) => Ordering::Greater,
-        (Some(a), Some(b)) => age_bucket(a, now).cmp(&age_bucket(b, now)).then(a_uid.cmp(b_uid)),
     }
 }
 

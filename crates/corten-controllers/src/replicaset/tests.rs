@@ -80,6 +80,25 @@ fn of_pods_that_are_about_as_old_the_uid_decides() {
     assert_eq!(victims(&candidates, [&older, &younger], 1, now()), [0]);
 }
 
+/// The sort found that this was no order and panicked, at each attempt: sets of more than twenty pods of which some had
+/// restarted were never made smaller.
+#[test]
+fn many_pods_of_all_ages_and_restarts_have_an_order() {
+    let state = |n: i32| PodState {
+        ready_since: ago(100 + i64::from(n % 5)),
+        created: ago(110 + i64::from(n % 3)),
+        restarts: (n % 2, n % 7),
+        ..ready("a")
+    };
+    let states: Vec<_> = (0..200).map(state).collect();
+    let uids: Vec<_> = (0..200).map(|n: usize| format!("{:03}", n * 7_919 % 1_000)).collect();
+    let candidates: Vec<_> = states.iter().zip(&uids).map(|(state, uid)| Candidate { uid, state }).collect();
+    let some = victims(&candidates, &states, 45, now());
+    let more = victims(&candidates, &states, 90, now());
+    assert_eq!((some.len(), &some[..]), (45, &more[..45]));
+    assert!(some.iter().all(|&index| states[index].restarts.0 == 1));
+}
+
 #[test]
 fn the_status_counts_pods_and_keeps_the_first_failure() {
     let fresh = PodState { ready_since: ago(5), ..ready("a") };

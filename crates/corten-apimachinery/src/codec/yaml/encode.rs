@@ -50,8 +50,8 @@ impl Writer {
 
     /// Entries at `indent`, each ending its line; the first continues the current line if `inline`.
     fn map(&mut self, map: &Map, indent: usize, inline: bool) {
-        let mut entries: Vec<_> = map.entries().iter().collect();
-        entries.sort_by(|(a, _), (b, _)| key_order(a, b));
+        let entries: Vec<_> = map.entries().iter().collect();
+        let entries = merge_sort(&entries, &|(a, _), (b, _)| key_order(a, b));
         for (index, (key, value)) in entries.into_iter().enumerate() {
             if index > 0 || !inline {
                 self.indent(indent);
@@ -453,7 +453,24 @@ fn float(number: f64) -> String {
     format!("{number}")
 }
 
-/// The order of keys: letters after other characters, digits by the number they make.
+/// Sorts by what may be no order: the standard sort panics where three items each stand before the next.
+fn merge_sort<T: Copy>(items: &[T], order: &impl Fn(T, T) -> Ordering) -> Vec<T> {
+    if items.len() < 2 {
+        return items.to_vec();
+    }
+    let (left, right) = items.split_at(items.len() / 2);
+    let (left, right) = (merge_sort(left, order), merge_sort(right, order));
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    let mut sorted = Vec::with_capacity(items.len());
+    while let (Some(&l), Some(&r)) = (left.peek(), right.peek()) {
+        let next = if order(r, l).is_lt() { right.next() } else { left.next() };
+        sorted.extend(next);
+    }
+    sorted.extend(left.chain(right));
+    sorted
+}
+
+/// The order of keys, which is upstream's and none where digits and letters mix ("901", "9b", "09"): letters after other characters, digits by the number they make.
 fn key_order(a: &str, b: &str) -> Ordering {
     if a == b {
         return Ordering::Equal;

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn read(text: &str) -> Value {
@@ -137,6 +139,18 @@ fn keys_stand_in_natural_order() {
         .map(|line| line.trim_end_matches(": 1").trim_matches('"'))
         .collect();
     assert_eq!(keys, ["0", "A", "a", "a-b", "a.b", "a9", "a10", "b"]);
+}
+
+/// Upstream's order is none for such keys, of which the standard sort may make a panic.
+#[test]
+fn keys_without_an_order_are_written_all() {
+    let parts = ["0", "1", "9", "a", "B", "-", ".", "09", "99999999999999999999"];
+    let keys = (0..729).map(|n| format!("{}{}{}", parts[n / 81], parts[n / 9 % 9], parts[n % 9]));
+    let object: BTreeMap<String, i64> = keys.map(|key| (key, 1)).collect();
+    let value = Value::object_of(object.iter().map(|(key, one)| (key.as_str(), Value::from(*one))));
+    let written = encode(&value);
+    assert_eq!(std::str::from_utf8(&written).unwrap().lines().count(), object.len());
+    assert_eq!(decode(&written, None, FieldValidation::Strict).unwrap().value, value);
 }
 
 /// Texts spoke of budgets, breaches and limits that only this library knows.
