@@ -146,27 +146,26 @@ fn check_subject(request: &Value) -> Result<(), String> {
     if request.str_at(&["spec", "signerName"]) != Some(API_CLIENT) {
         return Ok(());
     }
-    let groups = organizations(request.str_at(&["spec", "request"]).unwrap_or_default())
-        .map_err(|why| format!("failed to parse CSR: {why}"))?;
-    if groups.iter().any(|group| group == SYSTEM_MASTERS) {
+    let subject = subject_of(request).map_err(|why| format!("failed to parse CSR: {why}"))?;
+    if subject.organizations.iter().any(|group| group == SYSTEM_MASTERS) {
         return Err(format!("use of {API_CLIENT} signer with system:masters group is not allowed"));
     }
     Ok(())
 }
 
-/// The organizations of the subject of a PKCS#10 request in PEM in base64.
+/// The subject of the PKCS#10 request, PEM in base64, of a request object.
 ///
 /// Errors: it is none, or a name in it cannot be read as text (a signer copies the subject byte for byte).
-fn organizations(request: &str) -> Result<Vec<String>, String> {
+pub(super) fn subject_of(request: &Value) -> Result<Subject, String> {
     const NOT_PEM: &str = "PEM block type must be CERTIFICATE REQUEST";
+    let request = request.str_at(&["spec", "request"]).unwrap_or_default();
     let pem = base64::engine::general_purpose::STANDARD.decode(request).map_err(|_| NOT_PEM)?;
     let pem = match parse_x509_pem(&pem) {
         Ok((_, pem)) if pem.label == "CERTIFICATE REQUEST" => pem,
         _ => return Err(NOT_PEM.to_owned()),
     };
     let (_, parsed) = X509CertificationRequest::from_der(&pem.contents).map_err(|error| error.to_string())?;
-    let subject = Subject::read(&parsed.certification_request_info.subject).map_err(|error| error.to_string())?;
-    Ok(subject.organizations)
+    Subject::read(&parsed.certification_request_info.subject).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

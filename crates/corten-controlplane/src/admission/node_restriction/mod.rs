@@ -25,12 +25,15 @@ use corten_apiserver::{
 use mirror_pod::{mirror_pod, no_references, on_node};
 use own_node::{changed_keys, own_node};
 
-use super::{catalog::Parts, forbidden};
+use super::{catalog::Parts, certificate_requests::subject_of, forbidden};
 use crate::caches::{Caches, tree};
 
 const GROUP: &str = "system:nodes";
 const USER_PREFIX: &str = "system:node:";
 const LEASES: &str = "kube-node-lease";
+
+/// Who signs what kubelets show: to the API server, and to those who ask them.
+const KUBELET_SIGNERS: [&str; 2] = ["kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"];
 /// The right to tokens for an audience, which stands where a resource does.
 const AUDIENCE_VERB: &str = "request-serviceaccounts-token-audience";
 #[derive(Debug)]
@@ -56,6 +59,7 @@ impl Plugin for NodeRestriction {
             ("", "nodes" | "pods" | "persistentvolumeclaims" | "serviceaccounts")
                 | ("coordination.k8s.io", "leases")
                 | ("storage.k8s.io", "csinodes")
+                | ("certificates.k8s.io", "certificatesigningrequests")
         );
         is_restricted && operation != Operation::Connect
     }
@@ -94,10 +98,22 @@ impl Plugin for NodeRestriction {
                 }
                 same_name(node, attributes, "node lease").map_err(refuse)
             }
+            ("certificatesigningrequests", "") => own_certificate(node, attributes).map_err(refuse),
             ("csinodes", _) => same_name(node, attributes, "CSINode").map_err(refuse),
             _ => Ok(()),
         }
     }
+}
+
+/// A node asks for certificates in its own name. Upstream: `admitCSR`.
+fn own_certificate(node: &str, attributes: &Attributes<'_>) -> Result<(), String> {
+    let signer = attributes.object.str_at(&["spec", "signerName"]).unwrap_or_default();
+    if attributes.operation != Operation::Create || !KUBELET_SIGNERS.contains(&signer) {
+        return Ok(());
+    }
+    let subject = subject_of(&attributes.object).map_err(|why| format!("unable to parse csr: {why}"))?;
+    let own = format!("{USER_PREFIX}{node}");
+    if subject.common_name() == own { Ok(()) } else { Err(format!("can only create a node CSR with CN={own}")) }
 }
 
 impl NodeRestriction {

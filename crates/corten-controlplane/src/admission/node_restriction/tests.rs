@@ -1,5 +1,6 @@
 //! What a node may write, and what not.
 
+use base64::Engine as _;
 use corten_apimachinery::resource::UserInfo;
 use serde_json::json;
 
@@ -183,5 +184,38 @@ async fn a_node_gets_tokens_only_for_those_whom_its_pods_talk_to() {
     cluster.post(admin(), format!("{rbac}/clusterroles"), role).await.unwrap();
     cluster.post(admin(), format!("{rbac}/clusterrolebindings"), binding).await.unwrap();
     ask(json!(["x"])).await.unwrap();
+    cluster.stop().await;
+}
+
+/// PKCS#10 of `O=system:nodes, CN=system:node:n1`.
+const OF_N1: &str = concat!(
+    "MIHsMIGSAgEAMDAxFTATBgNVBAoMDHN5c3RlbTpub2RlczEXMBUGA1UEAwwOc3lzdGVtOm5vZGU6bjEwWTATBgcqhkjOPQIBBggqhkjO",
+    "PQMBBwNCAAT58CN8gLxU+25My1TZ7aJnMfvTrCoFxLF+yTpMwAaaEh89c0MnhWASD3tdBckuzmw1KDO854lNo+2fmWQQWM41oAAwCgYI",
+    "KoZIzj0EAwIDSQAwRgIhAPFIWrqOhrxp+ZKiShlRdLUvhClicOZgp/p6dfXT2ckgAiEAw7yJrk5giOMxsffJtT+p59qyUGzAz1H+imcD",
+    "7Nnobew=",
+);
+
+#[tokio::test]
+async fn a_node_asks_for_certificates_in_its_own_name() {
+    let cluster = Cluster::start().await;
+    let pem = format!("-----BEGIN CERTIFICATE REQUEST-----\n{OF_N1}\n-----END CERTIFICATE REQUEST-----\n");
+    let pem = base64::engine::general_purpose::STANDARD.encode(pem);
+    let ask = |who: UserInfo, name: &str, signer: &str| {
+        let usages = if signer.ends_with("serving") { "server auth" } else { "client auth" };
+        let object = json!({"metadata": {"name": name},
+            "spec": {"request": pem, "signerName": signer, "usages": ["digital signature", usages]}});
+        cluster.post(who, "/apis/certificates.k8s.io/v1/certificatesigningrequests".to_owned(), object)
+    };
+    for signer in KUBELET_SIGNERS {
+        let name = signer.rsplit_once('/').unwrap().1;
+        ask(node("n1"), name, signer).await.unwrap();
+        assert_eq!(
+            ask(node("n2"), "other", signer).await.unwrap_err().message,
+            "certificatesigningrequests.certificates.k8s.io \"other\" is forbidden: can only create a node CSR with \
+             CN=system:node:n2"
+        );
+        ask(admin(), &format!("admins-{name}"), signer).await.unwrap();
+    }
+    ask(node("n2"), "user", "kubernetes.io/kube-apiserver-client").await.unwrap();
     cluster.stop().await;
 }
