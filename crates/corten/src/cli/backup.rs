@@ -12,7 +12,7 @@ use corten_storage::kv::Revision;
 use corten_storage_sqlite::{OpenError, SqliteEngine};
 use tempfile::TempDir;
 
-use super::common::{Root, note, say, say_all};
+use super::common::{Root, note, print, say};
 use crate::{
     backup_file,
     control::{self, Answer, Request},
@@ -51,7 +51,7 @@ pub(crate) fn backup(options: &BackupOptions) -> anyhow::Result<ExitCode> {
     )?;
     let target = std::path::absolute(&options.file).context("find the working directory")?;
     match control::ask(&places.control_socket(), Request::Backup(target))? {
-        Some(Answer::Done(lines)) => say_all(&lines),
+        Some(Answer::Done(lines)) => print(lines).map(|()| ExitCode::SUCCESS),
         Some(_) => bail!("the running process answered something else"),
         None => bail!("no cluster runs at {}: start it, then back it up", places.root.display()),
     }

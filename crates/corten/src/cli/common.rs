@@ -1,6 +1,6 @@
 //! What commands have in common: where the cluster is, logs, signals, a runtime.
 
-use std::{future::Future, panic::AssertUnwindSafe, path::PathBuf, process::ExitCode, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -83,8 +83,12 @@ pub(crate) fn note(line: String) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// Writes lines for the user and ends well.
-pub(crate) fn say_all(lines: &[String]) -> anyhow::Result<ExitCode> {
-    lines.iter().for_each(|line| say(line));
-    Ok(ExitCode::SUCCESS)
+/// Writes what was asked for: without it the command has failed, unless its reader has seen enough.
+pub(crate) fn print(lines: impl IntoIterator<Item = impl AsRef<str>>) -> anyhow::Result<()> {
+    use std::io::{ErrorKind, Write as _};
+    let mut out = std::io::stdout().lock();
+    match lines.into_iter().try_for_each(|line| writeln!(out, "{}", line.as_ref())).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("write to standard output"),
+        _ => Ok(()),
+    }
 }

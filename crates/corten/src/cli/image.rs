@@ -8,7 +8,7 @@ use corten_base::{Shutdown, SystemClock, SystemRng};
 use corten_container_runtime::{ContainerRuntime, images::store::ImageStore};
 use corten_net::netns::Netns;
 
-use super::common::{Root, note, runtime, say, say_all};
+use super::common::{Root, note, print, runtime};
 use crate::{
     archive,
     commands::{image_lines, remove_image},
@@ -122,15 +122,15 @@ impl Spooled {
 
 fn show(answer: Answer) -> anyhow::Result<ExitCode> {
     match answer {
-        Answer::Done(lines) => say_all(&lines),
+        Answer::Done(lines) => print(lines)?,
         Answer::Images(images) => {
-            say(&format!("{:60} {:14} {:>10}", "IMAGE", "ID", "SIZE"));
-            images.iter().flat_map(lines).for_each(|line| say(&line));
-            Ok(ExitCode::SUCCESS)
+            let head = format!("{:60} {:14} {:>10}", "IMAGE", "ID", "SIZE");
+            print(std::iter::once(head).chain(images.iter().flat_map(lines)))?;
         }
         Answer::Failed(reason) => bail!(reason),
         Answer::Status(_) => bail!("the running process answered something else"),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn lines(image: &ImageLine) -> Vec<String> {

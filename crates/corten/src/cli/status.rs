@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::common::{Root, say};
+use super::common::{Root, print, say};
 use crate::{
     components::RUNNING,
     control::{self, Answer, Report, Request},
@@ -40,9 +40,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     };
     let Answer::Status(report) = answer else { anyhow::bail!("the running process answered something else") };
     if options.json {
-        say(&serde_json::to_string_pretty(&report)?);
+        print([serde_json::to_string_pretty(&report)?])?;
     } else {
-        lines(&report).iter().for_each(|line| say(line));
+        print(lines(&report))?;
     }
     Ok(if is_ready(&report) { ExitCode::SUCCESS } else { ExitCode::from(DEGRADED) })
 }

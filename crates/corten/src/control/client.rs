@@ -29,6 +29,7 @@ pub(crate) fn ask(socket: &Path, request: Request) -> anyhow::Result<Option<Answ
 
 /// As `ask`, with a time of one's own.
 pub(super) fn ask_within(socket: &Path, request: Request, patience: Duration) -> anyhow::Result<Option<Answer>> {
+    let is_question = matches!(request, Request::Status);
     let works = matches!(request, Request::ImportImages(_) | Request::RemoveImage(_) | Request::Backup(_));
     let mut stream = match connect_within(socket, patience) {
         Ok(stream) => stream,
@@ -53,9 +54,20 @@ pub(super) fn ask_within(socket: &Path, request: Request, patience: Duration) ->
             read => break read,
         }
     };
-    if read.context("read the answer of the running process")? == 0 && answer.is_empty() {
+    let is_over = match &read {
+        Ok(length) => *length == 0 && answer.is_empty(),
+        Err(error) => matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+    };
+    if is_over {
+        // How it is can be said all the same; whether it did what was asked cannot.
+        if is_question
+            && connect_within(socket, patience).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+        {
+            return Ok(None);
+        }
         bail!("the running process ended before it answered");
     }
+    read.context("read the answer of the running process")?;
     match serde_json::from_slice(&answer).context("understand the answer of the running process")? {
         Answer::Failed(reason) => bail!(reason),
         answer => Ok(Some(answer)),

@@ -33,6 +33,27 @@ fn somebody_who_does_not_answer_is_not_waited_for() {
     }
 }
 
+/// `status` in the moment of a `kill -9` told of a connection that was reset.
+#[test]
+fn who_dies_while_it_is_asked_how_it_is_does_not_run() {
+    for (request, want) in [
+        (Request::Status, Ok(None)),
+        (Request::ListImages, Err("the running process ended before it answered".to_owned())),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let dying = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            drop(listener);
+            // With a request that nobody read, the other end sees a reset.
+            drop(stream);
+        });
+        assert_eq!(ask(&path, request).map_err(|error| error.to_string()), want);
+        dying.join().unwrap();
+    }
+}
+
 /// Work takes its time where the process says meanwhile that it lives.
 #[tokio::test]
 async fn work_is_waited_for() {
