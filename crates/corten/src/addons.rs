@@ -9,10 +9,14 @@ use corten_apimachinery::{
     codec::{FieldValidation, json},
     gvk::GroupVersionResource,
 };
-use corten_client::{Client, Target};
+use corten_client::Target;
 use serde_json::{Value, json};
 
-use crate::{config::Config, pki::ADMINISTRATORS};
+use crate::{
+    config::Config,
+    pki::ADMINISTRATORS,
+    readiness::{Waiter, until_taken},
+};
 
 /// The service account whose rights DNS has. Upstream: the manifest of `CoreDNS`.
 pub(crate) const DNS_ACCOUNT: &str = "coredns";
@@ -26,27 +30,29 @@ struct Addon {
 }
 
 /// Applies the roles that components need and no API server makes.
-pub(crate) async fn ensure_roles(client: &Client) -> anyhow::Result<()> {
+pub(crate) async fn ensure_roles(waiter: &Waiter) -> anyhow::Result<()> {
     for addon in roles() {
-        apply(client, addon).await?;
+        apply(waiter, addon).await?;
     }
     Ok(())
 }
 
 /// Applies the service of DNS and this node's part of its endpoints.
-pub(crate) async fn ensure_dns(client: &Client, config: &Config, gateway: Ipv4Addr) -> anyhow::Result<()> {
+pub(crate) async fn ensure_dns(waiter: &Waiter, config: &Config, gateway: Ipv4Addr) -> anyhow::Result<()> {
     for addon in dns(config.dns_service_address(), &config.node_name, gateway) {
-        apply(client, addon).await?;
+        apply(waiter, addon).await?;
     }
     Ok(())
 }
 
-async fn apply(client: &Client, addon: Addon) -> anyhow::Result<()> {
+async fn apply(waiter: &Waiter, addon: Addon) -> anyhow::Result<()> {
     let Addon { target, object } = addon;
     let what = format!("{} {}", target.resource.resource, target.name);
     let text = serde_json::to_vec(&object).context("write an object")?;
     let tree = json::decode(&text, None, FieldValidation::Ignore).with_context(|| format!("form {what}"))?.value;
-    client.apply(target, tree, true).await.map(drop).with_context(|| format!("apply {what}"))
+    let applied =
+        until_taken(&*waiter.clock, &*waiter.rng, || waiter.client.apply(target.clone(), tree.clone(), true)).await;
+    applied.map(drop).with_context(|| format!("apply {what}"))
 }
 
 fn roles() -> Vec<Addon> {

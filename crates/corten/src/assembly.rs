@@ -167,7 +167,8 @@ async fn build_all(
     let admin = Entry::new(&config.places.name, local, &pki.authority, &pki.admin);
     let (path, text) = (config.places.admin_kubeconfig(), admin.to_text()?);
     blocking(move || Ok(fs::write_atomic(&path, text.as_bytes(), 0o600)?)).await?;
-    addons::ensure_roles(&clients.admin).await.context("apply the roles of components")?;
+    let applied = readiness::within(&**clock, PATIENCE, addons::ensure_roles(&waiter)).await;
+    applied.flatten().context("apply the roles of components")?;
     components.running("kube-apiserver", format!("https://{local}"));
     tracing::info!(address = %local, kubeconfig = %config.places.admin_kubeconfig().display(), "Started the API server");
     step.done(format!("https://{local}"));
@@ -491,7 +492,9 @@ async fn start_dns(
     informers.start(tasks, shutdown);
     tasks.spawn("dns-supervisor", supervisor.run(count, shutdown.clone()));
     tasks.spawn("dns-feed", feed.run(process, told, shutdown.clone()));
-    addons::ensure_dns(&clients.admin, config, gateway).await.context("apply the service of DNS")?;
+    let waiter = Waiter { client: clients.admin.clone(), clock: Arc::clone(clock), rng: Arc::clone(rng) };
+    let applied = readiness::within(&**clock, PATIENCE, addons::ensure_dns(&waiter, config, gateway)).await;
+    applied.flatten().context("apply the service of DNS")?;
     let known = async {
         tokio::select! {
             biased;

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use corten_apimachinery::{codec::FieldValidation, codec::json, stored::Stored, value::Value};
-use corten_base::{Backoff, Clock, SharedClock, SharedRng, timeout};
+use corten_apimachinery::{
+    codec::{FieldValidation, json},
+    status::{Reason, Status},
+    stored::Stored,
+    value::Value,
+};
+use corten_base::{Backoff, Clock, Rng, SharedClock, SharedRng, timeout};
 use corten_client::{Client, Target, WatchEvent, WatchOptions};
 use futures::StreamExt as _;
 
@@ -50,6 +55,35 @@ impl Waiter {
     }
 }
 
+/// What `work` gives once the server takes it. One that has just begun says that it is not ready, and one with much to do that
+/// it is busy: then it is asked again, after a pause. Cancel-safe where `work` is.
+///
+/// Errors: those of `work` that another attempt would not change.
+pub(crate) async fn until_taken<T, F>(
+    clock: &dyn Clock,
+    rng: &dyn Rng,
+    mut work: impl FnMut() -> F,
+) -> Result<T, Status>
+where
+    F: Future<Output = Result<T, Status>>,
+{
+    let mut backoff = Backoff::doubling(Duration::from_millis(20), Duration::from_secs(2)).with_jitter(0.2);
+    loop {
+        match work().await {
+            Err(error) if is_passing(&error) => {
+                tracing::debug!(err = %error, "The API server could not do it yet");
+                clock.sleep(backoff.next(rng)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_passing(error: &Status) -> bool {
+    use Reason::{ServerTimeout, ServiceUnavailable, Timeout, TooManyRequests};
+    matches!(error.reason, TooManyRequests | ServerTimeout | ServiceUnavailable | Timeout)
+}
+
 /// The object as a tree; nothing if its JSON cannot be read, which only a newer server could send.
 pub(crate) fn tree(object: &Stored) -> Option<Value> {
     json::decode(&object.json, None, FieldValidation::Ignore).ok().map(|decoded| decoded.value)
@@ -59,4 +93,32 @@ pub(crate) fn tree(object: &Stored) -> Option<Value> {
 pub(crate) fn is_ready(node: &Value) -> bool {
     let conditions = node.items_at(&["status", "conditions"]);
     conditions.iter().any(|one| one.str_at(&["type"]) == Some("Ready") && one.str_at(&["status"]) == Some("True"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use corten_base::{SimRng, SystemClock};
+
+    use super::*;
+
+    /// An `up` after a `kill -9` failed because the watch cache of its own API server was not read yet.
+    #[tokio::test]
+    async fn a_server_that_is_not_ready_yet_is_asked_again() {
+        let (clock, rng) = (SystemClock::shared(), SimRng::shared(1));
+        let check = async |errors: &[Status], want: Result<i32, Reason>, attempts: usize| {
+            let asked = Cell::new(0);
+            let work = || {
+                let error = errors.get(asked.replace(asked.get() + 1)).cloned();
+                std::future::ready(error.map_or(Ok(7), Err))
+            };
+            assert_eq!(until_taken(&*clock, &*rng, work).await.map_err(|error| error.reason), want);
+            assert_eq!(asked.get(), attempts);
+        };
+        let busy = Status::too_many_requests("storage is (re)initializing", 1);
+        check(&[], Ok(7), 1).await;
+        check(&[busy.clone(), busy.clone()], Ok(7), 3).await;
+        check(&[busy, Status::bad_request("no")], Err(Reason::BadRequest), 2).await;
+    }
 }
