@@ -393,6 +393,14 @@ async fn what_does_not_fit_is_refused_in_upstreams_words() {
     cluster.stop().await;
 }
 
+#[tokio::test]
+async fn a_writer_that_names_nobody_is_unknown() {
+    let cluster = Cluster::start().await;
+    let made = cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}, "data": {"k": "v"}})).await.unwrap();
+    assert_eq!(made.items_at(&["metadata", "managedFields"])[0].str_at(&["manager"]), Some("unknown"));
+    cluster.stop().await;
+}
+
 /// Only what patches had made was counted, in nine seconds; and large ones are worked on elsewhere.
 #[tokio::test]
 async fn a_patch_has_a_bound_of_objects() {

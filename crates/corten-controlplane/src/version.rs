@@ -99,6 +99,8 @@ mod tests {
         for path in ["/apis/apps/v1", "/openapi/v2", "/healthz", "/version"] {
             assert!(text.contains(&format!("    \"{path}\"")), "{path}");
         }
+        let refused = cluster.post(admin(), "/version", serde_json::json!({})).await;
+        assert!(!refused.is_ok_and(|answer| answer.as_str().is_some_and(|text| text.contains("gitVersion"))));
         cluster.stop().await;
     }
 

@@ -21,8 +21,8 @@ pub async fn dispatch(server: &Arc<Server>, request: Request) -> Result<Reply, S
     let routes = server.routes();
     if !request.info.is_resource {
         return match routes.non_resource(&request.info.path) {
-            // Discovery is routed as resources are; other paths see to their methods themselves.
-            Some(_) if is_discovery(&request) && !is_read(&request.method) => Ok(Reply::method_not_allowed()),
+            // Discovery and the version are routed as resources are; other paths see to their methods themselves.
+            Some(_) if is_routed_by_method(&request) && !is_read(&request.method) => Ok(Reply::method_not_allowed()),
             Some(handler) => handler.handle(server, request).await,
             None => Ok(unknown(&routes, &request)),
         };
@@ -52,9 +52,9 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-fn is_discovery(request: &Request) -> bool {
+fn is_routed_by_method(request: &Request) -> bool {
     let path = request.info.path.trim_end_matches('/');
-    path == "/api" || path == "/apis" || path.starts_with("/api/") || path.starts_with("/apis/")
+    path == "/api" || path == "/apis" || path.starts_with("/api/") || path.starts_with("/apis/") || path == "/version"
 }
 
 /// Whether a path begins as those of resources do: upstream's router compares the beginning letter by letter.

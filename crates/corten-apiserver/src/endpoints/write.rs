@@ -86,7 +86,9 @@ fn field_manager(request: &Request) -> String {
     }
     let agent = request.header(header::USER_AGENT);
     let name = agent.split('/').next().unwrap_or_default();
-    name.chars().filter(|c| !c.is_control()).take(128).collect()
+    let name: String = name.chars().filter(|c| !c.is_control()).take(128).collect();
+    // Upstream: `buildManagerInfo`.
+    if name.is_empty() { "unknown".to_owned() } else { name }
 }
 
 /// Makes an object.
