@@ -211,13 +211,11 @@ fn merge(formed: &mut ResolvConf, config: &PodDnsConfig) {
     append_distinct(&mut formed.nameservers, &config.nameservers);
     distinct(&mut formed.searches);
     append_distinct(&mut formed.searches, &config.searches);
-    for (name, value) in &config.options {
-        let option = match value.as_deref() {
-            None | Some("") => name.clone(),
-            Some(value) => format!("{name}:{value}"),
-        };
-        resolv_conf::set_option(&mut formed.options, &option);
-    }
+    let options = config.options.iter().map(|(name, value)| match value.as_deref() {
+        None | Some("") => name.clone(),
+        Some(value) => format!("{name}:{value}"),
+    });
+    resolv_conf::set_options(&mut formed.options, options);
 }
 
 fn limit_nameservers(nameservers: &mut Vec<String>, events: &mut Vec<DnsEvent>) {

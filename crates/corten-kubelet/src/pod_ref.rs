@@ -14,6 +14,14 @@ pub fn name(pod: &Pod) -> String {
     format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
+/// `name_namespace(uid)`, as upstream prints pods in events.
+#[must_use]
+pub fn full_name(pod: &Pod) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let meta = &pod.metadata;
+    format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid))
+}
+
 /// The pod as the object of an event.
 #[must_use]
 pub fn pod_ref(pod: &Pod) -> ObjectRef {

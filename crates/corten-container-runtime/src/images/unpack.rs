@@ -24,6 +24,7 @@ use rustix::{
     fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags},
     io::Errno,
 };
+use sha2::{Digest as _, Sha256};
 use tar::{Archive, Entry, EntryType, Header};
 
 const WHITEOUT: &[u8] = b".wh.";
@@ -39,13 +40,17 @@ struct Limits {
     /// The headers of one entry, with long names and extended attributes, which are read into memory as a whole. The kernel
     /// takes 4 KiB of path and 64 KiB of each attribute.
     header_bytes: u64,
-    /// Entries, whose paths are kept; the largest images have some 100,000.
+    /// Entries, with the directories that the archive only implies; the largest images have some 100,000. Of each a mark
+    /// of 16 bytes is kept.
     entries: usize,
+    /// The paths of directories, which are kept to the end; those of the largest images have some megabytes.
+    path_bytes: usize,
     /// The content of all files.
     content_bytes: u64,
 }
 
-const LIMITS: Limits = Limits { header_bytes: 1 << 20, entries: 1_000_000, content_bytes: 256 << 30 };
+const LIMITS: Limits =
+    Limits { header_bytes: 1 << 20, entries: 1_000_000, path_bytes: 64 << 20, content_bytes: 256 << 30 };
 
 /// Unpacks the archive below `root`. Errors: what the kernel refuses, a broken archive, one that is larger than any image.
 pub(super) fn unpack(archive: impl Read, root: &Path) -> io::Result<()> {
@@ -55,19 +60,23 @@ pub(super) fn unpack(archive: impl Read, root: &Path) -> io::Result<()> {
 fn unpack_within(archive: impl Read, root: &Path, limits: Limits) -> io::Result<()> {
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
     let root = rustix::fs::open(root, flags, Mode::empty())?;
-    let mut unpacker = Unpacker { root, made: HashSet::new(), directories: Vec::new() };
+    let mut unpacker = Unpacker {
+        root,
+        made: HashSet::new(),
+        cleared: HashSet::new(),
+        directories: Vec::new(),
+        entries_left: limits.entries,
+        path_bytes_left: limits.path_bytes,
+    };
     let left = Rc::new(Cell::new(limits.header_bytes));
     let mut archive = Archive::new(Metered { archive, left: Rc::clone(&left) });
     let mut entries = archive.entries()?;
-    let (mut count, mut content_left) = (0, limits.content_bytes);
+    let mut content_left = limits.content_bytes;
     loop {
         left.set(limits.header_bytes);
         let Some(entry) = entries.next() else { break };
         let mut entry = entry?;
-        count += 1;
-        if count > limits.entries {
-            return Err(invalid("too many entries"));
-        }
+        unpacker.count_entry()?;
         // As it will be written: the holes of a sparse file count.
         content_left = content_left.checked_sub(entry.size()).ok_or_else(|| invalid("too much content"))?;
         left.set(u64::MAX);
@@ -106,14 +115,31 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
+/// Stands for a path, which may be long: the first half of its hash.
+type PathMark = [u8; 16];
+
+fn mark(path: &Path) -> PathMark {
+    let hash = Sha256::digest(path.as_os_str().as_bytes());
+    std::array::from_fn(|place| hash[place])
+}
+
 struct Unpacker {
     root: OwnedFd,
     /// What this layer has put there: its own whiteouts do not hide it.
-    made: HashSet<PathBuf>,
+    made: HashSet<PathMark>,
+    /// The opaque directories, by device and inode: all that is in them now is this layer's.
+    cleared: HashSet<(u64, u64)>,
     directories: Vec<(PathBuf, u64)>,
+    entries_left: usize,
+    path_bytes_left: usize,
 }
 
 impl Unpacker {
+    fn count_entry(&mut self) -> io::Result<()> {
+        self.entries_left = self.entries_left.checked_sub(1).ok_or_else(|| invalid("too many entries"))?;
+        Ok(())
+    }
+
     fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -121,7 +147,7 @@ impl Unpacker {
     }
 
     /// The directory of an entry; made if the archive did not mention it.
-    fn parent(&self, path: &Path) -> io::Result<OwnedFd> {
+    fn parent(&mut self, path: &Path) -> io::Result<OwnedFd> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY;
         match self.open(path, flags) {
             Err(Errno::NOENT) => {}
@@ -131,7 +157,8 @@ impl Unpacker {
         let name = path.file_name().ok_or(Errno::NOENT)?;
         let above = self.parent(above)?;
         match rustix::fs::mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => {}
+            Ok(()) => self.count_entry()?,
+            Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(self.open(path, flags)?)
@@ -154,7 +181,11 @@ impl Unpacker {
             return Ok(());
         } else if let Some(hidden) = bytes.strip_prefix(WHITEOUT) {
             let hidden = OsStr::from_bytes(hidden);
-            if hidden.is_empty() || hidden == "." || hidden == ".." || self.made.contains(&parent_path.join(hidden)) {
+            if hidden.is_empty()
+                || hidden == "."
+                || hidden == ".."
+                || self.made.contains(&mark(&parent_path.join(hidden)))
+            {
                 return Ok(());
             }
             return fs::remove_at(&parent, hidden);
@@ -177,6 +208,8 @@ impl Unpacker {
                 let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
                 let directory = rustix::fs::openat(&parent, &name, flags, Mode::empty())?;
                 attributes(entry, &directory)?;
+                let left = self.path_bytes_left.checked_sub(path.as_os_str().len());
+                self.path_bytes_left = left.ok_or_else(|| invalid("too many long paths"))?;
                 self.directories.push((path.clone(), modified(entry.header())?));
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
@@ -218,16 +251,20 @@ impl Unpacker {
             // Extended headers are read by the archive; others carry nothing for a file system.
             _ => return Ok(()),
         }
-        self.made.insert(path);
+        self.made.insert(mark(&path));
         Ok(())
     }
 
     /// An opaque directory: nothing of the layers below is in it.
-    fn clear(&self, path: &Path, directory: &OwnedFd) -> io::Result<()> {
+    fn clear(&mut self, path: &Path, directory: &OwnedFd) -> io::Result<()> {
+        let stat = rustix::fs::fstat(directory)?;
+        if !self.cleared.insert((stat.st_dev, stat.st_ino)) {
+            return Ok(());
+        }
         for entry in rustix::fs::Dir::read_from(directory)? {
             let entry = entry?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name != "." && name != ".." && !self.made.contains(&path.join(name)) {
+            if name != "." && name != ".." && !self.made.contains(&mark(&path.join(name))) {
                 fs::remove_at(directory, name)?;
             }
         }
@@ -430,16 +467,33 @@ mod tests {
             let error = unpack_within(&*archive(entries), root.path(), limits).unwrap_err();
             assert_eq!(error.to_string(), format!("the archive has {want}"));
         };
-        let limits = Limits { header_bytes: 10_000, entries: 2, content_bytes: 30_000 };
+        let limits = Limits { header_bytes: 10_000, entries: 2, path_bytes: 10, content_bytes: 30_000 };
         for kind in [EntryType::XHeader, EntryType::GNULongName, EntryType::GNULongLink] {
             check(&[("name", kind, &long), ("a", Regular, "")], limits, "headers that are too long");
         }
         check(&[("a", Regular, ""), ("b", Regular, ""), ("c", Regular, "")], limits, "too many entries");
         check(&[("a", Regular, &long), ("b", Regular, &long)], limits, "too much content");
+        // Implied directories are as good as entries.
+        check(&[("x/y/z", Regular, "")], limits, "too many entries");
+        // Millions of paths of 4 KiB were kept, twice where they are directories: gigabytes.
+        check(&[("directory", Directory, ""), ("another", Directory, "")], limits, "too many long paths");
         // Neither content nor the data of unknown entries are headers.
         for kind in [Regular, EntryType::new(b'V'), Directory] {
             unpack_within(&*archive(&[("d", kind, &long), ("b", Regular, "")]), root.path(), limits).unwrap();
         }
+    }
+
+    /// Each opaque mark listed the whole directory once more.
+    #[test]
+    fn a_directory_is_cleared_once() {
+        let root = tempfile::tempdir().unwrap();
+        unpack(&*archive(&[("d/old", Regular, "")]), root.path()).unwrap();
+        let names: Vec<String> = (0..2_000).map(|number| format!("d/{number}")).collect();
+        let mut entries = vec![("d/.wh..wh..opq", Regular, "")];
+        entries.extend(names.iter().map(|name| (name.as_str(), Regular, "")));
+        entries.extend(vec![("d/.wh..wh..opq", Regular, ""); 50_000]);
+        unpack(&*archive(&entries), root.path()).unwrap();
+        assert_eq!(std::fs::read_dir(root.path().join("d")).unwrap().count(), 2_000);
     }
 
     #[test]

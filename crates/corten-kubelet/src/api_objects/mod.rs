@@ -2,9 +2,11 @@
 //!
 //! Flow: pod -> `references` -> one watch per referenced object, shared by all pods that refer to it -> store; a change
 //! puts the UIDs of these pods into `changes`, whose reader (`volumes`) writes the new content.
-//! Invariant: an object is watched exactly as long as a registered pod refers to it.
+//! Invariant: an object is watched exactly as long as a registered pod refers to it, and is among those that are followed
+//! for this pod.
 //! Upstream: pkg/kubelet/util/manager/watch_based_manager.go, pkg/kubelet/{configmap,secret,token} (v1.35).
 
+pub mod contents;
 pub mod references;
 pub mod token;
 
@@ -25,6 +27,7 @@ use corten_controller::workqueue::{RateLimit, WorkQueue};
 use corten_informer::{Handler, InformerFactory, InformerId, Key, SharedInformer, reflector::InitialList};
 use parking_lot::Mutex;
 
+pub use contents::{Binary, Contents, Values};
 pub use references::{ObjectKind, Reference};
 pub use token::{Token, TokenManager, TokenRequestKey};
 
@@ -35,6 +38,9 @@ const SYNC_PATIENCE: Duration = Duration::from_secs(10);
 /// The first and the longest delay between tries to bring a volume up to date. Source: `durationBeforeRetry` of
 /// pkg/util/goroutinemap/exponentialbackoff.
 const RETRY: RateLimit = RateLimit { initial: Duration::from_millis(500), max: Duration::from_secs(122), bucket: None };
+
+/// The service that every pod is told of: its namespace and name.
+pub(crate) const MASTER_SERVICE: (&str, &str) = ("default", "kubernetes");
 
 /// Why an object could not be read, in the words that pods' events show.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -132,7 +138,7 @@ impl ApiObjects {
         &self.changes
     }
 
-    /// Follows what `pod` refers to; a second call replaces the first.
+    /// Follows what `pod` refers to, as far as it may; a second call replaces the first.
     pub fn register(&self, pod: &Pod) {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         self.set(&uid, references::of_pod(pod));
@@ -181,7 +187,7 @@ impl ApiObjects {
         }
     }
 
-    /// A config map: from its watch, or from the server if no registered pod refers to it.
+    /// A config map: from its watch, or from the server if it is followed for no registered pod.
     pub async fn config_map(&self, namespace: &str, name: &str) -> Result<ConfigMap, ObjectError> {
         Ok(decode(&*self.object(ObjectKind::ConfigMap, namespace, name).await?)?)
     }
@@ -209,11 +215,17 @@ impl ApiObjects {
         informer.lister().get(&Key { namespace: namespace.into(), name: name.into() }).ok_or_else(not_found)
     }
 
-    /// All services; `None` while they were not listed once, which is waited for.
-    pub async fn services(&self) -> Option<Vec<Service>> {
+    /// The services of `namespace`, and the API server's own; `None` while they were not listed once, which is waited for.
+    pub async fn services_for(&self, namespace: &str) -> Option<Vec<Service>> {
         corten_base::timeout(&*self.clock, SYNC_PATIENCE, self.services.synced()).await.ok()?;
+        let lister = self.services.lister();
+        let mut found = lister.in_namespace(namespace);
+        let (home, name) = MASTER_SERVICE;
+        if home != namespace {
+            found.extend(lister.get(&Key::new(home, name)));
+        }
         // What the server sends fits the struct; anything else is no service that a pod could use.
-        Some(self.services.lister().list().iter().filter_map(|stored| decode(stored).ok()).collect())
+        Some(found.iter().filter_map(|stored| decode(stored).ok()).collect())
     }
 
     /// A claim, as the server has it now.

@@ -48,21 +48,27 @@ pub struct Reference {
     pub name: String,
 }
 
-/// Everything that `pod` refers to. A static pod may not refer to objects, its mirror neither.
+/// How many objects are followed for one pod. Each has a watch, a task and a place in the server's books, whether it exists
+/// or not, and the API lets a pod name tens of thousands; pods that people write name a dozen.
+pub const FOLLOWED_MAX: usize = 256;
+
+/// What is followed of that which `pod` refers to: volumes first, since these show changes. What is more than can be
+/// followed is read when it is needed. A static pod may not refer to objects, its mirror neither.
 ///
-/// Source: podutil.VisitPodSecretNames and VisitPodConfigmapNames, as far as the plugins that exist read them.
+/// Source: podutil.VisitPodSecretNames and VisitPodConfigmapNames, as far as the plugins that exist read them. Pull secrets
+/// are not among them: they are read when an image is pulled.
 #[must_use]
 pub fn of_pod(pod: &Pod) -> BTreeSet<Reference> {
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
     let mut found = BTreeSet::new();
     let mut add = |kind, name: &str| {
-        if !name.is_empty() {
+        if !name.is_empty() && found.len() < FOLLOWED_MAX {
             found.insert(Reference { kind, namespace: namespace.clone(), name: name.to_owned() });
         }
     };
     let Some(spec) = &pod.spec else { return found };
-    for reference in spec.image_pull_secrets.iter().flatten() {
-        add(ObjectKind::Secret, &reference.name);
+    for volume in spec.volumes.iter().flatten() {
+        of_volume(volume, &mut add);
     }
     for container in containers_of(pod) {
         for from in container.spec.env_from.iter().flatten() {
@@ -81,9 +87,6 @@ pub fn of_pod(pod: &Pod) -> BTreeSet<Reference> {
                 add(ObjectKind::Secret, &key.name);
             }
         }
-    }
-    for volume in spec.volumes.iter().flatten() {
-        of_volume(volume, &mut add);
     }
     found
 }

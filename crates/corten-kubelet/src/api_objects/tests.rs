@@ -115,8 +115,33 @@ fn references_are_found_in_volumes_and_in_the_environment() {
     .unwrap();
     let found: Vec<String> =
         references::of_pod(&pod).into_iter().map(|one| format!("{}/{}", one.kind.word(), one.name)).collect();
-    assert_eq!(
-        found,
-        ["configmap/m1", "configmap/m2", "configmap/m3", "secret/pull", "secret/s1", "secret/s2", "secret/s3"]
-    );
+    assert_eq!(found, ["configmap/m1", "configmap/m2", "configmap/m3", "secret/s1", "secret/s2", "secret/s3"]);
+}
+
+/// Each name had a watch of its own, which the server was asked for and woke at every change.
+#[tokio::test]
+async fn of_ten_thousand_names_a_few_are_followed_and_the_rest_is_read() {
+    let mut fixture = Fixture::new().await;
+    let names: Vec<String> = (0..10_000).map(|number| format!("m{number:05}")).collect();
+    let mut many = pod("a", &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let pull = names.iter().map(|name| serde_json::json!({"name": name}));
+    many.spec.as_mut().unwrap().image_pull_secrets =
+        Some(pull.map(|secret| serde_json::from_value(secret).unwrap()).collect());
+    fixture.objects.register(&many);
+    let mut followed = BTreeSet::new();
+    for _ in 0..references::FOLLOWED_MAX {
+        followed.insert(fixture.next().await.query("fieldSelector").to_owned());
+    }
+    let want = names[..references::FOLLOWED_MAX].iter().map(|name| format!("metadata.name={name}"));
+    assert_eq!(followed, want.collect());
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(fixture.server.try_next().is_none(), "nothing else is followed");
+    let objects = Arc::clone(&fixture.objects);
+    let (read, ()) = tokio::join!(objects.config_map("ns", "m09999"), async {
+        fixture.next().await.object(map("m09999", 5, "one"));
+    });
+    assert_eq!(read.unwrap().data.unwrap()["k"], "one");
+    fixture.end().await;
 }

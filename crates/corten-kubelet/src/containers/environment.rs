@@ -6,16 +6,18 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use bytes::Bytes;
 use corten_api::core::v1::{Container, EnvVarSource, FileKeySelector, Pod};
 use corten_cri::api::KeyValue;
 
 use super::{
-    env_file, expansion,
+    env_file,
+    expansion::{self, Room, TooLong},
     field_ref::{self, NodeFacts},
     resource_ref, service_env,
 };
 use crate::{
-    api_objects::ApiObjects,
+    api_objects::{ApiObjects, Binary, Contents, ObjectKind},
     interfaces::MountedVolumes,
     volumes::{blocking, sub_path},
 };
@@ -36,7 +38,8 @@ pub struct Sources<'a> {
     pub volumes: &'a MountedVolumes,
 }
 
-/// The variables of a container, sorted by name. Errors: upstream's text, for `CreateContainerConfigError`.
+/// The variables of a container, sorted by name. Errors: upstream's text, for `CreateContainerConfigError`; or that they
+/// are more than a program can be given.
 pub async fn variables(
     pod: &Pod,
     container: &Container,
@@ -47,22 +50,28 @@ pub async fn variables(
     let services = if is_static(pod) {
         Vec::new()
     } else {
-        let services = sources.objects.services().await;
+        let services = sources.objects.services_for(namespace).await;
         services.ok_or("services have not yet been read at least once, cannot construct envvars")?
     };
-    let of_services = service_env::variables(&services, namespace, links);
-    let mut set = from_objects(container, namespace, sources.objects).await?;
+    let mut room = Room::default();
+    let of_services = service_env::variables(&services, namespace, links, &mut room)?;
+    let mut contents = wanted_contents(container, namespace, sources.objects);
+    let mut files = Files::default();
+    let mut set = from_objects(container, &mut contents, &mut room).await?;
     for variable in container.env.iter().flatten() {
         let literal = variable.value.as_deref().unwrap_or_default();
         let value = if !literal.is_empty() {
-            let lookup = |name: &str| set.get(name).or_else(|| of_services.get(name)).cloned();
-            Some(expansion::expand(literal, lookup))
+            let lookup = |name: &str| set.get(name).or_else(|| of_services.get(name)).map(String::as_str);
+            Some(expansion::expand(literal, lookup, &mut room)?)
         } else if let Some(from) = &variable.value_from {
-            resolve(pod, container, from, sources).await?
+            let value = resolve(pod, container, from, sources, &mut contents, &mut files).await?;
+            room.take(value.as_ref().map_or(0, String::len))?;
+            value
         } else {
             Some(String::new())
         };
         if let Some(value) = value {
+            room.take(variable.name.len())?;
             set.insert(variable.name.clone(), value);
         }
     }
@@ -77,43 +86,62 @@ fn is_static(pod: &Pod) -> bool {
     source.is_some_and(|source| source != "api")
 }
 
-async fn from_objects(
-    container: &Container,
-    namespace: &str,
-    objects: &ApiObjects,
+/// What the variables of a container take of config maps and secrets. Nothing is read yet.
+fn wanted_contents<'a>(container: &'a Container, namespace: &'a str, objects: &'a ApiObjects) -> Contents<'a> {
+    let mut contents = Contents::new(objects, namespace, Binary::No, expansion::TOTAL_BYTES_MAX);
+    for from in container.env_from.iter().flatten() {
+        if let Some(map) = &from.config_map_ref {
+            contents.want_all(ObjectKind::ConfigMap, &map.name);
+        } else if let Some(secret) = &from.secret_ref {
+            contents.want_all(ObjectKind::Secret, &secret.name);
+        }
+    }
+    for from in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
+        if let Some(key) = &from.config_map_key_ref {
+            contents.want(ObjectKind::ConfigMap, &key.name, &key.key);
+        } else if let Some(key) = &from.secret_key_ref {
+            contents.want(ObjectKind::Secret, &key.name, &key.key);
+        }
+    }
+    contents
+}
+
+/// A value as a variable has it: what is no text of a secret is replaced.
+fn text(value: &Bytes) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+async fn from_objects<'a>(
+    container: &'a Container,
+    contents: &mut Contents<'a>,
+    room: &mut Room,
 ) -> Result<BTreeMap<String, String>, String> {
     let mut set = BTreeMap::new();
     for from in container.env_from.iter().flatten() {
         let prefix = from.prefix.as_deref().unwrap_or_default();
-        let found: Vec<(String, String)> = if let Some(wanted) = &from.config_map_ref {
-            match objects.config_map(namespace, &wanted.name).await {
-                Ok(map) => map.data.unwrap_or_default().into_iter().collect(),
-                Err(error) if error.is_not_found() && wanted.optional == Some(true) => continue,
-                Err(error) => return Err(error.to_string()),
-            }
+        let found = if let Some(wanted) = &from.config_map_ref {
+            contents.values(ObjectKind::ConfigMap, &wanted.name, wanted.optional == Some(true)).await?
         } else if let Some(wanted) = &from.secret_ref {
-            match objects.secret(namespace, &wanted.name).await {
-                Ok(secret) => {
-                    let data = secret.data.unwrap_or_default().into_iter();
-                    data.map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned())).collect()
-                }
-                Err(error) if error.is_not_found() && wanted.optional == Some(true) => continue,
-                Err(error) => return Err(error.to_string()),
-            }
+            contents.values(ObjectKind::Secret, &wanted.name, wanted.optional == Some(true)).await?
         } else {
             continue;
         };
-        set.extend(found.into_iter().map(|(key, value)| (format!("{prefix}{key}"), value)));
+        for (key, value) in found.into_iter().flatten() {
+            room.take(prefix.len() + key.len() + value.len())?;
+            set.insert(format!("{prefix}{key}"), text(value));
+        }
     }
     Ok(set)
 }
 
 /// The value; `None` if what it comes from is absent and optional.
-async fn resolve(
+async fn resolve<'a>(
     pod: &Pod,
     container: &Container,
-    from: &EnvVarSource,
+    from: &'a EnvVarSource,
     sources: Sources<'_>,
+    contents: &mut Contents<'a>,
+    files: &mut Files,
 ) -> Result<Option<String>, String> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     if let Some(field) = &from.field_ref {
@@ -125,42 +153,55 @@ async fn resolve(
         }
     } else if let Some(key) = &from.config_map_key_ref {
         let optional = key.optional == Some(true);
-        let map = match sources.objects.config_map(namespace, &key.name).await {
-            Ok(map) => map,
-            Err(error) if error.is_not_found() && optional => return Ok(None),
-            Err(error) => return Err(error.to_string()),
+        let Some(values) = contents.values(ObjectKind::ConfigMap, &key.name, optional).await? else {
+            return Ok(None);
         };
-        match map.data.and_then(|mut data| data.remove(&key.key)) {
+        match values.get(&key.key) {
             None if !optional => Err(format!("couldn't find key {} in ConfigMap {namespace}/{}", key.key, key.name)),
-            found => Ok(found),
+            found => Ok(found.map(text)),
         }
     } else if let Some(key) = &from.secret_key_ref {
         let optional = key.optional == Some(true);
-        let secret = match sources.objects.secret(namespace, &key.name).await {
-            Ok(secret) => secret,
-            Err(error) if error.is_not_found() && optional => return Ok(None),
-            Err(error) => return Err(error.to_string()),
+        let Some(values) = contents.values(ObjectKind::Secret, &key.name, optional).await? else {
+            return Ok(None);
         };
-        match secret.data.and_then(|mut data| data.remove(&key.key)) {
+        match values.get(&key.key) {
             None if !optional => Err(format!("couldn't find key {} in Secret {namespace}/{}", key.key, key.name)),
-            found => Ok(found.map(|value| String::from_utf8_lossy(&value.0).into_owned())),
+            found => Ok(found.map(text)),
         }
     } else if let Some(key) = &from.file_key_ref {
-        from_file(key, sources.volumes).await
+        from_file(key, sources.volumes, files).await
     } else {
         Ok(Some(String::new()))
     }
 }
 
-async fn from_file(key: &FileKeySelector, volumes: &MountedVolumes) -> Result<Option<String>, String> {
+/// The files that variables come from, by volume and path: each is read once.
+#[derive(Debug, Default)]
+struct Files {
+    read: BTreeMap<(String, String), Result<env_file::Variables, String>>,
+    room: Room,
+}
+
+async fn from_file(
+    key: &FileKeySelector,
+    volumes: &MountedVolumes,
+    files: &mut Files,
+) -> Result<Option<String>, String> {
     let Some(volume) = volumes.by_name.get(&key.volume_name) else {
         return Err(format!("cannot find the volume {:?} referenced by FileKeyRef", key.volume_name));
     };
-    let (root, path) = (volume.host_path.clone(), key.path.clone());
-    let shown = root.join(&path).display().to_string();
-    let text = blocking(move || sub_path::read(&root, &path)).await;
-    let found = text.map_err(|error| error.to_string()).and_then(|text| env_file::value(&text, &key.key));
-    let found = found.map_err(|error| {
+    let shown = volume.host_path.join(&key.path).display().to_string();
+    let file = (key.volume_name.clone(), key.path.clone());
+    if !files.read.contains_key(&file) {
+        let (root, path) = (volume.host_path.clone(), key.path.clone());
+        let text = blocking(move || sub_path::read(&root, &path)).await;
+        let read = text.map(|text| env_file::Variables::parse(&text)).map_err(|error| error.to_string());
+        files.room.take(read.as_ref().map_or(0, env_file::Variables::bytes))?;
+        files.read.insert(file.clone(), read);
+    }
+    let read = files.read[&file].as_ref();
+    let found = read.map_err(Clone::clone).and_then(|variables| variables.get(&key.key)).map_err(|error| {
         tracing::warn!(file = shown, err = error, "Could not parse env file");
         "couldn't parse env file"
     })?;
@@ -168,7 +209,7 @@ async fn from_file(key: &FileKeySelector, volumes: &MountedVolumes) -> Result<Op
         None if key.optional != Some(true) => {
             Err(format!("environment variable key {:?} not found in file {shown:?}", key.key))
         }
-        found => Ok(found),
+        found => Ok(found.map(str::to_owned)),
     }
 }
 
@@ -178,17 +219,20 @@ pub fn as_key_values(variables: &BTreeMap<String, String>) -> Vec<KeyValue> {
     variables.iter().map(|(key, value)| KeyValue { key: key.clone(), value: value.clone() }).collect()
 }
 
-/// A list of words with references replaced.
-#[must_use]
-pub fn expand_words(words: Option<&[String]>, variables: &BTreeMap<String, String>) -> Vec<String> {
-    let lookup = |name: &str| variables.get(name).cloned();
-    words.unwrap_or_default().iter().map(|word| expansion::expand(word, lookup)).collect()
+/// A list of words with references replaced. Errors: they are more than a program can be given.
+pub(super) fn expand_words(
+    words: Option<&[String]>,
+    variables: &BTreeMap<String, String>,
+    room: &mut Room,
+) -> Result<Vec<String>, TooLong> {
+    let lookup = |name: &str| variables.get(name).map(String::as_str);
+    words.unwrap_or_default().iter().map(|word| expansion::expand(word, lookup, room)).collect()
 }
 
 /// A `subPathExpr`, whose references all have to be known. Errors: upstream's text.
-pub fn expand_path(path: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
-    let lookup = |name: &str| variables.get(name).cloned();
-    match expansion::expand_noting(path, lookup) {
+pub(super) fn expand_path(path: &str, variables: &BTreeMap<String, String>, room: &mut Room) -> Result<String, String> {
+    let lookup = |name: &str| variables.get(name).map(String::as_str);
+    match expansion::expand_noting(path, lookup, room)? {
         (_, Some(unknown)) => Err(format!("missing value for {unknown:?}")),
         (expanded, None) => Ok(expanded),
     }

@@ -17,7 +17,7 @@ pub mod security;
 
 mod env_file;
 pub mod environment;
-mod expansion;
+pub(crate) mod expansion;
 pub mod field_ref;
 pub mod resource_ref;
 mod service_env;

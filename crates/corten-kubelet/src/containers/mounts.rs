@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::Path};
 use corten_api::core::v1::{Container, VolumeMount};
 use corten_cri::api::{self, MountPropagation};
 
-use super::environment;
+use super::{environment, expansion::Room};
 use crate::interfaces::MountedVolumes;
 
 /// Where the kubelet's own file of host names goes.
@@ -36,7 +36,8 @@ pub(super) fn wanted(
         return Err(format!("volume {:?} is a block device, which this kubelet does not support", device.name));
     }
     let mounts = container.volume_mounts.iter().flatten().enumerate();
-    mounts.map(|(index, mount)| one(container, mount, index, volumes, variables)).collect()
+    let mut room = Room::default();
+    mounts.map(|(index, mount)| one(container, mount, index, volumes, variables, &mut room)).collect()
 }
 
 fn one(
@@ -45,13 +46,14 @@ fn one(
     index: usize,
     volumes: &MountedVolumes,
     variables: &BTreeMap<String, String>,
+    room: &mut Room,
 ) -> Result<WantedMount, String> {
     let Some(volume) = volumes.by_name.get(&mount.name) else {
         return Err(format!("cannot find volume {:?} to mount into container {:?}", mount.name, container.name));
     };
     let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let sub_path = match set(&mount.sub_path_expr) {
-        Some(expression) => Some(environment::expand_path(&expression, variables)?),
+        Some(expression) => Some(environment::expand_path(&expression, variables, room)?),
         None => set(&mount.sub_path),
     };
     if let Some(path) = sub_path.as_deref() {

@@ -145,15 +145,16 @@ pub fn totals(pod: &Pod) -> PodTotals {
         .map(|init| (init.restart_policy.as_deref() == Some("Always"), of(init)))
         .collect();
     let sum = |value: &dyn Fn(&ResourceRequirements) -> i64| {
-        let (mut sidecars, mut peak) = (0, 0);
+        let (mut sidecars, mut peak) = (0_i64, 0);
         for (is_sidecar, resources) in &inits {
             let own = value(resources);
-            peak = peak.max(sidecars + own);
+            let at_once = own.saturating_add(sidecars);
+            peak = peak.max(at_once);
             if *is_sidecar {
-                sidecars += own;
+                sidecars = at_once;
             }
         }
-        peak.max(containers.iter().map(value).sum::<i64>() + sidecars)
+        peak.max(containers.iter().map(value).fold(sidecars, i64::saturating_add))
     };
     let limited = |name: &str| {
         let all = containers.iter().chain(inits.iter().map(|(_, resources)| resources));
@@ -171,14 +172,14 @@ pub fn totals(pod: &Pod) -> PodTotals {
     // Resources of the pod itself come before the sums.
     let own = spec.resources.clone().unwrap_or_default();
     PodTotals {
-        cpu_request_millis: millis_of(own.requests.as_ref(), "cpu").unwrap_or(cpu_request) + cpu_overhead,
+        cpu_request_millis: millis_of(own.requests.as_ref(), "cpu").unwrap_or(cpu_request).saturating_add(cpu_overhead),
         cpu_limit_millis: millis_of(own.limits.as_ref(), "cpu")
             .or_else(|| limited("cpu").then_some(cpu_limit))
-            .map(|limit| limit + cpu_overhead),
+            .map(|limit| limit.saturating_add(cpu_overhead)),
         memory_limit_bytes: bytes_of(own.limits.as_ref(), "memory")
             .map(signed)
             .or_else(|| limited("memory").then_some(memory_limit))
-            .map(|limit| limit + memory_overhead),
+            .map(|limit| limit.saturating_add(memory_overhead)),
     }
 }
 
@@ -274,6 +275,27 @@ mod tests {
         check_pod(
             json!({"containers": [container("a", "1"), {"name": "b"}]}),
             PodTotals { cpu_request_millis: 1_000, cpu_limit_millis: None, memory_limit_bytes: None },
+        );
+    }
+
+    /// Two limits of 2^63-1 were -2 bytes together, or a panic.
+    #[test]
+    fn sums_stop_at_what_a_number_can_hold() {
+        let all = "9223372036854775807";
+        let container = |name: &str| json!({"name": name, "resources": {"limits": {"cpu": all, "memory": all}}});
+        let mut sidecar = container("s");
+        sidecar["restartPolicy"] = json!("Always");
+        check_pod(
+            json!({
+                "initContainers": [sidecar, container("i")],
+                "containers": [container("a"), container("b")],
+                "overhead": {"cpu": all, "memory": all},
+            }),
+            PodTotals {
+                cpu_request_millis: i64::MAX,
+                cpu_limit_millis: Some(i64::MAX),
+                memory_limit_bytes: Some(i64::MAX),
+            },
         );
     }
 }

@@ -7,7 +7,10 @@ use std::path::Path;
 use corten_api::core::v1::{Container, Pod, PodSecurityContext, SeccompProfile, SecurityContext};
 use corten_cri::api::{self, NamespaceMode, security_profile::ProfileType};
 
-use crate::interfaces::{ContainerRef, ImageRef};
+use crate::{
+    interfaces::{ContainerRef, ImageRef},
+    pod_ref,
+};
 
 /// What containers may not read of `/proc` and `/sys`. Source: `defaultMaskedPaths`.
 static MASKED_PATHS: &[&str] = &[
@@ -186,7 +189,7 @@ fn verify_non_root(
     image_uid: Option<i64>,
     username: &str,
 ) -> Result<(), String> {
-    let place = format!("(pod: {:?}, container: {})", display(pod), container.name);
+    let place = format!("(pod: {:?}, container: {})", pod_ref::full_name(pod), container.name);
     match (run_as_user, image_uid) {
         (Some(0), _) => Err(format!("container's runAsUser breaks non-root policy {place}")),
         (Some(_), _) => Ok(()),
@@ -196,14 +199,6 @@ fn verify_non_root(
         )),
         (None, Some(_)) => Ok(()),
     }
-}
-
-/// A pod as upstream prints it: `name_namespace(uid)`.
-#[must_use]
-pub fn display(pod: &Pod) -> String {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let metadata = &pod.metadata;
-    format!("{}_{}({})", text(&metadata.name), text(&metadata.namespace), text(&metadata.uid))
 }
 
 #[cfg(test)]

@@ -6,23 +6,36 @@ use std::collections::BTreeMap;
 
 use corten_api::core::v1::Service;
 
-/// The service that every pod is told of.
-const MASTER: (&str, &str) = ("default", "kubernetes");
+use super::expansion::{Room, TooLong};
+use crate::api_objects::MASTER_SERVICE;
 
-/// The variables of the services that a pod in `namespace` sees; only the API server's own without service links.
-pub(super) fn variables(services: &[Service], namespace: &str, service_links: bool) -> BTreeMap<String, String> {
+/// The variables of the services that a pod in `namespace` sees; only the API server's own without service links. Errors:
+/// they are more than a program can be given.
+pub(super) fn variables(
+    services: &[Service],
+    namespace: &str,
+    service_links: bool,
+    room: &mut Room,
+) -> Result<BTreeMap<String, String>, TooLong> {
     let mut visible: BTreeMap<&str, &Service> = BTreeMap::new();
     for service in services.iter().filter(|service| cluster_ip(service).is_some()) {
         let name = service.metadata.name.as_deref().unwrap_or_default();
         let home = service.metadata.namespace.as_deref().unwrap_or_default();
-        if (home, name) == MASTER {
+        if (home, name) == MASTER_SERVICE {
             // One of the same name at home comes first.
             visible.entry(name).or_insert(service);
         } else if home == namespace && service_links {
             visible.insert(name, service);
         }
     }
-    visible.into_iter().flat_map(|(name, service)| of_service(name, service)).collect()
+    let mut all = BTreeMap::new();
+    for (name, service) in visible {
+        for (name, value) in of_service(name, service) {
+            room.take(name.len() + value.len())?;
+            all.insert(name, value);
+        }
+    }
+    Ok(all)
 }
 
 fn cluster_ip(service: &Service) -> Option<&str> {
@@ -81,7 +94,8 @@ mod tests {
 
     #[test]
     fn a_service_has_the_variables_that_links_had() {
-        let got = variables(&services(json!([service("ns", "my-db", "10.0.0.3")])), "ns", true);
+        let got = variables(&services(json!([service("ns", "my-db", "10.0.0.3")])), "ns", true, &mut Room::default())
+            .unwrap();
         let want = [
             ("MY_DB_PORT", "tcp://10.0.0.3:80"),
             ("MY_DB_PORT_53_UDP", "udp://10.0.0.3:53"),
@@ -107,7 +121,7 @@ mod tests {
             service("ns", "b", "10.0.0.3"),
             service("ns", "headless", "None"),
         ]));
-        let got = variables(&all, namespace, links);
+        let got = variables(&all, namespace, links, &mut Room::default()).unwrap();
         let hosts: Vec<&str> = got.keys().filter_map(|key| key.strip_suffix("_SERVICE_HOST")).collect();
         assert_eq!(hosts, want);
     }

@@ -21,6 +21,7 @@ use corten_cri::api;
 use super::{
     environment::{self, Sources},
     etc_hosts,
+    expansion::Room,
     field_ref::NodeFacts,
     hash, hostname, labels, log_paths,
     mounts::{self, WantedMount},
@@ -32,7 +33,7 @@ use crate::{
     api_objects::ApiObjects,
     dns_config::{DnsPolicy, NodeDns, PodDns, PodDnsConfig, ResolvConf, Subject, pod_dns},
     interfaces::{ContainerRef, ContainerRequest, ContainerSpecs, Failure, SharedPod},
-    pod_ref::pod_ref,
+    pod_ref::{full_name, pod_ref},
     volumes::{Layout, Mounter, blocking, sub_path},
 };
 
@@ -110,7 +111,7 @@ impl Specs {
             },
             &PodDns {
                 namespace: pod.metadata.namespace.as_deref().unwrap_or_default(),
-                display: &security::display(pod),
+                display: &full_name(pod),
                 policy: DnsPolicy::parse(policy).unwrap_or(DnsPolicy::ClusterFirst),
                 host_network: spec.host_network == Some(true),
                 config: own.as_ref(),
@@ -204,6 +205,7 @@ impl Specs {
         let mounts = self.mounts(&request, &variables).await?;
         let log_directory = log_paths::pod_directory(&parts.config.pod_logs, pod).join(&spec.name);
         make_directory(log_directory).await?;
+        let mut room = Room::default();
         let signal = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.as_deref());
         Ok(api::ContainerConfig {
             metadata: Some(api::ContainerMetadata { name: spec.name.clone(), attempt: request.attempt }),
@@ -212,8 +214,8 @@ impl Specs {
                 user_specified_image: spec.image.clone().unwrap_or_default(),
                 ..api::ImageSpec::default()
             }),
-            command: environment::expand_words(spec.command.as_deref(), &variables),
-            args: environment::expand_words(spec.args.as_deref(), &variables),
+            command: environment::expand_words(spec.command.as_deref(), &variables, &mut room)?,
+            args: environment::expand_words(spec.args.as_deref(), &variables, &mut room)?,
             working_dir: spec.working_dir.clone().unwrap_or_default(),
             envs: environment::as_key_values(&variables),
             mounts,

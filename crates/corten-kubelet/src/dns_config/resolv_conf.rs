@@ -1,6 +1,9 @@
 //! The file format of `resolv.conf`: reading the node's, writing a pod's.
 
-use std::fmt;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+};
 
 /// What a `resolv.conf` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +28,7 @@ impl ResolvConf {
     /// Reads the text of a file. Unknown lines and comments are passed over; the root as a search domain says nothing and is dropped.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let mut file = Self::default();
+        let mut options = Vec::new();
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
             let mut words = line.split_whitespace();
             match words.next() {
@@ -37,20 +41,28 @@ impl ResolvConf {
                         .map(|word| word.strip_suffix('.').unwrap_or(word).to_owned())
                         .collect();
                 }
-                Some("options") => words.for_each(|option| set_option(&mut file.options, option)),
+                Some("options") => options.extend(words.map(str::to_owned)),
                 _ => {}
             }
         }
+        set_options(&mut file.options, options);
         Ok(file)
     }
 }
 
-/// Adds `option`, in the place of one with the same name if there is one.
-pub(super) fn set_option(options: &mut Vec<String>, option: &str) {
-    let name = option_name(option);
-    match options.iter_mut().find(|known| option_name(known) == name) {
-        Some(known) => option.clone_into(known),
-        None => options.push(option.to_owned()),
+/// Adds `more` one after the other, each in the place of one with the same name if there is one. Nothing bounds how many a
+/// pod has.
+pub(super) fn set_options(options: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
+    let places = options.iter().enumerate().map(|(place, option)| (option_name(option).to_owned(), place));
+    let mut places: BTreeMap<String, usize> = places.collect();
+    for option in more {
+        match places.entry(option_name(&option).to_owned()) {
+            Entry::Occupied(known) => options[*known.get()] = option,
+            Entry::Vacant(new) => {
+                new.insert(options.len());
+                options.push(option);
+            }
+        }
     }
 }
 

@@ -214,3 +214,14 @@ fn a_node_with_too_many_or_too_long_searches_is_warned_of() {
         Some("Resolv.conf file '/etc/resolv.conf' contains search line which length is more than allowed 2048 chars!"),
     );
 }
+
+/// Each was compared with all before it, on a thread of the runtime, at each start of a container.
+#[test]
+fn many_options_are_not_compared_with_each_other() {
+    let named = |number: usize| (format!("option{}", number % 500_000), Some(number.to_string()));
+    let config = PodDnsConfig { options: (0..500_001).map(named).collect(), ..PodDnsConfig::default() };
+    let mut formed = ResolvConf { options: vec!["ndots:5".to_owned()], ..ResolvConf::default() };
+    merge(&mut formed, &config);
+    assert_eq!(formed.options.len(), 500_001);
+    assert_eq!(formed.options[..3], ["ndots:5", "option0:500000", "option1:1"]);
+}

@@ -5,7 +5,7 @@
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use corten_api::core::v1::{HTTPGetAction, LifecycleHandler, Pod};
+use corten_api::core::v1::{HTTPGetAction, LifecycleHandler};
 use corten_apimachinery::field::quote;
 use corten_base::{SharedClock, timeout};
 use corten_client::events::Recorder;
@@ -13,20 +13,14 @@ use corten_cri::{RuntimeService, api};
 use tracing::{debug, warn};
 
 use crate::{
+    containers::expansion,
     interfaces::{ContainerRef, Failure, Hooks, SharedPod},
-    pod_ref::{container_ref, pod_ref},
-    prober::{command, http::Get, target::port_of},
+    pod_ref::{container_ref, full_name, pod_ref},
+    prober::{http::Get, target::port_of},
 };
 
 /// How hooks name themselves.
 const USER_AGENT: &str = "kube-lifecycle/1.35";
-/// How upstream's events name a pod: `name_namespace(uid)`.
-fn pod_words(pod: &Pod) -> String {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let meta = &pod.metadata;
-    format!("{}_{}({})", text(&meta.name), text(&meta.namespace), text(&meta.uid))
-}
-
 /// What a hook's failed request shows when the server speaks HTTP only; then HTTP is tried.
 const PLAIN_SERVER: &str = "server gave HTTP response to HTTPS client";
 
@@ -56,7 +50,7 @@ impl HookRunner {
     /// Runs a handler; how long it may take is the caller's matter. Errors: what failed and why, in upstream's words.
     async fn run(&self, handler: &LifecycleHandler, on: &Running<'_>) -> Result<(), String> {
         let failed = |what: String, why: String| {
-            let (container, pod) = (quote(&on.container.spec.name), quote(&pod_words(on.pod)));
+            let (container, pod) = (quote(&on.container.spec.name), quote(&full_name(on.pod)));
             format!("{what} for Container {container} in Pod {pod} failed - error: {why}")
         };
         if let Some(action) = &handler.exec {
@@ -78,7 +72,8 @@ impl HookRunner {
 
     /// Errors: why the command failed, and what it printed.
     async fn run_command(&self, command: &[String], on: &Running<'_>) -> Result<(), (String, Vec<u8>)> {
-        let cmd = command::expand(command, on.container.spec.env.as_deref().unwrap_or_default());
+        let cmd = expansion::expand_static(command, on.container.spec.env.as_deref().unwrap_or_default());
+        let cmd = cmd.map_err(|error| (error.to_string(), Vec::new()))?;
         let shown = cmd.join(" ");
         let request = api::ExecSyncRequest { container_id: on.id.to_owned(), cmd, timeout: 0 };
         let ran = self.runtime.exec_sync(request).await;

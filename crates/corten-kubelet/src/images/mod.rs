@@ -8,11 +8,11 @@ pub mod back_off;
 pub mod credentials;
 pub mod name;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use corten_api::core::v1::{Pod, Secret};
-use corten_base::{ErrorChain, SharedClock};
+use corten_base::{ErrorChain, SharedClock, timeout};
 use corten_client::{Api, Client, events::Recorder};
 use corten_cri::{Code, CriError, ImageService, api, error::reason};
 use futures::{
@@ -33,6 +33,13 @@ use name::ImageName;
 
 /// How many images are transferred at the same time: enough to fill a line, few enough that each gets on.
 const PULLS_MAX: usize = 4;
+/// How long a transfer may hold one of these places. Its registry says how long it takes, and that may be for ever: then the
+/// next one begins beside it. No more than one of each pod runs at a time.
+const PLACE_HELD_MAX: Duration = Duration::from_secs(60);
+/// How many credentials are tried for one image. Each attempt takes as long as the registry likes.
+const CREDENTIALS_MAX: usize = 32;
+/// How many pull secrets of a pod are read.
+const SECRETS_MAX: usize = 256;
 
 /// The images of one node. Cheap to clone.
 #[derive(Clone)]
@@ -110,7 +117,8 @@ impl ImageManager {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let api: Api<Secret> = Api::namespaced(&self.inner.client, namespace);
         let (mut keyring, mut missing) = (Keyring::default(), Vec::new());
-        for name in secrets.iter().map(|secret| secret.name.as_str()).filter(|name| !name.is_empty()) {
+        let mut names = secrets.iter().map(|secret| secret.name.as_str()).filter(|name| !name.is_empty());
+        for name in names.by_ref().take(SECRETS_MAX) {
             match api.get(name).await {
                 Ok(secret) => {
                     if let Err(error) = keyring.add(&secret) {
@@ -119,9 +127,13 @@ impl ImageManager {
                 }
                 Err(error) => {
                     warn!(secret = %format_args!("{namespace}/{name}"), err = %error.message, "Could not read pull secret");
-                    missing.push(name);
+                    missing.push(name.to_owned());
                 }
             }
+        }
+        let unread = names.count();
+        if unread > 0 {
+            missing.push(format!("{unread} more than the {SECRETS_MAX} that are read"));
         }
         if !missing.is_empty() {
             let text = format!(
@@ -151,9 +163,15 @@ impl ImageManager {
         }
         let (inner, sandbox) = (Arc::clone(&self.inner), sandbox.clone());
         let pull = async move {
-            let _permit = inner.permits.acquire().await.map_err(|error| PullError(error.to_string()))?;
+            let permit = inner.permits.acquire().await.map_err(|error| PullError(error.to_string()))?;
             let started = inner.clock.monotonic();
-            transfer(&*inner.service, image, credentials, sandbox).await?;
+            let mut transfer = pin!(transfer(&*inner.service, image, credentials, sandbox));
+            let done = timeout(&*inner.clock, PLACE_HELD_MAX, &mut transfer).await;
+            drop(permit);
+            match done {
+                Ok(done) => done?,
+                Err(_) => transfer.await?,
+            }
             Ok(inner.clock.monotonic().saturating_sub(started))
         };
         let pull = pull.boxed().shared();
@@ -171,8 +189,12 @@ async fn transfer(
     credentials: Vec<api::AuthConfig>,
     sandbox: api::PodSandboxConfig,
 ) -> Result<(), PullError> {
-    let attempts: Vec<Option<api::AuthConfig>> =
-        if credentials.is_empty() { vec![None] } else { credentials.into_iter().map(Some).collect() };
+    let untried = credentials.len().saturating_sub(CREDENTIALS_MAX);
+    let attempts: Vec<Option<api::AuthConfig>> = if credentials.is_empty() {
+        vec![None]
+    } else {
+        credentials.into_iter().take(CREDENTIALS_MAX).map(Some).collect()
+    };
     let mut errors: Vec<String> = Vec::new();
     for auth in attempts {
         let (image, sandbox_config) = (Some(image.clone()), Some(sandbox.clone()));
@@ -185,6 +207,9 @@ async fn transfer(
                 }
             }
         }
+    }
+    if untried > 0 {
+        errors.push(format!("{untried} more credentials that fit were not tried"));
     }
     Err(PullError(if errors.len() == 1 { errors.remove(0) } else { format!("[{}]", errors.join(", ")) }))
 }

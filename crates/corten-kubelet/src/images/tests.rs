@@ -160,3 +160,44 @@ async fn secrets_that_are_missing_are_told_and_do_not_stop_the_pull() {
                 attempting to pull the image may not succeed.";
     assert!(fixture.told().contains(&want.to_owned()));
 }
+
+/// Four registries that never came to an end held all places: nobody's image was fetched any more.
+#[tokio::test]
+async fn a_transfer_that_does_not_end_holds_its_place_for_a_while() {
+    let fixture = fixture();
+    let _hold = fixture.fake.hold("pull_image");
+    let (pod, sandbox) = (pod("a", &[]), api::PodSandboxConfig::default());
+    let containers: Vec<_> = (0..=PULLS_MAX).map(|number| container(&format!("app:{number}"), "Always")).collect();
+    let pulls = containers.iter().map(|container| fixture.images.ensure(&pod, container, &sandbox));
+    let mut pulls: Vec<_> = pulls.collect();
+    let mut poll = || pulls.iter_mut().for_each(|pull| assert!(pull.as_mut().now_or_never().is_none()));
+    poll();
+    assert_eq!(fixture.fake.take_calls().len(), PULLS_MAX);
+    fixture.clock.advance(PLACE_HELD_MAX);
+    poll();
+    poll();
+    assert_eq!(fixture.fake.take_calls(), [format!("pull_image app:{PULLS_MAX}")]);
+}
+
+/// All of them were, by one who held a place meanwhile.
+#[tokio::test]
+async fn of_many_credentials_some_are_tried() {
+    let fixture = fixture();
+    fixture.fake.fail_pull("app:1", u32::MAX, CriError::not_found("no such image"));
+    let image = api::ImageSpec { image: "app:1".to_owned(), ..api::ImageSpec::default() };
+    let credentials = vec![api::AuthConfig::default(); 20_000];
+    let failed = transfer(&fixture.fake, image, credentials, api::PodSandboxConfig::default()).await.unwrap_err();
+    assert_eq!(fixture.fake.take_calls().len(), CREDENTIALS_MAX);
+    let want = "[rpc error: code = NotFound desc = no such image, 19968 more credentials that fit were not tried]";
+    assert_eq!(failed.to_string(), want);
+}
+
+/// The server was asked for each, one after the other, at every pull.
+#[tokio::test]
+async fn of_many_pull_secrets_some_are_read() {
+    let mut fixture = fixture();
+    let sandbox = api::PodSandboxConfig::default();
+    let pod = pod("u", &["s"; 10_000]);
+    fixture.images.ensure(&pod, &container("app:1", "Always"), &sandbox).await.unwrap();
+    assert!(fixture.told().iter().any(|told| told.contains("s, 9744 more than the 256 that are read);")));
+}

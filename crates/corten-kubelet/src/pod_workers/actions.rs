@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use corten_apimachinery::{gvk::GroupVersionResource, status::Status};
-use corten_base::timeout;
+use corten_base::{ErrorChain, timeout};
 use corten_client::Target;
 use corten_cri::{CriError, api};
 use tracing::{info, warn};
@@ -28,6 +28,7 @@ use crate::{
     },
     pod_ref,
     status::generate::preferred,
+    volumes::blocking,
 };
 
 /// The reason of a resize that failed.
@@ -469,10 +470,8 @@ impl Scene {
         let meta = &self.pod.metadata;
         let (Some(namespace), Some(name), Some(uid)) = (&meta.namespace, &meta.name, &meta.uid) else { return };
         let directory = self.context.config.pod_logs.join(format!("{namespace}_{name}_{uid}"));
-        match tokio::fs::remove_dir_all(&directory).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(err) => warn!(pod = %self.name(), %err, path = %directory.display(), "Could not remove logs"),
+        if let Err(error) = blocking(move || corten_base::fs::remove_dir_all(&directory)).await {
+            warn!(pod = %self.name(), err = %ErrorChain(&error), "Could not remove logs");
         }
     }
 

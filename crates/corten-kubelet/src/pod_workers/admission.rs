@@ -108,23 +108,28 @@ fn lacking(pod: &Pod, node: &Node, others: &[&Pod], max_pods: u32) -> Vec<Failur
     if used_pods + 1 > pods {
         failures.push(insufficient("pods", 1, used_pods, pods));
     }
-    let used: Vec<_> = others.iter().map(|other| requests(other)).collect();
     let mut wanted: Vec<_> = requests(pod).into_iter().filter(|(_, request)| *request > 0).collect();
+    // The others may have made up any number of names; those that this one wants and the node has are looked at.
     wanted.sort_by_key(|(name, _)| NATIVE.iter().position(|native| native == name).unwrap_or(NATIVE.len()));
-    for (name, request) in wanted {
+    let names: BTreeSet<&str> =
+        wanted.iter().map(|(name, _)| name.as_str()).filter(|name| capacity.contains_key(*name)).collect();
+    let used: Vec<_> = others.iter().map(|other| requests_of(other, &Names::These(&names))).collect();
+    for (name, request) in &wanted {
+        let request = *request;
         // Upstream counts processors in thousandths and everything else in units.
         let scale = if name == "cpu" { 1 } else { 1_000 };
-        let Some(capacity) = capacity.get(&name) else {
+        let Some(capacity) = capacity.get(name) else {
             // The node's own always have a capacity. What it has never heard of is a matter of the cluster.
-            if !NATIVE.contains(&name.as_str()) && !is_extended(&name) {
-                failures.push(insufficient(&name, request / scale, 0, 0));
+            if !NATIVE.contains(&name.as_str()) && !is_extended(name) {
+                failures.push(insufficient(name, request / scale, 0, 0));
             }
             continue;
         };
         let capacity = milli(capacity);
-        let taken = used.iter().filter_map(|other| other.get(&name)).fold(0, |sum: i64, one| sum.saturating_add(*one));
+        let taken =
+            used.iter().filter_map(|other| other.get(name.as_str())).fold(0, |sum: i64, one| sum.saturating_add(*one));
         if taken.saturating_add(request) > capacity {
-            failures.push(insufficient(&name, request / scale, taken / scale, capacity / scale));
+            failures.push(insufficient(name, request / scale, taken / scale, capacity / scale));
         }
     }
     failures
@@ -170,22 +175,36 @@ pub(crate) fn milli(quantity: &Quantity) -> i64 {
 /// What a pod asks for, in thousandths: its containers together, or the most that its initialisation takes.
 #[must_use]
 pub fn requests(pod: &Pod) -> BTreeMap<String, i64> {
+    let own = requests_of(pod, &Names::All);
+    own.into_iter().map(|(name, amount)| (name.to_owned(), amount)).collect()
+}
+
+/// Which resources are asked about.
+enum Names<'a> {
+    All,
+    These(&'a BTreeSet<&'a str>),
+}
+
+fn requests_of<'a>(pod: &'a Pod, names: &Names<'a>) -> BTreeMap<&'a str, i64> {
     let Some(spec) = &pod.spec else { return BTreeMap::new() };
     let mut sum = BTreeMap::new();
     for container in &spec.containers {
-        add(&mut sum, &of(container.resources.as_ref()));
-    }
-    let (mut sidecars, mut peak) = (BTreeMap::new(), BTreeMap::new());
-    for container in spec.init_containers.iter().flatten() {
-        let mut at_once = sidecars.clone();
-        add(&mut at_once, &of(container.resources.as_ref()));
-        if is_sidecar(container) {
-            add(&mut sum, &of(container.resources.as_ref()));
-            sidecars = at_once.clone();
+        for (name, amount) in of(container.resources.as_ref(), names) {
+            add(&mut sum, name, amount);
         }
-        for (name, value) in at_once {
+    }
+    // Beside the sidecars before it; what an init container does not name is no more than these have.
+    let (mut sidecars, mut peak): (BTreeMap<&str, i64>, BTreeMap<&str, i64>) = Default::default();
+    for container in spec.init_containers.iter().flatten() {
+        for (name, amount) in of(container.resources.as_ref(), names) {
+            let before = sidecars.get(name).copied().unwrap_or(0);
+            let at_once = before.saturating_add(amount);
             let most = peak.entry(name).or_insert(0);
-            *most = value.max(*most);
+            *most = at_once.max(*most);
+            if is_sidecar(container) {
+                add(&mut sum, name, amount);
+                sidecars.insert(name, at_once);
+            }
         }
     }
     for (name, value) in peak {
@@ -193,9 +212,9 @@ pub fn requests(pod: &Pod) -> BTreeMap<String, i64> {
         *most = value.max(*most);
     }
     // The pod's own requests, where it has some, stand for those of its containers.
-    sum.extend(of(spec.resources.as_ref()));
-    for (name, overhead) in spec.overhead.iter().flatten() {
-        *sum.entry(name.clone()).or_insert(0) += milli(overhead);
+    sum.extend(of(spec.resources.as_ref(), names));
+    for (name, overhead) in amounts(spec.overhead.as_ref(), names) {
+        add(&mut sum, name, overhead);
     }
     sum
 }
@@ -204,16 +223,21 @@ fn is_sidecar(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
 }
 
-fn of(resources: Option<&ResourceRequirements>) -> BTreeMap<String, i64> {
-    let requests = resources.and_then(|resources| resources.requests.as_ref());
-    requests.into_iter().flatten().map(|(name, quantity)| (name.clone(), milli(quantity))).collect()
+fn of<'a>(resources: Option<&'a ResourceRequirements>, names: &Names<'a>) -> Vec<(&'a str, i64)> {
+    amounts(resources.and_then(|resources| resources.requests.as_ref()), names)
 }
 
-fn add(sum: &mut BTreeMap<String, i64>, more: &BTreeMap<String, i64>) {
-    for (name, value) in more {
-        let entry = sum.entry(name.clone()).or_insert(0);
-        *entry = entry.saturating_add(*value);
+fn amounts<'a>(list: Option<&'a BTreeMap<String, Quantity>>, names: &Names<'a>) -> Vec<(&'a str, i64)> {
+    let Some(list) = list else { return Vec::new() };
+    match names {
+        Names::All => list.iter().map(|(name, quantity)| (name.as_str(), milli(quantity))).collect(),
+        Names::These(names) => names.iter().filter_map(|name| Some((*name, milli(list.get(*name)?)))).collect(),
     }
+}
+
+fn add<'a>(sum: &mut BTreeMap<&'a str, i64>, name: &'a str, amount: i64) {
+    let entry = sum.entry(name).or_insert(0);
+    *entry = entry.saturating_add(amount);
 }
 
 /// Whether the node has what the pod's selector and required affinity ask for.
@@ -361,6 +385,38 @@ mod tests {
         check(&asks("example.com/known", "1"), &node(json!({})), &[]);
         check(&asks("example.com/known", "2"), &node(json!({})), &["OutOfexample.com/known"]);
         check(&asks("hugepages-2Mi", "2Mi"), &node(json!({})), &["OutOfhugepages-2Mi"]);
+    }
+
+    #[test]
+    fn a_pod_asks_for_the_most_that_it_needs_at_once() {
+        let asks = |amounts: Value| json!({"requests": amounts});
+        let init = json!([
+            {"name": "i", "resources": asks(json!({"cpu": "900m", "a": "1"}))},
+            {"name": "s", "restartPolicy": "Always", "resources": asks(json!({"cpu": "100m", "memory": "1"}))},
+            {"name": "j", "resources": asks(json!({"cpu": "950m"}))},
+        ]);
+        let main = json!([{"name": "c", "resources": asks(json!({"cpu": "1", "memory": "2"}))}]);
+        let overhead = json!({"cpu": "10m", "memory": "9223372036854775"});
+        let found =
+            requests(&pod(json!({}), json!({"containers": main, "initContainers": init, "overhead": overhead})));
+        let want = [("a", 1_000), ("cpu", 1_110), ("memory", i64::MAX)];
+        assert_eq!(found, want.map(|(name, amount)| (name.to_owned(), amount)).into());
+    }
+
+    /// All that the others had made up was parsed anew, at each admission and resize.
+    #[test]
+    fn of_other_pods_only_what_the_node_has_is_read() {
+        let made_up: BTreeMap<String, &str> = (0..18_000)
+            .map(|number| (format!("example.com/r{number}"), "1"))
+            .chain([("cpu".to_owned(), "10m")])
+            .collect();
+        let spec = |requests: Value| json!({"containers": [{"name": "a", "resources": {"requests": requests}}]});
+        let other = pod(json!({}), spec(json!(made_up)));
+        let others = vec![&other; 20_000];
+        let found = failures(&pod(json!({}), spec(json!({"cpu": "1m"}))), &node(json!({})), &others, 110);
+        let text =
+            "Pod was rejected: Node didn't have enough resource: cpu, requested: 1, used: 200000, capacity: 1000";
+        assert!(found.iter().any(|failure| failure.message == text), "{found:?}");
     }
 
     /// A pod whose container, and sidecar, have these ports: `protocol address number`.

@@ -5,9 +5,11 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
+use corten_base::ErrorChain;
 use tracing::{info, warn};
 
 use super::{context::Context, log_links};
+use crate::volumes::blocking;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -45,10 +47,10 @@ impl Leftovers {
                 Err(err) => warn!(uid, %err, "Could not remove control group of a pod that is gone"),
             }
         }
-        for (uid, path) in self.logs.iter().filter(|(uid, _)| !known.contains(uid)) {
-            match tokio::fs::remove_dir_all(path).await {
+        for (uid, path) in self.logs.into_iter().filter(|(uid, _)| !known.contains(uid)) {
+            match blocking(move || corten_base::fs::remove_dir_all(&path)).await {
                 Ok(()) => info!(uid, "Removed logs of a pod that is gone"),
-                Err(err) => warn!(uid, %err, path = %path.display(), "Could not remove logs of a pod that is gone"),
+                Err(error) => warn!(uid, err = %ErrorChain(&error), "Could not remove logs of a pod that is gone"),
             }
         }
         log_links::sweep(&context.config).await;

@@ -507,12 +507,15 @@ impl Worker {
                 "back-off {} restarting failed container={} pod={}",
                 go_duration(waiting.delay),
                 waiting.container,
-                self.full_name()
+                pod_ref::full_name(&self.pod)
             );
             let failure = Failure::new("CrashLoopBackOff", message);
             if self.failures.get(&waiting.container) != Some(&failure) {
-                let text =
-                    format!("Back-off restarting failed container {} in pod {}", waiting.container, self.full_name());
+                let text = format!(
+                    "Back-off restarting failed container {} in pod {}",
+                    waiting.container,
+                    pod_ref::full_name(&self.pod)
+                );
                 self.context.container_event(&self.pod, container, true, "BackOff", text);
             }
             self.failures.insert(waiting.container.clone(), failure);
@@ -690,14 +693,6 @@ impl Worker {
 
     fn name(&self) -> String {
         pod_ref::name(&self.pod)
-    }
-
-    /// `name_namespace(uid)`, as upstream prints pods.
-    fn full_name(&self) -> String {
-        let meta = &self.pod.metadata;
-        let (name, namespace) =
-            (meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref().unwrap_or_default());
-        format!("{name}_{namespace}({})", self.uid)
     }
 }
 

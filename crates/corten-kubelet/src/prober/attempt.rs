@@ -12,8 +12,8 @@ use corten_api::core::v1::{Container, Probe};
 use corten_base::{Clock, timeout};
 use corten_cri::{Code, RuntimeService, api};
 
-use super::{command, grpc, http::Get, target::port_of, tcp};
-use crate::pod_ref::go_duration;
+use super::{grpc, http::Get, target::port_of, tcp};
+use crate::{containers::expansion, pod_ref::go_duration};
 
 /// How probes name themselves.
 const USER_AGENT: &str = "kube-probe/1.35";
@@ -88,7 +88,10 @@ impl Attempt<'_> {
     }
 
     async fn exec(&self, given: &[String]) -> Finding {
-        let cmd = command::expand(given, self.container.env.as_deref().unwrap_or_default());
+        let cmd = match expansion::expand_static(given, self.container.env.as_deref().unwrap_or_default()) {
+            Ok(cmd) => cmd,
+            Err(error) => return Finding::Error(error.to_string()),
+        };
         let late = || Finding::Failure(format!("command \"{}\" timed out", cmd.join(" ")));
         let request = api::ExecSyncRequest {
             container_id: self.container_id.to_owned(),

@@ -1,6 +1,6 @@
 //! Probes: when to ask which container, and what the answers mean.
 //!
-//! Flow: worker -> `observe` -> entries and a heap of due times -> `attempt` (at most 64 at a time) -> `counter` ->
+//! Flow: worker -> `observe` -> entries and a heap of due times -> `attempt` (so many of a pod at a time) -> `counter` ->
 //! `ProbeOutcome` by channel, when something changed.
 //! Invariant: an entry is for one container id; what is left of an older one neither runs nor counts.
 //! Upstream: pkg/kubelet/prober (v1.35), without its ticker per probe.
@@ -9,7 +9,6 @@ pub mod counter;
 pub mod http;
 
 mod attempt;
-pub(crate) mod command;
 mod grpc;
 mod metrics;
 pub(crate) mod target;
@@ -44,8 +43,9 @@ use attempt::{Attempt, Finding};
 use counter::{Counter, Schedule};
 use metrics::{Outcome, ProbeMetrics, Series};
 
-/// How many probes run at the same time: a node full of them must not exhaust sockets or the runtime.
-const IN_FLIGHT_MAX: usize = 64;
+/// How many probes of one pod run at the same time: a node full of pods must not exhaust sockets or the runtime. How long
+/// they take is the pod's matter, years if it likes, so none of them waits for another pod's.
+const IN_FLIGHT_MAX: usize = 32;
 /// How often an attempt that could not be made is repeated. Upstream: `maxProbeRetries`.
 const ATTEMPTS_MAX: usize = 3;
 /// The kinds, in the order in which they matter.
@@ -89,18 +89,29 @@ struct Inner {
     metrics: ProbeMetrics,
     /// The heap's first entry may be another.
     changed: Notify,
-    permits: Semaphore,
     /// When this prober was made: containers from before are probed spread over a period.
     started: Duration,
 }
 
 #[derive(Default)]
 struct State {
-    pods: HashMap<String, HashMap<String, Watched>>,
+    pods: HashMap<String, PodProbes>,
     /// Where a container is, for `result`.
     by_id: HashMap<String, (String, String)>,
     due: BinaryHeap<Reverse<(Duration, u64, Key)>>,
     tokens: u64,
+}
+
+/// What is probed of one pod.
+struct PodProbes {
+    containers: HashMap<String, Watched>,
+    permits: Arc<Semaphore>,
+}
+
+impl Default for PodProbes {
+    fn default() -> Self {
+        Self { containers: HashMap::new(), permits: Arc::new(Semaphore::new(IN_FLIGHT_MAX)) }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,6 +179,7 @@ struct Job {
     target: ProbeTarget,
     probe: Probe,
     timeout: Duration,
+    permits: Arc<Semaphore>,
     cancel: CancellationToken,
 }
 
@@ -204,7 +216,7 @@ impl State {
     }
 
     fn entry(&mut self, key: &Key) -> Option<&mut Entry> {
-        self.pods.get_mut(&key.pod_uid)?.get_mut(&key.container)?.entries.get_mut(&key.kind)
+        self.pods.get_mut(&key.pod_uid)?.containers.get_mut(&key.container)?.entries.get_mut(&key.kind)
     }
 
     fn is_stale(&mut self, token: u64, key: &Key) -> bool {
@@ -228,7 +240,8 @@ impl State {
             return None;
         }
         let Reverse((_, token, key)) = self.due.pop()?;
-        let watched = self.pods.get(&key.pod_uid)?.get(&key.container)?;
+        let pod = self.pods.get(&key.pod_uid)?;
+        let watched = pod.containers.get(&key.container)?;
         let entry = watched.entries.get(&key.kind)?;
         Some(Job {
             token,
@@ -237,17 +250,18 @@ impl State {
             target: watched.target.clone(),
             probe: probe_of(&watched.target.container.spec, key.kind)?.clone(),
             timeout: entry.schedule.timeout,
+            permits: Arc::clone(&pod.permits),
             cancel: entry.cancel.clone(),
             key,
         })
     }
 
     fn remove_container(&mut self, pod_uid: &str, container: &str) {
-        let Some(containers) = self.pods.get_mut(pod_uid) else { return };
-        if let Some(watched) = containers.remove(container) {
+        let Some(pod) = self.pods.get_mut(pod_uid) else { return };
+        if let Some(watched) = pod.containers.remove(container) {
             self.by_id.remove(&watched.target.container_id);
         }
-        if containers.is_empty() {
+        if pod.containers.is_empty() {
             self.pods.remove(pod_uid);
         }
     }
@@ -273,7 +287,6 @@ impl ProbeManager {
             state: Mutex::default(),
             metrics: ProbeMetrics::default(),
             changed: Notify::new(),
-            permits: Semaphore::new(IN_FLIGHT_MAX),
             started,
         };
         Self { inner: Arc::new(inner) }
@@ -316,7 +329,7 @@ impl ProbeManager {
         // keeps its numbers.
         let state = inner.state.lock();
         let is_watched = |series: &Series| {
-            let container = state.pods.get(&series.pod_uid).and_then(|pod| pod.get(&series.container));
+            let container = state.pods.get(&series.pod_uid).and_then(|pod| pod.containers.get(&series.container));
             container.is_some_and(|watched| probe_of(&watched.target.container.spec, series.kind).is_some())
         };
         inner.metrics.retain(is_watched);
@@ -332,7 +345,7 @@ impl ProbeManager {
 impl Inner {
     async fn probe(self: Arc<Self>, job: Job, shutdown: Shutdown) {
         let attempt = async {
-            let _permit = self.permits.acquire().await;
+            let _permit = job.permits.acquire().await;
             let attempt = Attempt {
                 runtime: &*self.runtime,
                 clock: &*self.clock,
@@ -437,7 +450,7 @@ impl Inner {
 
 /// Makes the other probes of a container due, now that it has started.
 fn open(state: &mut State, key: &Key, now: Duration) {
-    let Some(watched) = state.pods.get(&key.pod_uid).and_then(|containers| containers.get(&key.container)) else {
+    let Some(watched) = state.pods.get(&key.pod_uid).and_then(|pod| pod.containers.get(&key.container)) else {
         return;
     };
     let waiting: Vec<(ProbeKind, Duration)> = watched
@@ -459,8 +472,8 @@ impl Prober for ProbeManager {
         let now = inner.clock.monotonic();
         let mut state = inner.state.lock();
 
-        let known: Vec<(String, String)> = state.pods.get(&uid).map_or_else(Vec::new, |containers| {
-            let ids = containers.iter().map(|(name, watched)| (name.clone(), watched.target.container_id.clone()));
+        let known: Vec<(String, String)> = state.pods.get(&uid).map_or_else(Vec::new, |pod| {
+            let ids = pod.containers.iter().map(|(name, watched)| (name.clone(), watched.target.container_id.clone()));
             ids.collect()
         });
         for (name, id) in known {
@@ -473,7 +486,7 @@ impl Prober for ProbeManager {
             let name = target.container.spec.name.clone();
             let spec = Arc::clone(&target.container.spec);
             let wanted = |kind: ProbeKind| probe_of(&spec, kind).filter(|_| !is_ending || kind == ProbeKind::Readiness);
-            if let Some(watched) = state.pods.get_mut(&uid).and_then(|containers| containers.get_mut(&name)) {
+            if let Some(watched) = state.pods.get_mut(&uid).and_then(|pod| pod.containers.get_mut(&name)) {
                 watched.pod = Arc::clone(pod);
                 watched.pod_ip = pod_ip.or(watched.pod_ip);
                 watched.entries.retain(|kind, entry| {
@@ -495,10 +508,10 @@ impl Prober for ProbeManager {
                 let watched =
                     Watched { pod: Arc::clone(pod), pod_ip, started: inner.started(&target), entries, target };
                 state.by_id.insert(watched.target.container_id.clone(), (uid.clone(), name.clone()));
-                state.pods.entry(uid.clone()).or_default().insert(name.clone(), watched);
+                state.pods.entry(uid.clone()).or_default().containers.insert(name.clone(), watched);
             }
             // What is new, or open since the startup probe went.
-            let Some(watched) = state.pods.get(&uid).and_then(|containers| containers.get(&name)) else { continue };
+            let Some(watched) = state.pods.get(&uid).and_then(|pod| pod.containers.get(&name)) else { continue };
             let due: Vec<(ProbeKind, Duration)> = KINDS
                 .into_iter()
                 .filter(|kind| wanted(*kind).is_some())
@@ -524,7 +537,7 @@ impl Prober for ProbeManager {
 
     fn forget(&self, pod_uid: &str) {
         let mut state = self.inner.state.lock();
-        for watched in state.pods.remove(pod_uid).into_iter().flatten().map(|(_, watched)| watched) {
+        for watched in state.pods.remove(pod_uid).into_iter().flat_map(|pod| pod.containers.into_values()) {
             state.by_id.remove(&watched.target.container_id);
         }
         drop(state);
@@ -534,7 +547,7 @@ impl Prober for ProbeManager {
     fn result(&self, container_id: &str, kind: ProbeKind) -> Option<bool> {
         let state = self.inner.state.lock();
         let (pod_uid, name) = state.by_id.get(container_id)?;
-        let watched = state.pods.get(pod_uid)?.get(name)?;
+        let watched = state.pods.get(pod_uid)?.containers.get(name)?;
         match watched.entries.get(&kind) {
             Some(entry) => entry.result,
             None => Some(true),

@@ -37,7 +37,12 @@ impl Fixture {
         fake.add_image("app:1").unwrap();
         let script =
             |exit: i32, stdout: &str| ExecScript { exit_code: exit, stdout: stdout.into(), ..ExecScript::default() };
-        let exec = vec![("bad".to_owned(), script(1, "no good")), ("good".to_owned(), script(0, ""))];
+        let hang = ExecScript { takes: Duration::from_secs(1 << 30), ..ExecScript::default() };
+        let exec = vec![
+            ("bad".to_owned(), script(1, "no good")),
+            ("good".to_owned(), script(0, "")),
+            ("hang".to_owned(), hang),
+        ];
         fake.script("main", Script { exec, ..Script::default() });
         let metadata = api::PodSandboxMetadata { name: "p".into(), namespace: "ns".into(), ..Default::default() };
         let config = api::PodSandboxConfig { metadata: Some(metadata), ..Default::default() };
@@ -71,13 +76,16 @@ impl Fixture {
         let metadata = ObjectMeta { uid: Some("u".into()), deletion_timestamp, ..ObjectMeta::default() };
         let pod = Arc::new(Pod { metadata, ..Pod::default() });
         let container = Container { name: "main".into(), ..container };
-        let target = ProbeTarget {
+        self.prober.observe(&pod, None, vec![self.target(container, has_started)]);
+    }
+
+    fn target(&self, container: Container, has_started: bool) -> ProbeTarget {
+        ProbeTarget {
             container: ContainerRef { kind: ContainerKind::Ordinary, spec: Arc::new(container), target: None },
             container_id: self.id.clone(),
             started_at_nanos: i64::try_from(self.clock.now().as_nanosecond()).unwrap(),
             has_started,
-        };
-        self.prober.observe(&pod, None, vec![target]);
+        }
     }
 
     /// Lets `seconds` pass, everything that is due each second included, and gives the commands that were run.
@@ -139,6 +147,31 @@ async fn a_container_that_had_started_before_the_kubelet_is_not_asked_again_whet
     assert_eq!(fixture.prober.result(&fixture.id, ProbeKind::Startup), Some(true));
     assert_eq!(fixture.pass(0).await, [0]);
     assert_eq!(fixture.outcomes.recv().await.unwrap().kind, ProbeKind::Readiness);
+    fixture.stop().await;
+}
+
+/// 64 probes of one pod that did not end took all places of the node: nobody else's containers were asked any more.
+#[tokio::test]
+async fn probes_that_do_not_end_hold_up_no_other_pod() {
+    let mut fixture = Fixture::start().await;
+    let pod = |uid: &str| {
+        Arc::new(Pod { metadata: ObjectMeta { uid: Some(uid.into()), ..ObjectMeta::default() }, ..Pod::default() })
+    };
+    let hang = Probe { timeout_seconds: Some(i32::MAX), ..exec("hang") };
+    let hanging = (0..32).map(|number| {
+        let probe = Some(hang.clone());
+        let name = format!("c{number}");
+        fixture.target(
+            Container { name, liveness_probe: probe.clone(), readiness_probe: probe, ..Container::default() },
+            false,
+        )
+    });
+    fixture.prober.observe(&pod("hanging"), None, hanging.collect());
+    assert_eq!(fixture.pass(1).await.len(), IN_FLIGHT_MAX);
+    let good = Container { name: "main".into(), readiness_probe: Some(exec("good")), ..Container::default() };
+    fixture.prober.observe(&pod("other"), None, vec![fixture.target(good, false)]);
+    assert_eq!(fixture.pass(21).await, [0, 10, 20]);
+    assert_eq!(fixture.outcomes.recv().await.unwrap().pod_uid, "other");
     fixture.stop().await;
 }
 

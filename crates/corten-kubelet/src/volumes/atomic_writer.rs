@@ -213,7 +213,7 @@ mod tests {
     use super::{super::payload::ProjectedFile, *};
 
     fn payload(files: &[(&str, &str, u32)]) -> Payload {
-        let file = |data: &str, mode| ProjectedFile { data: data.as_bytes().to_vec(), mode, owner: None };
+        let file = |data: &str, mode| ProjectedFile { data: data.to_owned().into(), mode, owner: None };
         files.iter().map(|(path, data, mode)| ((*path).to_owned(), file(data, *mode))).collect()
     }
 

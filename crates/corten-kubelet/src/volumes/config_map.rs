@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use corten_api::core::v1::Volume;
 
 use super::{
-    payload::{self, Payload, Projection},
+    payload::{self, Projection, Source},
     plugin::{Plan, PlanContext, PlanError, Planned, VolumePlugin},
 };
+use crate::api_objects::ObjectKind;
 
 pub(super) struct ConfigMapPlugin;
 
@@ -28,21 +29,18 @@ impl VolumePlugin for ConfigMapPlugin {
 
     async fn plan(&self, context: &PlanContext<'_>, volume: &Volume) -> Result<Planned, PlanError> {
         let source = volume.config_map.clone().unwrap_or_default();
-        let projection = Projection {
-            items: source.items.as_deref(),
-            default_mode: payload::mode(source.default_mode),
-            optional: source.optional.unwrap_or(false),
+        let source = Source {
+            kind: ObjectKind::ConfigMap,
+            name: source.name.as_str(),
+            projection: Projection {
+                items: source.items.as_deref(),
+                default_mode: payload::mode(source.default_mode),
+                optional: source.optional.unwrap_or(false),
+            },
         };
-        let payload = read(context, &source.name, projection).await.map_err(PlanError::SetUp)?;
+        let mut contents = context.contents();
+        source.want(&mut contents);
+        let payload = source.read(&mut contents).await.map_err(PlanError::SetUp)?;
         Ok(Plan::Files { payload, in_memory: false, fs_group: context.fs_group() }.into())
-    }
-}
-
-/// The files of the config map `name`; none if it is absent and optional.
-pub(super) async fn read(context: &PlanContext<'_>, name: &str, projection: Projection<'_>) -> Result<Payload, String> {
-    match context.objects.config_map(context.namespace(), name).await {
-        Ok(map) => payload::of_config_map(&map, projection),
-        Err(error) if error.is_not_found() && projection.optional => Ok(Payload::new()),
-        Err(error) => Err(error.to_string()),
     }
 }

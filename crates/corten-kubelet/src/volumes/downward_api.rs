@@ -2,7 +2,10 @@
 //!
 //! Upstream: pkg/volume/downwardapi (v1.35).
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
+use bytes::Bytes;
 use corten_api::core::v1::{DownwardAPIVolumeFile, Volume};
 
 use super::{
@@ -42,18 +45,22 @@ pub(super) fn collect(
     default_mode: u32,
 ) -> Result<Payload, String> {
     let (mut payload, mut errors) = (Payload::new(), Vec::new());
+    // Many files may show the same field, and all annotations are long.
+    let mut fields: BTreeMap<&str, Result<Bytes, String>> = BTreeMap::new();
     for item in items {
         let value = if let Some(field) = &item.field_ref {
-            field_ref::object_field(context.pod, &field.field_path)
+            let path = field.field_path.as_str();
+            let read = || field_ref::object_field(context.pod, path).map(Bytes::from);
+            fields.entry(path).or_insert_with(read).clone()
         } else if let Some(resource) = &item.resource_field_ref {
-            resource_ref::by_container_name(context.pod, resource, context.node)
+            resource_ref::by_container_name(context.pod, resource, context.node).map(Bytes::from)
         } else {
             continue;
         };
         match value {
             Ok(value) => {
                 let mode = item.mode.map_or(default_mode, |own| payload::mode(Some(own)));
-                payload.insert(item.path.clone(), ProjectedFile { data: value.into_bytes(), mode, owner: None });
+                payload.insert(item.path.clone(), ProjectedFile { data: value, mode, owner: None });
             }
             Err(error) => errors.push(error),
         }

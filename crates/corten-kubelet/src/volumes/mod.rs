@@ -51,7 +51,7 @@ use crate::{
 };
 
 use apply::Place;
-use plugin::{PlanContext, PlanError};
+use plugin::{Plan, PlanContext, PlanError};
 
 /// What the manager works with.
 #[derive(Debug, Clone)]
@@ -190,11 +190,12 @@ impl VolumeManager {
     async fn mount(&self, pod: &Pod, only_dynamic: bool, turn: &Held) -> Result<MountedVolumes, Failure> {
         let (mut mounted, mut first) = (MountedVolumes::default(), None);
         let wanted = used_volumes(pod);
+        let mut bytes_left = payload::BYTES_MAX;
         for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
             if !wanted.contains(&volume.name) {
                 continue;
             }
-            match self.mount_one(pod, volume, only_dynamic, turn).await {
+            match self.mount_one(pod, volume, only_dynamic, &mut bytes_left, turn).await {
                 Ok(Some(volume_)) => {
                     mounted.by_name.insert(volume.name.clone(), volume_);
                 }
@@ -217,6 +218,7 @@ impl VolumeManager {
         pod: &Pod,
         volume: &Volume,
         only_dynamic: bool,
+        bytes_left: &mut usize,
         turn: &Held,
     ) -> Result<Option<MountedVolume>, PlanError> {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
@@ -228,6 +230,13 @@ impl VolumeManager {
         }
         let parts = &self.parts;
         let planned = plugin.plan(&PlanContext { pod, objects: &parts.objects, node: &parts.node }, volume).await?;
+        if let Plan::Files { payload, .. } = &planned.plan {
+            let left = bytes_left.checked_sub(payload::bytes_of(payload));
+            *bytes_left = left.ok_or_else(|| {
+                let max = payload::BYTES_MAX;
+                PlanError::SetUp(format!("the files of this pod's volumes have more than {max} bytes together"))
+            })?;
+        }
         let place = Place {
             layout: parts.layout.clone(),
             pod_uid: uid.clone(),

@@ -2,10 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use corten_api::core::v1::{ConfigMap, KeyToPath, Secret};
+use bytes::Bytes;
+use corten_api::core::v1::KeyToPath;
+
+use crate::api_objects::{Contents, ObjectKind, Values};
 
 /// Files by their paths in the volume.
 pub(super) type Payload = BTreeMap<String, ProjectedFile>;
+
+/// The most that the files of one pod may have together, in bytes: some forty of the largest objects that there can be. Nobody
+/// else counts them: they are no part of what pods are evicted for, and those of secrets are memory of the node.
+pub(super) const BYTES_MAX: usize = 64 << 20;
 
 /// The mode of files that nothing else is said about. Source: `ConfigMapVolumeSourceDefaultMode` and its kin.
 const DEFAULT_MODE: u32 = 0o644;
@@ -13,7 +20,8 @@ const DEFAULT_MODE: u32 = 0o644;
 /// One file.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct ProjectedFile {
-    pub(super) data: Vec<u8>,
+    /// Shared by all files that show the same value.
+    pub(super) data: Bytes,
     pub(super) mode: u32,
     /// The owner; the kubelet's user if absent.
     pub(super) owner: Option<u32>,
@@ -38,28 +46,16 @@ pub(super) struct Projection<'a> {
     pub(super) optional: bool,
 }
 
-/// The files of a config map. Errors: a key that is not there and not optional.
-pub(super) fn of_config_map(map: &ConfigMap, projection: Projection<'_>) -> Result<Payload, String> {
-    let text = map.data.iter().flatten().map(|(key, value)| (key.as_str(), value.as_bytes()));
-    let binary = map.binary_data.iter().flatten().map(|(key, value)| (key.as_str(), value.0.as_slice()));
-    project(&text.chain(binary).collect(), projection, "configmap references non-existent config key")
-}
-
-/// The files of a secret. Errors: a key that is not there and not optional.
-pub(super) fn of_secret(secret: &Secret, projection: Projection<'_>) -> Result<Payload, String> {
-    let data = secret.data.iter().flatten().map(|(key, value)| (key.as_str(), value.0.as_slice()));
-    project(&data.collect(), projection, "references non-existent secret key")
-}
-
-fn project(data: &BTreeMap<&str, &[u8]>, projection: Projection<'_>, missing: &'static str) -> Result<Payload, String> {
-    let file = |content: &[u8], mode| ProjectedFile { data: content.to_vec(), mode, owner: None };
+/// The files of an object's values. Errors: `missing` and a key that is not there and not optional.
+fn project(values: &Values, projection: Projection<'_>, missing: &'static str) -> Result<Payload, String> {
+    let file = |data: &Bytes, mode| ProjectedFile { data: data.clone(), mode, owner: None };
     let Some(items) = projection.items.filter(|items| !items.is_empty()) else {
-        let files = data.iter().map(|(key, content)| ((*key).to_owned(), file(content, projection.default_mode)));
+        let files = values.iter().map(|(key, content)| (key.clone(), file(content, projection.default_mode)));
         return Ok(files.collect());
     };
     let mut payload = Payload::new();
     for item in items {
-        match data.get(item.key.as_str()) {
+        match values.get(&item.key) {
             Some(content) => {
                 let mode = item.mode.map_or(projection.default_mode, |own| mode(Some(own)));
                 payload.insert(item.path.clone(), file(content, mode));
@@ -71,12 +67,57 @@ fn project(data: &BTreeMap<&str, &[u8]>, projection: Projection<'_>, missing: &'
     Ok(payload)
 }
 
+/// An object and what is projected of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) kind: ObjectKind,
+    pub(super) name: &'a str,
+    pub(super) projection: Projection<'a>,
+}
+
+impl<'a> Source<'a> {
+    /// Says what `read` will ask for.
+    pub(super) fn want(self, contents: &mut Contents<'a>) {
+        match self.projection.items.filter(|items| !items.is_empty()) {
+            None => contents.want_all(self.kind, self.name),
+            Some(items) => items.iter().for_each(|item| contents.want(self.kind, self.name, &item.key)),
+        }
+    }
+
+    /// The files; none if the object is absent and optional. Errors: a key that is not there and not optional.
+    pub(super) async fn read(self, contents: &mut Contents<'a>) -> Result<Payload, String> {
+        let missing = match self.kind {
+            ObjectKind::ConfigMap => "configmap references non-existent config key",
+            ObjectKind::Secret => "references non-existent secret key",
+        };
+        let values = contents.values(self.kind, self.name, self.projection.optional).await?;
+        values.map_or_else(|| Ok(Payload::new()), |values| project(values, self.projection, missing))
+    }
+}
+
+/// How many bytes all files together have.
+pub(super) fn bytes_of(payload: &Payload) -> usize {
+    payload.values().map(|file| file.data.len()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn map() -> ConfigMap {
-        serde_json::from_value(serde_json::json!({"data": {"a": "1"}, "binaryData": {"b": "AAE="}})).unwrap()
+    fn map() -> Values {
+        Values::from([("a".to_owned(), Bytes::from("1")), ("b".to_owned(), Bytes::from(vec![0, 1]))])
+    }
+
+    /// Each item had a copy of its key's value: 200 GB here.
+    #[test]
+    fn items_of_one_key_share_its_value() {
+        let values = Values::from([("a".to_owned(), Bytes::from(vec![0; 1 << 20]))]);
+        let item = |number| KeyToPath { key: "a".to_owned(), path: format!("b{number}"), mode: None };
+        let items: Vec<KeyToPath> = (0..200_000).map(item).collect();
+        let projection = Projection { items: Some(&items), default_mode: 0o644, optional: false };
+        let payload = project(&values, projection, "").unwrap();
+        assert!(payload.values().all(|file| file.data.as_ptr() == values["a"].as_ptr()));
+        assert_eq!(bytes_of(&payload), 200_000 << 20);
     }
 
     #[track_caller]
@@ -86,7 +127,7 @@ mod tests {
             .map(|(key, path, mode)| KeyToPath { key: (*key).to_owned(), path: (*path).to_owned(), mode: *mode })
             .collect();
         let projection = Projection { items: Some(&items), default_mode: 0o644, optional };
-        let got = of_config_map(&map(), projection)
+        let got = project(&map(), projection, "configmap references non-existent config key")
             .map(|payload| payload.into_iter().map(|(path, file)| (path, file.mode)).collect::<Vec<_>>());
         let want = want.map(|files| files.iter().map(|(path, mode)| ((*path).to_owned(), *mode)).collect::<Vec<_>>());
         assert_eq!(got, want.map_err(str::to_owned));

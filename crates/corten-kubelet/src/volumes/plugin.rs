@@ -8,8 +8,11 @@ use async_trait::async_trait;
 use corten_api::core::v1::{Pod, Volume};
 use jiff::Timestamp;
 
-use super::payload::Payload;
-use crate::{api_objects::ApiObjects, containers::field_ref::NodeFacts};
+use super::payload::{self, Payload};
+use crate::{
+    api_objects::{ApiObjects, Binary, Contents},
+    containers::field_ref::NodeFacts,
+};
 
 /// One kind of volume.
 #[async_trait]
@@ -40,6 +43,11 @@ pub(super) struct PlanContext<'a> {
 impl PlanContext<'_> {
     pub(super) fn namespace(&self) -> &str {
         self.pod.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// What files take of config maps and secrets.
+    pub(super) fn contents(&self) -> Contents<'_> {
+        Contents::new(self.objects, self.namespace(), Binary::Yes, payload::BYTES_MAX)
     }
 
     /// `securityContext.fsGroup`.

@@ -7,12 +7,14 @@ use corten_api::core::v1::{ServiceAccountTokenProjection, Volume, VolumeProjecti
 use jiff::Timestamp;
 
 use super::{
-    config_map, downward_api,
-    payload::{self, Payload, ProjectedFile, Projection},
+    downward_api,
+    payload::{self, Payload, ProjectedFile, Projection, Source},
     plugin::{Plan, PlanContext, PlanError, Planned, VolumePlugin},
-    secret,
 };
-use crate::{api_objects::TokenRequestKey, containers::security};
+use crate::{
+    api_objects::{Contents, ObjectKind, TokenRequestKey},
+    containers::security,
+};
 
 /// What a token lives that says nothing about it: the API server's default, in seconds.
 const TOKEN_SECONDS: i64 = 3_600;
@@ -40,8 +42,12 @@ impl VolumePlugin for ProjectedPlugin {
         let source = volume.projected.clone().unwrap_or_default();
         let default_mode = payload::mode(source.default_mode);
         let (mut payload, mut errors, mut refresh_at) = (Payload::new(), Vec::new(), None);
+        let mut contents = context.contents();
+        for object in source.sources.iter().flatten().filter_map(|source| object_of(source, default_mode)) {
+            object.want(&mut contents);
+        }
         for source in source.sources.iter().flatten() {
-            match collect(context, source, default_mode, &mut refresh_at).await {
+            match collect(context, source, default_mode, &mut contents, &mut refresh_at).await {
                 Ok(files) => payload.extend(files),
                 Err(error) => errors.push(error),
             }
@@ -54,18 +60,29 @@ impl VolumePlugin for ProjectedPlugin {
     }
 }
 
-async fn collect(
+/// The config map or secret that a source is.
+fn object_of(source: &VolumeProjection, default_mode: u32) -> Option<Source<'_>> {
+    let of = |kind, name, items, optional: Option<bool>| {
+        let projection = Projection { items, default_mode, optional: optional.unwrap_or(false) };
+        Some(Source { kind, name, projection })
+    };
+    if let Some(from) = &source.secret {
+        of(ObjectKind::Secret, &from.name, from.items.as_deref(), from.optional)
+    } else {
+        let from = source.config_map.as_ref()?;
+        of(ObjectKind::ConfigMap, &from.name, from.items.as_deref(), from.optional)
+    }
+}
+
+async fn collect<'a>(
     context: &PlanContext<'_>,
-    source: &VolumeProjection,
+    source: &'a VolumeProjection,
     default_mode: u32,
+    contents: &mut Contents<'a>,
     refresh_at: &mut Option<Timestamp>,
 ) -> Result<Payload, String> {
-    if let Some(from) = &source.secret {
-        let optional = from.optional.unwrap_or(false);
-        secret::read(context, &from.name, Projection { items: from.items.as_deref(), default_mode, optional }).await
-    } else if let Some(from) = &source.config_map {
-        let optional = from.optional.unwrap_or(false);
-        config_map::read(context, &from.name, Projection { items: from.items.as_deref(), default_mode, optional }).await
+    if let Some(object) = object_of(source, default_mode) {
+        object.read(contents).await
     } else if let Some(from) = &source.downward_api {
         downward_api::collect(context, from.items.as_deref().unwrap_or_default(), default_mode)
     } else if let Some(from) = &source.service_account_token {
@@ -99,6 +116,6 @@ async fn token(
     *refresh_at = Some(refresh_at.map_or(token.refresh_at, |earlier| earlier.min(token.refresh_at)));
     let owner = security::common_user(pod);
     let mode = if owner.is_some() || context.fs_group().is_some() { OWNED_TOKEN_MODE } else { default_mode };
-    let file = ProjectedFile { data: token.text.into_bytes(), mode, owner };
+    let file = ProjectedFile { data: token.text.into(), mode, owner };
     Ok(Payload::from([(source.path.clone(), file)]))
 }

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use corten_api::core::v1::Volume;
 
 use super::{
-    payload::{self, Payload, Projection},
+    payload::{self, Projection, Source},
     plugin::{Plan, PlanContext, PlanError, Planned, VolumePlugin},
 };
+use crate::api_objects::ObjectKind;
 
 pub(super) struct SecretPlugin;
 
@@ -28,22 +29,18 @@ impl VolumePlugin for SecretPlugin {
 
     async fn plan(&self, context: &PlanContext<'_>, volume: &Volume) -> Result<Planned, PlanError> {
         let source = volume.secret.clone().unwrap_or_default();
-        let projection = Projection {
-            items: source.items.as_deref(),
-            default_mode: payload::mode(source.default_mode),
-            optional: source.optional.unwrap_or(false),
+        let source = Source {
+            kind: ObjectKind::Secret,
+            name: source.secret_name.as_deref().unwrap_or_default(),
+            projection: Projection {
+                items: source.items.as_deref(),
+                default_mode: payload::mode(source.default_mode),
+                optional: source.optional.unwrap_or(false),
+            },
         };
-        let name = source.secret_name.as_deref().unwrap_or_default();
-        let payload = read(context, name, projection).await.map_err(PlanError::SetUp)?;
+        let mut contents = context.contents();
+        source.want(&mut contents);
+        let payload = source.read(&mut contents).await.map_err(PlanError::SetUp)?;
         Ok(Plan::Files { payload, in_memory: true, fs_group: context.fs_group() }.into())
-    }
-}
-
-/// The files of the secret `name`; none if it is absent and optional.
-pub(super) async fn read(context: &PlanContext<'_>, name: &str, projection: Projection<'_>) -> Result<Payload, String> {
-    match context.objects.secret(context.namespace(), name).await {
-        Ok(secret) => payload::of_secret(&secret, projection),
-        Err(error) if error.is_not_found() && projection.optional => Ok(Payload::new()),
-        Err(error) => Err(error.to_string()),
     }
 }

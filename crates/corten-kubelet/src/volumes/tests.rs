@@ -195,6 +195,24 @@ async fn a_config_map_is_followed() {
     fixture.end().await;
 }
 
+/// A config map of 1 MB and a pod of 1 MB were 30 GB in memory, and then on the disk.
+#[tokio::test]
+async fn files_without_measure_are_refused() {
+    let mut fixture = Fixture::new().await;
+    let items: Vec<_> = (0..30_000).map(|number| json!({"key": "k", "path": format!("b{number}")})).collect();
+    let (manager, greedy) = (Arc::clone(&fixture.manager), pod(json!({"configMap": {"name": "m", "items": items}})));
+    let (failed, _watches) = tokio::join!(manager.set_up(&greedy), async {
+        fixture.next().await.list(5, [map(5, &"x".repeat(1 << 20))]);
+        fixture.next().await.list(5, []);
+    });
+    let want = "MountVolume.SetUp failed for volume \"v\" : the files of this pod's volumes have more than 67108864 bytes \
+                together";
+    assert_eq!(failed.unwrap_err(), Failure::new("FailedMount", want));
+    let directory = fixture.path("volumes/kubernetes.io~configmap/v");
+    assert!(!directory.exists(), "nothing is written");
+    fixture.end().await;
+}
+
 #[tokio::test]
 async fn what_is_missing_is_named_in_upstreams_words() {
     let mut fixture = Fixture::new().await;

@@ -13,7 +13,10 @@
 //!
 //! Upstream: containernetworking/plugins `plugins/meta/portmap`.
 
-use std::net::IpAddr;
+use std::{
+    collections::HashSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -24,7 +27,7 @@ use super::{
     code,
 };
 use crate::{
-    conntrack::{Filter, UDP},
+    conntrack::UDP,
     netlink::TABLE_MAIN,
     nftables::{
         Chain, ChainType, CmpOp, DataType, Element, ElementData, Family, Field, Hook, Rule, Selector, Set, Table,
@@ -115,14 +118,28 @@ impl Mapping {
         self.host_ip.is_none_or(|host| host.is_ipv4() == ip.is_ipv4())
     }
 
-    /// Whether both are for the same address, protocol and port of the node.
-    fn is_at(&self, other: &Self) -> bool {
-        let place = |m: &Self| (m.specific_ip(), m.protocol, m.host_port);
-        place(self) == place(other)
-    }
-
     fn specific_ip(&self) -> Option<IpAddr> {
         self.host_ip.filter(|ip| !ip.is_unspecified())
+    }
+}
+
+/// Ports of the node: address (none for all), protocol, number. A pod may want tens of thousands, and so may others, so nobody
+/// looks through them: whether one is among them is a look into a set.
+struct Places(HashSet<(Option<IpAddr>, u8, u16)>);
+
+impl Places {
+    fn of(mappings: &[Mapping]) -> Self {
+        Self(mappings.iter().map(|m| (m.specific_ip(), m.protocol, m.host_port)).collect())
+    }
+
+    /// Whether a mapping is for one of them.
+    fn have(&self, other: &Mapping) -> bool {
+        self.0.contains(&(other.specific_ip(), other.protocol, other.host_port))
+    }
+
+    /// Whether what was sent there came to one of them.
+    fn take_in(&self, protocol: u8, to: SocketAddr) -> bool {
+        [None, Some(to.ip())].into_iter().any(|ip| self.0.contains(&(ip, protocol, to.port())))
     }
 }
 
@@ -173,12 +190,11 @@ impl Plugin for Portmap {
         let nft = request.host.nft()?;
         let table = Table::new(Family::Inet, &config.nft_table);
         let owner = request.owner();
+        let places = Places::of(&mappings);
         for sets in PortSets::both() {
             for set in [&sets.any, &sets.specific] {
                 // Whoever has the port is ending, or this pod would not have been let in.
-                let is_taken_over = |element: &Element| {
-                    read_mapping(element).is_some_and(|other| mappings.iter().any(|wanted| wanted.is_at(&other)))
-                };
+                let is_taken_over = |element: &Element| read_mapping(element).is_some_and(|other| places.have(&other));
                 forget_matching(nft, &table, set, |element| {
                     element.comment.as_deref() == Some(&owner) || is_taken_over(element)
                 })?;
@@ -220,22 +236,19 @@ impl Plugin for Portmap {
         let config: Config = request.parse()?;
         let nft = request.host.nft()?;
         let table = Table::new(Family::Inet, &config.nft_table);
-        let mut present = Vec::new();
+        let forwarded = |m: &Mapping| (m.protocol, m.host_port, m.container_port);
+        let mut present = HashSet::new();
         for sets in PortSets::both() {
             for set in [&sets.any, &sets.specific] {
                 match nft.elements(&table, set) {
-                    Ok(elements) => present.extend(elements.iter().filter_map(read_mapping)),
+                    Ok(elements) => present.extend(elements.iter().filter_map(read_mapping).map(|m| forwarded(&m))),
                     Err(e) if e.is_not_found() => {}
                     Err(e) => return Err(CniError::kernel("cannot read packet rules")(e)),
                 }
             }
         }
         for wanted in PortMapping::read_all(&config.runtime_config.port_mappings)? {
-            let is_it = |m: &Mapping| {
-                (m.protocol, m.host_port, m.container_port)
-                    == (wanted.protocol, wanted.host_port, wanted.container_port)
-            };
-            if !present.iter().any(is_it) {
+            if !present.contains(&forwarded(&wanted)) {
                 let text = format!("host port {} is not forwarded", wanted.host_port);
                 return Err(CniError::new(code::MISMATCH, text));
             }
@@ -343,22 +356,16 @@ fn accept_local_sources(request: &Request<'_>, ips: &[&IpConfig]) -> Result<(), 
 
 /// Forgets UDP connections to the ports: a client that keeps sending would stay with the old translation, or with none.
 fn forget_udp(request: &Request<'_>, mappings: &[Mapping]) -> Result<(), CniError> {
-    let filters: Vec<_> = mappings
-        .iter()
-        .filter(|m| m.protocol == UDP)
-        .map(|m| Filter {
-            protocol: Some(UDP),
-            original_destination: m.specific_ip(),
-            original_destination_port: Some(m.host_port),
-            ..Filter::default()
-        })
-        .collect();
-    if filters.is_empty() {
+    if mappings.iter().all(|m| m.protocol != UDP) {
         return Ok(());
     }
+    let places = Places::of(mappings);
     let conntrack = request.host.conntrack()?;
     conntrack
-        .delete_where(|entry| filters.iter().any(|f| f.matches(entry)))
+        .delete_where(|entry| {
+            let sent = &entry.original;
+            sent.protocol == UDP && places.take_in(UDP, sent.destination)
+        })
         .map(drop)
         .map_err(CniError::kernel("cannot forget connections"))
 }
@@ -373,4 +380,46 @@ fn read_mapping(element: &Element) -> Option<Mapping> {
     let Some(ElementData::Values(values)) = &element.data else { return None };
     let [_, Value::Port(container_port)] = values[..] else { return None };
     Some(Mapping { host_ip, host_port, protocol, container_port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(host_ip: &str, protocol: u8, host_port: u16) -> Mapping {
+        Mapping { host_ip: host_ip.parse().ok(), host_port, protocol, container_port: 1 }
+    }
+
+    #[test]
+    fn a_port_is_one_of_an_address_or_of_all() {
+        let places = Places::of(&[mapping("", UDP, 53), mapping("10.0.0.1", UDP, 54), mapping("0.0.0.0", 6, 80)]);
+        for (host_ip, protocol, port, have) in [
+            ("", UDP, 53, true),
+            ("0.0.0.0", UDP, 53, true),
+            ("10.0.0.1", UDP, 53, false),
+            ("10.0.0.1", UDP, 54, true),
+            ("", UDP, 54, false),
+            ("", 6, 53, false),
+            ("::", 6, 80, true),
+        ] {
+            assert_eq!(places.have(&mapping(host_ip, protocol, port)), have, "{host_ip} {protocol} {port}");
+        }
+        for (to, taken_in) in [("10.0.0.9:53", true), ("10.0.0.1:54", true), ("10.0.0.2:54", false), ("[::1]:53", true)]
+        {
+            assert_eq!(places.take_in(UDP, to.parse().unwrap()), taken_in, "{to}");
+        }
+    }
+
+    /// Each was compared with each of the other pods', and with each connection of the node while the kernel listed them.
+    #[test]
+    fn tens_of_thousands_of_ports_are_looked_up() {
+        let wanted: Vec<Mapping> = (1_000..=60_000).map(|port| mapping("10.0.0.1", UDP, port)).collect();
+        let others: Vec<Mapping> = (1_000..=60_000).map(|port| mapping("10.0.0.2", UDP, port)).collect();
+        let places = Places::of(&wanted);
+        for _ in 0..10 {
+            assert!(!others.iter().any(|other| places.have(other)));
+        }
+        let connections = (0..=u16::MAX).cycle().take(1_000_000).map(|port| SocketAddr::from(([10, 0, 0, 3], port)));
+        assert_eq!(connections.filter(|to| places.take_in(UDP, *to)).count(), 0);
+    }
 }

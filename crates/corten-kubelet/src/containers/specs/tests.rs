@@ -11,7 +11,7 @@ struct Fixture {
     specs: Arc<Specs>,
     tasks: TaskSet,
     stop: ShutdownTrigger,
-    _server: ScriptedServer,
+    server: ScriptedServer,
 }
 
 impl Fixture {
@@ -48,7 +48,7 @@ impl Fixture {
             rng: SimRng::shared(2),
         });
         fs::create_dir_all(root.path().join("kubelet/pods/u")).unwrap();
-        Self { root, specs, tasks, stop, _server: server }
+        Self { root, specs, tasks, stop, server }
     }
 
     async fn end(self) {
@@ -134,5 +134,110 @@ async fn a_sandbox_asks_the_clusters_name_servers() {
     assert_eq!(dns.searches, ["ns.svc.cluster.local", "svc.cluster.local", "cluster.local", "example.org"]);
     assert_eq!(dns.options, ["ndots:5"]);
     assert_eq!(config.log_directory, fixture.root.path().join("logs/ns_p_u").display().to_string());
+    fixture.end().await;
+}
+
+async fn form_of(specs: &Specs, container: serde_json::Value) -> Result<api::ContainerConfig, Failure> {
+    form_with(specs, container, &MountedVolumes::default()).await
+}
+
+async fn form_with(
+    specs: &Specs,
+    container: serde_json::Value,
+    volumes: &MountedVolumes,
+) -> Result<api::ContainerConfig, Failure> {
+    let mut container = container;
+    container["name"] = json!("c");
+    let pod = json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u"}, "spec": {"containers": [container]}});
+    let pod: SharedPod = Arc::new(serde_json::from_value(pod).unwrap());
+    let container = containers_of(&pod).remove(0);
+    let image = ImageRef { id: "i".to_owned(), repo_digest: String::new(), uid: None, username: String::new() };
+    let request = ContainerRequest {
+        pod: &pod,
+        container: &container,
+        attempt: 0,
+        image: &image,
+        volumes,
+        pod_ips: &[],
+        target_id: None,
+    };
+    specs.container(request).await
+}
+
+/// Each variable was twice as long as the one before: forty of them asked for ten terabytes, and the process ended.
+#[tokio::test]
+async fn variables_that_grow_without_end_are_refused() {
+    let fixture = Fixture::new().await;
+    let doubled = |number: usize| match number {
+        0 => json!({"name": "A0", "value": "xxxxxxxxxx"}),
+        _ => json!({"name": format!("A{number}"), "value": format!("$(A{0})$(A{0})", number - 1)}),
+    };
+    let env: Vec<_> = (0..40).map(doubled).collect();
+    let refused = form_of(&fixture.specs, json!({"env": env})).await.unwrap_err();
+    assert_eq!(refused.reason, "CreateContainerConfigError");
+    assert!(refused.message.contains("131072 bytes"), "{refused}");
+    let one_name: Vec<_> = (0..40).map(|_| json!({"name": "A", "value": "$(A)$(A)xxxxxxxxxx"})).collect();
+    assert!(form_of(&fixture.specs, json!({"env": one_name})).await.is_err());
+    let few: Vec<_> = (0..10).map(doubled).collect();
+    assert_eq!(form_of(&fixture.specs, json!({"env": few})).await.unwrap().envs.len(), 18);
+    let words = vec!["$(A)"; 100_000];
+    let long = json!([{"name": "A", "value": "x".repeat(100_000)}]);
+    assert!(form_of(&fixture.specs, json!({"env": long, "args": words})).await.is_err());
+    fixture.end().await;
+}
+
+/// Answers the read of the object `m`.
+async fn answer(server: &mut ScriptedServer, object: Arc<corten_apimachinery::stored::Stored>) {
+    loop {
+        let call = server.next().await;
+        if call.call.name == "m" {
+            return call.object(object);
+        }
+    }
+}
+
+/// Each reference decoded the whole object and copied its value, and nobody counted: 30 GB.
+#[tokio::test]
+async fn an_object_is_read_once_however_many_variables_name_it() {
+    let mut fixture = Fixture::new().await;
+    let data = json!({"k": "v", "long": "x".repeat(900_000)});
+    let map = json!({"metadata": {"name": "m", "namespace": "ns"}, "data": data}).to_string();
+    let map = || object("ns/m", 5).json(&map).build();
+    let key = |number: usize| {
+        let from = json!({"configMapKeyRef": {"name": "m", "key": "k"}});
+        json!({"name": format!("A{number}"), "valueFrom": from})
+    };
+    let env: Vec<_> = (0..20_000).map(key).collect();
+    let asked = answer(&mut fixture.server, map());
+    let (formed, ()) = tokio::join!(form_of(&fixture.specs, json!({"env": env})), asked);
+    assert!(formed.unwrap().envs.len() > 20_000);
+    while let Some(call) = fixture.server.try_next() {
+        assert_ne!(call.call.name, "m", "asked twice");
+    }
+
+    let from = |number: usize| json!({"prefix": format!("P{number}_"), "configMapRef": {"name": "m"}});
+    let env_from: Vec<_> = (0..20_000).map(from).collect();
+    let asked = answer(&mut fixture.server, map());
+    let (formed, ()) = tokio::join!(form_of(&fixture.specs, json!({"envFrom": env_from})), asked);
+    let refused = formed.unwrap_err();
+    assert!(refused.message.contains("6291456 bytes together"), "{refused}");
+    fixture.end().await;
+}
+
+/// Each variable read and searched the whole file.
+#[tokio::test]
+async fn a_file_is_read_once_however_many_variables_it_has() {
+    let fixture = Fixture::new().await;
+    let text: String = (0..60_000).map(|number| format!("B{number}=1\n")).collect();
+    fs::write(fixture.root.path().join("variables"), text + "A=last\n").unwrap();
+    let volume = MountedVolume { host_path: fixture.root.path().to_owned(), read_only: false };
+    let volumes = MountedVolumes { by_name: BTreeMap::from([("v".to_owned(), volume)]) };
+    let key = |number: usize| {
+        let from = json!({"fileKeyRef": {"volumeName": "v", "path": "variables", "key": "A"}});
+        json!({"name": format!("C{number}"), "valueFrom": from})
+    };
+    let env: Vec<_> = (0..20_000).map(key).collect();
+    let formed = form_with(&fixture.specs, json!({"env": env}), &volumes).await.unwrap();
+    assert_eq!(formed.envs.iter().filter(|variable| variable.value == "last").count(), 20_000);
     fixture.end().await;
 }
