@@ -19,6 +19,8 @@ pub struct Config {
     pub nft_table: String,
     /// The built-in pod network's ranges until the kubelet tells others; empty: none, and pods wait for the node's range.
     pub pod_cidrs: Vec<String>,
+    /// TCP ports of the node that no pod is given: its own servers listen there.
+    pub reserved_ports: Vec<u16>,
     /// Where other pod networks leave their CNI configuration; what is found there is used instead of the built-in one.
     pub cni_config_dir: PathBuf,
     /// Where the executables of CNI plugins are.
@@ -47,6 +49,7 @@ impl Config {
             bridge: format!("{}0", name.chars().take(14).collect::<String>()),
             nft_table: format!("{name}-cni"),
             pod_cidrs: Vec::new(),
+            reserved_ports: Vec::new(),
             cni_config_dir: root.join("cni/net.d"),
             cni_plugin_dirs: Vec::new(),
             root,

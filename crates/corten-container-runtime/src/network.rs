@@ -57,7 +57,12 @@ fn built_in(config: &Config, pod_cidrs: &[String]) -> Value {
                 "nftTable": config.nft_table,
                 "ipam": {"type": "host-local", "dataDir": config.run.join("ipam"), "ranges": ranges, "routes": routes},
             },
-            {"type": "portmap", "nftTable": config.nft_table, "capabilities": {"portMappings": true}},
+            {
+                "type": "portmap",
+                "nftTable": config.nft_table,
+                "reservedPorts": config.reserved_ports,
+                "capabilities": {"portMappings": true},
+            },
         ],
     })
 }

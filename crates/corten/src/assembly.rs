@@ -244,7 +244,10 @@ async fn build_node(
     // Before anything changes them: the network of the first pod does.
     blocking(move || settings::remember(&places, &ours)).await.context("look at the machine's settings")?;
     // A node that is new gets its range from the controllers, and the kubelet tells the runtime.
-    let runtime_config = config.places.container_runtime(executable);
+    let runtime_config = corten_container_runtime::Config {
+        reserved_ports: vec![config.listen.port(), config.kubelet_port],
+        ..config.places.container_runtime(executable)
+    };
     let runtime = ContainerRuntime::open(runtime_config, host, Arc::clone(clock), Arc::clone(rng), shutdown.clone())
         .await
         .context("open the container runtime")?;

@@ -36,6 +36,7 @@ use crate::{
     sysctl,
 };
 
+const TCP: u8 = 6;
 const PORTS: &str = "hostports";
 const RETURN: &str = "hostports-return";
 const GUARD: &str = "hostports-guard";
@@ -53,6 +54,10 @@ struct Config {
     snat: bool,
     #[serde(default = "default_table")]
     nft_table: String,
+    /// TCP ports on which servers of this node listen. Our own setting: packet rules come before listeners, and whoever may
+    /// make a pod would take the API server's place.
+    #[serde(default)]
+    reserved_ports: Vec<u16>,
 }
 
 fn default_snat() -> bool {
@@ -91,7 +96,7 @@ impl PortMapping {
         }
         let invalid = |what: String| CniError::new(code::INVALID_CONFIG, what);
         let protocol = match self.protocol.to_ascii_lowercase().as_str() {
-            "tcp" => 6,
+            "tcp" => TCP,
             "udp" => UDP,
             "sctp" => 132,
             other => return Err(invalid(format!("unknown protocol {other:?} of host port {}", self.host_port))),
@@ -181,6 +186,10 @@ impl Plugin for Portmap {
         let mappings = PortMapping::read_all(&config.runtime_config.port_mappings)?;
         if mappings.is_empty() {
             return Ok(previous.clone());
+        }
+        if let Some(own) = mappings.iter().find(|m| m.protocol == TCP && config.reserved_ports.contains(&m.host_port)) {
+            let text = format!("host port {} is in use by a server of this node", own.host_port);
+            return Err(CniError::new(code::PORT_TAKEN, text));
         }
         // The first address of each family, as a pod's status has them.
         let ips: Vec<&IpConfig> = [true, false]

@@ -57,7 +57,7 @@ impl Scene {
                         "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd01::/64"}]],
                     },
                 },
-                {"type": "portmap", "capabilities": {"portMappings": true}},
+                {"type": "portmap", "reservedPorts": [6443], "capabilities": {"portMappings": true}},
                 {"type": "loopback"},
             ],
         });
@@ -236,6 +236,22 @@ fn a_host_port_is_reached_from_neighbours_the_node_127_0_0_1_other_pods_and_the_
     s.delete(&next);
     assert!(call(&s.neighbour, "192.168.0.1:8080").is_err());
     s.delete(&s.attachment("client", json!([])));
+    assert_eq!(s.leftovers(), Vec::<String>::new());
+}
+
+/// Packet rules come before listeners: a pod with the API server's port had all that was for it, after each start anew.
+#[test]
+fn a_port_of_the_nodes_own_servers_is_given_to_nobody() {
+    need_root!();
+    let s = Scene::new();
+    let _sandbox = s.sandbox("pod");
+    let ports = |protocol: &str| json!([{"hostPort": 6443, "containerPort": 80, "protocol": protocol}]);
+    let error = refusal(s.add(&s.attachment("pod", ports("tcp"))).unwrap_err());
+    assert_eq!(error.msg, "host port 6443 is in use by a server of this node");
+    s.delete(&s.attachment("pod", ports("tcp")));
+    let at = s.attachment("pod", ports("udp"));
+    s.add(&at).unwrap();
+    s.delete(&at);
     assert_eq!(s.leftovers(), Vec::<String>::new());
 }
 

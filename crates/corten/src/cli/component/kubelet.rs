@@ -344,7 +344,10 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         // The runtime goes last: the kubelet still uses it while it ends.
         let (end_runtime, runtime_shutdown) = corten_base::Shutdown::new();
         let runtime = ContainerRuntime::open(
-            places.container_runtime(executable),
+            corten_container_runtime::Config {
+                reserved_ports: vec![settings.kubelet.server_port],
+                ..places.container_runtime(executable)
+            },
             host,
             Arc::clone(&clock),
             Arc::clone(&rng),
