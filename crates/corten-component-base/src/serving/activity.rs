@@ -5,14 +5,14 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
 };
 
 use corten_base::SharedClock;
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::Service};
 use pin_project_lite::pin_project;
@@ -30,6 +30,10 @@ pub(super) struct Activity {
 #[derive(Debug)]
 struct Counts {
     open: AtomicUsize,
+    /// How many there have been.
+    begun: AtomicUsize,
+    /// Whether the connection is somebody else's, for something else than requests.
+    is_handed_over: AtomicBool,
     /// When the last one ended, or the connection began; milliseconds of the clock.
     ended: AtomicU64,
 }
@@ -39,13 +43,29 @@ struct Open(Activity);
 
 impl Activity {
     pub(super) fn new(clock: SharedClock) -> Self {
-        let counts = Counts { open: AtomicUsize::new(0), ended: AtomicU64::new(millis(clock.monotonic())) };
+        let counts = Counts {
+            open: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
+            is_handed_over: AtomicBool::new(false),
+            ended: AtomicU64::new(millis(clock.monotonic())),
+        };
         Self { counts: Arc::new(counts), clock }
     }
 
     fn begin(&self) -> Open {
         self.counts.open.fetch_add(1, Ordering::Relaxed);
+        self.counts.begun.fetch_add(1, Ordering::Relaxed);
         Open(self.clone())
+    }
+
+    /// How many requests have begun.
+    pub(super) fn requests(&self) -> usize {
+        self.counts.begun.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request goes on, or the connection was handed over: then what comes is no head of a request.
+    pub(super) fn is_busy(&self) -> bool {
+        self.counts.open.load(Ordering::Relaxed) > 0 || self.counts.is_handed_over.load(Ordering::Relaxed)
     }
 
     /// Completes once nothing has gone on for `IDLE_MAX`. Looks now and then instead of being told of every request, which
@@ -93,7 +113,8 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let open = Some(self.activity.begin());
-        CountedFuture { future: self.service.call(request), open }
+        let is_tunnel = request.method() == Method::CONNECT;
+        CountedFuture { future: self.service.call(request), is_tunnel, open }
     }
 }
 
@@ -102,6 +123,7 @@ pin_project! {
     pub(super) struct CountedFuture<F> {
         #[pin]
         future: F,
+        is_tunnel: bool,
         open: Option<Open>,
     }
 }
@@ -114,10 +136,16 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let open = this.open;
-        this.future
-            .poll(cx)
-            .map(|answer| answer.map(|answer| answer.map(|body| CountedBody { body, open: open.take() })))
+        let (open, is_tunnel) = (this.open, *this.is_tunnel);
+        this.future.poll(cx).map(|answer| {
+            answer.map(|answer| {
+                let code = answer.status();
+                if code == StatusCode::SWITCHING_PROTOCOLS || is_tunnel && code.is_success() {
+                    open.iter().for_each(|open| open.0.counts.is_handed_over.store(true, Ordering::Relaxed));
+                }
+                answer.map(|body| CountedBody { body, open: open.take() })
+            })
+        })
     }
 }
 

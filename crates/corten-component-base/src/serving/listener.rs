@@ -22,6 +22,8 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     activity::{Activity, Counted},
     cork::Corked,
+    heads::{Counting, Refused},
+    peers::{Bounds, Peer, Peers},
     send_deadline::Bounded,
     streams::StreamExecutor,
 };
@@ -32,7 +34,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take for the head of a request over HTTP/1.1. Upstream: `ReadHeaderTimeout`.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(32);
 
-/// How large the head of a request may be. Upstream: Go's `DefaultMaxHeaderBytes`.
+/// How large the head of a request may be. Upstream: Go's `DefaultMaxHeaderBytes`. All together: `peers`.
 const HEADER_BYTES_MAX: u32 = 1 << 20;
 
 /// How many streams a client may reset before they were accepted: the defence against rapid resets (CVE-2023-44487).
@@ -60,12 +62,18 @@ const KEEP_ALIVE_PROBES: u32 = 9;
 /// How long to pause after a connection could not be accepted: long enough for somebody to give back a file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a client whose head was refused may take to read that, and how much of what it still sends is thrown away: what
+/// is left unread when a connection is closed takes the answer with it.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+const REFUSED_BYTES_MAX: usize = 2 << 20;
+
 /// What one server may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Whose connections they are, in the log.
     pub name: &'static str,
-    /// How many connections may be open. When all are taken, new ones wait in the socket's backlog.
+    /// How many connections may be open. When all are taken, new ones wait in the socket's backlog. One address may have half
+    /// of them, and not more than some thousand: further ones are closed.
     pub connections: usize,
     /// How many requests a client may have on one HTTP/2 connection.
     pub streams_per_connection: u32,
@@ -73,15 +81,17 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// A connection's place among `Limits::connections`: given back when its last clone is dropped.
+/// A connection's place among `Limits::connections`, and among those of its address: given back when its last clone is
+/// dropped.
 #[derive(Debug, Clone)]
-pub struct Place(#[expect(dead_code, reason = "held, never asked")] Arc<OwnedSemaphorePermit>);
+#[expect(dead_code, reason = "held, never asked")]
+pub struct Place(Arc<OwnedSemaphorePermit>, Option<Arc<Peer>>);
 
 impl Place {
     /// The place that `permit` stands for.
     #[must_use]
     pub fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self(Arc::new(permit))
+        Self(Arc::new(permit), None)
     }
 }
 
@@ -113,6 +123,14 @@ struct Shared {
     acceptor: TlsAcceptor,
 }
 
+/// A connection before its handshake.
+struct Accepted {
+    permit: OwnedSemaphorePermit,
+    stream: TcpStream,
+    address: SocketAddr,
+    peer: Arc<Peer>,
+}
+
 impl TlsListener {
     /// Binds `address`.
     ///
@@ -142,6 +160,7 @@ impl TlsListener {
     {
         let Self { listener, tls } = self;
         let places = Arc::new(Semaphore::new(limits.connections));
+        let peers = Peers::new(Bounds::of(limits.connections));
         let shared = Shared { limits, clock, tasks, shutdown, acceptor: TlsAcceptor::from(tls) };
         loop {
             let accepted = tokio::select! {
@@ -150,9 +169,14 @@ impl TlsListener {
                 accepted = accept(&listener, &places) => accepted,
             };
             match accepted {
-                Ok((place, stream, peer)) => {
+                Ok((permit, stream, address)) => {
+                    let Some(peer) = peers.connect(address.ip()) else {
+                        tracing::debug!(server = limits.name, peer = %address, "Closed one connection too many");
+                        continue;
+                    };
                     let (shared, serve) = (shared.clone(), serve.clone());
-                    shared.tasks.clone().spawn("connection", connection(shared, place, stream, peer, serve));
+                    let accepted = Accepted { permit, stream, address, peer };
+                    shared.tasks.clone().spawn("connection", connection(shared, accepted, serve));
                 }
                 Err(error) => {
                     // Out of file descriptors: those who have one finish first.
@@ -177,10 +201,13 @@ impl TlsListener {
     }
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(Place, TcpStream, SocketAddr)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((Place::new(place), stream, peer))
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let permit = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, address) = listener.accept().await?;
+    Ok((permit, stream, address))
 }
 
 /// Small writes go out at once, and the kernel finds out about peers that vanished.
@@ -207,7 +234,21 @@ async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> std::io::Re
     Err(std::io::Error::other("the client does not speak TLS"))
 }
 
-async fn connection<F, S, B>(shared: Shared, place: Place, stream: TcpStream, peer: SocketAddr, serve: F)
+/// Tells a client that its head found no room, as far as it listens.
+async fn refuse(mut stream: Corked<TcpStream>, answer: &[u8]) -> std::io::Result<()> {
+    stream.write_all(answer).await?;
+    stream.shutdown().await?;
+    let (mut left, mut space) = (REFUSED_BYTES_MAX, [0; 4_096]);
+    while left > 0 {
+        match stream.read(&mut space).await? {
+            0 => break,
+            read => left = left.saturating_sub(read),
+        }
+    }
+    Ok(())
+}
+
+async fn connection<F, S, B>(shared: Shared, accepted: Accepted, serve: F)
 where
     F: Fn(Connection) -> S,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send,
@@ -217,6 +258,8 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let Shared { limits, clock, tasks, shutdown, acceptor } = shared;
+    let Accepted { permit, stream, address: peer, peer: counted } = accepted;
+    let place = Place(Arc::new(permit), Some(Arc::clone(&counted)));
     if let Err(error) = prepare(&stream) {
         tracing::debug!(server = limits.name, %peer, err = %error, "Could not set the options of a connection");
     }
@@ -257,7 +300,9 @@ where
     let corked = Corked::new(tls);
     let activity = Activity::new(SharedClock::clone(&clock));
     let service = Counted { service, activity: activity.clone() };
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(corked.clone()), service);
+    let refused = Refused::default();
+    let counting = Counting::new(corked.clone(), speaks_http2, activity.clone(), counted, refused.clone());
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(counting), service);
     let served = async {
         tokio::pin!(connection);
         tokio::select! {
@@ -284,30 +329,13 @@ where
         None => tracing::debug!(server = limits.name, %peer, "A connection whose client did not read was cut off"),
         Some(Err(_)) => tracing::debug!(server = limits.name, %peer, "An idle connection was cut off"),
     }
+    if let Some(answer) = refused.answer(speaks_http2, &activity)
+        && !matches!(timeout(&*clock, REFUSAL_PATIENCE, refuse(corked, answer)).await, Ok(Ok(())))
+    {
+        tracing::debug!(server = limits.name, %peer, "A client was not told that its request found no room");
+    }
     drop(place);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::serving::{ClientCertificate, ServerCertificate, server_config};
-
-    /// An alert of seven bytes told nobody what was wrong with `http://`.
-    #[tokio::test]
-    async fn who_does_not_speak_tls_is_told_so() {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = made.signing_key.serialize_pem();
-        let certificate = ServerCertificate::new(&made.cert.pem(), &key).unwrap();
-        let acceptor = TlsAcceptor::from(server_config(certificate, ClientCertificate::Any).unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        client.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-        let (server, _) = listener.accept().await.unwrap();
-        let mut answer = String::new();
-        let (refused, read) = futures::join!(handshake(&acceptor, server), client.read_to_string(&mut answer));
-        assert_eq!(refused.unwrap_err().to_string(), "the client does not speak TLS");
-        read.unwrap();
-        assert!(answer.starts_with("HTTP/1.0 400 Bad Request\r\n"), "{answer}");
-        assert!(answer.ends_with("\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"), "{answer}");
-    }
-}
+mod tests;

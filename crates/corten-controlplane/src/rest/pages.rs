@@ -14,6 +14,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use corten_apiserver::response::ByteStream;
 use corten_base::{SharedClock, TaskSet, timeout};
+use corten_component_base::serving::SendDeadline;
 use flate2::{
     Compression,
     read::{DeflateDecoder, GzDecoder},
@@ -21,7 +22,7 @@ use flate2::{
 };
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, header};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// The largest page whose links are rewritten, unpacked.
 const PAGE_BYTES_MAX: usize = 8 << 20;
@@ -29,8 +30,20 @@ const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Up to here a page is read and rewritten without asking anybody: it takes less than a millisecond.
 const SMALL_BYTES_MAX: usize = 64 * 1024;
 
-/// How many larger pages may be in memory at once, each twice: as it came and as it goes on.
+/// What may become of such a page without asking anybody: a link of five bytes can become one of a thousand.
+const SMALL_RESULT_BYTES_MAX: usize = 4 * SMALL_BYTES_MAX;
+
+/// How many larger pages may be in memory at once, until they are sent; each twice while it is rewritten.
 const LARGE_PAGES_MAX: usize = 8;
+
+/// What may become of a larger page; one that would outgrow this goes on as it came.
+const LARGE_RESULT_BYTES_MAX: usize = 2 * PAGE_BYTES_MAX;
+
+/// How long a larger page may be sent, so that who does not read does not keep its place.
+const SEND_PATIENCE: Duration = Duration::from_secs(300);
+
+/// What of a larger page is handed to the connection at once: that much waits there, whatever becomes of the page.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// How long a larger page may wait for its place and for its bytes, so that those that come slowly do not keep others from
 /// theirs. After that it goes on as it came.
@@ -124,27 +137,64 @@ impl Pages {
         let page = whole.freeze();
         match read {
             // What there is goes on, and then the failure.
-            Read::Failed(error) => return joined(page, stream::once(async { Err(error) }).boxed()),
-            Read::More => return joined(page, body),
+            Read::Failed(error) => return joined(self.sent(page, place), stream::once(async { Err(error) }).boxed()),
+            Read::More => return joined(self.sent(page, place), body),
             Read::All => {}
         }
-        let sent = match place {
-            None => changed(packing, &page, &rewrite),
-            Some(place) => {
-                let (done, answer) = oneshot::channel();
-                let own = page.clone();
-                self.tasks.spawn_blocking("page", move || {
-                    // Who asked may have gone.
-                    let _gone = done.send(changed(packing, &own, &rewrite));
-                    drop(place);
-                });
-                answer.await.ok().flatten()
+        if place.is_none() {
+            match changed(packing, &page, &rewrite, SMALL_RESULT_BYTES_MAX) {
+                Ok(changed) => return whole_page(headers, changed.len(), self.sent(changed, None)),
+                Err(Unchanged::Unreadable) => return whole_page(headers, page.len(), self.sent(page, None)),
+                Err(Unchanged::TooLarge) => {
+                    let asked = Arc::clone(&self.places).acquire_owned();
+                    place = timeout(&*self.clock, LARGE_PAGE_PATIENCE, asked).await.ok().and_then(Result::ok);
+                }
             }
-        };
-        let sent = sent.unwrap_or(page);
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(sent.len()));
-        stream::once(async { Ok(sent) }).boxed()
+        }
+        if place.is_none() {
+            return whole_page(headers, page.len(), self.sent(page, None));
+        }
+        let (done, answer) = oneshot::channel();
+        let own = page.clone();
+        self.tasks.spawn_blocking("page", move || {
+            let changed = changed(packing, &own, &rewrite, LARGE_RESULT_BYTES_MAX).unwrap_or(own);
+            // Who asked may have gone.
+            let _gone = done.send((changed, place));
+        });
+        let (sent, place) = answer.await.unwrap_or((page, None));
+        whole_page(headers, sent.len(), self.sent(sent, place))
     }
+
+    /// The body that is `page`. It keeps the page's place while it keeps the page.
+    fn sent(&self, page: Bytes, place: Option<OwnedSemaphorePermit>) -> ByteStream {
+        let Some(place) = place else { return stream::once(async { Ok(page) }).boxed() };
+        let deadline = SendDeadline::begin(self.clock.monotonic().saturating_add(SEND_PATIENCE));
+        let pieces = stream::unfold(Some((page, (place, deadline))), |state| async {
+            let (mut page, held) = state?;
+            if page.is_empty() {
+                return None;
+            }
+            // A copy: a piece that waits in the connection does not keep the page.
+            let piece = Bytes::copy_from_slice(&page.split_to(PIECE_BYTES.min(page.len())));
+            Some((Ok(piece), (!page.is_empty()).then_some((page, held))))
+        });
+        pieces.boxed()
+    }
+}
+
+/// A page that is there as a whole.
+fn whole_page(headers: &mut HeaderMap, length: usize, body: ByteStream) -> ByteStream {
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    body
+}
+
+/// Why a page goes on as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unchanged {
+    /// It is packed wrongly, or is too large before anything was rewritten.
+    Unreadable,
+    /// It would become too large.
+    TooLarge,
 }
 
 /// How far a page was read.
@@ -166,14 +216,21 @@ async fn read_up_to(limit: usize, body: &mut ByteStream, whole: &mut BytesMut) -
     Read::More
 }
 
-/// The page with its links rewritten, packed as it was; `None` if it cannot be read.
-fn changed(packing: Packing, page: &Bytes, rewrite: &impl Fn(&str) -> Option<String>) -> Option<Bytes> {
-    let changed = links(&unpack(packing, page)?, rewrite);
-    pack(packing, &changed).ok()
+/// The page with its links rewritten, packed as it was; unpacked it has no more than `limit` bytes.
+fn changed(
+    packing: Packing,
+    page: &Bytes,
+    rewrite: &impl Fn(&str) -> Option<String>,
+    limit: usize,
+) -> Result<Bytes, Unchanged> {
+    let page = unpack(packing, page).ok_or(Unchanged::Unreadable)?;
+    let changed = links(&page, rewrite, limit).ok_or(Unchanged::TooLarge)?;
+    pack(packing, changed).map_err(|_| Unchanged::Unreadable)
 }
 
-fn joined(first: Bytes, rest: ByteStream) -> ByteStream {
-    stream::once(async { Ok(first) }).chain(rest).boxed()
+/// `first`, which is dropped when it is over, and `rest`.
+fn joined(first: ByteStream, rest: ByteStream) -> ByteStream {
+    first.chain(rest).boxed()
 }
 
 /// The page itself; `None` if it is packed wrongly, or too large.
@@ -191,55 +248,67 @@ fn unpack(packing: Packing, packed: &Bytes) -> Option<Bytes> {
     }
 }
 
-fn pack(packing: Packing, page: &[u8]) -> io::Result<Bytes> {
+fn pack(packing: Packing, page: Vec<u8>) -> io::Result<Bytes> {
     let packed = match packing {
-        Packing::Plain => page.to_vec(),
+        Packing::Plain => page,
         Packing::Gzip => {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-            encoder.write_all(page)?;
+            encoder.write_all(&page)?;
             encoder.finish()?
         }
         Packing::Deflate => {
             let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-            encoder.write_all(page)?;
+            encoder.write_all(&page)?;
             encoder.finish()?
         }
     };
     Ok(packed.into())
 }
 
-/// The page with its links rewritten.
-fn links(page: &[u8], rewrite: &impl Fn(&str) -> Option<String>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(page.len() + 1_024);
+/// The page with its links rewritten; `None` if it would have more than `limit` bytes.
+fn links(page: &[u8], rewrite: &impl Fn(&str) -> Option<String>, limit: usize) -> Option<Vec<u8>> {
+    let mut out = Rewritten { bytes: Vec::with_capacity(page.len() + 1_024), left: limit.checked_sub(page.len())? };
     let mut at = 0;
     while let Some(start) = find(page, at, b"<") {
-        out.extend_from_slice(&page[at..start]);
+        out.bytes.extend_from_slice(&page[at..start]);
         at = start;
         if page[at..].starts_with(b"<!--") {
             let end = find(page, at + 4, b"-->").map_or(page.len(), |end| end + 3);
-            out.extend_from_slice(&page[at..end]);
+            out.bytes.extend_from_slice(&page[at..end]);
             at = end;
             continue;
         }
         if !page.get(at + 1).is_some_and(u8::is_ascii_alphabetic) {
-            out.push(b'<');
+            out.bytes.push(b'<');
             at += 1;
             continue;
         }
-        let (element, end) = tag(page, at, &mut out, rewrite);
+        let (element, end) = tag(page, at, &mut out, rewrite)?;
         at = end;
         if RAW.contains(&element.as_str()) {
             let end = end_tag(page, at, &element).unwrap_or(page.len());
-            out.extend_from_slice(&page[at..end]);
+            out.bytes.extend_from_slice(&page[at..end]);
             at = end;
         }
     }
-    out.extend_from_slice(&page[at..]);
-    out
+    out.bytes.extend_from_slice(&page[at..]);
+    Some(out.bytes)
 }
 
-/// Copies the start tag at `start`. Returns its element, and where it ends.
-fn tag(page: &[u8], start: usize, out: &mut Vec<u8>, rewrite: &impl Fn(&str) -> Option<String>) -> (String, usize) {
+/// What has become of a page so far.
+struct Rewritten {
+    bytes: Vec<u8>,
+    /// By how much it may still grow.
+    left: usize,
+}
+
+/// Copies the start tag at `start`. Returns its element, and where it ends; `None` if the page grows too much.
+fn tag(
+    page: &[u8],
+    start: usize,
+    out: &mut Rewritten,
+    rewrite: &impl Fn(&str) -> Option<String>,
+) -> Option<(String, usize)> {
     let until = |from: usize, is_end: fn(u8) -> bool| {
         page[from..].iter().position(|&byte| is_end(byte)).map_or(page.len(), |length| from + length)
     };
@@ -279,14 +348,15 @@ fn tag(page: &[u8], start: usize, out: &mut Vec<u8>, rewrite: &impl Fn(&str) -> 
             && let Ok(link) = std::str::from_utf8(&page[from..to])
             && let Some(link) = rewrite(link)
         {
-            out.extend_from_slice(&page[copied..from]);
-            out.extend_from_slice(link.as_bytes());
+            out.left = (out.left + to - from).checked_sub(link.len())?;
+            out.bytes.extend_from_slice(&page[copied..from]);
+            out.bytes.extend_from_slice(link.as_bytes());
             copied = to;
         }
         at = next;
     }
-    out.extend_from_slice(&page[copied..at]);
-    (element, at)
+    out.bytes.extend_from_slice(&page[copied..at]);
+    Some((element, at))
 }
 
 /// Where the end tag of `element` begins.
@@ -319,7 +389,7 @@ mod tests {
 
     #[track_caller]
     fn check(page: &str, want: &str) {
-        let got = links(page.as_bytes(), &through_proxy);
+        let got = links(page.as_bytes(), &through_proxy, 10_000).unwrap();
         assert_eq!(String::from_utf8(got).unwrap(), want);
     }
 
@@ -399,8 +469,69 @@ mod tests {
         assert_eq!(pages.places.available_permits(), LARGE_PAGES_MAX - 1);
         clock.advance(LARGE_PAGE_PATIENCE);
         let mut sent = reading.await;
-        assert_eq!(sent.next().await.unwrap().unwrap(), page);
+        let mut got = BytesMut::new();
+        while got.len() < page.len() {
+            got.extend_from_slice(&sent.next().await.unwrap().unwrap());
+        }
+        assert_eq!(got, page);
         assert_eq!(pages.places.available_permits(), LARGE_PAGES_MAX);
+        pages.tasks.join().await.unwrap();
+    }
+
+    /// A place was given back when its page was rewritten: a thousand streams whose client read nothing kept 8 MiB each.
+    #[tokio::test]
+    async fn a_large_page_keeps_its_place_until_it_is_sent() {
+        let (pages, clock) = pages();
+        let whole = Bytes::from(format!("<a href=\"/x\">{}", " ".repeat(3 * PIECE_BYTES)));
+        let beyond = Bytes::from(vec![b' '; PAGE_BYTES_MAX + 1]);
+        for (page, rest) in [(whole, stream::empty().boxed()), (beyond, stream::pending().boxed())] {
+            let body = stream::iter([Ok(page.clone())]).chain(rest).boxed();
+            let mut sent = pages.rewritten(&mut HeaderMap::new(), body, through_proxy).await;
+            let pieces = page.len().div_ceil(PIECE_BYTES);
+            for left in (0..pieces).rev() {
+                assert_eq!(pages.places.available_permits(), LARGE_PAGES_MAX - 1, "{left}");
+                assert!(sent.next().await.unwrap().unwrap().len() <= PIECE_BYTES);
+            }
+            assert_eq!(pages.places.available_permits(), LARGE_PAGES_MAX);
+            // One that nobody wants gives its place back, too.
+            let body = stream::iter([Ok(page)]).boxed();
+            let sent = pages.rewritten(&mut HeaderMap::new(), body, through_proxy).await;
+            assert_eq!(pages.places.available_permits(), LARGE_PAGES_MAX - 1);
+            drop(sent);
+            assert_eq!(pages.places.available_permits(), LARGE_PAGES_MAX);
+        }
+        drop(clock);
+        pages.tasks.join().await.unwrap();
+    }
+
+    /// A page of 8 MiB with links of one byte became 800 MB.
+    #[tokio::test]
+    async fn a_page_that_would_outgrow_its_bounds_goes_on_as_it_came() {
+        let (pages, clock) = pages();
+        let to_long = |link: &str| (link == "/").then(|| "x".repeat(1_000));
+        let page_of = |links: usize| Bytes::from("<a href=/>".repeat(links));
+        let rewritten = async |page: &Bytes| {
+            let body = stream::iter([Ok(page.clone())]).boxed();
+            all(pages.rewritten(&mut HeaderMap::new(), body, to_long).await).await
+        };
+        for links in [20_000, PAGE_BYTES_MAX / 10] {
+            let huge = page_of(links);
+            assert!(rewritten(&huge).await == huge, "{links} links");
+        }
+        // A small one that becomes large is rewritten in a place of its own, and goes on as it came if there is none.
+        let growing = page_of(1_000);
+        assert_eq!(rewritten(&growing).await.len(), 1_009_000);
+        let taken = Arc::clone(&pages.places).acquire_many_owned(LARGE_PAGES_MAX as u32).await.unwrap();
+        let mut waiting = Box::pin(rewritten(&growing));
+        assert!((&mut waiting).now_or_never().is_none());
+        clock.advance(LARGE_PAGE_PATIENCE);
+        assert_eq!(waiting.await, growing);
+        assert_eq!(rewritten(&page_of(100)).await.len(), 100_900);
+        // The bound is on what there is at any time, not only between tags.
+        let attributes = format!("<a {}>", "href=/ ".repeat(100));
+        assert_eq!(links(attributes.as_bytes(), &to_long, 50_000), None);
+        assert_eq!(links(attributes.as_bytes(), &to_long, 200_000).unwrap().len(), attributes.len() + 99_900);
+        drop(taken);
         pages.tasks.join().await.unwrap();
     }
 
@@ -411,7 +542,7 @@ mod tests {
         for (encoding, packing) in [("", Packing::Plain), ("gzip", Packing::Gzip), ("deflate", Packing::Deflate)] {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
-            let packed = pack(packing, &page).unwrap();
+            let packed = pack(packing, page.to_vec()).unwrap();
             let body = stream::iter(packed.chunks(5).map(|part| Ok(Bytes::copy_from_slice(part))).collect::<Vec<_>>());
             let sent = all(pages.rewritten(&mut headers, body.boxed(), through_proxy).await).await;
             assert_eq!(headers[header::CONTENT_LENGTH], sent.len().to_string());

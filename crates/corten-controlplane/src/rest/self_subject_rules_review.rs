@@ -12,7 +12,7 @@ use corten_apiserver::{
 };
 
 use super::{catalog::Handler, created, read_review};
-use crate::authorization::rbac::Rbac;
+use crate::authorization::rbac::{Rbac, Rule};
 
 /// The handler.
 pub(crate) static HANDLER: Handler = Handler {
@@ -35,9 +35,10 @@ impl Custom for SelfSubjectRulesReview {
         if namespace.is_empty() {
             return Err(Status::bad_request("no namespace on request"));
         }
-        let held = self.rbac.rules_for(&request.user, namespace);
-        let (urls, resources): (Vec<_>, Vec<_>) =
-            held.rules.iter().partition(|rule| !rule.non_resource_urls.is_empty());
+        let index = self.rbac.index();
+        let held = index.rules_for(&request.user, namespace);
+        let (urls, resources): (Vec<&Rule>, Vec<&Rule>) =
+            held.rules.into_iter().partition(|rule| !rule.non_resource_urls.is_empty());
         let mut status = Value::object();
         status.set(&["resourceRules"], Value::array(resources.into_iter().map(|rule| rule.to_value())));
         status.set(&["nonResourceRules"], Value::array(urls.into_iter().map(|rule| rule.to_value())));

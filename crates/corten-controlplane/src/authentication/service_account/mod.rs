@@ -7,6 +7,7 @@ mod claims;
 mod discovery;
 mod issuer;
 mod keys;
+mod remembered;
 mod verifier;
 
 pub use claims::{Claims, Named};

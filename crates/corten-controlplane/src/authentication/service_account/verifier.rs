@@ -2,7 +2,7 @@
 //!
 //! Upstream: pkg/serviceaccount/{jwt,claims}.go (v1.35) for checks, texts and the user's attributes.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     claims::{Claims, Named},
     keys::PublicKey,
+    remembered::Remembered,
     user_name,
 };
 use crate::caches::{Caches, tree};
@@ -32,10 +33,6 @@ const LEEWAY: Duration = Duration::from_secs(60);
 /// How long a deleted pod's token still works, so that it can finish its work. Upstream: claims.go.
 const DELETED_LEEWAY: Duration = Duration::from_secs(60);
 
-/// How many tokens are remembered: one per pod and account in use. When full, all are forgotten, which costs each of them
-/// one verification.
-const REMEMBERED_MAX: usize = 65_536;
-
 /// Longer ones are no tokens of ours.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
@@ -45,8 +42,7 @@ pub struct TokenVerifier {
     keys: Vec<PublicKey>,
     caches: Arc<Caches>,
     clock: SharedClock,
-    /// The claims of tokens whose signature is known to be good.
-    remembered: Mutex<HashMap<[u8; 32], Arc<Claims>>>,
+    remembered: Mutex<Remembered>,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +72,7 @@ impl TokenVerifier {
         }
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         if let Some(claims) = self.remembered.lock().get(&hash) {
-            return Ok(Some(Arc::clone(claims)));
+            return Ok(Some(claims));
         }
         let Some((signed, signature)) = token.rsplit_once('.') else { return Ok(None) };
         let Some((header, payload)) = signed.split_once('.') else { return Ok(None) };
@@ -98,12 +94,22 @@ impl TokenVerifier {
             return Err(InvalidCredentials("invalid bearer token".to_owned()));
         }
         let claims = Arc::new(claims);
-        let mut remembered = self.remembered.lock();
-        if remembered.len() >= REMEMBERED_MAX {
-            remembered.clear();
+        if self.check_times(&claims).is_ok() {
+            self.remembered.lock().add(hash, token.len(), &claims, self.clock.now().as_second());
         }
-        remembered.insert(hash, Arc::clone(&claims));
         Ok(Some(claims))
+    }
+
+    fn check_times(&self, claims: &Claims) -> Result<(), InvalidCredentials> {
+        let now = self.clock.now().as_second();
+        let leeway = LEEWAY.as_secs().cast_signed();
+        if now > claims.exp.saturating_add(leeway) {
+            return Err(InvalidCredentials("service account token has expired".to_owned()));
+        }
+        if now.saturating_add(leeway) < claims.nbf {
+            return Err(InvalidCredentials("service account token is not valid yet".to_owned()));
+        }
+        Ok(())
     }
 
     async fn check_objects(&self, claims: &Claims) -> Result<(), InvalidCredentials> {
@@ -185,21 +191,16 @@ impl TokenAuthenticator for TokenVerifier {
         audiences: &Audiences,
     ) -> Result<Option<TokenUser>, InvalidCredentials> {
         let Some(claims) = self.verified(token)? else { return Ok(None) };
-        let meant: Vec<String> = audiences.iter().filter(|audience| claims.aud.contains(audience)).cloned().collect();
+        // Both lists are what clients make them.
+        let own: HashSet<&String> = claims.aud.iter().collect();
+        let meant: Vec<String> = audiences.iter().filter(|audience| own.contains(audience)).cloned().collect();
         if meant.is_empty() && !audiences.is_empty() {
             return Err(InvalidCredentials(format!(
                 "token audiences {:?} is invalid for the target audiences {:?}",
                 claims.aud, audiences
             )));
         }
-        let now = self.clock.now().as_second();
-        let leeway = LEEWAY.as_secs().cast_signed();
-        if now > claims.exp.saturating_add(leeway) {
-            return Err(InvalidCredentials("service account token has expired".to_owned()));
-        }
-        if now.saturating_add(leeway) < claims.nbf {
-            return Err(InvalidCredentials("service account token is not valid yet".to_owned()));
-        }
+        self.check_times(&claims)?;
         self.check_objects(&claims).await?;
         Ok(Some(TokenUser { user: user(&claims), audiences: meant }))
     }

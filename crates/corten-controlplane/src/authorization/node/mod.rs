@@ -1,9 +1,10 @@
 //! What nodes may do: the rules of `system:node`, and to read what the pods on them use.
 //!
-//! Stateless: whether a pod on the node uses an object is found out from the pods of the object's namespace, so that an
-//! answer is as fresh as the cache. Cost: one look at each pod of the namespace, and the decoding of those on the node.
+//! Whether a pod on the node uses an object is found out from the pods of the object's namespace, so that an answer is as
+//! fresh as the cache. Cost: one look at each pod of the namespace; what those on the node use is kept until they change.
 //! Upstream: plugin/pkg/auth/authorizer/node (v1.35).
 
+mod known;
 mod references;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use corten_apiserver::{
 };
 use corten_storage::object::cache_key;
 
-use self::references::{Kind, uses};
+use self::{known::Known, references::Kind};
 use super::rbac::Rule;
 use crate::caches::{Caches, tree};
 
@@ -37,6 +38,7 @@ pub struct Node {
     rules: Vec<Rule>,
     /// Where the facts of a pod tell its node.
     node_name_at: usize,
+    known: Known,
 }
 
 /// Why a node may not, in upstream's words; empty where the rules just do not say so.
@@ -49,23 +51,23 @@ impl Node {
         let fields = corten_resources::core::pod::RESOURCE.selectable_fields;
         let node_name_at =
             fields.iter().position(|field| field.name == "spec.nodeName").expect("pods are selectable by their node");
-        Self { caches, rules, node_name_at }
+        Self { caches, rules, node_name_at, known: Known::default() }
     }
 
-    fn decide(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
+    async fn decide(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
         if !request.is_resource {
             return self.by_rules(request);
         }
         match (request.group.as_str(), request.resource.as_str()) {
-            ("", "secrets") => self.read_used(node, request, Kind::Secret),
-            ("", "configmaps") => self.read_used(node, request, Kind::ConfigMap),
+            ("", "secrets") => self.read_used(node, request, Kind::Secret).await,
+            ("", "configmaps") => self.read_used(node, request, Kind::ConfigMap).await,
             ("", "persistentvolumeclaims") if request.subresource == "status" => self.by_rules(request),
-            ("", "persistentvolumeclaims") => self.get_used(node, request, Kind::Claim),
-            ("", "persistentvolumes") => self.get_volume(node, request),
-            ("", "serviceaccounts") => self.service_account(node, request),
+            ("", "persistentvolumeclaims") => self.get_used(node, request, Kind::Claim).await,
+            ("", "persistentvolumes") => self.get_volume(node, request).await,
+            ("", "serviceaccounts") => self.service_account(node, request).await,
             ("", "nodes") => self.node(node, request),
             ("", "pods") => self.pod(node, request),
-            ("resource.k8s.io", "resourceclaims") => self.get_used(node, request, Kind::ResourceClaim),
+            ("resource.k8s.io", "resourceclaims") => self.get_used(node, request, Kind::ResourceClaim).await,
             (STORAGE, "volumeattachments") => self.get_attachment(node, request),
             (COORDINATION, "leases") => own(node, request, "node lease").and_then(|()| {
                 if request.namespace == LEASES {
@@ -88,7 +90,7 @@ impl Node {
         if self.rules.iter().any(|rule| rule.allows(request, &combined)) { Ok(()) } else { Err(Refusal::new()) }
     }
 
-    fn read_used(&self, node: &str, request: &RequestInfo, kind: Kind) -> Result<(), Refusal> {
+    async fn read_used(&self, node: &str, request: &RequestInfo, kind: Kind) -> Result<(), Refusal> {
         if !matches!(request.verb.as_str(), "get" | "list" | "watch") {
             return Err("can only read resources of this type".to_owned());
         }
@@ -98,15 +100,15 @@ impl Node {
         if request.namespace.is_empty() {
             return Err("can only read namespaced object of this type".to_owned());
         }
-        self.is_used(node, kind, &request.namespace, &request.name)
+        self.is_used(node, kind, &request.namespace, &request.name).await
     }
 
-    fn get_used(&self, node: &str, request: &RequestInfo, kind: Kind) -> Result<(), Refusal> {
+    async fn get_used(&self, node: &str, request: &RequestInfo, kind: Kind) -> Result<(), Refusal> {
         only_get(request)?;
-        self.is_used(node, kind, &request.namespace, &request.name)
+        self.is_used(node, kind, &request.namespace, &request.name).await
     }
 
-    fn get_volume(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
+    async fn get_volume(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
         only_get(request)?;
         let volume = self.object("", "persistentvolumes", "", &request.name);
         let claim = |key: &str| {
@@ -115,7 +117,7 @@ impl Node {
         if claim("name").is_empty() {
             return Err(unrelated(node));
         }
-        self.is_used(node, Kind::Claim, claim("namespace"), claim("name"))
+        self.is_used(node, Kind::Claim, claim("namespace"), claim("name")).await
     }
 
     fn get_attachment(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
@@ -125,12 +127,12 @@ impl Node {
         if is_own { Ok(()) } else { Err(unrelated(node)) }
     }
 
-    fn service_account(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
+    async fn service_account(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
         // Reading the account tells a credential provider which images its pods may pull.
         if !matches!((request.verb.as_str(), request.subresource.as_str()), ("create", "token") | ("get", "")) {
             return Err("can only create tokens for individual service accounts".to_owned());
         }
-        self.is_used(node, Kind::ServiceAccount, &request.namespace, &request.name)
+        self.is_used(node, Kind::ServiceAccount, &request.namespace, &request.name).await
     }
 
     fn node(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
@@ -173,17 +175,28 @@ impl Node {
     }
 
     /// Whether a pod on `node` uses the object.
-    fn is_used(&self, node: &str, kind: Kind, namespace: &str, name: &str) -> Result<(), Refusal> {
+    async fn is_used(&self, node: &str, kind: Kind, namespace: &str, name: &str) -> Result<(), Refusal> {
         if name.is_empty() {
             return Err("No Object name found".to_owned());
         }
         let Some(pods) = self.caches.get("", "pods") else { return Err(unrelated(node)) };
         let snapshot = pods.any();
-        let is_used = snapshot
-            .range(namespace, "")
-            .filter(|(_, pod)| self.is_on(pod, node))
-            .any(|(_, pod)| tree(pod).is_ok_and(|pod| uses(&pod, kind, name)));
-        if is_used { Ok(()) } else { Err(unrelated(node)) }
+        let own: Vec<_> = snapshot.range(namespace, "").filter(|(_, pod)| self.is_on(pod, node)).collect();
+        for (key, pod) in own {
+            let uses = match self.known.get(key, pod) {
+                Some(uses) => uses,
+                None => {
+                    let uses = self.known.learn(key, pod, &snapshot);
+                    // A pod may take milliseconds, and there may be a hundred.
+                    tokio::task::yield_now().await;
+                    uses
+                }
+            };
+            if uses.has(kind, name) {
+                return Ok(());
+            }
+        }
+        Err(unrelated(node))
     }
 
     fn is_on(&self, pod: &Stored, node: &str) -> bool {
@@ -232,7 +245,7 @@ impl Authorizer for Node {
             let user = corten_apimachinery::field::quote(&user.name);
             return Decision::NoOpinion { reason: format!("unknown node for user {user}") };
         }
-        match self.decide(node, attributes.request) {
+        match self.decide(node, attributes.request).await {
             Ok(()) => Decision::Allow { reason: None },
             Err(reason) => Decision::NoOpinion { reason },
         }

@@ -2,10 +2,13 @@
 //!
 //! Upstream: pkg/api/v1/pod `VisitPodSecretNames`, `VisitPodConfigmapNames`, and the graph populator of the node authorizer.
 
-use corten_apimachinery::{meta::ObjectMeta as _, value::Value};
+use corten_apimachinery::{
+    meta::ObjectMeta as _,
+    value::{Str, Value, format_str},
+};
 
 /// A kind of object that pods use by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Secret,
     ConfigMap,
@@ -14,47 +17,68 @@ pub(super) enum Kind {
     ResourceClaim,
 }
 
-/// Whether `pod` uses the object `name` of its namespace.
-pub(super) fn uses(pod: &Value, kind: Kind, name: &str) -> bool {
-    let spec = pod.get("spec").unwrap_or(&Value::Null);
-    let names = |items: &[Value], key: &str| items.iter().any(|item| item.str_at(&[key]) == Some(name));
-    match kind {
-        Kind::ServiceAccount => spec.str_at(&["serviceAccountName"]) == Some(name),
-        // The word `secretRef` and its like mean the same wherever they stand in a pod.
-        Kind::Secret => {
-            names(spec.items_at(&["imagePullSecrets"]), "name")
-                || mentions(spec, name, |key, value| match key {
-                    "secretName" => value.as_str(),
-                    "secretRef" | "secretKeyRef" | "nodePublishSecretRef" | "secret" => value.str_at(&["name"]),
-                    _ => None,
-                })
+/// What one pod uses of its namespace.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Uses {
+    /// Each once, in order.
+    all: Box<[(Kind, Str)]>,
+}
+
+impl Uses {
+    /// What `pod` uses.
+    pub(super) fn of(pod: &Value) -> Self {
+        let spec = pod.get("spec").unwrap_or(&Value::Null);
+        let mut all = Vec::new();
+        let mut add = |kind: Kind, name: Option<&str>| {
+            if let Some(name) = name.filter(|name| !name.is_empty()) {
+                all.push((kind, name.into()));
+            }
+        };
+        add(Kind::ServiceAccount, spec.str_at(&["serviceAccountName"]));
+        for secret in spec.items_at(&["imagePullSecrets"]) {
+            add(Kind::Secret, secret.str_at(&["name"]));
         }
-        Kind::ConfigMap => mentions(spec, name, |key, value| match key {
-            "configMap" | "configMapRef" | "configMapKeyRef" => value.str_at(&["name"]),
-            _ => None,
-        }),
-        Kind::Claim => spec.items_at(&["volumes"]).iter().any(|volume| {
-            volume.str_at(&["persistentVolumeClaim", "claimName"]) == Some(name)
-                || volume.get("ephemeral").is_some_and(|ephemeral| !ephemeral.is_null())
-                    && name.strip_prefix(pod.name()).and_then(|rest| rest.strip_prefix('-')) == volume.str_at(&["name"])
-        }),
-        Kind::ResourceClaim => {
-            names(spec.items_at(&["resourceClaims"]), "resourceClaimName")
-                || names(pod.items_at(&["status", "resourceClaimStatuses"]), "resourceClaimName")
+        for volume in spec.items_at(&["volumes"]) {
+            add(Kind::Claim, volume.str_at(&["persistentVolumeClaim", "claimName"]));
+            if volume.get("ephemeral").is_some_and(|ephemeral| !ephemeral.is_null()) {
+                let name = volume.str_at(&["name"]).unwrap_or_default();
+                add(Kind::Claim, Some(format_str!("{}-{name}", pod.name()).as_str()));
+            }
         }
+        let claims = spec.items_at(&["resourceClaims"]);
+        for claim in claims.iter().chain(pod.items_at(&["status", "resourceClaimStatuses"])) {
+            add(Kind::ResourceClaim, claim.str_at(&["resourceClaimName"]));
+        }
+        mentions(spec, &mut add);
+        all.sort_unstable();
+        all.dedup();
+        Self { all: all.into() }
+    }
+
+    /// Whether the object `name` is among them.
+    pub(super) fn has(&self, kind: Kind, name: &str) -> bool {
+        self.all.binary_search_by(|(of, used)| (*of, used.as_str()).cmp(&(kind, name))).is_ok()
     }
 }
 
-/// How a field names an object: by itself, or in an object with a name.
-type Naming = for<'a> fn(&str, &'a Value) -> Option<&'a str>;
-
-/// Whether a field anywhere in `value` names `name`.
-fn mentions(value: &Value, name: &str, naming: Naming) -> bool {
+/// Adds the secrets and config maps that fields anywhere in `value` name. The word `secretRef` and its like mean the same
+/// wherever they stand in a pod.
+fn mentions(value: &Value, add: &mut impl FnMut(Kind, Option<&str>)) {
     match value {
-        Value::Array(items) => items.iter().any(|item| mentions(item, name, naming)),
+        Value::Array(items) => items.iter().for_each(|item| mentions(item, add)),
         Value::Object(map) => {
-            map.iter().any(|(key, value)| naming(key, value) == Some(name) || mentions(value, name, naming))
+            for (key, value) in map.iter() {
+                match key {
+                    "secretName" => add(Kind::Secret, value.as_str()),
+                    "secretRef" | "secretKeyRef" | "nodePublishSecretRef" | "secret" => {
+                        add(Kind::Secret, value.str_at(&["name"]));
+                    }
+                    "configMap" | "configMapRef" | "configMapKeyRef" => add(Kind::ConfigMap, value.str_at(&["name"])),
+                    _ => {}
+                }
+                mentions(value, add);
+            }
         }
-        _ => false,
+        _ => {}
     }
 }

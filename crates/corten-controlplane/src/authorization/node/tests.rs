@@ -1,7 +1,7 @@
 use corten_apimachinery::meta::ObjectMeta as _;
 use serde_json::json;
 
-use super::references::{Kind, uses};
+use super::references::{Kind, Uses};
 use crate::testing::{Cluster, admin, tree, user};
 
 #[test]
@@ -21,6 +21,7 @@ fn a_pod_uses_what_it_names() {
             "envFrom": [{"configMapRef": {"name": "c2"}}],
         }],
     }}));
+    let uses = Uses::of(&pod);
     for (kind, used) in [
         (Kind::Secret, ["s1", "s2", "s3", "pull"].as_slice()),
         (Kind::ConfigMap, &["c1", "c2"]),
@@ -29,7 +30,7 @@ fn a_pod_uses_what_it_names() {
         (Kind::ResourceClaim, &[]),
     ] {
         for name in ["s1", "s2", "s3", "s9", "c1", "c2", "c9", "v1", "p-d", "p-a", "pull", "robot"] {
-            assert_eq!(uses(&pod, kind, name), used.contains(&name), "{kind:?} {name}");
+            assert_eq!(uses.has(kind, name), used.contains(&name), "{kind:?} {name}");
         }
     }
 }

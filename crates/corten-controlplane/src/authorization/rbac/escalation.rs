@@ -22,7 +22,7 @@ use corten_apiserver::{
 
 use super::{
     GROUP, Rbac,
-    index::RoleRef,
+    grants::RoleRef,
     missing::{compact, missing_bounded},
     rule::{Rule, quote_all},
 };
@@ -102,7 +102,8 @@ impl Escalation {
 
     /// Errors: what of `rules` the user does not hold, in words.
     fn confirm(&self, attributes: &admission::Attributes<'_>, rules: &[Rule]) -> Result<(), String> {
-        let held = self.rbac.rules_for(attributes.user, attributes.namespace);
+        let index = self.rbac.index();
+        let held = index.rules_for(attributes.user, attributes.namespace);
         let missing = missing_bounded(&held.rules, rules);
         if missing.rules.is_empty() && missing.is_all {
             return Ok(());

@@ -4,7 +4,10 @@
 //! looked at one by one, and for what strangers send there is a bound on both the work and the answer.
 //! Upstream: k8s.io/component-helpers/auth/rbac/validation `Covers` (v1.35), which has no bound.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Borrow,
+    collections::{HashMap, HashSet},
+};
 
 use corten_apimachinery::value::Str;
 
@@ -31,13 +34,13 @@ pub struct Missing {
 
 /// Those parts of `wanted` that `held` does not cover. For what this program itself wants: without a bound.
 #[must_use]
-pub fn missing(held: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
+pub fn missing(held: &[impl Borrow<Rule>], wanted: &[Rule]) -> Vec<Rule> {
     Search { missing_max: usize::MAX, comparisons_left: u64::MAX }.run(held, wanted).rules
 }
 
 /// `missing` as far as is bearable for what a user wants.
 #[must_use]
-pub fn missing_bounded(held: &[Rule], wanted: &[Rule]) -> Missing {
+pub fn missing_bounded(held: &[impl Borrow<Rule>], wanted: &[Rule]) -> Missing {
     Search { missing_max: MISSING_MAX, comparisons_left: COMPARISONS_MAX }.run(held, wanted)
 }
 
@@ -48,17 +51,18 @@ struct Search {
 }
 
 impl Search {
-    fn run(mut self, held: &[Rule], wanted: &[Rule]) -> Missing {
+    fn run(mut self, held: &[impl Borrow<Rule>], wanted: &[Rule]) -> Missing {
         let mut missing = Missing::default();
         missing.is_all = wanted.iter().all(|rule| self.add(held, rule, &mut missing.rules));
         missing
     }
 
     /// Adds what of `rule` is missing. Returns whether there may be a next one.
-    fn add(&mut self, held: &[Rule], rule: &Rule, missing: &mut Vec<Rule>) -> bool {
+    fn add(&mut self, held: &[impl Borrow<Rule>], rule: &Rule, missing: &mut Vec<Rule>) -> bool {
         // Who holds nothing of a group covers nothing in it: mostly few rules are left.
         let mut near = Vec::new();
         for own in held {
+            let own: &Rule = own.borrow();
             if !self.may_compare(own.comparisons_of_places(rule)) {
                 return false;
             }

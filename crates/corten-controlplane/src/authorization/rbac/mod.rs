@@ -1,9 +1,11 @@
 //! Role based access control: what roles allow, to whom bindings give them.
 //!
-//! Flow: caches of roles and bindings -> `index` (compiled, replaced as a whole when one of the four changed) -> decision.
+//! Flow: caches of roles and bindings -> `index` (compiled; what changed of the four makes the next one) -> decision.
 //! Upstream: plugin/pkg/auth/authorizer/rbac and pkg/registry/rbac/validation (v1.35).
 
+mod compiled_role;
 mod escalation;
+mod grants;
 mod index;
 mod missing;
 mod rule;
@@ -12,12 +14,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use corten_apimachinery::resource::UserInfo;
 use corten_apiserver::authorization::{Attributes, Authorizer, Decision};
 use parking_lot::Mutex;
 
 pub use escalation::Escalation;
-pub use index::{Held, Index, Parsed, RoleRef};
+pub use grants::RoleRef;
+pub use index::{Held, Index};
 pub use missing::{Missing, compact, missing, missing_bounded};
 pub use rule::Rule;
 
@@ -31,15 +33,15 @@ pub const GROUP: &str = "rbac.authorization.k8s.io";
 pub struct Rbac {
     caches: Arc<Caches>,
     current: ArcSwap<Index>,
-    /// What the next compilation starts from. Held while compiling, so that one change is compiled once.
-    parsed: Mutex<Parsed>,
+    /// Held while compiling, so that one change is compiled once.
+    compiling: Mutex<()>,
 }
 
 impl Rbac {
     /// An authorizer over the roles and bindings in `caches`.
     #[must_use]
     pub fn new(caches: Arc<Caches>) -> Self {
-        Self { caches, current: ArcSwap::default(), parsed: Mutex::default() }
+        Self { caches, current: ArcSwap::default(), compiling: Mutex::default() }
     }
 
     /// Everything that is granted, as the caches show it now.
@@ -49,20 +51,14 @@ impl Rbac {
         if current.is_current(&self.caches) {
             return current;
         }
-        let mut parsed = self.parsed.lock();
+        let _compiling = self.compiling.lock();
         let current = self.current.load_full();
         if current.is_current(&self.caches) {
             return current;
         }
-        let next = Arc::new(current.next(&self.caches, &mut parsed));
+        let next = Arc::new(current.next(&self.caches));
         self.current.store(Arc::clone(&next));
         next
-    }
-
-    /// What `user` may do in `namespace`, cluster-wide rights included.
-    #[must_use]
-    pub fn rules_for(&self, user: &UserInfo, namespace: &str) -> Held {
-        self.index().rules_for(user, namespace)
     }
 }
 

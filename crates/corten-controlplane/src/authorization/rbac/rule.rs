@@ -105,6 +105,12 @@ impl Rule {
             && covers_names
     }
 
+    /// How many texts this has.
+    pub(super) fn texts(&self) -> usize {
+        let lists = [&self.verbs, &self.api_groups, &self.resources, &self.resource_names, &self.non_resource_urls];
+        lists.into_iter().map(Vec::len).sum()
+    }
+
     /// How many texts `covers` compares at most.
     pub(super) fn comparisons(&self, part: &Rule) -> u64 {
         let lists = [
