@@ -191,7 +191,7 @@ impl PodWorkers {
             Err(err) => return warn!(pod = %key, %err, "Could not read pod"),
         };
         if is_mirror(&pod) {
-            return;
+            return self.context.status.delete_mirror(&Arc::new(pod));
         }
         let (uid, desired) = (stored.uid.to_string(), Arc::new(pod));
         let allocations = &self.context.allocations;

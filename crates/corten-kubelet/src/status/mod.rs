@@ -63,6 +63,8 @@ pub enum Remains {
     Records,
     /// Nothing: it may go once it is wanted gone.
     Nothing,
+    /// Nothing ever was: the API's image of a static pod that this node does not have, which goes now.
+    NeverWas,
 }
 
 impl StatusManager {
@@ -104,6 +106,11 @@ impl StatusManager {
         self.queue.add(uid);
     }
 
+    /// Deletes the API's image of a static pod that this node does not have. Upstream: `deleteOrphanedMirrorPods`.
+    pub fn delete_mirror(&self, pod: &SharedPod) {
+        self.set(pod, pod.status.clone().unwrap_or_default(), Remains::NeverWas);
+    }
+
     /// The newest status of a pod, written or not.
     #[must_use]
     pub fn get(&self, pod_uid: &str) -> Option<PodStatus> {
@@ -138,6 +145,12 @@ impl StatusManager {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let namespace = pod.metadata.namespace.clone().unwrap_or_default();
         let api = Api::<Pod>::namespaced(&self.client, namespace.clone());
+        if remains == Remains::NeverWas {
+            self.delete(&api, &name, uid).await?;
+            info!(pod = %format_args!("{namespace}/{name}"), uid, "Deleted mirror of no static pod");
+            self.forget(uid);
+            return Ok(());
+        }
         let shown = patch::shown(&pod, &status, remains);
         if let Some(patch) = patch::patch(&pod, &shown) {
             let phase = shown.phase.clone().unwrap_or_default();

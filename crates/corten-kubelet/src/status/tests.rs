@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use corten_api::core::v1::{ContainerStatus, Pod, PodStatus};
 use corten_apimachinery::status::Status;
 use corten_base::{Clock as _, Shutdown, SimClock, TaskSet};
+use corten_client::{Answer, Body, Verb};
 use corten_informer::testutil::{ScriptedServer, advance_to_next_deadline, object};
 use serde_json::{Value, json};
 
@@ -315,6 +316,29 @@ async fn statuses_are_written_soon_after_the_server_comes_back() {
     let call = server.next().await;
     assert_eq!((call.call.name.as_str(), clock.monotonic() - before), ("a", Duration::ZERO), "it does not wait");
     call.object(object("ns/a", 8).uid("a").build());
+    stop.request();
+    tasks.join().await.unwrap();
+}
+
+/// A pod with the annotation of a mirror, made through the API, was ending for ever, and its namespace with it.
+#[tokio::test]
+async fn a_mirror_of_no_static_pod_is_deleted() {
+    let (mut server, client) = ScriptedServer::new();
+    let (stop, shutdown) = Shutdown::new();
+    let manager = StatusManager::new(client, SimClock::new("2026-01-01T00:00:00Z".parse().unwrap()));
+    let tasks = TaskSet::new("test");
+    tasks.spawn("status", Arc::clone(&manager).run(shutdown));
+    let mut mirror = pod(json!({"containers": []}));
+    (mirror.metadata.name, mirror.metadata.namespace) = (Some("m".to_owned()), Some("ns".to_owned()));
+    manager.delete_mirror(&Arc::new(mirror));
+    let call = server.next().await;
+    assert_eq!((call.call.verb, call.call.name.as_str()), (Verb::Delete, "m"));
+    let Body::Tree(options) = &call.call.body else { panic!("{:?}", call.call.body) };
+    assert_eq!(options.get("gracePeriodSeconds"), Some(&corten_apimachinery::value::Value::from(0_i64)));
+    call.answer(Ok(Answer::Success(corten_apimachinery::value::Value::Null)));
+    while manager.get("u").is_some() {
+        tokio::task::yield_now().await;
+    }
     stop.request();
     tasks.join().await.unwrap();
 }
