@@ -14,10 +14,11 @@ use corten_storage::cacher::{ReadError, Snapshot};
 use http::StatusCode;
 
 use super::{
-    body::{decode_json, go_kind},
+    body::decode_json,
     go_base64,
     options::{ListOptions, Match, resource_version},
     routes::Endpoint,
+    unrecognized::go_kind,
 };
 use crate::{
     large::{LARGE_BYTES, Who},

@@ -43,6 +43,11 @@ impl Ring {
         self.first + self.events.len() as u64
     }
 
+    /// The sequence number of the first event that is still there.
+    pub(super) fn first_sequence(&self) -> u64 {
+        self.first
+    }
+
     pub(super) fn push(&mut self, now: Duration, event: Arc<CacheEvent>) {
         self.bytes += event.bytes();
         self.events.push_back((now, event));
@@ -76,6 +81,12 @@ impl Ring {
     pub(super) fn read(&self, sequence: u64, limit: usize) -> Option<impl Iterator<Item = &Arc<CacheEvent>>> {
         let skip = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
         Some(self.events.iter().skip(skip).take(limit).map(|(_, event)| event))
+    }
+
+    /// The event with this number, if it is still there.
+    pub(super) fn get(&self, sequence: u64) -> Option<&Arc<CacheEvent>> {
+        let at = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
+        self.events.get(at).map(|(_, event)| event)
     }
 }
 
