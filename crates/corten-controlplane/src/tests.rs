@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use corten_apimachinery::resource::UserInfo;
+use corten_apimachinery::{meta::ObjectMeta as _, resource::UserInfo};
 use corten_base::{SetExecutor, Shutdown, ShutdownTrigger, SimClock, TaskSet};
 use corten_client::{PatchKind, transport::http::TrustsAnyone};
 use corten_component_base::{
@@ -426,6 +426,23 @@ async fn a_delete_takes_no_other_kind_for_its_options() {
     };
     assert_eq!(delete(json!({"kind": "Pod", "apiVersion": "v1"})).await, Err(400));
     assert_eq!(delete(json!({"kind": "DeleteOptions", "apiVersion": "apps/v1"})).await, Ok(()));
+    cluster.stop().await;
+}
+
+/// What the engine had found instead had no version: the refusal ended with "in object meta: ", and plugins saw none.
+#[tokio::test]
+async fn a_delete_that_was_overtaken_tells_the_version_that_it_found() {
+    let cluster = Cluster::start().await;
+    let made = cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}})).await.unwrap();
+    let newer = cluster.overtake("/registry/configmaps/default/a").await;
+    let options = json!({"preconditions": {"resourceVersion": made.resource_version()}});
+    let refused = cluster.delete_with(admin(), &format!("{MAPS}/a"), options).await.unwrap_err();
+    let want = format!(
+        "Operation cannot be fulfilled on configmaps \"a\": Precondition failed: ResourceVersion in precondition: {}, \
+         ResourceVersion in object meta: {newer}",
+        made.resource_version()
+    );
+    assert_eq!((refused.code, refused.message), (409, want));
     cluster.stop().await;
 }
 

@@ -8,30 +8,35 @@
 //! are in the ring; so there are no more of them than twice the ring's events.
 
 use std::{
+    borrow::Borrow,
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
+use corten_apimachinery::{
+    stored::Stored,
+    value::{Str, format_str},
+};
 use tokio::sync::watch;
 
 use super::ring::Ring;
+use crate::object::cache_key;
 
 /// Which object a watcher is about, as it is looked up: its cache key, or `/name` for objects of that name in all namespaces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Name(Box<str>);
+pub(super) struct Name(Str);
 
 impl Name {
     /// `namespace` is `None` for all of them, empty for objects that are in none.
     pub(super) fn new(namespace: Option<&str>, name: &str) -> Self {
         Self(match namespace {
-            None => format!("/{name}").into(),
-            Some("") => name.into(),
-            Some(namespace) => format!("{namespace}/{name}").into(),
+            Some(namespace) => cache_key(namespace, name),
+            None => format_str!("/{name}"),
         })
     }
 }
 
-impl std::borrow::Borrow<str> for Name {
+impl Borrow<str> for Name {
     fn borrow(&self) -> &str {
         &self.0
     }
@@ -41,6 +46,10 @@ impl std::borrow::Borrow<str> for Name {
 fn names_of(key: &str) -> impl Iterator<Item = &str> {
     let in_all_namespaces = key.find('/').map(|at| &key[at..]);
     [Some(key), in_all_namespaces].into_iter().flatten()
+}
+
+fn key_of(object: &Stored) -> Str {
+    cache_key(&object.namespace, &object.name)
 }
 
 /// The names that are watched.
@@ -59,12 +68,27 @@ struct Entry {
     gone: Option<u64>,
 }
 
-/// Whom to wake, and with what number. Not done under the cache's lock, which those who wake up need.
+/// Whom to wake, and with what number: by `wake`, when the cache's lock is free again, which those who wake up need.
 pub(super) type Wakes = Vec<(Arc<watch::Sender<u64>>, u64)>;
+
+pub(super) fn wake(wakes: Wakes) {
+    for (wake, next) in wakes {
+        wake.send_if_modified(|current| {
+            next > *current && {
+                *current = next;
+                true
+            }
+        });
+    }
+}
 
 impl Named {
     /// A watcher of `name` begins, which has to see the events from `sequence` on. The caller ends it by `leave`.
-    pub(super) fn join(&mut self, name: &Name, sequence: u64, ring: &Ring) -> watch::Receiver<u64> {
+    /// `None` if the ring no longer goes back that far.
+    pub(super) fn join(&mut self, name: &Name, sequence: u64, ring: &Ring) -> Option<watch::Receiver<u64>> {
+        if sequence < ring.first_sequence() {
+            return None;
+        }
         let entry = self.0.entry(name.clone()).or_insert_with(|| Entry {
             watchers: 0,
             wake: Arc::default(),
@@ -74,26 +98,15 @@ impl Named {
         });
         entry.watchers += 1;
         if sequence < entry.since {
-            let from = sequence.max(ring.first_sequence());
-            if from > sequence {
-                // Whatever was there before the ring begins is not known.
-                entry.gone = entry.gone.max(Some(from - 1));
-            }
-            let about = |at: &u64| {
-                let object = ring.get(*at).map(|event| &event.object);
-                object.is_some_and(|object| {
-                    let key = Name::new(Some(&object.namespace), &object.name);
-                    names_of(&key.0).any(|candidate| candidate == &*name.0)
-                })
+            let is_meant = |at: &u64| {
+                let event = ring.get(*at);
+                event.is_some_and(|event| names_of(&key_of(&event.object)).any(|other| other == name.0.as_str()))
             };
-            let earlier: Vec<u64> = (from..entry.since.max(from)).filter(about).collect();
+            let earlier: Vec<u64> = (sequence..entry.since).filter(is_meant).collect();
             earlier.into_iter().rev().for_each(|at| entry.sequences.push_front(at));
             entry.since = sequence;
-            if let Some(&last) = entry.sequences.back() {
-                entry.wake.send_if_modified(|next| std::mem::replace(next, (*next).max(last + 1)) <= last);
-            }
         }
-        entry.wake.subscribe()
+        Some(entry.wake.subscribe())
     }
 
     /// A watcher of `name` has ended.
@@ -106,12 +119,17 @@ impl Named {
         }
     }
 
-    /// An event of the object under `key` has got the number `sequence`.
-    pub(super) fn note(&mut self, key: &str, sequence: u64, wakes: &mut Wakes) {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// An event of `object` has got the number `sequence`.
+    pub(super) fn note(&mut self, object: &Stored, sequence: u64, wakes: &mut Wakes) {
         if self.0.is_empty() {
             return;
         }
-        for name in names_of(key) {
+        for name in names_of(&key_of(object)) {
             if let Some(entry) = self.0.get_mut(name) {
                 entry.sequences.push_back(sequence);
                 wakes.push((Arc::clone(&entry.wake), sequence + 1));
@@ -119,12 +137,12 @@ impl Named {
         }
     }
 
-    /// The event with number `sequence`, of the object under `key`, is no longer in the ring.
-    pub(super) fn forget(&mut self, key: &str, sequence: u64) {
+    /// The event with number `sequence`, of `object`, is no longer in the ring.
+    pub(super) fn forget(&mut self, object: &Stored, sequence: u64) {
         if self.0.is_empty() {
             return;
         }
-        for name in names_of(key) {
+        for name in names_of(&key_of(object)) {
             if let Some(entry) = self.0.get_mut(name)
                 && entry.sequences.front() == Some(&sequence)
             {

@@ -31,15 +31,15 @@ struct Kept {
     snapshot: Snapshot,
     /// `KeptSnapshots::replaced` when it was kept.
     replaced: u64,
-    /// Bytes of objects that were read from the store for it.
+    /// Bytes of entries that were made and objects that were read from the store for it.
     own: u64,
 }
 
 impl KeptSnapshots {
-    /// Keeps `snapshot`, for which `own` bytes of objects were read that the current state does not have. One that is kept
+    /// Keeps `snapshot`, for which `own` bytes were read, of entries and of objects, that the current state does not have. One that is kept
     /// already is only used again: what it keeps in memory is known, and has not become less.
     pub(super) fn keep(&mut self, now: Duration, snapshot: &Snapshot, own: u64) {
-        let at = self.kept.iter().position(|kept| kept.snapshot.revision() == snapshot.revision());
+        let at = self.kept.iter().position(|kept| kept.snapshot.is_like(snapshot));
         let kept = match at.and_then(|at| self.kept.remove(at)) {
             Some(kept) => Kept { used: now, ..kept },
             None => Kept { used: now, snapshot: snapshot.clone(), replaced: self.replaced, own },
@@ -48,9 +48,11 @@ impl KeptSnapshots {
         self.expire(now);
     }
 
-    pub(super) fn get(&mut self, now: Duration, revision: Revision) -> Option<Snapshot> {
+    /// The state at `revision`, as far as it is about `namespace`: about all of them for the empty text.
+    pub(super) fn get(&mut self, now: Duration, revision: Revision, namespace: &str) -> Option<Snapshot> {
         self.expire(now);
-        let at = self.kept.iter().position(|kept| kept.snapshot.is_at(revision))?;
+        let is_meant = |kept: &Kept| kept.snapshot.is_at(revision) && kept.snapshot.shows(namespace);
+        let at = self.kept.iter().position(is_meant)?;
         let mut kept = self.kept.remove(at)?;
         kept.used = now;
         let snapshot = kept.snapshot.clone();
@@ -108,11 +110,24 @@ mod tests {
         let mut kept = KeptSnapshots::default();
         kept.keep(NOW, &snapshot(1), 0);
         kept.keep(NOW, &snapshot(2), 0);
-        assert!(kept.get(NOW + KEPT_FOR / 2, 1).is_some());
+        assert!(kept.get(NOW + KEPT_FOR / 2, 1, "").is_some());
         kept.replaced(NOW + KEPT_FOR, 0);
         check(&kept, &[1]);
-        assert!(kept.get(NOW + KEPT_FOR * 2, 1).is_none());
+        assert!(kept.get(NOW + KEPT_FOR * 2, 1, "").is_none());
         check(&kept, &[]);
+    }
+
+    #[test]
+    fn a_state_of_one_namespace_is_no_state_of_another() {
+        let mut kept = KeptSnapshots::default();
+        let mut of_one = Snapshot::of("one");
+        of_one.read_at(1);
+        kept.keep(NOW, &of_one, 0);
+        assert!(kept.get(NOW, 1, "one").is_some());
+        assert!(kept.get(NOW, 1, "two").is_none() && kept.get(NOW, 1, "").is_none());
+        kept.keep(NOW, &snapshot(1), 0);
+        assert!(kept.get(NOW, 1, "two").is_some_and(|state| state.shows("")));
+        check(&kept, &[1, 1]);
     }
 
     #[test]
