@@ -3,12 +3,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
-    managed_fields,
-    meta::ObjectMeta as _,
-    resource::Strategy,
-    status::Status,
-    stored::Stored,
-    value::{Str, Value},
+    managed_fields, meta::ObjectMeta as _, resource::Strategy, status::Status, stored::Stored, value::Value,
 };
 use corten_storage::{
     kv::{Change, Expected, Outcome, Revision},

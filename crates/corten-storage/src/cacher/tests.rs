@@ -274,9 +274,9 @@ async fn an_old_state_of_a_namespace_is_read_once_and_without_the_others() {
     let before = t.codec.decoded.load(Ordering::Relaxed);
     let decoded = || t.codec.decoded.load(Ordering::Relaxed) - before;
     let (one, other) = tokio::join!(t.cacher.exact(old, "ns"), t.cacher.exact(old, "ns"));
-    let keys: Vec<_> =
-        shown(&one.unwrap()).into_iter().map(|line| line.split('@').next().unwrap().to_owned()).collect();
-    assert_eq!(keys, ["ns/a=1", "ns/b=old", "ns/c=1"]);
+    let one = one.unwrap();
+    let text = |(key, object): (&str, &Arc<Stored>)| format!("{key}={}", String::from_utf8_lossy(&object.json));
+    assert_eq!(one.range("ns", "").map(text).collect::<Vec<_>>(), ["ns/a=1", "ns/b=old", "ns/c=1"]);
     assert_eq!((other.unwrap().len(), decoded()), (3, 1), "only `ns/b` has changed since");
     // Another namespace is not in it, and a state of all of them is one of each.
     assert_eq!((t.cacher.exact(old, "ns2").await.unwrap().len(), decoded()), (2, 3));
