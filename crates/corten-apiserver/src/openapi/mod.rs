@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ use corten_base::{TaskSet, blocking};
 use http::{HeaderValue, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha512};
-use tokio::sync::OnceCell;
+use tokio::sync::Semaphore;
 
 use crate::{
     discovery::Group,
@@ -52,13 +52,15 @@ impl fmt::Debug for Source {
 
 /// Serves the documents of `groups`.
 pub fn install(routes: &mut RoutesBuilder, groups: &[Group], source: Source) {
+    let making = Arc::new(Semaphore::new(1));
+    let document = |dialect, contents| Document::new(source, dialect, contents, &making);
     let mut documents = BTreeMap::new();
     for group in groups {
         for version in &group.versions {
             let group_version = GroupVersion::new(group.name, version.name);
             let root = if group.name.is_empty() { "api" } else { "apis" };
-            let document = Document::new(source, Dialect::V3, vec![(group_version.clone(), version.resources.clone())]);
-            documents.insert(format!("{root}/{group_version}"), document);
+            let contents = vec![(group_version.clone(), version.resources.clone())];
+            documents.insert(format!("{root}/{group_version}"), document(Dialect::V3, contents));
         }
     }
     let all = groups.iter().flat_map(|group| {
@@ -67,7 +69,7 @@ pub fn install(routes: &mut RoutesBuilder, groups: &[Group], source: Source) {
         };
         group.versions.iter().map(resources).collect::<Vec<_>>()
     });
-    routes.path("/openapi/v2", Arc::new(V2(Document::new(source, Dialect::V2, all.collect()))));
+    routes.path("/openapi/v2", Arc::new(V2(document(Dialect::V2, all.collect()))));
     let v3 = Arc::new(V3(documents));
     routes.path("/openapi/v3", Arc::clone(&v3) as _);
     routes.prefix("/openapi/v3/", v3);
@@ -79,16 +81,18 @@ struct Document {
     recipe: Arc<Recipe>,
     /// Changes whenever the document would: its contents follow from the release and the names in it.
     hash: String,
-    json: OnceCell<Bytes>,
-    protobuf: OnceCell<Bytes>,
+    /// Of which all documents of a server have one, so that they are made one after the other.
+    making: Arc<Semaphore>,
 }
 
-/// What a document is made of.
+/// What a document is made of, and what was made of it.
 #[derive(Debug)]
 struct Recipe {
     source: Source,
     dialect: Dialect,
     contents: Vec<(GroupVersion, Vec<&'static ResourceDefinition>)>,
+    json: OnceLock<Bytes>,
+    protobuf: OnceLock<Bytes>,
 }
 
 /// What a document can be written as.
@@ -139,7 +143,12 @@ impl Form {
 }
 
 impl Document {
-    fn new(source: Source, dialect: Dialect, contents: Vec<(GroupVersion, Vec<&'static ResourceDefinition>)>) -> Self {
+    fn new(
+        source: Source,
+        dialect: Dialect,
+        contents: Vec<(GroupVersion, Vec<&'static ResourceDefinition>)>,
+        making: &Arc<Semaphore>,
+    ) -> Self {
         let mut digest = Sha512::new();
         digest.update(source.version);
         for (group_version, resources) in &contents {
@@ -152,26 +161,28 @@ impl Document {
             let _ = write!(text, "{byte:02X}");
             text
         });
-        let recipe = Arc::new(Recipe { source, dialect, contents });
-        Self { recipe, hash, json: OnceCell::new(), protobuf: OnceCell::new() }
+        let recipe = Recipe { source, dialect, contents, json: OnceLock::new(), protobuf: OnceLock::new() };
+        Self { recipe: Arc::new(recipe), hash, making: Arc::clone(making) }
     }
 
     /// The document. Making it takes some tens of milliseconds for the largest group, and more for the whole of v2: that is
     /// done once, on a thread that may be busy, and whoever else asks meanwhile waits for it.
+    ///
+    /// Errors: the making of it panicked. Cancellation: it is made all the same, for whoever asks next.
     async fn bytes(&self, tasks: &TaskSet, form: Form) -> Result<Bytes, Status> {
-        let made = match form {
-            Form::Json => &self.json,
-            Form::Protobuf => &self.protobuf,
-        };
-        let make = async || {
-            let recipe = Arc::clone(&self.recipe);
-            blocking::run(tasks, "openapi document", move || recipe.write(form)).await
-        };
-        let bytes = made.get_or_try_init(make).await.map_err(|panic| {
+        if let Some(made) = self.recipe.made(form).get() {
+            return Ok(made.clone());
+        }
+        let turn = Arc::clone(&self.making).acquire_owned().await.expect("is never closed");
+        let recipe = Arc::clone(&self.recipe);
+        let made = blocking::run(tasks, "openapi document", move || {
+            let _turn = turn;
+            recipe.made(form).get_or_init(|| recipe.write(form)).clone()
+        });
+        made.await.map_err(|panic| {
             tracing::error!(err = %panic, "The making of an OpenAPI document panicked");
             Status::internal("the document could not be made")
-        });
-        bytes.cloned()
+        })
     }
 
     async fn reply(&self, tasks: &TaskSet, request: &Request) -> Result<Reply, Status> {
@@ -195,6 +206,13 @@ impl Document {
 }
 
 impl Recipe {
+    fn made(&self, form: Form) -> &OnceLock<Bytes> {
+        match form {
+            Form::Json => &self.json,
+            Form::Protobuf => &self.protobuf,
+        }
+    }
+
     fn write(&self, form: Form) -> Bytes {
         match form {
             Form::Json => codec::json::encode(&self.make(), None),
@@ -284,6 +302,8 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -304,7 +324,10 @@ mod tests {
             Box::new(openapi::NoDescriptions)
         };
         let source = Source { table: Box::leak(Box::<TypeTable>::default()), descriptions, version: "v1.35.0" };
-        let (document, tasks) = (Document::new(source, Dialect::V2, Vec::new()), TaskSet::new("test"));
+        let (document, tasks) =
+            (Document::new(source, Dialect::V2, Vec::new(), &Arc::new(Semaphore::new(1))), TaskSet::new("test"));
+        // Who has gone before it was made leaves it to the others.
+        assert!(document.bytes(&tasks, Form::Json).now_or_never().is_none());
         let json = || document.bytes(&tasks, Form::Json);
         let (one, other, protobuf) = tokio::join!(json(), json(), document.bytes(&tasks, Form::Protobuf));
         assert_eq!(one.unwrap(), other.unwrap());

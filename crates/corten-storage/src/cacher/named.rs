@@ -99,8 +99,9 @@ impl Named {
         entry.watchers += 1;
         if sequence < entry.since {
             let is_meant = |at: &u64| {
-                let event = ring.get(*at);
-                event.is_some_and(|event| names_of(&key_of(&event.object)).any(|other| other == name.0.as_str()))
+                let Some(object) = ring.get(*at).map(|event| &event.object) else { return false };
+                // Most are seen to be others without a key that is made for it.
+                name.0.ends_with(&*object.name) && names_of(&key_of(object)).any(|other| other == name.0.as_str())
             };
             let earlier: Vec<u64> = (sequence..entry.since).filter(is_meant).collect();
             earlier.into_iter().rev().for_each(|at| entry.sequences.push_front(at));
