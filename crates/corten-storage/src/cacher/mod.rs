@@ -419,7 +419,7 @@ impl Cacher {
     /// Keeps `snapshot` for a while, so that later pages of a list show the same state.
     pub fn keep(&self, snapshot: &Snapshot) {
         let now = self.inner.clock.monotonic();
-        self.inner.state.write().kept.keep(now, snapshot, 0);
+        self.inner.state.write().kept.keep(now, snapshot);
     }
 
     /// Lets go of states before `revision`: the engine has forgotten them, and who asks for one has to hear so.
@@ -480,7 +480,8 @@ impl Cacher {
         // Not `set_revision`: an object that was deleted before is not there to say that the state was another one.
         snapshot.read_at(revision);
         let now = self.inner.clock.monotonic();
-        self.inner.state.write().kept.keep(now, &snapshot, own);
+        snapshot.set_own_bytes(own);
+        self.inner.state.write().kept.keep(now, &snapshot);
         Ok(snapshot)
     }
 

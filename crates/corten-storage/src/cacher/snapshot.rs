@@ -16,12 +16,22 @@ pub struct Snapshot {
     changed: Revision,
     /// The only namespace whose objects are here; empty if those of all are.
     namespace: Str,
+    /// How many bytes of entries and objects here are shared with no other state: what was read for this one alone.
+    own_bytes: u64,
 }
 
 impl Snapshot {
     /// An empty one, for objects of `namespace` alone, unless that is empty.
     pub(super) fn of(namespace: &str) -> Self {
         Self { namespace: namespace.into(), ..Self::default() }
+    }
+
+    pub(super) fn own_bytes(&self) -> u64 {
+        self.own_bytes
+    }
+
+    pub(super) fn set_own_bytes(&mut self, bytes: u64) {
+        self.own_bytes = bytes;
     }
 
     /// Whether the objects of `namespace`, of all for the empty text, are here, if there are any.
