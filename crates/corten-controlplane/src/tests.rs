@@ -263,6 +263,27 @@ async fn a_body_that_never_ends_holds_up_nobody() {
     served.stop().await;
 }
 
+/// A request without a host, or with half a byte in its path, was answered as if nothing were wrong with it.
+#[tokio::test]
+async fn what_go_does_not_take_for_a_request_is_refused() {
+    let served = Served::start().await;
+    for (head, why) in [
+        ("GET /version HTTP/1.1\r\n", ": missing required Host header"),
+        ("GET /version HTTP/1.1\r\nhost: a\r\nhost: a\r\n", ": too many Host headers"),
+        ("GET /%zz HTTP/1.1\r\nhost: a\r\n", ""),
+    ] {
+        let mut stream = served.connect(b"http/1.1").await;
+        stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n") && head.contains("connection: close"), "{head}");
+        assert_eq!(body, format!("400 Bad Request{why}"));
+    }
+    served.stop().await;
+}
+
 /// Tables and other forms of large lists were made in one go, on a thread that others needed.
 #[tokio::test]
 async fn a_list_in_pieces_says_what_it_says_as_a_whole() {
