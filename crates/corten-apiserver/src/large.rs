@@ -25,6 +25,7 @@ use corten_apimachinery::{
     value::{Str, Value},
 };
 use corten_base::{TaskPanic, TaskSet, blocking};
+use corten_client::PatchKind;
 use corten_storage::object::cache_key;
 use futures::future::{AbortHandle, Aborted, abortable};
 use parking_lot::Mutex;
@@ -36,6 +37,7 @@ use tokio::{
 use crate::{
     endpoints::OBJECTS_MAX,
     filters::is_privileged,
+    negotiation::{Encoding, patch_kind},
     request::{Origin, Request, RequestBody},
     server::Server,
 };
@@ -259,12 +261,15 @@ impl Turn {
 /// What is large about a write; `None` if nothing is.
 fn size_if_large(server: &Server, request: &Request) -> Option<Size> {
     let content_type = request.header(http::header::CONTENT_TYPE);
-    let (of_body, patch) = match &request.body {
-        RequestBody::Bytes(bytes) => (size_if_large_body(bytes, content_type), &bytes[..]),
-        RequestBody::Tree(tree) => (has_more_nodes(tree, &mut LARGE_NODES.clone()).then(Size::default), &[][..]),
-        RequestBody::Empty | RequestBody::Stream(_) => (None, &[][..]),
+    let of_body = match &request.body {
+        RequestBody::Bytes(bytes) => size_if_large_body(bytes, Encoding::of_request(&request.method, content_type)),
+        RequestBody::Tree(tree) => has_more_nodes(tree, &mut LARGE_NODES.clone()).then(Size::default),
+        RequestBody::Empty | RequestBody::Stream(_) => None,
     };
-    let doublings = if content_type.starts_with("application/json-patch") { doublings(patch) } else { 0 };
+    let doublings = match &request.body {
+        RequestBody::Bytes(bytes) => doublings(bytes, content_type),
+        _ => 0,
+    };
     let of_object = stored(server, request).and_then(|stored| size_if_large_object(&stored.json, doublings));
     match (of_body, of_object) {
         // The objects of both are there at once.
@@ -275,25 +280,34 @@ fn size_if_large(server: &Server, request: &Request) -> Option<Size> {
     }
 }
 
-fn size_if_large_body(bytes: &[u8], content_type: &str) -> Option<Size> {
-    let is_yaml = content_type.contains("yaml");
+/// What is large about a body that is written in `encoding`; for `None`, whatever is dearest.
+fn size_if_large_body(bytes: &[u8], encoding: Option<Encoding>) -> Option<Size> {
+    let is_yaml = matches!(encoding, None | Some(Encoding::Yaml));
     let repeats = is_yaml && count(bytes, b'*') > FEW_ALIASES;
     if bytes.len() <= FEW_OBJECTS * OBJECT_BYTES_MIN && !repeats {
         return None;
     }
-    let written = if is_yaml {
-        objects_in_yaml(bytes)
-    } else if content_type.is_empty() || content_type.contains("json") {
-        objects_in_json(bytes)
-    } else if content_type.contains("cbor") {
-        // An empty map, or a null, is a byte.
-        (bytes.len() / BINARY_OBJECT_BYTES).max(count(bytes, 0xa0) + count(bytes, 0xf6))
-    } else {
-        bytes.len() / BINARY_OBJECT_BYTES
+    let written = match encoding {
+        Some(encoding) => objects_in(bytes, encoding),
+        None => {
+            let all = [Encoding::Json, Encoding::Yaml, Encoding::Cbor, Encoding::Protobuf];
+            all.into_iter().map(|encoding| objects_in(bytes, encoding)).max().unwrap_or_default()
+        }
     };
     let objects = if repeats { written + yaml::REPEATED_NODES_MAX } else { written };
     let size = Size { bytes: bytes.len(), objects };
     (size.bytes > LARGE_BYTES || size.objects > FEW_OBJECTS).then_some(size)
+}
+
+/// About how many objects a body says at most, those apart that YAML repeats.
+fn objects_in(bytes: &[u8], encoding: Encoding) -> usize {
+    match encoding {
+        Encoding::Json => objects_in_json(bytes),
+        Encoding::Yaml => objects_in_yaml(bytes),
+        // An empty map, or a null, is a byte.
+        Encoding::Cbor => (bytes.len() / BINARY_OBJECT_BYTES).max(count(bytes, 0xa0) + count(bytes, 0xf6)),
+        Encoding::Protobuf => bytes.len() / BINARY_OBJECT_BYTES,
+    }
 }
 
 /// What is large about a change of the object that is stored as `json`, which may be made twice as large so many times.
@@ -307,8 +321,11 @@ fn size_if_large_object(json: &[u8], doublings: usize) -> Option<Size> {
     (made > LARGE_BYTES || objects > FEW_OBJECTS).then_some(Size { bytes: json.len(), objects })
 }
 
-/// How often a JSON patch may double what it changes: other operations than copies add no more than they say.
-fn doublings(patch: &[u8]) -> usize {
+/// How often a patch may double what it changes: other operations than copies in a JSON patch add no more than they say.
+fn doublings(patch: &[u8], content_type: &str) -> usize {
+    if patch_kind(content_type) != Ok(PatchKind::Json) {
+        return 0;
+    }
     // Where characters are written by number, the word may be, too.
     let is_plain = !patch.contains(&b'\\');
     if is_plain { patch.windows(4).filter(|word| word == b"copy").count() } else { count(patch, b'{') }

@@ -18,7 +18,7 @@ use corten_base::{Clock as _, SharedClock, Shutdown, ShutdownTrigger, SimClock, 
 use corten_client::{Client, PatchKind};
 use corten_component_base::feature_gates::is_on_by_default;
 use corten_storage::{
-    kv::KvEngine,
+    kv::{Change, Expected, KvEngine, Outcome, Write},
     memory::{MemoryEngine, MemoryStore},
     object,
 };
@@ -162,6 +162,21 @@ impl Cluster {
     /// If the store fails.
     pub async fn revision(&self) -> u64 {
         self.engine.status().await.unwrap().revision
+    }
+
+    /// Writes the stored object under `key` once more, past the server: its caches do not know of it yet when this returns.
+    /// Gives the revision.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub async fn overtake(&self, key: &'static str) -> u64 {
+        let kv = self.engine.get(key.as_bytes(), None).await.unwrap().kv.unwrap();
+        let change = Change::Put { value: kv.value, expires_at: None };
+        let write = Write { key: kv.key, expected: Expected::ModRevision(kv.mod_revision), change };
+        match self.engine.commit(vec![write]).await.unwrap()[..] {
+            [Outcome::Done { revision }] => revision,
+            ref other => panic!("{other:?}"),
+        }
     }
 
     /// The failure that a read of a path as `user` ends with, as it is sent.

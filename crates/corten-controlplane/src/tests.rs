@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use corten_apimachinery::resource::UserInfo;
+use corten_apimachinery::{meta::ObjectMeta as _, resource::UserInfo};
 use corten_base::{SetExecutor, Shutdown, ShutdownTrigger, SimClock, TaskSet};
 use corten_client::{PatchKind, transport::http::TrustsAnyone};
 use corten_component_base::{
@@ -263,6 +263,27 @@ async fn a_body_that_never_ends_holds_up_nobody() {
     served.stop().await;
 }
 
+/// A request without a host, or with half a byte in its path, was answered as if nothing were wrong with it.
+#[tokio::test]
+async fn what_go_does_not_take_for_a_request_is_refused() {
+    let served = Served::start().await;
+    for (head, why) in [
+        ("GET /version HTTP/1.1\r\n", ": missing required Host header"),
+        ("GET /version HTTP/1.1\r\nhost: a\r\nhost: a\r\n", ": too many Host headers"),
+        ("GET /%zz HTTP/1.1\r\nhost: a\r\n", ""),
+    ] {
+        let mut stream = served.connect(b"http/1.1").await;
+        stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n") && head.contains("connection: close"), "{head}");
+        assert_eq!(body, format!("400 Bad Request{why}"));
+    }
+    served.stop().await;
+}
+
 /// Tables and other forms of large lists were made in one go, on a thread that others needed.
 #[tokio::test]
 async fn a_list_in_pieces_says_what_it_says_as_a_whole() {
@@ -434,6 +455,23 @@ async fn a_delete_takes_no_other_kind_for_its_options() {
     };
     assert_eq!(delete(json!({"kind": "Pod", "apiVersion": "v1"})).await, Err(400));
     assert_eq!(delete(json!({"kind": "DeleteOptions", "apiVersion": "apps/v1"})).await, Ok(()));
+    cluster.stop().await;
+}
+
+/// What the engine had found instead had no version: the refusal ended with "in object meta: ", and plugins saw none.
+#[tokio::test]
+async fn a_delete_that_was_overtaken_tells_the_version_that_it_found() {
+    let cluster = Cluster::start().await;
+    let made = cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}})).await.unwrap();
+    let newer = cluster.overtake("/registry/configmaps/default/a").await;
+    let options = json!({"preconditions": {"resourceVersion": made.resource_version()}});
+    let refused = cluster.delete_with(admin(), &format!("{MAPS}/a"), options).await.unwrap_err();
+    let want = format!(
+        "Operation cannot be fulfilled on configmaps \"a\": Precondition failed: ResourceVersion in precondition: {}, \
+         ResourceVersion in object meta: {newer}",
+        made.resource_version()
+    );
+    assert_eq!((refused.code, refused.message), (409, want));
     cluster.stop().await;
 }
 

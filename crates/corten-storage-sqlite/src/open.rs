@@ -210,8 +210,9 @@ pub(crate) fn scan(connection: &Connection, database: &Path) -> Result<Contents,
             return Err(damaged(Damage::MissingRow(contents.index.revision() + 1)));
         }
         contents.index.apply(row.key, row.revision, row.created());
-        if let Some(at) = row.expires_at {
-            contents.expiry.push(at, row.revision, Bytes::copy_from_slice(row.key));
+        match row.expires_at {
+            Some(at) => contents.expiry.push(at, row.revision, Bytes::copy_from_slice(row.key)),
+            None => contents.expiry.remove(row.key, row.revision),
         }
     }
     if base_rows != state.base_rows {

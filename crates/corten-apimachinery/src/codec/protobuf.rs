@@ -191,7 +191,7 @@ struct Bounds {
 fn inner_message(bytes: &[u8], table: &TypeTable, type_id: TypeId, bounds: &mut Bounds) -> Result<Value, DecodeError> {
     bounds.depth += 1;
     if bounds.depth > DEPTH_MAX {
-        return Err(DecodeError::new("proto: exceeded max depth"));
+        return Err(DecodeError::TooDeep("proto: exceeded max depth"));
     }
     let value = message(bytes, table, type_id, bounds)?;
     bounds.depth -= 1;

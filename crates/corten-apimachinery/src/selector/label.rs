@@ -2,14 +2,17 @@
 //!
 //! Upstream: k8s.io/apimachinery/pkg/labels and metav1.LabelSelectorAsSelector (v1.35), with their messages.
 
+mod matcher;
 mod parse;
 
 use std::fmt;
 
+use self::matcher::Matcher;
+
 use crate::{
     field::{self, ErrorList, Path, quote},
     validation,
-    value::{Str, Value},
+    value::{Map, Str, Value},
 };
 
 /// Why a text or an object is no label selector, in upstream's words.
@@ -22,18 +25,21 @@ pub struct SelectorError(String);
 pub struct Selector {
     /// Sorted by key.
     requirements: Vec<Requirement>,
+    /// The same, as it is compared.
+    matcher: Matcher,
     /// Nothing is meant, whatever the requirements.
     nothing: bool,
 }
 
 /// What the label of one key must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Requirement {
     /// The label's key.
     pub key: Str,
     /// How the label is compared.
     pub operator: Operator,
-    /// What it is compared with; nothing for `Exists` and `DoesNotExist`.
+    /// What it is compared with, sorted; nothing for `Exists` and `DoesNotExist`.
     pub values: Vec<Str>,
 }
 
@@ -64,7 +70,7 @@ impl Requirement {
     /// A requirement that is checked.
     ///
     /// Errors: a malformed key or value, or values that do not go with the operator; all of them in one text.
-    pub fn new(key: &str, operator: Operator, values: Vec<Str>) -> Result<Self, SelectorError> {
+    pub fn new(key: &str, operator: Operator, mut values: Vec<Str>) -> Result<Self, SelectorError> {
         let mut errors = ErrorList::new();
         check_key(&Path::new("key"), key, &mut errors);
         let path = Path::new("values");
@@ -102,13 +108,23 @@ impl Requirement {
         if !errors.is_empty() {
             return Err(SelectorError(field::aggregate(&errors)));
         }
+        values.sort_unstable();
         Ok(Self { key: key.into(), operator, values })
+    }
+
+    fn has_value(&self, label: &str) -> bool {
+        matcher::has(&self.values, label)
+    }
+
+    /// What an integer is compared with.
+    fn bound(&self) -> Option<i64> {
+        self.values.first()?.parse().ok()
     }
 
     /// Whether a label meets it; `None` for no label of its key.
     #[must_use]
     pub fn matches(&self, label: Option<&str>) -> bool {
-        let among = |label: &str| self.values.iter().any(|value| value == label);
+        let among = |label: &str| self.has_value(label);
         match self.operator {
             Operator::In | Operator::Equals | Operator::DoubleEquals => label.is_some_and(among),
             Operator::NotIn | Operator::NotEquals => !label.is_some_and(among),
@@ -116,8 +132,7 @@ impl Requirement {
             Operator::DoesNotExist => label.is_none(),
             Operator::GreaterThan | Operator::LessThan => {
                 let label = label.and_then(|label| label.parse::<i64>().ok());
-                let bound = self.values.first().and_then(|value| value.parse::<i64>().ok());
-                let (Some(label), Some(bound)) = (label, bound) else { return false };
+                let (Some(label), Some(bound)) = (label, self.bound()) else { return false };
                 if self.operator == Operator::GreaterThan { label > bound } else { label < bound }
             }
         }
@@ -141,14 +156,14 @@ impl Selector {
     /// Selects nothing.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { requirements: Vec::new(), nothing: true }
+        Self { nothing: true, ..Self::default() }
     }
 
     /// Selects what meets all of these.
     #[must_use]
     pub fn new(mut requirements: Vec<Requirement>) -> Self {
         requirements.sort_by(|a, b| a.key.cmp(&b.key));
-        Self { requirements, nothing: false }
+        Self { matcher: Matcher::new(&requirements), requirements, nothing: false }
     }
 
     /// Selects what has all of these labels, which are not checked: the selector of a replication controller or service.
@@ -209,25 +224,35 @@ impl Selector {
         &self.requirements
     }
 
+    /// How many keys of labels are asked for: what a match costs at most, if the object has as many labels.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.matcher.keys()
+    }
+
     /// Whether an object with these labels, sorted by key, is meant.
     #[must_use]
     pub fn matches(&self, labels: &[(Str, Str)]) -> bool {
-        self.matches_by(|key| {
+        let get = |key: &str| {
             let found = labels.binary_search_by(|(candidate, _)| candidate.as_str().cmp(key)).ok();
             found.map(|at| labels[at].1.as_str())
-        })
+        };
+        let all = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        !self.nothing && self.matcher.matches(labels.len(), all, get)
     }
 
     /// Whether the object is meant, by its `metadata.labels`.
     #[must_use]
     pub fn matches_object(&self, object: &Value) -> bool {
-        let labels = object.at(&["metadata", "labels"]);
-        self.matches_by(|key| labels?.get(key)?.as_str())
+        let labels = object.at(&["metadata", "labels"]).and_then(Value::as_object);
+        let get = |key: &str| labels?.get(key)?.as_str();
+        let all = labels.into_iter().flat_map(Map::iter).filter_map(|(key, value)| Some((key, value.as_str()?)));
+        !self.nothing && self.matcher.matches(labels.map_or(0, Map::len), all, get)
     }
 
     /// Whether an object is meant whose labels `get` tells.
     pub fn matches_by<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> bool {
-        !self.nothing && self.requirements.iter().all(|requirement| requirement.matches(get(&requirement.key)))
+        !self.nothing && self.matcher.matches_by(get)
     }
 }
 

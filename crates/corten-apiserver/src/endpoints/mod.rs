@@ -12,6 +12,7 @@ mod read;
 pub mod routes;
 pub(crate) mod scale;
 mod strict;
+mod unrecognized;
 pub mod watch;
 mod write;
 

@@ -18,6 +18,10 @@ use crate::request::Query;
 /// The longest name of a manager of fields. Upstream: `FieldManagerMaxLength`.
 const FIELD_MANAGER_BYTES_MAX: usize = 128;
 
+/// How many labels a selector may name. Each is looked for in every object that has as many labels; people and programs name
+/// a few. Upstream has no bound but that of a request's head.
+const SELECTOR_KEYS_MAX: usize = 256;
+
 /// How `resourceVersion` of a list is to be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Match {
@@ -48,6 +52,10 @@ impl ListOptions {
     /// Reads and checks the query of a list or (if `watch`) of a watch.
     pub(super) fn parse(query: &Query, watch: bool) -> Result<Self, Status> {
         let labels = label::Selector::parse(query.get("labelSelector")).map_err(|error| bad_selector(&error))?;
+        if labels.keys() > SELECTOR_KEYS_MAX {
+            let why = format!("labelSelector names {} labels, the limit is {SELECTOR_KEYS_MAX}", labels.keys());
+            return Err(Status::bad_request(why));
+        }
         let fields = field::Selector::parse(query.get("fieldSelector")).map_err(|error| bad_selector(&error))?;
         let matching = match query.get("resourceVersionMatch") {
             "" => Match::Unset,
@@ -253,6 +261,17 @@ fn check_delete(options: &DeleteOptions) -> Result<(), Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_selector_names_a_bounded_number_of_labels() {
+        let parse = |labels: usize| {
+            let selector = (0..2 * labels).map(|n| format!("!k{}", n / 2)).collect::<Vec<_>>().join(",");
+            ListOptions::parse(&Query::parse(&format!("labelSelector={selector}")), false)
+        };
+        assert_eq!(parse(SELECTOR_KEYS_MAX).unwrap().labels.keys(), SELECTOR_KEYS_MAX);
+        let refused = parse(SELECTOR_KEYS_MAX + 1).unwrap_err();
+        assert_eq!((refused.code, refused.message.as_str()), (400, "labelSelector names 257 labels, the limit is 256"));
+    }
 
     #[test]
     fn numbers_are_refused_in_gos_words() {

@@ -29,14 +29,12 @@ use super::{
     write::{WriteRequest, dedup_owner_references, reply},
 };
 use crate::{
-    negotiation::Encoding,
+    negotiation::{Encoding, patch_kind},
     registry::CreateRight,
     request::{Request, RequestBody},
     response::{Reply, generic},
     server::Server,
 };
-
-const PATCH_TYPES: [PatchKind; 4] = [PatchKind::Json, PatchKind::Merge, PatchKind::Strategic, PatchKind::Apply];
 
 /// Changes parts of an object under the rules of `strategy`.
 pub(super) async fn patch(
@@ -95,19 +93,6 @@ pub(super) async fn patch(
     warnings.extend(updated.warnings);
     let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
     reply(endpoint, store, code, &updated.object, warnings)
-}
-
-pub(super) fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    PATCH_TYPES.into_iter().find(|kind| kind.content_type() == media_type).ok_or_else(|| {
-        Status::new(
-            Reason::UnsupportedMediaType,
-            format!(
-                "the body of the request was in an unknown format - accepted media types include: {}",
-                PATCH_TYPES.map(PatchKind::content_type).join(", ")
-            ),
-        )
-    })
 }
 
 /// A patch as the client sent it.

@@ -14,10 +14,11 @@ use corten_storage::cacher::{ReadError, Snapshot};
 use http::StatusCode;
 
 use super::{
-    body::{decode_json, go_kind},
+    body::decode_json,
     go_base64,
     options::{ListOptions, Match, resource_version},
     routes::Endpoint,
+    unrecognized::go_kind,
 };
 use crate::{
     large::{LARGE_BYTES, Who},
@@ -113,6 +114,23 @@ pub(super) fn settle_name(request: &Request, fields: &mut field::Selector) -> Re
     Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"))
 }
 
+/// Lets others have their turn now and then, while a selector is tried on one object after the other.
+#[derive(Debug, Default)]
+pub(super) struct Pace(usize);
+
+impl Pace {
+    /// How many objects are looked at in one go: some tenth of a millisecond to a few, by the selector.
+    const OBJECTS: usize = 1_024;
+
+    /// One more object is looked at.
+    pub(super) async fn step(&mut self) {
+        self.0 += 1;
+        if self.0.is_multiple_of(Self::OBJECTS) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 /// Whether an object is in view.
 pub(super) fn matches(store: &Store, labels: &label::Selector, fields: &field::Selector, object: &Stored) -> bool {
     labels.matches(&object.facts.labels)
@@ -136,13 +154,17 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) async fn read(store: &Store, namespace: &str, options: &ListOptions) -> Result<Self, Status> {
-        let (snapshot, start) = Self::snapshot(store, options).await?;
+        let (snapshot, start) = Self::snapshot(store, namespace, options).await?;
         let selects_all = options.labels.is_empty() && options.fields.is_empty();
         let limit = if options.limit == 0 { usize::MAX } else { options.limit };
         let mut items = Vec::new();
         let mut rest = snapshot.range(namespace, &start);
         let mut next_key = None;
+        let mut pace = Pace::default();
         for (key, object) in rest.by_ref() {
+            if !selects_all {
+                pace.step().await;
+            }
             if selects_all || matches(store, &options.labels, &options.fields, object) {
                 if items.len() == limit {
                     next_key = Some(key.to_owned());
@@ -163,8 +185,8 @@ impl Page {
         Ok(Self { items, revision: snapshot.revision(), continue_token, remaining })
     }
 
-    /// The state to read, and the key to start from.
-    async fn snapshot(store: &Store, options: &ListOptions) -> Result<(Snapshot, String), Status> {
+    /// The state to read, of `namespace` at least, and the key to start from.
+    async fn snapshot(store: &Store, namespace: &str, options: &ListOptions) -> Result<(Snapshot, String), Status> {
         let cacher = store.cacher();
         if !options.continue_token.is_empty() {
             if options.revision.is_some_and(|revision| revision != 0) {
@@ -175,7 +197,7 @@ impl Page {
                 // A token given after its list had expired: go on in the newest state.
                 return Ok((store.consistent().await?, token.start));
             }
-            return match cacher.exact(token.revision).await {
+            return match cacher.exact(token.revision, namespace).await {
                 Ok(snapshot) => Ok((snapshot, token.start)),
                 Err(ReadError::TooOld { .. }) => Err(expired_continue(&token)),
                 Err(error) => Err(read_failure(error)),
@@ -184,9 +206,9 @@ impl Page {
         let snapshot = match (options.revision, options.matching) {
             (None, _) => cacher.consistent().await,
             (Some(0), _) => cacher.not_older_than(0).await,
-            (Some(revision), Match::Exact) => cacher.exact(revision).await,
+            (Some(revision), Match::Exact) => cacher.exact(revision, namespace).await,
             // A first page at a revision shows just that one, as upstream's does, unless the client says otherwise.
-            (Some(revision), Match::Unset) if options.limit > 0 => match cacher.exact(revision).await {
+            (Some(revision), Match::Unset) if options.limit > 0 => match cacher.exact(revision, namespace).await {
                 Err(ReadError::TooOld { .. }) => cacher.not_older_than(revision).await,
                 other => other,
             },
@@ -291,7 +313,22 @@ fn expired_continue(token: &ContinueToken) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use super::ContinueToken;
+    use futures::FutureExt as _;
+
+    use super::{ContinueToken, Pace};
+
+    /// A list of ten thousand objects and a selector kept its thread until it was through.
+    #[test]
+    fn a_selector_lets_others_have_their_turn() {
+        let looked = async |objects: usize| {
+            let mut pace = Pace::default();
+            for _ in 0..objects {
+                pace.step().await;
+            }
+        };
+        assert!(looked(Pace::OBJECTS - 1).now_or_never().is_some());
+        assert!(looked(Pace::OBJECTS).now_or_never().is_none());
+    }
 
     #[test]
     fn a_token_survives() {

@@ -20,12 +20,17 @@ use parking_lot::Mutex;
 use super::{
     body::{decode_bytes, decode_review, field_validation},
     options::force,
-    patch::{Patch, other_name, patch_kind, patched, read_patch, read_patched, refuse_doubled},
+    patch::{Patch, other_name, patched, read_patch, read_patched, refuse_doubled},
     read::{namespace_of, store_of},
     routes::Endpoint,
     write::WriteRequest,
 };
-use crate::{negotiation::Encoding, request::Request, response::Reply, server::Server};
+use crate::{
+    negotiation::{Encoding, patch_kind},
+    request::Request,
+    response::Reply,
+    server::Server,
+};
 
 const TYPE: &str = "io.k8s.api.autoscaling.v1.Scale";
 

@@ -16,7 +16,7 @@ use http::HeaderMap;
 
 use super::{
     options::{ListOptions, Match},
-    read::{matches, namespace_of, settle_fields, settle_name, store_of},
+    read::{Pace, matches, namespace_of, settle_fields, settle_name, store_of},
     routes::Endpoint,
 };
 use crate::{
@@ -153,12 +153,13 @@ async fn begin(
             store.consistent().await?;
         }
         let (snapshot, watcher) = cacher.watch_from_now(options.revision.unwrap_or(0)).await.map_err(read_failure)?;
-        let selected = snapshot
-            .range(namespace, "")
-            .map(|(_, object)| object)
-            .filter(|object| matches(store, &options.labels, &options.fields, object))
-            .cloned()
-            .collect::<Vec<_>>();
+        let (mut selected, mut pace) = (Vec::new(), Pace::default());
+        for (_, object) in snapshot.range(namespace, "") {
+            pace.step().await;
+            if matches(store, &options.labels, &options.fields, object) {
+                selected.push(Arc::clone(object));
+            }
+        }
         let end = (options.send_initial_events == Some(true) && options.bookmarks).then(|| snapshot.revision());
         (selected, end, watcher)
     } else {
@@ -167,6 +168,13 @@ async fn begin(
             _ => cacher.watch_from_now(0).await.map(|(_, watcher)| watcher),
         };
         (Vec::new(), None, watcher.map_err(read_failure)?)
+    };
+    let watcher = match options.fields.required_value("metadata.name") {
+        Some(name) => {
+            let is_anywhere = store.definition().is_namespaced() && namespace.is_empty();
+            watcher.only((!is_anywhere).then_some(namespace), name)
+        }
+        None => watcher,
     };
     let clock = Arc::clone(server.clock());
     let seconds = options

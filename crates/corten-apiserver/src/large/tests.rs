@@ -62,10 +62,10 @@ fn a_body_is_large_by_its_bytes_or_its_objects() {
     #[track_caller]
     fn check(body: &str, content_type: &str, want: Option<usize>) {
         let want = want.map(|objects| Size { bytes: body.len(), objects });
-        assert_eq!(size_if_large_body(body.as_bytes(), content_type), want, "{} as {content_type}", body.len());
+        let encoding = Encoding::of_body(content_type).ok();
+        assert_eq!(size_if_large_body(body.as_bytes(), encoding), want, "{} as {content_type}", body.len());
     }
-    let (json, yaml, protobuf) =
-        ("application/json", "application/apply-patch+yaml", "application/vnd.kubernetes.protobuf");
+    let (json, yaml, protobuf) = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf");
     check(&"{}".repeat(FEW_OBJECTS), json, None);
     check(&"{},".repeat(FEW_OBJECTS), json, None);
     check(&"{},".repeat(FEW_OBJECTS + 1), json, Some(FEW_OBJECTS + 1));
@@ -90,7 +90,7 @@ fn a_body_is_large_by_its_bytes_or_its_objects() {
     check(&"~,".repeat(2 * FEW_OBJECTS), yaml, Some(2 * FEW_OBJECTS));
     let nulls = [0xf6; 3 * FEW_OBJECTS + 1];
     let size = Size { bytes: nulls.len(), objects: nulls.len() };
-    assert_eq!(size_if_large_body(&nulls, "application/cbor"), Some(size));
+    assert_eq!(size_if_large_body(&nulls, Some(Encoding::Cbor)), Some(size));
     // Blocks whose keys have quotes were taken for JSON, and had no objects.
     check(&"- \"a\": 1\n".repeat(FEW_OBJECTS + 1), yaml, Some(FEW_OBJECTS + 1));
     check(&format!("[{}]", r#""a": 1,"#.repeat(FEW_OBJECTS + 1)), yaml, Some(FEW_OBJECTS + 1));
@@ -100,14 +100,49 @@ fn a_body_is_large_by_its_bytes_or_its_objects() {
     check(&" ".repeat(LARGE_BYTES + 1), json, Some(0));
 }
 
+/// A word in a parameter decided how a body was counted, and not how it was read: 60,000 objects in CBOR, said to be
+/// `application/cbor;x=json`, were none, and were made on a thread of the runtime.
+#[test]
+fn a_body_is_counted_as_what_it_is_read_as() {
+    #[track_caller]
+    fn check(method: Method, content_type: &str, body: &[u8], want: usize) {
+        let size = size_if_large_body(body, Encoding::of_request(&method, content_type));
+        assert_eq!(size.map(|size| size.objects), Some(want), "{method} {content_type}");
+    }
+    let maps = vec![0xa0; 60_000];
+    for content_type in ["application/cbor", "application/cbor;x=json", " application/cbor ; yaml=json"] {
+        check(Method::POST, content_type, &maps, 60_000);
+    }
+    let binary = vec![b'x'; 60_000];
+    for parameters in ["", ";x=json", "; charset=yaml", ";cbor"] {
+        check(Method::PUT, &format!("application/vnd.kubernetes.protobuf{parameters}"), &binary, 7_500);
+    }
+    let braces = "{},".repeat(3_000);
+    for content_type in ["", "application/json;x=cbor", "application/json;x=yaml"] {
+        check(Method::POST, content_type, braces.as_bytes(), 3_000);
+    }
+    let items = "- a:\n".repeat(3_000);
+    check(Method::PATCH, "application/apply-patch+yaml;x=json", items.as_bytes(), 3_000);
+    check(Method::POST, " application/yaml;x=json", items.as_bytes(), 3_000);
+    check(Method::PATCH, "application/merge-patch+json;yaml", braces.as_bytes(), 3_000);
+    // What nobody reads is what costs most.
+    check(Method::PATCH, "application/json", &maps, 60_000);
+    check(Method::POST, "text/plain", items.as_bytes(), 3_000);
+}
+
 /// The objects that are not in the body counted for nothing: any number of labels of one huge object were set at once.
 #[test]
 fn a_change_is_large_by_the_object_that_it_changes() {
     #[track_caller]
     fn check(stored: &str, patch: &str, want: Option<usize>) {
         let want = want.map(|objects| Size { bytes: stored.len(), objects });
-        assert_eq!(size_if_large_object(stored.as_bytes(), doublings(patch.as_bytes())), want, "{patch}");
+        // As the media type is read, which was once looked at by its first letters.
+        for content_type in ["application/json-patch+json", " application/json-patch+json ;x=y"] {
+            let doublings = doublings(patch.as_bytes(), content_type);
+            assert_eq!(size_if_large_object(stored.as_bytes(), doublings), want, "{patch}");
+        }
     }
+    assert_eq!(doublings(b"copy", "application/merge-patch+json"), 0);
     let (add, copy) = (r#"[{"op": "add", "value": {}}]"#, r#"[{"op": "copy"}, {"op": "copy"}]"#);
     let objects = |count: usize| "{},".repeat(count);
     check(&objects(FEW_OBJECTS), "", None);

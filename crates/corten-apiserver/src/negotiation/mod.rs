@@ -3,6 +3,10 @@
 //! Upstream: k8s.io/apiserver/pkg/endpoints/handlers/negotiation (v1.35).
 
 use corten_apimachinery::status::{Reason, Status};
+use corten_client::PatchKind;
+use http::Method;
+
+const PATCH_TYPES: [PatchKind; 4] = [PatchKind::Json, PatchKind::Merge, PatchKind::Strategic, PatchKind::Apply];
 
 /// An encoding of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,9 +93,41 @@ impl Encoding {
         if content_type.is_empty() {
             return Ok(Self::Json);
         }
-        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        let media_type = media_type_of(content_type);
         Self::parse(media_type).filter(|_| !media_type.contains('*')).ok_or_else(unsupported_media_type)
     }
+
+    /// What the body of a request is written in, be it an object or a patch; `None` if nobody reads it.
+    pub(crate) fn of_request(method: &Method, content_type: &str) -> Option<Self> {
+        if method != Method::PATCH {
+            return Self::of_body(content_type).ok();
+        }
+        patch_kind(content_type).ok().map(|kind| match kind {
+            PatchKind::Apply => Self::Yaml,
+            PatchKind::Json | PatchKind::Merge | PatchKind::Strategic => Self::Json,
+        })
+    }
+}
+
+/// The media type in a `Content-Type`: what decides how a body is read. Parameters do not.
+fn media_type_of(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// Reads the `Content-Type` of a patch.
+///
+/// Errors: `UnsupportedMediaType`.
+pub(crate) fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
+    let media_type = media_type_of(content_type);
+    PATCH_TYPES.into_iter().find(|kind| kind.content_type() == media_type).ok_or_else(|| {
+        Status::new(
+            Reason::UnsupportedMediaType,
+            format!(
+                "the body of the request was in an unknown format - accepted media types include: {}",
+                PATCH_TYPES.map(PatchKind::content_type).join(", ")
+            ),
+        )
+    })
 }
 
 /// The failure for a body in an encoding that nobody reads.

@@ -19,9 +19,11 @@ use corten_apimachinery::{
     type_table::TypeTable,
     value::Value,
 };
+use corten_base::{TaskSet, blocking};
 use http::{HeaderValue, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha512};
+use tokio::sync::Semaphore;
 
 use crate::{
     discovery::Group,
@@ -50,13 +52,15 @@ impl fmt::Debug for Source {
 
 /// Serves the documents of `groups`.
 pub fn install(routes: &mut RoutesBuilder, groups: &[Group], source: Source) {
+    let making = Arc::new(Semaphore::new(1));
+    let document = |dialect, contents| Document::new(source, dialect, contents, &making);
     let mut documents = BTreeMap::new();
     for group in groups {
         for version in &group.versions {
             let group_version = GroupVersion::new(group.name, version.name);
             let root = if group.name.is_empty() { "api" } else { "apis" };
-            let document = Document::new(source, Dialect::V3, vec![(group_version.clone(), version.resources.clone())]);
-            documents.insert(format!("{root}/{group_version}"), document);
+            let contents = vec![(group_version.clone(), version.resources.clone())];
+            documents.insert(format!("{root}/{group_version}"), document(Dialect::V3, contents));
         }
     }
     let all = groups.iter().flat_map(|group| {
@@ -65,7 +69,7 @@ pub fn install(routes: &mut RoutesBuilder, groups: &[Group], source: Source) {
         };
         group.versions.iter().map(resources).collect::<Vec<_>>()
     });
-    routes.path("/openapi/v2", Arc::new(V2(Document::new(source, Dialect::V2, all.collect()))));
+    routes.path("/openapi/v2", Arc::new(V2(document(Dialect::V2, all.collect()))));
     let v3 = Arc::new(V3(documents));
     routes.path("/openapi/v3", Arc::clone(&v3) as _);
     routes.prefix("/openapi/v3/", v3);
@@ -74,11 +78,19 @@ pub fn install(routes: &mut RoutesBuilder, groups: &[Group], source: Source) {
 /// One document, made when it is first asked for.
 #[derive(Debug)]
 struct Document {
+    recipe: Arc<Recipe>,
+    /// Changes whenever the document would: its contents follow from the release and the names in it.
+    hash: String,
+    /// Of which all documents of a server have one, so that they are made one after the other.
+    making: Arc<Semaphore>,
+}
+
+/// What a document is made of, and what was made of it.
+#[derive(Debug)]
+struct Recipe {
     source: Source,
     dialect: Dialect,
     contents: Vec<(GroupVersion, Vec<&'static ResourceDefinition>)>,
-    /// Changes whenever the document would: its contents follow from the release and the names in it.
-    hash: String,
     json: OnceLock<Bytes>,
     protobuf: OnceLock<Bytes>,
 }
@@ -131,7 +143,12 @@ impl Form {
 }
 
 impl Document {
-    fn new(source: Source, dialect: Dialect, contents: Vec<(GroupVersion, Vec<&'static ResourceDefinition>)>) -> Self {
+    fn new(
+        source: Source,
+        dialect: Dialect,
+        contents: Vec<(GroupVersion, Vec<&'static ResourceDefinition>)>,
+        making: &Arc<Semaphore>,
+    ) -> Self {
         let mut digest = Sha512::new();
         digest.update(source.version);
         for (group_version, resources) in &contents {
@@ -144,16 +161,63 @@ impl Document {
             let _ = write!(text, "{byte:02X}");
             text
         });
-        Self { source, dialect, contents, hash, json: OnceLock::new(), protobuf: OnceLock::new() }
+        let recipe = Recipe { source, dialect, contents, json: OnceLock::new(), protobuf: OnceLock::new() };
+        Self { recipe: Arc::new(recipe), hash, making: Arc::clone(making) }
     }
 
-    /// The document. The first call takes some tens of milliseconds for the largest group, and more for the whole of v2.
-    fn bytes(&self, form: Form) -> Bytes {
-        match form {
-            Form::Json => self.json.get_or_init(|| codec::json::encode(&self.make(), None)),
-            Form::Protobuf => self.protobuf.get_or_init(|| openapi::encode_v2(&self.make())),
+    /// The document. Making it takes some tens of milliseconds for the largest group, and more for the whole of v2: that is
+    /// done once, on a thread that may be busy, and whoever else asks meanwhile waits for it.
+    ///
+    /// Errors: the making of it panicked. Cancellation: it is made all the same, for whoever asks next.
+    async fn bytes(&self, tasks: &TaskSet, form: Form) -> Result<Bytes, Status> {
+        if let Some(made) = self.recipe.made(form).get() {
+            return Ok(made.clone());
         }
-        .clone()
+        let turn = Arc::clone(&self.making).acquire_owned().await.expect("is never closed");
+        let recipe = Arc::clone(&self.recipe);
+        let made = blocking::run(tasks, "openapi document", move || {
+            let _turn = turn;
+            recipe.made(form).get_or_init(|| recipe.write(form)).clone()
+        });
+        made.await.map_err(|panic| {
+            tracing::error!(err = %panic, "The making of an OpenAPI document panicked");
+            Status::internal("the document could not be made")
+        })
+    }
+
+    async fn reply(&self, tasks: &TaskSet, request: &Request) -> Result<Reply, Status> {
+        let Some(form) = Form::wanted(request.header(header::ACCEPT), self.recipe.dialect) else {
+            return Ok(Reply::text(StatusCode::NOT_ACCEPTABLE, "406 Not Acceptable\n"));
+        };
+        let content_type = form.media_type();
+        let etag = format!("\"{}\"", self.hash);
+        let fresh = request.header(header::IF_NONE_MATCH) == etag;
+        let mut reply = Reply::new(if fresh {
+            Response::Raw { code: StatusCode::NOT_MODIFIED, content_type, body: Bytes::new() }
+        } else {
+            Response::Raw { code: StatusCode::OK, content_type, body: self.bytes(tasks, form).await? }
+        });
+        if let Ok(value) = HeaderValue::from_str(&etag) {
+            reply.headers.insert(header::ETAG, value);
+        }
+        reply.headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        Ok(reply)
+    }
+}
+
+impl Recipe {
+    fn made(&self, form: Form) -> &OnceLock<Bytes> {
+        match form {
+            Form::Json => &self.json,
+            Form::Protobuf => &self.protobuf,
+        }
+    }
+
+    fn write(&self, form: Form) -> Bytes {
+        match form {
+            Form::Json => codec::json::encode(&self.make(), None),
+            Form::Protobuf => openapi::encode_v2(&self.make()),
+        }
     }
 
     fn make(&self) -> Value {
@@ -172,25 +236,6 @@ impl Document {
         let options = Options { dialect, enums: true, descriptions: &*descriptions };
         openapi::document(table, paths, self.source.version, options)
     }
-
-    fn reply(&self, request: &Request) -> Reply {
-        let Some(form) = Form::wanted(request.header(header::ACCEPT), self.dialect) else {
-            return Reply::text(StatusCode::NOT_ACCEPTABLE, "406 Not Acceptable\n");
-        };
-        let content_type = form.media_type();
-        let etag = format!("\"{}\"", self.hash);
-        let fresh = request.header(header::IF_NONE_MATCH) == etag;
-        let mut reply = Reply::new(if fresh {
-            Response::Raw { code: StatusCode::NOT_MODIFIED, content_type, body: Bytes::new() }
-        } else {
-            Response::Raw { code: StatusCode::OK, content_type, body: self.bytes(form) }
-        });
-        if let Ok(value) = HeaderValue::from_str(&etag) {
-            reply.headers.insert(header::ETAG, value);
-        }
-        reply.headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-        reply
-    }
 }
 
 #[derive(Debug)]
@@ -198,8 +243,8 @@ struct V2(Document);
 
 #[async_trait]
 impl NonResource for V2 {
-    async fn handle(&self, _server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
-        Ok(self.0.reply(&request))
+    async fn handle(&self, server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+        self.0.reply(server.tasks(), &request).await
     }
 }
 
@@ -208,7 +253,7 @@ struct V3(BTreeMap<String, Document>);
 
 #[async_trait]
 impl NonResource for V3 {
-    async fn handle(&self, _server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
         let path = request.info.path.trim_matches('/');
         let Some(name) = path.strip_prefix("openapi/v3/") else {
             let entry = |(path, document): (&String, &Document)| {
@@ -230,7 +275,7 @@ impl NonResource for V3 {
             }
             return Ok(reply);
         }
-        let mut reply = document.reply(&request);
+        let mut reply = document.reply(server.tasks(), &request).await?;
         if !hash.is_empty() {
             // Under its hash, a document never changes.
             reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
@@ -252,11 +297,43 @@ fn expires(now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        cell::Cell,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[test]
     fn a_document_under_its_hash_is_good_for_a_year() {
         assert_eq!(expires("2026-01-02T03:04:05Z".parse().unwrap()), "Sat, 02 Jan 2027 03:04:05 GMT");
+    }
+
+    /// Both threads of a small machine made documents, or waited for them, after each start: here there is only one.
+    #[tokio::test]
+    async fn a_document_is_made_once_and_beside_the_runtime() {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        static BY_RUNTIME: AtomicUsize = AtomicUsize::new(0);
+        thread_local!(static OF_RUNTIME: Cell<bool> = const { Cell::new(false) });
+        OF_RUNTIME.set(true);
+        let descriptions = || -> Box<dyn Descriptions> {
+            MADE.fetch_add(1, Ordering::Relaxed);
+            BY_RUNTIME.fetch_add(usize::from(OF_RUNTIME.get()), Ordering::Relaxed);
+            Box::new(openapi::NoDescriptions)
+        };
+        let source = Source { table: Box::leak(Box::<TypeTable>::default()), descriptions, version: "v1.35.0" };
+        let (document, tasks) =
+            (Document::new(source, Dialect::V2, Vec::new(), &Arc::new(Semaphore::new(1))), TaskSet::new("test"));
+        // Who has gone before it was made leaves it to the others.
+        assert!(document.bytes(&tasks, Form::Json).now_or_never().is_none());
+        let json = || document.bytes(&tasks, Form::Json);
+        let (one, other, protobuf) = tokio::join!(json(), json(), document.bytes(&tasks, Form::Protobuf));
+        assert_eq!(one.unwrap(), other.unwrap());
+        assert!(!protobuf.unwrap().is_empty());
+        assert_eq!((MADE.load(Ordering::Relaxed), BY_RUNTIME.load(Ordering::Relaxed)), (2, 0), "once for each form");
+        tasks.join().await.unwrap();
     }
 
     /// `kubectl` asks for v2 as protobuf only, and checked no list of objects while it was refused.

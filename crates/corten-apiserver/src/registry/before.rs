@@ -100,12 +100,54 @@ pub(super) fn keep_system_metadata(object: &mut Value, old: &Value) {
             None => object.unset_meta(field),
         }
     }
-    // Deletion is never taken back, and only deletion sets it.
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
-        match old.at(&["metadata", field]).cloned() {
-            Some(value) => object.set_meta(field, value),
-            None => object.unset_meta(field),
-        }
+    // Deletion is never taken back. Whoever sets these two, or another grace period, hears from validation that only a
+    // deletion does.
+    if let Some(when) = old.at(&["metadata", "deletionTimestamp"]).filter(|when| !when.is_null()) {
+        object.set_meta("deletionTimestamp", when.clone());
+    }
+    let grace = ["metadata", "deletionGracePeriodSeconds"];
+    if let Some(seconds) = old.at(&grace)
+        && object.at(&grace).is_none_or(Value::is_null)
+    {
+        object.set_meta("deletionGracePeriodSeconds", seconds.clone());
     }
     object.unset_meta("selfLink");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both were dropped in silence where the object had none, and another grace period was put back.
+    #[test]
+    fn only_a_deletion_sets_when_an_object_goes() {
+        const NOW: &str = "2026-01-02T03:04:05Z";
+        let object = |when: Option<&str>, grace: Option<i64>| {
+            let mut object = Value::object();
+            object.set_meta("name", "a");
+            object.set_meta("resourceVersion", "1");
+            when.into_iter().for_each(|when| object.set_meta("deletionTimestamp", when));
+            grace.into_iter().for_each(|grace| object.set_meta("deletionGracePeriodSeconds", grace));
+            object
+        };
+        let check = |old: &Value, mut sent: Value, want: Result<&Value, &str>| {
+            keep_system_metadata(&mut sent, old);
+            let errors = validate_object_meta_update(&sent, old, &Path::new("metadata"));
+            let got: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            match want {
+                Ok(want) => assert_eq!((got, &sent), (Vec::new(), want)),
+                Err(want) => assert_eq!(got, [want]),
+            }
+        };
+        let (lives, goes) = (object(None, None), object(Some(NOW), Some(30)));
+        check(&lives, lives.clone(), Ok(&lives));
+        let when = "metadata.deletionTimestamp: Invalid value: \"2026-01-02T03:04:05Z\": field is immutable";
+        check(&lives, object(Some(NOW), None), Err(when));
+        let grace = "metadata.deletionGracePeriodSeconds: Invalid value: 30: field is immutable";
+        check(&lives, object(None, Some(30)), Err(grace));
+        // On its way out, an object keeps both, whatever else is said of the time.
+        check(&goes, lives.clone(), Ok(&goes));
+        check(&goes, object(Some("2030-01-01T00:00:00Z"), Some(30)), Ok(&goes));
+        check(&goes, object(None, Some(5)), Err(&grace.replace("30", "5")));
+    }
 }

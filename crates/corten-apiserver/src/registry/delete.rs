@@ -109,7 +109,7 @@ impl Store {
             }
             return match self.put(cx, key, Expected::ModRevision(revision), &object, None).await? {
                 Put::Done(stored) => Ok(Attempt::done(stored, false)),
-                Put::Conflict(current) => self.overtaken(key, current),
+                Put::Conflict(current) => self.overtaken(key, current).map(Attempt::Overtaken),
             };
         }
         if cx.dry_run {
@@ -130,18 +130,8 @@ impl Store {
                 self.cacher.acknowledge(at);
                 Ok(Attempt::done(shown.unwrap_or_else(|| self.codec.stored(&old, revision)), true))
             }
-            Outcome::Conflict { current, .. } => self.overtaken(key, current),
+            Outcome::Conflict { current, .. } => self.overtaken(key, current).map(Attempt::Overtaken),
         }
-    }
-
-    fn overtaken(&self, key: &str, current: Option<corten_storage::kv::KeyValue>) -> Result<Attempt, Status> {
-        let current = current
-            .map(|kv| {
-                let tree = self.codec.decode_tree(key, &kv.value).map_err(Status::internal)?;
-                Ok::<_, Status>((tree, kv.mod_revision))
-            })
-            .transpose()?;
-        Ok(Attempt::Overtaken(current))
     }
 
     fn check_delete_preconditions(&self, old: &Value, options: &DeleteOptions, name: &str) -> Result<(), Status> {

@@ -87,11 +87,7 @@ impl Store {
             match self.put(cx, &key, Expected::ModRevision(revision), &object, None).await? {
                 Put::Done(stored) => return Ok(stored),
                 Put::Conflict(newer) => {
-                    let newer = newer.map(|kv| {
-                        let tree = self.codec.decode_tree(&key, &kv.value).map_err(Status::internal)?;
-                        Ok::<_, Status>((tree, kv.mod_revision))
-                    });
-                    current = newer.transpose()?;
+                    current = self.overtaken(&key, newer)?;
                     is_fresh = true;
                 }
             }

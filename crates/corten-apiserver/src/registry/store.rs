@@ -380,6 +380,14 @@ impl Store {
         snapshot.get(key).map(|stored| self.tree(key, stored)).transpose()
     }
 
+    /// What the engine has in place of what a write expected, for the next attempt: with its version, as the cache shows it.
+    pub(super) fn overtaken(&self, key: &str, current: Option<KeyValue>) -> Result<Option<(Value, Revision)>, Status> {
+        let Some(kv) = current else { return Ok(None) };
+        let mut tree = self.codec.decode_tree(key, &kv.value).map_err(Status::internal)?;
+        tree.set_meta("resourceVersion", crate::value_text(kv.mod_revision));
+        Ok(Some((tree, kv.mod_revision)))
+    }
+
     fn tree(&self, key: &str, stored: &Stored) -> Result<(Value, Revision), Status> {
         let tree = self.codec.decode_tree(key, &stored.json).map_err(Status::internal)?;
         Ok((tree, stored.revision))

@@ -3,12 +3,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
-    managed_fields,
-    meta::ObjectMeta as _,
-    resource::Strategy,
-    status::Status,
-    stored::Stored,
-    value::{Str, Value},
+    managed_fields, meta::ObjectMeta as _, resource::Strategy, status::Status, stored::Stored, value::Value,
 };
 use corten_storage::{
     kv::{Change, Expected, Outcome, Revision},
@@ -231,15 +226,7 @@ impl Store {
         };
         match put {
             Put::Done(stored) => Ok(Attempt::done(stored)),
-            Put::Conflict(current) => Ok(Attempt::Overtaken(
-                current
-                    .map(|kv| {
-                        let mut tree = self.codec.decode_tree(key, &kv.value).map_err(Status::internal)?;
-                        tree.set_meta("resourceVersion", Str::from(crate::value_text(kv.mod_revision)));
-                        Ok::<_, Status>((tree, kv.mod_revision))
-                    })
-                    .transpose()?,
-            )),
+            Put::Conflict(current) => self.overtaken(key, current).map(Attempt::Overtaken),
         }
     }
 }

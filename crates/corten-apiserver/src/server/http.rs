@@ -9,12 +9,13 @@ use corten_apimachinery::{
 };
 use corten_component_base::serving::{OwnTask, Place, SendDeadline};
 use futures::{StreamExt as _, stream};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use super::{
     Server,
     encode::{self, Include},
+    malformed,
     response_body::{Content, ResponseBody, Stall},
     watch_socket::{self, Streams},
 };
@@ -56,6 +57,13 @@ pub(super) async fn serve(
     let Client { peer, certificates, place } = client;
     let upgrade = wants_upgrade(http.headers()).then(|| Upgrade::new(hyper::upgrade::on(&mut http), place));
     let (parts, body) = http.into_parts();
+    if let Some(why) = malformed::complaint(&parts) {
+        let mut reply = Reply::text(StatusCode::BAD_REQUEST, why);
+        if parts.version <= Version::HTTP_11 {
+            reply.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        return Ok(respond(&server, &streams, reply, &Wants::plain()).await);
+    }
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let path = parts.uri.path().to_owned();
     let info = RequestInfo::parse(&parts.method, &path, &query);

@@ -3,6 +3,7 @@
 mod encode;
 mod http;
 mod in_process;
+mod malformed;
 mod response_body;
 mod watch_socket;
 
@@ -111,6 +112,12 @@ impl Server {
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.parts.clock
+    }
+
+    /// Where work runs that would hold up others on a thread of the runtime.
+    #[must_use]
+    pub(crate) fn tasks(&self) -> &TaskSet {
+        &self.parts.tasks
     }
 
     /// Randomness.

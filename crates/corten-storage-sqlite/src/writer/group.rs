@@ -53,9 +53,7 @@ impl Writer {
         if let (Some(first), Some(last)) = (stored.rows.first(), stored.rows.last()) {
             self.writes_since_chunk += stored.rows.len();
             for row in &stored.rows {
-                if let Some(at) = row.expires_at {
-                    self.expiry.push(at, row.revision, row.key.clone());
-                }
+                self.expiry.written(&row.key, row.revision, row.expires_at);
             }
             let mut index = self.shared.index.write();
             assert_eq!(first.revision, index.revision() + 1, "revisions are dense");

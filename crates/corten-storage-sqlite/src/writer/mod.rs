@@ -186,9 +186,7 @@ impl Writer {
 
     /// The deletion of up to `limit` keys that have expired.
     fn expired(&mut self, limit: usize, reply: oneshot::Sender<bool>) -> Request {
-        let index = self.shared.index.read();
-        let is_current = |key: &[u8], revision| index.current(key).is_some_and(|live| live.mod_revision == revision);
-        let due = self.expiry.take_due(self.clock.now(), limit, is_current);
+        let due = self.expiry.take_due(self.clock.now(), limit);
         let writes = due.iter().map(|(_, revision, key)| Write {
             key: key.clone(),
             expected: corten_storage::kv::Expected::ModRevision(*revision),

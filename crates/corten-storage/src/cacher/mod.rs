@@ -6,6 +6,7 @@
 
 mod announced;
 mod event;
+mod named;
 mod paging;
 mod ring;
 mod snapshot;
@@ -24,10 +25,15 @@ pub use event::{CacheEvent, Change};
 pub use snapshot::Snapshot;
 pub use watcher::{Watcher, WatcherClosed};
 
-use self::{announced::Announced, paging::KeptSnapshots, ring::Ring};
+use self::{
+    announced::Announced,
+    named::{Named, Wakes},
+    paging::KeptSnapshots,
+    ring::Ring,
+};
 use crate::{
     kv::{self, KvEngine, KvError, ListRequest, Revision, WatchBatch},
-    object::{CorruptObject, KeySpace, ObjectCodec, Pending},
+    object::{CorruptObject, KeySpace, ObjectCodec, Pending, cache_key},
 };
 
 /// How long a read waits for the cache to reach a revision. Upstream's bound: storage/cacher `blockTimeout`.
@@ -35,6 +41,9 @@ const FRESH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How many objects one page of the first list has: bounds what is decoded between two yields.
 const INITIAL_PAGE: usize = 1_000;
+
+/// About how many bytes an object takes in a map that shares no entries with others, beside its key and itself.
+const ENTRY_BYTES: u64 = 100;
 
 /// The watch cache of one resource. Clones share it.
 #[derive(Debug, Clone)]
@@ -55,6 +64,9 @@ struct Inner {
     applied: watch::Sender<Revision>,
     /// The sequence number of the next event: what watchers wait for.
     next_event: watch::Sender<u64>,
+    /// Held by who reads an old state from the store: one at a time, so that nobody keeps all of the engine's readers busy, and
+    /// who wants the same state finds it kept.
+    reading: tokio::sync::Mutex<()>,
     /// The highest revision that a writer of this process was told is durable.
     acknowledged: watch::Sender<Revision>,
 }
@@ -63,11 +75,21 @@ struct Inner {
 struct State {
     snapshot: Snapshot,
     ring: Ring,
+    /// What stands in the ring of the names that are watched.
+    named: Named,
     kept: KeptSnapshots,
     /// States before this revision are forgotten.
     compacted: Revision,
     /// Stored objects that cannot be decoded, by cache key. They are in no list: their bytes say nothing.
     corrupt: BTreeMap<Box<str>, CorruptObject>,
+}
+
+impl State {
+    fn push(&mut self, now: Duration, event: CacheEvent, wakes: &mut Wakes) {
+        let (ring, named) = (&mut self.ring, &mut self.named);
+        named.note(&event.object, ring.next_sequence(), wakes);
+        ring.push(now, Arc::new(event), |sequence, dropped| named.forget(&dropped.object, sequence));
+    }
 }
 
 /// An event of the engine, by cache key and decoded; without object for a delete.
@@ -132,6 +154,7 @@ impl Cacher {
                 announced: Announced::default(),
                 applied: watch::Sender::new(0),
                 next_event: watch::Sender::new(0),
+                reading: tokio::sync::Mutex::default(),
                 acknowledged: watch::Sender::new(0),
             }),
         }
@@ -192,7 +215,7 @@ impl Cacher {
         let mut snapshot = Snapshot::default();
         let mut corrupt = BTreeMap::new();
         let revision = self
-            .read_pages(None, &Snapshot::default(), |key, decoded| match decoded {
+            .read_pages(None, "", &Snapshot::default(), |key, decoded| match decoded {
                 Ok((object, _)) => snapshot.insert(key, object),
                 Err(error) => {
                     tracing::error!(err = %error, "Stored object is left out: repair or remove it");
@@ -201,15 +224,19 @@ impl Cacher {
             })
             .await?;
         snapshot.read_at(revision);
+        let mut wakes = Wakes::new();
         let next = {
             let mut state = self.inner.state.write();
             state.snapshot = snapshot;
             state.corrupt = corrupt;
             state.ring.restart(revision);
-            state.ring.next_sequence()
+            let next = state.ring.next_sequence();
+            state.named.restart(next, &mut wakes);
+            next
         };
         self.inner.applied.send_replace(revision);
         self.inner.next_event.send_replace(next);
+        named::wake(wakes);
         Ok(())
     }
 
@@ -238,6 +265,7 @@ impl Cacher {
             .iter()
             .map(|event| self.decode_event(event).map_err(|corrupt| (self.key_of(&event.key), event.revision, corrupt)))
             .collect();
+        let mut wakes = Wakes::new();
         let next = {
             let mut state = self.inner.state.write();
             let state = &mut *state;
@@ -250,14 +278,14 @@ impl Cacher {
                         let previous = state.snapshot.replace(&key, Arc::clone(&object));
                         previous.as_deref().into_iter().for_each(&mut is_replaced);
                         let event = CacheEvent::new(Change::Put, revision, object, previous);
-                        state.ring.push(now, Arc::new(event));
+                        state.push(now, event, &mut wakes);
                     }
                     Ok(DecodedEvent { key, revision, object: None }) => {
                         if let Some(previous) = state.snapshot.remove(&key, revision) {
                             is_replaced(&previous);
                             let last = self.inner.codec.at_revision(&previous, revision);
                             let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
-                            state.ring.push(now, Arc::new(event));
+                            state.push(now, event, &mut wakes);
                         }
                         state.corrupt.remove(&key);
                     }
@@ -268,7 +296,7 @@ impl Cacher {
                             is_replaced(&previous);
                             let last = self.inner.codec.at_revision(&previous, revision);
                             let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
-                            state.ring.push(now, Arc::new(event));
+                            state.push(now, event, &mut wakes);
                         }
                         state.corrupt.insert(key, corrupt);
                     }
@@ -280,6 +308,7 @@ impl Cacher {
         };
         self.inner.applied.send_replace(batch.revision);
         self.inner.next_event.send_if_modified(|sequence| std::mem::replace(sequence, next) != next);
+        named::wake(wakes);
     }
 
     /// The cache key of a full key, or whatever stands there instead.
@@ -390,7 +419,7 @@ impl Cacher {
     /// Keeps `snapshot` for a while, so that later pages of a list show the same state.
     pub fn keep(&self, snapshot: &Snapshot) {
         let now = self.inner.clock.monotonic();
-        self.inner.state.write().kept.keep(now, snapshot, 0);
+        self.inner.state.write().kept.keep(now, snapshot);
     }
 
     /// Lets go of states before `revision`: the engine has forgotten them, and who asks for one has to hear so.
@@ -400,15 +429,15 @@ impl Cacher {
         state.kept.forget_before(revision);
     }
 
-    /// The state at exactly `revision`.
+    /// The state at exactly `revision`: of `namespace` alone, unless that is empty, and whatever else is at hand.
     ///
     /// Errors: `TooOld` if neither the cache nor the engine has it any more; `TooLarge` if it is yet to come; `Engine`.
-    pub async fn exact(&self, revision: Revision) -> Result<Snapshot, ReadError> {
+    pub async fn exact(&self, revision: Revision, namespace: &str) -> Result<Snapshot, ReadError> {
         // Each page of a list says the revision of the first one, whatever else was written meanwhile.
-        Ok(self.state_at(revision).await?.said_at(revision))
+        Ok(self.state_at(revision, namespace).await?.said_at(revision))
     }
 
-    async fn state_at(&self, revision: Revision) -> Result<Snapshot, ReadError> {
+    async fn state_at(&self, revision: Revision, namespace: &str) -> Result<Snapshot, ReadError> {
         let newest = self.not_older_than(revision).await?;
         // Also when nothing has changed since: what is forgotten does not depend on the resource.
         let oldest = self.inner.state.read().compacted;
@@ -418,11 +447,16 @@ impl Cacher {
         if newest.is_at(revision) {
             return Ok(newest);
         }
-        let now = self.inner.clock.monotonic();
-        if let Some(kept) = self.inner.state.write().kept.get(now, revision) {
+        let kept = || self.inner.state.write().kept.get(self.inner.clock.monotonic(), revision, namespace);
+        if let Some(kept) = kept() {
             return Ok(kept);
         }
-        match self.read_at(revision).await {
+        let _reading = self.inner.reading.lock().await;
+        // Who was before this one may have read just that.
+        if let Some(kept) = kept() {
+            return Ok(kept);
+        }
+        match self.read_at(revision, namespace).await {
             Err(KvError::Compacted { compacted, .. }) => {
                 Err(ReadError::TooOld { requested: revision, oldest: compacted })
             }
@@ -431,10 +465,11 @@ impl Cacher {
     }
 
     /// Objects that cannot be decoded are left out, as they are of the current state.
-    async fn read_at(&self, revision: Revision) -> Result<Snapshot, KvError> {
-        let (mut snapshot, mut own) = (Snapshot::default(), 0);
-        self.read_pages(Some(revision), &self.any(), |key, decoded| {
+    async fn read_at(&self, revision: Revision, namespace: &str) -> Result<Snapshot, KvError> {
+        let (mut snapshot, mut own) = (Snapshot::of(namespace), 0);
+        self.read_pages(Some(revision), namespace, &self.any(), |key, decoded| {
             if let Ok((object, source)) = decoded {
+                own += ENTRY_BYTES + key.len() as u64;
                 if source == Source::Store {
                     own += object.json.len() as u64;
                 }
@@ -445,20 +480,25 @@ impl Cacher {
         // Not `set_revision`: an object that was deleted before is not there to say that the state was another one.
         snapshot.read_at(revision);
         let now = self.inner.clock.monotonic();
-        self.inner.state.write().kept.keep(now, &snapshot, own);
+        snapshot.set_own_bytes(own);
+        self.inner.state.write().kept.keep(now, &snapshot);
         Ok(snapshot)
     }
 
-    /// Reads all objects as of one revision, the newest for `None`, page by page; returns the revision. Objects that
-    /// `known` has in the same version are shared with it.
+    /// Reads all objects, those of `namespace` unless it is empty, as of one revision, the newest for `None`, page by page;
+    /// returns the revision. Objects that `known` has in the same version are shared with it.
     async fn read_pages(
         &self,
         mut at: Option<Revision>,
+        namespace: &str,
         known: &Snapshot,
         mut take: impl FnMut(Box<str>, Result<(Arc<Stored>, Source), CorruptObject>) + Send,
     ) -> Result<Revision, KvError> {
         let mut start = Bytes::new();
-        let prefix = Bytes::from(self.inner.keys.prefix().to_owned());
+        let prefix = match namespace {
+            "" => Bytes::from(self.inner.keys.prefix().to_owned()),
+            namespace => self.inner.keys.full(&cache_key(namespace, "")),
+        };
         loop {
             let request = ListRequest { prefix: prefix.clone(), start, limit: INITIAL_PAGE, revision: at };
             let page = self.inner.engine.list(request).await?;

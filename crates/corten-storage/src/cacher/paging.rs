@@ -31,26 +31,26 @@ struct Kept {
     snapshot: Snapshot,
     /// `KeptSnapshots::replaced` when it was kept.
     replaced: u64,
-    /// Bytes of objects that were read from the store for it.
-    own: u64,
 }
 
 impl KeptSnapshots {
-    /// Keeps `snapshot`, for which `own` bytes of objects were read that the current state does not have. One that is kept
-    /// already is only used again: what it keeps in memory is known, and has not become less.
-    pub(super) fn keep(&mut self, now: Duration, snapshot: &Snapshot, own: u64) {
-        let at = self.kept.iter().position(|kept| kept.snapshot.revision() == snapshot.revision());
+    /// Keeps `snapshot`. One that is kept already is only used again: what it keeps in memory is known, and has not become
+    /// less.
+    pub(super) fn keep(&mut self, now: Duration, snapshot: &Snapshot) {
+        let at = self.kept.iter().position(|kept| kept.snapshot.is_like(snapshot));
         let kept = match at.and_then(|at| self.kept.remove(at)) {
             Some(kept) => Kept { used: now, ..kept },
-            None => Kept { used: now, snapshot: snapshot.clone(), replaced: self.replaced, own },
+            None => Kept { used: now, snapshot: snapshot.clone(), replaced: self.replaced },
         };
         self.kept.push_back(kept);
         self.expire(now);
     }
 
-    pub(super) fn get(&mut self, now: Duration, revision: Revision) -> Option<Snapshot> {
+    /// The state at `revision`, as far as it is about `namespace`: about all of them for the empty text.
+    pub(super) fn get(&mut self, now: Duration, revision: Revision, namespace: &str) -> Option<Snapshot> {
         self.expire(now);
-        let at = self.kept.iter().position(|kept| kept.snapshot.is_at(revision))?;
+        let is_meant = |kept: &Kept| kept.snapshot.is_at(revision) && kept.snapshot.shows(namespace);
+        let at = self.kept.iter().position(is_meant)?;
         let mut kept = self.kept.remove(at)?;
         kept.used = now;
         let snapshot = kept.snapshot.clone();
@@ -81,7 +81,7 @@ impl KeptSnapshots {
 
     fn bytes(&self) -> u64 {
         let since = self.kept.iter().map(|kept| kept.replaced).min().unwrap_or(self.replaced);
-        self.replaced - since + self.kept.iter().map(|kept| kept.own).sum::<u64>()
+        self.replaced - since + self.kept.iter().map(|kept| kept.snapshot.own_bytes()).sum::<u64>()
     }
 }
 
@@ -92,6 +92,12 @@ mod tests {
     fn snapshot(revision: Revision) -> Snapshot {
         let mut snapshot = Snapshot::default();
         snapshot.read_at(revision);
+        snapshot
+    }
+
+    fn owning(revision: Revision, bytes: u64) -> Snapshot {
+        let mut snapshot = snapshot(revision);
+        snapshot.set_own_bytes(bytes);
         snapshot
     }
 
@@ -106,42 +112,58 @@ mod tests {
     #[test]
     fn what_is_unused_for_long_goes_even_if_nobody_asks() {
         let mut kept = KeptSnapshots::default();
-        kept.keep(NOW, &snapshot(1), 0);
-        kept.keep(NOW, &snapshot(2), 0);
-        assert!(kept.get(NOW + KEPT_FOR / 2, 1).is_some());
+        kept.keep(NOW, &snapshot(1));
+        kept.keep(NOW, &snapshot(2));
+        assert!(kept.get(NOW + KEPT_FOR / 2, 1, "").is_some());
         kept.replaced(NOW + KEPT_FOR, 0);
         check(&kept, &[1]);
-        assert!(kept.get(NOW + KEPT_FOR * 2, 1).is_none());
+        assert!(kept.get(NOW + KEPT_FOR * 2, 1, "").is_none());
         check(&kept, &[]);
+    }
+
+    #[test]
+    fn a_state_of_one_namespace_is_no_state_of_another() {
+        let mut kept = KeptSnapshots::default();
+        let mut of_one = Snapshot::of("one");
+        of_one.read_at(1);
+        kept.keep(NOW, &of_one);
+        assert!(kept.get(NOW, 1, "one").is_some());
+        assert!(kept.get(NOW, 1, "two").is_none() && kept.get(NOW, 1, "").is_none());
+        kept.keep(NOW, &snapshot(1));
+        assert!(kept.get(NOW, 1, "two").is_some_and(|state| state.shows("")));
+        check(&kept, &[1, 1]);
     }
 
     #[test]
     fn snapshots_are_bounded_by_their_number() {
         let mut kept = KeptSnapshots::default();
-        (0..100).for_each(|revision| kept.keep(NOW, &snapshot(revision), 0));
+        (0..100).for_each(|revision| kept.keep(NOW, &snapshot(revision)));
         check(&kept, &(36..100).collect::<Vec<_>>());
     }
 
     #[test]
     fn snapshots_are_bounded_by_what_they_keep_in_memory() {
         let mut kept = KeptSnapshots::default();
-        kept.keep(NOW, &snapshot(1), 0);
+        kept.keep(NOW, &snapshot(1));
         kept.replaced(NOW, BYTES_MAX);
-        kept.keep(NOW, &snapshot(2), 0);
+        kept.keep(NOW, &snapshot(2));
         check(&kept, &[1, 2]);
         kept.replaced(NOW, 1);
         check(&kept, &[2]);
-        kept.keep(NOW, &snapshot(3), BYTES_MAX - 1);
+        kept.keep(NOW, &owning(3, BYTES_MAX - 1));
         check(&kept, &[2, 3]);
-        kept.keep(NOW, &snapshot(4), 1);
+        kept.keep(NOW, &owning(4, 1));
         check(&kept, &[3, 4]);
         // Another page of the same state: it keeps in memory what it kept before.
-        kept.keep(NOW, &snapshot(3), 0);
+        kept.keep(NOW, &snapshot(3));
         check(&kept, &[4, 3]);
         kept.replaced(NOW, 1);
         check(&kept, &[3]);
         // One that alone is too large is not kept at all: the pages read it anew.
-        kept.keep(NOW, &snapshot(5), BYTES_MAX + 1);
+        kept.keep(NOW, &owning(5, BYTES_MAX + 1));
+        check(&kept, &[]);
+        // Nor when its page is done, which was once taken for one that keeps nothing in memory.
+        kept.keep(NOW, &owning(5, BYTES_MAX + 1));
         check(&kept, &[]);
     }
 }

@@ -43,14 +43,21 @@ impl Ring {
         self.first + self.events.len() as u64
     }
 
-    pub(super) fn push(&mut self, now: Duration, event: Arc<CacheEvent>) {
+    /// The sequence number of the first event that is still there.
+    pub(super) fn first_sequence(&self) -> u64 {
+        self.first
+    }
+
+    /// `dropped` hears of each event that goes for it, with its number.
+    pub(super) fn push(&mut self, now: Duration, event: Arc<CacheEvent>, mut dropped: impl FnMut(u64, &CacheEvent)) {
         self.bytes += event.bytes();
         self.events.push_back((now, event));
         while self.is_over(now) {
-            let (_, dropped) = self.events.pop_front().expect("a ring with too much in it is not empty");
-            self.bytes -= dropped.bytes();
+            let (_, event) = self.events.pop_front().expect("a ring with too much in it is not empty");
+            dropped(self.first, &event);
+            self.bytes -= event.bytes();
             self.first += 1;
-            self.complete_after = dropped.revision;
+            self.complete_after = event.revision;
         }
     }
 
@@ -72,10 +79,16 @@ impl Ring {
         ControlFlow::Continue(self.first + skipped as u64)
     }
 
-    /// The events from `sequence` on, at most `limit`; `None` if some of them are gone.
-    pub(super) fn read(&self, sequence: u64, limit: usize) -> Option<impl Iterator<Item = &Arc<CacheEvent>>> {
+    /// The events from `sequence` on, with their numbers; `None` if some of them are gone.
+    pub(super) fn read(&self, sequence: u64) -> Option<impl Iterator<Item = (u64, &Arc<CacheEvent>)>> {
         let skip = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
-        Some(self.events.iter().skip(skip).take(limit).map(|(_, event)| event))
+        Some((sequence..).zip(self.events.range(skip.min(self.events.len())..)).map(|(at, (_, event))| (at, event)))
+    }
+
+    /// The event with this number, if it is still there.
+    pub(super) fn get(&self, sequence: u64) -> Option<&Arc<CacheEvent>> {
+        let at = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
+        self.events.get(at).map(|(_, event)| event)
     }
 }
 
@@ -102,7 +115,7 @@ mod tests {
     fn check(seconds_between: u64, bytes: usize, count: u64, kept: usize) {
         let mut ring = Ring::default();
         for n in 1..=count {
-            ring.push(Duration::from_secs(n * seconds_between), event(n, bytes));
+            ring.push(Duration::from_secs(n * seconds_between), event(n, bytes), |_, _| {});
         }
         assert_eq!(ring.events.len(), kept);
         assert_eq!(ring.complete_after, count - kept as u64, "what was dropped is known to be missing");

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Bound, sync::Arc};
 
-use corten_apimachinery::stored::Stored;
+use corten_apimachinery::{stored::Stored, value::Str};
 use immutable_chunkmap::map::MapM;
 
 use crate::kv::Revision;
@@ -14,9 +14,36 @@ pub struct Snapshot {
     revision: Revision,
     /// The last revision that changed an object here: between the two, the state is the same.
     changed: Revision,
+    /// The only namespace whose objects are here; empty if those of all are.
+    namespace: Str,
+    /// How many bytes of entries and objects here are shared with no other state: what was read for this one alone.
+    own_bytes: u64,
 }
 
 impl Snapshot {
+    /// An empty one, for objects of `namespace` alone, unless that is empty.
+    pub(super) fn of(namespace: &str) -> Self {
+        Self { namespace: namespace.into(), ..Self::default() }
+    }
+
+    pub(super) fn own_bytes(&self) -> u64 {
+        self.own_bytes
+    }
+
+    pub(super) fn set_own_bytes(&mut self, bytes: u64) {
+        self.own_bytes = bytes;
+    }
+
+    /// Whether the objects of `namespace`, of all for the empty text, are here, if there are any.
+    pub(super) fn shows(&self, namespace: &str) -> bool {
+        self.namespace.is_empty() || self.namespace == namespace
+    }
+
+    /// Whether `other` shows the same at the same revision.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (self.revision, &self.namespace) == (other.revision, &other.namespace)
+    }
+
     /// The revision that this shows.
     #[must_use]
     pub fn revision(&self) -> Revision {
@@ -55,6 +82,7 @@ impl Snapshot {
 
     /// The objects of `namespace` (all, if it is empty) in key order, from the key `start` on.
     pub fn range<'a>(&'a self, namespace: &str, start: &str) -> impl Iterator<Item = (&'a str, &'a Arc<Stored>)> {
+        debug_assert!(self.shows(namespace), "only {} is here, not {namespace}", self.namespace);
         let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
         let from = Box::<str>::from(if start > prefix.as_str() { start } else { prefix.as_str() });
         self.objects

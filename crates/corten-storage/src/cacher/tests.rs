@@ -1,5 +1,10 @@
 //! The watch cache on the engine in memory: what its readers see of what is written.
 
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    task::{Context, Wake, Waker},
+};
+
 use corten_apimachinery::stored::Facts;
 use corten_base::{ShutdownTrigger, SimClock, SimRng, TaskSet};
 
@@ -10,11 +15,14 @@ use crate::{
 };
 
 /// Serves stored bytes as they are; those that begin with `bad` are no object.
-#[derive(Debug)]
-struct Plain;
+#[derive(Debug, Default)]
+struct Plain {
+    decoded: AtomicUsize,
+}
 
 impl ObjectCodec for Plain {
     fn decode(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Arc<Stored>, CorruptObject> {
+        self.decoded.fetch_add(1, Ordering::Relaxed);
         if value.starts_with(b"bad") {
             return Err(CorruptObject { key: key.to_owned(), why: "it is bad".to_owned() });
         }
@@ -31,6 +39,7 @@ impl ObjectCodec for Plain {
 struct Fixture {
     engine: Arc<MemoryEngine>,
     clock: Arc<SimClock>,
+    codec: Arc<Plain>,
     cacher: Cacher,
     tasks: TaskSet,
     trigger: ShutdownTrigger,
@@ -41,10 +50,11 @@ impl Fixture {
         let (tasks, (trigger, shutdown)) = (TaskSet::new("test"), Shutdown::new());
         let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
         let engine = Arc::new(MemoryEngine::open(&MemoryStore::default(), clock.clone(), &tasks, &shutdown));
+        let codec = Arc::<Plain>::default();
         let cacher =
-            Cacher::new(KeySpace::new("pods"), engine.clone(), Arc::new(Plain), clock.clone(), SimRng::shared(1));
+            Cacher::new(KeySpace::new("pods"), engine.clone(), codec.clone(), clock.clone(), SimRng::shared(1));
         tasks.spawn("cacher", cacher.clone().run(shutdown));
-        Self { engine, clock, cacher, tasks, trigger }
+        Self { engine, clock, codec, cacher, tasks, trigger }
     }
 
     async fn write(&self, key: &str, expected: Expected, change: KvChange) -> Revision {
@@ -152,14 +162,14 @@ async fn an_old_state_shares_what_has_not_changed_and_is_kept() {
     let b = t.put("ns/b", "2").await;
     let b2 = t.put("ns/b", "3").await;
     let newest = t.cacher.not_older_than(b2).await.unwrap();
-    let old = t.cacher.exact(b).await.unwrap();
+    let old = t.cacher.exact(b, "").await.unwrap();
     assert_eq!(shown(&old), [format!("ns/a=1@{a}"), format!("ns/b=2@{b}")]);
     assert!(Arc::ptr_eq(old.get("ns/a").unwrap(), newest.get("ns/a").unwrap()));
     // Kept: the engine has forgotten it, the cache has not.
     t.engine.compact(b2).await.unwrap();
-    assert_eq!(shown(&t.cacher.exact(b).await.unwrap()), shown(&old));
+    assert_eq!(shown(&t.cacher.exact(b, "").await.unwrap()), shown(&old));
     t.cacher.forget_before(b2);
-    let error = t.cacher.exact(b).await.unwrap_err();
+    let error = t.cacher.exact(b, "").await.unwrap_err();
     assert_eq!(error.to_string(), format!("too old resource version: {b} ({b2})"));
     t.end().await;
 }
@@ -173,8 +183,8 @@ async fn states_before_and_after_a_deletion_are_told_apart() {
     let gone = t.delete("ns/b", b).await;
     let last = t.put("ns/a", "3").await;
     t.cacher.not_older_than(last).await.unwrap();
-    assert_eq!(shown(&t.cacher.exact(gone).await.unwrap()), [format!("ns/a=1@{a}")]);
-    assert_eq!(shown(&t.cacher.exact(b).await.unwrap()), [format!("ns/a=1@{a}"), format!("ns/b=2@{b}")]);
+    assert_eq!(shown(&t.cacher.exact(gone, "").await.unwrap()), [format!("ns/a=1@{a}")]);
+    assert_eq!(shown(&t.cacher.exact(b, "").await.unwrap()), [format!("ns/a=1@{a}"), format!("ns/b=2@{b}")]);
     t.end().await;
 }
 
@@ -188,7 +198,7 @@ async fn a_state_has_the_revision_that_was_asked_for() {
     let newest = t.cacher.not_older_than(elsewhere).await.unwrap();
     t.cacher.keep(&newest);
     for revision in [a, elsewhere] {
-        let state = t.cacher.exact(revision).await.unwrap();
+        let state = t.cacher.exact(revision, "").await.unwrap();
         assert_eq!((state.revision(), shown(&state)), (revision, vec![format!("ns/a=1@{a}")]));
     }
     t.end().await;
@@ -245,5 +255,128 @@ async fn a_watcher_takes_no_more_bytes_at_once_than_it_may_keep() {
         assert_eq!((events.len(), watcher.revision()), (taken, revision));
     }
     assert!(!watcher.drain(&mut events).unwrap());
+    t.end().await;
+}
+
+/// All objects of the resource were read, whatever namespace was asked for, and once more for each who asked meanwhile.
+#[tokio::test]
+async fn an_old_state_of_a_namespace_is_read_once_and_without_the_others() {
+    let t = Fixture::new();
+    t.put("ns/a", "1").await;
+    for name in ["ns/b", "ns2/a", "ns2/b", "nt/a"] {
+        t.put(name, "old").await;
+    }
+    let old = t.put("ns/c", "1").await;
+    for name in ["ns/b", "ns2/a", "ns2/b", "nt/a"] {
+        t.put(name, "new").await;
+    }
+    t.cacher.not_older_than(old + 4).await.unwrap();
+    let before = t.codec.decoded.load(Ordering::Relaxed);
+    let decoded = || t.codec.decoded.load(Ordering::Relaxed) - before;
+    let (one, other) = tokio::join!(t.cacher.exact(old, "ns"), t.cacher.exact(old, "ns"));
+    let one = one.unwrap();
+    let text = |(key, object): (&str, &Arc<Stored>)| format!("{key}={}", String::from_utf8_lossy(&object.json));
+    assert_eq!(one.range("ns", "").map(text).collect::<Vec<_>>(), ["ns/a=1", "ns/b=old", "ns/c=1"]);
+    assert_eq!((other.unwrap().len(), decoded()), (3, 1), "only `ns/b` has changed since");
+    // Another namespace is not in it, and a state of all of them is one of each.
+    assert_eq!((t.cacher.exact(old, "ns2").await.unwrap().len(), decoded()), (2, 3));
+    assert_eq!((t.cacher.exact(old, "").await.unwrap().len(), decoded()), (6, 7));
+    assert_eq!((t.cacher.exact(old, "nt").await.unwrap().range("nt", "").count(), decoded()), (1, 7));
+    t.end().await;
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Each change of any secret woke the watch of each other one: a pod may name tens of thousands.
+#[tokio::test]
+async fn a_watch_of_one_name_is_woken_for_that_name_alone() {
+    let t = Fixture::new();
+    t.put("ns/hot", "1").await;
+    t.cacher.ready().await;
+    let mut watchers = Vec::new();
+    for n in 0..10_000 {
+        watchers.push(t.cacher.watch_from_now(0).await.unwrap().1.only(Some("ns"), &format!("quiet-{n}")));
+    }
+    let (mut here, mut anywhere) = (
+        t.cacher.watch_from_now(0).await.unwrap().1.only(Some("ns"), "hot"),
+        t.cacher.watch_from_now(0).await.unwrap().1.only(None, "quiet-7"),
+    );
+    let mut batches: Vec<Vec<Arc<CacheEvent>>> = watchers.iter().map(|_| Vec::new()).collect();
+    let wakes = Arc::<Wakes>::default();
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut waiting: Vec<_> =
+        watchers.iter_mut().zip(&mut batches).map(|(watch, batch)| Box::pin(watch.next(batch))).collect();
+    for watch in &mut waiting {
+        assert!(watch.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    let mut last = 0;
+    for _ in 0..100 {
+        last = t.put("ns/hot", "2").await;
+        t.put("other/quiet-7", "1").await;
+    }
+    t.cacher.not_older_than(last + 1).await.unwrap();
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+    last = t.put("ns/quiet-7", "1").await;
+    t.cacher.not_older_than(last).await.unwrap();
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+    assert!(waiting[7].as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+    drop(waiting);
+    assert_eq!(batches[7].len(), 1);
+    assert_eq!((watchers[7].revision(), batches[8].len()), (last, 0));
+    assert_eq!((take(&mut here, 100).await.len(), take(&mut anywhere, 101).await.len()), (100, 101));
+    drop((watchers, here));
+    assert_eq!(t.cacher.inner.state.read().named.len(), 1, "who has ended is forgotten");
+    t.end().await;
+}
+
+#[tokio::test]
+async fn a_watch_of_one_name_sees_what_happened_before_it_was_narrowed() {
+    let t = Fixture::new();
+    let first = t.put("ns/a", "1").await;
+    t.cacher.ready().await;
+    t.put("ns/b", "1").await;
+    let second = t.put("ns/a", "2").await;
+    let third = t.put("ns/a", "3").await;
+    t.cacher.not_older_than(third).await.unwrap();
+    // The later one begins with fewer events than the earlier one needs.
+    let mut late = t.cacher.watch_after(second).await.unwrap().only(Some("ns"), "a");
+    let mut early = t.cacher.watch_after(first).await.unwrap().only(Some("ns"), "a");
+    let fourth = t.put("ns/a", "4").await;
+    let put = |at: Revision, before: Revision| format!("Put a@{at} after {before}");
+    assert_eq!(take(&mut late, 2).await, [put(third, second), put(fourth, third)]);
+    assert_eq!(take(&mut early, 3).await, [put(second, first), put(third, second), put(fourth, third)]);
+    t.end().await;
+}
+
+/// Events of others go from the ring without loss; an event of its own that goes unread closes the watch.
+#[tokio::test]
+async fn a_watch_of_one_name_falls_behind_by_its_own_events_alone() {
+    let t = Fixture::new();
+    let first = t.put("ns/a", "1").await;
+    t.cacher.not_older_than(first).await.unwrap();
+    let watch = async |name: &str| t.cacher.watch_from_now(0).await.unwrap().1.only(Some("ns"), name);
+    let (mut quiet, mut lost) = (watch("quiet").await, watch("lost").await);
+    let mut all = t.cacher.watch_from_now(0).await.unwrap().1;
+    let mut last = t.put("ns/lost", "1").await;
+    t.cacher.not_older_than(last).await.unwrap();
+    t.clock.advance(Duration::from_secs(100));
+    for _ in 0..1_000 {
+        last = t.put("ns/a", "2").await;
+    }
+    t.cacher.not_older_than(last).await.unwrap();
+    let mut events = Vec::new();
+    let closed = Err(WatcherClosed { after: first });
+    assert_eq!((all.drain(&mut events), lost.drain(&mut events)), (closed, closed));
+    assert_eq!((quiet.drain(&mut events), quiet.revision(), events.len()), (Ok(false), last, 0));
+    let change = t.put("ns/quiet", "1").await;
+    assert_eq!(take(&mut quiet, 1).await, [format!("Put quiet@{change} after 0")]);
     t.end().await;
 }

@@ -1,10 +1,10 @@
 //! A cursor into the ring: one per watch, woken when there is more, draining all of it at once.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{Inner, event::CacheEvent};
+use super::{Inner, event::CacheEvent, named::Name};
 use crate::kv::Revision;
 
 /// How many events one wake takes: what one watch may hold on to outside the ring.
@@ -19,6 +19,8 @@ const BATCH_BYTES_MAX: usize = 256 << 10;
 pub struct Watcher {
     inner: Arc<Inner>,
     wake: watch::Receiver<u64>,
+    /// Only events of this name are read, and only they wake it.
+    name: Option<Name>,
     sequence: u64,
     revision: Revision,
 }
@@ -34,7 +36,25 @@ pub struct WatcherClosed {
 impl Watcher {
     pub(super) fn new(inner: Arc<Inner>, sequence: u64, revision: Revision) -> Self {
         let wake = inner.next_event.subscribe();
-        Self { inner, wake, sequence, revision }
+        Self { inner, wake, name: None, sequence, revision }
+    }
+
+    /// The same watcher, of no other object than `name` in `namespace`: `None` for all namespaces, empty for objects that
+    /// are in none. It is not woken for others, and does not fall behind by them.
+    #[must_use]
+    pub fn only(mut self, namespace: Option<&str>, name: &str) -> Self {
+        debug_assert!(self.name.is_none(), "it is of one name already");
+        let name = Name::new(namespace, name);
+        let joined = {
+            let mut state = self.inner.state.write();
+            let state = &mut *state;
+            state.named.join(&name, self.sequence, &state.ring)
+        };
+        // If not, events are lost, and the first read says so.
+        if let Some(wake) = joined {
+            (self.wake, self.name) = (wake, Some(name));
+        }
+        self
     }
 
     /// The revision up to which everything was delivered.
@@ -63,23 +83,44 @@ impl Watcher {
     pub fn drain(&mut self, events: &mut Vec<Arc<CacheEvent>>) -> Result<bool, WatcherClosed> {
         let state = self.inner.state.read();
         let before = events.len();
-        let read = state.ring.read(self.sequence, BATCH_MAX).ok_or(WatcherClosed { after: self.revision })?;
         let mut room = BATCH_BYTES_MAX;
-        for event in read {
+        let mut take = |event: &Arc<CacheEvent>| {
+            let taken = events.len() - before;
             // The first is taken however large it is.
-            if room == 0 {
-                break;
+            if room == 0 || taken == BATCH_MAX {
+                return ControlFlow::Break(());
             }
             room = room.saturating_sub(event.bytes());
             events.push(Arc::clone(event));
-        }
-        let taken = events.len() - before;
-        self.sequence += taken as u64;
-        self.revision = if self.sequence < state.ring.next_sequence() {
-            events.last().map_or(self.revision, |event| event.revision)
-        } else {
-            self.revision.max(state.snapshot.revision())
+            ControlFlow::Continue(())
         };
-        Ok(taken > 0)
+        let end = state.ring.next_sequence();
+        let read = match &self.name {
+            None => state
+                .ring
+                .read(self.sequence)
+                .map(|mut read| read.try_for_each(|(at, event)| take(event).map_break(|()| at))),
+            Some(name) => state.named.read(name, self.sequence).map(|mut noted| {
+                noted.try_for_each(|at| {
+                    state.ring.get(at).map_or(ControlFlow::Continue(()), |event| take(event).map_break(|()| at))
+                })
+            }),
+        };
+        let cut_at = read.ok_or(WatcherClosed { after: self.revision })?.break_value();
+        let is_any = events.len() > before;
+        self.sequence = cut_at.unwrap_or(end);
+        self.revision = match events.last().filter(|_| is_any && cut_at.is_some()) {
+            Some(last) => last.revision,
+            None => self.revision.max(state.snapshot.revision()),
+        };
+        Ok(is_any)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            self.inner.state.write().named.leave(name);
+        }
     }
 }

@@ -92,9 +92,7 @@ impl Drop for MemoryEngine {
 impl Data {
     fn insert(&mut self, row: Row) {
         self.index.apply(&row.key, row.revision, row.created());
-        if let Some(at) = row.expires_at {
-            self.expiry.push(at, row.revision, row.key.clone());
-        }
+        self.expiry.written(&row.key, row.revision, row.expires_at);
         self.rows.insert(row.revision, row);
     }
 
@@ -151,9 +149,7 @@ impl Core {
     fn expire(&self, now: jiff::Timestamp) -> bool {
         let mut guard = self.store.0.lock();
         let data = &mut *guard;
-        let is_current =
-            |key: &[u8], revision| data.index.current(key).is_some_and(|live| live.mod_revision == revision);
-        let due = data.expiry.take_due(now, EXPIRY_BATCH, is_current);
+        let due = data.expiry.take_due(now, EXPIRY_BATCH);
         let delete =
             |(_, revision, key)| Write { key, expected: Expected::ModRevision(revision), change: Change::Delete };
         self.write(data, due.into_iter().map(delete).collect());

@@ -176,7 +176,7 @@ impl<'a> Parser<'a> {
     fn enter(&mut self) -> Result<(), DecodeError> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(DecodeError::new("exceeded max depth"));
+            return Err(DecodeError::TooDeep("exceeded max depth"));
         }
         Ok(())
     }

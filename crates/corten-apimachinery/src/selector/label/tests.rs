@@ -32,6 +32,51 @@ fn requirements_all_have_to_hold() {
 }
 
 #[test]
+fn what_is_said_of_one_label_is_put_together() {
+    let web = &[("app", "web"), ("generation", "7")];
+    check("app in (web,db),app in (web,x),app!=db", web, true);
+    check("app in (web,db),app in (db,x)", web, false);
+    check("app=web,app notin (a,web)", web, false);
+    check("app!=a,app!=b,app", web, true);
+    check("app,!app", web, false);
+    check("tier,!tier", web, false);
+    check("generation>5,generation>6,generation<9,generation<8", web, true);
+    check("generation>5,generation>7", web, false);
+    check("generation<7,generation<9", web, false);
+    // More keys than there are labels: then the labels are gone through.
+    check("!a,!b,!c,!d,app=web", web, true);
+    check("!a,!b,!c,!d,tier", web, false);
+    check("!a,!b,!c,!app", web, false);
+    check("a!=x,b!=x,c notin (x),app", web, true);
+    check("app,app,app=web,generation,!x", web, true);
+    let object = Value::object_of([(
+        "metadata",
+        Value::object_of([("labels", Value::object_of([("app", Value::from("web"))]))]),
+    )]);
+    for (text, want) in [("!a,!b,app", true), ("!a,!b,app=db", false), ("app", true), ("!app", false)] {
+        assert_eq!(Selector::parse(text).unwrap().matches_object(&object), want, "{text}");
+    }
+    assert!(Selector::parse("!a").unwrap().matches_object(&Value::object()));
+}
+
+/// Each of 20,000 requirements was tried on every object, and each of 30,000 values compared: 64 KB of query made a list
+/// of 10,000 objects take seconds. Here it would take minutes.
+#[test]
+fn a_match_does_not_cost_what_a_selector_says() {
+    let many = |form: fn(usize) -> String, between: &str| (0..20_000).map(form).collect::<Vec<_>>().join(between);
+    let keys = Selector::parse(&many(|n| format!("!k{n}"), ",")).unwrap();
+    let values = Selector::parse(&format!("app notin ({})", many(|n| format!("v{n}"), ","))).unwrap();
+    let repeated = Selector::parse(&many(|n| format!("app!=v{n}"), ",")).unwrap();
+    let required = Selector::parse(&many(|n| format!("k{n}"), ",")).unwrap();
+    assert_eq!((keys.keys(), values.keys(), repeated.keys()), (20_000, 1, 1));
+    let labels = labels(&[("app", "web"), ("tier", "front")]);
+    for _ in 0..300_000 {
+        assert!(keys.matches(&labels) && values.matches(&labels) && repeated.matches(&labels));
+        assert!(!required.matches(&labels));
+    }
+}
+
+#[test]
 fn texts_are_written_in_order() {
     for (text, want) in [
         ("b=2,a", "a,b=2"),
