@@ -415,6 +415,27 @@ async fn what_does_not_fit_is_refused_in_upstreams_words() {
 }
 
 #[tokio::test]
+async fn a_patch_of_another_shape_is_refused_in_upstreams_words() {
+    let cluster = Cluster::start().await;
+    cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}})).await.unwrap();
+    let into = |found: &str, wanted: &str| format!("json: cannot unmarshal {found} into Go value of type {wanted}");
+    let map = "map[string]interface {}";
+    let yaml = "error decoding YAML: error unmarshaling JSON: while decoding JSON: ";
+    for (kind, patch, want) in [
+        (PatchKind::Merge, json!([]), format!("error decoding patch: {}", into("array", map))),
+        (PatchKind::Strategic, json!(5), into("number", map)),
+        (PatchKind::Json, json!(5), format!("error decoding patch: {}", into("number", "[]handlers.jsonPatchOp"))),
+        (PatchKind::Json, json!({}), format!("error decoding patch: {}", into("object", "[]handlers.jsonPatchOp"))),
+        (PatchKind::Apply, json!("garbage"), format!("{yaml}{}", into("string", map))),
+    ] {
+        let refused = cluster.patch(admin(), &format!("{MAPS}/a?fieldManager=m"), kind, patch).await.unwrap_err();
+        assert_eq!((refused.code, &*refused.message), (400, &*want), "{kind:?}");
+    }
+    cluster.patch(admin(), &format!("{MAPS}/a"), PatchKind::Json, json!(null)).await.unwrap();
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_writer_that_names_nobody_is_unknown() {
     let cluster = Cluster::start().await;
     let made = cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}, "data": {"k": "v"}})).await.unwrap();

@@ -26,6 +26,7 @@ use super::{
     read::store_of,
     routes::Endpoint,
     strict,
+    unrecognized::go_kind,
     write::{WriteRequest, dedup_owner_references, reply},
 };
 use crate::{
@@ -113,8 +114,9 @@ pub(super) async fn read_patch(
     }
     let bytes = read_bytes(body).await?;
     if kind != PatchKind::Apply {
-        let malformed = |why: &str| Status::bad_request(format!("error decoding patch: {why}"));
-        let decoded = decode_json(&bytes, None, validation).map_err(|error| undecodable(&error, malformed))?;
+        let malformed = |why: &str| Status::bad_request(format!("{}{why}", before_complaint(kind)));
+        let mut decoded = decode_json(&bytes, None, validation).map_err(|error| undecodable(&error, malformed))?;
+        expect_shape(kind, &mut decoded.value, validation)?;
         let complaints = strict::complaints(kind, &decoded, validation);
         return Ok(Patch { value: decoded.value, complaints });
     }
@@ -128,9 +130,42 @@ pub(super) async fn read_patch(
     };
     let malformed =
         |why: &str| Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"));
-    let decoded = decoded.map_err(|error| undecodable(&error, malformed))?;
+    let mut decoded = decoded.map_err(|error| undecodable(&error, malformed))?;
+    expect_shape(kind, &mut decoded.value, validation)?;
     let complaints = if validation == FieldValidation::Ignore { Vec::new() } else { decoded.complaints() };
     Ok(Patch { value: decoded.value, complaints })
+}
+
+/// What stands before the complaint of the decoder. Upstream: `applyJSPatch`, `strategicPatchObject`, `applyPatcher`.
+fn before_complaint(kind: PatchKind) -> &'static str {
+    match kind {
+        PatchKind::Json | PatchKind::Merge => "error decoding patch: ",
+        PatchKind::Strategic => "",
+        PatchKind::Apply => "error decoding YAML: error unmarshaling JSON: while decoding JSON: ",
+    }
+}
+
+/// A JSON patch is a list, the others are objects; null is an empty one.
+///
+/// Errors: another value, in the words of Go's decoder.
+fn expect_shape(kind: PatchKind, patch: &mut Value, validation: FieldValidation) -> Result<(), Status> {
+    let refused = |before: &str, wanted: &str| {
+        let found = go_kind(patch);
+        Err(Status::bad_request(format!("{before}json: cannot unmarshal {found} into Go value of type {wanted}")))
+    };
+    match (kind, &*patch) {
+        (PatchKind::Json, Value::Null) => {
+            *patch = Value::array([]);
+            Ok(())
+        }
+        (PatchKind::Json, Value::Array(_)) => Ok(()),
+        (PatchKind::Json, _) if validation == FieldValidation::Ignore => refused("", "jsonpatch.Patch"),
+        (PatchKind::Json, _) => refused(before_complaint(kind), "[]handlers.jsonPatchOp"),
+        (_, Value::Object(_) | Value::Null) => Ok(()),
+        // Then it is the object that the patch makes which is wrong.
+        (PatchKind::Merge, _) if validation == FieldValidation::Ignore => Ok(()),
+        _ => refused(before_complaint(kind), "map[string]interface {}"),
+    }
 }
 
 /// A configuration that says something twice is refused if the client wants it, but only after it was found to fit.
