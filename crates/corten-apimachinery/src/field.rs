@@ -2,16 +2,13 @@
 //!
 //! Upstream: k8s.io/apimachinery/pkg/util/validation/field (v1.35).
 
+mod error_list;
+
 use std::{collections::BTreeSet, fmt, fmt::Write as _};
 
+pub use error_list::{ERRORS_MAX, ErrorList};
+
 use crate::value::{Str, Value};
-
-/// The errors of one validation, in the order found.
-pub type ErrorList = Vec<Error>;
-
-/// Where a rule about each item of a list or map stops looking for more errors: far above what anybody reads, and above what
-/// is shown. A body can have some hundred thousand items, and an error is some hundred times as large as the smallest of them.
-pub const ERRORS_MAX: usize = 10_000;
 
 /// How many bytes of errors are shown, not counting the one that goes beyond. Upstream shows all; that many bytes hold some
 /// thousand errors, and the text of a hostile object's would be hundreds of times as large as its body.
@@ -353,12 +350,13 @@ mod tests {
         assert_eq!(aggregate(std::slice::from_ref(&a)), "a: Required value");
         assert_eq!(aggregate(&[a.clone(), b, a]), "[a: Required value, b: Required value]");
     }
+
     /// Each text was compared with all before it, and all were shown: one request kept a thread busy for minutes.
     #[test]
     fn a_very_long_list_is_cut_short() {
         let path = Path::new("metadata").child("annotations");
         let error = |number: usize| Error::invalid(&path, format!("{number:06}!"), "x".repeat(100));
-        let errors: ErrorList = (0..250_000).map(error).collect();
+        let errors: Vec<Error> = (0..250_000).map(error).collect();
         let text = aggregate(&errors);
         assert!((SHOWN_BYTES_MAX..2 * SHOWN_BYTES_MAX).contains(&text.len()), "{}", text.len());
         assert!(text.starts_with(&format!("[{}, {}, ", errors[0], errors[1])));

@@ -41,7 +41,7 @@ pub enum Format {
 /// `mantissa * 10^exponent`, and how it is written. Comparison and equality are those of the numbers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Quantity {
-    /// Without trailing zeros; 0 has exponent 0.
+    /// Without trailing zeros, but for those that `exponent` has no room for; 0 has exponent 0.
     mantissa: i128,
     exponent: i32,
     format: Format,
@@ -64,9 +64,12 @@ impl Quantity {
         if mantissa == 0 {
             return Self { mantissa, exponent: 0, format };
         }
-        while mantissa % 10 == 0 {
+        // What has the largest exponent keeps its zeros: a text can give it, and a sum would go beyond.
+        while mantissa % 10 == 0
+            && let Some(next) = exponent.checked_add(1)
+        {
             mantissa /= 10;
-            exponent += 1;
+            exponent = next;
         }
         Self { mantissa, exponent, format }
     }
@@ -337,7 +340,7 @@ impl FromStr for Quantity {
 
 impl PartialEq for Quantity {
     fn eq(&self, other: &Self) -> bool {
-        // Mantissas have no trailing zeros, so equal numbers have equal parts.
+        // Mantissas have no zeros at their end that could go, so equal numbers have equal parts.
         (self.mantissa, self.exponent) == (other.mantissa, other.exponent)
     }
 }
@@ -505,6 +508,18 @@ mod tests {
         assert_eq!(sum("1Gi", "1G"), "2073741824");
         assert_eq!(sum("1k", "24"), "1024");
         assert_eq!(quantity("1").checked_sub(&quantity("250m")).unwrap().to_string(), "750m");
+    }
+
+    /// The exponent went round: the sum of two absurd requests was next to nothing.
+    #[test]
+    fn a_sum_at_the_largest_exponent_stays_the_larger_number() {
+        let half = quantity("5e2147483647");
+        let sum = half.checked_add(&half).unwrap();
+        assert!(sum > half);
+        assert_eq!(sum.units(), i64::MAX);
+        assert_eq!(sum.checked_sub(&half), Some(half));
+        assert_eq!(sum.checked_sub(&sum), Some(quantity("0")));
+        assert!("50e2147483647".parse::<Quantity>().is_err());
     }
 
     #[test]

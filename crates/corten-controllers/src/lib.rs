@@ -41,6 +41,7 @@ mod objects;
 mod own_writes;
 mod protection;
 mod queue_controller;
+mod selectors;
 mod service_pods;
 
 pub use config::Config;

@@ -2,7 +2,11 @@
 //!
 //! Upstream: pkg/api/v1/pod/util.go and pkg/controller/controller_utils.go (v1.35).
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored, value::Str};
 use corten_informer::{Indexer, InformerFactory, InformerId, Key, Lister, Projected, SharedInformer};
@@ -66,10 +70,10 @@ impl PodState {
     fn from_wire(pod: wire::Pod<'_>) -> Self {
         let ready = pod.status.conditions.iter().find(|condition| condition.kind == "Ready");
         let is_ready = ready.is_some_and(|condition| condition.status == "True");
-        let sidecars: Vec<&str> =
+        let sidecars: HashSet<&str> =
             pod.spec.init_containers.iter().filter(|c| c.is_sidecar()).map(|c| &*c.name).collect();
-        let max = |statuses: &[wire::ContainerStatus<'_>], only: Option<&[&str]>| {
-            let counted = statuses.iter().filter(|status| only.is_none_or(|names| names.contains(&&*status.name)));
+        let max = |statuses: &[wire::ContainerStatus<'_>], only: Option<&HashSet<&str>>| {
+            let counted = statuses.iter().filter(|status| only.is_none_or(|names| names.contains(&*status.name)));
             counted.map(|status| status.restart_count).max().unwrap_or_default()
         };
         Self {
@@ -272,6 +276,19 @@ mod tests {
         assert_eq!(state.available_in(Duration::from_secs(8), now), Some(Duration::from_secs(3)));
         assert!(state.is_available(Duration::from_secs(5), now));
         assert!(!state.is_available(Duration::from_secs(6), now));
+    }
+
+    /// Each status of an init container was looked for among all sidecars.
+    #[test]
+    fn very_many_sidecars_are_looked_up() {
+        use serde_json::{Value, json};
+
+        let each = |of: fn(usize) -> Value| (0..200_000).map(of).collect::<Vec<_>>();
+        let containers = each(|n| json!({"name": format!("s{n}"), "restartPolicy": "Always"}));
+        let statuses = each(|n| json!({"name": format!("s{n}"), "restartCount": n}));
+        let json = json!({"metadata": {}, "spec": {"initContainers": containers}, "status": {"initContainerStatuses": statuses}});
+        let state = PodState::of(&object("ns/a", 1).json(&json.to_string()).build());
+        assert_eq!(state.restarts, (0, 199_999));
     }
 
     #[test]

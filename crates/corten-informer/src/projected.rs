@@ -142,8 +142,8 @@ impl<P: Send + Sync + 'static> Handler for Projected<P> {
 
     fn on_delete(&self, object: &Arc<Stored>, _final_state_unknown: bool) {
         let handlers = self.handlers.lock();
-        let old = self.objects.write().take(&object.namespace, &object.name);
-        for (handler, old) in handlers.iter().zip(std::iter::repeat(old).flatten()) {
+        let Some(old) = self.objects.write().take(&object.namespace, &object.name) else { return };
+        for handler in handlers.iter() {
             handler.on_delete(&old);
         }
     }

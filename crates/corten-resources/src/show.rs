@@ -85,11 +85,18 @@ pub(crate) fn containers_and_images(template: Option<&Value>) -> (String, String
     (join("name"), join("image"))
 }
 
+/// How many items of a list are shown.
+pub(crate) const LIST_SHOWN_MAX: usize = 3;
+
 /// The first three of a list, and how many more there are.
 pub(crate) fn first_three(items: &[String]) -> String {
-    let (shown, rest) = items.split_at(items.len().min(3));
-    let shown = shown.join(",");
-    if rest.is_empty() { shown } else { format!("{shown} + {} more...", rest.len()) }
+    first_of(items, items.len())
+}
+
+/// The first three of a list of `count` items that begins with `items`, and how many more there are.
+pub(crate) fn first_of(items: &[String], count: usize) -> String {
+    let shown = items[..items.len().min(LIST_SHOWN_MAX)].join(",");
+    if count <= LIST_SHOWN_MAX { shown } else { format!("{shown} + {} more...", count - LIST_SHOWN_MAX) }
 }
 
 /// The columns of kinds that say no more than when they were made.

@@ -8,7 +8,7 @@
 use super::DecodeError;
 
 /// How many objects there may still be.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Objects {
     /// `None` once there were more.
     left: Option<usize>,
@@ -194,5 +194,34 @@ mod tests {
         check(b"\x0a\x00\x0a\x00", 7);
         check(b"\x12\x00", 5);
         check(b"\x12\x02\x12\x00\x12\x00", 8);
+    }
+
+    /// JSON within protobuf was read without a bound: a body of 3 MB became a million objects.
+    #[test]
+    fn objects_in_json_within_protobuf_are_counted() {
+        let check = |shape: Shape, text: &str, max: usize| {
+            let mut table = TypeTable::default();
+            let mut define = |name: &str, shape: Shape| {
+                table.define(Type { name: name.into(), shape, kinds: Vec::new(), served: true })
+            };
+            let raw = FieldType::Ref(define("Raw", shape));
+            let field = Field { name: "data".into(), ty: raw, numbers: [1].into_iter().collect(), ..Field::default() };
+            let root = define("Root", Shape::Struct(Struct::new(vec![field])));
+            let put = |tag: u8, bytes: &[u8]| [&[tag, u8::try_from(bytes.len()).unwrap()], bytes].concat();
+            let bytes = [b"k8s\0".as_slice(), &put(0x12, &put(0x0a, &put(0x0a, text.as_bytes())))].concat();
+            if max > 1 {
+                let refused = Err(DecodeError::TooManyObjects(max - 1));
+                assert_eq!(protobuf::decode_bounded(&bytes, &table, root, max - 1), refused, "{text}");
+            }
+            let read = protobuf::decode_bounded(&bytes, &table, root, max).unwrap();
+            let data = json::decode(text.as_bytes(), None, FieldValidation::Ignore).unwrap().value;
+            assert_eq!(read.get("data"), Some(&data));
+        };
+        for shape in [Shape::RawExtension, Shape::Json] {
+            check(shape.clone(), r#"[{}, {"a": {}}]"#, 4);
+            check(shape, r#"{"metadata": {"managedFields": [{"fieldsV1": {"f:a": {}}}]}}"#, 6);
+        }
+        // Sets of managed fields are not counted anywhere.
+        check(Shape::FieldsV1, r#"{"f:a": {"f:b": {}}}"#, 1);
     }
 }

@@ -246,11 +246,6 @@ fn special_message(bytes: &[u8], table: &TypeTable, shape: &Shape, bounds: &mut 
         }
     }
     let text = |at: usize| utf8(texts[at].unwrap_or_default());
-    let raw = |bytes: Option<&[u8]>| match bytes {
-        None | Some([]) => Ok(Value::Null),
-        // What an extension holds may be protobuf itself: then nobody here can show it.
-        Some(bytes) => json::decode(bytes, None, FieldValidation::Ignore).map(|decoded| decoded.value),
-    };
     Ok(match shape {
         Shape::Quantity => Value::String(canonical::quantity(&text(1)?).map_err(DecodeError::new)?),
         Shape::IntOrString if numbers[1] == 1 => Value::String(text(3)?),
@@ -263,7 +258,12 @@ fn special_message(bytes: &[u8], table: &TypeTable, shape: &Shape, bounds: &mut 
             Value::String(write(time))
         }
         Shape::Duration => Value::from(GoDuration(numbers[1] as i64).to_string()),
-        Shape::RawExtension | Shape::FieldsV1 | Shape::Json => raw(texts[1])?,
+        Shape::RawExtension | Shape::FieldsV1 | Shape::Json => match texts[1] {
+            None | Some([]) => Value::Null,
+            Some(set) if *shape == Shape::FieldsV1 => json::decode(set, None, FieldValidation::Ignore)?.value,
+            // What an extension holds may be protobuf itself: then nobody here can show it.
+            Some(bytes) => json::decode_within(bytes, &mut bounds.objects)?,
+        },
         Shape::JsonSchemaOrBool(id) => match texts[2] {
             Some(schema) => inner_message(schema, table, *id, bounds)?,
             None => Value::Bool(numbers[1] != 0),

@@ -87,7 +87,7 @@ pub fn validate_cidr(path: &Path, text: &str) -> ErrorList {
 }
 
 fn check(path: &Path, text: &str, ok: bool, detail: &str) -> ErrorList {
-    if ok { Vec::new() } else { vec![Error::invalid(path, Value::from(text), detail)] }
+    if ok { ErrorList::new() } else { Error::invalid(path, Value::from(text), detail).into() }
 }
 
 /// Advice about an address that is valid but not in the form it should have.

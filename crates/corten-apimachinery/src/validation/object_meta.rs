@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::{field_is_immutable, is_dns1123_label, is_label_value, is_qualified_name};
 use crate::{
-    field::{ERRORS_MAX, Error, ErrorList, Path, quote},
+    field::{Error, ErrorList, Path, quote},
     gvk::GroupVersion,
     meta::ObjectMeta,
     value::{Map, Value},
@@ -107,7 +107,7 @@ fn validate_common(object: &Value, path: &Path) -> ErrorList {
 pub fn validate_label_map(labels: &Map, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for (key, value) in labels.iter() {
-        if errors.len() >= ERRORS_MAX {
+        if errors.is_full() {
             break;
         }
         errors.extend(validate_label_name(key, path));
@@ -129,7 +129,7 @@ pub fn validate_annotations(annotations: &Map, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     let mut size_bytes = 0;
     for (key, value) in annotations.iter() {
-        if errors.len() < ERRORS_MAX {
+        if !errors.is_full() {
             errors.extend(invalids(path, key, is_qualified_name(&key.to_lowercase())));
         }
         size_bytes += key.len() + value.as_str().unwrap_or_default().len();
@@ -145,7 +145,7 @@ fn validate_owners(object: &Value, path: &Path) -> ErrorList {
     let mut controller: Option<String> = None;
     let mut other_controllers = 0;
     for owner in object.owner_references() {
-        if errors.len() >= ERRORS_MAX {
+        if errors.is_full() {
             break;
         }
         let text = |field: &str| owner.str_at(&[field]).unwrap_or_default();
@@ -185,7 +185,7 @@ fn validate_owners(object: &Value, path: &Path) -> ErrorList {
 fn validate_finalizers(object: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for finalizer in object.finalizers() {
-        if errors.len() >= ERRORS_MAX {
+        if errors.is_full() {
             break;
         }
         errors.extend(invalids(path, finalizer, is_qualified_name(finalizer)));
@@ -193,7 +193,7 @@ fn validate_finalizers(object: &Value, path: &Path) -> ErrorList {
     let has = |name: &str| object.finalizers().any(|finalizer| finalizer == name);
     // Upstream: `validateKubeFinalizerName` of pkg/apis/core/validation, which the kinds of all groups go through.
     for (index, finalizer) in object.finalizers().enumerate() {
-        if errors.len() >= ERRORS_MAX {
+        if errors.is_full() {
             break;
         }
         if !finalizer.contains('/') && !matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion") {
@@ -211,7 +211,7 @@ fn validate_finalizers(object: &Value, path: &Path) -> ErrorList {
 fn validate_managed_fields(object: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for (index, entry) in object.items_at(&["metadata", "managedFields"]).iter().enumerate() {
-        if errors.len() >= ERRORS_MAX {
+        if errors.is_full() {
             break;
         }
         let path = path.index(index);

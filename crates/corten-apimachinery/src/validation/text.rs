@@ -162,7 +162,7 @@ pub fn is_http_header_name(text: &str) -> Vec<String> {
 #[must_use]
 pub fn field_is_immutable(new: Option<&Value>, old: Option<&Value>, path: &Path) -> ErrorList {
     if crate::value::semantically_equal(new, old) {
-        return Vec::new();
+        return ErrorList::new();
     }
-    vec![Error::invalid(path, new.cloned().unwrap_or_default(), "field is immutable")]
+    Error::invalid(path, new.cloned().unwrap_or_default(), "field is immutable").into()
 }

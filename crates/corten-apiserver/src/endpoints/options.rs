@@ -63,7 +63,7 @@ impl ListOptions {
             "Exact" => Match::Exact,
             other => {
                 let path = Path::new("resourceVersionMatch");
-                return Err(invalid(vec![Error::not_supported(&path, other, &["Exact", "NotOlderThan", ""])]));
+                return Err(invalid(Error::not_supported(&path, other, &["Exact", "NotOlderThan", ""]).into()));
             }
         };
         let options = Self {

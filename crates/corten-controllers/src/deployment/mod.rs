@@ -14,9 +14,9 @@ pub mod view;
 
 use std::sync::Arc;
 
-use corten_apimachinery::{gvk::GroupVersionResource, selector::label::Selector, stored::Stored, value::Value};
+use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored};
 use corten_controller::{Context, Controller, ControllerDescriptor, Enqueue, Key, Predicate, predicate::Change};
-use corten_informer::{Indexer, Lister, indexer};
+use corten_informer::{Indexer, InformerId, Lister, Projected, indexer};
 
 use self::{sync::Deployments, view::Deployment};
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
     pods::Pods,
     queue_controller::{QueueController, queue_of},
     replicaset,
+    selectors::{ObjectSelector, of_spec},
 };
 
 /// The controller.
@@ -54,8 +55,11 @@ fn build(context: Context<Config>) -> Box<dyn Controller> {
 
     deployments.add_handler(Enqueue::object(&queue).handler());
     let of_set = Enqueue::mapped(&queue, {
+        let selectors = context
+            .informers
+            .projected(&InformerId::all(&resource()), |deployment| ObjectSelector::of(deployment, of_spec));
         let deployments = deployments.lister();
-        move |set, add| deployments_of_set(&deployments, set, add)
+        move |set, add| deployments_of_set(&deployments, &selectors, set, add)
     });
     sets.add_handler(of_set.when(Predicate::new(is_about_a_deployment)).handler());
     let of_pod = Enqueue::mapped(&queue, {
@@ -87,7 +91,12 @@ fn is_about_a_deployment(change: Change<'_>) -> bool {
     }
 }
 
-fn deployments_of_set(deployments: &Lister, set: &Stored, add: &mut dyn FnMut(Key)) {
+fn deployments_of_set(
+    deployments: &Lister,
+    selectors: &Projected<ObjectSelector>,
+    set: &Stored,
+    add: &mut dyn FnMut(Key),
+) {
     if !set.facts.controller_uid.is_empty() {
         let owners = deployments.by_index_in(indexer::UID, &set.facts.controller_uid, &set.namespace);
         return owners.iter().for_each(|owner| add(Key::of(owner)));
@@ -95,18 +104,11 @@ fn deployments_of_set(deployments: &Lister, set: &Stored, add: &mut dyn FnMut(Ke
     if set.facts.labels.is_empty() || set.facts.is_deleting {
         return;
     }
-    for deployment in deployments.in_namespace(&set.namespace) {
-        if selector_of(&deployment).is_some_and(|selector| selector.matches(&set.facts.labels)) {
-            add(Key::of(&deployment));
+    for deployment in selectors.in_namespace(&set.namespace) {
+        if deployment.value.matches(&set.facts.labels) {
+            add(deployment.key());
         }
     }
-}
-
-/// The selector of a deployment; `None` for one that selects everything or cannot be read.
-fn selector_of(deployment: &Stored) -> Option<Selector> {
-    let tree = tree(deployment).ok()?;
-    let selector = Selector::from_object(tree.at(&["spec", "selector"]).unwrap_or(&Value::Null)).ok()?;
-    (!selector.is_empty()).then_some(selector)
 }
 
 /// `Recreate` waits for the last old pod to be gone, which changes nothing of its ReplicaSet.

@@ -6,10 +6,15 @@ use std::cmp::Reverse;
 
 use super::view::{DESIRED_REPLICAS, Deployment, MAX_REPLICAS, ReplicaSet};
 
+/// A sum that stays the largest number where there is none for it: nothing but a count of pods may be negative.
+pub(super) fn sum(numbers: impl Iterator<Item = i32>) -> i32 {
+    numbers.fold(0, i32::saturating_add)
+}
+
 /// The sum of `spec.replicas`.
 #[must_use]
 pub fn total<'a>(sets: impl IntoIterator<Item = &'a ReplicaSet>) -> i32 {
-    sets.into_iter().map(ReplicaSet::replicas).sum()
+    sum(sets.into_iter().map(ReplicaSet::replicas))
 }
 
 /// The size of the newest ReplicaSet: as large as the surge allows. `others` are the old ones' pods.
@@ -19,22 +24,24 @@ pub fn new_size(deployment: &Deployment, new: i32, others: i32) -> i32 {
     if !deployment.is_rolling() || new >= wanted {
         return wanted;
     }
-    let room = wanted + deployment.max_surge() - (new + others);
-    new + room.clamp(0, wanted - new)
+    let allowed = i64::from(wanted) + i64::from(deployment.max_surge());
+    let room = allowed - i64::from(new) - i64::from(others);
+    new + room.clamp(0, i64::from(wanted - new)) as i32
 }
 
 /// The steps by which the old ReplicaSets get smaller, as indexes and sizes: first pods that are of no use, then as many
 /// as leave enough available ones.
 #[must_use]
 pub fn shrink_old(deployment: &Deployment, new: Option<&ReplicaSet>, old: &[ReplicaSet]) -> Vec<(usize, i32)> {
-    let old_pods = total(old);
+    let exact = |of: fn(&ReplicaSet) -> i32| old.iter().map(|set| i64::from(of(set))).sum::<i64>();
+    let old_pods = exact(ReplicaSet::replicas);
     if old_pods == 0 {
         return Vec::new();
     }
-    let min_available = deployment.replicas() - deployment.max_unavailable();
-    let (new_pods, new_available) = new.map_or((0, 0), |new| (new.replicas(), new.available()));
+    let min_available = i64::from(deployment.replicas() - deployment.max_unavailable());
+    let new_available = new.map_or(0, |new| i64::from(new.available()));
     // Pods of the newest that are not available yet must not be paid for by old ones that are.
-    let max_cleanup = old_pods + new_pods - min_available - (new_pods - new_available);
+    let max_cleanup = old_pods - min_available + new_available;
     if max_cleanup <= 0 {
         return Vec::new();
     }
@@ -42,19 +49,19 @@ pub fn shrink_old(deployment: &Deployment, new: Option<&ReplicaSet>, old: &[Repl
     order.sort_by_key(|&index| old[index].age_key());
     let mut sizes: Vec<i32> = old.iter().map(ReplicaSet::replicas).collect();
     let mut steps = Vec::new();
-    let mut shrink = |sizes: &mut [i32], budget: i32, surplus: &dyn Fn(usize, i32) -> i32| {
-        let mut done = 0;
+    let mut shrink = |sizes: &mut [i32], budget: i64, surplus: &dyn Fn(usize, i32) -> i32| {
+        let mut left = budget;
         for &index in &order {
-            let count = surplus(index, sizes[index]).min(budget - done);
+            let count = i64::from(surplus(index, sizes[index])).min(left);
             if count > 0 {
-                sizes[index] -= count;
-                done += count;
+                sizes[index] -= count as i32;
+                left -= count;
                 steps.push((index, sizes[index]));
             }
         }
     };
-    shrink(&mut sizes, max_cleanup, &|index, size| size - old[index].available());
-    let available = old.iter().map(ReplicaSet::available).sum::<i32>() + new_available;
+    shrink(&mut sizes, max_cleanup, &|index, size| size.saturating_sub(old[index].available()));
+    let available = exact(ReplicaSet::available) + new_available;
     shrink(&mut sizes, available - min_available, &|_, size| size);
     steps
 }
@@ -73,8 +80,8 @@ pub fn is_saturated(deployment: &Deployment, new: Option<&ReplicaSet>) -> bool {
 #[must_use]
 pub fn proportional(deployment: &Deployment, sets: &[ReplicaSet]) -> Vec<(usize, i32)> {
     let wanted = deployment.replicas();
-    let allowed = if wanted > 0 { wanted + deployment.max_surge() } else { 0 };
-    let to_add = allowed - total(sets);
+    let allowed = if wanted > 0 { wanted.saturating_add(deployment.max_surge()) } else { 0 };
+    let to_add = allowed.saturating_sub(total(sets));
     let mut order: Vec<usize> = (0..sets.len()).collect();
     // Of the same size, the newer one gets more, and the older one loses more.
     if to_add > 0 {
@@ -87,11 +94,11 @@ pub fn proportional(deployment: &Deployment, sets: &[ReplicaSet]) -> Vec<(usize,
     for &index in &order {
         let share = share(deployment, &sets[index], to_add, added);
         added += share;
-        sizes.push((index, sets[index].replicas() + share));
+        sizes.push((index, sets[index].replicas().saturating_add(share)));
     }
     if let Some((_, size)) = sizes.first_mut() {
         // What rounding left goes to the largest.
-        *size = (*size + to_add - added).max(0);
+        *size = size.saturating_add(to_add - added).max(0);
     }
     sizes
 }
@@ -117,8 +124,8 @@ fn fraction(deployment: &Deployment, set: &ReplicaSet) -> i32 {
     if before == 0 {
         return 0;
     }
-    let size = f64::from(set.replicas()) * f64::from(wanted + deployment.max_surge()) / f64::from(before);
-    size.round() as i32 - set.replicas()
+    let size = f64::from(set.replicas()) * (f64::from(wanted) + f64::from(deployment.max_surge())) / f64::from(before);
+    (size.round() as i32).saturating_sub(set.replicas())
 }
 
 /// Which old ReplicaSets are beyond the history, as indexes, oldest revision first.

@@ -10,7 +10,10 @@ use corten_apimachinery::{
 };
 use jiff::Timestamp;
 
-use super::view::{Deployment, ReplicaSet};
+use super::{
+    plan,
+    view::{Deployment, ReplicaSet},
+};
 use crate::{
     conditions,
     objects::{i32_at, time_at},
@@ -148,8 +151,8 @@ pub fn counted(
     now: Timestamp,
 ) -> DeploymentStatus {
     let all = || old.iter().chain(new);
-    let sum = |field: &str| all().map(|set| set.status(field)).sum::<i32>();
-    let wanted: i32 = all().map(ReplicaSet::replicas).sum();
+    let sum = |field: &str| plan::sum(all().map(|set| set.status(field)));
+    let wanted = plan::total(all());
     let available = sum("availableReplicas");
     let before = DeploymentStatus::of(&deployment.tree);
     let tells = |set: &ReplicaSet| set.tree.at(&["status", "terminatingReplicas"]).is_some();
@@ -159,7 +162,7 @@ pub fn counted(
         updated: new.map_or(0, |new| new.status("replicas")),
         ready: sum("readyReplicas"),
         available,
-        unavailable: (wanted - available).max(0),
+        unavailable: wanted.saturating_sub(available).max(0),
         terminating: all().all(tells).then(|| sum("terminatingReplicas")),
         collisions: before.collisions,
         conditions: before.conditions,
@@ -186,7 +189,7 @@ pub fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> bool {
 
 fn has_progressed(old: &DeploymentStatus, new: &DeploymentStatus) -> bool {
     new.updated > old.updated
-        || new.replicas - new.updated < old.replicas - old.updated
+        || new.replicas.saturating_sub(new.updated) < old.replicas.saturating_sub(old.updated)
         || new.ready > old.ready
         || new.available > old.available
 }

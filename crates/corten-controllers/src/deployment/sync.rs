@@ -140,7 +140,7 @@ impl Step<'_> {
         let at = self.sets.iter().position(|set| self.deployment.wants(set));
         let mut old = self.sets.clone();
         let new = at.map(|at| old.remove(at));
-        let revision = old.iter().map(ReplicaSet::revision).max().unwrap_or_default() + 1;
+        let revision = old.iter().map(ReplicaSet::revision).max().unwrap_or_default().saturating_add(1);
         let new = match new {
             Some(new) => Some(self.refresh(new, revision).await?),
             None if create => self.create(&old, revision).await?,

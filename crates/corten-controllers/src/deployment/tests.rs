@@ -183,3 +183,19 @@ fn annotations_follow_the_deployment_and_keep_the_history() {
     want.insert(3, format!("{prefix}/revision-history=1"));
     assert_eq!(annotations(&new), want);
 }
+
+/// The sums went round: a panic here, and in a release build numbers of pods below zero.
+#[test]
+fn counts_beyond_what_there_can_be_stay_the_largest_number() {
+    const MOST: i32 = i32::MAX;
+    let (deployment, sets) = (rolling(MOST, "2147483647", "0"), [set("a", MOST, MOST), set("b", MOST, MOST)]);
+    assert_eq!(plan::total(&sets), MOST);
+    assert_eq!(plan::new_size(&deployment, 0, MOST), MOST);
+    assert_eq!(plan::shrink_old(&deployment, Some(&set("new", MOST, MOST)), &sets), [(0, 0), (1, 0)]);
+    assert!(plan::proportional(&deployment, &sets).iter().all(|(_, size)| *size >= 0));
+    let status = counted(&deployment, None, &sets, "2026-01-01T00:00:00Z".parse().unwrap());
+    assert_eq!((status.replicas, status.available, status.unavailable), (MOST, MOST, 0));
+    let mut new = set("new", 0, 0);
+    new.set_size_annotations(&deployment);
+    assert_eq!(new.number(MAX_REPLICAS), Some(MOST));
+}

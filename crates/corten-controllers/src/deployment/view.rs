@@ -1,11 +1,11 @@
 //! A deployment and its ReplicaSets as the controller reads them: trees with names for their fields.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use corten_apimachinery::{
     int_or_string::IntOrString,
     meta::ObjectMeta as _,
-    value::{Str, Value, format_str, semantically_equal},
+    value::{Map, Str, Value, format_str, semantically_equal},
 };
 
 use crate::objects::i32_at;
@@ -205,7 +205,7 @@ impl ReplicaSet {
 
     /// Notes the deployment's size; whether that changed anything.
     pub fn set_size_annotations(&mut self, deployment: &Deployment) -> bool {
-        let (desired, max) = (deployment.replicas(), deployment.replicas() + deployment.max_surge());
+        let (desired, max) = (deployment.replicas(), deployment.replicas().saturating_add(deployment.max_surge()));
         let mut changed = false;
         for (annotation, number) in [(DESIRED_REPLICAS, desired), (MAX_REPLICAS, max)] {
             let text = format_str!("{number}");
@@ -221,11 +221,20 @@ impl ReplicaSet {
     /// anything. The size is noted only for a new one: for the others that means that they were scaled.
     pub fn set_annotations(&mut self, deployment: &Deployment, revision: i64, exists: bool) -> bool {
         let mut changed = false;
-        for (key, value) in deployment.tree.annotations().into_iter().flat_map(|map| map.iter()) {
-            if !NOT_COPIED.contains(&key) && self.tree.annotation(key) != value.as_str() {
-                self.tree.set(&["metadata", "annotations", key], value.clone());
-                changed = true;
-            }
+        let of_deployment = deployment.tree.annotations().into_iter().flat_map(|map| map.entries());
+        let copied: Vec<(Str, Value)> = of_deployment
+            .filter(|(key, value)| !NOT_COPIED.contains(&key.as_str()) && self.tree.annotation(key) != value.as_str())
+            .cloned()
+            .collect();
+        if !copied.is_empty() {
+            let annotations = match self.tree.unset(&["metadata", "annotations"]) {
+                Some(Value::Object(annotations)) => annotations,
+                _ => Map::new(),
+            };
+            // All at once: each that comes alone moves those behind it.
+            let Ok(annotations) = annotations.edit(copied.into_iter(), |_, _, value| Ok::<_, Infallible>(Some(value)));
+            self.tree.set(&["metadata", "annotations"], Value::Object(annotations));
+            changed = true;
         }
         let old: Option<Str> = self.tree.annotation(REVISION).map(Str::from);
         // A revision that somebody made unreadable is left to people.

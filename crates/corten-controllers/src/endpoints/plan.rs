@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use corten_api::core::v1::{
-    EndpointAddress, EndpointPort, EndpointSubset, Endpoints, ObjectReference, Service, ServicePort, ServiceSpec,
+use corten_api::{
+    core::v1::{
+        EndpointAddress, EndpointPort, EndpointSubset, Endpoints, ObjectReference, Service, ServicePort, ServiceSpec,
+    },
+    intstr::IntOrString,
 };
 
 use super::subsets::{self, CAPACITY};
-use crate::service_pods::{ServicePod, host_name, is_endpoint, owned, parse_ip, target_port};
+use crate::service_pods::{Answers, ServicePod, TargetPorts, host_name, is_endpoint, owned, parse_ip};
 
 /// The annotation of endpoints that were too many.
 pub(super) const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
@@ -34,38 +37,46 @@ pub(super) struct Draft {
 /// What has to be written; `None` if the current endpoints are right.
 pub(super) fn plan(service: &Service, pods: &[ServicePod], current: Option<&Endpoints>) -> Option<Draft> {
     let spec = service.spec.as_ref()?;
-    let mut subsets = Vec::new();
-    for pod in pods {
-        add_pod(service, spec, pod, &mut subsets);
-    }
-    let mut subsets = subsets::repack(subsets);
-    let is_truncated = subsets::truncate(&mut subsets);
+    let (mut subsets, is_complete) = subsets::repack(unpacked(service, spec, pods));
+    let is_truncated = subsets::truncate(&mut subsets) || !is_complete;
     let draft = Draft { labels: labels(service, spec), subsets, is_truncated };
     let is_right = current.is_some_and(|current| is_same(current, &draft));
     (!is_right).then_some(draft)
 }
 
-fn add_pod(service: &Service, spec: &ServiceSpec, pod: &ServicePod, subsets: &mut Vec<EndpointSubset>) {
+/// One subset of the ports that are the same in all pods, and for those with named targets one for all pods with the same
+/// answers: not one per port and pod, of which there can be millions.
+fn unpacked(service: &Service, spec: &ServiceSpec, pods: &[ServicePod]) -> Vec<EndpointSubset> {
     let tolerates_unready = spec.publish_not_ready_addresses == Some(true);
-    if !is_endpoint(&pod.value, tolerates_unready) {
-        return;
-    }
-    let Some(address) = address(service, spec, pod) else { return };
-    let is_ready = tolerates_unready || pod.value.is_ready;
-    let mut add = |ports: Option<Vec<EndpointPort>>| {
-        let (ready, unready) =
-            if is_ready { (Some(vec![address.clone()]), None) } else { (None, Some(vec![address.clone()])) };
-        subsets.push(EndpointSubset { addresses: ready, not_ready_addresses: unready, ports });
-    };
     let ports = spec.ports.as_deref().unwrap_or_default();
-    if ports.is_empty() && spec.cluster_ip.as_deref() == Some("None") {
-        add(None);
-    }
-    for port in ports {
-        if let Some(number) = target_port(&pod.value, port) {
-            add(Some(vec![endpoint_port(port, number)]));
+    let (named, fixed): (Vec<ServicePort>, Vec<ServicePort>) =
+        ports.iter().cloned().partition(|port| matches!(port.target_port, Some(IntOrString::String(_))));
+    let (named, fixed) = (TargetPorts::of(&named), TargetPorts::of(&fixed));
+    let mut all = EndpointSubset { ports: resolved(&fixed, &Answers::new()), ..EndpointSubset::default() };
+    let mut by_answers: BTreeMap<Answers, EndpointSubset> = BTreeMap::new();
+    for pod in pods.iter().filter(|pod| is_endpoint(&pod.value, tolerates_unready)) {
+        let Some(address) = address(service, spec, pod) else { continue };
+        let is_ready = tolerates_unready || pod.value.is_ready;
+        let answers = named.answers(&pod.value);
+        let same = by_answers.entry(answers);
+        let same = same.or_insert_with_key(|answers| EndpointSubset {
+            ports: resolved(&named, answers),
+            ..EndpointSubset::default()
+        });
+        for subset in [&mut all, same] {
+            let list = if is_ready { &mut subset.addresses } else { &mut subset.not_ready_addresses };
+            list.get_or_insert_default().push(address.clone());
         }
     }
+    // A headless service needs no ports; one that has some has none of a pod that answers to none.
+    let is_portless = ports.is_empty() && spec.cluster_ip.as_deref() == Some("None");
+    let all = Some(all).filter(|all| is_portless || all.ports.is_some());
+    all.into_iter().chain(by_answers.into_values().filter(|subset| subset.ports.is_some())).collect()
+}
+
+fn resolved(targets: &TargetPorts<'_>, answers: &Answers) -> Option<Vec<EndpointPort>> {
+    let ports: Vec<EndpointPort> = targets.resolve(answers).map(|(port, number)| endpoint_port(port, number)).collect();
+    (!ports.is_empty()).then_some(ports)
 }
 
 fn endpoint_port(port: &ServicePort, number: i32) -> EndpointPort {

@@ -16,22 +16,47 @@ type PortKey = (String, i32, String, String);
 /// Addresses, each with whether it is ready.
 type Addresses = BTreeMap<AddressKey, (EndpointAddress, bool)>;
 
+/// Ports in their order.
+type Ports<'s> = BTreeMap<Option<PortKey>, Option<&'s EndpointPort>>;
+
 /// What tells sets of addresses apart.
 type SetKey = Vec<(AddressKey, bool)>;
 
-/// Brings subsets into their one form. An address that is both ready and not ready for a port is not ready.
-pub(super) fn repack(subsets: Vec<EndpointSubset>) -> Vec<EndpointSubset> {
-    // Headless services have endpoints without a port: no port is a port of its own here.
-    let mut by_port: BTreeMap<Option<PortKey>, (Option<EndpointPort>, Addresses)> = BTreeMap::new();
-    for subset in subsets {
-        let ports = subset.ports.unwrap_or_default();
-        let keyed: Vec<(Option<PortKey>, Option<EndpointPort>)> = if ports.is_empty() {
-            vec![(None, None)]
-        } else {
-            ports.into_iter().map(|port| (Some(port_key(&port)), Some(port))).collect()
+/// How many addresses subsets may have before they are cut to `CAPACITY`: the same ones again for each set of ports that some
+/// of them have. Far above what pods of one service differ in.
+const REPACKED_MAX: usize = 1_000_000;
+
+/// Brings subsets into their one form. An address that is both ready and not ready for a port is not ready. Also whether that
+/// was all: of what would be beyond any bound there is nothing.
+pub(super) fn repack(subsets: Vec<EndpointSubset>) -> (Vec<EndpointSubset>, bool) {
+    // The ports that are in the same subsets have the same addresses, which are gathered once for all of them.
+    let mut by_port: BTreeMap<Option<PortKey>, (Option<&EndpointPort>, Vec<usize>)> = BTreeMap::new();
+    for (index, subset) in subsets.iter().enumerate() {
+        let mut add = |key: Option<PortKey>, port| {
+            let (_, members) = by_port.entry(key).or_insert_with(|| (port, Vec::new()));
+            if members.last() != Some(&index) {
+                members.push(index);
+            }
         };
-        for (key, port) in keyed {
-            let (_, addresses) = by_port.entry(key).or_insert_with(|| (port, Addresses::new()));
+        let ports = subset.ports.as_deref().unwrap_or_default();
+        if ports.is_empty() {
+            // Headless services have endpoints without a port: no port is a port of its own here.
+            add(None, None);
+        }
+        ports.iter().for_each(|port| add(Some(port_key(port)), Some(port)));
+    }
+    let mut together: BTreeMap<Vec<usize>, Ports<'_>> = BTreeMap::new();
+    for (key, (port, members)) in by_port {
+        together.entry(members).or_default().insert(key, port);
+    }
+    let lens: Vec<usize> = subsets.iter().map(|subset| ready(subset) + unready(subset)).collect();
+    if together.keys().flatten().map(|member| lens[*member]).sum::<usize>() > REPACKED_MAX {
+        return (Vec::new(), false);
+    }
+    let mut by_addresses: BTreeMap<SetKey, (Addresses, Ports<'_>)> = BTreeMap::new();
+    for (members, ports) in together {
+        let mut addresses = Addresses::new();
+        for subset in members.into_iter().map(|member| &subsets[member]) {
             for (list, is_ready) in [(&subset.addresses, true), (&subset.not_ready_addresses, false)] {
                 for address in list.iter().flatten() {
                     let entry = addresses.entry(address_key(address)).or_insert_with(|| (address.clone(), is_ready));
@@ -39,13 +64,14 @@ pub(super) fn repack(subsets: Vec<EndpointSubset>) -> Vec<EndpointSubset> {
                 }
             }
         }
-    }
-    let mut by_addresses: BTreeMap<SetKey, (Addresses, Vec<EndpointPort>)> = BTreeMap::new();
-    for (port, addresses) in by_port.into_values() {
         let key = addresses.iter().map(|(key, (_, is_ready))| (key.clone(), *is_ready)).collect();
-        by_addresses.entry(key).or_insert_with(|| (addresses, Vec::new())).1.extend(port);
+        by_addresses.entry(key).or_insert_with(|| (addresses, Ports::new())).1.extend(ports);
     }
-    by_addresses.into_values().map(|(addresses, ports)| subset(addresses, ports)).collect()
+    let packed = by_addresses.into_values().filter(|(addresses, _)| !addresses.is_empty());
+    (
+        packed.map(|(addresses, ports)| subset(addresses, ports.into_values().flatten().cloned().collect())).collect(),
+        true,
+    )
 }
 
 fn subset(addresses: Addresses, ports: Vec<EndpointPort>) -> EndpointSubset {

@@ -7,7 +7,7 @@ use corten_informer::Projection;
 use serde_json::{Value, json};
 
 use super::{plan::plan, subsets};
-use crate::service_pods::{PodFacts, ServicePod};
+use crate::service_pods::{NamedPort, PodFacts, ServicePod};
 
 fn pod(name: &str, ip: &str, change: impl FnOnce(&mut PodFacts)) -> ServicePod {
     let mut value = PodFacts { ips: [ip.parse().unwrap()].into(), is_ready: true, ..PodFacts::default() };
@@ -50,6 +50,48 @@ fn pods_are_listed_by_readiness_and_ports() {
     check(json!({"ports": two}), std::slice::from_ref(&a), &["10.0.0.1|:8080,9090"]);
     check(json!({"ports": [], "clusterIP": "None"}), std::slice::from_ref(&a), &["10.0.0.1|:"]);
     check(json!({"ports": [{"port": 80, "targetPort": "nowhere"}]}), &[a], &[]);
+}
+
+#[test]
+fn pods_that_answer_named_ports_alike_are_listed_together() {
+    let named = |number: i32| {
+        move |pod: &mut PodFacts| {
+            let port = |name: &'static str, port| NamedPort { name: name.into(), protocol: "TCP".into(), port };
+            // The first of a name counts.
+            pod.ports = [port("web", number), port("web", 1), port("other", 2)].into();
+        }
+    };
+    let pods = [
+        pod("a", "10.0.0.1", named(8080)),
+        pod("b", "10.0.0.2", named(9090)),
+        pod("c", "10.0.0.3", named(8080)),
+        pod("d", "10.0.0.4", |_| {}),
+    ];
+    let ports = json!([{"name": "n", "port": 80, "targetPort": "web"}, {"name": "f", "port": 81, "targetPort": 8080}]);
+    check(
+        json!({"ports": ports}),
+        &pods,
+        &["10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4|:8080", "10.0.0.1,10.0.0.3|:8080", "10.0.0.2|:9090"],
+    );
+    let udp = json!([{"name": "n", "port": 80, "targetPort": "web", "protocol": "UDP"}]);
+    check(json!({"ports": udp}), &pods, &[]);
+}
+
+/// There was a subset for each port and pod, and a map with all addresses for each port: gigabytes for a service of 1.5 MB.
+#[test]
+fn many_ports_of_many_pods_are_one_subset() {
+    let ports: Vec<Value> =
+        (0..20_000).map(|n| json!({"name": format!("p{n}"), "port": 1, "targetPort": format!("t{}", n % 9)})).collect();
+    let facts = |pod: &mut PodFacts| {
+        let port = |n| NamedPort { name: format!("t{n}").into(), protocol: "TCP".into(), port: n };
+        pod.ports = (0..9).map(port).collect();
+    };
+    let pods: Vec<ServicePod> =
+        (0..1_000).map(|n| pod(&n.to_string(), &format!("10.0.{}.{}", n / 250, n % 250), facts)).collect();
+    let draft = plan(&service(json!({"ports": ports})), &pods, None).unwrap();
+    assert_eq!((draft.subsets.len(), draft.is_truncated), (1, false));
+    assert_eq!(draft.subsets[0].ports.as_ref().unwrap().len(), 20_000);
+    assert_eq!(draft.subsets[0].addresses.as_ref().unwrap().len(), 1_000);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use corten_api::{
 };
 
 use super::plan::Observed;
-use crate::service_pods::{PodFacts, ServicePod, host_name, is_endpoint, owned, parse_ip, target_port};
+use crate::service_pods::{Answers, ServicePod, TargetPorts, host_name, is_endpoint, owned, parse_ip};
 
 /// What tells groups of ports apart, whatever their order: name, number, protocol and application protocol.
 pub(crate) type PortKey = Vec<(Option<String>, Option<i32>, Option<String>, Option<String>)>;
@@ -70,9 +70,10 @@ pub(super) fn groups(observed: &Observed<'_>, family: &str) -> BTreeMap<PortKey,
     let mut groups: BTreeMap<PortKey, Group> = BTreeMap::new();
     let Some(spec) = &observed.service.spec else { return groups };
     let tolerates_unready = spec.publish_not_ready_addresses == Some(true);
+    let targets = TargetPorts::of(spec.ports.as_deref().unwrap_or_default());
+    let mut by_answers: BTreeMap<Answers, BTreeMap<EndpointKey, Endpoint>> = BTreeMap::new();
     for pod in observed.pods.iter().filter(|pod| is_endpoint(&pod.value, true)) {
-        let ports = ports(spec, &pod.value);
-        let group = groups.entry(port_key(&ports)).or_insert_with(|| Group { ports, ..Group::default() });
+        let endpoints = by_answers.entry(targets.answers(&pod.value)).or_default();
         // A pod on a node that is not there is about to be collected; its service hears of the node when it comes.
         let zone = observed.zones.get(&pod.value.node);
         if zone.is_none() && !tolerates_unready {
@@ -80,21 +81,24 @@ pub(super) fn groups(observed: &Observed<'_>, family: &str) -> BTreeMap<PortKey,
         }
         let endpoint = endpoint(observed.service, spec, pod, family, zone.map_or("", |zone| zone));
         if !endpoint.addresses.is_empty() {
-            group.endpoints.insert(endpoint_key(&endpoint), endpoint);
+            endpoints.insert(endpoint_key(&endpoint), endpoint);
         }
+    }
+    // The ports are made and sorted once for all pods that have them, not for each.
+    for (answers, endpoints) in by_answers {
+        let ports = ports(&targets, &answers);
+        let group = groups.entry(port_key(&ports)).or_insert_with(|| Group { ports, ..Group::default() });
+        group.endpoints.extend(endpoints);
     }
     groups
 }
 
-fn ports(spec: &ServiceSpec, pod: &PodFacts) -> Vec<EndpointPort> {
-    let ports = spec.ports.as_deref().unwrap_or_default();
-    let resolved = ports.iter().filter_map(|port| {
-        Some(EndpointPort {
-            name: Some(port.name.clone().unwrap_or_default()),
-            port: Some(target_port(pod, port)?),
-            protocol: Some(port.protocol.clone().unwrap_or_else(|| "TCP".to_owned())),
-            app_protocol: port.app_protocol.clone(),
-        })
+fn ports(targets: &TargetPorts<'_>, answers: &Answers) -> Vec<EndpointPort> {
+    let resolved = targets.resolve(answers).map(|(port, number)| EndpointPort {
+        name: Some(port.name.clone().unwrap_or_default()),
+        port: Some(number),
+        protocol: Some(port.protocol.clone().unwrap_or_else(|| "TCP".to_owned())),
+        app_protocol: port.app_protocol.clone(),
     });
     resolved.collect()
 }
@@ -151,4 +155,55 @@ fn asks_for_topology_hints(service: &Service) -> bool {
     let mode = annotation("service.kubernetes.io/topology-aware-hints")
         .or_else(|| annotation("service.kubernetes.io/topology-mode"));
     matches!(mode, Some("Auto" | "auto"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use corten_informer::Projection;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::service_pods::{NamedPort, PodFacts};
+
+    fn pod(number: usize, web: i32) -> ServicePod {
+        let value = PodFacts {
+            ips: [format!("10.0.{}.{}", number / 250, number % 250).parse().unwrap()].into(),
+            ports: [NamedPort { name: "web".into(), protocol: "TCP".into(), port: web }].into(),
+            ..PodFacts::default()
+        };
+        let name = number.to_string();
+        Arc::new(Projection { namespace: "ns".into(), name: name.as_str().into(), uid: "u".into(), revision: 1, value })
+    }
+
+    fn check(ports: Value, pods: &[ServicePod], want: &[(&[i32], usize)]) {
+        let spec = json!({"ports": ports, "publishNotReadyAddresses": true});
+        let service: Service = serde_json::from_value(json!({"metadata": {"name": "web"}, "spec": spec})).unwrap();
+        let observed = Observed { service: &service, pods, zones: &BTreeMap::new(), slices: &[] };
+        let groups: Vec<(Vec<i32>, usize)> = groups(&observed, "IPv4")
+            .into_values()
+            .map(|group| (group.ports.iter().take(3).filter_map(|port| port.port).collect(), group.endpoints.len()))
+            .collect();
+        assert_eq!(groups, want.iter().map(|(ports, len)| (ports.to_vec(), *len)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn pods_with_the_same_numbers_are_one_group() {
+        let pods = [pod(1, 80), pod(2, 90), pod(3, 80)];
+        let named = json!([{"name": "a", "port": 1, "targetPort": "web"}, {"name": "b", "port": 2}]);
+        check(named, &pods, &[(&[80, 2], 2), (&[90, 2], 1)]);
+        // Other answers, but the same ports.
+        check(json!([{"name": "a", "port": 1, "targetPort": "none"}, {"name": "b", "port": 2}]), &pods, &[(&[2], 3)]);
+        check(json!([]), &pods, &[(&[], 3)]);
+    }
+
+    /// The ports of the service were copied and sorted for each pod.
+    #[test]
+    fn ports_are_made_once_for_all_pods_that_have_them() {
+        let pods: Vec<ServicePod> = (0..4_000).map(|number| pod(number, 80)).collect();
+        let ports: Vec<Value> =
+            (0..50_000).map(|n| json!({"name": format!("p{n:05}"), "port": n, "targetPort": "web"})).collect();
+        check(ports.into(), &pods, &[(&[80, 80, 80], 4_000)]);
+    }
 }

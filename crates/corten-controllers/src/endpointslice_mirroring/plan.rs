@@ -133,6 +133,9 @@ fn add_subset(subset: &EndpointSubset, groups: &mut Groups, plan: &mut Plan) {
             app_protocol: port.app_protocol.clone(),
         })
         .collect();
+    // The key is made once, not for each address: a subset can have tens of thousands of ports.
+    let key = port_key(&ports);
+    let mut by_type: BTreeMap<&'static str, BTreeMap<EndpointKey, Endpoint>> = BTreeMap::new();
     let mut count = 0;
     for (addresses, is_ready) in [(&subset.addresses, true), (&subset.not_ready_addresses, false)] {
         for address in addresses.iter().flatten() {
@@ -146,11 +149,14 @@ fn add_subset(subset: &EndpointSubset, groups: &mut Groups, plan: &mut Plan) {
             };
             count += 1;
             let address_type = if ip.is_ipv6() { "IPv6" } else { "IPv4" };
-            let (_, endpoints) =
-                groups.entry((address_type, port_key(&ports))).or_insert_with(|| (ports.clone(), BTreeMap::new()));
             let endpoint = endpoint(address, ip.to_string(), is_ready);
-            endpoints.insert(endpoint_key(&endpoint), endpoint);
+            by_type.entry(address_type).or_default().insert(endpoint_key(&endpoint), endpoint);
         }
+    }
+    for (address_type, new) in by_type {
+        let (_, endpoints) =
+            groups.entry((address_type, key.clone())).or_insert_with(|| (ports.clone(), BTreeMap::new()));
+        endpoints.extend(new);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Upstream: attemptToDeleteItem, attemptToOrphan and processDeletingDependentsItem in
 //! pkg/controller/garbagecollector/garbagecollector.go (v1.35).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use corten_apimachinery::{
@@ -16,6 +16,7 @@ use corten_client::{
     events::{ObjectRef, Recorder},
 };
 use corten_controller::{ReconcileError, Reconciler, Requeue, WorkQueue};
+use corten_informer::indexer;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tracing::{debug, warn};
 
@@ -23,6 +24,7 @@ use super::{
     Place, View, Work,
     meta::{FOREGROUND, Meta, ORPHAN, OwnerRef},
     plan::{self, Action, Observed, OwnerState, Policy},
+    turns::Turns,
 };
 use crate::objects::tree;
 
@@ -36,9 +38,13 @@ const FINALIZER_TRIES: usize = 5;
 pub(super) struct Collector {
     pub(super) view: Arc<View>,
     pub(super) queue: Arc<WorkQueue<Work>>,
+    pub(super) turns: Turns,
     pub(super) client: Client,
     pub(super) recorder: Recorder,
 }
+
+/// Owners that the server was asked for and does not have. A UID never comes back.
+type Absent = BTreeSet<(Place, Str)>;
 
 /// Why nothing can be said about an owner.
 enum Undecided {
@@ -54,7 +60,11 @@ enum Undecided {
 impl Reconciler<Work> for Collector {
     async fn reconcile(&self, work: &Work) -> Result<Requeue, ReconcileError> {
         match work {
-            Work::Collect(place) => self.collect(place).await,
+            Work::Collect(place) => {
+                let done = self.collect(place).await;
+                self.turns.looked_at(place);
+                done
+            }
             Work::Orphan(place) => Ok(self.orphan(place).await?),
         }
     }
@@ -75,8 +85,11 @@ impl Collector {
             }
             return Ok(Requeue::Never);
         }
+        let Some(_turn) = self.turns.take(place, meta.owners.len()) else { return Ok(Requeue::Never) };
+        // What the server says of an owner that is absent holds for as long as it was asked about this object.
+        let mut absent = Absent::default();
         // Cheap first: most objects have an owner that is there.
-        match self.decide(place, &cached, &meta).await {
+        match self.decide(place, &cached, &meta, &mut absent).await {
             Ok(Action::Keep) => return Ok(Requeue::Never),
             Ok(_) => {}
             Err(undecided) => return settle(undecided),
@@ -89,7 +102,7 @@ impl Collector {
         if live.uid != cached.uid || meta.is_deleting {
             return Ok(Requeue::Never);
         }
-        let action = match self.decide(place, &live, &meta).await {
+        let action = match self.decide(place, &live, &meta, &mut absent).await {
             Ok(action) => action,
             Err(undecided) => return settle(undecided),
         };
@@ -125,10 +138,16 @@ impl Collector {
         if is_blocked { Ok(()) } else { self.remove_finalizer(place, &object.uid, FOREGROUND).await }
     }
 
-    async fn decide(&self, place: &Place, object: &Stored, meta: &Meta) -> Result<Action, Undecided> {
+    async fn decide(
+        &self,
+        place: &Place,
+        object: &Stored,
+        meta: &Meta,
+        absent: &mut Absent,
+    ) -> Result<Action, Undecided> {
         let mut owners = Vec::with_capacity(meta.owners.len());
         for owner in &meta.owners {
-            owners.push((owner.uid.clone(), self.owner_state(place, object, owner).await?));
+            owners.push((owner.uid.clone(), self.owner_state(place, object, owner, absent).await?));
         }
         Ok(plan::action(&Observed {
             owners,
@@ -140,7 +159,13 @@ impl Collector {
 
     /// What became of an owner. The cache may say that it is there, since its end would be told; that it is absent, only
     /// the server can say.
-    async fn owner_state(&self, place: &Place, object: &Stored, owner: &OwnerRef) -> Result<OwnerState, Undecided> {
+    async fn owner_state(
+        &self,
+        place: &Place,
+        object: &Stored,
+        owner: &OwnerRef,
+        absent: &mut Absent,
+    ) -> Result<OwnerState, Undecided> {
         let state_of = |found: &Stored| {
             if Meta::of(found).is_foreground { OwnerState::Waiting } else { OwnerState::Solid }
         };
@@ -160,18 +185,21 @@ impl Collector {
             self.report_namespace(place, object, owner);
             return Err(Undecided::OwnerInNamespace);
         }
-        if self.view.absent.lock().contains(&at, &owner.uid) {
+        let known = (at, owner.uid.clone());
+        if absent.contains(&known) || self.view.absent.lock().contains(&known.0, &known.1) {
             return Ok(OwnerState::Absent);
         }
-        match self.client.get(self.target(&at)).await {
+        let at = &known.0;
+        match self.client.get(self.target(at)).await {
             Ok(found) if found.uid == owner.uid => Ok(state_of(&found)),
             Err(status) if !status.is_not_found() => Err(Undecided::Failed(status)),
             _ => {
-                let elsewhere = self.view.resource(&at).lister.list();
-                if elsewhere.iter().any(|other| other.uid == owner.uid && other.namespace != object.namespace) {
+                let with_uid = self.view.resource(at).lister.by_index(indexer::UID, &owner.uid);
+                if with_uid.iter().any(|other| other.namespace != object.namespace) {
                     self.report_namespace(place, object, owner);
                 }
-                self.view.absent.lock().insert(at, owner.uid.clone());
+                self.view.absent.lock().insert(known.0.clone(), known.1.clone());
+                absent.insert(known);
                 Ok(OwnerState::Absent)
             }
         }

@@ -1,5 +1,7 @@
 //! The part of an object's metadata that garbage collection is about.
 
+use std::collections::BTreeMap;
+
 use corten_apimachinery::{stored::Stored, value::Str};
 use serde::Deserialize;
 
@@ -66,6 +68,13 @@ impl Meta {
             wants_foreground: has(FOREGROUND),
             owners: read.owner_references,
         }
+    }
+
+    /// The references by the owners' UIDs, of those with one UID the first. An object can have tens of thousands.
+    #[must_use]
+    pub fn by_uid(&self) -> BTreeMap<&str, &OwnerRef> {
+        // Of one key the last stays.
+        self.owners.iter().rev().map(|owner| (owner.uid.as_str(), owner)).collect()
     }
 
     /// The reference to the owner with this UID.

@@ -11,6 +11,7 @@ mod following;
 pub mod graph;
 pub mod meta;
 pub mod plan;
+mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,6 +32,7 @@ use self::{
     following::Following,
     graph::{AbsentOwners, Graph, Place},
     meta::{Meta, OwnerRef},
+    turns::Turns,
 };
 use crate::config::Config;
 
@@ -49,6 +51,7 @@ fn build(context: Context<Config>) -> Box<dyn Controller> {
     let view = Arc::new(View::default());
     let collector = Collector {
         view: Arc::clone(&view),
+        turns: Turns::new(Arc::clone(&queue)),
         queue: Arc::clone(&queue),
         client: context.client(),
         recorder: context.recorder.for_component("garbage-collector-controller"),
@@ -183,13 +186,10 @@ impl ObjectHandler {
     fn seen(&self, object: &Stored, old: &Meta) {
         let (place, meta) = (self.place(object), Meta::of(object));
         if meta.owners != old.owners {
+            let (was, is) = (old.by_uid(), meta.by_uid());
             let mut graph = self.view.graph.lock();
-            for owner in old.owners.iter().filter(|owner| meta.owner(&owner.uid).is_none()) {
-                graph.remove(&owner.uid, &place);
-            }
-            for owner in &meta.owners {
-                graph.add(&owner.uid, &place);
-            }
+            was.keys().filter(|uid| !is.contains_key(**uid)).for_each(|uid| graph.remove(uid, &place));
+            is.keys().filter(|uid| !was.contains_key(**uid)).for_each(|uid| graph.add(uid, &place));
             drop(graph);
             // In this order: an owner that goes between sees the dependent, or is not seen here.
             let is_orphan = |owner: &OwnerRef| self.view.cached_owner(owner, &object.namespace).is_none();
@@ -197,7 +197,7 @@ impl ObjectHandler {
                 self.queue.add(Work::Collect(place.clone()));
             }
             let no_longer_blocks = |owner: &&OwnerRef| {
-                owner.block_owner_deletion && !meta.owner(&owner.uid).is_some_and(|new| new.block_owner_deletion)
+                owner.block_owner_deletion && !is.get(owner.uid.as_str()).is_some_and(|new| new.block_owner_deletion)
             };
             old.owners.iter().filter(no_longer_blocks).for_each(|owner| self.look_at_owner(owner, &object.namespace));
         }

@@ -7,6 +7,8 @@ use corten_base::SimClock;
 use corten_controller::{Key, RateLimit, WorkQueue};
 use corten_informer::{Handler as _, SharedInformer, testutil::object};
 
+use serde_json::json;
+
 use super::plan::{
     Action, Observed,
     OwnerState::{self, Absent, Solid, Waiting},
@@ -65,4 +67,25 @@ fn an_object_that_is_gone_waits_for_no_kind_of_owner() {
     view.undecided.lock().insert(Place { resource: 0, key: Key::new("ns", "a") });
     handler.on_delete(&object("ns/a", 1).build(), false);
     assert!(view.undecided.lock().is_empty());
+}
+
+/// Each owner that there was before was looked for among all that there are now, with the graph locked.
+#[test]
+fn very_many_owners_are_compared_by_looking_them_up() {
+    const MANY: usize = 200_000;
+    let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+    let view = Arc::new(View::default());
+    let queue = Arc::new(WorkQueue::new("test", RateLimit::per_key(), clock));
+    let handler = ObjectHandler { resource: 0, queue, view: Arc::clone(&view) };
+    let pod = |revision: u64, uids: std::ops::Range<usize>| {
+        let owner = |uid| json!({"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": format!("u{uid}")});
+        let owners: Vec<_> = uids.map(owner).collect();
+        object("ns/a", revision).json(&json!({"metadata": {"ownerReferences": owners}}).to_string()).build()
+    };
+    let (old, new) = (pod(1, 0..MANY), pod(2, 1..MANY + 1));
+    handler.on_add(&old);
+    handler.on_update(&old, &new);
+    let graph = view.graph.lock();
+    let has = |uid: usize| graph.has_dependents(&format!("u{uid}"));
+    assert!(!has(0) && has(1) && has(MANY - 1) && has(MANY));
 }

@@ -29,7 +29,7 @@ use corten_client::{
     events::{ObjectRef, Recorder},
 };
 use corten_controller::{ControllerDescriptor, Key, ReconcileError, Reconciler, Requeue, WorkQueue};
-use corten_informer::{Handler, Lister};
+use corten_informer::{Handler, InformerId, Lister, Projected};
 
 use self::plan::{ClaimPlan, Class, Level, Report, VolumePlan};
 use crate::{
@@ -51,6 +51,9 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         let claims = context.informers.informer(&resource_of::<PersistentVolumeClaim>());
         let volumes = context.informers.informer(&resource_of::<PersistentVolume>());
         let classes = context.informers.informer(&resource_of::<StorageClass>());
+        // Before the handlers that queue work, so that they are never older than what the work is about.
+        let offers = context.informers.projected(&InformerId::all(&resource_of::<PersistentVolume>()), Offer::of);
+        let open = context.informers.projected(&InformerId::all(&resource_of::<PersistentVolumeClaim>()), Open::of);
         let of = |kind| {
             let queue = Arc::clone(&queue);
             Arc::new(Changes { kind, queue })
@@ -65,6 +68,8 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
             claims: claims.lister(),
             volumes: volumes.lister(),
             classes: classes.lister(),
+            offers,
+            open,
         };
         QueueController::boxed(&context, queue, binder)
     },
@@ -158,6 +163,26 @@ struct Binder {
     claims: Lister,
     volumes: Lister,
     classes: Lister,
+    offers: Arc<Projected<Offer>>,
+    open: Arc<Projected<Open>>,
+}
+
+/// The part of a volume that decides which claim gets it. Read once per version: every claim that waits looks at all.
+struct Offer(Value);
+
+impl Offer {
+    fn of(volume: &Stored) -> Self {
+        Self(plan::offer(&tree(volume).unwrap_or_default()))
+    }
+}
+
+/// Whether a claim is not bound. Read once per version: every volume that changes has all claims asked.
+struct Open(bool);
+
+impl Open {
+    fn of(claim: &Stored) -> Self {
+        Self(tree(claim).is_ok_and(|claim| plan::is_waiting(&claim)))
+    }
 }
 
 #[async_trait]
@@ -166,8 +191,14 @@ impl Reconciler<Work> for Binder {
         let done = match work {
             Work::Claim(key) => self.claim(key).await,
             Work::Volume(name) => self.volume(name).await,
-            Work::VolumesOf(claim) => self.volumes_of(claim),
-            Work::Waiting => self.waiting(),
+            Work::VolumesOf(claim) => {
+                self.volumes_of(claim);
+                Ok(())
+            }
+            Work::Waiting => {
+                self.waiting();
+                Ok(())
+            }
         };
         match done {
             // Changed by somebody else, or gone: either way an event follows.
@@ -179,29 +210,25 @@ impl Reconciler<Work> for Binder {
 
 impl Binder {
     /// Looks at the volumes that are kept for a claim, which may be gone.
-    fn volumes_of(&self, claim: &Key) -> Result<(), Status> {
-        for volume in self.volumes.list() {
-            if plan::kept_for(&tree(&volume)?).as_ref() == Some(claim) {
+    fn volumes_of(&self, claim: &Key) {
+        for volume in self.offers.list() {
+            if plan::kept_for(&volume.value.0).as_ref() == Some(claim) {
                 self.queue.add(Work::Volume(volume.name.clone()));
             }
         }
-        Ok(())
     }
 
     /// Looks at all claims that are not bound.
-    fn waiting(&self) -> Result<(), Status> {
-        for claim in self.claims.list() {
-            if plan::is_waiting(&tree(&claim)?) {
-                self.queue.add(Work::Claim(Key::of(&claim)));
-            }
+    fn waiting(&self) {
+        for claim in self.open.list().iter().filter(|claim| claim.value.0) {
+            self.queue.add(Work::Claim(claim.key()));
         }
-        Ok(())
     }
 
     async fn claim(&self, key: &Key) -> Result<(), Status> {
         let Some(stored) = self.claims.get(key) else { return Ok(()) };
         let claim = tree(&stored)?;
-        let volumes = self.volumes.list().iter().map(|volume| tree(volume)).collect::<Result<Vec<_>, _>>()?;
+        let offers: Vec<Value> = self.offers.list().iter().map(|volume| volume.value.0.clone()).collect();
         let class = plan::class_of(&claim);
         let known = self.classes.get(&Key::new("", class)).map(|class| tree(&class)).transpose()?;
         let class = (!class.is_empty()).then(|| {
@@ -210,8 +237,15 @@ impl Binder {
                 late: class.str_at(&["volumeBindingMode"]) == Some("WaitForFirstConsumer"),
             })
         });
-        let (phase, report) = match plan::plan_claim(&claim, &volumes, class) {
-            ClaimPlan::Bind(volume) => return self.bind(&claim, *volume).await,
+        let (phase, report) = match plan::plan_claim(&claim, &offers, class) {
+            ClaimPlan::Bind(offer) => {
+                let volume = self.volumes.get(&Key::new("", offer.name())).map(|volume| tree(&volume)).transpose()?;
+                return match volume.filter(|volume| volume.resource_version() == offer.resource_version()) {
+                    Some(volume) => self.bind(&claim, volume).await,
+                    // Changed or gone meanwhile, which is told after this.
+                    None => Ok(()),
+                };
+            }
             ClaimPlan::Wait(report) => ("Pending", report),
             ClaimPlan::Lose(report) => ("Lost", report),
         };

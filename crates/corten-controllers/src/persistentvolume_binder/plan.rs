@@ -71,6 +71,31 @@ pub(super) fn is_waiting(claim: &Value) -> bool {
     claim.str_at(&["status", "phase"]) != Some("Bound")
 }
 
+/// The part of a volume that `plan_claim` and `kept_for` look at, with the version that it is of.
+pub(super) fn offer(volume: &Value) -> Value {
+    const PARTS: [&[&str]; 12] = [
+        &["metadata", "name"],
+        &["metadata", "resourceVersion"],
+        &["metadata", "deletionTimestamp"],
+        &["metadata", "labels"],
+        &["metadata", "annotations", BETA_CLASS],
+        &["spec", "accessModes"],
+        &["spec", "capacity"],
+        &["spec", "claimRef"],
+        &["spec", "storageClassName"],
+        &["spec", "volumeAttributesClassName"],
+        &["spec", "volumeMode"],
+        &["status", "phase"],
+    ];
+    let mut offer = Value::object();
+    for part in PARTS {
+        if let Some(value) = volume.at(part) {
+            offer.set(part, value.clone());
+        }
+    }
+    offer
+}
+
 /// The claim that a volume is kept for, whether it exists or not.
 pub(super) fn kept_for(volume: &Value) -> Option<Key> {
     is_claimed(volume).then(|| Key::new(claim_ref(volume, "namespace"), claim_ref(volume, "name")))
@@ -384,6 +409,9 @@ mod tests {
     #[track_caller]
     fn check(spec: &Json, volumes: &[Value], class: Option<Class<'_>>, want: &str) {
         assert_eq!(outcome(&plan_claim(&claim(spec), volumes, class)), want);
+        // What is kept of a volume decides as the whole of it.
+        let offers: Vec<Value> = volumes.iter().map(offer).collect();
+        assert_eq!(outcome(&plan_claim(&claim(spec), &offers, class)), want);
     }
 
     #[test]

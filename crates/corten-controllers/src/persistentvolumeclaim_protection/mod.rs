@@ -1,21 +1,30 @@
 //! Keeps a claim that is being deleted for as long as pods use it.
 //!
-//! Flow: claims -> queue; pods that go or end -> the claims that wait for them -> queue -> `plan` -> the finalizer is added
-//! or removed. That no pod uses a claim is asked of the API server as well: the cache may not have seen the newest pod.
+//! Flow: claims -> queue; pods that go or end -> `usage` -> the claims that wait for them -> queue -> `plan` -> the finalizer
+//! is added or removed. That no pod uses a claim is asked of the API server as well: the cache may not have seen the newest pod.
 //! Upstream: pkg/controller/volume/pvcprotection (v1.35).
 
 mod plan;
+mod usage;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use corten_api::core::v1::{PersistentVolumeClaim, Pod};
-use corten_apimachinery::{status::Status, stored::Stored, value::Value};
+use corten_apimachinery::{
+    meta::ObjectMeta as _,
+    status::Status,
+    stored::Stored,
+    value::{Str, Value},
+};
 use corten_client::{Client, ListOptions, Target, api::resource_of};
-use corten_controller::{ControllerDescriptor, Enqueue, Key, ReconcileError, Reconciler, Requeue, WorkQueue};
-use corten_informer::{Handler, Lister};
-use parking_lot::Mutex;
+use corten_controller::{ControllerDescriptor, Enqueue, Key, ReconcileError, Reconciler, Requeue};
+use corten_informer::{InformerId, Lister, ProjectionHandler};
 
+use self::{
+    plan::{PodClaims, Use},
+    usage::Usage,
+};
 use crate::{
     Config,
     objects::tree,
@@ -33,63 +42,52 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
     build: |context| {
         let queue = queue_of(&context);
         let claims = context.informers.informer(&resource_of::<PersistentVolumeClaim>());
-        let pods = context.informers.informer(&resource_of::<Pod>());
-        let waiting = Arc::new(Waiting::default());
+        let pods = context.informers.projected(&InformerId::all(&resource_of::<Pod>()), claims_of);
+        let usage = Arc::new(Usage::new(Arc::clone(&queue)));
         claims.add_handler(Enqueue::object(&queue).handler());
-        pods.add_handler(Arc::new(Pods { queue: Arc::clone(&queue), waiting: Arc::clone(&waiting) }));
-        let (claims, pods) = (claims.lister(), pods.lister());
-        QueueController::boxed(&context, queue, Protection { client: context.client(), claims, pods, waiting })
+        pods.add_handler(Arc::clone(&usage) as Arc<dyn ProjectionHandler<PodClaims>>);
+        let live = tokio::sync::Mutex::default();
+        let protection = Protection { client: context.client(), claims: claims.lister(), usage, live };
+        QueueController::boxed(&context, queue, protection)
     },
 };
 
-/// The claims that would be gone if no pod used them: as many as there are such claims at most.
-#[derive(Default)]
-struct Waiting(Mutex<BTreeSet<Key>>);
+/// How many pods are read until others have their turn: each can have a megabyte.
+const READ_AT_ONCE: usize = 16;
 
-/// Hears of pods.
-struct Pods {
-    queue: Arc<WorkQueue<Key>>,
-    waiting: Arc<Waiting>,
-}
-
-impl Pods {
-    /// Something about a pod has changed: claims of its namespace may have become free.
-    fn changed(&self, pod: &Stored) {
-        // Mostly there are none, and pods change often.
-        let waiting = self.waiting.0.lock();
-        for claim in waiting.iter().filter(|claim| claim.namespace == pod.namespace) {
-            self.queue.add(claim.clone());
-        }
-    }
-}
-
-impl Handler for Pods {
-    fn on_add(&self, _pod: &Arc<Stored>) {}
-
-    fn on_update(&self, _old: &Arc<Stored>, pod: &Arc<Stored>) {
-        self.changed(pod);
-    }
-
-    fn on_delete(&self, pod: &Arc<Stored>, _final_state_unknown: bool) {
-        self.changed(pod);
-    }
+/// The claims of a pod for the index. That of a pod that cannot be read has none: the list that is asked for before a claim
+/// goes finds the fault.
+fn claims_of(pod: &Stored) -> PodClaims {
+    PodClaims::of(pod).unwrap_or_else(|error| {
+        tracing::error!(pod = %Key::of(pod), err = %error, "Read a pod that is none");
+        PodClaims::default()
+    })
 }
 
 struct Protection {
     client: Client,
     claims: Lister,
-    pods: Lister,
-    waiting: Arc<Waiting>,
+    usage: Arc<Usage>,
+    live: tokio::sync::Mutex<Live>,
+}
+
+/// What the API server said last of the pods of a namespace: of many claims that go together each would list them anew.
+#[derive(Default)]
+struct Live {
+    namespace: Str,
+    /// The revision of the list; 0 for none.
+    revision: u64,
+    uses: BTreeSet<Use>,
 }
 
 #[async_trait]
 impl Reconciler for Protection {
     async fn reconcile(&self, key: &Key) -> Result<Requeue, ReconcileError> {
         // Before the pods are looked at: one that goes from now on has its claim looked at again.
-        self.waiting.0.lock().insert(key.clone());
+        self.usage.wait(key);
         let is_waiting = self.protect(key).await;
         if !matches!(is_waiting, Ok(true)) {
-            self.waiting.0.lock().remove(key);
+            self.usage.forget(key);
         }
         is_waiting?;
         Ok(Requeue::Never)
@@ -101,22 +99,33 @@ impl Protection {
     async fn protect(&self, key: &Key) -> Result<bool, Status> {
         let Some(stored) = self.claims.get(key) else { return Ok(false) };
         let claim = tree(&stored)?;
-        let known = self.pods.in_namespace(&key.namespace);
-        let step = plan::plan(&claim, || is_used(&known, &claim));
+        let step = plan::plan(&claim, || self.usage.is_used(key, &claim));
         let target = Target::object(&resource_of::<PersistentVolumeClaim>(), key.namespace.clone(), key.name.clone());
-        if step == Step::Remove {
-            let pods = Target::collection(&resource_of::<Pod>(), key.namespace.clone());
-            let newest = self.client.list(pods, &ListOptions::default()).await?;
-            if is_used(&newest.items, &claim) {
-                return Ok(true);
-            }
+        if step == Step::Remove && self.is_used_live(&stored, &claim).await? {
+            return Ok(true);
         }
         settle(&self.client, target, claim, plan::FINALIZER, step).await?;
         Ok(step == Step::Wait)
     }
-}
 
-fn is_used(pods: &[Arc<Stored>], claim: &Value) -> bool {
-    // A pod that cannot be read, which no server sends, is taken for a user: what is kept can go later.
-    pods.iter().any(|pod| tree(pod).map_or(true, |pod| plan::uses(&pod, claim)))
+    /// Whether the API server has a pod that uses the claim. A list is good for each claim whose deletion it shows to have
+    /// begun: from then on no kubelet starts a pod that uses it.
+    async fn is_used_live(&self, stored: &Stored, claim: &Value) -> Result<bool, Status> {
+        let mut live = self.live.lock().await;
+        if live.namespace != stored.namespace || live.revision < stored.revision {
+            let pods = Target::collection(&resource_of::<Pod>(), stored.namespace.clone());
+            let newest = self.client.list(pods, &ListOptions::default()).await?;
+            let mut uses = BTreeSet::new();
+            for pods in newest.items.chunks(READ_AT_ONCE) {
+                for pod in pods {
+                    // One that cannot be read may be a user: what is kept can go later.
+                    uses.extend(PodClaims::of(pod).map_err(Status::internal)?.0);
+                }
+                tokio::task::yield_now().await;
+            }
+            *live = Live { namespace: stored.namespace.clone(), revision: newest.revision, uses };
+        }
+        let of_name = Use::of_name(claim.name());
+        Ok(live.uses.range(of_name..).take_while(|using| using.claim == claim.name()).any(|using| using.is_of(claim)))
+    }
 }

@@ -1,6 +1,13 @@
 //! Who uses a claim, and what that means for its finalizer. Pure.
 
-use corten_apimachinery::{meta::ObjectMeta as _, value::Value};
+use std::borrow::Cow;
+
+use corten_apimachinery::{
+    meta::ObjectMeta as _,
+    stored::Stored,
+    value::{Str, Value, format_str},
+};
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::protection::{Step, step};
 
@@ -13,38 +20,129 @@ pub(super) fn plan(claim: &Value, is_used: impl FnOnce() -> bool) -> Step {
     step(claim, FINALIZER, is_used)
 }
 
-/// Whether `pod` uses `claim`, which is in its namespace.
-///
-/// A pod without a node does not: no kubelet starts one whose claim is being deleted. One that has ended does until it is
-/// deleted, but for a claim that was made for it.
-#[must_use]
-pub(super) fn uses(pod: &Value, claim: &Value) -> bool {
-    if pod.str_at(&["spec", "nodeName"]).unwrap_or_default().is_empty() {
-        return false;
+/// How a pod uses a claim of its namespace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Use {
+    /// The claim's name.
+    pub(super) claim: Str,
+    /// The pod's UID where a claim is meant that was made for the pod, not any of this name.
+    owner: Option<Str>,
+}
+
+impl Use {
+    /// The first in order of those of this name.
+    pub(super) fn of_name(claim: &str) -> Self {
+        Self { claim: claim.into(), owner: None }
     }
-    pod.items_at(&["spec", "volumes"]).iter().any(|volume| {
-        let is_named = volume.str_at(&["persistentVolumeClaim", "claimName"]) == Some(claim.name());
-        is_named || (is_ephemeral(pod, volume, claim) && !is_shut_down(pod))
-    })
+
+    /// Whether `claim` is meant, which is in the pod's namespace.
+    pub(super) fn is_of(&self, claim: &Value) -> bool {
+        let is_owned_by = |uid: &str| claim.controller_owner().is_some_and(|owner| owner.str_at(&["uid"]) == Some(uid));
+        self.claim == claim.name() && self.owner.as_ref().is_none_or(|uid| is_owned_by(uid))
+    }
 }
 
-/// Whether a volume of `pod` is a claim of its own, and that is `claim`.
-fn is_ephemeral(pod: &Value, volume: &Value, claim: &Value) -> bool {
-    let name = format!("{}-{}", pod.name(), volume.str_at(&["name"]).unwrap_or_default());
-    let is_owner = || claim.controller_owner().is_some_and(|owner| owner.str_at(&["uid"]) == Some(pod.uid()));
-    volume.get("ephemeral").is_some() && name == claim.name() && is_owner()
+/// The claims that a pod uses, each way once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct PodClaims(pub(super) Vec<Use>);
+
+impl PodClaims {
+    /// Those of a served pod.
+    ///
+    /// A pod without a node uses none: no kubelet starts one whose claim is being deleted. One that has ended does until it
+    /// is deleted, but for a claim that was made for it.
+    ///
+    /// Errors: a pod that cannot be read, which no server sends.
+    pub(super) fn of(pod: &Stored) -> Result<Self, serde_json::Error> {
+        let PodView { spec, status } = serde_json::from_slice(&pod.json)?;
+        if spec.node_name.is_empty() {
+            return Ok(Self::default());
+        }
+        let keeps_its_own = !status.is_shut_down();
+        let mut uses: Vec<Use> = Vec::new();
+        for volume in spec.volumes {
+            if let Some(named) = volume.persistent_volume_claim {
+                uses.push(Use { claim: named.claim_name.as_ref().into(), owner: None });
+            }
+            if volume.ephemeral.is_some() && keeps_its_own {
+                let claim = format_str!("{}-{}", pod.name, volume.name);
+                uses.push(Use { claim, owner: Some(pod.uid.clone()) });
+            }
+        }
+        uses.sort();
+        uses.dedup();
+        Ok(Self(uses))
+    }
 }
 
-/// Whether nothing of a pod runs any more, and nothing will.
-fn is_shut_down(pod: &Value) -> bool {
-    let status = |list: &str| pod.items_at(&["status", list]).iter().any(|one| one.at(&["state", "running"]).is_some());
-    let runs = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"].into_iter().any(status);
-    let has_ended = matches!(pod.str_at(&["status", "phase"]), Some("Succeeded" | "Failed"));
-    has_ended && !runs
+#[derive(Deserialize)]
+struct PodView<'p> {
+    #[serde(default, borrow)]
+    spec: SpecView<'p>,
+    #[serde(default, borrow)]
+    status: StatusView<'p>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct SpecView<'p> {
+    #[serde(borrow)]
+    node_name: Cow<'p, str>,
+    #[serde(borrow)]
+    volumes: Vec<VolumeView<'p>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct VolumeView<'p> {
+    #[serde(borrow)]
+    name: Cow<'p, str>,
+    #[serde(borrow)]
+    persistent_volume_claim: Option<ClaimView<'p>>,
+    ephemeral: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ClaimView<'p> {
+    #[serde(borrow)]
+    claim_name: Cow<'p, str>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct StatusView<'p> {
+    #[serde(borrow)]
+    phase: Cow<'p, str>,
+    init_container_statuses: Vec<ContainerView>,
+    container_statuses: Vec<ContainerView>,
+    ephemeral_container_statuses: Vec<ContainerView>,
+}
+
+impl StatusView<'_> {
+    /// Whether nothing of the pod runs any more, and nothing will.
+    fn is_shut_down(&self) -> bool {
+        let lists = [&self.init_container_statuses, &self.container_statuses, &self.ephemeral_container_statuses];
+        let runs = lists.into_iter().flatten().any(|container| container.state.running.is_some());
+        matches!(&*self.phase, "Succeeded" | "Failed") && !runs
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ContainerView {
+    state: StateView,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct StateView {
+    running: Option<IgnoredAny>,
 }
 
 #[cfg(test)]
 mod tests {
+    use corten_informer::testutil::object;
     use serde_json::json;
 
     use super::*;
@@ -54,7 +152,9 @@ mod tests {
     fn check(pod: serde_json::Value, want: bool) {
         let claim = from_json(&json!({"metadata": {"name": "p-data", "namespace": "default",
             "ownerReferences": [{"uid": "u", "controller": true}]}}));
-        assert_eq!(uses(&from_json(&pod), &claim), want, "{pod}");
+        let uid = pod["metadata"]["uid"].as_str().unwrap();
+        let claims = PodClaims::of(&object("default/p", 1).uid(uid).json(&pod.to_string()).build()).unwrap();
+        assert_eq!(claims.0.iter().any(|using| using.is_of(&claim)), want, "{pod}");
     }
 
     #[test]

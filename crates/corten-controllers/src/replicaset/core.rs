@@ -18,7 +18,7 @@ use corten_client::{Client, Target, events::ObjectRef};
 use corten_controller::{
     Context, Controller, ControllerRefManager, Key, Owner, ReconcileError, Reconciler, Requeue, UidTrackingExpectations,
 };
-use corten_informer::{Indexer, Lister, indexer};
+use corten_informer::{Indexer, InformerId, Lister, indexer};
 use futures::future::join_all;
 
 use super::{
@@ -31,6 +31,7 @@ use crate::{
     pod_control::{PodControl, pod_of, slow_start},
     pods::{self, PodState, Pods},
     queue_controller::{QueueController, queue_of},
+    selectors::ObjectSelector,
 };
 
 /// What tells one kind of set from the other.
@@ -60,11 +61,14 @@ pub(crate) fn build(context: Context<Config>, flavor: &'static Flavor) -> Box<dy
     let pods = Pods::new(&context.informers);
     let handler = SetHandler { queue: Arc::clone(&queue), expectations: Arc::clone(&expectations) };
     sets.add_handler(Arc::new(handler));
+    let selectors = context
+        .informers
+        .projected(&InformerId::all(&(flavor.resource)()), |set| ObjectSelector::of(set, flavor.selector));
     pods.informer.add_handler(Arc::new(PodHandler {
-        flavor,
         queue: Arc::clone(&queue),
         expectations: Arc::clone(&expectations),
         sets: sets.lister(),
+        selectors,
     }));
     let client = context.client();
     let recorder = context.recorder.for_component(flavor.component);

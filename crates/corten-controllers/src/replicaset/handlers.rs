@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use corten_apimachinery::{selector::label::Selector, stored::Stored};
+use corten_apimachinery::stored::Stored;
 use corten_controller::{Key, UidTrackingExpectations, WorkQueue};
-use corten_informer::{Handler, Lister, indexer};
+use corten_informer::{Handler, Lister, Projected, indexer};
 
-use super::core::Flavor;
-use crate::objects::tree;
+use crate::selectors::ObjectSelector;
 
 /// Hears of sets.
 pub(super) struct SetHandler {
@@ -35,11 +34,12 @@ impl Handler for SetHandler {
 
 /// Hears of pods.
 pub(super) struct PodHandler {
-    pub(super) flavor: &'static Flavor,
     pub(super) queue: Arc<WorkQueue<Key>>,
     pub(super) expectations: Arc<UidTrackingExpectations>,
     /// Indexed by UID.
     pub(super) sets: Lister,
+    /// Of the same sets.
+    pub(super) selectors: Arc<Projected<ObjectSelector>>,
 }
 
 impl Handler for PodHandler {
@@ -111,11 +111,53 @@ impl PodHandler {
         if pod.facts.labels.is_empty() {
             return;
         }
-        for set in self.sets.in_namespace(&pod.namespace) {
-            let selector = tree(&set).ok().and_then(|set| (self.flavor.selector)(&set).ok());
-            if selector.is_some_and(|selector: Selector| !selector.is_empty() && selector.matches(&pod.facts.labels)) {
-                self.queue.add(Key::of(&set));
+        for set in self.selectors.in_namespace(&pod.namespace) {
+            if set.value.matches(&pod.facts.labels) {
+                self.queue.add(set.key());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use corten_base::SimClock;
+    use corten_controller::RateLimit;
+    use corten_informer::{SharedInformer, testutil::object};
+    use serde_json::json;
+
+    use super::*;
+    use crate::selectors::of_spec;
+
+    /// Every set of the namespace was decoded for each pod without an owner, in the handler of all controllers of pods.
+    #[test]
+    fn a_pod_without_an_owner_finds_its_sets_without_reading_them() {
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let queue = Arc::new(WorkQueue::new("test", RateLimit::per_key(), Arc::clone(&clock) as _));
+        let read = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&read);
+        let selectors = Projected::new(move |set: &Stored| {
+            count.fetch_add(1, Ordering::Relaxed);
+            ObjectSelector::of(set, of_spec)
+        });
+        for number in 0..1_000 {
+            let labels = json!({"app": format!("a{number}")});
+            let json = json!({"spec": {"selector": {"matchLabels": labels}}}).to_string();
+            selectors.on_add(&object(&format!("ns/s{number}"), 1).json(&json).build());
+        }
+        let handler = PodHandler {
+            queue: Arc::clone(&queue),
+            expectations: Arc::new(UidTrackingExpectations::new(clock)),
+            sets: SharedInformer::new("replicasets").lister(),
+            selectors,
+        };
+        for number in 0..1_000 {
+            handler.on_add(&object(&format!("ns/p{number}"), 2).label("app", "a7").build());
+            handler.on_add(&object(&format!("other/p{number}"), 2).label("app", "a8").build());
+        }
+        assert_eq!(read.load(Ordering::Relaxed), 1_000);
+        assert_eq!((queue.len(), queue.try_next()), (1, Some(Key::new("ns", "s7"))));
     }
 }

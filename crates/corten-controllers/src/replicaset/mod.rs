@@ -9,11 +9,11 @@ pub(crate) mod core;
 mod handlers;
 pub mod plan;
 
-use corten_apimachinery::{gvk::GroupVersionResource, selector::label::Selector, value::Value};
+use corten_apimachinery::gvk::GroupVersionResource;
 use corten_controller::ControllerDescriptor;
 
 use self::core::Flavor;
-use crate::config::Config;
+use crate::{config::Config, selectors::of_spec};
 
 /// The controller.
 pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
@@ -30,7 +30,7 @@ static FLAVOR: Flavor = Flavor {
     kind: "ReplicaSet",
     resource,
     component: "replicaset-controller",
-    selector: |set| Selector::from_object(set.at(&["spec", "selector"]).unwrap_or(&Value::Null)),
+    selector: of_spec,
     counts_terminating: true,
 };
 

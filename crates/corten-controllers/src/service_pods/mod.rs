@@ -7,7 +7,7 @@ mod facts;
 mod membership;
 mod trigger_time;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use corten_api::{
     core::v1::{Pod, Service, ServicePort},
@@ -17,6 +17,8 @@ use corten_apimachinery::value::Str;
 use corten_client::api::resource_of;
 use corten_informer::{InformerFactory, InformerId, Projected, Projection};
 
+#[cfg(test)]
+pub(crate) use facts::NamedPort;
 pub(crate) use facts::PodFacts;
 pub(crate) use membership::{Membership, ServiceSelector};
 pub(crate) use trigger_time::{ANNOTATION as TRIGGER_TIME, TriggerTimes};
@@ -45,16 +47,58 @@ pub(crate) fn host_name<'p>(pod: &'p PodFacts, service: &str) -> Option<&'p str>
     (!pod.hostname.is_empty() && pod.subdomain == service).then_some(pod.hostname.as_str())
 }
 
-/// The number that a service's port has in one pod: a named target port is looked up among the pod's ports.
-pub(crate) fn target_port(pod: &PodFacts, port: &ServicePort) -> Option<i32> {
-    let protocol = port.protocol.as_deref().unwrap_or("TCP");
-    match &port.target_port {
-        Some(IntOrString::String(name)) => {
-            let named = pod.ports.iter().find(|named| named.name == name.as_str() && named.protocol == protocol);
-            named.map(|named| named.port)
+/// The numbers that the ports of a service have in its pods. Those of named target ports are looked up in each pod; pods with
+/// the same answers have the same ports, which are made once for all of them.
+pub(crate) struct TargetPorts<'s> {
+    ports: &'s [ServicePort],
+    /// The named target ports, by name and protocol, each once.
+    named: BTreeMap<(&'s str, &'s str), usize>,
+}
+
+/// What one pod answers, in the order of the named target ports.
+pub(crate) type Answers = Vec<Option<i32>>;
+
+impl<'s> TargetPorts<'s> {
+    /// Those of `ports`.
+    pub(crate) fn of(ports: &'s [ServicePort]) -> Self {
+        let mut named: BTreeMap<(&str, &str), usize> =
+            ports.iter().filter_map(|port| Some((named(port)?, 0))).collect();
+        named.values_mut().enumerate().for_each(|(at, place)| *place = at);
+        Self { ports, named }
+    }
+
+    /// What a pod answers.
+    pub(crate) fn answers(&self, pod: &PodFacts) -> Answers {
+        let mut answers = vec![None; self.named.len()];
+        if !answers.is_empty() {
+            for port in &pod.ports {
+                if let Some(at) = self.named.get(&(port.name.as_str(), port.protocol.as_str())) {
+                    // The first of a name counts.
+                    answers[*at].get_or_insert(port.port);
+                }
+            }
         }
-        Some(IntOrString::Int(0)) | None => Some(port.port),
-        Some(IntOrString::Int(number)) => Some(*number),
+        answers
+    }
+
+    /// The ports that pods with these answers have, with their numbers.
+    pub(crate) fn resolve(&self, answers: &Answers) -> impl Iterator<Item = (&'s ServicePort, i32)> {
+        self.ports.iter().filter_map(|port| {
+            let number = match (&port.target_port, named(port)) {
+                (_, Some(name)) => answers[self.named[&name]]?,
+                (Some(IntOrString::Int(number)), _) if *number != 0 => *number,
+                _ => port.port,
+            };
+            Some((port, number))
+        })
+    }
+}
+
+/// Name and protocol of a port's target, if that has a name.
+fn named(port: &ServicePort) -> Option<(&str, &str)> {
+    match &port.target_port {
+        Some(IntOrString::String(name)) => Some((name, port.protocol.as_deref().unwrap_or("TCP"))),
+        _ => None,
     }
 }
 

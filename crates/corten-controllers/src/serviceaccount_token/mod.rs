@@ -9,15 +9,20 @@
 
 mod plan;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use corten_api::core::v1::{Secret, ServiceAccount};
-use corten_apimachinery::{meta::ObjectMeta as _, status::Status, stored::Stored, value::Value};
+use corten_apimachinery::{
+    meta::ObjectMeta as _,
+    status::Status,
+    stored::Stored,
+    value::{Str, Value},
+};
 use corten_client::{Client, Target, api::resource_of};
 use corten_controller::{ControllerDescriptor, Enqueue, Key, ReconcileError, Reconciler, Requeue};
-use corten_informer::{InformerId, Lister};
+use corten_informer::{InformerId, Lister, Projected};
 
 use self::plan::{ACCOUNT_NAME, ACCOUNT_UID, Missing};
 use crate::{
@@ -43,25 +48,47 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         secrets.add_handler(Enqueue::object(&queue).handler());
         let accounts = context.informers.informer(&resource_of::<ServiceAccount>());
         let of_account = {
-            let secrets = secrets.lister();
+            let secrets = context.informers.projected(&of_type, AccountOf::of);
             move |account: &Stored, add: &mut dyn FnMut(Key)| {
                 let of_namespace = secrets.in_namespace(&account.namespace);
-                of_namespace.iter().filter(|secret| is_for(secret, account)).for_each(|secret| add(Key::of(secret)));
+                let its = of_namespace.iter().filter(|secret| secret.value.0 == account.name);
+                its.for_each(|secret| add(secret.key()));
             }
         };
+        let references =
+            context.informers.projected(&InformerId::all(&resource_of::<ServiceAccount>()), References::of);
         accounts.add_handler(Enqueue::mapped(&queue, of_account).handler());
         let reconciler = Tokens {
             client: context.manager.clone(),
             config: Arc::clone(&context.config),
             secrets: secrets.lister(),
             accounts: accounts.lister(),
+            references,
         };
         QueueController::boxed(&context, queue, reconciler)
     },
 };
 
-fn is_for(secret: &Stored, account: &Stored) -> bool {
-    tree(secret).is_ok_and(|secret| secret.annotation(ACCOUNT_NAME) == Some(account.name.as_str()))
+/// The name of the account that a secret is for; empty if it does not say. Read once per version: a secret can have a
+/// megabyte, and an account asks all of its namespace.
+struct AccountOf(Str);
+
+impl AccountOf {
+    fn of(secret: &Stored) -> Self {
+        let secret = tree(secret).unwrap_or_default();
+        Self(secret.annotation(ACCOUNT_NAME).unwrap_or_default().into())
+    }
+}
+
+/// The secrets that an account lists, by name. Read once per version: a secret that goes asks all accounts of its namespace.
+struct References(BTreeSet<Str>);
+
+impl References {
+    fn of(account: &Stored) -> Self {
+        let account = tree(account).unwrap_or_default();
+        let names = account.items_at(&["secrets"]).iter().filter_map(|reference| reference.str_at(&["name"]));
+        Self(names.map(Str::from).collect())
+    }
 }
 
 struct Tokens {
@@ -69,6 +96,7 @@ struct Tokens {
     config: Arc<Config>,
     secrets: Lister,
     accounts: Lister,
+    references: Arc<Projected<References>>,
 }
 
 #[async_trait]
@@ -156,7 +184,9 @@ impl Tokens {
 
     /// Takes a secret that is gone off the accounts that list it.
     async fn forget_references(&self, secret: &Key) -> Result<(), ReconcileError> {
-        for account in self.accounts.in_namespace(&secret.namespace) {
+        let of_namespace = self.references.in_namespace(&secret.namespace);
+        for account in of_namespace.iter().filter(|account| account.value.0.contains(secret.name.as_str())) {
+            let Some(account) = self.accounts.get(&account.key()) else { continue };
             let mut changed = tree(&account)?;
             let listed = changed.items_at(&["secrets"]);
             let is_it = |reference: &Value| reference.str_at(&["name"]) == Some(secret.name.as_str());
@@ -173,5 +203,22 @@ impl Tokens {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_informer::testutil::object;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_secrets_and_accounts_names_the_other_side() {
+        let json = r#"{"metadata":{"annotations":{"kubernetes.io/service-account.name":"sa"}},"data":{}}"#;
+        assert_eq!(AccountOf::of(&object("ns/s", 1).json(json).build()).0, "sa");
+        assert_eq!(AccountOf::of(&object("ns/s", 1).build()).0, "");
+        let json = r#"{"secrets":[{"name":"b"},{"name":"a"},{},{"name":"a"}]}"#;
+        let listed = References::of(&object("ns/sa", 1).json(json).build()).0;
+        assert_eq!(listed.iter().map(Str::as_str).collect::<Vec<_>>(), ["a", "b"]);
     }
 }

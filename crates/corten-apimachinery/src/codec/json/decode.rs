@@ -45,6 +45,23 @@ pub fn decode_bounded(
     validation: FieldValidation,
     objects_max: usize,
 ) -> Result<Decoded, DecodeError> {
+    decode_at(bytes, ty, validation, (Place::Root, &mut Objects::at_most(objects_max)))
+}
+
+/// `decode` of JSON that stands within something else, which goes on counting objects in `objects`.
+///
+/// Errors: as `decode_bounded`.
+pub(in crate::codec) fn decode_within(bytes: &[u8], objects: &mut Objects) -> Result<Value, DecodeError> {
+    let decoded = decode_at(bytes, None, FieldValidation::Ignore, (Place::Elsewhere, objects))?;
+    Ok(decoded.value)
+}
+
+fn decode_at(
+    bytes: &[u8],
+    ty: Option<(&TypeTable, TypeId)>,
+    validation: FieldValidation,
+    (place, objects): (Place, &mut Objects),
+) -> Result<Decoded, DecodeError> {
     let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::new("invalid UTF-8 in JSON document"))?;
     let mut parser = Parser {
         text,
@@ -56,8 +73,8 @@ pub fn decode_bounded(
         table: ty.map(|(table, _)| table),
         root: ty.map(|(_, id)| FieldType::Ref(id)),
         depth: 0,
-        objects: Objects::at_most(objects_max),
-        place: Place::Root,
+        objects: *objects,
+        place,
     };
     let root = parser.root.clone();
     parser.skip_space();
@@ -65,6 +82,7 @@ pub fn decode_bounded(
         return Err(DecodeError::new("unexpected end of JSON input"));
     }
     let value = parser.value(root.as_ref())?;
+    *objects = parser.objects;
     parser.skip_space();
     if parser.at < bytes.len() {
         return Err(parser.unexpected("after top-level value"));

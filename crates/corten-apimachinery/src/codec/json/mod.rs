@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 
+pub(super) use decode::decode_within;
 pub use decode::{DEPTH_MAX, decode, decode_bounded};
 pub use encode::{Spliceable, encode, encode_pretty, encode_spliceable, replace_resource_version};
 

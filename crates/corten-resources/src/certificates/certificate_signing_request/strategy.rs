@@ -1,5 +1,7 @@
 //! A request is written once; its approval and its certificate come through endpoints of their own.
 
+use std::collections::BTreeMap;
+
 use corten_apimachinery::{
     Value,
     field::ErrorList,
@@ -64,12 +66,17 @@ impl Strategy for Main {
 /// Conditions say when they came and when they changed.
 fn stamp_conditions(cx: &Context<'_>, request: &mut Value, old: &Value) {
     let now = format_time(cx.now);
-    let before = old.items_at(&["status", "conditions"]).to_vec();
+    let key = |condition: &Value| {
+        let text = |field: &str| condition.str_at(&[field]).unwrap_or_default().to_owned();
+        (text("type"), text("status"))
+    };
+    let mut before: BTreeMap<(String, String), &Value> = BTreeMap::new();
+    for condition in old.items_at(&["status", "conditions"]) {
+        before.entry(key(condition)).or_insert(condition);
+    }
     each(request, &["status", "conditions"], |condition| {
         let is_unset = |condition: &Value, field: &str| condition.str_at(&[field]).unwrap_or_default().is_empty();
-        let same = before
-            .iter()
-            .find(|old| old.get("type") == condition.get("type") && old.get("status") == condition.get("status"));
+        let same = before.get(&key(condition)).copied();
         if is_unset(condition, "lastUpdateTime") {
             condition.set(&["lastUpdateTime"], now.clone());
         }

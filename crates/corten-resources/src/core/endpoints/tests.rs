@@ -26,6 +26,31 @@ fn addresses_and_ports_are_checked() {
     );
 }
 
+/// What the one form would hold was not bounded: subsets of few addresses, put together in as many ways as there are ports.
+#[test]
+fn subsets_that_would_multiply_their_addresses_are_refused() {
+    let subset = |number: u32| {
+        let addresses: Vec<_> = (0..250).map(|n| json!({"ip": format!("10.0.{number}.{n}")})).collect();
+        let port = |n: &u32| json!({"name": format!("p{n}"), "port": 1});
+        let ports: Vec<_> = (1..1 << 9).filter(|n| n >> number & 1 == 1).map(|n| port(&n)).collect();
+        json!({"addresses": addresses, "ports": ports})
+    };
+    let subsets: Vec<_> = (0..9).map(subset).collect();
+    refuses(&RESOURCE, json!({"subsets": subsets}), &["subsets: Too many: 576000: must have at most 250000 items"]);
+}
+
+/// A text was made for each pair of address and port.
+#[test]
+fn a_row_counts_pairs_without_making_them() {
+    let addresses: Vec<_> = (0..60_000).map(|_| json!({"ip": "10.0.0.1"})).collect();
+    let ports: Vec<_> = (0..30_000).map(|_| json!({"port": 80})).collect();
+    let object = json!({"metadata": {"name": "web"}, "subsets": [
+        {"addresses": [{"ip": "fd00::1"}]},
+        {"addresses": addresses, "ports": ports},
+    ]});
+    assert_eq!(row(&RESOURCE, object)[1], "fd00::1,10.0.0.1:80,10.0.0.1:80 + 1799999998 more...");
+}
+
 #[test]
 fn a_row_shows_the_first_addresses() {
     let address = |n: u8| json!({"ip": format!("10.0.0.{n}")});

@@ -3,18 +3,23 @@
 use corten_api::core::v1::{EndpointAddress, Endpoints};
 use corten_apimachinery::{
     Value,
-    field::{ErrorList, Path},
+    field::{Error, ErrorList, Path},
     validation::{is_dns1123_label, is_qualified_name, validate_ip},
 };
 
+use super::repack::addresses_repacked;
 use crate::{
     core::service::non_special_ip,
     report::{Report, with_view},
     view::{each, list, text},
 };
 
+/// How many addresses the subsets may have once ports with the same addresses have come together: more than fit into an
+/// object that is stored.
+const ADDRESSES_MAX: usize = 250_000;
+
 pub(super) fn subsets(object: &Value) -> ErrorList {
-    with_view(object, |endpoints: &Endpoints, errors| {
+    let mut errors = with_view(object, |endpoints: &Endpoints, errors| {
         for (at, subset) in each(&endpoints.subsets, &Path::new("subsets")) {
             if list(&subset.addresses).is_empty() && list(&subset.not_ready_addresses).is_empty() {
                 errors.required(&at, "must specify `addresses` or `notReadyAddresses`");
@@ -41,7 +46,12 @@ pub(super) fn subsets(object: &Value) -> ErrorList {
                 }
             }
         }
-    })
+    });
+    let addresses = addresses_repacked(object);
+    if addresses > ADDRESSES_MAX {
+        errors.push(Error::too_many(&Path::new("subsets"), addresses, ADDRESSES_MAX));
+    }
+    errors
 }
 
 fn address(address: &EndpointAddress, path: &Path, errors: &mut ErrorList) {

@@ -1,8 +1,8 @@
 //! Defaults of pods: those of every `PodSpec`, and those that templates do not get.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, convert::Infallible};
 
-use corten_apimachinery::{Value, quantity::Quantity};
+use corten_apimachinery::{Map, Value, quantity::Quantity, value::Str};
 
 use crate::{
     core::pod_spec,
@@ -31,7 +31,7 @@ fn spec(spec: &mut Value) {
         // Where the pod says nothing, it asks for what its containers do, else for all that it may have.
         for (name, amount) in asked_by_containers(spec) {
             let is_there = spec.at(&["resources", "requests", &name]).is_some();
-            if !is_there && matches!(name.as_str(), "cpu" | "memory") {
+            if !is_there {
                 spec.set(&["resources", "requests", &name], amount.to_string());
             }
         }
@@ -46,7 +46,7 @@ fn spec(spec: &mut Value) {
     }
 }
 
-/// What all containers of a pod ask for at its most expensive time: the ordinary ones run together, init containers one after
+/// What all containers of a pod ask for of `cpu` and `memory` at its most expensive time: the ordinary ones run together, init containers one after
 /// the other, sidecars beside everything that comes after them.
 ///
 /// Upstream: `AggregateContainerRequests` in k8s.io/component-helpers/resource (v1.35).
@@ -73,6 +73,8 @@ fn asked_by_containers(spec: &Value) -> BTreeMap<String, Quantity> {
 fn requests(container: &Value) -> BTreeMap<String, Quantity> {
     let requests = container.at(&["resources", "requests"]).and_then(Value::as_object);
     let amounts = requests.into_iter().flat_map(|requests| requests.iter());
+    // Those that are asked about: each container may name tens of thousands, and all are summed up again for each.
+    let amounts = amounts.filter(|(name, _)| matches!(*name, "cpu" | "memory"));
     amounts.filter_map(|(name, amount)| Some((name.to_string(), Quantity::from_value(Some(amount)).ok()?))).collect()
 }
 
@@ -94,11 +96,20 @@ fn raise(to: &mut BTreeMap<String, Quantity>, others: BTreeMap<String, Quantity>
 /// A limit without a request asks for all of it.
 fn requests_from_limits(resources: &mut Value, applies: impl Fn(&str) -> bool) {
     let Some(limits) = resources.get("limits").and_then(Value::as_object).cloned() else { return };
-    for (name, limit) in limits.iter().filter(|(name, _)| applies(name)) {
-        if resources.at(&["requests", name]).is_none() {
-            resources.set(&["requests", name], limit.clone());
-        }
+    let asked = resources.at(&["requests"]).and_then(Value::as_object);
+    let is_asked = |name: &str| asked.is_some_and(|asked| asked.contains_key(name));
+    let missing: Vec<(Str, Value)> =
+        limits.entries().iter().filter(|(name, _)| applies(name) && !is_asked(name)).cloned().collect();
+    if missing.is_empty() {
+        return;
     }
+    let requests = match resources.unset(&["requests"]) {
+        Some(Value::Object(requests)) => requests,
+        _ => Map::new(),
+    };
+    // All at once: each that comes alone moves those behind it.
+    let Ok(requests) = requests.edit(missing.into_iter(), |_, _, limit| Ok::<_, Infallible>(Some(limit)));
+    resources.set(&["requests"], Value::Object(requests));
 }
 
 fn host_port(port: &mut Value) {

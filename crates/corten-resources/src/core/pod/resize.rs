@@ -51,7 +51,7 @@ fn merge(pod: &Value, old: &Value, list: &str) -> Vec<Value> {
 }
 
 pub(super) fn validate(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
-    let whole = |detail: &str| vec![Error::forbidden(&Path::new("[]"), detail)];
+    let whole = |detail: &str| ErrorList::from(Error::forbidden(&Path::new("[]"), detail));
     let has_pod_level = |pod: &Value| {
         ["requests", "limits"].iter().any(|list| !semantically_equal(pod.at(&["spec", "resources", list]), None))
     };

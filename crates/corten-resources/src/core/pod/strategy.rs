@@ -1,11 +1,14 @@
 //! What clients may change of a pod through each of its endpoints.
 
+use std::collections::BTreeMap;
+
 use corten_apimachinery::{
     Value,
     field::{ErrorList, Path},
     meta::{ObjectMeta, format_time},
     resource::{Context, DeleteOptions, Deletion, Strategy},
     validation::{ip_warnings, is_dns1123_label},
+    value::Ordered,
 };
 
 use super::{apparmor, defaults, qos, resize, validation};
@@ -144,12 +147,15 @@ impl Strategy for Status {
         if pod.i64_at(&["status", "observedGeneration"]).unwrap_or_default() == 0 {
             keep_if_set(pod, old);
         }
-        let old_conditions = old.items_at(&["status", "conditions"]).to_vec();
+        let mut by_type: BTreeMap<Option<Ordered<&Value>>, &Value> = BTreeMap::new();
+        for condition in old.items_at(&["status", "conditions"]) {
+            by_type.entry(condition.get("type").map(Ordered)).or_insert(condition);
+        }
         each(pod, &["status", "conditions"], |condition| {
             if condition.i64_at(&["observedGeneration"]).unwrap_or_default() != 0 {
                 return;
             }
-            let same = old_conditions.iter().find(|old| old.get("type") == condition.get("type"));
+            let same = by_type.get(&condition.get("type").map(Ordered)).copied();
             if let Some(generation) = same.and_then(|old| old.i64_at(&["observedGeneration"])).filter(|at| *at != 0) {
                 condition.set(&["observedGeneration"], generation);
             }

@@ -1,5 +1,7 @@
 //! Columns of pods, with the one word that sums up what a pod is doing.
 
+use std::collections::HashSet;
+
 use corten_apimachinery::{
     Value,
     meta::{ObjectMeta, parse_time},
@@ -97,11 +99,9 @@ fn summarize(pod: &Value) -> Summary {
     let text = |path: &[&str]| pod.str_at(path).unwrap_or_default();
     let (phase, status_reason) = (text(&["status", "phase"]), text(&["status", "reason"]));
     let init = pod.items_at(&["spec", "initContainers"]);
-    let is_sidecar = |name: Option<&str>| {
-        init.iter().any(|container| {
-            container.str_at(&["name"]) == name && container.str_at(&["restartPolicy"]) == Some("Always")
-        })
-    };
+    let restarted = init.iter().filter(|container| container.str_at(&["restartPolicy"]) == Some("Always"));
+    let names: HashSet<Option<&str>> = restarted.map(|container| container.str_at(&["name"])).collect();
+    let is_sidecar = |name: Option<&str>| names.contains(&name);
     let sidecars = init.iter().filter(|container| is_sidecar(container.str_at(&["name"]))).count();
     let mut summary = Summary {
         reason: if status_reason.is_empty() { phase } else { status_reason }.to_owned(),

@@ -1,6 +1,6 @@
 use corten_apimachinery::{
     meta::ObjectMeta,
-    resource::{DeleteOptions, Deletion},
+    resource::{DeleteOptions, Deletion, Strategy as _},
 };
 use serde_json::{Value, json};
 
@@ -702,4 +702,100 @@ fn the_names_of_very_many_claims_are_cut_short() {
     let (_, errors) = created(&RESOURCE, pod(spec));
     let (count, bytes) = (errors.len(), errors.iter().map(String::len).sum::<usize>());
     assert!(count >= 2_000 && bytes < count * 6_000, "{count} {bytes}");
+}
+
+/// Each `CAP_SYS_ADMIN` had an error of its own with a copy of all capabilities: 47 GB for a body of 3 MB.
+#[test]
+fn errors_that_show_all_capabilities_are_few_and_share_them() {
+    let all = json!({"allowPrivilegeEscalation": false, "capabilities": {"add": vec!["CAP_SYS_ADMIN"; 190_000]}});
+    let object = defaulted(&RESOURCE, with_container(json!({"securityContext": all})));
+    let errors = RESOURCE.strategy.validate(&context("v1"), &object);
+    assert!((1..=2).contains(&errors.len()), "{}", errors.len());
+    let two = json!({"allowPrivilegeEscalation": false, "capabilities": {"add": ["CAP_SYS_ADMIN", "CAP_SYS_ADMIN"]}});
+    let error = "spec.containers[0].securityContext: Invalid value: {\"allowPrivilegeEscalation\":false,\
+                 \"capabilities\":{\"add\":[\"CAP_SYS_ADMIN\",\"CAP_SYS_ADMIN\"]}}: cannot set \
+                 `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
+    refuses(&RESOURCE, with_container(json!({"securityContext": two})), &[error, error]);
+}
+
+/// Each item whose path was there before was an error with a copy of the source's name: 15 GB.
+#[test]
+fn errors_of_paths_that_are_there_twice_end_with_the_room_for_names() {
+    let items = vec![json!({"key": "a", "path": "b"}); 60_000];
+    let source = json!({"secret": {"name": "x".repeat(1_500_000), "items": items}});
+    let volumes = json!([{"name": "v", "projected": {"sources": [source]}}]);
+    let object = defaulted(&RESOURCE, pod(json!({"volumes": volumes})));
+    let errors = RESOURCE.strategy.validate(&context("v1"), &object);
+    assert!((2..10).contains(&errors.len()), "{}", errors.len());
+}
+
+/// All containers were gone through for each annotation: 2,500,000,000 paths were made.
+#[test]
+fn containers_that_annotations_name_are_looked_up() {
+    const MANY: usize = 50_000;
+    let containers: Vec<Value> = (0..MANY).map(|n| json!({"name": format!("c{n}"), "image": "i"})).collect();
+    let annotations: serde_json::Map<String, Value> = (0..MANY)
+        .map(|n| (format!("container.apparmor.security.beta.kubernetes.io/c{n}"), "unconfined".into()))
+        .collect();
+    let mut object = pod(json!({"containers": containers}));
+    object["metadata"]["annotations"] = annotations.into();
+    let object = defaulted(&RESOURCE, object);
+    let errors = RESOURCE.strategy.validate(&context("v1"), &object);
+    assert!(!errors.iter().any(|error| error.detail == "container not found"));
+}
+
+/// Whether an init container is a sidecar was found by going through all of them.
+#[test]
+fn very_many_init_containers_are_summed_up_by_looking_sidecars_up() {
+    const MANY: usize = 200_000;
+    let name = |n: usize| format!("s{n}");
+    let init: Vec<Value> = (0..MANY).map(|n| json!({"name": name(n), "restartPolicy": "Always"})).collect();
+    let statuses: Vec<Value> =
+        (0..MANY).map(|n| json!({"name": name(n), "ready": true, "started": true, "state": {"running": {}}})).collect();
+    shows(
+        json!({"spec": {"initContainers": init}, "status": {"initContainerStatuses": statuses}}),
+        ["200000/200002", "Running", "0"],
+    );
+}
+
+/// Each limit without a request was set by itself, which moved all requests behind it; and what containers ask for was summed
+/// up for each container, whatever it was: minutes each, for a body of 3 MB.
+#[test]
+fn requests_are_filled_in_without_going_through_all_for_each() {
+    const MANY: usize = 300_000;
+    let amounts = |prefix: &str, many: usize| -> Value {
+        (0..many).map(|n| (format!("{prefix}{n:06}"), "1".into())).collect::<serde_json::Map<_, _>>().into()
+    };
+    let resources = json!({"limits": amounts("a", MANY), "requests": amounts("z", MANY)});
+    let object = defaulted(&RESOURCE, with_container(json!({"resources": resources})));
+    let container = &object.items_at(&["spec", "containers"])[0];
+    assert_eq!(container.at(&["resources", "requests"]).unwrap().as_object().unwrap().len(), 2 * MANY);
+
+    let sidecar = |resources: Value| json!({"restartPolicy": "Always", "resources": resources});
+    let mut init = vec![sidecar(json!({"requests": amounts("z", 50_000)})), sidecar(json!({"requests": {"cpu": "2"}}))];
+    init.resize(30_000, json!({}));
+    let limits = json!({"limits": {"cpu": "100"}});
+    let object = defaulted(&RESOURCE, pod(json!({"initContainers": init, "resources": limits})));
+    assert_eq!(object.str_at(&["spec", "resources", "requests", "cpu"]), Some("2"));
+}
+
+/// Each condition was looked for among those of before, and each container that has ended among all containers.
+#[test]
+fn very_many_conditions_and_statuses_are_looked_up() {
+    const MANY: usize = 150_000;
+    let each = |of: &dyn Fn(String) -> Value| (0..MANY).map(|n| of(format!("c{n}"))).collect::<Vec<_>>();
+    let init = each(&|name| json!({"name": name, "restartPolicy": "Always"}));
+    let with_status = |state: Value, generation: u64| {
+        let statuses = each(&|name| json!({"name": name, "state": state}));
+        let conditions = each(&|ty| json!({"type": ty, "status": "True", "observedGeneration": generation}));
+        let spec = json!({"restartPolicy": "Never", "initContainers": init});
+        patched(pod(spec), json!({"status": {"initContainerStatuses": statuses, "conditions": conditions}}))
+    };
+    let ended = with_status(json!({"terminated": {"exitCode": 0}}), 7);
+    let (old, new) = (value(ended), value(with_status(json!({"running": {}}), 0)));
+    let mut updated = new;
+    strategy::Status.prepare_for_update(&context("v1"), &mut updated, &old);
+    assert_eq!(strategy::Status.validate_update(&context("v1"), &updated, &old).len(), 0);
+    let conditions = updated.items_at(&["status", "conditions"]);
+    assert!(conditions.iter().all(|condition| condition.i64_at(&["observedGeneration"]) == Some(7)));
 }

@@ -228,7 +228,7 @@ fn only_removed_gates(pod: &Value, old: &Value, path: &Path, errors: &mut ErrorL
 
 pub(super) fn ephemeral_containers(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
     if old.annotation(MIRROR).is_some() {
-        return vec![Error::forbidden(&Path::new("[]"), "static pods do not support ephemeral containers")];
+        return Error::forbidden(&Path::new("[]"), "static pods do not support ephemeral containers").into();
     }
     let mut errors = metadata_and_spec(cx, pod);
     annotations_update(pod, old, &mut errors);
@@ -279,25 +279,21 @@ fn status_change(new: &PodStatus, old: &PodStatus, old_pod: &Value, errors: &mut
         errors.invalids(&path.child("nominatedNodeName"), nominated, is_dns1123_subdomain(nominated));
     }
     let policy = old_pod.str_at(&["spec", "restartPolicy"]).unwrap_or_default();
-    let find = |field: &str, name: &str| {
-        old_pod.items_at(&["spec", field]).iter().find(|container| container.str_at(&["name"]) == Some(name))
-    };
-    let is_sidecar = |name: &str| {
-        find("initContainers", name).is_some_and(|container| container.str_at(&["restartPolicy"]) == Some("Always"))
-    };
-    let has_own_policy = |name: &str| {
-        ["containers", "initContainers"]
-            .iter()
-            .filter_map(|field| find(field, name))
-            .any(|container| container.get("restartPolicy").is_some_and(|policy| !policy.is_null()))
-    };
+    let containers =
+        |fields: &'static [&'static str]| fields.iter().flat_map(|field| old_pod.items_at(&["spec", field]));
+    let is_always = |container: &&Value| container.str_at(&["restartPolicy"]) == Some("Always");
+    let has_policy = |container: &&Value| container.get("restartPolicy").is_some_and(|policy| !policy.is_null());
+    let sidecars = names(containers(&["initContainers"]).filter(is_always));
+    let with_own_policy = names(containers(&["containers", "initContainers"]).filter(has_policy));
     let ends = [
         ("containerStatuses", &new.container_statuses, &old.container_statuses, policy),
         ("initContainerStatuses", &new.init_container_statuses, &old.init_container_statuses, policy),
         ("ephemeralContainerStatuses", &new.ephemeral_container_statuses, &old.ephemeral_container_statuses, "Never"),
     ];
     for (field, new, old, policy) in ends {
-        let may_restart = |name: &str| (field == "initContainerStatuses" && is_sidecar(name)) || has_own_policy(name);
+        let may_restart = |name: &str| {
+            (field == "initContainerStatuses" && sidecars.contains(name)) || with_own_policy.contains(name)
+        };
         stays_terminated(list(new), list(old), policy, may_restart, &path.child(field), errors);
     }
     for (field, ips) in [
@@ -312,6 +308,10 @@ fn status_change(new: &PodStatus, old: &PodStatus, old_pod: &Value, errors: &mut
         }
         addresses(&ips, &at, errors);
     }
+}
+
+fn names<'c>(containers: impl Iterator<Item = &'c Value>) -> BTreeSet<&'c str> {
+    containers.filter_map(|container| container.str_at(&["name"])).collect()
 }
 
 /// A container that has ended for good does not come back.

@@ -196,10 +196,10 @@ pub(super) fn claim_names(
             errors.push(Error::duplicate(&at, key));
         }
         if !pod_claims.contains(claim.name.as_str()) {
-            let which = if pod_claims.is_empty() { " which is empty".to_owned() } else { names_of(pod_claims) };
-            errors.push(Error {
-                detail: format!("must be one of the names in pod.spec.resourceClaims{which}"),
-                ..Error::not_found(&at, claim.name.as_str())
+            errors.push_with(|| {
+                let which = if pod_claims.is_empty() { " which is empty".to_owned() } else { names_of(pod_claims) };
+                let detail = format!("must be one of the names in pod.spec.resourceClaims{which}");
+                Error { detail, ..Error::not_found(&at, claim.name.as_str()) }
             });
         }
     }

@@ -1,5 +1,7 @@
 //! Rules of security contexts, of pods and containers, and of the annotations that came before them.
 
+use std::{collections::HashSet, iter};
+
 use corten_api::core::v1::{AppArmorProfile, PodOS, PodSpec, SeccompProfile, SecurityContext};
 use corten_apimachinery::{
     Map, Value,
@@ -121,9 +123,11 @@ pub(super) fn container(context: Option<&SecurityContext>, path: &Path, host_use
             errors.invalid(path, shown(context), detail);
         }
         let added = context.capabilities.as_ref().and_then(|capabilities| capabilities.add.as_deref());
-        for _ in added.unwrap_or_default().iter().filter(|name| *name == "CAP_SYS_ADMIN") {
+        let times = added.unwrap_or_default().iter().filter(|name| *name == "CAP_SYS_ADMIN").count();
+        if times > 0 {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-            errors.invalid(path, shown(context), detail);
+            // It shows all capabilities: made once, and shared.
+            errors.extend(iter::repeat_n(Error::invalid(path, shown(context), detail), times));
         }
     }
     apparmor(context.app_armor_profile.as_ref(), &at("appArmorProfile"), errors);
@@ -303,10 +307,17 @@ pub(crate) fn pod_annotations(annotations: &Map, spec: &PodSpec, path: &Path, er
     for (key, profile) in annotations.iter().filter(|(key, _)| key.starts_with(SECCOMP_PREFIX)) {
         seccomp(key, profile.as_str().unwrap_or_default());
     }
-    for (key, profile) in annotations.iter() {
-        let Some(name) = key.strip_prefix(APPARMOR_PREFIX) else { continue };
-        let profile = profile.as_str().unwrap_or_default();
-        if !containers(spec, &Path::root()).any(|(_, container, _)| container == name) {
+    let mut profiles = annotations
+        .iter()
+        .filter_map(|(key, profile)| Some((key, key.strip_prefix(APPARMOR_PREFIX)?, profile.as_str()?)))
+        .peekable();
+    // There are as many annotations and containers as a body has room for.
+    let named: HashSet<&str> = match profiles.peek() {
+        Some(_) => containers(spec, &Path::root()).map(|(_, name, _)| name).collect(),
+        None => HashSet::new(),
+    };
+    for (key, name, profile) in profiles {
+        if !named.contains(name) {
             errors.invalid(&path.key(key), name, "container not found");
         }
         if !matches!(profile, "" | "runtime/default" | "unconfined") && !profile.starts_with("localhost/") {

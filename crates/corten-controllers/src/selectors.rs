@@ -1,0 +1,32 @@
+//! The selectors of objects that own others, read once per version: whoever hears of an object without an owner asks all of
+//! its namespace, in the informer's handler, where nothing may be decoded.
+
+use corten_apimachinery::{
+    selector::label::{Selector, SelectorError},
+    stored::Stored,
+    value::{Str, Value},
+};
+
+use crate::objects::tree;
+
+/// What is kept of an object that selects others.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ObjectSelector(Option<Selector>);
+
+impl ObjectSelector {
+    /// The selector that `read` finds in a served object; none if it selects everything or cannot be read.
+    pub(crate) fn of(object: &Stored, read: impl Fn(&Value) -> Result<Selector, SelectorError>) -> Self {
+        let selector = tree(object).ok().and_then(|tree| read(&tree).ok());
+        Self(selector.filter(|selector| !selector.is_empty()))
+    }
+
+    /// Whether an object with these labels is selected.
+    pub(crate) fn matches(&self, labels: &[(Str, Str)]) -> bool {
+        self.0.as_ref().is_some_and(|selector| selector.matches(labels))
+    }
+}
+
+/// The selector in `spec.selector`.
+pub(crate) fn of_spec(object: &Value) -> Result<Selector, SelectorError> {
+    Selector::from_object(object.at(&["spec", "selector"]).unwrap_or(&Value::Null))
+}
