@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
-use corten_base::{SharedClock, Shutdown, TaskSet, timeout};
+use corten_base::{KeepAlive, SharedClock, Shutdown, TaskSet, timeout};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
@@ -10,7 +10,6 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
-use nix::sys::socket::{setsockopt, sockopt};
 use rustls::{ServerConfig, pki_types::CertificateDer};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -53,11 +52,9 @@ const HTTP2_SEND_BUFFER: usize = 512 * 1024;
 const HTTP2_PING_AFTER: Duration = Duration::from_secs(30);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// After how much silence the kernel asks whether a peer is still there, and how long it waits for each of
-/// `KEEP_ALIVE_PROBES` answers, in seconds: connections that were handed over (exec, port-forward) have no other sign of
-/// life. Go's servers do the same.
-const KEEP_ALIVE_SECONDS: u32 = 15;
-const KEEP_ALIVE_PROBES: u32 = 9;
+/// When the kernel asks whether a peer is still there: connections that were handed over (exec, port-forward) have no other
+/// sign of life. Go's servers do the same.
+const KEEP_ALIVE: KeepAlive = KeepAlive { idle: Duration::from_secs(15), interval: Duration::from_secs(15), probes: 9 };
 
 /// How long to pause after a connection could not be accepted: long enough for somebody to give back a file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -213,10 +210,7 @@ async fn accept(
 /// Small writes go out at once, and the kernel finds out about peers that vanished.
 fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    setsockopt(stream, sockopt::KeepAlive, &true)?;
-    setsockopt(stream, sockopt::TcpKeepIdle, &KEEP_ALIVE_SECONDS)?;
-    setsockopt(stream, sockopt::TcpKeepInterval, &KEEP_ALIVE_SECONDS)?;
-    Ok(setsockopt(stream, sockopt::TcpKeepCount, &KEEP_ALIVE_PROBES)?)
+    KEEP_ALIVE.set(stream)
 }
 
 /// Who speaks HTTP without TLS is told so, in Go's words.
