@@ -145,7 +145,8 @@ fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Resu
         Stage::E2e if !has_e2e => return Ok(Outcome::Skipped("crate corten-e2e does not exist yet")),
         Stage::E2e if !nix::unistd::geteuid().is_root() => {
             bail!(
-                "containers and network namespaces need root; run `sudo -E cargo xtask test`, or leave this stage out"
+                "containers and network namespaces need root; run `sudo -E env \"PATH=$PATH\" cargo xtask test`, or name \
+                 other stages with --stage"
             )
         }
         Stage::E2e => {

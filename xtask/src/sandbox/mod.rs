@@ -61,7 +61,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         return init::run(seam, options);
     }
     if !geteuid().is_root() {
-        bail!("a sandbox needs namespaces and cgroups, which only root may make; call it with sudo");
+        bail!(
+            "a sandbox needs namespaces and cgroups, which only root may make; call it with `sudo -E env \"PATH=$PATH\"`"
+        );
     }
     let cgroups = Cgroups::create()?;
     let status = supervise(options, &cgroups);

@@ -45,7 +45,9 @@ fn install(places: &Places, tool: &Tool) -> anyhow::Result<()> {
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == tool.version) {
         return Ok(());
     }
-    println!("tools: installing {} ({})", tool.name, tool.version);
+    // Cargo says little where there is no terminal.
+    let hint = if tool.name.starts_with("cargo-") { ", which is built from source and takes some minutes" } else { "" };
+    println!("tools: installing {} ({}){hint}", tool.name, tool.version);
     let watch = Stopwatch::start();
     create_folder(&places.tools.join("bin"))?;
     (tool.install)(places, tool.version)?;

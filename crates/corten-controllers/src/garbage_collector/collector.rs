@@ -16,7 +16,6 @@ use corten_client::{
     events::{ObjectRef, Recorder},
 };
 use corten_controller::{ReconcileError, Reconciler, Requeue, WorkQueue};
-use corten_informer::indexer;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tracing::{debug, warn};
 
@@ -42,6 +41,9 @@ pub(super) struct Collector {
     pub(super) client: Client,
     pub(super) recorder: Recorder,
 }
+
+/// For how many absent owners of an object it is told that they are in another namespace.
+const LOOKED_FOR_ELSEWHERE_MAX: usize = 8;
 
 /// Owners that the server was asked for and does not have. A UID never comes back.
 type Absent = BTreeSet<(Place, Str)>;
@@ -194,9 +196,12 @@ impl Collector {
             Ok(found) if found.uid == owner.uid => Ok(state_of(&found)),
             Err(status) if !status.is_not_found() => Err(Undecided::Failed(status)),
             _ => {
-                let with_uid = self.view.resource(at).lister.by_index(indexer::UID, &owner.uid);
-                if with_uid.iter().any(|other| other.namespace != object.namespace) {
-                    self.report_namespace(place, object, owner);
+                // Who has more of them has been told often enough, and each look goes through all objects of the kind.
+                if absent.len() < LOOKED_FOR_ELSEWHERE_MAX {
+                    let others = self.view.resource(at).lister.list();
+                    if others.iter().any(|other| other.uid == owner.uid && other.namespace != object.namespace) {
+                        self.report_namespace(place, object, owner);
+                    }
                 }
                 self.view.absent.lock().insert(known.0.clone(), known.1.clone());
                 absent.insert(known);

@@ -13,7 +13,7 @@ use corten_apimachinery::{
 use corten_base::{Backoff, ErrorChain, SharedClock, SharedRng, Shutdown, TaskSet, timeout};
 use corten_client::{Client, discovery::ApiResource};
 use corten_controller::WorkQueue;
-use corten_informer::{Handler, Indexer, InformerFactory, InformerId, SharedInformer};
+use corten_informer::{Handler, InformerFactory, InformerId, SharedInformer};
 use tokio::sync::{Notify, oneshot};
 use tracing::{info, warn};
 
@@ -139,7 +139,6 @@ impl Following {
 
     fn add(&self, api: &ApiResource) -> (u16, Arc<SharedInformer>) {
         let informer = self.informers.informer(&api.resource);
-        informer.add_index(Indexer::by_uid());
         let mut resources = self.view.resources.write();
         let collected = Arc::new(Collected {
             api_version: api_version(&api.resource),

@@ -19,7 +19,7 @@ use corten_apimachinery::{
 };
 use corten_client::{Client, ListOptions, Target, api::resource_of};
 use corten_controller::{ControllerDescriptor, Enqueue, Key, ReconcileError, Reconciler, Requeue};
-use corten_informer::{InformerId, Lister, ProjectionHandler};
+use corten_informer::{Handler, Lister};
 
 use self::{
     plan::{PodClaims, Use},
@@ -42,10 +42,10 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
     build: |context| {
         let queue = queue_of(&context);
         let claims = context.informers.informer(&resource_of::<PersistentVolumeClaim>());
-        let pods = context.informers.projected(&InformerId::all(&resource_of::<Pod>()), claims_of);
-        let usage = Arc::new(Usage::new(Arc::clone(&queue)));
+        let pods = context.informers.informer(&resource_of::<Pod>());
+        let usage = Arc::new(Usage::new(Arc::clone(&queue), claims_of));
         claims.add_handler(Enqueue::object(&queue).handler());
-        pods.add_handler(Arc::clone(&usage) as Arc<dyn ProjectionHandler<PodClaims>>);
+        pods.add_handler(Arc::clone(&usage) as Arc<dyn Handler>);
         let live = tokio::sync::Mutex::default();
         let protection = Protection { client: context.client(), claims: claims.lister(), usage, live };
         QueueController::boxed(&context, queue, protection)

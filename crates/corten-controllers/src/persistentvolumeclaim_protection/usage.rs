@@ -5,9 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use corten_apimachinery::value::{Str, Value};
+use corten_apimachinery::{
+    stored::Stored,
+    value::{Str, Value},
+};
 use corten_controller::{Key, WorkQueue};
-use corten_informer::{Projection, ProjectionHandler};
+use corten_informer::Handler;
 use parking_lot::Mutex;
 
 use super::plan::{PodClaims, Use};
@@ -15,11 +18,14 @@ use super::plan::{PodClaims, Use};
 /// Hears of pods. Queues claims that wait for them.
 pub(super) struct Usage {
     queue: Arc<WorkQueue<Key>>,
+    read: fn(&Stored) -> PodClaims,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    /// The claims of each pod that uses any: most use none.
+    pods: BTreeMap<Key, Vec<Use>>,
     /// For each claim the pods that use it, by name. Capacity: the volumes of all pods.
     users: BTreeMap<Key, BTreeMap<Str, Vec<Use>>>,
     /// The claims that would be gone if no pod used them: as many as there are such claims at most.
@@ -27,8 +33,9 @@ struct State {
 }
 
 impl Usage {
-    pub(super) fn new(queue: Arc<WorkQueue<Key>>) -> Self {
-        Self { queue, state: Mutex::default() }
+    /// Nothing yet; `read` runs once per version of each pod.
+    pub(super) fn new(queue: Arc<WorkQueue<Key>>, read: fn(&Stored) -> PodClaims) -> Self {
+        Self { queue, read, state: Mutex::default() }
     }
 
     /// From now on `claim` waits for its pods.
@@ -47,59 +54,53 @@ impl Usage {
         state.users.get(key).is_some_and(|pods| pods.values().flatten().any(|using| using.is_of(claim)))
     }
 
-    /// The pod, which was `old`, is `new` now.
-    fn changed(&self, old: Option<&Projection<PodClaims>>, new: Option<&Projection<PodClaims>>) {
-        let mut touched = BTreeSet::new();
+    /// The claims that `pod` uses now.
+    fn changed(&self, pod: &Key, PodClaims(new): PodClaims) {
+        let claim_of = |using: &Use| Key { namespace: pod.namespace.clone(), name: using.claim.clone() };
         let mut state = self.state.lock();
-        for (key, using) in old.into_iter().flat_map(uses) {
+        if state.pods.get(pod).map_or(&[][..], Vec::as_slice) == new {
+            return;
+        }
+        let old = state.pods.remove(pod).unwrap_or_default();
+        for using in &old {
+            let key = claim_of(using);
             if let Some(pods) = state.users.get_mut(&key)
-                && let Some(of_pod) = pods.get_mut(&using.1)
+                && let Some(of_pod) = pods.get_mut(&pod.name)
             {
-                of_pod.retain(|other| other != using.0);
+                of_pod.retain(|other| other != using);
                 if of_pod.is_empty() {
-                    pods.remove(&using.1);
+                    pods.remove(&pod.name);
                 }
                 if pods.is_empty() {
                     state.users.remove(&key);
                 }
             }
-            touched.insert(key);
         }
-        for (key, using) in new.into_iter().flat_map(uses) {
-            let of_pod = state.users.entry(key.clone()).or_default().entry(using.1).or_default();
-            of_pod.push(using.0.clone());
-            touched.insert(key);
+        for using in &new {
+            let of_pod = state.users.entry(claim_of(using)).or_default().entry(pod.name.clone()).or_default();
+            of_pod.push(using.clone());
         }
-        if old.is_some() {
-            // What a pod that was not there uses has become no freer.
-            for claim in touched.iter().filter(|claim| state.waiting.contains(claim)) {
-                self.queue.add(claim.clone());
-            }
+        // Only what it used before may have become free.
+        for claim in old.iter().map(claim_of).filter(|claim| state.waiting.contains(claim)).collect::<BTreeSet<_>>() {
+            self.queue.add(claim);
+        }
+        if !new.is_empty() {
+            state.pods.insert(pod.clone(), new);
         }
     }
 }
 
-/// The claims of a pod, each with how it is used and the pod's name.
-fn uses(pod: &Projection<PodClaims>) -> impl Iterator<Item = (Key, (&Use, Str))> {
-    pod.value.0.iter().map(|using| {
-        let key = Key { namespace: pod.namespace.clone(), name: using.claim.clone() };
-        (key, (using, pod.name.clone()))
-    })
-}
-
-impl ProjectionHandler<PodClaims> for Usage {
-    fn on_add(&self, pod: &Arc<Projection<PodClaims>>) {
-        self.changed(None, Some(pod));
+impl Handler for Usage {
+    fn on_add(&self, pod: &Arc<Stored>) {
+        self.changed(&Key::of(pod), (self.read)(pod));
     }
 
-    fn on_update(&self, old: &Arc<Projection<PodClaims>>, new: &Arc<Projection<PodClaims>>) {
-        if old.value != new.value {
-            self.changed(Some(old), Some(new));
-        }
+    fn on_update(&self, _old: &Arc<Stored>, new: &Arc<Stored>) {
+        self.changed(&Key::of(new), (self.read)(new));
     }
 
-    fn on_delete(&self, pod: &Arc<Projection<PodClaims>>) {
-        self.changed(Some(pod), None);
+    fn on_delete(&self, pod: &Arc<Stored>, _final_state_unknown: bool) {
+        self.changed(&Key::of(pod), PodClaims::default());
     }
 }
 
@@ -107,7 +108,9 @@ impl ProjectionHandler<PodClaims> for Usage {
 mod tests {
     use corten_base::SimClock;
     use corten_controller::RateLimit;
-    use corten_informer::{Handler as _, Projected, testutil::object};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use corten_informer::testutil::object;
     use serde_json::json;
 
     use super::*;
@@ -116,20 +119,21 @@ mod tests {
     fn usage() -> (Arc<Usage>, Arc<WorkQueue<Key>>) {
         let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
         let queue = Arc::new(WorkQueue::new("test", RateLimit::per_key(), clock));
-        (Arc::new(Usage::new(Arc::clone(&queue))), queue)
+        let read = |pod: &Stored| {
+            READ.fetch_add(1, Ordering::Relaxed);
+            PodClaims::of(pod).unwrap()
+        };
+        (Arc::new(Usage::new(Arc::clone(&queue), read)), queue)
     }
+
+    /// How many pods were decoded.
+    static READ: AtomicUsize = AtomicUsize::new(0);
 
     /// Each change of a pod queued all claims of the namespace that wait, and each of these decoded its pods.
     #[test]
     fn a_pod_queues_its_own_claims_and_no_pod_is_read_twice() {
-        let (usage, queue) = usage();
-        let read = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let count = Arc::clone(&read);
-        let pods = Projected::new(move |pod| {
-            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            PodClaims::of(pod).unwrap()
-        });
-        pods.add_handler(Arc::clone(&usage) as Arc<dyn ProjectionHandler<PodClaims>>);
+        let (pods, queue) = usage();
+        let usage = &pods;
         let pod = |number: usize| {
             let volume = json!({"name": "v", "persistentVolumeClaim": {"claimName": format!("c{number}")}});
             let json = json!({"spec": {"nodeName": "n", "volumes": [volume.clone(), volume]}}).to_string();
@@ -143,7 +147,7 @@ mod tests {
             assert!(usage.is_used(&key(number), &claim));
             assert!(!usage.is_used(&Key::new("other", format!("c{number}")), &claim));
         }
-        assert_eq!((read.load(std::sync::atomic::Ordering::Relaxed), queue.len()), (1_000, 0));
+        assert_eq!((READ.load(Ordering::Relaxed), queue.len()), (1_000, 0));
         pods.on_delete(&pod(7), false);
         assert_eq!((queue.len(), queue.try_next()), (1, Some(key(7))));
         let claim = from_json(&json!({"metadata": {"name": "c7", "namespace": "ns"}}));
@@ -152,6 +156,7 @@ mod tests {
         pods.on_delete(&pod(8), false);
         assert!(queue.is_empty());
         (0..1_000).for_each(|number| pods.on_delete(&pod(number), false));
-        assert!(usage.state.lock().users.is_empty());
+        let state = usage.state.lock();
+        assert!(state.users.is_empty() && state.pods.is_empty());
     }
 }
