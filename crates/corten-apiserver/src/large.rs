@@ -28,6 +28,7 @@ use corten_base::{TaskPanic, TaskSet, blocking};
 use corten_client::PatchKind;
 use corten_storage::object::cache_key;
 use futures::future::{AbortHandle, Aborted, abortable};
+use http::Method;
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
@@ -267,7 +268,7 @@ fn size_if_large(server: &Server, request: &Request) -> Option<Size> {
         RequestBody::Empty | RequestBody::Stream(_) => None,
     };
     let doublings = match &request.body {
-        RequestBody::Bytes(bytes) => doublings(bytes, content_type),
+        RequestBody::Bytes(bytes) if request.method == Method::PATCH => doublings(bytes, content_type),
         _ => 0,
     };
     let of_object = stored(server, request).and_then(|stored| size_if_large_object(&stored.json, doublings));
