@@ -426,6 +426,7 @@ async fn a_patch_of_another_shape_is_refused_in_upstreams_words() {
         (PatchKind::Strategic, json!(5), into("number", map)),
         (PatchKind::Json, json!(5), format!("error decoding patch: {}", into("number", "[]handlers.jsonPatchOp"))),
         (PatchKind::Json, json!({}), format!("error decoding patch: {}", into("object", "[]handlers.jsonPatchOp"))),
+        (PatchKind::Json, json!([{}, 5]), format!("error decoding patch: {}", into("number", "handlers.jsonPatchOp"))),
         (PatchKind::Apply, json!("garbage"), format!("{yaml}{}", into("string", map))),
     ] {
         let refused = cluster.patch(admin(), &format!("{MAPS}/a?fieldManager=m"), kind, patch).await.unwrap_err();

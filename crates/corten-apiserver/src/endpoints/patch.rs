@@ -149,16 +149,23 @@ fn before_complaint(kind: PatchKind) -> &'static str {
 ///
 /// Errors: another value, in the words of Go's decoder.
 fn expect_shape(kind: PatchKind, patch: &mut Value, validation: FieldValidation) -> Result<(), Status> {
-    let refused = |before: &str, wanted: &str| {
-        let found = go_kind(patch);
+    let refused_value = |value: &Value, before: &str, wanted: &str| {
+        let found = go_kind(value);
         Err(Status::bad_request(format!("{before}json: cannot unmarshal {found} into Go value of type {wanted}")))
     };
+    let refused = |before: &str, wanted: &str| refused_value(patch, before, wanted);
     match (kind, &*patch) {
         (PatchKind::Json, Value::Null) => {
             *patch = Value::array([]);
             Ok(())
         }
-        (PatchKind::Json, Value::Array(_)) => Ok(()),
+        (PatchKind::Json, Value::Array(operations)) => {
+            match operations.iter().find(|operation| !matches!(operation, Value::Object(_) | Value::Null)) {
+                None => Ok(()),
+                Some(other) if validation == FieldValidation::Ignore => refused_value(other, "", "jsonpatch.Operation"),
+                Some(other) => refused_value(other, before_complaint(kind), "handlers.jsonPatchOp"),
+            }
+        }
         (PatchKind::Json, _) if validation == FieldValidation::Ignore => refused("", "jsonpatch.Patch"),
         (PatchKind::Json, _) => refused(before_complaint(kind), "[]handlers.jsonPatchOp"),
         (_, Value::Object(_) | Value::Null) => Ok(()),
