@@ -45,12 +45,19 @@ struct Limits {
     entries: usize,
     /// The paths of directories, which are kept to the end; those of the largest images have some megabytes.
     path_bytes: usize,
+    /// The names in the paths of all entries: the kernel looks at each of them. The largest images have a million.
+    names: usize,
     /// The content of all files.
     content_bytes: u64,
 }
 
-const LIMITS: Limits =
-    Limits { header_bytes: 1 << 20, entries: 1_000_000, path_bytes: 64 << 20, content_bytes: 256 << 30 };
+const LIMITS: Limits = Limits {
+    header_bytes: 1 << 20,
+    entries: 1_000_000,
+    path_bytes: 64 << 20,
+    names: 32 << 20,
+    content_bytes: 256 << 30,
+};
 
 /// Unpacks the archive below `root`. Errors: what the kernel refuses, a broken archive, one that is larger than any image.
 pub(super) fn unpack(archive: impl Read, root: &Path) -> io::Result<()> {
@@ -67,6 +74,7 @@ fn unpack_within(archive: impl Read, root: &Path, limits: Limits) -> io::Result<
         directories: Vec::new(),
         entries_left: limits.entries,
         path_bytes_left: limits.path_bytes,
+        names_left: limits.names,
     };
     let left = Rc::new(Cell::new(limits.header_bytes));
     let mut archive = Archive::new(Metered { archive, left: Rc::clone(&left) });
@@ -132,6 +140,7 @@ struct Unpacker {
     directories: Vec<(PathBuf, u64)>,
     entries_left: usize,
     path_bytes_left: usize,
+    names_left: usize,
 }
 
 impl Unpacker {
@@ -153,19 +162,36 @@ impl Unpacker {
             Err(Errno::NOENT) => {}
             other => return Ok(other?),
         }
-        let above = path.parent().unwrap_or(Path::new(""));
-        let name = path.file_name().ok_or(Errno::NOENT)?;
-        let above = self.parent(above)?;
-        match rustix::fs::mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) => self.count_entry()?,
-            Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+        // How much of it is there is searched by halves: a path can have two thousand names, and so can the next one.
+        let names: Vec<&OsStr> = path.iter().collect();
+        let prefix = |length: usize| names[..length].iter().collect::<PathBuf>();
+        let (mut there, mut missing) = (0, names.len());
+        let mut directory = self.open(Path::new(""), flags)?;
+        while there + 1 < missing {
+            let middle = there.midpoint(missing);
+            match self.open(&prefix(middle), flags) {
+                Ok(found) => (there, directory) = (middle, found),
+                Err(Errno::NOENT) => missing = middle,
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(self.open(path, flags)?)
+        for name in &names[there..] {
+            rustix::fs::mkdirat(&directory, *name, Mode::from_raw_mode(0o755)).map_err(|error| match error {
+                // A link that leads nowhere.
+                Errno::EXIST => Errno::NOENT,
+                other => other,
+            })?;
+            self.count_entry()?;
+            let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            directory = rustix::fs::openat(&directory, *name, flags, Mode::empty())?;
+        }
+        Ok(directory)
     }
 
     fn entry<R: Read>(&mut self, entry: &mut Entry<'_, R>) -> io::Result<()> {
         let path = inside(&entry.path_bytes())?;
+        let left = self.names_left.checked_sub(path.iter().count());
+        self.names_left = left.ok_or_else(|| invalid("too many deep paths"))?;
         let kind = entry.header().entry_type();
         let Some(name) = path.file_name().map(OsStr::to_owned) else {
             // The root itself: its mode and owner count.
@@ -467,7 +493,7 @@ mod tests {
             let error = unpack_within(&*archive(entries), root.path(), limits).unwrap_err();
             assert_eq!(error.to_string(), format!("the archive has {want}"));
         };
-        let limits = Limits { header_bytes: 10_000, entries: 2, path_bytes: 10, content_bytes: 30_000 };
+        let limits = Limits { header_bytes: 10_000, entries: 2, path_bytes: 10, names: 5, content_bytes: 30_000 };
         for kind in [EntryType::XHeader, EntryType::GNULongName, EntryType::GNULongLink] {
             check(&[("name", kind, &long), ("a", Regular, "")], limits, "headers that are too long");
         }
@@ -477,6 +503,7 @@ mod tests {
         check(&[("x/y/z", Regular, "")], limits, "too many entries");
         // Millions of paths of 4 KiB were kept, twice where they are directories: gigabytes.
         check(&[("directory", Directory, ""), ("another", Directory, "")], limits, "too many long paths");
+        check(&[("a/b/c/d/e/f", Regular, "")], limits, "too many deep paths");
         // Neither content nor the data of unknown entries are headers.
         for kind in [Regular, EntryType::new(b'V'), Directory] {
             unpack_within(&*archive(&[("d", kind, &long), ("b", Regular, "")]), root.path(), limits).unwrap();

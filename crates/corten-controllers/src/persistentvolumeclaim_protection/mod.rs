@@ -108,24 +108,37 @@ impl Protection {
         Ok(step == Step::Wait)
     }
 
-    /// Whether the API server has a pod that uses the claim. A list is good for each claim whose deletion it shows to have
-    /// begun: from then on no kubelet starts a pod that uses it.
+    /// Whether the API server has a pod that uses the claim. That nobody does is known from a list that shows the claim's
+    /// deletion to have begun, whenever it was made: from then on no kubelet starts a pod that uses it. Who did may be gone.
     async fn is_used_live(&self, stored: &Stored, claim: &Value) -> Result<bool, Status> {
         let mut live = self.live.lock().await;
-        if live.namespace != stored.namespace || live.revision < stored.revision {
-            let pods = Target::collection(&resource_of::<Pod>(), stored.namespace.clone());
-            let newest = self.client.list(pods, &ListOptions::default()).await?;
-            let mut uses = BTreeSet::new();
-            for pods in newest.items.chunks(READ_AT_ONCE) {
-                for pod in pods {
-                    // One that cannot be read may be a user: what is kept can go later.
-                    uses.extend(PodClaims::of(pod).map_err(Status::internal)?.0);
-                }
-                tokio::task::yield_now().await;
-            }
-            *live = Live { namespace: stored.namespace.clone(), revision: newest.revision, uses };
+        let shows_deletion = live.namespace == stored.namespace && live.revision >= stored.revision;
+        if shows_deletion && !live.has(claim) {
+            return Ok(false);
         }
+        *live = self.list(&stored.namespace).await?;
+        Ok(live.has(claim))
+    }
+
+    async fn list(&self, namespace: &Str) -> Result<Live, Status> {
+        let pods = Target::collection(&resource_of::<Pod>(), namespace.clone());
+        let newest = self.client.list(pods, &ListOptions::default()).await?;
+        let mut uses = BTreeSet::new();
+        for pods in newest.items.chunks(READ_AT_ONCE) {
+            for pod in pods {
+                // One that cannot be read may be a user: what is kept can go later.
+                uses.extend(PodClaims::of(pod).map_err(Status::internal)?.0);
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(Live { namespace: namespace.clone(), revision: newest.revision, uses })
+    }
+}
+
+impl Live {
+    /// Whether a pod of the list uses the claim.
+    fn has(&self, claim: &Value) -> bool {
         let of_name = Use::of_name(claim.name());
-        Ok(live.uses.range(of_name..).take_while(|using| using.claim == claim.name()).any(|using| using.is_of(claim)))
+        self.uses.range(of_name..).take_while(|using| using.claim == claim.name()).any(|using| using.is_of(claim))
     }
 }

@@ -105,3 +105,26 @@ async fn a_claim_in_use_goes_after_its_pods_and_its_volume_after_it() {
     harness.wait(&volumes, |all| all.is_empty().then_some(())).await;
     harness.stop().await;
 }
+
+/// The list of pods that had shown the first claim to be free was believed of the second, whose pod had been there then.
+#[tokio::test]
+async fn claims_go_one_after_the_other_as_their_pods_do() {
+    let harness = Harness::start(&[PROTECTION[1]]).await;
+    let claims = core("persistentvolumeclaims");
+    for number in 1..=3 {
+        harness.cluster.create(&claims, claim(&format!("c{number}"))).await;
+        let volume = json!({"name": "data", "persistentVolumeClaim": {"claimName": format!("c{number}")}});
+        let spec = json!({"nodeName": "n", "containers": [{"name": "c", "image": "i"}], "volumes": [volume]});
+        let name = format!("p{number}");
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec});
+        harness.cluster.create(&pods(), pod).await;
+    }
+    for number in 1..=3 {
+        harness.delete(&claims, &format!("default/c{number}")).await;
+    }
+    for number in 1..=3 {
+        harness.delete(&pods(), &format!("default/p{number}")).await;
+        harness.wait(&claims, |all| (all.len() == 3 - number).then_some(())).await;
+    }
+    harness.stop().await;
+}
