@@ -319,6 +319,8 @@ impl Running {
                         END_PATIENCE.as_secs()
                     );
                 }
+                // It may have been killed since.
+                Ok(Some(_)) if asker.sees_end_of(&process, Duration::ZERO)? => return claim(),
                 Ok(Some(_)) => return Ok(Claim::Running(self)),
                 Err(error) if error.is::<Silent>() => {
                     let pid = self.pid().map(|pid| format!(" (pid {pid})")).unwrap_or_default();
