@@ -6,6 +6,7 @@
 
 pub mod codec;
 pub mod duration;
+pub mod features;
 pub mod field;
 pub mod gvk;
 pub mod int_or_string;
@@ -22,4 +23,5 @@ pub mod type_table;
 pub mod validation;
 pub mod value;
 
+pub use features::Features;
 pub use value::{Map, Str, Value};

@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use corten_api::{descriptions::descriptions, types};
-use corten_apimachinery::resource::{ResourceDefinition, UserInfo};
+use corten_apimachinery::{
+    Features,
+    resource::{ResourceDefinition, UserInfo},
+};
 use corten_apiserver::{
     Server,
     authentication::{self, X509},
@@ -18,7 +21,7 @@ use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
 use corten_client::Client;
 use corten_component_base::{
     certificates::KeyPairPem,
-    feature_gates::is_on_by_default,
+    feature_gates::FeatureGates,
     serving::{BadCertificate, ClientCertificate, ServerCertificate, TlsListener, server_config},
 };
 use corten_resources::{catalog::RESOURCES, core::service};
@@ -29,7 +32,7 @@ use corten_storage::{
 };
 
 use crate::{
-    ServiceAccounts, ServiceNetwork,
+    RuntimeConfig, ServiceAccounts, ServiceNetwork,
     access::Access,
     allocators::ServiceHooks,
     authentication::service_account::KeyError,
@@ -64,6 +67,10 @@ pub struct Config {
     pub kubelet_client: Option<KubeletClient>,
     /// How many requests may run at once.
     pub limits: Limits,
+    /// Which optional features are on. Upstream: `--feature-gates`.
+    pub feature_gates: FeatureGates,
+    /// Which versions and resources are served. Upstream: `--runtime-config`.
+    pub runtime_config: RuntimeConfig,
 }
 
 /// An API server ready to run.
@@ -152,7 +159,7 @@ impl ControlPlane {
             engine,
             clock,
             rng: Arc::clone(&rng),
-            feature_enabled: is_on_by_default,
+            features: Arc::new(features_of(&config.feature_gates)),
             event_ttl: config.event_ttl,
             admission: Arc::clone(&access.admission),
             tasks: TaskSet::new("writes"),
@@ -164,6 +171,7 @@ impl ControlPlane {
         let parts = Surface {
             access: &access,
             limits: config.limits,
+            runtime_config: &config.runtime_config,
             advertise_address: config.advertise_address,
             services: config.services,
             bootstrap: &bootstrap,
@@ -269,11 +277,17 @@ impl ControlPlane {
     }
 }
 
+/// The gates in the form that rules ask.
+pub(crate) fn features_of(gates: &FeatureGates) -> Features {
+    Features::new(gates.iter().map(|(gate, enabled)| (gate.name, enabled)))
+}
+
 /// What a server is made of besides its storage.
 #[derive(Debug)]
 pub(crate) struct Surface<'a> {
     pub(crate) access: &'a Access,
     pub(crate) limits: Limits,
+    pub(crate) runtime_config: &'a RuntimeConfig,
     pub(crate) advertise_address: SocketAddr,
     pub(crate) services: ServiceNetwork,
     pub(crate) bootstrap: &'a bootstrap::Progress,
@@ -282,10 +296,11 @@ pub(crate) struct Surface<'a> {
 
 /// The server with all it serves, and the stores behind it.
 pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server>, Vec<Arc<Store>>) {
-    let Surface { access, limits, advertise_address, services, bootstrap, components } = surface;
+    let Surface { access, limits, runtime_config, advertise_address, services, bootstrap, components } = surface;
     let table = types::table();
     let server = Server::new(Parts {
         table,
+        features: Arc::clone(&settings.features),
         clock: Arc::clone(&settings.clock),
         rng: Arc::clone(&settings.rng),
         authenticator: Arc::clone(&access.authenticator),

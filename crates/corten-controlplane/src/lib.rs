@@ -16,6 +16,7 @@ pub mod control_plane;
 mod health;
 mod metrics;
 mod rest;
+mod runtime_config;
 mod version;
 
 #[cfg(any(test, feature = "testing"))]
@@ -28,3 +29,4 @@ pub use allocators::ServiceNetwork;
 pub use control_plane::{BuildError, Certificates, Config, ControlPlane};
 pub use rest::component_status::Components;
 pub use rest::kubelets::{BadKubeletClient, KubeletClient};
+pub use runtime_config::{BadRuntimeConfig, RuntimeConfig};

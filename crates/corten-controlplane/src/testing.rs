@@ -16,7 +16,7 @@ use corten_apiserver::{
 };
 use corten_base::{Clock as _, SharedClock, Shutdown, ShutdownTrigger, SimClock, SimRng, TaskSet};
 use corten_client::{Client, PatchKind};
-use corten_component_base::feature_gates::is_on_by_default;
+use corten_component_base::feature_gates::FeatureGates;
 use corten_storage::{
     kv::{Change, Expected, KvEngine, Outcome, Write},
     memory::{MemoryEngine, MemoryStore},
@@ -25,11 +25,11 @@ use corten_storage::{
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
-    Components, ServiceAccounts, ServiceNetwork,
+    Components, RuntimeConfig, ServiceAccounts, ServiceNetwork,
     access::Access,
     authentication::service_account::{DEFAULT_ISSUER, new_key},
     bootstrap,
-    control_plane::{Surface, assemble},
+    control_plane::{Surface, assemble, features_of},
 };
 
 /// A running control plane.
@@ -93,7 +93,7 @@ impl Cluster {
             engine: Arc::new(engine),
             clock: Arc::clone(&shared),
             rng,
-            feature_enabled: is_on_by_default,
+            features: Arc::new(features_of(&FeatureGates::default())),
             event_ttl: Duration::from_secs(3_600),
             admission: Arc::clone(&access.admission),
             tasks: tasks.clone(),
@@ -104,6 +104,7 @@ impl Cluster {
         let surface = Surface {
             access: &access,
             limits,
+            runtime_config: &RuntimeConfig::default(),
             advertise_address: address,
             services: services.clone(),
             bootstrap: &progress,

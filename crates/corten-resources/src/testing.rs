@@ -1,9 +1,12 @@
 //! What the tests of all resources use: objects written as JSON, errors and rows read as text.
 
+use std::sync::LazyLock;
+
 use corten_apimachinery::{
-    Value, codec,
+    Features, Value, codec,
     resource::{Context, ResourceDefinition, RowContext, Strategy, UserInfo},
 };
+use corten_component_base::feature_gates::FeatureGates;
 use jiff::Timestamp;
 
 /// Makes a tree of `json!({..})`.
@@ -21,12 +24,13 @@ pub(crate) fn value(json: serde_json::Value) -> Value {
     }
 }
 
-/// Every gate is as upstream's defaults for v1.35 set those that rules here ask for.
-pub(crate) fn gates(name: &str) -> bool {
-    !matches!(
-        name,
-        "InPlacePodLevelResourcesVerticalScaling" | "RelaxedServiceNameValidation" | "StrictIPCIDRValidation"
-    )
+/// Every gate is as upstream's defaults for v1.35 have it.
+static FEATURES: LazyLock<Features> = LazyLock::new(|| features(""));
+
+/// The gates after `settings` of the form `Name=true,Other=false`.
+pub(crate) fn features(settings: &str) -> Features {
+    let gates = FeatureGates::parse(settings).expect("settings that can be followed");
+    Features::new(gates.iter().map(|(gate, enabled)| (gate.name, enabled)))
 }
 
 static USER: UserInfo = UserInfo {
@@ -43,7 +47,7 @@ pub(crate) fn now() -> Timestamp {
 
 /// A request in namespace `default` through this version.
 pub(crate) fn context(api_version: &str) -> Context<'_> {
-    Context { user: &USER, now: now(), namespace: "default", feature_enabled: gates, api_version }
+    Context { user: &USER, now: now(), namespace: "default", features: &FEATURES, api_version }
 }
 
 fn texts(errors: &[corten_apimachinery::field::Error]) -> Vec<String> {

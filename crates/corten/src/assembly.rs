@@ -18,12 +18,12 @@ use corten_client::{
     Client, Target,
     events::{EventWriter, Recorder},
 };
-use corten_component_base::serving::ServerCertificate;
+use corten_component_base::{feature_gates::FeatureGates, serving::ServerCertificate};
 use corten_container_runtime::ContainerRuntime;
 use corten_controllers::{Controllers, config::SigningAuthority};
 use corten_controlplane::{
-    ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork, authentication::service_account::DEFAULT_ISSUER,
-    compactor,
+    ControlPlane, KubeletClient, RuntimeConfig, ServiceAccounts, ServiceNetwork,
+    authentication::service_account::DEFAULT_ISSUER, compactor,
 };
 use corten_informer::{InformerFactory, InitialList};
 use corten_kubelet::Agent;
@@ -375,6 +375,8 @@ fn api_server(config: &Config, pki: &Pki) -> corten_controlplane::Config {
         compaction_interval: compactor::DEFAULT_INTERVAL,
         kubelet_client: Some(kubelet_client(config, pki)),
         limits: Limits::default(),
+        feature_gates: FeatureGates::default(),
+        runtime_config: RuntimeConfig::default(),
     }
 }
 

@@ -37,8 +37,8 @@ pub struct ResourceDefinition {
     pub categories: &'static [&'static str],
     /// Whether objects live in namespaces.
     pub scope: Scope,
-    /// The served versions, preferred one first. Exactly one is the hub, which is also how objects are stored; none if
-    /// `stored_as` is set.
+    /// The versions, preferred one first. Exactly one is the hub, which is also how objects are stored, served or not; none
+    /// if `stored_as` is set.
     pub versions: &'static [Version],
     /// The resource of another group whose objects these are: `events.k8s.io` shows the events of the core group. All
     /// versions here convert from and to its hub, and its strategy and storage are used.
@@ -59,7 +59,7 @@ pub struct ResourceDefinition {
     pub expires: bool,
 }
 
-/// One served version of a resource.
+/// One version of a resource.
 #[derive(Debug, Clone, Copy)]
 pub struct Version {
     /// The version: `v1`.
@@ -77,13 +77,52 @@ pub struct Version {
     pub is_hub: bool,
     /// What every client of this version is told, if it is not to be used any more.
     pub deprecation: Option<&'static str>,
+    /// The gate without which a server does not have this version, whatever it is told to serve.
+    pub feature_gate: Option<&'static str>,
 }
 
 impl Version {
     /// The version that is stored and validated.
     #[must_use]
     pub const fn hub(name: &'static str, type_name: &'static str, defaults: fn(&mut Value)) -> Self {
-        Self { name, type_name, defaults, to_hub: None, from_hub: None, is_hub: true, deprecation: None }
+        Self {
+            name,
+            type_name,
+            defaults,
+            to_hub: None,
+            from_hub: None,
+            is_hub: true,
+            deprecation: None,
+            feature_gate: None,
+        }
+    }
+
+    /// A version in the hub's form.
+    #[must_use]
+    pub const fn like_hub(name: &'static str, type_name: &'static str, defaults: fn(&mut Value)) -> Self {
+        Self { is_hub: false, ..Self::hub(name, type_name, defaults) }
+    }
+
+    /// The same version, whose form is another than the hub's.
+    #[must_use]
+    pub const fn converted(self, to_hub: fn(&mut Value), from_hub: fn(&mut Value)) -> Self {
+        Self { to_hub: Some(to_hub), from_hub: Some(from_hub), ..self }
+    }
+
+    /// The same version, behind a feature gate.
+    #[must_use]
+    pub const fn gated(self, feature_gate: &'static str) -> Self {
+        Self { feature_gate: Some(feature_gate), ..self }
+    }
+
+    /// How mature the version is, as its name says: `v1`, `v2beta1`, `v1alpha3`.
+    #[must_use]
+    pub fn maturity(&self) -> Maturity {
+        match self.name {
+            name if name.contains("alpha") => Maturity::Alpha,
+            name if name.contains("beta") => Maturity::Beta,
+            _ => Maturity::Stable,
+        }
     }
 
     /// The same version, of which every client is told `advice`.
@@ -91,6 +130,17 @@ impl Version {
     pub const fn deprecated(self, advice: &'static str) -> Self {
         Self { deprecation: Some(advice), ..self }
     }
+}
+
+/// How mature a version is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Maturity {
+    /// Tried out: off unless someone wants it.
+    Alpha,
+    /// Nearly there: off unless someone wants it.
+    Beta,
+    /// On.
+    Stable,
 }
 
 /// What can be done with a resource.

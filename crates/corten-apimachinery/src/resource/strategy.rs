@@ -9,6 +9,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::{
+    features::Features,
     field::ErrorList,
     value::{Str, Value},
 };
@@ -35,8 +36,8 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// The namespace of the request; empty for cluster-scoped resources.
     pub namespace: &'a str,
-    /// Whether a feature gate is on, by upstream's name.
-    pub feature_enabled: fn(&str) -> bool,
+    /// Which feature gates are on, by upstream's names.
+    pub features: &'a Features,
     /// The group and version that the client used, as `apiVersion` writes it.
     pub api_version: &'a str,
 }

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use corten_apimachinery::{
+    Features,
     gvk::{GroupResource, GroupVersionKind, GroupVersionResource},
     meta::{ObjectMeta as _, format_time},
     resource::{Context, ResourceDefinition, Strategy, UserInfo},
@@ -51,8 +52,8 @@ pub struct Settings {
     pub clock: SharedClock,
     /// For UIDs and generated names.
     pub rng: SharedRng,
-    /// Whether a feature gate is on.
-    pub feature_enabled: fn(&str) -> bool,
+    /// Which feature gates are on.
+    pub features: Arc<Features>,
     /// How long objects of kinds that expire are kept. Upstream: `--event-ttl`.
     pub event_ttl: Duration,
     /// The admission plugins.
@@ -160,12 +161,12 @@ impl Store {
     }
 
     /// What strategies may know of a request.
-    pub(super) fn strategy_context<'a>(&self, cx: &WriteContext<'a>) -> Context<'a> {
+    pub(super) fn strategy_context<'a>(&'a self, cx: &WriteContext<'a>) -> Context<'a> {
         Context {
             user: cx.user,
             now: cx.now,
             namespace: cx.namespace,
-            feature_enabled: self.settings.feature_enabled,
+            features: &self.settings.features,
             api_version: cx.api_version,
         }
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use ::http::StatusCode;
-use corten_apimachinery::{resource::UserInfo, type_table::TypeTable};
+use corten_apimachinery::{Features, resource::UserInfo, type_table::TypeTable};
 use corten_base::{Clock, SharedClock, SharedRng, Shutdown, TaskSet};
 use corten_client::Transport;
 use corten_component_base::serving::{Connection, Limits, TlsListener};
@@ -40,6 +40,8 @@ const LIMITS: Limits =
 pub struct Parts {
     /// The type table of everything that is served.
     pub table: &'static TypeTable,
+    /// Which feature gates are on.
+    pub features: Arc<Features>,
     /// The time.
     pub clock: SharedClock,
     /// Randomness.
@@ -106,6 +108,12 @@ impl Server {
     #[must_use]
     pub fn table(&self) -> &'static TypeTable {
         self.parts.table
+    }
+
+    /// Which feature gates are on.
+    #[must_use]
+    pub fn features(&self) -> &Features {
+        &self.parts.features
     }
 
     /// The time.

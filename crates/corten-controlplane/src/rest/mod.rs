@@ -33,7 +33,6 @@ use corten_apiserver::{
     Reply, Request, Server,
     endpoints::{Endpoint, decode_review},
 };
-use corten_component_base::feature_gates::is_on_by_default;
 use http::StatusCode;
 
 /// Reads a review and checks it by the rules of its kind.
@@ -53,7 +52,7 @@ async fn read_review(
         user: &request.user,
         now: request.received,
         namespace: &request.info.namespace,
-        feature_enabled: is_on_by_default,
+        features: server.features(),
         api_version: &endpoint.api_version,
     };
     let errors = endpoint.definition.strategy.validate(&context, &review);

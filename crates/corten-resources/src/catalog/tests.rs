@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use corten_apimachinery::resource::{RowContext, Scope, SubresourceKind, Verb};
 use serde_json::Value;
 
-use super::RESOURCES;
+use super::{GROUPS, RESOURCES};
 use crate::testing;
 
 #[test]
@@ -28,9 +28,22 @@ fn lists_are_sorted() {
     }
 }
 
-/// The core group comes first.
-fn group_order(group: &str) -> (bool, &str) {
-    (!group.is_empty(), group)
+fn group_order(group: &str) -> usize {
+    GROUPS.iter().position(|known| *known == group).unwrap_or_else(|| panic!("{group} has no place"))
+}
+
+#[test]
+fn groups_are_in_upstreams_order() {
+    let Some(folder) = std::env::var_os("CORTEN_UPSTREAM_DATA").map(PathBuf::from) else {
+        println!("skipped: CORTEN_UPSTREAM_DATA is not set");
+        return;
+    };
+    let bytes = std::fs::read(folder.join("discovery/aggregated_v2.json")).unwrap();
+    let upstream: Value = serde_json::from_slice(&bytes).unwrap();
+    let items = upstream["items"].as_array().unwrap();
+    let want: Vec<&str> = items.iter().map(|group| group["metadata"]["name"].as_str().unwrap()).collect();
+    assert_eq!(GROUPS[0], "", "the core group is in a document of its own, before all others");
+    assert_eq!(GROUPS[1..], want);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn rules_of_every_write(cx: &Context<'_>, pod: &Value, view: &Pod, errors: &mut 
     let (spec, path) = (or_default(&view.spec), Path::new("spec"));
     let annotations = pod.annotations().cloned().unwrap_or_default();
     pod_annotations(&annotations, &spec, &Path::new("metadata").child("annotations"), errors);
-    let options = Options { is_pod: true, pod_name: pod.name(), feature_enabled: cx.feature_enabled };
+    let options = Options { is_pod: true, pod_name: pod.name(), features: cx.features };
     pod_spec(&spec, &path, &options, errors);
     pod_only(&spec, &path, errors);
 }

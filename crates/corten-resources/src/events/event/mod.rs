@@ -34,15 +34,8 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         "events.k8s.io",
         "Event",
         ("event", "events"),
-        &[Version {
-            name: "v1",
-            type_name: "io.k8s.api.events.v1.Event",
-            defaults: defaulting::none,
-            to_hub: Some(conversion::to_core),
-            from_hub: Some(conversion::from_core),
-            is_hub: false,
-            deprecation: None,
-        }],
+        &[Version::like_hub("v1", "io.k8s.api.events.v1.Event", defaulting::none)
+            .converted(conversion::to_core, conversion::from_core)],
         &core::event::Strict,
         &core::event::TABLE,
     )

@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use clap::Args;
 use corten_apiserver::filters::Limits;
 use corten_base::{Shutdown, SystemClock, SystemRng, TaskSet, fs};
-use corten_component_base::certificates::KeyPairPem;
-use corten_controlplane::{Config, ControlPlane, KubeletClient, ServiceAccounts, ServiceNetwork};
+use corten_component_base::{certificates::KeyPairPem, feature_gates::FeatureGates};
+use corten_controlplane::{Config, ControlPlane, KubeletClient, RuntimeConfig, ServiceAccounts, ServiceNetwork};
 use corten_storage_sqlite::SqliteEngine;
 
 use ipnet::IpNet;
@@ -75,6 +75,12 @@ pub(crate) struct Options {
     /// How often the store's history is forgotten; 0 for never.
     #[arg(long, default_value = "5m0s", value_parser = go_duration, value_name = "DURATION")]
     etcd_compaction_interval: Duration,
+    /// Which optional features are on: `Name=true,Other=false`; `AllAlpha` and `AllBeta` for those that are not named.
+    #[arg(long, default_value = "", hide_default_value = true, value_parser = FeatureGates::parse, value_name = "GATES")]
+    feature_gates: FeatureGates,
+    /// Which versions and resources are served: `api/beta=true,group/version=false,group/version/resource=true`.
+    #[arg(long, default_value = "", hide_default_value = true, value_parser = RuntimeConfig::parse, value_name = "SETTINGS")]
+    runtime_config: RuntimeConfig,
     /// How much is logged: 0 to 3 what changes, 4 and 5 steps, 6 and more everything.
     #[arg(long, short, default_value_t = 2, value_name = "LEVEL")]
     v: u8,
@@ -97,7 +103,6 @@ impl Known for Upstream {
         "etcd-certfile",
         "etcd-keyfile",
         "etcd-servers",
-        "feature-gates",
         "kubelet-preferred-address-types",
         "max-mutating-requests-inflight",
         "max-requests-inflight",
@@ -109,7 +114,6 @@ impl Known for Upstream {
         "requestheader-extra-headers-prefix",
         "requestheader-group-headers",
         "requestheader-username-headers",
-        "runtime-config",
     ];
 }
 
@@ -148,6 +152,8 @@ impl Options {
             compaction_interval: self.etcd_compaction_interval,
             kubelet_client: self.kubelet_client()?,
             limits: Limits::default(),
+            feature_gates: self.feature_gates.clone(),
+            runtime_config: self.runtime_config.clone(),
         })
     }
 }

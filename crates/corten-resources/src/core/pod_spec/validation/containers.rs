@@ -35,7 +35,7 @@ impl<'a> Scope<'a> {
             volumes: list(&spec.volumes).iter().map(|volume| (volume.name.as_str(), volume)).collect(),
             claim_names: list(&spec.resource_claims).iter().map(|claim| claim.name.as_str()).collect(),
             host_users: spec.host_users.unwrap_or(true),
-            restart_rules: (options.feature_enabled)("ContainerRestartRules"),
+            restart_rules: options.features.is_enabled("ContainerRestartRules"),
         }
     }
 

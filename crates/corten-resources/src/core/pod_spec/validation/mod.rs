@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use corten_api::core::v1::PodSpec;
 use corten_apimachinery::{
-    Map,
+    Features, Map,
     field::{Error, ErrorList, Path},
     validation::{is_dns1123_label, is_label_value, is_qualified_name},
 };
@@ -36,8 +36,8 @@ pub(crate) struct Options<'a> {
     pub(crate) is_pod: bool,
     /// The pod's name; empty for a template.
     pub(crate) pod_name: &'a str,
-    /// Whether a feature gate is on.
-    pub(crate) feature_enabled: fn(&str) -> bool,
+    /// Which feature gates are on.
+    pub(crate) features: &'a Features,
 }
 
 /// Upstream's words for a number that is not above zero.
@@ -63,7 +63,7 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
     scope.containers(&at("containers"), errors);
     scope.init_containers(&at("initContainers"), errors);
     scope.ephemeral_containers(&at("ephemeralContainers"), errors);
-    if let Some(pod_level) = spec.resources.as_ref().filter(|_| (options.feature_enabled)("PodLevelResources")) {
+    if let Some(pod_level) = spec.resources.as_ref().filter(|_| options.features.is_enabled("PodLevelResources")) {
         resources::pod_level(pod_level, spec, &at("resources"), errors);
     }
     network::host_ports(spec, path, options, errors);

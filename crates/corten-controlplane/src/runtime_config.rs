@@ -1,0 +1,194 @@
+//! Which versions and resources are served: `--runtime-config`.
+//!
+//! Upstream: k8s.io/apiserver/pkg/server/resourceconfig/helpers.go, pkg/controlplane/instance.go (v1.35).
+
+use std::collections::BTreeMap;
+
+use corten_apimachinery::{
+    Features,
+    gvk::GroupVersion,
+    resource::{Maturity, ResourceDefinition, Version},
+};
+use corten_resources::catalog::{GROUPS, RESOURCES};
+
+/// What is switched on or off against the defaults: stable versions are on, others off.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuntimeConfig {
+    all: Option<bool>,
+    stable: Option<bool>,
+    beta: Option<bool>,
+    alpha: Option<bool>,
+    versions: BTreeMap<(String, String), bool>,
+    resources: BTreeMap<(String, String, String), bool>,
+}
+
+/// Why `--runtime-config` is not taken. Worded as upstream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRuntimeConfig {
+    /// A value that is neither true nor false.
+    #[error("invalid value of {key}: {value}, err: strconv.ParseBool: parsing {value:?}: invalid syntax")]
+    NoBool {
+        /// The key.
+        key: String,
+        /// What it was to be.
+        value: String,
+    },
+    /// No such group.
+    #[error("unknown api groups {0}")]
+    UnknownGroup(String),
+    /// No such version in its group.
+    #[error("group version {0} that has not been registered")]
+    UnknownVersion(String),
+    /// A resource that is not in lower case.
+    #[error("invalid key {key}: group/version/resource and resource is always lowercase plural, found {resource:?}")]
+    BadResource {
+        /// The key.
+        key: String,
+        /// The resource.
+        resource: String,
+    },
+    /// Without the stable versions, nothing would work.
+    #[error("invalid key with only api/all=false")]
+    NothingLeft,
+}
+
+impl RuntimeConfig {
+    /// Reads `api/beta=true,group/version=false,group/version/resource`; a key without a value is on.
+    ///
+    /// Errors: the first entry that cannot be followed.
+    pub fn parse(settings: &str) -> Result<Self, BadRuntimeConfig> {
+        let mut config = Self::default();
+        let entries: Vec<(&str, bool)> = settings
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+            .map(read_entry)
+            .collect::<Result<_, _>>()?;
+        if let [("api/all", false)] = entries[..] {
+            return Err(BadRuntimeConfig::NothingLeft);
+        }
+        for (key, value) in entries {
+            match key {
+                "api/all" => config.all = Some(value),
+                "api/ga" => config.stable = Some(value),
+                "api/beta" => config.beta = Some(value),
+                "api/alpha" => config.alpha = Some(value),
+                _ => config.set(key, value)?,
+            }
+        }
+        Ok(config)
+    }
+
+    fn set(&mut self, key: &str, value: bool) -> Result<(), BadRuntimeConfig> {
+        let parts: Vec<&str> = key.split('/').collect();
+        let (group, version, resource) = match parts[..] {
+            // The core group has no name.
+            ["v1" | "api"] => ("", "v1", None),
+            ["api", version] => ("", version, None),
+            [group, version] => (group, version, None),
+            [group, version, resource] => (group, version, Some(resource)),
+            _ => return Err(BadRuntimeConfig::UnknownGroup(key.to_owned())),
+        };
+        if !GROUPS.contains(&group) {
+            return Err(BadRuntimeConfig::UnknownGroup(group.to_owned()));
+        }
+        let of_group = |definition: &&&ResourceDefinition| definition.group == group;
+        if !RESOURCES.iter().filter(of_group).any(|definition| definition.version(version).is_some()) {
+            return Err(BadRuntimeConfig::UnknownVersion(GroupVersion::new(group, version).to_string()));
+        }
+        match resource {
+            None => _ = self.versions.insert((group.into(), version.into()), value),
+            Some(resource) if resource.to_lowercase() != resource => {
+                return Err(BadRuntimeConfig::BadResource { key: key.into(), resource: resource.into() });
+            }
+            Some(resource) => _ = self.resources.insert((group.into(), version.into(), resource.into()), value),
+        }
+        Ok(())
+    }
+
+    /// Whether a version of a resource is served.
+    #[must_use]
+    pub fn serves(&self, features: &Features, definition: &ResourceDefinition, version: &Version) -> bool {
+        if version.feature_gate.is_some_and(|gate| !features.is_enabled(gate)) {
+            return false;
+        }
+        let group_version = (definition.group.to_owned(), version.name.to_owned());
+        let resource = (definition.group.to_owned(), version.name.to_owned(), definition.plural.to_owned());
+        let by_name = self.resources.get(&resource).or_else(|| self.versions.get(&group_version)).copied();
+        by_name.unwrap_or_else(|| match version.maturity() {
+            Maturity::Stable => self.stable.or(self.all).unwrap_or(true),
+            Maturity::Beta => self.beta.or(self.all).unwrap_or(false),
+            Maturity::Alpha => self.alpha.or(self.all).unwrap_or(false),
+        })
+    }
+}
+
+fn read_entry(entry: &str) -> Result<(&str, bool), BadRuntimeConfig> {
+    let (key, value) = entry.split_once('=').unwrap_or((entry, "true"));
+    let (key, value) = (key.trim(), value.trim());
+    match value {
+        "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok((key, true)),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok((key, false)),
+        _ => Err(BadRuntimeConfig::NoBool { key: key.to_owned(), value: value.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_resources::{apps, core};
+
+    use super::*;
+
+    #[test]
+    fn stable_versions_are_served_and_what_is_named_as_it_says() {
+        let features = Features::default();
+        let serves = |settings: &str, definition: &ResourceDefinition| {
+            RuntimeConfig::parse(settings).unwrap().serves(&features, definition, definition.hub())
+        };
+        assert!(serves("", &apps::deployment::RESOURCE));
+        assert!(serves("api/beta=true", &apps::deployment::RESOURCE));
+        assert!(!serves("api/ga=false", &apps::deployment::RESOURCE));
+        assert!(!serves("apps/v1=false", &apps::deployment::RESOURCE));
+        assert!(serves("apps/v1=false", &core::pod::RESOURCE));
+        assert!(serves("apps/v1=false,apps/v1/deployments", &apps::deployment::RESOURCE));
+        assert!(!serves("api/all=false,api/ga=false", &core::pod::RESOURCE));
+    }
+
+    #[test]
+    fn maturity_is_in_the_name() {
+        let version = |name| Version::hub(name, "", |_| ());
+        let features = Features::new([("SomeGate", false)]);
+        for (settings, name, want) in [
+            ("", "v2beta1", false),
+            ("api/beta=true", "v2beta1", true),
+            ("api/beta=true", "v1alpha1", false),
+            ("api/all=true", "v1alpha1", true),
+            ("api/all=true,api/alpha=false", "v1alpha1", false),
+        ] {
+            let config = RuntimeConfig::parse(settings).unwrap();
+            assert_eq!(config.serves(&features, &core::pod::RESOURCE, &version(name)), want, "{settings} {name}");
+            let gated = version(name).gated("SomeGate");
+            assert!(!config.serves(&features, &core::pod::RESOURCE, &gated), "{settings} {name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_refused() {
+        for (settings, want) in [
+            (
+                "apps/v1=maybe",
+                "invalid value of apps/v1: maybe, err: strconv.ParseBool: parsing \"maybe\": invalid syntax",
+            ),
+            ("fancy/v1=true", "unknown api groups fancy"),
+            ("apps/v7=true", "group version apps/v7 that has not been registered"),
+            (
+                "apps/v1/Deployments=true",
+                "invalid key apps/v1/Deployments: group/version/resource and resource is always lowercase plural, found \
+                 \"Deployments\"",
+            ),
+            ("api/all=false", "invalid key with only api/all=false"),
+        ] {
+            assert_eq!(RuntimeConfig::parse(settings).unwrap_err().to_string(), want);
+        }
+    }
+}
