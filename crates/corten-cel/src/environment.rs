@@ -1,0 +1,204 @@
+//! The door: declares what expressions may use, compiles them, evaluates them.
+//!
+//! Upstream: k8s.io/apiserver/pkg/cel/environment (v1.35), cel-go cel/{env,program}.go (v0.26.0).
+
+mod functions;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+pub use functions::{FunctionDeclaration, OverloadDeclaration};
+
+use crate::{
+    checker::{self, Checked},
+    cost::{CostRange, SizeEstimator, estimate},
+    error::EvalError,
+    eval::{self, Activation, Context, Plan},
+    library::{Functions, Libraries},
+    syntax::{self, Issue, Options, Source},
+    types::{NoTypes, Type, TypeProvider},
+    value::Value,
+};
+
+/// What the checker knows.
+pub(crate) struct Declarations {
+    pub(crate) container: String,
+    pub(crate) variables: BTreeMap<String, Type>,
+    pub(crate) functions: Functions,
+    pub(crate) opaque_types: BTreeSet<&'static str>,
+    pub(crate) provider: Arc<dyn TypeProvider>,
+    pub(crate) syntax: Options,
+    /// Elements of a literal list have one type, unless they are dyn.
+    pub(crate) homogeneous_literals: bool,
+    /// Constants are checked that duration, timestamp and matches have to read.
+    pub(crate) literal_checks: bool,
+    /// Constants are folded, and cost nothing then.
+    pub(crate) folding: bool,
+    /// Types decide nothing: for expressions whose check is to be skipped.
+    pub(crate) lenient: bool,
+}
+
+/// What expressions may use.
+pub struct Environment {
+    declarations: Declarations,
+}
+
+impl Environment {
+    /// With the libraries and the rules that Kubernetes v1.35 gives to new expressions.
+    #[must_use]
+    pub fn kubernetes() -> Self {
+        let mut environment = Self::with(Libraries::kubernetes());
+        environment.declarations.homogeneous_literals = true;
+        environment.declarations.literal_checks = true;
+        environment
+    }
+
+    /// With `libraries`, and lists of mixed types.
+    #[must_use]
+    pub fn with(libraries: Libraries) -> Self {
+        Self {
+            declarations: Declarations {
+                container: String::new(),
+                variables: BTreeMap::new(),
+                functions: libraries.functions(),
+                opaque_types: libraries.opaque_types(),
+                provider: Arc::new(NoTypes),
+                syntax: libraries.syntax(),
+                homogeneous_literals: false,
+                literal_checks: false,
+                folding: true,
+                lenient: false,
+            },
+        }
+    }
+
+    /// Names of `container` need no prefix.
+    #[must_use]
+    pub fn container(mut self, container: &str) -> Self {
+        container.clone_into(&mut self.declarations.container);
+        self
+    }
+
+    /// Declares the variable `name`.
+    #[must_use]
+    pub fn variable(mut self, name: &str, of: Type) -> Self {
+        self.declarations.variables.insert(name.to_owned(), of);
+        self
+    }
+
+    /// Object types come from `provider`.
+    #[must_use]
+    pub fn types(mut self, provider: Arc<dyn TypeProvider>) -> Self {
+        self.declarations.provider = provider;
+        self
+    }
+
+    /// Declares a function, or overloads of one; the same overload again replaces the one before.
+    #[must_use]
+    pub fn function(mut self, name: &str, overload: OverloadDeclaration) -> Self {
+        let functions = Arc::make_mut(&mut self.declarations.functions);
+        let mut declaration =
+            functions.get(name).map_or_else(|| FunctionDeclaration::new(name), |declaration| (**declaration).clone());
+        declaration.overloads.retain(|known| known.id != overload.id);
+        declaration.overloads.push(overload);
+        functions.insert(name.to_owned(), Arc::new(declaration));
+        self
+    }
+
+    /// Field names may be quoted: `a.`b-c``.
+    #[must_use]
+    pub fn quoted_identifiers(mut self) -> Self {
+        self.declarations.syntax.quoted_identifiers = true;
+        self
+    }
+
+    /// Macros are calls like any other.
+    #[must_use]
+    pub fn without_macros(mut self) -> Self {
+        self.declarations.syntax.macros = false;
+        self.declarations.syntax.two_variables = false;
+        self
+    }
+
+    /// Constants are evaluated like everything else, as upstream's tests of costs have it.
+    #[cfg(test)]
+    pub(crate) fn without_folding(mut self) -> Self {
+        self.declarations.folding = false;
+        self
+    }
+
+    /// Types decide nothing before evaluation.
+    #[must_use]
+    pub fn unchecked(mut self) -> Self {
+        self.declarations.lenient = true;
+        self.declarations.homogeneous_literals = false;
+        self
+    }
+
+    /// A program of `text`.
+    ///
+    /// Errors: all that is wrong with it.
+    pub fn compile(&self, text: &str) -> Result<Program, Vec<Issue>> {
+        let source = Source::new(text);
+        let ast = syntax::parse(source, self.declarations.syntax)?;
+        let checked = checker::check(source, ast, &self.declarations)?;
+        let plan = eval::plan(source, &checked, self.declarations.folding).map_err(|issue| vec![issue])?;
+        Ok(Program { checked, plan })
+    }
+}
+
+/// A compiled expression; evaluating it changes nothing.
+#[derive(Debug)]
+pub struct Program {
+    checked: Checked,
+    plan: Plan,
+}
+
+impl Program {
+    /// The type of what it gives.
+    #[must_use]
+    pub fn result_type(&self) -> &Type {
+        self.checked.type_of(self.checked.ast.root())
+    }
+
+    /// The checked tree.
+    #[must_use]
+    pub fn checked(&self) -> &Checked {
+        &self.checked
+    }
+
+    /// What evaluating it costs at least and at most, if values are as large as `sizes` says.
+    #[must_use]
+    pub fn estimate(&self, sizes: &dyn SizeEstimator) -> CostRange {
+        estimate(&self.checked, sizes)
+    }
+
+    /// Its value, and what that cost.
+    ///
+    /// Errors: an operation failed, or the cost went over `limit`.
+    pub fn eval<'a>(
+        &'a self,
+        variables: &dyn Activation<'a>,
+        limit: Option<u64>,
+    ) -> Result<(Value<'a>, u64), EvalError> {
+        let (result, cost) = self.eval_interruptible(variables, limit, None);
+        result.map(|value| (value, cost))
+    }
+
+    /// Its value or why there is none, and what was spent in either case. `interrupt` is asked now and then whether to stop.
+    pub fn eval_interruptible<'a>(
+        &'a self,
+        variables: &dyn Activation<'a>,
+        limit: Option<u64>,
+        interrupt: Option<&dyn Fn() -> bool>,
+    ) -> (Result<Value<'a>, EvalError>, u64) {
+        let mut context = Context::new(limit, interrupt);
+        let result = eval::run(&self.plan, &mut context, variables);
+        (result, context.cost())
+    }
+}
+
+#[cfg(test)]
+mod tests;

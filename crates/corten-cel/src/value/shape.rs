@@ -1,0 +1,96 @@
+//! How a tree is read: the part of a schema that evaluation needs.
+//!
+//! JSON has fewer types than the language: a string may be a point in time, an integer a double, a field's name may be one that
+//! the language cannot spell. Whoever declares the type of a variable gives the shape that agrees with it.
+//!
+//! Upstream: k8s.io/apiserver/pkg/cel/common/values.go (v1.35).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use base64::Engine as _;
+use corten_apimachinery::value::{self as tree, Str};
+
+use super::{Duration, List, Map, Timestamp, Value};
+
+/// When two lists are equal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ListEquality {
+    /// Same elements in the same order.
+    #[default]
+    Atomic,
+    /// Same elements (`x-kubernetes-list-type: set`).
+    Set,
+    /// Same elements for the same keys (`x-kubernetes-list-type: map`).
+    Map(Vec<Str>),
+}
+
+/// A field of an object.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// Its name in JSON.
+    pub json: Str,
+    /// How it is read.
+    pub shape: Shape,
+}
+
+/// How a node of a tree is read.
+#[derive(Debug, Clone, Default)]
+pub enum Shape {
+    /// As it stands.
+    #[default]
+    Dynamic,
+    /// A number, also where it was written without fraction.
+    Double,
+    /// Base64 text.
+    Bytes,
+    /// RFC 3339 text; a date alone is its midnight.
+    Timestamp,
+    /// Text such as `1h5m`.
+    Duration,
+    /// A list.
+    List(Arc<Shape>, ListEquality),
+    /// A map.
+    Map(Arc<Shape>),
+    /// An object: its type's name, and its fields by the names that expressions use.
+    Object(Arc<str>, Arc<BTreeMap<Str, Field>>),
+}
+
+impl Shape {
+    /// Nothing known.
+    pub const DYNAMIC: &'static Self = &Self::Dynamic;
+
+    pub(super) fn view<'a>(&'a self, node: &'a tree::Value) -> Value<'a> {
+        match (self, node) {
+            (_, tree::Value::Null) => Value::Null,
+            (_, tree::Value::Bool(truth)) => Value::Bool(*truth),
+            (Self::Double, tree::Value::Int(number)) => Value::Double(*number as f64),
+            (_, tree::Value::Int(number)) => Value::Int(*number),
+            (_, tree::Value::Float(number)) => Value::Double(*number),
+            (_, tree::Value::String(text)) => self.view_text(text),
+            (_, tree::Value::Array(items)) => Value::List(List::Tree(items, self)),
+            (_, tree::Value::Object(entries)) => Value::Map(Map::Tree(entries, self)),
+        }
+    }
+
+    /// Text that is not what its shape says stays text: validation of the schema says so, and comes first.
+    fn view_text<'a>(&self, text: &'a str) -> Value<'a> {
+        let special = match self {
+            Self::Bytes => {
+                base64::engine::general_purpose::STANDARD.decode(text).ok().map(|bytes| Value::Bytes(bytes.into()))
+            }
+            Self::Timestamp => {
+                Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z"))).map(Value::Timestamp)
+            }
+            Self::Duration => Duration::parse(text).map(Value::Duration),
+            _ => None,
+        };
+        special.unwrap_or(Value::string(text))
+    }
+
+    pub(super) fn items(&self) -> &Self {
+        match self {
+            Self::List(items, _) => items,
+            _ => Self::DYNAMIC,
+        }
+    }
+}
