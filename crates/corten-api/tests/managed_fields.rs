@@ -7,7 +7,7 @@ use corten_apimachinery::{
     Value,
     codec::{self, FieldValidation, json, yaml},
     managed_fields::{Typed, Views, Write, keep_times, update_managed_fields},
-    type_table::TypeId,
+    type_table::{TypeId, TypeTable},
 };
 
 fn parse(text: &str) -> Value {
@@ -23,8 +23,8 @@ fn type_of(object: &Value) -> TypeId {
 struct OneVersion(&'static str, TypeId);
 
 impl Views for OneVersion {
-    fn type_id(&self, api_version: &str) -> Option<TypeId> {
-        (api_version == self.0).then_some(self.1)
+    fn typed(&self, api_version: &str) -> Option<(&TypeTable, TypeId)> {
+        (api_version == self.0).then(|| (types::table(), self.1))
     }
 
     fn convert(&self, _: &Value, _: &str) -> Option<Value> {
@@ -35,7 +35,6 @@ impl Views for OneVersion {
 fn write<'a>(views: &'a OneVersion, kind: &'a str, manager: &'a str, subresource: &'a str) -> Write<'a> {
     let reset: &[&[&str]] = if subresource.is_empty() { &[&["status"]] } else { &[&["spec"]] };
     Write {
-        table: types::table(),
         views,
         api_version: views.0,
         kind,

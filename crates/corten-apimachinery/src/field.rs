@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt, fmt::Write as _};
 
 pub use error_list::{ERRORS_MAX, ErrorList};
 
-use crate::value::{Str, Value};
+use crate::value::{Str, Value, go_text};
 
 /// How many bytes of errors are shown, not counting the one that goes beyond. Upstream shows all; that many bytes hold some
 /// thousand errors, and the text of a hostile object's would be hundreds of times as large as its body.
@@ -201,7 +201,11 @@ impl Error {
         let mut body = self.kind.text().to_owned();
         if let Some(value) = &self.bad_value {
             body.push_str(": ");
-            write_bad_value(&mut body, value);
+            match value {
+                // By itself a number is shown as Go prints it, within others as JSON.
+                Value::Float(_) => body.push_str(&go_text(value)),
+                _ => write_bad_value(&mut body, value),
+            }
         }
         if !self.detail.is_empty() {
             body.push_str(": ");

@@ -8,13 +8,13 @@ use std::{
 };
 
 use corten_apimachinery::{
-    Str, Value,
+    Shared, Str, Value,
     field::ErrorList,
     gvk::GroupVersion,
     openapi::{self, Descriptions, Dialect, Options, PathOptions},
     resource::{
-        Context, ResourceDefinition, ScalePaths, Scope, Strategy, Subresource, SubresourceKind, TableDefinition, Verb,
-        Version,
+        Context, Resource, ResourceDefinition, ScalePaths, Scope, Strategy, Subresource, SubresourceKind,
+        TableDefinition, Verb, Version,
     },
 };
 use serde_json::Value as Json;
@@ -129,7 +129,8 @@ impl Strategy for Rules {
 }
 
 static TABLE: TableDefinition = TableDefinition { columns: &[], row: |_, _| Vec::new(), conditions: None };
-static SCALE: ScalePaths = ScalePaths { spec_replicas: &[], status_replicas: &[], selector: &[] };
+const SCALE: ScalePaths =
+    ScalePaths { spec_replicas: Str::const_new(""), status_replicas: Str::const_new(""), selector: Str::const_new("") };
 
 fn leaked<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
@@ -157,9 +158,9 @@ fn definition(list: &Json, resource: &Json, group_version: &GroupVersion, return
                 let version = found.get("version").map_or(leaked(group_version.version.to_string()).as_str(), text);
                 SubresourceKind::Custom { kind: (group, version, text(&found["kind"])), verbs: verbs(found) }
             }
-            _ => SubresourceKind::Object { strategy: rules, verbs: verbs(found) },
+            _ => SubresourceKind::Object { strategy: Shared::Static(rules), verbs: verbs(found) },
         };
-        Subresource { name, kind }
+        Subresource { name: name.into(), kind }
     });
     let (_, ty) =
         super::find_kind(&group_version.group, &group_version.version, kind).expect("discovery lists known kinds");
@@ -230,7 +231,8 @@ fn our_paths(list: &Json, upstream: &BTreeMap<String, Json>, options: PathOption
         let own = upstream.iter().find(|(path, item)| path.ends_with(&end) && item["delete"].is_object());
         let answers_status = |item: &Json| item["delete"]["responses"]["200"].to_string().contains(".Status");
         let definition = definition(list, resource, &group_version, own.is_some_and(|(_, item)| !answers_status(item)));
-        ours.extend(openapi::paths(table(), &definition, definition.hub(), options));
+        let resource = Resource::built_in(leaked([definition]).first().expect("there is one"), None, table(), |_| true);
+        ours.extend(openapi::paths(table(), &resource, resource.hub(), options));
     }
     ours
 }

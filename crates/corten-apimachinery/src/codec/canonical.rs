@@ -50,18 +50,27 @@ fn canonicalize_as(value: &mut Value, table: &TypeTable, ty: &FieldType) {
         FieldType::List(item_type) => {
             if let Some(items) = value.as_array_mut() {
                 for item in items {
-                    canonicalize_as(item, table, item_type);
+                    canonicalize_item(item, table, item_type);
                 }
             }
         }
         FieldType::Map(item_type) => {
             if let Some(map) = value.as_object_mut() {
                 for (_, item) in map.iter_mut() {
-                    canonicalize_as(item, table, item_type);
+                    canonicalize_item(item, table, item_type);
                 }
             }
         }
         _ => {}
+    }
+}
+
+/// An item of a list or map is there, so a null says that nothing of it was set.
+fn canonicalize_item(item: &mut Value, table: &TypeTable, ty: &FieldType) {
+    if item.is_null() {
+        *item = zero(table, ty, &mut 0);
+    } else {
+        canonicalize_as(item, table, ty);
     }
 }
 

@@ -4,6 +4,7 @@ mod canonical;
 pub mod cbor;
 mod error;
 pub mod json;
+pub mod lists;
 mod objects;
 pub mod protobuf;
 pub mod yaml;

@@ -13,7 +13,7 @@ use serde::{
 };
 use serde_saphyr::{DuplicateKeyPolicy, Options};
 
-pub use encode::encode;
+pub use encode::{around, encode, encode_item};
 
 use super::{
     DecodeError, Decoded, FieldValidation, json,

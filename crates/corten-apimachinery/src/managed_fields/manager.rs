@@ -59,8 +59,8 @@ static SYSTEM_FIELDS: LazyLock<FieldSet> = LazyLock::new(|| {
 
 /// The versions in which an object can be seen.
 pub trait Views: fmt::Debug + Sync {
-    /// The type of objects in this version; `None` if it is not one of the kind's, or no longer.
-    fn type_id(&self, api_version: &str) -> Option<TypeId>;
+    /// The type of objects in this version, and its table; `None` if it is not one of the kind's, or no longer.
+    fn typed(&self, api_version: &str) -> Option<(&TypeTable, TypeId)>;
 
     /// The object, whose version is in its `apiVersion`, in another version that has a type.
     fn convert(&self, object: &Value, api_version: &str) -> Option<Value>;
@@ -69,8 +69,6 @@ pub trait Views: fmt::Debug + Sync {
 /// One write.
 #[derive(Debug, Clone, Copy)]
 pub struct Write<'a> {
-    /// The types.
-    pub table: &'a TypeTable,
     /// The versions of the kind.
     pub views: &'a dyn Views,
     /// The version that the client speaks.
@@ -253,14 +251,15 @@ pub fn apply(write: &Write<'_>, live: Option<&Value>, config: &Value, force: boo
 
 impl<'a> Write<'a> {
     fn typed(&self, api_version: &str) -> Option<Typed<'a>> {
-        Some(Typed::new(self.table, self.views.type_id(api_version)?))
+        let (table, type_id) = self.views.typed(api_version)?;
+        Some(Typed::new(table, type_id))
     }
 
     /// An object as it is before anything is set: what a type always writes is nobody's.
     fn empty(&self) -> Value {
         let mut empty = Value::object();
-        if let Some(type_id) = self.views.type_id(self.api_version) {
-            codec::canonicalize(&mut empty, self.table, type_id);
+        if let Some((table, type_id)) = self.views.typed(self.api_version) {
+            codec::canonicalize(&mut empty, table, type_id);
         }
         empty.set(&["apiVersion"], self.api_version);
         empty.set(&["kind"], self.kind);
@@ -268,7 +267,7 @@ impl<'a> Write<'a> {
     }
 
     fn view<'v>(&self, object: &'v Value, api_version: &str) -> Option<Cow<'v, Value>> {
-        self.views.type_id(api_version)?;
+        self.views.typed(api_version)?;
         if object.api_version() == api_version {
             return Some(Cow::Borrowed(object));
         }

@@ -112,11 +112,11 @@ pub(super) fn table() -> (TypeTable, TypeId) {
 
 /// `apps/v1`, and `apps/v1beta1` with the same form.
 #[derive(Debug)]
-struct TwoVersions(TypeId);
+struct TwoVersions(TypeTable, TypeId);
 
 impl Views for TwoVersions {
-    fn type_id(&self, api_version: &str) -> Option<TypeId> {
-        matches!(api_version, "apps/v1" | "apps/v1beta1").then_some(self.0)
+    fn typed(&self, api_version: &str) -> Option<(&TypeTable, TypeId)> {
+        matches!(api_version, "apps/v1" | "apps/v1beta1").then_some((&self.0, self.1))
     }
 
     fn convert(&self, object: &Value, api_version: &str) -> Option<Value> {
@@ -141,8 +141,8 @@ impl Cluster {
     pub(super) fn new() -> Self {
         let (table, id) = table();
         Self {
-            table,
-            views: Box::new(TwoVersions(id)),
+            table: table.clone(),
+            views: Box::new(TwoVersions(table, id)),
             live: None,
             seconds: 0,
             subresource: "",
@@ -153,7 +153,6 @@ impl Cluster {
 
     fn write<'a>(&'a self, manager: &'a str) -> Write<'a> {
         Write {
-            table: &self.table,
             views: &*self.views,
             api_version: self.api_version,
             kind: "Workload",
@@ -174,7 +173,7 @@ impl Cluster {
 
     /// What the server does with an object before it is stored.
     fn canonical(&self, mut object: Value) -> Value {
-        let id = self.views.type_id("apps/v1").unwrap();
+        let id = self.views.typed("apps/v1").unwrap().1;
         crate::codec::canonicalize(&mut object, &self.table, id);
         object.set_meta("uid", "u");
         object
@@ -544,8 +543,8 @@ fn a_configuration_may_not_have_managed_fields_or_another_kind() {
     let mut cluster = Cluster::new();
     cluster.conflicts("me", r#"{"metadata":{"managedFields":[]}}"#, "metadata.managedFields must be nil");
     let (table, id) = table();
-    let views = TwoVersions(id);
-    let write = Write { table: &table, views: &views, ..cluster.write("me") };
+    let views = TwoVersions(table, id);
+    let write = Write { views: &views, ..cluster.write("me") };
     let error = apply(&write, None, &parse(r#"{"apiVersion":"v1","kind":"Pod"}"#), false).unwrap_err();
     assert_eq!(error, ApplyError::BadRequest("invalid object type: /v1, Kind=Pod".to_owned()));
 }

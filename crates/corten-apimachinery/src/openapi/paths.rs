@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::operation::{Answer, Body, META, Operation, PathOptions, capitalized, path_item, root};
 use crate::{
     gvk::{GroupVersion, GroupVersionKind},
-    resource::{ResourceDefinition, Subresource, SubresourceKind, Verb, Version},
+    resource::{Resource, ResourceVersion, Subresource, SubresourceKind, Verb},
     type_table::{FieldType, Shape, TypeTable},
     value::{Str, Value, format_str},
 };
@@ -40,15 +40,15 @@ const DELETE: &[(&str, &str)] = &[
 #[must_use]
 pub fn paths(
     table: &TypeTable,
-    resource: &ResourceDefinition,
-    version: &Version,
+    resource: &Resource,
+    version: &ResourceVersion,
     options: PathOptions,
 ) -> BTreeMap<Str, Value> {
-    let group_version = GroupVersion::new(resource.group, version.name);
+    let group_version = GroupVersion::new(resource.group.clone(), version.name.clone());
     let mut builder = Builder { table, resource, version, options, group_version, paths: BTreeMap::new() };
     builder.collection();
     builder.item();
-    for subresource in resource.subresources {
+    for subresource in version.subresources.iter() {
         builder.subresource(subresource);
     }
     builder.watches();
@@ -57,8 +57,8 @@ pub fn paths(
 
 struct Builder<'a> {
     table: &'a TypeTable,
-    resource: &'a ResourceDefinition,
-    version: &'a Version,
+    resource: &'a Resource,
+    version: &'a ResourceVersion,
     options: PathOptions,
     group_version: GroupVersion,
     paths: BTreeMap<Str, Value>,
@@ -70,7 +70,7 @@ impl Builder<'_> {
     }
 
     fn kind(&self) -> GroupVersionKind {
-        self.group_version.with_kind(self.resource.kind)
+        self.group_version.with_kind(self.resource.kind.clone())
     }
 
     /// `NamespacedPod`, `Node`: how ids name the kind.
@@ -85,8 +85,8 @@ impl Builder<'_> {
     }
 
     fn collection(&mut self) {
-        let (kind, scoped) = (self.resource.kind, self.scoped());
-        let own: Str = self.version.type_name.into();
+        let (kind, scoped) = (self.resource.kind.as_str(), self.scoped());
+        let own = self.version.type_name.clone();
         let mut operations = Vec::new();
         if self.has(Verb::List) {
             operations.push(self.list(scoped.clone()));
@@ -137,8 +137,8 @@ impl Builder<'_> {
     }
 
     fn item(&mut self) {
-        let (kind, scoped) = (self.resource.kind, self.scoped());
-        let own: Str = self.version.type_name.into();
+        let (kind, scoped) = (self.resource.kind.as_str(), self.scoped());
+        let own = self.version.type_name.clone();
         let mut operations = self.read_and_write(self.resource.verbs, &scoped, &format!("the specified {kind}"), &own);
         if self.has(Verb::Delete) {
             let returns = self.resource.strategy.returns_deleted_object();
@@ -203,12 +203,12 @@ impl Builder<'_> {
     }
 
     fn subresource(&mut self, subresource: &Subresource) {
-        let (kind, name) = (self.resource.kind, subresource.name);
+        let (kind, name) = (self.resource.kind.as_str(), subresource.name.as_str());
         let noun = format!("{}{}", self.scoped(), capitalized(name));
         let object = format!("{name} of the specified {kind}");
         let (of, operations) = match &subresource.kind {
             SubresourceKind::Object { verbs, .. } => {
-                (self.kind(), self.read_and_write(verbs, &noun, &object, &self.version.type_name.into()))
+                (self.kind(), self.read_and_write(verbs, &noun, &object, &self.version.type_name))
             }
             SubresourceKind::Scale(_) => {
                 let scale = GroupVersionKind::new("autoscaling", "v1", "Scale");
@@ -233,7 +233,7 @@ impl Builder<'_> {
 
     /// Text to be read, with options of the type `<Kind><Name>Options`.
     fn text(&mut self, name: &str) {
-        let (kind, subresource) = (self.resource.kind, capitalized(name));
+        let (kind, subresource) = (self.resource.kind.as_str(), capitalized(name));
         let mut media_types = vec!["text/plain"];
         media_types.extend(self.options.media_types(false));
         let operation = Operation {
@@ -297,7 +297,7 @@ impl Builder<'_> {
         if !self.has(Verb::Watch) {
             return;
         }
-        let (kind, scoped) = (self.resource.kind, self.scoped());
+        let (kind, scoped) = (self.resource.kind.as_str(), self.scoped());
         let watch = |action, noun, description| Operation {
             method: "get",
             action,

@@ -1,15 +1,22 @@
 //! What the generic server has to know of a resource: names, versions, rules, columns. One `ResourceDefinition` each.
 //!
-//! A built-in resource is a static; a custom resource makes the same thing at run time. The server knows nothing else of
-//! any kind (ARCHITECTURE.md, rule 4).
+//! A built-in resource is a static; a server makes a `Resource` of it, and the same of a custom resource. It knows nothing
+//! else of any kind (ARCHITECTURE.md, rule 4).
 
+mod served;
 mod strategy;
 mod table;
 
+pub use served::{Change, ObjectSchema, Printer, Resource, ResourceVersion};
 pub use strategy::{Context, DeleteOptions, Deletion, GarbagePolicy, Strategy, UserInfo};
 pub use table::{Cell, Column, RowCondition, RowContext, TableDefinition, human_age};
 
-use crate::value::{Str, Value};
+use std::{fmt, sync::Arc};
+
+use crate::{
+    shared::Shared,
+    value::{Str, Value},
+};
 
 /// Whether objects live in namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +27,7 @@ pub enum Scope {
     Namespaced,
 }
 
-/// One resource: everything else (routes, discovery, OpenAPI, watch cache, tables, printing) is derived from this.
+/// One built-in resource, as the program knows it; `Resource` is what a server makes of it.
 #[derive(Debug)]
 pub struct ResourceDefinition {
     /// The group; empty for the core group.
@@ -199,7 +206,7 @@ impl Verb {
 #[derive(Debug)]
 pub struct Subresource {
     /// The last segment of the path.
-    pub name: &'static str,
+    pub name: Str,
     /// How it works.
     pub kind: SubresourceKind,
 }
@@ -210,7 +217,7 @@ pub enum SubresourceKind {
     /// The same object, read and written under other rules: `status`, `ephemeralcontainers`, `finalize`.
     Object {
         /// The rules for this part of the object.
-        strategy: &'static dyn Strategy,
+        strategy: Shared<dyn Strategy>,
         /// The verbs: get, patch, update, or fewer.
         verbs: &'static [Verb],
     },
@@ -225,24 +232,64 @@ pub enum SubresourceKind {
     },
 }
 
-/// Where a scalable object keeps what its `Scale` shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where a scalable object keeps what its `Scale` shows: fields with dots between, such as `spec.replicas`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScalePaths {
     /// The wanted number of replicas.
-    pub spec_replicas: &'static [&'static str],
+    pub spec_replicas: Str,
     /// The observed number of replicas.
-    pub status_replicas: &'static [&'static str],
-    /// The selector of the pods: a label selector object, a map, or its text form.
-    pub selector: &'static [&'static str],
+    pub status_replicas: Str,
+    /// The selector of the pods: a label selector object, a map, or its text form; empty if there is none.
+    pub selector: Str,
+}
+
+impl ScalePaths {
+    /// The fields of one of the paths.
+    #[must_use]
+    pub fn fields(path: &str) -> Vec<&str> {
+        path.split('.').filter(|field| !field.is_empty()).collect()
+    }
 }
 
 /// A field that field selectors can name.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct SelectableField {
     /// Its name: `spec.nodeName`.
-    pub name: &'static str,
+    pub name: Str,
     /// Reads it; the empty text when it is not set.
-    pub value: fn(&Value) -> Str,
+    pub value: FieldReader,
+}
+
+/// Reads a field of an object as text.
+#[derive(Clone)]
+pub enum FieldReader {
+    /// Of a built-in resource.
+    Static(fn(&Value) -> Str),
+    /// Of a custom resource.
+    Counted(Arc<dyn Fn(&Value) -> Str + Send + Sync>),
+}
+
+impl SelectableField {
+    /// A field of a built-in resource.
+    #[must_use]
+    pub const fn new(name: &'static str, value: fn(&Value) -> Str) -> Self {
+        Self { name: Str::const_new(name), value: FieldReader::Static(value) }
+    }
+
+    /// The field's text; empty when it is not set.
+    #[must_use]
+    pub fn read(&self, object: &Value) -> Str {
+        match &self.value {
+            FieldReader::Static(read) => read(object),
+            FieldReader::Counted(read) => read(object),
+        }
+    }
+}
+
+impl fmt::Debug for SelectableField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SelectableField").field(&self.name).finish()
+    }
 }
 
 impl ResourceDefinition {

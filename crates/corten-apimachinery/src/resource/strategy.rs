@@ -109,6 +109,11 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
         crate::validation::is_dns1123_subdomain_prefixed(name, prefix)
     }
 
+    /// Whether finalizers without a domain have to be standard ones: not in custom resources and their definitions.
+    fn wants_standard_finalizers(&self) -> bool {
+        true
+    }
+
     /// Advice for the client about a new object.
     fn warnings_on_create(&self, cx: &Context<'_>, object: &Value) -> Vec<String> {
         let _ = (cx, object);

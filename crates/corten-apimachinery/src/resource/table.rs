@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::value::Value;
+use crate::value::{Str, Value};
 
 /// How objects of a kind print.
 pub struct TableDefinition {
@@ -36,36 +36,47 @@ impl fmt::Debug for TableDefinition {
 }
 
 /// One column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// The title.
-    pub name: &'static str,
+    pub name: Str,
     /// `string`, `integer`, `number`, `boolean` or `date`.
-    pub ty: &'static str,
+    pub ty: Str,
     /// `name` for the column that names the object; else empty, or a format of OpenAPI.
-    pub format: &'static str,
+    pub format: Str,
     /// What the column means.
-    pub description: &'static str,
+    pub description: Str,
     /// 0 for columns that are always shown, 1 for those of `-o wide`.
     pub priority: i32,
 }
 
 impl Column {
+    /// A column that is always shown, of any type and format.
+    #[must_use]
+    pub const fn new(name: &'static str, ty: &'static str, format: &'static str, description: &'static str) -> Self {
+        Self {
+            name: Str::const_new(name),
+            ty: Str::const_new(ty),
+            format: Str::const_new(format),
+            description: Str::const_new(description),
+            priority: 0,
+        }
+    }
+
     /// A column of text that is always shown.
     #[must_use]
     pub const fn text(name: &'static str, description: &'static str) -> Self {
-        Self { name, ty: "string", format: "", description, priority: 0 }
+        Self::new(name, "string", "", description)
     }
 
     /// A column of integers that is always shown.
     #[must_use]
     pub const fn integer(name: &'static str, description: &'static str) -> Self {
-        Self { name, ty: "integer", format: "", description, priority: 0 }
+        Self::new(name, "integer", "", description)
     }
 
     /// The column that names the object.
-    pub const NAME: Self =
-        Self { name: "Name", ty: "string", format: "name", description: "Name of the object.", priority: 0 };
+    pub const NAME: Self = Self::new("Name", "string", "name", "Name of the object.");
     /// The column that says how old the object is.
     pub const AGE: Self = Self::text("Age", "Time since the object was created.");
 

@@ -90,10 +90,10 @@ impl Selector {
     }
 
     /// Asks for other fields in place of those that are asked for.
-    pub fn rename(&mut self, name: impl Fn(&str) -> Option<&'static str>) {
+    pub fn rename(&mut self, name: impl Fn(&str) -> Option<Str>) {
         for rule in &mut self.0 {
             if let Some(name) = name(&rule.field) {
-                rule.field = Str::const_new(name);
+                rule.field = name;
             }
         }
     }

@@ -53,7 +53,8 @@ pub fn parse_cidr_sloppy(text: &str) -> Option<(IpAddr, u8)> {
     }
 }
 
-fn network(address: IpAddr, length: u8) -> IpAddr {
+/// The first address of a network.
+pub(super) fn network(address: IpAddr, length: u8) -> IpAddr {
     match address {
         IpAddr::V4(v4) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
@@ -126,7 +127,10 @@ pub fn cidr_warnings(path: &Path, text: &str) -> Vec<String> {
             quote(&format!("{address}/{whole}"))
         ));
     }
-    let strict = text.split_once('/').and_then(|(address, _)| address.parse::<IpAddr>().ok());
+    let strict = text.split_once('/').and_then(|(address, digits)| {
+        let has_leading_zero = digits.len() > 1 && digits.starts_with('0');
+        address.parse::<IpAddr>().ok().filter(|_| !has_leading_zero)
+    });
     if strict != Some(address) {
         warnings.push(format!(
             "{path}: non-standard CIDR value {} will be considered invalid in a future Kubernetes release: use {}",

@@ -7,6 +7,7 @@
 mod ip;
 mod names;
 mod object_meta;
+mod strict_ip;
 mod text;
 
 pub use ip::{
@@ -19,11 +20,15 @@ pub use names::{
 };
 pub use object_meta::{
     validate_annotations, validate_field_manager, validate_label_map, validate_label_name, validate_object_meta,
-    validate_object_meta_update,
+    validate_object_meta_update, validate_standard_finalizers,
+};
+pub use strict_ip::{
+    is_smaller_part, validate_canonical_cidr, validate_canonical_ip, validate_cidr_form, validate_ip_form,
 };
 pub use text::{
     field_is_immutable, in_range, is_c_identifier, is_config_map_key, is_env_var_name, is_group_id,
     is_http_header_name, is_percent, is_port_name, is_port_number, is_relaxed_env_var_name, is_user_id,
+    validate_domain_prefixed_path,
 };
 
 pub use messages::{inclusive_range, max_length, regex_message};

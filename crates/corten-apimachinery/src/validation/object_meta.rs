@@ -191,16 +191,6 @@ fn validate_finalizers(object: &Value, path: &Path) -> ErrorList {
         errors.extend(invalids(path, finalizer, is_qualified_name(finalizer)));
     }
     let has = |name: &str| object.finalizers().any(|finalizer| finalizer == name);
-    // Upstream: `validateKubeFinalizerName` of pkg/apis/core/validation, which the kinds of all groups go through.
-    for (index, finalizer) in object.finalizers().enumerate() {
-        if errors.is_full() {
-            break;
-        }
-        if !finalizer.contains('/') && !matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion") {
-            let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(Error::invalid(&path.index(index), finalizer, detail));
-        }
-    }
     if has("orphan") && has("foregroundDeletion") {
         let all = Value::array(object.finalizers().map(Value::from));
         errors.push(Error::invalid(path, all, "finalizer orphan and foregroundDeletion cannot be both set"));
@@ -254,4 +244,24 @@ pub fn validate_field_manager(manager: &str, path: &Path) -> ErrorList {
 
 fn invalids(path: &Path, value: &str, messages: Vec<String>) -> ErrorList {
     messages.into_iter().map(|message| Error::invalid(path, value, message)).collect()
+}
+
+/// Finalizers without a domain that are none of the standard ones, which the built-in kinds refuse. `path` is that of the
+/// metadata.
+///
+/// Upstream: `validateKubeFinalizerName` of pkg/apis/core/validation.
+#[must_use]
+pub fn validate_standard_finalizers(object: &Value, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = path.child("finalizers");
+    for (index, finalizer) in object.finalizers().enumerate() {
+        if errors.is_full() {
+            break;
+        }
+        if !finalizer.contains('/') && !matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion") {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(Error::invalid(&path.index(index), finalizer, detail));
+        }
+    }
+    errors
 }

@@ -1,8 +1,9 @@
 use super::{
     cidr_warnings, ip_warnings, is_c_identifier, is_config_map_key, is_dns1035_label, is_dns1123_label,
     is_dns1123_subdomain, is_dns1123_subdomain_prefixed, is_env_var_name, is_label_value, is_path_segment_name,
-    is_percent, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name, parse_cidr_sloppy,
-    parse_ip_sloppy, validate_object_meta, validate_object_meta_update,
+    is_percent, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name, is_smaller_part,
+    parse_cidr_sloppy, parse_ip_sloppy, validate_canonical_cidr, validate_canonical_ip, validate_cidr_form,
+    validate_domain_prefixed_path, validate_ip_form, validate_object_meta, validate_object_meta_update,
 };
 use crate::{field::Path, gvk::GroupVersionKind, status::Status, value::Value};
 
@@ -77,6 +78,70 @@ fn addresses_may_be_sloppy_and_are_warned_about() {
     );
 }
 
+#[test]
+fn strict_forms_are_the_ones_that_everybody_reads_alike() {
+    let path = Path::new("ip");
+    let texts = |errors: crate::field::ErrorList| errors.iter().map(|error| error.detail.clone()).collect::<Vec<_>>();
+    let cases: [(&str, &str); 7] = [
+        ("10.0.0.1", ""),
+        ("fd00::1", ""),
+        ("010.0.0.1", "must not have leading 0s"),
+        ("::ffff:10.0.0.1", "must not be an IPv4-mapped IPv6 address"),
+        ("FD00::1", "must be in canonical form (\"fd00::1\")"),
+        ("fd00:0::1", "must be in canonical form (\"fd00::1\")"),
+        ("ten", "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
+    ];
+    for (text, want) in cases {
+        let want: Vec<&str> = Some(want).filter(|want| !want.is_empty()).into_iter().collect();
+        assert_eq!(texts(validate_canonical_ip(&path, text)), want, "{text}");
+    }
+    let cases: [(&str, &str); 8] = [
+        ("10.0.0.0/8", ""),
+        ("fd00::/64", ""),
+        ("10.0.0.1/8", "must not have bits set beyond the prefix length"),
+        ("10.0.0.0/08", "must not have leading 0s in IP or prefix length"),
+        ("010.0.0.0/8", "must not have leading 0s in IP or prefix length"),
+        ("::ffff:10.0.0.0/104", "must not have an IPv4-mapped IPv6 address"),
+        ("FD00::/64", "must be in canonical form (\"fd00::/64\")"),
+        ("10.0.0.0", "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"),
+    ];
+    for (text, want) in cases {
+        let want: Vec<&str> = Some(want).filter(|want| !want.is_empty()).into_iter().collect();
+        assert_eq!(texts(validate_canonical_cidr(&path, text)), want, "{text}");
+    }
+    for sloppy in ["10.0.0.1/8", "10.0.0.0/08", "FD00::/64"] {
+        assert_eq!(texts(validate_cidr_form(&path, sloppy, false)), [""; 0], "{sloppy}");
+    }
+    assert_eq!(texts(validate_ip_form(&path, "010.0.0.1", false)), [""; 0]);
+}
+
+#[test]
+fn a_part_of_a_network_is_smaller_than_it() {
+    let part = |inner: &str, outer: &str| {
+        is_smaller_part(parse_cidr_sloppy(inner).unwrap(), parse_cidr_sloppy(outer).unwrap())
+    };
+    assert!(part("10.1.0.0/16", "10.0.0.0/8") && part("fd00::/96", "fd00::/64") && part("1.1.1.1/32", "0.0.0.0/0"));
+    assert!(!part("10.0.0.0/8", "10.0.0.0/8") && !part("11.0.0.0/16", "10.0.0.0/8") && !part("::/96", "0.0.0.0/0"));
+}
+
+#[test]
+fn controllers_are_named_below_a_domain() {
+    let texts = |text: &str| {
+        let errors = validate_domain_prefixed_path(text, &Path::new("c"));
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(texts("acme.io/a/b"), [""; 0]);
+    assert_eq!(texts(""), ["c: Required value"]);
+    for text in ["acme.io", "/a", "acme.io/"] {
+        let want = format!("c: Invalid value: \"{text}\": must be a domain-prefixed path (such as \"acme.io/foo\")");
+        assert_eq!(texts(text), [want]);
+    }
+    assert_eq!(
+        texts("acme.io/a b"),
+        [r#"c: Invalid value: "a b": Invalid path (regex used for validation is '[A-Za-z0-9/\-._~%!$&'()*+,;=:]+')"#]
+    );
+}
+
 fn named(name: &str, namespace: &str) -> Value {
     let mut object = Value::object();
     object.set(&["metadata", "name"], name);
@@ -143,8 +208,11 @@ fn owners_and_finalizers_are_checked() {
 fn a_finalizer_has_a_domain_or_is_known() {
     let mut object = named("a", "b");
     object.set(&["metadata", "finalizers"], vec!["kubernetes".into(), "mine".into(), "example.com/mine".into()]);
+    assert_eq!(errors_of_new(&object, true), [""; 0], "custom resources take any");
+    let errors = validate_standard_finalizers(&object, &Path::new("metadata"));
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(
-        errors_of_new(&object, true),
+        errors,
         ["metadata.finalizers[1]: Invalid value: \"mine\": name is neither a standard finalizer name nor is it fully \
           qualified"]
     );

@@ -158,6 +158,24 @@ pub fn is_http_header_name(text: &str) -> Vec<String> {
     )]
 }
 
+/// A name below a domain, such as `acme.io/foo`: what names a controller.
+#[must_use]
+pub fn validate_domain_prefixed_path(text: &str, path: &Path) -> ErrorList {
+    if text.is_empty() {
+        return Error::required(path, "").into();
+    }
+    let Some((host, rest)) = text.split_once('/').filter(|(host, rest)| !host.is_empty() && !rest.is_empty()) else {
+        return Error::invalid(path, text, "must be a domain-prefixed path (such as \"acme.io/foo\")").into();
+    };
+    let mut errors: ErrorList =
+        super::is_dns1123_subdomain(host).into_iter().map(|message| Error::invalid(path, host, message)).collect();
+    if !made_of(rest, |byte| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte)) {
+        let message = regex_message("Invalid path", r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+", &[]);
+        errors.push(Error::invalid(path, rest, message));
+    }
+    errors
+}
+
 /// The error of a changed field that must not change; nothing if both are equal. Absent and empty are the same.
 #[must_use]
 pub fn field_is_immutable(new: Option<&Value>, old: Option<&Value>, path: &Path) -> ErrorList {

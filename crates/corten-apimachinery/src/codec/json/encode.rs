@@ -21,54 +21,6 @@ pub fn encode(value: &Value, ty: Option<(&TypeTable, TypeId)>) -> Bytes {
     writer.out.freeze()
 }
 
-/// Writes a tree with two spaces of indentation and a newline at the end.
-#[must_use]
-pub fn encode_pretty(value: &Value, ty: Option<(&TypeTable, TypeId)>) -> Bytes {
-    let compact = encode(value, ty);
-    let mut out = BytesMut::with_capacity(compact.len() * 2);
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    let line = |out: &mut BytesMut, depth: usize| {
-        out.put_u8(b'\n');
-        out.put_bytes(b' ', depth * 2);
-    };
-    for (at, &byte) in compact.iter().enumerate() {
-        if in_string {
-            out.put_u8(byte);
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-            continue;
-        }
-        match byte {
-            b'"' => {
-                in_string = true;
-                out.put_u8(byte);
-            }
-            b'{' | b'[' => {
-                out.put_u8(byte);
-                if !matches!(compact.get(at + 1), Some(b'}' | b']')) {
-                    depth += 1;
-                    line(&mut out, depth);
-                }
-            }
-            b'}' | b']' => {
-                if !matches!(compact.get(at.wrapping_sub(1)), Some(b'{' | b'[')) {
-                    depth -= 1;
-                    line(&mut out, depth);
-                }
-                out.put_u8(byte);
-            }
-            b',' => {
-                out.put_u8(byte);
-                line(&mut out, depth);
-            }
-            b':' => out.put_slice(b": "),
-            _ => out.put_u8(byte),
-        }
-    }
-    out.put_u8(b'\n');
-    out.freeze()
-}
-
 /// JSON of an object without `metadata.resourceVersion`, into which any can be put without encoding again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spliceable {

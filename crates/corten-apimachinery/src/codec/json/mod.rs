@@ -2,10 +2,12 @@
 
 mod decode;
 mod encode;
+mod pretty;
 
 pub(super) use decode::decode_within;
 pub use decode::{DEPTH_MAX, decode, decode_bounded};
-pub use encode::{Spliceable, encode, encode_pretty, encode_spliceable, replace_resource_version};
+pub use encode::{Spliceable, encode, encode_spliceable, replace_resource_version};
+pub use pretty::{around, around_pretty, encode_pretty, encode_pretty_item};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 
-use crate::value::{Map, Value};
+use crate::{
+    codec::lists::Around,
+    value::{Map, Value},
+};
 
 /// Where lines are folded.
 const WIDTH: usize = 80;
@@ -25,6 +28,22 @@ pub fn encode(value: &Value) -> Bytes {
         }
     }
     writer.out.into()
+}
+
+/// Writes an item of a list in an object.
+#[must_use]
+pub fn encode_item(value: &Value) -> Bytes {
+    let mut writer = Writer { out: String::with_capacity(4 * 1024), column: 0 };
+    writer.list(std::slice::from_ref(value), 0, false);
+    writer.out.into()
+}
+
+/// What stands around the items of the list in `field` of `whole`, which has none of them and one at least to come.
+#[must_use]
+pub fn around(whole: &Value, field: &str) -> Option<Around> {
+    // Keys of the object are all that stands at the beginning of a line, but for dashes.
+    let (gap, open) = (format!("\n{field}: []\n"), format!("\n{field}:\n"));
+    Around::cut(&encode(whole), gap.as_bytes(), (open.as_bytes(), b""))
 }
 
 struct Writer {

@@ -1,0 +1,194 @@
+use super::{schema, table, value};
+use crate::{
+    field::Path,
+    managed_fields::Typed,
+    openapi::{Dialect, NoDescriptions, Options},
+    schema::{
+        CustomKind, MetaType, Structural, UnknownFields, apply_defaults, prune, prune_nulls_without_defaults, publish,
+        publish_list, to_types, validate_value, validate_value_update, visit_rules,
+    },
+    type_table::{FieldType, ListType, Shape},
+    value::Value,
+};
+
+const KIND: CustomKind<'static> =
+    CustomKind { group: "example.com", version: "v1", kind: "Thing", list_kind: "ThingList", plural: "things" };
+
+#[track_caller]
+fn check(of: &str, dialect: Dialect, want: &str) {
+    let options = Options { dialect, enums: true, descriptions: &NoDescriptions };
+    assert_eq!(publish(Some(&schema(of)), KIND, &[".spec.color".into()], options), value(want));
+}
+
+const META_V3: &str = r##""apiVersion": {"type": "string"}, "kind": {"type": "string"},
+    "metadata": {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}"##;
+const IDENTITY: &str = r#""x-kubernetes-group-version-kind": [{"group": "example.com", "version": "v1", "kind": "Thing"}],
+    "x-kubernetes-selectable-fields": [{"fieldPath": "spec.color"}]"#;
+
+#[test]
+fn version_3_tells_all_of_a_schema() {
+    let spec = r#""spec": {"type": "object", "description": "d", "required": ["a"], "properties": {
+        "a": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 2.5, "multipleOf": 0.5, "default": 1, "nullable": true},
+        "s": {"type": "string", "pattern": "^a", "maxLength": 3, "enum": ["a", "b"]},
+        "p": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]},
+        "l": {"type": "array", "maxItems": 2, "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+            "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]},
+        "m": {"type": "object", "additionalProperties": {"type": "boolean"}, "not": {"required": ["x"]},
+            "x-kubernetes-validations": [{"rule": "true", "message": "m", "optionalOldSelf": true}]}
+    }}"#;
+    check(
+        &format!(r#"{{"type": "object", "properties": {{{spec}}}}}"#),
+        Dialect::V3,
+        &format!(r#"{{"type": "object", "properties": {{{META_V3}, {spec}}}, {IDENTITY}}}"#),
+    );
+}
+
+#[test]
+fn version_2_leaves_out_what_its_clients_cannot_read() {
+    let meta = META_V3.replace("components/schemas", "definitions");
+    check(
+        r#"{"type": "object", "required": ["n", "s"], "anyOf": [{"required": ["a"]}], "properties": {
+            "n": {"type": "object", "nullable": true, "properties": {"x": {"type": "string"}}},
+            "s": {"type": "string"},
+            "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"x": {"type": "string"}}},
+            "openList": {"type": "array", "x-kubernetes-preserve-unknown-fields": true, "items": {"type": "string"}}
+        }}"#,
+        Dialect::V2,
+        &format!(
+            r#"{{"type": "object", "required": ["s"], "properties": {{{meta}, "n": {{}}, "s": {{"type": "string"}},
+                "open": {{"x-kubernetes-preserve-unknown-fields": true}},
+                "openList": {{"x-kubernetes-preserve-unknown-fields": true}}}}, {IDENTITY}}}"#
+        ),
+    );
+    check(
+        r#"{"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"a": {"type": "string"}}}"#,
+        Dialect::V2,
+        &format!(r#"{{"type": "object", {IDENTITY}}}"#),
+    );
+}
+
+#[test]
+fn embedded_objects_have_metadata() {
+    check(
+        r#"{"type": "object", "properties": {"pod": {"type": "object", "x-kubernetes-embedded-resource": true,
+            "x-kubernetes-preserve-unknown-fields": true, "required": ["kind"]}}}"#,
+        Dialect::V3,
+        &format!(
+            r#"{{"type": "object", "properties": {{{META_V3}, "pod": {{"type": "object", "x-kubernetes-embedded-resource": true,
+                "x-kubernetes-preserve-unknown-fields": true, "required": ["kind", "apiVersion"], "properties": {{{META_V3}}}}}}},
+                {IDENTITY}}}"#
+        ),
+    );
+}
+
+#[test]
+fn lists_refer_to_their_items() {
+    let options = Options { dialect: Dialect::V2, enums: true, descriptions: &NoDescriptions };
+    let list = publish_list(KIND, &[], options);
+    assert_eq!(list.str_at(&["description"]), Some("ThingList is a list of Thing"));
+    assert_eq!(list.str_at(&["properties", "items", "items", "$ref"]), Some("#/definitions/com.example.v1.Thing"));
+    assert_eq!(list.get("required"), Some(&value(r#"["items"]"#)));
+}
+
+#[test]
+fn types_say_how_fields_merge() {
+    let of = schema(
+        r#"{"type": "object", "properties": {
+            "metadata": {"type": "object"},
+            "spec": {"type": "object", "required": ["set"], "properties": {
+                "set": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+                "keyed": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
+                    "items": {"type": "object", "properties": {"k": {"type": "string", "default": "d"}, "v": {"type": "integer"}}}},
+                "whole": {"type": "object", "x-kubernetes-map-type": "atomic", "properties": {"a": {"type": "string"}}},
+                "free": {"type": "object", "additionalProperties": {"type": "string"}},
+                "port": {"x-kubernetes-int-or-string": true},
+                "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}
+            }}}}"#,
+    );
+    let (types, root) = to_types(Some(&of), KIND, &table()).unwrap();
+    assert_eq!(types.find_kind("example.com", "v1", "Thing"), Some(root));
+    let find = |path: &[&str]| {
+        let mut ty = FieldType::Ref(root);
+        let mut found = None;
+        for name in path {
+            let field = types.as_struct(&ty).unwrap().field(name).unwrap().clone();
+            ty = field.ty.clone();
+            found = Some(field);
+        }
+        found.unwrap()
+    };
+    assert_eq!(find(&["metadata"]).ty, FieldType::Ref(types.find(MetaType::NAME).unwrap()));
+    assert!(find(&["spec", "set"]).required);
+    assert_eq!(find(&["spec", "set"]).list, Some(ListType::Set));
+    assert_eq!(find(&["spec", "keyed"]).list, Some(ListType::Map(vec!["k".into()])));
+    assert_eq!(find(&["spec", "whole"]).atomic, Some(true));
+    assert!(matches!(find(&["spec", "free"]).ty, FieldType::Map(_)));
+    assert_eq!(find(&["spec", "port"]).ty, FieldType::Any);
+    let FieldType::Ref(open) = find(&["spec", "open"]).ty else { panic!("it is a struct") };
+    assert!(matches!(&types.get(open).shape, Shape::Struct(shape) if shape.preserve_unknown));
+
+    let object = value(
+        r#"{"spec": {"set": ["a"], "keyed": [{"v": 1}], "whole": {"a": "b"}, "free": {"x": "y"}, "port": 1, "open": {"u": 1}}}"#,
+    );
+    let set = Typed::new(&types, root).field_set(&object);
+    let text = format!("{:?}", set);
+    for part in ["\"d\"", "free", "whole", "open"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn rules_are_met_with_what_was_before() {
+    let of = schema(
+        r#"{"type": "object", "x-kubernetes-validations": [{"rule": "r"}], "properties": {
+            "l": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": {"type": "object",
+                "x-kubernetes-validations": [{"rule": "i"}], "properties": {"k": {"type": "string"}}}},
+            "m": {"type": "object", "additionalProperties": {"type": "string", "x-kubernetes-validations": [{"rule": "v"}]}},
+            "a": {"type": "array", "items": {"type": "string", "x-kubernetes-validations": [{"rule": "a"}]}},
+            "none": {"type": "object", "properties": {"x": {"type": "string"}}}
+        }}"#,
+    );
+    let new =
+        value(r#"{"l": [{"k": "b"}, {"k": "a", "x": 1}], "m": {"x": "1", "y": "2"}, "a": ["s"], "none": {"x": "y"}}"#);
+    let old = value(r#"{"l": [{"k": "a"}, {"k": "b"}], "m": {"x": "1"}, "a": ["s"]}"#);
+    let mut met = Vec::new();
+    let done = visit_rules(&Path::root(), &new, Some(&old), &of, &mut |site| {
+        let rule = &site.schema.extensions.validations[0].rule;
+        met.push(format!("{}:{rule}:{}:{}:{}", site.path, site.old.is_some(), site.is_unchanged, site.is_resource));
+        if met.len() == 6 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+    });
+    assert!(done.is_break());
+    assert_eq!(
+        met,
+        [
+            ":r:true:false:true",
+            "a[0]:a:false:false:false",
+            "l[0]:i:true:true:false",
+            "l[1]:i:true:false:false",
+            "m[x]:v:true:true:false",
+            "m[y]:v:false:false:false",
+        ]
+    );
+}
+
+/// Each level of the schema is one of the object, so the deepest that can be decoded is the deepest that is walked.
+#[test]
+fn the_deepest_objects_are_walked() {
+    let levels = 250;
+    let props = (0..levels).fold(value(r#"{"type": "string", "default": "d"}"#), |inner, _| {
+        Value::object_of([("type", "object".into()), ("properties", Value::object_of([("a", inner)]))])
+    });
+    let of = Structural::from_props(&props).unwrap();
+    let mut object = (1..levels).fold(Value::object(), |inner, _| Value::object_of([("a", inner)]));
+    prune(&mut object, &of, true, &mut UnknownFields::tracked());
+    prune_nulls_without_defaults(&mut object, &of);
+    apply_defaults(&mut object, &of);
+    let path = vec!["a"; levels];
+    assert_eq!(object.str_at(&path), Some("d"));
+    assert!(validate_value(None, &object, &of).is_empty());
+    let mut wrong = object.clone();
+    wrong.set(&path, 1_i64);
+    assert_eq!(validate_value_update(None, &wrong, &object, &of).len(), 1);
+    assert!(validate_value_update(None, &wrong, &wrong, &of).is_empty());
+    assert!(to_types(Some(&of), KIND, &table()).is_some());
+}
