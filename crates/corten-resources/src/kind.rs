@@ -1,7 +1,10 @@
 //! Short ways to write a `ResourceDefinition`: everything that most resources share.
 
-use corten_apimachinery::resource::{
-    ResourceDefinition, ScalePaths, Scope, Strategy, Subresource, SubresourceKind, TableDefinition, Verb, Version,
+use corten_apimachinery::{
+    Shared, Str,
+    resource::{
+        ResourceDefinition, ScalePaths, Scope, Strategy, Subresource, SubresourceKind, TableDefinition, Verb, Version,
+    },
 };
 
 /// The verbs of an ordinary subresource that shows the object itself.
@@ -38,7 +41,10 @@ pub(crate) const fn standard(
 
 /// A subresource that shows the whole object under other rules.
 pub(crate) const fn object(name: &'static str, strategy: &'static dyn Strategy, verbs: &'static [Verb]) -> Subresource {
-    Subresource { name, kind: SubresourceKind::Object { strategy, verbs } }
+    Subresource {
+        name: Str::const_new(name),
+        kind: SubresourceKind::Object { strategy: Shared::Static(strategy), verbs },
+    }
 }
 
 /// The status of the object, under its own rules.
@@ -48,7 +54,7 @@ pub(crate) const fn status(strategy: &'static dyn Strategy) -> Subresource {
 
 /// The number of replicas.
 pub(crate) const fn scale(paths: ScalePaths) -> Subresource {
-    Subresource { name: "scale", kind: SubresourceKind::Scale(paths) }
+    Subresource { name: Str::const_new("scale"), kind: SubresourceKind::Scale(paths) }
 }
 
 /// A subresource with a handler in the control plane.
@@ -57,16 +63,15 @@ pub(crate) const fn custom(
     kind: (&'static str, &'static str, &'static str),
     verbs: &'static [Verb],
 ) -> Subresource {
-    Subresource { name, kind: SubresourceKind::Custom { kind, verbs } }
+    Subresource { name: Str::const_new(name), kind: SubresourceKind::Custom { kind, verbs } }
 }
 
 /// Makes a selectable field that reads the text (or truth value) at a path.
 macro_rules! selectable {
     ($name:literal, $($path:literal),+) => {
-        corten_apimachinery::resource::SelectableField {
-            name: $name,
-            value: |object| $crate::kind::field_text(object.at(&[$($path),+])),
-        }
+        corten_apimachinery::resource::SelectableField::new($name, |object| {
+            $crate::kind::field_text(object.at(&[$($path),+]))
+        })
     };
 }
 pub(crate) use selectable;

@@ -6,29 +6,45 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod cel;
 
+pub mod admissionregistration;
+pub mod apiextensions;
+pub mod apiregistration;
 pub mod apps;
 pub mod authentication;
 pub mod authorization;
+pub mod autoscaling;
+pub mod batch;
 pub mod certificates;
 pub mod coordination;
 pub mod core;
 pub mod discovery;
 pub mod events;
+pub mod flowcontrol;
+pub mod internal_apiserver;
+pub mod networking;
 pub mod node;
+pub mod policy;
 pub mod rbac;
+pub mod resource;
 pub mod scheduling;
 pub mod storage;
+pub mod storagemigration;
 
+mod conditions;
 mod defaulting;
 mod difference;
+mod go_url;
 mod kind;
 mod quantity;
 mod report;
 mod review;
 mod rules;
 mod show;
+mod tree;
 mod view;
+mod webhook;
 
 #[cfg(test)]
 mod testing;

@@ -8,6 +8,8 @@ use corten_apimachinery::{
 
 /// The text of an empty list in a cell.
 pub(crate) const NONE: &str = "<none>";
+/// The text of a field that is not set in a cell.
+pub(crate) const UNSET: &str = "<unset>";
 
 /// The name of the object.
 pub(crate) fn name(object: &Value) -> Cell {
@@ -101,7 +103,7 @@ pub(crate) fn first_of(items: &[String], count: usize) -> String {
 
 /// The columns of kinds that say no more than when they were made.
 pub(crate) static CREATED_AT: TableDefinition = TableDefinition {
-    columns: &[Column::NAME, Column { ty: "date", ..Column::text("Created At", "When the object was created.") }],
+    columns: &[Column::NAME, Column::new("Created At", "date", "", "When the object was created.")],
     row: |object, _cx| vec![name(object), text(object, &["metadata", "creationTimestamp"])],
     conditions: None,
 };

@@ -24,7 +24,7 @@ fn lists_are_sorted() {
     assert!(keys.is_sorted(), "{keys:?}");
     for resource in RESOURCES {
         assert!(resource.verbs.is_sorted(), "{}", resource.plural);
-        assert!(resource.subresources.is_sorted_by_key(|sub| sub.name), "{}", resource.plural);
+        assert!(resource.subresources.is_sorted_by_key(|sub| &sub.name), "{}", resource.plural);
     }
 }
 
@@ -139,21 +139,25 @@ fn no_rule_breaks_on_an_object_with_every_field() {
         return;
     };
     let mut seen = 0;
-    for resource in RESOURCES {
+    // Upstream has no files of the aggregator's kinds.
+    for resource in RESOURCES.iter().filter(|resource| resource.group != "apiregistration.k8s.io") {
         for version in resource.versions {
             let group = if resource.group.is_empty() { "core" } else { resource.group };
             let file = format!("{group}.{}.{}.json", version.name, resource.kind);
-            let path = folder.join("api-roundtrip").join("v1.35").join(file);
+            let of = if group == "apiextensions.k8s.io" { "apiextensions-v1.35" } else { "v1.35" };
+            let path = folder.join("api-roundtrip").join(of).join(file);
             let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let mut object = testing::value(serde_json::from_slice(&bytes).unwrap());
             (version.defaults)(&mut object);
             if let Some(to_hub) = version.to_hub {
                 to_hub(&mut object);
+                // As the server does.
+                object.set(&["apiVersion"], resource.hub_api_version());
             }
             let cx = testing::context(version.name);
             let old = object.clone();
             let others = resource.subresources.iter().filter_map(|sub| match &sub.kind {
-                SubresourceKind::Object { strategy, .. } => Some(*strategy),
+                SubresourceKind::Object { strategy, .. } => Some(&**strategy),
                 _ => None,
             });
             for strategy in others.chain([resource.strategy]) {
@@ -173,10 +177,10 @@ fn no_rule_breaks_on_an_object_with_every_field() {
             let cells = (resource.table.row)(&object, &RowContext { now: testing::now() });
             assert_eq!(cells.len(), resource.table.columns.len(), "{}", resource.plural);
             for field in resource.selectable_fields {
-                let _ = (field.value)(&object);
+                let _ = field.read(&object);
             }
             seen += 1;
         }
     }
-    assert!(seen >= RESOURCES.len());
+    assert!(seen >= RESOURCES.len() - 1);
 }

@@ -1,3 +1,6 @@
 //! Group coordination.k8s.io.
 
 pub mod lease;
+pub mod lease_candidate;
+
+mod coordinated;

@@ -9,7 +9,7 @@ use corten_apimachinery::{
 
 use super::validation;
 use crate::{
-    core::pod_spec::warnings,
+    core::pod_spec::{warnings, workload},
     report::Report,
     rules::{first_generation, keep, next_generation},
 };
@@ -60,9 +60,10 @@ impl Strategy for Main {
 pub(super) struct Status;
 
 impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, deployment: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, deployment: &mut Value, old: &Value) {
         keep(deployment, old, &["spec"]);
         keep(deployment, old, &["metadata", "labels"]);
+        workload::drop_terminating(cx, deployment, old);
     }
 
     fn validate(&self, _cx: &Context<'_>, _deployment: &Value) -> ErrorList {

@@ -12,7 +12,8 @@ use corten_apimachinery::{
 
 use crate::{
     core::pod_spec::workload::{
-        percent, takes, validate_counts, validate_int_or_percent, validate_selector, validate_template,
+        amount, takes, validate_at_most_all, validate_collisions, validate_counts, validate_int_or_percent,
+        validate_selector, validate_template,
     },
     report::{Report, with_view},
     view::{int_or_string, or_default, text},
@@ -66,16 +67,10 @@ fn rolling_update(update: &RollingUpdateDeployment, path: &Path, errors: &mut Er
     let at = path.child("maxUnavailable");
     validate_int_or_percent(unavailable, &at, errors);
     validate_int_or_percent(surge, &path.child("maxSurge"), errors);
-    let is_zero = |value: &IntOrString| match value {
-        IntOrString::Int(number) => *number == 0,
-        IntOrString::String(_) => percent(value).unwrap_or_default() == 0,
-    };
-    if is_zero(unavailable) && is_zero(surge) {
+    if amount(unavailable) == 0 && amount(surge) == 0 {
         errors.invalid(&at, int_or_string(unavailable), "may not be 0 when `maxSurge` is 0");
     }
-    if percent(unavailable).is_some_and(|percent| percent > 100) {
-        errors.invalid(&at, int_or_string(unavailable), "must not be greater than 100%");
-    }
+    validate_at_most_all(unavailable, &at, errors);
 }
 
 pub(super) fn status(deployment: &Value, old: &Value) -> ErrorList {
@@ -98,15 +93,6 @@ pub(super) fn status(deployment: &Value, old: &Value) -> ErrorList {
             ("availableReplicas", "readyReplicas", "readyReplicas"),
         ],
     );
-    let collisions = |deployment: &Value| deployment.i64_at(&["status", "collisionCount"]);
-    let decremented = match (collisions(deployment), collisions(old)) {
-        (None, Some(_)) => true,
-        (Some(new), Some(old)) => new < old,
-        (_, None) => false,
-    };
-    if decremented {
-        let path = Path::new("status").child("collisionCount");
-        errors.invalid(&path, collisions(deployment).unwrap_or_default(), "cannot be decremented");
-    }
+    validate_collisions(deployment, old, &mut errors);
     errors
 }

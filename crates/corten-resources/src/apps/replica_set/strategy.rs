@@ -9,7 +9,7 @@ use corten_apimachinery::{
 
 use super::validation;
 use crate::{
-    core::pod_spec::warnings,
+    core::pod_spec::{warnings, workload},
     report::Report,
     rules::{first_generation, keep, next_generation},
 };
@@ -59,8 +59,9 @@ impl Strategy for Main {
 pub(super) struct Status;
 
 impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, set: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, set: &mut Value, old: &Value) {
         keep(set, old, &["spec"]);
+        workload::drop_terminating(cx, set, old);
     }
 
     fn validate(&self, _cx: &Context<'_>, _set: &Value) -> ErrorList {

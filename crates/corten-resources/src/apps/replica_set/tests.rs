@@ -1,7 +1,8 @@
+use corten_apimachinery::resource::Strategy as _;
 use serde_json::{Value, json};
 
 use super::{RESOURCE, strategy};
-use crate::testing::{created, patched, refuses, refuses_update, row};
+use crate::testing::{context, created, defaulted, features, patched, refuses, refuses_update, row};
 
 fn set(spec: Value) -> Value {
     let template =
@@ -52,6 +53,24 @@ fn a_status_counts_right() {
         patched(set(json!({})), json!({"status": {"replicas": 1, "fullyLabeledReplicas": 2}})),
         &["status.fullyLabeledReplicas: Invalid value: 2: cannot be greater than status.replicas"],
     );
+}
+
+#[test]
+fn pods_that_are_about_to_end_are_counted_behind_a_gate() {
+    let path = ["status", "terminatingReplicas"];
+    let with = |count: Option<i64>| {
+        defaulted(&RESOURCE, patched(set(json!({})), json!({"status": {"replicas": 1, "terminatingReplicas": count}})))
+    };
+    let gates = features("DeploymentReplicaSetTerminatingReplicas=false");
+    let mut cx = context("v1");
+    for (on, old, want) in [(true, None, Some(2)), (false, None, None), (false, Some(1), Some(2))] {
+        if !on {
+            cx.features = &gates;
+        }
+        let mut new = with(Some(2));
+        strategy::Status.prepare_for_update(&cx, &mut new, &with(old));
+        assert_eq!(new.i64_at(&path), want, "{on} {old:?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,6 @@ use base64::Engine as _;
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path, quote},
-    validation::{is_dns1123_label, is_dns1123_subdomain},
 };
 
 use x509_parser::{
@@ -14,7 +13,7 @@ use x509_parser::{
     public_key::PublicKey,
 };
 
-use crate::{report::Report, view::Seen};
+use crate::{certificates::signer_name, report::Report, view::Seen};
 
 /// Upstream's usages, sorted as its message shows them.
 const USAGES: &[&str] = &[
@@ -72,7 +71,7 @@ pub(super) fn create(request: &Value) -> ErrorList {
             errors.push(Error::duplicate(&path, usage));
         }
     }
-    signer(text("signerName"), &spec.child("signerName"), &mut errors);
+    signer_name::validate(text("signerName"), &spec.child("signerName"), &mut errors);
     if text("signerName") == "kubernetes.io/legacy-unknown" {
         let detail = "the legacy signerName is not allowed via this API version";
         errors.invalid(&spec.child("signerName"), text("signerName"), detail);
@@ -111,28 +110,6 @@ fn is_signed_request(request: &str) -> Result<(), String> {
         }
         // A kind of key that is not known here: who signs cannot check it either, and refuses.
         _ => Ok(()),
-    }
-}
-
-fn signer(name: &str, path: &Path, errors: &mut ErrorList) {
-    if !errors.require(path, name) {
-        return;
-    }
-    let detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
-    let Some((domain, rest)) = name.split_once('/') else {
-        errors.invalid(path, name, detail);
-        return;
-    };
-    if name.len() > 571 {
-        errors.push(Error::too_long(path, 571));
-    }
-    if !domain.contains('.') {
-        let detail = "should be a domain with at least two segments separated by dots";
-        errors.invalid(path, domain, detail);
-    }
-    errors.invalids(path, domain, is_dns1123_subdomain(domain));
-    for part in rest.split('.') {
-        errors.invalids(path, part, is_dns1123_label(part));
     }
 }
 

@@ -4,12 +4,12 @@ use corten_api::coordination::v1::Lease;
 use corten_apimachinery::{
     Value,
     field::{ErrorList, Path},
-    validation::is_qualified_name,
 };
 
 use crate::{
+    coordination::coordinated,
     report::{NEGATIVE, Report, with_view},
-    view::or_default,
+    view::{or_default, text},
 };
 
 pub(super) fn spec(object: &Value) -> ErrorList {
@@ -21,15 +21,12 @@ pub(super) fn spec(object: &Value) -> ErrorList {
         if let Some(transitions) = spec.lease_transitions.filter(|count| *count < 0) {
             errors.invalid(&path.child("leaseTransitions"), transitions, NEGATIVE);
         }
-        let strategy = spec.strategy.as_deref().unwrap_or_default();
-        if !matches!(strategy, "" | "OldestEmulationVersion") {
-            errors.invalids(&path.child("strategy"), strategy, is_qualified_name(strategy));
+        if let Some(strategy) = &spec.strategy {
+            coordinated::strategy(strategy, &path.child("strategy"), errors);
         }
-        if let Some(holder) =
-            spec.preferred_holder.as_deref().filter(|holder| !holder.is_empty() && strategy.is_empty())
-        {
+        if !text(&spec.preferred_holder).is_empty() && text(&spec.strategy).is_empty() {
             let detail = "may only be specified if `strategy` is defined";
-            errors.invalid(&path.child("preferredHolder"), holder, detail);
+            errors.forbidden(&path.child("preferredHolder"), detail);
         }
     })
 }

@@ -29,7 +29,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         selectable!("involvedObject.fieldPath", "involvedObject", "fieldPath"),
         selectable!("reason", "reason"),
         selectable!("reportingComponent", "reportingComponent"),
-        SelectableField { name: "source", value: source },
+        SelectableField::new("source", source),
         selectable!("type", "type"),
     ],
     expires: true,

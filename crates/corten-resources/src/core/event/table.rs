@@ -18,7 +18,7 @@ pub(crate) static TABLE: TableDefinition = TableDefinition {
         Column::text("Message", "What happened."),
         Column::text("First Seen", "Time since it was first observed.").wide(),
         Column::text("Count", "How often it was observed.").wide(),
-        Column { format: "name", ..Column::text("Name", "Name of the object.").wide() },
+        Column::NAME.wide(),
     ],
     row,
     conditions: None,

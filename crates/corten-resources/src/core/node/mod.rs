@@ -26,14 +26,11 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         ),
         status(&strategy::Status),
     ],
-    selectable_fields: &[SelectableField {
-        name: "spec.unschedulable",
-        // Unset is false: what selects nodes that take pods asks for that.
-        value: |node| {
-            let is_closed = node.bool_at(&["spec", "unschedulable"]) == Some(true);
-            Str::const_new(if is_closed { "true" } else { "false" })
-        },
-    }],
+    // Unset is false: what selects nodes that take pods asks for that.
+    selectable_fields: &[SelectableField::new("spec.unschedulable", |node| {
+        let is_closed = node.bool_at(&["spec", "unschedulable"]) == Some(true);
+        Str::const_new(if is_closed { "true" } else { "false" })
+    })],
     // Upstream's oldest name for them stays in the store.
     storage_prefix: "minions",
     ..standard(

@@ -100,6 +100,6 @@ fn a_node_that_does_not_say_so_is_not_unschedulable() {
         (serde_json::json!({"unschedulable": false}), "false"),
         (serde_json::json!({"unschedulable": true}), "true"),
     ] {
-        assert_eq!((field.value)(&crate::testing::value(serde_json::json!({"spec": spec}))), want);
+        assert_eq!(field.read(&crate::testing::value(serde_json::json!({"spec": spec}))), want);
     }
 }

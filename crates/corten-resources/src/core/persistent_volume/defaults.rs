@@ -9,16 +9,21 @@ pub(super) fn v1(volume: &mut Value) {
     within(volume, &["spec"], |spec| {
         fill_zero(spec, "persistentVolumeReclaimPolicy", "Retain");
         fill_absent(spec, "volumeMode", "Filesystem");
-        within(spec, &["hostPath"], |source| fill_absent(source, "type", ""));
-        within(spec, &["iscsi"], |source| fill_zero(source, "iscsiInterface", "default"));
-        within(spec, &["rbd"], |source| {
-            for (field, value) in [("pool", "rbd"), ("user", "admin"), ("keyring", "/etc/ceph/keyring")] {
-                fill_zero(source, field, value);
-            }
-        });
-        within(spec, &["scaleIO"], |source| {
-            fill_zero(source, "storageMode", "ThinProvisioned");
-            fill_zero(source, "fsType", "xfs");
-        });
+        source(spec);
+    });
+}
+
+/// Defaults of where the volume of a spec is.
+pub(crate) fn source(spec: &mut Value) {
+    within(spec, &["hostPath"], |source| fill_absent(source, "type", ""));
+    within(spec, &["iscsi"], |source| fill_zero(source, "iscsiInterface", "default"));
+    within(spec, &["rbd"], |source| {
+        for (field, value) in [("pool", "rbd"), ("user", "admin"), ("keyring", "/etc/ceph/keyring")] {
+            fill_zero(source, field, value);
+        }
+    });
+    within(spec, &["scaleIO"], |source| {
+        fill_zero(source, "storageMode", "ThinProvisioned");
+        fill_zero(source, "fsType", "xfs");
     });
 }

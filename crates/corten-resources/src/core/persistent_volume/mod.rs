@@ -9,6 +9,7 @@ mod validation;
 
 use corten_apimachinery::resource::{ResourceDefinition, Scope, Version};
 
+pub(crate) use self::{defaults::source as source_defaults, validation::inline as validate_inline};
 use crate::kind::{standard, status};
 
 /// The resource.

@@ -1,17 +1,18 @@
 //! Rules of persistent volumes.
 
-use corten_api::core::v1::{PersistentVolume, PersistentVolumeSpec};
+use corten_api::core::v1::{CSIPersistentVolumeSource, PersistentVolume, PersistentVolumeSpec, SecretReference};
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
     quantity::Quantity,
+    validation::is_dns1123_label,
     value::semantically_equal,
 };
 
 use crate::{
     core::{
         persistent_volume_claim::{VOLUME_MODES, validate_access_modes},
-        pod_spec::validation::{NOT_POSITIVE, host_path, iscsi_name, node_selector},
+        pod_spec::validation::{NOT_POSITIVE, csi_driver, host_path, iscsi_name, node_selector},
     },
     difference,
     quantity::Amount,
@@ -55,7 +56,7 @@ pub(super) fn create(volume: &Value) -> ErrorList {
                 }
             }
         }
-        source(volume, &spec, &path, errors);
+        source(volume.get("spec"), &spec, &path, errors);
         let is_root = |path: &str| path.split('/').all(|part| matches!(part, "" | "."));
         if spec.host_path.as_ref().is_some_and(|source| is_root(&source.path)) && policy == "Recycle" {
             errors.forbidden(&policy_at, "may not be 'recycle' for a hostPath mount of '/'");
@@ -94,8 +95,8 @@ fn capacity(volume: &Value, spec: &PersistentVolumeSpec, path: &Path, errors: &m
     }
 }
 
-fn source(volume: &Value, spec: &PersistentVolumeSpec, path: &Path, errors: &mut ErrorList) {
-    let fields = volume.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
+fn source(tree: Option<&Value>, spec: &PersistentVolumeSpec, path: &Path, errors: &mut ErrorList) {
+    let fields = tree.and_then(Value::as_object).cloned().unwrap_or_default();
     let is_source = |(key, value): &(&str, &Value)| !NOT_SOURCES.contains(key) && !value.is_null();
     let mut sources = fields.iter().filter(is_source).map(|(key, _)| key);
     if sources.next().is_none() {
@@ -125,9 +126,7 @@ fn source(volume: &Value, spec: &PersistentVolumeSpec, path: &Path, errors: &mut
         }
     }
     if let Some(csi) = &spec.csi {
-        let at = path.child("csi");
-        errors.require(&at.child("driver"), &csi.driver);
-        errors.require(&at.child("volumeHandle"), &csi.volume_handle);
+        csi_source(csi, &path.child("csi"), errors);
     }
     if let Some(iscsi) = &spec.iscsi {
         let at = path.child("iscsi");
@@ -136,6 +135,63 @@ fn source(volume: &Value, spec: &PersistentVolumeSpec, path: &Path, errors: &mut
             iscsi_name(&iscsi.iqn, &at.child("iqn"), errors);
         }
     }
+}
+
+fn csi_source(csi: &CSIPersistentVolumeSource, path: &Path, errors: &mut ErrorList) {
+    csi_driver(&csi.driver, &path.child("driver"), errors);
+    errors.require(&path.child("volumeHandle"), &csi.volume_handle);
+    let secrets: [(&str, &Option<SecretReference>); 4] = [
+        ("controllerPublishSecretRef", &csi.controller_publish_secret_ref),
+        ("controllerExpandSecretRef", &csi.controller_expand_secret_ref),
+        ("nodePublishSecretRef", &csi.node_publish_secret_ref),
+        ("nodeExpandSecretRef", &csi.node_expand_secret_ref),
+    ];
+    for (field, secret) in secrets {
+        let Some(secret) = secret else { continue };
+        let (name_at, namespace_at) = (path.child(field).child("name"), path.child(field).child("namespace"));
+        if errors.require(&name_at, text(&secret.name)) {
+            errors.object_name(&name_at, text(&secret.name));
+        }
+        if errors.require(&namespace_at, text(&secret.namespace)) {
+            errors.invalids(&namespace_at, text(&secret.namespace), is_dns1123_label(text(&secret.namespace)));
+        }
+    }
+}
+
+/// Every rule that a spec breaks which is no object of its own, but a part of another: what binds volumes to claims has no
+/// place in it.
+pub(crate) fn inline(spec: &Value, path: &Path) -> ErrorList {
+    with_view(spec, |view: &PersistentVolumeSpec, errors| {
+        const NOT_INLINE: &str = "may not be specified in the context of inline volumes";
+        let forbid = |field: &str, is_set: bool, errors: &mut ErrorList| {
+            if is_set {
+                errors.forbidden(&path.child(field), NOT_INLINE);
+            }
+        };
+        forbid("claimRef", view.claim_ref.is_some(), errors);
+        forbid("capacity", view.capacity.as_ref().is_some_and(|capacity| !capacity.is_empty()), errors);
+        if view.csi.is_none() {
+            errors.required(&path.child("csi"), "has to be specified in the context of inline volumes");
+        }
+        let modes = list(&view.access_modes);
+        if modes.is_empty() {
+            errors.required(&path.child("accessModes"), "");
+        }
+        validate_access_modes(modes, &path.child("accessModes"), errors);
+        let policy = text(&view.persistent_volume_reclaim_policy);
+        if !matches!(policy, "" | "Retain") {
+            let detail = "may only be Retain in the context of inline volumes";
+            errors.forbidden(&path.child("persistentVolumeReclaimPolicy"), detail);
+        }
+        forbid("nodeAffinity", view.node_affinity.is_some(), errors);
+        source(Some(spec), view, path, errors);
+        forbid("storageClassName", !text(&view.storage_class_name).is_empty(), errors);
+        if view.volume_mode.as_ref().is_some_and(|mode| mode != "Filesystem") {
+            let detail = "may not specify volumeMode other than Filesystem in the context of inline volumes";
+            errors.forbidden(&path.child("volumeMode"), detail);
+        }
+        forbid("volumeAttributesClassName", view.volume_attributes_class_name.is_some(), errors);
+    })
 }
 
 pub(super) fn update(volume: &Value, old: &Value) -> ErrorList {

@@ -9,6 +9,8 @@ mod validation;
 
 use corten_apimachinery::resource::{ResourceDefinition, Version};
 
+pub(crate) use defaults::v1 as set_defaults;
+pub(crate) use strategy::spec_warnings;
 pub(crate) use table::access_modes;
 pub(crate) use validation::{VOLUME_MODES, access_modes as validate_access_modes, spec as validate_spec};
 

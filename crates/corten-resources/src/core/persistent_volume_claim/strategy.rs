@@ -98,10 +98,19 @@ fn warnings(claim: &Value) -> Vec<String> {
         let at = Path::new("metadata").child("annotations").key(annotation);
         warnings.push(format!("{at}: deprecated since v1.8; use \"storageClassName\" attribute instead"));
     }
+    if let Some(spec) = claim.get("spec") {
+        warnings.extend(spec_warnings(spec, &Path::new("spec")));
+    }
+    warnings
+}
+
+/// Advice about the spec of a claim at `path`.
+pub(crate) fn spec_warnings(spec: &Value, path: &Path) -> Vec<String> {
+    let mut warnings = Vec::new();
     for list in ["requests", "limits"] {
-        let amount = claim.str_at(&["spec", "resources", list, "storage"]);
+        let amount = spec.str_at(&["resources", list, "storage"]);
         if let Some(text) = amount.filter(|text| Quantity::parse(text).is_some_and(|amount| !amount.is_whole_at(0))) {
-            let at = Path::new("spec").child("resources").child(list).key("storage");
+            let at = path.child("resources").child(list).key("storage");
             warnings.push(format!("{at}: fractional byte value {} is invalid, must be an integer", quote(text)));
         }
     }

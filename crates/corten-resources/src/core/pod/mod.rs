@@ -3,6 +3,7 @@
 //! Upstream: pkg/registry/core/pod, pkg/apis/core/validation, pkg/api/pod (v1.35).
 
 mod apparmor;
+mod claims;
 mod defaults;
 mod qos;
 mod resize;
@@ -41,19 +42,16 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         selectable!("spec.restartPolicy", "spec", "restartPolicy"),
         selectable!("spec.schedulerName", "spec", "schedulerName"),
         selectable!("spec.serviceAccountName", "spec", "serviceAccountName"),
-        SelectableField {
-            name: "spec.hostNetwork",
-            value: |pod| {
-                let host_network = pod.bool_at(&["spec", "hostNetwork"]) == Some(true);
-                Str::const_new(if host_network { "true" } else { "false" })
-            },
-        },
+        SelectableField::new("spec.hostNetwork", |pod| {
+            let host_network = pod.bool_at(&["spec", "hostNetwork"]) == Some(true);
+            Str::const_new(if host_network { "true" } else { "false" })
+        }),
         selectable!("status.phase", "status", "phase"),
         selectable!("status.podIP", "status", "podIP"),
         selectable!("status.nominatedNodeName", "status", "nominatedNodeName"),
         // Upstream takes these two, too: the second is not among the fields it compares with, so that it is always empty.
         selectable!("spec.host", "spec", "nodeName"),
-        SelectableField { name: "status.podIPs", value: |_| Str::default() },
+        SelectableField::new("status.podIPs", |_| Str::default()),
     ],
     ..standard(
         "",

@@ -11,7 +11,7 @@ use corten_apimachinery::{
     value::Ordered,
 };
 
-use super::{apparmor, defaults, qos, resize, validation};
+use super::{apparmor, claims, defaults, qos, resize, validation};
 use crate::{
     core::pod_spec::{defaults::service_account, warnings::pod_spec as warnings_of_spec},
     defaulting::{each, within},
@@ -135,7 +135,8 @@ fn select_by_own_labels(pod: &mut Value) {
 pub(super) struct Status;
 
 impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, pod: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, pod: &mut Value, old: &Value) {
+        claims::drop_disabled(cx, pod, old);
         keep(pod, old, &["spec"]);
         // Old kubelets send broken owner references.
         for field in ["deletionTimestamp", "ownerReferences"] {

@@ -652,7 +652,7 @@ fn wide_columns_show_where_the_pod_is() {
 fn field_selectors_read_spec_and_status() {
     let object = value(json!({"spec": {"nodeName": "n1"}, "status": {"phase": "Running"}}));
     let fields: Vec<(&str, String)> =
-        RESOURCE.selectable_fields.iter().map(|field| (field.name, (field.value)(&object).to_string())).collect();
+        RESOURCE.selectable_fields.iter().map(|field| (field.name.as_str(), field.read(&object).to_string())).collect();
     assert!(fields.contains(&("spec.nodeName", "n1".to_owned())));
     assert!(fields.contains(&("spec.hostNetwork", "false".to_owned())));
     assert!(fields.contains(&("status.phase", "Running".to_owned())));

@@ -12,6 +12,7 @@ use corten_apimachinery::{
     value::{Ordered, semantically_equal},
 };
 
+use super::claims;
 use crate::{
     core::pod_spec::validation::{
         Options, apparmor_matches, pod_annotations, pod_only, pod_spec, seccomp_matches, tolerations,
@@ -261,6 +262,7 @@ pub(super) fn status(pod: &Value, old: &Value) -> ErrorList {
     errors.extend(with_view(new_status, |new: &PodStatus, errors| {
         errors.extend(with_view(old_status, |was: &PodStatus, errors| status_change(new, was, old, errors)));
     }));
+    claims::validate(pod, &mut errors);
     let class = ["status", "qosClass"];
     errors.immutable(&Path::new("status").child("qosClass"), pod.at(&class), old.at(&class));
     errors

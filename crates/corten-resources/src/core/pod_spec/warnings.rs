@@ -177,17 +177,22 @@ fn environment(container: &Value, path: &Path, warnings: &mut Vec<String>) {
 
 /// Advice about a new object whose pods are named after it.
 pub(crate) fn workload(object: &Value) -> Vec<String> {
-    let problems = is_dns1123_label(object.name());
-    let mut warnings = Vec::new();
-    if !problems.is_empty() {
-        warnings.push(format!(
-            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label \
-             is recommended: [{}]",
-            problems.join(" ")
-        ));
-    }
+    let mut warnings = name(object);
     warnings.extend(template(object));
     warnings
+}
+
+/// Advice about a name that pods will begin with.
+pub(crate) fn name(object: &Value) -> Vec<String> {
+    let problems = is_dns1123_label(object.name());
+    if problems.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is \
+         recommended: [{}]",
+        problems.join(" ")
+    )]
 }
 
 /// Advice about the template of an object.

@@ -1,4 +1,4 @@
-//! What the kinds that keep a number of pods alive have in common: deployments, replica sets, replication controllers.
+//! What the kinds that keep a number of pods alive have in common: deployments, replica sets, stateful sets.
 
 use std::collections::BTreeMap;
 
@@ -38,19 +38,35 @@ pub(crate) fn validate_template(
         errors.required(&path, "");
         return;
     };
+    validate_selected(template, selects, object, errors);
+    template::validate(cx, template, &path, errors);
+    validate_endless(template, kind, errors);
+}
+
+/// The template's pods are selected.
+pub(crate) fn validate_selected(
+    template: &PodTemplateSpec,
+    selects: impl Fn(&BTreeMap<String, String>) -> bool,
+    object: &Value,
+    errors: &mut ErrorList,
+) {
     let labels = template.metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
     if !selects(&labels) {
         let shown = object.at(&["spec", "template", "metadata", "labels"]).cloned().unwrap_or_default();
-        let path = path.child("metadata").child("labels");
+        let path = Path::new("spec").child("template").child("metadata").child("labels");
         errors.invalid(&path, shown, "`selector` does not match template `labels`");
     }
-    template::validate(cx, template, &path, errors);
+}
+
+/// The template's pods are restarted for ever.
+pub(crate) fn validate_endless(template: &PodTemplateSpec, kind: &str, errors: &mut ErrorList) {
+    let path = Path::new("spec").child("template").child("spec");
     let spec = template.spec.as_ref();
     let policy = spec.and_then(|spec| spec.restart_policy.as_deref()).unwrap_or_default();
-    errors.one_of(&path.child("spec").child("restartPolicy"), policy, &["Always"]);
+    errors.one_of(&path.child("restartPolicy"), policy, &["Always"]);
     if spec.is_some_and(|spec| spec.active_deadline_seconds.is_some()) {
         let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
-        errors.forbidden(&path.child("spec").child("activeDeadlineSeconds"), detail);
+        errors.forbidden(&path.child("activeDeadlineSeconds"), detail);
     }
 }
 
@@ -66,9 +82,14 @@ pub(crate) fn validate_selector(selector: &LabelSelector, object: &Value, errors
     if is_empty(selector) {
         errors.invalid(&path, shown.clone(), "empty selector is invalid for deployment");
     }
-    if list(&selector.match_expressions).iter().any(|expression| !is_usable(expression)) {
+    if !is_well_formed(selector) {
         errors.invalid(&path, shown.clone(), "invalid label selector");
     }
+}
+
+/// Whether every expression has the values that its operator needs.
+pub(crate) fn is_well_formed(selector: &LabelSelector) -> bool {
+    list(&selector.match_expressions).iter().all(is_usable)
 }
 
 fn is_usable(expression: &corten_api::meta::v1::LabelSelectorRequirement) -> bool {
@@ -80,7 +101,8 @@ fn is_usable(expression: &corten_api::meta::v1::LabelSelectorRequirement) -> boo
     }
 }
 
-fn is_empty(selector: &LabelSelector) -> bool {
+/// Whether a selector asks for nothing.
+pub(crate) fn is_empty(selector: &LabelSelector) -> bool {
     selector.match_labels.as_ref().is_none_or(BTreeMap::is_empty) && list(&selector.match_expressions).is_empty()
 }
 
@@ -91,7 +113,7 @@ pub(crate) fn takes(object: &Value, selector: &LabelSelector, labels: &BTreeMap<
 
 /// Whether a selector takes these labels; an empty or malformed one is reported elsewhere, so it takes all.
 pub(crate) fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    if list(&selector.match_expressions).iter().any(|expression| !is_usable(expression)) {
+    if !is_well_formed(selector) {
         return true;
     }
     let matches_labels = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
@@ -140,5 +162,42 @@ pub(crate) fn percent(value: &IntOrString) -> Option<i64> {
     match value {
         IntOrString::Int(_) => None,
         IntOrString::String(text) => text.strip_suffix('%')?.parse().ok(),
+    }
+}
+
+/// The number or the share, whichever it is; 0 for a text that is neither.
+pub(crate) fn amount(value: &IntOrString) -> i64 {
+    match value {
+        IntOrString::Int(number) => (*number).into(),
+        IntOrString::String(text) => percent(value).or_else(|| text.parse().ok()).unwrap_or_default(),
+    }
+}
+
+/// A share is not more than all.
+pub(crate) fn validate_at_most_all(value: &IntOrString, path: &Path, errors: &mut ErrorList) {
+    if percent(value).is_some_and(|percent| percent > 100) {
+        errors.invalid(path, int_or_string(value), "must not be greater than 100%");
+    }
+}
+
+/// A count of collisions only grows, because the names made with it are taken.
+pub(crate) fn validate_collisions(object: &Value, old: &Value, errors: &mut ErrorList) {
+    let collisions = |object: &Value| object.i64_at(&["status", "collisionCount"]);
+    let decremented = match (collisions(object), collisions(old)) {
+        (None, Some(_)) => true,
+        (Some(new), Some(old)) => new < old,
+        (_, None) => false,
+    };
+    if decremented {
+        let path = Path::new("status").child("collisionCount");
+        errors.invalid(&path, collisions(object).unwrap_or_default(), "cannot be decremented");
+    }
+}
+
+/// Drops the count of pods that are about to end, unless the gate is on or the count was there before.
+pub(crate) fn drop_terminating(cx: &Context<'_>, object: &mut Value, old: &Value) {
+    let path = ["status", "terminatingReplicas"];
+    if !cx.features.is_enabled("DeploymentReplicaSetTerminatingReplicas") && old.at(&path).is_none() {
+        object.unset(&path);
     }
 }

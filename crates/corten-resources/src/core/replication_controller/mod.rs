@@ -7,7 +7,10 @@ mod strategy;
 mod table;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, ScalePaths, Version};
+use corten_apimachinery::{
+    Str,
+    resource::{ResourceDefinition, ScalePaths, Version},
+};
 
 use crate::kind::{scale, selectable, standard, status};
 
@@ -17,9 +20,9 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     categories: &["all"],
     subresources: &[
         scale(ScalePaths {
-            spec_replicas: &["spec", "replicas"],
-            status_replicas: &["status", "replicas"],
-            selector: &["spec", "selector"],
+            spec_replicas: Str::const_new("spec.replicas"),
+            status_replicas: Str::const_new("status.replicas"),
+            selector: Str::const_new("spec.selector"),
         }),
         status(&strategy::Status),
     ],

@@ -26,7 +26,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         selectable!("regarding.fieldPath", "involvedObject", "fieldPath"),
         selectable!("reason", "reason"),
         selectable!("reportingController", "reportingComponent"),
-        SelectableField { name: "source", value: core::event::source },
+        SelectableField::new("source", core::event::source),
         selectable!("type", "type"),
     ],
     expires: true,

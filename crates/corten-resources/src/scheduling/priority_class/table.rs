@@ -9,7 +9,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     columns: &[
         Column::NAME,
         Column::integer("Value", "The priority that pods of this class get."),
-        Column { ty: "boolean", ..Column::text("Global-Default", "Whether pods without a class get this one.") },
+        Column::new("Global-Default", "boolean", "", "Whether pods without a class get this one."),
         Column::AGE,
         Column::text("PreemptionPolicy", "Whether its pods may push out others."),
     ],

@@ -34,6 +34,23 @@ fn a_class_names_its_provisioner_and_stays() {
 }
 
 #[test]
+fn topologies_say_something_once() {
+    let term = json!({"matchLabelExpressions": [{"key": "zone", "values": ["a", "b"]}]});
+    let same = json!({"matchLabelExpressions": [{"key": "zone", "values": ["b", "a"]}]});
+    refuses(
+        &RESOURCE,
+        json!({"provisioner": "P!", "allowedTopologies": [term, same, {}]}),
+        &[
+            "provisioner: Invalid value: \"p!\": name part must consist of alphanumeric characters, '-', '_' or '.', and \
+             must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for \
+             validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
+            "allowedTopologies[1].matchLabelExpressions: Duplicate value: \"\"",
+            "allowedTopologies[2].matchLabelExpressions: Duplicate value: \"\"",
+        ],
+    );
+}
+
+#[test]
 fn the_default_class_is_marked() {
     let class = json!({
         "metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},

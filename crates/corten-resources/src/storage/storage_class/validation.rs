@@ -1,5 +1,7 @@
 //! Rules of storage classes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use corten_api::storage::v1::StorageClass;
 use corten_apimachinery::{
     Value,
@@ -10,41 +12,27 @@ use corten_apimachinery::{
 
 use crate::{
     report::{Report, with_view},
+    storage::class::{parameters, provisioner},
     view::{Seen, each, text},
 };
 
-const PARAMETERS_MAX: usize = 512;
-const PARAMETERS_MAX_BYTES: usize = 256 * 1_024;
-
-pub(super) fn create(class: &Value) -> ErrorList {
-    with_view(class, |class: &StorageClass, errors| {
-        let path = Path::new("provisioner");
-        if errors.require(&path, &class.provisioner) {
-            let lower = class.provisioner.to_lowercase();
-            errors.invalids(&path, &class.provisioner, is_qualified_name(&lower));
-        }
-        let path = Path::new("parameters");
-        let parameters = class.parameters.clone().unwrap_or_default();
-        if parameters.len() > PARAMETERS_MAX {
-            errors.push(Error::too_long(&path, PARAMETERS_MAX));
-        } else {
-            for key in parameters.keys().filter(|key| key.is_empty()) {
-                errors.invalid(&path, key.as_str(), "field can not be empty.");
-            }
-            let size_bytes: usize = parameters.iter().map(|(key, value)| key.len() + value.len()).sum();
-            if size_bytes > PARAMETERS_MAX_BYTES {
-                errors.push(Error::too_long(&path, PARAMETERS_MAX_BYTES));
-            }
-        }
+pub(super) fn create(object: &Value) -> ErrorList {
+    with_view(object, |class: &StorageClass, errors| {
+        provisioner(&class.provisioner, &Path::new("provisioner"), errors);
+        let map = object.get("parameters").and_then(Value::as_object);
+        parameters(map, &Path::new("parameters"), errors);
         let policy = text(&class.reclaim_policy);
         if !policy.is_empty() {
             errors.one_of(&Path::new("reclaimPolicy"), policy, &["Delete", "Retain"]);
         }
         let modes = &["Immediate", "WaitForFirstConsumer"];
         errors.require_one_of(&Path::new("volumeBindingMode"), text(&class.volume_binding_mode), modes);
+        let mut terms = BTreeSet::new();
         for (at, term) in each(&class.allowed_topologies, &Path::new("allowedTopologies")) {
+            let term_at = at.child("matchLabelExpressions");
+            let mut values_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
             let mut keys = Seen::default();
-            for (at, rule) in each(&term.match_label_expressions, &at.child("matchLabelExpressions")) {
+            for (at, rule) in each(&term.match_label_expressions, &term_at) {
                 if rule.values.is_empty() {
                     errors.required(&at.child("values"), "");
                 }
@@ -56,13 +44,18 @@ pub(super) fn create(class: &Value) -> ErrorList {
                 if !keys.is_new(&rule.key) {
                     errors.push(Error::duplicate(&at.child("key"), rule.key.as_str()));
                 }
+                values_of.insert(&rule.key, rule.values.iter().map(String::as_str).collect());
+            }
+            // Upstream counts a term that says nothing as one that was there before.
+            if values_of.is_empty() || !terms.insert(values_of) {
+                errors.push(Error::duplicate(&term_at, ""));
             }
         }
     })
 }
 
 pub(super) fn update(class: &Value, old: &Value) -> ErrorList {
-    let mut errors = ErrorList::new();
+    let mut errors = create(class);
     for field in ["parameters", "provisioner", "reclaimPolicy"] {
         if !semantically_equal(class.get(field), old.get(field)) {
             errors.forbidden(&Path::new(field), format!("updates to {field} are forbidden."));

@@ -16,14 +16,20 @@ use corten_api::core::v1::PodSpec;
 use corten_apimachinery::{
     Features, Map,
     field::{Error, ErrorList, Path},
-    validation::{is_dns1123_label, is_label_value, is_qualified_name},
+    validation::{is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name},
 };
 
 pub(crate) use env::port_number_or_name;
-pub(crate) use resources::{quantity as resource_quantity, requirements};
-pub(crate) use scheduling::{label_selector, node_selector, taint_effect, tolerations};
+pub(crate) use resources::{
+    allows_overcommit, container_resource, is_extended_resource, is_standard_in_quota, quantity as resource_quantity,
+    requirements, resource_name,
+};
+pub(crate) use scheduling::{
+    ExpressionValues, label_selector, label_selector_update, label_selector_with, node_selector, taint_effect,
+    tolerations,
+};
 pub(crate) use security::{apparmor_matches, pod_annotations, seccomp_matches};
-pub(crate) use volumes::{host_path, iscsi_name};
+pub(crate) use volumes::{csi_driver, host_path, iscsi_name};
 
 use crate::{
     report::Report,
@@ -58,7 +64,7 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
         errors.required(&at("terminationGracePeriodSeconds"), "");
     }
     volumes::volumes(spec, &at("volumes"), options, errors);
-    resource_claims(spec, &at("resourceClaims"), errors);
+    resource_claims(spec, &at("resourceClaims"), options, errors);
     let scope = containers::Scope::new(spec, options);
     scope.containers(&at("containers"), errors);
     scope.init_containers(&at("initContainers"), errors);
@@ -143,15 +149,21 @@ pub(crate) fn pod_only(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-fn resource_claims(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+fn resource_claims(spec: &PodSpec, path: &Path, options: &Options<'_>, errors: &mut ErrorList) {
     let mut seen = Seen::default();
     for (path, claim) in each(&spec.resource_claims, path) {
         let name = path.child("name");
         if errors.require(&name, &claim.name) {
-            if seen.is_new(&claim.name) {
-                errors.invalids(&name, &claim.name, is_dns1123_label(&claim.name));
-            } else {
+            let messages = is_dns1123_label(&claim.name);
+            if !seen.is_new(&claim.name) {
                 errors.push(Error::duplicate(&name, claim.name.as_str()));
+            } else if !messages.is_empty() {
+                errors.invalids(&name, &claim.name, messages);
+            } else if options.is_pod && claim.resource_claim_template_name.is_some() {
+                // What is made of the template begins with this.
+                let made = format!("{}-{}", options.pod_name, claim.name);
+                let messages = is_dns1123_subdomain(&made).into_iter();
+                errors.invalids(&name, &made, messages.map(|why| format!("final ResourceClaim name: {why}")).collect());
             }
         }
         let shown = corten_apimachinery::Value::object_of([("name", claim.name.as_str().into())]);

@@ -68,26 +68,42 @@ fn is_native(name: &str) -> bool {
     !name.contains('/') || name.split_once('/').is_some_and(|(domain, _)| domain.ends_with("kubernetes.io"))
 }
 
-fn is_extended(name: &str) -> bool {
+pub(crate) fn is_extended_resource(name: &str) -> bool {
     !is_native(name) && !name.starts_with("requests.") && is_qualified_name(&format!("requests.{name}")).is_empty()
 }
 
 /// Extended resources and huge pages are never promised twice.
-fn allows_overcommit(name: &str) -> bool {
+pub(crate) fn allows_overcommit(name: &str) -> bool {
     is_native(name) && !is_huge_pages(name)
 }
 
+fn is_standard(name: &str) -> bool {
+    STANDARD.contains(&name) || is_huge_pages(name.strip_prefix("requests.").unwrap_or(name))
+}
+
+/// Whether quotas know a resource by this name alone: all that have such a name, but for `storage`.
+pub(crate) fn is_standard_in_quota(name: &str) -> bool {
+    is_standard(name) && name != "storage"
+}
+
+/// The name of any resource.
+pub(crate) fn resource_name(name: &str, path: &Path, errors: &mut ErrorList) {
+    let messages = is_qualified_name(name);
+    if !messages.is_empty() {
+        errors.invalids(path, name, messages);
+    } else if !name.contains('/') && !is_standard(name) {
+        errors.invalid(path, name, "must be a standard resource type or fully qualified");
+    }
+}
+
 /// The name of a resource that a container asks for.
-fn container_resource(name: &str, path: &Path, errors: &mut ErrorList) {
-    errors.invalids(path, name, is_qualified_name(name));
+pub(crate) fn container_resource(name: &str, path: &Path, errors: &mut ErrorList) {
+    resource_name(name, path, errors);
     if !name.contains('/') {
-        if !STANDARD.contains(&name) && !is_huge_pages(name) {
-            errors.invalid(path, name, "must be a standard resource type or fully qualified");
-        }
         if !CONTAINER.contains(&name) && !is_huge_pages(name) {
             errors.invalid(path, name, "must be a standard resource for containers");
         }
-    } else if !is_native(name) && !is_extended(name) {
+    } else if !is_native(name) && !is_extended_resource(name) {
         errors.invalid(path, name, "doesn't follow extended resource name standard");
     }
 }
@@ -106,7 +122,7 @@ pub(crate) fn quantity(name: &str, quantity: &Quantity, path: &Path, errors: &mu
     if amount.is_negative() {
         errors.invalid(path, quantity.0.as_str(), NEGATIVE);
     }
-    if (INTEGERS.contains(&name) || is_extended(name)) && !amount.is_whole_at(0) {
+    if (INTEGERS.contains(&name) || is_extended_resource(name)) && !amount.is_whole_at(0) {
         errors.invalid(path, quantity.0.as_str(), "must be an integer");
     }
 }

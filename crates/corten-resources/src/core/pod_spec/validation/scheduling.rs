@@ -10,13 +10,14 @@ use corten_api::{
     meta::v1::LabelSelector,
 };
 use corten_apimachinery::{
+    Value,
     field::{Error, ErrorList, Path},
     validation::{is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name},
 };
 
 use super::NOT_POSITIVE;
 use crate::{
-    report::Report,
+    report::{Report, with_view},
     view::{Seen, each, each_of, list, text},
 };
 
@@ -126,6 +127,40 @@ fn pod_term(term: &PodAffinityTerm, path: &Path, errors: &mut ErrorList) {
 
 /// A selector of labels.
 pub(crate) fn label_selector(selector: Option<&LabelSelector>, path: &Path, errors: &mut ErrorList) {
+    label_selector_with(selector, ExpressionValues::Checked, path, errors);
+}
+
+/// A selector of labels after a change: if it was wrong before, the values in its expressions are not looked at.
+pub(crate) fn label_selector_update(
+    selector: Option<&LabelSelector>,
+    old: Option<&Value>,
+    path: &Path,
+    errors: &mut ErrorList,
+) {
+    let was_wrong = old.is_some_and(|old| {
+        let check = |old: &LabelSelector, errors: &mut ErrorList| label_selector(Some(old), path, errors);
+        !with_view(old, check).is_empty()
+    });
+    let values_are = if was_wrong { ExpressionValues::Any } else { ExpressionValues::Checked };
+    label_selector_with(selector, values_are, path, errors);
+}
+
+/// Whether the values of expressions have to be label values. Some kinds were not told for a long time, and take old ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExpressionValues {
+    /// They have to be.
+    Checked,
+    /// They can be anything.
+    Any,
+}
+
+/// A selector of labels, as strict as `values` says.
+pub(crate) fn label_selector_with(
+    selector: Option<&LabelSelector>,
+    values_are: ExpressionValues,
+    path: &Path,
+    errors: &mut ErrorList,
+) {
     let Some(selector) = selector else { return };
     let labels_at = path.child("matchLabels");
     for (key, value) in selector.match_labels.iter().flatten() {
@@ -136,8 +171,10 @@ pub(crate) fn label_selector(selector: Option<&LabelSelector>, path: &Path, erro
         let values = list(&expression.values);
         operator(&expression.operator, values, &at, errors);
         errors.invalids(&at.child("key"), &expression.key, is_qualified_name(&expression.key));
-        for (at, value) in each_of(values, &at.child("values")) {
-            errors.invalids(&at, value, is_label_value(value));
+        if values_are == ExpressionValues::Checked {
+            for (at, value) in each_of(values, &at.child("values")) {
+                errors.invalids(&at, value, is_label_value(value));
+            }
         }
     }
 }

@@ -254,7 +254,7 @@ fn known(name: &str, volume: &Volume, path: &Path, options: &Options<'_>, errors
 }
 
 /// The name of a driver for storage.
-pub(super) fn csi_driver(driver: &str, path: &Path, errors: &mut ErrorList) {
+pub(crate) fn csi_driver(driver: &str, path: &Path, errors: &mut ErrorList) {
     if !errors.require(path, driver) {
         return;
     }

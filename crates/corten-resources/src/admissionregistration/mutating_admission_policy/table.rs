@@ -1,0 +1,24 @@
+//! Columns of mutating admission policies.
+
+use corten_apimachinery::resource::{Column, TableDefinition};
+
+use crate::{admissionregistration::policy, show};
+
+/// The columns.
+pub(super) static TABLE: TableDefinition = TableDefinition {
+    columns: &[
+        Column::NAME,
+        Column::integer("Mutations", "How many changes it makes."),
+        Column::text("ParamKind", "The kind of the objects that parameterize it."),
+        Column::AGE,
+    ],
+    row: |object, cx| {
+        vec![
+            show::name(object),
+            show::count(object, &["spec", "mutations"]).into(),
+            policy::param_kind_cell(object),
+            show::age(object, cx),
+        ]
+    },
+    conditions: None,
+};

@@ -1,0 +1,69 @@
+//! A controller checks the types of a policy's expressions and reports in its status.
+
+use corten_apimachinery::{
+    Value,
+    field::ErrorList,
+    resource::{Context, Strategy},
+};
+
+use super::validation;
+use crate::rules::{first_generation, keep, keep_metadata, next_generation};
+
+/// The policy itself.
+#[derive(Debug)]
+pub(super) struct Main;
+
+impl Strategy for Main {
+    fn prepare_for_create(&self, _cx: &Context<'_>, policy: &mut Value) {
+        policy.set(&["status"], Value::object());
+        first_generation(policy);
+    }
+
+    fn prepare_for_update(&self, _cx: &Context<'_>, policy: &mut Value, old: &Value) {
+        keep(policy, old, &["status"]);
+        next_generation(policy, old, &[&["spec"]]);
+    }
+
+    fn validate(&self, _cx: &Context<'_>, policy: &Value) -> ErrorList {
+        validation::policy(policy, None)
+    }
+
+    fn validate_update(&self, _cx: &Context<'_>, policy: &Value, old: &Value) -> ErrorList {
+        validation::policy(policy, Some(old))
+    }
+
+    fn allow_unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["status"]]
+    }
+}
+
+/// `status`.
+#[derive(Debug)]
+pub(super) struct Status;
+
+impl Strategy for Status {
+    fn prepare_for_update(&self, _cx: &Context<'_>, policy: &mut Value, old: &Value) {
+        keep(policy, old, &["spec"]);
+        keep_metadata(policy, old);
+    }
+
+    fn validate(&self, _cx: &Context<'_>, _policy: &Value) -> ErrorList {
+        ErrorList::new()
+    }
+
+    fn validate_update(&self, _cx: &Context<'_>, policy: &Value, _old: &Value) -> ErrorList {
+        validation::status(policy)
+    }
+
+    fn allow_unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["metadata"], &["spec"]]
+    }
+}

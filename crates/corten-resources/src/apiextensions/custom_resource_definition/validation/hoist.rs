@@ -1,0 +1,46 @@
+//! What all versions of a definition have in common.
+
+use corten_apimachinery::{Value, value::semantically_equal};
+
+/// What is the same in all versions: it is validated once, above them, and is absent in each.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hoisted<'s> {
+    versions: &'s [Value],
+    /// Which of `FIELDS` all versions have alike.
+    common: [bool; FIELDS.len()],
+}
+
+/// The fields that are hoisted.
+const FIELDS: [&str; 4] = ["schema", "subresources", "additionalPrinterColumns", "selectableFields"];
+
+impl<'s> Hoisted<'s> {
+    pub(super) fn of(spec: &'s Value) -> Self {
+        let versions = spec.items_at(&["versions"]);
+        let common = FIELDS.map(|field| {
+            let Some((first, others)) = versions.split_first() else { return false };
+            others.iter().all(|version| semantically_equal(version.get(field), first.get(field)))
+        });
+        Self { versions, common }
+    }
+
+    fn is_common(self, field: &str) -> bool {
+        debug_assert!(FIELDS.contains(&field));
+        FIELDS.iter().zip(self.common).any(|(other, is_common)| *other == field && is_common)
+    }
+
+    /// The field that all versions have alike.
+    pub(super) fn common(self, field: &str) -> Option<&'s Value> {
+        let first = self.versions.first()?;
+        if self.is_common(field) { first.get(field).filter(|value| !value.is_null()) } else { None }
+    }
+
+    /// The field of one version, unless all have it alike.
+    pub(super) fn own(self, version: &'s Value, field: &str) -> Option<&'s Value> {
+        if self.is_common(field) { None } else { version.get(field).filter(|value| !value.is_null()) }
+    }
+
+    /// Whether a version has `status`, of its own or as all have.
+    pub(super) fn has_status(version: &Value) -> bool {
+        version.at(&["subresources", "status"]).is_some_and(|status| !status.is_null())
+    }
+}

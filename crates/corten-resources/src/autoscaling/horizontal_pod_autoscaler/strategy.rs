@@ -1,0 +1,77 @@
+//! What clients may change of an autoscaler through each of its endpoints.
+
+use corten_apimachinery::{
+    Value,
+    field::ErrorList,
+    resource::{Context, Strategy},
+};
+
+use super::validation;
+use crate::rules::keep;
+
+/// The autoscaler itself.
+#[derive(Debug)]
+pub(super) struct Main;
+
+const DIRECTIONS: [&str; 2] = ["scaleUp", "scaleDown"];
+
+fn has_tolerance(autoscaler: &Value) -> bool {
+    DIRECTIONS.iter().any(|direction| autoscaler.at(&["spec", "behavior", direction, "tolerance"]).is_some())
+}
+
+/// Without the gate, how far off is near enough stays only where some autoscaler said so before.
+fn drop_tolerance(cx: &Context<'_>, autoscaler: &mut Value, old: Option<&Value>) {
+    if cx.features.is_enabled("HPAConfigurableTolerance") || old.is_some_and(has_tolerance) {
+        return;
+    }
+    for direction in DIRECTIONS {
+        autoscaler.unset(&["spec", "behavior", direction, "tolerance"]);
+    }
+}
+
+impl Strategy for Main {
+    fn prepare_for_create(&self, cx: &Context<'_>, autoscaler: &mut Value) {
+        let status = [("desiredReplicas", Value::Int(0)), ("currentMetrics", Value::Null)];
+        autoscaler.set(&["status"], Value::object_of(status));
+        drop_tolerance(cx, autoscaler, None);
+    }
+
+    fn prepare_for_update(&self, cx: &Context<'_>, autoscaler: &mut Value, old: &Value) {
+        keep(autoscaler, old, &["status"]);
+        drop_tolerance(cx, autoscaler, Some(old));
+    }
+
+    fn validate(&self, cx: &Context<'_>, autoscaler: &Value) -> ErrorList {
+        validation::check(cx, autoscaler, None)
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, autoscaler: &Value, old: &Value) -> ErrorList {
+        validation::check(cx, autoscaler, Some(old))
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["status"]]
+    }
+}
+
+/// `status`.
+#[derive(Debug)]
+pub(super) struct Status;
+
+impl Strategy for Status {
+    fn prepare_for_update(&self, _cx: &Context<'_>, autoscaler: &mut Value, old: &Value) {
+        keep(autoscaler, old, &["spec"]);
+    }
+
+    fn validate(&self, _cx: &Context<'_>, _autoscaler: &Value) -> ErrorList {
+        ErrorList::new()
+    }
+
+    fn validate_update(&self, _cx: &Context<'_>, autoscaler: &Value, _old: &Value) -> ErrorList {
+        validation::status(autoscaler)
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["spec"]]
+    }
+}

@@ -1,0 +1,3 @@
+//! Group autoscaling.
+
+pub mod horizontal_pod_autoscaler;

@@ -1,0 +1,4 @@
+//! Group batch.
+
+pub mod cron_job;
+pub mod job;

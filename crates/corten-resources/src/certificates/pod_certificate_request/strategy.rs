@@ -1,0 +1,68 @@
+//! A request is written once; what becomes of it, its signer says once.
+
+use corten_apimachinery::{
+    Value,
+    field::{ErrorList, Path},
+    resource::{Context, Strategy},
+};
+
+use super::validation;
+use crate::{
+    report::Report,
+    rules::{keep, keep_metadata},
+};
+
+/// The request itself.
+#[derive(Debug)]
+pub(super) struct Main;
+
+impl Strategy for Main {
+    fn prepare_for_create(&self, _cx: &Context<'_>, request: &mut Value) {
+        request.set(&["status"], Value::object());
+    }
+
+    fn prepare_for_update(&self, _cx: &Context<'_>, request: &mut Value, old: &Value) {
+        keep(request, old, &["status"]);
+    }
+
+    fn validate(&self, _cx: &Context<'_>, request: &Value) -> ErrorList {
+        validation::create(request)
+    }
+
+    fn validate_update(&self, _cx: &Context<'_>, request: &Value, old: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        errors.immutable(&Path::new("spec"), request.get("spec"), old.get("spec"));
+        errors
+    }
+
+    fn allow_unconditional_update(&self) -> bool {
+        false
+    }
+}
+
+/// `status`.
+#[derive(Debug)]
+pub(super) struct Status;
+
+impl Strategy for Status {
+    fn prepare_for_update(&self, _cx: &Context<'_>, request: &mut Value, old: &Value) {
+        keep(request, old, &["spec"]);
+        keep_metadata(request, old);
+    }
+
+    fn validate(&self, _cx: &Context<'_>, _request: &Value) -> ErrorList {
+        ErrorList::new()
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, request: &Value, old: &Value) -> ErrorList {
+        validation::status(request, old, cx.now)
+    }
+
+    fn allow_unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["spec"]]
+    }
+}

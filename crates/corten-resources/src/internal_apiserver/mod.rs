@@ -1,0 +1,3 @@
+//! Group internal.apiserver.k8s.io.
+
+pub mod storage_version;

@@ -1,0 +1,3 @@
+//! Group policy.
+
+pub mod pod_disruption_budget;
