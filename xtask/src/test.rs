@@ -25,7 +25,13 @@ pub(crate) struct Options {
     /// Stop at the first stage that fails.
     #[arg(long)]
     fail_fast: bool,
+    /// Let random tests of decoders run for a minute instead of a second.
+    #[arg(long)]
+    all: bool,
 }
+
+/// How long each decoder gets random input with `--all`: a dozen of them are done before a test counts as one that hangs.
+const FUZZ_SECONDS: &str = "5";
 
 /// A stage of the test run, in the order they run: the quickest answer first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -78,7 +84,7 @@ pub(crate) fn run(places: &Places, options: &Options) -> anyhow::Result<ExitCode
     for stage in chosen {
         println!("\n== {} ==", name(stage));
         let watch = Stopwatch::start();
-        let outcome = run_stage(stage, places, &mut counts).unwrap_or_else(Outcome::Failed);
+        let outcome = run_stage(stage, places, options, &mut counts).unwrap_or_else(Outcome::Failed);
         match &outcome {
             Outcome::Passed => println!("== {}: passed in {} ==", name(stage), watch.elapsed_text()),
             Outcome::Skipped(reason) => println!("== {}: skipped, {reason} ==", name(stage)),
@@ -109,7 +115,7 @@ fn check_architecture(architecture: &str, stages: &[Stage]) -> anyhow::Result<()
     );
 }
 
-fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Result<Outcome> {
+fn run_stage(stage: Stage, places: &Places, options: &Options, counts: &mut Counts) -> anyhow::Result<Outcome> {
     let has_e2e = places.has_crate(E2E_CRATE);
     match stage {
         Stage::Fmt => run_command(process::cargo(&places.root).args(["fmt", "--all", "--check"]))
@@ -139,6 +145,9 @@ fn run_stage(stage: Stage, places: &Places, counts: &mut Counts) -> anyhow::Resu
             let mut command = nextest(places)?;
             if has_e2e {
                 command.args(["--filterset", &format!("not package({E2E_CRATE})")]);
+            }
+            if options.all {
+                command.env("CORTEN_FUZZ_SECONDS", FUZZ_SECONDS);
             }
             run_tests(&mut command, counts)?;
         }

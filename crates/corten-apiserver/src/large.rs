@@ -363,7 +363,7 @@ fn stored(server: &Server, request: &Request) -> Option<Arc<Stored>> {
     }
     let routes = server.routes();
     let endpoint = routes.endpoint(&info.group, &info.version, &info.resource)?;
-    let namespace = if endpoint.definition.is_namespaced() { &*info.namespace } else { "" };
+    let namespace = if endpoint.resource.is_namespaced() { &*info.namespace } else { "" };
     endpoint.store.as_ref()?.cacher().get(&cache_key(namespace, &info.name))
 }
 

@@ -9,6 +9,7 @@
 pub mod admission;
 pub mod authentication;
 pub mod authorization;
+pub mod customresources;
 pub mod discovery;
 pub mod endpoints;
 pub mod filters;

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use corten_apimachinery::{
     codec,
     gvk::GroupVersion,
-    resource::ResourceDefinition,
+    resource::Resource,
     status::{Reason, Status},
     stored::Stored,
-    value::Value,
+    value::{Str, Value},
 };
 use http::{HeaderMap, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
@@ -113,9 +113,9 @@ pub struct ListResponse {
     /// The resource that keeps the objects.
     pub store: Arc<Store>,
     /// The resource that shows them.
-    pub served: &'static ResourceDefinition,
+    pub served: Arc<Resource>,
     /// The version asked for.
-    pub version: &'static str,
+    pub version: Str,
 }
 
 /// Objects that are made for an answer.
@@ -126,9 +126,9 @@ pub struct MadeObjects {
     /// Whether they were asked for as a list; else there is one.
     pub is_list: bool,
     /// The resource.
-    pub definition: &'static ResourceDefinition,
+    pub resource: Arc<Resource>,
     /// The version asked for.
-    pub version: &'static str,
+    pub version: Str,
 }
 
 impl MadeObjects {
@@ -144,8 +144,8 @@ impl MadeObjects {
             object.unset(&["kind"]);
         }
         Value::object_of([
-            ("kind", Value::from(format!("{}List", self.definition.kind))),
-            ("apiVersion", GroupVersion::new(self.definition.group, self.version).to_string().into()),
+            ("kind", Value::from(self.resource.list_kind.clone())),
+            ("apiVersion", GroupVersion::new(self.resource.group.clone(), self.version).to_string().into()),
             ("metadata", Value::object()),
             ("items", self.objects.into()),
         ])

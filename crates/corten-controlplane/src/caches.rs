@@ -11,21 +11,21 @@ use corten_apimachinery::{
     codec::{self, FieldValidation},
     status::Status,
     stored::Stored,
-    value::Value,
+    value::{Str, Value},
 };
 use corten_apiserver::registry::{Store, read_failure};
 use corten_storage::{cacher::Cacher, object::cache_key};
 
 /// The watch cache of every stored resource, by group and plural.
 #[derive(Debug, Default)]
-pub struct Caches(OnceLock<HashMap<(&'static str, &'static str), Cacher>>);
+pub struct Caches(OnceLock<HashMap<(Str, Str), Cacher>>);
 
 impl Caches {
     /// Tells of all stores. Done once, before the first request.
     pub fn fill(&self, stores: &[Arc<Store>]) {
         let caches = stores.iter().map(|store| {
-            let definition = store.definition();
-            ((definition.group, definition.plural), store.cacher().clone())
+            let resource = store.resource();
+            ((resource.group.clone(), resource.plural.clone()), store.cacher().clone())
         });
         let filled = self.0.set(caches.collect());
         assert!(filled.is_ok(), "the caches are filled in once");
@@ -33,14 +33,14 @@ impl Caches {
 
     /// The cache of a resource; `None` for one that this server does not have.
     #[must_use]
-    pub fn get(&self, group: &'static str, plural: &'static str) -> Option<&Cacher> {
-        self.0.get()?.get(&(group, plural))
+    pub fn get(&self, group: &str, plural: &str) -> Option<&Cacher> {
+        self.0.get()?.get(&(group.into(), plural.into()))
     }
 
     /// One object of the core group: what the cache has at hand, else its newest state.
     ///
     /// Errors: the cache cannot answer now.
-    pub async fn core(&self, plural: &'static str, namespace: &str, name: &str) -> Result<Option<Arc<Stored>>, Status> {
+    pub async fn core(&self, plural: &str, namespace: &str, name: &str) -> Result<Option<Arc<Stored>>, Status> {
         self.find("", plural, namespace, name).await
     }
 
@@ -49,8 +49,8 @@ impl Caches {
     /// Errors: the cache cannot answer now.
     pub async fn find(
         &self,
-        group: &'static str,
-        plural: &'static str,
+        group: &str,
+        plural: &str,
         namespace: &str,
         name: &str,
     ) -> Result<Option<Arc<Stored>>, Status> {
@@ -67,8 +67,8 @@ impl Caches {
     /// Errors: the cache cannot answer now.
     pub async fn newest(
         &self,
-        group: &'static str,
-        plural: &'static str,
+        group: &str,
+        plural: &str,
         namespace: &str,
         name: &str,
     ) -> Result<Option<Arc<Stored>>, Status> {

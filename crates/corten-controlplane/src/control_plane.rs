@@ -5,12 +5,15 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use corten_api::{descriptions::descriptions, types};
 use corten_apimachinery::{
     Features,
-    resource::{ResourceDefinition, UserInfo},
+    resource::{Resource, UserInfo, Verb, Version},
+    type_table::TypeTable,
 };
 use corten_apiserver::{
     Server,
     authentication::{self, X509},
-    authorization, discovery,
+    authorization,
+    customresources::{self, CustomResources},
+    discovery,
     endpoints::{RoutesBuilder, index},
     filters::Limits,
     openapi,
@@ -30,6 +33,7 @@ use corten_storage::{
     kv::{KvEngine, KvError},
     object,
 };
+use ipnet::IpNet;
 
 use crate::{
     RuntimeConfig, ServiceAccounts, ServiceNetwork,
@@ -82,10 +86,12 @@ pub struct ControlPlane {
     kubelets: Arc<Kubelets>,
     components: Components,
     stores: Vec<Arc<Store>>,
+    custom: Option<CustomResources>,
     engine: Arc<dyn KvEngine>,
     compaction_interval: Duration,
     bootstrap: bootstrap::Progress,
     advertised: bootstrap::Advertised,
+    service_ranges: Vec<IpNet>,
     client_authorities: String,
     identity: bootstrap::identity_lease::Identity,
     rng: SharedRng,
@@ -168,6 +174,7 @@ impl ControlPlane {
         let bootstrap = bootstrap::Progress::default();
         let components = Components::default();
         let cluster_ip = config.services.first_address();
+        let service_ranges = config.services.cluster_ip_ranges.clone();
         let parts = Surface {
             access: &access,
             limits: config.limits,
@@ -177,7 +184,7 @@ impl ControlPlane {
             bootstrap: &bootstrap,
             components: &components,
         };
-        let (server, stores) = assemble(&settings, parts);
+        let Assembled { server, stores, custom } = assemble(&settings, parts);
         let serving = ServerCertificate::new(&config.serving.certificate, &config.serving.key)?;
         let tls = server_config(serving.clone(), ClientCertificate::Any)?;
         let listener = TlsListener::bind(config.address, tls)
@@ -198,10 +205,12 @@ impl ControlPlane {
             kubelets,
             components,
             stores,
+            custom,
             engine: settings.engine,
             compaction_interval: config.compaction_interval,
             bootstrap,
             advertised,
+            service_ranges,
             client_authorities: config.client_authorities,
             identity,
             rng,
@@ -240,13 +249,16 @@ impl ControlPlane {
     }
 
     /// Serves until shutdown.
-    pub async fn run(self, shutdown: Shutdown) {
+    pub async fn run(mut self, shutdown: Shutdown) {
         let tasks = TaskSet::new("control-plane");
         // The caches end after the server: its last requests still read from them.
         let (stop_caches, caches_shutdown) = Shutdown::new();
         for store in &self.stores {
             tasks.spawn("cacher", store.cacher().clone().run(caches_shutdown.clone()));
             tasks.spawn("corrupt-objects", report_corrupt(store.cacher().clone(), caches_shutdown.clone()));
+        }
+        if let Some(custom) = self.custom.take() {
+            tasks.spawn("custom-resources", custom.run(caches_shutdown.clone()));
         }
         let caches = self.stores.iter().map(|store| store.cacher().clone()).collect();
         let (interval, clock) = (self.compaction_interval, Arc::clone(self.server.clock()));
@@ -262,8 +274,9 @@ impl ControlPlane {
         tasks.spawn("identity-lease", bootstrap::identity_lease::run(lease.0, lease.1, lease.2, lease.3));
         let progress = self.bootstrap.clone();
         let authorities = self.client_authorities;
+        let (advertised, ranges) = (self.advertised, self.service_ranges);
         let bootstrap =
-            bootstrap::run(client, (clock, self.rng), progress, self.advertised, authorities, shutdown.clone());
+            bootstrap::run(client, (clock, self.rng), progress, advertised, ranges, authorities, shutdown.clone());
         tasks.spawn("bootstrap", bootstrap);
         tasks.guard(self.server.serve(self.listener, shutdown)).await;
         self.kubelets.stop().await;
@@ -294,8 +307,18 @@ pub(crate) struct Surface<'a> {
     pub(crate) components: &'a Components,
 }
 
+/// A server and what is behind it.
+#[derive(Debug)]
+pub(crate) struct Assembled {
+    pub(crate) server: Arc<Server>,
+    /// The stores of its built-in resources.
+    pub(crate) stores: Vec<Arc<Store>>,
+    /// What serves custom resources; none if their definitions are not served.
+    pub(crate) custom: Option<CustomResources>,
+}
+
 /// The server with all it serves, and the stores behind it.
-pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server>, Vec<Arc<Store>>) {
+pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     let Surface { access, limits, runtime_config, advertise_address, services, bootstrap, components } = surface;
     let table = types::table();
     let server = Server::new(Parts {
@@ -312,15 +335,15 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server
     let mut stores: Vec<Arc<Store>> = Vec::new();
     let caches = Arc::clone(access.caches());
     let service_hooks: Arc<dyn Hooks> = Arc::new(ServiceHooks::new(caches, Arc::clone(&settings.rng), &services));
-    for definition in RESOURCES.iter().copied() {
-        let hooks = std::ptr::eq(definition, &service::RESOURCE).then(|| Arc::clone(&service_hooks));
-        let store = store_of(definition, &mut stores, settings, hooks);
-        routes.resource(definition, table, store.as_ref());
+    let resources = served(table, &settings.features, runtime_config);
+    for resource in &resources {
+        let is_services = resource.group.is_empty() && resource.plural == service::RESOURCE.plural;
+        let hooks = is_services.then(|| Arc::clone(&service_hooks));
+        let store = store_of(resource, &mut stores, settings, hooks);
+        routes.resource(resource, store.as_ref());
     }
-    let groups = discovery::documents(RESOURCES);
-    discovery::install(&mut routes, &groups, &advertise_address.to_string());
     let source = openapi::Source { table, descriptions: || Box::new(descriptions()), version: version::GIT_VERSION };
-    openapi::install(&mut routes, &groups, source);
+    openapi::install(&mut routes, &discovery::documents(&resources), source);
     access.install(&mut routes, &stores, &advertise_address.to_string());
     component_status::install(&mut routes, &settings.engine, access.caches(), components);
     version::install(&mut routes);
@@ -329,28 +352,60 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> (Arc<Server
     health::install(&mut routes, &settings.engine, &stores, bootstrap, &slis);
     metrics::install_slis(&mut routes, &slis);
     server.observe(metrics::install(&mut routes, &stores));
-    server.set_routes(routes.build());
-    (server, stores)
+    let address = advertise_address.to_string();
+    let make_routes = move |custom: &[(Arc<Resource>, Arc<Store>)]| {
+        let (mut routes, mut resources) = (routes.clone(), resources.clone());
+        for (resource, store) in custom {
+            routes.resource(resource, Some(store));
+            resources.push(Arc::clone(resource));
+        }
+        discovery::install(&mut routes, &discovery::documents(&resources), &address);
+        routes.build()
+    };
+    server.set_routes(make_routes(&[]));
+    let (group, plural) = customresources::DEFINITIONS;
+    let definitions = server.routes().store(group, plural).cloned();
+    let custom = definitions.map(|definitions| {
+        CustomResources::new(Arc::clone(&server), definitions, settings.clone(), table, Box::new(make_routes))
+    });
+    Assembled { server, stores, custom }
+}
+
+/// The resources of which some version is served.
+fn served(table: &'static TypeTable, features: &Features, config: &RuntimeConfig) -> Vec<Arc<Resource>> {
+    let mut resources: Vec<Arc<Resource>> = Vec::new();
+    for definition in RESOURCES.iter().copied() {
+        let is_served = |version: &Version| config.serves(features, definition, version);
+        if !definition.versions.iter().any(is_served) {
+            continue;
+        }
+        let stored_as = definition.stored_as.map(|stored| {
+            let is_it = |known: &&Arc<Resource>| known.group == stored.group && known.plural == stored.plural;
+            let known = resources.iter().find(is_it).cloned();
+            known.unwrap_or_else(|| Arc::new(Resource::built_in(stored, None, table, |_| false)))
+        });
+        resources.push(Arc::new(Resource::built_in(definition, stored_as, table, is_served)));
+    }
+    resources
 }
 
 /// The store of a resource; the one of another group where two groups show the same objects; none for what is not stored.
 fn store_of(
-    definition: &'static ResourceDefinition,
+    resource: &Arc<Resource>,
     stores: &mut Vec<Arc<Store>>,
     settings: &Settings,
     hooks: Option<Arc<dyn Hooks>>,
 ) -> Option<Arc<Store>> {
-    use corten_apimachinery::resource::Verb;
     // What is answered and not stored cannot be followed.
-    if !definition.verbs.contains(&Verb::Watch) {
+    if !resource.verbs.contains(&Verb::Watch) {
         return None;
     }
-    let stored = definition.stored_as.unwrap_or(definition);
-    if let Some(store) = stores.iter().find(|store| std::ptr::eq(store.definition(), stored)) {
+    let stored = resource.stored_as.as_ref().unwrap_or(resource);
+    if let Some(store) = stores.iter().find(|store| Arc::ptr_eq(store.resource(), stored)) {
         return Some(Arc::clone(store));
     }
-    let codec = Arc::new(ResourceCodec::new(stored, types::table()));
-    let store = Arc::new(Store::new(stored, codec, settings.clone(), hooks));
+    let codec = Arc::new(ResourceCodec::new(Arc::clone(stored)));
+    let store = Arc::new(Store::new(codec, settings.clone(), hooks));
     stores.push(Arc::clone(&store));
     Some(store)
 }

@@ -158,11 +158,15 @@ mod tests {
                 "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]etcd-readiness ok\n[+]informer-sync ok\n\
                  [+]poststarthook/start-apiserver-admission-initializer ok\n\
                  [+]poststarthook/generic-apiserver-start-informers ok\n\
+                 [+]poststarthook/priority-and-fairness-config-producer ok\n\
                  [+]poststarthook/start-system-namespaces-controller ok\n\
                  [+]poststarthook/start-cluster-authentication-info-controller ok\n\
                  [+]poststarthook/rbac/bootstrap-roles ok\n\
                  [+]poststarthook/scheduling/bootstrap-system-priority-classes ok\n\
-                 [+]poststarthook/bootstrap-controller ok\n[+]shutdown ok\nreadyz check passed\n"
+                 [+]poststarthook/bootstrap-controller ok\n\
+                 [+]poststarthook/start-kubernetes-service-cidr-controller ok\n\
+                 [+]poststarthook/kube-apiserver-autoregistration ok\n\
+                 [+]autoregister-completion ok\n[+]shutdown ok\nreadyz check passed\n"
             )
         );
         assert_eq!(cluster.get(admin(), "/livez").await.unwrap().as_str(), Some("ok"));

@@ -23,13 +23,14 @@ use corten_storage::{
     object,
 };
 use http::{HeaderMap, HeaderValue, Method, header};
+use ipnet::IpNet;
 
 use crate::{
     Components, RuntimeConfig, ServiceAccounts, ServiceNetwork,
     access::Access,
     authentication::service_account::{DEFAULT_ISSUER, new_key},
     bootstrap,
-    control_plane::{Surface, assemble, features_of},
+    control_plane::{Assembled, Surface, assemble, features_of},
 };
 
 /// A running control plane.
@@ -47,6 +48,7 @@ pub struct Cluster {
     stop: ShutdownTrigger,
     shutdown: Shutdown,
     advertised: bootstrap::Advertised,
+    service_ranges: Vec<IpNet>,
 }
 
 impl Cluster {
@@ -110,17 +112,32 @@ impl Cluster {
             bootstrap: &progress,
             components: &components,
         };
-        let (server, stores) = assemble(&settings, surface);
+        let Assembled { server, stores, custom } = assemble(&settings, surface);
+        if let Some(custom) = custom {
+            tasks.spawn("custom-resources", custom.run(shutdown.clone()));
+        }
         for store in &stores {
             tasks.spawn("cacher", store.cacher().clone().run(shutdown.clone()));
         }
         let advertised = bootstrap::Advertised { cluster_ip: services.first_address(), address };
-        let cluster =
-            Self { server, clock, components, engine: settings.engine, stores, tasks, stop, shutdown, advertised };
+        let service_ranges = services.cluster_ip_ranges;
+        let cluster = Self {
+            server,
+            clock,
+            components,
+            engine: settings.engine,
+            stores,
+            tasks,
+            stop,
+            shutdown,
+            advertised,
+            service_ranges,
+        };
         for store in &cluster.stores {
             store.cacher().ready().await;
         }
-        bootstrap::ensure(&cluster.client(admin()), &progress, "").await.unwrap();
+        let client = cluster.client(admin());
+        bootstrap::ensure(&client, &shared, &progress, &cluster.service_ranges, "").await.unwrap();
         // Tests that want the service `kubernetes` say so.
         progress.complete(bootstrap::Step::KubernetesService);
         cluster
@@ -141,6 +158,7 @@ impl Cluster {
             (clock, SimRng::shared(43)),
             progress,
             self.advertised,
+            self.service_ranges.clone(),
             String::new(),
             self.shutdown.clone(),
         );

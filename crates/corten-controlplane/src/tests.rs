@@ -1,5 +1,8 @@
 //! The server over sockets: clients that ask and do not read.
 
+mod custom_resources;
+mod forms;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;

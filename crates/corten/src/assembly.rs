@@ -151,7 +151,7 @@ async fn build_all(
 
     let step = progress.step("API server");
     let control_plane =
-        ControlPlane::build(api_server(config, &pki), Arc::clone(&engine), Arc::clone(clock), Arc::clone(rng))
+        ControlPlane::build(api_server(config, &pki)?, Arc::clone(&engine), Arc::clone(clock), Arc::clone(rng))
             .await
             .context("start the API server")?;
     let address = control_plane.local_addr().context("read the API server's address")?;
@@ -355,8 +355,8 @@ impl Clients {
     }
 }
 
-fn api_server(config: &Config, pki: &Pki) -> corten_controlplane::Config {
-    corten_controlplane::Config {
+fn api_server(config: &Config, pki: &Pki) -> anyhow::Result<corten_controlplane::Config> {
+    Ok(corten_controlplane::Config {
         address: config.listen,
         advertise_address: SocketAddr::new(config.advertise, config.listen.port()),
         serving: pki.apiserver.clone(),
@@ -375,9 +375,9 @@ fn api_server(config: &Config, pki: &Pki) -> corten_controlplane::Config {
         compaction_interval: compactor::DEFAULT_INTERVAL,
         kubelet_client: Some(kubelet_client(config, pki)),
         limits: Limits::default(),
-        feature_gates: FeatureGates::default(),
-        runtime_config: RuntimeConfig::default(),
-    }
+        feature_gates: FeatureGates::parse(&config.feature_gates).context("--feature-gates")?,
+        runtime_config: RuntimeConfig::parse(&config.runtime_config).context("--runtime-config")?,
+    })
 }
 
 /// How the API server shows itself to kubelets. The kubelet of this process has a certificate of this authority; those that

@@ -59,6 +59,10 @@ pub(crate) struct Wishes {
     pub(crate) proxy_mode: Option<ProxyMode>,
     /// The port of the kubelet's server.
     pub(crate) kubelet_port: Option<u16>,
+    /// Which optional features are on: `Name=true,Other=false`.
+    pub(crate) feature_gates: Option<String>,
+    /// Which versions and resources are served: `api/beta=true,group/version=false`.
+    pub(crate) runtime_config: Option<String>,
 }
 
 impl Wishes {
@@ -73,7 +77,9 @@ impl Wishes {
         runs_with("--listen", &record.listen.ip(), self.listen.as_ref())?;
         runs_with("--api-port", &record.listen.port(), self.api_port.as_ref())?;
         runs_with("--kubelet-port", &record.kubelet_port, self.kubelet_port.as_ref())?;
-        runs_with("--proxy-mode", &record.proxy_mode, self.proxy_mode.as_ref())
+        runs_with("--proxy-mode", &record.proxy_mode, self.proxy_mode.as_ref())?;
+        runs_with("--feature-gates", &record.feature_gates, self.feature_gates.as_ref())?;
+        runs_with("--runtime-config", &record.runtime_config, self.runtime_config.as_ref())
     }
 }
 
@@ -100,6 +106,10 @@ pub(crate) struct Config {
     pub(crate) proxy_mode: ProxyMode,
     /// The port of the kubelet's server.
     pub(crate) kubelet_port: u16,
+    /// Which optional features are on, as it was said.
+    pub(crate) feature_gates: String,
+    /// Which versions and resources are served, as it was said.
+    pub(crate) runtime_config: String,
 }
 
 /// Addresses that are no hosts'. Cleaning up after services takes addresses of their range from the machine.
@@ -167,6 +177,14 @@ impl Config {
                 .kubelet_port
                 .or(record.map(|record| record.kubelet_port))
                 .unwrap_or(DEFAULT_KUBELET_PORT),
+            feature_gates: wishes
+                .feature_gates
+                .or(record.map(|record| record.feature_gates.clone()))
+                .unwrap_or_default(),
+            runtime_config: wishes
+                .runtime_config
+                .or(record.map(|record| record.runtime_config.clone()))
+                .unwrap_or_default(),
         };
         check_ranges(config.cluster_cidr, config.service_cidr)?;
         Ok(config)
@@ -185,7 +203,10 @@ impl Config {
             Scope::ControlPlane => earlier.map_or(everywhere, |record| record.listen),
         };
         let ranges = (self.cluster_cidr, self.service_cidr);
-        Record::new(ranges, CLUSTER_DOMAIN, node_name, (listen, self.kubelet_port, self.proxy_mode))
+        let mut record = Record::new(ranges, CLUSTER_DOMAIN, node_name, (listen, self.kubelet_port, self.proxy_mode));
+        record.feature_gates.clone_from(&self.feature_gates);
+        record.runtime_config.clone_from(&self.runtime_config);
+        record
     }
 
     /// The first address of the service network: where the API is found inside the cluster.

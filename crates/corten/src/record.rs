@@ -38,6 +38,12 @@ pub(crate) struct Record {
     /// How services were carried out last, likewise. Earlier versions did not write it.
     #[serde(default)]
     pub(crate) proxy_mode: ProxyMode,
+    /// Which optional features were on last, likewise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) feature_gates: String,
+    /// Which versions and resources were served last, likewise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) runtime_config: String,
 }
 
 impl Record {
@@ -49,7 +55,18 @@ impl Record {
         (listen, kubelet_port, proxy_mode): (SocketAddr, u16, ProxyMode),
     ) -> Self {
         let (version, cluster_domain) = (VERSION, cluster_domain.to_owned());
-        Self { version, cluster_cidr, service_cidr, cluster_domain, node_name, listen, kubelet_port, proxy_mode }
+        Self {
+            version,
+            cluster_cidr,
+            service_cidr,
+            cluster_domain,
+            node_name,
+            listen,
+            kubelet_port,
+            proxy_mode,
+            feature_gates: String::new(),
+            runtime_config: String::new(),
+        }
     }
 
     /// Reads the record; nothing if there is none.

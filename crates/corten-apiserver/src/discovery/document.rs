@@ -1,11 +1,11 @@
 //! The documents of discovery, from resource definitions. Pure.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use corten_apimachinery::{
-    resource::{ResourceDefinition, SubresourceKind, Verb},
-    value::Value,
+    resource::{Resource, ResourceVersion, SubresourceKind, Verb},
+    value::{Str, Value},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 #[derive(Debug, Clone)]
 pub struct Group {
     /// The name; empty for the core group.
-    pub name: &'static str,
+    pub name: Str,
     /// The versions.
     pub versions: Vec<GroupVersion>,
 }
@@ -22,40 +22,40 @@ pub struct Group {
 #[derive(Debug, Clone)]
 pub struct GroupVersion {
     /// The version.
-    pub name: &'static str,
+    pub name: Str,
     /// Its resources, sorted by name.
-    pub resources: Vec<&'static ResourceDefinition>,
+    pub resources: Vec<(Arc<Resource>, Arc<ResourceVersion>)>,
 }
 
 /// The groups in the order in which their first resources were installed, which is their order of preference.
 #[must_use]
-pub fn documents(resources: &[&'static ResourceDefinition]) -> Vec<Group> {
+pub fn documents(resources: &[Arc<Resource>]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for definition in resources {
-        let at = groups.iter().position(|group| group.name == definition.group).unwrap_or_else(|| {
-            groups.push(Group { name: definition.group, versions: Vec::new() });
-            groups.len() - 1
-        });
-        for version in definition.versions {
+    for resource in resources {
+        for version in resource.served_versions() {
+            let at = groups.iter().position(|group| group.name == resource.group).unwrap_or_else(|| {
+                groups.push(Group { name: resource.group.clone(), versions: Vec::new() });
+                groups.len() - 1
+            });
             let versions = &mut groups[at].versions;
             let at = versions.iter().position(|known| known.name == version.name).unwrap_or_else(|| {
-                versions.push(GroupVersion { name: version.name, resources: Vec::new() });
+                versions.push(GroupVersion { name: version.name.clone(), resources: Vec::new() });
                 versions.len() - 1
             });
-            versions[at].resources.push(definition);
+            versions[at].resources.push((Arc::clone(resource), Arc::clone(version)));
         }
     }
     for group in &mut groups {
-        group.versions.sort_by_key(|version| Reverse(preference(version.name)));
+        group.versions.sort_by_key(|version| Reverse(preference(&version.name)));
         for version in &mut group.versions {
-            version.resources.sort_by_key(|definition| definition.plural);
+            version.resources.sort_by(|(a, _), (b, _)| a.plural.cmp(&b.plural));
         }
     }
     groups
 }
 
 /// Stable versions before betas before alphas, higher numbers first.
-fn preference(version: &str) -> (u8, u32, u32) {
+pub(crate) fn preference(version: &str) -> (u8, u32, u32) {
     let number = |text: &str| text.parse().unwrap_or(0);
     let rest = version.strip_prefix('v').unwrap_or(version);
     match (rest.split_once("beta"), rest.split_once("alpha")) {
@@ -71,12 +71,12 @@ impl Group {
     pub fn legacy(&self, alone: bool) -> Value {
         let version = |version: &GroupVersion| {
             Value::object_of([
-                ("groupVersion", Value::from(group_version(self.name, version.name))),
-                ("version", version.name.into()),
+                ("groupVersion", Value::from(group_version(&self.name, &version.name))),
+                ("version", version.name.clone().into()),
             ])
         };
         let mut group = Value::object_of([
-            ("name", Value::from(self.name)),
+            ("name", Value::from(self.name.clone())),
             ("versions", Value::array(self.versions.iter().map(version))),
         ]);
         if let Some(preferred) = self.versions.first() {
@@ -94,17 +94,17 @@ impl Group {
     pub fn aggregated(&self) -> Value {
         let versions = self.versions.iter().map(|version| {
             Value::object_of([
-                ("version", Value::from(version.name)),
+                ("version", Value::from(version.name.clone())),
                 (
                     "resources",
-                    Value::array(version.resources.iter().map(|definition| aggregated(definition, version.name))),
+                    Value::array(version.resources.iter().map(|(resource, version)| aggregated(resource, version))),
                 ),
                 ("freshness", "Current".into()),
             ])
         });
         let mut metadata = Value::object();
         if !self.name.is_empty() {
-            metadata.set(&["name"], self.name);
+            metadata.set(&["name"], self.name.clone());
         }
         Value::object_of([("metadata", metadata), ("versions", Value::array(versions))])
     }
@@ -112,11 +112,11 @@ impl Group {
     /// `APIResourceList` of one version.
     #[must_use]
     pub fn resource_list(&self, version: &GroupVersion) -> Value {
-        let resources = version.resources.iter().flat_map(|definition| legacy(definition, version.name));
+        let resources = version.resources.iter().flat_map(|(resource, version)| legacy(resource, version));
         Value::object_of([
             ("kind", Value::from("APIResourceList")),
             ("apiVersion", "v1".into()),
-            ("groupVersion", group_version(self.name, version.name).into()),
+            ("groupVersion", group_version(&self.name, &version.name).into()),
             ("resources", Value::array(resources)),
         ])
     }
@@ -131,17 +131,14 @@ fn verbs(verbs: &[Verb]) -> Value {
     Value::array(verbs.iter().map(|verb| verb.as_str().into()))
 }
 
-fn texts(texts: &[&str]) -> Value {
-    Value::array(texts.iter().map(|&text| text.into()))
+fn texts(texts: &[Str]) -> Value {
+    Value::array(texts.iter().map(|text| text.clone().into()))
 }
 
 /// The kind and verbs that a subresource shows: (group, version, kind), group and version empty where they are the resource's.
-fn shown(
-    definition: &'static ResourceDefinition,
-    kind: &SubresourceKind,
-) -> ((&'static str, &'static str, &'static str), Vec<Verb>) {
+fn shown<'a>(resource: &'a Resource, kind: &'a SubresourceKind) -> ((&'a str, &'a str, &'a str), Vec<Verb>) {
     let mut shown = match kind {
-        SubresourceKind::Object { verbs, .. } => (("", "", definition.kind), verbs.to_vec()),
+        SubresourceKind::Object { verbs, .. } => (("", "", &*resource.kind), verbs.to_vec()),
         SubresourceKind::Scale(_) => (("autoscaling", "v1", "Scale"), vec![Verb::Get, Verb::Patch, Verb::Update]),
         SubresourceKind::Custom { kind, verbs } => (*kind, verbs.to_vec()),
     };
@@ -149,37 +146,37 @@ fn shown(
     shown
 }
 
-fn legacy(definition: &'static ResourceDefinition, version: &str) -> Vec<Value> {
-    let namespaced = definition.is_namespaced();
+fn legacy(resource: &Resource, version: &ResourceVersion) -> Vec<Value> {
+    let namespaced = resource.is_namespaced();
     let mut main = Value::object_of([
-        ("name", Value::from(definition.plural)),
-        ("singularName", definition.singular.into()),
+        ("name", Value::from(resource.plural.clone())),
+        ("singularName", resource.singular.clone().into()),
         ("namespaced", namespaced.into()),
-        ("kind", definition.kind.into()),
-        ("verbs", verbs(definition.verbs)),
+        ("kind", resource.kind.clone().into()),
+        ("verbs", verbs(resource.verbs)),
     ]);
-    if !definition.short_names.is_empty() {
-        main.set(&["shortNames"], texts(definition.short_names));
+    if !resource.short_names.is_empty() {
+        main.set(&["shortNames"], texts(&resource.short_names));
     }
-    if !definition.categories.is_empty() {
-        main.set(&["categories"], texts(definition.categories));
+    if !resource.categories.is_empty() {
+        main.set(&["categories"], texts(&resource.categories));
     }
     // What is stored has a hash by which clients notice a change of the stored version.
-    if definition.verbs.contains(&Verb::Watch) {
-        main.set(&["storageVersionHash"], storage_version_hash(definition));
+    if resource.verbs.contains(&Verb::Watch) {
+        main.set(&["storageVersionHash"], storage_version_hash(resource));
     }
-    let mut subresources: Vec<_> = definition.subresources.iter().collect();
-    subresources.sort_by_key(|subresource| subresource.name);
+    let mut subresources: Vec<_> = version.subresources.iter().collect();
+    subresources.sort_by(|a, b| a.name.cmp(&b.name));
     let subresources = subresources.into_iter().map(|subresource| {
-        let ((group, kind_version, kind), subresource_verbs) = shown(definition, &subresource.kind);
+        let ((group, kind_version, kind), subresource_verbs) = shown(resource, &subresource.kind);
         let mut entry = Value::object_of([
-            ("name", Value::from(format!("{}/{}", definition.plural, subresource.name))),
+            ("name", Value::from(format!("{}/{}", resource.plural, subresource.name))),
             ("singularName", "".into()),
             ("namespaced", namespaced.into()),
             ("kind", kind.into()),
             ("verbs", verbs(&subresource_verbs)),
         ]);
-        if !kind_version.is_empty() && (group, kind_version) != (definition.group, version) {
+        if !kind_version.is_empty() && (group, kind_version) != (resource.group.as_str(), version.name.as_str()) {
             entry.set(&["version"], kind_version);
             if !group.is_empty() {
                 entry.set(&["group"], group);
@@ -190,46 +187,47 @@ fn legacy(definition: &'static ResourceDefinition, version: &str) -> Vec<Value> 
     std::iter::once(main).chain(subresources).collect()
 }
 
-fn aggregated(definition: &'static ResourceDefinition, version: &str) -> Value {
+fn aggregated(resource: &Resource, version: &ResourceVersion) -> Value {
     let kind = |group: &str, version: &str, kind: &str| {
         Value::object_of([("group", Value::from(group)), ("version", version.into()), ("kind", kind.into())])
     };
-    let mut resource = Value::object_of([
-        ("resource", Value::from(definition.plural)),
-        ("responseKind", kind("", "", definition.kind)),
-        ("scope", if definition.is_namespaced() { "Namespaced" } else { "Cluster" }.into()),
-        ("singularResource", definition.singular.into()),
-        ("verbs", verbs(definition.verbs)),
+    let mut entry = Value::object_of([
+        ("resource", Value::from(resource.plural.clone())),
+        ("responseKind", kind("", "", &resource.kind)),
+        ("scope", if resource.is_namespaced() { "Namespaced" } else { "Cluster" }.into()),
+        ("singularResource", resource.singular.clone().into()),
+        ("verbs", verbs(resource.verbs)),
     ]);
-    if !definition.short_names.is_empty() {
-        resource.set(&["shortNames"], texts(definition.short_names));
+    if !resource.short_names.is_empty() {
+        entry.set(&["shortNames"], texts(&resource.short_names));
     }
-    if !definition.categories.is_empty() {
-        resource.set(&["categories"], texts(definition.categories));
+    if !resource.categories.is_empty() {
+        entry.set(&["categories"], texts(&resource.categories));
     }
-    let mut subresources: Vec<_> = definition.subresources.iter().collect();
-    subresources.sort_by_key(|subresource| subresource.name);
+    let mut subresources: Vec<_> = version.subresources.iter().collect();
+    subresources.sort_by(|a, b| a.name.cmp(&b.name));
     let subresources: Vec<Value> = subresources
         .into_iter()
         .map(|subresource| {
-            let ((group, kind_version, kind_name), subresource_verbs) = shown(definition, &subresource.kind);
-            let same = kind_version.is_empty() || (group, kind_version) == (definition.group, version);
+            let ((group, kind_version, kind_name), subresource_verbs) = shown(resource, &subresource.kind);
+            let same =
+                kind_version.is_empty() || (group, kind_version) == (resource.group.as_str(), version.name.as_str());
             let kind = if same { kind("", "", kind_name) } else { kind(group, kind_version, kind_name) };
             Value::object_of([
-                ("subresource", Value::from(subresource.name)),
+                ("subresource", Value::from(subresource.name.clone())),
                 ("responseKind", kind),
                 ("verbs", verbs(&subresource_verbs)),
             ])
         })
         .collect();
     if !subresources.is_empty() {
-        resource.set(&["subresources"], subresources);
+        entry.set(&["subresources"], subresources);
     }
-    resource
+    entry
 }
 
-fn storage_version_hash(definition: &ResourceDefinition) -> String {
-    let text = format!("{}/{}/{}", definition.group, definition.hub().name, definition.kind);
+fn storage_version_hash(resource: &Resource) -> String {
+    let text = format!("{}/{}/{}", resource.group, resource.hub().name, resource.kind);
     BASE64_STANDARD.encode(&Sha256::digest(text.as_bytes())[..8])
 }
 

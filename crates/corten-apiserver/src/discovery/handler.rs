@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha512};
 use super::document::{Group, group_version};
 use crate::{
     endpoints::{NonResource, RoutesBuilder},
-    negotiation,
+    negotiation::{self, Offer},
     request::Request,
     response::{Reply, Response},
     server::Server,
@@ -20,7 +20,7 @@ use crate::{
 /// Serves the documents of `groups`. `address` is what `/api` names as the server's address.
 pub fn install(routes: &mut RoutesBuilder, groups: &[Group], address: &str) {
     let (core, named): (Vec<&Group>, Vec<&Group>) = groups.iter().partition(|group| group.name.is_empty());
-    let versions = core.iter().flat_map(|group| &group.versions).map(|version| Value::from(version.name));
+    let versions = core.iter().flat_map(|group| &group.versions).map(|version| Value::from(version.name.clone()));
     let server = Value::object_of([("clientCIDR", Value::from("0.0.0.0/0")), ("serverAddress", address.into())]);
     let api_versions = Value::object_of([
         ("kind", Value::from("APIVersions")),
@@ -40,7 +40,7 @@ pub fn install(routes: &mut RoutesBuilder, groups: &[Group], address: &str) {
         }
         for version in &group.versions {
             let root = if group.name.is_empty() { "/api" } else { "/apis" };
-            let path = format!("{root}/{}", group_version(group.name, version.name));
+            let path = format!("{root}/{}", group_version(&group.name, &version.name));
             routes.path(&path, Arc::new(Document(group.resource_list(version))));
         }
     }
@@ -113,7 +113,8 @@ impl Aggregated {
 
 #[async_trait]
 impl NonResource for Root {
-    async fn handle(&self, _server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+        let plain = Offer::plain(server.encodings());
         for clause in request.header(header::ACCEPT).split(',') {
             let parts: Vec<&str> = clause.split(';').map(str::trim).collect();
             let has = |part: &str| parts.contains(&part);
@@ -126,7 +127,7 @@ impl NonResource for Root {
                 if let Some(document) = found {
                     return Ok(document.reply(&request));
                 }
-            } else if !has("g=apidiscovery.k8s.io") && negotiation::accept(clause, &[], None, "").is_ok() {
+            } else if !has("g=apidiscovery.k8s.io") && negotiation::accept(clause, &plain, "", "").is_ok() {
                 break;
             }
         }

@@ -7,7 +7,7 @@
 //! Upstream: the routes that k8s.io/apiserver/pkg/endpoints/installer.go makes of a storage's interfaces (v1.35).
 
 use corten_apimachinery::{
-    resource::{ResourceDefinition, Subresource, SubresourceKind, Verb},
+    resource::{Resource, ResourceVersion, Subresource, SubresourceKind, Verb},
     status::Status,
 };
 use http::Method;
@@ -16,11 +16,11 @@ use crate::{registry::check_name, request::RequestInfo, response::Reply};
 
 /// What an authorized request may have.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct Asked<'a> {
     /// The verb that the request was authorized for. `None` for a method without one, which only proxies know.
     pub(super) verb: Option<Verb>,
     /// The subresource, if it is about one.
-    pub(super) subresource: Option<&'static Subresource>,
+    pub(super) subresource: Option<&'a Subresource>,
 }
 
 /// Why a request gets nothing.
@@ -44,24 +44,24 @@ impl From<Refusal> for Result<Reply, Status> {
     }
 }
 
-impl Asked {
+impl<'a> Asked<'a> {
     /// Reads what `info`, which came by `method`, asks of the resource.
     pub(super) fn of(
-        definition: &'static ResourceDefinition,
+        (resource, version): (&Resource, &'a ResourceVersion),
         method: &Method,
         info: &RequestInfo,
     ) -> Result<Self, Refusal> {
-        if !is_in_scope(definition, info) {
+        if !is_in_scope(resource, info) {
             return Err(Refusal::NoRoute);
         }
-        let serves = |verbs: &[Verb]| verbs.iter().any(|verb| definition.verbs.contains(verb));
+        let serves = |verbs: &[Verb]| verbs.iter().any(|verb| resource.verbs.contains(verb));
         // The old form of a watch leads to what can be watched, and to no part of it.
         if info.form.is_watch && (!info.subresource.is_empty() || !serves(&[Verb::Watch])) {
             return Err(Refusal::NoRoute);
         }
         let verb = verb_of(method, info);
         if !info.subresource.is_empty() {
-            let subresource = definition.subresource(&info.subresource).ok_or(Refusal::NoRoute)?;
+            let subresource = version.subresource(&info.subresource).ok_or(Refusal::NoRoute)?;
             return Self::of_subresource(subresource, verb, method, info);
         }
         let is_named = info.form.is_named;
@@ -78,7 +78,7 @@ impl Asked {
             // By name only in the old form.
             Verb::List | Verb::Watch => true,
         };
-        let is_across = definition.is_namespaced() && info.namespace.is_empty();
+        let is_across = resource.is_namespaced() && info.namespace.is_empty();
         if !is_fitting || (is_across && !matches!(verb, Verb::List | Verb::Watch)) {
             return Err(Refusal::Method);
         }
@@ -87,7 +87,7 @@ impl Asked {
 
     /// A subresource is of one object, which the path names: there is nothing to list, to watch or to delete many of.
     fn of_subresource(
-        subresource: &'static Subresource,
+        subresource: &'a Subresource,
         verb: Option<Verb>,
         method: &Method,
         info: &RequestInfo,
@@ -123,10 +123,10 @@ impl Asked {
 }
 
 /// Whether the resource is where the path has it.
-fn is_in_scope(definition: &ResourceDefinition, info: &RequestInfo) -> bool {
-    if definition.is_namespaced() {
+fn is_in_scope(resource: &Resource, info: &RequestInfo) -> bool {
+    if resource.is_namespaced() {
         // Paths in all namespaces can only be listed and watched.
-        return !info.namespace.is_empty() || (!info.form.is_named && definition.verbs.contains(&Verb::List));
+        return !info.namespace.is_empty() || (!info.form.is_named && resource.verbs.contains(&Verb::List));
     }
     // Else a right within a namespace would be one to what is in none: a namespace is not in itself either.
     !info.form.is_in_namespace && (info.namespace.is_empty() || info.namespace == info.name)

@@ -17,7 +17,7 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use super::{routes::Endpoint, unrecognized::unrecognized};
+use super::{custom, routes::Endpoint, unrecognized::unrecognized};
 use crate::{
     negotiation::{self, Encoding},
     request::{Query, Request, RequestBody},
@@ -92,19 +92,25 @@ pub(super) fn field_validation(query: &Query, options_kind: &str) -> Result<Fiel
 pub(super) async fn decode_object(
     endpoint: &Endpoint,
     request: &mut Request,
-    table: &TypeTable,
     validation: FieldValidation,
 ) -> Result<(Value, Vec<String>), Status> {
-    let type_id = endpoint.type_id;
+    let (table, type_id) = endpoint.typed();
+    let schema = endpoint.version.schema.as_deref();
     let encoding = Encoding::of_body(request.header(header::CONTENT_TYPE))?;
     let body = std::mem::take(&mut request.body);
     let kind = endpoint.kind();
-    let (mut object, warnings) = match body {
+    let (object, warnings) = match body {
+        RequestBody::Tree(tree) if schema.is_some() => (tree, Vec::new()),
         RequestBody::Tree(mut tree) => {
             codec::canonicalize(&mut tree, table, type_id);
             (tree, Vec::new())
         }
+        body if schema.is_some() => custom::decode(&read_bytes(body).await?, encoding, validation, &kind)?,
         body => decode_bytes(&read_bytes(body).await?, encoding, table, type_id, validation, &kind)?,
+    };
+    let (mut object, warnings) = match schema {
+        Some(schema) => custom::settle(schema, object, warnings, validation, &kind)?,
+        None => (object, warnings),
     };
     check_kind(&mut object, &kind, table)?;
     (endpoint.version.defaults)(&mut object);

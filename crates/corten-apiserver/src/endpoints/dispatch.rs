@@ -14,7 +14,11 @@ use super::{
     routes::{Endpoint, Routes},
     scale, watch, write,
 };
-use crate::{request::Request, response::Reply, server::Server};
+use crate::{
+    request::Request,
+    response::Reply,
+    server::{Server, expect_document, expect_form},
+};
 
 /// Answers an authorized request.
 pub async fn dispatch(server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
@@ -23,6 +27,10 @@ pub async fn dispatch(server: &Arc<Server>, request: Request) -> Result<Reply, S
         return match routes.non_resource(&request.info.path) {
             // Discovery and the version are routed as resources are; other paths see to their methods themselves.
             Some(_) if is_routed_by_method(&request) && !is_read(&request.method) => Ok(Reply::method_not_allowed()),
+            Some(handler) if is_routed_by_method(&request) => {
+                expect_document(server, &request)?;
+                handler.handle(server, request).await
+            }
             Some(handler) => handler.handle(server, request).await,
             None => Ok(unknown(&routes, &request)),
         };
@@ -34,17 +42,17 @@ pub async fn dispatch(server: &Arc<Server>, request: Request) -> Result<Reply, S
     if !is_served_here(&request) {
         return Ok(unknown(&routes, &request));
     }
-    let asked = match Asked::of(endpoint.definition, &request.method, info) {
+    let asked = match Asked::of((&endpoint.resource, &endpoint.version), &request.method, info) {
         Ok(asked) => asked,
         // This is within a group that is served.
         Err(refusal) => return refusal.into(),
     };
-    let Some(advice) = endpoint.version.deprecation else {
+    let Some(advice) = &endpoint.version.deprecation else {
         return resource(server, &routes, endpoint, request, asked).await;
     };
     // Failures tell it, too.
     let mut reply = Reply::from(resource(server, &routes, endpoint, request, asked).await);
-    reply.warnings.insert(0, advice.to_owned());
+    reply.warnings.insert(0, advice.to_string());
     Ok(reply)
 }
 
@@ -85,8 +93,9 @@ async fn resource(
     routes: &Routes,
     endpoint: &Endpoint,
     request: Request,
-    asked: Asked,
+    asked: Asked<'_>,
 ) -> Result<Reply, Status> {
+    expect_form(server, &request, asked.verb)?;
     let info = &request.info;
     if let Some(handler) = routes.custom(&info.group, &info.resource, &info.subresource) {
         return handler.handle(server, endpoint, request).await;
@@ -94,8 +103,8 @@ async fn resource(
     // Only proxies, which have their handlers, know methods without a verb.
     let Some(verb) = asked.verb else { return Ok(Reply::method_not_allowed()) };
     match asked.subresource.map(|subresource| &subresource.kind) {
-        None => object(server, endpoint, request, verb, endpoint.definition.strategy).await,
-        Some(SubresourceKind::Object { strategy, .. }) => object(server, endpoint, request, verb, *strategy).await,
+        None => object(server, endpoint, request, verb, &*endpoint.resource.strategy).await,
+        Some(SubresourceKind::Object { strategy, .. }) => object(server, endpoint, request, verb, &**strategy).await,
         Some(SubresourceKind::Scale(paths)) => Box::pin(scale::handle(server, endpoint, request, verb, paths)).await,
         Some(SubresourceKind::Custom { .. }) => Ok(Reply::no_such_route()),
     }
@@ -107,13 +116,13 @@ async fn object(
     endpoint: &Endpoint,
     request: Request,
     verb: Verb,
-    strategy: &'static dyn Strategy,
+    strategy: &dyn Strategy,
 ) -> Result<Reply, Status> {
     match verb {
         Verb::Get => read::get(endpoint, &request).await,
         Verb::List => Box::pin(read::list(server, endpoint, &request)).await,
         Verb::Watch => Box::pin(watch::watch(server, endpoint, request)).await,
-        Verb::Create => Box::pin(write::create(server, endpoint, request)).await,
+        Verb::Create => Box::pin(write::create(endpoint, request)).await,
         Verb::Update => Box::pin(write::update(server, endpoint, request, strategy)).await,
         Verb::Patch => Box::pin(patch::patch(server, endpoint, request, strategy)).await,
         Verb::Delete => Box::pin(write::delete(server, endpoint, request)).await,

@@ -3,6 +3,7 @@
 mod asked;
 mod body;
 mod convert;
+mod custom;
 mod dispatch;
 mod go_base64;
 pub mod index;

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use super::{
     body::{OBJECTS_MAX, decode_bytes, decode_json, field_validation, read_bytes, undecodable},
-    convert,
+    convert, custom,
     options::force,
     read::store_of,
     routes::Endpoint,
@@ -30,12 +30,15 @@ use super::{
     write::{WriteRequest, dedup_owner_references, reply},
 };
 use crate::{
-    negotiation::{Encoding, patch_kind},
+    negotiation::{Encoding, patch_kind, unknown_body},
     registry::CreateRight,
     request::{Request, RequestBody},
     response::{Reply, generic},
     server::Server,
 };
+
+/// The patches that custom resources take.
+const CUSTOM_PATCHES: [PatchKind; 3] = [PatchKind::Json, PatchKind::Merge, PatchKind::Apply];
 
 /// Changes parts of an object under the rules of `strategy`.
 pub(super) async fn patch(
@@ -46,6 +49,11 @@ pub(super) async fn patch(
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let kind = patch_kind(request.header(header::CONTENT_TYPE))?;
+    let schema = endpoint.version.schema.as_deref();
+    if schema.is_some() && kind == PatchKind::Strategic {
+        // How lists merge is said of built-in types alone.
+        return Err(unknown_body(&CUSTOM_PATCHES.map(PatchKind::content_type)));
+    }
     let is_apply = kind == PatchKind::Apply;
     let force = force(&request.query, is_apply)?;
     let mut write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
@@ -55,7 +63,7 @@ pub(super) async fn patch(
         read_patch(std::mem::take(&mut request.body), kind, validation).await?;
     let context = write.context(&request);
     let name = request.info.name.clone();
-    let type_id = endpoint.type_id;
+    let type_id = endpoint.version.type_id;
     let gvk = endpoint.kind();
     let complaints = Mutex::new(Vec::new());
     let transform = |current: Option<&Value>| {
@@ -66,7 +74,7 @@ pub(super) async fn patch(
             }
             object
         };
-        let typed = (server.table(), type_id);
+        let typed = endpoint.typed();
         let (mut object, mut warnings) = if is_apply {
             let applied = store.apply(&context, strategy, current, &patch, force).map_err(|error| error.to_status())?;
             refuse_doubled(&own, validation)?;
@@ -74,12 +82,21 @@ pub(super) async fn patch(
                 return Err(no_such_incarnation(endpoint, &name, applied.uid()));
             }
             // The result is read as any body is: strictly, and brought to canonical form.
-            let bytes = codec::json::encode(&check_name(applied, &name)?, None);
-            let (object, further) = decode_bytes(&bytes, Encoding::Json, typed.0, type_id, validation, &gvk)?;
+            let applied = check_name(applied, &name)?;
+            let (object, further) = match schema {
+                Some(schema) => custom::settle(schema, applied, Vec::new(), validation, &gvk)?,
+                None => {
+                    let bytes = codec::json::encode(&applied, None);
+                    decode_bytes(&bytes, Encoding::Json, typed.0, type_id, validation, &gvk)?
+                }
+            };
             (object, own.iter().cloned().chain(further).collect())
         } else {
             let patched = patched(&in_version(), (kind, &patch), typed, (&gvk, &name))?;
-            read_patched(&patched, typed, validation, (kind, &patch, &own))?
+            match schema {
+                Some(schema) => custom::settle(schema, patched, own.clone(), validation, &gvk)?,
+                None => read_patched(&patched, typed, validation, (kind, &patch, &own))?,
+            }
         };
         warnings.extend(dedup_owner_references(&mut object));
         *complaints.lock() = warnings;
@@ -234,7 +251,7 @@ pub(super) fn read_patched(
 
 /// A configuration of one incarnation of an object does not make another one.
 fn no_such_incarnation(endpoint: &Endpoint, name: &str, uid: &str) -> Status {
-    let resource = GroupResource::new(endpoint.definition.group, endpoint.definition.plural);
+    let resource = GroupResource::new(endpoint.resource.group.clone(), endpoint.resource.plural.clone());
     let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
     Status::conflict(&resource, name, why)
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use corten_apimachinery::{
     codec,
     gvk::{GroupVersion, GroupVersionKind},
-    resource::{ResourceDefinition, Version},
+    resource::{Resource, ResourceVersion},
     status::Status,
     stored::Stored,
     type_table::{TypeId, TypeTable},
@@ -19,11 +19,9 @@ use crate::{registry::Store, request::Request, response::Reply, server::Server};
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// The resource.
-    pub definition: &'static ResourceDefinition,
+    pub resource: Arc<Resource>,
     /// The version.
-    pub version: &'static Version,
-    /// The version's type.
-    pub type_id: TypeId,
+    pub version: Arc<ResourceVersion>,
     /// What `apiVersion` says.
     pub api_version: Str,
     /// Its objects; `None` for reviews, which are answered and not stored. Two groups may show the same objects.
@@ -34,7 +32,13 @@ impl Endpoint {
     /// The kind that clients see.
     #[must_use]
     pub fn kind(&self) -> GroupVersionKind {
-        GroupVersionKind::new(self.definition.group, self.version.name, self.definition.kind)
+        GroupVersionKind::new(self.resource.group.clone(), self.version.name.clone(), self.resource.kind.clone())
+    }
+
+    /// The version's type, and the table it is in.
+    #[must_use]
+    pub fn typed(&self) -> (&TypeTable, TypeId) {
+        (&self.version.table, self.version.type_id)
     }
 
     /// The object as this endpoint's version shows it.
@@ -44,26 +48,27 @@ impl Endpoint {
         }
         let mut tree = store.codec().decode_tree(&object.name, &object.json).map_err(Status::internal)?;
         self.from_hub(&mut tree);
-        let json = codec::json::encode(&tree, Some((store.codec().table(), self.type_id)));
+        let typed = self.version.schema.is_none().then(|| self.typed());
+        let json = codec::json::encode(&tree, typed);
         Ok(Arc::new(Stored { json, ..Stored::clone(object) }))
     }
 
     /// Turns a tree of the hub's form into one of this version, in place.
     pub fn from_hub(&self, tree: &mut Value) {
-        if let Some(convert) = self.version.from_hub {
+        if let Some(convert) = &self.version.from_hub {
             convert(tree);
         }
         tree.set(&["apiVersion"], self.api_version.clone());
-        tree.set(&["kind"], self.definition.kind);
+        tree.set(&["kind"], self.resource.kind.clone());
     }
 
     /// Turns a tree of this version into one of the hub's form, in place.
     pub fn to_hub(&self, store: &Store, tree: &mut Value) {
-        if let Some(convert) = self.version.to_hub {
+        if let Some(convert) = &self.version.to_hub {
             convert(tree);
         }
-        tree.set(&["apiVersion"], store.definition().hub_api_version());
-        tree.set(&["kind"], store.definition().kind);
+        tree.set(&["apiVersion"], store.resource().hub_api_version());
+        tree.set(&["kind"], store.resource().kind.clone());
     }
 }
 
@@ -83,39 +88,36 @@ pub trait NonResource: fmt::Debug + Send + Sync + 'static {
 }
 
 /// Which paths lead where.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Routes {
     endpoints: HashMap<(Str, Str, Str), Endpoint>,
     custom: HashMap<(Str, Str, Str), Arc<dyn Custom>>,
     exact: HashMap<String, Arc<dyn NonResource>>,
     prefixes: Vec<(String, Arc<dyn NonResource>)>,
-    resources: Vec<&'static ResourceDefinition>,
+    resources: Vec<Arc<Resource>>,
 }
 
 /// Collects routes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RoutesBuilder(Routes);
 
 impl RoutesBuilder {
-    /// Serves `definition` in all its versions.
+    /// Serves `resource` in its served versions.
     ///
-    /// Panics if a type is not in `table`, or a resource is served twice.
-    pub fn resource(&mut self, definition: &'static ResourceDefinition, table: &TypeTable, store: Option<&Arc<Store>>) {
-        for version in definition.versions {
-            let key = (definition.group.into(), version.name.into(), definition.plural.into());
+    /// Panics if it is served already.
+    pub fn resource(&mut self, resource: &Arc<Resource>, store: Option<&Arc<Store>>) {
+        for version in resource.served_versions() {
+            let key = (resource.group.clone(), version.name.clone(), resource.plural.clone());
             let endpoint = Endpoint {
-                definition,
-                version,
-                type_id: table
-                    .find(version.type_name)
-                    .unwrap_or_else(|| panic!("type {} is not in the table", version.type_name)),
-                api_version: GroupVersion::new(definition.group, version.name).to_string().into(),
+                resource: Arc::clone(resource),
+                version: Arc::clone(version),
+                api_version: GroupVersion::new(resource.group.clone(), version.name.clone()).to_string().into(),
                 store: store.cloned(),
             };
             let known = self.0.endpoints.insert(key, endpoint);
-            assert!(known.is_none(), "{}/{}/{} is served twice", definition.group, version.name, definition.plural);
+            assert!(known.is_none(), "{}/{}/{} is served twice", resource.group, version.name, resource.plural);
         }
-        self.0.resources.push(definition);
+        self.0.resources.push(Arc::clone(resource));
     }
 
     /// Gives a subresource (or, with an empty one, a kind that is not stored) its handler.
@@ -174,14 +176,14 @@ impl Routes {
 
     /// All resources, in the order they were added.
     #[must_use]
-    pub fn resources(&self) -> &[&'static ResourceDefinition] {
+    pub fn resources(&self) -> &[Arc<Resource>] {
         &self.resources
     }
 
     /// The store of a resource.
     #[must_use]
     pub fn store(&self, group: &str, plural: &str) -> Option<&Arc<Store>> {
-        let definition = self.resources.iter().find(|d| d.group == group && d.plural == plural)?;
-        self.endpoint(group, definition.versions.first()?.name, plural)?.store.as_ref()
+        let resource = self.resources.iter().find(|known| known.group == group && known.plural == plural)?;
+        self.endpoint(group, &resource.served_versions().next()?.name, plural)?.store.as_ref()
     }
 }

@@ -102,11 +102,11 @@ pub(super) async fn handle(
         *advice.lock() = of_patch;
         check(endpoint, &scale, &object, &name)?;
         // What is absent is 0: everything else was read as a number.
-        object.set(paths.spec_replicas, scale.i64_at(&["spec", "replicas"]).unwrap_or_default());
+        object.set(&ScalePaths::fields(&paths.spec_replicas), scale.i64_at(&["spec", "replicas"]).unwrap_or_default());
         precondition(&mut object, &scale);
         Ok(object)
     };
-    let strategy = endpoint.definition.strategy;
+    let strategy = &*endpoint.resource.strategy;
     let mut context = write.context(&request);
     context.subresource = "scale";
     let updated = store.update(&context, &name, strategy, &transform, None).await?;
@@ -153,7 +153,8 @@ fn check(endpoint: &Endpoint, scale: &Value, object: &Value, name: &str) -> Resu
         return Err(Status::invalid(&kind(), name, &[error]));
     }
     if !scale.uid().is_empty() && scale.uid() != object.uid() {
-        let resource = GroupResource::new(endpoint.definition.group, format!("{}/scale", endpoint.definition.plural));
+        let resource =
+            GroupResource::new(endpoint.resource.group.clone(), format!("{}/scale", endpoint.resource.plural));
         let why =
             format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", scale.uid(), object.uid());
         return Err(Status::conflict(&resource, name, why));
@@ -200,20 +201,22 @@ async fn apply(
     warnings.extend(further);
     let mut config = Value::object_of([
         ("apiVersion", Value::from(endpoint.api_version.clone())),
-        ("kind", endpoint.definition.kind.into()),
+        ("kind", endpoint.resource.kind.clone().into()),
     ]);
     config.set_meta("name", name.clone());
     if let Some(replicas) = scale.at(&["spec", "replicas"]) {
-        config.set(paths.spec_replicas, replicas.clone());
+        config.set(&ScalePaths::fields(&paths.spec_replicas), replicas.clone());
     }
     let mut context = write.context(&request);
     context.subresource = "scale";
-    let strategy = endpoint.definition.strategy;
+    let strategy = &*endpoint.resource.strategy;
     let transform = |current: Option<&Value>| {
         check(endpoint, &scale, current.unwrap_or(&Value::Null), &name)?;
         let applied = store.apply(&context, strategy, current, &config, force);
         let mut object = applied.map_err(|error| error.to_status())?;
-        codec::canonicalize(&mut object, server.table(), endpoint.type_id);
+        if endpoint.version.schema.is_none() {
+            codec::canonicalize(&mut object, &endpoint.version.table, endpoint.version.type_id);
+        }
         (endpoint.version.defaults)(&mut object);
         endpoint.to_hub(store, &mut object);
         precondition(&mut object, &scale);
@@ -233,11 +236,12 @@ fn scale_of(object: &Value, paths: &ScalePaths) -> Result<Value, Status> {
         }
     }
     scale.set(&["spec"], Value::object());
-    if let Some(replicas) = object.i64_at(paths.spec_replicas).filter(|&replicas| replicas != 0) {
+    if let Some(replicas) = object.i64_at(&ScalePaths::fields(&paths.spec_replicas)).filter(|&replicas| replicas != 0) {
         scale.set(&["spec", "replicas"], replicas);
     }
-    scale.set(&["status", "replicas"], object.i64_at(paths.status_replicas).unwrap_or_default());
-    let selector = match object.at(paths.selector) {
+    scale.set(&["status", "replicas"], object.i64_at(&ScalePaths::fields(&paths.status_replicas)).unwrap_or_default());
+    let selector = ScalePaths::fields(&paths.selector);
+    let selector = match object.at(&selector).filter(|_| !selector.is_empty()) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.to_string(),
         Some(selector) if selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some() => {

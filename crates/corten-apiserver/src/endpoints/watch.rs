@@ -171,7 +171,7 @@ async fn begin(
     };
     let watcher = match options.fields.required_value("metadata.name") {
         Some(name) => {
-            let is_anywhere = store.definition().is_namespaced() && namespace.is_empty();
+            let is_anywhere = store.resource().is_namespaced() && namespace.is_empty();
             watcher.only((!is_anywhere).then_some(namespace), name)
         }
         None => watcher,

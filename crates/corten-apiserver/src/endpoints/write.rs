@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use corten_apimachinery::{
     meta::ObjectMeta as _,
-    resource::{DeleteOptions, ResourceDefinition, Strategy, Verb},
+    resource::{DeleteOptions, Resource, Strategy, Verb},
     status::Status,
     value::Value,
 };
@@ -35,7 +35,7 @@ pub struct WriteRequest {
     api_version: String,
     subresource: String,
     field_manager: String,
-    served_as: &'static ResourceDefinition,
+    served_as: Arc<Resource>,
     pub(super) is_apply: bool,
     /// Whether nothing is to happen in the end.
     pub dry_run: bool,
@@ -55,7 +55,7 @@ impl WriteRequest {
             api_version: endpoint.api_version.to_string(),
             subresource: request.info.subresource.to_string(),
             field_manager: field_manager(request),
-            served_as: endpoint.definition,
+            served_as: Arc::clone(&endpoint.resource),
             is_apply: false,
             dry_run: dry_run(request.query.all("dryRun"), options_kind)?,
         })
@@ -71,7 +71,7 @@ impl WriteRequest {
             api_version: &self.api_version,
             subresource: &self.subresource,
             field_manager: &self.field_manager,
-            served_as: self.served_as,
+            served_as: &self.served_as,
             is_apply: self.is_apply,
             dry_run: self.dry_run,
         }
@@ -92,11 +92,16 @@ fn field_manager(request: &Request) -> String {
 }
 
 /// Makes an object.
-pub(super) async fn create(server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
+pub(super) async fn create(endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
+    if endpoint.resource.is_terminating {
+        let mut status = Status::method_not_supported(&store.group_resource(), "create");
+        "create not allowed while custom resource definition is terminating".clone_into(&mut status.message);
+        return Err(status);
+    }
     let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
     let validation = field_validation(&request.query, "CreateOptions")?;
-    let (mut object, mut warnings) = decode_object(endpoint, &mut request, server.table(), validation).await?;
+    let (mut object, mut warnings) = decode_object(endpoint, &mut request, validation).await?;
     warnings.extend(dedup_owner_references(&mut object));
     endpoint.to_hub(store, &mut object);
     let (object, advice) = store.create(&write.context(&request), object).await?;
@@ -114,7 +119,7 @@ pub(super) async fn update(
     let store = store_of(endpoint)?;
     let write = WriteRequest::new(endpoint, &request, "UpdateOptions")?;
     let validation = field_validation(&request.query, "UpdateOptions")?;
-    let (mut object, mut warnings) = decode_object(endpoint, &mut request, server.table(), validation).await?;
+    let (mut object, mut warnings) = decode_object(endpoint, &mut request, validation).await?;
     warnings.extend(dedup_owner_references(&mut object));
     endpoint.to_hub(store, &mut object);
     let name = request.info.name.clone();
@@ -126,7 +131,7 @@ pub(super) async fn update(
         };
         return Err(Status::bad_request(message));
     }
-    let may_create = request.info.subresource.is_empty() && endpoint.definition.strategy.allow_create_on_update();
+    let may_create = request.info.subresource.is_empty() && endpoint.resource.strategy.allow_create_on_update();
     let transform = |_current: Option<&Value>| Ok(object.clone());
     let create = may_create.then(|| CreateRight::of(&request, &**server.authorizer()));
     let updated = store.update(&write.context(&request), &name, strategy, &transform, create).await?;
@@ -184,7 +189,7 @@ pub(super) async fn delete(server: &Arc<Server>, endpoint: &Endpoint, mut reques
     write.dry_run |= options.dry_run;
     let name = request.info.name.clone();
     let Deleted { object, is_gone } = store.delete(&write.context(&request), &name, &options).await?;
-    if is_gone && !endpoint.definition.strategy.returns_deleted_object() {
+    if is_gone && !endpoint.resource.strategy.returns_deleted_object() {
         let mut status = Value::object_of([
             ("apiVersion", Value::from("v1")),
             ("kind", "Status".into()),
@@ -192,9 +197,9 @@ pub(super) async fn delete(server: &Arc<Server>, endpoint: &Endpoint, mut reques
             ("status", "Success".into()),
         ]);
         let mut details =
-            Value::object_of([("name", Value::from(name.as_str())), ("kind", endpoint.definition.plural.into())]);
-        if !endpoint.definition.group.is_empty() {
-            details.set(&["group"], endpoint.definition.group);
+            Value::object_of([("name", Value::from(name.as_str())), ("kind", endpoint.resource.plural.clone().into())]);
+        if !endpoint.resource.group.is_empty() {
+            details.set(&["group"], endpoint.resource.group.clone());
         }
         if !object.uid.is_empty() {
             details.set(&["uid"], object.uid.clone());
@@ -214,7 +219,7 @@ pub(super) async fn delete_collection(
     endpoint: &Endpoint,
     mut request: Request,
 ) -> Result<Reply, Status> {
-    debug_assert!(endpoint.definition.verbs.contains(&Verb::DeleteCollection));
+    debug_assert!(endpoint.resource.verbs.contains(&Verb::DeleteCollection));
     let store = store_of(endpoint)?;
     let body = decode_delete_options(&mut request, server.table()).await?;
     let options = delete_options(&body, &request.query)?;
@@ -249,8 +254,8 @@ pub(super) async fn delete_collection(
         continue_token: String::new(),
         remaining: None,
         store: Arc::clone(store),
-        served: endpoint.definition,
-        version: endpoint.version.name,
+        served: Arc::clone(&endpoint.resource),
+        version: endpoint.version.name.clone(),
     });
     Ok(Reply::new(response).asked_by(Some(Who::of(&request))))
 }

@@ -1,10 +1,21 @@
 //! Which encoding the client sends and which it wants.
 //!
-//! Upstream: k8s.io/apiserver/pkg/endpoints/handlers/negotiation (v1.35).
+//! Upstream: k8s.io/apiserver/pkg/endpoints/handlers/negotiation (v1.35), and the router before it, which knows what each path
+//! consumes and produces.
 
-use corten_apimachinery::status::{Reason, Status};
+mod accept;
+mod media_type;
+#[cfg(test)]
+mod tests;
+
+use corten_apimachinery::{
+    Features,
+    status::{Reason, Status},
+};
 use corten_client::PatchKind;
 use http::Method;
+
+use crate::response::generic;
 
 const PATCH_TYPES: [PatchKind; 4] = [PatchKind::Json, PatchKind::Merge, PatchKind::Strategic, PatchKind::Apply];
 
@@ -34,11 +45,19 @@ pub enum Shape {
     MetadataList,
 }
 
-impl Shape {
-    /// What there is of stored objects besides themselves.
-    pub const ALL: &[Self] = &[Self::Table, Self::Metadata, Self::MetadataList];
-    /// What there is of objects that have no columns.
-    pub const NO_TABLE: &[Self] = &[Self::Metadata, Self::MetadataList];
+/// The encodings that are served, in the order in which they are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encodings(&'static [Encoding]);
+
+/// What there is of a path.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer {
+    /// The encodings.
+    pub encodings: Encodings,
+    /// Shapes besides the object itself.
+    pub shapes: &'static [Shape],
+    /// Whether it is a path of a resource: those know the version of what is no resource itself, `sv=v1`.
+    pub is_resource: bool,
 }
 
 /// What the client wants.
@@ -52,6 +71,103 @@ pub struct Accepted {
     pub shape_version: &'static str,
     /// Whether text is to be indented.
     pub pretty: bool,
+}
+
+impl Shape {
+    /// What there is of stored objects besides themselves.
+    pub const ALL: &[Self] = &[Self::Table, Self::Metadata, Self::MetadataList];
+    /// What there is of objects that have no columns.
+    pub const NO_TABLE: &[Self] = &[Self::Metadata, Self::MetadataList];
+
+    fn parse(kind: &str, group: &str, version: &str) -> Option<(Self, &'static str)> {
+        let version = ["v1", "v1beta1"].into_iter().find(|known| *known == version)?;
+        let shape = match kind {
+            "Table" => Self::Table,
+            "PartialObjectMetadata" => Self::Metadata,
+            "PartialObjectMetadataList" => Self::MetadataList,
+            _ => return None,
+        };
+        (group == "meta.k8s.io").then_some((shape, version))
+    }
+}
+
+impl Offer {
+    /// The object itself and nothing else: failures, documents of discovery.
+    #[must_use]
+    pub fn plain(encodings: Encodings) -> Self {
+        Self { encodings, shapes: &[], is_resource: false }
+    }
+
+    /// Tables are for people: upstream has no binary form of them.
+    fn has(&self, shape: Shape, encoding: Encoding) -> bool {
+        match shape {
+            Shape::Object => true,
+            Shape::Table if !matches!(encoding, Encoding::Json | Encoding::Yaml) => false,
+            shape => self.shapes.contains(&shape),
+        }
+    }
+}
+
+impl Encodings {
+    /// What is always served.
+    pub const STABLE: Self = Self(&[Encoding::Json, Encoding::Yaml, Encoding::Protobuf]);
+
+    /// With `CBORServingAndStorage` there is one more.
+    #[must_use]
+    pub fn of(features: &Features) -> Self {
+        const ALL: &[Encoding] = &[Encoding::Json, Encoding::Yaml, Encoding::Protobuf, Encoding::Cbor];
+        if features.is_enabled("CBORServingAndStorage") { Self(ALL) } else { Self::STABLE }
+    }
+
+    fn media_types(self) -> Vec<&'static str> {
+        self.0.iter().map(|encoding| encoding.media_type()).collect()
+    }
+
+    fn stream_media_types(self) -> Vec<&'static str> {
+        self.0.iter().filter_map(|encoding| encoding.named_stream()).collect()
+    }
+
+    /// Expects a `Content-Type` that is read.
+    ///
+    /// Errors: `UnsupportedMediaType`.
+    pub(crate) fn expect_body(self, content_type: &str) -> Result<(), Status> {
+        let encoding = Encoding::of_body(content_type).ok().filter(|encoding| self.0.contains(encoding));
+        encoding.map(drop).ok_or_else(|| unknown_body(&self.media_types()))
+    }
+
+    /// Expects an encoding that objects can be sent in as they change.
+    ///
+    /// Errors: `NotAcceptable`.
+    pub(crate) fn expect_stream(self, encoding: Encoding) -> Result<(), Status> {
+        if encoding.is_streamed() { Ok(()) } else { Err(not_acceptable(&self.stream_media_types())) }
+    }
+
+    /// The failure for a client that takes nothing of what there is.
+    pub(crate) fn none_acceptable(self) -> Status {
+        not_acceptable(&self.media_types())
+    }
+
+    /// Whether the router finds something that the client takes, before anything else is looked at.
+    ///
+    /// Errors: `NotAcceptable`.
+    pub(crate) fn route(self, header: &str, produced: Produced) -> Result<(), Status> {
+        // What nearly all clients say.
+        if header.is_empty() || accept::is_routed(header, &[Encoding::Json.media_type()]) {
+            return Ok(());
+        }
+        let produced = match produced {
+            Produced::Objects => self.media_types(),
+            Produced::ObjectsOrStream => [self.media_types(), self.stream_media_types()].concat(),
+            Produced::Log => [vec!["text/plain"], self.media_types()].concat(),
+            Produced::Documents => Self::STABLE.media_types(),
+            Produced::Json => vec![Encoding::Json.media_type()],
+        };
+        if accept::is_routed(header, &produced) {
+            return Ok(());
+        }
+        let list = produced.join(", ");
+        Err(generic(Reason::NotAcceptable, &format!("406: Not Acceptable\n\nAvailable representations: {list}")))
+    }
 }
 
 impl Encoding {
@@ -76,25 +192,33 @@ impl Encoding {
         }
     }
 
-    fn parse(media_type: &str) -> Option<Self> {
-        match media_type {
-            "application/json" | "application/*" | "*/*" => Some(Self::Json),
-            "application/yaml" => Some(Self::Yaml),
-            "application/vnd.kubernetes.protobuf" => Some(Self::Protobuf),
-            "application/cbor" => Some(Self::Cbor),
-            _ => None,
+    /// Whether there are streams of objects in it.
+    #[must_use]
+    pub fn is_streamed(self) -> bool {
+        self.named_stream().is_some()
+    }
+
+    /// What a client asks for who wants a stream.
+    fn named_stream(self) -> Option<&'static str> {
+        match self {
+            Self::Json => Some("application/json;stream=watch"),
+            Self::Yaml => None,
+            Self::Protobuf | Self::Cbor => Some(self.stream_media_type()),
         }
     }
 
-    /// Reads a `Content-Type`; JSON when there is none.
+    /// Reads a `Content-Type`; JSON when there is none. Whether it is served is told by `Encodings::expect_body`.
     ///
     /// Errors: `UnsupportedMediaType`.
     pub fn of_body(content_type: &str) -> Result<Self, Status> {
+        const ALL: [Encoding; 4] = [Encoding::Json, Encoding::Yaml, Encoding::Protobuf, Encoding::Cbor];
         if content_type.is_empty() {
             return Ok(Self::Json);
         }
-        let media_type = media_type_of(content_type);
-        Self::parse(media_type).filter(|_| !media_type.contains('*')).ok_or_else(unsupported_media_type)
+        let media_type = media_type::parse(content_type);
+        let found =
+            media_type.and_then(|media_type| ALL.into_iter().find(|encoding| encoding.media_type() == media_type));
+        found.ok_or_else(unsupported_media_type)
     }
 
     /// What the body of a request is written in, be it an object or a patch; `None` if nobody reads it.
@@ -109,155 +233,80 @@ impl Encoding {
     }
 }
 
-/// The media type in a `Content-Type`: what decides how a body is read. Parameters do not.
-fn media_type_of(content_type: &str) -> &str {
-    content_type.split(';').next().unwrap_or_default().trim()
-}
-
-/// Reads the `Content-Type` of a patch.
+/// Reads the `Content-Type` of a patch: what stands before its parameters, to the letter.
 ///
 /// Errors: `UnsupportedMediaType`.
 pub(crate) fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
-    let media_type = media_type_of(content_type);
-    PATCH_TYPES.into_iter().find(|kind| kind.content_type() == media_type).ok_or_else(|| {
-        Status::new(
-            Reason::UnsupportedMediaType,
-            format!(
-                "the body of the request was in an unknown format - accepted media types include: {}",
-                PATCH_TYPES.map(PatchKind::content_type).join(", ")
-            ),
-        )
-    })
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    PATCH_TYPES
+        .into_iter()
+        .find(|kind| kind.content_type() == media_type)
+        .ok_or_else(|| unknown_body(&PATCH_TYPES.map(PatchKind::content_type)))
+}
+
+/// Whether the router finds the language of a patch, before anything else is looked at.
+///
+/// Errors: `UnsupportedMediaType`.
+pub(crate) fn route_patch(content_type: &str) -> Result<(), Status> {
+    let is_known = content_type.split(',').any(|one| {
+        let media_type = one.split(';').next().unwrap_or_default().trim_matches(' ');
+        PATCH_TYPES.iter().any(|kind| kind.content_type() == media_type)
+    });
+    is_known.then_some(()).ok_or_else(|| generic(Reason::UnsupportedMediaType, "415: Unsupported Media Type"))
+}
+
+/// What a path and method produce, as the router knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Produced {
+    /// Objects.
+    Objects,
+    /// Objects, or a stream of them.
+    ObjectsOrStream,
+    /// A log, or objects that say why there is none.
+    Log,
+    /// The documents of discovery, which are in no encoding that is tried out.
+    Documents,
+    /// The version.
+    Json,
 }
 
 /// The failure for a body in an encoding that nobody reads.
 #[must_use]
 pub fn unsupported_media_type() -> Status {
+    unknown_body(&Encodings::STABLE.media_types())
+}
+
+pub(crate) fn unknown_body(accepted: &[&str]) -> Status {
+    let list = accepted.join(", ");
     Status::new(
         Reason::UnsupportedMediaType,
-        "the body of the request was in an unknown format - accepted media types include: application/json, \
-         application/yaml, application/vnd.kubernetes.protobuf",
+        format!("the body of the request was in an unknown format - accepted media types include: {list}"),
     )
+}
+
+fn not_acceptable(accepted: &[&str]) -> Status {
+    let list = accepted.join(", ");
+    Status::new(Reason::NotAcceptable, format!("only the following media types are accepted: {list}"))
 }
 
 /// Reads an `Accept` header: the first clause, by weight and then by order, that can be served.
 ///
-/// `shapes` says which shapes besides the object itself can be given for this request. `user_agent` decides indentation together with
-/// the `pretty` parameter: people with curl, wget or a browser get it.
+/// `pretty` is the query's word on indentation; without one, people with curl, wget or a browser get it.
 ///
 /// Errors: `NotAcceptable`.
-pub fn accept(header: &str, shapes: &[Shape], pretty: Option<&str>, user_agent: &str) -> Result<Accepted, Status> {
-    let by_agent = ["curl", "Wget", "Mozilla/5.0"].iter().any(|agent| user_agent.starts_with(agent));
-    let pretty = pretty.map_or(by_agent, |value| !matches!(value, "false" | "0"));
-    let json = Accepted { encoding: Encoding::Json, shape: Shape::Object, shape_version: "v1", pretty };
-    if header.trim().is_empty() {
-        return Ok(json);
-    }
-    let mut clauses: Vec<(f32, Option<Accepted>)> = header
-        .split(',')
-        .map(|clause| {
-            let mut parts = clause.split(';').map(str::trim);
-            let encoding = Encoding::parse(parts.next().unwrap_or_default());
-            let (mut weight, mut shape, mut version, mut known) = (1.0_f32, Shape::Object, "v1", true);
-            for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-                match (name.trim(), value.trim().trim_matches('"')) {
-                    ("q", value) => weight = value.parse().unwrap_or(0.0),
-                    ("as", "Table") => shape = Shape::Table,
-                    ("as", "PartialObjectMetadata") => shape = Shape::Metadata,
-                    ("as", "PartialObjectMetadataList") => shape = Shape::MetadataList,
-                    ("as", _) => known = false,
-                    ("g", group) => known &= group == "meta.k8s.io",
-                    ("v", "v1") => version = "v1",
-                    ("v", "v1beta1") => version = "v1beta1",
-                    ("v", _) => known = false,
-                    _ => {}
-                }
-            }
-            // Tables are for people: upstream has no binary form of them.
-            let has_form = shape != Shape::Table || matches!(encoding, Some(Encoding::Json | Encoding::Yaml));
-            let usable = known && has_form && (shape == Shape::Object || shapes.contains(&shape));
-            let accepted = encoding.filter(|_| usable);
-            (weight, accepted.map(|encoding| Accepted { encoding, shape, shape_version: version, pretty }))
-        })
-        .collect();
-    // A stable sort: clauses of one weight keep their order.
-    clauses.sort_by(|a, b| b.0.total_cmp(&a.0));
-    clauses.into_iter().filter(|(weight, _)| *weight > 0.0).find_map(|(_, accepted)| accepted).ok_or_else(|| {
-        Status::new(
-            Reason::NotAcceptable,
-            "only the following media types are accepted: application/json, application/yaml, \
-             application/vnd.kubernetes.protobuf",
-        )
-    })
+pub fn accept(header: &str, offer: &Offer, pretty: &str, user_agent: &str) -> Result<Accepted, Status> {
+    let by_agent = || ["curl", "Wget", "Mozilla/5.0"].iter().any(|agent| user_agent.starts_with(agent));
+    let is_pretty = if pretty.is_empty() { by_agent() } else { is_true(pretty) };
+    let first = Accepted { encoding: Encoding::Json, shape: Shape::Object, shape_version: "v1", pretty: false };
+    // What programs here say, and need not be taken apart.
+    let is_first = header.is_empty() || header == Encoding::Json.media_type();
+    let accepted = if is_first { Some(first) } else { accept::choose(header, offer) };
+    let mut accepted = accepted.ok_or_else(|| offer.encodings.none_acceptable())?;
+    accepted.pretty |= is_pretty;
+    Ok(accepted)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(header: &str, encoding: Encoding, shape: Shape) {
-        let got = accept(header, Shape::ALL, None, "kubectl/v1.35.0").unwrap();
-        assert_eq!((got.encoding, got.shape, got.pretty), (encoding, shape, false), "{header}");
-    }
-
-    #[test]
-    fn clients_get_the_first_form_that_exists() {
-        check("", Encoding::Json, Shape::Object);
-        check("*/*", Encoding::Json, Shape::Object);
-        check(
-            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
-            Encoding::Json,
-            Shape::Table,
-        );
-        check("application/vnd.kubernetes.protobuf,application/json", Encoding::Protobuf, Shape::Object);
-        check(
-            "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/yaml;as=Table;v=v1beta1;g=meta.k8s.io",
-            Encoding::Yaml,
-            Shape::Table,
-        );
-        check(
-            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
-            Encoding::Protobuf,
-            Shape::Metadata,
-        );
-        check("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", Encoding::Json, Shape::MetadataList);
-        check(
-            "text/html, application/json;as=Unknown;g=meta.k8s.io;v=v1, application/yaml",
-            Encoding::Yaml,
-            Shape::Object,
-        );
-    }
-
-    #[test]
-    fn a_form_that_does_not_exist_is_refused() {
-        for header in [
-            "text/html",
-            "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io",
-            "application/vnd.kubernetes.protobuf;as=Table;v=v1beta1;g=meta.k8s.io",
-            "application/json;as=Table;v=v2;g=meta.k8s.io",
-        ] {
-            let refused = accept(header, Shape::ALL, None, "").unwrap_err();
-            let text = "only the following media types are accepted: application/json, application/yaml, \
-                        application/vnd.kubernetes.protobuf";
-            assert_eq!((refused.code, refused.message.as_str()), (406, text), "{header}");
-        }
-        assert_eq!(Encoding::of_body("text/plain").unwrap_err().code, 415);
-        assert_eq!(Encoding::of_body("application/json; charset=utf-8"), Ok(Encoding::Json));
-    }
-
-    #[test]
-    fn what_has_no_columns_has_no_table() {
-        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
-        assert_eq!(accept(table, Shape::NO_TABLE, None, "").unwrap_err().code, 406);
-        let both = accept(&format!("{table},application/json"), Shape::NO_TABLE, None, "").unwrap();
-        assert_eq!(both.shape, Shape::Object);
-    }
-
-    #[test]
-    fn people_get_indented_text() {
-        assert!(accept("", Shape::ALL, None, "curl/8").unwrap().pretty);
-        assert!(!accept("", Shape::ALL, Some("false"), "curl/8").unwrap().pretty);
-        assert!(accept("", Shape::ALL, Some("true"), "kubectl").unwrap().pretty);
-    }
+/// Upstream: `ParseBool` in Go's strconv.
+fn is_true(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }

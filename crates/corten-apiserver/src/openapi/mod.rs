@@ -14,7 +14,7 @@ use corten_apimachinery::{
     codec,
     gvk::GroupVersion,
     openapi::{self, Descriptions, Dialect, Options, PathOptions},
-    resource::ResourceDefinition,
+    resource::{Resource, ResourceVersion},
     status::Status,
     type_table::TypeTable,
     value::Value,
@@ -57,7 +57,7 @@ pub fn install(routes: &mut RoutesBuilder, groups: &[Group], source: Source) {
     let mut documents = BTreeMap::new();
     for group in groups {
         for version in &group.versions {
-            let group_version = GroupVersion::new(group.name, version.name);
+            let group_version = GroupVersion::new(group.name.clone(), version.name.clone());
             let root = if group.name.is_empty() { "api" } else { "apis" };
             let contents = vec![(group_version.clone(), version.resources.clone())];
             documents.insert(format!("{root}/{group_version}"), document(Dialect::V3, contents));
@@ -65,7 +65,7 @@ pub fn install(routes: &mut RoutesBuilder, groups: &[Group], source: Source) {
     }
     let all = groups.iter().flat_map(|group| {
         let resources = |version: &crate::discovery::GroupVersion| {
-            (GroupVersion::new(group.name, version.name), version.resources.clone())
+            (GroupVersion::new(group.name.clone(), version.name.clone()), version.resources.clone())
         };
         group.versions.iter().map(resources).collect::<Vec<_>>()
     });
@@ -74,6 +74,9 @@ pub fn install(routes: &mut RoutesBuilder, groups: &[Group], source: Source) {
     routes.path("/openapi/v3", Arc::clone(&v3) as _);
     routes.prefix("/openapi/v3/", v3);
 }
+
+/// What a document tells of: versions of resources, by group and version.
+type Contents = Vec<(GroupVersion, Vec<(Arc<Resource>, Arc<ResourceVersion>)>)>;
 
 /// One document, made when it is first asked for.
 #[derive(Debug)]
@@ -90,7 +93,7 @@ struct Document {
 struct Recipe {
     source: Source,
     dialect: Dialect,
-    contents: Vec<(GroupVersion, Vec<&'static ResourceDefinition>)>,
+    contents: Contents,
     json: OnceLock<Bytes>,
     protobuf: OnceLock<Bytes>,
 }
@@ -143,17 +146,12 @@ impl Form {
 }
 
 impl Document {
-    fn new(
-        source: Source,
-        dialect: Dialect,
-        contents: Vec<(GroupVersion, Vec<&'static ResourceDefinition>)>,
-        making: &Arc<Semaphore>,
-    ) -> Self {
+    fn new(source: Source, dialect: Dialect, contents: Contents, making: &Arc<Semaphore>) -> Self {
         let mut digest = Sha512::new();
         digest.update(source.version);
         for (group_version, resources) in &contents {
             digest.update(format!("\n{group_version}"));
-            for resource in resources {
+            for (resource, _) in resources {
                 digest.update(format!(" {}", resource.plural));
             }
         }
@@ -226,10 +224,8 @@ impl Recipe {
         let mut paths = BTreeMap::new();
         for (group_version, resources) in &self.contents {
             paths.extend([openapi::discovery_path(group_version, options)]);
-            for resource in resources {
-                if let Some(version) = resource.version(&group_version.version) {
-                    paths.extend(openapi::paths(table, resource, version, options));
-                }
+            for (resource, version) in resources {
+                paths.extend(openapi::paths(table, resource, version, options));
             }
         }
         let descriptions = (self.source.descriptions)();

@@ -7,7 +7,7 @@ use corten_apimachinery::{
     meta::ObjectMeta as _,
     resource::{Context, Strategy},
     status::Status,
-    validation::{validate_object_meta, validate_object_meta_update},
+    validation::{validate_object_meta, validate_object_meta_update, validate_standard_finalizers},
     value::Value,
 };
 
@@ -36,7 +36,7 @@ pub(super) fn fill_create_metadata(store: &Store, cx: &WriteContext<'_>, object:
 
 /// The object is in the request's namespace, or says nothing of one.
 pub(super) fn settle_namespace(store: &Store, cx: &WriteContext<'_>, object: &mut Value) -> Result<(), Status> {
-    if !store.definition.is_namespaced() {
+    if !store.resource.is_namespaced() {
         // A namespace in a cluster-scoped object is an error of validation, unless it is empty.
         if object.namespace().is_empty() {
             object.unset_meta("namespace");
@@ -64,7 +64,10 @@ pub(super) fn validate_create(
 ) -> Result<(), Status> {
     let path = Path::new("metadata");
     let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
-    let mut errors = validate_object_meta(object, store.definition.is_namespaced(), &name_rule, &path);
+    let mut errors = validate_object_meta(object, store.resource.is_namespaced(), &name_rule, &path);
+    if strategy.wants_standard_finalizers() {
+        errors.extend(validate_standard_finalizers(object, &path));
+    }
     errors.extend(strategy.validate(context, object));
     refuse(store, object, &errors)
 }
@@ -79,6 +82,9 @@ pub(super) fn validate_update(
 ) -> Result<(), Status> {
     let path = Path::new("metadata");
     let mut errors = validate_object_meta_update(object, old, &path);
+    if strategy.wants_standard_finalizers() {
+        errors.extend(validate_standard_finalizers(object, &path));
+    }
     errors.extend(strategy.validate_update(context, object, old));
     refuse(store, object, &errors)
 }

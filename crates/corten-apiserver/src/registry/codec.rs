@@ -9,7 +9,7 @@ use bytes::Bytes;
 use corten_apimachinery::{
     codec::{FieldValidation, json, protobuf},
     meta::ObjectMeta as _,
-    resource::ResourceDefinition,
+    resource::{Resource, ResourceVersion},
     stored::{Facts, Stored},
     type_table::{TypeId, TypeTable},
     value::{Str, Value},
@@ -22,43 +22,51 @@ use corten_storage::{
 /// The conversions of one resource.
 #[derive(Debug)]
 pub struct ResourceCodec {
-    definition: &'static ResourceDefinition,
-    table: &'static TypeTable,
-    hub_type: TypeId,
+    resource: Arc<Resource>,
+    hub: Arc<ResourceVersion>,
 }
 
 impl ResourceCodec {
-    /// The conversions of `definition`, whose types are in `table`.
-    ///
-    /// Panics if a type is missing: the catalog's test checks that none is.
+    /// The conversions of `resource`, whose objects are its own.
     #[must_use]
-    pub fn new(definition: &'static ResourceDefinition, table: &'static TypeTable) -> Self {
-        let name = definition.hub().type_name;
-        let hub_type = table.find(name).unwrap_or_else(|| panic!("type {name} is not in the table"));
-        Self { definition, table, hub_type }
+    pub fn new(resource: Arc<Resource>) -> Self {
+        let hub = Arc::clone(resource.hub());
+        Self { resource, hub }
     }
 
-    /// The type table.
+    /// The resource.
     #[must_use]
-    pub fn table(&self) -> &'static TypeTable {
-        self.table
+    pub fn resource(&self) -> &Arc<Resource> {
+        &self.resource
+    }
+
+    /// The hub's type table.
+    #[must_use]
+    pub fn table(&self) -> &TypeTable {
+        &self.hub.table
     }
 
     /// Reads stored or served JSON, or stored protobuf, as a tree of the hub's form.
     pub fn decode_tree(&self, key: &str, bytes: &Bytes) -> Result<Value, CorruptObject> {
         let corrupt = |why: String| CorruptObject { key: key.to_owned(), why };
         if protobuf::is_envelope(bytes) {
-            return protobuf::decode(bytes, self.table, self.hub_type).map_err(|error| corrupt(error.to_string()));
+            return protobuf::decode(bytes, &self.hub.table, self.hub.type_id)
+                .map_err(|error| corrupt(error.to_string()));
         }
         json::decode(bytes, None, FieldValidation::Ignore)
             .map(|decoded| decoded.value)
             .map_err(|error| corrupt(error.to_string()))
     }
 
+    /// What order the fields of stored objects have: that of their type, or in custom resources that of their names.
+    fn encoding(&self) -> Option<(&TypeTable, TypeId)> {
+        self.hub.schema.is_none().then(|| (&*self.hub.table, self.hub.type_id))
+    }
+
     /// An object of the hub's form, without resource version, on its way into the store.
     #[must_use]
     pub fn pending(&self, object: &Value) -> Arc<Pending> {
-        let encoded = json::encode_spliceable(object, Some((self.table, self.hub_type)));
+        let encoded = json::encode_spliceable(object, self.encoding());
         let (namespace, name, uid) = (object.namespace().into(), object.name().into(), object.uid().into());
         Pending::new(encoded, namespace, name, uid, self.facts(object))
     }
@@ -78,7 +86,7 @@ impl ResourceCodec {
         let labels = object.labels().into_iter().flat_map(|labels| labels.iter());
         Facts {
             labels: labels.filter_map(|(key, value)| Some((Str::from(key), Str::from(value.as_str()?)))).collect(),
-            fields: self.definition.selectable_fields.iter().map(|field| (field.value)(object)).collect(),
+            fields: self.resource.selectable_fields.iter().map(|field| field.read(object)).collect(),
             controller_uid: object
                 .controller_owner()
                 .and_then(|owner| owner.str_at(&["uid"]))
@@ -93,11 +101,17 @@ impl ObjectCodec for ResourceCodec {
     fn decode(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Arc<Stored>, CorruptObject> {
         let mut tree = self.decode_tree(key, value)?;
         let version = tree.api_version().rsplit('/').next().unwrap_or_default();
-        if let Some(version) = self.definition.version(version).filter(|version| !version.is_hub) {
-            if let Some(convert) = version.to_hub {
+        if let Some(version) = self.resource.version(version).filter(|version| !version.is_hub) {
+            if let Some(convert) = &version.to_hub {
                 convert(&mut tree);
             }
-            tree.set(&["apiVersion"], self.definition.hub_api_version());
+            tree.set(&["apiVersion"], self.resource.hub_api_version());
+        }
+        if let Some(schema) = &self.hub.schema {
+            // What is stored may be older than the schema.
+            let settled = schema.settle(&mut tree, true);
+            settled.map_err(|error| CorruptObject { key: key.to_owned(), why: error.to_string() })?;
+            schema.fill_in(&mut tree);
         }
         Ok(self.stored(&tree, revision))
     }

@@ -88,18 +88,18 @@ impl Store {
         old.unset_meta("resourceVersion");
         let mut object = old.clone();
         self.set_dependents_finalizers(&mut object, options);
-        let grace = match self.definition.strategy.begin_deletion(&self.strategy_context(cx), &old, options) {
+        let grace = match self.resource.strategy.begin_deletion(&self.strategy_context(cx), &old, options) {
             Deletion::Immediate => 0,
             Deletion::Graceful { grace_period_seconds } => grace_period_seconds.max(0),
         };
         let context = self.strategy_context(cx);
-        let has_finalizers = object.finalizers().next().is_some() || self.definition.strategy.holds_deletion(&object);
+        let has_finalizers = object.finalizers().next().is_some() || self.resource.strategy.holds_deletion(&object);
         let was_deleting = old.deletion_timestamp().is_some();
         if grace > 0 || has_finalizers {
             let shorter = old.deletion_grace_period_seconds().is_some_and(|current| grace < current);
             if !was_deleting || shorter {
                 mark_deleted(&mut object, &old, cx, grace);
-                self.definition.strategy.mark_deleting(&context, &mut object);
+                self.resource.strategy.mark_deleting(&context, &mut object);
             }
             if object == old {
                 return Ok(Attempt::done(self.codec.stored(&old, revision), false));
@@ -152,7 +152,7 @@ impl Store {
 
     /// Notes in the finalizers what is to happen to dependents; the garbage collector acts on it.
     fn set_dependents_finalizers(&self, object: &mut Value, options: &DeleteOptions) {
-        let policy = self.definition.strategy.garbage_policy();
+        let policy = self.resource.strategy.garbage_policy();
         if policy == GarbagePolicy::Unsupported {
             return;
         }

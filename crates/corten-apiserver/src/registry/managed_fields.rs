@@ -1,12 +1,12 @@
 //! Who owns which field, for the objects of one store: connects the rules of apimachinery with versions and requests.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use corten_apimachinery::{
     gvk::GroupVersion,
     managed_fields::{self, ApplyError, Views, Write},
     meta::ObjectMeta as _,
-    resource::{ResourceDefinition, Strategy, Version},
+    resource::{Resource, ResourceVersion, Strategy},
     type_table::{TypeId, TypeTable},
     value::Value,
 };
@@ -15,18 +15,17 @@ use super::store::{Store, WriteContext};
 
 /// The versions of one kind, also of the group that shows another group's objects.
 struct Versions<'a> {
-    served_as: &'a ResourceDefinition,
-    stored_as: &'a ResourceDefinition,
-    table: &'a TypeTable,
+    served_as: &'a Resource,
+    stored_as: &'a Resource,
 }
 
 impl<'a> Versions<'a> {
-    fn find(&self, api_version: &str) -> Option<&'a Version> {
+    fn find(&self, api_version: &str) -> Option<&'a Arc<ResourceVersion>> {
         let wanted = GroupVersion::parse(api_version)?;
         [self.served_as, self.stored_as]
             .into_iter()
-            .filter(|definition| definition.group == wanted.group)
-            .find_map(|definition| definition.version(&wanted.version))
+            .filter(|resource| resource.group == wanted.group)
+            .find_map(|resource| resource.version(&wanted.version))
     }
 }
 
@@ -37,17 +36,18 @@ impl fmt::Debug for Versions<'_> {
 }
 
 impl Views for Versions<'_> {
-    fn type_id(&self, api_version: &str) -> Option<TypeId> {
-        self.table.find(self.find(api_version)?.type_name)
+    fn typed(&self, api_version: &str) -> Option<(&TypeTable, TypeId)> {
+        let version = self.find(api_version)?;
+        Some((&version.table, version.type_id))
     }
 
     fn convert(&self, object: &Value, api_version: &str) -> Option<Value> {
         let (from, to) = (self.find(object.api_version())?, self.find(api_version)?);
         let mut object = object.clone();
-        if let Some(convert) = from.to_hub {
+        if let Some(convert) = &from.to_hub {
             convert(&mut object);
         }
-        if let Some(convert) = to.from_hub {
+        if let Some(convert) = &to.from_hub {
             convert(&mut object);
         }
         object.set(&["apiVersion"], api_version);
@@ -57,13 +57,11 @@ impl Views for Versions<'_> {
 
 impl Store {
     fn with_write<T>(&self, cx: &WriteContext<'_>, strategy: &dyn Strategy, act: impl FnOnce(&Write<'_>) -> T) -> T {
-        let table = self.codec.table();
-        let views = Versions { served_as: cx.served_as, stored_as: self.definition, table };
+        let views = Versions { served_as: cx.served_as, stored_as: &self.resource };
         act(&Write {
-            table,
             views: &views,
             api_version: cx.api_version,
-            kind: self.definition.kind,
+            kind: &self.resource.kind,
             manager: cx.field_manager,
             subresource: cx.subresource,
             now: cx.now,

@@ -7,7 +7,7 @@ use corten_apimachinery::{
     Features,
     gvk::{GroupResource, GroupVersionKind, GroupVersionResource},
     meta::{ObjectMeta as _, format_time},
-    resource::{Context, ResourceDefinition, Strategy, UserInfo},
+    resource::{Context, Resource, Strategy, UserInfo},
     status::{Reason, Status},
     stored::Stored,
     value::{Str, Value},
@@ -33,14 +33,14 @@ const GENERATED_NAMES_MAX: usize = 8;
 /// One resource's objects.
 #[derive(Debug)]
 pub struct Store {
-    pub(super) definition: &'static ResourceDefinition,
+    pub(super) resource: Arc<Resource>,
     pub(super) codec: Arc<ResourceCodec>,
     pub(super) cacher: Cacher,
     pub(super) keys: KeySpace,
     pub(super) settings: Settings,
     pub(super) hooks: Option<Arc<dyn Hooks>>,
     pub(super) kind: GroupVersionKind,
-    pub(super) resource: GroupVersionResource,
+    pub(super) group_version_resource: GroupVersionResource,
 }
 
 /// What all stores of a server share.
@@ -91,7 +91,7 @@ pub struct WriteContext<'a> {
     /// The name that writes are recorded under in managed fields.
     pub field_manager: &'a str,
     /// The resource that the client addressed: the store's own, or one that shows its objects in another group.
-    pub served_as: &'a ResourceDefinition,
+    pub served_as: &'a Resource,
     /// Whether this is a server-side apply, which brings the managed fields with it.
     pub is_apply: bool,
     /// Whether nothing is to happen in the end.
@@ -109,13 +109,9 @@ pub(super) enum Put {
 impl Store {
     /// A store over `cacher`, which the caller runs.
     #[must_use]
-    pub fn new(
-        definition: &'static ResourceDefinition,
-        codec: Arc<ResourceCodec>,
-        settings: Settings,
-        hooks: Option<Arc<dyn Hooks>>,
-    ) -> Self {
-        let keys = KeySpace::new(definition.storage_prefix);
+    pub fn new(codec: Arc<ResourceCodec>, settings: Settings, hooks: Option<Arc<dyn Hooks>>) -> Self {
+        let resource = Arc::clone(codec.resource());
+        let keys = KeySpace::new(&resource.storage_prefix);
         let cacher = Cacher::new(
             keys.clone(),
             Arc::clone(&settings.engine),
@@ -123,23 +119,23 @@ impl Store {
             Arc::clone(&settings.clock),
             Arc::clone(&settings.rng),
         );
-        let hub = definition.hub().name;
+        let hub = resource.hub().name.clone();
         Self {
-            definition,
             codec,
             cacher,
             keys,
             settings,
             hooks,
-            kind: GroupVersionKind::new(definition.group, hub, definition.kind),
-            resource: GroupVersionResource::new(definition.group, hub, definition.plural),
+            kind: GroupVersionKind::new(resource.group.clone(), hub.clone(), resource.kind.clone()),
+            group_version_resource: GroupVersionResource::new(resource.group.clone(), hub, resource.plural.clone()),
+            resource,
         }
     }
 
     /// The resource.
     #[must_use]
-    pub fn definition(&self) -> &'static ResourceDefinition {
-        self.definition
+    pub fn resource(&self) -> &Arc<Resource> {
+        &self.resource
     }
 
     /// The watch cache.
@@ -157,7 +153,7 @@ impl Store {
     /// The resource's name in messages.
     #[must_use]
     pub fn group_resource(&self) -> GroupResource {
-        self.resource.group_resource()
+        self.group_version_resource.group_resource()
     }
 
     /// What strategies may know of a request.
@@ -182,7 +178,7 @@ impl Store {
         admission::Attributes {
             operation,
             kind: &self.kind,
-            resource: &self.resource,
+            resource: &self.group_version_resource,
             subresource: cx.subresource,
             namespace: cx.namespace,
             name,
@@ -257,7 +253,7 @@ impl Store {
         object: Value,
         right: Option<CreateRight<'_>>,
     ) -> Result<(Arc<Stored>, Vec<String>), Status> {
-        let strategy = self.definition.strategy;
+        let strategy = &*self.resource.strategy;
         let mut attributes = self.attributes(cx, Operation::Create, object.name().into(), object, Value::Null);
         // A name has to be there before plugins see the object, and they see the metadata that clients cannot set.
         before::fill_create_metadata(self, cx, &mut attributes.object)?;
@@ -331,7 +327,7 @@ impl Store {
         settle: Option<Settle>,
     ) -> Result<Put, Status> {
         let pending = self.codec.pending(object);
-        let expires_at = self.definition.expires.then(|| cx.now + self.settings.event_ttl);
+        let expires_at = self.resource.expires.then(|| cx.now + self.settings.event_ttl);
         let announcement = self.cacher.announce(key, &pending);
         let change = Change::Put { value: pending.value().clone(), expires_at };
         match self.commit(key, expected, change, settle).await? {

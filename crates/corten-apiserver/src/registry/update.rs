@@ -155,7 +155,7 @@ impl Store {
         if !wanted.is_empty() && wanted != crate::value_text(revision) {
             return Err(Status::modified(&self.group_resource(), name));
         }
-        if wanted.is_empty() && !self.definition.strategy.allow_unconditional_update() {
+        if wanted.is_empty() && !self.resource.strategy.allow_unconditional_update() {
             let path = corten_apimachinery::field::Path::new("metadata").child("resourceVersion");
             let error = corten_apimachinery::field::Error::invalid(
                 &path,
@@ -197,7 +197,7 @@ impl Store {
         let completes_deletion = object.deletion_timestamp().is_some()
             && object.finalizers().next().is_none()
             && object.deletion_grace_period_seconds().unwrap_or_default() == 0
-            && !self.definition.strategy.holds_deletion(object);
+            && !self.resource.strategy.holds_deletion(object);
         let expected = Expected::ModRevision(revision);
         let settle = self.hooks.as_ref().map(|hooks| -> Settle {
             let (hooks, object, old) = (Arc::clone(hooks), object.clone(), old.clone());

@@ -3,10 +3,7 @@
 use std::{collections::HashSet, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use corten_apimachinery::{
-    resource::{UserInfo, Verb},
-    status::Status,
-};
+use corten_apimachinery::{resource::UserInfo, status::Status, value::Value};
 use corten_component_base::serving::{OwnTask, Place, SendDeadline};
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, Version, header};
@@ -17,6 +14,7 @@ use super::{
     encode::{self, Include},
     malformed,
     response_body::{Content, ResponseBody, Stall},
+    wants::Wants,
     watch_socket::{self, Streams},
 };
 use crate::{
@@ -24,7 +22,7 @@ use crate::{
     endpoints::{scale, watch::WatchSource},
     filters::chain::SEND_GRACE,
     large::{Size, Turn},
-    negotiation::{self, Accepted, Encoding, Shape},
+    negotiation::{Accepted, Shape},
     request::{Origin, Query, Request, RequestBody, RequestInfo},
     response::{ByteStream, Reply, Response, Sending},
     upgrade::Upgrade,
@@ -85,12 +83,7 @@ pub(super) async fn serve(
         info,
         user: UserInfo::default(),
     };
-    let reply = match &wants {
-        Ok(_) => server.handle(request).await,
-        // What cannot be given is said before any work is done, but in JSON: that can always be given.
-        Err(status) => Reply::failure(status),
-    };
-    let wants = wants.unwrap_or_else(|_| Wants::plain());
+    let reply = server.handle(request).await;
     let mut response = respond(&server, &streams, reply, &wants).await;
     if head {
         *response.body_mut() = Content::Empty.into();
@@ -103,59 +96,6 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
     names(header::CONNECTION).to_ascii_lowercase().contains("upgrade") && !names(header::UPGRADE).is_empty()
 }
 
-/// The form that the client wants its answer in.
-#[derive(Clone, Copy)]
-struct Wants {
-    accepted: Accepted,
-    include: Include,
-}
-
-impl Wants {
-    fn plain() -> Self {
-        let accepted = Accepted { encoding: Encoding::Json, shape: Shape::Object, shape_version: "v1", pretty: false };
-        Self { accepted, include: Include::Metadata }
-    }
-
-    fn of(server: &Server, headers: &HeaderMap, query: &Query, info: &RequestInfo) -> Result<Self, Status> {
-        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !info.is_resource {
-            // Other paths decide for themselves what they give; so does what discovery has in further forms.
-            // `/api` says no version of its own, which the binary form needs.
-            let within = |root: &&str| info.path.starts_with(*root);
-            let is_discovery = info.path == "/apis" || ["/api/", "/apis/"].iter().any(within);
-            let accepted =
-                negotiation::accept(text(header::ACCEPT), &[], query.find("pretty"), text(header::USER_AGENT));
-            return Ok(match accepted {
-                Ok(accepted) if is_discovery => Self { accepted, include: Include::Metadata },
-                Ok(Accepted { encoding: Encoding::Json, pretty, .. }) if info.path == "/api" => {
-                    let plain = Self::plain();
-                    Self { accepted: Accepted { pretty, ..plain.accepted }, ..plain }
-                }
-                _ => Self::plain(),
-            });
-        }
-        if !info.subresource.is_empty()
-            && matches!(&*info.subresource, "log" | "exec" | "attach" | "portforward" | "proxy")
-        {
-            return Ok(Self::plain());
-        }
-        let header = text(header::ACCEPT);
-        let shapes =
-            if header.contains("as=Table") && !has_columns(server, info) { Shape::NO_TABLE } else { Shape::ALL };
-        let accepted = negotiation::accept(header, shapes, query.find("pretty"), text(header::USER_AGENT))?;
-        Ok(Self { accepted, include: Include::parse(query.get("includeObject"))? })
-    }
-}
-
-/// Whether what a request leads to can be shown as a table: reviews and the like cannot.
-fn has_columns(server: &Server, info: &RequestInfo) -> bool {
-    let routes = server.routes();
-    let endpoint = routes.endpoint(&info.group, &info.version, &info.resource);
-    let has_objects = endpoint.is_none_or(|endpoint| endpoint.definition.verbs.contains(&Verb::Get));
-    let is_object = info.subresource.is_empty();
-    has_objects && (is_object || routes.custom(&info.group, &info.resource, &info.subresource).is_none())
-}
-
 async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &Wants) -> HttpResponse<ResponseBody> {
     let Reply { response, warnings, headers, mut sending } = reply;
     let is_watch = matches!(response, Response::Watch(_));
@@ -165,8 +105,9 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
         Response::Stream { .. } | Response::Upgrade { .. } => None,
         _ => sending.until,
     };
-    let accepted = wants.accepted;
+    let accepted = wants.accepted.unwrap_or(Wants::PLAIN);
     let encoded = match response {
+        Response::Tree { code, tree } if !code.is_success() => failure(server, code, &tree, wants),
         Response::Watch(mut source) => {
             if let Some(switch) = source.take_switch() {
                 let form = (accepted, wants.include);
@@ -194,10 +135,14 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
             size => Box::pin(encode_aside(server, response, size, &mut sending, *wants)).await,
         },
     };
-    let Encoded { code, media_type, content } = encoded.unwrap_or_else(|status| {
-        let failure = encode::tree(server, &status.to_value(), Wants::plain().accepted).unwrap_or_default();
+    let encoded = encoded.or_else(|status| {
         let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Encoded { code, media_type: Encoding::Json.media_type(), content: failure.into() }
+        failure(server, code, &status.to_value(), wants)
+    });
+    let Encoded { code, media_type, content } = encoded.unwrap_or_else(|status| Encoded {
+        code: StatusCode::INTERNAL_SERVER_ERROR,
+        media_type: "text/plain",
+        content: Bytes::from(status.message).into(),
     });
     let deadline = until.and_then(SendDeadline::begin);
     let stall = until
@@ -230,12 +175,25 @@ struct Encoded {
     content: Content,
 }
 
+/// What went wrong, in the encoding that the client wants. One that there is not leaves JSON, indented and without a line end.
+///
+/// Upstream: `WriteObjectNegotiated`, `WriteRawJSON` in k8s.io/apiserver/pkg/endpoints/handlers/responsewriters (v1.35).
+fn failure(server: &Server, code: StatusCode, status: &Value, wants: &Wants) -> Result<Encoded, Status> {
+    let form = wants.failure.unwrap_or(Accepted { pretty: true, ..Wants::PLAIN });
+    let content = encode::tree(server, status, form)?.into();
+    Ok(Encoded { code, media_type: form.encoding.media_type(), content })
+}
+
 /// An answer that is no stream, in the form that the client wants.
 fn encode_whole(
     server: &Arc<Server>,
     response: Response,
-    Wants { accepted, include }: Wants,
+    Wants { accepted, include, .. }: Wants,
 ) -> Result<Encoded, Status> {
+    if let Response::Raw { code, content_type, body } = response {
+        return Ok(Encoded { code, media_type: content_type, content: body.into() });
+    }
+    let accepted = accepted.ok_or_else(|| server.encodings().none_acceptable())?;
     let media_type = accepted.encoding.media_type();
     let (code, content) = match response {
         Response::Object { code, object, store } => {
@@ -244,21 +202,15 @@ fn encode_whole(
         Response::Tree { code, tree } if accepted.shape == Shape::Table && scale::is_scale(&tree) => {
             (code, encode::scale_table(server, &tree, accepted, include)?.into())
         }
-        Response::Tree { code, tree } => {
-            let plain = Accepted { shape: Shape::Object, ..accepted };
-            (code, encode::tree(server, &tree, plain)?.into())
-        }
+        Response::Tree { code, tree } => (code, encode::made_tree(server, &tree, accepted)?.into()),
         Response::Made(made) => (StatusCode::OK, encode::made(server, made, accepted, include)?.into()),
         Response::List(list) => (StatusCode::OK, encode::list(server, list, accepted, include)?),
         Response::EndedWatch(status) => {
             let content = encode::watch_failure(server, &status, accepted)?.into();
             return Ok(Encoded { code: StatusCode::OK, media_type: accepted.encoding.stream_media_type(), content });
         }
-        Response::Raw { code, content_type, body } => {
-            return Ok(Encoded { code, media_type: content_type, content: body.into() });
-        }
-        Response::Watch(_) | Response::Stream { .. } | Response::Upgrade { .. } => {
-            unreachable!("what lasts is not encoded as a whole")
+        Response::Raw { .. } | Response::Watch(_) | Response::Stream { .. } | Response::Upgrade { .. } => {
+            unreachable!("what lasts is not encoded as a whole, and bytes are as they are")
         }
     };
     Ok(Encoded { code, media_type, content })

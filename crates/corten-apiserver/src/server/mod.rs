@@ -5,6 +5,7 @@ mod http;
 mod in_process;
 mod malformed;
 mod response_body;
+mod wants;
 mod watch_socket;
 
 use std::{
@@ -20,12 +21,15 @@ use corten_component_base::serving::{Connection, Limits, TlsListener};
 use hyper::service::service_fn;
 use parking_lot::RwLock;
 
+pub(crate) use wants::{expect_document, expect_form};
+
 use crate::{
     authentication::{Authenticator, ClientCertificates},
     authorization::Authorizer,
     endpoints::Routes,
     filters,
     large::Large,
+    negotiation::Encodings,
     request::Request,
     response::Reply,
 };
@@ -74,6 +78,7 @@ pub struct Server {
     in_flight: filters::InFlight,
     bodies: filters::Bodies,
     large: Large,
+    encodings: Encodings,
 }
 
 impl Server {
@@ -83,6 +88,7 @@ impl Server {
     pub fn new(parts: Parts) -> Arc<Self> {
         let in_flight = filters::InFlight::new(&parts.limits);
         let large = Large::new(parts.tasks.clone());
+        let encodings = Encodings::of(&parts.features);
         Arc::new(Self {
             parts,
             observer: OnceLock::new(),
@@ -90,6 +96,7 @@ impl Server {
             in_flight,
             bodies: filters::Bodies::default(),
             large,
+            encodings,
         })
     }
 
@@ -114,6 +121,12 @@ impl Server {
     #[must_use]
     pub fn features(&self) -> &Features {
         &self.parts.features
+    }
+
+    /// The encodings that are served.
+    #[must_use]
+    pub fn encodings(&self) -> Encodings {
+        self.encodings
     }
 
     /// The time.

@@ -12,7 +12,7 @@ use corten_component_base::serving::SendDeadline;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::encode::JsonList;
+use super::encode::ListBody;
 use crate::response::ByteStream;
 
 /// How long a watch may wait for its client to take what was sent, once nothing more fits in: until then it holds a good
@@ -56,7 +56,7 @@ pub(super) enum Content {
     One(Option<Bytes>),
     /// A list, and whether others have their turn before its next piece.
     List {
-        list: JsonList,
+        list: Box<ListBody>,
         waits: bool,
     },
     Stream(ByteStream),

@@ -9,8 +9,9 @@ use corten_apiserver::{
 use corten_base::{SharedClock, SharedRng};
 
 use super::{
-    certificate_requests, default_storage_class, default_toleration_seconds, namespace_lifecycle, node_restriction,
-    pod_topology_labels, priority, runtime_class, service_account, storage_object_in_use, taint_nodes_by_condition,
+    admin_access, certificate_requests, default_storage_class, default_toleration_seconds, namespace_lifecycle,
+    node_restriction, pod_topology_labels, priority, runtime_class, service_account, signers, storage_object_in_use,
+    taint_nodes_by_condition,
 };
 use crate::{
     authorization::rbac::{Escalation, Rbac},
@@ -48,10 +49,13 @@ static PLUGINS: &[Build] = &[
     runtime_class::build,
     certificate_requests::approval,
     certificate_requests::signing,
+    signers::trust_bundle_attest,
     certificate_requests::subject_restriction,
+    signers::pod_certificate_signing,
     default_storage_class::build,
     storage_object_in_use::build,
     pod_topology_labels::build,
+    admin_access::build,
     |parts| Arc::new(Escalation::new(Arc::clone(&parts.rbac), Arc::clone(&parts.authorizer))),
 ];
 

@@ -15,14 +15,13 @@ use corten_apimachinery::{
     value::{Value, semantically_equal},
 };
 use corten_apiserver::{
-    RequestInfo,
     admission::{Attributes, Operation, Plugin},
-    authorization::{self, Authorizer, SYSTEM_MASTERS},
+    authorization::{Authorizer, SYSTEM_MASTERS},
 };
 use corten_component_base::certificates::Subject;
 use x509_parser::{certification_request::X509CertificationRequest, pem::parse_x509_pem, prelude::FromDer as _};
 
-use super::{catalog::Parts, forbidden};
+use super::{catalog::Parts, forbidden, signers::may};
 
 const GROUP: &str = "certificates.k8s.io";
 /// Signs client certificates of users.
@@ -72,30 +71,6 @@ pub(super) fn signing(parts: &Parts) -> Arc<dyn Plugin> {
     })
 }
 
-impl SignerRight {
-    /// For the signer itself, or for all of its domain.
-    async fn is_allowed(&self, attributes: &Attributes<'_>, signer: &str) -> bool {
-        let Some(authorizer) = self.authorizer.get() else { return false };
-        let domain = signer.split('/').next().unwrap_or(signer);
-        for name in [signer.to_owned(), format!("{domain}/*")] {
-            let request = RequestInfo {
-                is_resource: true,
-                verb: self.verb.into(),
-                group: GROUP.into(),
-                version: "*".into(),
-                resource: "signers".into(),
-                name: name.into(),
-                ..RequestInfo::default()
-            };
-            let asked = authorization::Attributes { user: attributes.user, request: &request };
-            if authorizer.authorize(asked).await.is_allowed() {
-                return true;
-            }
-        }
-        false
-    }
-}
-
 #[async_trait]
 impl Plugin for SignerRight {
     fn name(&self) -> &'static str {
@@ -109,7 +84,7 @@ impl Plugin for SignerRight {
     async fn validate(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
         // The old object's: the new one may name a signer of its writer's choice.
         let signer = attributes.old_object.str_at(&["spec", "signerName"]).unwrap_or_default();
-        if !(self.concerns)(attributes) || self.is_allowed(attributes, signer).await {
+        if !(self.concerns)(attributes) || may(&self.authorizer, attributes, self.verb, signer).await {
             return Ok(());
         }
         let why = format!("user not permitted to {} requests with signerName {}", self.verb, quote(signer));

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 
+mod admin_access;
 mod certificate_requests;
 mod default_storage_class;
 mod default_toleration_seconds;
@@ -11,6 +12,7 @@ mod pod_topology_labels;
 mod priority;
 mod runtime_class;
 mod service_account;
+mod signers;
 mod storage_object_in_use;
 mod taint_nodes_by_condition;
 mod tolerations;

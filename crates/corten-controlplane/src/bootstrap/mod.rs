@@ -1,19 +1,24 @@
 //! What every cluster has from its first second: the system namespaces, the roles and bindings, the system's priorities,
-//! what other API servers have to know, and the service that leads to the API, which is kept true while the server runs.
+//! the shares of the server's attention, its API services, what other API servers have to know, the range of services, and
+//! the service that leads to the API, which is kept true while the server runs.
 //!
 //! Each part is level driven: what is there stays, what is missing is made, and a failure is tried again.
 
+mod api_services;
 mod cluster_authentication;
+mod flow_control;
 pub(crate) mod identity_lease;
 mod kubernetes_service;
 mod namespaces;
 mod priority_classes;
 mod rbac;
+mod served;
+mod service_cidr;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU16, Ordering},
     },
     time::Duration,
 };
@@ -21,13 +26,14 @@ use std::{
 use corten_apimachinery::status::Status;
 use corten_base::{Backoff, SharedClock, SharedRng, Shutdown};
 use corten_client::Client;
+use ipnet::IpNet;
 
 pub(crate) use kubernetes_service::Advertised;
 pub(crate) use rbac::node_rules;
 
 /// A part of the start, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
+#[repr(u16)]
 pub(crate) enum Step {
     /// The system namespaces.
     Namespaces = 1,
@@ -39,35 +45,45 @@ pub(crate) enum Step {
     KubernetesService = 8,
     /// What components have to know of client certificates.
     ClusterAuthentication = 16,
+    /// The range of services.
+    ServiceCidr = 32,
+    /// Flow schemas and priority levels.
+    FlowControl = 64,
+    /// API services.
+    ApiServices = 128,
 }
 
 impl Step {
     /// All of them, with the names of upstream's hooks that do the same.
-    pub(crate) const ALL: [(Self, &'static str); 5] = [
+    pub(crate) const ALL: [(Self, &'static str); 9] = [
+        (Self::FlowControl, "poststarthook/priority-and-fairness-config-producer"),
         (Self::Namespaces, "poststarthook/start-system-namespaces-controller"),
         (Self::ClusterAuthentication, "poststarthook/start-cluster-authentication-info-controller"),
         (Self::Roles, "poststarthook/rbac/bootstrap-roles"),
         (Self::PriorityClasses, "poststarthook/scheduling/bootstrap-system-priority-classes"),
         (Self::KubernetesService, "poststarthook/bootstrap-controller"),
+        (Self::ServiceCidr, "poststarthook/start-kubernetes-service-cidr-controller"),
+        (Self::ApiServices, "poststarthook/kube-apiserver-autoregistration"),
+        (Self::ApiServices, "autoregister-completion"),
     ];
 }
 
 /// What has been made so far. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Arc<AtomicU8>);
+pub(crate) struct Progress(Arc<AtomicU16>);
 
 /// Beside the steps: the server is on its way out.
-const STOPPING: u8 = 128;
+const STOPPING: u16 = 256;
 
 impl Progress {
     /// Notes that a part has been made.
     pub(crate) fn complete(&self, step: Step) {
-        self.0.fetch_or(step as u8, Ordering::AcqRel);
+        self.0.fetch_or(step as u16, Ordering::AcqRel);
     }
 
     /// Whether a part has been made.
     pub(crate) fn has(&self, step: Step) -> bool {
-        self.0.load(Ordering::Acquire) & step as u8 != 0
+        self.0.load(Ordering::Acquire) & step as u16 != 0
     }
 
     /// Notes that the server is on its way out.
@@ -81,18 +97,20 @@ impl Progress {
     }
 }
 
-/// Makes what is missing, and keeps the service `kubernetes` and the system's namespaces until shutdown.
+/// Makes what is missing, and keeps the service `kubernetes`, the range of services, the system's namespaces and the flow
+/// schemas until shutdown.
 pub(crate) async fn run(
     client: Client,
     (clock, rng): (SharedClock, SharedRng),
     progress: Progress,
     advertised: Advertised,
+    service_ranges: Vec<IpNet>,
     client_authorities: String,
     shutdown: Shutdown,
 ) {
     let work = async {
         retry((&clock, &rng), "Could not make what every cluster has", || {
-            ensure(&client, &progress, &client_authorities)
+            ensure(&client, &clock, &progress, &service_ranges, &client_authorities)
         })
         .await;
         let service = async {
@@ -112,7 +130,23 @@ pub(crate) async fn run(
                 retry((&clock, &rng), "Could not keep the system's namespaces", || namespaces::keep(&client)).await;
             }
         };
-        futures::join!(service, namespaces);
+        let range = async {
+            loop {
+                retry((&clock, &rng), "Could not keep the range of services", || {
+                    service_cidr::keep(&client, &clock, &service_ranges)
+                })
+                .await;
+            }
+        };
+        let flow_control = async {
+            loop {
+                retry((&clock, &rng), "Could not keep flow schemas and priority levels", || {
+                    flow_control::keep(&client)
+                })
+                .await;
+            }
+        };
+        futures::join!(service, namespaces, range, flow_control);
     };
     tokio::select! {
         biased;
@@ -136,7 +170,13 @@ async fn retry<F: Future<Output = Result<(), Status>>>(
 
 /// Makes what is missing, once; all but the service `kubernetes`.
 /// `client_authorities` (PEM): whose client certificates count.
-pub(crate) async fn ensure(client: &Client, progress: &Progress, client_authorities: &str) -> Result<(), Status> {
+pub(crate) async fn ensure(
+    client: &Client,
+    clock: &SharedClock,
+    progress: &Progress,
+    service_ranges: &[IpNet],
+    client_authorities: &str,
+) -> Result<(), Status> {
     namespaces::ensure(client).await?;
     progress.complete(Step::Namespaces);
     rbac::ensure(client).await?;
@@ -145,5 +185,11 @@ pub(crate) async fn ensure(client: &Client, progress: &Progress, client_authorit
     progress.complete(Step::PriorityClasses);
     cluster_authentication::ensure(client, client_authorities).await?;
     progress.complete(Step::ClusterAuthentication);
+    service_cidr::ensure(client, clock, service_ranges).await?;
+    progress.complete(Step::ServiceCidr);
+    flow_control::ensure(client).await?;
+    progress.complete(Step::FlowControl);
+    api_services::ensure(client).await?;
+    progress.complete(Step::ApiServices);
     Ok(())
 }

@@ -71,8 +71,8 @@ impl Metrics {
             .stores
             .iter()
             .map(|store| {
-                let definition = store.definition();
-                (definition.group, definition.plural, text::float(store.cacher().any().len() as u64))
+                let resource = store.resource();
+                (resource.group.as_str(), resource.plural.as_str(), text::float(store.cacher().any().len() as u64))
             })
             .collect();
         page.family(
@@ -100,8 +100,8 @@ impl Metrics {
             "Number of stored objects that cannot be decoded, split by kind: they are in no list. Not one of upstream's.",
         );
         for store in &self.stores {
-            let (definition, corrupt) = (store.definition(), store.cacher().corrupt().len());
-            page.line("", &[("group", definition.group), ("resource", definition.plural)], text::float(corrupt as u64));
+            let (resource, corrupt) = (store.resource(), store.cacher().corrupt().len());
+            page.line("", &[("group", &*resource.group), ("resource", &*resource.plural)], text::float(corrupt as u64));
         }
     }
 }

@@ -183,7 +183,7 @@ impl Key {
         let endpoint = routes.endpoint(&info.group, &info.version, &info.resource).filter(|_| info.is_resource);
         let is_known = endpoint.is_some_and(|endpoint| {
             info.subresource.is_empty()
-                || endpoint.definition.subresource(&info.subresource).is_some()
+                || endpoint.version.subresource(&info.subresource).is_some()
                 || routes.custom(&info.group, &info.resource, &info.subresource).is_some()
         });
         let is_apply = || request.header(header::CONTENT_TYPE).starts_with("application/apply-patch");

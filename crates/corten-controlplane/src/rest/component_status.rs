@@ -77,13 +77,13 @@ impl Custom for ComponentStatuses {
         };
         for object in &mut objects {
             object.set(&["apiVersion"], endpoint.api_version.clone());
-            object.set(&["kind"], endpoint.definition.kind);
+            object.set(&["kind"], endpoint.resource.kind.clone());
         }
         Ok(Reply::new(Response::Made(MadeObjects {
             objects,
             is_list,
-            definition: endpoint.definition,
-            version: endpoint.version.name,
+            resource: Arc::clone(&endpoint.resource),
+            version: endpoint.version.name.clone(),
         })))
     }
 }

@@ -44,8 +44,8 @@ async fn read_review(
     request: &mut Request,
 ) -> Result<(Value, Vec<String>), Status> {
     let kind = endpoint.kind();
-    let (mut review, warnings) = decode_review(request, server.table(), endpoint.version.type_name, &kind).await?;
-    if endpoint.definition.is_namespaced() && review.at(&["metadata", "namespace"]).is_none() {
+    let (mut review, warnings) = decode_review(request, server.table(), &endpoint.version.type_name, &kind).await?;
+    if endpoint.resource.is_namespaced() && review.at(&["metadata", "namespace"]).is_none() {
         review.set(&["metadata", "namespace"], request.info.namespace.clone());
     }
     let context = Context {
@@ -55,7 +55,7 @@ async fn read_review(
         features: server.features(),
         api_version: &endpoint.api_version,
     };
-    let errors = endpoint.definition.strategy.validate(&context, &review);
+    let errors = endpoint.resource.strategy.validate(&context, &review);
     if errors.is_empty() { Ok((review, warnings)) } else { Err(Status::invalid(&kind, "", &errors)) }
 }
 

@@ -103,7 +103,7 @@ async fn readers_change_nothing_and_run_nothing_whatever_the_path() {
         [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
     let mut asked = 0;
     for resource in RESOURCES {
-        let subresources = resource.subresources.iter().map(|subresource| subresource.name);
+        let subresources = resource.subresources.iter().map(|subresource| subresource.name.as_str());
         for subresource in std::iter::once("").chain(subresources) {
             for form in FORMS {
                 let path = path(resource, subresource, form);

@@ -525,6 +525,22 @@ impl Cacher {
         self.inner.state.read().snapshot.get(key).cloned()
     }
 
+    /// Ends all watches, as if they had fallen behind: their clients have to come again, to the cache that takes this one's
+    /// place.
+    pub fn close_watchers(&self) {
+        let mut wakes = Wakes::new();
+        let next = {
+            let mut state = self.inner.state.write();
+            let revision = state.snapshot.revision();
+            state.ring.restart(revision);
+            let next = state.ring.next_sequence();
+            state.named.restart(next, &mut wakes);
+            next
+        };
+        self.inner.next_event.send_replace(next);
+        named::wake(wakes);
+    }
+
     /// The current objects together with a watcher of everything that happens after them.
     ///
     /// Errors: `NotReady`; `TooLarge` if the cache does not reach `not_older_than`.

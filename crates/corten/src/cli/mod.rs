@@ -6,6 +6,7 @@ mod completion;
 mod component;
 mod dns;
 mod down;
+mod gates;
 mod go_bool;
 mod go_duration;
 mod image;

@@ -13,6 +13,7 @@ use corten_component_base::logs;
 use super::{
     backup::expect_restored,
     common::{Root, run_until_signal},
+    gates::{feature_gates, runtime_config},
 };
 use crate::{
     assembly::{self, Start},
@@ -34,6 +35,12 @@ pub(crate) struct Options {
     /// The address that clients inside the cluster are told; that of --listen, or the machine's.
     #[arg(long, value_name = "IP")]
     advertise_address: Option<IpAddr>,
+    /// Which optional features are on: `Name=true,Other=false`; as the last time if left out.
+    #[arg(long, env = "CORTEN_FEATURE_GATES", value_parser = feature_gates, value_name = "GATES")]
+    feature_gates: Option<String>,
+    /// Which versions and resources are served: `api/beta=true,group/version=false`; as the last time if left out.
+    #[arg(long, env = "CORTEN_RUNTIME_CONFIG", value_parser = runtime_config, value_name = "SETTINGS")]
+    runtime_config: Option<String>,
     /// Which log lines are written: a level, or module=level pairs.
     #[arg(long, env = "CORTEN_LOG", default_value = "info")]
     log: String,
@@ -58,6 +65,8 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         listen: Some(options.listen.ip()),
         api_port: Some(options.listen.port()),
         advertise: options.advertise_address,
+        feature_gates: options.feature_gates,
+        runtime_config: options.runtime_config,
         ..Wishes::default()
     };
     let record = Record::read(&places.record())?;

@@ -23,6 +23,7 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::Subscr
 use super::{
     backup::expect_restored,
     common::{Root, note, run_until_signal, say},
+    gates::{feature_gates, runtime_config},
 };
 use crate::{
     archive,
@@ -72,6 +73,12 @@ pub(crate) struct Options {
     /// The port of the kubelet's server: that of the last time if left out, 10250 the first time.
     #[arg(long, env = "CORTEN_KUBELET_PORT", value_name = "PORT")]
     kubelet_port: Option<u16>,
+    /// Which optional features are on: `Name=true,Other=false`; as the last time if left out.
+    #[arg(long, env = "CORTEN_FEATURE_GATES", value_parser = feature_gates, value_name = "GATES")]
+    feature_gates: Option<String>,
+    /// Which versions and resources are served: `api/beta=true,group/version=false`; as the last time if left out.
+    #[arg(long, env = "CORTEN_RUNTIME_CONFIG", value_parser = runtime_config, value_name = "SETTINGS")]
+    runtime_config: Option<String>,
     /// Leave the kubeconfig of the user alone.
     #[arg(long)]
     no_kubeconfig: bool,
@@ -159,6 +166,8 @@ fn start(
         service_cidr: options.service_cidr,
         proxy_mode: options.proxy_mode.map(Into::into),
         kubelet_port: options.kubelet_port,
+        feature_gates: options.feature_gates,
+        runtime_config: options.runtime_config,
     };
     let _instance = match claim {
         Claim::Ours(instance) => instance,

@@ -1,20 +1,21 @@
-//! Lists: in JSON made piece by piece while they are sent, in other encodings whole, and aside if they are large.
+//! Lists: made piece by piece while they are sent, in every encoding.
 
 use std::{collections::VecDeque, io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use corten_apimachinery::{
-    codec,
+    Shared,
+    codec::{self, lists::Around},
     gvk::GroupVersion,
     meta::ObjectMeta as _,
-    resource::TableDefinition,
+    resource::Printer,
     status::Status,
     stored::Stored,
-    type_table::{TypeId, TypeTable},
+    type_table::{FieldType, TypeId, TypeTable},
     value::Value,
 };
 
-use super::{Include, a_list, decode, metadata_list, metadata_of, row, table, tree};
+use super::{Include, a_list, decode, metadata_list, metadata_of, not_marshalable, row, table, tree, type_of};
 use crate::{
     negotiation::{Accepted, Encoding, Shape},
     response::ListResponse,
@@ -28,16 +29,17 @@ const LIST_CHUNK_BYTES: usize = 64 * 1024;
 /// So much of stored objects is read for one piece where something else is made of them: a row may be little of an object.
 const READ_BYTES_MAX: usize = 4 * LIST_CHUNK_BYTES;
 
-const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+/// So much is kept of what was made only to be measured: most lists are no longer, and are made once.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
 
-/// A list in the form asked for: in JSON piece by piece, else whole.
+/// A list in the form asked for.
 pub(in crate::server) fn list(
     server: &Arc<Server>,
     list: ListResponse,
     accepted: Accepted,
     include: Include,
 ) -> Result<Content, Status> {
-    let (definition, version) = (list.served, accepted.shape_version);
+    let (resource, version) = (&list.served, accepted.shape_version);
     let mut list_meta = Value::object();
     list_meta.set(&["resourceVersion"], crate::value_text(list.revision));
     if !list.continue_token.is_empty() {
@@ -46,108 +48,192 @@ pub(in crate::server) fn list(
     if let Some(remaining) = list.remaining {
         list_meta.set(&["remainingItemCount"], i64::try_from(remaining).unwrap_or(i64::MAX));
     }
-    let api_version = GroupVersion::new(definition.group, list.version).to_string();
     // The list without its items, and what becomes of one.
-    let (mut whole, field, form) = match accepted.shape {
+    let (whole, field, form) = match accepted.shape {
         Shape::Object => {
-            let prefix = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",", definition.kind);
             let whole = Value::object_of([
-                ("kind", Value::from(format!("{}List", definition.kind))),
-                ("apiVersion", api_version.into()),
+                ("kind", Value::from(resource.list_kind.clone())),
+                ("apiVersion", GroupVersion::new(resource.group.clone(), list.version.clone()).to_string().into()),
                 ("metadata", list_meta),
                 ("items", Value::array([])),
             ]);
-            (whole, "items", Form::Whole { prefix })
+            (whole, "items", Form::Whole)
         }
-        Shape::Metadata => return Err(a_list(list.store.definition())),
+        Shape::Metadata => return Err(a_list(list.store.resource())),
         Shape::MetadataList => (metadata_list(Vec::new(), list_meta, accepted), "items", Form::Metadata { version }),
         Shape::Table => {
-            let whole = table(definition.table, Vec::new(), list_meta, version, true);
-            (whole, "rows", Form::Row { server: Arc::clone(server), table: definition.table, include, version })
+            let printer = list.served.version(&list.version).unwrap_or(list.served.hub()).printer.clone();
+            let whole = table(&*printer, Vec::new(), list_meta, version, true);
+            (whole, "rows", Form::Row { server: Arc::clone(server), printer, include, version })
         }
     };
-    if accepted.encoding == Encoding::Json && !accepted.pretty {
-        let mut before = match &form {
-            // Most lists are of these, whose bytes are known.
-            Form::Whole { .. } => {
-                let typed = server.table().find(LIST_META).map(|id| (server.table(), id));
-                let meta = whole.get("metadata").map(|meta| codec::json::encode(meta, typed)).unwrap_or_default();
-                let begin =
-                    format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":", whole.kind(), whole.api_version());
-                Bytes::from([begin.as_bytes(), &meta, b",\"items\":[]}"].concat())
-            }
-            _ => {
-                let typed = codec::type_of(server.table(), &whole).map(|id| (server.table(), id));
-                codec::json::encode(&whole, typed)
-            }
-        };
-        debug_assert!(before.ends_with(b":[]}"), "items come last: {}", String::from_utf8_lossy(&before));
-        if before.ends_with(b":[]}") {
-            before.truncate(before.len() - 2);
-            let shown = JsonForm { item_type: form.type_id(server.table()), table: server.table(), form };
-            return Ok(Content::List { list: JsonList::new(list.items, before, shown), waits: false });
-        }
+    if list.items.is_empty() {
+        return Ok(tree(server, &whole, accepted)?.into());
     }
-    let items = list.items.iter().map(|item| form.tree(item)).collect::<Result<Vec<_>, Status>>()?;
-    whole.set(&[field], Value::from(items));
-    Ok(tree(server, &whole, accepted)?.into())
+    let list_type = type_of(server.table(), &whole).map(|id| (server.table(), id));
+    let item_type = list_type.and_then(|(table, id)| Some((table, item_type(table, id, field)?)));
+    let mut shown = Shown { form, encoder: Encoder::Json, item_type };
+    let around = match accepted.encoding {
+        Encoding::Json if accepted.pretty => {
+            shown.encoder = Encoder::Pretty;
+            // Upstream ends the line only of what is not indented.
+            codec::json::around_pretty(&whole, list_type, field).map(|mut around| {
+                around.after.truncate(around.after.trim_ascii_end().len());
+                around
+            })
+        }
+        Encoding::Json => {
+            if matches!(shown.form, Form::Whole) {
+                let prefix = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", resource.kind, whole.api_version());
+                shown.encoder = Encoder::Stored { prefix };
+            }
+            codec::json::around(&whole, list_type, field).map(|mut around| {
+                around.after = [&around.after[..], b"\n"].concat().into();
+                around
+            })
+        }
+        Encoding::Yaml => {
+            shown.encoder = Encoder::Yaml;
+            codec::yaml::around(&whole, field)
+        }
+        Encoding::Cbor => {
+            shown.encoder = Encoder::Cbor;
+            Some(codec::cbor::around(&whole, list_type, field, list.items.len()))
+        }
+        Encoding::Protobuf => {
+            let (Some((table, list_type)), Some(_)) = (list_type, item_type) else {
+                return Err(not_marshalable(&whole));
+            };
+            Some(shown.measured(&list.items, (table, list_type), &whole, field)?)
+        }
+    };
+    let around = around.ok_or_else(|| Status::internal(format_args!("a list without a place for its {field}")))?;
+    Ok(Content::List { list: Box::new(ListBody::new(list.items, around, shown)), waits: false })
+}
+
+/// The type of the items in the field `field` of a list.
+fn item_type(table: &TypeTable, list_type: TypeId, field: &str) -> Option<TypeId> {
+    match &table.as_struct(&FieldType::Ref(list_type))?.field(field)?.ty {
+        FieldType::List(item) => match &**item {
+            FieldType::Ref(id) => Some(*id),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// What a list shows of an object.
 enum Form {
-    /// All of it, but for its type at the beginning, which a list says once.
-    Whole { prefix: String },
+    /// All of it, but for its type, which a list says once.
+    Whole,
     /// Its metadata.
     Metadata { version: &'static str },
     /// Its row of a table.
-    Row { server: Arc<Server>, table: &'static TableDefinition, include: Include, version: &'static str },
+    Row { server: Arc<Server>, printer: Shared<dyn Printer>, include: Include, version: &'static str },
 }
 
-/// The same in JSON.
-struct JsonForm {
+/// How an item is written.
+enum Encoder {
+    /// As it is stored, but for the type at its beginning.
+    Stored {
+        prefix: String,
+    },
+    Json,
+    Pretty,
+    Yaml,
+    Cbor,
+    /// As a field of the list. The first items were made before, to be measured.
+    Protobuf {
+        number: u32,
+        made: VecDeque<Bytes>,
+    },
+}
+
+/// What is shown of objects, and how.
+struct Shown {
     form: Form,
-    item_type: Option<TypeId>,
-    table: &'static TypeTable,
+    encoder: Encoder,
+    item_type: Option<(&'static TypeTable, TypeId)>,
 }
 
 impl Form {
-    /// The type of what is shown.
-    fn type_id(&self, table: &TypeTable) -> Option<TypeId> {
-        match self {
-            Self::Whole { .. } => None,
-            Self::Metadata { .. } => table.find("io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata"),
-            Self::Row { .. } => table.find("io.k8s.apimachinery.pkg.apis.meta.v1.TableRow"),
-        }
-    }
-
     fn tree(&self, object: &Stored) -> Result<Value, Status> {
         let mut object = decode(object)?;
         Ok(match self {
-            Self::Whole { .. } => {
+            Self::Whole => {
                 object.unset(&["apiVersion"]);
                 object.unset(&["kind"]);
                 object
             }
             Self::Metadata { version } => metadata_of(&object, version),
-            Self::Row { server, table, include, version } => row(table, &object, server, *include, version),
+            Self::Row { server, printer, include, version } => row(&**printer, &object, server, *include, version),
         })
     }
 }
 
-/// The objects' own bytes, or what is made of them, with commas between; in pieces, as the connection takes them.
-pub(in crate::server) struct JsonList {
+impl Shown {
+    /// Measures the items: in protobuf, the length of all of them stands before the first. Returns what stands around them.
+    fn measured(
+        &mut self,
+        items: &[Arc<Stored>],
+        (table, list_type): (&TypeTable, TypeId),
+        whole: &Value,
+        field: &str,
+    ) -> Result<Around, Status> {
+        let number =
+            table.as_struct(&FieldType::Ref(list_type)).and_then(|list| list.field(field)?.numbers.first().copied());
+        let number = number.ok_or_else(|| not_marshalable(whole))?;
+        self.encoder = Encoder::Protobuf { number, made: VecDeque::new() };
+        let (mut len, mut kept) = (0, VecDeque::new());
+        for item in items {
+            let bytes = self.encoded(item)?;
+            len += bytes.len();
+            if len <= KEPT_BYTES_MAX {
+                kept.push_back(bytes);
+            }
+        }
+        self.encoder = Encoder::Protobuf { number, made: kept };
+        codec::protobuf::around(whole, table, list_type, number, len).map_err(Status::internal)
+    }
+
+    fn encoded(&mut self, object: &Stored) -> Result<Bytes, Status> {
+        if let Encoder::Protobuf { made, .. } = &mut self.encoder
+            && let Some(made) = made.pop_front()
+        {
+            return Ok(made);
+        }
+        let tree = self.form.tree(object)?;
+        Ok(match (&self.encoder, self.item_type) {
+            (Encoder::Stored { .. } | Encoder::Json, ty) => codec::json::encode(&tree, ty),
+            (Encoder::Pretty, ty) => codec::json::encode_pretty_item(&tree, ty),
+            (Encoder::Yaml, _) => codec::yaml::encode_item(&tree),
+            (Encoder::Cbor, ty) => codec::cbor::encode_item(&tree, ty),
+            (Encoder::Protobuf { number, .. }, Some((table, ty))) => {
+                codec::protobuf::encode_item(&tree, table, ty, *number).map_err(Status::internal)?
+            }
+            (Encoder::Protobuf { .. }, None) => return Err(not_marshalable(&tree)),
+        })
+    }
+}
+
+/// The objects' own bytes, or what is made of them; in pieces, as the connection takes them.
+pub(in crate::server) struct ListBody {
     items: std::vec::IntoIter<Arc<Stored>>,
-    /// What stands before the next item: the list's own fields, then a comma.
+    /// What stands before the next item: the list's own fields, then what is between two.
     before: Bytes,
-    form: JsonForm,
+    around: Around,
+    shown: Shown,
     /// Pieces that went out, oldest first: their memory is used again once the connection is through with them.
     sent: VecDeque<Bytes>,
     done: bool,
 }
 
-impl JsonList {
-    fn new(items: Vec<Arc<Stored>>, before: Bytes, form: JsonForm) -> Self {
-        Self { items: items.into_iter(), before, form, sent: VecDeque::new(), done: false }
+impl ListBody {
+    /// A list of at least one item.
+    fn new(items: Vec<Arc<Stored>>, around: Around, shown: Shown) -> Self {
+        debug_assert!(!items.is_empty(), "what has no items is written as a whole");
+        let before = around.before.clone();
+        Self { items: items.into_iter(), before, around, shown, sent: VecDeque::new(), done: false }
     }
 
     /// An empty piece.
@@ -178,7 +264,7 @@ impl JsonList {
 
     /// Whether a piece is so much work that others should have a turn before the next one.
     pub(in crate::server) fn is_laborious(&self) -> bool {
-        !matches!(self.form.form, Form::Whole { .. })
+        !matches!(self.shown.encoder, Encoder::Stored { .. })
     }
 
     /// The next piece.
@@ -189,44 +275,38 @@ impl JsonList {
         let mut read = 0;
         while let Some(item) = self.items.as_slice().first() {
             let made;
-            let JsonForm { form, item_type, table } = &self.form;
-            let (open, json) = match form {
-                Form::Whole { prefix } => match item.json.strip_prefix(prefix.as_bytes()) {
-                    Some(rest) => (&b"{"[..], rest),
-                    None => (&b""[..], &item.json[..]),
+            let (is_cheap, open, bytes) = match &self.shown.encoder {
+                Encoder::Stored { prefix } => match item.json.strip_prefix(prefix.as_bytes()) {
+                    Some(rest) => (true, &b"{"[..], rest),
+                    None => (true, &b""[..], &item.json[..]),
                 },
-                form => {
-                    made = codec::json::encode(&form.tree(item)?, item_type.map(|id| (*table, id)));
-                    (&b""[..], &made[..])
+                _ => {
+                    made = self.shown.encoded(item)?;
+                    (false, &b""[..], &made[..])
                 }
             };
             // Only what costs nothing to look at again waits for the next piece.
-            let needed = self.before.len() + open.len() + json.len();
-            let is_cheap = matches!(form, Form::Whole { .. });
+            let needed = self.before.len() + open.len() + bytes.len();
             if is_cheap && !piece.is_empty() && piece.len() + needed > LIST_CHUNK_BYTES {
                 return Ok(self.send(piece));
             }
-            for part in [&self.before, open, json] {
+            for part in [&self.before, open, bytes] {
                 piece.extend_from_slice(part);
             }
-            self.before = Bytes::from_static(b",");
+            self.before = self.around.between.clone();
             read += item.json.len();
             self.items.next();
             if !is_cheap && (piece.len() >= LIST_CHUNK_BYTES || read >= READ_BYTES_MAX) {
                 return Ok(self.send(piece));
             }
         }
-        if self.before.len() > 1 {
-            // A list of nothing.
-            piece.extend_from_slice(&self.before);
-        }
-        piece.extend_from_slice(b"]}\n");
+        piece.extend_from_slice(&self.around.after);
         self.done = true;
         Ok(piece.freeze())
     }
 }
 
-impl Iterator for JsonList {
+impl Iterator for ListBody {
     type Item = io::Result<Bytes>;
 
     fn next(&mut self) -> Option<io::Result<Bytes>> {
@@ -241,51 +321,4 @@ impl Iterator for JsonList {
 }
 
 #[cfg(test)]
-mod tests {
-    use corten_apimachinery::{stored::Facts, value::Str};
-    use futures::FutureExt as _;
-    use http_body_util::BodyExt as _;
-
-    use super::*;
-    use crate::server::response_body::ResponseBody;
-
-    fn metadata_list(count: usize, size: usize) -> JsonList {
-        let json = format!(r#"{{"metadata":{{"name":"a"}},"data":"{}"}}"#, "x".repeat(size));
-        let (json, name) = (Bytes::from(json), Str::const_new("a"));
-        let object = Stored {
-            revision: 1,
-            namespace: name.clone(),
-            name: name.clone(),
-            uid: name,
-            json,
-            facts: Facts::default(),
-        };
-        let form =
-            JsonForm { form: Form::Metadata { version: "v1" }, item_type: None, table: Box::leak(Box::default()) };
-        let object = Arc::new(object);
-        JsonList::new(vec![object; count], Bytes::from_static(b"{\"items\":["), form)
-    }
-
-    /// A piece of 64 KiB of rows was made of hundreds of megabytes of objects, while nobody else had the thread.
-    #[test]
-    fn a_piece_is_made_of_so_much_and_no_more() {
-        let pieces = |count: usize| metadata_list(count, 1_000).map(Result::unwrap).collect::<Vec<_>>();
-        let read_at_once = READ_BYTES_MAX / 1_000;
-        assert_eq!(pieces(read_at_once / 2).len(), 1);
-        let many = pieces(read_at_once * 3);
-        assert!((3..=4).contains(&many.len()), "{}", many.len());
-        let item = r#"{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":{"name":"a"}}"#;
-        let items = vec![item; read_at_once * 3].join(",");
-        assert_eq!(String::from_utf8(many.concat()).unwrap(), format!("{{\"items\":[{items}]}}\n"));
-    }
-
-    #[test]
-    fn others_have_their_turn_between_pieces() {
-        let list = metadata_list(3, READ_BYTES_MAX);
-        let mut body = ResponseBody::from(Content::List { list, waits: false });
-        for _ in 0..3 {
-            assert!(body.frame().now_or_never().is_none());
-            assert!(body.frame().now_or_never().flatten().is_some());
-        }
-    }
-}
+mod tests;

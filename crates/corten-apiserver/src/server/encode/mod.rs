@@ -10,10 +10,12 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use corten_apimachinery::{
     codec,
+    field::{Error, Path},
     meta::ObjectMeta as _,
-    resource::{Column, ResourceDefinition, RowCondition, RowContext, TableDefinition},
+    resource::{Column, Printer, Resource, RowCondition, RowContext},
     status::{Reason, Status},
     stored::Stored,
+    type_table::{TypeId, TypeTable},
     value::Value,
 };
 
@@ -26,8 +28,11 @@ use crate::{
     server::Server,
 };
 
-pub(super) use list::{JsonList, list};
+pub(super) use list::{ListBody, list};
 pub(super) use watch::{watch_failure, watch_item};
+
+const OLD_METADATA_LIST: &str = "io.k8s.apimachinery.pkg.apis.meta.v1beta1.PartialObjectMetadataList";
+const API_VERSIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.APIVersions";
 
 /// One object in the form asked for.
 pub(super) fn object(
@@ -41,29 +46,53 @@ pub(super) fn object(
         (Shape::Object, Encoding::Json, false) => Ok(with_newline(&object.json)),
         (Shape::Object, ..) => tree(server, &decode(object)?, accepted),
         (Shape::Metadata, ..) => tree(server, &metadata_of(&decode(object)?, accepted.shape_version), accepted),
-        (Shape::MetadataList, ..) => Err(no_list(store.definition())),
+        (Shape::MetadataList, ..) => Err(no_list(store.resource())),
         (Shape::Table, ..) => {
-            let rows = vec![row(store.definition().table, &decode(object)?, server, include, accepted.shape_version)];
+            let printer = &*store.resource().hub().printer;
+            let rows = vec![row(printer, &decode(object)?, server, include, accepted.shape_version)];
             let mut list_meta = Value::object();
             list_meta.set(&["resourceVersion"], crate::value_text(object.revision));
-            tree(server, &table(store.definition().table, rows, list_meta, accepted.shape_version, true), accepted)
+            tree(server, &table(printer, rows, list_meta, accepted.shape_version, true), accepted)
         }
+    }
+}
+
+/// What is made for an answer and is no list, in the form asked for. A `Status` has no other shape.
+pub(super) fn made_tree(server: &Server, made: &Value, accepted: Accepted) -> Result<Bytes, Status> {
+    let is_shaped = !matches!(made.kind(), "Status" | "APIVersions") && made.get("metadata").is_some();
+    match accepted.shape {
+        Shape::Metadata if is_shaped => tree(server, &metadata_of(made, accepted.shape_version), accepted),
+        _ => tree(server, made, accepted),
     }
 }
 
 /// A tree in the encoding asked for.
 pub(super) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<Bytes, Status> {
-    let typed = codec::type_of(server.table(), tree).map(|id| (server.table(), id));
+    let typed = type_of(server.table(), tree).map(|id| (server.table(), id));
     match accepted.encoding {
-        Encoding::Json if accepted.pretty => Ok(codec::json::encode_pretty(tree, typed)),
+        Encoding::Json if accepted.pretty => {
+            // Upstream ends the line only of what is not indented.
+            let json = codec::json::encode_pretty(tree, typed);
+            Ok(json.slice(..json.trim_ascii_end().len()))
+        }
         Encoding::Json => Ok(with_newline(&codec::json::encode(tree, typed))),
         Encoding::Protobuf => match typed {
             Some((table, id)) => codec::protobuf::encode(tree, table, id).map_err(Status::internal),
-            None => Err(not_acceptable()),
+            None => Err(not_marshalable(tree)),
         },
         Encoding::Yaml => Ok(codec::yaml::encode(tree)),
-        Encoding::Cbor => Ok(codec::cbor::encode(tree)),
+        Encoding::Cbor => Ok(codec::cbor::encode_typed(tree, typed)),
     }
+}
+
+/// The type that a tree says it has. The list of the core group's versions says no version of its own, and the older list of
+/// metadata is no kind, since nobody reads one.
+fn type_of(table: &TypeTable, tree: &Value) -> Option<TypeId> {
+    codec::type_of(table, tree).or_else(|| match tree.kind() {
+        "APIVersions" => table.find(API_VERSIONS),
+        "PartialObjectMetadataList" if tree.api_version() == "meta.k8s.io/v1beta1" => table.find(OLD_METADATA_LIST),
+        _ => None,
+    })
 }
 
 /// The table of a `Scale`, which is made for the answer.
@@ -79,16 +108,16 @@ pub(super) fn scale_table(
     tree(server, &table(&scale::TABLE, rows, list_meta, accepted.shape_version, true), accepted)
 }
 
-fn not_acceptable() -> Status {
-    Status::new(
-        Reason::NotAcceptable,
-        "only the following media types are accepted: application/json, application/yaml",
-    )
+/// Upstream: `errNotMarshalable` in k8s.io/apimachinery/pkg/runtime/serializer/protobuf (v1.35).
+fn not_marshalable(tree: &Value) -> Status {
+    let version = tree.api_version().rsplit('/').next().unwrap_or_default();
+    let what = format!("object *{version}.{} does not implement the protobuf marshalling interface", tree.kind());
+    Status::new(Reason::NotAcceptable, format!("{what} and cannot be encoded to a protobuf message"))
 }
 
 /// Metadata of a list, asked of one object.
-fn no_list(definition: &ResourceDefinition) -> Status {
-    let ty = go_type(definition, "");
+fn no_list(resource: &Resource) -> Status {
+    let ty = go_type(resource, "");
     Status::new(
         Reason::NotAcceptable,
         format!("you requested PartialObjectMetadataList, but the requested object is not a list ({ty})"),
@@ -96,8 +125,8 @@ fn no_list(definition: &ResourceDefinition) -> Status {
 }
 
 /// Metadata of one object, asked of a list.
-fn a_list(definition: &ResourceDefinition) -> Status {
-    let ty = go_type(definition, "List");
+fn a_list(resource: &Resource) -> Status {
+    let ty = go_type(resource, "List");
     Status::new(
         Reason::NotAcceptable,
         format!("you requested PartialObjectMetadata, but the requested object is a list ({ty})"),
@@ -105,23 +134,23 @@ fn a_list(definition: &ResourceDefinition) -> Status {
 }
 
 /// How upstream calls the type, in the form without a version.
-fn go_type(definition: &ResourceDefinition, suffix: &str) -> String {
-    let package = match definition.group.split('.').next().unwrap_or_default() {
+fn go_type(resource: &Resource, suffix: &str) -> String {
+    let package = match resource.group.split('.').next().unwrap_or_default() {
         "" => "core",
         package => package,
     };
-    format!("*{package}.{}{suffix}", definition.kind)
+    format!("*{package}.{}{suffix}", resource.kind)
 }
 
 /// Objects that are not stored, in the form asked for.
 pub(super) fn made(server: &Server, made: MadeObjects, accepted: Accepted, include: Include) -> Result<Bytes, Status> {
-    let definition = made.definition;
+    let resource = Arc::clone(&made.resource);
+    let printer = &*resource.hub().printer;
     match (accepted.shape, made.is_list) {
         (Shape::Object, _) => tree(server, &made.into_tree(), accepted),
         (Shape::Table, _) => {
-            let rows =
-                made.objects.iter().map(|one| row(definition.table, one, server, include, accepted.shape_version));
-            let whole = table(definition.table, rows.collect(), Value::object(), accepted.shape_version, true);
+            let rows = made.objects.iter().map(|one| row(printer, one, server, include, accepted.shape_version));
+            let whole = table(printer, rows.collect(), Value::object(), accepted.shape_version, true);
             tree(server, &whole, accepted)
         }
         (Shape::Metadata, false) => {
@@ -132,8 +161,8 @@ pub(super) fn made(server: &Server, made: MadeObjects, accepted: Accepted, inclu
             let items = made.objects.iter().map(|one| metadata_of(one, accepted.shape_version));
             tree(server, &metadata_list(items.collect(), Value::object(), accepted), accepted)
         }
-        (Shape::Metadata, true) => Err(a_list(definition)),
-        (Shape::MetadataList, false) => Err(no_list(definition)),
+        (Shape::Metadata, true) => Err(a_list(&resource)),
+        (Shape::MetadataList, false) => Err(no_list(&resource)),
     }
 }
 
@@ -172,15 +201,18 @@ pub(super) enum Include {
 
 impl Include {
     /// Reads `includeObject`.
+    ///
+    /// Upstream: `ValidateTableOptions` in k8s.io/apimachinery/pkg/apis/meta/v1/validation (v1.35).
     pub(super) fn parse(text: &str) -> Result<Self, Status> {
         match text {
             "" | "Metadata" => Ok(Self::Metadata),
             "Object" => Ok(Self::Object),
             "None" => Ok(Self::None),
-            other => Err(Status::bad_request(format!(
-                "unrecognized includeObject value: {}",
-                corten_apimachinery::field::quote(other)
-            ))),
+            other => {
+                let why = "must be 'Metadata', 'Object', 'None', or empty";
+                let error = Error::invalid(&Path::new("includeObject"), other, why);
+                Err(Status::bad_request(format!("Unable to convert to Table as requested: {error}")))
+            }
         }
     }
 }
@@ -194,11 +226,11 @@ fn metadata_of(object: &Value, version: &str) -> Value {
     ])
 }
 
-fn row(table: &TableDefinition, object: &Value, server: &Server, include: Include, version: &str) -> Value {
-    let cells = (table.row)(object, &RowContext { now: server.clock().now() });
-    debug_assert_eq!(cells.len(), table.columns.len(), "a row has a cell per column");
+fn row(printer: &dyn Printer, object: &Value, server: &Server, include: Include, version: &str) -> Value {
+    let cells = printer.row(object, &RowContext { now: server.clock().now() });
+    debug_assert_eq!(cells.len(), printer.columns().len(), "a row has a cell per column");
     let mut row = Value::object_of([("cells", Value::array(cells))]);
-    let conditions = table.conditions.map(|conditions| conditions(object)).unwrap_or_default();
+    let conditions = printer.conditions(object);
     if !conditions.is_empty() {
         row.set(&["conditions"], Value::array(conditions.into_iter().map(row_condition)));
     }
@@ -219,18 +251,18 @@ fn row_condition(condition: RowCondition) -> Value {
     ])
 }
 
-fn table(definition: &TableDefinition, rows: Vec<Value>, list_meta: Value, version: &str, columns: bool) -> Value {
+fn table(printer: &dyn Printer, rows: Vec<Value>, list_meta: Value, version: &str, columns: bool) -> Value {
     let column = |column: &Column| {
         Value::object_of([
-            ("name", Value::from(column.name)),
-            ("type", column.ty.into()),
-            ("format", column.format.into()),
-            ("description", column.description.into()),
+            ("name", Value::from(column.name.clone())),
+            ("type", column.ty.clone().into()),
+            ("format", column.format.clone().into()),
+            ("description", column.description.clone().into()),
             ("priority", column.priority.into()),
         ])
     };
     // A watch tells its columns only in its first event.
-    let columns = if columns { Value::array(definition.columns.iter().map(column)) } else { Value::Null };
+    let columns = if columns { Value::array(printer.columns().iter().map(column)) } else { Value::Null };
     Value::object_of([
         ("kind", Value::from("Table")),
         ("apiVersion", format!("meta.k8s.io/{version}").into()),
@@ -246,7 +278,10 @@ pub(super) fn size_if_large(response: &Response, accepted: Accepted) -> Option<S
     let is_json = accepted.encoding == Encoding::Json && !accepted.pretty;
     let bytes = match response {
         Response::Object { object, .. } if !is_json || accepted.shape != Shape::Object => object.json.len(),
-        Response::List(list) if !is_json => list.items.iter().map(|item| item.json.len()).sum(),
+        // All of its items are measured before the first goes out.
+        Response::List(list) if accepted.encoding == Encoding::Protobuf => {
+            list.items.iter().map(|item| item.json.len()).sum()
+        }
         _ => return None,
     };
     (bytes > LARGE_BYTES).then(|| Size::of_bytes(bytes))

@@ -1,7 +1,7 @@
 //! Events of watches: each in a frame of its own.
 
 use bytes::{Bytes, BytesMut};
-use corten_apimachinery::{codec, gvk::GroupVersion, status::Status, value::Value};
+use corten_apimachinery::{codec, status::Status, value::Value};
 
 use super::{Include, decode, metadata_of, no_list, row, table, tree};
 use crate::{
@@ -32,23 +32,23 @@ pub(in crate::server) fn watch_item(
             let shown = match accepted.shape {
                 Shape::Object => decode(object)?,
                 Shape::Metadata => metadata_of(&decode(object)?, accepted.shape_version),
-                Shape::MetadataList => return Err(no_list(source.store().definition())),
+                Shape::MetadataList => return Err(no_list(source.store().resource())),
                 Shape::Table => {
-                    let definition = source.store().definition().table;
-                    let rows = vec![row(definition, &decode(object)?, server, include, accepted.shape_version)];
+                    let printer = &*source.store().resource().hub().printer;
+                    let rows = vec![row(printer, &decode(object)?, server, include, accepted.shape_version)];
                     let mut list_meta = Value::object();
                     list_meta.set(&["resourceVersion"], crate::value_text(object.revision));
-                    table(definition, rows, list_meta, accepted.shape_version, first)
+                    table(printer, rows, list_meta, accepted.shape_version, first)
                 }
             };
             event_frame(server, *event, &shown, accepted)
         }
         Item::Bookmark { revision, initial_events_end } => {
             let endpoint = source.endpoint();
-            let definition = endpoint.definition;
+            let (resource, printer) = (&endpoint.resource, &*endpoint.version.printer);
             let mut mark = Value::object_of([
-                ("kind", Value::from(definition.kind)),
-                ("apiVersion", GroupVersion::new(definition.group, endpoint.version.name).to_string().into()),
+                ("kind", Value::from(resource.kind.clone())),
+                ("apiVersion", endpoint.api_version.clone().into()),
                 ("metadata", Value::object_of([("resourceVersion", Value::from(crate::value_text(*revision)))])),
             ]);
             if *initial_events_end {
@@ -57,17 +57,19 @@ pub(in crate::server) fn watch_item(
             let shown = match accepted.shape {
                 Shape::Object => {
                     let mut mark = mark;
-                    codec::canonicalize(&mut mark, server.table(), endpoint.type_id);
+                    if endpoint.version.schema.is_none() {
+                        codec::canonicalize(&mut mark, &endpoint.version.table, endpoint.version.type_id);
+                    }
                     mark
                 }
                 Shape::Metadata => metadata_of(&mark, accepted.shape_version),
-                Shape::MetadataList => return Err(no_list(source.store().definition())),
+                Shape::MetadataList => return Err(no_list(source.store().resource())),
                 Shape::Table => {
                     // As any other event: the row's object is where clients look for the end of the initial objects.
-                    let rows = vec![row(definition.table, &mark, server, include, accepted.shape_version)];
+                    let rows = vec![row(printer, &mark, server, include, accepted.shape_version)];
                     let mut list_meta = Value::object();
                     list_meta.set(&["resourceVersion"], crate::value_text(*revision));
-                    table(definition.table, rows, list_meta, accepted.shape_version, first)
+                    table(printer, rows, list_meta, accepted.shape_version, first)
                 }
             };
             event_frame(server, EventType::Bookmark, &shown, accepted)
@@ -82,7 +84,7 @@ pub(in crate::server) fn watch_failure(server: &Server, status: &Status, accepte
 
 fn frame_key(event: EventType, source: &WatchSource) -> u32 {
     let endpoint = source.endpoint();
-    let version = endpoint.definition.versions.iter().position(|version| version.name == endpoint.version.name);
+    let version = endpoint.resource.versions.iter().position(|version| version.name == endpoint.version.name);
     (version.unwrap_or_default() as u32) << 8 | event as u32
 }
 
@@ -112,8 +114,8 @@ fn frame(server: &Server, event: &str, shown: &Value, accepted: Accepted) -> Res
             Ok(codec::protobuf::watch_frame(event, &object))
         }
         Encoding::Cbor => {
-            let event = Value::object_of([("type", Value::from(event)), ("object", shown.clone())]);
-            Ok(codec::cbor::encode(&event))
+            let object = tree(server, shown, accepted)?;
+            Ok(codec::cbor::watch_frame(event, &object))
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Nodes write only what is theirs: their own node, lease and pods' status, and mirrors of pods that they start themselves.
 //!
 //! Upstream: plugin/pkg/admission/noderestriction (v1.35). Not here: the subject of certificate requests, which the
-//! certificates' own plugins check, and audiences that CSI drivers ask for, as no drivers are served.
+//! certificates' own plugins check.
 
+mod audience;
 mod mirror_pod;
 mod own_node;
+mod resource_slices;
 
 use std::sync::{Arc, OnceLock};
 
@@ -24,6 +26,7 @@ use corten_apiserver::{
 
 use mirror_pod::{mirror_pod, no_references, on_node};
 use own_node::{changed_keys, own_node};
+use resource_slices::resource_slice;
 
 use super::{catalog::Parts, certificate_requests::subject_of, forbidden};
 use crate::caches::{Caches, tree};
@@ -59,6 +62,7 @@ impl Plugin for NodeRestriction {
             ("", "nodes" | "pods" | "persistentvolumeclaims" | "serviceaccounts")
                 | ("coordination.k8s.io", "leases")
                 | ("storage.k8s.io", "csinodes")
+                | ("resource.k8s.io", "resourceslices")
                 | ("certificates.k8s.io", "certificatesigningrequests")
         );
         is_restricted && operation != Operation::Connect
@@ -100,6 +104,7 @@ impl Plugin for NodeRestriction {
             }
             ("certificatesigningrequests", "") => own_certificate(node, attributes).map_err(refuse),
             ("csinodes", _) => same_name(node, attributes, "CSINode").map_err(refuse),
+            ("resourceslices", _) => resource_slice(node, attributes).map_err(refuse),
             _ => Ok(()),
         }
     }
@@ -175,21 +180,25 @@ impl NodeRestriction {
         if on_node(&pod) != node {
             return Err(refuse("node requested token bound to a pod scheduled on a different node".to_owned()));
         }
-        self.audience(&pod, attributes).await.map_err(refuse)
-    }
-
-    /// The token is for whom one of the pod's volumes wants it, or for somebody that the node was given a right to.
-    ///
-    /// Upstream: `validateNodeServiceAccountAudience`, behind the gate ServiceAccountNodeAudienceRestriction, which is on.
-    async fn audience(&self, pod: &Value, attributes: &Attributes<'_>) -> Result<(), String> {
-        let audience = match attributes.object.items_at(&["spec", "audiences"]) {
+        let wanted = match attributes.object.items_at(&["spec", "audiences"]) {
             [] => "",
-            [audience] => audience.as_str().unwrap_or_default(),
-            _ => return Err("node may only request 0 or 1 audiences".to_owned()),
+            [wanted] => wanted.as_str().unwrap_or_default(),
+            _ => return Err(refuse("node may only request 0 or 1 audiences".to_owned())),
         };
-        if wants_audience(pod, audience) {
+        if audience::is_wanted(&self.caches, &pod, wanted).await? || self.may_ask_for(wanted, attributes).await {
             return Ok(());
         }
+        Err(refuse(format!(
+            "audience {} not found in pod spec volume, {} is not authorized to request tokens for this audience",
+            quote(wanted),
+            attributes.user.name
+        )))
+    }
+
+    /// Whether the node was given a right to tokens for `audience`, which none of the pod's volumes wants.
+    ///
+    /// Upstream: `validateNodeServiceAccountAudience`, behind the gate ServiceAccountNodeAudienceRestriction, which is on.
+    async fn may_ask_for(&self, audience: &str, attributes: &Attributes<'_>) -> bool {
         let request = RequestInfo {
             is_resource: true,
             verb: AUDIENCE_VERB.into(),
@@ -200,25 +209,9 @@ impl NodeRestriction {
             ..RequestInfo::default()
         };
         let asked = authorization::Attributes { user: attributes.user, request: &request };
-        if let Some(authorizer) = self.authorizer.get()
-            && authorizer.authorize(asked).await.is_allowed()
-        {
-            return Ok(());
-        }
-        Err(format!(
-            "audience {} not found in pod spec volume, {} is not authorized to request tokens for this audience",
-            quote(audience),
-            attributes.user.name
-        ))
+        let Some(authorizer) = self.authorizer.get() else { return false };
+        authorizer.authorize(asked).await.is_allowed()
     }
-}
-
-/// Whether one of the pod's volumes has a token for `audience`; an empty one is the API server.
-fn wants_audience(pod: &Value, audience: &str) -> bool {
-    let volumes = pod.items_at(&["spec", "volumes"]).iter();
-    let sources = volumes.flat_map(|volume| volume.items_at(&["projected", "sources"]));
-    let mut tokens = sources.filter_map(|source| source.get("serviceAccountToken")).filter(|token| !token.is_null());
-    tokens.any(|token| token.str_at(&["audience"]).unwrap_or_default() == audience)
 }
 
 fn pod_status(node: &str, attributes: &Attributes<'_>) -> Result<(), String> {
@@ -235,6 +228,10 @@ fn pod_status(node: &str, attributes: &Attributes<'_>) -> Result<(), String> {
     let claims = ["status", "resourceClaimStatuses"];
     if pod.items_at(&claims) != old.items_at(&claims) {
         return Err(format!("node {node_quoted} cannot update resource claim statues"));
+    }
+    let extended = ["status", "extendedResourceClaimStatus"];
+    if !semantically_equal(pod.at(&extended), old.at(&extended)) {
+        return Err(format!("node {node_quoted} cannot update extended resource claim status"));
     }
     Ok(())
 }

@@ -219,3 +219,91 @@ async fn a_node_asks_for_certificates_in_its_own_name() {
     ask(node("n2"), "user", "kubernetes.io/kube-apiserver-client").await.unwrap();
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn a_node_publishes_only_devices_of_its_own() {
+    const SLICES: &str = "/apis/resource.k8s.io/v1/resourceslices";
+    let cluster = Cluster::start().await;
+    let slice = |name: &str, node: &str| {
+        json!({"metadata": {"name": name}, "spec": {"driver": "gpu.example.com", "nodeName": node,
+            "pool": {"name": node, "generation": 1, "resourceSliceCount": 1}}})
+    };
+    let why = |result: Result<Value, Status>| result.unwrap_err().message;
+    let made = cluster.post(node("n1"), SLICES, slice("a", "n1")).await.unwrap();
+    assert_eq!(made.generation(), 1);
+    cluster.post(admin(), SLICES, slice("b", "n2")).await.unwrap();
+    assert_eq!(
+        why(cluster.post(node("n1"), SLICES, slice("c", "n2")).await),
+        "resourceslices.resource.k8s.io \"c\" is forbidden: can only create ResourceSlice with the same NodeName as the \
+         requesting node"
+    );
+    let refused = |verb: &str, name: &str, why: &str| {
+        let name = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
+        format!(
+            "resourceslices.resource.k8s.io{name} is forbidden: User \"system:node:n1\" cannot {verb} resource \
+             \"resourceslices\" in API group \"resource.k8s.io\" at the cluster scope: {why}"
+        )
+    };
+    const UNRELATED: &str = "no relationship found between node 'n1' and this object";
+    let at = |name: &str| format!("{SLICES}/{name}");
+    let mut grown = slice("a", "n1");
+    grown["spec"]["devices"] = json!([{"name": "gpu-0"}]);
+    assert_eq!(cluster.put(node("n1"), &at("a"), grown).await.unwrap().generation(), 2);
+    assert_eq!(why(cluster.get(node("n1"), &at("b")).await), refused("get", "b", UNRELATED));
+    assert_eq!(why(cluster.put(node("n1"), &at("b"), slice("b", "n2")).await), refused("update", "b", UNRELATED));
+    assert_eq!(why(cluster.delete(node("n1"), &at("b")).await), refused("delete", "b", UNRELATED));
+    let selected = |node: &str| format!("{SLICES}?fieldSelector=spec.nodeName%3D{node}");
+    let found = cluster.get(node("n1"), &selected("n1")).await.unwrap();
+    assert_eq!(found.as_i64(), Some(1), "a list reads as the number of its items");
+    let only = "can only list/watch/deletecollection resourceslices with nodeName field selector";
+    assert_eq!(why(cluster.get(node("n1"), SLICES).await), refused("list", "", only));
+    assert_eq!(why(cluster.get(node("n1"), &selected("n2")).await), refused("list", "", only));
+    cluster.delete(node("n1"), &selected("n1")).await.unwrap();
+    assert_eq!(cluster.get(admin(), &at("a")).await.unwrap_err().code, 404);
+    cluster.get(admin(), &at("b")).await.unwrap();
+    cluster.stop().await;
+}
+
+/// A driver that wants tokens of a pod's account did not get them through the kubelet.
+#[tokio::test]
+async fn a_node_gets_tokens_for_drivers_of_volumes() {
+    let cluster = Cluster::start().await;
+    cluster.post(admin(), "/api/v1/nodes", json!({"metadata": {"name": "n1"}})).await.unwrap();
+    // With the account that the pods run as.
+    cluster.make_pod("other").await;
+    let driver = |name: &str, audience: &str| {
+        json!({"metadata": {"name": name},
+            "spec": {"tokenRequests": [{"audience": audience}], "volumeLifecycleModes": ["Persistent", "Ephemeral"]}})
+    };
+    for (name, audience) in [("a.example.com", "of-inline"), ("b.example.com", "of-claim")] {
+        cluster.post(admin(), "/apis/storage.k8s.io/v1/csidrivers", driver(name, audience)).await.unwrap();
+    }
+    let volume = json!({"metadata": {"name": "pv"}, "spec": {
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+        "csi": {"driver": "b.example.com", "volumeHandle": "h"},
+    }});
+    cluster.post(admin(), "/api/v1/persistentvolumes", volume).await.unwrap();
+    let claim = json!({"metadata": {"name": "data"}, "spec": {
+        "volumeName": "pv", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+    }});
+    cluster.post(admin(), "/api/v1/namespaces/default/persistentvolumeclaims", claim).await.unwrap();
+    let pod = json!({"metadata": {"name": "p"}, "spec": {
+        "nodeName": "n1", "containers": [{"name": "c", "image": "i"}],
+        "volumes": [
+            {"name": "a", "csi": {"driver": "a.example.com"}},
+            {"name": "b", "persistentVolumeClaim": {"claimName": "data"}},
+            {"name": "c", "persistentVolumeClaim": {"claimName": "missing"}},
+        ],
+    }});
+    let pod = cluster.post(admin(), "/api/v1/namespaces/default/pods", pod).await.unwrap();
+    let ask = |audience: &str| {
+        let object = json!({"spec": {"audiences": [audience], "boundObjectRef":
+            {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": pod.uid()}}});
+        cluster.post(node("n1"), "/api/v1/namespaces/default/serviceaccounts/default/token", object)
+    };
+    for audience in ["of-inline", "of-claim"] {
+        ask(audience).await.unwrap();
+    }
+    assert_eq!(ask("of-nobody").await.unwrap_err().code, 403);
+    cluster.stop().await;
+}

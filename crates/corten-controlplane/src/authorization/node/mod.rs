@@ -6,11 +6,14 @@
 
 mod known;
 mod references;
+mod resource_slices;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use corten_apimachinery::{
+    resource::ResourceDefinition,
+    selector::field,
     stored::Stored,
     value::{Str, Value, format_str},
 };
@@ -18,6 +21,7 @@ use corten_apiserver::{
     RequestInfo,
     authorization::{Attributes, Authorizer, Decision},
 };
+use corten_resources::{core::pod, resource::resource_slice};
 use corten_storage::object::cache_key;
 
 use self::{known::Known, references::Kind};
@@ -30,6 +34,9 @@ const LEASES: &str = "kube-node-lease";
 /// The group of node leases.
 const COORDINATION: &str = "coordination.k8s.io";
 const STORAGE: &str = "storage.k8s.io";
+const RESOURCE: &str = "resource.k8s.io";
+/// The field by which lists are limited to one node.
+const NODE_NAME: &str = "spec.nodeName";
 
 /// Decides what nodes may do.
 #[derive(Debug)]
@@ -38,6 +45,8 @@ pub struct Node {
     rules: Vec<Rule>,
     /// Where the facts of a pod tell its node.
     node_name_at: usize,
+    /// Where those of a resource slice do.
+    slice_node_name_at: usize,
     known: Known,
 }
 
@@ -48,10 +57,17 @@ impl Node {
     /// Lets nodes do what `rules` say, but for what they may only do with what is theirs.
     #[must_use]
     pub fn new(caches: Arc<Caches>, rules: Vec<Rule>) -> Self {
-        let fields = corten_resources::core::pod::RESOURCE.selectable_fields;
-        let node_name_at =
-            fields.iter().position(|field| field.name == "spec.nodeName").expect("pods are selectable by their node");
-        Self { caches, rules, node_name_at, known: Known::default() }
+        let place = |resource: &ResourceDefinition| {
+            let place = resource.selectable_fields.iter().position(|field| field.name == NODE_NAME);
+            place.expect("pods and slices are selectable by their node")
+        };
+        Self {
+            caches,
+            rules,
+            node_name_at: place(&pod::RESOURCE),
+            slice_node_name_at: place(&resource_slice::RESOURCE),
+            known: Known::default(),
+        }
     }
 
     async fn decide(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
@@ -67,7 +83,8 @@ impl Node {
             ("", "serviceaccounts") => self.service_account(node, request).await,
             ("", "nodes") => self.node(node, request),
             ("", "pods") => self.pod(node, request),
-            ("resource.k8s.io", "resourceclaims") => self.get_used(node, request, Kind::ResourceClaim).await,
+            (RESOURCE, "resourceclaims") => self.get_used(node, request, Kind::ResourceClaim).await,
+            (RESOURCE, "resourceslices") => self.resource_slice(node, request),
             (STORAGE, "volumeattachments") => self.get_attachment(node, request),
             (COORDINATION, "leases") => own(node, request, "node lease").and_then(|()| {
                 if request.namespace == LEASES {
@@ -76,6 +93,9 @@ impl Node {
                     Err(format!("can only access leases in the \"{LEASES}\" system namespace"))
                 }
             }),
+            (STORAGE, "csinodes") if !request.subresource.is_empty() => {
+                Err("cannot authorize CSINode subresources".to_owned())
+            }
             (STORAGE, "csinodes") => own(node, request, "CSINode"),
             _ => self.by_rules(request),
         }
@@ -158,13 +178,7 @@ impl Node {
                 if pod.is_some_and(|pod| self.is_on(&pod, node)) { Ok(()) } else { Err(unrelated(node)) }
             }
             "list" | "watch" => {
-                let mut terms = request.field_selector.split(',');
-                let is_own = terms.any(|term| {
-                    term.split_once('=').is_some_and(|(field, value)| {
-                        field == "spec.nodeName" && value.strip_prefix('=').unwrap_or(value) == node
-                    })
-                });
-                if is_own {
+                if selects_node(request, node) {
                     Ok(())
                 } else {
                     Err("can only list/watch pods with spec.nodeName field selector".to_owned())
@@ -218,6 +232,12 @@ fn own(node: &str, request: &RequestInfo, what: &str) -> Result<(), Refusal> {
         return Err(format!("can only access {what} with the same name as the requesting node"));
     }
     Ok(())
+}
+
+/// Whether a list is limited to what is of `node`.
+fn selects_node(request: &RequestInfo, node: &str) -> bool {
+    let selector = field::Selector::parse(&request.field_selector);
+    selector.is_ok_and(|selector| selector.required_value(NODE_NAME) == Some(node))
 }
 
 fn only_get(request: &RequestInfo) -> Result<(), Refusal> {

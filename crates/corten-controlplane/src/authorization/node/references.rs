@@ -49,6 +49,8 @@ impl Uses {
         for claim in claims.iter().chain(pod.items_at(&["status", "resourceClaimStatuses"])) {
             add(Kind::ResourceClaim, claim.str_at(&["resourceClaimName"]));
         }
+        let extended = ["status", "extendedResourceClaimStatus", "resourceClaimName"];
+        add(Kind::ResourceClaim, pod.str_at(&extended));
         mentions(spec, &mut add);
         all.sort_unstable();
         all.dedup();

@@ -35,6 +35,21 @@ fn a_pod_uses_what_it_names() {
     }
 }
 
+#[test]
+fn a_pod_uses_the_claims_that_were_made_for_it() {
+    let uses = Uses::of(&tree(json!({
+        "metadata": {"name": "p"},
+        "spec": {"resourceClaims": [{"name": "a", "resourceClaimName": "own"}, {"name": "b"}]},
+        "status": {
+            "resourceClaimStatuses": [{"name": "b", "resourceClaimName": "p-b-x"}],
+            "extendedResourceClaimStatus": {"resourceClaimName": "p-extended", "requestMappings": []},
+        },
+    })));
+    for (name, used) in [("own", true), ("p-b-x", true), ("p-extended", true), ("b", false)] {
+        assert_eq!(uses.has(Kind::ResourceClaim, name), used, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_node_reads_what_its_pods_use() {
     let cluster = Cluster::start().await;

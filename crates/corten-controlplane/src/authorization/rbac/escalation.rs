@@ -128,7 +128,7 @@ impl Escalation {
 }
 
 /// Whether the change is only what garbage collection does: owners and finalizers.
-fn changes_only_collection_fields(object: &Value, old: &Value) -> bool {
+pub fn is_only_garbage_collection(object: &Value, old: &Value) -> bool {
     let stripped = |object: &Value| {
         let mut object = object.clone();
         for field in ["ownerReferences", "finalizers", "managedFields", "resourceVersion"] {
@@ -154,7 +154,7 @@ impl admission::Plugin for Escalation {
             return Ok(());
         }
         if attributes.operation == Operation::Update
-            && changes_only_collection_fields(&attributes.object, &attributes.old_object)
+            && is_only_garbage_collection(&attributes.object, &attributes.old_object)
         {
             return Ok(());
         }

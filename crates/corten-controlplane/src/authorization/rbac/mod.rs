@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use corten_apiserver::authorization::{Attributes, Authorizer, Decision};
 use parking_lot::Mutex;
 
-pub use escalation::Escalation;
+pub use escalation::{Escalation, is_only_garbage_collection};
 pub use grants::RoleRef;
 pub use index::{Held, Index};
 pub use missing::{Missing, compact, missing, missing_bounded};

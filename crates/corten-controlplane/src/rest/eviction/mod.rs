@@ -1,23 +1,31 @@
-//! Deletes a pod. Disruption budgets are not served yet, so that none is asked.
+//! Deletes a pod, if its disruption budget allows it.
 //!
+//! Flow: a pod whose end disrupts nothing -> it goes. Else: the budget that counts it -> one disruption less, noted in the
+//! budget before the pod goes -> it goes.
+//! Invariant: no more pods go between two counts of the disruption controller than it has allowed; an eviction that fails
+//! after its budget was asked costs one until the controller counts again.
 //! Upstream: pkg/registry/core/pod/storage/eviction.go (v1.35).
 
-use std::sync::Arc;
+mod budget;
+
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use corten_apimachinery::{
-    gvk::GroupVersionKind,
+    gvk::{GroupVersionKind, GroupVersionResource},
     meta::{ObjectMeta as _, format_time},
-    resource::DeleteOptions,
+    resource::{DeleteOptions, UserInfo},
     status::Status,
     value::{Str, Value},
 };
 use corten_apiserver::{
-    Reply, Request, Server,
+    Reply, Request, Server, authorization,
     endpoints::{Custom, Endpoint, WriteRequest, decode_review_of, delete_options},
     registry::{Preconditions, Store, WriteContext},
     request::Query,
 };
+use corten_base::Backoff;
+use corten_client::{Client, ListOptions, Target};
 
 use super::{catalog::Handler, succeeded};
 use crate::caches::tree;
@@ -28,8 +36,12 @@ pub(crate) static HANDLER: Handler =
 
 const TYPE: &str = "io.k8s.api.policy.v1.Eviction";
 
-/// How often an eviction starts again when somebody else changes the pod. Upstream: `EvictionsRetry`.
+/// How often an eviction starts again when somebody else changes the pod or its budget. Upstream: `EvictionsRetry`, from
+/// which the two below are, too.
 const ATTEMPTS_MAX: usize = 20;
+/// How long it waits before it asks a budget again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+const RETRY_JITTER: f64 = 0.1;
 
 #[derive(Debug)]
 struct Eviction;
@@ -56,28 +68,113 @@ impl Custom for Eviction {
         let cx = write.context(&request);
         let (_, advice) = store.admit_subresource(&cx, &kind, &name, eviction).await?;
         warnings.extend(advice);
-        evict(store, &cx, &name, &options).await?;
+        evict(server, store, &cx, &name, &options).await?;
         Ok(succeeded().with_warnings(warnings))
     }
 }
 
-async fn evict(store: &Store, cx: &WriteContext<'_>, name: &str, options: &DeleteOptions) -> Result<(), Status> {
+async fn evict(
+    server: &Arc<Server>,
+    store: &Store,
+    cx: &WriteContext<'_>,
+    name: &str,
+    options: &DeleteOptions,
+) -> Result<(), Status> {
     // The pod itself is what the deletion is about, and not its eviction.
     let cx = WriteContext { subresource: "", ..*cx };
+    let Some(pod) = evict_unguarded(store, &cx, name, options).await? else { return Ok(()) };
+    let Some(spared_by) = Budgets::new(server).ask(&pod, cx.dry_run).await? else {
+        return mark_and_delete(store, &cx, name, options.clone()).await;
+    };
+    // It was not counted because it is not ready: it must not become so.
+    let pinned =
+        DeleteOptions { precondition_resource_version: Some(Str::from(pod.resource_version())), ..options.clone() };
+    match mark_and_delete(store, &cx, name, pinned).await {
+        Err(status) if status.is_conflict() && options.precondition_resource_version.is_none() => {
+            Err(budget::behind(&spared_by))
+        }
+        done => done,
+    }
+}
+
+/// Deletes a pod whose end disrupts nothing; gives back one that a budget has to be asked for.
+async fn evict_unguarded(
+    store: &Store,
+    cx: &WriteContext<'_>,
+    name: &str,
+    options: &DeleteOptions,
+) -> Result<Option<Value>, Status> {
     for attempt in 1.. {
         let pod = tree(&*store.get(cx.namespace, name, None).await?)?;
+        if !ignores_budget(&pod) {
+            return Ok(Some(pod));
+        }
         let mut options = options.clone();
         let is_pinned = options.precondition_resource_version.is_some();
-        if ignores_budget(&pod) && may_become_ready(&pod) && !is_pinned {
-            // As upstream: no budget is asked for it, so it must not become one that has to be.
+        if may_become_ready(&pod) && !is_pinned {
+            // No budget is asked for it, so it must not become one that has to be.
             options.precondition_resource_version = Some(Str::from(pod.resource_version()));
         }
-        match mark_and_delete(store, &cx, name, options).await {
+        match mark_and_delete(store, cx, name, options).await {
             Err(status) if status.is_conflict() && !is_pinned && attempt < ATTEMPTS_MAX => {}
-            done => return done.map(drop),
+            done => return done.map(|()| None),
         }
     }
     unreachable!("the last attempt returns")
+}
+
+/// The budgets, as the server itself reads and writes them.
+#[derive(Debug)]
+struct Budgets<'s> {
+    server: &'s Server,
+    client: Client,
+    resource: GroupVersionResource,
+}
+
+impl<'s> Budgets<'s> {
+    fn new(server: &'s Arc<Server>) -> Self {
+        let identity = UserInfo {
+            name: "system:apiserver".into(),
+            groups: vec![authorization::SYSTEM_MASTERS.into()],
+            ..UserInfo::default()
+        };
+        let client = Client::new(server.in_process(identity), "kube-apiserver");
+        Self { server, client, resource: GroupVersionResource::new("policy", "v1", "poddisruptionbudgets") }
+    }
+
+    /// Asks the budget that counts `pod`, if there is one, and notes there that the pod goes. Gives the name of a budget that
+    /// lets the pod go uncounted, because it is not ready.
+    ///
+    /// Errors: what the budget says against it; that there are two.
+    async fn ask(&self, pod: &Value, dry_run: bool) -> Result<Option<String>, Status> {
+        let all = Target::collection(&self.resource, pod.namespace());
+        let mut asked = None;
+        for budget in self.client.list(all, &ListOptions::default()).await?.items {
+            let budget = tree(&budget)?;
+            if budget::counts(&budget, pod) && asked.replace(budget).is_some() {
+                return Err(budget::several());
+            }
+        }
+        let Some(mut asked) = asked else { return Ok(None) };
+        if budget::spares(&asked, pod) {
+            return Ok(Some(asked.name().to_owned()));
+        }
+        let target = Target::object(&self.resource, pod.namespace(), asked.name());
+        let mut backoff = Backoff::doubling(RETRY_AFTER, RETRY_AFTER).with_jitter(RETRY_JITTER);
+        for attempt in 1.. {
+            let spent = budget::spend(&asked, pod.name(), &format_time(self.server.clock().now()))?;
+            if dry_run {
+                break;
+            }
+            match self.client.update(target.clone().subresource("status"), spent).await {
+                Err(status) if status.is_conflict() && attempt < ATTEMPTS_MAX => {}
+                done => return done.map(|_| None),
+            }
+            self.server.clock().sleep(backoff.next(&**self.server.rng())).await;
+            asked = tree(&*self.client.get(target.clone()).await?)?;
+        }
+        Ok(None)
+    }
 }
 
 /// Says in the pod's status why it goes, and deletes it.
@@ -149,55 +246,4 @@ fn may_become_ready(pod: &Value) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::testing::{Cluster, admin};
-
-    const PODS: &str = "/api/v1/namespaces/default/pods";
-
-    #[test]
-    fn only_a_running_pod_needs_a_budget() {
-        for (phase, ignores, pins) in
-            [("Pending", true, true), ("Running", false, true), ("Succeeded", true, false), ("Failed", true, false)]
-        {
-            let pod = crate::testing::tree(json!({"metadata": {}, "status": {"phase": phase}}));
-            assert_eq!((ignores_budget(&pod), may_become_ready(&pod)), (ignores, pins), "{phase}");
-        }
-    }
-
-    #[test]
-    fn an_evicted_pod_says_so() {
-        let mut pod = crate::testing::tree(json!({"metadata": {"generation": 3}, "status": {"conditions": [
-            {"type": "Ready", "status": "True"},
-        ]}}));
-        mark(&mut pod, "now");
-        mark(&mut pod, "later");
-        let target = json!({
-            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
-            "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": "now",
-            "observedGeneration": 3,
-        });
-        let conditions = json!([{"type": "Ready", "status": "True"}, target]);
-        assert_eq!(pod.at(&["status", "conditions"]), Some(&crate::testing::tree(conditions)));
-    }
-
-    #[tokio::test]
-    async fn an_evicted_pod_is_deleted() {
-        let cluster = Cluster::start().await;
-        cluster.make_pod("p").await;
-        let path = format!("{PODS}/p/eviction");
-        let eviction = |options: serde_json::Value| json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}, "deleteOptions": options});
-        let refused =
-            cluster.post(admin(), &path, eviction(json!({"preconditions": {"uid": "other"}}))).await.unwrap_err();
-        assert_eq!(refused.code, 409);
-        let done = cluster.post(admin(), &path, eviction(json!({"dryRun": ["All"]}))).await.unwrap();
-        assert_eq!(done.str_at(&["status"]), Some("Success"));
-        cluster.get(admin(), &format!("{PODS}/p")).await.unwrap();
-        cluster.post(admin(), &path, eviction(json!({"gracePeriodSeconds": 0}))).await.unwrap();
-        assert!(cluster.get(admin(), &format!("{PODS}/p")).await.unwrap_err().is_not_found());
-        assert!(cluster.post(admin(), &path, eviction(json!({}))).await.unwrap_err().is_not_found());
-        cluster.stop().await;
-    }
-}
+mod tests;

@@ -1,0 +1,151 @@
+//! Deletes the objects of a definition that is to go, and waits until they have gone.
+//!
+//! Upstream: k8s.io/apiextensions-apiserver/pkg/controller/finalizer (v1.35).
+
+use std::{sync::Arc, time::Duration};
+
+use corten_apimachinery::{
+    Value,
+    meta::ObjectMeta as _,
+    resource::{DeleteOptions, UserInfo},
+    status::Reason,
+    value::Str,
+};
+use corten_base::{SharedClock, Shutdown};
+use tokio::sync::mpsc;
+
+use super::{
+    CLEANUP_FINALIZER,
+    conditions::{ESTABLISHED, TERMINATING, condition, find, is_equivalent, is_true, set_condition},
+};
+use crate::{
+    authorization::SYSTEM_MASTERS,
+    registry::{Store, WriteContext},
+};
+
+/// How long objects may take to go before the definition says that they have not. Upstream's minute.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One definition whose objects have to go.
+pub(super) struct Cleanup {
+    pub(super) definition: Value,
+    /// Its objects; none if it was never served.
+    pub(super) store: Option<Arc<Store>>,
+    pub(super) clock: SharedClock,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) struct Cleaned {
+    pub(super) definition: Str,
+    /// The definition as it has to be written now; none if it says so already, and is to be looked at again.
+    pub(super) changed: Option<Value>,
+}
+
+impl Cleanup {
+    /// Does one step and says what is to be written; what is written brings the next step.
+    pub(super) async fn run(self, cleaned: mpsc::Sender<Cleaned>, ending: Shutdown) {
+        let changed = tokio::select! {
+            biased;
+            () = ending.requested() => return,
+            changed = self.step() => changed,
+        };
+        let result = Cleaned { definition: self.definition.name().into(), changed };
+        // At the end of the process nobody waits for it; the next one begins again.
+        let _gone = cleaned.send(result).await;
+    }
+
+    async fn step(&self) -> Option<Value> {
+        let is_established = is_true(&self.definition, ESTABLISHED);
+        let Some(store) = self.store.as_ref().filter(|_| is_established) else {
+            return Some(self.without_finalizer(("False", "NeverEstablished", "resource was never established")));
+        };
+        let begun =
+            condition(TERMINATING, "True", "InstanceDeletionInProgress", "CustomResource deletion is in progress");
+        let reason = find(&self.definition, TERMINATING).and_then(|condition| condition.str_at(&["reason"]));
+        if !matches!(reason, Some("InstanceDeletionInProgress" | "InstanceDeletionFailed" | "InstanceDeletionCheck")) {
+            return Some(self.with(begun));
+        }
+        if let Err(why) = self.delete_all(store).await {
+            let failed = condition(TERMINATING, "True", "InstanceDeletionFailed", &why);
+            // Said once; then it is tried again after a while.
+            self.clock.sleep(PATIENCE).await;
+            return (!is_equivalent(&self.definition, &failed)).then(|| self.with(failed));
+        }
+        tokio::select! {
+            biased;
+            () = gone(store) => Some(self.without_finalizer(("False", "InstanceDeletionCompleted", "removed all instances"))),
+            () = self.clock.sleep(PATIENCE) => {
+                let why = "could not confirm zero CustomResources remaining: timed out waiting for the condition";
+                let waiting = condition(TERMINATING, "True", "InstanceDeletionCheck", why);
+                (!is_equivalent(&self.definition, &waiting)).then(|| self.with(waiting))
+            }
+        }
+    }
+
+    fn with(&self, condition: Value) -> Value {
+        let mut definition = self.definition.clone();
+        set_condition(&mut definition, condition);
+        definition
+    }
+
+    fn without_finalizer(&self, (status, reason, message): (&str, &str, &str)) -> Value {
+        let mut definition = self.with(condition(TERMINATING, status, reason, message));
+        let others: Vec<Value> =
+            self.definition.finalizers().filter(|finalizer| *finalizer != CLEANUP_FINALIZER).map(Value::from).collect();
+        if others.is_empty() {
+            definition.unset_meta("finalizers");
+        } else {
+            definition.set_meta("finalizers", Value::from(others));
+        }
+        definition
+    }
+
+    /// Deletes every object, or begins to. Errors: what the first refusal says.
+    async fn delete_all(&self, store: &Store) -> Result<(), String> {
+        let snapshot =
+            store.consistent().await.map_err(|status| format!("could not list instances: {}", status.message))?;
+        let user =
+            UserInfo { name: "system:apiserver".into(), groups: vec![SYSTEM_MASTERS.into()], ..UserInfo::default() };
+        for (_, object) in snapshot.range("", "") {
+            let api_version = store.resource().hub_api_version();
+            let context = WriteContext {
+                user: &user,
+                now: self.clock.now(),
+                namespace: &object.namespace,
+                api_version: &api_version,
+                subresource: "",
+                field_manager: "kube-apiserver",
+                served_as: store.resource(),
+                is_apply: false,
+                dry_run: false,
+            };
+            match store.delete(&context, &object.name, &DeleteOptions::default()).await {
+                Ok(_) => {}
+                Err(status) if status.reason == Reason::NotFound => {}
+                Err(status) => return Err(format!("could not issue all deletes: {}", status.message)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Completes once there are no objects.
+async fn gone(store: &Store) {
+    loop {
+        let Ok((snapshot, mut watcher)) = store.cacher().watch_from_now(0).await else {
+            store.cacher().ready().await;
+            continue;
+        };
+        if snapshot.is_empty() {
+            return;
+        }
+        let mut events = Vec::new();
+        while watcher.next(&mut events).await.is_ok() {
+            events.clear();
+            if store.cacher().any().is_empty() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! A custom resource definition as the resource that it defines. Pure.
+//!
+//! Upstream: k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go (v1.35).
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use corten_apimachinery::{
+    Shared, Value,
+    json_path::JsonPath,
+    meta::ObjectMeta as _,
+    resource::{
+        Change, FieldReader, Resource, ResourceVersion, ScalePaths, Scope, SelectableField, Strategy, Subresource,
+        SubresourceKind, Verb,
+    },
+    schema::{ConvertError, CustomKind, MetaType, Structural, prune_defaults, to_types},
+    type_table::TypeTable,
+    value::{Str, go_text},
+};
+
+use super::{
+    conditions::{TERMINATING, is_true},
+    printer::CustomPrinter,
+    schema::CustomSchema,
+    strategy::{Main, Rules, Status, VersionRules},
+};
+use crate::discovery::preference;
+
+/// Why a definition cannot be served. Validation refuses such definitions.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadDefinition {
+    /// A schema that is none.
+    #[error("read the schema of version {version}")]
+    Schema {
+        /// The version.
+        version: Str,
+        /// Why.
+        #[source]
+        source: ConvertError,
+    },
+    /// No version is the stored one.
+    #[error("no version is stored")]
+    NoStorage,
+    /// The built-in types lack those of metadata.
+    #[error("the types of metadata are missing")]
+    NoMetadata,
+}
+
+const READ_AND_WRITE: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];
+
+/// The resource of `definition`; `builtin` has the types of metadata.
+pub(super) fn resource_of(definition: &Value, builtin: &'static TypeTable) -> Result<Resource, BadDefinition> {
+    let text = |path: &[&str]| Str::from(definition.str_at(path).unwrap_or_default());
+    let names = definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_default();
+    let name = |field: &str| Str::from(names.str_at(&[field]).unwrap_or_default());
+    let texts = |field: &str| -> Vec<Str> {
+        let texts = names.get(field).and_then(Value::as_array).into_iter().flatten();
+        texts.filter_map(Value::as_str).map(Str::from).collect()
+    };
+    let group = text(&["spec", "group"]);
+    let (kind, list_kind, plural) = (name("kind"), name("listKind"), name("plural"));
+    let versions = definition.items_at(&["spec", "versions"]);
+    let mut rules = BTreeMap::new();
+    for version in versions {
+        let version_name = Str::from(version.str_at(&["name"]).unwrap_or_default());
+        rules.insert(version_name.clone(), version_rules(version, &version_name, builtin)?);
+    }
+    let rules = Arc::new(Rules { versions: rules });
+    let mut made = Vec::new();
+    for version in versions {
+        let version_name = version.str_at(&["name"]).unwrap_or_default();
+        let kind =
+            CustomKind { group: &group, version: version_name, kind: &kind, list_kind: &list_kind, plural: &plural };
+        made.push(Arc::new(version_of(version, kind, &rules, builtin)?));
+    }
+    made.sort_by_key(|version| std::cmp::Reverse(preference(&version.name)));
+    if !made.iter().any(|version| version.is_hub) {
+        return Err(BadDefinition::NoStorage);
+    }
+    Ok(Resource {
+        storage_prefix: format!("{group}/{plural}").into(),
+        group,
+        kind,
+        list_kind,
+        plural,
+        singular: name("singular"),
+        short_names: texts("shortNames"),
+        categories: texts("categories"),
+        scope: match definition.str_at(&["spec", "scope"]) {
+            Some("Namespaced") => Scope::Namespaced,
+            _ => Scope::Cluster,
+        },
+        versions: made,
+        stored_as: None,
+        verbs: Verb::ALL,
+        strategy: Shared::Counted(Arc::new(Main(rules)) as Arc<dyn Strategy>),
+        selectable_fields: selectable_fields(versions),
+        expires: false,
+        is_terminating: is_true(definition, TERMINATING) || definition.deletion_timestamp().is_some(),
+    })
+}
+
+fn version_rules(version: &Value, name: &Str, builtin: &'static TypeTable) -> Result<VersionRules, BadDefinition> {
+    let props = version.at(&["schema", "openAPIV3Schema"]).cloned().unwrap_or_else(|| {
+        // Without a schema, anything goes; validation asks for one.
+        Value::object_of([("x-kubernetes-preserve-unknown-fields", Value::from(true)), ("type", "object".into())])
+    });
+    let structural = Structural::from_props(&props);
+    let mut structural = structural.map_err(|source| BadDefinition::Schema { version: name.clone(), source })?;
+    prune_defaults(&mut structural, true, MetaType::of(builtin).ok_or(BadDefinition::NoMetadata)?);
+    let path = |field: &str| {
+        let path = version.str_at(&["subresources", "scale", field]).unwrap_or_default();
+        Str::from(path.strip_prefix('.').unwrap_or(path))
+    };
+    let has_scale = version.at(&["subresources", "scale"]).is_some_and(|scale| !scale.is_null());
+    Ok(VersionRules {
+        schema: Arc::new(CustomSchema { structural: Arc::new(structural), table: builtin }),
+        has_status: version.at(&["subresources", "status"]).is_some_and(|status| !status.is_null()),
+        scale: has_scale.then(|| ScalePaths {
+            spec_replicas: path("specReplicasPath"),
+            status_replicas: path("statusReplicasPath"),
+            selector: path("labelSelectorPath"),
+        }),
+    })
+}
+
+fn version_of(
+    version: &Value,
+    kind: CustomKind<'_>,
+    rules: &Arc<Rules>,
+    builtin: &'static TypeTable,
+) -> Result<ResourceVersion, BadDefinition> {
+    let own = &rules.versions[kind.version];
+    let (table, type_id) = to_types(Some(&own.schema.structural), kind, builtin).ok_or(BadDefinition::NoMetadata)?;
+    let mut subresources = Vec::new();
+    if let Some(scale) = &own.scale {
+        subresources.push(Subresource { name: "scale".into(), kind: SubresourceKind::Scale(scale.clone()) });
+    }
+    if own.has_status {
+        let strategy = Shared::Counted(Arc::new(Status(Arc::clone(rules))) as Arc<dyn Strategy>);
+        subresources.push(Subresource {
+            name: "status".into(),
+            kind: SubresourceKind::Object { strategy, verbs: READ_AND_WRITE },
+        });
+    }
+    let schema = Arc::clone(&own.schema);
+    let defaults: Change = {
+        let schema = Arc::clone(&schema);
+        Arc::new(move |object: &mut Value| corten_apimachinery::resource::ObjectSchema::fill_in(&*schema, object))
+    };
+    let is_deprecated = version.bool_at(&["deprecated"]) == Some(true);
+    let deprecation = is_deprecated.then(|| {
+        let usual = || format!("{}/{} {} is deprecated", kind.group, kind.version, kind.kind).into();
+        version.str_at(&["deprecationWarning"]).map_or_else(usual, Str::from)
+    });
+    Ok(ResourceVersion {
+        name: kind.version.into(),
+        type_name: table.get(type_id).name.clone(),
+        table: Shared::Counted(Arc::new(table)),
+        type_id,
+        is_hub: version.bool_at(&["storage"]) == Some(true),
+        is_served: version.bool_at(&["served"]) == Some(true),
+        deprecation,
+        defaults,
+        // Versions differ in their name alone, until there are webhooks that convert.
+        to_hub: None,
+        from_hub: None,
+        subresources: Shared::Counted(subresources.into()),
+        printer: Shared::Counted(Arc::new(CustomPrinter::new(version.items_at(&["additionalPrinterColumns"])))),
+        schema: Some(schema),
+    })
+}
+
+/// The fields that any version has as selectable, by name.
+fn selectable_fields(versions: &[Value]) -> Vec<SelectableField> {
+    let mut fields = BTreeMap::new();
+    for field in versions.iter().flat_map(|version| version.items_at(&["selectableFields"])) {
+        let path = field.str_at(&["jsonPath"]).unwrap_or_default();
+        // One that cannot be read selects nothing: validation refuses it.
+        let Ok(template) = JsonPath::parse(&format!("{{{path}}}"), true) else { continue };
+        let read = move |object: &Value| {
+            let found = template.find(object).ok().and_then(|found| found.into_iter().flatten().next());
+            found.map(Cow::into_owned).filter(|value| !value.is_null()).map(|value| text_of(&value)).unwrap_or_default()
+        };
+        let name = Str::from(path.strip_prefix('.').unwrap_or(path));
+        fields.insert(name.clone(), SelectableField { name, value: FieldReader::Counted(Arc::new(read)) });
+    }
+    fields.into_values().collect()
+}
+
+/// A value as Go prints it.
+fn text_of(value: &Value) -> Str {
+    match value {
+        Value::String(text) => text.clone(),
+        other => go_text(other).into(),
+    }
+}

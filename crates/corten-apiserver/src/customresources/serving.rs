@@ -1,0 +1,123 @@
+//! The stores behind custom resources: made when a definition's names are accepted, made anew when what they follow from
+//! changes, gone with the definition.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use corten_apimachinery::{Value, meta::ObjectMeta as _, resource::Resource, type_table::TypeTable, value::Str};
+use corten_base::{Shutdown, ShutdownTrigger, TaskSet};
+
+use super::{
+    conditions::{NAMES_ACCEPTED, TERMINATING, is_true},
+    definition::{BadDefinition, resource_of},
+};
+use crate::registry::{ResourceCodec, Settings, Store};
+
+/// How long requests that came before a change still find the old watch cache at work. Upstream: `WaitGroup` of a storage
+/// that is torn down, with its minute.
+const OLD_STORE_KEPT: Duration = Duration::from_secs(60);
+
+/// One custom resource with its objects.
+#[derive(Debug)]
+struct Served {
+    uid: Str,
+    /// What it was made of; what has not changed needs no new store.
+    made_of: Value,
+    resource: Arc<Resource>,
+    store: Arc<Store>,
+    stop: ShutdownTrigger,
+}
+
+/// All custom resources that are served, by the names of their definitions.
+#[derive(Debug)]
+pub(super) struct Serving {
+    settings: Settings,
+    table: &'static TypeTable,
+    tasks: TaskSet,
+    /// Requested when all stores end.
+    end: ShutdownTrigger,
+    ending: Shutdown,
+    served: BTreeMap<Str, Served>,
+}
+
+impl Serving {
+    pub(super) fn new(settings: Settings, table: &'static TypeTable, tasks: TaskSet) -> Self {
+        let (end, ending) = Shutdown::new();
+        Self { settings, table, tasks, end, ending, served: BTreeMap::new() }
+    }
+
+    /// The resources and their stores, by the names of their definitions.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Arc<Resource>, &Arc<Store>)> {
+        self.served.values().map(|served| (&served.resource, &served.store))
+    }
+
+    /// The store of the resource that a definition names.
+    pub(super) fn store(&self, definition: &str) -> Option<&Arc<Store>> {
+        self.served.get(definition).map(|served| &served.store)
+    }
+
+    /// Serves what a definition says now. Says whether anything became different.
+    ///
+    /// Errors: the schema cannot be followed, which validation rules out; the resource stays as it was.
+    pub(super) fn follow(&mut self, definition: &Value) -> Result<bool, BadDefinition> {
+        let name = Str::from(definition.name());
+        let is_served = self.served.contains_key(&name);
+        if !is_served && !is_true(definition, NAMES_ACCEPTED) {
+            return Ok(false);
+        }
+        let made_of = Value::object_of([
+            ("spec", definition.get("spec").cloned().unwrap_or_default()),
+            ("names", definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_default()),
+            ("terminating", Value::from(is_true(definition, TERMINATING))),
+        ]);
+        let uid = Str::from(definition.uid());
+        if self.served.get(&name).is_some_and(|served| served.uid == uid && served.made_of == made_of) {
+            return Ok(false);
+        }
+        let resource = Arc::new(resource_of(definition, self.table)?);
+        let codec = Arc::new(ResourceCodec::new(Arc::clone(&resource)));
+        let store = Arc::new(Store::new(codec, self.settings.clone(), None));
+        let (stop, shutdown) = Shutdown::new();
+        self.tasks.spawn("cacher", store.cacher().clone().run(shutdown));
+        if let Some(old) = self.served.insert(name, Served { uid, made_of, resource, store, stop }) {
+            self.retire(old);
+        }
+        Ok(true)
+    }
+
+    /// Serves the resource of a definition that has gone no more. Says whether it was served.
+    pub(super) fn forget(&mut self, definition: &str) -> bool {
+        let gone = self.served.remove(definition);
+        let was_served = gone.is_some();
+        if let Some(gone) = gone {
+            self.retire(gone);
+        }
+        was_served
+    }
+
+    /// Ends the watches of a store, so that their clients come to the new one, and the store itself a while later.
+    fn retire(&self, old: Served) {
+        old.store.cacher().close_watchers();
+        let (clock, ending) = (Arc::clone(&self.settings.clock), self.ending.clone());
+        self.tasks.spawn("old-cacher", async move {
+            tokio::select! {
+                biased;
+                () = ending.requested() => {}
+                () = clock.sleep(OLD_STORE_KEPT) => {}
+            }
+            old.stop.request();
+        });
+    }
+
+    /// Requested when everything ends.
+    pub(super) fn ending(&self) -> Shutdown {
+        self.ending.clone()
+    }
+
+    /// Ends all stores.
+    pub(super) fn stop(&mut self) {
+        self.end.request();
+        for served in std::mem::take(&mut self.served).into_values() {
+            served.stop.request();
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What clients may change of a custom resource through each of its endpoints, and its rules.
+//!
+//! Upstream: k8s.io/apiextensions-apiserver/pkg/registry/customresource (v1.35).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use corten_apimachinery::{
+    Value,
+    field::{Error, ErrorList, Path},
+    meta::ObjectMeta as _,
+    resource::{Context, ScalePaths, Strategy},
+    schema::{validate_object, validate_object_update},
+    value::Str,
+};
+
+use super::schema::CustomSchema;
+
+/// What a version has besides its schema.
+#[derive(Debug)]
+pub(super) struct VersionRules {
+    pub(super) schema: Arc<CustomSchema>,
+    /// Whether status has an endpoint of its own.
+    pub(super) has_status: bool,
+    pub(super) scale: Option<ScalePaths>,
+}
+
+/// The rules of one custom resource in all its versions, by name.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) versions: BTreeMap<Str, VersionRules>,
+}
+
+impl Rules {
+    /// The rules of the version that a request came by; of any if it is none of them, which no request is.
+    fn of(&self, cx: &Context<'_>) -> &VersionRules {
+        let name = cx.api_version.rsplit('/').next().unwrap_or_default();
+        let first = self.versions.values().next();
+        self.versions.get(name).or(first).expect("a definition has a version")
+    }
+
+    fn check(&self, cx: &Context<'_>, object: &Value, old: Option<&Value>) -> ErrorList {
+        let rules = self.of(cx);
+        let (structural, meta) = (&rules.schema.structural, rules.schema.meta());
+        let mut errors = match old {
+            Some(old) => validate_object_update(object, old, structural, meta),
+            None => validate_object(object, structural, meta),
+        };
+        if let Some(scale) = &rules.scale {
+            check_scale(scale, object, &mut errors);
+        }
+        errors
+    }
+}
+
+/// Upstream: `ValidateScaleSpec` and `ValidateScaleStatus` in validator.go.
+fn check_scale(paths: &ScalePaths, object: &Value, errors: &mut ErrorList) {
+    for (path, what) in [(&paths.spec_replicas, "spec"), (&paths.status_replicas, "status")] {
+        let Some(replicas) = object.at(&ScalePaths::fields(path)) else { continue };
+        let at = Path::new(path.as_str());
+        match replicas {
+            Value::Int(replicas) if *replicas < 0 => {
+                errors.push_with(|| Error::invalid(&at, *replicas, "should be a non-negative integer"));
+            }
+            Value::Int(replicas) if *replicas > i64::from(i32::MAX) => errors.push_with(|| {
+                let detail = format!("should be less than or equal to {}", i32::MAX);
+                Error::invalid(&at, *replicas, detail)
+            }),
+            Value::Int(_) | Value::Null => {}
+            other => errors.push_with(|| {
+                Error::invalid(&at, other.clone(), format!("{what} replicas must be a non-negative integer"))
+            }),
+        }
+    }
+}
+
+/// The object itself.
+#[derive(Debug)]
+pub(super) struct Main(pub(super) Arc<Rules>);
+
+impl Strategy for Main {
+    fn prepare_for_create(&self, cx: &Context<'_>, object: &mut Value) {
+        if self.0.of(cx).has_status {
+            object.unset(&["status"]);
+        }
+        object.set_meta("generation", 1_i64);
+    }
+
+    fn prepare_for_update(&self, cx: &Context<'_>, object: &mut Value, old: &Value) {
+        if self.0.of(cx).has_status {
+            match old.get("status") {
+                Some(status) => object.set(&["status"], status.clone()),
+                None => _ = object.unset(&["status"]),
+            }
+        }
+        let bare = |object: &Value| {
+            let mut object = object.clone();
+            object.unset(&["metadata"]);
+            object
+        };
+        if bare(object) != bare(old) {
+            object.set_meta("generation", old.generation() + 1);
+        }
+    }
+
+    fn validate(&self, cx: &Context<'_>, object: &Value) -> ErrorList {
+        self.0.check(cx, object, None)
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList {
+        self.0.check(cx, object, Some(old))
+    }
+
+    fn allow_unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn wants_standard_finalizers(&self) -> bool {
+        false
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        if self.0.versions.values().any(|version| version.has_status) { &[&["status"]] } else { &[] }
+    }
+}
+
+/// `status`.
+#[derive(Debug)]
+pub(super) struct Status(pub(super) Arc<Rules>);
+
+impl Strategy for Status {
+    fn prepare_for_update(&self, _cx: &Context<'_>, object: &mut Value, old: &Value) {
+        let status = object.unset(&["status"]);
+        let managed = object.unset(&["metadata", "managedFields"]);
+        let mut changed = old.clone();
+        match managed {
+            Some(managed) => changed.set_meta("managedFields", managed),
+            None => changed.unset_meta("managedFields"),
+        }
+        match status {
+            Some(status) => changed.set(&["status"], status),
+            None => _ = changed.unset(&["status"]),
+        }
+        *object = changed;
+    }
+
+    fn validate(&self, cx: &Context<'_>, object: &Value) -> ErrorList {
+        self.0.check(cx, object, None)
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList {
+        self.0.check(cx, object, Some(old))
+    }
+
+    fn allow_unconditional_update(&self) -> bool {
+        false
+    }
+
+    fn wants_standard_finalizers(&self) -> bool {
+        false
+    }
+
+    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["spec"]]
+    }
+}

@@ -1,0 +1,44 @@
+use corten_apimachinery::{stored::Facts, value::Str};
+use futures::FutureExt as _;
+use http_body_util::BodyExt as _;
+
+use super::*;
+use crate::server::response_body::ResponseBody;
+
+fn metadata_list(count: usize, size: usize) -> ListBody {
+    let json = format!(r#"{{"metadata":{{"name":"a"}},"data":"{}"}}"#, "x".repeat(size));
+    let (json, name) = (Bytes::from(json), Str::const_new("a"));
+    let object =
+        Stored { revision: 1, namespace: name.clone(), name: name.clone(), uid: name, json, facts: Facts::default() };
+    let shown = Shown { form: Form::Metadata { version: "v1" }, encoder: Encoder::Json, item_type: None };
+    let around = Around {
+        before: Bytes::from_static(b"{\"items\":["),
+        between: Bytes::from_static(b","),
+        after: Bytes::from_static(b"]}\n"),
+    };
+    let object = Arc::new(object);
+    ListBody::new(vec![object; count], around, shown)
+}
+
+/// A piece of 64 KiB of rows was made of hundreds of megabytes of objects, while nobody else had the thread.
+#[test]
+fn a_piece_is_made_of_so_much_and_no_more() {
+    let pieces = |count: usize| metadata_list(count, 1_000).map(Result::unwrap).collect::<Vec<_>>();
+    let read_at_once = READ_BYTES_MAX / 1_000;
+    assert_eq!(pieces(read_at_once / 2).len(), 1);
+    let many = pieces(read_at_once * 3);
+    assert!((3..=4).contains(&many.len()), "{}", many.len());
+    let item = r#"{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":{"name":"a"}}"#;
+    let items = vec![item; read_at_once * 3].join(",");
+    assert_eq!(String::from_utf8(many.concat()).unwrap(), format!("{{\"items\":[{items}]}}\n"));
+}
+
+#[test]
+fn others_have_their_turn_between_pieces() {
+    let list = Box::new(metadata_list(3, READ_BYTES_MAX));
+    let mut body = ResponseBody::from(Content::List { list, waits: false });
+    for _ in 0..3 {
+        assert!(body.frame().now_or_never().is_none());
+        assert!(body.frame().now_or_never().flatten().is_some());
+    }
+}

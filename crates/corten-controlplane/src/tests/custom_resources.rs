@@ -1,0 +1,190 @@
+//! Custom resources from their definition to their end.
+
+use corten_apimachinery::{Value, meta::ObjectMeta as _};
+use corten_apiserver::customresources::DEFINITIONS;
+use corten_client::PatchKind;
+use serde_json::json;
+
+use crate::{
+    caches::tree,
+    testing::{Cluster, admin},
+};
+
+const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const TABS: &str = "/apis/example.com/v1/namespaces/default/crontabs";
+
+fn definition(plural: &str, kind: &str, short: &str) -> serde_json::Value {
+    let schema = json!({"type": "object", "properties": {
+        "spec": {"type": "object", "required": ["cron"], "properties": {
+            "cron": {"type": "string", "pattern": "^[0-9* ]+$"},
+            "image": {"type": "string", "default": "busybox"},
+            "replicas": {"type": "integer", "minimum": 0, "maximum": 10},
+        }},
+        "status": {"type": "object", "properties": {"replicas": {"type": "integer"}, "selector": {"type": "string"}}},
+    }});
+    json!({
+        "metadata": {"name": format!("{plural}.example.com")},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind, "shortNames": [short], "categories": ["all"]},
+            "versions": [
+                {"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
+                 "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.replicas",
+                    "statusReplicasPath": ".status.replicas", "labelSelectorPath": ".status.selector"}},
+                 "selectableFields": [{"jsonPath": ".spec.image"}],
+                 "additionalPrinterColumns": [{"name": "Cron", "type": "string", "jsonPath": ".spec.cron"}]},
+                {"name": "v1beta1", "served": true, "storage": false, "deprecated": true,
+                 "selectableFields": [{"jsonPath": ".spec.image"}], "schema": {"openAPIV3Schema": schema}},
+            ],
+        },
+    })
+}
+
+/// Waits until the definition is as wanted; `None` for one that is not there.
+async fn until(cluster: &Cluster, name: &str, holds: impl Fn(Option<&Value>) -> bool) {
+    let routes = cluster.server.routes();
+    let store = routes.store(DEFINITIONS.0, DEFINITIONS.1).expect("definitions are served");
+    let (snapshot, mut watcher) = store.cacher().watch_from_now(0).await.unwrap();
+    let mut current = snapshot.get(name).map(|stored| tree(stored).unwrap());
+    let mut events = Vec::new();
+    while !holds(current.as_ref()) {
+        watcher.next(&mut events).await.unwrap();
+        current = store.cacher().get(name).map(|stored| tree(&stored).unwrap());
+        events.clear();
+    }
+}
+
+fn condition<'a>(definition: &'a Value, ty: &str) -> Option<(&'a str, &'a str)> {
+    let conditions = definition.items_at(&["status", "conditions"]);
+    let found = conditions.iter().find(|condition| condition.str_at(&["type"]) == Some(ty))?;
+    Some((found.str_at(&["status"])?, found.str_at(&["reason"])?))
+}
+
+fn is_established(definition: Option<&Value>) -> bool {
+    definition.and_then(|definition| condition(definition, "Established")) == Some(("True", "InitialNamesAccepted"))
+}
+
+async fn cluster_with_tabs() -> Cluster {
+    let cluster = Cluster::start().await;
+    cluster.post(admin(), CRDS, definition("crontabs", "CronTab", "ct")).await.unwrap();
+    until(&cluster, "crontabs.example.com", is_established).await;
+    cluster
+}
+
+fn tab(name: &str, spec: serde_json::Value) -> serde_json::Value {
+    json!({"apiVersion": "example.com/v1", "kind": "CronTab", "metadata": {"name": name}, "spec": spec})
+}
+
+#[tokio::test]
+async fn a_custom_resource_is_defaulted_pruned_checked_and_kept() {
+    let cluster = cluster_with_tabs().await;
+    let made = tab("a", json!({"cron": "* * *", "odd": 1}));
+    let made = cluster.post(admin(), format!("{TABS}?fieldValidation=Ignore"), made).await.unwrap();
+    assert_eq!(made.at(&["spec"]).unwrap().str_at(&["image"]), Some("busybox"));
+    assert_eq!(made.at(&["spec", "odd"]), None);
+    assert_eq!((made.generation(), made.at(&["status"])), (1, None));
+    let strict =
+        cluster.post(admin(), format!("{TABS}?fieldValidation=Strict"), tab("b", json!({"cron": "*", "odd": 1})));
+    assert_eq!(
+        strict.await.unwrap_err().message,
+        "CronTab in version \"v1\" cannot be handled as a CronTab: strict decoding error: unknown field \"spec.odd\""
+    );
+    let refused = cluster.post(admin(), TABS, tab("c", json!({"cron": "x", "replicas": "many"}))).await.unwrap_err();
+    assert_eq!((refused.code, refused.reason.as_str()), (422, "Invalid"));
+    assert!(refused.message.contains("spec.replicas: Invalid value: \"string\""), "{}", refused.message);
+    let read = cluster.get(admin(), "/apis/example.com/v1beta1/namespaces/default/crontabs/a").await.unwrap();
+    assert_eq!((read.api_version(), read.str_at(&["spec", "cron"])), ("example.com/v1beta1", Some("* * *")));
+    let warnings = cluster.warnings(admin(), "/apis/example.com/v1beta1/namespaces/default/crontabs/a").await;
+    assert_eq!(warnings, ["example.com/v1beta1 CronTab is deprecated"]);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn status_and_scale_have_their_own_endpoints() {
+    let cluster = cluster_with_tabs().await;
+    let path = format!("{TABS}/a");
+    cluster.post(admin(), TABS, tab("a", json!({"cron": "*", "replicas": 2}))).await.unwrap();
+    let status = json!({"spec": {"cron": "1"}, "status": {"replicas": 1, "selector": "app=a"}});
+    let patched = cluster.patch(admin(), &format!("{path}/status"), PatchKind::Merge, status).await.unwrap();
+    assert_eq!((patched.str_at(&["spec", "cron"]), patched.i64_at(&["status", "replicas"])), (Some("*"), Some(1)));
+    assert_eq!(patched.generation(), 1);
+    let scale = cluster.get(admin(), &format!("{path}/scale")).await.unwrap();
+    assert_eq!((scale.i64_at(&["spec", "replicas"]), scale.str_at(&["status", "selector"])), (Some(2), Some("app=a")));
+    let wanted = json!({"spec": {"replicas": 5}});
+    cluster.patch(admin(), &format!("{path}/scale"), PatchKind::Merge, wanted).await.unwrap();
+    let patched = cluster.patch(admin(), &path, PatchKind::Merge, json!({"status": {"replicas": 9}})).await.unwrap();
+    assert_eq!((patched.i64_at(&["spec", "replicas"]), patched.i64_at(&["status", "replicas"])), (Some(5), Some(1)));
+    assert_eq!(patched.generation(), 2);
+    let strategic = cluster.patch(admin(), &path, PatchKind::Strategic, json!({})).await.unwrap_err();
+    assert_eq!(strategic.code, 415);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn who_applies_owns_what_it_says() {
+    let cluster = cluster_with_tabs().await;
+    let apply = |manager: &str, replicas: u32| {
+        let path = format!("{TABS}/a?fieldManager={manager}");
+        let config = tab("a", json!({"cron": "*", "replicas": replicas}));
+        let cluster = &cluster;
+        async move { cluster.patch(admin(), &path, PatchKind::Apply, config).await }
+    };
+    apply("one", 1).await.unwrap();
+    let conflict = apply("two", 2).await.unwrap_err();
+    assert_eq!((conflict.code, conflict.reason.as_str()), (409, "Conflict"));
+    assert!(conflict.message.contains(".spec.replicas"), "{}", conflict.message);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn discovery_selectors_and_columns_follow_the_definition() {
+    let cluster = cluster_with_tabs().await;
+    let list = cluster.get(admin(), "/apis/example.com/v1").await.unwrap();
+    let names: Vec<&str> = list.items_at(&["resources"]).iter().filter_map(|entry| entry.str_at(&["name"])).collect();
+    assert_eq!(names, ["crontabs", "crontabs/scale", "crontabs/status"]);
+    cluster.post(admin(), TABS, tab("a", json!({"cron": "*", "image": "one"}))).await.unwrap();
+    cluster.post(admin(), TABS, tab("b", json!({"cron": "*"}))).await.unwrap();
+    let selected = cluster.get(admin(), &format!("{TABS}?fieldSelector=spec.image%3Done")).await.unwrap();
+    assert_eq!(selected, Value::Int(1), "how many there are");
+    let unknown = cluster.get(admin(), &format!("{TABS}?fieldSelector=spec.cron%3D*")).await.unwrap_err();
+    assert_eq!(unknown.code, 400);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_is_whose_it_was_first() {
+    let cluster = cluster_with_tabs().await;
+    cluster.post(admin(), CRDS, definition("cartons", "Carton", "ct")).await.unwrap();
+    until(&cluster, "cartons.example.com", |definition| {
+        definition.and_then(|it| condition(it, "NamesAccepted")) == Some(("False", "ShortNamesConflict"))
+    })
+    .await;
+    cluster.delete(admin(), &format!("{CRDS}/crontabs.example.com")).await.unwrap();
+    until(&cluster, "cartons.example.com", is_established).await;
+    assert_eq!(cluster.get(admin(), TABS).await.unwrap_err().code, 404);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn objects_go_with_their_definition_and_do_not_come_back() {
+    let cluster = cluster_with_tabs().await;
+    let held = json!({"apiVersion": "example.com/v1", "kind": "CronTab",
+        "metadata": {"name": "held", "finalizers": ["example.com/wait"]}, "spec": {"cron": "*"}});
+    cluster.post(admin(), TABS, held).await.unwrap();
+    cluster.post(admin(), TABS, tab("free", json!({"cron": "*"}))).await.unwrap();
+    let path = format!("{CRDS}/crontabs.example.com");
+    cluster.delete(admin(), &path).await.unwrap();
+    until(&cluster, "crontabs.example.com", |definition| {
+        definition.and_then(|it| condition(it, "Terminating")) == Some(("True", "InstanceDeletionInProgress"))
+    })
+    .await;
+    let refused = cluster.post(admin(), TABS, tab("late", json!({"cron": "*"}))).await.unwrap_err();
+    assert_eq!(refused.message, "create not allowed while custom resource definition is terminating");
+    let release = json!({"metadata": {"finalizers": null}});
+    cluster.patch(admin(), &format!("{TABS}/held"), PatchKind::Merge, release).await.unwrap();
+    until(&cluster, "crontabs.example.com", |definition| definition.is_none()).await;
+    cluster.post(admin(), CRDS, definition("crontabs", "CronTab", "ct")).await.unwrap();
+    until(&cluster, "crontabs.example.com", is_established).await;
+    assert_eq!(cluster.get(admin(), TABS).await.unwrap(), Value::Int(0), "how many there are");
+    cluster.stop().await;
+}

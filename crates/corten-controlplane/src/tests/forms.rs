@@ -1,0 +1,266 @@
+//! The forms that answers come in: encodings, shapes, pieces, frames, and the refusal of what there is not.
+
+use corten_api::types;
+use corten_apimachinery::{
+    Value,
+    codec::{self, FieldValidation, json, protobuf, yaml},
+};
+use hyper::client::conn::http2::SendRequest;
+
+use super::*;
+
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+const METADATA_LIST: &str = "as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+
+/// Somebody who asks over HTTP/2.
+struct Asker<'a> {
+    served: &'a Served,
+    client: SendRequest<Empty<Bytes>>,
+}
+
+struct Answer {
+    code: u16,
+    media_type: String,
+    body: Bytes,
+}
+
+impl<'a> Asker<'a> {
+    async fn of(served: &'a Served) -> Self {
+        Self { client: served.http2().await, served }
+    }
+
+    async fn send(&mut self, path: &str, accept: &str) -> Response<Incoming> {
+        self.client.send_request(self.served.request_for(path, accept)).await.unwrap()
+    }
+
+    async fn get(&mut self, path: &str, accept: &str) -> Answer {
+        let answer = self.send(path, accept).await;
+        let media_type = answer.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let code = answer.status().as_u16();
+        Answer { code, media_type, body: answer.into_body().collect().await.unwrap().to_bytes() }
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A tree in the canonical form of the type that it says it has.
+fn typed(bytes: &[u8]) -> Value {
+    let tree = json::decode(bytes, None, FieldValidation::Ignore).unwrap().value;
+    let id = codec::type_of(types::table(), &tree).unwrap_or_else(|| panic!("a kind: {}", tree.kind()));
+    json::decode(bytes, Some((types::table(), id)), FieldValidation::Ignore).unwrap().value
+}
+
+/// Lists in all encodings but compact JSON were made as a whole: hundreds of megabytes at once.
+#[tokio::test]
+async fn a_list_in_pieces_is_the_same_in_every_encoding() {
+    let served = Served::start().await;
+    let mut asker = Asker::of(&served).await;
+    for (query, shape) in
+        [("limit=3", ""), ("limit=20", ""), ("limit=20", METADATA_LIST), ("fieldSelector=metadata.name%3Dx", "")]
+    {
+        let path = format!("{MAPS}?{query}");
+        let with = |media_type: &str| {
+            [media_type, shape].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(";")
+        };
+        let plain = typed(&asker.get(&path, &with("application/json")).await.body);
+        let indented = asker.get(&format!("{path}&pretty=true"), &with("application/json")).await.body;
+        let id = codec::type_of(types::table(), &plain).unwrap();
+        let pretty = json::encode_pretty(&plain, Some((types::table(), id)));
+        assert!(indented == pretty.trim_ascii_end(), "{query} {shape}: {}", text(&indented[..300]));
+        let block = asker.get(&path, &with("application/yaml")).await;
+        assert_eq!(block.media_type, "application/yaml");
+        assert!(block.body == yaml::encode(&plain), "{query} {shape}: {}", text(&block.body[..300]));
+        let binary = asker.get(&path, &with(PROTOBUF)).await;
+        assert_eq!(binary.media_type, PROTOBUF);
+        assert!(binary.body == protobuf::encode(&plain, types::table(), id).unwrap(), "{query} {shape}");
+        let read = protobuf::decode(&binary.body, types::table(), id).unwrap();
+        // Of objects in a list, protobuf does not say the kind: that is told once.
+        let is_empty = plain.get("items").and_then(Value::as_array).is_some_and(<[_]>::is_empty);
+        // Nor does it tell no items from nothing.
+        assert!(read == plain || !shape.is_empty() || is_empty, "{query} {shape}");
+    }
+    // The list of this version has its items before its own metadata.
+    let accept = format!("{PROTOBUF};as=PartialObjectMetadataList;v=v1beta1;g=meta.k8s.io");
+    let binary = asker.get(&format!("{MAPS}?limit=2"), &accept).await;
+    let id = types::table().find("io.k8s.apimachinery.pkg.apis.meta.v1beta1.PartialObjectMetadataList").unwrap();
+    let list = protobuf::decode(&binary.body, types::table(), id).unwrap();
+    assert_eq!(
+        (list.api_version(), list.get("items").and_then(Value::as_array).map(<[_]>::len)),
+        ("meta.k8s.io/v1beta1", Some(2))
+    );
+    assert!(list.str_at(&["metadata", "continue"]).is_some());
+    // An object, and its metadata.
+    let object = asker.get(&format!("{MAPS}/m0"), PROTOBUF).await.body;
+    let id = types::find_kind("", "v1", "ConfigMap").unwrap().0;
+    assert_eq!(protobuf::decode(&object, types::table(), id).unwrap().name(), "m0");
+    let accept = format!("{PROTOBUF};as=PartialObjectMetadata;v=v1;g=meta.k8s.io");
+    let object = asker.get(&format!("{MAPS}/m0"), &accept).await.body;
+    let id = types::find_kind("meta.k8s.io", "v1", "PartialObjectMetadata").unwrap().0;
+    assert_eq!(protobuf::decode(&object, types::table(), id).unwrap().name(), "m0");
+    drop(asker);
+    served.stop().await;
+}
+
+/// A refusal came before anybody had asked who is asking, and in words of its own.
+#[tokio::test]
+async fn a_form_that_does_not_exist_is_refused_as_upstream_refuses_it() {
+    const THREE: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+    let served = Served::start().await;
+    let mut asker = Asker::of(&served).await;
+    let status = |message: &str, details: &str| {
+        let message = serde_json::to_string(message).unwrap();
+        format!(
+            "{{\n  \"kind\": \"Status\",\n  \"apiVersion\": \"v1\",\n  \"metadata\": {{}},\n  \"status\": \"Failure\",\n  \
+             \"message\": {message},\n  \"reason\": \"NotAcceptable\",\n{details}  \"code\": 406\n}}"
+        )
+    };
+    let accepted = format!("only the following media types are accepted: {THREE}");
+    let streams = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+    let routed = |list: &str| {
+        status(&format!("406: Not Acceptable\n\nAvailable representations: {list}"), "  \"details\": {},\n")
+    };
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let initial = "watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan";
+    for (path, accept, want) in [
+        (format!("{MAPS}/m0"), "text/html", routed(THREE)),
+        (MAPS.to_owned(), "text/html", routed(&format!("{THREE}, {streams}"))),
+        ("/apis/apps/v1".to_owned(), "text/html", routed(THREE)),
+        (format!("{MAPS}/m0"), "application/json;as=Table;v=v2;g=meta.k8s.io", status(&accepted, "")),
+        (
+            format!("{MAPS}?limit=1"),
+            "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io",
+            status(&accepted, ""),
+        ),
+        (format!("{MAPS}?{initial}"), table, status(&accepted, "")),
+        ("/apis/apps".to_owned(), "application/json;as=Unknown;v=v1;g=x", status(&accepted, "")),
+    ] {
+        let answer = asker.get(&path, accept).await;
+        assert_eq!((answer.code, text(&answer.body)), (406, &*want), "{path} {accept}");
+        assert_eq!(answer.media_type, "application/json", "{path} {accept}");
+    }
+    // The router knows no ranges, but who writes the refusal does.
+    let answer = asker.get(&format!("{MAPS}/m0"), "application/*").await;
+    let refusal: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {THREE}");
+    assert_eq!((answer.code, &refusal["message"]), (406, &json!(message)));
+    let answer = asker.get("/version", "application/yaml").await;
+    assert_eq!((answer.code, answer.media_type.as_str()), (406, "application/yaml"));
+    // YAML is no stream, but the refusal is YAML.
+    let answer = asker.get(&format!("{MAPS}?watch=true"), "application/yaml").await;
+    let message = format!("only the following media types are accepted: {streams}");
+    let refusal = yaml::decode(&answer.body, None, FieldValidation::Ignore).unwrap().value;
+    assert_eq!((answer.code, refusal.str_at(&["message"])), (406, Some(&*message)));
+    // Failures are in the encoding asked for, and in no other shape.
+    let none = asker.get(&format!("{MAPS}/none"), &format!("{table},{PROTOBUF}")).await;
+    assert_eq!((none.code, none.media_type.as_str()), (404, PROTOBUF));
+    let id = types::find_kind("", "v1", "Status").unwrap().0;
+    assert_eq!(protobuf::decode(&none.body, types::table(), id).unwrap().str_at(&["reason"]), Some("NotFound"));
+    let none = asker.get(&format!("{MAPS}/none"), table).await;
+    assert!(none.code == 404 && text(&none.body).starts_with("{\n  \"kind\": \"Status\""), "{}", text(&none.body));
+    let wrong = asker.get(&format!("{MAPS}/m0?includeObject=All"), table).await;
+    let message = "Unable to convert to Table as requested: includeObject: Invalid value: \\\"All\\\": must be 'Metadata', \
+                   'Object', 'None', or empty";
+    assert!(wrong.code == 400 && text(&wrong.body).contains(message), "{}", text(&wrong.body));
+    assert_eq!(asker.get(&format!("{MAPS}/m0?includeObject=All"), "application/json").await.code, 200);
+    // Nobody learns what there is before it is known who asks.
+    let mut unknown = served.request_for(&format!("{MAPS}/m0"), "text/html");
+    unknown.headers_mut().insert(header::AUTHORIZATION, "Bearer nobody".parse().unwrap());
+    assert_eq!(asker.client.send_request(unknown).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    drop(asker);
+    served.stop().await;
+}
+
+/// The first frames of a watch of one object.
+async fn watched(asker: &mut Asker<'_>, accept: &str) -> (String, Bytes) {
+    let path = format!("{MAPS}?watch=true&resourceVersion=0&fieldSelector=metadata.name%3Dm0&timeoutSeconds=5");
+    let answer = asker.send(&path, accept).await;
+    assert_eq!(answer.status(), StatusCode::OK, "{accept}");
+    let media_type = answer.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+    asker.served.advance(6);
+    (media_type, answer.into_body().collect().await.unwrap().to_bytes())
+}
+
+#[tokio::test]
+async fn events_of_a_watch_are_framed_in_their_encoding() {
+    let served = Served::start().await;
+    let mut asker = Asker::of(&served).await;
+    for (shape, kind) in [
+        ("", "ConfigMap"),
+        (";as=PartialObjectMetadata;v=v1;g=meta.k8s.io", "PartialObjectMetadata"),
+        (";as=Table;v=v1;g=meta.k8s.io", "Table"),
+    ] {
+        let (media_type, lines) = watched(&mut asker, &format!("application/json{shape}")).await;
+        let event: serde_json::Value = serde_json::from_slice(&lines).unwrap();
+        assert_eq!((media_type.as_str(), &event["type"]), ("application/json", &json!("ADDED")));
+        assert_eq!(event["object"]["kind"], json!(kind));
+        assert!(lines.ends_with(b"}\n") && lines.iter().filter(|byte| **byte == b'\n').count() == 1);
+        if kind == "Table" {
+            continue;
+        }
+        let (media_type, frames) = watched(&mut asker, &format!("{PROTOBUF}{shape}")).await;
+        assert_eq!(media_type, "application/vnd.kubernetes.protobuf;stream=watch");
+        let (length, event) = frames.split_first_chunk::<4>().unwrap();
+        assert_eq!(u32::from_be_bytes(*length) as usize, event.len());
+        // The event is no enveloped object itself, but the object within is one.
+        let at = event.windows(4).position(|bytes| bytes == b"k8s\0").unwrap();
+        assert_eq!(&event[..7], b"\x0a\x05ADDED");
+        let (version, kind) = if kind == "ConfigMap" { (("", "v1"), kind) } else { (("meta.k8s.io", "v1"), kind) };
+        let id = types::find_kind(version.0, version.1, kind).unwrap().0;
+        assert_eq!(protobuf::decode(&event[at..], types::table(), id).unwrap().name(), "m0");
+    }
+    drop(asker);
+    served.stop().await;
+}
+
+/// The first message of a watch over a WebSocket: whether it is text, and what it says.
+async fn first_message(served: &Served, accept: &str) -> (bool, Vec<u8>) {
+    let mut stream = served.connect(b"http/1.1").await;
+    let request = format!(
+        "GET {MAPS}?watch=true&resourceVersion=0&fieldSelector=metadata.name%3Dsmall HTTP/1.1\r\nhost: localhost\r\n\
+         authorization: Bearer {}\r\naccept: {accept}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        served.token
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        head.push(char::from(stream.read_u8().await.unwrap()));
+    }
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let opcode = stream.read_u8().await.unwrap();
+    let length = match stream.read_u8().await.unwrap() {
+        126 => stream.read_u16().await.unwrap().into(),
+        length => usize::from(length),
+    };
+    let mut message = vec![0; length];
+    stream.read_exact(&mut message).await.unwrap();
+    // The whole of a message, text or binary.
+    assert!(matches!(opcode, 0x81 | 0x82), "{opcode:x}");
+    (opcode == 0x81, message)
+}
+
+#[tokio::test]
+async fn messages_of_a_socket_are_events_without_a_length() {
+    let served = Served::start().await;
+    let map = json!({"metadata": {"name": "small"}, "data": {"a": "b"}});
+    served.cluster.post(admin(), MAPS, map).await.unwrap();
+    let (is_text, message) = first_message(&served, "application/json").await;
+    let event: serde_json::Value = serde_json::from_slice(&message).unwrap();
+    assert_eq!((is_text, &event["type"], &event["object"]["data"]["a"]), (true, &json!("ADDED"), &json!("b")));
+    let (is_text, message) = first_message(&served, "application/json;as=Table;v=v1;g=meta.k8s.io").await;
+    let event: serde_json::Value = serde_json::from_slice(&message).unwrap();
+    assert_eq!((is_text, &event["object"]["rows"][0]["cells"][0]), (true, &json!("small")));
+    for (shape, group, kind) in [
+        ("", "", "ConfigMap"),
+        (";as=PartialObjectMetadata;v=v1;g=meta.k8s.io", "meta.k8s.io", "PartialObjectMetadata"),
+    ] {
+        let (is_text, message) = first_message(&served, &format!("{PROTOBUF}{shape}")).await;
+        assert!(!is_text && message.starts_with(b"\x0a\x05ADDED"), "{message:x?}");
+        let at = message.windows(4).position(|bytes| bytes == b"k8s\0").unwrap();
+        let id = types::find_kind(group, "v1", kind).unwrap().0;
+        assert_eq!(protobuf::decode(&message[at..], types::table(), id).unwrap().name(), "small");
+    }
+    served.stop().await;
+}
