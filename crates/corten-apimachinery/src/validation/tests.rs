@@ -4,6 +4,7 @@ use super::{
     is_percent, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name, is_smaller_part,
     parse_cidr_sloppy, parse_ip_sloppy, validate_canonical_cidr, validate_canonical_ip, validate_cidr_form,
     validate_domain_prefixed_path, validate_ip_form, validate_object_meta, validate_object_meta_update,
+    validate_standard_finalizers,
 };
 use crate::{field::Path, gvk::GroupVersionKind, status::Status, value::Value};
 
