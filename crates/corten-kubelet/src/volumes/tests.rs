@@ -82,6 +82,18 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
 
+/// Until a projected file says `want`. A reader that has followed `..data` to the version before the exchange finds its
+/// directory gone, as with any atomic writer, and has to look again.
+async fn until_text(path: &Path, want: &str) {
+    loop {
+        match fs::read_to_string(path) {
+            Ok(text) if text == want => return,
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{}: {error}", path.display()),
+            _ => tokio::task::yield_now().await,
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_empty_directory_comes_and_goes_with_its_pod() {
     let fixture = Fixture::new().await;
@@ -188,9 +200,7 @@ async fn a_config_map_is_followed() {
     assert_eq!(text(&directory.join("k")), "one");
     let before = fs::read_link(directory.join("..data")).unwrap();
     watch[0].send(Ok(WatchEvent::Modified(map(6, "two")))).unwrap();
-    while text(&directory.join("k")) != "two" {
-        tokio::task::yield_now().await;
-    }
+    until_text(&directory.join("k"), "two").await;
     assert_ne!(fs::read_link(directory.join("..data")).unwrap(), before);
     fixture.end().await;
 }
@@ -257,9 +267,7 @@ async fn a_token_is_projected_and_replaced_before_it_ends() {
     let mut changed = (*pod).clone();
     changed.metadata.labels.as_mut().unwrap().insert("b".to_owned(), "2".to_owned());
     fixture.manager.update(&Arc::new(changed));
-    while text(&directory.join("labels")) != "a=\"1\"\nb=\"2\"" {
-        tokio::task::yield_now().await;
-    }
+    until_text(&directory.join("labels"), "a=\"1\"\nb=\"2\"").await;
 
     fixture.clock.advance(Duration::from_secs(801));
     loop {
@@ -268,9 +276,7 @@ async fn a_token_is_projected_and_replaced_before_it_ends() {
             break grant(call, "second", "1970-01-01T00:30:00Z");
         }
     }
-    while text(&directory.join("token")) != "second" {
-        tokio::task::yield_now().await;
-    }
+    until_text(&directory.join("token"), "second").await;
     fixture.end().await;
 }
 
