@@ -33,6 +33,24 @@ fn value_text(revision: u64) -> String {
     revision.to_string()
 }
 
+/// Reads a `resourceVersion`; 0 stands for none.
+///
+/// Errors: Go's words for what is no number (`strconv.ParseUint`).
+fn parse_revision(text: &str) -> Result<u64, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let why = match text.parse() {
+        // Rust takes a sign.
+        Ok(revision) if !text.starts_with('+') => return Ok(revision),
+        Err(error) if *error.kind() == std::num::IntErrorKind::PosOverflow && !text.starts_with('+') => {
+            "value out of range"
+        }
+        _ => "invalid syntax",
+    };
+    Err(format!("strconv.ParseUint: parsing {}: {why}", corten_apimachinery::field::quote(text)))
+}
+
 fn base64_url(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -152,9 +152,8 @@ pub(super) fn resource_version(text: &str) -> Result<Option<u64>, Status> {
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| {
-        let quoted = corten_apimachinery::field::quote(text);
-        Status::bad_request(format!("Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"))
+    crate::parse_revision(text).map(Some).map_err(|why| {
+        Status::bad_request(format!("Invalid value: {}: {why}", corten_apimachinery::field::quote(text)))
     })
 }
 

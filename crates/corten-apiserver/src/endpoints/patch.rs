@@ -82,7 +82,7 @@ pub(super) async fn patch(
                 return Err(no_such_incarnation(endpoint, &name, applied.uid()));
             }
             // The result is read as any body is: strictly, and brought to canonical form.
-            let applied = check_name(applied, &name)?;
+            check_name(&applied, &name)?;
             let (object, further) = match schema {
                 Some(schema) => custom::settle(schema, applied, Vec::new(), validation, &gvk)?,
                 None => {
@@ -218,9 +218,7 @@ pub(super) fn patched(
     if matches!(kind, PatchKind::Json | PatchKind::Merge) {
         check_kind(&patched, want)?;
     }
-    if patched.name() != name {
-        return Err(other_name(patched.name(), name));
-    }
+    check_name(&patched, name)?;
     Ok(patched)
 }
 
@@ -256,18 +254,19 @@ fn no_such_incarnation(endpoint: &Endpoint, name: &str, uid: &str) -> Status {
     Status::conflict(&resource, name, why)
 }
 
-/// An applied object has the name that the path says, or none yet.
-fn check_name(mut object: Value, name: &str) -> Result<Value, Status> {
-    if object.name().is_empty() {
-        object.set_meta("name", name);
-    } else if object.name() != name {
-        return Err(other_name(object.name(), name));
+/// An object that is to be written has the name that the path says.
+///
+/// Upstream: `checkName` in k8s.io/apiserver/pkg/endpoints/handlers/rest.go (v1.35).
+pub(super) fn check_name(object: &Value, name: &str) -> Result<(), Status> {
+    match object.name() {
+        own if own == name => Ok(()),
+        "" => Err(Status::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))),
+        own => Err(Status::bad_request(format!(
+            "the name of the object ({own}) does not match the name on the URL ({name})"
+        ))),
     }
-    Ok(object)
-}
-
-pub(super) fn other_name(object: &str, name: &str) -> Status {
-    Status::bad_request(format!("the name of the object ({object}) does not match the name on the URL ({name})"))
 }
 
 /// A patch may not make another kind of an object.

@@ -150,8 +150,8 @@ pub(super) fn matches(store: &Store, labels: &label::Selector, fields: &field::S
 pub(super) struct Page {
     pub(super) items: Vec<Arc<Stored>>,
     pub(super) revision: u64,
-    continue_token: String,
-    remaining: Option<u64>,
+    pub(super) continue_token: String,
+    pub(super) remaining: Option<u64>,
 }
 
 impl Page {

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use super::{
     body::{decode_bytes, decode_review, field_validation},
     options::force,
-    patch::{Patch, other_name, patched, read_patch, read_patched, refuse_doubled},
+    patch::{Patch, check_name, patched, read_patch, read_patched, refuse_doubled},
     read::{namespace_of, store_of},
     routes::Endpoint,
     write::WriteRequest,
@@ -132,8 +132,10 @@ impl Wanted {
     /// What becomes of `current`, and advice for the client.
     fn of(&self, current: &Value, typed: (&TypeTable, TypeId), name: &str) -> Result<(Value, Vec<String>), Status> {
         match self {
-            Self::Scale(scale) if scale.name() != name => Err(other_name(scale.name(), name)),
-            Self::Scale(scale) => Ok((scale.clone(), Vec::new())),
+            Self::Scale(scale) => {
+                check_name(scale, name)?;
+                Ok((scale.clone(), Vec::new()))
+            }
             Self::Patched { language, patch: Patch { value, complaints }, validation } => {
                 let patched = patched(current, (*language, value), typed, (&kind(), name))?;
                 read_patched(&patched, typed, *validation, (*language, value, complaints))
@@ -193,9 +195,12 @@ async fn apply(
             .map_or_else(|| "/".to_owned(), |version| format!("{}/{}", version.group, version.version));
         return Err(Status::bad_request(format!("invalid object type: {group_version}, Kind={}", scale.kind())));
     }
-    if !scale.name().is_empty() && scale.name() != name.as_str() {
-        return Err(other_name(scale.name(), &name));
+    // It may leave the name out: that of the current one stays.
+    if !scale.name().is_empty() {
+        check_name(&scale, &name)?;
     }
+    // The canonical form leaves out 0, which owns the field as any other number does.
+    let replicas = scale.at(&["spec", "replicas"]).cloned();
     let bytes = codec::json::encode(&scale, None);
     let (scale, further) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &kind())?;
     warnings.extend(further);
@@ -204,8 +209,8 @@ async fn apply(
         ("kind", endpoint.resource.kind.clone().into()),
     ]);
     config.set_meta("name", name.clone());
-    if let Some(replicas) = scale.at(&["spec", "replicas"]) {
-        config.set(&ScalePaths::fields(&paths.spec_replicas), replicas.clone());
+    if let Some(replicas) = replicas {
+        config.set(&ScalePaths::fields(&paths.spec_replicas), replicas);
     }
     let mut context = write.context(&request);
     context.subresource = "scale";

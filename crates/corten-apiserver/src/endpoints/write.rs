@@ -8,12 +8,14 @@ use corten_apimachinery::{
     status::Status,
     value::Value,
 };
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
+use corten_storage::object::ObjectCodec as _;
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use http::{StatusCode, header};
 
 use super::{
     body::{decode_delete_options, decode_object, field_validation},
     options::{ListOptions, bad_options, delete_options, dry_run, manager_complaints},
+    patch::check_name,
     read::{Page, namespace_of, settle_fields, store_of},
     routes::Endpoint,
 };
@@ -123,14 +125,7 @@ pub(super) async fn update(
     warnings.extend(dedup_owner_references(&mut object));
     endpoint.to_hub(store, &mut object);
     let name = request.info.name.clone();
-    if object.name() != name.as_str() {
-        let message = if object.name().is_empty() {
-            "name must be provided".to_owned()
-        } else {
-            format!("the name of the object ({}) does not match the name on the URL ({name})", object.name())
-        };
-        return Err(Status::bad_request(message));
-    }
+    check_name(&object, &name)?;
     let may_create = request.info.subresource.is_empty() && endpoint.resource.strategy.allow_create_on_update();
     let transform = |_current: Option<&Value>| Ok(object.clone());
     let create = may_create.then(|| CreateRight::of(&request, &**server.authorizer()));
@@ -188,8 +183,8 @@ pub(super) async fn delete(server: &Arc<Server>, endpoint: &Endpoint, mut reques
     let mut write = WriteRequest::new(endpoint, &request, "DeleteOptions")?;
     write.dry_run |= options.dry_run;
     let name = request.info.name.clone();
-    let Deleted { object, is_gone } = store.delete(&write.context(&request), &name, &options).await?;
-    if is_gone && !endpoint.resource.strategy.returns_deleted_object() {
+    let Deleted { object, gone_at } = store.delete(&write.context(&request), &name, &options).await?;
+    if gone_at.is_some() && !endpoint.resource.strategy.returns_deleted_object() {
         let mut status = Value::object_of([
             ("apiVersion", Value::from("v1")),
             ("kind", "Status".into()),
@@ -209,7 +204,12 @@ pub(super) async fn delete(server: &Arc<Server>, endpoint: &Endpoint, mut reques
     }
     let cascades =
         options.orphan_dependents == Some(false) || options.propagation_policy.as_deref() == Some("Foreground");
-    let code = if !is_gone && cascades { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let code = if gone_at.is_none() && cascades { StatusCode::ACCEPTED } else { StatusCode::OK };
+    // What is gone shows the revision at which it went, as its watch event does.
+    let object = match gone_at {
+        Some(at) if at != object.revision => store.codec().at_revision(&object, at),
+        _ => object,
+    };
     reply(endpoint, store, code, &object, Vec::new())
 }
 
@@ -228,31 +228,35 @@ pub(super) async fn delete_collection(
     let mut list = ListOptions::parse(&request.query, false)?;
     settle_fields(endpoint, store, &mut list.fields)?;
     let page = Page::read(store, &request.info.namespace, &list).await?;
-    // Side by side, so that the engine commits many at once; the answer keeps the order.
+    // Side by side, so that the engine commits many at once.
     let mut waiting = page.items.iter();
-    let mut running = FuturesOrdered::new();
-    let mut items = Vec::with_capacity(page.items.len());
+    let mut running = FuturesUnordered::new();
     loop {
         while running.len() < DELETIONS_AT_ONCE
             && let Some(object) = waiting.next()
         {
             let mut context = write.context(&request);
             context.namespace = &object.namespace;
-            running.push_back(delete_member(store, context, &object.name, &options));
+            running.push(delete_member(store, context, &object.name, &options));
         }
         match running.next().await {
             None => break,
-            Some(Ok(deleted)) => items.push(endpoint.present(store, &deleted.object)?),
+            Some(Ok(_)) => {}
             // Somebody else was faster.
             Some(Err(status)) if status.is_not_found() => {}
             Some(Err(status)) => return Err(status),
         }
     }
+    // The answer is the list as it was read; with a limit it says where the next request goes on.
+    let mut items = Vec::with_capacity(page.items.len());
+    for object in &page.items {
+        items.push(endpoint.present(store, object)?);
+    }
     let response = Response::List(crate::response::ListResponse {
         items,
         revision: page.revision,
-        continue_token: String::new(),
-        remaining: None,
+        continue_token: page.continue_token,
+        remaining: page.remaining,
         store: Arc::clone(store),
         served: Arc::clone(&endpoint.resource),
         version: endpoint.version.name.clone(),

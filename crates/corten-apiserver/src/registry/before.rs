@@ -16,7 +16,8 @@ use super::store::{Store, WriteContext};
 /// Settles name, namespace and the fields that only the server sets.
 pub(super) fn fill_create_metadata(store: &Store, cx: &WriteContext<'_>, object: &mut Value) -> Result<(), Status> {
     settle_namespace(store, cx, object)?;
-    if !object.resource_version().is_empty() {
+    // Upstream's store passes over what is no number, and over 0.
+    if crate::parse_revision(object.resource_version()).is_ok_and(|revision| revision != 0) {
         return Err(Status::new(
             corten_apimachinery::status::Reason::Unknown,
             "resourceVersion should not be set on objects to be created",

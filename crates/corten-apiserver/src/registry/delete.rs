@@ -34,8 +34,8 @@ const FINALIZER_FOREGROUND: &str = "foregroundDeletion";
 pub struct Deleted {
     /// The object's last state, or its state on the way out.
     pub object: Arc<Stored>,
-    /// Whether it is gone.
-    pub is_gone: bool,
+    /// The revision at which it went; `None` if it is there still.
+    pub gone_at: Option<Revision>,
 }
 
 impl Store {
@@ -102,18 +102,18 @@ impl Store {
                 self.resource.strategy.mark_deleting(&context, &mut object);
             }
             if object == old {
-                return Ok(Attempt::done(self.codec.stored(&old, revision), false));
+                return Ok(Attempt::done(self.codec.stored(&old, revision), None));
             }
             if cx.dry_run {
-                return Ok(Attempt::done(self.codec.stored(&object, revision), false));
+                return Ok(Attempt::done(self.codec.stored(&object, revision), None));
             }
             return match self.put(cx, key, Expected::ModRevision(revision), &object, None).await? {
-                Put::Done(stored) => Ok(Attempt::done(stored, false)),
+                Put::Done(stored) => Ok(Attempt::done(stored, None)),
                 Put::Conflict(current) => self.overtaken(key, current).map(Attempt::Overtaken),
             };
         }
         if cx.dry_run {
-            return Ok(Attempt::done(self.codec.stored(&old, revision), true));
+            return Ok(Attempt::done(self.codec.stored(&old, revision), Some(revision)));
         }
         let settle = self.hooks.as_ref().map(|hooks| -> Settle {
             let (hooks, old) = (Arc::clone(hooks), old.clone());
@@ -128,7 +128,7 @@ impl Store {
         match self.commit(key, Expected::ModRevision(revision), Change::Delete, settle).await? {
             Outcome::Done { revision: at } => {
                 self.cacher.acknowledge(at);
-                Ok(Attempt::done(shown.unwrap_or_else(|| self.codec.stored(&old, revision)), true))
+                Ok(Attempt::done(shown.unwrap_or_else(|| self.codec.stored(&old, revision)), Some(at)))
             }
             Outcome::Conflict { current, .. } => self.overtaken(key, current).map(Attempt::Overtaken),
         }
@@ -207,7 +207,7 @@ enum Attempt {
 }
 
 impl Attempt {
-    fn done(object: Arc<Stored>, is_gone: bool) -> Self {
-        Self::Done(Deleted { object, is_gone })
+    fn done(object: Arc<Stored>, gone_at: Option<Revision>) -> Self {
+        Self::Done(Deleted { object, gone_at })
     }
 }

@@ -151,11 +151,12 @@ impl Store {
     }
 
     fn check_preconditions(&self, object: &Value, old: &Value, revision: Revision, name: &str) -> Result<(), Status> {
-        let wanted = object.resource_version();
-        if !wanted.is_empty() && wanted != crate::value_text(revision) {
+        let wanted = crate::parse_revision(object.resource_version())
+            .map_err(|why| Status::new(corten_apimachinery::status::Reason::Unknown, why))?;
+        if wanted != 0 && wanted != revision {
             return Err(Status::modified(&self.group_resource(), name));
         }
-        if wanted.is_empty() && !self.resource.strategy.allow_unconditional_update() {
+        if wanted == 0 && !self.resource.strategy.allow_unconditional_update() {
             let path = corten_apimachinery::field::Path::new("metadata").child("resourceVersion");
             let error = corten_apimachinery::field::Error::invalid(
                 &path,

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use super::{
     Server,
+    compressed::compress,
     encode::{self, Include},
     malformed,
     response_body::{Content, ResponseBody, Stall},
@@ -144,6 +145,7 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
         media_type: "text/plain",
         content: Bytes::from(status.message).into(),
     });
+    let (content, is_compressed) = if wants.compressed && !is_watch { compress(content) } else { (content, false) };
     let deadline = until.and_then(SendDeadline::begin);
     let stall = until
         .filter(|_| is_watch)
@@ -154,6 +156,10 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
     *response.status_mut() = code;
     let all = response.headers_mut();
     all.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if is_compressed {
+        all.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        all.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
     if !headers.contains_key(header::CACHE_CONTROL) {
         all.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     }

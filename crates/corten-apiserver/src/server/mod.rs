@@ -1,5 +1,6 @@
 //! The server: what all requests share, and the ways in.
 
+mod compressed;
 mod encode;
 mod http;
 mod in_process;

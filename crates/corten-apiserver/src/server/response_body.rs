@@ -1,6 +1,8 @@
 //! The body of an answer: as a whole, in pieces as the connection takes them, or as things happen.
 
 use std::{
+    collections::VecDeque,
+    io,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -12,7 +14,7 @@ use corten_component_base::serving::SendDeadline;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::encode::ListBody;
+use super::{compressed::Compressed, encode::ListBody};
 use crate::response::ByteStream;
 
 /// How long a watch may wait for its client to take what was sent, once nothing more fits in: until then it holds a good
@@ -59,6 +61,16 @@ pub(super) enum Content {
         list: Box<ListBody>,
         waits: bool,
     },
+    /// What is left of a list that was begun, and what ended it.
+    Pieces {
+        pieces: VecDeque<Bytes>,
+        error: Option<io::Error>,
+    },
+    /// What is compressed on its way, and whether others have their turn before its next piece.
+    Compressed {
+        body: Box<Compressed>,
+        waits: bool,
+    },
     Stream(ByteStream),
 }
 
@@ -88,6 +100,18 @@ impl Body for ResponseBody {
                 }
                 Poll::Ready(list.next().map(|bytes| bytes.map(Frame::data)))
             }
+            Content::Pieces { pieces, error } => {
+                let next = pieces.pop_front().map(Ok).or_else(|| error.take().map(Err));
+                Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
+            }
+            Content::Compressed { body, waits } => {
+                *waits = !*waits;
+                if *waits {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(body.next().map(|bytes| bytes.map(Frame::data)))
+            }
             Content::Stream(stream) => {
                 let next = stream.as_mut().poll_next(cx);
                 if let (Some(stall), Some(deadline)) = (&self.stall, &self.deadline) {
@@ -103,6 +127,8 @@ impl Body for ResponseBody {
             Content::Empty => true,
             Content::One(bytes) => bytes.is_none(),
             Content::List { list, .. } => list.is_done(),
+            Content::Pieces { pieces, error } => pieces.is_empty() && error.is_none(),
+            Content::Compressed { body, .. } => body.is_done(),
             Content::Stream(_) => false,
         }
     }
@@ -111,7 +137,10 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Empty => SizeHint::with_exact(0),
             Content::One(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Content::List { .. } | Content::Stream(_) => SizeHint::default(),
+            Content::Pieces { pieces, error: None } => {
+                SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum())
+            }
+            _ => SizeHint::default(),
         }
     }
 }

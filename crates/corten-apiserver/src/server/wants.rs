@@ -8,7 +8,7 @@
 use corten_apimachinery::{resource::Verb, status::Status};
 use http::{HeaderMap, HeaderName, Method, header};
 
-use super::{Server, encode::Include};
+use super::{Server, compressed, encode::Include};
 use crate::{
     negotiation::{self, Accepted, Encoding, Offer, Produced, Shape},
     request::{Query, Request, RequestBody, RequestInfo},
@@ -22,6 +22,8 @@ pub(super) struct Wants {
     /// The form of failures, which are in no other shape; `None` if the client takes none of them.
     pub(super) failure: Option<Accepted>,
     pub(super) include: Include,
+    /// Whether large objects and lists are to be compressed.
+    pub(super) compressed: bool,
 }
 
 impl Wants {
@@ -29,7 +31,7 @@ impl Wants {
         Accepted { encoding: Encoding::Json, shape: Shape::Object, shape_version: "v1", pretty: false };
 
     pub(super) fn plain() -> Self {
-        Self { accepted: Some(Self::PLAIN), failure: Some(Self::PLAIN), include: Include::Metadata }
+        Self { accepted: Some(Self::PLAIN), failure: Some(Self::PLAIN), include: Include::Metadata, compressed: false }
     }
 
     pub(super) fn of(server: &Server, headers: &HeaderMap, query: &Query, info: &RequestInfo) -> Self {
@@ -48,7 +50,12 @@ impl Wants {
             Some(accepted) if form != Form::Own && accepted.shape == Shape::Object => Some(accepted),
             _ => negotiated(&plain),
         };
-        Self { accepted, failure, include: Include::parse(query.get("includeObject")).unwrap_or(Include::Metadata) }
+        Self {
+            accepted,
+            failure,
+            include: Include::parse(query.get("includeObject")).unwrap_or(Include::Metadata),
+            compressed: form != Form::Own && compressed::is_wanted(headers, server.features()),
+        }
     }
 }
 

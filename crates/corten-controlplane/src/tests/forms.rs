@@ -5,6 +5,7 @@ use corten_apimachinery::{
     Value,
     codec::{self, FieldValidation, json, protobuf, yaml},
 };
+use http::HeaderValue;
 use hyper::client::conn::http2::SendRequest;
 
 use super::*;
@@ -262,5 +263,44 @@ async fn messages_of_a_socket_are_events_without_a_length() {
         let id = types::find_kind(group, "v1", kind).unwrap().0;
         assert_eq!(protobuf::decode(&message[at..], types::table(), id).unwrap().name(), "small");
     }
+    served.stop().await;
+}
+
+/// Go's transport asks for gzip unless it is told otherwise.
+#[tokio::test]
+async fn large_answers_are_compressed_for_who_takes_it() {
+    use std::io::Read as _;
+
+    let served = Served::start().await;
+    let mut client = served.http2().await;
+    let name = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+    let mut ask = async |path: &str| {
+        let mut request = served.request_for(path, "application/json");
+        request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let answer = client.send_request(request).await.unwrap();
+        let encoding = answer.headers().get(header::CONTENT_ENCODING).map(name);
+        let varies = answer.headers().get(header::VARY).map(name);
+        (encoding, varies, answer.into_body().collect().await.unwrap().to_bytes())
+    };
+    for (path, is_large) in [
+        (format!("{MAPS}/m0"), true),
+        (format!("{MAPS}?limit=3"), true),
+        (format!("{MAPS}?fieldSelector=metadata.name%3Dx"), false),
+        ("/api/v1/namespaces/default".to_owned(), false),
+    ] {
+        let plain = served.text(&path).await;
+        let (encoding, varies, body) = ask(&path).await;
+        let want = is_large.then(|| "gzip".to_owned());
+        let vary = is_large.then(|| "Accept-Encoding".to_owned());
+        assert_eq!((encoding, varies), (want, vary), "{path}");
+        if is_large {
+            let mut back = String::new();
+            flate2::read::GzDecoder::new(&body[..]).read_to_string(&mut back).unwrap();
+            assert!(back == plain && body.len() < plain.len() / 2, "{path}: {} of {}", body.len(), plain.len());
+        } else {
+            assert_eq!(text(&body), plain, "{path}");
+        }
+    }
+    drop(client);
     served.stop().await;
 }

@@ -1,0 +1,136 @@
+//! What writes answer where upstream is particular: versions, names and what a deletion shows.
+//!
+//! Upstream: k8s.io/apiserver/pkg/endpoints/handlers/{rest,patch}.go and pkg/registry/generic/registry/store.go (v1.35).
+
+use corten_apimachinery::Value;
+use serde_json::json;
+
+use super::*;
+use crate::testing::value;
+
+/// A client that copies an object may leave its version in; only one that could have been given out is refused.
+#[tokio::test]
+async fn a_version_that_was_never_given_out_does_not_hinder_a_creation() {
+    let cluster = Cluster::start().await;
+    let made = async |name: &str, version: &str| {
+        let map = json!({"metadata": {"name": name, "resourceVersion": version}});
+        cluster.post(admin(), MAPS, map).await.map_err(|status| (status.code, status.message))
+    };
+    for (name, version) in [("a", "0"), ("b", "abc"), ("c", "-1")] {
+        let object = made(name, version).await.unwrap();
+        assert!(object.resource_version().parse::<u64>().unwrap() > 0, "{version}");
+    }
+    let want = (500, "resourceVersion should not be set on objects to be created".to_owned());
+    assert_eq!(made("d", "7").await.unwrap_err(), want);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn the_version_of_an_update_is_a_number_or_nothing() {
+    let cluster = Cluster::start().await;
+    cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}})).await.unwrap();
+    let path = &format!("{MAPS}/a");
+    let failed = |text: &str, why: &str| (500, format!("strconv.ParseUint: parsing {text:?}: {why}"));
+    for (version, want) in [
+        ("abc", Some(failed("abc", "invalid syntax"))),
+        ("+5", Some(failed("+5", "invalid syntax"))),
+        ("99999999999999999999", Some(failed("99999999999999999999", "value out of range"))),
+        ("0", None),
+        ("", None),
+    ] {
+        let map = json!({"metadata": {"name": "a", "resourceVersion": version}});
+        let answer = cluster.put(admin(), path, map).await.map_err(|status| (status.code, status.message));
+        assert_eq!(answer.err(), want, "{version}");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_object_without_a_name_is_not_written() {
+    let cluster = Cluster::start().await;
+    cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}})).await.unwrap();
+    let refused = |answer: Result<Value, _>| {
+        let status: corten_apimachinery::status::Status = answer.unwrap_err();
+        (status.code, status.message)
+    };
+    let want = |name: &str| {
+        (400, format!("the name of the object ({name} based on URL) was undeterminable: name must be provided"))
+    };
+    let (old, new) = (&format!("{MAPS}/a"), &format!("{MAPS}/b?fieldManager=m"));
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap"});
+    assert_eq!(refused(cluster.put(admin(), old, map.clone()).await), want("a"));
+    let nameless = json!({"metadata": {"name": null}});
+    assert_eq!(refused(cluster.patch(admin(), old, PatchKind::Merge, nameless).await), want("a"));
+    assert_eq!(refused(cluster.patch(admin(), new, PatchKind::Apply, map.clone()).await), want("b"));
+    // What is there has its name already.
+    let applied = cluster.patch(admin(), &format!("{old}?fieldManager=m"), PatchKind::Apply, map).await.unwrap();
+    assert_eq!(applied.name(), "a");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_deletion_shows_the_revision_at_which_the_object_went() {
+    let cluster = Cluster::start().await;
+    let pod = cluster.make_pod("p").await;
+    let gone = cluster.delete(admin(), "/api/v1/namespaces/default/pods/p?gracePeriodSeconds=0").await.unwrap();
+    let revision = |object: &Value| object.resource_version().parse::<u64>().unwrap();
+    assert_eq!((gone.kind(), revision(&gone)), ("Pod", cluster.revision().await));
+    assert!(revision(&gone) > revision(&pod));
+    cluster.stop().await;
+}
+
+/// With a limit the answer says where the next request goes on; without one everything goes.
+#[tokio::test]
+async fn the_deletion_of_a_collection_answers_with_the_list_as_it_was_read() {
+    let served = Served::start().await;
+    for name in ["a", "b", "c"] {
+        let metadata = json!({"name": name, "finalizers": ["example.com/f"], "labels": {"x": "y"}});
+        served.cluster.post(admin(), MAPS, json!({"metadata": metadata})).await.unwrap();
+    }
+    let mut client = served.http2().await;
+    let mut ask = async |method: Method, query: &str| {
+        let mut request = served.request_for(&format!("{MAPS}?labelSelector=x%3Dy{query}"), "application/json");
+        *request.method_mut() = method;
+        let answer = client.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        value(&answer.into_body().collect().await.unwrap().to_bytes())
+    };
+    let leaves = |list: &Value| -> Vec<(String, bool)> {
+        let items = list.get("items").and_then(Value::as_array).unwrap_or_default();
+        items.iter().map(|object| (object.name().to_owned(), object.deletion_timestamp().is_some())).collect()
+    };
+    let want = |want: &[(&str, bool)]| want.iter().map(|&(name, leaves)| (name.to_owned(), leaves)).collect::<Vec<_>>();
+    let first = ask(Method::DELETE, "&limit=2").await;
+    assert_eq!(leaves(&first), want(&[("a", false), ("b", false)]));
+    assert!(!first.str_at(&["metadata", "continue"]).unwrap_or_default().is_empty());
+    let left = ask(Method::GET, "").await;
+    assert_eq!(leaves(&left), want(&[("a", true), ("b", true), ("c", false)]));
+    let rest = ask(Method::DELETE, "").await;
+    assert_eq!(leaves(&rest), want(&[("a", true), ("b", true), ("c", false)]));
+    assert_eq!(rest.at(&["metadata", "continue"]), None);
+    drop(client);
+    served.stop().await;
+}
+
+/// 0 is left out of the canonical form of a `Scale`, and owned all the same.
+#[tokio::test]
+async fn who_applies_a_scale_of_nothing_owns_the_replicas() {
+    let cluster = Cluster::start().await;
+    let base = "/apis/apps/v1/namespaces/default/deployments";
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"replicas": 3, "selector": {"matchLabels": {"a": "b"}}, "template": template});
+    cluster.post(admin(), base, json!({"metadata": {"name": "d"}, "spec": spec})).await.unwrap();
+    let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 0}});
+    let path = format!("{base}/d/scale?fieldManager=scaler&force=true");
+    cluster.patch(admin(), &path, PatchKind::Apply, scale).await.unwrap();
+    let deployment = cluster.get(admin(), &format!("{base}/d")).await.unwrap();
+    assert_eq!(deployment.i64_at(&["spec", "replicas"]), Some(0));
+    let entry = deployment
+        .items_at(&["metadata", "managedFields"])
+        .iter()
+        .find(|entry| entry.str_at(&["manager"]) == Some("scaler"));
+    let entry = entry.expect("the scaler is an owner");
+    assert_eq!((entry.str_at(&["operation"]), entry.str_at(&["subresource"])), (Some("Apply"), Some("scale")));
+    assert!(entry.at(&["fieldsV1", "f:spec", "f:replicas"]).is_some());
+    cluster.stop().await;
+}
