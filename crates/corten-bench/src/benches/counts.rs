@@ -80,8 +80,7 @@ impl Counter {
         self.control(&["--instr=off"])?;
         let dumped = self.dumped()?;
         let text = fs::read_to_string(&dumped).with_context(|| format!("read {}", dumped.display()))?;
-        let total =
-            text.lines().find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")));
+        let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
         let total: f64 = total.context("the profile has a total")?.trim().parse().context("the total is a number")?;
         let kept = self.folder.join(format!("{name}.callgrind"));
         fs::rename(&dumped, &kept).with_context(|| format!("keep {}", kept.display()))?;
