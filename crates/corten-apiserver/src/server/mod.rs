@@ -4,6 +4,7 @@ mod encode;
 mod http;
 mod in_process;
 mod malformed;
+mod pieces;
 mod response_body;
 mod wants;
 mod watch_socket;

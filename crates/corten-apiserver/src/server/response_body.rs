@@ -12,7 +12,7 @@ use corten_component_base::serving::SendDeadline;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::encode::ListBody;
+use super::{encode::ListBody, pieces::Pieces};
 use crate::response::ByteStream;
 
 /// How long a watch may wait for its client to take what was sent, once nothing more fits in: until then it holds a good
@@ -69,16 +69,16 @@ impl From<Bytes> for Content {
 }
 
 impl Body for ResponseBody {
-    type Data = Bytes;
+    type Data = Pieces;
     type Error = std::io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+    ) -> Poll<Option<Result<Frame<Pieces>, std::io::Error>>> {
         match &mut self.content {
             Content::Empty => Poll::Ready(None),
-            Content::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes.into())))),
             Content::List { list, waits } => {
                 *waits = list.is_laborious() && !*waits;
                 if *waits {
@@ -93,7 +93,7 @@ impl Body for ResponseBody {
                 if let (Some(stall), Some(deadline)) = (&self.stall, &self.deadline) {
                     deadline.set(stall.deadline(&next));
                 }
-                next.map(|next| next.map(|bytes| bytes.map(Frame::data)))
+                next.map(|next| next.map(|bytes| bytes.map(|bytes| Frame::data(bytes.into()))))
             }
         }
     }
