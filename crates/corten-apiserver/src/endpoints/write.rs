@@ -181,7 +181,11 @@ pub(super) fn reply(
 }
 
 /// Deletes an object, or begins to.
-pub(super) async fn delete(server: &Arc<Server>, endpoint: &Endpoint, mut request: Box<Request>) -> Result<Reply, Status> {
+pub(super) async fn delete(
+    server: &Arc<Server>,
+    endpoint: &Endpoint,
+    mut request: Box<Request>,
+) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let body = decode_delete_options(&mut request, server.table()).await?;
     let options = delete_options(&body, &request.query)?;

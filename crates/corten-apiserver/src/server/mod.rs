@@ -204,7 +204,9 @@ impl Server {
             };
             let streams = streams.clone();
             // HTTP moves what makes the answer from hand to hand.
-            service_fn(move |request| Box::pin(http::serve(Arc::clone(&server), client.clone(), streams.clone(), request)))
+            service_fn(move |request| {
+                Box::pin(http::serve(Arc::clone(&server), client.clone(), streams.clone(), request))
+            })
         };
         listener.run(LIMITS, clock, tasks, shutdown, serve).await;
     }
