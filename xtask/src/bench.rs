@@ -11,17 +11,30 @@ const CRATE: &str = "corten-bench";
 
 #[derive(Args)]
 pub(crate) struct Options {
+    /// The profile that binary and benchmarks are built with; `profiling` has names of functions.
+    #[arg(long, default_value = "release")]
+    profile: String,
     /// The benchmark's name, and what it takes; without one, the list of them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
-/// Builds binary and benchmarks for release and runs one; fails when the benchmark does.
+/// Builds binary and benchmarks and runs one; fails when the benchmark does.
 pub(crate) fn run(places: &Places, options: &Options) -> anyhow::Result<()> {
     let mut build = process::cargo(&places.root);
-    build.args(["build", "--release", "--package", "corten", "--package", CRATE, "--package", "xtask"]);
+    build.args([
+        "build",
+        "--profile",
+        &options.profile,
+        "--package",
+        "corten",
+        "--package",
+        CRATE,
+        "--package",
+        "xtask",
+    ]);
     process::run(&mut build)?;
-    let built = places.target.join("release");
+    let built = places.target.join(&options.profile);
     let mut command = Command::new(built.join(CRATE));
     command.args(&options.arguments).env("CORTEN_BIN", built.join("corten"));
     command.env("CORTEN_XTASK", built.join("xtask"));

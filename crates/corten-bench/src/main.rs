@@ -6,7 +6,9 @@
 #![expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
 mod benches;
+mod crowd;
 mod load;
+mod objects;
 mod process;
 mod report;
 mod server;

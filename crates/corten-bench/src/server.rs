@@ -24,11 +24,24 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> anyhow::Result<Self> {
+        Self::start_under(&[])
+    }
+
+    /// Starts it under a program that runs another in its own process, such as valgrind.
+    pub(crate) fn start_under(program: &[&str]) -> anyhow::Result<Self> {
         let clock = SystemClock::shared();
         let root = tempfile::Builder::new().prefix("corten-bench-").tempdir().context("make a data folder")?;
         let binary = process::binary()?;
         let started = clock.monotonic();
-        let mut child = Command::new(&binary)
+        let mut command = match program.split_first() {
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&binary);
+                command
+            }
+            None => Command::new(&binary),
+        };
+        let mut child = command
             .args(["server", "--listen", "127.0.0.1:0", "--root"])
             .arg(root.path())
             .stdin(Stdio::null())

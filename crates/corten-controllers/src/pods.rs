@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored, value::Str};
+use corten_apimachinery::{codec::json, gvk::GroupVersionResource, stored::Stored, value::Str};
 use corten_informer::{Indexer, InformerFactory, InformerId, Key, Lister, Projected, SharedInformer};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -64,7 +64,7 @@ impl PodState {
     /// Reads them from a pod as it is served. A pod that is no JSON of a pod, which no server sends, has none.
     #[must_use]
     pub fn of(pod: &Stored) -> Self {
-        serde_json::from_slice::<wire::Pod<'_>>(&pod.json).map(Self::from_wire).unwrap_or_default()
+        json::view::<wire::Pod<'_>>(&pod.json).map(Self::from_wire).unwrap_or_default()
     }
 
     fn from_wire(pod: wire::Pod<'_>) -> Self {

@@ -349,7 +349,7 @@ impl Cluster {
             info,
             user,
         };
-        self.server.handle(request).await
+        self.server.handle(Box::new(request)).await
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Answers an authorized request.
-pub async fn dispatch(server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+pub async fn dispatch(server: &Arc<Server>, request: Box<Request>) -> Result<Reply, Status> {
     let routes = server.routes();
     if !request.info.is_resource {
         return match routes.non_resource(&request.info.path) {
@@ -29,9 +29,9 @@ pub async fn dispatch(server: &Arc<Server>, request: Request) -> Result<Reply, S
             Some(_) if is_routed_by_method(&request) && !is_read(&request.method) => Ok(Reply::method_not_allowed()),
             Some(handler) if is_routed_by_method(&request) => {
                 expect_document(server, &request)?;
-                handler.handle(server, request).await
+                handler.handle(server, *request).await
             }
-            Some(handler) => handler.handle(server, request).await,
+            Some(handler) => handler.handle(server, *request).await,
             None => Ok(unknown(&routes, &request)),
         };
     }
@@ -92,13 +92,13 @@ async fn resource(
     server: &Arc<Server>,
     routes: &Routes,
     endpoint: &Endpoint,
-    request: Request,
+    request: Box<Request>,
     asked: Asked<'_>,
 ) -> Result<Reply, Status> {
     expect_form(server, &request, asked.verb)?;
     let info = &request.info;
     if let Some(handler) = routes.custom(&info.group, &info.resource, &info.subresource) {
-        return handler.handle(server, endpoint, request).await;
+        return handler.handle(server, endpoint, *request).await;
     }
     // Only proxies, which have their handlers, know methods without a verb.
     let Some(verb) = asked.verb else { return Ok(Reply::method_not_allowed()) };
@@ -114,7 +114,7 @@ async fn resource(
 async fn object(
     server: &Arc<Server>,
     endpoint: &Endpoint,
-    request: Request,
+    request: Box<Request>,
     verb: Verb,
     strategy: &dyn Strategy,
 ) -> Result<Reply, Status> {

@@ -44,7 +44,7 @@ const CUSTOM_PATCHES: [PatchKind; 3] = [PatchKind::Json, PatchKind::Merge, Patch
 pub(super) async fn patch(
     server: &Arc<Server>,
     endpoint: &Endpoint,
-    mut request: Request,
+    mut request: Box<Request>,
     strategy: &dyn Strategy,
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;

@@ -62,7 +62,7 @@ pub(crate) fn is_scale(tree: &Value) -> bool {
 pub(super) async fn handle(
     server: &Arc<Server>,
     endpoint: &Endpoint,
-    mut request: Request,
+    mut request: Box<Request>,
     verb: Verb,
     paths: &ScalePaths,
 ) -> Result<Reply, Status> {
@@ -177,7 +177,7 @@ fn precondition(object: &mut Value, scale: &Value) {
 async fn apply(
     server: &Arc<Server>,
     endpoint: &Endpoint,
-    mut request: Request,
+    mut request: Box<Request>,
     (paths, type_id): (&ScalePaths, TypeId),
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;

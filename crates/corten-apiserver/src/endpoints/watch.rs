@@ -111,7 +111,11 @@ pub struct Switch {
 }
 
 /// Begins a watch.
-pub(super) async fn watch(server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
+pub(super) async fn watch(
+    server: &Arc<Server>,
+    endpoint: &Endpoint,
+    mut request: Box<Request>,
+) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let mut options = ListOptions::parse(&request.query, true)?;
     settle_fields(endpoint, store, &mut options.fields)?;

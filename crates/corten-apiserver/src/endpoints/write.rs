@@ -94,7 +94,7 @@ fn field_manager(request: &Request) -> String {
 }
 
 /// Makes an object.
-pub(super) async fn create(endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
+pub(super) async fn create(endpoint: &Endpoint, mut request: Box<Request>) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     if endpoint.resource.is_terminating {
         let mut status = Status::method_not_supported(&store.group_resource(), "create");
@@ -115,7 +115,7 @@ pub(super) async fn create(endpoint: &Endpoint, mut request: Request) -> Result<
 pub(super) async fn update(
     server: &Arc<Server>,
     endpoint: &Endpoint,
-    mut request: Request,
+    mut request: Box<Request>,
     strategy: &dyn Strategy,
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
@@ -176,7 +176,11 @@ pub(super) fn reply(
 }
 
 /// Deletes an object, or begins to.
-pub(super) async fn delete(server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
+pub(super) async fn delete(
+    server: &Arc<Server>,
+    endpoint: &Endpoint,
+    mut request: Box<Request>,
+) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let body = decode_delete_options(&mut request, server.table()).await?;
     let options = delete_options(&body, &request.query)?;
@@ -217,7 +221,7 @@ pub(super) async fn delete(server: &Arc<Server>, endpoint: &Endpoint, mut reques
 pub(super) async fn delete_collection(
     server: &Arc<Server>,
     endpoint: &Endpoint,
-    mut request: Request,
+    mut request: Box<Request>,
 ) -> Result<Reply, Status> {
     debug_assert!(endpoint.resource.verbs.contains(&Verb::DeleteCollection));
     let store = store_of(endpoint)?;

@@ -21,7 +21,7 @@ use crate::{
 pub(crate) const SEND_GRACE: Duration = Duration::from_secs(5);
 
 /// Takes a request through the chain.
-pub async fn handle(server: &Arc<Server>, request: Request) -> Reply {
+pub async fn handle(server: &Arc<Server>, request: Box<Request>) -> Reply {
     let audit_id = audit_id(server, &request);
     let (verb, path) = (request.info.verb.clone(), request.path.clone());
     let clock = Arc::clone(server.clock());
@@ -52,7 +52,7 @@ pub async fn handle(server: &Arc<Server>, request: Request) -> Reply {
 /// have no `limit`. What is made has until then to be sent, see `Sending`.
 async fn in_time(
     server: &Arc<Server>,
-    request: Request,
+    request: Box<Request>,
     limit: Option<Result<Duration, Status>>,
 ) -> Result<Reply, Status> {
     let Some(limit) = limit.transpose()? else { return admitted(server, request).await };
@@ -63,7 +63,7 @@ async fn in_time(
     }
 }
 
-async fn admitted(server: &Arc<Server>, mut request: Request) -> Result<Reply, Status> {
+async fn admitted(server: &Arc<Server>, mut request: Box<Request>) -> Result<Reply, Status> {
     authentication::authenticate(server, &mut request).await?;
     impersonation::impersonate(server, &mut request).await?;
     // Before anything is read of somebody who may do nothing.
@@ -86,7 +86,7 @@ async fn admitted(server: &Arc<Server>, mut request: Request) -> Result<Reply, S
 }
 
 /// Answers a large request, all of it where its work holds up nobody. The answer has the turn until it is encoded.
-async fn aside(server: Arc<Server>, request: Request, turn: Turn) -> Reply {
+async fn aside(server: Arc<Server>, request: Box<Request>, turn: Turn) -> Reply {
     let dispatched = async move { Reply::from(endpoints::dispatch(&server, request).await) };
     match turn.drive(dispatched).await {
         Ok((mut reply, turn)) => {

@@ -277,7 +277,7 @@ async fn small_requests_are_answered_before_large_ones_that_came_first() {
         };
         let (server, (done, answer)) = (Arc::clone(&server), tokio::sync::oneshot::channel());
         tasks.spawn("request", async move {
-            let _gone = done.send(server.handle(request).await.response.code());
+            let _gone = done.send(server.handle(Box::new(request)).await.response.code());
         });
         answer
     };

@@ -231,20 +231,24 @@ impl Store {
         object: Value,
         right: Option<CreateRight<'_>>,
     ) -> Result<(Arc<Stored>, Vec<String>), Status> {
-        let generated = object.name().is_empty() && !object.generate_name().is_empty();
-        let attempts = if generated { GENERATED_NAMES_MAX } else { 1 };
-        for attempt in 1..=attempts {
+        let is_generated = object.name().is_empty() && !object.generate_name().is_empty();
+        if !is_generated {
+            // Nobody else has it: what is shared would be copied node by node as it is changed.
+            return self.create_once(cx, object, right).await;
+        }
+        for _ in 1..GENERATED_NAMES_MAX {
             match self.create_once(cx, object.clone(), right).await {
-                Err(status) if status.is_already_exists() && generated => {
-                    if attempt == attempts {
-                        let name = status.details.map(|details| details.name).unwrap_or_default();
-                        return Err(Status::generate_name_conflict(&self.group_resource(), &name));
-                    }
-                }
+                Err(status) if status.is_already_exists() => {}
                 done => return done,
             }
         }
-        unreachable!("the last attempt returns")
+        match self.create_once(cx, object, right).await {
+            Err(status) if status.is_already_exists() => {
+                let name = status.details.map(|details| details.name).unwrap_or_default();
+                Err(Status::generate_name_conflict(&self.group_resource(), &name))
+            }
+            done => done,
+        }
     }
 
     async fn create_once(

@@ -8,12 +8,12 @@ use std::{
     io::{self, Write as _},
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use corten_apimachinery::Features;
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, header};
 
-use super::{encode::ListBody, response_body::Content};
+use super::{encode::ListBody, pieces::Pieces, response_body::Content};
 
 /// Answers up to this size go out as they are.
 const PLAIN_BYTES_MAX: usize = 128 * 1024;
@@ -36,19 +36,19 @@ pub(super) fn is_wanted(headers: &HeaderMap, features: &Features) -> bool {
 pub(super) fn compress(content: Content) -> (Content, bool) {
     match content {
         Content::One(Some(bytes)) if bytes.len() > PLAIN_BYTES_MAX => {
-            (Content::Compressed { body: Box::new(Compressed::new([bytes].into(), None)), waits: false }, true)
+            (Content::Compressed { body: Box::new(Compressed::new([bytes.into()].into(), None)), waits: false }, true)
         }
         Content::List { mut list, waits } => {
             let (mut first, mut size) = (VecDeque::new(), 0);
             while size <= PLAIN_BYTES_MAX {
                 match list.next() {
                     Some(Ok(piece)) => {
-                        size += piece.len();
+                        size += piece.remaining();
                         first.push_back(piece);
                     }
                     // Who sends what is not compressed comes upon the error, too.
-                    Some(Err(error)) => return (Content::Pieces { pieces: first, error: Some(error) }, false),
-                    None => return (Content::Pieces { pieces: first, error: None }, false),
+                    Some(Err(error)) => return (Content::Begun { pieces: first, error: Some(error) }, false),
+                    None => return (Content::Begun { pieces: first, error: None }, false),
                 }
             }
             (Content::Compressed { body: Box::new(Compressed::new(first, Some(list))), waits }, true)
@@ -60,14 +60,14 @@ pub(super) fn compress(content: Content) -> (Content, bool) {
 /// An answer that is compressed while it is sent.
 pub(super) struct Compressed {
     /// What was read already.
-    first: VecDeque<Bytes>,
+    first: VecDeque<Pieces>,
     rest: Option<Box<ListBody>>,
     /// `None` once the end has been given out.
     encoder: Option<GzEncoder<Vec<u8>>>,
 }
 
 impl Compressed {
-    fn new(first: VecDeque<Bytes>, rest: Option<Box<ListBody>>) -> Self {
+    fn new(first: VecDeque<Pieces>, rest: Option<Box<ListBody>>) -> Self {
         Self { first, rest, encoder: Some(GzEncoder::new(Vec::with_capacity(PIECE_BYTES), LEVEL)) }
     }
 
@@ -84,10 +84,13 @@ impl Compressed {
         let Some(encoder) = &mut self.encoder else { return Ok(None) };
         while encoder.get_ref().len() < PIECE_BYTES {
             let next = self.first.pop_front().map(Ok).or_else(|| self.rest.as_mut()?.next());
-            let Some(plain) = next.transpose()? else {
+            let Some(mut plain) = next.transpose()? else {
                 return self.encoder.take().map(|encoder| encoder.finish().map(Bytes::from)).transpose();
             };
-            encoder.write_all(&plain)?;
+            while plain.has_remaining() {
+                encoder.write_all(plain.chunk())?;
+                plain.advance(plain.chunk().len());
+            }
         }
         Ok(Some(std::mem::take(encoder.get_mut()).into()))
     }

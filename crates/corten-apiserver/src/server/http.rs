@@ -72,7 +72,7 @@ pub(super) async fn serve(
     }
     let wants = Wants::of(&server, &parts.headers, &query, &info);
     let head = parts.method == Method::HEAD;
-    let request = Request {
+    let request = Box::new(Request {
         method: parts.method,
         path,
         query,
@@ -83,7 +83,7 @@ pub(super) async fn serve(
         received: server.clock().now(),
         info,
         user: UserInfo::default(),
-    };
+    });
     let reply = server.handle(request).await;
     let mut response = respond(&server, &streams, reply, &wants).await;
     if head {

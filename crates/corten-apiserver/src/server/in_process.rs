@@ -29,7 +29,7 @@ impl InProcess {
 impl Transport for InProcess {
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Answer, Status>> {
         let server = Arc::clone(&self.server);
-        let request = Request::from_call(call, self.user.clone(), server.clock().now());
+        let request = Box::new(Request::from_call(call, self.user.clone(), server.clock().now()));
         async move { answer(server.handle(request).await) }.boxed()
     }
 }

@@ -5,6 +5,7 @@ mod encode;
 mod http;
 mod in_process;
 mod malformed;
+mod pieces;
 mod response_body;
 mod wants;
 mod watch_socket;
@@ -178,8 +179,8 @@ impl Server {
         assert!(set.is_ok(), "one observer sees all");
     }
 
-    /// Takes a request through the chain.
-    pub async fn handle(self: &Arc<Self>, request: Request) -> Reply {
+    /// Takes a request through the chain. In a box, since what waits for it in each link has room for it.
+    pub async fn handle(self: &Arc<Self>, request: Box<Request>) -> Reply {
         let Some(observer) = self.observer.get() else {
             return filters::chain::handle(self, request).await;
         };
@@ -203,7 +204,10 @@ impl Server {
                 place: connection.place,
             };
             let streams = streams.clone();
-            service_fn(move |request| http::serve(Arc::clone(&server), client.clone(), streams.clone(), request))
+            // HTTP moves what makes the answer from hand to hand.
+            service_fn(move |request| {
+                Box::pin(http::serve(Arc::clone(&server), client.clone(), streams.clone(), request))
+            })
         };
         listener.run(LIMITS, clock, tasks, shutdown, serve).await;
     }

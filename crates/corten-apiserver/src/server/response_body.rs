@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use corten_base::SharedClock;
 use corten_component_base::serving::SendDeadline;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{compressed::Compressed, encode::ListBody};
+use super::{compressed::Compressed, encode::ListBody, pieces::Pieces};
 use crate::response::ByteStream;
 
 /// How long a watch may wait for its client to take what was sent, once nothing more fits in: until then it holds a good
@@ -62,8 +62,8 @@ pub(super) enum Content {
         waits: bool,
     },
     /// What is left of a list that was begun, and what ended it.
-    Pieces {
-        pieces: VecDeque<Bytes>,
+    Begun {
+        pieces: VecDeque<Pieces>,
         error: Option<io::Error>,
     },
     /// What is compressed on its way, and whether others have their turn before its next piece.
@@ -81,16 +81,16 @@ impl From<Bytes> for Content {
 }
 
 impl Body for ResponseBody {
-    type Data = Bytes;
+    type Data = Pieces;
     type Error = std::io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+    ) -> Poll<Option<Result<Frame<Pieces>, std::io::Error>>> {
         match &mut self.content {
             Content::Empty => Poll::Ready(None),
-            Content::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::One(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes.into())))),
             Content::List { list, waits } => {
                 *waits = list.is_laborious() && !*waits;
                 if *waits {
@@ -100,7 +100,7 @@ impl Body for ResponseBody {
                 }
                 Poll::Ready(list.next().map(|bytes| bytes.map(Frame::data)))
             }
-            Content::Pieces { pieces, error } => {
+            Content::Begun { pieces, error } => {
                 let next = pieces.pop_front().map(Ok).or_else(|| error.take().map(Err));
                 Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
             }
@@ -110,14 +110,14 @@ impl Body for ResponseBody {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Poll::Ready(body.next().map(|bytes| bytes.map(Frame::data)))
+                Poll::Ready(body.next().map(|bytes| bytes.map(|bytes| Frame::data(bytes.into()))))
             }
             Content::Stream(stream) => {
                 let next = stream.as_mut().poll_next(cx);
                 if let (Some(stall), Some(deadline)) = (&self.stall, &self.deadline) {
                     deadline.set(stall.deadline(&next));
                 }
-                next.map(|next| next.map(|bytes| bytes.map(Frame::data)))
+                next.map(|next| next.map(|bytes| bytes.map(|bytes| Frame::data(bytes.into()))))
             }
         }
     }
@@ -127,7 +127,7 @@ impl Body for ResponseBody {
             Content::Empty => true,
             Content::One(bytes) => bytes.is_none(),
             Content::List { list, .. } => list.is_done(),
-            Content::Pieces { pieces, error } => pieces.is_empty() && error.is_none(),
+            Content::Begun { pieces, error } => pieces.is_empty() && error.is_none(),
             Content::Compressed { body, .. } => body.is_done(),
             Content::Stream(_) => false,
         }
@@ -137,8 +137,8 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Empty => SizeHint::with_exact(0),
             Content::One(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Content::Pieces { pieces, error: None } => {
-                SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum())
+            Content::Begun { pieces, error: None } => {
+                SizeHint::with_exact(pieces.iter().map(|piece| piece.remaining() as u64).sum())
             }
             _ => SizeHint::default(),
         }

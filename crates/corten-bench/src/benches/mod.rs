@@ -1,9 +1,12 @@
 //! Every benchmark: a file and a line in the list.
 
 mod api;
+mod counts;
 mod node;
+mod scale;
 mod size;
 mod start;
+mod watched;
 
 use crate::report::Report;
 
@@ -19,7 +22,8 @@ pub(crate) struct Bench {
 }
 
 /// All of them.
-pub(crate) static BENCHES: &[&Bench] = &[&api::BENCH, &node::BENCH, &size::BENCH, &start::BENCH];
+pub(crate) static BENCHES: &[&Bench] =
+    &[&api::BENCH, &counts::BENCH, &node::BENCH, &scale::BENCH, &size::BENCH, &start::BENCH];
 
 /// Runs asynchronous work on a runtime of its own.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

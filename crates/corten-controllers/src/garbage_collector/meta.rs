@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use corten_apimachinery::{stored::Stored, value::Str};
+use corten_apimachinery::{codec::json, stored::Stored, value::Str};
 use serde::Deserialize;
 
 /// Dependents lose this owner before it goes.
@@ -56,7 +56,7 @@ impl Meta {
     /// Reads it. An object that is no JSON, which no server sends, has none.
     #[must_use]
     pub fn of(object: &Stored) -> Self {
-        let read = serde_json::from_slice::<Document>(&object.json).map(|document| document.metadata);
+        let read = json::view::<Document>(&object.json).map(|document| document.metadata);
         let read = read.unwrap_or_default();
         let has = |finalizer: &str| read.finalizers.iter().any(|existing| existing == finalizer);
         let is_deleting = object.facts.is_deleting;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use corten_apimachinery::{
+    codec::json,
     meta::ObjectMeta as _,
     stored::Stored,
     value::{Str, Value, format_str},
@@ -53,8 +54,8 @@ impl PodClaims {
     /// is deleted, but for a claim that was made for it.
     ///
     /// Errors: a pod that cannot be read, which no server sends.
-    pub(super) fn of(pod: &Stored) -> Result<Self, serde_json::Error> {
-        let PodView { spec, status } = serde_json::from_slice(&pod.json)?;
+    pub(super) fn of(pod: &Stored) -> Result<Self, json::ViewError> {
+        let PodView { spec, status } = json::view(&pod.json)?;
         if spec.node_name.is_empty() {
             return Ok(Self::default());
         }

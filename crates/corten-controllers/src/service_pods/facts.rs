@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use corten_apimachinery::{stored::Stored, value::Str};
+use corten_apimachinery::{codec::json, stored::Stored, value::Str};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -108,7 +108,7 @@ struct ConditionView {
 impl PodFacts {
     /// The facts of a served pod.
     pub(crate) fn of(pod: &Stored) -> Self {
-        let view: PodView = match serde_json::from_slice(&pod.json) {
+        let view: PodView = match json::view(&pod.json) {
             Ok(view) => view,
             Err(error) => {
                 tracing::error!(pod = %corten_informer::Key::of(pod), err = %error, "Read a pod that is none");

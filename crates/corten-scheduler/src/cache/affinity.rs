@@ -1,6 +1,7 @@
 //! Rules in pods and nodes about each other, parsed once: affinity, taints, tolerations, spreading.
 
 use corten_apimachinery::{
+    codec::json,
     selector::label::{Operator, Requirement, Selector},
     value::Str,
 };
@@ -82,8 +83,7 @@ pub(super) fn selector(selector: Option<&wire::LabelSelector>) -> Result<Selecto
 ///
 /// Errors: JSON that is none of both.
 pub fn map_selector(json: &[u8]) -> Result<Option<Selector>, FactsError> {
-    let object: wire::Service =
-        serde_json::from_slice(json).map_err(|source| FactsError::Decode { kind: "Service", source })?;
+    let object: wire::Service = json::view(json).map_err(|source| FactsError::Decode { kind: "Service", source })?;
     let selector = object.spec.selector;
     let entries = selector.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     Ok((!selector.is_empty()).then(|| Selector::from_map(entries)))
@@ -94,7 +94,7 @@ pub fn map_selector(json: &[u8]) -> Result<Option<Selector>, FactsError> {
 /// Errors: JSON that is no ReplicaSet.
 pub fn replica_set_selector(json: &[u8]) -> Result<Selector, FactsError> {
     let object: wire::ReplicaSet =
-        serde_json::from_slice(json).map_err(|source| FactsError::Decode { kind: "ReplicaSet", source })?;
+        json::view(json).map_err(|source| FactsError::Decode { kind: "ReplicaSet", source })?;
     selector(object.spec.selector.as_ref())
 }
 

@@ -10,7 +10,7 @@ pub mod resources;
 pub mod snapshot;
 pub mod volumes;
 
-use corten_apimachinery::value::Str;
+use corten_apimachinery::{codec::json, value::Str};
 
 pub use affinity::{NodeSelectorTerm, PodAffinityTerm, SpreadConstraint, Taint, TaintEffect, Toleration};
 pub use host_ports::{HostPort, HostPorts};
@@ -39,7 +39,7 @@ pub enum FactsError {
         kind: &'static str,
         /// What is wrong with it.
         #[source]
-        source: serde_json::Error,
+        source: json::ViewError,
     },
     /// It holds a quantity that is none.
     #[error("read the quantity of resource {resource}")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use corten_apimachinery::value::Str;
+use corten_apimachinery::{codec::json, value::Str};
 
 use super::{FactsError, HostPorts, Labels, PodInfo, Resources, Sums, Taint, label, pod_info::normalized_image, wire};
 
@@ -28,8 +28,7 @@ impl NodeFacts {
     ///
     /// Errors: not a node, or one that validation does not let through.
     pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
-        let node: wire::Node =
-            serde_json::from_slice(json).map_err(|source| FactsError::Decode { kind: "Node", source })?;
+        let node: wire::Node = json::view(json).map_err(|source| FactsError::Decode { kind: "Node", source })?;
         let images = node.status.images.iter();
         let mut images: Vec<(Str, i64)> = images
             .flat_map(|image| image.names.iter().map(|name| (normalized_image(name), image.size_bytes)))

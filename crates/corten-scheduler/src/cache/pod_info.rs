@@ -1,6 +1,6 @@
 //! `PodInfo`: what scheduling needs of a pod.
 
-use corten_apimachinery::{meta::parse_time, value::Str};
+use corten_apimachinery::{codec::json, meta::parse_time, value::Str};
 use jiff::Timestamp;
 
 use super::{
@@ -94,8 +94,7 @@ impl PodInfo {
     ///
     /// Errors: not a pod, or one that validation does not let through.
     pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
-        let pod: wire::Pod =
-            serde_json::from_slice(json).map_err(|source| FactsError::Decode { kind: "Pod", source })?;
+        let pod: wire::Pod = json::view(json).map_err(|source| FactsError::Decode { kind: "Pod", source })?;
         let wire::Pod { metadata, spec, status } = pod;
         let requests = resources::requests(&spec)?;
         let labels: Labels = metadata.labels.into_iter().collect();

@@ -1,6 +1,6 @@
 //! Claims, volumes and classes of storage, as far as they say where a pod can go.
 
-use corten_apimachinery::value::Str;
+use corten_apimachinery::{codec::json, value::Str};
 
 use super::{FactsError, NodeSelectorTerm, wire};
 
@@ -35,8 +35,8 @@ impl ClaimFacts {
     ///
     /// Errors: not a claim.
     pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
-        let claim: wire::Claim = serde_json::from_slice(json)
-            .map_err(|source| FactsError::Decode { kind: "PersistentVolumeClaim", source })?;
+        let claim: wire::Claim =
+            json::view(json).map_err(|source| FactsError::Decode { kind: "PersistentVolumeClaim", source })?;
         let wire::Claim { metadata, spec, status } = claim;
         let controller = metadata.owner_references.into_iter().find(|owner| owner.controller);
         Ok(Self {
@@ -63,7 +63,7 @@ impl VolumeFacts {
     /// Errors: not a volume.
     pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
         let volume: wire::PersistentVolume =
-            serde_json::from_slice(json).map_err(|source| FactsError::Decode { kind: "PersistentVolume", source })?;
+            json::view(json).map_err(|source| FactsError::Decode { kind: "PersistentVolume", source })?;
         let required = volume.spec.node_affinity.required;
         let terms = required.map(|selector| selector.node_selector_terms.iter().map(NodeSelectorTerm::read).collect());
         Ok(Self { node_terms: terms })
@@ -81,6 +81,6 @@ impl VolumeFacts {
 /// Errors: not a class.
 pub fn binds_late(json: &[u8]) -> Result<bool, FactsError> {
     let class: wire::StorageClass =
-        serde_json::from_slice(json).map_err(|source| FactsError::Decode { kind: "StorageClass", source })?;
+        json::view(json).map_err(|source| FactsError::Decode { kind: "StorageClass", source })?;
     Ok(class.volume_binding_mode == "WaitForFirstConsumer")
 }

@@ -18,7 +18,7 @@ const RESOURCE_VERSION: &str = "resourceVersion";
 pub fn encode(value: &Value, ty: Option<(&TypeTable, TypeId)>) -> Bytes {
     let mut writer = Writer::new(ty);
     writer.value(value, ty.map(|(_, id)| FieldType::Ref(id)).as_ref());
-    writer.out.freeze()
+    writer.out.into()
 }
 
 /// JSON of an object without `metadata.resourceVersion`, into which any can be put without encoding again.
@@ -79,7 +79,7 @@ pub fn replace_resource_version(json: &Bytes, old: u64, new: u64) -> Bytes {
 }
 
 struct Writer<'a> {
-    out: BytesMut,
+    out: Vec<u8>,
     table: Option<&'a TypeTable>,
     /// The metadata whose resource version is still to come.
     seeks: Option<&'a Value>,
@@ -90,15 +90,15 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(ty: Option<(&'a TypeTable, TypeId)>) -> Self {
         let table = ty.map(|(table, _)| table);
-        Self { out: BytesMut::with_capacity(CAPACITY), table, seeks: None, found: None, follows: false }
+        Self { out: Vec::with_capacity(CAPACITY), table, seeks: None, found: None, follows: false }
     }
 
     fn value(&mut self, value: &Value, ty: Option<&FieldType>) {
         match value {
-            Value::Null => self.out.put_slice(b"null"),
-            Value::Bool(true) => self.out.put_slice(b"true"),
-            Value::Bool(false) => self.out.put_slice(b"false"),
-            Value::Int(number) => self.out.put_slice(itoa::Buffer::new().format(*number).as_bytes()),
+            Value::Null => self.out.extend_from_slice(b"null"),
+            Value::Bool(true) => self.out.extend_from_slice(b"true"),
+            Value::Bool(false) => self.out.extend_from_slice(b"false"),
+            Value::Int(number) => self.out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
             Value::Float(number) => float(&mut self.out, *number),
             Value::String(text) => string(&mut self.out, text),
             Value::Array(items) => {
@@ -110,14 +110,14 @@ impl<'a> Writer<'a> {
                     },
                     _ => None,
                 };
-                self.out.put_u8(b'[');
+                self.out.push(b'[');
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {
-                        self.out.put_u8(b',');
+                        self.out.push(b',');
                     }
                     self.value(item, item_type);
                 }
-                self.out.put_u8(b']');
+                self.out.push(b']');
             }
             Value::Object(map) => self.object(value, map, ty),
         }
@@ -153,7 +153,7 @@ impl<'a> Writer<'a> {
             Some(FieldType::Map(item)) => (None, Some(item)),
             _ => (None, None),
         };
-        self.out.put_u8(b'{');
+        self.out.push(b'{');
         let mut first = true;
         match fields {
             Some(fields) => {
@@ -188,15 +188,15 @@ impl<'a> Writer<'a> {
         if seeking && self.found.is_none() {
             self.mark(first);
         }
-        self.out.put_u8(b'}');
+        self.out.push(b'}');
     }
 
     fn key(&mut self, key: &str, first: &mut bool) {
         if !std::mem::take(first) {
-            self.out.put_u8(b',');
+            self.out.push(b',');
         }
         string(&mut self.out, key);
-        self.out.put_u8(b':');
+        self.out.push(b':');
     }
 
     fn mark(&mut self, first: bool) {
@@ -223,11 +223,22 @@ static ESCAPE: [bool; 256] = {
     table
 };
 
-fn string(out: &mut BytesMut, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
+fn string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
-    out.put_u8(b'"');
+    out.push(b'"');
+    // Without a branch for each byte: nearly no text has any.
+    if bytes.iter().fold(false, |any, &byte| any | ESCAPE[byte as usize]) {
+        escaped(out, bytes);
+    } else {
+        out.extend_from_slice(bytes);
+    }
+    out.push(b'"');
+}
+
+/// Writes what stands between the quotes.
+fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut copied = 0;
     for (at, &byte) in bytes.iter().enumerate() {
         if !ESCAPE[byte as usize] {
@@ -238,43 +249,42 @@ fn string(out: &mut BytesMut, text: &str) {
             else {
                 continue;
             };
-            out.put_slice(&bytes[copied..at]);
-            out.put_slice(if last == 0xa8 { b"\\u2028" } else { b"\\u2029" });
+            out.extend_from_slice(&bytes[copied..at]);
+            out.extend_from_slice(if last == 0xa8 { b"\\u2028" } else { b"\\u2029" });
             copied = at + 3;
             continue;
         }
-        out.put_slice(&bytes[copied..at]);
+        out.extend_from_slice(&bytes[copied..at]);
         copied = at + 1;
         match byte {
-            b'"' => out.put_slice(b"\\\""),
-            b'\\' => out.put_slice(b"\\\\"),
-            b'\n' => out.put_slice(b"\\n"),
-            b'\r' => out.put_slice(b"\\r"),
-            b'\t' => out.put_slice(b"\\t"),
-            0x08 => out.put_slice(b"\\b"),
-            0x0c => out.put_slice(b"\\f"),
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
             _ => {
-                out.put_slice(b"\\u00");
-                out.put_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]]);
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]]);
             }
         }
     }
-    out.put_slice(&bytes[copied..]);
-    out.put_u8(b'"');
+    out.extend_from_slice(&bytes[copied..]);
 }
 
 /// The shortest digits that read back as the same number; with an exponent where Go has one.
-fn float(out: &mut BytesMut, number: f64) {
+fn float(out: &mut Vec<u8>, number: f64) {
     let magnitude = number.abs();
     if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
         let text = format!("{number:e}");
         match text.split_once('e') {
             Some((digits, exponent)) if !exponent.starts_with('-') => {
-                out.put_slice(format!("{digits}e+{exponent}").as_bytes());
+                out.extend_from_slice(format!("{digits}e+{exponent}").as_bytes());
             }
-            _ => out.put_slice(text.as_bytes()),
+            _ => out.extend_from_slice(text.as_bytes()),
         }
         return;
     }
-    out.put_slice(format!("{number}").as_bytes());
+    out.extend_from_slice(format!("{number}").as_bytes());
 }

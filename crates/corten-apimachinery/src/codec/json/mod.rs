@@ -3,11 +3,13 @@
 mod decode;
 mod encode;
 mod pretty;
+mod view;
 
 pub(super) use decode::decode_within;
 pub use decode::{DEPTH_MAX, decode, decode_bounded};
 pub use encode::{Spliceable, encode, encode_spliceable, replace_resource_version};
 pub use pretty::{around, around_pretty, encode_pretty, encode_pretty_item};
+pub use view::{ViewError, view};
 
 #[cfg(test)]
 mod tests;

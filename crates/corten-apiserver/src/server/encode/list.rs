@@ -19,12 +19,16 @@ use super::{Include, a_list, decode, metadata_list, metadata_of, not_marshalable
 use crate::{
     negotiation::{Accepted, Encoding, Shape},
     response::ListResponse,
-    server::{Server, response_body::Content},
+    server::{Server, pieces::Pieces, response_body::Content},
 };
 
-/// Lists go out in pieces of at most this size, unless one object is larger: four frames of HTTP/2, and small enough that
-/// the processor's caches and the allocator still have it when the next one is made.
+/// Lists go out in pieces of at most this size, unless one object is larger: four frames of HTTP/2, and small enough that the
+/// processor's caches and the allocator still have what was copied or made for it when the next one is made.
 const LIST_CHUNK_BYTES: usize = 64 * 1024;
+
+/// From this size on, an object goes out where it lies. Shorter ones are copied together: each part is one more for HTTP/2 and
+/// TLS to walk over.
+const SHARED_BYTES_MIN: usize = 512;
 
 /// So much of stored objects is read for one piece where something else is made of them: a row may be little of an object.
 const READ_BYTES_MAX: usize = 4 * LIST_CHUNK_BYTES;
@@ -219,27 +223,56 @@ impl Shown {
 /// The objects' own bytes, or what is made of them; in pieces, as the connection takes them.
 pub(in crate::server) struct ListBody {
     items: std::vec::IntoIter<Arc<Stored>>,
-    /// What stands before the next item: the list's own fields, then what is between two.
-    before: Bytes,
+    /// Whether an item went out: before the first stand the list's own fields, before all others what is between two.
+    begun: bool,
     around: Around,
+    /// What is between two items, and the brace that opens the second.
+    between_open: Bytes,
     shown: Shown,
-    /// Pieces that went out, oldest first: their memory is used again once the connection is through with them.
+    /// Copies that went out, oldest first: their memory is used again once the connection is through with them.
     sent: VecDeque<Bytes>,
     done: bool,
+}
+
+/// What goes out at once.
+struct Going {
+    parts: Vec<Bytes>,
+    /// What is copied, behind the parts.
+    copied: BytesMut,
+    /// How long all of it is.
+    len: usize,
+}
+
+impl Going {
+    /// Adds a copy of what is short.
+    fn copy(&mut self, short: &[u8]) {
+        self.copied.extend_from_slice(short);
+        self.len += short.len();
+    }
+
+    /// Adds the bytes themselves.
+    fn share(&mut self, long: Bytes) {
+        if !self.copied.is_empty() {
+            self.parts.push(self.copied.split().freeze());
+        }
+        self.len += long.len();
+        self.parts.push(long);
+    }
 }
 
 impl ListBody {
     /// A list of at least one item.
     fn new(items: Vec<Arc<Stored>>, around: Around, shown: Shown) -> Self {
         debug_assert!(!items.is_empty(), "what has no items is written as a whole");
-        let before = around.before.clone();
-        Self { items: items.into_iter(), before, around, shown, sent: VecDeque::new(), done: false }
+        let between_open = [&around.between[..], b"{"].concat().into();
+        let sent = VecDeque::new();
+        Self { items: items.into_iter(), begun: false, around, between_open, shown, sent, done: false }
     }
 
     /// An empty piece.
-    fn buffer(&mut self) -> BytesMut {
+    fn begin(&mut self) -> Going {
         let used = self.sent.pop_front().map(Bytes::try_into_mut);
-        match used {
+        let copied = match used {
             Some(Ok(mut buffer)) => {
                 buffer.clear();
                 buffer
@@ -248,14 +281,26 @@ impl ListBody {
                 self.sent.push_front(in_use);
                 BytesMut::with_capacity(LIST_CHUNK_BYTES)
             }
+            None if self.shares_next() => BytesMut::new(),
             None => BytesMut::with_capacity(LIST_CHUNK_BYTES),
-        }
+        };
+        Going { parts: Vec::new(), copied, len: 0 }
     }
 
-    fn send(&mut self, piece: BytesMut) -> Bytes {
-        let piece = piece.freeze();
-        self.sent.push_back(piece.clone());
-        piece
+    /// Whether the next item is likely to go out where it lies.
+    fn shares_next(&self) -> bool {
+        !self.is_laborious() && self.items.as_slice().first().is_some_and(|item| item.json.len() > SHARED_BYTES_MIN)
+    }
+
+    fn send(&mut self, going: Going) -> Pieces {
+        let Going { mut parts, copied, .. } = going;
+        if parts.is_empty() {
+            let copied = copied.freeze();
+            self.sent.push_back(copied.clone());
+            return copied.into();
+        }
+        parts.push(copied.freeze());
+        parts.into()
     }
 
     pub(in crate::server) fn is_done(&self) -> bool {
@@ -270,46 +315,54 @@ impl ListBody {
     /// The next piece.
     ///
     /// Errors: an object that cannot be read, which ends the answer half way.
-    fn piece(&mut self) -> Result<Bytes, Status> {
-        let mut piece = self.buffer();
+    fn piece(&mut self) -> Result<Pieces, Status> {
+        let mut going = self.begin();
         let mut read = 0;
         while let Some(item) = self.items.as_slice().first() {
-            let made;
-            let (is_cheap, open, bytes) = match &self.shown.encoder {
-                Encoder::Stored { prefix } => match item.json.strip_prefix(prefix.as_bytes()) {
-                    Some(rest) => (true, &b"{"[..], rest),
-                    None => (true, &b""[..], &item.json[..]),
-                },
-                _ => {
-                    made = self.shown.encoded(item)?;
-                    (false, &b""[..], &made[..])
+            let before = if self.begun { &self.around.between } else { &self.around.before };
+            if let Encoder::Stored { prefix } = &self.shown.encoder {
+                let (open, bytes) = match item.json.strip_prefix(prefix.as_bytes()) {
+                    Some(rest) => (&b"{"[..], item.json.slice_ref(rest)),
+                    None => (&b""[..], item.json.clone()),
+                };
+                // What is as it is stored costs nothing to look at again: it may wait for the next piece.
+                if going.len > 0 && going.len + before.len() + open.len() + bytes.len() > LIST_CHUNK_BYTES {
+                    return Ok(self.send(going));
                 }
-            };
-            // Only what costs nothing to look at again waits for the next piece.
-            let needed = self.before.len() + open.len() + bytes.len();
-            if is_cheap && !piece.is_empty() && piece.len() + needed > LIST_CHUNK_BYTES {
-                return Ok(self.send(piece));
+                let is_long = bytes.len() >= SHARED_BYTES_MIN;
+                if is_long && self.begun && !open.is_empty() {
+                    going.share(self.between_open.clone());
+                } else {
+                    going.copy(before);
+                    going.copy(open);
+                }
+                if is_long {
+                    going.share(bytes);
+                } else {
+                    going.copy(&bytes);
+                }
+            } else {
+                let made = self.shown.encoded(item)?;
+                going.copy(before);
+                going.copy(&made);
+                read += item.json.len();
             }
-            for part in [&self.before, open, bytes] {
-                piece.extend_from_slice(part);
-            }
-            self.before = self.around.between.clone();
-            read += item.json.len();
+            self.begun = true;
             self.items.next();
-            if !is_cheap && (piece.len() >= LIST_CHUNK_BYTES || read >= READ_BYTES_MAX) {
-                return Ok(self.send(piece));
+            if self.is_laborious() && (going.len >= LIST_CHUNK_BYTES || read >= READ_BYTES_MAX) {
+                return Ok(self.send(going));
             }
         }
-        piece.extend_from_slice(&self.around.after);
+        going.copy(&self.around.after);
         self.done = true;
-        Ok(piece.freeze())
+        Ok(self.send(going))
     }
 }
 
 impl Iterator for ListBody {
-    type Item = io::Result<Bytes>;
+    type Item = io::Result<Pieces>;
 
-    fn next(&mut self) -> Option<io::Result<Bytes>> {
+    fn next(&mut self) -> Option<io::Result<Pieces>> {
         if self.done {
             return None;
         }
