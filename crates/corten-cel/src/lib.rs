@@ -14,10 +14,12 @@ pub mod value;
 
 pub mod checker;
 pub mod cost;
+pub mod declared;
 pub mod error;
 pub mod eval;
 mod library;
 pub mod limits;
+pub mod rules;
 
 pub use environment::{Environment, Program};
 pub use error::{ErrorKind, EvalError};
