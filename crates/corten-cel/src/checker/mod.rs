@@ -53,7 +53,8 @@ impl Checked {
     /// Whether something in it is a variable of this name.
     #[must_use]
     pub fn refers_to(&self, variable: &str) -> bool {
-        let is_variable = |reference: &Reference| matches!(reference, Reference::Ident { name, .. } if &**name == variable);
+        let is_variable =
+            |reference: &Reference| matches!(reference, Reference::Ident { name, .. } if &**name == variable);
         self.references.iter().flatten().any(is_variable)
     }
 

@@ -71,8 +71,13 @@ impl Node {
         let additional = schema.additional_properties.as_ref().and_then(AdditionalProperties::schema).and_then(below);
         let properties: BTreeMap<Str, Node> = schema.properties.iter().filter_map(property).collect();
         let has_rules = !schema.extensions.validations.is_empty();
-        (has_rules || items.is_some() || additional.is_some() || !properties.is_empty())
-            .then(|| Self { types, rules: OnceLock::new(), items, additional, properties })
+        (has_rules || items.is_some() || additional.is_some() || !properties.is_empty()).then(|| Self {
+            types,
+            rules: OnceLock::new(),
+            items,
+            additional,
+            properties,
+        })
     }
 }
 
@@ -96,9 +101,41 @@ impl RuleSet {
             let correlation = old.map(|old| Correlation::new(object, Some(old), &self.schema));
             let values = Values { value: object, old: old.filter(|old| !old.is_null()) };
             // Whether it ended early is in the errors.
-            let _ = walk.place(root, &self.schema, At::ROOT, values, &Before::root(correlation));
+            let _ = walk.place(root, &self.schema, At::root(None), values, &Before::root(correlation));
         }
         walk.checked
+    }
+}
+
+/// Holds the defaults of a schema against its rules, all of them within one budget.
+#[derive(Debug)]
+pub struct DefaultRules {
+    /// `None` once it is spent.
+    budget: Option<u64>,
+}
+
+impl Default for DefaultRules {
+    fn default() -> Self {
+        Self { budget: Some(PER_REQUEST) }
+    }
+}
+
+impl DefaultRules {
+    /// The rules of `schema` that its default at `path`, which is as the rest of it says, does not keep. A default is what it
+    /// was, so that rules about changes hold for it as for an update that changes nothing.
+    pub fn check(&mut self, path: &Path, schema: &Structural, is_resource: bool, default: &Tree) -> ErrorList {
+        let Some(budget) = self.budget else { return ErrorList::new() };
+        if !schema.has_rules() {
+            return ErrorList::new();
+        }
+        let mut walk = Walk { budget, checked: Checked::default() };
+        let mut end = ControlFlow::Continue(());
+        if let Some(root) = Node::of(schema, RuleTypes::of(schema, is_resource)) {
+            let values = Values { value: default, old: Some(default) };
+            end = walk.place(&root, schema, At::root(Some(path)), values, &Before::root(None));
+        }
+        self.budget = end.is_continue().then_some(walk.budget);
+        walk.checked.errors
     }
 }
 
@@ -208,8 +245,7 @@ impl Walk {
         if compiled.uses_old_self && place.values.old.is_none() && !old_is_optional {
             return ControlFlow::Continue(());
         }
-        let (result, cost) =
-            program.eval_interruptible(&Variables { place, old_is_optional }, Some(PER_CALL), None);
+        let (result, cost) = program.eval_interruptible(&Variables { place, old_is_optional }, Some(PER_CALL), None);
         let Some(left) = self.budget.checked_sub(cost) else {
             self.fail(place.at, place.ty, failure::OUT_OF_BUDGET);
             return ControlFlow::Break(());

@@ -154,7 +154,13 @@ fn compile_rule(rule: &ValidationRule, environment: &Environment, schema: &Struc
     if rule.rule.trim().is_empty() {
         return compiled;
     }
-    let program = compile_text(environment, &rule.rule, &Type::Bool, "compilation failed", "cel expression must evaluate to a bool");
+    let program = compile_text(
+        environment,
+        &rule.rule,
+        &Type::Bool,
+        "compilation failed",
+        "cel expression must evaluate to a bool",
+    );
     let program = match program {
         Ok(program) => program,
         Err(error) => return CompiledRule { program: Err(error), ..compiled },

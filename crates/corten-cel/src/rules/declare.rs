@@ -111,7 +111,8 @@ impl Declarer {
     ) -> Option<Declaration> {
         let declared = self.declare(values, values.extensions.embedded_resource, &self.below(name, "@elem"))?;
         // A key, its quotation marks, a colon and a comma come with each value.
-        let max = validation.max_properties.map_or((REQUEST_BYTES_MAX - 2) / (declared.ty.min_bytes() + 6), not_negative);
+        let max =
+            validation.max_properties.map_or((REQUEST_BYTES_MAX - 2) / (declared.ty.min_bytes() + 6), not_negative);
         let shape = if schema.properties.is_empty() {
             Shape::Map(Arc::new(declared.shape))
         } else {

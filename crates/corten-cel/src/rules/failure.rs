@@ -30,11 +30,7 @@ fn shown(rule: &ValidationRule) -> &str {
 
 /// What is said of a rule whose message no expression makes.
 pub(super) fn usual_message(rule: &ValidationRule) -> String {
-    if rule.message.is_empty() {
-        format!("failed rule: {}", shown(rule))
-    } else {
-        rule.message.trim().to_owned()
-    }
+    if rule.message.is_empty() { format!("failed rule: {}", shown(rule)) } else { rule.message.trim().to_owned() }
 }
 
 /// What is said of a rule that could not be evaluated, and whether no other will be.

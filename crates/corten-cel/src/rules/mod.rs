@@ -15,7 +15,7 @@ mod declare;
 mod failure;
 mod place;
 
-pub use check::{Checked, RuleSet};
+pub use check::{Checked, DefaultRules, RuleSet};
 pub use compile::{Findings, RuleTypes};
 pub use names::{escape, is_identifier, is_reserved};
 

@@ -20,13 +20,17 @@ pub(super) enum Step<'p> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At<'p> {
     above: Option<(&'p At<'p>, Step<'p>)>,
+    /// The path of the root; `None` for a whole object.
+    root: Option<&'p Path>,
 }
 
-impl At<'_> {
-    pub(super) const ROOT: At<'static> = At { above: None };
+impl<'p> At<'p> {
+    pub(super) fn root(path: Option<&'p Path>) -> Self {
+        At { above: None, root: path }
+    }
 
-    pub(super) fn step<'p>(&'p self, step: Step<'p>) -> At<'p> {
-        At { above: Some((self, step)) }
+    pub(super) fn step<'q>(&'q self, step: Step<'q>) -> At<'q> {
+        At { above: Some((self, step)), root: self.root }
     }
 
     /// The path of the field `below` this place, or of the place itself.
@@ -37,15 +41,19 @@ impl At<'_> {
             steps.push(*step);
             at = above;
         }
-        if steps.is_empty() && below.is_none() {
+        if steps.is_empty() && below.is_none() && self.root.is_none() {
             return Path::new(NO_PATH);
         }
-        let path = steps.into_iter().rev().fold(Path::root(), |path, step| match step {
+        let root = self.root.cloned().unwrap_or_default();
+        let path = steps.into_iter().rev().fold(root, |path, step| match step {
             Step::Field(name) => path.child(name),
             Step::Key(name) => path.key(name),
             Step::Index(index) => path.index(index),
         });
-        below.map_or(path.clone(), |below| path.child(below))
+        match below {
+            Some(below) => path.child(below),
+            None => path,
+        }
     }
 }
 

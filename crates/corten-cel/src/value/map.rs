@@ -77,9 +77,11 @@ impl<'a> Map<'a> {
     /// Its keys and values, in the order of the keys.
     pub fn iter(&self) -> Box<dyn Iterator<Item = (Value<'a>, Value<'a>)> + '_> {
         match self {
-            Self::Tree(map, Shape::Object(_, fields)) => Box::new(fields.iter().filter_map(|(name, field)| {
-                present(map, field).map(|value| (Value::string(name.as_str()), value))
-            })),
+            Self::Tree(map, Shape::Object(_, fields)) => Box::new(
+                fields
+                    .iter()
+                    .filter_map(|(name, field)| present(map, field).map(|value| (Value::string(name.as_str()), value))),
+            ),
             Self::Tree(map, shape) => {
                 let values = match shape {
                     Shape::Map(values) => &**values,

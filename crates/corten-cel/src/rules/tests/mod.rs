@@ -1,6 +1,7 @@
 //! Rules against objects, and what definitions are told.
 
 mod checked;
+mod costs;
 mod defined;
 mod names;
 
