@@ -89,7 +89,13 @@ impl Declared {
         }
     }
 
-    fn step(&self, step: &str) -> Option<&Self> {
+    /// How large values are at most.
+    pub(crate) fn max_size(&self) -> u64 {
+        self.max_size
+    }
+
+    /// What a step of a path leads to.
+    pub(crate) fn step(&self, step: &str) -> Option<&Self> {
         match (step, &self.parts) {
             ("@items" | "@values", _) => self.elements().map(Arc::as_ref),
             ("@keys", Parts::Map(keys, _)) => Some(keys),

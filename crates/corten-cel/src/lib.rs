@@ -21,8 +21,11 @@ mod library;
 pub mod limits;
 pub mod rules;
 
+pub mod admission;
+pub mod device;
+
 pub use environment::{Environment, Program};
 pub use error::{ErrorKind, EvalError};
-pub use library::{Implementation, Libraries};
+pub use library::{Implementation, Libraries, authorization};
 pub use types::Type;
 pub use value::Value;
