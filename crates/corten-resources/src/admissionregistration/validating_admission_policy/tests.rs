@@ -183,7 +183,7 @@ fn audit_annotations_have_keys_of_their_own() {
 
 #[test]
 fn conditions_are_checked_again_only_if_they_or_the_parameters_change() {
-    let old = policy(json!({"matchConditions": [{"name": "", "expression": "x"}]}));
+    let old = policy(json!({"matchConditions": [{"name": "", "expression": "true"}]}));
     refuses_update(&RESOURCE, RESOURCE.strategy, old.clone(), old.clone(), &[]);
     let param_kind = json!({"spec": {"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}}});
     refuses_update(
