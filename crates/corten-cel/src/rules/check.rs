@@ -64,7 +64,7 @@ impl Node {
         let below = |schema: &Structural| Node::of(schema, elements()).map(Box::new);
         let property = |(name, schema): (&Str, &Structural)| {
             // A field that expressions can do nothing with is not looked into.
-            let types = types.as_ref()?.property(name, schema)?;
+            let types = types.as_ref()?.property(name)?;
             Some((name.clone(), Node::of(schema, Some(types))?))
         };
         let items = schema.items.as_deref().and_then(below);

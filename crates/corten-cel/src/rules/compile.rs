@@ -3,7 +3,7 @@
 //! Upstream: k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/compilation.go (v1.35). All that its libraries have was
 //! there in the version before, so that rules which are stored may use nothing that new ones may not.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{borrow::Cow, cell::OnceCell, sync::Arc};
 
 use corten_apimachinery::schema::{Structural, ValidationRule, resolve_field_path};
 
@@ -73,11 +73,10 @@ impl RuleTypes {
         Self { declaration, types: self.types.clone() }
     }
 
-    /// The type of the field `name`, whose schema is `schema`; `None` if expressions can do nothing with it.
+    /// The type of the field `name`; `None` if expressions can do nothing with it.
     #[must_use]
-    pub fn property(&self, name: &str, schema: &Structural) -> Option<Self> {
-        // One that expressions cannot name is not among the fields, but its own rules can be about it.
-        let Some(name) = escape(name) else { return Self::of(schema, schema.extensions.embedded_resource) };
+    pub fn property(&self, name: &str) -> Option<Self> {
+        let name = escape(name).unwrap_or(Cow::Borrowed(name));
         let ty = self.declaration.ty.field(&name)?.clone();
         let shape = match &self.declaration.shape {
             Shape::Object(_, fields) => fields.get(&*name)?.shape.clone(),

@@ -131,7 +131,8 @@ impl Declarer {
             let escaped = escape(json);
             let type_name = self.below(name, escaped.as_deref().unwrap_or(json));
             let declared = self.declare(property, property.extensions.embedded_resource, &type_name);
-            // What has no name or no type is not there for expressions, but counts when objects are compared.
+            // What expressions cannot spell keeps its name, so that it is there for its own rules and nobody else. What has no
+            // type is not there, but counts when objects are compared.
             let key = escaped.as_deref().map_or_else(|| json.clone(), Str::from);
             let shape = declared.as_ref().map_or(Shape::Dynamic, |declared| declared.shape.clone());
             shapes.insert(key.clone(), Field { json: json.clone(), shape });
@@ -140,9 +141,7 @@ impl Declarer {
             if is_required && property.generic.default.as_ref().is_none_or(Value::is_null) {
                 min_bytes = min_bytes.saturating_add(json.len() as u64 + declared.ty.min_bytes() + 4);
             }
-            if escaped.is_some() {
-                types.push((key, declared.ty));
-            }
+            types.push((key, declared.ty));
         }
         Declaration {
             ty: Declared::object(name, types, min_bytes),

@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
+use corten_apimachinery::schema::SCHEMA_DEPTH_MAX;
+
 use super::{check, errors, object, schema, tree, with_spec};
 use crate::rules::RuleSet;
 
@@ -277,6 +279,24 @@ fn objects_inside_of_objects_have_names() {
     };
     assert_eq!(errors(&of, &pod("b"), None), [""; 0]);
     assert_eq!(errors(&of, &pod("a"), None).len(), 1);
+}
+
+/// Names that expressions cannot spell made each level of the schema be declared anew, with all below it.
+#[test]
+fn the_deepest_schema_is_declared_once_and_fits_the_stack() {
+    for name in ["a", "1"] {
+        let mut of = r#"{"type": "string", "x-kubernetes-validations": [{"rule": "self == 'b'"}]}"#.to_owned();
+        let mut value = r#""c""#.to_owned();
+        for _ in 0..SCHEMA_DEPTH_MAX - 2 {
+            of = format!(
+                r#"{{"type": "object", "properties": {{"{name}": {of}}}, "x-kubernetes-validations": [{{"rule": "true"}}]}}"#
+            );
+            value = format!(r#"{{"{name}": {value}}}"#);
+        }
+        let found = errors(&with_spec(&of), &object(&value), None);
+        assert_eq!(found.len(), 1, "{name}");
+        assert!(found[0].ends_with(": Invalid value: \"string\": failed rule: self == 'b'"), "{found:?}");
+    }
 }
 
 #[test]

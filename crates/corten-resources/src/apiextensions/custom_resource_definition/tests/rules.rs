@@ -35,7 +35,7 @@ fn rules_compile() {
     check(
         with_rule(object(), json!({"rule": "self.mix <= self.max", "message": "no"})),
         &[concat!(
-            r#".x-kubernetes-validations[0].rule: Invalid value: {"rule":"self.mix <= self.max","message":"no"}: "#,
+            r#".x-kubernetes-validations[0].rule: Invalid value: {"message":"no","rule":"self.mix <= self.max"}: "#,
             "compilation failed: ERROR: <input>:1:5: undefined field 'mix'\n | self.mix <= self.max\n | ....^"
         )],
     );
@@ -49,7 +49,7 @@ fn rules_compile() {
         with_rule(object(), json!({"rule": "true", "messageExpression": "self.min"})),
         &[concat!(
             r#".x-kubernetes-validations[0].messageExpression: Invalid value: "#,
-            r#"{"rule":"true","messageExpression":"self.min"}: messageExpression must evaluate to a string"#
+            r#"{"messageExpression":"self.min","rule":"true"}: messageExpression must evaluate to a string"#
         )],
     );
     check(

@@ -291,7 +291,7 @@ impl Walk<'_> {
                 }
             }
             let structural = at.structural.and_then(|structural| structural.properties.get(name));
-            let types = at.types.as_ref().zip(structural).and_then(|(types, own)| types.property(name, own));
+            let types = at.types.as_ref().and_then(|types| types.property(name));
             let path = path.key(name);
             self.place(&Place { schema: property, path: &path, structural, types, scope, depth: at.depth + 1 });
         }
