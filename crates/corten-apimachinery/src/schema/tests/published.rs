@@ -1,6 +1,5 @@
 use super::{schema, table, value};
 use crate::{
-    field::Path,
     managed_fields::Typed,
     openapi::{Dialect, NoDescriptions, Options},
     schema::{
