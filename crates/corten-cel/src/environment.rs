@@ -49,7 +49,13 @@ impl Environment {
     /// With the libraries and the rules that Kubernetes v1.35 gives to new expressions.
     #[must_use]
     pub fn kubernetes() -> Self {
-        let mut environment = Self::with(Libraries::kubernetes());
+        Self::kubernetes_with(Libraries::kubernetes())
+    }
+
+    /// With `libraries`, and the rules that Kubernetes v1.35 gives to new expressions.
+    #[must_use]
+    pub fn kubernetes_with(libraries: Libraries) -> Self {
+        let mut environment = Self::with(libraries);
         environment.declarations.homogeneous_literals = true;
         environment.declarations.literal_checks = true;
         environment

@@ -14,13 +14,18 @@ pub mod value;
 
 pub mod checker;
 pub mod cost;
+pub mod declared;
 pub mod error;
 pub mod eval;
 mod library;
 pub mod limits;
+pub mod rules;
+
+pub mod admission;
+pub mod device;
 
 pub use environment::{Environment, Program};
 pub use error::{ErrorKind, EvalError};
-pub use library::{Implementation, Libraries};
+pub use library::{Implementation, Libraries, authorization};
 pub use types::Type;
 pub use value::Value;

@@ -1,46 +1,28 @@
 //! The expressions in fields of objects: what each may name and has to give. The one place where rules meet the compiler.
 //!
-//! The syntax and the types of an expression are checked once the compiler is there: until then `check` finds nothing, and
-//! an expression that does not compile fails where it is evaluated. What needs no compiler (a value that is required, its
-//! length, names) is checked by the rules of each field.
-//! Upstream: k8s.io/apiserver/pkg/admission/plugin/cel/compile.go, k8s.io/dynamic-resource-allocation/cel (v1.35).
+//! What needs no compiler (a value that is required, its length, names) is checked by the rules of each field.
+//! Upstream: k8s.io/apiserver/pkg/admission/plugin/cel/compile.go, k8s.io/dynamic-resource-allocation/cel (v1.35). Both compile
+//! expressions that are stored like new ones: all that the language has in this version was there in the one before.
 
-use corten_apimachinery::field::{ErrorList, Path};
+use corten_apimachinery::field::{Error, ErrorList, Path};
+use corten_cel::{
+    Type,
+    admission::{self, Names, Variables},
+    device,
+    syntax::Source,
+};
 
-/// How an expression is used.
+/// How an expression of admission is used.
 #[derive(Debug, Clone, Copy)]
 pub struct Use<'a> {
-    /// What it can name.
-    pub scope: Scope<'a>,
+    /// Whether there is `params`.
+    pub params: bool,
+    /// Whether there is `authorizer`.
+    pub authorizer: bool,
+    /// The variables before it.
+    pub variables: &'a Variables,
     /// What it has to give.
     pub gives: Gives,
-    /// Whether the stored object had it before: then it may use what newer compilers only read.
-    pub is_stored: bool,
-}
-
-/// What an expression can name besides the functions.
-#[derive(Debug, Clone, Copy)]
-pub enum Scope<'a> {
-    /// A request for an object: `object`, `oldObject`, `request`, `namespaceObject`.
-    Admission {
-        /// Whether there is `params`.
-        params: bool,
-        /// Whether there is `authorizer`.
-        authorizer: bool,
-        /// The expressions behind `variables.NAME`, in order: each can name those before it.
-        variables: &'a [Variable<'a>],
-    },
-    /// A device that is to be allocated: `device`.
-    Device,
-}
-
-/// An expression with a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Variable<'a> {
-    /// The name.
-    pub name: &'a str,
-    /// The expression.
-    pub expression: &'a str,
 }
 
 /// What an expression has to give.
@@ -60,55 +42,55 @@ pub enum Gives {
     JsonPatch,
 }
 
-/// Adds what the compiler says of an expression that is not empty.
-pub fn check(expression: &str, usage: &Use<'_>, path: &Path, errors: &mut ErrorList) {
-    // The seam: nothing is known of an expression before the compiler is there.
-    let _ = (expression, usage, path, errors);
+impl Gives {
+    /// The types that it may be of; none for all.
+    fn types(self) -> Vec<Type> {
+        match self {
+            Self::Bool => vec![Type::Bool],
+            Self::Text => vec![Type::String],
+            Self::TextOrNull => vec![Type::String, Type::Null],
+            Self::Any => Vec::new(),
+            Self::ApplyConfiguration => vec![admission::apply_configuration()],
+            Self::JsonPatch => vec![admission::json_patch()],
+        }
+    }
 }
 
-/// The words that no name can be.
-const RESERVED: [&str; 21] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "false",
-    "for",
-    "function",
-    "if",
-    "import",
-    "in",
-    "let",
-    "loop",
-    "namespace",
-    "null",
-    "package",
-    "return",
-    "true",
-    "var",
-    "void",
-    "while",
-];
-
-/// Whether a variable can have this name.
-#[must_use]
-pub fn is_identifier(name: &str) -> bool {
-    let is_head = name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic());
-    is_head && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric()) && !RESERVED.contains(&name)
+/// The type of an expression of admission that is not empty. Adds what the compiler says of it, if it has none.
+pub fn check(expression: &str, usage: &Use<'_>, path: &Path, errors: &mut ErrorList) -> Option<Type> {
+    let Use { params, authorizer, variables, gives } = *usage;
+    let patches = matches!(gives, Gives::ApplyConfiguration | Gives::JsonPatch);
+    match compile(expression, Names { params, authorizer, patches }, variables, gives) {
+        Ok(ty) => Some(ty),
+        Err(detail) => {
+            errors.push_with(|| Error::invalid(path, expression, detail));
+            None
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn compile(expression: &str, names: Names, variables: &Variables, gives: Gives) -> Result<Type, String> {
+    let program = admission::environment(names, variables)
+        .compile(expression)
+        .map_err(|issues| format!("compilation failed: {}", Source::new(expression).display(&issues)))?;
+    let (found, wanted) = (program.result_type(), gives.types());
+    if wanted.is_empty() || wanted.contains(found) {
+        return Ok(found.clone());
+    }
+    let names: Vec<String> = wanted.iter().map(Type::full_name).collect();
+    Err(match names.as_slice() {
+        [name] => format!("must evaluate to {name} but got {}", found.full_name()),
+        names => format!("must evaluate to one of [{}] but got {}", names.join(" "), found.full_name()),
+    })
+}
 
-    #[test]
-    fn names_are_words_that_mean_nothing_yet() {
-        for name in ["a", "_a1", "Object", "namespaceObject"] {
-            assert!(is_identifier(name), "{name}");
+/// Checks a selector of devices. `shares`: a device says whether several claims can have it.
+pub fn check_device(expression: &str, shares: bool, path: &Path, errors: &mut ErrorList) {
+    match device::compile(expression, shares) {
+        Ok((_, cost)) if cost > device::COST_MAX => {
+            errors.push(Error::forbidden(path, "too complex, exceeds cost limit"));
         }
-        for name in ["", "1a", "a-b", "a.b", "in", "namespace", "\u{e9}"] {
-            assert!(!is_identifier(name), "{name}");
-        }
+        Ok(_) => {}
+        Err(detail) => errors.push_with(|| Error::invalid(path, expression, detail)),
     }
 }

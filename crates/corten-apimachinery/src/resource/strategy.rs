@@ -104,6 +104,18 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
     /// Every rule that the change from `old` to `object` breaks.
     fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList;
 
+    /// The same, and advice about rules that the object broke before and breaks still.
+    fn validate_update_with_warnings(
+        &self,
+        cx: &Context<'_>,
+        object: &Value,
+        old: &Value,
+        warnings: &mut Vec<String>,
+    ) -> ErrorList {
+        let _ = warnings;
+        self.validate_update(cx, object, old)
+    }
+
     /// Why `name` cannot name an object of this kind; `prefix` is set for a `generateName`, to which a suffix is added.
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String> {
         crate::validation::is_dns1123_subdomain_prefixed(name, prefix)

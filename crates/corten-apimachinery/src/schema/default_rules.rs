@@ -13,6 +13,10 @@ use crate::{
     value::Value,
 };
 
+/// Checks a default at a path, which is as the rest of its schema says, against rules in CEL. The truth value is whether it is
+/// a whole object.
+pub type CheckRules<'f> = &'f mut dyn FnMut(&Path, &Structural, bool, &Value) -> ErrorList;
+
 /// Every default in `schema` that is none. `require_pruned`: fields that the schema does not know are errors.
 #[must_use]
 pub fn validate_defaults(
@@ -21,8 +25,9 @@ pub fn validate_defaults(
     is_resource_root: bool,
     require_pruned: bool,
     meta: MetaType<'_>,
+    rules: CheckRules<'_>,
 ) -> ErrorList {
-    let mut checker = Checker { meta, require_pruned, errors: ErrorList::new() };
+    let mut checker = Checker { meta, require_pruned, rules, errors: ErrorList::new() };
     checker.check(path, schema, schema, &mut Vec::new(), false, is_resource_root);
     checker.errors
 }
@@ -73,6 +78,7 @@ fn taken_out(object: &Value, steps: &[Step]) -> Option<Value> {
 struct Checker<'t> {
     meta: MetaType<'t>,
     require_pruned: bool,
+    rules: CheckRules<'t>,
     errors: ErrorList,
 }
 
@@ -123,7 +129,7 @@ impl Checker<'_> {
         }
         let errors = validate_embedded(&Path::root(), &object, root, true, self.meta);
         if errors.is_empty() {
-            self.errors.extend(validate_value(Some(path), default, schema));
+            self.check_by_schema(path, default, schema, false);
         } else {
             self.errors.push(Error::invalid(path, default.clone(), detail(aggregate(&errors))));
         }
@@ -144,7 +150,16 @@ impl Checker<'_> {
             return;
         }
         let errors = validate_embedded(path, &coerced, schema, is_resource, self.meta);
-        let errors = if errors.is_empty() { validate_value(Some(path), &coerced, schema) } else { errors };
+        if errors.is_empty() {
+            self.check_by_schema(path, &coerced, schema, is_resource);
+        } else {
+            self.errors.extend(errors);
+        }
+    }
+
+    fn check_by_schema(&mut self, path: &Path, default: &Value, schema: &Structural, is_resource: bool) {
+        let errors = validate_value(Some(path), default, schema);
+        let errors = if errors.is_empty() { (self.rules)(path, schema, is_resource, default) } else { errors };
         self.errors.extend(errors);
     }
 }

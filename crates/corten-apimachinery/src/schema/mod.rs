@@ -1,7 +1,7 @@
 //! Structural schemas: what a custom resource's objects look like, and everything that follows from it.
 //!
 //! Flow of an object: `prune` and `coerce_object_meta` after decoding, `prune_nulls_without_defaults` and `apply_defaults`,
-//! then `validate_object` (or `_update`), and `visit_rules` for rules in CEL unless `rules_not_checked`.
+//! then `validate_object` (or `_update`), and rules in CEL (which are not this crate's) unless `rules_not_checked`.
 //! Flow of a definition: `Structural::from_props`, `validate_structural`, `validate_defaults`.
 //! Depth is bounded: no schema is deeper than `SCHEMA_DEPTH_MAX`, and what walks an object walks the schema with it.
 //! Upstream: k8s.io/apiextensions-apiserver/pkg/apiserver/schema, pkg/apiserver/validation (v1.35).
@@ -23,11 +23,10 @@ mod publish;
 mod structural_rules;
 mod types;
 mod value_rules;
-mod visit;
 
 pub use convert::{ConvertError, SCHEMA_DEPTH_MAX};
 pub use correlation::{Correlation, OldItems};
-pub use default_rules::{has_unpruned_defaults, prune_defaults, validate_defaults};
+pub use default_rules::{CheckRules, has_unpruned_defaults, prune_defaults, validate_defaults};
 pub use defaulting::{apply_defaults, prune_nulls_without_defaults};
 pub use field_path::resolve_field_path;
 pub use list_type::validate_lists;
@@ -43,7 +42,6 @@ pub use structural::{
 pub use structural_rules::validate_structural;
 pub use types::{CustomKind, to_types};
 pub use value_rules::{is_known_format, is_request_uri, unrecognized_formats, validate_value, validate_value_update};
-pub use visit::{RuleSite, visit_rules};
 
 #[cfg(test)]
 mod tests;

@@ -113,7 +113,7 @@ fn version_rules(version: &Value, name: &Str, builtin: &'static TypeTable) -> Re
     };
     let has_scale = version.at(&["subresources", "scale"]).is_some_and(|scale| !scale.is_null());
     Ok(VersionRules {
-        schema: Arc::new(CustomSchema { structural: Arc::new(structural), table: builtin }),
+        schema: Arc::new(CustomSchema::new(structural, builtin)),
         has_status: version.at(&["subresources", "status"]).is_some_and(|status| !status.is_null()),
         scale: has_scale.then(|| ScalePaths {
             spec_replicas: path("specReplicasPath"),

@@ -14,17 +14,26 @@ use corten_apimachinery::{
     },
     type_table::TypeTable,
 };
+use corten_cel::rules::RuleSet;
 
 /// The schema of one version of a custom resource.
 #[derive(Debug)]
 pub(super) struct CustomSchema {
     /// The schema itself.
     pub(super) structural: Arc<Structural>,
+    /// Its rules in CEL, if it has some.
+    pub(super) rules: Option<RuleSet>,
     /// Where the type of metadata is.
     pub(super) table: &'static TypeTable,
 }
 
 impl CustomSchema {
+    /// Of `structural`, with the type of metadata in `table`.
+    pub(super) fn new(structural: Structural, table: &'static TypeTable) -> Self {
+        let structural = Arc::new(structural);
+        Self { rules: RuleSet::new(Arc::clone(&structural)), structural, table }
+    }
+
     /// The type of metadata.
     pub(super) fn meta(&self) -> MetaType<'_> {
         MetaType::of(self.table).expect("the built-in types have metadata")

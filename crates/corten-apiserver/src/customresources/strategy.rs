@@ -9,7 +9,7 @@ use corten_apimachinery::{
     field::{Error, ErrorList, Path},
     meta::ObjectMeta as _,
     resource::{Context, ScalePaths, Strategy},
-    schema::{validate_object, validate_object_update},
+    schema::{rules_not_checked, validate_object, validate_object_update},
     value::Str,
 };
 
@@ -38,7 +38,8 @@ impl Rules {
         self.versions.get(name).or(first).expect("a definition has a version")
     }
 
-    fn check(&self, cx: &Context<'_>, object: &Value, old: Option<&Value>) -> ErrorList {
+    /// Every rule that an object breaks; those that it broke before are warnings where upstream has them.
+    fn check(&self, cx: &Context<'_>, object: &Value, old: Option<&Value>, warnings: &mut Vec<String>) -> ErrorList {
         let rules = self.of(cx);
         let (structural, meta) = (&rules.schema.structural, rules.schema.meta());
         let mut errors = match old {
@@ -47,6 +48,17 @@ impl Rules {
         };
         if let Some(scale) = &rules.scale {
             check_scale(scale, object, &mut errors);
+        }
+        if let Some(rules) = &rules.schema.rules {
+            // Rules are about objects of the right shape, and might not even be evaluated for others.
+            match rules_not_checked(&errors) {
+                Some(error) => errors.push(error),
+                None => {
+                    let checked = rules.check(object, old);
+                    errors.extend(checked.errors);
+                    warnings.extend(checked.warnings.iter().map(ToString::to_string));
+                }
+            }
         }
         errors
     }
@@ -103,11 +115,21 @@ impl Strategy for Main {
     }
 
     fn validate(&self, cx: &Context<'_>, object: &Value) -> ErrorList {
-        self.0.check(cx, object, None)
+        self.0.check(cx, object, None, &mut Vec::new())
     }
 
     fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList {
-        self.0.check(cx, object, Some(old))
+        self.0.check(cx, object, Some(old), &mut Vec::new())
+    }
+
+    fn validate_update_with_warnings(
+        &self,
+        cx: &Context<'_>,
+        object: &Value,
+        old: &Value,
+        warnings: &mut Vec<String>,
+    ) -> ErrorList {
+        self.0.check(cx, object, Some(old), warnings)
     }
 
     fn allow_unconditional_update(&self) -> bool {
@@ -144,11 +166,21 @@ impl Strategy for Status {
     }
 
     fn validate(&self, cx: &Context<'_>, object: &Value) -> ErrorList {
-        self.0.check(cx, object, None)
+        self.0.check(cx, object, None, &mut Vec::new())
     }
 
     fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList {
-        self.0.check(cx, object, Some(old))
+        self.0.check(cx, object, Some(old), &mut Vec::new())
+    }
+
+    fn validate_update_with_warnings(
+        &self,
+        cx: &Context<'_>,
+        object: &Value,
+        old: &Value,
+        warnings: &mut Vec<String>,
+    ) -> ErrorList {
+        self.0.check(cx, object, Some(old), warnings)
     }
 
     fn allow_unconditional_update(&self) -> bool {

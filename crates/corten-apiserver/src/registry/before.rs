@@ -80,13 +80,14 @@ pub(super) fn validate_update(
     context: &Context<'_>,
     object: &Value,
     old: &Value,
+    warnings: &mut Vec<String>,
 ) -> Result<(), Status> {
     let path = Path::new("metadata");
     let mut errors = validate_object_meta_update(object, old, &path);
     if strategy.wants_standard_finalizers() {
         errors.extend(validate_standard_finalizers(object, &path));
     }
-    errors.extend(strategy.validate_update(context, object, old));
+    errors.extend(strategy.validate_update_with_warnings(context, object, old, warnings));
     refuse(store, object, &errors)
 }
 

@@ -132,7 +132,7 @@ impl Store {
             Some(hooks) => hooks.before_update(&mut attributes.object, &old).await?,
             None => Reservation::none(),
         };
-        before::validate_update(self, strategy, &context, &attributes.object, &old)?;
+        before::validate_update(self, strategy, &context, &attributes.object, &old, &mut attributes.warnings)?;
         attributes.warnings.extend(strategy.warnings_on_update(&context, &attributes.object, &old));
         strategy.canonicalize(&mut attributes.object);
         managed_fields::keep_times(&mut attributes.object, &old);

@@ -50,6 +50,14 @@ impl Checked {
         &self.types[id.index()]
     }
 
+    /// Whether something in it is a variable of this name.
+    #[must_use]
+    pub fn refers_to(&self, variable: &str) -> bool {
+        let is_variable =
+            |reference: &Reference| matches!(reference, Reference::Ident { name, .. } if &**name == variable);
+        self.references.iter().flatten().any(is_variable)
+    }
+
     /// What the node `id` refers to.
     #[must_use]
     pub fn reference(&self, id: NodeId) -> Option<&Reference> {

@@ -127,7 +127,7 @@ fn a_shape_says_how_text_and_numbers_are_read() {
         "self.span == duration('5400s') && self.span.getMinutes() == 90",
         "self.data == b'ab'",
         "type(self.ratio) == double",
-        "self.__namespace__ == 'a' && !has(self.namespace) && !has(self.hidden)",
+        "self.__namespace__ == 'a' && self.namespace == 'a' && !has(self.hidden)",
         "self.set == [2, 1] && [2, 1] == self.set && self.set != [2, 3]",
         "self.ports == [{'name': 'b', 'n': 2}, {'name': 'a', 'n': 1}]",
         "self.set + [2, 3] == [1, 2, 3] && (self.set + [2, 3]).size() == 3 && self.set + [2, 3] == [3, 2, 1]",

@@ -120,6 +120,15 @@ fn traversal(value: &Value<'_>) -> u64 {
     cost
 }
 
+/// Asking whether something is allowed: an expression can do it twice within its limit.
+pub(super) static AUTHORIZATION: CostRule = CostRule { estimate: |_| fixed(350_000), actual: |_, _, _| Some(350_000) };
+
+/// Reading a selector.
+pub(super) static SELECTOR: CostRule = CostRule {
+    estimate: |call| Some(CallEstimate::of(call.arg_size(0).cost(TEXT_FACTOR))),
+    actual: |_, args, _| Some(scaled(size_of(args, 1), TEXT_FACTOR)),
+};
+
 /// Reading the text that is a function's first argument.
 pub(super) static URL: CostRule = CostRule {
     estimate: |call| {

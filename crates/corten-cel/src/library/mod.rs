@@ -8,7 +8,9 @@ mod costs;
 mod standard;
 
 mod addresses;
+pub mod authorization;
 mod formats;
+mod jsonpatch;
 mod lists;
 mod optionals;
 mod quantities;
@@ -72,7 +74,9 @@ pub(crate) struct Library {
 static CATALOG: &[&Library] = &[
     &standard::LIBRARY,
     &addresses::LIBRARY,
+    &authorization::LIBRARY,
     &formats::LIBRARY,
+    &jsonpatch::LIBRARY,
     &lists::LIBRARY,
     &optionals::LIBRARY,
     &quantities::LIBRARY,
@@ -97,10 +101,11 @@ impl Libraries {
         Self { names: BTreeSet::from([standard::LIBRARY.name]), syntax: Options { macros: true, ..Options::default() } }
     }
 
-    /// All that Kubernetes v1.35 has.
+    /// All that Kubernetes v1.35 has everywhere.
     #[must_use]
     pub fn kubernetes() -> Self {
-        let names = CATALOG.iter().map(|library| library.name).collect();
+        let names =
+            CATALOG.iter().map(|library| library.name).filter(|name| *name != jsonpatch::LIBRARY.name).collect();
         let syntax = Options { macros: true, optionals: true, two_variables: true, ..Options::default() };
         Self { names, syntax }
     }
@@ -109,6 +114,13 @@ impl Libraries {
     #[must_use]
     pub fn and_bindings(mut self) -> Self {
         self.syntax.bindings = true;
+        self
+    }
+
+    /// And what mutating policies need.
+    #[must_use]
+    pub fn and_json_patches(mut self) -> Self {
+        self.names.insert(jsonpatch::LIBRARY.name);
         self
     }
 
@@ -124,10 +136,16 @@ impl Libraries {
         self.libraries().flat_map(|library| library.types.iter().copied()).collect()
     }
 
-    /// The functions; those of all libraries are made once.
+    /// The functions; those that Kubernetes has are made once.
     pub(crate) fn functions(&self) -> Functions {
-        static ALL: LazyLock<Functions> = LazyLock::new(|| Arc::new(Libraries::kubernetes().declare()));
-        if self.names.len() == CATALOG.len() { ALL.clone() } else { Arc::new(self.declare()) }
+        static KUBERNETES: LazyLock<Functions> = LazyLock::new(|| Arc::new(Libraries::kubernetes().declare()));
+        static EVERY: LazyLock<Functions> =
+            LazyLock::new(|| Arc::new(Libraries::kubernetes().and_json_patches().declare()));
+        match CATALOG.len() - self.names.len() {
+            0 => EVERY.clone(),
+            1 if !self.names.contains(jsonpatch::LIBRARY.name) => KUBERNETES.clone(),
+            _ => Arc::new(self.declare()),
+        }
     }
 
     fn declare(&self) -> BTreeMap<String, Arc<FunctionDeclaration>> {

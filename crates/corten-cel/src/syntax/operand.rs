@@ -237,7 +237,8 @@ impl<'t> Parser<'t> {
     fn list(&mut self) -> Parsed {
         let open = self.expect("[")?;
         let mut elements = Vec::new();
-        while self.peek().kind != Kind::Symbol("]") {
+        // At the end of the text it is not an element that is missing behind a comma.
+        while !matches!(self.peek().kind, Kind::Symbol("]")) && (elements.is_empty() || self.peek().kind != Kind::End) {
             let optional = self.optional_mark()?;
             elements.push(Element { value: self.expr()?, optional });
             if self.take(",").is_none() {

@@ -121,6 +121,9 @@ impl<'t> Parser<'t> {
     pub(super) fn expect(&mut self, symbol: &'static str) -> Result<Token<'t>, Stop> {
         match self.take(symbol) {
             Some(token) => Ok(token),
+            None if self.ends_but_for(symbol) => {
+                self.stop(self.peek().position, format!("Syntax error: missing '{symbol}' at '<EOF>'"))
+            }
             None => {
                 let found = self.peek();
                 self.stop(
@@ -129,6 +132,19 @@ impl<'t> Parser<'t> {
                 )
             }
         }
+    }
+
+    /// Whether the text ends here and would be whole with `symbol`, which closes something: upstream says that it is missing.
+    fn ends_but_for(&self, symbol: &str) -> bool {
+        if self.peek().kind != Kind::End || !matches!(symbol, "]" | ")" | "}") {
+            return false;
+        }
+        let count = |wanted: &[&str]| {
+            let is = |token: &&Token<'_>| matches!(token.kind, Kind::Symbol(symbol) if wanted.contains(&symbol));
+            self.tokens.iter().filter(is).count()
+        };
+        // A choice may want its other side.
+        count(&["[", "(", "{"]) == count(&["]", ")", "}"]) + 1 && count(&["?"]) == 0
     }
 
     pub(super) fn stop<T>(&mut self, position: u32, message: impl Into<String>) -> Result<T, Stop> {

@@ -53,6 +53,11 @@ fn literals_have_their_values() {
 
 #[test]
 fn errors_name_their_place() {
+    check_error(
+        "object.x in [1, 2, ",
+        "ERROR: <input>:1:20: Syntax error: missing ']' at '<EOF>'\n | object.x in [1, 2, \n | ...................^",
+    );
+    check_error("f(1", "ERROR: <input>:1:4: Syntax error: missing ')' at '<EOF>'\n | f(1\n | ...^");
     check_error("x{.", "ERROR: <input>:1:3: Syntax error: mismatched input '.' expecting IDENTIFIER\n | x{.\n | ..^");
     check_error(
         "1 + $",

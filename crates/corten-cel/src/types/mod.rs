@@ -157,6 +157,21 @@ impl Type {
     }
 }
 
+impl Type {
+    /// As messages about what an expression has to give write it: timestamps and null by their full names.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        let parameters: Vec<String> = match self {
+            Self::Nullable(of) => return format!("wrapper({})", of.full_name()),
+            other => other.parameters().into_iter().map(Type::full_name).collect(),
+        };
+        if parameters.is_empty() {
+            return self.runtime_name().to_owned();
+        }
+        format!("{}({})", self.runtime_name(), parameters.join(", "))
+    }
+}
+
 /// As messages write it.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,14 +5,15 @@
 //!
 //! Upstream: cel-go common/types/{compare,int,uint,double,list,map}.go (v0.26.0).
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
-use corten_apimachinery::value::Str;
+use corten_apimachinery::value::{self as tree, Str};
 
-use super::{List, ListEquality, Map, Value};
+use super::{Field, List, ListEquality, Map, Shape, Value};
 use crate::{
     error::EvalError,
     eval::{Context, DEPTH_MAX},
+    rules::escape,
     types::Type,
 };
 
@@ -149,9 +150,11 @@ fn all_in<'a>(
     candidate: impl Fn(&mut Context<'_>, &Value<'a>, &Value<'a>) -> Result<bool, EvalError>,
 ) -> Result<bool, EvalError> {
     let others: Vec<Value<'a>> = b.iter().collect();
-    for item in a.iter() {
+    for (index, item) in a.iter().enumerate() {
         let mut found = false;
-        for other in &others {
+        // Most often it stands in the same place.
+        let (before, from) = others.split_at(index.min(others.len()));
+        for other in from.iter().chain(before) {
             if candidate(context, &item, other)? && at_depth(context, &item, other, depth + 1)? {
                 found = true;
                 break;
@@ -230,9 +233,36 @@ fn maps<'a>(context: &mut Context<'_>, a: &Map<'a>, b: &Map<'a>, depth: usize) -
     if a.len() != b.len() {
         return Ok(false);
     }
+    if let (Map::Tree(a, Shape::Object(_, fields)), Map::Tree(b, _)) = (a, b) {
+        return objects(context, fields, a, b, depth);
+    }
     for (key, value) in a.iter() {
         let Some(other) = b.get(&key) else { return Ok(false) };
         if !at_depth(context, &value, &other, depth + 1)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether two objects of one type are equal. A field that is null equals nothing; one that the type does not know has to be
+/// the same if both have it.
+fn objects<'a>(
+    context: &mut Context<'_>,
+    fields: &'a BTreeMap<Str, Field>,
+    a: &'a tree::Map,
+    b: &'a tree::Map,
+    depth: usize,
+) -> Result<bool, EvalError> {
+    for (json, value) in a.iter() {
+        let name = escape(json);
+        let (shape, other) = match (fields.get(name.as_deref().unwrap_or(json)), b.get(json)) {
+            (None, None) => continue,
+            (None, Some(other)) => (Shape::DYNAMIC, other),
+            (Some(field), Some(other)) if !value.is_null() && !other.is_null() => (&field.shape, other),
+            (Some(_), _) => return Ok(false),
+        };
+        if !at_depth(context, &shape.view(value), &shape.view(other), depth + 1)? {
             return Ok(false);
         }
     }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use corten_apimachinery::value as tree;
 
-use super::{Key, Shape, Text, Value};
-use crate::{error::EvalError, types::Type};
+use super::{Field, Key, Shape, Text, Value};
+use crate::{error::EvalError, rules::is_reserved, types::Type};
 
 /// The entries of a map that was made: the key as it was written, and the value.
 pub type Entries<'a> = BTreeMap<Key<'a>, (Value<'a>, Value<'a>)>;
@@ -63,8 +63,10 @@ impl<'a> Map<'a> {
     fn tree_field(&self, name: &str) -> Option<Value<'a>> {
         match self {
             Self::Tree(map, Shape::Object(_, fields)) => {
-                let field = fields.get(name)?;
-                map.get(&field.json).map(|node| field.shape.view(node))
+                // A word of the language may stand behind a dot as it is.
+                let escaped = || fields.get(format!("__{name}__").as_str()).filter(|_| is_reserved(name));
+                let field = fields.get(name).or_else(escaped)?;
+                present(map, field)
             }
             Self::Tree(map, Shape::Map(values)) => map.get(name).map(|node| values.view(node)),
             Self::Tree(map, _) => map.get(name).map(|node| Shape::DYNAMIC.view(node)),
@@ -75,9 +77,11 @@ impl<'a> Map<'a> {
     /// Its keys and values, in the order of the keys.
     pub fn iter(&self) -> Box<dyn Iterator<Item = (Value<'a>, Value<'a>)> + '_> {
         match self {
-            Self::Tree(map, Shape::Object(_, fields)) => Box::new(fields.iter().filter_map(|(name, field)| {
-                map.get(&field.json).map(|node| (Value::string(name.as_str()), field.shape.view(node)))
-            })),
+            Self::Tree(map, Shape::Object(_, fields)) => Box::new(
+                fields
+                    .iter()
+                    .filter_map(|(name, field)| present(map, field).map(|value| (Value::string(name.as_str()), value))),
+            ),
             Self::Tree(map, shape) => {
                 let values = match shape {
                     Shape::Map(values) => &**values,
@@ -127,6 +131,11 @@ impl<'a> Map<'a> {
             _ => Type::map(Type::Dyn, Type::Dyn),
         }
     }
+}
+
+/// The value of a field of an object. One that is null is not there.
+fn present<'a>(map: &'a tree::Map, field: &'a Field) -> Option<Value<'a>> {
+    map.get(&field.json).filter(|node| !node.is_null()).map(|node| field.shape.view(node))
 }
 
 /// The entries of a map of `pairs`.

@@ -81,7 +81,7 @@ impl Shape {
             Self::Timestamp => {
                 Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z"))).map(Value::Timestamp)
             }
-            Self::Duration => Duration::parse(text).map(Value::Duration),
+            Self::Duration => Duration::parse_format(text).map(Value::Duration),
             _ => None,
         };
         special.unwrap_or(Value::string(text))

@@ -168,11 +168,55 @@ impl Duration {
         text.parse::<GoDuration>().ok().map(|duration| Self(duration.0))
     }
 
+    /// From text as the format `duration` of a schema has it: `3 days` as well.
+    ///
+    /// Upstream: `ParseDuration` in k8s.io/kube-openapi/pkg/validation/strfmt/duration.go (v1.35).
+    #[must_use]
+    pub fn parse_format(text: &str) -> Option<Self> {
+        if let Some(duration) = Self::parse(text) {
+            return Some(duration);
+        }
+        let mut sum = None;
+        let mut rest = text;
+        while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+            let number = &rest[start..];
+            let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+            let (number, after) = number.split_at(digits);
+            let unit = after.trim_start();
+            let letters = unit.find(|c: char| !(c.is_ascii_alphabetic() || c == '\u{b5}')).unwrap_or(unit.len());
+            rest = &unit[letters..];
+            if letters == 0 {
+                continue;
+            }
+            let factor: i64 = number.parse().ok()?;
+            for nanos in units(&unit[..letters].to_lowercase()) {
+                sum = Some(factor.wrapping_mul(nanos).wrapping_add(sum.unwrap_or(0)));
+            }
+        }
+        sum.map(Self)
+    }
+
     /// Its nanoseconds.
     #[must_use]
     pub fn nanos(self) -> i64 {
         self.0
     }
+}
+
+/// The nanoseconds of each unit that `name` is: one of its names, or a word that begins with the last of them.
+fn units(name: &str) -> impl Iterator<Item = i64> {
+    const UNITS: &[(&[&str], &str, i64)] = &[
+        (&["ns"], "nano", 1),
+        (&["us", "\u{b5}s"], "micro", 1_000),
+        (&["ms"], "milli", 1_000_000),
+        (&["s"], "sec", NANOS_IN_SECOND),
+        (&["m"], "min", 60 * NANOS_IN_SECOND),
+        (&["h", "hr"], "hour", 3_600 * NANOS_IN_SECOND),
+        (&["d"], "day", 24 * 3_600 * NANOS_IN_SECOND),
+        (&["w", "wk"], "week", 7 * 24 * 3_600 * NANOS_IN_SECOND),
+    ];
+    let is = move |(names, word, _): &&(&[&str], &str, i64)| names.contains(&name) || name.starts_with(word);
+    UNITS.iter().filter(is).map(|(_, _, nanos)| *nanos)
 }
 
 /// In seconds, with as many decimals as it takes.

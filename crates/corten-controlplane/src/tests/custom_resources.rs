@@ -10,7 +10,7 @@ use crate::{
     testing::{Cluster, admin},
 };
 
-const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub(super) const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const TABS: &str = "/apis/example.com/v1/namespaces/default/crontabs";
 
 fn definition(plural: &str, kind: &str, short: &str) -> serde_json::Value {
@@ -41,7 +41,7 @@ fn definition(plural: &str, kind: &str, short: &str) -> serde_json::Value {
 }
 
 /// Waits until the definition is as wanted; `None` for one that is not there.
-async fn until(cluster: &Cluster, name: &str, holds: impl Fn(Option<&Value>) -> bool) {
+pub(super) async fn until(cluster: &Cluster, name: &str, holds: impl Fn(Option<&Value>) -> bool) {
     let routes = cluster.server.routes();
     let store = routes.store(DEFINITIONS.0, DEFINITIONS.1).expect("definitions are served");
     let (snapshot, mut watcher) = store.cacher().watch_from_now(0).await.unwrap();
@@ -60,7 +60,7 @@ fn condition<'a>(definition: &'a Value, ty: &str) -> Option<(&'a str, &'a str)> 
     Some((found.str_at(&["status"])?, found.str_at(&["reason"])?))
 }
 
-fn is_established(definition: Option<&Value>) -> bool {
+pub(super) fn is_established(definition: Option<&Value>) -> bool {
     definition.and_then(|definition| condition(definition, "Established")) == Some(("True", "InitialNamesAccepted"))
 }
 

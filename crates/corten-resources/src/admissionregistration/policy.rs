@@ -36,11 +36,6 @@ fn are_conditions_kept(spec: &Value, old: Option<&Value>) -> bool {
     old.is_some_and(|old| same(old, "paramKind") && same(old, "matchConditions"))
 }
 
-/// The expressions of the stored policy's spec under a field of the items of a list.
-pub(super) fn stored<'v>(old: Option<&'v Value>, list: &str, field: &str) -> expressions::Stored<'v> {
-    old.map(|old| expressions::stored(old.items_at(&[list]), field)).unwrap_or_default()
-}
-
 /// Everything up to the variables; `old` is the stored spec. Says whether there is `params`.
 pub(super) fn validate(does: Does, spec: &Value, old: Option<&Value>, errors: &mut ErrorList) -> bool {
     let path = &Path::new("spec");
@@ -56,8 +51,7 @@ pub(super) fn validate(does: Does, spec: &Value, old: Option<&Value>, errors: &m
     constraints(does, spec, path, errors);
     let params = param_kind.is_some();
     if !are_conditions_kept(spec, old) {
-        let known = stored(old, "matchConditions", "expression");
-        expressions::match_conditions(spec, (params, &known), path, errors);
+        expressions::match_conditions(spec, params, path, errors);
     }
     params
 }

@@ -10,11 +10,7 @@ use corten_apimachinery::{
     value::semantically_equal,
 };
 
-use super::{
-    FAILURE_POLICIES, MATCH_POLICIES, REINVOCATION_POLICIES,
-    expressions::{self, Stored},
-    matching, rule,
-};
+use super::{FAILURE_POLICIES, MATCH_POLICIES, REINVOCATION_POLICIES, expressions, matching, rule};
 use crate::{
     core::pod_spec::validation::ExpressionValues,
     defaulting::{each, fill_absent, within},
@@ -49,14 +45,11 @@ impl Strategy for Main {
     }
 
     fn validate(&self, _cx: &Context<'_>, object: &Value) -> ErrorList {
-        self.webhooks(object, &Strictness::FULL, &Stored::new())
+        self.webhooks(object, &Strictness::FULL)
     }
 
     fn validate_update(&self, _cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList {
-        let before = old.items_at(&["webhooks"]);
-        let stored =
-            before.iter().flat_map(|hook| expressions::stored(hook.items_at(&["matchConditions"]), "expression"));
-        self.webhooks(object, &Strictness::after(object, old), &stored.collect())
+        self.webhooks(object, &Strictness::after(object, old))
     }
 
     fn allow_unconditional_update(&self) -> bool {
@@ -113,11 +106,11 @@ impl Strictness {
 }
 
 impl Main {
-    fn webhooks(&self, object: &Value, strictness: &Strictness, stored: &Stored<'_>) -> ErrorList {
+    fn webhooks(&self, object: &Value, strictness: &Strictness) -> ErrorList {
         let mut errors = ErrorList::new();
         let mut seen = Seen::default();
         for (path, hook) in each_at(object, "webhooks", &Path::root()) {
-            self.webhook(hook, (strictness, stored), &path, &mut errors);
+            self.webhook(hook, strictness, &path, &mut errors);
             review_versions(hook, strictness.known_review_version, &path, &mut errors);
             let name = text_at(hook, &["name"]);
             if strictness.unique_names && !name.is_empty() && !seen.is_new(name) {
@@ -130,13 +123,7 @@ impl Main {
         errors
     }
 
-    fn webhook(
-        &self,
-        hook: &Value,
-        (strictness, stored): (&Strictness, &Stored<'_>),
-        path: &Path,
-        errors: &mut ErrorList,
-    ) {
+    fn webhook(&self, hook: &Value, strictness: &Strictness, path: &Path, errors: &mut ErrorList) {
         qualified_name(text_at(hook, &["name"]), &path.child("name"), errors);
         for (at, rule) in each_at(hook, "rules", path) {
             rule::with_operations(rule, &at, errors);
@@ -165,7 +152,7 @@ impl Main {
         let config = hook.get("clientConfig").unwrap_or(&Value::Null);
         webhook::client_config(config, &path.child("clientConfig"), errors);
         if strictness.match_conditions {
-            expressions::match_conditions(hook, (false, stored), path, errors);
+            expressions::match_conditions(hook, false, path, errors);
         }
     }
 }

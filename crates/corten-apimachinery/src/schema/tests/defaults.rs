@@ -1,6 +1,6 @@
 use super::{schema, table, value};
 use crate::{
-    field::Path,
+    field::{ErrorList, Path},
     schema::{
         MetaType, apply_defaults, has_unpruned_defaults, prune_defaults, prune_nulls_without_defaults,
         validate_defaults,
@@ -54,7 +54,7 @@ fn nulls_go_unless_they_are_values_or_have_a_default() {
 fn check_validity(of: &str, want: &[&str]) {
     let table = table();
     let meta = MetaType::of(&table).unwrap();
-    let errors = validate_defaults(&Path::new("s"), &schema(of), true, true, meta);
+    let errors = validate_defaults(&Path::new("s"), &schema(of), true, true, meta, &mut |_, _, _, _| ErrorList::new());
     assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), want, "{of}");
 }
 

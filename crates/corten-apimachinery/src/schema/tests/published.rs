@@ -1,11 +1,10 @@
 use super::{schema, table, value};
 use crate::{
-    field::Path,
     managed_fields::Typed,
     openapi::{Dialect, NoDescriptions, Options},
     schema::{
         CustomKind, MetaType, Structural, UnknownFields, apply_defaults, prune, prune_nulls_without_defaults, publish,
-        publish_list, to_types, validate_value, validate_value_update, visit_rules,
+        publish_list, to_types, validate_value, validate_value_update,
     },
     type_table::{FieldType, ListType, Shape},
     value::Value,
@@ -135,40 +134,6 @@ fn types_say_how_fields_merge() {
     for part in ["\"d\"", "free", "whole", "open"] {
         assert!(text.contains(part), "{text}");
     }
-}
-
-#[test]
-fn rules_are_met_with_what_was_before() {
-    let of = schema(
-        r#"{"type": "object", "x-kubernetes-validations": [{"rule": "r"}], "properties": {
-            "l": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": {"type": "object",
-                "x-kubernetes-validations": [{"rule": "i"}], "properties": {"k": {"type": "string"}}}},
-            "m": {"type": "object", "additionalProperties": {"type": "string", "x-kubernetes-validations": [{"rule": "v"}]}},
-            "a": {"type": "array", "items": {"type": "string", "x-kubernetes-validations": [{"rule": "a"}]}},
-            "none": {"type": "object", "properties": {"x": {"type": "string"}}}
-        }}"#,
-    );
-    let new =
-        value(r#"{"l": [{"k": "b"}, {"k": "a", "x": 1}], "m": {"x": "1", "y": "2"}, "a": ["s"], "none": {"x": "y"}}"#);
-    let old = value(r#"{"l": [{"k": "a"}, {"k": "b"}], "m": {"x": "1"}, "a": ["s"]}"#);
-    let mut met = Vec::new();
-    let done = visit_rules(&Path::root(), &new, Some(&old), &of, &mut |site| {
-        let rule = &site.schema.extensions.validations[0].rule;
-        met.push(format!("{}:{rule}:{}:{}:{}", site.path, site.old.is_some(), site.is_unchanged, site.is_resource));
-        if met.len() == 6 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
-    });
-    assert!(done.is_break());
-    assert_eq!(
-        met,
-        [
-            ":r:true:false:true",
-            "a[0]:a:false:false:false",
-            "l[0]:i:true:true:false",
-            "l[1]:i:true:false:false",
-            "m[x]:v:true:true:false",
-            "m[y]:v:false:false:false",
-        ]
-    );
 }
 
 /// Each level of the schema is one of the object, so the deepest that can be decoded is the deepest that is walked.

@@ -84,6 +84,29 @@ fn a_change_has_one_form() {
 }
 
 #[test]
+fn a_change_is_of_the_type_of_its_form() {
+    let apply =
+        |expression: &str| json!({"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}});
+    let patch = |expression: &str| json!({"patchType": "JSONPatch", "jsonPatch": {"expression": expression}});
+    check(
+        json!({"variables": [{"name": "n", "expression": "1"}], "mutations": [
+            apply("Object{spec: Object.spec{replicas: variables.n, names: ['a'], ?other: optional.none()}}"),
+            apply("Object.spec{}"),
+            apply("object"),
+            patch("[JSONPatch{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey('a/b'), value: Object.metadata{}}]"),
+            patch("JSONPatch{op: 1}"),
+        ]}),
+        &[
+            "mutations[1].applyConfiguration.expression: Invalid value: \"Object.spec{}\": must evaluate to Object but got \
+             Object.spec",
+            "mutations[2].applyConfiguration.expression: Invalid value: \"object\": must evaluate to Object but got dyn",
+            "mutations[4].jsonPatch.expression: Invalid value: \"JSONPatch{op: 1}\": compilation failed: ERROR: <input>:1:13: expected \
+             type of field 'op' is 'string' but provided type is 'int'\n | JSONPatch{op: 1}\n | ............^",
+        ],
+    );
+}
+
+#[test]
 fn what_goes_is_not_changed() {
     let rule = json!({"operations": ["DELETE"], "apiGroups": ["a"], "apiVersions": ["v1"], "resources": ["pods"]});
     check(

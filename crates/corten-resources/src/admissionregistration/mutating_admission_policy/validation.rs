@@ -4,14 +4,14 @@ use corten_apimachinery::{
     Value,
     field::{ErrorList, Path},
 };
+use corten_cel::admission::Variables;
 
 use crate::{
     admissionregistration::{
-        REINVOCATION_POLICIES,
-        expressions::{self, Stored},
+        REINVOCATION_POLICIES, expressions,
         policy::{self, Does},
     },
-    cel::{self, Gives, Scope, Use, Variable},
+    cel::{self, Gives, Use},
     report::Report,
     tree::{each_at, present, text_at},
 };
@@ -28,33 +28,19 @@ pub(super) fn policy(object: &Value, old: Option<&Value>) -> ErrorList {
     let old = old.map(|old| old.get("spec").unwrap_or(&null));
     let mut errors = ErrorList::new();
     let params = policy::validate(Does::Mutate, spec, old, &mut errors);
-    let variables = expressions::variables(spec);
-    let stored = policy::stored(old, "variables", "expression");
-    expressions::validate_variables(&variables, (params, &stored), &path, &mut errors);
+    let variables = expressions::validate_variables(spec, params, &path, &mut errors);
     if spec.items_at(&["mutations"]).is_empty() {
         errors.required(&path.child("mutations"), "mutations must contain at least one item");
     }
-    let stored = stored_patches(old);
     for (at, mutation) in each_at(spec, "mutations", &path) {
-        one_mutation(mutation, (params, &variables, &stored), &at, &mut errors);
+        one_mutation(mutation, (params, &variables), &at, &mut errors);
     }
     let again = text_at(spec, &["reinvocationPolicy"]);
     errors.require_one_of(&path.child("reinvocationPolicy"), again, REINVOCATION_POLICIES);
     errors
 }
 
-fn stored_patches(old: Option<&Value>) -> Stored<'_> {
-    let mutations = old.map(|old| old.items_at(&["mutations"])).unwrap_or_default();
-    let expressions = |mutation| PATCHES.map(|(_, field, _)| text_at(mutation, &[field, "expression"]).trim());
-    mutations.iter().flat_map(expressions).filter(|expression| !expression.is_empty()).collect()
-}
-
-fn one_mutation(
-    mutation: &Value,
-    (params, variables, stored): (bool, &[Variable<'_>], &Stored<'_>),
-    path: &Path,
-    errors: &mut ErrorList,
-) {
+fn one_mutation(mutation: &Value, (params, variables): (bool, &Variables), path: &Path, errors: &mut ErrorList) {
     let ty = text_at(mutation, &["patchType"]);
     if !errors.require(&path.child("patchType"), ty) {
         return;
@@ -67,8 +53,7 @@ fn one_mutation(
     if let Some(patch) = present(mutation, &[own]) {
         let (expression, at) = (text_at(patch, &["expression"]).trim(), at.child("expression"));
         if errors.require(&at, expression) {
-            let scope = Scope::Admission { params, authorizer: true, variables };
-            cel::check(expression, &Use { scope, gives, is_stored: stored.contains(expression) }, &at, errors);
+            cel::check(expression, &Use { params, authorizer: true, variables, gives }, &at, errors);
         }
     } else {
         errors.required(&at, &format!("must be specified when patchType is {ty}"));

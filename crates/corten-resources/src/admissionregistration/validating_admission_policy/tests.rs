@@ -113,6 +113,54 @@ fn validations_say_what_they_mean() {
 }
 
 #[test]
+fn expressions_compile_and_give_what_is_asked_for() {
+    check(
+        json!({
+            "variables": [
+                {"name": "replicas", "expression": "object.spec.replicas"},
+                {"name": "limit", "expression": "5"},
+                {"name": "twice", "expression": "variables.limit * 2"},
+                {"name": "wrong", "expression": "variables.later"},
+                {"name": "later", "expression": "['a', 'b']"},
+                {"name": "half", "expression": "optional.of(1)"},
+            ],
+            "validations": [
+                {"expression": "variables.replicas <= variables.twice && variables.wrong == 1", "messageExpression": "'at most ' + string(variables.limit)"},
+                {"expression": "object.x in [1, 2, "},
+                {"expression": "variables.limit"},
+                {"expression": "variables.limit == 'a'", "messageExpression": "variables.later"},
+                {"expression": "variables.half.hasValue()", "messageExpression": "authorizer.path('/').check('get').reason()"},
+                {"expression": "authorizer.group('').resource('pods').check('get').allowed()"},
+                {"expression": "params.x == 1"},
+            ],
+            "auditAnnotations": [
+                {"key": "a", "valueExpression": "true ? 'b' : null"}, {"key": "b", "valueExpression": "null"},
+                {"key": "c", "valueExpression": "variables.later"},
+            ],
+        }),
+        &[
+            "variables[3].expression: Invalid value: \"variables.later\": compilation failed: ERROR: <input>:1:10: undefined field \
+             'later'\n | variables.later\n | .........^",
+            "validations[1].expression: Invalid value: \"object.x in [1, 2, \": compilation failed: ERROR: <input>:1:20: Syntax \
+             error: missing ']' at '<EOF>'\n | object.x in [1, 2, \n | ...................^",
+            "validations[2].expression: Invalid value: \"variables.limit\": must evaluate to bool but got int",
+            "validations[3].expression: Invalid value: \"variables.limit == 'a'\": compilation failed: ERROR: <input>:1:17: found no \
+             matching overload for '_==_' applied to '(int, string)'\n | variables.limit == 'a'\n | ................^",
+            "validations[3].messageExpression: Invalid value: \"variables.later\": must evaluate to string but got list(string)",
+            "validations[4].messageExpression: Invalid value: \"authorizer.path('/').check('get').reason()\": compilation failed: \
+             ERROR: <input>:1:1: undeclared reference to 'authorizer' (in container '')\n | \
+             authorizer.path('/').check('get').reason()\n | ^",
+            "validations[6].expression: Invalid value: \"params.x == 1\": compilation failed: ERROR: <input>:1:1: undeclared reference \
+             to 'params' (in container '')\n | params.x == 1\n | ^",
+            "auditAnnotations[0].valueExpression: Invalid value: \"true ? 'b' : null\": compilation failed: ERROR: <input>:1:6: found no \
+             matching overload for '_?_:_' applied to '(bool, string, null)'\n | true ? 'b' : null\n | .....^",
+            "auditAnnotations[2].valueExpression: Invalid value: \"variables.later\": must evaluate to one of [string null_type] but \
+             got list(string)",
+        ],
+    );
+}
+
+#[test]
 fn audit_annotations_have_keys_of_their_own() {
     let long = "x".repeat(5 * 1_024 + 1);
     check(
@@ -135,7 +183,7 @@ fn audit_annotations_have_keys_of_their_own() {
 
 #[test]
 fn conditions_are_checked_again_only_if_they_or_the_parameters_change() {
-    let old = policy(json!({"matchConditions": [{"name": "", "expression": "x"}]}));
+    let old = policy(json!({"matchConditions": [{"name": "", "expression": "true"}]}));
     refuses_update(&RESOURCE, RESOURCE.strategy, old.clone(), old.clone(), &[]);
     let param_kind = json!({"spec": {"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}}});
     refuses_update(

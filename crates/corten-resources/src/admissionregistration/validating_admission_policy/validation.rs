@@ -6,13 +6,14 @@ use corten_apimachinery::{
     meta::ObjectMeta,
     validation::is_qualified_name,
 };
+use corten_cel::admission::Variables;
 
 use crate::{
     admissionregistration::{
-        expressions::{self, Stored},
+        expressions,
         policy::{self, Does},
     },
-    cel::{self, Gives, Scope, Use, Variable},
+    cel::{self, Gives, Use},
     conditions,
     report::Report,
     tree::{each_at, present, text_at},
@@ -29,16 +30,16 @@ const REASONS: &[&str] = &["Forbidden", "Invalid", "RequestEntityTooLarge"];
 #[derive(Clone, Copy)]
 struct Names<'a> {
     params: bool,
-    variables: &'a [Variable<'a>],
+    variables: &'a Variables,
 }
 
 impl Names<'_> {
-    /// Checks an expression that is not empty; `stored` are those that the stored policy has in its place.
-    fn check(&self, expression: &str, gives: Gives, stored: &Stored<'_>, path: &Path, errors: &mut ErrorList) {
+    /// Checks an expression that is not empty.
+    fn check(&self, expression: &str, gives: Gives, path: &Path, errors: &mut ErrorList) {
         // A message tells what is wrong, to whoever asks: it needs no rights.
         let authorizer = gives != Gives::Text;
-        let scope = Scope::Admission { params: self.params, authorizer, variables: self.variables };
-        cel::check(expression, &Use { scope, gives, is_stored: stored.contains(expression) }, path, errors);
+        let usage = Use { params: self.params, authorizer, variables: self.variables, gives };
+        cel::check(expression, &usage, path, errors);
     }
 }
 
@@ -48,11 +49,7 @@ pub(super) fn policy(object: &Value, old: Option<&Value>) -> ErrorList {
     let old = old.map(|old| old.get("spec").unwrap_or(&null));
     let mut errors = ErrorList::new();
     let params = policy::validate(Does::Validate, spec, old, &mut errors);
-    let variables = expressions::variables(spec);
-    let stored = policy::stored(old, "validations", "expression");
-    let stored_messages = policy::stored(old, "validations", "messageExpression");
-    let stored_values = policy::stored(old, "auditAnnotations", "valueExpression");
-    expressions::validate_variables(&variables, (params, &stored), &path, &mut errors);
+    let variables = expressions::validate_variables(spec, params, &path, &mut errors);
     let annotations = spec.items_at(&["auditAnnotations"]);
     if spec.items_at(&["validations"]).is_empty() && annotations.is_empty() {
         let detail = "validations or auditAnnotations must contain at least one item";
@@ -62,7 +59,7 @@ pub(super) fn policy(object: &Value, old: Option<&Value>) -> ErrorList {
     }
     let names = Names { params, variables: &variables };
     for (at, validation) in each_at(spec, "validations", &path) {
-        one_validation(validation, names, (&stored, &stored_messages), &at, &mut errors);
+        one_validation(validation, names, &at, &mut errors);
     }
     if annotations.len() > AUDIT_ANNOTATIONS_MAX {
         let detail = format!("must not have more than {AUDIT_ANNOTATIONS_MAX} auditAnnotations");
@@ -70,7 +67,7 @@ pub(super) fn policy(object: &Value, old: Option<&Value>) -> ErrorList {
     }
     let mut seen = Seen::default();
     for (at, annotation) in each_at(spec, "auditAnnotations", &path) {
-        audit_annotation(annotation, object.name(), (names, &stored_values), &at, &mut errors);
+        audit_annotation(annotation, object.name(), names, &at, &mut errors);
         let key = text_at(annotation, &["key"]);
         if !seen.is_new(key) {
             errors.push_with(|| Error::duplicate(&at.child("key"), key));
@@ -79,23 +76,17 @@ pub(super) fn policy(object: &Value, old: Option<&Value>) -> ErrorList {
     errors
 }
 
-fn one_validation(
-    validation: &Value,
-    names: Names<'_>,
-    (stored, stored_messages): (&Stored<'_>, &Stored<'_>),
-    path: &Path,
-    errors: &mut ErrorList,
-) {
+fn one_validation(validation: &Value, names: Names<'_>, path: &Path, errors: &mut ErrorList) {
     let text = |field: &str| text_at(validation, &[field]);
     let at = path.child("expression");
     if text("expression").trim().is_empty() {
         errors.required(&at, "expression is not specified");
     } else {
-        names.check(text("expression"), Gives::Bool, stored, &at, errors);
+        names.check(text("expression"), Gives::Bool, &at, errors);
     }
     let (message, at) = (text("messageExpression"), path.child("messageExpression"));
     if !message.trim().is_empty() {
-        names.check(message, Gives::Text, stored_messages, &at, errors);
+        names.check(message, Gives::Text, &at, errors);
     } else if !message.is_empty() {
         errors.invalid(&at, message, "must be non-empty if specified");
     }
@@ -110,13 +101,7 @@ fn one_validation(
     }
 }
 
-fn audit_annotation(
-    annotation: &Value,
-    policy_name: &str,
-    (names, stored): (Names<'_>, &Stored<'_>),
-    path: &Path,
-    errors: &mut ErrorList,
-) {
+fn audit_annotation(annotation: &Value, policy_name: &str, names: Names<'_>, path: &Path, errors: &mut ErrorList) {
     let (key, at) = (text_at(annotation, &["key"]), path.child("key"));
     if policy_name.is_empty() {
         errors.invalid(&at, key, "requires metadata.name be non-empty");
@@ -131,7 +116,7 @@ fn audit_annotation(
     } else if expression.len() > VALUE_EXPRESSION_MAX_BYTES {
         errors.required(&at, &format!("must not exceed {VALUE_EXPRESSION_MAX_BYTES} bytes in length"));
     } else {
-        names.check(expression, Gives::TextOrNull, stored, &at, errors);
+        names.check(expression, Gives::TextOrNull, &at, errors);
     }
 }
 

@@ -121,18 +121,38 @@ fn conditions_have_names_and_expressions() {
 }
 
 #[test]
+fn conditions_compile_and_give_truth_values() {
+    check(
+        json!({"matchConditions": [
+            {"name": "a", "expression": "object.spec.replicas > oldObject.spec.replicas && request.userInfo.username != 'x'"},
+            {"name": "b", "expression": "authorizer.requestResource.check('get').allowed() && namespaceObject.metadata.name == 'd'"},
+            {"name": "c", "expression": "params.x"},
+            {"name": "d", "expression": "request.namespace"},
+            {"name": "e", "expression": "request.nobody == ''"},
+        ]}),
+        &[
+            "matchConditions[2].expression: Invalid value: \"params.x\": compilation failed: ERROR: <input>:1:1: undeclared \
+             reference to 'params' (in container '')\n | params.x\n | ^",
+            "matchConditions[3].expression: Invalid value: \"request.namespace\": must evaluate to bool but got string",
+            "matchConditions[4].expression: Invalid value: \"request.nobody == ''\": compilation failed: ERROR: <input>:1:8: \
+             undefined field 'nobody'\n | request.nobody == ''\n | .......^",
+        ],
+    );
+}
+
+#[test]
 fn an_update_may_keep_what_was_taken_before() {
     let odd = |patch: Value| {
         let selector = json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["-"]}]});
         let base = json!({
             "sideEffects": "Some", "admissionReviewVersions": ["v9"], "namespaceSelector": selector,
-            "matchConditions": [{"name": "", "expression": "x"}],
+            "matchConditions": [{"name": "", "expression": "true"}],
         });
         hook(patched(base, patch))
     };
     let old = configuration(&[odd(json!({})), odd(json!({}))]);
     refuses_update(&RESOURCE, RESOURCE.strategy, old.clone(), old.clone(), &[]);
-    let changed = odd(json!({"matchConditions": [{"name": "", "expression": "y"}]}));
+    let changed = odd(json!({"matchConditions": [{"name": "", "expression": "false"}]}));
     refuses_update(
         &RESOURCE,
         RESOURCE.strategy,

@@ -25,7 +25,8 @@ pub(crate) const CONFIG_MAX: usize = 32;
 pub(crate) fn devices(devices: &Value, features: &Features, path: &Path, errors: &mut ErrorList) {
     let names = Requests::of(devices);
     let list = |field: &str| devices.items_at(&[field]);
-    each_unique(list("requests"), REQUESTS_MAX, &path.child("requests"), errors, request, |item| text(item, "name"));
+    let check = |item: &Value, at: &Path, errors: &mut ErrorList| request(item, features, at, errors);
+    each_unique(list("requests"), REQUESTS_MAX, &path.child("requests"), errors, check, |item| text(item, "name"));
     each_item(list("constraints"), CONSTRAINTS_MAX, &path.child("constraints"), errors, |item, at, errors| {
         names.references(item, at, errors);
         constraint(item, features, at, errors);
@@ -36,16 +37,16 @@ pub(crate) fn devices(devices: &Value, features: &Features, path: &Path, errors:
     });
 }
 
-fn request(request: &Value, path: &Path, errors: &mut ErrorList) {
+fn request(request: &Value, features: &Features, path: &Path, errors: &mut ErrorList) {
     names::label(text(request, "name"), &path.child("name"), errors);
     let alternatives = request.items_at(&["firstAvailable"]);
     match (present(request, "exactly"), alternatives) {
         (None, []) => errors.required(path, "exactly one of `exactly` or `firstAvailable` is required"),
-        (Some(exactly), []) => asked(exactly, &path.child("exactly"), errors),
+        (Some(exactly), []) => asked(exactly, features, &path.child("exactly"), errors),
         (None, alternatives) => {
             let check = |alternative: &Value, at: &Path, errors: &mut ErrorList| {
                 names::label(text(alternative, "name"), &at.child("name"), errors);
-                asked(alternative, at, errors);
+                asked(alternative, features, at, errors);
             };
             let at = path.child("firstAvailable");
             each_unique(alternatives, ALTERNATIVES_MAX, &at, errors, check, |item| text(item, "name"));
@@ -58,12 +59,12 @@ fn request(request: &Value, path: &Path, errors: &mut ErrorList) {
 }
 
 /// What a request or alternative asks for.
-fn asked(request: &Value, path: &Path, errors: &mut ErrorList) {
+fn asked(request: &Value, features: &Features, path: &Path, errors: &mut ErrorList) {
     let class_at = path.child("deviceClassName");
     if errors.require(&class_at, text(request, "deviceClassName")) {
         errors.object_name(&class_at, text(request, "deviceClassName"));
     }
-    selectors::validate(request.items_at(&["selectors"]), false, &path.child("selectors"), errors);
+    selectors::validate(request.items_at(&["selectors"]), features, &path.child("selectors"), errors);
     let (count, count_at) = (request.i64_at(&["count"]).unwrap_or_default(), path.child("count"));
     match text(request, "allocationMode") {
         "All" if count != 0 => {

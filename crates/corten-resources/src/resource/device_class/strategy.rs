@@ -27,12 +27,12 @@ impl Strategy for Main {
         next_generation(class, old, &[&["spec"]]);
     }
 
-    fn validate(&self, _cx: &Context<'_>, class: &Value) -> ErrorList {
-        validation::validate(class, None)
+    fn validate(&self, cx: &Context<'_>, class: &Value) -> ErrorList {
+        validation::validate(class, None, cx.features)
     }
 
-    fn validate_update(&self, _cx: &Context<'_>, class: &Value, old: &Value) -> ErrorList {
-        validation::validate(class, Some(old))
+    fn validate_update(&self, cx: &Context<'_>, class: &Value, old: &Value) -> ErrorList {
+        validation::validate(class, Some(old), cx.features)
     }
 
     // Clients learn what was deleted.

@@ -56,6 +56,33 @@ fn what_a_class_says_is_well_formed() {
     );
 }
 
+#[test]
+fn selectors_compile_and_are_cheap() {
+    let selector = |expression: &str| json!({"cel": {"expression": expression}});
+    let ten = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]";
+    let loops = ["z5", "z4", "z3", "z2", "z", "y", "x"];
+    let dear = loops.iter().fold("true".to_owned(), |inner, name| format!("{ten}.all({name}, {inner})"));
+    let selectors = [
+        selector("device.driver == 'd' && device.attributes['d'].model == 'm'"),
+        selector("device.driver"),
+        selector("noSuchVar"),
+        selector(&dear),
+        selector("device.allowMultipleAllocations"),
+    ];
+    let undeclared = "spec.selectors[2].cel.expression: Invalid value: \"noSuchVar\": compilation failed: ERROR: <input>:1:1: \
+                      undeclared reference to 'noSuchVar' (in container '')\n | noSuchVar\n | ^";
+    let common = [
+        "spec.selectors[1].cel.expression: Invalid value: \"device.driver\": must evaluate to bool or the unknown type, not string",
+        undeclared,
+        "spec.selectors[3].cel.expression: Forbidden: too complex, exceeds cost limit",
+    ];
+    refuses(&RESOURCE, ALL, class(json!({"selectors": selectors})), &common);
+    let unknown = "spec.selectors[4].cel.expression: Invalid value: \"device.allowMultipleAllocations\": compilation failed: \
+                   ERROR: <input>:1:7: undefined field 'allowMultipleAllocations'\n | device.allowMultipleAllocations\n | ......^";
+    let [first, second, third] = common;
+    refuses(&RESOURCE, "", class(json!({"selectors": selectors})), &[first, second, third, unknown]);
+}
+
 /// The limit came after the first parameters.
 #[test]
 fn parameters_that_are_there_may_be_large() {

@@ -1,7 +1,7 @@
 //! Rules of device classes.
 
 use corten_apimachinery::{
-    Value,
+    Features, Value,
     field::{ErrorList, Path},
     value::semantically_equal,
 };
@@ -15,17 +15,14 @@ use crate::{
     },
 };
 
-/// Every rule that a class breaks. Selectors and configuration that the old one had as they are count as stored.
-pub(super) fn validate(class: &Value, old: Option<&Value>) -> ErrorList {
+/// Every rule that a class breaks. Configuration that the old one had as it is counts as stored.
+pub(super) fn validate(class: &Value, old: Option<&Value>, features: &Features) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let list = |field: &str| class.items_at(&["spec", field]);
-    let is_stored = |field: &str| {
-        let list = ["spec", field];
-        old.is_some_and(|old| semantically_equal(class.at(&list), old.at(&list)))
-    };
-    selectors::validate(list("selectors"), is_stored("selectors"), &path.child("selectors"), &mut errors);
-    let is_stored = is_stored("config");
+    let config = ["spec", "config"];
+    let is_stored = old.is_some_and(|old| semantically_equal(class.at(&config), old.at(&config)));
+    selectors::validate(list("selectors"), features, &path.child("selectors"), &mut errors);
     each_item(list("config"), CONFIG_MAX, &path.child("config"), &mut errors, |config, at, errors| {
         opaque::configuration(config, is_stored, at, errors);
     });

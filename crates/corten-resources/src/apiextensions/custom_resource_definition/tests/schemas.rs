@@ -1,17 +1,13 @@
-use std::collections::BTreeSet;
-
 use corten_apimachinery::{
     field::{ErrorList, Path},
     schema::Structural,
-    value::Str,
 };
+use corten_cel::rules::Findings;
 use serde_json::{Value as Json, json};
 
 use super::{RESOURCE, definition};
 use crate::{
-    apiextensions::custom_resource_definition::validation::rules::{
-        self, Budget, CompiledRule, RuleCompiler, RuleError,
-    },
+    apiextensions::custom_resource_definition::validation::rules::{self, Budget},
     testing::{created, patched, refuses, value},
 };
 
@@ -196,29 +192,13 @@ fn rules_say_what_they_mean() {
     );
 }
 
-/// A compiler that says of every rule the same.
-#[derive(Debug)]
-struct Says(CompiledRule);
-
-impl RuleCompiler for Says {
-    fn compile(&self, structural: &Structural, _is_root: bool, _old: &BTreeSet<Str>) -> Vec<CompiledRule> {
-        structural.extensions.validations.iter().map(|_| self.0.clone()).collect()
-    }
-}
-
 #[track_caller]
-fn check_compiled(says: CompiledRule, cardinality: Option<u64>, place: Option<&Path>, rule: Json, want: &[&str]) {
+fn check_found(found: Findings, cardinality: Option<u64>, place: Option<&Path>, rule: Json, want: &[&str]) {
     let schema = value(json!({"type": "object", "x-kubernetes-validations": [rule]}));
     let structural = Structural::from_props(&schema).unwrap();
     let (mut errors, mut budget, path) = (ErrorList::new(), Budget::new(false), Path::new("s"));
-    let context = rules::RuleContext {
-        structural: &structural,
-        is_root: true,
-        cardinality,
-        uncorrelatable: place,
-        old_rules: &BTreeSet::new(),
-    };
-    rules::check_compiled_by(&Says(says), &context, &mut budget, &path, &mut errors);
+    let context = rules::RuleContext { structural: &structural, cardinality, uncorrelatable: place };
+    rules::check_findings(vec![found], &context, &mut budget, &path, &mut errors);
     budget.check_total(&path, &mut errors);
     assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), want);
 }
@@ -228,17 +208,17 @@ fn rules_that_do_not_compile_or_cost_too_much_are_refused() {
     let advice = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings \
                   are declared)";
     let rule = json!({"rule": "x"});
-    check_compiled(CompiledRule::default(), Some(1), None, rule.clone(), &[]);
-    let wrong = CompiledRule { error: Some(RuleError::Invalid("no".to_owned())), ..CompiledRule::default() };
-    check_compiled(
+    check_found(Findings::default(), Some(1), None, rule.clone(), &[]);
+    let wrong = Findings { error: Some("no".to_owned()), ..Findings::default() };
+    check_found(
         wrong,
         Some(1),
         None,
         rule.clone(),
         &[r#"s.x-kubernetes-validations[0].rule: Invalid value: {"rule":"x"}: no"#],
     );
-    let costly = CompiledRule { cost: 12_000_000, max_cardinality: 1, ..CompiledRule::default() };
-    check_compiled(
+    let costly = Findings { cost: 12_000_000, max_cardinality: 1, ..Findings::default() };
+    check_found(
         costly.clone(),
         None,
         None,
@@ -247,7 +227,7 @@ fn rules_that_do_not_compile_or_cost_too_much_are_refused() {
             "s.x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by factor of 1.200000x {advice}"
         )],
     );
-    check_compiled(
+    check_found(
         costly,
         Some(1_000),
         None,
@@ -265,8 +245,8 @@ fn rules_that_do_not_compile_or_cost_too_much_are_refused() {
             ),
         ],
     );
-    let old = CompiledRule { uses_old_self: true, ..CompiledRule::default() };
-    check_compiled(
+    let old = Findings { uses_old_self: true, ..Findings::default() };
+    check_found(
         old,
         Some(1),
         Some(&Path::new("s.items")),
@@ -275,8 +255,8 @@ fn rules_that_do_not_compile_or_cost_too_much_are_refused() {
             r#"s.x-kubernetes-validations[0].rule: Invalid value: "x": oldSelf cannot be used on the uncorrelatable portion of the schema within s.items"#,
         ],
     );
-    check_compiled(
-        CompiledRule::default(),
+    check_found(
+        Findings::default(),
         Some(1),
         None,
         json!({"rule": "x", "optionalOldSelf": true}),

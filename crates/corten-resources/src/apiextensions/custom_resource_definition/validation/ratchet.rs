@@ -34,8 +34,6 @@ pub(super) struct Requirements {
     pub(super) any_ca_bundle: bool,
     /// The versions whose schema is as it was: their rules may cost what they did.
     pub(super) unchanged_versions: BTreeSet<Str>,
-    /// The rules that the definition had: they are compiled as those that are stored.
-    pub(super) old_rules: BTreeSet<Str>,
 }
 
 impl Requirements {
@@ -51,7 +49,6 @@ impl Requirements {
             map_and_set_items: true,
             any_ca_bundle: true,
             unchanged_versions: BTreeSet::new(),
-            old_rules: BTreeSet::new(),
         }
     }
 
@@ -76,7 +73,6 @@ impl Requirements {
             map_and_set_items: !has(&mut map_list::has_loose_items),
             any_ca_bundle: !is_established || conversion::ca_bundle(bundle).is_err(),
             unchanged_versions: unchanged_versions(definition, old),
-            old_rules: rules(spec),
         }
     }
 
@@ -112,16 +108,4 @@ fn unchanged_versions(definition: &Value, old: &Value) -> BTreeSet<Str> {
         }
     }
     unchanged
-}
-
-fn rules(spec: &Value) -> BTreeSet<Str> {
-    let mut rules = BTreeSet::new();
-    for schema in schemas(spec) {
-        props::for_each(schema, &mut |schema| {
-            for rule in schema.items_at(&["x-kubernetes-validations"]) {
-                rules.extend(["rule", "messageExpression"].iter().filter_map(|key| rule.str_at(&[key])).map(Str::from));
-            }
-        });
-    }
-    rules
 }

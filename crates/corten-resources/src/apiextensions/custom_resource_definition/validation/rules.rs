@@ -1,72 +1,31 @@
-//! Rules in CEL of a definition: what can be said of them without a compiler, and where a compiler plugs in.
+//! Rules in CEL of a definition: what can be said of them without a compiler, what the compiler finds, and what they cost.
 //!
 //! Upstream: also k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation/cel_validation.go (v1.35).
-
-use std::{collections::BTreeSet, fmt::Debug};
 
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
     schema::{Structural, resolve_field_path},
-    value::Str,
+};
+use corten_cel::{
+    limits::{ESTIMATED_DEFINITION, ESTIMATED_RULE},
+    rules::{Findings, RuleTypes},
 };
 
 use crate::report::Report;
 
-/// The most that one expression may cost, as estimated.
-pub const EXPRESSION_COST_MAX: u64 = 10_000_000;
-/// The most that all expressions of a schema may cost together.
-pub const SCHEMA_COST_MAX: u64 = 100_000_000;
 /// How many of the most expensive rules are named if all together cost too much.
 const EXPENSIVE_SHOWN: usize = 4;
 
 const REASONS: &[&str] = &["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
 
-/// Compiles rules in CEL and says what they would cost.
-pub trait RuleCompiler: Debug + Send + Sync {
-    /// What has become of each rule of `structural`, in order. `is_root`: it is that of a whole object. Rules in `old_rules`
-    /// are compiled as those that are stored, which may use what new ones may not.
-    fn compile(&self, structural: &Structural, is_root: bool, old_rules: &BTreeSet<Str>) -> Vec<CompiledRule>;
-}
-
-/// What has become of a rule.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CompiledRule {
-    /// Why the rule is none.
-    pub error: Option<RuleError>,
-    /// Why its message expression is none.
-    pub message_error: Option<String>,
-    /// What it costs at most, for one value.
-    pub cost: u64,
-    /// How often the value can be in an object, going by the size of a request alone.
-    pub max_cardinality: u64,
-    /// What its message expression costs at most, if it has one.
-    pub message_cost: Option<u64>,
-    /// Whether it compares with the old value.
-    pub uses_old_self: bool,
-}
-
-/// Why a rule is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RuleError {
-    /// It is empty.
-    Required(String),
-    /// It does not compile.
-    Invalid(String),
-}
-
-/// The compiler that definitions are checked with. Rules are stored as sent until there is one.
-static COMPILER: Option<&'static dyn RuleCompiler> = None;
-
 /// A node with rules.
 pub(in super::super) struct RuleContext<'r> {
     pub(in super::super) structural: &'r Structural,
-    pub(in super::super) is_root: bool,
     /// How often the node can be in one object, if the schema bounds it.
     pub(in super::super) cardinality: Option<u64>,
     /// The highest place above it whose parts have nothing to be compared with.
     pub(in super::super) uncorrelatable: Option<&'r Path>,
-    pub(in super::super) old_rules: &'r BTreeSet<Str>,
 }
 
 /// What the rules of a schema cost together.
@@ -85,7 +44,7 @@ impl Budget {
 
     fn observe(&mut self, path: Path, cost: u64) {
         self.total = self.total.saturating_add(cost);
-        if cost >= SCHEMA_COST_MAX / 100 {
+        if cost >= ESTIMATED_DEFINITION / 100 {
             let at = self.most_expensive.partition_point(|(other, _)| *other >= cost);
             self.most_expensive.insert(at, (cost, path));
             self.most_expensive.truncate(EXPENSIVE_SHOWN);
@@ -94,7 +53,7 @@ impl Budget {
 
     /// All rules together do not cost too much.
     pub(in super::super) fn check_total(&self, path: &Path, errors: &mut ErrorList) {
-        if self.total <= SCHEMA_COST_MAX {
+        if self.total <= ESTIMATED_DEFINITION {
             return;
         }
         for (_, rule) in &self.most_expensive {
@@ -102,7 +61,7 @@ impl Budget {
             errors.forbidden(rule, detail);
         }
         let name = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
-        errors.forbidden(path, too_expensive(name, self.total, SCHEMA_COST_MAX));
+        errors.forbidden(path, too_expensive(name, self.total, ESTIMATED_DEFINITION));
     }
 }
 
@@ -148,45 +107,53 @@ fn has_line_breaks(text: &str) -> bool {
     text.contains(['\n', '\r'])
 }
 
-/// Compiles the rules of a node, if there is a compiler: the seam for CEL.
-pub(super) fn check_compiled(context: &RuleContext<'_>, budget: &mut Budget, path: &Path, errors: &mut ErrorList) {
-    if let Some(compiler) = COMPILER {
-        check_compiled_by(compiler, context, budget, path, errors);
-    }
+/// Compiles the rules of a node whose values are of these types.
+pub(super) fn check_compiled(
+    types: Option<&RuleTypes>,
+    context: &RuleContext<'_>,
+    budget: &mut Budget,
+    path: &Path,
+    errors: &mut ErrorList,
+) {
+    let Some(types) = types else {
+        let detail = "internal error: failed to construct type information for x-kubernetes-validations rules: unable to \
+                      convert structural schema to CEL declarations";
+        errors.push(Error::internal(&path.child("x-kubernetes-validations"), detail));
+        return;
+    };
+    check_findings(types.examine(context.structural), context, budget, path, errors);
 }
 
-pub(in super::super) fn check_compiled_by(
-    compiler: &dyn RuleCompiler,
+/// Tells what was found of each rule of a node.
+pub(in super::super) fn check_findings(
+    findings: Vec<Findings>,
     context: &RuleContext<'_>,
     budget: &mut Budget,
     path: &Path,
     errors: &mut ErrorList,
 ) {
     let rules = &context.structural.extensions.validations;
-    let compiled = compiler.compile(context.structural, context.is_root, context.old_rules);
-    for (index, (rule, compiled)) in rules.iter().zip(compiled).enumerate() {
+    for (index, (rule, found)) in rules.iter().zip(findings).enumerate() {
         let at = path.child("x-kubernetes-validations").index(index);
         let (rule_path, message_path) = (at.child("rule"), at.child("messageExpression"));
-        let cost = compiled.cost.saturating_mul(context.cardinality.unwrap_or(compiled.max_cardinality));
-        if !budget.suppresses_single && cost > EXPRESSION_COST_MAX {
-            errors.forbidden(&rule_path, too_expensive("estimated rule cost", cost, EXPRESSION_COST_MAX));
+        let cost = found.cost.saturating_mul(context.cardinality.unwrap_or(found.max_cardinality));
+        if !budget.suppresses_single && cost > ESTIMATED_RULE {
+            errors.forbidden(&rule_path, too_expensive("estimated rule cost", cost, ESTIMATED_RULE));
         }
         budget.observe(rule_path.clone(), cost);
-        match compiled.error {
-            Some(RuleError::Required(detail)) => errors.required(&rule_path, &detail),
-            Some(RuleError::Invalid(detail)) => errors.invalid(&rule_path, rule_value(rule), detail),
-            None => {}
+        if let Some(detail) = found.error {
+            errors.invalid(&rule_path, rule_value(rule), detail);
         }
-        if let Some(detail) = compiled.message_error {
+        if let Some(detail) = found.message_error {
             errors.invalid(&message_path, rule_value(rule), detail);
-        } else if let Some(cost) = compiled.message_cost {
-            if !budget.suppresses_single && cost > EXPRESSION_COST_MAX {
-                let detail = too_expensive("estimated messageExpression cost", cost, EXPRESSION_COST_MAX);
+        } else if let Some(cost) = found.message_cost {
+            if !budget.suppresses_single && cost > ESTIMATED_RULE {
+                let detail = too_expensive("estimated messageExpression cost", cost, ESTIMATED_RULE);
                 errors.forbidden(&message_path, detail);
             }
             budget.observe(message_path, cost);
         }
-        if compiled.uses_old_self {
+        if found.uses_old_self {
             if let Some(place) = context.uncorrelatable {
                 let detail =
                     format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {place}");

@@ -5,6 +5,7 @@ use corten_apimachinery::{
     field::{Error, ErrorList, Path},
     schema::{AdditionalProperties, MetaType, SCHEMA_DEPTH_MAX, Structural, validate_defaults, validate_structural},
 };
+use corten_cel::rules::{DefaultRules, RuleTypes};
 
 use super::{
     map_list::{self, item_schema},
@@ -84,7 +85,10 @@ pub(super) fn check(
         schema_errors: ErrorList::new(),
         rule_errors: ErrorList::new(),
     };
-    let root = Place { schema, path: &at, structural: tree.as_ref().ok(), scope: Scope::root(), depth: 0 };
+    let structural = tree.as_ref().ok();
+    // Types cost about as much as the rest, so that those without rules do without.
+    let types = structural.filter(|tree| is_structural && tree.has_rules()).and_then(|tree| RuleTypes::of(tree, true));
+    let root = Place { schema, path: &at, structural, types, scope: Scope::root(), depth: 0 };
     walk.place(&root);
     let Walk { schema_errors, rule_errors, .. } = walk;
     errors.extend(schema_errors);
@@ -134,7 +138,13 @@ fn structural_rules(tree: &Structural, requirements: &Requirements, path: &Path)
         return errors;
     }
     match MetaType::of(corten_api::types::table()) {
-        Some(meta) => validate_defaults(path, tree, true, requirements.pruned_defaults, meta),
+        Some(meta) => {
+            let mut rules = DefaultRules::default();
+            let mut check = |path: &Path, schema: &Structural, is_resource: bool, default: &Value| {
+                rules.check(path, schema, is_resource, default)
+            };
+            validate_defaults(path, tree, true, requirements.pruned_defaults, meta, &mut check)
+        }
         None => Error::internal(path, "the type of metadata is not known").into(),
     }
 }
@@ -144,6 +154,8 @@ struct Place<'p> {
     path: &'p Path,
     /// `None` where rules in CEL do not run: in logical junctors, and in schemas that can never be structural.
     structural: Option<&'p Structural>,
+    /// What rules see; `None` where nothing above is anything to them.
+    types: Option<RuleTypes>,
     scope: Scope,
     depth: usize,
 }
@@ -187,12 +199,13 @@ impl Walk<'_> {
         {
             let context = RuleContext {
                 structural,
-                is_root: at.scope.is_root,
                 cardinality: at.scope.cardinality,
                 uncorrelatable: at.scope.uncorrelatable.as_ref(),
-                old_rules: &self.requirements.old_rules,
             };
-            rules::check_compiled(&context, budget, path, &mut self.rule_errors);
+            let is_resource = at.scope.is_root || structural.extensions.embedded_resource;
+            let own = || RuleTypes::of(structural, is_resource);
+            let types = at.types.clone().or_else(own);
+            rules::check_compiled(types.as_ref(), &context, budget, path, &mut self.rule_errors);
         }
     }
 
@@ -255,7 +268,8 @@ impl Walk<'_> {
             .structural
             .and_then(|structural| structural.additional_properties.as_ref())
             .and_then(AdditionalProperties::schema);
-        self.place(&Place { schema: additional, path: &path, structural, scope, depth: at.depth + 1 });
+        let types = at.types.as_ref().and_then(RuleTypes::elements);
+        self.place(&Place { schema: additional, path: &path, structural, types, scope, depth: at.depth + 1 });
     }
 
     fn properties(&mut self, at: &Place<'_>) {
@@ -277,14 +291,16 @@ impl Walk<'_> {
                 }
             }
             let structural = at.structural.and_then(|structural| structural.properties.get(name));
-            self.place(&Place { schema: property, path: &path.key(name), structural, scope, depth: at.depth + 1 });
+            let types = at.types.as_ref().and_then(|types| types.property(name));
+            let path = path.key(name);
+            self.place(&Place { schema: property, path: &path, structural, types, scope, depth: at.depth + 1 });
         }
     }
 
     fn junctors(&mut self, at: &Place<'_>) {
         let mut branch = |schema: &Value, path: &Path| {
             let scope = at.scope.below();
-            self.place(&Place { schema, path, structural: None, scope, depth: at.depth + 1 });
+            self.place(&Place { schema, path, structural: None, types: None, scope, depth: at.depth + 1 });
         };
         if let Some(not) = at.schema.get("not").filter(|not| !not.is_null()) {
             branch(not, &at.path.child("not"));
@@ -306,12 +322,13 @@ impl Walk<'_> {
         let path = at.path.child("items");
         if let Some(items) = item_schema(at.schema) {
             let structural = at.structural.and_then(|structural| structural.items.as_deref());
-            self.place(&Place { schema: items, path: &path, structural, scope, depth: at.depth + 1 });
+            let types = at.types.as_ref().and_then(RuleTypes::elements);
+            self.place(&Place { schema: items, path: &path, structural, types, scope, depth: at.depth + 1 });
             return;
         }
         for (index, schema) in at.schema.items_at(&["items"]).iter().enumerate() {
             let (path, scope) = (path.index(index), scope.clone());
-            self.place(&Place { schema, path: &path, structural: None, scope, depth: at.depth + 1 });
+            self.place(&Place { schema, path: &path, structural: None, types: None, scope, depth: at.depth + 1 });
         }
     }
 
@@ -323,7 +340,7 @@ impl Walk<'_> {
         let Some(schemas) = at.schema.get(key).and_then(Value::as_object) else { return };
         for (name, schema) in schemas.iter().filter(|(_, schema)| matches!(schema, Value::Object(_))) {
             let (path, scope) = (at.path.child(key).key(name), at.scope.below());
-            self.place(&Place { schema, path: &path, structural: None, scope, depth: at.depth + 1 });
+            self.place(&Place { schema, path: &path, structural: None, types: None, scope, depth: at.depth + 1 });
         }
     }
 }

@@ -36,7 +36,7 @@ impl Scope {
 
     /// The same, for each of at most `max` items.
     pub(super) fn times(mut self, max: Option<i64>) -> Self {
-        let max = max.and_then(|max| u64::try_from(max).ok());
+        let max = max.map(|max| u64::try_from(max).unwrap_or(0));
         self.cardinality = self.cardinality.zip(max).map(|(cardinality, max)| cardinality.saturating_mul(max));
         self
     }
