@@ -35,6 +35,7 @@ pub mod storagemigration;
 mod conditions;
 mod defaulting;
 mod difference;
+mod gates;
 mod go_url;
 mod kind;
 mod quantity;

@@ -9,7 +9,7 @@ use corten_apimachinery::{
 
 use super::validation;
 use crate::{
-    core::pod_spec::{warnings, workload},
+    core::pod_spec::{gates, warnings, workload},
     report::Report,
     rules::{first_generation, keep, next_generation},
 };
@@ -18,13 +18,18 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Main;
 
+/// Where the pods of the template are described.
+const TEMPLATE: &[&str] = &["spec", "template", "spec"];
+
 impl Strategy for Main {
-    fn prepare_for_create(&self, _cx: &Context<'_>, set: &mut Value) {
+    fn prepare_for_create(&self, cx: &Context<'_>, set: &mut Value) {
+        gates::drop_disabled(cx.features, set, None, TEMPLATE);
         set.set(&["status"], Value::object_of([("replicas", Value::Int(0))]));
         first_generation(set);
     }
 
-    fn prepare_for_update(&self, _cx: &Context<'_>, set: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, set: &mut Value, old: &Value) {
+        gates::drop_disabled(cx.features, set, Some(old), TEMPLATE);
         keep(set, old, &["status"]);
         next_generation(set, old, &[&["spec"]]);
     }

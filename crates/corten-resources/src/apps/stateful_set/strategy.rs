@@ -10,13 +10,19 @@ use corten_apimachinery::{
 
 use super::{defaults, validation};
 use crate::{
-    core::{persistent_volume_claim::spec_warnings, pod_spec::warnings},
+    core::{
+        persistent_volume_claim::spec_warnings,
+        pod_spec::{gates, warnings},
+    },
     rules::{first_generation, keep, next_generation},
 };
 
 /// The stateful set itself.
 #[derive(Debug)]
 pub(super) struct Main;
+
+/// Where the pods of the template are described.
+const TEMPLATE: &[&str] = &["spec", "template", "spec"];
 
 const MAX_UNAVAILABLE: [&str; 4] = ["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"];
 
@@ -46,12 +52,14 @@ fn claim_warnings(set: &Value) -> Vec<String> {
 
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, set: &mut Value) {
+        gates::drop_disabled(cx.features, set, None, TEMPLATE);
         set.set(&["status"], Value::object_of([("replicas", Value::Int(0)), ("availableReplicas", Value::Int(0))]));
         first_generation(set);
         gate_max_unavailable(cx, set, None);
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, set: &mut Value, old: &Value) {
+        gates::drop_disabled(cx.features, set, Some(old), TEMPLATE);
         keep(set, old, &["status"]);
         gate_max_unavailable(cx, set, Some(old));
         next_generation(set, old, &[&["spec"]]);

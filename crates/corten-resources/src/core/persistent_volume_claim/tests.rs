@@ -38,6 +38,23 @@ fn a_claim_says_how_much_and_how() {
 }
 
 #[test]
+fn a_source_of_another_group_is_named_in_full() {
+    refuses(
+        &RESOURCE,
+        claim(json!({"spec": {
+            "dataSource": {"kind": "Pod", "name": "a"},
+            "dataSourceRef": {"kind": "Pod", "name": "b"},
+        }})),
+        &[
+            "spec.dataSource: Invalid value: \"Pod\": must be 'PersistentVolumeClaim' when referencing the default apiGroup",
+            "spec.dataSourceRef: Invalid value: \"Pod\": must be 'PersistentVolumeClaim' when referencing the default \
+             apiGroup",
+            "spec: Invalid value: {}: must match dataSourceRef",
+        ],
+    );
+}
+
+#[test]
 fn a_volume_is_bound_once() {
     let (_, errors) =
         updated(&RESOURCE, RESOURCE.strategy, claim(json!({})), claim(json!({"spec": {"volumeName": "v"}})));

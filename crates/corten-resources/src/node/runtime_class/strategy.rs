@@ -35,7 +35,10 @@ impl Strategy for Main {
     }
 }
 
+/// Labels of nodes that are no longer what they were. Upstream does not say which.
 fn advice(class: &Value) -> Vec<String> {
-    let scheduling = class.get("scheduling").filter(|scheduling| !scheduling.is_null());
-    scheduling.map(|scheduling| warnings::node_selector(scheduling, &Path::new("scheduling"))).unwrap_or_default()
+    let selector = class.at(&["scheduling", "nodeSelector"]).and_then(Value::as_object);
+    let old =
+        selector.into_iter().flat_map(|selector| selector.iter()).filter_map(|(label, _)| warnings::old_label(label));
+    old.map(|advice| format!("{}: {advice}", Path::new("scheduling").child("nodeSelector"))).collect()
 }

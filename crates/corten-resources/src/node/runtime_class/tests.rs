@@ -54,7 +54,7 @@ fn labels_with_new_names_are_told() {
     let class = value(json!({"handler": "a", "scheduling": {"nodeSelector": {"beta.kubernetes.io/os": "linux"}}}));
     assert_eq!(
         RESOURCE.strategy.warnings_on_create(&context("v1"), &class),
-        ["scheduling.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use \"kubernetes.io/os\" instead"]
+        ["scheduling.nodeSelector: deprecated since v1.14; use \"kubernetes.io/os\" instead"]
     );
 }
 

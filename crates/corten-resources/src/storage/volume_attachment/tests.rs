@@ -64,8 +64,6 @@ fn an_attachment_is_of_one_volume_to_one_node() {
              volumes",
             "spec.source.inlineVolumeSpec.volumeMode: Forbidden: may not specify volumeMode other than Filesystem in the \
              context of inline volumes",
-            "spec.source.inlineVolumeSpec.volumeAttributesClassName: Forbidden: may not be specified in the context of \
-             inline volumes",
         ],
     );
     let volume = json!({"accessModes": ["ReadWriteOnce"], "csi": {"driver": "d", "volumeHandle": "h"}});
