@@ -30,7 +30,8 @@ impl Gated {
         }
     }
 
-    fn is_on(&self, features: &Features) -> bool {
+    /// Whether the gates are on.
+    pub(crate) fn is_on(&self, features: &Features) -> bool {
         self.gates.iter().all(|gate| features.is_enabled(gate))
     }
 

@@ -43,6 +43,7 @@ mod report;
 mod review;
 mod rules;
 mod show;
+mod status;
 mod tree;
 mod view;
 mod webhook;

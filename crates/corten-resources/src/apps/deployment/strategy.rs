@@ -68,7 +68,7 @@ impl Strategy for Status {
     fn prepare_for_update(&self, cx: &Context<'_>, deployment: &mut Value, old: &Value) {
         keep(deployment, old, &["spec"]);
         keep(deployment, old, &["metadata", "labels"]);
-        workload::drop_terminating(cx, deployment, old);
+        workload::TERMINATING.drop_from(cx.features, deployment, Some(old));
     }
 
     fn validate(&self, _cx: &Context<'_>, _deployment: &Value) -> ErrorList {

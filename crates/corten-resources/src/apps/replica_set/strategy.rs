@@ -10,7 +10,7 @@ use corten_apimachinery::{
 use super::validation;
 use crate::{
     core::pod_spec::{gates, warnings, workload},
-    report::Report,
+    report::{Report, twice},
     rules::{first_generation, keep, next_generation},
 };
 
@@ -39,7 +39,7 @@ impl Strategy for Main {
     }
 
     fn validate_update(&self, cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
-        let mut errors = validation::create(cx, set);
+        let mut errors = twice(validation::create(cx, set));
         let selector = ["spec", "selector"];
         errors.immutable(&Path::new("spec").child("selector"), set.at(&selector), old.at(&selector));
         errors
@@ -66,7 +66,7 @@ pub(super) struct Status;
 impl Strategy for Status {
     fn prepare_for_update(&self, cx: &Context<'_>, set: &mut Value, old: &Value) {
         keep(set, old, &["spec"]);
-        workload::drop_terminating(cx, set, old);
+        workload::TERMINATING.drop_from(cx.features, set, Some(old));
     }
 
     fn validate(&self, _cx: &Context<'_>, _set: &Value) -> ErrorList {

@@ -14,6 +14,7 @@ use crate::{
         persistent_volume_claim::spec_warnings,
         pod_spec::{gates, warnings},
     },
+    gates::Gated,
     rules::{first_generation, keep, next_generation},
 };
 
@@ -24,14 +25,14 @@ pub(super) struct Main;
 /// Where the pods of the template are described.
 const TEMPLATE: &[&str] = &["spec", "template", "spec"];
 
-const MAX_UNAVAILABLE: [&str; 4] = ["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"];
+const MAX_UNAVAILABLE: Gated =
+    Gated::new(&["MaxUnavailableStatefulSet"], &["spec.updateStrategy.rollingUpdate.maxUnavailable"]);
 
 /// With the gate it has a default; without, it stays only where it was before.
 fn gate_max_unavailable(cx: &Context<'_>, set: &mut Value, old: Option<&Value>) {
-    if cx.features.is_enabled("MaxUnavailableStatefulSet") {
+    MAX_UNAVAILABLE.drop_from(cx.features, set, old);
+    if MAX_UNAVAILABLE.is_on(cx.features) {
         defaults::max_unavailable(set);
-    } else if old.and_then(|old| old.at(&MAX_UNAVAILABLE)).is_none() {
-        set.unset(&MAX_UNAVAILABLE);
     }
 }
 
