@@ -99,3 +99,90 @@ fn health(resource: &ResourceStatus, container: Option<&Value>, path: &Path, err
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use corten_api::core::v1::PodStatus;
+    use corten_apimachinery::{field::ErrorList, value::from_value};
+    use serde_json::{Value, json};
+
+    use super::validate;
+    use crate::testing::value;
+
+    #[track_caller]
+    fn check(spec: Value, status: Value, want: &[&str]) {
+        let status: PodStatus = from_value(&value(status)).unwrap();
+        let mut errors = ErrorList::new();
+        validate(&status, &value(json!({"spec": spec})), &mut errors);
+        assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), want);
+    }
+
+    fn with(name: &str, more: &Value) -> Value {
+        let mut status =
+            json!({"name": name, "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {}});
+        status.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        status
+    }
+
+    #[test]
+    fn users_are_of_the_pods_system() {
+        let user = with("c", &json!({"user": {"linux": {"uid": -1, "gid": 0, "supplementalGroups": [0, -2]}}}));
+        let status = json!({"containerStatuses": [user]});
+        check(
+            json!({}),
+            status.clone(),
+            &[
+                "status.containerStatuses[0].linux.uid: Invalid value: -1: must be between 0 and 4294967295, inclusive",
+                "status.containerStatuses[0].linux.supplementalGroups[1]: Invalid value: -2: must be between 0 and \
+                 4294967295, inclusive",
+            ],
+        );
+        check(
+            json!({"os": {"name": "windows"}}),
+            status,
+            &["status.containerStatuses[0].linux: Forbidden: cannot be set for a windows pod"],
+        );
+    }
+
+    #[test]
+    fn devices_are_those_that_were_asked_for() {
+        let container = json!({
+            "name": "c", "image": "a",
+            "resources": {"requests": {"example.com/gpu": "1"}, "claims": [{"name": "a"}, {"name": "b", "request": "r"}]},
+        });
+        let of = |name: &str| json!({"name": name, "resources": [{"resourceID": "1", "health": "Healthy"}]});
+        let good = ["example.com/gpu", "claim:a", "claim:b/r"].map(of);
+        let spec = json!({"containers": [container]});
+        let status = |resources: Value| with("c", &json!({"allocatedResourcesStatus": resources}));
+        check(spec.clone(), json!({"containerStatuses": [status(json!(good))]}), &[]);
+        let odd = json!([
+            of("claim:b"), of("cpu"),
+            {"name": "claim:a", "resources": [{"resourceID": "1", "health": "Ill"}, {"resourceID": "1", "health": "Unknown"}]},
+        ]);
+        let at = "status.containerStatuses[0].allocatedResourcesStatus";
+        check(
+            spec.clone(),
+            json!({"containerStatuses": [status(odd.clone())]}),
+            &[
+                &format!(
+                    "{at}[0].name: Invalid value: \"claim:b\": must match one of the container's resource claims in a \
+                     format 'claim:<claimName>/<request>' or 'claim:<claimName>' if request is empty"
+                ),
+                &format!("{at}[1].name: Invalid value: \"cpu\": must match one of the container's resource requests"),
+                &format!(
+                    "{at}[2].resources[0].health: Unsupported value: \"Ill\": supported values: \"Healthy\", \
+                     \"Unhealthy\", \"Unknown\""
+                ),
+                &format!("{at}[2].resources[1].resourceID: Duplicate value: \"1\""),
+            ],
+        );
+        check(
+            spec,
+            json!({"ephemeralContainerStatuses": [status(odd)]}),
+            &[
+                "status.ephemeralContainerStatuses[0].allocatedResourcesStatus: Forbidden: must not be specified in container \
+               status",
+            ],
+        );
+    }
+}

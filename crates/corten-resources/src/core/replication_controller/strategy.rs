@@ -10,6 +10,7 @@ use corten_apimachinery::{
 use super::validation;
 use crate::{
     core::pod_spec::{gates, warnings},
+    report::twice,
     rules::{first_generation, keep, next_generation},
 };
 
@@ -38,7 +39,7 @@ impl Strategy for Main {
     }
 
     fn validate_update(&self, cx: &Context<'_>, controller: &Value, _old: &Value) -> ErrorList {
-        validation::create(cx, controller)
+        twice(validation::create(cx, controller))
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, controller: &Value) -> Vec<String> {

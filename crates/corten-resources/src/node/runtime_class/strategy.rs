@@ -30,6 +30,10 @@ impl Strategy for Main {
         advice(class)
     }
 
+    fn allow_create_on_update(&self) -> bool {
+        true
+    }
+
     fn allow_unconditional_update(&self) -> bool {
         false
     }

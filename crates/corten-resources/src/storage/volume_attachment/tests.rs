@@ -104,7 +104,8 @@ fn a_wish_stays_and_status_says_what_became_of_it() {
             "status.attachmentMetadata: Too long: may not be more than 262144 bytes",
             "status.attachError.message: Too long: may not be more than 262144 bytes",
             "status.detachError.errorCode: Invalid value: -1: must be between 0 and 2147483647, inclusive",
-        ],
+        ]
+        .repeat(2),
     );
 }
 
