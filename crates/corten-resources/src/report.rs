@@ -39,6 +39,13 @@ pub(crate) trait Report {
 /// Upstream's words for a number below zero.
 pub(crate) const NEGATIVE: &str = "must be greater than or equal to 0";
 
+/// The errors twice over, as upstream reports them where an update is checked as a new object and again as a change.
+pub(crate) fn twice(errors: ErrorList) -> ErrorList {
+    let mut all = errors.clone();
+    all.extend(errors);
+    all
+}
+
 impl Report for ErrorList {
     fn required(&mut self, path: &Path, detail: &str) {
         self.push_with(|| Error::required(path, detail));

@@ -1,7 +1,7 @@
 //! Defaults, rules and columns of bindings: they put policies to use, for parameters and for some objects.
 
 use corten_apimachinery::{
-    Value,
+    Map, Value,
     field::{ErrorList, Path},
     resource::{Column, Context, Strategy, TableDefinition},
 };
@@ -12,7 +12,7 @@ use crate::{
     report::Report,
     rules::{first_generation, next_generation},
     show,
-    tree::{present, text_at},
+    tree::{present, text_at, texts_at},
 };
 
 /// A binding.
@@ -49,8 +49,8 @@ pub(super) fn defaults(binding: &mut Value) {
     within(binding, &["spec", "matchResources"], matching::defaults);
 }
 
-/// The policy, its parameters, and the objects: `resources_at` is the path that the rules of these name.
-pub(super) fn validate(spec: &Value, resources_at: &Path, errors: &mut ErrorList) {
+/// The policy, its parameters, and the objects.
+pub(super) fn validate(spec: &Value, errors: &mut ErrorList) {
     let path = Path::new("spec");
     let (name, name_at) = (text_at(spec, &["policyName"]), path.child("policyName"));
     if errors.require(&name_at, name) {
@@ -60,7 +60,7 @@ pub(super) fn validate(spec: &Value, resources_at: &Path, errors: &mut ErrorList
         matching::param_ref(reference, &path.child("paramRef"), errors);
     }
     if let Some(resources) = present(spec, &["matchResources"]) {
-        matching::validate(resources, resources_at, errors);
+        matching::validate(resources, &path.child("matchResources"), errors);
     }
 }
 
@@ -73,10 +73,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         Column::AGE,
     ],
     row: |binding, cx| {
-        let param = present(binding, &["spec", "paramRef"]).map(|reference| {
-            let (namespace, name) = (text_at(reference, &["namespace"]), text_at(reference, &["name"]));
-            if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
-        });
+        let param = present(binding, &["spec", "paramRef"]).map(parameters);
         vec![
             show::name(binding),
             show::text(binding, &["spec", "policyName"]),
@@ -86,3 +83,33 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     },
     conditions: None,
 };
+
+/// Parameters in a cell: their name, in any namespace unless it says which, or else what selects them, in Go's own form.
+fn parameters(reference: &Value) -> String {
+    let (namespace, name) = (text_at(reference, &["namespace"]), text_at(reference, &["name"]));
+    match present(reference, &["selector"]) {
+        _ if !name.is_empty() && namespace.is_empty() => format!("*/{name}"),
+        _ if !name.is_empty() => format!("{namespace}/{name}"),
+        Some(selector) => go_selector(selector),
+        None => show::UNSET.to_owned(),
+    }
+}
+
+/// Upstream: `LabelSelector.String` in k8s.io/apimachinery/pkg/apis/meta/v1/generated.pb.go (v1.35).
+fn go_selector(selector: &Value) -> String {
+    let labels = selector.at(&["matchLabels"]).and_then(Value::as_object).into_iter().flat_map(Map::iter);
+    let labels = labels.map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or_default()));
+    let expressions = selector.items_at(&["matchExpressions"]).iter().map(|expression| {
+        format!(
+            "LabelSelectorRequirement{{Key:{},Operator:{},Values:[{}],}},",
+            text_at(expression, &["key"]),
+            text_at(expression, &["operator"]),
+            texts_at(expression, &["values"]).join(" "),
+        )
+    });
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{}}},MatchExpressions:[]LabelSelectorRequirement{{{}}},}}",
+        labels.collect::<String>(),
+        expressions.collect::<String>(),
+    )
+}

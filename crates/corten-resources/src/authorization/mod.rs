@@ -8,3 +8,4 @@ pub mod self_subject_rules_review;
 pub mod subject_access_review;
 
 mod review;
+mod selectors;

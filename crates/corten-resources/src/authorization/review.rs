@@ -8,6 +8,7 @@ use corten_apimachinery::{
     validation::is_path_segment_name,
 };
 
+use super::selectors;
 use crate::report::Report;
 
 /// An access review.
@@ -36,13 +37,17 @@ impl Strategy for Review {
             }
             (None, None) => {
                 let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-                errors.invalid(&spec.child("resourceAttributes"), Value::Null, detail);
+                // A pointer to nothing is shown as this word.
+                errors.invalid(&spec.child("resourceAttributes"), "null", detail);
             }
             _ => {}
         }
         let user = review.str_at(&["spec", "user"]).unwrap_or_default();
         if self.names_subject && user.is_empty() && review.items_at(&["spec", "groups"]).is_empty() {
             errors.invalid(&spec.child("user"), user, "at least one of user or group must be specified");
+        }
+        if let Some(attributes) = get("resourceAttributes") {
+            selectors::validate(attributes, &spec.child("resourceAttributes"), &mut errors);
         }
         let allowed: &[&str] = if self.is_local { &["namespace", "managedFields"] } else { &["managedFields"] };
         let metadata = review.get("metadata").and_then(Value::as_object);
@@ -93,13 +98,49 @@ mod tests {
             &subject_access_review::RESOURCE,
             json!({"metadata": {"name": "a"}, "spec": {}}),
             &[
-                "spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes \
+                "spec.resourceAttributes: Invalid value: \"null\": exactly one of nonResourceAttributes or resourceAttributes \
                  must be specified",
                 "spec.user: Invalid value: \"\": at least one of user or group must be specified",
                 "metadata: Invalid value: {\"name\":\"a\"}: must be empty",
             ],
         );
         refuses(&self_subject_access_review::RESOURCE, json!({"spec": {"nonResourceAttributes": {"path": "/"}}}), &[]);
+    }
+
+    #[test]
+    fn what_is_selected_is_said_in_one_way() {
+        refuses(
+            &self_subject_access_review::RESOURCE,
+            json!({"spec": {"resourceAttributes": {
+                "fieldSelector": {"rawSelector": "a=b", "requirements": [
+                    {"key": "", "operator": "In"}, {"key": "a", "operator": "Exists", "values": ["b"]},
+                    {"key": "a", "operator": "Later", "values": ["b"]},
+                ]},
+                "labelSelector": {},
+            }}}),
+            &[
+                "spec.resourceAttributes.fieldSelector.rawSelector: Invalid value: \"a=b\": may not specified at the same \
+                 time as requirements",
+                "spec.resourceAttributes.fieldSelector.requirements[0].key: Required value: must be specified",
+                "spec.resourceAttributes.fieldSelector.requirements[0].values: Required value: must be specified when \
+                 `operator` is 'In' or 'NotIn'",
+                "spec.resourceAttributes.fieldSelector.requirements[1].values: Forbidden: may not be specified when \
+                 `operator` is 'Exists' or 'DoesNotExist'",
+                "spec.resourceAttributes.labelSelector.requirements: Required value: when \
+                 spec.resourceAttributes.labelSelector is specified, requirements or rawSelector is required",
+            ],
+        );
+        let label = json!({"key": "a", "operator": "In", "values": ["b!"]});
+        refuses(
+            &self_subject_access_review::RESOURCE,
+            json!({"spec": {"resourceAttributes": {"labelSelector": {"requirements": [label]}}}}),
+            &[
+                "spec.resourceAttributes.labelSelector.requirements[0].values[0]: Invalid value: \"b!\": a valid label must be \
+               an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
+               alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is \
+               '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+            ],
+        );
     }
 
     #[test]

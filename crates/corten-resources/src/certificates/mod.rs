@@ -5,4 +5,6 @@ pub mod cluster_trust_bundle;
 pub mod pod_certificate_request;
 
 mod pem;
-mod signer_name;
+pub(crate) mod signer_name;
+
+pub(crate) use cluster_trust_bundle::name_of as bundle_name;

@@ -14,7 +14,7 @@ const DOMAIN_MAX_BYTES: usize = 253;
 const MAX_BYTES: usize = DOMAIN_MAX_BYTES + 1 + DOMAIN_MAX_BYTES + 1 + 63;
 
 /// A name like `example.com/signer`.
-pub(super) fn validate(name: &str, path: &Path, errors: &mut ErrorList) {
+pub(crate) fn validate(name: &str, path: &Path, errors: &mut ErrorList) {
     if !errors.require(path, name) {
         return;
     }

@@ -48,5 +48,5 @@ fn a_binding_names_a_policy_and_what_is_changed() {
 
 #[test]
 fn a_row_shows_policy_and_parameters() {
-    assert_eq!(row(&RESOURCE, binding(json!({"paramRef": {"name": "a"}}))), ["b", "p", "a", "<unknown>"]);
+    assert_eq!(row(&RESOURCE, binding(json!({"paramRef": {"name": "a"}}))), ["b", "p", "*/a", "<unknown>"]);
 }

@@ -11,7 +11,7 @@ pub(super) fn binding(object: &Value) -> ErrorList {
     let (null, path) = (Value::Null, Path::new("spec").child("matchResources"));
     let spec = object.get("spec").unwrap_or(&null);
     let mut errors = ErrorList::new();
-    binding::validate(spec, &path, &mut errors);
+    binding::validate(spec, &mut errors);
     let rules = spec.items_at(&["matchResources", "resourceRules"]);
     rule::mutable_operations(rules, &path.child("resourceRules").child("operations"), &mut errors);
     errors

@@ -7,7 +7,10 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::rules::{first_generation, keep, keep_metadata, next_generation};
+use crate::{
+    rules::{first_generation, keep, next_generation},
+    status::Status,
+};
 
 /// The policy itself.
 #[derive(Debug)]
@@ -42,28 +45,4 @@ impl Strategy for Main {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, policy: &mut Value, old: &Value) {
-        keep(policy, old, &["spec"]);
-        keep_metadata(policy, old);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _policy: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, policy: &Value, _old: &Value) -> ErrorList {
-        validation::status(policy)
-    }
-
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["metadata"], &["spec"]]
-    }
-}
+pub(super) static STATUS: Status = Status { validate: |policy, _old| validation::status(policy), keeps_metadata: true };

@@ -204,7 +204,7 @@ fn each_endpoint_changes_its_part() {
     );
     let (main, _) = updated(&RESOURCE, RESOURCE.strategy, old.clone(), new.clone());
     assert_eq!((main.generation(), main.i64_at(&["status", "observedGeneration"])), (3, Some(2)));
-    let (status, errors) = updated(&RESOURCE, &strategy::Status, old, new);
+    let (status, errors) = updated(&RESOURCE, &strategy::STATUS, old, new);
     assert_eq!(errors, [""; 0]);
     assert_eq!((status.generation(), status.i64_at(&["status", "observedGeneration"])), (2, Some(3)));
     assert_eq!(status.str_at(&["spec", "failurePolicy"]), Some("Fail"));
@@ -215,7 +215,7 @@ fn each_endpoint_changes_its_part() {
 fn a_status_warns_of_fields() {
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         policy(json!({})),
         patched(
             policy(json!({})),

@@ -45,7 +45,7 @@ fn a_binding_names_a_policy_and_what_a_failure_leads_to() {
     refuses(
         &RESOURCE,
         binding(json!({"matchResources": {"matchPolicy": "Odd"}})),
-        &["spec.matchResouces.matchPolicy: Unsupported value: \"Odd\": supported values: \"Equivalent\", \"Exact\""],
+        &["spec.matchResources.matchPolicy: Unsupported value: \"Odd\": supported values: \"Equivalent\", \"Exact\""],
     );
 }
 
@@ -79,5 +79,12 @@ fn a_row_shows_policy_and_parameters() {
     assert_eq!(row(&RESOURCE, binding(json!({}))), ["b", "p", "<unset>", "<unknown>"]);
     let of_namespace = binding(json!({"paramRef": {"namespace": "n", "name": "a"}}));
     assert_eq!(row(&RESOURCE, of_namespace), ["b", "p", "n/a", "<unknown>"]);
-    assert_eq!(row(&RESOURCE, binding(json!({"paramRef": {"name": "a"}}))), ["b", "p", "a", "<unknown>"]);
+    assert_eq!(row(&RESOURCE, binding(json!({"paramRef": {"name": "a"}}))), ["b", "p", "*/a", "<unknown>"]);
+    let selector =
+        json!({"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "k", "operator": "In", "values": ["v", "w"]}]});
+    assert_eq!(
+        row(&RESOURCE, binding(json!({"paramRef": {"selector": selector}})))[2],
+        "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{\
+         LabelSelectorRequirement{Key:k,Operator:In,Values:[v w],},},}"
+    );
 }

@@ -19,8 +19,7 @@ pub(super) fn binding(object: &Value) -> ErrorList {
     let (null, path) = (Value::Null, Path::new("spec"));
     let spec = object.get("spec").unwrap_or(&null);
     let mut errors = ErrorList::new();
-    // The path is upstream's, its spelling too.
-    binding::validate(spec, &path.child("matchResouces"), &mut errors);
+    binding::validate(spec, &mut errors);
     actions(&texts_at(spec, &["validationActions"]), &path.child("validationActions"), &mut errors);
     errors
 }

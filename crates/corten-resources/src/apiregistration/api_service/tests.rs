@@ -53,7 +53,7 @@ fn priorities_are_in_bounds_and_the_server_is_known() {
     refuses(
         &RESOURCE,
         service(json!({"spec": {
-            "groupPriorityMinimum": 20001, "versionPriority": 0, "service": {"namespace": "", "name": ""},
+            "groupPriorityMinimum": 20001, "versionPriority": 0, "service": {"namespace": "", "name": "", "port": -1},
             "insecureSkipTLSVerify": true, "caBundle": "AAAA",
         }})),
         &[
@@ -61,6 +61,7 @@ fn priorities_are_in_bounds_and_the_server_is_known() {
             "spec.versionPriority: Invalid value: 0: must be positive and less than 1000",
             "spec.service.namespace: Required value",
             "spec.service.name: Required value",
+            "spec.service.port: Invalid value: -1: port is not valid: must be between 1 and 65535, inclusive",
             "spec.insecureSkipTLSVerify: Invalid value: true: may not be true if caBundle is present",
         ],
     );

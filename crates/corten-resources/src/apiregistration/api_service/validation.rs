@@ -4,7 +4,7 @@ use corten_apimachinery::{
     Value,
     field::{ErrorList, Path, quote},
     meta::ObjectMeta,
-    validation::{is_dns1035_label, is_dns1123_subdomain},
+    validation::{is_dns1035_label, is_dns1123_subdomain, is_port_number},
 };
 
 use crate::{
@@ -60,6 +60,12 @@ fn reached(spec: &Value, path: &Path, errors: &mut ErrorList) {
     };
     for field in ["namespace", "name"] {
         errors.require(&path.child("service").child(field), text_at(service, &[field]));
+    }
+    let port = service.i64_at(&["port"]).unwrap_or_default();
+    let messages = is_port_number(port);
+    if !messages.is_empty() {
+        let detail = format!("port is not valid: {}", messages.join(", "));
+        errors.invalid(&path.child("service").child("port"), port, detail);
     }
     if is_insecure && bundle_bytes > 0 {
         errors.invalid(&insecure_at, true, "may not be true if caBundle is present");

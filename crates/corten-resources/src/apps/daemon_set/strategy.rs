@@ -9,7 +9,7 @@ use corten_apimachinery::{
 
 use super::{generation, validation};
 use crate::{
-    core::pod_spec::warnings,
+    core::pod_spec::{gates, warnings},
     rules::{first_generation, keep, next_generation},
 };
 
@@ -17,17 +17,22 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Main;
 
+/// Where the pods of the template are described.
+const TEMPLATE: &[&str] = &["spec", "template", "spec"];
+
 /// What a status always says.
 const COUNTS: [&str; 4] = ["currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"];
 
 impl Strategy for Main {
-    fn prepare_for_create(&self, _cx: &Context<'_>, set: &mut Value) {
+    fn prepare_for_create(&self, cx: &Context<'_>, set: &mut Value) {
+        gates::drop_disabled(cx.features, set, None, TEMPLATE);
         set.set(&["status"], Value::object_of(COUNTS.map(|field| (field, Value::Int(0)))));
         first_generation(set);
         generation::first(set);
     }
 
-    fn prepare_for_update(&self, _cx: &Context<'_>, set: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, set: &mut Value, old: &Value) {
+        gates::drop_disabled(cx.features, set, Some(old), TEMPLATE);
         keep(set, old, &["status"]);
         generation::next(set, old);
         next_generation(set, old, &[&["spec"]]);

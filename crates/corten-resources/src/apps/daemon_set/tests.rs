@@ -157,3 +157,11 @@ fn a_row_counts_pods() {
     );
     assert_eq!(row(&RESOURCE, object), ["log", "5", "4", "3", "2", "1", "disk=ssd", "<unknown>", "c", "a", "app=log"]);
 }
+
+/// Upstream checks an update as a new object and again as a change.
+#[test]
+fn an_update_is_refused_twice() {
+    let want = "spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0";
+    let new = set(json!({"minReadySeconds": -1}));
+    refuses_update(&RESOURCE, RESOURCE.strategy, set(json!({})), new, &[want, want]);
+}

@@ -18,7 +18,7 @@ use crate::{
             validate_int_or_percent, validate_selected,
         },
     },
-    report::{Report, with_view},
+    report::{Report, twice, with_view},
     view::{int_or_string, or_default, text},
 };
 
@@ -44,7 +44,7 @@ pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
 }
 
 pub(super) fn update(cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
-    let mut errors = create(cx, set);
+    let mut errors = twice(create(cx, set));
     let selector = ["spec", "selector"];
     errors.immutable(&Path::new("spec").child("selector"), set.at(&selector), old.at(&selector));
     errors

@@ -9,7 +9,7 @@ use corten_apimachinery::{
 
 use super::validation;
 use crate::{
-    core::pod_spec::{warnings, workload},
+    core::pod_spec::{gates, warnings, workload},
     report::Report,
     rules::{first_generation, keep, next_generation},
 };
@@ -18,13 +18,18 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Main;
 
+/// Where the pods of the template are described.
+const TEMPLATE: &[&str] = &["spec", "template", "spec"];
+
 impl Strategy for Main {
-    fn prepare_for_create(&self, _cx: &Context<'_>, deployment: &mut Value) {
+    fn prepare_for_create(&self, cx: &Context<'_>, deployment: &mut Value) {
+        gates::drop_disabled(cx.features, deployment, None, TEMPLATE);
         deployment.set(&["status"], Value::object());
         first_generation(deployment);
     }
 
-    fn prepare_for_update(&self, _cx: &Context<'_>, deployment: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, deployment: &mut Value, old: &Value) {
+        gates::drop_disabled(cx.features, deployment, Some(old), TEMPLATE);
         keep(deployment, old, &["status"]);
         // Annotations are copied to replica sets, so the controller has to look at them too.
         next_generation(deployment, old, &[&["spec"], &["metadata", "annotations"]]);
@@ -63,7 +68,7 @@ impl Strategy for Status {
     fn prepare_for_update(&self, cx: &Context<'_>, deployment: &mut Value, old: &Value) {
         keep(deployment, old, &["spec"]);
         keep(deployment, old, &["metadata", "labels"]);
-        workload::drop_terminating(cx, deployment, old);
+        workload::TERMINATING.drop_from(cx.features, deployment, Some(old));
     }
 
     fn validate(&self, _cx: &Context<'_>, _deployment: &Value) -> ErrorList {

@@ -9,8 +9,8 @@ use corten_apimachinery::{
 
 use super::validation;
 use crate::{
-    core::pod_spec::{warnings, workload},
-    report::Report,
+    core::pod_spec::{gates, warnings, workload},
+    report::{Report, twice},
     rules::{first_generation, keep, next_generation},
 };
 
@@ -18,13 +18,18 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Main;
 
+/// Where the pods of the template are described.
+const TEMPLATE: &[&str] = &["spec", "template", "spec"];
+
 impl Strategy for Main {
-    fn prepare_for_create(&self, _cx: &Context<'_>, set: &mut Value) {
+    fn prepare_for_create(&self, cx: &Context<'_>, set: &mut Value) {
+        gates::drop_disabled(cx.features, set, None, TEMPLATE);
         set.set(&["status"], Value::object_of([("replicas", Value::Int(0))]));
         first_generation(set);
     }
 
-    fn prepare_for_update(&self, _cx: &Context<'_>, set: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, set: &mut Value, old: &Value) {
+        gates::drop_disabled(cx.features, set, Some(old), TEMPLATE);
         keep(set, old, &["status"]);
         next_generation(set, old, &[&["spec"]]);
     }
@@ -34,7 +39,7 @@ impl Strategy for Main {
     }
 
     fn validate_update(&self, cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
-        let mut errors = validation::create(cx, set);
+        let mut errors = twice(validation::create(cx, set));
         let selector = ["spec", "selector"];
         errors.immutable(&Path::new("spec").child("selector"), set.at(&selector), old.at(&selector));
         errors
@@ -61,7 +66,7 @@ pub(super) struct Status;
 impl Strategy for Status {
     fn prepare_for_update(&self, cx: &Context<'_>, set: &mut Value, old: &Value) {
         keep(set, old, &["spec"]);
-        workload::drop_terminating(cx, set, old);
+        workload::TERMINATING.drop_from(cx.features, set, Some(old));
     }
 
     fn validate(&self, _cx: &Context<'_>, _set: &Value) -> ErrorList {

@@ -78,3 +78,11 @@ fn a_row_counts_pods() {
     let object = patched(set(json!({"replicas": 3})), json!({"status": {"replicas": 2, "readyReplicas": 1}}));
     assert_eq!(row(&RESOURCE, object), ["web", "3", "2", "1", "<unknown>", "c", "a", "app=web"]);
 }
+
+/// Upstream checks an update as a new object and again as a change.
+#[test]
+fn an_update_is_refused_twice() {
+    let want = "spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0";
+    let new = set(json!({"minReadySeconds": -1}));
+    refuses_update(&RESOURCE, RESOURCE.strategy, set(json!({})), new, &[want, want]);
+}

@@ -10,7 +10,11 @@ use corten_apimachinery::{
 
 use super::{defaults, validation};
 use crate::{
-    core::{persistent_volume_claim::spec_warnings, pod_spec::warnings},
+    core::{
+        persistent_volume_claim::spec_warnings,
+        pod_spec::{gates, warnings},
+    },
+    gates::Gated,
     rules::{first_generation, keep, next_generation},
 };
 
@@ -18,14 +22,17 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Main;
 
-const MAX_UNAVAILABLE: [&str; 4] = ["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"];
+/// Where the pods of the template are described.
+const TEMPLATE: &[&str] = &["spec", "template", "spec"];
+
+const MAX_UNAVAILABLE: Gated =
+    Gated::new(&["MaxUnavailableStatefulSet"], &["spec.updateStrategy.rollingUpdate.maxUnavailable"]);
 
 /// With the gate it has a default; without, it stays only where it was before.
 fn gate_max_unavailable(cx: &Context<'_>, set: &mut Value, old: Option<&Value>) {
-    if cx.features.is_enabled("MaxUnavailableStatefulSet") {
+    MAX_UNAVAILABLE.drop_from(cx.features, set, old);
+    if MAX_UNAVAILABLE.is_on(cx.features) {
         defaults::max_unavailable(set);
-    } else if old.and_then(|old| old.at(&MAX_UNAVAILABLE)).is_none() {
-        set.unset(&MAX_UNAVAILABLE);
     }
 }
 
@@ -46,12 +53,14 @@ fn claim_warnings(set: &Value) -> Vec<String> {
 
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, set: &mut Value) {
+        gates::drop_disabled(cx.features, set, None, TEMPLATE);
         set.set(&["status"], Value::object_of([("replicas", Value::Int(0)), ("availableReplicas", Value::Int(0))]));
         first_generation(set);
         gate_max_unavailable(cx, set, None);
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, set: &mut Value, old: &Value) {
+        gates::drop_disabled(cx.features, set, Some(old), TEMPLATE);
         keep(set, old, &["status"]);
         gate_max_unavailable(cx, set, Some(old));
         next_generation(set, old, &[&["spec"]]);

@@ -7,38 +7,28 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::rules::keep;
+use crate::{gates::Gated, rules::keep};
 
 /// The autoscaler itself.
 #[derive(Debug)]
 pub(super) struct Main;
 
-const DIRECTIONS: [&str; 2] = ["scaleUp", "scaleDown"];
-
-fn has_tolerance(autoscaler: &Value) -> bool {
-    DIRECTIONS.iter().any(|direction| autoscaler.at(&["spec", "behavior", direction, "tolerance"]).is_some())
-}
-
-/// Without the gate, how far off is near enough stays only where some autoscaler said so before.
-fn drop_tolerance(cx: &Context<'_>, autoscaler: &mut Value, old: Option<&Value>) {
-    if cx.features.is_enabled("HPAConfigurableTolerance") || old.is_some_and(has_tolerance) {
-        return;
-    }
-    for direction in DIRECTIONS {
-        autoscaler.unset(&["spec", "behavior", direction, "tolerance"]);
-    }
-}
+/// How far off is near enough.
+const TOLERANCE: Gated = Gated::new(
+    &["HPAConfigurableTolerance"],
+    &["spec.behavior.scaleUp.tolerance", "spec.behavior.scaleDown.tolerance"],
+);
 
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, autoscaler: &mut Value) {
         let status = [("desiredReplicas", Value::Int(0)), ("currentMetrics", Value::Null)];
         autoscaler.set(&["status"], Value::object_of(status));
-        drop_tolerance(cx, autoscaler, None);
+        TOLERANCE.drop_from(cx.features, autoscaler, None);
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, autoscaler: &mut Value, old: &Value) {
         keep(autoscaler, old, &["status"]);
-        drop_tolerance(cx, autoscaler, Some(old));
+        TOLERANCE.drop_from(cx.features, autoscaler, Some(old));
     }
 
     fn validate(&self, cx: &Context<'_>, autoscaler: &Value) -> ErrorList {

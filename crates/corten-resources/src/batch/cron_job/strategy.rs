@@ -10,7 +10,7 @@ use corten_apimachinery::{
 use super::validation;
 use crate::{
     batch::job::spec_warnings,
-    core::pod_spec::warnings,
+    core::pod_spec::{gates, warnings},
     rules::{first_generation, keep, next_generation},
 };
 
@@ -18,18 +18,23 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Main;
 
+/// Where the pods of the template are described.
+const TEMPLATE: &[&str] = &["spec", "jobTemplate", "spec", "template", "spec"];
+
 fn job_warnings(cron_job: &Value) -> Vec<String> {
     let path = Path::new("spec").child("jobTemplate").child("spec");
     cron_job.at(&["spec", "jobTemplate", "spec"]).map(|spec| spec_warnings(spec, &path)).unwrap_or_default()
 }
 
 impl Strategy for Main {
-    fn prepare_for_create(&self, _cx: &Context<'_>, cron_job: &mut Value) {
+    fn prepare_for_create(&self, cx: &Context<'_>, cron_job: &mut Value) {
+        gates::drop_disabled(cx.features, cron_job, None, TEMPLATE);
         cron_job.set(&["status"], Value::object());
         first_generation(cron_job);
     }
 
-    fn prepare_for_update(&self, _cx: &Context<'_>, cron_job: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, cron_job: &mut Value, old: &Value) {
+        gates::drop_disabled(cx.features, cron_job, Some(old), TEMPLATE);
         keep(cron_job, old, &["status"]);
         next_generation(cron_job, old, &[&["spec"]]);
     }

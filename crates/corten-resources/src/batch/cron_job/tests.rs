@@ -112,7 +112,7 @@ fn names_leave_room_for_the_time() {
     let named = |name: &str| patched(cron_job(json!({})), json!({"metadata": {"name": name}}));
     refuses(&RESOURCE, named(&"x".repeat(52)), &[]);
     let long = "x".repeat(53);
-    let want = format!("metadata.name: Invalid value: \"{long}\": must be no more than 52 bytes");
+    let want = format!("metadata.name: Invalid value: \"{long}\": must be no more than 52 characters");
     refuses(&RESOURCE, named(&long), &[&want]);
     refuses_update(&RESOURCE, RESOURCE.strategy, named(&long), named(&long), &[]);
 }

@@ -6,7 +6,6 @@ use corten_apimachinery::{
     field::{Error, ErrorList, Path},
     meta::ObjectMeta,
     resource::Context,
-    validation::max_length,
 };
 
 use super::{schedule::Schedule, time_zone};
@@ -24,7 +23,7 @@ pub(super) fn create(cx: &Context<'_>, cron_job: &Value) -> ErrorList {
     // Not asked of updates, so that longer ones of earlier times can be changed and deleted.
     if cron_job.name().len() > NAME_BYTES_MAX {
         let path = Path::new("metadata").child("name");
-        errors.invalid(&path, cron_job.name(), max_length(NAME_BYTES_MAX));
+        errors.invalid(&path, cron_job.name(), format!("must be no more than {NAME_BYTES_MAX} characters"));
     }
     errors
 }

@@ -9,7 +9,7 @@ use corten_apimachinery::{
 
 use super::{pod_labels, validation, warnings};
 use crate::{
-    core::pod_spec::warnings::name as name_warnings,
+    core::pod_spec::{gates, warnings::name as name_warnings},
     rules::{first_generation, keep, next_generation},
 };
 
@@ -17,15 +17,20 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Main;
 
+/// Where the pods of the template are described.
+const TEMPLATE: &[&str] = &["spec", "template", "spec"];
+
 impl Strategy for Main {
-    fn prepare_for_create(&self, _cx: &Context<'_>, job: &mut Value) {
+    fn prepare_for_create(&self, cx: &Context<'_>, job: &mut Value) {
+        gates::drop_disabled(cx.features, job, None, TEMPLATE);
         pod_labels::generate(job);
         pod_labels::label_job(job);
         job.set(&["status"], Value::object());
         first_generation(job);
     }
 
-    fn prepare_for_update(&self, _cx: &Context<'_>, job: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, job: &mut Value, old: &Value) {
+        gates::drop_disabled(cx.features, job, Some(old), TEMPLATE);
         pod_labels::label_job(job);
         keep(job, old, &["status"]);
         next_generation(job, old, &[&["spec"]]);

@@ -24,8 +24,8 @@ pub(in crate::batch) fn spec(spec: &Value, path: &Path) -> Vec<String> {
              Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
         ));
     }
-    if let Some(pod) = spec.at(&["template", "spec"]) {
-        found.extend(warnings::pod_spec(pod, &path.child("template").child("spec")));
+    if let Some(template) = spec.get("template") {
+        found.extend(warnings::of_template(template, &path.child("template")));
     }
     found
 }

@@ -86,7 +86,20 @@ fn only_approval_approves_and_only_status_issues() {
         &["status.conditions: Forbidden: updates may not add a condition of type \"Approved\""],
     );
     let issued = |certificate: &str| request(json!({"status": {"certificate": certificate}}));
-    refuses_update(&RESOURCE, &strategy::Status, request(json!({})), issued("AA=="), &[]);
+    let none =
+        "status.certificate: Invalid value: \"<certificate data>\": must contain at least one CERTIFICATE PEM block";
+    refuses_update(&RESOURCE, &strategy::Status, request(json!({})), issued("AA=="), &[none]);
+    let other = base64::engine::general_purpose::STANDARD.encode("-----BEGIN X-----\nAAAA\n-----END X-----\n");
+    refuses_update(
+        &RESOURCE,
+        &strategy::Status,
+        request(json!({})),
+        issued(&other),
+        &[
+            "status.certificate: Invalid value: \"<certificate data>\": only CERTIFICATE PEM blocks are allowed, found \"X\"",
+        ],
+    );
+    // What is no certificate already may be replaced by nothing better, but not here.
     refuses_update(
         &RESOURCE,
         &strategy::Status,
@@ -94,6 +107,42 @@ fn only_approval_approves_and_only_status_issues() {
         issued("AQ=="),
         &["status.certificate: Forbidden: updates may not modify existing certificate content"],
     );
+}
+
+#[test]
+fn a_request_is_approved_or_denied_and_stays_so() {
+    let with = |conditions: Value| request(json!({"status": {"conditions": conditions}}));
+    let one = |ty: &str| json!({"type": ty, "status": "True"});
+    refuses_update(
+        &RESOURCE,
+        &strategy::Approval,
+        request(json!({})),
+        with(json!([one("Denied"), one("Approved"), one("Denied"), {"type": "", "status": "Odd"}])),
+        &[
+            "status.conditions[1].type: Invalid value: \"Approved\": Approved and Denied conditions are mutually exclusive",
+            "status.conditions[2].type: Invalid value: \"Denied\": Approved and Denied conditions are mutually exclusive",
+            "status.conditions[2].type: Duplicate value: \"Denied\"",
+            "status.conditions[3].type: Required value",
+            "status.conditions[3].status: Unsupported value: \"Odd\": supported values: \"False\", \"True\", \"Unknown\"",
+        ],
+    );
+    // What was wrong before may stay.
+    let both = with(json!([one("Denied"), one("Approved"), one("Denied")]));
+    let odd = json!({"spec": {"usages": ["odd", "odd"], "signerName": "kubernetes.io/legacy-unknown"}});
+    let both = patched(both, odd);
+    refuses_update(&RESOURCE, &strategy::Approval, both.clone(), both.clone(), &[]);
+    refuses_update(
+        &RESOURCE,
+        &strategy::Approval,
+        with(json!([one("Approved")])),
+        request(json!({})),
+        &["status.conditions: Forbidden: updates may not remove a condition of type \"Approved\""],
+    );
+    let changed = json!([{"type": "Approved", "status": "True", "reason": "r"}]);
+    let (_, errors) = updated(&RESOURCE, &strategy::Status, with(json!([one("Approved")])), with(changed));
+    assert_eq!(errors.len(), 1);
+    let want = "status.conditions: Forbidden: updates may not modify a condition of type \"Approved\"\n";
+    assert!(errors[0].starts_with(want), "{errors:?}");
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod validation;
 
 use corten_apimachinery::resource::{ResourceDefinition, Scope, Version};
 
+pub(crate) use validation::name_of;
+
 use crate::{
     defaulting,
     kind::{selectable, standard},

@@ -64,7 +64,7 @@ fn names(bundle: &Value) -> ErrorList {
 }
 
 /// The names of a signer's bundles begin with its own.
-fn name_of(signer: &str, name: &str, prefix: bool) -> Vec<String> {
+pub(crate) fn name_of(signer: &str, name: &str, prefix: bool) -> Vec<String> {
     if signer.is_empty() {
         if name.contains(':') {
             return vec!["ClusterTrustBundle without signer name must not have \":\" in its name".to_owned()];

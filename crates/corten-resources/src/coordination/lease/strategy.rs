@@ -7,10 +7,11 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::{coordination::coordinated::GATE, tree::present};
+use crate::{coordination::coordinated::GATE, gates::Gated};
 
 /// The fields of elections that the control plane holds.
-const COORDINATED: [&str; 2] = ["strategy", "preferredHolder"];
+const COORDINATED: [Gated; 2] =
+    [Gated::new(&[GATE], &["spec.strategy"]), Gated::new(&[GATE], &["spec.preferredHolder"])];
 
 /// The lease itself.
 #[derive(Debug)]
@@ -18,20 +19,11 @@ pub(super) struct Main;
 
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, lease: &mut Value) {
-        if !cx.features.is_enabled(GATE) {
-            for field in COORDINATED {
-                lease.unset(&["spec", field]);
-            }
-        }
+        COORDINATED.iter().for_each(|gated| gated.drop_from(cx.features, lease, None));
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, lease: &mut Value, old: &Value) {
-        if !cx.features.is_enabled(GATE) {
-            // What is in use stays.
-            for field in COORDINATED.into_iter().filter(|field| present(old, &["spec", field]).is_none()) {
-                lease.unset(&["spec", field]);
-            }
-        }
+        COORDINATED.iter().for_each(|gated| gated.drop_from(cx.features, lease, Some(old)));
     }
 
     fn validate(&self, _cx: &Context<'_>, object: &Value) -> ErrorList {

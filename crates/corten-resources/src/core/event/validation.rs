@@ -16,7 +16,7 @@ const WORD_MAX_BYTES: usize = 128;
 const NOTE_MAX_BYTES: usize = 1_024;
 
 /// What a client of `events.k8s.io/v1` cannot change, by the names of the internal type.
-const IMMUTABLE: [(&str, &str); 13] = [
+const IMMUTABLE: [(&str, &str); 14] = [
     ("involvedObject", "involvedObject"),
     ("reason", "reason"),
     ("message", "message"),
@@ -24,6 +24,8 @@ const IMMUTABLE: [(&str, &str); 13] = [
     ("firstTimestamp", "firstTimestamp"),
     ("lastTimestamp", "lastTimestamp"),
     ("count", "count"),
+    // Upstream asks twice.
+    ("reason", "reason"),
     ("type", "type"),
     ("eventTime", "eventTime"),
     ("action", "action"),

@@ -7,14 +7,18 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::rules::keep;
+use crate::{gates::Gated, rules::keep};
+
+/// What a kubelet can do that pods may need.
+const DECLARED: Gated = Gated::new(&["NodeDeclaredFeatures"], &["status.declaredFeatures"]);
 
 /// The node itself.
 #[derive(Debug)]
 pub(super) struct Main;
 
 impl Strategy for Main {
-    fn prepare_for_create(&self, _cx: &Context<'_>, node: &mut Value) {
+    fn prepare_for_create(&self, cx: &Context<'_>, node: &mut Value) {
+        DECLARED.drop_from(cx.features, node, None);
         // Configuring kubelets through the API is gone.
         node.unset(&["spec", "configSource"]);
     }
@@ -44,7 +48,8 @@ impl Strategy for Main {
 pub(super) struct Status;
 
 impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, node: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, node: &mut Value, old: &Value) {
+        DECLARED.drop_from(cx.features, node, Some(old));
         keep(node, old, &["spec"]);
     }
 

@@ -103,14 +103,14 @@ pub(super) fn update(node: &Value, old: &Value) -> ErrorList {
             let detail = "node updates may not change providerID except from \"\" to valid";
             errors.forbidden(&spec.child("providerID"), detail);
         }
-        let external = |node: &Value| node.str_at(&["spec", "externalID"]).unwrap_or_default().to_owned();
-        if external(old) != external(node) {
-            errors.forbidden(&spec.child("externalID"), "may not be updated");
-        }
         taints(
             view.spec.as_ref().map(|spec| list(&spec.taints)).unwrap_or_default(),
             &Path::new("metadata").child("taints"),
             errors,
         );
+        let external = |node: &Value| node.str_at(&["spec", "externalID"]).unwrap_or_default().to_owned();
+        if external(old) != external(node) {
+            errors.forbidden(&spec.child("externalID"), "may not be updated");
+        }
     })
 }

@@ -8,29 +8,48 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::rules::keep;
+use crate::{
+    core::pod_spec::warnings::node_selector_term,
+    gates::Gated,
+    rules::keep,
+    tree::{each_at, present},
+};
 
 /// The volume itself.
 #[derive(Debug)]
 pub(super) struct Main;
 
+const ATTRIBUTES: Gated = Gated::new(&["VolumeAttributesClass"], &["spec.volumeAttributesClassName"]);
+
+/// Sources that are going away or gone: (field, the name that is shown, what there is to say).
+const OLD_SOURCES: [(&str, &str, &str); 6] = [
+    ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+    ("photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+    ("scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+    ("storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+"),
+    ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+    ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
+];
+
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, volume: &mut Value) {
+        ATTRIBUTES.drop_from(cx.features, volume, None);
         let now = format_time(cx.now);
         volume
             .set(&["status"], Value::object_of([("phase", "Pending".into()), ("lastPhaseTransitionTime", now.into())]));
     }
 
-    fn prepare_for_update(&self, _cx: &Context<'_>, volume: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, volume: &mut Value, old: &Value) {
         keep(volume, old, &["status"]);
+        ATTRIBUTES.drop_from(cx.features, volume, Some(old));
     }
 
-    fn validate(&self, _cx: &Context<'_>, volume: &Value) -> ErrorList {
-        validation::create(volume)
+    fn validate(&self, cx: &Context<'_>, volume: &Value) -> ErrorList {
+        validation::create(cx, volume)
     }
 
-    fn validate_update(&self, _cx: &Context<'_>, volume: &Value, old: &Value) -> ErrorList {
-        validation::update(volume, old)
+    fn validate_update(&self, cx: &Context<'_>, volume: &Value, old: &Value) -> ErrorList {
+        validation::update(cx, volume, old)
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, volume: &Value) -> Vec<String> {
@@ -69,6 +88,18 @@ fn warnings(volume: &Value) -> Vec<String> {
              approach is to use dynamic provisioning."
                 .to_owned(),
         );
+    }
+    let spec = Path::new("spec");
+    if let Some(required) = volume.at(&["spec", "nodeAffinity", "required"]) {
+        let path = spec.child("nodeAffinity").child("required");
+        for (at, term) in each_at(required, "nodeSelectorTerms", &path) {
+            node_selector_term(term, false, &at, &mut warnings);
+        }
+    }
+    for (field, shown, advice) in OLD_SOURCES {
+        if present(volume, &["spec", field]).is_some() {
+            warnings.push(format!("{}: {advice}", spec.child(shown)));
+        }
     }
     warnings
 }

@@ -41,7 +41,7 @@ fn row(volume: &Value, cx: &RowContext) -> Vec<Cell> {
     let class = volume.annotation("volume.beta.kubernetes.io/storage-class");
     vec![
         show::name(volume),
-        text(&["spec", "capacity", "storage"]).into(),
+        volume.str_at(&["spec", "capacity", "storage"]).unwrap_or("0").into(),
         access_modes(volume.items_at(&["spec", "accessModes"])).into(),
         text(&["spec", "persistentVolumeReclaimPolicy"]).into(),
         phase.into(),

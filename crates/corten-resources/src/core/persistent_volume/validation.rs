@@ -1,22 +1,27 @@
 //! Rules of persistent volumes.
 
-use corten_api::core::v1::{CSIPersistentVolumeSource, PersistentVolume, PersistentVolumeSpec, SecretReference};
+mod source;
+
+use corten_api::core::v1::{PersistentVolume, PersistentVolumeSpec};
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
+    meta::ObjectMeta as _,
     quantity::Quantity,
-    validation::is_dns1123_label,
+    resource::Context,
     value::semantically_equal,
 };
 
 use crate::{
     core::{
         persistent_volume_claim::{VOLUME_MODES, validate_access_modes},
-        pod_spec::validation::{NOT_POSITIVE, csi_driver, host_path, iscsi_name, node_selector},
+        pod_spec::validation::{NOT_POSITIVE, node_selector, volume_sources as sources},
     },
+    defaulting::each,
     difference,
     quantity::Amount,
     report::{Report, with_view},
+    tree::present,
     view::{list, or_default, text},
 };
 
@@ -33,7 +38,11 @@ const NOT_SOURCES: &[&str] = &[
     "volumeMode",
 ];
 
-pub(super) fn create(volume: &Value) -> ErrorList {
+pub(super) fn create(cx: &Context<'_>, volume: &Value) -> ErrorList {
+    check(cx, volume, false)
+}
+
+fn check(cx: &Context<'_>, volume: &Value, had_attributes_class: bool) -> ErrorList {
     with_view(volume, |view: &PersistentVolume, errors| {
         let spec = or_default(&view.spec);
         let path = Path::new("spec");
@@ -56,23 +65,36 @@ pub(super) fn create(volume: &Value) -> ErrorList {
                 }
             }
         }
-        source(volume.get("spec"), &spec, &path, errors);
+        one_source(&spec, volume.name(), &path, errors);
         let is_root = |path: &str| path.split('/').all(|part| matches!(part, "" | "."));
         if spec.host_path.as_ref().is_some_and(|source| is_root(&source.path)) && policy == "Recycle" {
             errors.forbidden(&policy_at, "may not be 'recycle' for a hostPath mount of '/'");
         }
-        for (field, name) in [
-            ("storageClassName", &spec.storage_class_name),
-            ("volumeAttributesClassName", &spec.volume_attributes_class_name),
-        ] {
-            if !text(name).is_empty() {
-                errors.object_name(&at(field), text(name));
-            }
+        if !text(&spec.storage_class_name).is_empty() {
+            errors.object_name(&at("storageClassName"), text(&spec.storage_class_name));
         }
         if let Some(mode) = &spec.volume_mode {
             errors.one_of(&at("volumeMode"), mode, VOLUME_MODES);
         }
+        attributes_class(cx, &spec, had_attributes_class, &path, errors);
     })
+}
+
+/// The class of a volume's attributes, which only drivers outside of the kubelet know.
+fn attributes_class(cx: &Context<'_>, spec: &PersistentVolumeSpec, had_one: bool, path: &Path, errors: &mut ErrorList) {
+    let Some(name) = &spec.volume_attributes_class_name else { return };
+    if !had_one && !cx.features.is_enabled("VolumeAttributesClass") {
+        return;
+    }
+    let at = path.child("volumeAttributesClassName");
+    if name.is_empty() {
+        errors.required(&at, "an empty string is disallowed");
+    } else {
+        errors.object_name(&at, name);
+    }
+    if spec.csi.is_none() {
+        errors.required(&path.child("csi"), "has to be specified when using volumeAttributesClassName");
+    }
 }
 
 fn capacity(volume: &Value, spec: &PersistentVolumeSpec, path: &Path, errors: &mut ErrorList) {
@@ -85,76 +107,54 @@ fn capacity(volume: &Value, spec: &PersistentVolumeSpec, path: &Path, errors: &m
         errors.push(Error::not_supported(path, shown, &["storage"]));
     }
     for (name, amount) in &capacity {
-        let (at, shown) = (path.key(name), amount.0.as_str());
-        if Quantity::of(amount).is_negative() {
-            errors.invalid(&at, shown, "must be a valid resource quantity");
+        let (at, exact) = (path.key(name), Quantity::of(amount));
+        if exact.units() < 0 {
+            errors.invalid(&at, exact.units(), "must be a valid resource quantity");
         }
-        if !Quantity::of(amount).is_positive() {
-            errors.invalid(&at, shown, NOT_POSITIVE);
-        }
-    }
-}
-
-fn source(tree: Option<&Value>, spec: &PersistentVolumeSpec, path: &Path, errors: &mut ErrorList) {
-    let fields = tree.and_then(Value::as_object).cloned().unwrap_or_default();
-    let is_source = |(key, value): &(&str, &Value)| !NOT_SOURCES.contains(key) && !value.is_null();
-    let mut sources = fields.iter().filter(is_source).map(|(key, _)| key);
-    if sources.next().is_none() {
-        errors.required(path, "must specify a volume type");
-    }
-    for extra in sources {
-        errors.forbidden(&path.child(extra), "may not specify more than 1 volume type");
-    }
-    if let Some(source) = &spec.host_path {
-        host_path(source, &path.child("hostPath"), errors);
-    }
-    if let Some(local) = &spec.local {
-        let at = path.child("local").child("path");
-        if errors.require(&at, &local.path) && local.path.split('/').any(|part| part == "..") {
-            errors.invalid(&at, local.path.as_str(), "must not contain '..'");
-        }
-        if spec.node_affinity.is_none() {
-            errors.required(&path.child("nodeAffinity"), "Local volume requires node affinity");
-        }
-    }
-    if let Some(nfs) = &spec.nfs {
-        let at = path.child("nfs");
-        errors.require(&at.child("server"), &nfs.server);
-        errors.require(&at.child("path"), &nfs.path);
-        if !nfs.path.starts_with('/') {
-            errors.invalid(&at.child("path"), nfs.path.as_str(), "must be an absolute path");
-        }
-    }
-    if let Some(csi) = &spec.csi {
-        csi_source(csi, &path.child("csi"), errors);
-    }
-    if let Some(iscsi) = &spec.iscsi {
-        let at = path.child("iscsi");
-        errors.require(&at.child("targetPortal"), &iscsi.target_portal);
-        if errors.require(&at.child("iqn"), &iscsi.iqn) {
-            iscsi_name(&iscsi.iqn, &at.child("iqn"), errors);
+        if !exact.is_positive() {
+            errors.invalid(&at, amount.0.as_str(), NOT_POSITIVE);
         }
     }
 }
 
-fn csi_source(csi: &CSIPersistentVolumeSource, path: &Path, errors: &mut ErrorList) {
-    csi_driver(&csi.driver, &path.child("driver"), errors);
-    errors.require(&path.child("volumeHandle"), &csi.volume_handle);
-    let secrets: [(&str, &Option<SecretReference>); 4] = [
-        ("controllerPublishSecretRef", &csi.controller_publish_secret_ref),
-        ("controllerExpandSecretRef", &csi.controller_expand_secret_ref),
-        ("nodePublishSecretRef", &csi.node_publish_secret_ref),
-        ("nodeExpandSecretRef", &csi.node_expand_secret_ref),
+fn one_source(spec: &PersistentVolumeSpec, name: &str, path: &Path, errors: &mut ErrorList) {
+    // In upstream's order, with the names that it uses for one too many.
+    let kinds: [(&str, bool); 22] = [
+        ("hostPath", spec.host_path.is_some()),
+        ("gcePersistentDisk", spec.gce_persistent_disk.is_some()),
+        ("awsElasticBlockStore", spec.aws_elastic_block_store.is_some()),
+        ("glusterfs", spec.glusterfs.is_some()),
+        ("flocker", spec.flocker.is_some()),
+        ("nfs", spec.nfs.is_some()),
+        ("rbd", spec.rbd.is_some()),
+        ("quobyte", spec.quobyte.is_some()),
+        ("cephFS", spec.cephfs.is_some()),
+        ("iscsi", spec.iscsi.is_some()),
+        ("cinder", spec.cinder.is_some()),
+        ("fc", spec.fc.is_some()),
+        ("flexVolume", spec.flex_volume.is_some()),
+        ("azureFile", spec.azure_file.is_some()),
+        ("vsphereVolume", spec.vsphere_volume.is_some()),
+        ("photonPersistentDisk", spec.photon_persistent_disk.is_some()),
+        ("portworxVolume", spec.portworx_volume.is_some()),
+        ("azureDisk", spec.azure_disk.is_some()),
+        ("scaleIO", spec.scale_io.is_some()),
+        ("local", spec.local.is_some()),
+        ("storageos", spec.storageos.is_some()),
+        ("csi", spec.csi.is_some()),
     ];
-    for (field, secret) in secrets {
-        let Some(secret) = secret else { continue };
-        let (name_at, namespace_at) = (path.child(field).child("name"), path.child(field).child("namespace"));
-        if errors.require(&name_at, text(&secret.name)) {
-            errors.object_name(&name_at, text(&secret.name));
+    let mut count = 0;
+    for (kind, _) in kinds.iter().filter(|(_, is_set)| *is_set) {
+        count += 1;
+        // Upstream does not count drivers of the kubelet's own among those that are one too many.
+        if count > 1 && *kind != "flexVolume" {
+            errors.forbidden(&path.child(kind), sources::TOO_MANY);
+        } else {
+            source::known(kind, spec, name, path, errors);
         }
-        if errors.require(&namespace_at, text(&secret.namespace)) {
-            errors.invalids(&namespace_at, text(&secret.namespace), is_dns1123_label(text(&secret.namespace)));
-        }
+    }
+    if count == 0 {
+        errors.required(path, sources::NONE);
     }
 }
 
@@ -184,18 +184,20 @@ pub(crate) fn inline(spec: &Value, path: &Path) -> ErrorList {
             errors.forbidden(&path.child("persistentVolumeReclaimPolicy"), detail);
         }
         forbid("nodeAffinity", view.node_affinity.is_some(), errors);
-        source(Some(spec), view, path, errors);
+        // A part of another object has no name of its own.
+        one_source(view, "", path, errors);
         forbid("storageClassName", !text(&view.storage_class_name).is_empty(), errors);
         if view.volume_mode.as_ref().is_some_and(|mode| mode != "Filesystem") {
             let detail = "may not specify volumeMode other than Filesystem in the context of inline volumes";
             errors.forbidden(&path.child("volumeMode"), detail);
         }
-        forbid("volumeAttributesClassName", view.volume_attributes_class_name.is_some(), errors);
     })
 }
 
-pub(super) fn update(volume: &Value, old: &Value) -> ErrorList {
-    let mut errors = create(volume);
+pub(super) fn update(cx: &Context<'_>, volume: &Value, old: &Value) -> ErrorList {
+    let class = ["spec", "volumeAttributesClassName"];
+    let had_class = present(old, &class).is_some();
+    let mut errors = check(cx, volume, had_class);
     let source = |volume: &Value| {
         let mut spec = volume.get("spec").cloned().unwrap_or_default();
         if let Some(map) = spec.as_object_mut() {
@@ -203,7 +205,12 @@ pub(super) fn update(volume: &Value, old: &Value) -> ErrorList {
         }
         spec
     };
-    let (new, was) = (source(volume), source(old));
+    let (mut new, was) = (source(volume), source(old));
+    // A secret for growing may come later.
+    let secret = ["csi", "controllerExpandSecretRef"];
+    if present(&was, &["csi"]).is_some() && present(&was, &secret).is_none() {
+        new.unset(&secret);
+    }
     if !semantically_equal(Some(&new), Some(&was)) {
         let detail = format!(
             "spec.persistentvolumesource is immutable after creation\n{}",
@@ -214,11 +221,53 @@ pub(super) fn update(volume: &Value, old: &Value) -> ErrorList {
     let mode = ["spec", "volumeMode"];
     errors.immutable(&Path::new("volumeMode"), volume.at(&mode), old.at(&mode));
     let affinity = ["spec", "nodeAffinity"];
-    let was = old.at(&affinity).filter(|affinity| !affinity.is_null());
-    if was.is_some() && !semantically_equal(volume.at(&affinity), was) {
+    if !cx.features.is_enabled("MutablePVNodeAffinity")
+        && let Some(was) = present(old, &affinity)
+        && !semantically_equal(volume.at(&affinity), Some(&with_new_labels(was, volume.at(&affinity))))
+    {
         let shown = volume.at(&affinity).cloned().unwrap_or_default();
         let detail = "field is immutable, except for updating from beta label to GA";
         errors.invalid(&Path::new("nodeAffinity"), shown, detail);
     }
+    if !semantically_equal(volume.at(&class), old.at(&class)) {
+        let at = Path::new("spec").child("volumeAttributesClassName");
+        let is_on = cx.features.is_enabled("VolumeAttributesClass");
+        if !is_on {
+            errors.forbidden(&at, "update is forbidden when the VolumeAttributesClass feature gate is disabled");
+        }
+        if had_class && present(volume, &class).is_none() {
+            errors.forbidden(&at, "update from non-nil value to nil is forbidden");
+        }
+    }
     errors
+}
+
+/// Labels of nodes that have got other names since: (old, new).
+const RENAMED_LABELS: [(&str, &str); 5] = [
+    ("failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"),
+    ("failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"),
+    ("beta.kubernetes.io/os", "kubernetes.io/os"),
+    ("beta.kubernetes.io/arch", "kubernetes.io/arch"),
+    ("beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type"),
+];
+
+/// The old affinity with the new names of labels where `new` has them.
+fn with_new_labels(old: &Value, new: Option<&Value>) -> Value {
+    let mut renamed = old.clone();
+    let new_terms = new.map(|new| new.items_at(&["required", "nodeSelectorTerms"])).unwrap_or_default();
+    let mut new_terms = new_terms.iter();
+    each(&mut renamed, &["required", "nodeSelectorTerms"], |term| {
+        let new_term = new_terms.next();
+        for list in ["matchExpressions", "matchFields"] {
+            let mut new_items = new_term.map(|term| term.items_at(&[list])).unwrap_or_default().iter();
+            each(term, &[list], |item| {
+                let new_key = new_items.next().and_then(|item| item.str_at(&["key"]));
+                let old_key = item.str_at(&["key"]).unwrap_or_default();
+                if let Some(key) = new_key.filter(|key| RENAMED_LABELS.contains(&(old_key, key))) {
+                    item.set(&["key"], key.to_owned());
+                }
+            });
+        }
+    });
+    renamed
 }

@@ -1,7 +1,7 @@
 //! What clients may change of a claim through each of its endpoints.
 
 use corten_apimachinery::{
-    Value,
+    Features, Value,
     field::{ErrorList, Path, quote},
     meta::ObjectMeta as _,
     quantity::Quantity,
@@ -9,7 +9,13 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::{quantity::Amount as _, rules::keep};
+use crate::{gates::Gated, quantity::Amount as _, rules::keep};
+
+const ATTRIBUTES: Gated = Gated::new(&["VolumeAttributesClass"], &["spec.volumeAttributesClassName"]);
+const STATUS: [Gated; 2] = [
+    Gated::new(&["VolumeAttributesClass"], &["status.currentVolumeAttributesClassName"]),
+    Gated::new(&["VolumeAttributesClass"], &["status.modifyVolumeStatus"]),
+];
 
 /// The claim itself.
 #[derive(Debug)]
@@ -34,11 +40,11 @@ fn normalize_data_sources(claim: &mut Value) {
 /// namespaces, and in the older field all but claims and snapshots.
 ///
 /// Upstream: DropDisabledFields and EnforceDataSourceBackwardsCompatibility in pkg/api/persistentvolumeclaim/util.go.
-fn drop_data_sources(claim: &mut Value, old: Option<&Value>) {
+fn drop_data_sources(features: &Features, claim: &mut Value, old: Option<&Value>) {
     let is_set = |claim: &Value, field: &str| claim.at(&["spec", field]).is_some_and(|source| !source.is_null());
     let had = |field: &str| old.is_some_and(|old| is_set(old, field));
     let has_namespace = claim.str_at(&["spec", "dataSourceRef", "namespace"]).is_some_and(|name| !name.is_empty());
-    if has_namespace && !had("dataSourceRef") {
+    if has_namespace && !had("dataSourceRef") && !features.is_enabled("CrossNamespaceVolumeDataSource") {
         claim.unset(&["spec", "dataSourceRef"]);
     }
     if had("dataSource") || had("dataSourceRef") || is_set(claim, "dataSourceRef") {
@@ -52,15 +58,17 @@ fn drop_data_sources(claim: &mut Value, old: Option<&Value>) {
 }
 
 impl Strategy for Main {
-    fn prepare_for_create(&self, _cx: &Context<'_>, claim: &mut Value) {
+    fn prepare_for_create(&self, cx: &Context<'_>, claim: &mut Value) {
         claim.set(&["status"], Value::object_of([("phase", "Pending".into())]));
-        drop_data_sources(claim, None);
+        ATTRIBUTES.drop_from(cx.features, claim, None);
+        drop_data_sources(cx.features, claim, None);
         normalize_data_sources(claim);
     }
 
-    fn prepare_for_update(&self, _cx: &Context<'_>, claim: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, claim: &mut Value, old: &Value) {
         keep(claim, old, &["status"]);
-        drop_data_sources(claim, Some(old));
+        ATTRIBUTES.drop_from(cx.features, claim, Some(old));
+        drop_data_sources(cx.features, claim, Some(old));
         normalize_data_sources(claim);
     }
 
@@ -68,8 +76,8 @@ impl Strategy for Main {
         validation::create(claim)
     }
 
-    fn validate_update(&self, _cx: &Context<'_>, claim: &Value, old: &Value) -> ErrorList {
-        validation::update(claim, old)
+    fn validate_update(&self, cx: &Context<'_>, claim: &Value, old: &Value) -> ErrorList {
+        validation::update(cx, claim, old)
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, claim: &Value) -> Vec<String> {
@@ -122,8 +130,9 @@ pub(crate) fn spec_warnings(spec: &Value, path: &Path) -> Vec<String> {
 pub(super) struct Status;
 
 impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, claim: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, claim: &mut Value, old: &Value) {
         keep(claim, old, &["spec"]);
+        STATUS.iter().for_each(|gated| gated.drop_from(cx.features, claim, Some(old)));
     }
 
     fn validate(&self, _cx: &Context<'_>, _claim: &Value) -> ErrorList {
@@ -144,7 +153,7 @@ mod tests {
     use serde_json::json;
 
     use super::{drop_data_sources, warnings};
-    use crate::testing::value;
+    use crate::testing::{features, value};
 
     #[test]
     fn sources_of_data_that_are_not_served_are_dropped() {
@@ -160,7 +169,7 @@ mod tests {
         ] {
             let mut claim = value(json!({"spec": given}));
             let old = had.map(|spec| value(json!({"spec": spec})));
-            drop_data_sources(&mut claim, old.as_ref());
+            drop_data_sources(&features(""), &mut claim, old.as_ref());
             assert_eq!(claim, value(json!({"spec": want})), "{given}");
         }
     }

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
-use super::RESOURCE;
-use crate::testing::{created, patched, refuses, row, updated, value};
+use super::{RESOURCE, strategy};
+use crate::testing::{created, patched, refuses, refuses_update, row, updated, value};
 
 fn claim(patch: Value) -> Value {
     patched(json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}), patch)
@@ -38,6 +38,23 @@ fn a_claim_says_how_much_and_how() {
 }
 
 #[test]
+fn a_source_of_another_group_is_named_in_full() {
+    refuses(
+        &RESOURCE,
+        claim(json!({"spec": {
+            "dataSource": {"kind": "Pod", "name": "a"},
+            "dataSourceRef": {"kind": "Pod", "name": "b"},
+        }})),
+        &[
+            "spec.dataSource: Invalid value: \"Pod\": must be 'PersistentVolumeClaim' when referencing the default apiGroup",
+            "spec.dataSourceRef: Invalid value: \"Pod\": must be 'PersistentVolumeClaim' when referencing the default \
+             apiGroup",
+            "spec: Invalid value: {}: must match dataSourceRef",
+        ],
+    );
+}
+
+#[test]
 fn a_volume_is_bound_once() {
     let (_, errors) =
         updated(&RESOURCE, RESOURCE.strategy, claim(json!({})), claim(json!({"spec": {"volumeName": "v"}})));
@@ -46,6 +63,29 @@ fn a_volume_is_bound_once() {
     let (_, errors) = updated(&RESOURCE, RESOURCE.strategy, bound, claim(json!({"spec": {"volumeName": "w"}})));
     assert_eq!(errors.len(), 1);
     assert!(errors[0].starts_with("spec: Forbidden: spec is immutable after creation except"), "{errors:?}");
+}
+
+#[test]
+fn what_grows_is_storage() {
+    let status = json!({"status": {
+        "phase": "Bound", "capacity": {"storage": "-1"},
+        "allocatedResourceStatuses": {"cpu": "NodeResizePending", "storage": "Growing"},
+        "allocatedResources": {"example.com/own": "1", "memory": "1"},
+    }});
+    refuses_update(
+        &RESOURCE,
+        &strategy::Status,
+        claim(json!({})),
+        claim(status),
+        &[
+            "status.capacity[storage]: Invalid value: -1: must be a valid resource quantity",
+            "status.allocatedResourceStatus: Unsupported value: \"cpu\": supported values: \"storage\"",
+            "status.allocatedResourceStatus: Unsupported value: \"storage\": supported values: \
+             \"ControllerResizeInProgress\", \"ControllerResizeInfeasible\", \"NodeResizeInProgress\", \
+             \"NodeResizeInfeasible\", \"NodeResizePending\"",
+            "status.allocatedResources: Unsupported value: \"memory\": supported values: \"storage\"",
+        ],
+    );
 }
 
 #[test]

@@ -1,20 +1,28 @@
 //! Rules of claims.
 
-use corten_api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
+use corten_api::{
+    core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec},
+    quantity::Quantity as ViewQuantity,
+};
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
     meta::ObjectMeta,
     quantity::Quantity,
+    resource::Context,
+    validation::{is_dns1123_label, is_qualified_name},
     value::semantically_equal,
 };
 
 use crate::{
-    core::pod_spec::validation::{NOT_POSITIVE, label_selector, resource_quantity},
+    core::pod_spec::validation::{
+        ExpressionValues, NOT_POSITIVE, label_selector, label_selector_with, resource_quantity,
+    },
     difference,
     quantity::Amount,
     report::{Report, with_view},
     rules::keep,
+    tree::present,
     view::{list, or_default, text},
 };
 
@@ -26,19 +34,37 @@ pub(crate) const VOLUME_MODES: &[&str] = &["Block", "Filesystem"];
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 pub(super) fn create(claim: &Value) -> ErrorList {
+    check(claim, Stored::default())
+}
+
+fn check(claim: &Value, stored: Stored) -> ErrorList {
     with_view(claim, |claim: &PersistentVolumeClaim, errors| {
-        spec(&or_default(&claim.spec), &Path::new("spec"), errors);
+        spec_with(&or_default(&claim.spec), stored, &Path::new("spec"), errors);
     })
+}
+
+/// What rules that came late do not ask of the claims that there were before them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stored {
+    /// The values of its selector are no label values.
+    has_odd_selector: bool,
+    /// It names a group, which was not looked at.
+    has_group: bool,
 }
 
 /// The rules of a claim's spec, which a pod's generic ephemeral volume has too.
 pub(crate) fn spec(spec: &PersistentVolumeClaimSpec, path: &Path, errors: &mut ErrorList) {
+    spec_with(spec, Stored::default(), path, errors);
+}
+
+fn spec_with(spec: &PersistentVolumeClaimSpec, stored: Stored, path: &Path, errors: &mut ErrorList) {
     let at = |field: &str| path.child(field);
     let modes = list(&spec.access_modes);
     if modes.is_empty() {
         errors.required(&at("accessModes"), "at least 1 access mode is required");
     }
-    label_selector(spec.selector.as_ref(), &at("selector"), errors);
+    let values = if stored.has_odd_selector { ExpressionValues::Any } else { ExpressionValues::Checked };
+    label_selector_with(spec.selector.as_ref(), values, &at("selector"), errors);
     access_modes(modes, &at("accessModes"), errors);
     let storage = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get("storage"));
     let storage_at = at("resources").key("storage");
@@ -49,18 +75,17 @@ pub(crate) fn spec(spec: &PersistentVolumeClaimSpec, path: &Path, errors: &mut E
         }
         Some(size) => resource_quantity("storage", size, &storage_at, errors),
     }
-    for (field, name) in [
-        ("storageClassName", &spec.storage_class_name),
-        ("volumeAttributesClassName", &spec.volume_attributes_class_name),
-    ] {
+    let class_name = |field: &str, name: &Option<String>, errors: &mut ErrorList| {
         if !text(name).is_empty() {
             errors.object_name(&at(field), text(name));
         }
-    }
+    };
+    class_name("storageClassName", &spec.storage_class_name, errors);
     if let Some(mode) = &spec.volume_mode {
         errors.one_of(&at("volumeMode"), mode, VOLUME_MODES);
     }
-    data_sources(spec, path, errors);
+    data_sources(spec, stored, path, errors);
+    class_name("volumeAttributesClassName", &spec.volume_attributes_class_name, errors);
 }
 
 /// Every mode is known, and the one for a single pod stands alone.
@@ -75,31 +100,46 @@ pub(crate) fn access_modes(modes: &[String], path: &Path, errors: &mut ErrorList
     }
 }
 
-fn data_sources(spec: &PersistentVolumeClaimSpec, path: &Path, errors: &mut ErrorList) {
-    let mut check = |field: &str, name: &str, kind: &str, group: &str| {
-        let at = path.child(field);
+fn data_sources(spec: &PersistentVolumeClaimSpec, stored: Stored, path: &Path, errors: &mut ErrorList) {
+    let check = |at: &Path, name: &str, kind: &str, group: &str, errors: &mut ErrorList| {
         errors.require(&at.child("name"), name);
         errors.require(&at.child("kind"), kind);
         if group.is_empty() && kind != "PersistentVolumeClaim" {
-            errors.invalid(&at, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
+            errors.invalid(at, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
+        }
+        if !group.is_empty() && !stored.has_group {
+            errors.object_name(&at.child("apiGroup"), group);
         }
     };
     if let Some(source) = &spec.data_source {
-        check("dataSource", &source.name, &source.kind, text(&source.api_group));
+        let at = path.child("dataSource");
+        check(&at, &source.name, &source.kind, text(&source.api_group), errors);
     }
     if let Some(source) = &spec.data_source_ref {
-        check("dataSourceRef", &source.name, &source.kind, text(&source.api_group));
+        let at = path.child("dataSourceRef");
+        check(&at, &source.name, &source.kind, text(&source.api_group), errors);
+        let namespace = text(&source.namespace);
+        if !namespace.is_empty() {
+            errors.invalids(&at.child("namespace"), namespace, is_dns1123_label(namespace));
+        }
     }
     let (Some(old), Some(new)) = (&spec.data_source, &spec.data_source_ref) else { return };
+    // Upstream shows a path here, of which nothing can be seen.
+    let unseen = Value::object;
     if !text(&new.namespace).is_empty() {
-        errors.invalid(path, "dataSource", "may not be specified when dataSourceRef.namespace is specified");
+        errors.invalid(path, unseen(), "may not be specified when dataSourceRef.namespace is specified");
     } else if (&old.api_group, &old.kind, &old.name) != (&new.api_group, &new.kind, &new.name) {
-        errors.invalid(path, "dataSource", "must match dataSourceRef");
+        errors.invalid(path, unseen(), "must match dataSourceRef");
     }
 }
 
-pub(super) fn update(claim: &Value, old: &Value) -> ErrorList {
-    let mut errors = create(claim);
+pub(super) fn update(cx: &Context<'_>, claim: &Value, old: &Value) -> ErrorList {
+    let has_odd_selector = present(old, &["spec", "selector"]).is_some_and(|selector| {
+        !with_view(selector, |view, errors| label_selector(Some(view), &Path::new("selector"), errors)).is_empty()
+    });
+    let has_group =
+        ["dataSource", "dataSourceRef"].iter().any(|field| present(old, &["spec", field, "apiGroup"]).is_some());
+    let mut errors = check(claim, Stored { has_odd_selector, has_group });
     let mut munged = claim.clone();
     let mut was = old.clone();
     if old.str_at(&["spec", "volumeName"]).unwrap_or_default().is_empty() {
@@ -150,17 +190,43 @@ pub(super) fn update(claim: &Value, old: &Value) -> ErrorList {
     let mode = ["spec", "volumeMode"];
     errors.immutable(&Path::new("volumeMode"), claim.at(&mode), old.at(&mode));
     let attributes = |claim: &Value| claim.str_at(&["spec", "volumeAttributesClassName"]).map(ToOwned::to_owned);
-    if let (Some(was), now) = (attributes(old), attributes(claim)) {
+    let (was, now) = (attributes(old), attributes(claim));
+    if was != now {
         let path = Path::new("spec").child("volumeAttributesClassName");
-        match now.as_deref() {
-            None => errors.forbidden(&path, "update from non-nil value to nil is forbidden"),
-            Some("") if !was.is_empty() => {
-                errors.forbidden(&path, "update from non-nil value to an empty string is forbidden");
-            }
-            Some(_) => {}
+        if !cx.features.is_enabled("VolumeAttributesClass") {
+            errors.forbidden(&path, "update is forbidden when the VolumeAttributesClass feature gate is disabled");
+        }
+        match (was, now.as_deref()) {
+            (Some(_), None) => errors.forbidden(&path, "update from non-nil value to nil is forbidden"),
+            (Some(_), Some("")) => errors.forbidden(&path, "update from non-nil value to an empty string is forbidden"),
+            _ => {}
         }
     }
     errors
+}
+
+/// How far the growth of a claim can be.
+const RESIZE_STATUSES: &[&str] = &[
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+];
+
+/// The name of what grows: storage, or what somebody else calls so. Says whether it is good.
+fn growing(name: &str, path: &Path, errors: &mut ErrorList) -> bool {
+    let messages = is_qualified_name(name);
+    let is_native = name.split_once('/').is_none_or(|(domain, _)| domain.ends_with("kubernetes.io"));
+    let is_known = !is_native || name == "storage";
+    if !messages.is_empty() {
+        errors.invalids(path, name, messages);
+        return false;
+    }
+    if !is_known {
+        errors.push(Error::not_supported(path, name, &["storage"]));
+    }
+    is_known
 }
 
 pub(super) fn status(claim: &Value) -> ErrorList {
@@ -168,11 +234,31 @@ pub(super) fn status(claim: &Value) -> ErrorList {
         if claim.spec.as_ref().is_none_or(|spec| list(&spec.access_modes).is_empty()) {
             errors.required(&Path::new("Spec").child("accessModes"), "");
         }
-        let path = Path::new("status").child("capacity");
-        let capacity = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
-        for (name, amount) in capacity.into_iter().flatten().filter(|(_, amount)| Quantity::of(amount).is_negative()) {
-            let shown = amount.0.as_str();
-            errors.push(Error::invalid(&path.key(name), shown, "must be a valid resource quantity"));
+        let Some(status) = &claim.status else { return };
+        let path = Path::new("status");
+        let amount = |at: &Path, amount: &ViewQuantity, errors: &mut ErrorList| {
+            let units = Quantity::of(amount).units();
+            if units < 0 {
+                errors.invalid(at, units, "must be a valid resource quantity");
+            }
+            units >= 0
+        };
+        for (name, size) in status.capacity.iter().flatten() {
+            amount(&path.child("capacity").key(name), size, errors);
+        }
+        // The singular is upstream's.
+        let at = path.child("allocatedResourceStatus");
+        for (name, state) in status.allocated_resource_statuses.iter().flatten() {
+            growing(name, &at, errors);
+            if !RESIZE_STATUSES.contains(&state.as_str()) {
+                errors.push(Error::not_supported(&at, name.as_str(), RESIZE_STATUSES));
+            }
+        }
+        let at = path.child("allocatedResources");
+        for (name, size) in status.allocated_resources.iter().flatten() {
+            if growing(name, &at, errors) && amount(&at.key(name), size, errors) {
+                resource_quantity("storage", size, &at.key(name), errors);
+            }
         }
     })
 }

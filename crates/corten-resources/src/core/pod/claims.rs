@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
-    resource::Context,
     validation::is_dns1123_label,
 };
 
@@ -17,14 +16,6 @@ use crate::report::Report;
 
 /// The claim for extended resources, in the status.
 const EXTENDED: &[&str] = &["status", "extendedResourceClaimStatus"];
-
-/// Takes out what is behind a gate that is off, unless the old pod has it already.
-pub(super) fn drop_disabled(cx: &Context<'_>, pod: &mut Value, old: &Value) {
-    let is_used = old.at(EXTENDED).is_some_and(|status| !status.is_null());
-    if !is_used && !cx.features.is_enabled("DRAExtendedResource") {
-        pod.unset(EXTENDED);
-    }
-}
 
 /// Every rule that the claims in a pod's status break.
 pub(super) fn validate(pod: &Value, errors: &mut ErrorList) {
@@ -189,17 +180,5 @@ mod tests {
         };
         assert!(!is_kept(pod(json!({}))));
         assert!(is_kept(with()));
-    }
-
-    #[test]
-    fn a_claim_made_of_a_template_has_a_name_that_fits() {
-        let mut long = pod(json!({}));
-        long["metadata"]["name"] = format!("{}.{}", "p".repeat(63), "q".repeat(189)).into();
-        let errors = crate::testing::created(&RESOURCE, long).1;
-        let found: Vec<&String> = errors.iter().filter(|error| error.contains("final ResourceClaim name: ")).collect();
-        assert!(
-            found.len() == 1 && found[0].ends_with("final ResourceClaim name: must be no more than 253 bytes"),
-            "{errors:?}"
-        );
     }
 }

@@ -4,6 +4,7 @@
 
 mod apparmor;
 mod claims;
+mod container_status;
 mod defaults;
 mod qos;
 mod resize;

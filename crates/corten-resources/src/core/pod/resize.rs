@@ -64,7 +64,7 @@ pub(super) fn validate(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList 
     if old.str_at(&["spec", "os", "name"]) == Some("windows") {
         return whole("windows pods cannot be resized");
     }
-    let mut errors = validation::metadata_and_spec(cx, pod);
+    let mut errors = validation::metadata_and_spec(cx, pod, old);
     let spec = Path::new("spec");
     let others = other_containers(pod, old, &spec);
     if !others.is_empty() {

@@ -11,9 +11,9 @@ use corten_apimachinery::{
     value::Ordered,
 };
 
-use super::{apparmor, claims, defaults, qos, resize, validation};
+use super::{apparmor, defaults, qos, resize, validation};
 use crate::{
-    core::pod_spec::{defaults::service_account, warnings::pod_spec as warnings_of_spec},
+    core::pod_spec::{defaults::service_account, gates, warnings::of_pod},
     defaulting::{each, within},
     rules::{first_generation, keep, keep_metadata, next_generation},
 };
@@ -22,9 +22,12 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Main;
 
+const SPEC: &[&str] = &["spec"];
+
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, pod: &mut Value) {
         first_generation(pod);
+        gates::drop_disabled(cx.features, pod, None, SPEC);
         within(pod, &["spec"], service_account);
         let class = pod.get("spec").map_or("BestEffort", qos::class);
         pod.set(&["status"], Value::object_of([("phase", "Pending".into()), ("qosClass", class.into())]));
@@ -43,9 +46,10 @@ impl Strategy for Main {
         apparmor::fields_from_annotations(pod);
     }
 
-    fn prepare_for_update(&self, _cx: &Context<'_>, pod: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, pod: &mut Value, old: &Value) {
         within(pod, &["spec"], service_account);
         keep(pod, old, &["status"]);
+        gates::drop_disabled(cx.features, pod, Some(old), SPEC);
         next_generation(pod, old, &[&["spec"]]);
     }
 
@@ -68,9 +72,7 @@ impl Strategy for Main {
             ));
         }
         warnings.extend(apparmor::warnings(pod));
-        if let Some(spec) = pod.get("spec") {
-            warnings.extend(warnings_of_spec(spec, &Path::new("spec")));
-        }
+        warnings.extend(of_pod(pod));
         warnings
     }
 
@@ -136,8 +138,8 @@ pub(super) struct Status;
 
 impl Strategy for Status {
     fn prepare_for_update(&self, cx: &Context<'_>, pod: &mut Value, old: &Value) {
-        claims::drop_disabled(cx, pod, old);
-        keep(pod, old, &["spec"]);
+        gates::drop_disabled_status(cx.features, pod, old);
+        keep(pod, old, SPEC);
         // Old kubelets send broken owner references.
         for field in ["deletionTimestamp", "ownerReferences"] {
             keep(pod, old, &["metadata", field]);
@@ -201,7 +203,7 @@ fn keep_if_set(pod: &mut Value, old: &Value) {
 pub(super) struct EphemeralContainers;
 
 impl Strategy for EphemeralContainers {
-    fn prepare_for_update(&self, _cx: &Context<'_>, pod: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, pod: &mut Value, old: &Value) {
         let wanted = pod.at(&["spec", "ephemeralContainers"]).cloned();
         keep(pod, old, &["spec"]);
         keep(pod, old, &["status"]);
@@ -212,7 +214,8 @@ impl Strategy for EphemeralContainers {
                 pod.unset(&["spec", "ephemeralContainers"]);
             }
         }
-        next_generation(pod, old, &[&["spec"]]);
+        gates::drop_disabled(cx.features, pod, Some(old), SPEC);
+        next_generation(pod, old, &[SPEC]);
     }
 
     fn validate(&self, _cx: &Context<'_>, _pod: &Value) -> ErrorList {
@@ -229,8 +232,9 @@ impl Strategy for EphemeralContainers {
 pub(super) struct Resize;
 
 impl Strategy for Resize {
-    fn prepare_for_update(&self, _cx: &Context<'_>, pod: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, pod: &mut Value, old: &Value) {
         resize::keep_all_but_resources(pod, old);
+        gates::drop_disabled(cx.features, pod, Some(old), SPEC);
         next_generation(pod, old, &[&["spec"]]);
     }
 

@@ -12,7 +12,7 @@ use corten_apimachinery::{
     value::{Ordered, semantically_equal},
 };
 
-use super::claims;
+use super::{claims, container_status};
 use crate::{
     core::pod_spec::validation::{
         Options, apparmor_matches, pod_annotations, pod_only, pod_spec, seccomp_matches, tolerations,
@@ -30,15 +30,15 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 const APPARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// The rules that every write of a whole pod keeps.
-pub(super) fn metadata_and_spec(cx: &Context<'_>, pod: &Value) -> ErrorList {
-    with_view(pod, |view: &Pod, errors| rules_of_every_write(cx, pod, view, errors))
+pub(super) fn metadata_and_spec(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
+    with_view(pod, |view: &Pod, errors| rules_of_every_write(cx, pod, view, old.get("spec"), errors))
 }
 
-fn rules_of_every_write(cx: &Context<'_>, pod: &Value, view: &Pod, errors: &mut ErrorList) {
+fn rules_of_every_write(cx: &Context<'_>, pod: &Value, view: &Pod, old: Option<&Value>, errors: &mut ErrorList) {
     let (spec, path) = (or_default(&view.spec), Path::new("spec"));
     let annotations = pod.annotations().cloned().unwrap_or_default();
     pod_annotations(&annotations, &spec, &Path::new("metadata").child("annotations"), errors);
-    let options = Options { is_pod: true, pod_name: pod.name(), features: cx.features };
+    let options = Options { is_pod: true, pod_name: pod.name(), features: cx.features, old };
     pod_spec(&spec, &path, &options, errors);
     pod_only(&spec, &path, errors);
 }
@@ -46,7 +46,7 @@ fn rules_of_every_write(cx: &Context<'_>, pod: &Value, view: &Pod, errors: &mut 
 pub(super) fn create(cx: &Context<'_>, pod: &Value) -> ErrorList {
     let path = Path::new("spec");
     with_view(pod, |view: &Pod, errors| {
-        rules_of_every_write(cx, pod, view, errors);
+        rules_of_every_write(cx, pod, view, None, errors);
         if !pod.items_at(&["spec", "ephemeralContainers"]).is_empty() {
             errors.forbidden(&path.child("ephemeralContainers"), "cannot be set on create");
         }
@@ -63,7 +63,7 @@ pub(super) fn create(cx: &Context<'_>, pod: &Value) -> ErrorList {
 }
 
 pub(super) fn update(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
-    let mut errors = metadata_and_spec(cx, pod);
+    let mut errors = metadata_and_spec(cx, pod, old);
     annotations_update(pod, old, &mut errors);
     let spec = Path::new("spec");
     for field in ["containers", "initContainers"] {
@@ -231,7 +231,7 @@ pub(super) fn ephemeral_containers(cx: &Context<'_>, pod: &Value, old: &Value) -
     if old.annotation(MIRROR).is_some() {
         return Error::forbidden(&Path::new("[]"), "static pods do not support ephemeral containers").into();
     }
-    let mut errors = metadata_and_spec(cx, pod);
+    let mut errors = metadata_and_spec(cx, pod, old);
     annotations_update(pod, old, &mut errors);
     let path = Path::new("spec").child("ephemeralContainers");
     let mut by_name: BTreeMap<_, &Value> = BTreeMap::new();
@@ -260,26 +260,35 @@ pub(super) fn status(pod: &Value, old: &Value) -> ErrorList {
     let empty = Value::object();
     let (new_status, old_status) = (pod.get("status").unwrap_or(&empty), old.get("status").unwrap_or(&empty));
     errors.extend(with_view(new_status, |new: &PodStatus, errors| {
-        errors.extend(with_view(old_status, |was: &PodStatus, errors| status_change(new, was, old, errors)));
+        errors.extend(with_view(old_status, |was: &PodStatus, errors| {
+            conditions_and_node(new, was, errors);
+            let class = ["status", "qosClass"];
+            errors.immutable(&Path::new("status").child("qosClass"), pod.at(&class), old.at(&class));
+            ended_containers(new, was, old, errors);
+            claims::validate(pod, errors);
+            all_addresses(new, errors);
+            container_status::validate(new, pod, errors);
+        }));
     }));
-    claims::validate(pod, &mut errors);
-    let class = ["status", "qosClass"];
-    errors.immutable(&Path::new("status").child("qosClass"), pod.at(&class), old.at(&class));
     errors
 }
 
-fn status_change(new: &PodStatus, old: &PodStatus, old_pod: &Value, errors: &mut ErrorList) {
+fn conditions_and_node(new: &PodStatus, old: &PodStatus, errors: &mut ErrorList) {
     // Upstream reports conditions below `metadata`.
     for (at, condition) in each(&new.conditions, &Path::new("metadata").child("conditions")) {
         if !matches!(condition.type_.as_str(), "PodScheduled" | "Ready" | "Initialized") {
             errors.invalids(&at.child("Type"), &condition.type_, is_qualified_name(&condition.type_));
         }
     }
-    let path = Path::new("status");
     let nominated = text(&new.nominated_node_name);
     if !nominated.is_empty() && nominated != text(&old.nominated_node_name) {
-        errors.invalids(&path.child("nominatedNodeName"), nominated, is_dns1123_subdomain(nominated));
+        let at = Path::new("status").child("nominatedNodeName");
+        errors.invalids(&at, nominated, is_dns1123_subdomain(nominated));
     }
+}
+
+fn ended_containers(new: &PodStatus, old: &PodStatus, old_pod: &Value, errors: &mut ErrorList) {
+    let path = Path::new("status");
     let policy = old_pod.str_at(&["spec", "restartPolicy"]).unwrap_or_default();
     let containers =
         |fields: &'static [&'static str]| fields.iter().flat_map(|field| old_pod.items_at(&["spec", field]));
@@ -298,6 +307,10 @@ fn status_change(new: &PodStatus, old: &PodStatus, old_pod: &Value, errors: &mut
         };
         stays_terminated(list(new), list(old), policy, may_restart, &path.child(field), errors);
     }
+}
+
+fn all_addresses(new: &PodStatus, errors: &mut ErrorList) {
+    let path = Path::new("status");
     for (field, ips) in [
         ("podIPs", list(&new.pod_ips).iter().map(|ip| ip.ip.as_str()).collect::<Vec<_>>()),
         ("hostIPs", list(&new.host_ips).iter().map(|ip| ip.ip.as_str()).collect()),

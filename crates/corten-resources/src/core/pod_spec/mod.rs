@@ -3,6 +3,7 @@
 //! Upstream: pkg/apis/core/v1/defaults.go, pkg/apis/core/validation/validation.go (v1.35).
 
 pub(crate) mod defaults;
+pub(crate) mod gates;
 pub(crate) mod template;
 pub(crate) mod validation;
 pub(crate) mod warnings;

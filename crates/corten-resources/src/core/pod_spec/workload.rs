@@ -13,6 +13,7 @@ use corten_apimachinery::{
 use super::template;
 use crate::{
     defaulting::{fill_absent, within},
+    gates::Gated,
     report::Report,
     view::{int_or_string, list},
 };
@@ -194,10 +195,6 @@ pub(crate) fn validate_collisions(object: &Value, old: &Value, errors: &mut Erro
     }
 }
 
-/// Drops the count of pods that are about to end, unless the gate is on or the count was there before.
-pub(crate) fn drop_terminating(cx: &Context<'_>, object: &mut Value, old: &Value) {
-    let path = ["status", "terminatingReplicas"];
-    if !cx.features.is_enabled("DeploymentReplicaSetTerminatingReplicas") && old.at(&path).is_none() {
-        object.unset(&path);
-    }
-}
+/// The count of pods that are about to end.
+pub(crate) const TERMINATING: Gated =
+    Gated::new(&["DeploymentReplicaSetTerminatingReplicas"], &["status.terminatingReplicas"]);

@@ -9,7 +9,7 @@ use corten_apimachinery::{
 
 use super::validation;
 use crate::{
-    core::pod_spec::warnings::pod_spec,
+    core::pod_spec::{gates, warnings},
     rules::{first_generation, next_generation},
 };
 
@@ -17,12 +17,17 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Main;
 
+/// Where the pods of the template are described.
+const TEMPLATE: &[&str] = &["template", "spec"];
+
 impl Strategy for Main {
-    fn prepare_for_create(&self, _cx: &Context<'_>, object: &mut Value) {
+    fn prepare_for_create(&self, cx: &Context<'_>, object: &mut Value) {
+        gates::drop_disabled(cx.features, object, None, TEMPLATE);
         first_generation(object);
     }
 
-    fn prepare_for_update(&self, _cx: &Context<'_>, object: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, object: &mut Value, old: &Value) {
+        gates::drop_disabled(cx.features, object, Some(old), TEMPLATE);
         next_generation(object, old, &[&["template"]]);
     }
 
@@ -35,12 +40,12 @@ impl Strategy for Main {
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, object: &Value) -> Vec<String> {
-        warnings(object)
+        advice(object)
     }
 
     fn warnings_on_update(&self, _cx: &Context<'_>, object: &Value, old: &Value) -> Vec<String> {
         // Only a changed template is worth repeating the advice.
-        if object.generation() == old.generation() { Vec::new() } else { warnings(object) }
+        if object.generation() == old.generation() { Vec::new() } else { advice(object) }
     }
 
     // Clients learn what was deleted.
@@ -49,7 +54,6 @@ impl Strategy for Main {
     }
 }
 
-fn warnings(object: &Value) -> Vec<String> {
-    let path = Path::new("template").child("spec");
-    object.at(&["template", "spec"]).map(|spec| pod_spec(spec, &path)).unwrap_or_default()
+fn advice(object: &Value) -> Vec<String> {
+    object.get("template").map(|template| warnings::of_template(template, &Path::new("template"))).unwrap_or_default()
 }

@@ -9,7 +9,8 @@ use corten_apimachinery::{
 
 use super::validation;
 use crate::{
-    core::pod_spec::warnings,
+    core::pod_spec::{gates, warnings},
+    report::twice,
     rules::{first_generation, keep, next_generation},
 };
 
@@ -17,13 +18,18 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Main;
 
+/// Where the pods of the template are described.
+const TEMPLATE: &[&str] = &["spec", "template", "spec"];
+
 impl Strategy for Main {
-    fn prepare_for_create(&self, _cx: &Context<'_>, controller: &mut Value) {
+    fn prepare_for_create(&self, cx: &Context<'_>, controller: &mut Value) {
+        gates::drop_disabled(cx.features, controller, None, TEMPLATE);
         controller.set(&["status"], Value::object_of([("replicas", Value::Int(0))]));
         first_generation(controller);
     }
 
-    fn prepare_for_update(&self, _cx: &Context<'_>, controller: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, controller: &mut Value, old: &Value) {
+        gates::drop_disabled(cx.features, controller, Some(old), TEMPLATE);
         keep(controller, old, &["status"]);
         next_generation(controller, old, &[&["spec"]]);
     }
@@ -33,7 +39,7 @@ impl Strategy for Main {
     }
 
     fn validate_update(&self, cx: &Context<'_>, controller: &Value, _old: &Value) -> ErrorList {
-        validation::create(cx, controller)
+        twice(validation::create(cx, controller))
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, controller: &Value) -> Vec<String> {

@@ -72,3 +72,11 @@ fn a_row_counts_pods() {
     );
     assert_eq!(row(&RESOURCE, object), ["web", "3", "2", "1", "<unknown>", "c", "a", "app=web"]);
 }
+
+/// Upstream checks an update as a new object and again as a change.
+#[test]
+fn an_update_is_refused_twice() {
+    let want = "spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0";
+    let new = controller(json!({"minReadySeconds": -1}));
+    refuses_update(&RESOURCE, RESOURCE.strategy, controller(json!({})), new, &[want, want]);
+}

@@ -280,7 +280,8 @@ fn load_balancer(service: &Value, spec: &ServiceSpec, path: &Path, errors: &mut 
         if !is_load_balancer {
             errors.forbidden(&at, ONLY_LOAD_BALANCER);
         }
-        for range in value.trim().split(',').filter(|range| !range.is_empty()) {
+        let value = value.trim();
+        for range in value.split(',').filter(|_| !value.is_empty()) {
             errors.extend(validate_cidr(&at, range.trim()));
         }
     }

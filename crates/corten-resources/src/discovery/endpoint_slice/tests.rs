@@ -2,7 +2,7 @@ use corten_apimachinery::meta::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::RESOURCE;
-use crate::testing::{created, patched, refuses, refuses_update, row, updated};
+use crate::testing::{context, created, patched, refuses, refuses_update, row, updated, value};
 
 fn slice(patch: Value) -> Value {
     patched(
@@ -41,6 +41,42 @@ fn addresses_are_of_their_type() {
         slice(json!({"addressType": "FQDN", "endpoints": [{"addresses": ["example.com"]}]})),
         &["addressType: Invalid value: \"FQDN\": field is immutable"],
     );
+}
+
+#[test]
+fn nodes_have_names() {
+    let odd = slice(json!({"endpoints": [{"addresses": ["10.0.0.1"], "nodeName": "N"}]}));
+    let (_, errors) = created(&RESOURCE, odd);
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].starts_with("endpoints[0].nodeName: Invalid value: \"N\": a lowercase RFC 1123"), "{errors:?}");
+}
+
+#[test]
+fn labels_of_endpoints_become_fields_or_go() {
+    let labelled =
+        |node: &str| json!({"addresses": ["10.0.0.1"], "deprecatedTopology": {"kubernetes.io/hostname": node}});
+    let (object, _) = created(&RESOURCE, slice(json!({"endpoints": [labelled("n1")]})));
+    assert_eq!(object.items_at(&["endpoints"]), [value(json!({"addresses": ["10.0.0.1"]}))]);
+    let old = slice(json!({"endpoints": [labelled("n1")]}));
+    let (same, _) = updated(&RESOURCE, RESOURCE.strategy, old.clone(), old.clone());
+    assert_eq!(same.items_at(&["endpoints"]), [value(labelled("n1"))]);
+    let new = slice(json!({"endpoints": [labelled("n1"), labelled("n2")]}));
+    let (other, _) = updated(&RESOURCE, RESOURCE.strategy, old, new);
+    let want = json!([{"addresses": ["10.0.0.1"], "nodeName": "n1"}, {"addresses": ["10.0.0.1"]}]);
+    assert_eq!(other.get("endpoints"), Some(&value(want)));
+}
+
+#[test]
+fn odd_addresses_are_told() {
+    let cx = context("discovery.k8s.io/v1");
+    let warnings = |patch| RESOURCE.strategy.warnings_on_create(&cx, &value(slice(patch)));
+    let named = json!({"addressType": "FQDN", "endpoints": [{"addresses": ["example.com"]}]});
+    assert_eq!(warnings(named), ["spec.addressType: FQDN endpoints are deprecated"]);
+    let padded = json!({"endpoints": [{"addresses": ["010.0.0.1"]}]});
+    assert_eq!(warnings(padded.clone()).len(), 1);
+    let own =
+        json!({"metadata": {"labels": {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}}});
+    assert_eq!(warnings(patched(padded, own)), [""; 0]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use corten_api::discovery::v1::{Endpoint, EndpointSlice};
 use corten_apimachinery::{
     Value,
-    field::{Error, ErrorList, Path},
+    field::{Error, ErrorList, ErrorType, Path},
     validation::{
         is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name, parse_ip_sloppy, validate_ipv4,
     },
@@ -46,11 +46,14 @@ fn endpoints(slice: &EndpointSlice, errors: &mut ErrorList) {
         for (at, address) in each_of(&endpoint.addresses, &addresses_at) {
             one_address(&slice.address_type, address, &at, errors);
         }
+        if let Some(name) = &endpoint.node_name {
+            errors.object_name(&at.child("nodeName"), name);
+        }
         topology(endpoint, &at, errors);
-        hints(endpoint, &at.child("hints"), errors);
         if let Some(name) = &endpoint.hostname {
             errors.invalids(&at.child("hostname"), name, is_dns1123_label(name));
         }
+        hints(endpoint, &at.child("hints"), errors);
     }
 }
 
@@ -94,13 +97,12 @@ fn topology(endpoint: &Endpoint, path: &Path, errors: &mut ErrorList) {
         errors.invalids(&path, key, is_qualified_name(key));
         errors.invalids(&path, value, is_label_value(value));
     }
-    if topology.contains_key("topology.kubernetes.io/zone") && endpoint.zone.is_none() {
-        let detail = "may not be set unless zone is set to the same value";
-        errors.push(Error::invalid(
-            &path.key("topology.kubernetes.io/zone"),
-            topology["topology.kubernetes.io/zone"].as_str(),
-            detail,
-        ));
+    // The zone has a field of its own.
+    let zone = "topology.kubernetes.io/zone";
+    if topology.contains_key(zone) {
+        let detail = "reserved key was not removed in conversion".to_owned();
+        let field = path.key(zone).to_string();
+        errors.push(Error { kind: ErrorType::Internal, field, bad_value: None, detail });
     }
 }
 

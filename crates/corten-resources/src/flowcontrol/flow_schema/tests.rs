@@ -40,7 +40,7 @@ fn a_schema_has_a_place_among_others() {
     check(
         json!({"priorityLevelConfiguration": null, "distinguisherMethod": {"type": "Odd"}}),
         &[
-            "distinguisherMethod.type: Unsupported value: {\"type\":\"Odd\"}: supported values: \"ByNamespace\", \"ByUser\"",
+            "distinguisherMethod.type: Unsupported value: {\"Type\":\"Odd\"}: supported values: \"ByNamespace\", \"ByUser\"",
             "priorityLevelConfiguration.name: Required value: must reference a priority level",
         ],
     );

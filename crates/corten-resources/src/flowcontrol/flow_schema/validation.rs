@@ -35,7 +35,9 @@ pub(super) fn schema(object: &Value) -> ErrorList {
         && !METHODS.contains(&text_at(method, &["type"]))
     {
         let at = path.child("distinguisherMethod").child("type");
-        errors.push(Error::not_supported(&at, method.clone(), METHODS));
+        // Shown under the name that upstream's own type has.
+        let shown = Value::object_of([("Type", text_at(method, &["type"]).into())]);
+        errors.push(Error::not_supported(&at, shown, METHODS));
     }
     let level = text_at(spec, &["priorityLevelConfiguration", "name"]);
     let at = path.child("priorityLevelConfiguration").child("name");

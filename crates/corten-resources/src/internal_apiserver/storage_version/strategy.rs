@@ -7,7 +7,7 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::rules::{keep, keep_metadata};
+use crate::{rules::keep, status::Status};
 
 /// The storage version itself.
 #[derive(Debug)]
@@ -44,28 +44,4 @@ impl Strategy for Main {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, object: &mut Value, old: &Value) {
-        keep(object, old, &["spec"]);
-        keep_metadata(object, old);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _object: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, object: &Value, _old: &Value) -> ErrorList {
-        validation::status(object)
-    }
-
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["metadata"], &["spec"]]
-    }
-}
+pub(super) static STATUS: Status = Status { validate: |object, _old| validation::status(object), keeps_metadata: true };

@@ -21,7 +21,11 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         vec![
             show::name(object),
             object.str_at(&["status", "commonEncodingVersion"]).unwrap_or(show::UNSET).into(),
-            show::first_of(&shown.collect::<Vec<_>>(), servers.len()).into(),
+            if servers.is_empty() {
+                show::UNSET.into()
+            } else {
+                show::first_of(&shown.collect::<Vec<_>>(), servers.len()).into()
+            },
             show::age(object, cx),
         ]
     },

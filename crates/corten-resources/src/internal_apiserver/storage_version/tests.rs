@@ -15,7 +15,7 @@ fn server(id: &str, encodes: &str) -> Value {
 fn check(status: Value, want: &[&str]) {
     let want: Vec<String> = want.iter().map(|error| format!("status{error}")).collect();
     let want: Vec<&str> = want.iter().map(String::as_str).collect();
-    refuses_update(&RESOURCE, &strategy::Status, version(json!({})), version(status), &want);
+    refuses_update(&RESOURCE, &strategy::STATUS, version(json!({})), version(status), &want);
 }
 
 #[test]
@@ -71,12 +71,33 @@ fn a_server_reads_what_it_writes() {
 }
 
 #[test]
+fn a_server_reads_what_it_serves_and_reports_once() {
+    let mut serves = server("a", "v1");
+    serves["servedVersions"] = json!(["v1", "v2", "/"]);
+    check(
+        json!({"storageVersions": [server("a", "v1"), serves], "commonEncodingVersion": "v1"}),
+        &[
+            ".storageVersions[1].apiServerID: Duplicate value: \"a\"",
+            ".storageVersions[1].servedVersions[1]: Invalid value: \"v2\": individual served version : v2 must be included \
+             in decodableVersions : [v1]",
+            ".storageVersions[1].servedVersions[2]: Invalid value: \"/\": group part: must be non-empty,version part: must \
+             be non-empty",
+            ".storageVersions[1].servedVersions[2]: Invalid value: \"/\": individual served version : / must be included \
+             in decodableVersions : [v1]",
+        ],
+    );
+}
+
+#[test]
 fn conditions_say_why() {
     check(
         json!({"conditions": [
-            {"type": "A", "status": "True", "reason": "r", "message": "m"}, {"type": "A", "status": "True"},
+            {"type": "A", "status": "T!", "reason": "r", "message": "m"}, {"type": "A", "status": "True"},
         ]}),
         &[
+            "[0].status: Invalid value: \"T!\": name part must consist of alphanumeric characters, '-', '_' or '.', and must \
+             start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for \
+             validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
             "[1].type: Invalid value: \"A\": the type of the condition is not unique, it also appears in conditions[0]",
             "[1].reason: Required value: reason cannot be empty",
             "[1].message: Required value: message cannot be empty",
@@ -89,5 +110,5 @@ fn a_row_shows_servers() {
     let servers: Vec<Value> = ["a", "b", "c", "d"].iter().map(|id| server(id, "v1")).collect();
     let object = version(json!({"storageVersions": servers, "commonEncodingVersion": "v1"}));
     assert_eq!(row(&RESOURCE, object), ["apps.deployments", "v1", "a=v1,b=v1,c=v1 + 1 more...", "<unknown>"]);
-    assert_eq!(row(&RESOURCE, version(json!({}))), ["apps.deployments", "<unset>", "", "<unknown>"]);
+    assert_eq!(row(&RESOURCE, version(json!({}))), ["apps.deployments", "<unset>", "<unset>", "<unknown>"]);
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use corten_apimachinery::{
     Value,
-    field::{ErrorList, Path},
+    field::{Error, ErrorList, Path},
     validation::{is_dns1035_label, is_dns1123_subdomain, is_qualified_name, regex_message},
 };
 
 use crate::{
     report::Report,
     tree::{each_at, text_at, texts_at},
-    view::texts,
+    view::{Seen, texts},
 };
 
 /// Names are made of group and resource.
@@ -28,7 +28,12 @@ pub(super) fn status(object: &Value) -> ErrorList {
     let (null, path) = (Value::Null, Path::new("status"));
     let status = object.get("status").unwrap_or(&null);
     let mut errors = ErrorList::new();
+    let mut servers = Seen::default();
     for (at, server) in each_at(status, "storageVersions", &path) {
+        let id = text_at(server, &["apiServerID"]);
+        if !servers.is_new(id) {
+            errors.push_with(|| Error::duplicate(&at.child("apiServerID"), id));
+        }
         one_server(server, &at, &mut errors);
     }
     common(status, &path.child("commonEncodingVersion"), &mut errors);
@@ -53,6 +58,19 @@ fn one_server(server: &Value, path: &Path, errors: &mut ErrorList) {
     if !decodes.contains(&encodes) {
         let detail = format!("decodableVersions must include encodingVersion {encodes}");
         errors.invalid(&at, texts(&decodes), detail);
+    }
+    for (index, version) in texts_at(server, &["servedVersions"]).into_iter().enumerate() {
+        let at = path.child("servedVersions").index(index);
+        let faults = api_version(version);
+        if !faults.is_empty() {
+            errors.invalid(&at, version, faults.join(","));
+        }
+        if !decodes.contains(&version) {
+            let all = decodes.join(" ");
+            let detail =
+                format!("individual served version : {version} must be included in decodableVersions : [{all}]");
+            errors.invalid(&at, version, detail);
+        }
     }
 }
 
@@ -87,8 +105,7 @@ fn conditions(conditions: &[Value], path: &Path, errors: &mut ErrorList) {
             errors.invalid(&at.child("type"), ty, detail);
         }
         errors.invalids(&at.child("type"), ty, is_qualified_name(ty));
-        // What is shown is the type, upstream's slip.
-        errors.invalids(&at.child("status"), ty, is_qualified_name(text("status")));
+        errors.invalids(&at.child("status"), text("status"), is_qualified_name(text("status")));
         for field in ["reason", "message"] {
             if text(field).is_empty() {
                 errors.required(&at.child(field), &format!("{field} cannot be empty"));

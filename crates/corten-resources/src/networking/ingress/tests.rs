@@ -93,7 +93,7 @@ fn backends_are_checked() {
             json!({"resource": {"kind": "a/b"}}),
             &[
                 "spec.defaultBackend.resource.kind: Invalid value: \"a/b\": may not contain '/'",
-                "spec.defaultBackend.resource.name: Required value",
+                "spec.defaultBackend.resource.name: Required value: name is required",
             ],
         ),
         (

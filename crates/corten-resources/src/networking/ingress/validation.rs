@@ -199,7 +199,9 @@ pub(in crate::networking) fn reference(reference: &Value, path: &Path, errors: &
     }
     for field in ["kind", "name"] {
         let (at, value) = (path.child(field), text(reference, field));
-        if errors.require(&at, value) {
+        if value.is_empty() {
+            errors.required(&at, &format!("{field} is required"));
+        } else {
             errors.invalids(&at, value, is_path_segment_name(value));
         }
     }

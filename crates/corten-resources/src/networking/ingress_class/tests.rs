@@ -27,7 +27,13 @@ fn classes_are_checked() {
             json!({"controller": "c"}),
             &["spec.controller: Invalid value: \"c\": must be a domain-prefixed path (such as \"acme.io/foo\")"],
         ),
-        (json!({"parameters": {}}), &["spec.parameters.kind: Required value", "spec.parameters.name: Required value"]),
+        (
+            json!({"parameters": {}}),
+            &[
+                "spec.parameters.kind: Required value: kind is required",
+                "spec.parameters.name: Required value: name is required",
+            ],
+        ),
         (
             parameters(json!({"scope": "Odd"})),
             &["spec.parameters.scope: Unsupported value: \"Odd\": supported values: \"Cluster\", \"Namespace\""],

@@ -44,7 +44,7 @@ fn ports_are_checked() {
         ),
         (
             json!({"port": 80, "endPort": 79}),
-            &["spec.ingress[0].ports[0].endPort: Invalid value: 79: must be greater than or equal to `port`"],
+            &["spec.ingress[0].ports[0].endPort: Invalid value: 80: must be greater than or equal to `port`"],
         ),
         (
             json!({"port": "dns", "endPort": 80}),

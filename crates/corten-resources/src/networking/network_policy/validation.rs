@@ -96,7 +96,8 @@ fn ports(ports: &[NetworkPolicyPort], path: &Path, errors: &mut ErrorList) {
                 errors.port(&at.child("port"), (*first).into());
                 if let Some(end) = end {
                     if end < *first {
-                        errors.invalid(&end_at, end, "must be greater than or equal to `port`");
+                        // Upstream shows the port.
+                        errors.invalid(&end_at, *first, "must be greater than or equal to `port`");
                     }
                     errors.port(&end_at, end.into());
                 }

@@ -30,12 +30,19 @@ impl Strategy for Main {
         advice(class)
     }
 
+    fn allow_create_on_update(&self) -> bool {
+        true
+    }
+
     fn allow_unconditional_update(&self) -> bool {
         false
     }
 }
 
+/// Labels of nodes that are no longer what they were. Upstream does not say which.
 fn advice(class: &Value) -> Vec<String> {
-    let scheduling = class.get("scheduling").filter(|scheduling| !scheduling.is_null());
-    scheduling.map(|scheduling| warnings::node_selector(scheduling, &Path::new("scheduling"))).unwrap_or_default()
+    let selector = class.at(&["scheduling", "nodeSelector"]).and_then(Value::as_object);
+    let old =
+        selector.into_iter().flat_map(|selector| selector.iter()).filter_map(|(label, _)| warnings::old_label(label));
+    old.map(|advice| format!("{}: {advice}", Path::new("scheduling").child("nodeSelector"))).collect()
 }

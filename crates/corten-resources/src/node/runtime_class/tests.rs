@@ -38,6 +38,20 @@ fn handler_overhead_and_scheduling_are_well_formed() {
 }
 
 #[test]
+fn a_taint_is_tolerated_once() {
+    let once = json!({"key": "k", "operator": "Exists", "effect": "NoExecute"});
+    let again = json!({"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1});
+    refuses(
+        &RESOURCE,
+        json!({"metadata": {"name": "a"}, "handler": "a", "scheduling": {"tolerations": [once, again]}}),
+        &[
+            "scheduling.tolerations[1]: Duplicate value: {\"Effect\":\"NoExecute\",\"Key\":\"k\",\"Operator\":\"Exists\",\
+           \"TolerationSeconds\":1,\"Value\":\"\"}",
+        ],
+    );
+}
+
+#[test]
 fn the_handler_stays() {
     refuses_update(
         &RESOURCE,
@@ -47,6 +61,7 @@ fn the_handler_stays() {
         &["handler: Invalid value: \"b\": field is immutable"],
     );
     assert!(!RESOURCE.strategy.allow_unconditional_update());
+    assert!(RESOURCE.strategy.allow_create_on_update());
 }
 
 #[test]
@@ -54,7 +69,7 @@ fn labels_with_new_names_are_told() {
     let class = value(json!({"handler": "a", "scheduling": {"nodeSelector": {"beta.kubernetes.io/os": "linux"}}}));
     assert_eq!(
         RESOURCE.strategy.warnings_on_create(&context("v1"), &class),
-        ["scheduling.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use \"kubernetes.io/os\" instead"]
+        ["scheduling.nodeSelector: deprecated since v1.14; use \"kubernetes.io/os\" instead"]
     );
 }
 

@@ -1,16 +1,21 @@
 //! Rules of runtime classes.
 
-use corten_api::{core::v1::ResourceRequirements, node::v1::RuntimeClass};
+use std::collections::BTreeSet;
+
+use corten_api::{
+    core::v1::{ResourceRequirements, Toleration},
+    node::v1::RuntimeClass,
+};
 use corten_apimachinery::{
     Value,
-    field::{ErrorList, Path},
+    field::{Error, ErrorList, Path},
     validation::is_dns1123_label,
 };
 
 use crate::{
     core::pod_spec::validation::{node_labels, requirements, tolerations},
     report::{Report, with_view},
-    view::list,
+    view::{each, list, text},
 };
 
 pub(super) fn create(class: &Value) -> ErrorList {
@@ -23,9 +28,28 @@ pub(super) fn create(class: &Value) -> ErrorList {
         if let Some(scheduling) = &class.scheduling {
             let path = Path::new("scheduling");
             node_labels(scheduling.node_selector.as_ref(), &path.child("nodeSelector"), errors);
-            tolerations(list(&scheduling.tolerations), &path.child("tolerations"), errors);
+            let at = path.child("tolerations");
+            tolerations(list(&scheduling.tolerations), &at, errors);
+            let mut seen = BTreeSet::new();
+            for (at, one) in each(&scheduling.tolerations, &at) {
+                let texts = [&one.key, &one.operator, &one.value, &one.effect].map(text);
+                if !seen.insert(texts) {
+                    errors.push_with(|| Error::duplicate(&at, shown(one)));
+                }
+            }
         }
     })
+}
+
+/// A toleration under the names that upstream's own type has.
+fn shown(toleration: &Toleration) -> Value {
+    Value::object_of([
+        ("Key", text(&toleration.key).into()),
+        ("Operator", text(&toleration.operator).into()),
+        ("Value", text(&toleration.value).into()),
+        ("Effect", text(&toleration.effect).into()),
+        ("TolerationSeconds", toleration.toleration_seconds.map_or(Value::Null, Value::Int)),
+    ])
 }
 
 pub(super) fn update(class: &Value, old: &Value) -> ErrorList {

@@ -14,7 +14,7 @@ use crate::kind::{standard, status};
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     short_names: &["pdb"],
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     ..standard(
         "policy",
         "PodDisruptionBudget",

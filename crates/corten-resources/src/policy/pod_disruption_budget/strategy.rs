@@ -7,7 +7,10 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::rules::{first_generation, keep, next_generation};
+use crate::{
+    rules::{first_generation, keep, next_generation},
+    status::Status,
+};
 
 /// The budget itself.
 #[derive(Debug)]
@@ -44,27 +47,5 @@ impl Strategy for Main {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, budget: &mut Value, old: &Value) {
-        keep(budget, old, &["spec"]);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _budget: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, budget: &Value, _old: &Value) -> ErrorList {
-        validation::status(budget)
-    }
-
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+pub(super) static STATUS: Status =
+    Status { validate: |budget, _old| validation::status(budget), keeps_metadata: false };

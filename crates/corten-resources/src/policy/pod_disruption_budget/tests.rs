@@ -86,7 +86,7 @@ fn a_status_is_checked() {
     let with = |status: Value| patched(budget(json!({"minAvailable": 1})), json!({"status": status}));
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         with(json!({})),
         with(json!({"disruptionsAllowed": -1, "expectedPods": -2, "conditions": [{"type": "A", "status": "True"}]})),
         &[
@@ -96,7 +96,7 @@ fn a_status_is_checked() {
             "status.expectedPods: Invalid value: -2: must be greater than or equal to 0",
         ],
     );
-    let (kept, _) = updated(&RESOURCE, &strategy::Status, with(json!({})), budget(json!({"minAvailable": 7})));
+    let (kept, _) = updated(&RESOURCE, &strategy::STATUS, with(json!({})), budget(json!({"minAvailable": 7})));
     assert_eq!(kept.i64_at(&["spec", "minAvailable"]), Some(1));
 }
 

@@ -42,8 +42,8 @@ fn the_role_stays() {
         binding(json!({})),
         binding(json!({"roleRef": {"name": "other"}})),
         &[
-            "roleRef: Invalid value: {\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":\"other\"}: cannot \
-           change roleRef",
+            "roleRef: Invalid value: {\"APIGroup\":\"rbac.authorization.k8s.io\",\"Kind\":\"Role\",\"Name\":\"other\"}: cannot \
+             change roleRef",
         ],
     );
 }

@@ -7,10 +7,13 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::rules::{first_generation, next_generation};
+use crate::{
+    gates::Gated,
+    rules::{first_generation, next_generation},
+};
 
 /// The name of an extended resource that stands for the class.
-const EXTENDED: &[&str] = &["spec", "extendedResourceName"];
+const EXTENDED: Gated = Gated::new(&["DRAExtendedResource"], &["spec.extendedResourceName"]);
 
 /// The class itself.
 #[derive(Debug)]
@@ -19,11 +22,11 @@ pub(super) struct Main;
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, class: &mut Value) {
         first_generation(class);
-        drop_disabled(cx, class, None);
+        EXTENDED.drop_from(cx.features, class, None);
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, class: &mut Value, old: &Value) {
-        drop_disabled(cx, class, Some(old));
+        EXTENDED.drop_from(cx.features, class, Some(old));
         next_generation(class, old, &[&["spec"]]);
     }
 
@@ -38,12 +41,5 @@ impl Strategy for Main {
     // Clients learn what was deleted.
     fn returns_deleted_object(&self) -> bool {
         true
-    }
-}
-
-fn drop_disabled(cx: &Context<'_>, class: &mut Value, old: Option<&Value>) {
-    let is_used = old.and_then(|old| old.at(EXTENDED)).is_some_and(|name| !name.is_null());
-    if !is_used && !cx.features.is_enabled("DRAExtendedResource") {
-        class.unset(EXTENDED);
     }
 }

@@ -7,13 +7,16 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::rules::{first_generation, next_generation};
+use crate::{
+    gates::Gated,
+    rules::{first_generation, next_generation},
+};
 
 /// Fields behind gates.
-const GATED: [(&str, &str); 3] = [
-    ("SELinuxMountReadWriteOncePod", "seLinuxMount"),
-    ("MutableCSINodeAllocatableCount", "nodeAllocatableUpdatePeriodSeconds"),
-    ("CSIServiceAccountTokenSecrets", "serviceAccountTokenInSecrets"),
+const GATED: [Gated; 3] = [
+    Gated::new(&["SELinuxMountReadWriteOncePod"], &["spec.seLinuxMount"]),
+    Gated::new(&["MutableCSINodeAllocatableCount"], &["spec.nodeAllocatableUpdatePeriodSeconds"]),
+    Gated::new(&["CSIServiceAccountTokenSecrets"], &["spec.serviceAccountTokenInSecrets"]),
 ];
 
 /// The driver itself.
@@ -50,11 +53,5 @@ impl Strategy for Main {
 }
 
 fn drop_disabled(cx: &Context<'_>, driver: &mut Value, old: Option<&Value>) {
-    for (gate, field) in GATED {
-        let path = ["spec", field];
-        let is_used = old.and_then(|old| old.at(&path)).is_some_and(|value| !value.is_null());
-        if !is_used && !cx.features.is_enabled(gate) {
-            driver.unset(&path);
-        }
-    }
+    GATED.iter().for_each(|gated| gated.drop_from(cx.features, driver, old));
 }

@@ -9,7 +9,11 @@ use corten_apimachinery::{
     validation::is_qualified_name,
 };
 
-use crate::{core::pod_spec::validation::csi_driver, report::Report, view::Seen};
+use crate::{
+    core::pod_spec::validation::csi_driver,
+    report::{Report, twice},
+    view::Seen,
+};
 
 /// The longest name that a driver has for a node.
 const NODE_ID_MAX_BYTES: usize = 256;
@@ -59,7 +63,7 @@ fn one(driver: &Value, names: &mut Seen, path: &Path, errors: &mut ErrorList) {
 }
 
 pub(super) fn update(cx: &Context<'_>, node: &Value, old: &Value) -> ErrorList {
-    let mut errors = create(node);
+    let mut errors = twice(create(node));
     let without_count = |driver: &Value| {
         let mut driver = driver.clone();
         if cx.features.is_enabled("MutableCSINodeAllocatableCount") {

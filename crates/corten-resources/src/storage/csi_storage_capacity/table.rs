@@ -12,7 +12,11 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         Column::text("Capacity", "How much room there is."),
     ],
     row: |capacity, _cx| {
-        vec![show::name(capacity), show::text(capacity, &["storageClassName"]), show::text(capacity, &["capacity"])]
+        vec![
+            show::name(capacity),
+            show::text(capacity, &["storageClassName"]),
+            capacity.str_at(&["capacity"]).unwrap_or(show::UNSET).into(),
+        ]
     },
     conditions: None,
 };

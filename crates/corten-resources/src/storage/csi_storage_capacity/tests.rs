@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::RESOURCE;
-use crate::testing::{patched, refuses, refuses_update, row};
+use crate::testing::{context, patched, refuses, refuses_update, row, value};
 
 fn capacity(patch: Value) -> Value {
     patched(json!({"metadata": {"name": "c"}, "storageClassName": "fast", "capacity": "1Gi"}), patch)
@@ -40,4 +40,21 @@ fn what_the_driver_was_asked_stays() {
 #[test]
 fn a_row_shows_the_room() {
     assert_eq!(row(&RESOURCE, capacity(json!({}))), ["c", "fast", "1Gi"]);
+    assert_eq!(row(&RESOURCE, capacity(json!({"capacity": null})))[2], "<unset>");
+}
+
+#[test]
+fn labels_with_new_names_are_told() {
+    let topology = json!({
+        "matchLabels": {"beta.kubernetes.io/os": "linux"},
+        "matchExpressions": [{"key": "beta.kubernetes.io/arch", "operator": "Exists"}],
+    });
+    assert_eq!(
+        RESOURCE.strategy.warnings_on_create(&context("v1"), &value(capacity(json!({"nodeTopology": topology})))),
+        [
+            "nodeTopology.matchExpressions[0].key: beta.kubernetes.io/arch is deprecated since v1.14; use \
+             \"kubernetes.io/arch\" instead",
+            "nodeTopology.matchLabels.beta.kubernetes.io/os: deprecated since v1.14; use \"kubernetes.io/os\" instead",
+        ]
+    );
 }

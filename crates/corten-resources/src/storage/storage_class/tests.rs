@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::RESOURCE;
-use crate::testing::{created, refuses, refuses_update, row};
+use crate::testing::{context, created, refuses, refuses_update, row, value};
 
 #[test]
 fn volumes_are_bound_at_once_and_deleted() {
@@ -46,6 +46,8 @@ fn topologies_say_something_once() {
              validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
             "allowedTopologies[1].matchLabelExpressions: Duplicate value: \"\"",
             "allowedTopologies[2].matchLabelExpressions: Duplicate value: \"\"",
+            "allowedTopologies[2].matchLabelExpressions: Duplicate value: \"\"",
+            "allowedTopologies[2].matchLabelExpressions: Duplicate value: \"\"",
         ],
     );
 }
@@ -57,4 +59,16 @@ fn the_default_class_is_marked() {
         "provisioner": "p", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate", "allowVolumeExpansion": true,
     });
     assert_eq!(row(&RESOURCE, class), ["fast (default)", "p", "Delete", "Immediate", "true", "<unknown>"]);
+}
+
+#[test]
+fn labels_with_new_names_are_told() {
+    let terms = json!([{"matchLabelExpressions": [{"key": "a"}, {"key": "failure-domain.beta.kubernetes.io/zone"}]}]);
+    assert_eq!(
+        RESOURCE.strategy.warnings_on_create(&context("v1"), &value(json!({"allowedTopologies": terms}))),
+        [
+            "allowedTopologies[0].matchLabelExpressions[1].key: deprecated since v1.17; use \"topology.kubernetes.io/zone\" \
+          instead"
+        ]
+    );
 }

@@ -13,7 +13,7 @@ use corten_apimachinery::{
 use crate::{
     report::{Report, with_view},
     storage::class::{parameters, provisioner},
-    view::{Seen, each, text},
+    view::{Seen, each, list, text},
 };
 
 pub(super) fn create(object: &Value) -> ErrorList {
@@ -27,7 +27,7 @@ pub(super) fn create(object: &Value) -> ErrorList {
         }
         let modes = &["Immediate", "WaitForFirstConsumer"];
         errors.require_one_of(&Path::new("volumeBindingMode"), text(&class.volume_binding_mode), modes);
-        let mut terms = BTreeSet::new();
+        let mut terms: Vec<BTreeMap<&str, BTreeSet<&str>>> = Vec::new();
         for (at, term) in each(&class.allowed_topologies, &Path::new("allowedTopologies")) {
             let term_at = at.child("matchLabelExpressions");
             let mut values_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -46,10 +46,13 @@ pub(super) fn create(object: &Value) -> ErrorList {
                 }
                 values_of.insert(&rule.key, rule.values.iter().map(String::as_str).collect());
             }
-            // Upstream counts a term that says nothing as one that was there before.
-            if values_of.is_empty() || !terms.insert(values_of) {
-                errors.push(Error::duplicate(&term_at, ""));
+            // Once for each equal term before it; upstream begins with as many that say nothing as there are terms.
+            let unsaid = if values_of.is_empty() { list(&class.allowed_topologies).len() } else { 0 };
+            let equal = terms.iter().filter(|term| **term == values_of).count();
+            for _ in 0..unsaid + equal {
+                errors.push_with(|| Error::duplicate(&term_at, ""));
             }
+            terms.push(values_of);
         }
     })
 }

@@ -64,8 +64,6 @@ fn an_attachment_is_of_one_volume_to_one_node() {
              volumes",
             "spec.source.inlineVolumeSpec.volumeMode: Forbidden: may not specify volumeMode other than Filesystem in the \
              context of inline volumes",
-            "spec.source.inlineVolumeSpec.volumeAttributesClassName: Forbidden: may not be specified in the context of \
-             inline volumes",
         ],
     );
     let volume = json!({"accessModes": ["ReadWriteOnce"], "csi": {"driver": "d", "volumeHandle": "h"}});
@@ -106,7 +104,8 @@ fn a_wish_stays_and_status_says_what_became_of_it() {
             "status.attachmentMetadata: Too long: may not be more than 262144 bytes",
             "status.attachError.message: Too long: may not be more than 262144 bytes",
             "status.detachError.errorCode: Invalid value: -1: must be between 0 and 2147483647, inclusive",
-        ],
+        ]
+        .repeat(2),
     );
 }
 

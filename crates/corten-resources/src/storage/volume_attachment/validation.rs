@@ -9,7 +9,7 @@ use corten_apimachinery::{
 
 use crate::{
     core::{persistent_volume::validate_inline, pod_spec::validation::csi_driver},
-    report::Report,
+    report::{Report, twice},
 };
 
 /// How large the metadata of an attached volume can be.
@@ -29,7 +29,7 @@ pub(super) fn create(attachment: &Value) -> ErrorList {
 }
 
 pub(super) fn update(attachment: &Value, old: &Value) -> ErrorList {
-    let mut errors = always(attachment);
+    let mut errors = twice(always(attachment));
     let (spec, was) = (attachment.get("spec"), old.get("spec"));
     if !semantically_equal(spec, was) {
         errors.invalid(&Path::new("spec"), spec.cloned().unwrap_or_default(), "field is immutable");

@@ -42,7 +42,7 @@ fn a_migration_names_a_resource_and_keeps_it() {
 #[test]
 fn a_status_goes_forward() {
     let check = |old: Value, new: Value, want: &[&str]| {
-        let (_, errors) = updated(&RESOURCE, &strategy::Status, secrets(old), secrets(new));
+        let (_, errors) = updated(&RESOURCE, &strategy::STATUS, secrets(old), secrets(new));
         assert_eq!(errors.len(), want.len(), "{errors:?}");
         for (error, want) in errors.iter().zip(want) {
             assert!(error.starts_with("status.") && error.ends_with(want), "{error}");

@@ -88,6 +88,8 @@ fn metrics_are_checked() {
                 "spec.metrics[0].type: Required value: must specify a metric source type",
                 "spec.metrics[0].type: Unsupported value: \"\": supported values: \"ContainerResource\", \"External\", \
                  \"Object\", \"Pods\", \"Resource\"",
+                "spec.metrics[0].type: Unsupported value: \"\": supported values: \"ContainerResource\", \"External\", \
+                 \"Object\", \"Pods\", \"Resource\"",
             ],
         ),
         (

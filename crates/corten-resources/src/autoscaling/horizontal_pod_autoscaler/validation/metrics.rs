@@ -48,7 +48,11 @@ fn spec(metric: &MetricSpec, described: Group, path: &Path, errors: &mut ErrorLi
         "Resource" => "resource",
         "External" => "external",
         "ContainerResource" => "containerResource",
-        _ => "",
+        _ => {
+            // Upstream says so again.
+            errors.one_of(&type_at, &metric.type_, TYPES);
+            ""
+        }
     };
     if !expected.is_empty() && !present.contains(&expected) {
         errors.required(&path.child(expected), "must populate information for the given metric source");

@@ -29,10 +29,11 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(spec: &'a PodSpec, options: &Options<'_>) -> Self {
+    /// `volumes` are those that keep their rules.
+    pub(super) fn new(spec: &'a PodSpec, volumes: mounts::Volumes<'a>, options: &Options<'_>) -> Self {
         Self {
             spec,
-            volumes: list(&spec.volumes).iter().map(|volume| (volume.name.as_str(), volume)).collect(),
+            volumes,
             claim_names: list(&spec.resource_claims).iter().map(|claim| claim.name.as_str()).collect(),
             host_users: spec.host_users.unwrap_or(true),
             restart_rules: options.features.is_enabled("ContainerRestartRules"),
@@ -93,15 +94,6 @@ impl<'a> Scope<'a> {
                         errors.forbidden(&path.child(field), detail);
                     }
                 }
-            }
-            if !is_sidecar && !list(&container.resize_policy).is_empty() {
-                let shown = corten_apimachinery::Value::array(list(&container.resize_policy).iter().map(|policy| {
-                    corten_apimachinery::Value::object_of([
-                        ("resourceName", policy.resource_name.as_str().into()),
-                        ("restartPolicy", policy.restart_policy.as_str().into()),
-                    ])
-                }));
-                errors.invalid(&path.child("resizePolicy"), shown, "must not be set for init containers");
             }
         }
     }

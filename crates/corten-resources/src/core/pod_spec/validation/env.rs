@@ -33,6 +33,26 @@ const ENV_FIELDS: &[&str] = &[
 pub(super) const VOLUME_FIELDS: &[&str] =
     &["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
 
+/// All that the downward API knows. What a container or a volume can show is less.
+const ALL_FIELDS: &[&str] = &[
+    "metadata.annotations",
+    "metadata.labels",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.serviceAccountName",
+    "spec.schedulerName",
+    "status.phase",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+];
+/// Fields that had other names.
+const OLD_FIELDS: &[(&str, &str)] = &[("spec.host", "spec.nodeName")];
+
 const RESOURCES: &[&str] = &[
     "limits.cpu",
     "limits.ephemeral-storage",
@@ -139,30 +159,27 @@ pub(super) fn field_selector(field: &ObjectFieldSelector, supported: &[&str], pa
         return;
     }
     let full = field.field_path.as_str();
-    let subscripted = full.strip_suffix("']").and_then(|rest| rest.split_once("['"));
-    let is_known = |name: &str| {
-        matches!(name, "spec.host")
-            || supported.contains(&name)
-            || ENV_FIELDS.contains(&name)
-            || VOLUME_FIELDS.contains(&name)
-    };
-    if text(&field.api_version) != "v1" || !is_known(subscripted.map_or(full, |(name, _)| name)) {
-        let why = if text(&field.api_version) == "v1" {
-            format!("field label not supported: {full}")
-        } else {
-            format!("unsupported pod version: {}", text(&field.api_version))
-        };
-        errors.invalid(&path.child("fieldPath"), full, format!("error converting fieldPath: {why}"));
+    let at = path.child("fieldPath");
+    if text(&field.api_version) != "v1" {
+        let why = format!("unsupported pod version: {}", text(&field.api_version));
+        errors.invalid(&at, full, format!("error converting fieldPath: {why}"));
         return;
     }
-    match subscripted {
+    let subscripted = full.strip_suffix("']").and_then(|rest| rest.split_once("['"));
+    match subscripted.filter(|(name, _)| !name.is_empty()) {
         Some(("metadata.annotations", key)) => {
             let key = key.to_lowercase();
             errors.invalids(path, &key, is_qualified_name(&key));
         }
         Some(("metadata.labels", key)) => errors.invalids(path, key, is_qualified_name(key)),
-        Some((name, _)) => errors.invalid(path, name, "does not support subscript"),
-        None => errors.one_of(&path.child("fieldPath"), full, supported),
+        Some(_) => {
+            let why = format!("field label does not support subscript: {full}");
+            errors.invalid(&at, full, format!("error converting fieldPath: {why}"));
+        }
+        None => match OLD_FIELDS.iter().find(|(old, _)| *old == full).map_or(full, |(_, new)| *new) {
+            name if ALL_FIELDS.contains(&name) => errors.one_of(&at, name, supported),
+            _ => errors.invalid(&at, full, format!("error converting fieldPath: field label not supported: {full}")),
+        },
     }
 }
 

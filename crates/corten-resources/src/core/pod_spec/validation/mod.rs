@@ -5,18 +5,21 @@ mod env;
 mod mounts;
 mod network;
 mod probes;
+mod projected;
 mod resources;
 mod scheduling;
 mod security;
+pub(crate) mod volume_sources;
 mod volumes;
+mod windows;
 
 use std::collections::BTreeMap;
 
 use corten_api::core::v1::PodSpec;
 use corten_apimachinery::{
-    Features, Map,
+    Features, Map, Value,
     field::{Error, ErrorList, Path},
-    validation::{is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name},
+    validation::{is_dns1123_label, is_label_value, is_qualified_name},
 };
 
 pub(crate) use env::port_number_or_name;
@@ -29,7 +32,7 @@ pub(crate) use scheduling::{
     tolerations,
 };
 pub(crate) use security::{apparmor_matches, pod_annotations, seccomp_matches};
-pub(crate) use volumes::{csi_driver, host_path, iscsi_name};
+pub(crate) use volume_sources::csi_driver;
 
 use crate::{
     report::Report,
@@ -44,6 +47,8 @@ pub(crate) struct Options<'a> {
     pub(crate) pod_name: &'a str,
     /// Which feature gates are on.
     pub(crate) features: &'a Features,
+    /// The stored spec, if there is one: it may break rules that came after it.
+    pub(crate) old: Option<&'a Value>,
 }
 
 /// Upstream's words for a number that is not above zero.
@@ -63,9 +68,9 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
     if spec.termination_grace_period_seconds.is_none() {
         errors.required(&at("terminationGracePeriodSeconds"), "");
     }
-    volumes::volumes(spec, &at("volumes"), options, errors);
-    resource_claims(spec, &at("resourceClaims"), options, errors);
-    let scope = containers::Scope::new(spec, options);
+    let volumes = volumes::volumes(spec, &at("volumes"), options, errors);
+    resource_claims(spec, &at("resourceClaims"), errors);
+    let scope = containers::Scope::new(spec, volumes, options);
     scope.containers(&at("containers"), errors);
     scope.init_containers(&at("initContainers"), errors);
     scope.ephemeral_containers(&at("ephemeralContainers"), errors);
@@ -80,7 +85,7 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
         &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
     );
     node_labels(spec.node_selector.as_ref(), &at("nodeSelector"), errors);
-    security::pod(spec, path, errors);
+    security::pod(spec, path, options, errors);
     scheduling::affinity(spec.affinity.as_ref(), &at("affinity"), errors);
     network::dns_config(spec, &at("dnsConfig"), errors);
     for (path, gate) in each(&spec.readiness_gates, &at("readinessGates")) {
@@ -94,17 +99,16 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
         }
     }
     scheduling::topology_spread(&spec.topology_spread_constraints, &at("topologySpreadConstraints"), errors);
-    security::host_users(spec, path, errors);
-    for (field, name) in [
-        ("serviceAccountName", &spec.service_account_name),
-        ("nodeName", &spec.node_name),
-        ("priorityClassName", &spec.priority_class_name),
-        ("runtimeClassName", &spec.runtime_class_name),
-    ] {
-        if let Some(name) = name.as_deref().filter(|name| !name.is_empty() || field == "runtimeClassName") {
-            errors.object_name(&at(field), name);
+    windows::host_process(spec, path, errors);
+    security::host_users(spec, path, options, errors);
+    let names = |fields: [(&str, &Option<String>); 2], errors: &mut ErrorList| {
+        for (field, name) in fields {
+            if let Some(name) = name.as_deref().filter(|name| !name.is_empty() || field == "runtimeClassName") {
+                errors.object_name(&at(field), name);
+            }
         }
-    }
+    };
+    names([("serviceAccountName", &spec.service_account_name), ("nodeName", &spec.node_name)], errors);
     if let Some(seconds) = spec.active_deadline_seconds {
         let range = corten_apimachinery::validation::in_range(seconds, 1, i64::from(i32::MAX));
         errors.invalid_number(&at("activeDeadlineSeconds"), seconds, range);
@@ -117,6 +121,7 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
     network::hostname_override(spec, &at("hostnameOverride"), errors);
     tolerations(list(&spec.tolerations), &at("tolerations"), errors);
     network::host_aliases(spec, &at("hostAliases"), errors);
+    names([("priorityClassName", &spec.priority_class_name), ("runtimeClassName", &spec.runtime_class_name)], errors);
     if let Some(policy) = &spec.preemption_policy {
         errors.require_one_of(&at("preemptionPolicy"), policy, &["PreemptLowerPriority", "Never"]);
     }
@@ -124,7 +129,7 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
         resources::overhead(overhead, &at("overhead"), errors);
     }
     if let Some(os) = &spec.os {
-        security::operating_system(os, spec, path, errors);
+        windows::operating_system(os, spec, path, errors);
     }
 }
 
@@ -149,24 +154,24 @@ pub(crate) fn pod_only(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-fn resource_claims(spec: &PodSpec, path: &Path, options: &Options<'_>, errors: &mut ErrorList) {
+fn resource_claims(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     let mut seen = Seen::default();
     for (path, claim) in each(&spec.resource_claims, path) {
         let name = path.child("name");
         if errors.require(&name, &claim.name) {
-            let messages = is_dns1123_label(&claim.name);
-            if !seen.is_new(&claim.name) {
+            if seen.is_new(&claim.name) {
+                errors.invalids(&name, &claim.name, is_dns1123_label(&claim.name));
+            } else {
                 errors.push(Error::duplicate(&name, claim.name.as_str()));
-            } else if !messages.is_empty() {
-                errors.invalids(&name, &claim.name, messages);
-            } else if options.is_pod && claim.resource_claim_template_name.is_some() {
-                // What is made of the template begins with this.
-                let made = format!("{}-{}", options.pod_name, claim.name);
-                let messages = is_dns1123_subdomain(&made).into_iter();
-                errors.invalids(&name, &made, messages.map(|why| format!("final ResourceClaim name: {why}")).collect());
             }
         }
-        let shown = corten_apimachinery::Value::object_of([("name", claim.name.as_str().into())]);
+        // Upstream's own struct has other names for the fields.
+        let reference = |name: &Option<String>| name.as_deref().map_or(Value::Null, Value::from);
+        let shown = Value::object_of([
+            ("Name", Value::from(claim.name.as_str())),
+            ("ResourceClaimName", reference(&claim.resource_claim_name)),
+            ("ResourceClaimTemplateName", reference(&claim.resource_claim_template_name)),
+        ]);
         match (&claim.resource_claim_name, &claim.resource_claim_template_name) {
             (Some(_), Some(_)) => {
                 let detail = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
@@ -189,5 +194,8 @@ fn resource_claims(spec: &PodSpec, path: &Path, options: &Options<'_>, errors: &
 
 /// An annotation of a map of texts.
 fn annotation<'m>(annotations: &'m Map, key: &str) -> Option<&'m str> {
-    annotations.get(key).and_then(corten_apimachinery::Value::as_str)
+    annotations.get(key).and_then(Value::as_str)
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,13 +39,6 @@ pub(super) fn volume_mounts(volumes: &Volumes<'_>, container: &Container, path: 
             errors.invalid(&at.child("mountPath"), mount.mount_path.as_str(), detail);
         }
         let (sub_path, sub_path_expr) = (text(&mount.sub_path), text(&mount.sub_path_expr));
-        if volume.is_some_and(|volume| volume.image.is_some()) {
-            for (field, value) in [("subPath", sub_path), ("subPathExpr", sub_path_expr)] {
-                if !value.is_empty() {
-                    errors.invalid(&at.child(field), value, "not allowed in image volume sources");
-                }
-            }
-        }
         // Upstream reports these against the list.
         if !sub_path.is_empty() {
             env::relative_path(sub_path, &path.child("subPath"), errors);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use corten_api::{
-    core::v1::{PodSpec, ResourceRequirements},
+    core::v1::{Container, PodSpec, ResourceRequirements},
     quantity::Quantity,
 };
 use corten_apimachinery::{
@@ -15,7 +15,7 @@ use corten_apimachinery::{
 use crate::{
     quantity::Amount,
     report::{NEGATIVE, Report},
-    view::{Seen, each, each_of, text},
+    view::{Seen, each, each_of, list, text},
 };
 
 /// How many bytes of the names of a pod's claims an error shows: many times what any pod has.
@@ -110,8 +110,9 @@ pub(crate) fn container_resource(name: &str, path: &Path, errors: &mut ErrorList
 
 /// The name of a resource that a pod as a whole asks for.
 fn pod_resource(name: &str, path: &Path, errors: &mut ErrorList) {
-    errors.invalids(path, name, is_qualified_name(name));
-    if !matches!(name, "cpu" | "memory") && !is_huge_pages(name) {
+    let before = errors.len();
+    resource_name(name, path, errors);
+    if errors.len() == before && !matches!(name, "cpu" | "memory") && !is_huge_pages(name) {
         errors.push(Error::not_supported(path, name, &["cpu", "hugepages-", "memory"]));
     }
 }
@@ -196,20 +197,28 @@ pub(super) fn claim_names(
     path: &Path,
     errors: &mut ErrorList,
 ) {
-    let mut seen = Seen::default();
+    // Whole claims, single requests of claims, and how many requests of each claim.
+    let (mut whole, mut parts, mut counts) = (Seen::default(), Seen::default(), BTreeMap::<&str, usize>::new());
     for (at, claim) in each(&requirements.claims, path) {
-        if !errors.require(&at, &claim.name) {
+        let (name, request) = (claim.name.as_str(), text(&claim.request));
+        if !errors.require(&at, name) {
             continue;
         }
-        let request = text(&claim.request);
-        if !request.is_empty() {
+        if whole.contains(name) {
+            errors.push(Error::duplicate(&at, name));
+        } else if request.is_empty() {
+            // One error for each request of the claim that came before.
+            let times = counts.get(name).copied().unwrap_or_default();
+            errors.extend(std::iter::repeat_n(Error::duplicate(&at, name), times));
+            whole.is_new(name);
+        } else {
             errors.invalids(&at.child("request"), request, is_dns1123_label(request));
-        }
-        let key = if request.is_empty() { claim.name.clone() } else { format!("{}/{request}", claim.name) };
-        if seen.contains(&claim.name) {
-            errors.push(Error::duplicate(&at, claim.name.as_str()));
-        } else if !seen.is_new(key.as_str()) {
-            errors.push(Error::duplicate(&at, key));
+            let key = format!("{name}/{request}");
+            if parts.is_new(key.as_str()) {
+                *counts.entry(name).or_default() += 1;
+            } else {
+                errors.push(Error::duplicate(&at, key));
+            }
         }
         if !pod_claims.contains(claim.name.as_str()) {
             errors.push_with(|| {
@@ -243,14 +252,11 @@ pub(super) fn pod_level(requirements: &ResourceRequirements, spec: &PodSpec, pat
         errors.forbidden(&path.child("claims"), "claims cannot be set for Resources at pod-level");
     }
     checked(requirements, pod_resource, path, errors);
+    let claims = list(&spec.resource_claims).iter().map(|claim| claim.name.as_str()).collect();
+    claim_names(requirements, &claims, &path.child("claims"), errors);
     let empty = ResourceList::new();
     let requests = requirements.requests.as_ref().unwrap_or(&empty);
-    let mut sums: BTreeMap<&str, Exact> = BTreeMap::new();
-    let asked = spec.containers.iter().filter_map(|container| container.resources.as_ref()?.requests.as_ref());
-    for (name, amount) in asked.flatten() {
-        let sum = sums.entry(name.as_str()).or_default();
-        *sum = sum.plus(&Exact::of(amount));
-    }
+    let sums = sums(spec);
     for (name, sum) in sums {
         let request = requests.get(name).map(Exact::of).unwrap_or_default();
         if sum > request {
@@ -269,4 +275,41 @@ pub(super) fn pod_level(requirements: &ResourceRequirements, spec: &PodSpec, pat
             }
         }
     }
+}
+
+/// What the containers of a pod ask for at its busiest: all that run side by side, or an init container that runs with the
+/// sidecars before it.
+fn sums(spec: &PodSpec) -> BTreeMap<&str, Exact> {
+    fn add<'s>(sums: &mut BTreeMap<&'s str, Exact>, container: &'s Container) {
+        for (name, amount) in requests(container) {
+            let sum = sums.entry(name.as_str()).or_default();
+            *sum = sum.plus(&Exact::of(amount));
+        }
+    }
+    fn requests(container: &Container) -> impl Iterator<Item = (&String, &Quantity)> {
+        container.resources.iter().filter_map(|resources| resources.requests.as_ref()).flatten()
+    }
+    let mut sums = BTreeMap::new();
+    spec.containers.iter().for_each(|container| add(&mut sums, container));
+    let (mut sidecars, mut peaks) = (BTreeMap::new(), BTreeMap::<&str, Exact>::new());
+    for container in list(&spec.init_containers) {
+        let mut own: BTreeMap<&str, Exact> = BTreeMap::new();
+        if container.restart_policy.as_deref() == Some("Always") {
+            add(&mut sums, container);
+            add(&mut sidecars, container);
+            own.clone_from(&sidecars);
+        } else {
+            own.clone_from(&sidecars);
+            add(&mut own, container);
+        }
+        for (name, amount) in own {
+            let peak = peaks.entry(name).or_default();
+            *peak = (*peak).max(amount);
+        }
+    }
+    for (name, peak) in peaks {
+        let sum = sums.entry(name).or_default();
+        *sum = (*sum).max(peak);
+    }
+    sums
 }

@@ -97,7 +97,7 @@ fn pod_term(term: &PodAffinityTerm, path: &Path, errors: &mut ErrorList) {
     if let Some(selector) = &term.label_selector {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         for (index, key) in matching.iter().enumerate() {
-            places.entry(key).or_insert(index);
+            places.insert(key, index);
         }
         // The selector has got an expression for each of these keys already, so a second one is the user's.
         let mut seen = Seen::default();

@@ -2,15 +2,16 @@
 
 use std::{collections::HashSet, iter};
 
-use corten_api::core::v1::{AppArmorProfile, PodOS, PodSpec, SeccompProfile, SecurityContext};
+use corten_api::core::v1::{AppArmorProfile, PodSpec, SeccompProfile, SecurityContext};
 use corten_apimachinery::{
     Map, Value,
     field::{Error, ErrorList, Path},
     validation::{is_group_id, is_user_id},
 };
 
-use super::{annotation, env};
+use super::{Options, annotation, env, windows};
 use crate::{
+    gates::is_set,
     report::Report,
     view::{Seen, each, each_of, list, text},
 };
@@ -23,8 +24,8 @@ const PROFILE_MAX_BYTES: usize = 4_095;
 const SYSCTL_MAX_BYTES: usize = 253;
 const SYSCTL_REGEX: &str = "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
 
-/// Every container of a spec: (path, name, security context).
-fn containers<'s>(
+/// Every container of a spec, in upstream's order: (path, name, security context).
+pub(super) fn containers<'s>(
     spec: &'s PodSpec,
     path: &Path,
 ) -> impl Iterator<Item = (Path, &'s str, Option<&'s SecurityContext>)> {
@@ -40,7 +41,7 @@ fn containers<'s>(
     init.into_iter().chain(regular(&spec.containers, "containers")).chain(ephemeral)
 }
 
-pub(super) fn pod(spec: &PodSpec, spec_path: &Path, errors: &mut ErrorList) {
+pub(super) fn pod(spec: &PodSpec, spec_path: &Path, options: &Options<'_>, errors: &mut ErrorList) {
     let Some(context) = &spec.security_context else { return };
     let path = spec_path.child("securityContext");
     let at = |field: &str| path.child(field);
@@ -81,12 +82,19 @@ pub(super) fn pod(spec: &PodSpec, spec_path: &Path, errors: &mut ErrorList) {
         errors.one_of(&at("fsGroupChangePolicy"), policy, &["Always", "OnRootMismatch"]);
     }
     seccomp(context.seccomp_profile.as_ref(), &at("seccompProfile"), errors);
+    windows::options(context.windows_options.as_ref(), &at("windowsOptions"), errors);
     apparmor(context.app_armor_profile.as_ref(), &at("appArmorProfile"), errors);
     if let Some(policy) = &context.supplemental_groups_policy {
         errors.one_of(&at("supplementalGroupsPolicy"), policy, &["Merge", "Strict"]);
     }
     if let Some(policy) = &context.se_linux_change_policy {
-        errors.one_of(&at("seLinuxChangePolicy"), policy, &["MountOption", "Recursive"]);
+        let had_one = options.old.is_some_and(|old| is_set(old, "securityContext.seLinuxChangePolicy"));
+        let known: &[&str] = if had_one || options.features.is_enabled("SELinuxMount") {
+            &["MountOption", "Recursive"]
+        } else {
+            &["Recursive"]
+        };
+        errors.one_of(&at("seLinuxChangePolicy"), policy, known);
     }
 }
 
@@ -130,6 +138,7 @@ pub(super) fn container(context: Option<&SecurityContext>, path: &Path, host_use
             errors.extend(iter::repeat_n(Error::invalid(path, shown(context), detail), times));
         }
     }
+    windows::options(context.windows_options.as_ref(), &at("windowsOptions"), errors);
     apparmor(context.app_armor_profile.as_ref(), &at("appArmorProfile"), errors);
 }
 
@@ -196,87 +205,19 @@ fn apparmor(profile: Option<&AppArmorProfile>, path: &Path, errors: &mut ErrorLi
     }
 }
 
-pub(super) fn host_users(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+pub(super) fn host_users(spec: &PodSpec, path: &Path, options: &Options<'_>, errors: &mut ErrorList) {
     if spec.host_users != Some(false) {
         return;
     }
+    let had_both = options
+        .old
+        .is_some_and(|old| old.bool_at(&["hostNetwork"]) == Some(true) && old.bool_at(&["hostUsers"]) == Some(false));
+    let on_host_network = had_both || options.features.is_enabled("UserNamespacesHostNetworkSupport");
     for (field, is_set) in [("hostNetwork", spec.host_network), ("HostPID", spec.host_pid), ("HostIPC", spec.host_ipc)]
     {
-        if is_set == Some(true) {
+        if is_set == Some(true) && !(field == "hostNetwork" && on_host_network) {
             errors.forbidden(&path.child(field), "when `pod.Spec.HostUsers` is false");
         }
-    }
-}
-
-pub(super) fn operating_system(os: &PodOS, spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
-    match os.name.as_str() {
-        "" => errors.required(&path.child("os").child("name"), "cannot be empty"),
-        "linux" => {
-            let detail = "windows options cannot be set for a linux pod";
-            if spec.security_context.as_ref().is_some_and(|context| context.windows_options.is_some()) {
-                errors.forbidden(&path.child("securityContext").child("windowsOptions"), detail);
-            }
-            for (path, _, context) in containers(spec, path) {
-                if context.is_some_and(|context| context.windows_options.is_some()) {
-                    errors.forbidden(&path.child("securityContext").child("windowsOptions"), detail);
-                }
-            }
-        }
-        "windows" => windows(spec, path, errors),
-        other => errors.one_of(&path.child("os"), other, &["linux", "windows"]),
-    }
-}
-
-fn windows(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
-    let mut refuse = |path: &Path, fields: &[(&str, bool)]| {
-        for (field, _) in fields.iter().filter(|(_, is_set)| *is_set) {
-            errors.forbidden(&path.child(field), "cannot be set for a windows pod");
-        }
-    };
-    if let Some(context) = &spec.security_context {
-        refuse(
-            path,
-            &[
-                ("hostUsers", spec.host_users.is_some()),
-                ("hostPID", spec.host_pid == Some(true)),
-                ("hostIPC", spec.host_ipc == Some(true)),
-                ("shareProcessNamespace", spec.share_process_namespace.is_some()),
-            ],
-        );
-        refuse(
-            &path.child("securityContext"),
-            &[
-                ("appArmorProfile", context.app_armor_profile.is_some()),
-                ("seLinuxOptions", context.se_linux_options.is_some()),
-                ("seccompProfile", context.seccomp_profile.is_some()),
-                ("fsGroup", context.fs_group.is_some()),
-                ("fsGroupChangePolicy", context.fs_group_change_policy.is_some()),
-                ("sysctls", !list(&context.sysctls).is_empty()),
-                ("runAsUser", context.run_as_user.is_some()),
-                ("runAsGroup", context.run_as_group.is_some()),
-                ("supplementalGroups", context.supplemental_groups.is_some()),
-                ("supplementalGroupsPolicy", context.supplemental_groups_policy.is_some()),
-                ("seLinuxChangePolicy", context.se_linux_change_policy.is_some()),
-            ],
-        );
-    }
-    for (path, _, context) in containers(spec, path) {
-        let Some(context) = context else { continue };
-        refuse(
-            &path.child("securityContext"),
-            &[
-                ("appArmorProfile", context.app_armor_profile.is_some()),
-                ("seLinuxOptions", context.se_linux_options.is_some()),
-                ("seccompProfile", context.seccomp_profile.is_some()),
-                ("capabilities", context.capabilities.is_some()),
-                ("readOnlyRootFilesystem", context.read_only_root_filesystem.is_some()),
-                ("privileged", context.privileged.is_some()),
-                ("allowPrivilegeEscalation", context.allow_privilege_escalation.is_some()),
-                ("procMount", context.proc_mount.is_some()),
-                ("runAsUser", context.run_as_user.is_some()),
-                ("runAsGroup", context.run_as_group.is_some()),
-            ],
-        );
     }
 }
 

@@ -1,60 +1,73 @@
 //! Rules of volumes.
 
-use corten_api::core::v1::{
-    ConfigMapVolumeSource, DownwardAPIVolumeFile, HostPathVolumeSource, ISCSIVolumeSource, KeyToPath, PodSpec,
-    ProjectedVolumeSource, SecretVolumeSource, Volume,
+use corten_api::{
+    core::v1::{
+        ConfigMapVolumeSource, EphemeralVolumeSource, ISCSIVolumeSource, PersistentVolumeClaimTemplate, PodSpec,
+        SecretVolumeSource, Volume,
+    },
+    meta::v1::ObjectMeta,
 };
 use corten_apimachinery::{
+    Map,
     field::{Error, ErrorList, Path, quote},
     quantity::Quantity,
-    validation::{inclusive_range, is_dns1123_label, is_dns1123_subdomain},
+    validation::{is_dns1123_label, is_dns1123_subdomain, validate_annotations, validate_label_map},
 };
 
-use super::{Options, env};
+use super::{
+    Options, env,
+    mounts::Volumes,
+    projected::{downward_file, key_paths, mode, projected},
+    volume_sources as sources,
+};
 use crate::{
     quantity::Amount,
     report::Report,
     view::{Seen, each, list, text},
 };
 
-const HOST_PATH_TYPES: &[&str] =
-    &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
-
-pub(super) fn volumes(spec: &PodSpec, path: &Path, options: &Options<'_>, errors: &mut ErrorList) {
-    let (mut names, mut claims) = (Seen::default(), Seen::default());
+/// The rules of all volumes. Returns those that keep them: what mounts another one is told that there is none.
+pub(super) fn volumes<'s>(
+    spec: &'s PodSpec,
+    path: &Path,
+    options: &Options<'_>,
+    errors: &mut ErrorList,
+) -> Volumes<'s> {
+    let mut good = Volumes::new();
+    // Each generic ephemeral volume gets a claim of this name.
+    let mut made = Seen::default();
+    for volume in list(&spec.volumes).iter().filter(|volume| volume.ephemeral.is_some()) {
+        made.is_new(format!("{}-{}", options.pod_name, volume.name));
+    }
     for (at, volume) in each(&spec.volumes, path) {
         let before = errors.len();
         source(volume, &at, options, errors);
-        let source_is_good = errors.len() == before;
         let name_at = at.child("name");
-        let before = errors.len();
         if errors.require(&name_at, &volume.name) {
             errors.invalids(&name_at, &volume.name, is_dns1123_label(&volume.name));
         }
-        if errors.len() == before && names.contains(&volume.name) {
+        if good.contains_key(volume.name.as_str()) {
             errors.push(Error::duplicate(&name_at, volume.name.as_str()));
         }
-        if errors.len() == before && source_is_good {
-            names.is_new(&volume.name);
+        if errors.len() == before {
+            good.insert(&volume.name, volume);
         }
-        if let Some(claim) = &volume.persistent_volume_claim {
-            claims.is_new(&claim.claim_name);
-        }
-    }
-    // A claim made for a generic ephemeral volume must not be one that another volume names.
-    for (at, volume) in each(&spec.volumes, path).filter(|(_, volume)| volume.ephemeral.is_some()) {
-        let claim = format!("{}-{}", options.pod_name, volume.name);
-        if !options.pod_name.is_empty() && claims.contains(&claim) {
-            let detail = "conflicting PVC will be used by multiple volumes";
-            errors.invalid(&at.child("name"), volume.name.as_str(), detail);
+        if let Some(claim) = &volume.persistent_volume_claim
+            && !options.pod_name.is_empty()
+            && made.contains(&claim.claim_name)
+        {
+            let at = at.child("persistentVolumeClaim").child("claimName");
+            let detail = "must not reference a PVC that gets created for an ephemeral volume";
+            errors.invalid(&at, claim.claim_name.as_str(), detail);
         }
     }
+    good
 }
 
 fn source(volume: &Volume, path: &Path, options: &Options<'_>, errors: &mut ErrorList) {
     let v = volume;
-    // In upstream's order: the first source is checked, all others are one too many.
-    let sources: [(&str, bool); 31] = [
+    // In upstream's order, with the names that it uses for one too many.
+    let kinds: [(&str, bool); 30] = [
         ("emptyDir", v.empty_dir.is_some()),
         ("hostPath", v.host_path.is_some()),
         ("gitRepo", v.git_repo.is_some()),
@@ -85,93 +98,41 @@ fn source(volume: &Volume, path: &Path, options: &Options<'_>, errors: &mut Erro
         ("csi", v.csi.is_some()),
         ("ephemeral", v.ephemeral.is_some()),
         ("image", v.image.is_some()),
-        ("", false),
     ];
-    let mut set = sources.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| *name);
-    match set.next() {
-        None => errors.required(path, "must specify a volume type"),
-        Some(first) => {
-            known(first, volume, path, options, errors);
-            if let Some(limit) = v.empty_dir.as_ref().and_then(|source| source.size_limit.as_ref())
-                && Quantity::of(limit).is_negative()
-            {
-                let at = path.child("emptyDir").child("sizeLimit");
-                errors.forbidden(&at, "SizeLimit field must be a valid resource quantity");
-            }
+    let mut count = 0;
+    for (kind, _) in kinds.iter().filter(|(_, is_set)| *is_set) {
+        count += 1;
+        if count > 1 {
+            errors.forbidden(&path.child(kind), sources::TOO_MANY);
+        } else {
+            known(kind, volume, path, options, errors);
+        }
+        if let Some(source) = v.iscsi.as_ref().filter(|_| *kind == "iscsi")
+            && iscsi(source).is_too_long(&v.name)
+        {
+            errors.invalid(&path.child("name"), v.name.as_str(), sources::INITIATOR_TOO_LONG);
         }
     }
-    for extra in set {
-        errors.forbidden(&path.child(extra), "may not specify more than 1 volume type");
+    if count == 0 {
+        errors.required(path, sources::NONE);
     }
 }
 
 /// The rules of one kind of source.
 fn known(name: &str, volume: &Volume, path: &Path, options: &Options<'_>, errors: &mut ErrorList) {
     let at = path.child(if name == "cephFS" { "cephfs" } else { name });
-    let mut require = |fields: &[(&str, &str)]| {
-        for (field, value) in fields {
-            errors.require(&at.child(field), value);
-        }
-    };
     let v = volume;
     match name {
-        "hostPath" => v.host_path.iter().for_each(|source| host_path(source, &at, errors)),
-        "gitRepo" => {
-            if let Some(source) = &v.git_repo {
-                require(&[("repository", &source.repository)]);
-                env::relative_path(text(&source.directory), &at.child("directory"), errors);
+        "emptyDir" => {
+            if let Some(limit) = v.empty_dir.as_ref().and_then(|source| source.size_limit.as_ref())
+                && Quantity::of(limit).is_negative()
+            {
+                errors.forbidden(&at.child("sizeLimit"), "SizeLimit field must be a valid resource quantity");
             }
         }
-        "gcePersistentDisk" => {
-            if let Some(source) = &v.gce_persistent_disk {
-                let at = path.child("persistentDisk");
-                errors.require(&at.child("pdName"), &source.pd_name);
-                partition(source.partition, &at, errors);
-            }
-        }
-        "awsElasticBlockStore" => {
-            if let Some(source) = &v.aws_elastic_block_store {
-                require(&[("volumeID", &source.volume_id)]);
-                partition(source.partition, &at, errors);
-            }
-        }
+        "projected" => v.projected.iter().for_each(|source| projected(source, &at, errors)),
         "secret" => v.secret.iter().for_each(|source| secret(source, &at, errors)),
         "configMap" => v.config_map.iter().for_each(|source| config_map(source, &at, errors)),
-        "nfs" => {
-            if let Some(source) = &v.nfs {
-                require(&[("server", &source.server), ("path", &source.path)]);
-                if !source.path.starts_with('/') {
-                    errors.invalid(&at.child("path"), source.path.as_str(), "must be an absolute path");
-                }
-            }
-        }
-        "iscsi" => v.iscsi.iter().for_each(|source| iscsi(source, &volume.name, &at, errors)),
-        "glusterfs" => {
-            if let Some(source) = &v.glusterfs {
-                require(&[("endpoints", &source.endpoints), ("path", &source.path)]);
-            }
-        }
-        "persistentVolumeClaim" => {
-            if let Some(source) = &v.persistent_volume_claim {
-                require(&[("claimName", &source.claim_name)]);
-            }
-        }
-        "rbd" => {
-            if let Some(source) = &v.rbd {
-                if source.monitors.is_empty() {
-                    require(&[("monitors", "")]);
-                }
-                require(&[("image", &source.image)]);
-            }
-        }
-        "cinder" => {
-            if let Some(source) = &v.cinder {
-                require(&[("volumeID", &source.volume_id)]);
-            }
-        }
-        "cephFS" if v.cephfs.as_ref().is_some_and(|source| source.monitors.is_empty()) => {
-            require(&[("monitors", "")]);
-        }
         "downwarAPI" => {
             if let Some(source) = &v.downward_api {
                 let at = path.child("downwardAPI");
@@ -180,155 +141,198 @@ fn known(name: &str, volume: &Volume, path: &Path, options: &Options<'_>, errors
                 list(&source.items).iter().for_each(|file| downward_file(file, &at, errors));
             }
         }
+        "persistentVolumeClaim" => {
+            if let Some(source) = &v.persistent_volume_claim {
+                errors.require(&at.child("claimName"), &source.claim_name);
+            }
+        }
+        "csi" => {
+            if let Some(source) = &v.csi {
+                sources::csi_driver(&source.driver, &at.child("driver"), errors);
+                if let Some(secret) = &source.node_publish_secret_ref
+                    && errors.require(&at.child("nodePublishSecretRef").child("name"), &secret.name)
+                {
+                    // Upstream's path.
+                    errors.object_name(&at.child("name"), &secret.name);
+                }
+            }
+        }
+        "ephemeral" => v.ephemeral.iter().for_each(|source| ephemeral(source, v, path, options, errors)),
+        "image" => {
+            if let Some(source) = &v.image {
+                if options.is_pod {
+                    errors.require(&at.child("reference"), text(&source.reference));
+                }
+                let policies = &["Always", "IfNotPresent", "Never"];
+                errors.require_one_of(&at.child("pullPolicy"), text(&source.pull_policy), policies);
+            }
+        }
+        "hostPath" => v.host_path.iter().for_each(|source| sources::host_path(source, &at, errors)),
+        "nfs" => v.nfs.iter().for_each(|source| sources::nfs(source, &at, errors)),
+        "iscsi" => {
+            if let Some(source) = &v.iscsi {
+                errors.require(&at.child("targetPortal"), &source.target_portal);
+                iscsi(source).target(&at, errors);
+                iscsi(source).initiator(&at, errors);
+            }
+        }
+        _ => rare(name, volume, path, &at, errors),
+    }
+}
+
+/// The rules of sources that few clusters have.
+fn rare(name: &str, v: &Volume, path: &Path, at: &Path, errors: &mut ErrorList) {
+    let require = |fields: &[(&str, &str)], errors: &mut ErrorList| sources::required(fields, at, errors);
+    match name {
+        "gitRepo" => {
+            if let Some(source) = &v.git_repo {
+                require(&[("repository", &source.repository)], errors);
+                env::relative_path(text(&source.directory), &at.child("directory"), errors);
+            }
+        }
+        "gcePersistentDisk" => {
+            if let Some(source) = &v.gce_persistent_disk {
+                let at = path.child("persistentDisk");
+                errors.require(&at.child("pdName"), &source.pd_name);
+                sources::partition(source.partition, &at, errors);
+            }
+        }
+        "awsElasticBlockStore" => {
+            if let Some(source) = &v.aws_elastic_block_store {
+                require(&[("volumeID", &source.volume_id)], errors);
+                sources::partition(source.partition, at, errors);
+            }
+        }
+        "glusterfs" => {
+            if let Some(source) = &v.glusterfs {
+                require(&[("endpoints", &source.endpoints), ("path", &source.path)], errors);
+            }
+        }
+        "flocker" => v.flocker.iter().for_each(|source| sources::flocker(source, at, errors)),
+        "rbd" => {
+            if let Some(source) = &v.rbd {
+                sources::monitors(&source.monitors, at, errors);
+                require(&[("image", &source.image)], errors);
+            }
+        }
+        "cinder" => {
+            if let Some(source) = &v.cinder {
+                require(&[("volumeID", &source.volume_id)], errors);
+                sources::local_secret(source.secret_ref.as_ref(), at, errors);
+            }
+        }
+        "cephFS" => v.cephfs.iter().for_each(|source| sources::monitors(&source.monitors, at, errors)),
+        "quobyte" => v.quobyte.iter().for_each(|source| sources::quobyte(source, at, errors)),
+        "fc" => v.fc.iter().for_each(|source| sources::fibre_channel(source, at, errors)),
         "flexVolume" => {
             if let Some(source) = &v.flex_volume {
-                require(&[("driver", &source.driver)]);
+                sources::flex(&source.driver, source.options.as_ref(), at, errors);
             }
         }
         "azureFile" => {
             if let Some(source) = &v.azure_file {
-                require(&[("secretName", &source.secret_name), ("shareName", &source.share_name)]);
+                require(&[("secretName", &source.secret_name), ("shareName", &source.share_name)], errors);
             }
         }
         "vsphereVolume" => {
             if let Some(source) = &v.vsphere_volume {
-                require(&[("volumePath", &source.volume_path)]);
+                require(&[("volumePath", &source.volume_path)], errors);
             }
         }
         "photonPersistentDisk" => {
             if let Some(source) = &v.photon_persistent_disk {
-                require(&[("pdID", &source.pd_id)]);
+                require(&[("pdID", &source.pd_id)], errors);
             }
         }
         "portworxVolume" => {
             if let Some(source) = &v.portworx_volume {
-                require(&[("volumeID", &source.volume_id)]);
+                require(&[("volumeID", &source.volume_id)], errors);
             }
         }
-        "azureDisk" => {
-            if let Some(source) = &v.azure_disk {
-                require(&[("diskName", &source.disk_name), ("diskURI", &source.disk_uri)]);
+        "azureDisk" => v.azure_disk.iter().for_each(|source| sources::azure_disk(source, at, errors)),
+        "storageos" => {
+            if let Some(source) = &v.storageos {
+                sources::storage_os(text(&source.volume_name), text(&source.volume_namespace), at, errors);
+                sources::local_secret(source.secret_ref.as_ref(), at, errors);
             }
         }
-        "projected" => v.projected.iter().for_each(|source| projected(source, &at, errors)),
-        "csi" => {
-            if let Some(source) = &v.csi {
-                csi_driver(&source.driver, &at.child("driver"), errors);
-                if let Some(secret) = &source.node_publish_secret_ref {
-                    let at = at.child("nodePublishSecretRef").child("name");
-                    if errors.require(&at, &secret.name) {
-                        errors.object_name(&at, &secret.name);
-                    }
-                }
-            }
-        }
-        "ephemeral" => {
-            if let Some(source) = &v.ephemeral {
-                let at = at.child("volumeClaimTemplate");
-                match &source.volume_claim_template {
-                    None => errors.required(&at, ""),
-                    Some(template) => {
-                        crate::core::persistent_volume_claim::validate_spec(&template.spec, &at.child("spec"), errors);
-                    }
-                }
-                let claim = format!("{}-{}", options.pod_name, volume.name);
-                if !options.pod_name.is_empty() && !volume.name.is_empty() {
-                    for message in is_dns1123_subdomain(&claim) {
-                        let detail = format!("PVC name {}: {message}", quote(&claim));
-                        errors.invalid(&path.child("name"), volume.name.as_str(), detail);
-                    }
-                }
-            }
-        }
-        "image" => {
-            if let Some(source) = &v.image {
-                if options.is_pod {
-                    require(&[("reference", text(&source.reference))]);
-                }
-                let policies = &["Always", "IfNotPresent", "Never"];
-                errors.require_one_of(&at.child("pullPolicy"), text(&source.pull_policy), policies);
+        "scaleIO" => {
+            if let Some(source) = &v.scale_io {
+                sources::scale_io(&source.gateway, &source.system, text(&source.volume_name), at, errors);
             }
         }
         _ => {}
     }
 }
 
-/// The name of a driver for storage.
-pub(crate) fn csi_driver(driver: &str, path: &Path, errors: &mut ErrorList) {
-    if !errors.require(path, driver) {
+fn iscsi(source: &ISCSIVolumeSource) -> sources::Iscsi<'_> {
+    sources::Iscsi {
+        target_portal: &source.target_portal,
+        iqn: &source.iqn,
+        lun: source.lun,
+        needs_secret: source.chap_auth_discovery == Some(true) || source.chap_auth_session == Some(true),
+        has_secret: source.secret_ref.is_some(),
+        initiator: source.initiator_name.as_deref(),
+        unknown: "must be valid format starting with iqn, eui, or naa",
+    }
+}
+
+fn ephemeral(
+    source: &EphemeralVolumeSource,
+    volume: &Volume,
+    path: &Path,
+    options: &Options<'_>,
+    errors: &mut ErrorList,
+) {
+    let at = path.child("ephemeral").child("volumeClaimTemplate");
+    match &source.volume_claim_template {
+        None => errors.required(&at, ""),
+        Some(template) => claim_template(template, &at, errors),
+    }
+    if options.pod_name.is_empty() || volume.name.is_empty() {
         return;
     }
-    if driver.len() > 63 {
-        errors.push(Error::too_long(path, 63));
-    }
-    let lower = driver.to_lowercase();
-    errors.invalids(path, driver, is_dns1123_subdomain(&lower));
-}
-
-fn partition(partition: Option<i32>, path: &Path, errors: &mut ErrorList) {
-    if let Some(partition) = partition.filter(|partition| !(0..=255).contains(partition)) {
-        errors.invalid(&path.child("partition"), partition, inclusive_range(1, 255));
+    let claim = format!("{}-{}", options.pod_name, volume.name);
+    for message in is_dns1123_subdomain(&claim) {
+        let detail = format!("PVC name {}: {message}", quote(&claim));
+        errors.invalid(&path.child("name"), volume.name.as_str(), detail);
     }
 }
 
-/// A path on the node.
-pub(crate) fn host_path(source: &HostPathVolumeSource, path: &Path, errors: &mut ErrorList) {
-    if errors.require(&path.child("path"), &source.path) {
-        env::no_backsteps(&source.path, &path.child("path"), errors);
-        if let Some(ty) = &source.type_ {
-            errors.one_of(&path.child("type"), ty, HOST_PATH_TYPES);
-        }
+fn claim_template(template: &PersistentVolumeClaimTemplate, path: &Path, errors: &mut ErrorList) {
+    if let Some(metadata) = &template.metadata {
+        labels_and_annotations_only(metadata, &path.child("metadata"), errors);
     }
+    crate::core::persistent_volume_claim::validate_spec(&template.spec, &path.child("spec"), errors);
 }
 
-fn iscsi(source: &ISCSIVolumeSource, name: &str, path: &Path, errors: &mut ErrorList) {
-    errors.require(&path.child("targetPortal"), &source.target_portal);
-    if errors.require(&path.child("iqn"), &source.iqn) {
-        iscsi_name(&source.iqn, &path.child("iqn"), errors);
-    }
-    if !(0..=255).contains(&source.lun) {
-        errors.invalid(&path.child("lun"), source.lun, inclusive_range(0, 255));
-    }
-    let needs_secret = source.chap_auth_discovery == Some(true) || source.chap_auth_session == Some(true);
-    if needs_secret && source.secret_ref.is_none() {
-        errors.required(&path.child("secretRef"), "");
-    }
-    if let Some(initiator) = &source.initiator_name {
-        iscsi_name(initiator, &path.child("initiatorname"), errors);
-        if name.len() + 1 + source.target_portal.len() > 64 {
-            let detail = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if \
-                          iscsi.initiatorName is specified.";
-            errors.invalid(&path.child("name"), name, detail);
-        }
-    }
-}
-
-/// The name of an iSCSI initiator or target.
-pub(crate) fn iscsi_name(name: &str, path: &Path, errors: &mut ErrorList) {
-    let hex = |rest: &str, digits: usize| rest.len() == digits && rest.chars().all(|c| c.is_ascii_alphanumeric());
-    let ok = match name.get(..3) {
-        Some("iqn") => name.get(4..).is_some_and(|rest| {
-            let (date, rest) = rest.split_once('.').unwrap_or_default();
-            let (year, month) = date.split_once('-').unwrap_or_default();
-            year.len() == 4
-                && month.len() == 2
-                && rest.split_once(':').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty())
-        }),
-        Some("eui") => hex(name.get(4..).unwrap_or_default(), 16),
-        Some("naa") => hex(name.get(4..).unwrap_or_default(), 32),
-        _ => {
-            errors.invalid(path, name, "must be valid format starting with iqn, eui, or naa");
-            return;
-        }
+/// The metadata of what an object is made of: only labels and annotations are handed on.
+fn labels_and_annotations_only(metadata: &ObjectMeta, path: &Path, errors: &mut ErrorList) {
+    let map = |map: &Option<std::collections::BTreeMap<String, String>>| -> Map {
+        map.iter().flatten().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
     };
-    if !ok {
-        errors.invalid(path, name, "must be valid format");
-    }
-}
-
-fn mode(mode: Option<i32>, path: &Path, errors: &mut ErrorList) {
-    if let Some(mode) = mode.filter(|mode| !(0..=0o777).contains(mode)) {
-        errors.invalid(path, mode, "must be a number between 0 and 0777 (octal), both inclusive");
+    errors.extend(validate_annotations(&map(&metadata.annotations), &path.child("annotations")));
+    errors.extend(validate_label_map(&map(&metadata.labels), &path.child("labels")));
+    let m = metadata;
+    // In the order of upstream's struct.
+    for (field, is_set) in [
+        ("name", !text(&m.name).is_empty()),
+        ("generateName", !text(&m.generate_name).is_empty()),
+        ("namespace", !text(&m.namespace).is_empty()),
+        ("selfLink", !text(&m.self_link).is_empty()),
+        ("uID", !text(&m.uid).is_empty()),
+        ("resourceVersion", !text(&m.resource_version).is_empty()),
+        ("generation", m.generation.is_some_and(|generation| generation != 0)),
+        ("creationTimestamp", m.creation_timestamp.is_some()),
+        ("deletionTimestamp", m.deletion_timestamp.is_some()),
+        ("deletionGracePeriodSeconds", m.deletion_grace_period_seconds.is_some()),
+        ("ownerReferences", m.owner_references.is_some()),
+        ("finalizers", m.finalizers.is_some()),
+        ("managedFields", m.managed_fields.is_some()),
+    ] {
+        if is_set {
+            errors.forbidden(&path.child(field), "cannot be set");
+        }
     }
 }
 
@@ -342,95 +346,4 @@ fn config_map(source: &ConfigMapVolumeSource, path: &Path, errors: &mut ErrorLis
     errors.require(&path.child("name"), &source.name);
     mode(source.default_mode, &path.child("defaultMode"), errors);
     key_paths(&source.items, path, errors);
-}
-
-fn key_paths(items: &Option<Vec<KeyToPath>>, path: &Path, errors: &mut ErrorList) {
-    for (at, item) in each(items, &path.child("items")) {
-        errors.require(&at.child("key"), &item.key);
-        errors.require(&at.child("path"), &item.path);
-        env::non_reserved_path(&item.path, &at.child("path"), errors);
-        mode(item.mode, &at.child("mode"), errors);
-    }
-}
-
-fn downward_file(file: &DownwardAPIVolumeFile, path: &Path, errors: &mut ErrorList) {
-    errors.require(&path.child("path"), &file.path);
-    env::non_reserved_path(&file.path, &path.child("path"), errors);
-    match (&file.field_ref, &file.resource_field_ref) {
-        (Some(field), resource) => {
-            env::field_selector(field, env::VOLUME_FIELDS, &path.child("fieldRef"), errors);
-            if resource.is_some() {
-                let detail = "fieldRef and resourceFieldRef can not be specified simultaneously";
-                errors.invalid(path, "resource", detail);
-            }
-        }
-        (None, Some(resource)) => {
-            env::resource_selector(resource, true, &path.child("resourceFieldRef"), errors);
-        }
-        (None, None) => errors.required(path, "one of fieldRef and resourceFieldRef is required"),
-    }
-    mode(file.mode, &path.child("mode"), errors);
-}
-
-fn projected(source: &ProjectedVolumeSource, path: &Path, errors: &mut ErrorList) {
-    mode(source.default_mode, &path.child("defaultMode"), errors);
-    let mut paths = Seen::default();
-    // A path that two sources write is reported against the volume, with the name of the second source.
-    let mut claim = |item: &str, shown: &str, errors: &mut ErrorList| {
-        if !item.is_empty() && !paths.is_new(item) {
-            errors.invalid(path, shown, "conflicting duplicate paths");
-        }
-    };
-    for (at, source) in each(&source.sources, &path.child("sources")) {
-        let mut count = 0;
-        let keyed = [
-            ("secret", source.secret.as_ref().map(|source| (&source.name, &source.items))),
-            ("configMap", source.config_map.as_ref().map(|source| (&source.name, &source.items))),
-        ];
-        for (field, keyed) in keyed {
-            let Some((name, items)) = keyed else { continue };
-            count += 1;
-            let at = at.child(field);
-            errors.require(&at.child("name"), name);
-            key_paths(items, &at, errors);
-            list(items).iter().for_each(|item| claim(&item.path, name, errors));
-        }
-        if let Some(downward) = &source.downward_api {
-            count += 1;
-            for file in list(&downward.items) {
-                downward_file(file, &at.child("downwardAPI"), errors);
-                claim(&file.path, &file.path, errors);
-            }
-        }
-        if let Some(token) = &source.service_account_token {
-            count += 1;
-            let at = at.child("serviceAccountToken").child("expirationSeconds");
-            let seconds = token.expiration_seconds.unwrap_or(3_600);
-            if seconds < 600 {
-                errors.invalid(&at, seconds, "may not specify a duration less than 10 minutes");
-            }
-            if seconds > 1 << 32 {
-                errors.invalid(&at, seconds, "may not specify a duration larger than 2^32 seconds");
-            }
-            // Upstream reports these against the volume.
-            if errors.require(&path.child("path"), &token.path) {
-                env::non_reserved_path(&token.path, &path.child("path"), errors);
-            }
-        }
-        if let Some(bundle) = &source.cluster_trust_bundle {
-            count += 1;
-            let at = at.child("clusterTrustBundle");
-            if bundle.name.is_none() && bundle.signer_name.is_none() {
-                errors.required(&at, "either name or signerName must be specified");
-            }
-            if errors.require(&at.child("path"), &bundle.path) {
-                env::non_reserved_path(&bundle.path, &at.child("path"), errors);
-                claim(&bundle.path, &bundle.path, errors);
-            }
-        }
-        count += usize::from(source.pod_certificate.is_some());
-        if count > 1 {
-            errors.forbidden(&at, "may not specify more than 1 volume type per source");
-        }
-    }
 }

@@ -1,0 +1,186 @@
+//! Files of one volume that are in each other's way: two of one path, or one where another needs a folder.
+
+use std::{collections::BTreeSet, ops::Bound};
+
+use corten_apimachinery::{Value, field::quote};
+
+use crate::tree::{present, text_at};
+
+/// How many warnings a pod's files are worth: more than an answer carries, fewer than what a hostile pod's come to.
+const WARNINGS_MAX: usize = 100;
+/// How many paths are looked at: those of a projected volume are looked at again with each of its sources.
+const PATHS_MAX: usize = 100_000;
+
+/// Advice about the volumes of a pod.
+pub(super) fn overlapping(volumes: &[Value]) -> Vec<String> {
+    let mut found = Found { warnings: Vec::new(), paths_left: PATHS_MAX };
+    for volume in volumes {
+        let name = quote(text_at(volume, &["name"]));
+        for (field, kind, source) in
+            [("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName"), ("downwardAPI", "DownwardAPI", "")]
+        {
+            let Some(items) = present(volume, &[field, "items"]) else { continue };
+            let of = if source.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", quote(text_at(volume, &[field, source])))
+            };
+            found.check(paths(items), &format!("volume {name} ({kind}{of}): overlapping paths"));
+        }
+        if let Some(projected) = present(volume, &["projected"]) {
+            of_projected(projected, &name, &mut found);
+        }
+    }
+    found.warnings
+}
+
+fn paths(items: &Value) -> Vec<&str> {
+    items.as_array().unwrap_or_default().iter().map(|item| text_at(item, &["path"])).collect()
+}
+
+fn of_projected(projected: &Value, name: &str, found: &mut Found) {
+    let mut all: BTreeSet<&str> = BTreeSet::new();
+    // A source without paths of its own is looked at with those of the one before it, as upstream does.
+    let (mut own, mut kind): (Vec<&str>, String) = (Vec::new(), String::new());
+    for source in projected.items_at(&["sources"]) {
+        if found.is_full() {
+            return;
+        }
+        if source.as_object().is_none_or(|fields| fields.iter().all(|(_, value)| value.is_null())) {
+            found.warnings.push(format!("volume {name} (Projected) has no sources provided"));
+            continue;
+        }
+        let text = |path: &[&str]| quote(text_at(source, path));
+        if let Some(items) = present(source, &["configMap", "items"]) {
+            (own, kind) = (paths(items), format!("ConfigMap {}", text(&["configMap", "name"])));
+        } else if let Some(items) = present(source, &["secret", "items"]) {
+            (own, kind) = (paths(items), format!("Secret {}", text(&["secret", "name"])));
+        } else if let Some(items) = present(source, &["downwardAPI", "items"]) {
+            (own, kind) = (paths(items), "DownwardAPI".to_owned());
+        } else if let Some(token) = present(source, &["serviceAccountToken"]) {
+            (own, kind) = (vec![text_at(token, &["path"])], "ServiceAccountToken".to_owned());
+        } else if let Some(bundle) = present(source, &["clusterTrustBundle"]) {
+            let field = if present(bundle, &["name"]).is_some() { "name" } else { "signerName" };
+            let of = text(&["clusterTrustBundle", field]);
+            (own, kind) = (vec![text_at(bundle, &["path"])], format!("ClusterTrustBundle {of}"));
+        }
+        if own.is_empty() {
+            continue;
+        }
+        let what = format!("volume {name} (Projected {kind}): overlapping paths");
+        found.check(own.clone(), &what);
+        // Each path once, and in order.
+        let unique: BTreeSet<&str> = own.iter().copied().collect();
+        let mut both: Vec<&str> = unique.iter().chain(&all).copied().collect();
+        both.sort_unstable();
+        found.check(both, &what);
+        all.extend(unique);
+    }
+}
+
+struct Found {
+    warnings: Vec<String>,
+    paths_left: usize,
+}
+
+impl Found {
+    fn is_full(&self) -> bool {
+        self.warnings.len() >= WARNINGS_MAX || self.paths_left == 0
+    }
+
+    fn check(&mut self, paths: Vec<&str>, what: &str) {
+        let mut earlier: BTreeSet<&str> = BTreeSet::new();
+        for path in paths {
+            if self.is_full() {
+                return;
+            }
+            self.paths_left -= 1;
+            let path = path.trim_end_matches('/');
+            if path.is_empty() {
+                continue;
+            }
+            if let Some(other) = clash(&earlier, path) {
+                self.warnings.push(format!("{what}: {} with {}", quote(path), quote(other)));
+            }
+            earlier.insert(path);
+        }
+    }
+}
+
+/// One of the `earlier` paths that begins with `path`, or that `path` begins with.
+fn clash<'p>(earlier: &BTreeSet<&'p str>, path: &str) -> Option<&'p str> {
+    let next = earlier.range::<str, _>((Bound::Included(path), Bound::Unbounded)).next();
+    if let Some(longer) = next.filter(|longer| longer.starts_with(path)) {
+        return Some(longer);
+    }
+    // What the path begins with comes before it; what comes between has something in common with both.
+    let mut probe = path;
+    while !probe.is_empty() {
+        let before = earlier.range::<str, _>((Bound::Unbounded, Bound::Included(probe))).next_back()?;
+        if path.starts_with(before) {
+            return Some(before);
+        }
+        let common = before.bytes().zip(probe.bytes()).take_while(|(a, b)| a == b).count();
+        probe = &probe[..probe.floor_char_boundary(common)];
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{WARNINGS_MAX, overlapping};
+    use crate::testing::value;
+
+    #[track_caller]
+    fn check(volume: serde_json::Value, want: &[&str]) {
+        assert_eq!(overlapping(&[value(volume)]), want);
+    }
+
+    #[test]
+    fn files_of_one_volume_that_overlap_are_announced() {
+        let items =
+            |paths: &[&str]| json!(paths.iter().map(|path| json!({"key": "k", "path": path})).collect::<Vec<_>>());
+        check(json!({"name": "v", "configMap": {"name": "c", "items": items(&["a/b", "b", "c"])}}), &[]);
+        check(
+            json!({"name": "v", "configMap": {"name": "c", "items": items(&["path", "other", "path/path2", "other"])}}),
+            &[
+                "volume \"v\" (ConfigMap \"c\"): overlapping paths: \"path/path2\" with \"path\"",
+                "volume \"v\" (ConfigMap \"c\"): overlapping paths: \"other\" with \"other\"",
+            ],
+        );
+        check(
+            json!({"name": "v", "secret": {"secretName": "s", "items": items(&["a/b/c", "z", "a/"])}}),
+            &["volume \"v\" (Secret \"s\"): overlapping paths: \"a\" with \"a/b/c\""],
+        );
+        check(
+            json!({"name": "v", "downwardAPI": {"items": items(&["a", "a"])}}),
+            &["volume \"v\" (DownwardAPI): overlapping paths: \"a\" with \"a\""],
+        );
+    }
+
+    #[test]
+    fn sources_of_a_projected_volume_are_looked_at_together() {
+        check(
+            json!({"name": "v", "projected": {"sources": [
+                {"serviceAccountToken": {"path": "token"}}, {},
+                {"configMap": {"name": "c", "items": [{"key": "k", "path": "token"}]}},
+            ]}}),
+            &[
+                "volume \"v\" (Projected) has no sources provided",
+                "volume \"v\" (Projected ConfigMap \"c\"): overlapping paths: \"token\" with \"token\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn very_many_files_get_a_few_warnings() {
+        let tokens: Vec<_> = (0..20_000).map(|_| json!({"serviceAccountToken": {"path": "t"}})).collect();
+        let warnings = overlapping(&[value(json!({"name": "v", "projected": {"sources": tokens}}))]);
+        assert_eq!(warnings.len(), WARNINGS_MAX);
+        let tokens: Vec<_> =
+            (0..20_000).map(|n| json!({"serviceAccountToken": {"path": format!("t{n:05}")}})).collect();
+        assert_eq!(overlapping(&[value(json!({"name": "v", "projected": {"sources": tokens}}))]), [""; 0]);
+    }
+}
