@@ -4,18 +4,22 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use corten_apimachinery::{
     Shared, Value,
+    codec::json,
     json_path::JsonPath,
     meta::ObjectMeta as _,
     resource::{
         Change, FieldReader, Resource, ResourceVersion, ScalePaths, Scope, SelectableField, Strategy, Subresource,
         SubresourceKind, Verb,
     },
-    schema::{ConvertError, CustomKind, MetaType, Structural, prune_defaults, to_types},
+    schema::{ConvertError, CustomKind, MetaType, Published, Structural, prune_defaults, to_types},
     type_table::TypeTable,
     value::{Str, go_text},
 };
+
+use sha2::{Digest as _, Sha256};
 
 use super::{
     conditions::{TERMINATING, is_true},
@@ -166,8 +170,31 @@ fn version_of(
         from_hub: None,
         subresources: Shared::Counted(subresources.into()),
         printer: Shared::Counted(Arc::new(CustomPrinter::new(version.items_at(&["additionalPrinterColumns"])))),
+        published: Some(published(version, kind, &schema)),
         schema: Some(schema),
     })
+}
+
+/// What OpenAPI tells of a version. Whatever the definition says of it makes another document: that is simple and enough.
+fn published(version: &Value, names: CustomKind<'_>, schema: &CustomSchema) -> Published {
+    let paths = version.items_at(&["selectableFields"]).iter();
+    let CustomKind { group, version: name, kind, list_kind, plural } = names;
+    let mut digest = Sha256::new();
+    for part in [group, name, kind, list_kind, plural] {
+        digest.update(part);
+        digest.update("\n");
+    }
+    digest.update(json::encode(version, None));
+    Published {
+        group: group.into(),
+        version: name.into(),
+        kind: kind.into(),
+        list_kind: list_kind.into(),
+        plural: plural.into(),
+        schema: Arc::clone(&schema.structural),
+        selectable_fields: paths.filter_map(|field| field.str_at(&["jsonPath"])).map(Str::from).collect(),
+        digest: BASE64_STANDARD.encode(digest.finalize()).into(),
+    }
 }
 
 /// The fields that any version has as selectable, by name.

@@ -13,7 +13,7 @@ use corten_apimachinery::{
     value::Str,
 };
 
-use super::schema::CustomSchema;
+use super::{schema::CustomSchema, warnings};
 
 /// What a version has besides its schema.
 #[derive(Debug)]
@@ -108,6 +108,14 @@ impl Strategy for Main {
 
     fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList {
         self.0.check(cx, object, Some(old))
+    }
+
+    fn warnings_on_create(&self, _cx: &Context<'_>, object: &Value) -> Vec<String> {
+        warnings::of_finalizers(object, None)
+    }
+
+    fn warnings_on_update(&self, _cx: &Context<'_>, object: &Value, old: &Value) -> Vec<String> {
+        warnings::of_finalizers(object, Some(old))
     }
 
     fn allow_unconditional_update(&self) -> bool {

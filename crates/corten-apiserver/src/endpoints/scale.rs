@@ -135,7 +135,7 @@ impl Wanted {
             Self::Scale(scale) if scale.name() != name => Err(other_name(scale.name(), name)),
             Self::Scale(scale) => Ok((scale.clone(), Vec::new())),
             Self::Patched { language, patch: Patch { value, complaints }, validation } => {
-                let patched = patched(current, (*language, value), typed, (&kind(), name))?;
+                let patched = patched(current, (*language, value), typed, (&kind(), name), false)?;
                 read_patched(&patched, typed, *validation, (*language, value, complaints))
             }
         }

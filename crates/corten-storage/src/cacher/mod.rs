@@ -80,6 +80,8 @@ struct State {
     kept: KeptSnapshots,
     /// States before this revision are forgotten.
     compacted: Revision,
+    /// Another cache has taken this one's place: nobody follows it any more.
+    is_replaced: bool,
     /// Stored objects that cannot be decoded, by cache key. They are in no list: their bytes say nothing.
     corrupt: BTreeMap<Box<str>, CorruptObject>,
 }
@@ -525,12 +527,13 @@ impl Cacher {
         self.inner.state.read().snapshot.get(key).cloned()
     }
 
-    /// Ends all watches, as if they had fallen behind: their clients have to come again, to the cache that takes this one's
-    /// place.
+    /// Ends all watches, also those that begin later: another cache takes this one's place, and their clients have to come
+    /// to that.
     pub fn close_watchers(&self) {
         let mut wakes = Wakes::new();
         let next = {
             let mut state = self.inner.state.write();
+            state.is_replaced = true;
             let revision = state.snapshot.revision();
             state.ring.restart(revision);
             let next = state.ring.next_sequence();
