@@ -27,7 +27,7 @@ use super::{
     schema::CustomSchema,
     strategy::{Main, Rules, Status, VersionRules},
 };
-use crate::discovery::preference;
+use crate::discovery::by_preference;
 
 /// Why a definition cannot be served. Validation refuses such definitions.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +74,9 @@ pub(super) fn resource_of(definition: &Value, builtin: &'static TypeTable) -> Re
         let version_name = version.str_at(&["name"]).unwrap_or_default();
         let kind =
             CustomKind { group: &group, version: version_name, kind: &kind, list_kind: &list_kind, plural: &plural };
-        made.push(Arc::new(version_of(version, kind, &rules, builtin)?));
+        made.push(Arc::new(version_of(version, kind, &rules, builtin, better(versions, version_name))?));
     }
-    made.sort_by_key(|version| std::cmp::Reverse(preference(&version.name)));
+    made.sort_by(|a, b| by_preference(&a.name, &b.name));
     if !made.iter().any(|version| version.is_hub) {
         return Err(BadDefinition::NoStorage);
     }
@@ -127,11 +127,20 @@ fn version_rules(version: &Value, name: &Str, builtin: &'static TypeTable) -> Re
     })
 }
 
+/// The best version that is to be used instead of `than`, if there is a better one.
+fn better<'a>(versions: &'a [Value], than: &str) -> Option<&'a str> {
+    let usable =
+        |version: &&Value| version.bool_at(&["served"]) == Some(true) && version.bool_at(&["deprecated"]) != Some(true);
+    let names = versions.iter().filter(usable).filter_map(|version| version.str_at(&["name"]));
+    names.filter(|name| by_preference(name, than).is_lt()).min_by(|a, b| by_preference(a, b))
+}
+
 fn version_of(
     version: &Value,
     kind: CustomKind<'_>,
     rules: &Arc<Rules>,
     builtin: &'static TypeTable,
+    better: Option<&str>,
 ) -> Result<ResourceVersion, BadDefinition> {
     let own = &rules.versions[kind.version];
     let (table, type_id) = to_types(Some(&own.schema.structural), kind, builtin).ok_or(BadDefinition::NoMetadata)?;
@@ -153,7 +162,11 @@ fn version_of(
     };
     let is_deprecated = version.bool_at(&["deprecated"]) == Some(true);
     let deprecation = is_deprecated.then(|| {
-        let usual = || format!("{}/{} {} is deprecated", kind.group, kind.version, kind.kind).into();
+        let usual = || {
+            let CustomKind { group, version, kind, .. } = kind;
+            let advice = better.map(|better| format!("; use {group}/{better} {kind}")).unwrap_or_default();
+            format!("{group}/{version} {kind} is deprecated{advice}").into()
+        };
         version.str_at(&["deprecationWarning"]).map_or_else(usual, Str::from)
     });
     Ok(ResourceVersion {

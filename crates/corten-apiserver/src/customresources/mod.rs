@@ -244,6 +244,7 @@ impl CustomResources {
             custom.sort_by(|(a, _), (b, _)| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
             self.server.set_routes((self.make_routes)(&custom));
         }
+        self.serving.retire_replaced();
         for definition in to_write.into_values() {
             self.write(definition, cleaned).await;
         }

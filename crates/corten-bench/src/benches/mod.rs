@@ -1,6 +1,7 @@
 //! Every benchmark: a file and a line in the list.
 
 mod api;
+mod definitions;
 mod node;
 mod size;
 mod start;
@@ -19,7 +20,7 @@ pub(crate) struct Bench {
 }
 
 /// All of them.
-pub(crate) static BENCHES: &[&Bench] = &[&api::BENCH, &node::BENCH, &size::BENCH, &start::BENCH];
+pub(crate) static BENCHES: &[&Bench] = &[&api::BENCH, &definitions::BENCH, &node::BENCH, &size::BENCH, &start::BENCH];
 
 /// Runs asynchronous work on a runtime of its own.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -96,7 +96,7 @@ async fn a_custom_resource_is_defaulted_pruned_checked_and_kept() {
     let read = cluster.get(admin(), "/apis/example.com/v1beta1/namespaces/default/crontabs/a").await.unwrap();
     assert_eq!((read.api_version(), read.str_at(&["spec", "cron"])), ("example.com/v1beta1", Some("* * *")));
     let warnings = cluster.warnings(admin(), "/apis/example.com/v1beta1/namespaces/default/crontabs/a").await;
-    assert_eq!(warnings, ["example.com/v1beta1 CronTab is deprecated"]);
+    assert_eq!(warnings, ["example.com/v1beta1 CronTab is deprecated; use example.com/v1 CronTab"]);
     cluster.stop().await;
 }
 
@@ -205,7 +205,12 @@ async fn a_watch_ends_without_a_word_when_the_definition_changes() {
     let shorter = json!({"spec": {"names": {"shortNames": ["c"]}}});
     cluster.patch(admin(), &path, PatchKind::Merge, shorter).await.unwrap();
     assert!(changes.next().await.is_none());
-    assert!(matches!(watch().await.next().await, Some(Ok(WatchEvent::Added(_)))), "the new one has all objects");
+    let mut changes = watch().await;
+    assert!(matches!(changes.next().await, Some(Ok(WatchEvent::Added(_)))), "the new one has all objects");
+    cluster.delete(admin(), &path).await.unwrap();
+    assert!(matches!(changes.next().await, Some(Ok(WatchEvent::Deleted(_)))), "objects are seen to go");
+    until(&cluster, "crontabs.example.com", |definition| definition.is_none()).await;
+    assert!(changes.next().await.is_none(), "and with the definition the watch ends");
     cluster.stop().await;
 }
 
@@ -227,7 +232,7 @@ async fn an_object_says_what_it_is() {
     let why = "the API version in the data () does not match the expected API version (example.com/v1)";
     assert_eq!(refused(no_version).await, (400, why.to_owned()));
     let why = "the object provided is unrecognized (must be of type CronTab): Object 'Kind' is missing in \
-               '{\"metadata\":{\"name\":\"abcdefghijk\"}}' ({\"metadata\":{\"name\":\"abcdefg ...)";
+               '{\"metadata\":{\"name\":\"abcdefghijk\"}}' ({\"metadata\":{\"name\":\"abcdefghi ...)";
     assert_eq!(refused(json!({"metadata": {"name": "abcdefghijk"}})).await, (400, why.to_owned()));
     cluster.post(admin(), TABS, tab("a", json!({"cron": "*"}))).await.unwrap();
     let renamed = cluster.patch(admin(), &format!("{TABS}/a"), PatchKind::Merge, json!({"kind": "Foo"})).await;
@@ -239,6 +244,7 @@ async fn an_object_says_what_it_is() {
 async fn stores_of_custom_resources_are_counted_and_forget() {
     let cluster = cluster_with_tabs().await;
     cluster.post(admin(), TABS, tab("a", json!({"cron": "*"}))).await.unwrap();
+    cluster.get(admin(), TABS).await.unwrap();
     let metrics = cluster.get(admin(), "/metrics").await.unwrap();
     let line = "apiserver_storage_objects{resource=\"crontabs.example.com\"} 1";
     assert!(metrics.as_str().unwrap().lines().any(|one| one == line), "{line}");

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use corten_apimachinery::{
     gvk::{GroupVersion, GroupVersionResource},
-    meta::ObjectMeta as _,
     status::Status,
     stored::Stored,
     value::{Str, Value},
