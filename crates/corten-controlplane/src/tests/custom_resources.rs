@@ -208,7 +208,8 @@ async fn a_watch_ends_without_a_word_when_the_definition_changes() {
     let mut changes = watch().await;
     assert!(matches!(changes.next().await, Some(Ok(WatchEvent::Added(_)))), "the new one has all objects");
     cluster.delete(admin(), &path).await.unwrap();
-    assert!(matches!(changes.next().await, Some(Ok(WatchEvent::Deleted(_)))), "objects are seen to go");
+    let change = changes.next().await;
+    assert!(matches!(change, Some(Ok(WatchEvent::Deleted(_)))), "objects are seen to go: {change:?}");
     until(&cluster, "crontabs.example.com", |definition| definition.is_none()).await;
     assert!(changes.next().await.is_none(), "and with the definition the watch ends");
     cluster.stop().await;

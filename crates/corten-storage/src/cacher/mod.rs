@@ -527,20 +527,17 @@ impl Cacher {
         self.inner.state.read().snapshot.get(key).cloned()
     }
 
-    /// Ends all watches, also those that begin later: another cache takes this one's place, and their clients have to come
-    /// to that.
+    /// Ends all watches once they have read what there is, also those that begin later: another cache takes this one's place,
+    /// and their clients have to come to that.
     pub fn close_watchers(&self) {
         let mut wakes = Wakes::new();
-        let next = {
+        {
             let mut state = self.inner.state.write();
             state.is_replaced = true;
-            let revision = state.snapshot.revision();
-            state.ring.restart(revision);
-            let next = state.ring.next_sequence();
-            state.named.restart(next, &mut wakes);
-            next
-        };
-        self.inner.next_event.send_replace(next);
+            state.named.wake_all(&mut wakes);
+        }
+        // Later than any event: whoever waits looks again.
+        self.inner.next_event.send_replace(u64::MAX);
         named::wake(wakes);
     }
 

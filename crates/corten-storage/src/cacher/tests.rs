@@ -389,12 +389,21 @@ async fn a_cache_that_is_replaced_ends_watches_also_those_that_come_late() {
     t.cacher.not_older_than(first).await.unwrap();
     let mut early = t.cacher.watch_from_now(0).await.unwrap().1;
     let mut named = t.cacher.watch_from_now(0).await.unwrap().1.only(Some("ns"), "a");
-    t.cacher.close_watchers();
-    let mut late = t.cacher.watch_from_now(0).await.unwrap().1;
+    let mut behind = t.cacher.watch_from_now(0).await.unwrap().1;
     let mut events = Vec::new();
-    for watcher in [&mut early, &mut named, &mut late] {
-        assert_eq!(watcher.next(&mut events).await, Err(WatcherClosed::Replaced));
-    }
+    let close = async {
+        t.cacher.close_watchers();
+        t.cacher.watch_from_now(0).await.unwrap().1
+    };
+    let (mut others, mut more) = (Vec::new(), Vec::new());
+    let closed = Err(WatcherClosed::Replaced);
+    // Those that wait are woken.
+    let (first, second, mut late) = tokio::join!(early.next(&mut others), named.next(&mut more), close);
+    assert_eq!((first, second, late.next(&mut events).await), (closed, closed, closed));
     assert!(events.is_empty());
+    let second = t.put("ns/a", "2").await;
+    t.cacher.not_older_than(second).await.unwrap();
+    assert_eq!((behind.next(&mut events).await, events.len()), (Ok(()), 1), "what happened before it looked");
+    assert_eq!(behind.next(&mut events).await, closed);
     t.end().await;
 }

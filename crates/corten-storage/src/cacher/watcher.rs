@@ -34,7 +34,7 @@ pub enum WatcherClosed {
         /// The last revision that was delivered.
         after: Revision,
     },
-    /// Another cache has taken the place of this one: the client has to come to that.
+    /// Another cache has taken the place of this one, and there will be no more events: the client has to come to that.
     #[error("the cache was replaced")]
     Replaced,
 }
@@ -88,9 +88,6 @@ impl Watcher {
     /// unless the batch was cut.
     pub fn drain(&mut self, events: &mut Vec<Arc<CacheEvent>>) -> Result<bool, WatcherClosed> {
         let state = self.inner.state.read();
-        if state.is_replaced {
-            return Err(WatcherClosed::Replaced);
-        }
         let before = events.len();
         let mut room = BATCH_BYTES_MAX;
         let mut take = |event: &Arc<CacheEvent>| {
@@ -117,6 +114,9 @@ impl Watcher {
         };
         let cut_at = read.ok_or(WatcherClosed::Behind { after: self.revision })?.break_value();
         let is_any = events.len() > before;
+        if state.is_replaced && !is_any {
+            return Err(WatcherClosed::Replaced);
+        }
         self.sequence = cut_at.unwrap_or(end);
         self.revision = match events.last().filter(|_| is_any && cut_at.is_some()) {
             Some(last) => last.revision,
