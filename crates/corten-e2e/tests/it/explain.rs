@@ -45,7 +45,7 @@ fn explains_built_in_kinds_and_custom_ones() {
     check(
         &kubectl,
         &["crontabs", "--recursive"],
-        &["stable.example.com", "CronTab", "A CronTab runs on time.", "cronSpec\t<string> -required-", "metadata\t<"],
+        &["stable.example.com", "CronTab", "A CronTab runs on time.", "cronSpec\t<string>", "metadata\t<"],
     );
     check(&kubectl, &["crontabs.spec.cronSpec"], &["cronSpec <string>", "When it runs."]);
     let missing = kubectl.run(&["explain", "crontabs.spec.none"]).unwrap();
