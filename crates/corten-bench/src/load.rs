@@ -94,6 +94,18 @@ impl Load {
         Ok(bytes)
     }
 
+    /// As `send`, to the end; gives the status and the whole body.
+    pub(crate) async fn fetch(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let answer = self.send(0, method, path, body).await?;
+        let status = answer.status();
+        Ok((status, answer.into_body().collect().await.context("read an answer")?.to_bytes()))
+    }
+
     /// Makes `count` calls, `clients` of them at a time.
     pub(crate) async fn many<F, C>(&self, count: usize, clients: usize, call: C) -> anyhow::Result<()>
     where

@@ -15,9 +15,10 @@ pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Forgets, every `interval`, what was history already one interval before: a list can be continued, and an old version be
 /// read, for one to two intervals. Never for an interval of zero. A failure is said, and tried again the next time.
+/// `caches` gives those that there are at the time: custom resources come and go.
 pub(crate) async fn run(
     engine: Arc<dyn KvEngine>,
-    caches: Vec<Cacher>,
+    caches: impl Fn() -> Vec<Cacher>,
     interval: Duration,
     clock: SharedClock,
     shutdown: Shutdown,
@@ -29,7 +30,7 @@ pub(crate) async fn run(
         let mut seen = None;
         loop {
             clock.sleep(interval).await;
-            match compact(&*engine, &caches, seen).await {
+            match compact(&*engine, &caches(), seen).await {
                 Ok(current) => seen = Some(current),
                 Err(error) => tracing::warn!(err = %ErrorChain(&error), "Could not forget the store's history"),
             }
@@ -104,7 +105,7 @@ mod tests {
         let (tasks, (trigger, shutdown)) = (TaskSet::new("test"), Shutdown::new());
         let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
         let engine = Arc::new(MemoryEngine::open(&MemoryStore::default(), clock.clone(), &tasks, &shutdown));
-        tasks.spawn("compactor", run(engine.clone(), Vec::new(), DEFAULT_INTERVAL, clock.clone(), shutdown));
+        tasks.spawn("compactor", run(engine.clone(), Vec::new, DEFAULT_INTERVAL, clock.clone(), shutdown));
         let put = async |key: &'static str| {
             let change = Change::Put { value: Bytes::from_static(b"{}"), expires_at: None };
             let key = Bytes::from_static(key.as_bytes());

@@ -260,7 +260,8 @@ impl ControlPlane {
         if let Some(custom) = self.custom.take() {
             tasks.spawn("custom-resources", custom.run(caches_shutdown.clone()));
         }
-        let caches = self.stores.iter().map(|store| store.cacher().clone()).collect();
+        let server = Arc::clone(&self.server);
+        let caches = move || server.routes().stores().iter().map(|store| store.cacher().clone()).collect();
         let (interval, clock) = (self.compaction_interval, Arc::clone(self.server.clock()));
         tasks.spawn("compactor", compactor::run(Arc::clone(&self.engine), caches, interval, clock, shutdown.clone()));
         let identity = UserInfo {
@@ -343,7 +344,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
         routes.resource(resource, store.as_ref());
     }
     let source = openapi::Source { table, descriptions: || Box::new(descriptions()), version: version::GIT_VERSION };
-    openapi::install(&mut routes, &discovery::documents(&resources), source);
+    let openapi = openapi::OpenApi::new(source);
     access.install(&mut routes, &stores, &advertise_address.to_string());
     component_status::install(&mut routes, &settings.engine, access.caches(), components);
     version::install(&mut routes);
@@ -351,7 +352,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     let slis = Arc::default();
     health::install(&mut routes, &settings.engine, &stores, bootstrap, &slis);
     metrics::install_slis(&mut routes, &slis);
-    server.observe(metrics::install(&mut routes, &stores));
+    server.observe(metrics::install(&mut routes));
     let address = advertise_address.to_string();
     let make_routes = move |custom: &[(Arc<Resource>, Arc<Store>)]| {
         let (mut routes, mut resources) = (routes.clone(), resources.clone());
@@ -359,7 +360,9 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
             routes.resource(resource, Some(store));
             resources.push(Arc::clone(resource));
         }
-        discovery::install(&mut routes, &discovery::documents(&resources), &address);
+        let groups = discovery::documents(&resources);
+        discovery::install(&mut routes, &groups, &address);
+        openapi.install(&mut routes, &groups);
         routes.build()
     };
     server.set_routes(make_routes(&[]));

@@ -170,7 +170,7 @@ impl Cluster {
     /// # Panics
     /// If the store fails.
     pub async fn compact(&self) {
-        let caches: Vec<_> = self.stores.iter().map(|store| store.cacher().clone()).collect();
+        let caches: Vec<_> = self.server.routes().stores().iter().map(|store| store.cacher().clone()).collect();
         let newest = self.engine.status().await.unwrap().revision;
         crate::compactor::compact(&*self.engine, &caches, Some(newest)).await.unwrap();
     }

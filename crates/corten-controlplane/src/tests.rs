@@ -1,5 +1,6 @@
 //! The server over sockets: clients that ask and do not read.
 
+mod custom_openapi;
 mod custom_resource_rules;
 mod custom_resources;
 mod forms;

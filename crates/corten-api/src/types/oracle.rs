@@ -11,7 +11,7 @@ use corten_apimachinery::{
     Shared, Str, Value,
     field::ErrorList,
     gvk::GroupVersion,
-    openapi::{self, Descriptions, Dialect, Options, PathOptions},
+    openapi::{self, About, Descriptions, Dialect, Options, PathOptions, ServerPath},
     resource::{
         Context, Resource, ResourceDefinition, ScalePaths, Scope, Strategy, Subresource, SubresourceKind,
         TableDefinition, Verb, Version,
@@ -221,7 +221,7 @@ fn discovery(data: &Path) -> Vec<(String, Json)> {
 /// Our paths of a group version. Of `upstream`'s only the answer to a delete is looked at.
 fn our_paths(list: &Json, upstream: &BTreeMap<String, Json>, options: PathOptions) -> BTreeMap<Str, Value> {
     let group_version = GroupVersion::parse(list["groupVersion"].as_str().unwrap()).unwrap();
-    let mut ours = BTreeMap::from([openapi::discovery_path(&group_version, options)]);
+    let mut ours = BTreeMap::from([openapi::server_path(&ServerPath::Resources(group_version.clone()), options)]);
     for resource in list["resources"].as_array().unwrap() {
         let name = resource["name"].as_str().unwrap();
         if name.contains('/') {
@@ -239,7 +239,7 @@ fn our_paths(list: &Json, upstream: &BTreeMap<String, Json>, options: PathOption
 
 /// Compares the paths of all resources that discovery lists. `upstream` gives the paths of a group version.
 fn check_paths(data: &Path, dialect: Dialect, upstream: impl Fn(&str, &str) -> BTreeMap<String, Json>) {
-    let options = PathOptions { dialect, cbor: true, strategic_merge: true };
+    let options = PathOptions { dialect, cbor: true };
     let (mut equal, mut differences) = (0, Vec::new());
     for (file, list) in discovery(data) {
         let mut upstream = upstream(&file, list["groupVersion"].as_str().unwrap());
@@ -262,7 +262,7 @@ fn check_paths(data: &Path, dialect: Dialect, upstream: impl Fn(&str, &str) -> B
 #[test]
 fn equals_the_documents_of_openapi_v3() {
     let Some(data) = upstream_data() else { return };
-    let paths = PathOptions { dialect: Dialect::V3, cbor: true, strategic_merge: true };
+    let paths = PathOptions { dialect: Dialect::V3, cbor: true };
     for (file, list) in discovery(&data) {
         let mut want = read(data.join("openapi/v3").join(file.replace(".json", "_openapi.json")));
         strip_parameters(&mut want["paths"]);
@@ -271,7 +271,7 @@ fn equals_the_documents_of_openapi_v3() {
         let schemas = entries(&want["components"]["schemas"]);
         let ours = our_paths(&list, &entries(&want["paths"]), paths);
         let options = Options { dialect: Dialect::V3, enums: false, descriptions: &OfUpstream(&schemas) };
-        let got = to_json(&openapi::document(table(), ours, "unversioned", options));
+        let got = to_json(&openapi::document(table(), ours, BTreeMap::new(), About::Server("unversioned"), options));
         let names = |document: &Json| entries(&document["components"]["schemas"]).into_keys().collect::<Vec<_>>();
         assert_eq!(names(&got), names(&want), "{file}");
         assert!(got == want, "{file} differs");
@@ -299,4 +299,46 @@ fn equals_the_paths_of_openapi_v2() {
         let of_version = paths.as_object().unwrap().iter().filter(|(path, _)| path.starts_with(&start));
         of_version.map(|(path, item)| (path.clone(), item.clone())).collect()
     });
+}
+
+/// What the server has besides resources, and the files that upstream's documents of it are in.
+fn server_paths(data: &Path) -> Vec<(ServerPath, Option<String>)> {
+    let groups = read(data.join("discovery/apis.json"));
+    let groups = groups["groups"].as_array().unwrap().iter().map(|group| group["name"].as_str().unwrap().to_owned());
+    let mut paths: Vec<(ServerPath, Option<String>)> =
+        groups.map(|group| (ServerPath::Group(group.as_str().into()), Some(format!("apis__{group}")))).collect();
+    paths.extend([
+        (ServerPath::CoreVersions, Some("api".to_owned())),
+        (ServerPath::Groups, Some("apis".to_owned())),
+        (ServerPath::Version, Some("version".to_owned())),
+        (ServerPath::IssuerKeys, Some("openid__v1__jwks".to_owned())),
+        // A file whose name would begin with a dot is not among the data.
+        (ServerPath::IssuerConfiguration, None),
+    ]);
+    paths
+}
+
+#[test]
+fn equals_the_documents_of_the_server_itself() {
+    let Some(data) = upstream_data() else { return };
+    let paths = PathOptions { dialect: Dialect::V3, cbor: false };
+    for (path, file) in server_paths(&data) {
+        let Some(file) = file else { continue };
+        let want = read(data.join(format!("openapi/v3/{file}_openapi.json")));
+        let schemas = want["components"]["schemas"].as_object().cloned().unwrap_or_default().into_iter().collect();
+        let options = Options { dialect: Dialect::V3, enums: false, descriptions: &OfUpstream(&schemas) };
+        let ours = BTreeMap::from([openapi::server_path(&path, paths)]);
+        let got = openapi::document(table(), ours, BTreeMap::new(), About::Server("unversioned"), options);
+        assert_eq!(to_json(&got), want, "{path:?}");
+    }
+}
+
+#[test]
+fn equals_the_paths_of_the_server_itself_in_openapi_v2() {
+    let Some(data) = upstream_data() else { return };
+    let want = read(data.join("openapi/swagger-v1.35.json"));
+    for (path, _) in server_paths(&data) {
+        let (name, got) = openapi::server_path(&path, PathOptions { dialect: Dialect::V2, cbor: false });
+        assert_eq!(to_json(&got), want["paths"][name.as_str()], "{name}");
+    }
 }

@@ -4,21 +4,46 @@ use std::collections::BTreeMap;
 
 use super::{Dialect, Options, definitions};
 use crate::{
+    schema::{LIST_META, MetaType},
     type_table::{TypeId, TypeTable},
     value::{Map, Str, Value},
 };
 
-/// The document of `paths`, with the schemas of all types that they refer to.
+/// What a document is about, which is what it says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About<'v> {
+    /// A server of this version, such as `v1.35.0`, or a part of it.
+    Server(&'v str),
+    /// Custom resources and nothing else.
+    CustomResources,
+}
+
+/// The document of `paths` with `custom`, the schemas of custom resources, and the schemas of all types that they refer to.
 ///
-/// `version` is that of the server, such as `v1.35.0`. Paths and schemas must be of the same dialect.
+/// Paths and schemas must be of the same dialect.
 #[must_use]
-pub fn document(table: &TypeTable, paths: BTreeMap<Str, Value>, version: &str, options: Options<'_>) -> Value {
+pub fn document(
+    table: &TypeTable,
+    paths: BTreeMap<Str, Value>,
+    custom: BTreeMap<Str, Value>,
+    about: About<'_>,
+    options: Options<'_>,
+) -> Value {
     let mut roots = Vec::new();
     for item in paths.values() {
         collect_references(table, item, &mut roots);
     }
-    let schemas = Value::object_of(definitions(table, roots, options));
-    let info = Value::object_of([("title", "Kubernetes".into()), ("version", version.into())]);
+    if !custom.is_empty() {
+        // All that schemas of custom resources refer to.
+        roots.extend([MetaType::NAME, LIST_META].iter().filter_map(|name| table.find(name)));
+    }
+    let mut schemas = definitions(table, roots, options);
+    schemas.extend(custom);
+    let (title, version) = match about {
+        About::Server(version) => ("Kubernetes", version),
+        About::CustomResources => ("Kubernetes CRD Swagger", "v0.1.0"),
+    };
+    let info = Value::object_of([("title", title.into()), ("version", version.into())]);
     let token = ["description", "in", "name", "type"]
         .into_iter()
         .zip(["Bearer Token authentication", "header", "authorization", "apiKey"].map(Value::from));
@@ -30,14 +55,21 @@ pub fn document(table: &TypeTable, paths: BTreeMap<Str, Value>, version: &str, o
     match options.dialect {
         Dialect::V2 => {
             out.insert("swagger", "2.0");
-            out.insert("definitions", schemas);
+            out.insert("definitions", Value::object_of(schemas));
             out.insert("securityDefinitions", security);
             let needed = Value::object_of([("BearerToken", Value::array([]))]);
             out.insert("security", Value::array([needed]));
         }
         Dialect::V3 => {
             out.insert("openapi", "3.0.0");
-            out.insert("components", Value::object_of([("schemas", schemas), ("securitySchemes", security)]));
+            let mut components = Map::new();
+            if !schemas.is_empty() {
+                components.insert("schemas", Value::object_of(schemas));
+            }
+            if about != About::CustomResources {
+                components.insert("securitySchemes", security);
+            }
+            out.insert("components", components);
         }
     }
     out.into()

@@ -9,12 +9,14 @@ mod operation;
 mod paths;
 mod protobuf;
 mod schema;
+mod server_paths;
 
-pub use document::document;
-pub use operation::{PathOptions, discovery_path};
+pub use document::{About, document};
+pub use operation::PathOptions;
 pub use paths::paths;
-pub use protobuf::encode_v2;
+pub use protobuf::{encode_v2, encode_v3};
 pub use schema::{Descriptions, Dialect, NoDescriptions, Options, definition, definitions, references};
+pub use server_paths::{ServerPath, server_path};
 
 #[cfg(test)]
 mod tests;

@@ -18,8 +18,14 @@ pub struct PathOptions {
     pub dialect: Dialect,
     /// Whether CBOR is on: upstream's feature gate `CBORServingAndStorage`.
     pub cbor: bool,
-    /// Whether strategic merge patch works: for built-in kinds only.
-    pub strategic_merge: bool,
+}
+
+/// Writes the operations of one resource, or of the server itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Writer {
+    pub(super) options: PathOptions,
+    /// Whether it is a custom resource: it has no binary form and no strategic merge patch, and upstream tells less of it.
+    pub(super) is_custom: bool,
 }
 
 /// What an operation sends.
@@ -57,26 +63,10 @@ pub(super) enum Answer {
     Object(Str),
     /// A list or its changes.
     Stream(Str),
+    /// An object of this type, as JSON only.
+    Json(Str),
     /// Text or anything else, as one of these media types.
     Text(Vec<&'static str>),
-}
-
-/// The path item of a group version's own path, which lists its resources.
-#[must_use]
-pub fn discovery_path(group_version: &GroupVersion, options: PathOptions) -> (Str, Value) {
-    let mut operation = Map::new();
-    operation.insert("description", "get available resources");
-    operation.insert("operationId", operation_id(group_version, "get", "APIResources"));
-    operation.insert("tags", Value::array([tag(group_version).into()]));
-    let list = format_str!("{META}.APIResourceList");
-    operation.insert("responses", options.responses(&[("200", "OK")], &Answer::Object(list)));
-    if options.dialect == Dialect::V2 {
-        let media_types = texts(options.media_types(false));
-        operation.insert("consumes", media_types.clone());
-        operation.insert("produces", media_types);
-        operation.insert("schemes", texts(vec!["https"]));
-    }
-    (format_str!("{}/", root(group_version)), Value::object_of([("get", operation.into())]))
 }
 
 /// The path item of `path`, of which there is at least one operation. `named` is the kind that `{name}` names.
@@ -88,36 +78,34 @@ pub(super) fn path_item(
     group_version: &GroupVersion,
     kind: &GroupVersionKind,
     operations: &[Operation],
-    options: PathOptions,
+    writer: Writer,
 ) -> Value {
     // By name and place, which is the order in the document.
     let mut shared: BTreeMap<(Str, &'static str), Value> = BTreeMap::new();
     if operations.iter().all(|operation| operation.action != "connect") {
-        shared.insert(("pretty".into(), "query"), options.parameter("query", "pretty", "string", None));
+        shared.insert(("pretty".into(), "query"), writer.parameter("query", "pretty", "string", None));
     }
     for segment in path.split('/') {
         match segment {
             "{name}" => {
                 let words = format!("name of the {named}");
-                shared.insert(("name".into(), "path"), options.parameter("path", "name", "string", Some(&words)));
+                shared.insert(("name".into(), "path"), writer.parameter("path", "name", "string", Some(&words)));
             }
             "{namespace}" => {
                 let words = "object name and auth scope, such as for teams and projects";
-                shared.insert(
-                    ("namespace".into(), "path"),
-                    options.parameter("path", "namespace", "string", Some(words)),
-                );
+                shared
+                    .insert(("namespace".into(), "path"), writer.parameter("path", "namespace", "string", Some(words)));
             }
             "{path}" => {
                 let words = "path to the resource";
-                shared.insert(("path".into(), "path"), options.parameter("path", "path", "string", Some(words)));
+                shared.insert(("path".into(), "path"), writer.parameter("path", "path", "string", Some(words)));
             }
             _ => {}
         }
     }
     let of_operation = |operation: &Operation| -> BTreeMap<(Str, &'static str), Value> {
         let query = operation.query.iter();
-        query.map(|(name, ty)| ((name.clone(), "query"), options.parameter("query", name, ty, None))).collect()
+        query.map(|(name, ty)| ((name.clone(), "query"), writer.parameter("query", name, ty, None))).collect()
     };
     let mut own: Vec<BTreeMap<(Str, &'static str), Value>> = operations.iter().map(of_operation).collect();
     let everywhere = own[0].keys().filter(|name| own.iter().all(|other| other.contains_key(*name))).cloned();
@@ -128,11 +116,11 @@ pub(super) fn path_item(
     }
     // A body stays at its operation, even the only one.
     for (operation, parameters) in operations.iter().zip(&mut own) {
-        parameters.extend(options.body_parameter(&operation.body).map(|body| (("body".into(), "body"), body)));
+        parameters.extend(writer.body_parameter(&operation.body).map(|body| (("body".into(), "body"), body)));
     }
     let mut item = Map::new();
     for (operation, parameters) in operations.iter().zip(own) {
-        item.insert(operation.method, options.operation(operation, group_version, kind, parameters));
+        item.insert(operation.method, writer.operation(operation, group_version, kind, parameters));
     }
     item.insert("parameters", Value::array(shared.into_values()));
     item.into()
@@ -150,7 +138,7 @@ impl Body {
     }
 }
 
-impl PathOptions {
+impl Writer {
     fn operation(
         self,
         operation: &Operation,
@@ -164,11 +152,11 @@ impl PathOptions {
         if !parameters.is_empty() {
             out.insert("parameters", Value::array(parameters.into_values()));
         }
-        match self.dialect {
+        match self.options.dialect {
             Dialect::V2 => {
                 let consumes = match operation.body {
                     Body::Patch => self.patch_media_types(),
-                    _ => vec!["*/*"],
+                    _ => self.object_media_types(),
                 };
                 out.insert("consumes", texts(consumes));
                 out.insert("produces", texts(self.answer_media_types(&operation.answer)));
@@ -192,29 +180,37 @@ impl PathOptions {
     }
 
     fn reference(self, ty: &str) -> Value {
-        let folder = match self.dialect {
+        let folder = match self.options.dialect {
             Dialect::V2 => "#/definitions",
             Dialect::V3 => "#/components/schemas",
         };
         Value::object_of([("$ref", format_str!("{folder}/{ty}").into())])
     }
 
+    /// What objects may be sent as.
+    fn object_media_types(self) -> Vec<&'static str> {
+        if self.is_custom { self.media_types(false) } else { vec!["*/*"] }
+    }
+
     /// What answers may be encoded as.
     pub(super) fn media_types(self, streams: bool) -> Vec<&'static str> {
+        if self.is_custom {
+            return vec!["application/json", "application/yaml"];
+        }
         let mut out = vec!["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
-        out.extend(self.cbor.then_some("application/cbor"));
+        out.extend(self.options.cbor.then_some("application/cbor"));
         if streams {
             out.extend(["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"]);
-            out.extend(self.cbor.then_some("application/cbor-seq"));
+            out.extend(self.options.cbor.then_some("application/cbor-seq"));
         }
         out
     }
 
     fn patch_media_types(self) -> Vec<&'static str> {
         let mut out = vec!["application/json-patch+json", "application/merge-patch+json"];
-        out.extend(self.strategic_merge.then_some("application/strategic-merge-patch+json"));
+        out.extend((!self.is_custom).then_some("application/strategic-merge-patch+json"));
         out.push("application/apply-patch+yaml");
-        out.extend(self.cbor.then_some("application/apply-patch+cbor"));
+        out.extend((self.options.cbor && !self.is_custom).then_some("application/apply-patch+cbor"));
         out
     }
 
@@ -223,7 +219,7 @@ impl PathOptions {
         let (ty, required) = body.ty()?;
         let media_types = match body {
             Body::Patch => self.patch_media_types(),
-            _ => vec!["*/*"],
+            _ => self.object_media_types(),
         };
         let mut out = Map::new();
         out.insert("content", content(&media_types, &self.reference(&ty)));
@@ -235,7 +231,7 @@ impl PathOptions {
 
     /// In v2 bodies are parameters.
     fn body_parameter(self, body: &Body) -> Option<Value> {
-        if self.dialect == Dialect::V3 {
+        if self.options.dialect == Dialect::V3 {
             return None;
         }
         let (ty, required) = body.ty()?;
@@ -249,22 +245,23 @@ impl PathOptions {
         Some(out.into())
     }
 
-    fn answer_media_types(self, answer: &Answer) -> Vec<&'static str> {
+    pub(super) fn answer_media_types(self, answer: &Answer) -> Vec<&'static str> {
         match answer {
             Answer::Object(_) => self.media_types(false),
             Answer::Stream(_) => self.media_types(true),
+            Answer::Json(_) => vec!["application/json"],
             Answer::Text(media_types) => media_types.clone(),
         }
     }
 
-    fn responses(self, statuses: &[(&str, &str)], answer: &Answer) -> Value {
+    pub(super) fn responses(self, statuses: &[(&str, &str)], answer: &Answer) -> Value {
         let schema = match answer {
-            Answer::Object(ty) | Answer::Stream(ty) => self.reference(ty),
+            Answer::Object(ty) | Answer::Stream(ty) | Answer::Json(ty) => self.reference(ty),
             Answer::Text(_) => Value::object_of([("type", "string".into())]),
         };
         let mut out = Map::new();
         for &(status, description) in statuses {
-            let (key, answer) = match self.dialect {
+            let (key, answer) = match self.options.dialect {
                 Dialect::V2 => ("schema", schema.clone()),
                 Dialect::V3 => ("content", content(&self.answer_media_types(answer), &schema)),
             };
@@ -284,7 +281,7 @@ impl PathOptions {
         if let Some(description) = description {
             out.insert("description", description);
         }
-        match self.dialect {
+        match self.options.dialect {
             Dialect::V2 => {
                 out.insert("type", ty);
                 out.insert("uniqueItems", true);
@@ -302,7 +299,7 @@ fn content(media_types: &[&str], schema: &Value) -> Value {
     Value::object_of(media_types.iter().map(|&name| (name, media_type.clone())))
 }
 
-fn texts(words: Vec<&str>) -> Value {
+pub(super) fn texts(words: Vec<&str>) -> Value {
     Value::array(words.into_iter().map(Value::from))
 }
 
@@ -312,23 +309,27 @@ pub(super) fn root(group_version: &GroupVersion) -> String {
 }
 
 /// The words of a group's name without `.k8s.io`; the core group is `core`.
-fn group_words(group: &str) -> impl Iterator<Item = &str> {
+pub(super) fn group_words(group: &str) -> impl Iterator<Item = &str> {
     let group = if group.is_empty() { "core" } else { group };
     group.trim_end_matches(".k8s.io").split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty())
 }
 
 /// `readAppsV1NamespacedDeployment`.
-fn operation_id(group_version: &GroupVersion, verb: &str, noun: &str) -> String {
+pub(super) fn operation_id(group_version: &GroupVersion, verb: &str, noun: &str) -> String {
     let group: String = group_words(&group_version.group).map(capitalized).collect();
     format!("{verb}{group}{}{noun}", capitalized(&group_version.version))
 }
 
 /// `rbacAuthorization_v1`.
-fn tag(group_version: &GroupVersion) -> String {
-    let mut words = group_words(&group_version.group);
+pub(super) fn tag(group_version: &GroupVersion) -> String {
+    format!("{}_{}", group_tag(&group_version.group), group_version.version)
+}
+
+/// `rbacAuthorization`.
+pub(super) fn group_tag(group: &str) -> String {
+    let mut words = group_words(group);
     let first = words.next().unwrap_or_default().to_owned();
-    let group = words.fold(first, |tag, word| tag + &capitalized(word));
-    format!("{group}_{}", group_version.version)
+    words.fold(first, |tag, word| tag + &capitalized(word))
 }
 
 pub(super) fn capitalized(word: &str) -> String {

@@ -1,12 +1,13 @@
 //! Paths of OpenAPI documents: what can be done with a resource, derived from its definition.
 //!
+//! Of custom resources upstream tells less: neither the old paths of watches nor binary forms.
 //! `kubectl` looks here for the parameters that a kind's PATCH takes before it relies on server-side field validation.
 //! Left out: descriptions of query parameters. In v2 parameters stand where they are used; upstream moves those that
 //! recur to the end of the document.
 
 use std::collections::BTreeMap;
 
-use super::operation::{Answer, Body, META, Operation, PathOptions, capitalized, path_item, root};
+use super::operation::{Answer, Body, META, Operation, PathOptions, Writer, capitalized, path_item, root};
 use crate::{
     gvk::{GroupVersion, GroupVersionKind},
     resource::{Resource, ResourceVersion, Subresource, SubresourceKind, Verb},
@@ -27,6 +28,8 @@ const LIST: &[(&str, &str)] = &[
 ];
 const WATCH: &[(&str, &str)] = &[("allowWatchBookmarks", "boolean"), ("watch", "boolean")];
 const WRITE: &[(&str, &str)] = &[("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")];
+/// What upstream tells of reads of custom resources only.
+const READ_CUSTOM: &[(&str, &str)] = &[("resourceVersion", "string")];
 const FORCE: &[(&str, &str)] = &[("force", "boolean")];
 const DELETE: &[(&str, &str)] = &[
     ("dryRun", "string"),
@@ -45,7 +48,8 @@ pub fn paths(
     options: PathOptions,
 ) -> BTreeMap<Str, Value> {
     let group_version = GroupVersion::new(resource.group.clone(), version.name.clone());
-    let mut builder = Builder { table, resource, version, options, group_version, paths: BTreeMap::new() };
+    let writer = Writer { options, is_custom: version.published.is_some() };
+    let mut builder = Builder { table, resource, version, writer, group_version, paths: BTreeMap::new() };
     builder.collection();
     builder.item();
     for subresource in version.subresources.iter() {
@@ -59,7 +63,7 @@ struct Builder<'a> {
     table: &'a TypeTable,
     resource: &'a Resource,
     version: &'a ResourceVersion,
-    options: PathOptions,
+    writer: Writer,
     group_version: GroupVersion,
     paths: BTreeMap<Str, Value>,
 }
@@ -67,6 +71,10 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn has(&self, verb: Verb) -> bool {
         self.resource.verbs.contains(&verb)
+    }
+
+    fn is_custom(&self) -> bool {
+        self.writer.is_custom
     }
 
     fn kind(&self) -> GroupVersionKind {
@@ -102,8 +110,8 @@ impl Builder<'_> {
                 verb: "delete",
                 noun: format!("Collection{scoped}"),
                 description: format!("delete collection of {kind}"),
-                query: query(&[LIST, DELETE]),
-                body: Body::DeleteOptions,
+                query: query(if self.is_custom() { &[LIST, WATCH] } else { &[LIST, DELETE] }),
+                body: if self.is_custom() { Body::None } else { Body::DeleteOptions },
                 statuses: &[("200", "OK")],
                 answer: Answer::Object(format_str!("{META}.Status")),
             });
@@ -117,7 +125,7 @@ impl Builder<'_> {
     }
 
     fn list(&self, noun: String) -> Operation {
-        let watches = self.has(Verb::Watch);
+        let watches = self.has(Verb::Watch) && !self.is_custom();
         Operation {
             method: "get",
             action: "list",
@@ -132,7 +140,14 @@ impl Builder<'_> {
             body: Body::None,
             statuses: &[("200", "OK")],
             // Also where nothing can be watched: upstream lists the media types by verb.
-            answer: Answer::Stream(format_str!("{}List", self.version.type_name)),
+            answer: Answer::Stream(self.list_type()),
+        }
+    }
+
+    fn list_type(&self) -> Str {
+        match &self.version.published {
+            Some(published) => published.names().list_schema_name(),
+            None => format_str!("{}List", self.version.type_name),
         }
     }
 
@@ -167,7 +182,7 @@ impl Builder<'_> {
                 verb: "read",
                 noun: noun.to_owned(),
                 description: format!("read {object}"),
-                query: Vec::new(),
+                query: query(if self.is_custom() { &[READ_CUSTOM] } else { &[] }),
                 body: Body::None,
                 statuses: &[("200", "OK")],
                 answer: Answer::Object(own.clone()),
@@ -195,7 +210,7 @@ impl Builder<'_> {
                 description: format!("partially update {object}"),
                 query: query(&[WRITE, FORCE]),
                 body: Body::Patch,
-                statuses: &[("200", "OK"), ("201", "Created")],
+                statuses: if self.is_custom() { &[("200", "OK")] } else { &[("200", "OK"), ("201", "Created")] },
                 answer: Answer::Object(own.clone()),
             });
         }
@@ -214,7 +229,8 @@ impl Builder<'_> {
                 let scale = GroupVersionKind::new("autoscaling", "v1", "Scale");
                 let Some(ty) = self.type_of(&scale) else { return };
                 let verbs = [Verb::Get, Verb::Patch, Verb::Update];
-                (scale, self.read_and_write(&verbs, &noun, &object, &ty))
+                let shown = if self.is_custom() { self.kind() } else { scale };
+                (shown, self.read_and_write(&verbs, &noun, &object, &ty))
             }
             SubresourceKind::Custom { kind: (group, version, posted), verbs: [Verb::Create] } => {
                 let posted = GroupVersionKind::new(*group, *version, *posted);
@@ -235,7 +251,7 @@ impl Builder<'_> {
     fn text(&mut self, name: &str) {
         let (kind, subresource) = (self.resource.kind.as_str(), capitalized(name));
         let mut media_types = vec!["text/plain"];
-        media_types.extend(self.options.media_types(false));
+        media_types.extend(self.writer.media_types(false));
         let operation = Operation {
             method: "get",
             action: "get",
@@ -294,7 +310,7 @@ impl Builder<'_> {
     }
 
     fn watches(&mut self) {
-        if !self.has(Verb::Watch) {
+        if !self.has(Verb::Watch) || self.is_custom() {
             return;
         }
         let (kind, scoped) = (self.resource.kind.as_str(), self.scoped());
@@ -333,7 +349,7 @@ impl Builder<'_> {
     /// Adds a path, unless nothing can be done there.
     fn add(&mut self, path: String, named: &str, kind: &GroupVersionKind, operations: Vec<Operation>) {
         if !operations.is_empty() {
-            let item = path_item(&path, named, &self.group_version, kind, &operations, self.options);
+            let item = path_item(&path, named, &self.group_version, kind, &operations, self.writer);
             self.paths.insert(path.into(), item);
         }
     }

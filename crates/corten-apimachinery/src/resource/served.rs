@@ -6,6 +6,7 @@ use super::{ResourceDefinition, Scope, SelectableField, Strategy, Subresource, T
 use crate::{
     field::Error,
     resource::table::{Cell, Column, RowCondition, RowContext},
+    schema::Published,
     shared::Shared,
     type_table::{TypeId, TypeTable},
     value::{Str, Value},
@@ -79,6 +80,8 @@ pub struct ResourceVersion {
     pub printer: Shared<dyn Printer>,
     /// The schema of a custom resource; built-in types need none.
     pub schema: Option<Arc<dyn ObjectSchema>>,
+    /// What OpenAPI tells of a custom resource; of built-in ones their type does.
+    pub published: Option<Published>,
 }
 
 /// What the schema of a custom resource does to objects between their bytes and the rules.
@@ -148,6 +151,7 @@ impl Resource {
                 subresources: Shared::Static(definition.subresources),
                 printer: Shared::Static(definition.table),
                 schema: None,
+                published: None,
             })
         };
         Self {

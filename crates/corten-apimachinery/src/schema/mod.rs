@@ -20,6 +20,7 @@ mod pattern;
 pub mod props;
 mod prune;
 mod publish;
+mod published;
 mod structural_rules;
 mod types;
 mod value_rules;
@@ -35,11 +36,13 @@ pub use object_rules::{rules_not_checked, validate_object, validate_object_updat
 pub use pattern::Pattern;
 pub use prune::{UnknownFields, prune};
 pub use publish::{publish, publish_list};
+pub use published::Published;
 pub use structural::{
     AdditionalProperties, Extensions, Generic, NestedAdditionalProperties, NestedValueValidation, Structural,
     ValidationRule, ValueValidation,
 };
 pub use structural_rules::validate_structural;
+pub(crate) use types::LIST_META;
 pub use types::{CustomKind, to_types};
 pub use value_rules::{is_known_format, is_request_uri, unrecognized_formats, validate_value, validate_value_update};
 

@@ -3,8 +3,8 @@
 //! Upstream: k8s.io/apiextensions-apiserver/pkg/controller/openapi/{builder,v2}, pkg/apiserver/schema/kubeopenapi.go (v1.35).
 
 use super::{
-    AdditionalProperties, CustomKind, Extensions, Generic, MetaType, NestedAdditionalProperties, NestedValueValidation,
-    Structural, ValidationRule, ValueValidation,
+    AdditionalProperties, CustomKind, Extensions, Generic, LIST_META, MetaType, NestedAdditionalProperties,
+    NestedValueValidation, Structural, ValidationRule, ValueValidation,
 };
 use crate::{
     openapi::{Dialect, Options},
@@ -13,8 +13,7 @@ use crate::{
 
 /// A kind of the core group, of which the words for what all objects have are taken.
 const ANY_KIND: &str = "io.k8s.api.core.v1.ConfigMap";
-const ANY_LIST: &str = "io.k8s.api.core.v1.ConfigMapList";
-const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+const ANY_LIST: &str = "io.k8s.api.core.v1.PodList";
 const CONVENTIONS: &str = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
 
 /// The schema of a custom kind. `selectable_fields` are the paths that field selectors can name, as the definition has them.
@@ -166,6 +165,9 @@ impl Writer<'_> {
                 self.drop_nullable_required(&mut out, schema);
             }
         }
+        if extensions.int_or_string && !is_v2 {
+            unfold(&mut out);
+        }
         if extensions.embedded_resource && !(is_v2 && is_open) {
             self.add_embedded(&mut out);
         }
@@ -204,6 +206,27 @@ impl Writer<'_> {
         }
         out.insert("required", required);
     }
+}
+
+/// Says the types of a number or text by `anyOf`, which clients know, unless the schema says them itself.
+fn unfold(out: &mut Map) {
+    let either =
+        || Value::array(["integer", "string"].map(|ty| Map::from_iter([("type".into(), ty.into())])).map(Value::from));
+    let names_both = |clauses: Option<&Value>| {
+        let clauses = clauses.and_then(Value::as_array).unwrap_or_default();
+        matches!(clauses, [one, other] if one.str_at(&["type"]) == Some("integer") && other.str_at(&["type"]) == Some("string"))
+    };
+    let all_of = out.get("allOf").and_then(Value::as_array).unwrap_or_default();
+    if names_both(out.get("anyOf")) || names_both(all_of.first().and_then(|clause| clause.get("anyOf"))) {
+        return;
+    }
+    if out.get("anyOf").is_none() {
+        out.insert("anyOf", either());
+        return;
+    }
+    let first = Value::object_of([("anyOf", either())]);
+    let all_of: Vec<Value> = std::iter::once(first).chain(all_of.iter().cloned()).collect();
+    out.insert("allOf", all_of);
 }
 
 fn put(out: &mut Map, key: &str, value: Option<Value>) {

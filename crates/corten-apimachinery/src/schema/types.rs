@@ -48,7 +48,7 @@ impl CustomKind<'_> {
 }
 
 /// The type of list metadata.
-const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+pub(crate) const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 
 /// A table with the types of a custom kind and all that they refer to, and the place of the kind's type. Without a schema
 /// every field is untyped. The types of metadata are those of `builtin`; `None` if it has none.

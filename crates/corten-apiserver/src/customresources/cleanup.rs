@@ -12,6 +12,7 @@ use corten_apimachinery::{
     value::Str,
 };
 use corten_base::{SharedClock, Shutdown};
+use corten_storage::cacher::WatcherClosed;
 use tokio::sync::mpsc;
 
 use super::{
@@ -74,7 +75,9 @@ impl Cleanup {
         }
         tokio::select! {
             biased;
-            () = gone(store) => Some(self.without_finalizer(("False", "InstanceDeletionCompleted", "removed all instances"))),
+            is_gone = gone(store) => is_gone.then(|| {
+                self.without_finalizer(("False", "InstanceDeletionCompleted", "removed all instances"))
+            }),
             () = self.clock.sleep(PATIENCE) => {
                 let why = "could not confirm zero CustomResources remaining: timed out waiting for the condition";
                 let waiting = condition(TERMINATING, "True", "InstanceDeletionCheck", why);
@@ -130,21 +133,23 @@ impl Cleanup {
     }
 }
 
-/// Completes once there are no objects.
-async fn gone(store: &Store) {
+/// Completes with `true` once there are no objects; with `false` if another store has taken the place of this one meanwhile.
+async fn gone(store: &Store) -> bool {
     loop {
         let Ok((snapshot, mut watcher)) = store.cacher().watch_from_now(0).await else {
             store.cacher().ready().await;
             continue;
         };
         if snapshot.is_empty() {
-            return;
+            return true;
         }
         let mut events = Vec::new();
-        while watcher.next(&mut events).await.is_ok() {
-            events.clear();
-            if store.cacher().any().is_empty() {
-                return;
+        loop {
+            match watcher.next(&mut events).await {
+                Ok(()) if store.cacher().any().is_empty() => return true,
+                Ok(()) => events.clear(),
+                Err(WatcherClosed::Behind { .. }) => break,
+                Err(WatcherClosed::Replaced) => return false,
             }
         }
     }

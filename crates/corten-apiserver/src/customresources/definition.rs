@@ -4,18 +4,22 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use corten_apimachinery::{
     Shared, Value,
+    codec::json,
     json_path::JsonPath,
     meta::ObjectMeta as _,
     resource::{
         Change, FieldReader, Resource, ResourceVersion, ScalePaths, Scope, SelectableField, Strategy, Subresource,
         SubresourceKind, Verb,
     },
-    schema::{ConvertError, CustomKind, MetaType, Structural, prune_defaults, to_types},
+    schema::{ConvertError, CustomKind, MetaType, Published, Structural, prune_defaults, to_types},
     type_table::TypeTable,
     value::{Str, go_text},
 };
+
+use sha2::{Digest as _, Sha256};
 
 use super::{
     conditions::{TERMINATING, is_true},
@@ -23,7 +27,7 @@ use super::{
     schema::CustomSchema,
     strategy::{Main, Rules, Status, VersionRules},
 };
-use crate::discovery::preference;
+use crate::discovery::by_preference;
 
 /// Why a definition cannot be served. Validation refuses such definitions.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +74,9 @@ pub(super) fn resource_of(definition: &Value, builtin: &'static TypeTable) -> Re
         let version_name = version.str_at(&["name"]).unwrap_or_default();
         let kind =
             CustomKind { group: &group, version: version_name, kind: &kind, list_kind: &list_kind, plural: &plural };
-        made.push(Arc::new(version_of(version, kind, &rules, builtin)?));
+        made.push(Arc::new(version_of(version, kind, &rules, builtin, better(versions, version_name))?));
     }
-    made.sort_by_key(|version| std::cmp::Reverse(preference(&version.name)));
+    made.sort_by(|a, b| by_preference(&a.name, &b.name));
     if !made.iter().any(|version| version.is_hub) {
         return Err(BadDefinition::NoStorage);
     }
@@ -123,11 +127,20 @@ fn version_rules(version: &Value, name: &Str, builtin: &'static TypeTable) -> Re
     })
 }
 
+/// The best version that is to be used instead of `than`, if there is a better one.
+fn better<'a>(versions: &'a [Value], than: &str) -> Option<&'a str> {
+    let usable =
+        |version: &&Value| version.bool_at(&["served"]) == Some(true) && version.bool_at(&["deprecated"]) != Some(true);
+    let names = versions.iter().filter(usable).filter_map(|version| version.str_at(&["name"]));
+    names.filter(|name| by_preference(name, than).is_lt()).min_by(|a, b| by_preference(a, b))
+}
+
 fn version_of(
     version: &Value,
     kind: CustomKind<'_>,
     rules: &Arc<Rules>,
     builtin: &'static TypeTable,
+    better: Option<&str>,
 ) -> Result<ResourceVersion, BadDefinition> {
     let own = &rules.versions[kind.version];
     let (table, type_id) = to_types(Some(&own.schema.structural), kind, builtin).ok_or(BadDefinition::NoMetadata)?;
@@ -149,7 +162,11 @@ fn version_of(
     };
     let is_deprecated = version.bool_at(&["deprecated"]) == Some(true);
     let deprecation = is_deprecated.then(|| {
-        let usual = || format!("{}/{} {} is deprecated", kind.group, kind.version, kind.kind).into();
+        let usual = || {
+            let CustomKind { group, version, kind, .. } = kind;
+            let advice = better.map(|better| format!("; use {group}/{better} {kind}")).unwrap_or_default();
+            format!("{group}/{version} {kind} is deprecated{advice}").into()
+        };
         version.str_at(&["deprecationWarning"]).map_or_else(usual, Str::from)
     });
     Ok(ResourceVersion {
@@ -166,8 +183,31 @@ fn version_of(
         from_hub: None,
         subresources: Shared::Counted(subresources.into()),
         printer: Shared::Counted(Arc::new(CustomPrinter::new(version.items_at(&["additionalPrinterColumns"])))),
+        published: Some(published(version, kind, &schema)),
         schema: Some(schema),
     })
+}
+
+/// What OpenAPI tells of a version. Whatever the definition says of it makes another document: that is simple and enough.
+fn published(version: &Value, names: CustomKind<'_>, schema: &CustomSchema) -> Published {
+    let paths = version.items_at(&["selectableFields"]).iter();
+    let CustomKind { group, version: name, kind, list_kind, plural } = names;
+    let mut digest = Sha256::new();
+    for part in [group, name, kind, list_kind, plural] {
+        digest.update(part);
+        digest.update("\n");
+    }
+    digest.update(json::encode(version, None));
+    Published {
+        group: group.into(),
+        version: name.into(),
+        kind: kind.into(),
+        list_kind: list_kind.into(),
+        plural: plural.into(),
+        schema: Arc::clone(&schema.structural),
+        selectable_fields: paths.filter_map(|field| field.str_at(&["jsonPath"])).map(Str::from).collect(),
+        digest: BASE64_STANDARD.encode(digest.finalize()).into(),
+    }
 }
 
 /// The fields that any version has as selectable, by name.

@@ -14,6 +14,7 @@ mod printer;
 mod schema;
 mod serving;
 mod strategy;
+mod warnings;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -237,10 +238,13 @@ impl CustomResources {
             }
         }
         if is_different {
-            let custom: Vec<_> =
+            let mut custom: Vec<_> =
                 self.serving.all().map(|(resource, store)| (Arc::clone(resource), Arc::clone(store))).collect();
+            // Groups of one priority come by name, as upstream has them.
+            custom.sort_by(|(a, _), (b, _)| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
             self.server.set_routes((self.make_routes)(&custom));
         }
+        self.serving.retire_replaced();
         for definition in to_write.into_values() {
             self.write(definition, cleaned).await;
         }

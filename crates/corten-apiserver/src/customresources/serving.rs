@@ -22,6 +22,7 @@ struct Served {
     uid: Str,
     /// What it was made of; what has not changed needs no new store.
     made_of: Value,
+    is_terminating: bool,
     resource: Arc<Resource>,
     store: Arc<Store>,
     stop: ShutdownTrigger,
@@ -37,12 +38,14 @@ pub(super) struct Serving {
     end: ShutdownTrigger,
     ending: Shutdown,
     served: BTreeMap<Str, Served>,
+    /// What others have taken the place of, and is still routed.
+    replaced: Vec<Served>,
 }
 
 impl Serving {
     pub(super) fn new(settings: Settings, table: &'static TypeTable, tasks: TaskSet) -> Self {
         let (end, ending) = Shutdown::new();
-        Self { settings, table, tasks, end, ending, served: BTreeMap::new() }
+        Self { settings, table, tasks, end, ending, served: BTreeMap::new(), replaced: Vec::new() }
     }
 
     /// The resources and their stores, by the names of their definitions.
@@ -67,20 +70,24 @@ impl Serving {
         let made_of = Value::object_of([
             ("spec", definition.get("spec").cloned().unwrap_or_default()),
             ("names", definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_default()),
-            ("terminating", Value::from(is_true(definition, TERMINATING))),
         ]);
-        let uid = Str::from(definition.uid());
-        if self.served.get(&name).is_some_and(|served| served.uid == uid && served.made_of == made_of) {
+        let (uid, is_terminating) = (Str::from(definition.uid()), is_true(definition, TERMINATING));
+        let same = self.served.get_mut(&name).filter(|served| served.uid == uid && served.made_of == made_of);
+        if same.as_ref().is_some_and(|served| served.is_terminating == is_terminating) {
             return Ok(false);
         }
         let resource = Arc::new(resource_of(definition, self.table)?);
+        if let Some(served) = same {
+            // Who watches its objects is to see them go.
+            (served.resource, served.is_terminating) = (resource, is_terminating);
+            return Ok(true);
+        }
         let codec = Arc::new(ResourceCodec::new(Arc::clone(&resource)));
         let store = Arc::new(Store::new(codec, self.settings.clone(), None));
         let (stop, shutdown) = Shutdown::new();
         self.tasks.spawn("cacher", store.cacher().clone().run(shutdown));
-        if let Some(old) = self.served.insert(name, Served { uid, made_of, resource, store, stop }) {
-            self.retire(old);
-        }
+        let new = Served { uid, made_of, is_terminating, resource, store, stop };
+        self.replaced.extend(self.served.insert(name, new));
         Ok(true)
     }
 
@@ -88,13 +95,18 @@ impl Serving {
     pub(super) fn forget(&mut self, definition: &str) -> bool {
         let gone = self.served.remove(definition);
         let was_served = gone.is_some();
-        if let Some(gone) = gone {
-            self.retire(gone);
-        }
+        self.replaced.extend(gone);
         was_served
     }
 
-    /// Ends the watches of a store, so that their clients come to the new one, and the store itself a while later.
+    /// Ends what was replaced. Called once the new ones are routed, so that clients who come again come to them.
+    pub(super) fn retire_replaced(&mut self) {
+        for old in std::mem::take(&mut self.replaced) {
+            self.retire(old);
+        }
+    }
+
+    /// Ends the watches of a store, and the store itself a while later.
     fn retire(&self, old: Served) {
         old.store.cacher().close_watchers();
         let (clock, ending) = (Arc::clone(&self.settings.clock), self.ending.clone());
@@ -116,7 +128,7 @@ impl Serving {
     /// Ends all stores.
     pub(super) fn stop(&mut self) {
         self.end.request();
-        for served in std::mem::take(&mut self.served).into_values() {
+        for served in std::mem::take(&mut self.served).into_values().chain(self.replaced.drain(..)) {
             served.stop.request();
         }
     }

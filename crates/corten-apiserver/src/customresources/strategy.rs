@@ -13,7 +13,7 @@ use corten_apimachinery::{
     value::Str,
 };
 
-use super::schema::CustomSchema;
+use super::{schema::CustomSchema, warnings};
 
 /// What a version has besides its schema.
 #[derive(Debug)]
@@ -130,6 +130,14 @@ impl Strategy for Main {
         warnings: &mut Vec<String>,
     ) -> ErrorList {
         self.0.check(cx, object, Some(old), warnings)
+    }
+
+    fn warnings_on_create(&self, _cx: &Context<'_>, object: &Value) -> Vec<String> {
+        warnings::of_finalizers(object, None)
+    }
+
+    fn warnings_on_update(&self, _cx: &Context<'_>, object: &Value, old: &Value) -> Vec<String> {
+        warnings::of_finalizers(object, Some(old))
     }
 
     fn allow_unconditional_update(&self) -> bool {

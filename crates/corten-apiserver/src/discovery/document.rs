@@ -1,6 +1,6 @@
 //! The documents of discovery, from resource definitions. Pure.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Ordering, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use corten_apimachinery::{
@@ -46,7 +46,7 @@ pub fn documents(resources: &[Arc<Resource>]) -> Vec<Group> {
         }
     }
     for group in &mut groups {
-        group.versions.sort_by_key(|version| Reverse(preference(&version.name)));
+        group.versions.sort_by(|a, b| by_preference(&a.name, &b.name));
         for version in &mut group.versions {
             version.resources.sort_by(|(a, _), (b, _)| a.plural.cmp(&b.plural));
         }
@@ -54,14 +54,26 @@ pub fn documents(resources: &[Arc<Resource>]) -> Vec<Group> {
     groups
 }
 
-/// Stable versions before betas before alphas, higher numbers first.
-pub(crate) fn preference(version: &str) -> (u8, u32, u32) {
-    let number = |text: &str| text.parse().unwrap_or(0);
-    let rest = version.strip_prefix('v').unwrap_or(version);
+/// Stable versions before betas before alphas, higher numbers first; behind them what is called otherwise, by name.
+///
+/// Upstream: `CompareKubeAwareVersionStrings` in k8s.io/apimachinery/pkg/version (v1.35), the other way round.
+pub(crate) fn by_preference(a: &str, b: &str) -> Ordering {
+    match (maturity(a), maturity(b)) {
+        (Some(a), Some(b)) => b.cmp(&a),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => a.cmp(b),
+    }
+}
+
+/// What `v1`, `v1beta2` and the like say of themselves: greater is better.
+fn maturity(version: &str) -> Option<(u8, u64, u64)> {
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let rest = version.strip_prefix('v')?;
     match (rest.split_once("beta"), rest.split_once("alpha")) {
-        (Some((major, minor)), _) => (1, number(major), number(minor)),
-        (_, Some((major, minor))) => (0, number(major), number(minor)),
-        _ => (2, number(rest), 0),
+        (Some((major, minor)), _) => Some((1, number(major)?, number(minor)?)),
+        (_, Some((major, minor))) => Some((0, number(major)?, number(minor)?)),
+        _ => Some((2, number(rest)?, 0)),
     }
 }
 
@@ -233,12 +245,13 @@ fn storage_version_hash(resource: &Resource) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::preference;
+    use super::by_preference;
 
     #[test]
     fn stable_versions_come_first_and_higher_numbers_before_lower() {
-        let mut versions = ["v1alpha1", "v2", "v1beta1", "v1", "v1beta2", "v2beta1"];
-        versions.sort_by_key(|version| std::cmp::Reverse(preference(version)));
-        assert_eq!(versions, ["v2", "v1", "v2beta1", "v1beta2", "v1beta1", "v1alpha1"]);
+        let mut versions = ["v1alpha1", "foo1", "v2", "v1beta1", "v10", "v1", "v1beta2", "bar", "v2beta1", "v1rc1"];
+        versions.sort_by(|a, b| by_preference(a, b));
+        let want = ["v10", "v2", "v1", "v2beta1", "v1beta2", "v1beta1", "v1alpha1", "bar", "foo1", "v1rc1"];
+        assert_eq!(versions, want);
     }
 }

@@ -5,6 +5,6 @@
 mod document;
 mod handler;
 
-pub(crate) use document::preference;
+pub(crate) use document::by_preference;
 pub use document::{Group, GroupVersion, documents};
 pub use handler::install;

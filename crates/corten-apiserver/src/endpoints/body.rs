@@ -100,7 +100,11 @@ pub(super) async fn decode_object(
     let body = std::mem::take(&mut request.body);
     let kind = endpoint.kind();
     let (object, warnings) = match body {
-        RequestBody::Tree(tree) if schema.is_some() => (tree, Vec::new()),
+        RequestBody::Tree(mut tree) if schema.is_some() => {
+            // A component of this process need not say what the path says.
+            fill_in_kind(&mut tree, &kind);
+            (tree, Vec::new())
+        }
         RequestBody::Tree(mut tree) => {
             codec::canonicalize(&mut tree, table, type_id);
             (tree, Vec::new())
@@ -109,10 +113,15 @@ pub(super) async fn decode_object(
         body => decode_bytes(&read_bytes(body).await?, encoding, table, type_id, validation, &kind)?,
     };
     let (mut object, warnings) = match schema {
-        Some(schema) => custom::settle(schema, object, warnings, validation, &kind)?,
+        Some(schema) => {
+            custom::expect_type(&object, &kind)?;
+            custom::settle(schema, object, warnings, validation, &kind)?
+        }
         None => (object, warnings),
     };
-    check_kind(&mut object, &kind, table)?;
+    if schema.is_none() {
+        check_kind(&mut object, &kind, table)?;
+    }
     (endpoint.version.defaults)(&mut object);
     Ok((object, warnings))
 }
@@ -182,14 +191,18 @@ pub(super) fn undecodable(error: &DecodeError, malformed: impl FnOnce(&str) -> S
     }
 }
 
-fn check_kind(object: &mut Value, want: &GroupVersionKind, table: &TypeTable) -> Result<(), Status> {
-    let want_version = want.group_version().to_string();
+fn fill_in_kind(object: &mut Value, want: &GroupVersionKind) {
     if object.api_version().is_empty() {
-        object.set(&["apiVersion"], want_version.as_str());
+        object.set(&["apiVersion"], want.group_version().to_string());
     }
     if object.kind().is_empty() {
         object.set(&["kind"], want.kind.clone());
     }
+}
+
+fn check_kind(object: &mut Value, want: &GroupVersionKind, table: &TypeTable) -> Result<(), Status> {
+    let want_version = want.group_version().to_string();
+    fill_in_kind(object, want);
     if object.kind() == want.kind && object.api_version() == want_version {
         return Ok(());
     }

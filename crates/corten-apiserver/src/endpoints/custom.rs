@@ -2,11 +2,14 @@
 //!
 //! Upstream: `schemaCoercingDecoder` in k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go (v1.35).
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use corten_apimachinery::{
     codec::{self, FieldValidation},
-    field::quote,
-    gvk::GroupVersionKind,
+    field::{Error, Path, quote},
+    gvk::{GroupVersion, GroupVersionKind},
+    meta::ObjectMeta as _,
     resource::ObjectSchema,
     status::Status,
     value::Value,
@@ -17,6 +20,9 @@ use crate::negotiation::{Encoding, unknown_body};
 
 /// What custom resources are written in; the binary form needs a type that is part of the program.
 const MEDIA_TYPES: [&str; 2] = ["application/json", "application/yaml"];
+
+/// How much of a body is shown that nobody can make anything of.
+const SUMMARY_BYTES_MAX: usize = 30;
 
 fn unusable(kind: &GroupVersionKind, why: &dyn std::fmt::Display) -> Status {
     Status::bad_request(format!(
@@ -44,7 +50,70 @@ pub(super) fn decode(
     if !matches!(decoded.value, Value::Object(_)) {
         return Err(unusable(kind, &"the object provided is unrecognized (must be of type Object)"));
     }
+    if decoded.value.kind().is_empty() {
+        return Err(without_kind(bytes, validation, kind));
+    }
     Ok((decoded.value, complaints))
+}
+
+/// Upstream: `transformDecodeError` in k8s.io/apiserver/pkg/endpoints/handlers/rest.go. Who wants to know of unknown fields has
+/// their body read in another way, which does not assume the kind of the path.
+fn without_kind(bytes: &Bytes, validation: FieldValidation, want: &GroupVersionKind) -> Status {
+    let text = String::from_utf8_lossy(bytes);
+    let missing = format!("Object 'Kind' is missing in '{text}'");
+    if validation == FieldValidation::Ignore {
+        return unusable(want, &missing);
+    }
+    let start = &bytes[..bytes.len().min(SUMMARY_BYTES_MAX)];
+    let start = match start.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(start).into_owned(),
+        Some(_) => start.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        }),
+    };
+    let rest = if bytes.len() > SUMMARY_BYTES_MAX { " ..." } else { "" };
+    let kind = &want.kind;
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): {missing} ({start}{rest})"
+    ))
+}
+
+/// Expects an object of the version and of the kind of the path. `apiVersion` is looked at when it is read, `kind` by the
+/// rules.
+///
+/// Errors: `BadRequest` for another version, `Invalid` for another kind.
+/// Upstream: `AcceptsGroupVersion` in handlers/create.go, `ValidateTypeMeta` in
+/// k8s.io/apiextensions-apiserver/pkg/registry/customresource/validator.go (v1.35).
+pub(super) fn expect_type(object: &Value, want: &GroupVersionKind) -> Result<(), Status> {
+    let version = want.group_version().to_string();
+    if object.api_version() != version {
+        let given = object.api_version();
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({given}) does not match the expected API version ({version})"
+        )));
+    }
+    expect_type_meta(object, want)
+}
+
+/// Expects what a patch has made to be of the version and of the kind of the path.
+///
+/// Errors: `Invalid`.
+pub(super) fn expect_type_meta(object: &Value, want: &GroupVersionKind) -> Result<(), Status> {
+    let version = want.group_version().to_string();
+    let mut errors = Vec::new();
+    for (field, given, want) in [("kind", object.kind(), &*want.kind), ("apiVersion", object.api_version(), &version)] {
+        if given != want {
+            errors.push(Error::invalid(&Path::new(field), given, format!("must be {want}")));
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    // It is called what it says to be.
+    let given = GroupVersion::parse(object.api_version()).unwrap_or_else(|| GroupVersion::new("", ""));
+    Err(Status::invalid(&given.with_kind(object.kind()), object.name(), &errors))
 }
 
 /// Brings an object to its schema. `complaints` are those that reading it led to.

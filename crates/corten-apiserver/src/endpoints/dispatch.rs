@@ -95,7 +95,7 @@ async fn resource(
     request: Box<Request>,
     asked: Asked<'_>,
 ) -> Result<Reply, Status> {
-    expect_form(server, &request, asked.verb)?;
+    expect_form(server, &request, asked.verb, endpoint.version.schema.is_some())?;
     let info = &request.info;
     if let Some(handler) = routes.custom(&info.group, &info.resource, &info.subresource) {
         return handler.handle(server, endpoint, *request).await;

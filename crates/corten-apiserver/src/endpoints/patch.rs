@@ -37,7 +37,7 @@ use crate::{
     server::Server,
 };
 
-/// The patches that custom resources take.
+/// The patches that custom resources take: how lists merge is said of built-in types alone.
 const CUSTOM_PATCHES: [PatchKind; 3] = [PatchKind::Json, PatchKind::Merge, PatchKind::Apply];
 
 /// Changes parts of an object under the rules of `strategy`.
@@ -48,12 +48,13 @@ pub(super) async fn patch(
     strategy: &dyn Strategy,
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
-    let kind = patch_kind(request.header(header::CONTENT_TYPE))?;
+    let kind = patch_kind(request.header(header::CONTENT_TYPE));
     let schema = endpoint.version.schema.as_deref();
-    if schema.is_some() && kind == PatchKind::Strategic {
-        // How lists merge is said of built-in types alone.
-        return Err(unknown_body(&CUSTOM_PATCHES.map(PatchKind::content_type)));
-    }
+    let kind = match kind {
+        Ok(kind) if schema.is_none() || CUSTOM_PATCHES.contains(&kind) => kind,
+        Err(refusal) if schema.is_none() => return Err(refusal),
+        _ => return Err(unknown_body(&CUSTOM_PATCHES.map(PatchKind::content_type))),
+    };
     let is_apply = kind == PatchKind::Apply;
     let force = force(&request.query, is_apply)?;
     let mut write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
@@ -92,7 +93,7 @@ pub(super) async fn patch(
             };
             (object, own.iter().cloned().chain(further).collect())
         } else {
-            let patched = patched(&in_version(), (kind, &patch), typed, (&gvk, &name))?;
+            let patched = patched(&in_version(), (kind, &patch), typed, (&gvk, &name), schema.is_some())?;
             match schema {
                 Some(schema) => custom::settle(schema, patched, own.clone(), validation, &gvk)?,
                 None => read_patched(&patched, typed, validation, (kind, &patch, &own))?,
@@ -202,12 +203,13 @@ pub(super) fn refuse_doubled(complaints: &[String], validation: FieldValidation)
 
 /// What a patch, other than a configuration, makes of `object`: not read yet, see `read_patched`.
 ///
-/// Errors: the patch does not fit; it makes another kind or another name of the object.
+/// Errors: the patch does not fit; it makes another kind or another name of the object. Of custom resources the rules say so.
 pub(super) fn patched(
     object: &Value,
     (kind, patch): (PatchKind, &Value),
     (table, type_id): (&TypeTable, TypeId),
     (want, name): (&GroupVersionKind, &str),
+    is_custom: bool,
 ) -> Result<Value, Status> {
     let fails = |error| patch_failure(kind, error);
     let patched = match kind {
@@ -215,7 +217,9 @@ pub(super) fn patched(
         PatchKind::Merge => languages::merge::apply(object, patch),
         _ => languages::strategic::apply(object, patch, table, type_id).map_err(fails)?,
     };
-    if matches!(kind, PatchKind::Json | PatchKind::Merge) {
+    if is_custom {
+        custom::expect_type_meta(&patched, want)?;
+    } else if matches!(kind, PatchKind::Json | PatchKind::Merge) {
         check_kind(&patched, want)?;
     }
     check_name(&patched, name)?;

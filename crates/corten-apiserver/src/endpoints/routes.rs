@@ -1,6 +1,10 @@
 //! Which paths lead where. Made once from resource definitions; replaced as a whole when resources come and go.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use corten_apimachinery::{
@@ -178,6 +182,23 @@ impl Routes {
     #[must_use]
     pub fn resources(&self) -> &[Arc<Resource>] {
         &self.resources
+    }
+
+    /// The stores of all resources, each once, in the order in which these were added.
+    #[must_use]
+    pub fn stores(&self) -> Vec<Arc<Store>> {
+        let mut stores: Vec<Arc<Store>> = Vec::new();
+        let mut known = HashSet::new();
+        for resource in &self.resources {
+            let version = resource.served_versions().next();
+            let endpoint = version.and_then(|version| self.endpoint(&resource.group, &version.name, &resource.plural));
+            if let Some(store) = endpoint.and_then(|endpoint| endpoint.store.as_ref())
+                && known.insert(Arc::as_ptr(store))
+            {
+                stores.push(Arc::clone(store));
+            }
+        }
+        stores
     }
 
     /// The store of a resource.

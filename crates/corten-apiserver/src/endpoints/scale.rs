@@ -137,7 +137,7 @@ impl Wanted {
                 Ok((scale.clone(), Vec::new()))
             }
             Self::Patched { language, patch: Patch { value, complaints }, validation } => {
-                let patched = patched(current, (*language, value), typed, (&kind(), name))?;
+                let patched = patched(current, (*language, value), typed, (&kind(), name), false)?;
                 read_patched(&patched, typed, *validation, (*language, value, complaints))
             }
         }

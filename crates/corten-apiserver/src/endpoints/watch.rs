@@ -10,7 +10,7 @@ use corten_apimachinery::{
     stored::Stored,
 };
 use corten_base::SharedClock;
-use corten_storage::cacher::{CacheEvent, Change, Watcher};
+use corten_storage::cacher::{CacheEvent, Change, Watcher, WatcherClosed};
 use corten_streaming::negotiate;
 use http::HeaderMap;
 
@@ -229,7 +229,7 @@ impl WatchSource {
         self.deadline
     }
 
-    /// The next item; `None` when the watch's time is up. Cancel-safe.
+    /// The next item; `None` when the watch's time is up, or another store has taken the place of this one. Cancel-safe.
     ///
     /// Errors: once, when events were lost; the client has to list again.
     pub async fn next(&mut self) -> Option<Result<Item, Status>> {
@@ -247,7 +247,7 @@ impl WatchSource {
                 biased;
                 result = self.watcher.next(&mut self.batch) => match result {
                     Ok(()) => self.pending.extend(self.batch.drain(..)),
-                    Err(closed) => return Some(Err(Status::expired(closed.to_string()))),
+                    Err(closed) => return lost(closed).map(Err),
                 },
                 () = sleep => {
                     let now = self.clock.monotonic();
@@ -260,7 +260,7 @@ impl WatchSource {
                                 let revision = self.watcher.revision();
                                 return Some(Ok(Item::Bookmark { revision, initial_events_end: false }));
                             }
-                            Err(closed) => return Some(Err(Status::expired(closed.to_string()))),
+                            Err(closed) => return lost(closed).map(Err),
                         }
                     }
                 }
@@ -285,7 +285,7 @@ impl WatchSource {
                         continue;
                     }
                     Ok(false) => return None,
-                    Err(closed) => return Some(Err(Status::expired(closed.to_string()))),
+                    Err(closed) => return lost(closed).map(Err),
                 }
             };
             if let Some((kind, object)) = self.view(&event) {
@@ -322,6 +322,15 @@ impl WatchSource {
         let shared = shared.filter(|shared| Arc::ptr_eq(&shared.object, object));
         let object = self.endpoint.present(&self.store, object)?;
         Ok(Item::Object { event, object, shared })
+    }
+}
+
+/// What a client is told whose watch ends before its time: nothing if a definition of custom resources has changed, as
+/// upstream, where the connection ends with the old storage.
+fn lost(closed: WatcherClosed) -> Option<Status> {
+    match closed {
+        WatcherClosed::Behind { .. } => Some(Status::expired(closed.to_string())),
+        WatcherClosed::Replaced => None,
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Offer {
     pub shapes: &'static [Shape],
     /// Whether it is a path of a resource: those know the version of what is no resource itself, `sv=v1`.
     pub is_resource: bool,
+    /// Whether it is of a custom resource: these have no binary form of their own.
+    pub is_custom: bool,
 }
 
 /// What the client wants.
@@ -95,13 +97,13 @@ impl Offer {
     /// The object itself and nothing else: failures, documents of discovery.
     #[must_use]
     pub fn plain(encodings: Encodings) -> Self {
-        Self { encodings, shapes: &[], is_resource: false }
+        Self { encodings, shapes: &[], is_resource: false, is_custom: false }
     }
 
     /// Tables are for people: upstream has no binary form of them.
     fn has(&self, shape: Shape, encoding: Encoding) -> bool {
         match shape {
-            Shape::Object => true,
+            Shape::Object => !(self.is_custom && encoding == Encoding::Protobuf),
             Shape::Table if !matches!(encoding, Encoding::Json | Encoding::Yaml) => false,
             shape => self.shapes.contains(&shape),
         }

@@ -1,7 +1,7 @@
 use super::*;
 
-const STORED: Offer = Offer { encodings: Encodings::STABLE, shapes: Shape::ALL, is_resource: true };
-const PLAIN: Offer = Offer { encodings: Encodings::STABLE, shapes: &[], is_resource: false };
+const STORED: Offer = Offer { encodings: Encodings::STABLE, shapes: Shape::ALL, is_resource: true, is_custom: false };
+const PLAIN: Offer = Offer { encodings: Encodings::STABLE, shapes: &[], is_resource: false, is_custom: false };
 const ACCEPTED: &str = "only the following media types are accepted: application/json, application/yaml, \
                         application/vnd.kubernetes.protobuf";
 
@@ -254,4 +254,25 @@ fn cbor_is_served_behind_its_gate() {
     assert!(on.expect_body("text/plain").unwrap_err().message.ends_with("protobuf, application/cbor"));
     assert_eq!(on.route("application/cbor", Produced::Objects), Ok(()));
     assert!(on.route("application/cbor", Produced::Documents).is_err());
+}
+
+/// Upstream: `AllowsMediaTypeTransform` in k8s.io/apiserver/pkg/endpoints/handlers/rest.go (v1.35).
+#[test]
+fn custom_resources_are_in_protobuf_as_metadata_alone() {
+    let offer = Offer { is_custom: true, ..STORED };
+    let chosen = |header: &str| accept(header, &offer, "", "").map(|accepted| (accepted.encoding, accepted.shape)).ok();
+    const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+    assert_eq!(chosen(PROTOBUF), None);
+    assert_eq!(chosen(&format!("{PROTOBUF}, application/json")), Some((Encoding::Json, Shape::Object)));
+    assert_eq!(chosen(&format!("{PROTOBUF};stream=watch")), None);
+    let metadata = format!("{PROTOBUF};as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+    assert_eq!(chosen(&metadata), Some((Encoding::Protobuf, Shape::Metadata)));
+    let refused = accept(PROTOBUF, &offer, "", "").unwrap_err();
+    assert_eq!(
+        (refused.code, &*refused.message),
+        (
+            406,
+            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"
+        )
+    );
 }

@@ -94,7 +94,14 @@ fn offer(server: &Server, accept: &str, query: &Query, info: &RequestInfo) -> Of
     let is_watch_list = || info.verb == "watch" && query.flag("sendInitialEvents") && query.flag("allowWatchBookmarks");
     let has_table = !wants_table || (!is_watch_list() && has_columns(server, info));
     let shapes = if has_table { Shape::ALL } else { Shape::NO_TABLE };
-    Offer { encodings: server.encodings(), shapes, is_resource: true }
+    let is_custom = accept.contains("protobuf") && is_custom(server, info);
+    Offer { encodings: server.encodings(), shapes, is_resource: true, is_custom }
+}
+
+fn is_custom(server: &Server, info: &RequestInfo) -> bool {
+    let routes = server.routes();
+    let endpoint = routes.endpoint(&info.group, &info.version, &info.resource);
+    endpoint.is_some_and(|endpoint| endpoint.version.schema.is_some())
 }
 
 /// Whether what a request leads to can be shown as a table: reviews and the like cannot.
@@ -109,8 +116,15 @@ fn has_columns(server: &Server, info: &RequestInfo) -> bool {
 /// Refuses a request for a resource whose answer, or whose patch, would be in no form that there is: first as the router does,
 /// then as the handler.
 ///
+/// Custom resources are not behind the router, and their patches are looked at where they are read.
+///
 /// Errors: `NotAcceptable`, `UnsupportedMediaType`; `BadRequest` for rows of a table with what is nothing.
-pub(crate) fn expect_form(server: &Server, request: &Request, verb: Option<Verb>) -> Result<(), Status> {
+pub(crate) fn expect_form(
+    server: &Server,
+    request: &Request,
+    verb: Option<Verb>,
+    is_custom: bool,
+) -> Result<(), Status> {
     let (info, accept) = (&request.info, request.header(header::ACCEPT));
     let produced = match (&*info.subresource, verb) {
         // The other end decides.
@@ -121,13 +135,15 @@ pub(crate) fn expect_form(server: &Server, request: &Request, verb: Option<Verb>
     };
     let content_type = request.header(header::CONTENT_TYPE);
     let is_patch = request.method == Method::PATCH;
-    if is_patch {
-        negotiation::route_patch(content_type)?;
-    }
     let encodings = server.encodings();
-    encodings.route(accept, produced)?;
-    if is_patch {
-        negotiation::patch_kind(content_type)?;
+    if !is_custom {
+        if is_patch {
+            negotiation::route_patch(content_type)?;
+        }
+        encodings.route(accept, produced)?;
+        if is_patch {
+            negotiation::patch_kind(content_type)?;
+        }
     }
     if !accept.is_empty() && Form::of(info) == Form::Objects {
         let accepted = negotiation::accept(accept, &offer(server, accept, &request.query, info), "", "")?;

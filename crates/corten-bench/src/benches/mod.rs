@@ -2,6 +2,7 @@
 
 mod api;
 mod counts;
+mod definitions;
 mod node;
 mod scale;
 mod size;
@@ -23,7 +24,7 @@ pub(crate) struct Bench {
 
 /// All of them.
 pub(crate) static BENCHES: &[&Bench] =
-    &[&api::BENCH, &counts::BENCH, &node::BENCH, &scale::BENCH, &size::BENCH, &start::BENCH];
+    &[&api::BENCH, &counts::BENCH, &definitions::BENCH, &node::BENCH, &scale::BENCH, &size::BENCH, &start::BENCH];
 
 /// Runs asynchronous work on a runtime of its own.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

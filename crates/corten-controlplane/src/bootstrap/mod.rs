@@ -97,8 +97,8 @@ impl Progress {
     }
 }
 
-/// Makes what is missing, and keeps the service `kubernetes`, the range of services, the system's namespaces and the flow
-/// schemas until shutdown.
+/// Makes what is missing, and keeps the service `kubernetes`, the range of services, the system's namespaces, the flow
+/// schemas and the API services of custom resources until shutdown.
 pub(crate) async fn run(
     client: Client,
     (clock, rng): (SharedClock, SharedRng),
@@ -146,7 +146,15 @@ pub(crate) async fn run(
                 .await;
             }
         };
-        futures::join!(service, namespaces, range, flow_control);
+        let api_services = async {
+            loop {
+                retry((&clock, &rng), "Could not keep the API services of custom resources", || {
+                    api_services::keep_custom(&client)
+                })
+                .await;
+            }
+        };
+        futures::join!(service, namespaces, range, flow_control, api_services);
     };
     tokio::select! {
         biased;

@@ -32,25 +32,24 @@ const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Debug)]
 struct Metrics {
     requests: Arc<Requests>,
-    stores: Vec<Arc<Store>>,
 }
 
 /// Serves the metrics, and gives what must see every request.
-pub(crate) fn install(routes: &mut RoutesBuilder, stores: &[Arc<Store>]) -> Arc<dyn Observer> {
+pub(crate) fn install(routes: &mut RoutesBuilder) -> Arc<dyn Observer> {
     let requests = Arc::new(Requests::default());
-    routes.path("/metrics", Arc::new(Metrics { requests: Arc::clone(&requests), stores: stores.to_vec() }));
+    routes.path("/metrics", Arc::new(Metrics { requests: Arc::clone(&requests) }));
     requests
 }
 
 #[async_trait]
 impl NonResource for Metrics {
-    async fn handle(&self, _server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
         if !matches!(request.method, Method::GET | Method::HEAD) {
             return Ok(Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"));
         }
         let mut page = Page::default();
         self.requests.write(&mut page);
-        self.objects(&mut page);
+        objects(&server.routes().stores(), &mut page);
         page.family(
             "kubernetes_build_info",
             "gauge",
@@ -65,44 +64,42 @@ impl NonResource for Metrics {
     }
 }
 
-impl Metrics {
-    fn objects(&self, page: &mut Page) {
-        let counts: Vec<(&str, &str, f64)> = self
-            .stores
-            .iter()
-            .map(|store| {
-                let resource = store.resource();
-                (resource.group.as_str(), resource.plural.as_str(), text::float(store.cacher().any().len() as u64))
-            })
-            .collect();
-        page.family(
-            "apiserver_resource_objects",
-            "gauge",
-            "[ALPHA] Number of stored objects at the time of last check split by kind. In case of a fetching error, the \
-             value will be -1.",
-        );
-        for (group, resource, count) in &counts {
-            page.line("", &[("group", group), ("resource", resource)], *count);
-        }
-        page.family(
-            "apiserver_storage_objects",
-            "gauge",
-            "[STABLE] Number of stored objects at the time of last check split by kind. In case of a fetching error, \
-             the value will be -1.",
-        );
-        for (group, resource, count) in &counts {
-            let name = if group.is_empty() { (*resource).to_owned() } else { format!("{resource}.{group}") };
-            page.line("", &[("resource", &name)], *count);
-        }
-        page.family(
-            "corten_corrupt_objects",
-            "gauge",
-            "Number of stored objects that cannot be decoded, split by kind: they are in no list. Not one of upstream's.",
-        );
-        for store in &self.stores {
-            let (resource, corrupt) = (store.resource(), store.cacher().corrupt().len());
-            page.line("", &[("group", &*resource.group), ("resource", &*resource.plural)], text::float(corrupt as u64));
-        }
+/// What is stored, by resource, custom ones too.
+fn objects(stores: &[Arc<Store>], page: &mut Page) {
+    let counts: Vec<(&str, &str, f64)> = stores
+        .iter()
+        .map(|store| {
+            let resource = store.resource();
+            (resource.group.as_str(), resource.plural.as_str(), text::float(store.cacher().any().len() as u64))
+        })
+        .collect();
+    page.family(
+        "apiserver_resource_objects",
+        "gauge",
+        "[ALPHA] Number of stored objects at the time of last check split by kind. In case of a fetching error, the \
+         value will be -1.",
+    );
+    for (group, resource, count) in &counts {
+        page.line("", &[("group", group), ("resource", resource)], *count);
+    }
+    page.family(
+        "apiserver_storage_objects",
+        "gauge",
+        "[STABLE] Number of stored objects at the time of last check split by kind. In case of a fetching error, \
+         the value will be -1.",
+    );
+    for (group, resource, count) in &counts {
+        let name = if group.is_empty() { (*resource).to_owned() } else { format!("{resource}.{group}") };
+        page.line("", &[("resource", &name)], *count);
+    }
+    page.family(
+        "corten_corrupt_objects",
+        "gauge",
+        "Number of stored objects that cannot be decoded, split by kind: they are in no list. Not one of upstream's.",
+    );
+    for store in stores {
+        let (resource, corrupt) = (store.resource(), store.cacher().corrupt().len());
+        page.line("", &[("group", &*resource.group), ("resource", &*resource.plural)], text::float(corrupt as u64));
     }
 }
 

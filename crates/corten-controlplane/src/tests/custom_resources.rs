@@ -1,8 +1,9 @@
 //! Custom resources from their definition to their end.
 
-use corten_apimachinery::{Value, meta::ObjectMeta as _};
+use corten_apimachinery::{Value, gvk::GroupVersionResource, meta::ObjectMeta as _};
 use corten_apiserver::customresources::DEFINITIONS;
-use corten_client::PatchKind;
+use corten_client::{PatchKind, Target, WatchEvent, WatchOptions};
+use futures::StreamExt as _;
 use serde_json::json;
 
 use crate::{
@@ -11,9 +12,9 @@ use crate::{
 };
 
 pub(super) const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-const TABS: &str = "/apis/example.com/v1/namespaces/default/crontabs";
+pub(super) const TABS: &str = "/apis/example.com/v1/namespaces/default/crontabs";
 
-fn definition(plural: &str, kind: &str, short: &str) -> serde_json::Value {
+pub(super) fn definition(plural: &str, kind: &str, short: &str) -> serde_json::Value {
     let schema = json!({"type": "object", "properties": {
         "spec": {"type": "object", "required": ["cron"], "properties": {
             "cron": {"type": "string", "pattern": "^[0-9* ]+$"},
@@ -64,14 +65,14 @@ pub(super) fn is_established(definition: Option<&Value>) -> bool {
     definition.and_then(|definition| condition(definition, "Established")) == Some(("True", "InitialNamesAccepted"))
 }
 
-async fn cluster_with_tabs() -> Cluster {
+pub(super) async fn cluster_with_tabs() -> Cluster {
     let cluster = Cluster::start().await;
     cluster.post(admin(), CRDS, definition("crontabs", "CronTab", "ct")).await.unwrap();
     until(&cluster, "crontabs.example.com", is_established).await;
     cluster
 }
 
-fn tab(name: &str, spec: serde_json::Value) -> serde_json::Value {
+pub(super) fn tab(name: &str, spec: serde_json::Value) -> serde_json::Value {
     json!({"apiVersion": "example.com/v1", "kind": "CronTab", "metadata": {"name": name}, "spec": spec})
 }
 
@@ -95,7 +96,7 @@ async fn a_custom_resource_is_defaulted_pruned_checked_and_kept() {
     let read = cluster.get(admin(), "/apis/example.com/v1beta1/namespaces/default/crontabs/a").await.unwrap();
     assert_eq!((read.api_version(), read.str_at(&["spec", "cron"])), ("example.com/v1beta1", Some("* * *")));
     let warnings = cluster.warnings(admin(), "/apis/example.com/v1beta1/namespaces/default/crontabs/a").await;
-    assert_eq!(warnings, ["example.com/v1beta1 CronTab is deprecated"]);
+    assert_eq!(warnings, ["example.com/v1beta1 CronTab is deprecated; use example.com/v1 CronTab"]);
     cluster.stop().await;
 }
 
@@ -186,5 +187,72 @@ async fn objects_go_with_their_definition_and_do_not_come_back() {
     cluster.post(admin(), CRDS, definition("crontabs", "CronTab", "ct")).await.unwrap();
     until(&cluster, "crontabs.example.com", is_established).await;
     assert_eq!(cluster.get(admin(), TABS).await.unwrap(), Value::Int(0), "how many there are");
+    cluster.stop().await;
+}
+
+/// Who watched was told that their version is too old, and listed everything again.
+#[tokio::test]
+async fn a_watch_ends_without_a_word_when_the_definition_changes() {
+    let cluster = cluster_with_tabs().await;
+    let client = cluster.client(admin());
+    let resource = GroupVersionResource::new("example.com", "v1", "crontabs");
+    let watch =
+        async || client.watch(Target::collection(&resource, "default"), &WatchOptions::default()).await.unwrap();
+    let mut changes = watch().await;
+    cluster.post(admin(), TABS, tab("a", json!({"cron": "*"}))).await.unwrap();
+    assert!(matches!(changes.next().await, Some(Ok(WatchEvent::Added(_)))));
+    let path = format!("{CRDS}/crontabs.example.com");
+    let shorter = json!({"spec": {"names": {"shortNames": ["c"]}}});
+    cluster.patch(admin(), &path, PatchKind::Merge, shorter).await.unwrap();
+    assert!(changes.next().await.is_none());
+    let mut changes = watch().await;
+    assert!(matches!(changes.next().await, Some(Ok(WatchEvent::Added(_)))), "the new one has all objects");
+    cluster.delete(admin(), &path).await.unwrap();
+    let change = changes.next().await;
+    assert!(matches!(change, Some(Ok(WatchEvent::Deleted(_)))), "objects are seen to go: {change:?}");
+    until(&cluster, "crontabs.example.com", |definition| definition.is_none()).await;
+    assert!(changes.next().await.is_none(), "and with the definition the watch ends");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_object_says_what_it_is() {
+    let cluster = cluster_with_tabs().await;
+    let refused = async |body: serde_json::Value| {
+        let status = cluster.post(admin(), TABS, body).await.unwrap_err();
+        (status.code, status.message.to_string())
+    };
+    let other_kind = json!({"apiVersion": "example.com/v1", "kind": "Foo", "metadata": {"name": "a"}});
+    let why = "Foo.example.com \"a\" is invalid: kind: Invalid value: \"Foo\": must be CronTab";
+    assert_eq!(refused(other_kind).await, (422, why.to_owned()));
+    let other_version = json!({"apiVersion": "example.com/v1beta1", "kind": "CronTab", "metadata": {"name": "a"}});
+    let why =
+        "the API version in the data (example.com/v1beta1) does not match the expected API version (example.com/v1)";
+    assert_eq!(refused(other_version).await, (400, why.to_owned()));
+    let no_version = json!({"kind": "CronTab", "metadata": {"name": "a"}});
+    let why = "the API version in the data () does not match the expected API version (example.com/v1)";
+    assert_eq!(refused(no_version).await, (400, why.to_owned()));
+    let why = "the object provided is unrecognized (must be of type CronTab): Object 'Kind' is missing in \
+               '{\"metadata\":{\"name\":\"abcdefghijk\"}}' ({\"metadata\":{\"name\":\"abcdefghi ...)";
+    assert_eq!(refused(json!({"metadata": {"name": "abcdefghijk"}})).await, (400, why.to_owned()));
+    cluster.post(admin(), TABS, tab("a", json!({"cron": "*"}))).await.unwrap();
+    let renamed = cluster.patch(admin(), &format!("{TABS}/a"), PatchKind::Merge, json!({"kind": "Foo"})).await;
+    assert_eq!(renamed.unwrap_err().code, 422);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn stores_of_custom_resources_are_counted_and_forget() {
+    let cluster = cluster_with_tabs().await;
+    cluster.post(admin(), TABS, tab("a", json!({"cron": "*"}))).await.unwrap();
+    cluster.get(admin(), TABS).await.unwrap();
+    let metrics = cluster.get(admin(), "/metrics").await.unwrap();
+    let line = "apiserver_storage_objects{resource=\"crontabs.example.com\"} 1";
+    assert!(metrics.as_str().unwrap().lines().any(|one| one == line), "{line}");
+    let old = cluster.revision().await;
+    cluster.post(admin(), TABS, tab("b", json!({"cron": "*"}))).await.unwrap();
+    cluster.compact().await;
+    let gone = cluster.get(admin(), &format!("{TABS}?resourceVersion={old}&resourceVersionMatch=Exact")).await;
+    assert_eq!(gone.unwrap_err().code, 410);
     cluster.stop().await;
 }

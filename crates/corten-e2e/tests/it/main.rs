@@ -9,6 +9,7 @@ mod connect;
 mod controllers;
 mod crash;
 mod environment;
+mod explain;
 mod garbage;
 mod helm;
 mod init_containers;

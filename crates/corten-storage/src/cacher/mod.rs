@@ -80,6 +80,8 @@ struct State {
     kept: KeptSnapshots,
     /// States before this revision are forgotten.
     compacted: Revision,
+    /// Another cache has taken this one's place: nobody follows it any more.
+    is_replaced: bool,
     /// Stored objects that cannot be decoded, by cache key. They are in no list: their bytes say nothing.
     corrupt: BTreeMap<Box<str>, CorruptObject>,
 }
@@ -525,19 +527,17 @@ impl Cacher {
         self.inner.state.read().snapshot.get(key).cloned()
     }
 
-    /// Ends all watches, as if they had fallen behind: their clients have to come again, to the cache that takes this one's
-    /// place.
+    /// Ends all watches once they have read what there is, also those that begin later: another cache takes this one's place,
+    /// and their clients have to come to that.
     pub fn close_watchers(&self) {
         let mut wakes = Wakes::new();
-        let next = {
+        {
             let mut state = self.inner.state.write();
-            let revision = state.snapshot.revision();
-            state.ring.restart(revision);
-            let next = state.ring.next_sequence();
-            state.named.restart(next, &mut wakes);
-            next
-        };
-        self.inner.next_event.send_replace(next);
+            state.is_replaced = true;
+            state.named.wake_all(&mut wakes);
+        }
+        // Later than any event: whoever waits looks again.
+        self.inner.next_event.send_replace(u64::MAX);
         named::wake(wakes);
     }
 

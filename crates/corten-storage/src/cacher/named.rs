@@ -163,6 +163,11 @@ impl Named {
         }
     }
 
+    /// Whoever waits for an event of a name looks again.
+    pub(super) fn wake_all(&self, wakes: &mut Wakes) {
+        wakes.extend(self.0.values().map(|entry| (Arc::clone(&entry.wake), u64::MAX)));
+    }
+
     /// The numbers of the events of `name` from `sequence` on; `None` if some are gone.
     pub(super) fn read(&self, name: &Name, sequence: u64) -> Option<impl Iterator<Item = u64>> {
         let entry = self.0.get(name)?;

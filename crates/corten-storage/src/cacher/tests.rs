@@ -373,10 +373,37 @@ async fn a_watch_of_one_name_falls_behind_by_its_own_events_alone() {
     }
     t.cacher.not_older_than(last).await.unwrap();
     let mut events = Vec::new();
-    let closed = Err(WatcherClosed { after: first });
+    let closed = Err(WatcherClosed::Behind { after: first });
     assert_eq!((all.drain(&mut events), lost.drain(&mut events)), (closed, closed));
     assert_eq!((quiet.drain(&mut events), quiet.revision(), events.len()), (Ok(false), last, 0));
     let change = t.put("ns/quiet", "1").await;
     assert_eq!(take(&mut quiet, 1).await, [format!("Put quiet@{change} after 0")]);
+    t.end().await;
+}
+
+/// A cache that another one had replaced kept the watches that came late: nothing ended them, and nothing came by them.
+#[tokio::test]
+async fn a_cache_that_is_replaced_ends_watches_also_those_that_come_late() {
+    let t = Fixture::new();
+    let first = t.put("ns/a", "1").await;
+    t.cacher.not_older_than(first).await.unwrap();
+    let mut early = t.cacher.watch_from_now(0).await.unwrap().1;
+    let mut named = t.cacher.watch_from_now(0).await.unwrap().1.only(Some("ns"), "a");
+    let mut behind = t.cacher.watch_from_now(0).await.unwrap().1;
+    let mut events = Vec::new();
+    let close = async {
+        t.cacher.close_watchers();
+        t.cacher.watch_from_now(0).await.unwrap().1
+    };
+    let (mut others, mut more) = (Vec::new(), Vec::new());
+    let closed = Err(WatcherClosed::Replaced);
+    // Those that wait are woken.
+    let (first, second, mut late) = tokio::join!(early.next(&mut others), named.next(&mut more), close);
+    assert_eq!((first, second, late.next(&mut events).await), (closed, closed, closed));
+    assert!(events.is_empty());
+    let second = t.put("ns/a", "2").await;
+    t.cacher.not_older_than(second).await.unwrap();
+    assert_eq!((behind.next(&mut events).await, events.len()), (Ok(()), 1), "what happened before it looked");
+    assert_eq!(behind.next(&mut events).await, closed);
     t.end().await;
 }

@@ -25,12 +25,18 @@ pub struct Watcher {
     revision: Revision,
 }
 
-/// The watcher fell off the ring, or the cache started anew: the client has to resume or list again.
+/// Why there are no more events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too old resource version: {after}")]
-pub struct WatcherClosed {
-    /// The last revision that was delivered.
-    pub after: Revision,
+pub enum WatcherClosed {
+    /// The watcher fell off the ring, or the cache started anew: the client has to resume or list again.
+    #[error("too old resource version: {after}")]
+    Behind {
+        /// The last revision that was delivered.
+        after: Revision,
+    },
+    /// Another cache has taken the place of this one, and there will be no more events: the client has to come to that.
+    #[error("the cache was replaced")]
+    Replaced,
 }
 
 impl Watcher {
@@ -73,7 +79,7 @@ impl Watcher {
             }
             let sequence = self.sequence;
             if self.wake.wait_for(|&next| next > sequence).await.is_err() {
-                return Err(WatcherClosed { after: self.revision });
+                return Err(WatcherClosed::Behind { after: self.revision });
             }
         }
     }
@@ -106,8 +112,11 @@ impl Watcher {
                 })
             }),
         };
-        let cut_at = read.ok_or(WatcherClosed { after: self.revision })?.break_value();
+        let cut_at = read.ok_or(WatcherClosed::Behind { after: self.revision })?.break_value();
         let is_any = events.len() > before;
+        if state.is_replaced && !is_any {
+            return Err(WatcherClosed::Replaced);
+        }
         self.sequence = cut_at.unwrap_or(end);
         self.revision = match events.last().filter(|_| is_any && cut_at.is_some()) {
             Some(last) => last.revision,

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     MAGIC, is_message, message_type, resolve,
-    wire::{put_bytes, put_number, put_text, put_varint},
+    wire::{put_bytes, put_double, put_number, put_text, put_varint},
 };
 use crate::{
     codec::{DecodeError, canonical, json, lists::Around},
@@ -211,8 +211,7 @@ fn write_single(
                 Value::Float(float) => *float,
                 other => other.as_i64().ok_or_else(wrong)? as f64,
             };
-            put_varint(out, u64::from(number) << 3 | 1);
-            out.extend_from_slice(&float.to_le_bytes());
+            put_double(out, number, float);
         }
         FieldType::String => put_text(out, number, value.as_str().ok_or_else(wrong)?),
         FieldType::Bytes if value.is_null() => put_bytes(out, number, b""),

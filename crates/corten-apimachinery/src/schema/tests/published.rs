@@ -66,6 +66,28 @@ fn version_2_leaves_out_what_its_clients_cannot_read() {
     );
 }
 
+/// Upstream: `Unfold` in pkg/apiserver/schema/unfold.go.
+#[test]
+fn a_number_or_text_says_so_in_words_that_clients_know() {
+    let either = r#""anyOf": [{"type": "integer"}, {"type": "string"}]"#;
+    let said = format!(
+        r#""said": {{"x-kubernetes-int-or-string": true, {either}}},
+           "within": {{"x-kubernetes-int-or-string": true, "allOf": [{{{either}}}, {{"pattern": "^a"}}]}}"#
+    );
+    check(
+        &format!(
+            r#"{{"type": "object", "properties": {{{said}, "bare": {{"x-kubernetes-int-or-string": true}},
+                "other": {{"x-kubernetes-int-or-string": true, "anyOf": [{{"pattern": "^a"}}]}}}}}}"#
+        ),
+        Dialect::V3,
+        &format!(
+            r#"{{"type": "object", "properties": {{{META_V3}, {said}, "bare": {{"x-kubernetes-int-or-string": true, {either}}},
+                "other": {{"x-kubernetes-int-or-string": true, "anyOf": [{{"pattern": "^a"}}], "allOf": [{{{either}}}]}}}},
+                {IDENTITY}}}"#
+        ),
+    );
+}
+
 #[test]
 fn embedded_objects_have_metadata() {
     check(

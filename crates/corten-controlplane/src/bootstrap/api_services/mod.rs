@@ -2,13 +2,17 @@
 //!
 //! Flow: discovery's versions that have a place -> compared with what is there by `plan` (pure) -> writes, side by side.
 //! What happens to them later is an administrator's business until the next start, as it is upstream's. Those of custom
-//! resources (`automanaged: true`) are not touched here: whoever serves custom resources keeps them.
+//! resources (`automanaged: true`) are kept as definitions come and go.
 //! Upstream: pkg/controlplane/apiserver/aggregator.go, k8s.io/kube-aggregator/pkg/controllers/autoregister (v1.35).
 
 mod plan;
 mod priorities;
 
+mod custom;
+
 use std::collections::BTreeMap;
+
+pub(super) use custom::keep as keep_custom;
 
 use corten_apimachinery::{
     gvk::GroupVersionResource,

@@ -5,7 +5,7 @@ use corten_resources::catalog::{GROUPS, RESOURCES};
 use serde_json::json;
 
 use super::{
-    plan::{Action, api_service, plan},
+    plan::{Action, api_service, custom_api_service, plan, plan_custom},
     priorities::PRIORITIES,
 };
 use crate::testing::{Cluster, admin, tree};
@@ -89,5 +89,62 @@ async fn every_version_has_one_that_is_available() {
     let core = cluster.get(admin(), &format!("{PATH}/v1.")).await.unwrap();
     assert_eq!((core.at(&["spec", "group"]), core.str_at(&["spec", "version"])), (None, Some("v1")));
     assert!(cluster.get(admin(), &format!("{PATH}/v1.apiregistration.k8s.io")).await.is_err());
+    cluster.stop().await;
+}
+
+#[test]
+fn those_of_custom_resources_follow_what_is_defined() {
+    let wanted = || Some(custom_api_service("acme.example", "v1"));
+    let labelled = |label: &str, priority: i64| {
+        tree(json!({
+            "metadata": {"name": "v1.acme.example", "uid": "u", "labels": {"kube-aggregator.kubernetes.io/automanaged": label}},
+            "spec": {"group": "acme.example", "version": "v1", "groupPriorityMinimum": priority, "versionPriority": 100},
+        }))
+    };
+    assert_eq!(plan_custom(wanted(), None), wanted().map(Action::Create));
+    assert_eq!(plan_custom(wanted(), Some(&labelled("true", 1_000))), None);
+    assert_eq!(plan_custom(wanted(), Some(&labelled("true", 7))), Some(Action::Update(labelled("true", 1_000))));
+    let gone = Action::Delete { name: "v1.acme.example".into(), uid: "u".into() };
+    assert_eq!(plan_custom(None, Some(&labelled("true", 1_000))), Some(gone));
+    for others in [labelled("onstart", 7), labelled("", 7)] {
+        assert_eq!((plan_custom(wanted(), Some(&others)), plan_custom(None, Some(&others))), (None, None));
+    }
+}
+
+#[tokio::test]
+async fn a_version_of_custom_resources_has_one_as_long_as_it_is_defined() {
+    const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let cluster = Cluster::start().await;
+    cluster.keep_bootstrapped();
+    let definition = |plural: &str| {
+        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        json!({"metadata": {"name": format!("{plural}.acme.example")}, "spec": {
+        "group": "acme.example", "scope": "Cluster", "names": {"plural": plural, "kind": format!("Kind{plural}")},
+        "versions": [
+            {"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}},
+            {"name": "v1beta1", "served": false, "storage": false, "schema": {"openAPIV3Schema": schema}},
+        ]}})
+    };
+    let path = format!("{PATH}/v1.acme.example");
+    let until = async |is_there: bool| {
+        while cluster.get(admin(), &path).await.is_ok() != is_there {
+            // The keeper runs when this task lets it.
+            tokio::task::yield_now().await;
+        }
+    };
+    for plural in ["ones", "twos"] {
+        cluster.post(admin(), CRDS, definition(plural)).await.unwrap();
+    }
+    until(true).await;
+    let made = cluster.get(admin(), &path).await.unwrap();
+    assert_eq!(made.label("kube-aggregator.kubernetes.io/automanaged"), Some("true"));
+    assert_eq!(made.get("spec"), custom_api_service("acme.example", "v1").get("spec"));
+    assert_eq!(made.items_at(&["status", "conditions"])[0].str_at(&["reason"]), Some("Local"));
+    assert!(cluster.get(admin(), &format!("{PATH}/v1beta1.acme.example")).await.is_err(), "it is not served");
+    cluster.delete(admin(), &path).await.unwrap();
+    until(true).await;
+    cluster.delete(admin(), &format!("{CRDS}/ones.acme.example")).await.unwrap();
+    cluster.delete(admin(), &format!("{CRDS}/twos.acme.example")).await.unwrap();
+    until(false).await;
     cluster.stop().await;
 }

@@ -1,0 +1,105 @@
+//! One document: made when it is first asked for, then kept as bytes.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use corten_apimachinery::{openapi::Dialect, status::Status};
+use corten_base::{TaskSet, blocking};
+use http::{HeaderValue, StatusCode, header};
+use tokio::sync::Semaphore;
+
+use super::{Source, contents::Contents, form::Form};
+use crate::{
+    request::Request,
+    response::{Reply, Response},
+};
+
+/// One document, made when it is first asked for.
+#[derive(Debug)]
+pub(super) struct Document {
+    recipe: Arc<Recipe>,
+    pub(super) hash: String,
+    /// Of which all documents of a server have one, so that they are made one after the other.
+    making: Arc<Semaphore>,
+}
+
+/// What a document is made of, and what was made of it.
+#[derive(Debug)]
+struct Recipe {
+    source: Source,
+    dialect: Dialect,
+    contents: Contents,
+    json: OnceLock<Bytes>,
+    protobuf: OnceLock<Bytes>,
+}
+
+impl Document {
+    pub(super) fn new(
+        source: Source,
+        dialect: Dialect,
+        contents: Contents,
+        hash: String,
+        making: &Arc<Semaphore>,
+    ) -> Self {
+        let recipe = Recipe { source, dialect, contents, json: OnceLock::new(), protobuf: OnceLock::new() };
+        Self { recipe: Arc::new(recipe), hash, making: Arc::clone(making) }
+    }
+
+    /// The same document, of which `contents` tells the same: resources that have been replaced are let go.
+    pub(super) fn of(&self, contents: Contents) -> Self {
+        let Recipe { source, dialect, contents: _, json, protobuf } = &*self.recipe;
+        let recipe =
+            Recipe { source: *source, dialect: *dialect, contents, json: json.clone(), protobuf: protobuf.clone() };
+        Self { recipe: Arc::new(recipe), hash: self.hash.clone(), making: Arc::clone(&self.making) }
+    }
+
+    /// The document. Making it takes some tens of milliseconds for the largest group, and more for the whole of v2: that is
+    /// done once, on a thread that may be busy, and whoever else asks meanwhile waits for it.
+    ///
+    /// Errors: the making of it panicked. Cancellation: it is made all the same, for whoever asks next.
+    pub(super) async fn bytes(&self, tasks: &TaskSet, form: Form) -> Result<Bytes, Status> {
+        if let Some(made) = self.recipe.made(form).get() {
+            return Ok(made.clone());
+        }
+        let turn = Arc::clone(&self.making).acquire_owned().await.expect("is never closed");
+        let recipe = Arc::clone(&self.recipe);
+        let made = blocking::run(tasks, "openapi document", move || {
+            let _turn = turn;
+            let write = || recipe.contents.write(recipe.source, recipe.dialect, form);
+            recipe.made(form).get_or_init(write).clone()
+        });
+        made.await.map_err(|panic| {
+            tracing::error!(err = %panic, "The making of an OpenAPI document panicked");
+            Status::internal("the document could not be made")
+        })
+    }
+
+    pub(super) async fn reply(&self, tasks: &TaskSet, request: &Request) -> Result<Reply, Status> {
+        let dialect = self.recipe.dialect;
+        let Some(form) = Form::wanted(request.header(header::ACCEPT), dialect) else {
+            return Ok(Reply::text(StatusCode::NOT_ACCEPTABLE, "406 Not Acceptable\n"));
+        };
+        let content_type = form.media_type(dialect);
+        let etag = format!("\"{}\"", self.hash);
+        let fresh = request.header(header::IF_NONE_MATCH) == etag;
+        let mut reply = Reply::new(if fresh {
+            Response::Raw { code: StatusCode::NOT_MODIFIED, content_type, body: Bytes::new() }
+        } else {
+            Response::Raw { code: StatusCode::OK, content_type, body: self.bytes(tasks, form).await? }
+        });
+        if let Ok(value) = HeaderValue::from_str(&etag) {
+            reply.headers.insert(header::ETAG, value);
+        }
+        reply.headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        Ok(reply)
+    }
+}
+
+impl Recipe {
+    fn made(&self, form: Form) -> &OnceLock<Bytes> {
+        match form {
+            Form::Json => &self.json,
+            Form::Protobuf => &self.protobuf,
+        }
+    }
+}
