@@ -3,6 +3,7 @@
 mod access;
 mod apply;
 mod bad_input;
+mod clients;
 mod command_line;
 mod components;
 mod connect;
