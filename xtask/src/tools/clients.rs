@@ -24,11 +24,8 @@ const PACKAGE_LOCK: &str = include_str!("clients/package-lock.json");
 pub(super) const PYTHON: Tool = Tool { name: "Python client", version: "35.0.0, list 1", install: install_python };
 
 /// The number of the list is raised when `node.txt` or `package-lock.json` changes.
-pub(super) const JAVASCRIPT: Tool = Tool {
-    name: "JavaScript client",
-    version: "2.0.1 on Node 24.19.0, list 1",
-    install: install_javascript,
-};
+pub(super) const JAVASCRIPT: Tool =
+    Tool { name: "JavaScript client", version: "2.0.1 on Node 24.19.0, list 1", install: install_javascript };
 
 fn install_python(places: &Places, version: &str) -> anyhow::Result<()> {
     let scratch = scratch_folder(places, "python-client")?;
@@ -40,9 +37,9 @@ fn install_python(places: &Places, version: &str) -> anyhow::Result<()> {
     let mut install = python::pip(&python, "install");
     // Wheels only: building a package would run its code, and need a compiler.
     install.args(["--require-hashes", "--only-binary", ":all:", "--root-user-action", "ignore", "--target"]);
-    output(install.arg(&packages).arg("--requirement").arg(&requirements)).with_context(|| {
-        "install the Python client: is a package index reachable, and is this Python 3.10 to 3.14 on x86_64?"
-    })?;
+    output(install.arg(&packages).arg("--requirement").arg(&requirements)).with_context(
+        || "install the Python client: is a package index reachable, and is this Python 3.10 to 3.14 on x86_64?",
+    )?;
     let program = places.tool("python-client");
     let script = format!(
         "#!/bin/sh\nPYTHONPATH='{}' PYTHONDONTWRITEBYTECODE=1 exec '{}' \"$@\"\n",
@@ -84,7 +81,12 @@ fn install_javascript(places: &Places, version: &str) -> anyhow::Result<()> {
         fs::write(client.join(name), text).with_context(|| format!("write {name} in {}", client.display()))?;
     }
     let mut npm = Command::new(&program);
-    npm.arg(node.join("lib/node_modules/npm/bin/npm-cli.js")).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    npm.arg(node.join("lib/node_modules/npm/bin/npm-cli.js")).args([
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+    ]);
     output(npm.arg("--cache").arg(scratch.join("cache")).current_dir(&client))
         .context("install the JavaScript client: is npm's registry reachable?")?;
     let manifest = client.join("node_modules/@kubernetes/client-node/package.json");

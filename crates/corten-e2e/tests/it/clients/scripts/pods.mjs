@@ -76,7 +76,7 @@ async function ports_are_forwarded({ config, namespace }) {
     input.write('GET / HTTP/1.0\r\n\r\n');
     await answer.complete;
     socket.close();
-    assert(answer.text.startsWith('HTTP/1.0 200 OK'), answer.text);
+    assert(answer.text.startsWith('HTTP/1.1 200 OK'), answer.text);
     assert.equal(errors.text, '');
 }
 

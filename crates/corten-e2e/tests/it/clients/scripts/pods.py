@@ -4,6 +4,7 @@ Called with the namespace to work in, on a cluster with a node.
 """
 
 import sys
+import time
 
 from kubernetes import client, config, watch
 from kubernetes.stream import portforward, stream
@@ -49,7 +50,11 @@ def commands_run_over_a_web_socket(core, namespace):
     execute = lambda *command, **options: stream(
         core.connect_get_namespaced_pod_exec, "talker", namespace, command=list(command), stdout=True, stderr=True, **options
     )
+    # The client reads a frame each time that its socket becomes readable: what shares a TLS record with another is not seen.
+    started = time.monotonic()
     same(execute("echo", "hello"), "hello\n")
+    took = time.monotonic() - started
+    assert took < 5, f"{took:.1f} s"
     session = execute("sh", "-c", "read line; echo got $line; echo wrong >&2; exit 7", stdin=True, _preload_content=False)
     session.write_stdin("this\n")
     session.run_forever(timeout=30)
@@ -66,7 +71,7 @@ def ports_are_forwarded(core, namespace):
     while piece := connection.recv(1024):
         answer += piece
     connection.close()
-    assert answer.startswith(b"HTTP/1.0 200 OK") and answer.endswith(b"page\n"), answer
+    assert answer.startswith(b"HTTP/1.1 200 OK") and answer.endswith(b"page\n"), answer
     same(forward.error(8080), None)
 
 
