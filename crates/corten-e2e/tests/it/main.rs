@@ -26,6 +26,7 @@ mod scheduling;
 mod security;
 mod services;
 mod signals;
+mod transcripts;
 mod tutorial;
 mod users;
 mod volumes;
