@@ -1,4 +1,4 @@
-//! Every verb and every format of the real kubectl, as transcripts: a command, its exit code, what it prints.
+//! Every verb and every format of the real kubectl, and helm, as transcripts: a command, its exit code, what it prints.
 //!
 //! What they say is what kubectl prints against upstream v1.35. A new case is a new line in a file of `transcripts/`.
 
@@ -18,6 +18,7 @@ fn kubectl_prints_what_it_prints_with_upstream() {
                 ("discovery", |kubectl| play(kubectl, include_str!("transcripts/discovery.txt"))),
                 ("edit", |kubectl| play(kubectl, include_str!("transcripts/edit.txt"))),
                 ("generators", |kubectl| play(kubectl, include_str!("transcripts/generators.txt"))),
+                ("helm", |kubectl| play(kubectl, include_str!("transcripts/helm.txt"))),
                 ("output", |kubectl| play(kubectl, include_str!("transcripts/output.txt"))),
                 ("patch", |kubectl| play(kubectl, include_str!("transcripts/patch.txt"))),
                 ("wait", |kubectl| play(kubectl, include_str!("transcripts/wait.txt"))),
