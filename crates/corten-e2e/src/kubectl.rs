@@ -53,6 +53,12 @@ impl Kubectl {
         Ok(scoped)
     }
 
+    /// Where kubectl is.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The namespace of commands that do not name one.
     #[must_use]
     pub fn namespace(&self) -> &str {

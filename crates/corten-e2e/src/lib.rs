@@ -13,6 +13,7 @@ mod pods;
 mod proxy;
 mod sandbox;
 mod side_by_side;
+mod transcript;
 
 pub use cluster::Cluster;
 pub use kubectl::{Kubectl, Output};
@@ -21,3 +22,4 @@ pub use network::{Place, at};
 pub use proxy::{Message, Proxy, WebSocket};
 pub use sandbox::in_sandbox;
 pub use side_by_side::{Check, side_by_side};
+pub use transcript::play;

@@ -18,10 +18,12 @@ pub mod websocket;
 
 mod input;
 mod output;
+mod splice;
 
 pub use input::Input;
 pub use negotiate::{Negotiated, Refusal, Transport};
 pub use output::Output;
+pub use splice::splice;
 
 use std::time::Duration;
 

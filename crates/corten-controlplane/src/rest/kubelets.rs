@@ -17,7 +17,7 @@ use corten_apiserver::{Reply, Request, Response, request::RequestBody, upgrade::
 use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet, timeout};
 use corten_client::transport::http::TrustsAnyone;
 use corten_component_base::certificates::KeyPairPem;
-use corten_streaming::{negotiate, websocket::send_bytes};
+use corten_streaming::{negotiate, splice, websocket::send_bytes};
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyDataStream, BodyExt as _, Empty, Full, Limited};
@@ -245,22 +245,23 @@ impl Kubelets {
             return Ok(refusal(response).await);
         }
         let headers = response.headers().clone();
+        let is_websocket =
+            headers.get(header::UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
         let backend = hyper::upgrade::on(&mut response);
         let stopping = self.stopping.clone();
         self.tasks.spawn("stream", async move {
-            let (mut client, backend) = match tokio::try_join!(client.switched(), backend) {
+            let (client, backend) = match tokio::try_join!(client.switched(), backend) {
                 Ok(both) => both,
                 Err(error) => {
                     tracing::debug!(err = %error, "Client or kubelet left before the connection was switched");
                     return;
                 }
             };
-            let mut backend = TokioIo::new(backend);
             tokio::select! {
                 biased;
                 () = stopping.requested() => {}
                 // Each side ends its own direction; when both have, or one breaks, the connections are dropped.
-                _ended = tokio::io::copy_bidirectional(&mut client, &mut backend) => {}
+                _ended = splice(client, TokioIo::new(backend), is_websocket) => {}
             }
         });
         Ok(Reply::new(Response::Upgrade { headers }))

@@ -3,6 +3,7 @@
 mod access;
 mod apply;
 mod bad_input;
+mod clients;
 mod command_line;
 mod components;
 mod connect;
@@ -26,6 +27,7 @@ mod scheduling;
 mod security;
 mod services;
 mod signals;
+mod transcripts;
 mod tutorial;
 mod users;
 mod volumes;

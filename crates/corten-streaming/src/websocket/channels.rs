@@ -147,22 +147,13 @@ async fn write_messages(
             // A server tells the end of its channels by the end of the connection, in version 5, too: clients complain
             // about a close that they did not expect ("Unknown stream id 255").
             Send::Control(Frame::Ping(_)) => Message::Ping(Bytes::new()),
-            Send::End(_) | Send::Control(_) => {
-                // What was fed before it waits for nothing else.
-                if sends.is_empty() {
-                    sink.flush().await?;
-                }
-                continue;
-            }
+            Send::End(_) | Send::Control(_) => continue,
             Send::Finish => {
                 let close = CloseFrame { code: CloseCode::Normal, reason: "".into() };
                 return sink.send(Message::Close(Some(close))).await;
             }
         };
-        sink.feed(message).await?;
-        if sends.is_empty() {
-            sink.flush().await?;
-        }
+        sink.send(message).await?;
     }
     Ok(())
 }

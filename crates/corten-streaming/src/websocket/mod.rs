@@ -4,10 +4,12 @@
 
 mod bytes_io;
 mod channels;
+mod frames;
 mod messages;
 
 pub use bytes_io::ByteStream;
 pub use channels::{Channels, Encoding, connect};
+pub use frames::copy_frames;
 pub use messages::{send_bytes, send_messages};
 
 use tokio_tungstenite::{
@@ -24,7 +26,7 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 pub async fn switched(io: BoxIo, role: Role) -> WebSocketStream<BoxIo> {
     let mut config = WebSocketConfig::default();
     config.read_buffer_size = 32 << 10;
-    // Messages go out when the writer flushes; it does so whenever it has nothing more at hand.
+    // Messages go out when the writer flushes: after each, because frames must not share a TLS record (see `frames`).
     config.write_buffer_size = 32 << 10;
     config.max_write_buffer_size = 4 * MESSAGE_BYTES_MAX;
     config.max_message_size = Some(MESSAGE_BYTES_MAX);
