@@ -22,7 +22,11 @@ use super::{Include, a_list, decode, metadata_list, metadata_of, not_marshalable
 use crate::{
     negotiation::{Accepted, Encoding, Shape},
     response::ListResponse,
-    server::{Server, pieces::Pieces, response_body::Content},
+    server::{
+        Server,
+        pieces::{Piece, Pieces},
+        response_body::Content,
+    },
 };
 
 /// Lists go out in pieces of at most this size, unless one object is larger: four frames of HTTP/2, and small enough that the
@@ -298,25 +302,26 @@ impl ListBody {
         while let Some(item) = self.items.as_slice().first() {
             let before = if self.begun { &self.around.between } else { &self.around.before };
             if let Encoder::Stored { prefix } = &self.shown.encoder {
-                let (open, bytes) = match item.json.strip_prefix(prefix.as_bytes()) {
-                    Some(rest) => (&b"{"[..], item.json.slice_ref(rest)),
-                    None => (&b""[..], item.json.clone()),
+                let (open, from) = match item.json.starts_with(prefix.as_bytes()) {
+                    true => (&b"{"[..], prefix.len()),
+                    false => (&b""[..], 0),
                 };
+                let len = item.json.len() - from;
                 // What is as it is stored costs nothing to look at again: it may wait for the next piece.
-                if going.len() > 0 && going.len() + before.len() + open.len() + bytes.len() > LIST_CHUNK_BYTES {
+                if going.len() > 0 && going.len() + before.len() + open.len() + len > LIST_CHUNK_BYTES {
                     return Ok(self.send(going));
                 }
-                let is_long = bytes.len() >= SHARED_BYTES_MIN;
+                let is_long = len >= SHARED_BYTES_MIN;
                 if is_long && self.begun && !open.is_empty() {
-                    going.share(self.between_open.clone());
+                    going.share(Piece::Bytes(self.between_open.clone()));
                 } else {
                     going.copy(before);
                     going.copy(open);
                 }
                 if is_long {
-                    going.share(bytes);
+                    going.share(Piece::Object(Arc::clone(item), from));
                 } else {
-                    going.copy(&bytes);
+                    going.copy(&item.json[from..]);
                 }
             } else {
                 let made = self.shown.encoded(item)?;

@@ -2,11 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::server::pieces::Pieces;
+use crate::server::pieces::{Piece, Pieces};
 
 /// What goes out at once.
 pub(super) struct Going {
-    parts: Vec<Bytes>,
+    parts: Vec<Piece>,
     /// What is copied, behind the parts.
     copied: BytesMut,
     /// How long all of it is.
@@ -15,7 +15,7 @@ pub(super) struct Going {
 
 impl Going {
     /// Nothing, with room for it.
-    pub(super) fn new(parts: Vec<Bytes>, copied: BytesMut) -> Self {
+    pub(super) fn new(parts: Vec<Piece>, copied: BytesMut) -> Self {
         debug_assert!(parts.is_empty() && copied.is_empty(), "it begins with nothing");
         Self { parts, copied, len: 0 }
     }
@@ -31,10 +31,10 @@ impl Going {
         self.len += short.len();
     }
 
-    /// Adds the bytes themselves.
-    pub(super) fn share(&mut self, long: Bytes) {
+    /// Adds what is long, where it lies.
+    pub(super) fn share(&mut self, long: Piece) {
         if !self.copied.is_empty() {
-            self.parts.push(self.copied.split().freeze());
+            self.parts.push(Piece::Bytes(self.copied.split().freeze()));
         }
         self.len += long.len();
         self.parts.push(long);
@@ -47,7 +47,7 @@ impl Going {
         if parts.is_empty() {
             return (copied.clone().into(), Some(copied));
         }
-        parts.push(copied);
+        parts.push(Piece::Bytes(copied));
         (parts.into(), None)
     }
 }
