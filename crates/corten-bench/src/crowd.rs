@@ -25,7 +25,7 @@ impl Nodes {
         })
         .await?;
         load.many(count, CLIENTS, |load, number| async move {
-            load.call(number, Method::POST, LEASES, objects::lease(number, 0), StatusCode::CREATED).await
+            load.call(number, Method::POST, LEASES, objects::lease(number), StatusCode::CREATED).await
         })
         .await?;
         Ok(Self { count, beats: 0 })
@@ -37,7 +37,7 @@ impl Nodes {
         let beats = self.beats;
         load.many(self.count, CLIENTS, |load, number| async move {
             let path = format!("{LEASES}/{}", objects::node_name(number));
-            load.call(number, Method::PUT, &path, objects::lease(number, beats), StatusCode::OK).await
+            load.call(number, Method::PATCH, &path, objects::renewal(beats), StatusCode::OK).await
         })
         .await
     }
@@ -66,7 +66,7 @@ pub(crate) async fn create_config_maps(load: &Load, prefix: &str, count: usize, 
     .await
 }
 
-/// Lists all pods to the last byte; returns how many bytes there are.
-pub(crate) async fn list_pods(load: &Load, query: &str) -> anyhow::Result<u64> {
-    load.call(0, Method::GET, &format!("{NAMESPACE}/pods{query}"), "", StatusCode::OK).await
+/// Lists all objects of a kind in the namespace, from the cache, to the last byte; returns how many bytes there are.
+pub(crate) async fn list(load: &Load, plural: &str) -> anyhow::Result<u64> {
+    load.call(0, Method::GET, &format!("{NAMESPACE}/{plural}?resourceVersion=0"), "", StatusCode::OK).await
 }

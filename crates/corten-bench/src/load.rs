@@ -54,7 +54,7 @@ impl Load {
         Ok(Self { connections: opened.into(), authority: authority.into(), _tasks: Arc::new(tasks) })
     }
 
-    /// Sends a request on connection `number` (modulo their count) and gives its answer as it begins.
+    /// Sends a request on connection `number` (modulo their count) and gives its answer as it begins. A patch is a merge patch.
     pub(crate) async fn send(
         &self,
         number: usize,
@@ -62,10 +62,11 @@ impl Load {
         path: &str,
         body: impl Into<Bytes>,
     ) -> anyhow::Result<http::Response<Incoming>> {
+        let content_type = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let request = Request::builder()
             .method(method)
             .uri(format!("https://{}{path}", self.authority))
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, content_type)
             .header(header::ACCEPT, "application/json")
             .body(Full::new(body.into()))
             .context("form a request")?;

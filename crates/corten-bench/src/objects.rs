@@ -86,15 +86,22 @@ pub(crate) fn node(number: usize) -> Bytes {
     node.to_string().into()
 }
 
-/// The lease by which node `number` says that it lives; `renewals` makes each say different.
-pub(crate) fn lease(number: usize, renewals: usize) -> Bytes {
+/// The lease by which node `number` says that it lives.
+pub(crate) fn lease(number: usize) -> Bytes {
     let name = node_name(number);
-    let time =
-        format!("2026-01-01T{:02}:{:02}:{:02}.000000Z", renewals / 3_600 % 24, renewals / 60 % 60, renewals % 60);
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {"name": name, "namespace": "kube-node-lease"},
-        "spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": time},
+        "spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": renew_time(0)},
     });
     lease.to_string().into()
+}
+
+/// The patch of a lease that says so again, each time another.
+pub(crate) fn renewal(count: usize) -> Bytes {
+    json!({"spec": {"renewTime": renew_time(count)}}).to_string().into()
+}
+
+fn renew_time(count: usize) -> String {
+    format!("2026-01-01T{:02}:{:02}:{:02}.000000Z", count / 3_600 % 24, count / 60 % 60, count % 60)
 }

@@ -73,6 +73,25 @@ impl Server {
         self.child.id()
     }
 
+    /// Waits until the server rests: what controllers make of many new objects is no part of what is measured next.
+    ///
+    /// Errors: it does not within a minute.
+    pub(crate) async fn rest(&self) -> anyhow::Result<()> {
+        const LOOKS: usize = 120;
+        for _ in 0..LOOKS {
+            let ((), cpu, wall) = self
+                .measure(async {
+                    self.clock.sleep(Duration::from_millis(500)).await;
+                    Ok(())
+                })
+                .await?;
+            if cpu < wall / 20 {
+                return Ok(());
+            }
+        }
+        bail!("the server did not come to rest within a minute")
+    }
+
     /// The processor time and the time on the wall that `work` takes of the server.
     pub(crate) async fn measure<T>(
         &self,

@@ -132,7 +132,7 @@ pub fn update_managed_fields(write: &Write<'_>, live: Option<&Value>, new: &mut 
         Base::Cleared => Entries::default(),
         Base::Given(entries) => entries,
     };
-    write.record_update(&live_object, new, &difference, &mut entries);
+    write.record_update(&live_object, new, difference, &mut entries);
     let list = entries.encode();
     if !list.is_null() {
         new.set_meta("managedFields", list);
@@ -205,7 +205,7 @@ pub fn apply(write: &Write<'_>, live: Option<&Value>, config: &Value, force: boo
         let empty = write.empty();
         let before = Write { manager: BEFORE_FIRST_APPLY, ..*write };
         if let Some(difference) = before.compare(&empty, &live_object, write.api_version) {
-            before.record_update(&empty, &live_object, &difference, &mut entries);
+            before.record_update(&empty, &live_object, difference, &mut entries);
         }
     }
     let typed = write
@@ -328,10 +328,10 @@ impl<'a> Write<'a> {
         taken
     }
 
-    fn record_update(&self, old: &Value, new: &Value, difference: &Comparison, entries: &mut Entries) {
-        self.taken(old, new, difference, entries, None).take_from(entries);
+    fn record_update(&self, old: &Value, new: &Value, difference: Comparison, entries: &mut Entries) {
+        self.taken(old, new, &difference, entries, None).take_from(entries);
         let mut own = if difference.modified.is_empty() {
-            difference.added.clone()
+            difference.added
         } else {
             difference.modified.union(&difference.added)
         };

@@ -45,6 +45,7 @@ struct Reader<'de> {
 
 impl<'de> Reader<'de> {
     /// The next byte that is no space, which is not taken.
+    #[inline]
     fn next(&mut self) -> Option<u8> {
         loop {
             match self.json.get(self.at) {
@@ -79,7 +80,7 @@ impl<'de> Reader<'de> {
         let mut has_escapes = false;
         self.at += 1;
         loop {
-            let Some(found) = memchr::memchr2(b'"', b'\\', &self.json[self.at.min(self.json.len())..]) else {
+            let Some(found) = self.json.get(self.at..).and_then(end_or_escape) else {
                 return Err(self.bad("the end of a string"));
             };
             self.at += found + 1;
@@ -139,13 +140,14 @@ impl<'de> Reader<'de> {
                     continue;
                 }
                 b'{' | b'[' => open += 1,
+                b'}' | b']' if open == 1 => {
+                    self.at += 1;
+                    return Ok(());
+                }
                 b'}' | b']' => open -= 1,
                 _ => {}
             }
             self.at += 1;
-            if open == 0 {
-                return Ok(());
-            }
         }
         Err(self.bad("the end of a value"))
     }
@@ -181,6 +183,26 @@ impl<'de> Reader<'de> {
         self.depth -= 1;
         Ok(value)
     }
+}
+
+/// Where the first quote or backslash is. Eight bytes at a time, in place: most texts are so short that a call to search them
+/// costs more than the search.
+#[inline]
+fn end_or_escape(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+    // The lowest top bit that is set is that of the first byte that is zero; those above it may be wrong.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
+    let (words, rest) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ u64::from_ne_bytes([b'"'; 8])) | zeros(word ^ u64::from_ne_bytes([b'\\'; 8]));
+        if found != 0 {
+            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    Some(words.len() * 8 + at)
 }
 
 impl<'de> Deserializer<'de> for &mut Reader<'de> {

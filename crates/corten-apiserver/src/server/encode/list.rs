@@ -1,5 +1,7 @@
 //! Lists: made piece by piece while they are sent, in every encoding.
 
+mod going;
+
 use std::{collections::VecDeque, io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
@@ -15,11 +17,16 @@ use corten_apimachinery::{
     value::Value,
 };
 
+use self::going::Going;
 use super::{Include, a_list, decode, metadata_list, metadata_of, not_marshalable, row, table, tree, type_of};
 use crate::{
     negotiation::{Accepted, Encoding, Shape},
     response::ListResponse,
-    server::{Server, pieces::Pieces, response_body::Content},
+    server::{
+        Server,
+        pieces::{Piece, Pieces},
+        response_body::Content,
+    },
 };
 
 /// Lists go out in pieces of at most this size, unless one object is larger: four frames of HTTP/2, and small enough that the
@@ -234,32 +241,6 @@ pub(in crate::server) struct ListBody {
     done: bool,
 }
 
-/// What goes out at once.
-struct Going {
-    parts: Vec<Bytes>,
-    /// What is copied, behind the parts.
-    copied: BytesMut,
-    /// How long all of it is.
-    len: usize,
-}
-
-impl Going {
-    /// Adds a copy of what is short.
-    fn copy(&mut self, short: &[u8]) {
-        self.copied.extend_from_slice(short);
-        self.len += short.len();
-    }
-
-    /// Adds the bytes themselves.
-    fn share(&mut self, long: Bytes) {
-        if !self.copied.is_empty() {
-            self.parts.push(self.copied.split().freeze());
-        }
-        self.len += long.len();
-        self.parts.push(long);
-    }
-}
-
 impl ListBody {
     /// A list of at least one item.
     fn new(items: Vec<Arc<Stored>>, around: Around, shown: Shown) -> Self {
@@ -284,7 +265,12 @@ impl ListBody {
             None if self.shares_next() => BytesMut::new(),
             None => BytesMut::with_capacity(LIST_CHUNK_BYTES),
         };
-        Going { parts: Vec::new(), copied, len: 0 }
+        // Two for each: what is between two, and the object.
+        let parts = match self.items.as_slice().first() {
+            Some(item) if self.shares_next() => Vec::with_capacity(2 * (LIST_CHUNK_BYTES / item.json.len() + 2)),
+            _ => Vec::new(),
+        };
+        Going::new(parts, copied)
     }
 
     /// Whether the next item is likely to go out where it lies.
@@ -293,14 +279,9 @@ impl ListBody {
     }
 
     fn send(&mut self, going: Going) -> Pieces {
-        let Going { mut parts, copied, .. } = going;
-        if parts.is_empty() {
-            let copied = copied.freeze();
-            self.sent.push_back(copied.clone());
-            return copied.into();
-        }
-        parts.push(copied.freeze());
-        parts.into()
+        let (pieces, copy) = going.finish();
+        self.sent.extend(copy);
+        pieces
     }
 
     pub(in crate::server) fn is_done(&self) -> bool {
@@ -321,25 +302,26 @@ impl ListBody {
         while let Some(item) = self.items.as_slice().first() {
             let before = if self.begun { &self.around.between } else { &self.around.before };
             if let Encoder::Stored { prefix } = &self.shown.encoder {
-                let (open, bytes) = match item.json.strip_prefix(prefix.as_bytes()) {
-                    Some(rest) => (&b"{"[..], item.json.slice_ref(rest)),
-                    None => (&b""[..], item.json.clone()),
+                let (open, from) = match item.json.starts_with(prefix.as_bytes()) {
+                    true => (&b"{"[..], prefix.len()),
+                    false => (&b""[..], 0),
                 };
+                let len = item.json.len() - from;
                 // What is as it is stored costs nothing to look at again: it may wait for the next piece.
-                if going.len > 0 && going.len + before.len() + open.len() + bytes.len() > LIST_CHUNK_BYTES {
+                if going.len() > 0 && going.len() + before.len() + open.len() + len > LIST_CHUNK_BYTES {
                     return Ok(self.send(going));
                 }
-                let is_long = bytes.len() >= SHARED_BYTES_MIN;
+                let is_long = len >= SHARED_BYTES_MIN;
                 if is_long && self.begun && !open.is_empty() {
-                    going.share(self.between_open.clone());
+                    going.share(Piece::Bytes(self.between_open.clone()));
                 } else {
                     going.copy(before);
                     going.copy(open);
                 }
                 if is_long {
-                    going.share(bytes);
+                    going.share(Piece::Object(Arc::clone(item), from));
                 } else {
-                    going.copy(&bytes);
+                    going.copy(&item.json[from..]);
                 }
             } else {
                 let made = self.shown.encoded(item)?;
@@ -349,7 +331,7 @@ impl ListBody {
             }
             self.begun = true;
             self.items.next();
-            if self.is_laborious() && (going.len >= LIST_CHUNK_BYTES || read >= READ_BYTES_MAX) {
+            if self.is_laborious() && (going.len() >= LIST_CHUNK_BYTES || read >= READ_BYTES_MAX) {
                 return Ok(self.send(going));
             }
         }
