@@ -2,14 +2,14 @@
 
 use corten_base::ErrorChain;
 use corten_storage::{
-    conformance::seeded_rng,
+    conformance::{recovery::is_of, seeded_rng},
     kv::{Expected, KvError, Revision},
 };
 use corten_storage_sqlite::Config;
 
 use super::{
     disk::{self, Disk, Fault, Kind},
-    history::{LOG_PAGES, Told, Wanted, events_until, is_of, verify, work},
+    history::{LOG_PAGES, Told, Wanted, events_until, verify, work},
     support::{Open, clock, commit, config, put, try_commit, whole},
 };
 
@@ -127,6 +127,7 @@ async fn the_error_names_what_failed_and_reads_go_on() {
             KvError::Storage { outcome_unknown, .. } => {
                 assert!(unknown.is_none_or(|unknown| unknown == outcome_unknown), "{kind:?} {fault:?}: {text}");
             }
+            KvError::NoSpace { .. } => assert_eq!(fault, Fault::Full),
             other => panic!("not {other:?}"),
         }
         let kv = engine.get(b"/a", None).await.unwrap().kv.unwrap();

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use corten_base::Rng;
-use corten_storage::kv::{Change, Event, Expected, KeyValue, KvEngine, KvError, Outcome, Revision, Write};
+use corten_storage::{
+    conformance::recovery::is_of,
+    kv::{Event, Expected, KeyValue, KvEngine, KvError, Outcome, Revision, Write},
+};
 
 use super::{
     disk::{Disk, Operation},
@@ -72,6 +75,7 @@ pub(crate) async fn work(engine: &dyn KvEngine, disk: &Disk, rng: &dyn Rng, roun
             Err(KvError::Storage { outcome_unknown, .. }) => {
                 (if outcome_unknown { &mut told.unknown } else { &mut told.refused }).extend(writes);
             }
+            Err(KvError::NoSpace { .. }) => told.refused.extend(writes),
             Err(other) => panic!("the engine answers: {other:?}"),
         }
         if round % 16 == 15
@@ -100,15 +104,6 @@ pub(crate) async fn events_until(
         events.extend(batch.events.iter().cloned());
     }
     events
-}
-
-/// Whether an event is what a write does.
-pub(crate) fn is_of(event: &Event, write: &Write) -> bool {
-    let value = match &write.change {
-        Change::Put { value, .. } => Some(value),
-        Change::Delete => None,
-    };
-    event.key == write.key && event.value.as_ref() == value
 }
 
 /// The objects after `events`, which begin with the first revision.
