@@ -2,6 +2,7 @@
 
 mod custom_resources;
 mod forms;
+mod hostile;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
