@@ -3,6 +3,7 @@
 //!
 //! A row says what is sent and what has to come back. A new trick is a row in the file of its family.
 
+mod backends;
 mod bodies;
 mod lines;
 mod names;
