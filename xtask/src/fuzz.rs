@@ -27,6 +27,6 @@ pub(crate) fn run(places: &Places, options: &Options) -> anyhow::Result<()> {
     if options.packages.is_empty() {
         runner.arg("--workspace");
     }
-    runner.args(options.packages.iter().flat_map(|package| ["--package", package]));
+    runner.args(options.packages.iter().flat_map(|package| ["--package", package.as_str()]));
     process::run(runner.env("CORTEN_FUZZ_SECONDS", options.seconds.to_string()))
 }

@@ -143,7 +143,6 @@ async fn patches_that_grow_or_go_deep_are_refused() {
     let doubling: Vec<String> =
         (0..40).map(|n| format!(r#"{{"op":"copy","from":"/data","path":"/data/x{n}"}}"#)).collect();
     let many = vec![r#"{"op":"test","path":"/kind","value":"ConfigMap"}"#; 10_001].join(",");
-    let deeper = vec![r#"{"op":"add","path":"/x","value":{"x":{}}}"#; 1].join(",");
     let building: Vec<String> =
         (1..600).map(|n| format!(r#"{{"op":"add","path":"{}","value":{{}}}}"#, "/x".repeat(n))).collect();
     served
@@ -164,7 +163,7 @@ async fn patches_that_grow_or_go_deep_are_refused() {
                 "JSON patch, deeper with each",
                 JSON_PATCH,
                 format!("[{}]", building.join(",")),
-                (422, "Invalid", ""),
+                (413, "RequestEntityTooLarge", "maximum depth"),
             ),
             patch(
                 "JSON patch, an operation that is no text",
@@ -172,7 +171,7 @@ async fn patches_that_grow_or_go_deep_are_refused() {
                 r#"[{"op":1,"path":"/a"}]"#,
                 (422, "Invalid", ""),
             ),
-            patch("JSON patch, no list", JSON_PATCH, format!("{{{}}}", &deeper[1..deeper.len() - 1]), bad("")),
+            patch("JSON patch, no list", JSON_PATCH, r#"{"op":"add","path":"/x","value":{}}"#, bad("")),
             patch("JSON patch, deep", JSON_PATCH, nested("[", "]", 20_000), bad("")),
             patch("merge patch, deep", MERGE_PATCH, nested(r#"{"a":"#, "}", 20_000), bad("")),
             patch("strategic patch, deep", STRATEGIC_PATCH, nested(r#"{"a":"#, "}", 20_000), bad("")),

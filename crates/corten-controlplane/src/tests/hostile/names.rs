@@ -103,9 +103,19 @@ async fn selectors_and_tokens_are_bounded_and_checked() {
             get("a selector of open brackets", &list(format!("labelSelector={}", "(".repeat(20_000))), bad("")),
             get("a selector of denials", &list(format!("labelSelector={}", "!".repeat(20_000))), bad("")),
             get("a selector of many labels", &list(format!("labelSelector={}", labels.join(","))), bad("")),
-            get("a selector that is no text", &list("labelSelector=a%3D%ff".to_owned()), bad("")),
-            get("a field that is none", &list("fieldSelector=data.x%3D1".to_owned()), bad("field label not supported")),
-            get("a field selector of commas", &list(format!("fieldSelector={}", ",".repeat(20_000))), bad("")),
+            // It was dropped, and the request meant everything.
+            get("a selector that is no text", &list("labelSelector=a%3D%ff".to_owned()), bad("Invalid value")),
+            Row {
+                what: "a deletion by a selector that is no text",
+                request: request("DELETE", &list("labelSelector=%ff".to_owned()), &[], ""),
+                want: bad(""),
+            },
+            get(
+                "a field that is none",
+                &list("fieldSelector=data.x%3D1".to_owned()),
+                bad("is not a known field selector"),
+            ),
+            get("a field selector of commas", &list(format!("fieldSelector={}", ",".repeat(20_000))), (200, "", "")),
             get("a token of noise", &list("continue=%21%21".to_owned()), bad("continue key is not valid")),
             get("a token of another form", &list(token("[]")), bad("continue key is not valid")),
             get("a deep token", &list(token(&"[".repeat(10_000))), bad("continue key is not valid")),

@@ -55,11 +55,11 @@ async fn nobody_gives_themselves_rights() {
     }
     for (what, path, object) in [
         ("bound to everything", BINDINGS, binding("up", "cluster-admin", "eve")),
-        ("bound for somebody else", BINDINGS, binding("up", "edit", "mallory")),
+        ("bound for somebody else", BINDINGS, binding("up", "system:kube-scheduler", "mallory")),
         (
             "bound in a namespace",
             "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
-            binding("up", "admin", "eve"),
+            binding("up", "cluster-admin", "eve"),
         ),
     ] {
         let status = cluster.post(eve(), path, object).await.expect_err(what);
