@@ -8,6 +8,7 @@
 mod bench;
 mod codegen;
 mod dist;
+mod fuzz;
 mod golden;
 mod images;
 mod places;
@@ -57,6 +58,8 @@ enum Task {
     Codegen(codegen::Options),
     /// Run a benchmark of crate corten-bench.
     Bench(bench::Options),
+    /// Give the decoders of all crates random input for as long as asked.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +85,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Dist => dist::run(&places)?,
         Task::Golden(options) => golden::run(&places, &options)?,
         Task::Bench(options) => bench::run(&places, &options)?,
+        Task::Fuzz(options) => fuzz::run(&places, &options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -81,14 +81,17 @@ pub struct Query {
 }
 
 impl Query {
-    /// Decodes a query string. Upstream drops pairs that cannot be decoded; so does this.
+    /// Decodes a query string. Upstream drops pairs with a semicolon or with half an escape; so does this. Bytes that are no
+    /// text are replaced and stay: without its selector, a request would mean everything.
+    ///
+    /// Upstream: `parseQuery` in net/url.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let decode = |part: &str| {
             let spaced = part.replace('+', " ");
-            percent_decode_str(&spaced).decode_utf8().ok().map(|text| text.into_owned())
+            is_escaped(&spaced).then(|| percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
         };
-        let pairs = text.split('&').filter(|pair| !pair.is_empty()).filter_map(|pair| {
+        let pairs = text.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')).filter_map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Some((decode(name)?.into(), decode(value)?))
         });
@@ -128,6 +131,18 @@ impl Query {
     pub fn flag(&self, name: &str) -> bool {
         self.find(name).is_some_and(|value| !matches!(value, "false" | "False" | "FALSE" | "0" | "f" | "F"))
     }
+}
+
+/// Whether each percent sign begins a byte of two digits.
+pub(crate) fn is_escaped(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
+        match &rest[at + 1..] {
+            [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = after,
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// What path and method of a request mean.

@@ -26,11 +26,12 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use ipnet::IpNet;
 
 use crate::{
-    Components, RuntimeConfig, ServiceAccounts, ServiceNetwork,
+    Components, KubeletClient, RuntimeConfig, ServiceAccounts, ServiceNetwork,
     access::Access,
     authentication::service_account::{DEFAULT_ISSUER, new_key},
     bootstrap,
     control_plane::{Assembled, Surface, assemble, features_of},
+    rest::kubelets::Kubelets,
 };
 
 /// A running control plane.
@@ -49,6 +50,7 @@ pub struct Cluster {
     shutdown: Shutdown,
     advertised: bootstrap::Advertised,
     service_ranges: Vec<IpNet>,
+    kubelets: Arc<Kubelets>,
 }
 
 impl Cluster {
@@ -132,6 +134,7 @@ impl Cluster {
             shutdown,
             advertised,
             service_ranges,
+            kubelets: Arc::clone(access.kubelets()),
         };
         for store in &cluster.stores {
             store.cacher().ready().await;
@@ -163,6 +166,19 @@ impl Cluster {
             self.shutdown.clone(),
         );
         self.tasks.spawn("bootstrap", keeper);
+    }
+
+    /// Gives the certificate that is shown to kubelets.
+    ///
+    /// # Panics
+    /// If it cannot be used.
+    pub fn identify_to_kubelets(&self, client: &KubeletClient) {
+        self.kubelets.identify(client).unwrap();
+    }
+
+    /// Ends all connections to kubelets; there are none afterwards.
+    pub async fn end_kubelet_connections(&self) {
+        self.kubelets.stop().await;
     }
 
     /// Forgets the store's history.

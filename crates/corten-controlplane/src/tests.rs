@@ -4,6 +4,7 @@ mod custom_openapi;
 mod custom_resource_rules;
 mod custom_resources;
 mod forms;
+mod hostile;
 mod writes;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

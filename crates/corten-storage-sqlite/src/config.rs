@@ -7,6 +7,9 @@ use crate::faults::{Faults, NoFaults};
 /// How big the ballast file is unless set otherwise: room for some thousand deletions and their compaction.
 const BALLAST_BYTES: u64 = 64 << 20;
 
+/// How many pages the log holds unless set otherwise: fewer make copying more frequent, more make it a longer stall.
+const LOG_PAGES: u32 = 1_000;
+
 /// The settings of an engine.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -16,6 +19,8 @@ pub struct Config {
     pub must_exist: bool,
     /// The size of the ballast file, which is released when the disk is full so that deletions still work. 0 for none.
     pub ballast_bytes: u64,
+    /// How many pages the write-ahead log holds before it is copied into the database.
+    pub log_pages: u32,
     /// Where crash tests interfere.
     pub faults: Arc<dyn Faults>,
 }
@@ -28,6 +33,7 @@ impl Config {
             directory: directory.into(),
             must_exist: false,
             ballast_bytes: BALLAST_BYTES,
+            log_pages: LOG_PAGES,
             faults: Arc::new(NoFaults),
         }
     }

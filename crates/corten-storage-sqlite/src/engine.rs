@@ -85,7 +85,7 @@ impl SqliteEngine {
             let open = || {
                 open::create_directory(&opening.directory)?;
                 let lock = StoreLock::take(&opening.directory)?;
-                let opened = open::open(&opening.directory, opening.must_exist)?;
+                let opened = open::open(&opening)?;
                 let ballast = Ballast::new(&opening.directory, opening.ballast_bytes);
                 let ballast_is_out = !ballast.restore()?;
                 let open::Opened { connection, contents: open::Contents { index, expiry, state } } = opened;

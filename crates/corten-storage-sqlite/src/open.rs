@@ -17,6 +17,7 @@ use corten_storage::{
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{
+    config::Config,
     error::{Damage, OpenError},
     format::{self, State, StoredRow},
     wal,
@@ -38,8 +39,10 @@ pub(crate) struct Contents {
     pub(crate) state: State,
 }
 
-/// Opens the store in `directory`, or makes it unless it `must_exist`. The caller holds the lock.
-pub(crate) fn open(directory: &Path, must_exist: bool) -> Result<Opened, OpenError> {
+/// Opens the store of `config`, or makes it unless it has to exist. The caller holds the lock.
+pub(crate) fn open(config: &Config) -> Result<Opened, OpenError> {
+    let Config { directory, must_exist, log_pages, .. } = config;
+    let (directory, must_exist) = (&**directory, *must_exist);
     let database = directory.join(format::DATABASE_FILE);
     let log = directory.join(format::LOG_FILE);
     if must_exist {
@@ -56,7 +59,7 @@ pub(crate) fn open(directory: &Path, must_exist: bool) -> Result<Opened, OpenErr
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => wal::check(&log, &database)?,
         Err(error) => return Err(Err::<(), _>(error).at("create", &database).unwrap_err().into()),
     }
-    let connection = connect(&database, must_exist)?;
+    let connection = connect(&database, must_exist, *log_pages)?;
     let contents = scan(&connection, &database)?;
     Ok(Opened { connection, contents })
 }
@@ -88,11 +91,11 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), FsError> {
 }
 
 /// The writer's connection, configured as it was measured; makes the tables if the database is new.
-fn connect(database: &Path, must_exist: bool) -> Result<Connection, OpenError> {
+fn connect(database: &Path, must_exist: bool, log_pages: u32) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
         Connection::open_with_flags(database, flags).map_err(|source| OpenError::sqlite("open", database, source))?;
-    configure(&connection).map_err(|source| OpenError::sqlite("configure", database, source))?;
+    configure(&connection, log_pages).map_err(|source| OpenError::sqlite("configure", database, source))?;
     match identify(&connection, database)? {
         Identity::Store => {}
         Identity::New if must_exist => {
@@ -119,14 +122,14 @@ fn connect(database: &Path, must_exist: bool) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+fn configure(connection: &Connection, log_pages: u32) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // The page size counts only for a new file, the log for every one: a backup is written without.
     connection.pragma_update(None, "page_size", format::PAGE_SIZE)?;
     connection.pragma_update(None, "cell_size_check", "ON")?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", 1_000, |_| Ok(()))?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", log_pages, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
     connection.pragma_update(None, "cache_size", -2_000)?;
     connection.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))?;
@@ -227,12 +230,12 @@ pub(crate) fn scan(connection: &Connection, database: &Path) -> Result<Contents,
 
 /// Opens a store again whose medium has failed: everything that the log holds is made durable, or this fails. The store
 /// must have come to `revision`, which was acknowledged.
-pub(crate) fn reopen(directory: &Path, revision: Revision) -> Result<Opened, OpenError> {
-    let database = directory.join(format::DATABASE_FILE);
+pub(crate) fn reopen(config: &Config, revision: Revision) -> Result<Opened, OpenError> {
+    let database = config.directory.join(format::DATABASE_FILE);
     if !database.exists() {
         return Err(OpenError::NotAStore { path: database, reason: "it has been removed".to_owned() });
     }
-    let opened = open(directory, true)?;
+    let opened = open(&Config { must_exist: true, ..config.clone() })?;
     let failed = |source| OpenError::sqlite("checkpoint", &database, source);
     // What a failed sync left in the log may never get to the disk; copying it into the database writes it again.
     let busy: i64 =

@@ -3,6 +3,9 @@
 //! SQLite takes the log up to the first bad frame and silently drops the rest: right after a crash, when the tail was being
 //! written, and wrong after a flipped bit, when acknowledged commits follow. With `synchronous=FULL` each commit is synced
 //! before the next one begins, so a crash leaves at most one commit after the first bad frame; two or more mean damage.
+//!
+//! But not any two: commits that failed leave frames, which later ones overwrite from the front. So what counts is a chain:
+//! each frame's checksum goes on from the one before, and frames of two failed commits do not fit together.
 //! Format: <https://www.sqlite.org/fileformat2.html#walformat>.
 
 use std::{
@@ -50,26 +53,49 @@ fn find_damage(mut log: impl Read) -> io::Result<Option<Damage>> {
         _ => crate::format::PAGE_SIZE as usize,
     };
     let mut salts = header_intact.then(|| (word(&header, 4), word(&header, 5)));
-    let (mut frame_number, mut bad, mut commits) = (0, if header_intact { None } else { Some(0) }, 0);
+    let (mut frame_number, mut bad) = (0, if header_intact { None } else { Some(0) });
+    let mut chain = Chain { commits: 0, most_commits: 0, ends: [sum.words; 2] };
     let mut frame = vec![0; FRAME_HEADER_BYTES + page_size];
     while fill(&mut log, &mut frame)? {
         frame_number += 1;
         let own_salts = (word(&frame, 2), word(&frame, 3));
         // Under a damaged header the first frame tells which salts are live.
-        let live = *salts.get_or_insert(own_salts) == own_salts;
-        if bad.is_none() {
-            sum.add(&frame[..8]);
-            sum.add(&frame[FRAME_HEADER_BYTES..]);
-            if !live || sum.words != (word(&frame, 4), word(&frame, 5)) {
-                bad = Some(frame_number);
-            }
+        let is_live = *salts.get_or_insert(own_salts) == own_salts;
+        let is_bad = !is_live || sum.of_frame(&frame).words != (word(&frame, 4), word(&frame, 5));
+        if bad.is_none() && is_bad {
+            bad = Some(frame_number);
         }
-        // A frame that ends a commit carries the size of the database after it.
-        if bad.is_some() && live && word(&frame, 1) != 0 {
-            commits += 1;
+        if bad.is_some() {
+            // A frame that ends a commit carries the size of the database after it.
+            chain.add(&sum, &frame, is_live && word(&frame, 1) != 0);
+        } else {
+            sum = sum.of_frame(&frame);
+            chain.ends = [sum.words; 2];
         }
     }
+    let commits = chain.most_commits;
     Ok(bad.filter(|_| commits >= LOST_COMMITS_MIN).map(|frame| Damage::Log { frame, commits }))
+}
+
+/// Frames behind the first bad one of which each continues the one before.
+struct Chain {
+    commits: u64,
+    most_commits: u64,
+    /// The checksum after the frame before, as it says itself and as it comes out: one of them may be what is damaged.
+    ends: [(u32, u32); 2],
+}
+
+impl Chain {
+    fn add(&mut self, like: &Checksum, frame: &[u8], is_commit: bool) {
+        let stored = (word(frame, 4), word(frame, 5));
+        let computed = self.ends.map(|words| Checksum { words, ..*like }.of_frame(frame).words);
+        if !computed.contains(&stored) {
+            self.commits = 0;
+        }
+        self.commits += u64::from(is_commit);
+        self.most_commits = self.most_commits.max(self.commits);
+        self.ends = [stored, computed[0]];
+    }
 }
 
 /// Fills `buffer`; false at the end of the log, where the rest, if any, is a torn frame.
@@ -87,12 +113,20 @@ fn word(header: &[u8], n: usize) -> u32 {
 }
 
 /// The log's running checksum over pairs of words, in the byte order that its magic names.
+#[derive(Clone, Copy)]
 struct Checksum {
     big_endian: bool,
     words: (u32, u32),
 }
 
 impl Checksum {
+    /// The checksum with a frame added: its page, where that goes, and whether it ends a commit.
+    fn of_frame(mut self, frame: &[u8]) -> Self {
+        self.add(&frame[..8]);
+        self.add(&frame[FRAME_HEADER_BYTES..]);
+        self
+    }
+
     fn add(&mut self, data: &[u8]) {
         let read = |bytes: &[u8]| {
             let bytes = bytes.try_into().expect("a word has four bytes");

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use corten_storage::{
     conformance::seeded_rng,
-    kv::{Expected, KeyValue},
+    kv::{Expected, KeyValue, KvError},
 };
 use corten_storage_sqlite::{Config, OpenError, SqliteEngine, format};
 
-use support::{Open, clock, commit, config, delete, put, whole};
+use support::{Open, clock, commit, config, delete, put, try_commit, whole};
 
 /// Fills a store and returns what is in it. With history, a compacted past, and tombstones.
 async fn fill(directory: &Path, objects: u64) -> Vec<KeyValue> {
@@ -207,4 +207,81 @@ async fn a_store_that_must_exist_is_never_made_anew() {
     // The cure works.
     SqliteEngine::restore(&backup, directory.path()).unwrap();
     assert_eq!(read(directory.path()).await.unwrap(), want);
+}
+
+/// A power cut, or a copy that was cut short, may leave half of the last page, or none of it.
+#[tokio::test]
+async fn a_torn_last_page_is_found_or_harmless() {
+    let directory = tempfile::tempdir().unwrap();
+    let want = fill(directory.path(), 40).await;
+    let database = directory.path().join(format::DATABASE_FILE);
+    let clean = std::fs::read(&database).unwrap();
+    let (page, mut found) = (format::PAGE_SIZE as usize, 0);
+    let cut_short = |bytes: usize| clean[..clean.len() - bytes].to_vec();
+    let zeroed = |from: usize, to: usize| {
+        let mut bytes = clean.clone();
+        let length = bytes.len();
+        bytes[length - from..length - to].fill(0);
+        bytes
+    };
+    let torn = [
+        cut_short(1),
+        cut_short(page / 2),
+        cut_short(page),
+        cut_short(3 * page),
+        zeroed(page, 0),
+        zeroed(page, page / 2),
+        zeroed(page / 2, 0),
+        zeroed(5 * page, 4 * page),
+    ];
+    for (n, bytes) in torn.iter().enumerate() {
+        std::fs::write(&database, bytes).unwrap();
+        match read(directory.path()).await {
+            Ok(kvs) => assert_eq!(kvs, want, "case {n} changed what is read"),
+            Err(error) => {
+                assert!(matches!(error, OpenError::Damaged { .. }), "case {n}: {error}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 4, "only {found} were found");
+}
+
+/// What is damaged under a running engine is an error for who asks for it, and for nobody else.
+#[tokio::test]
+async fn a_bit_that_flips_while_the_store_is_open_is_never_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let want = fill(directory.path(), 30).await;
+    let database = directory.path().join(format::DATABASE_FILE);
+    let (clean, rng) = (std::fs::read(&database).unwrap(), seeded_rng());
+    let mut found = 0;
+    for round in 0..40 {
+        std::fs::write(&database, &clean).unwrap();
+        let open = Open::new(directory.path()).await;
+        let mut damaged = clean.clone();
+        let (byte, bit) = (rng.below(clean.len() as u64) as usize, rng.below(8));
+        damaged[byte] ^= 1 << bit;
+        std::fs::write(&database, &damaged).unwrap();
+        let mut lost = 0;
+        for kv in &want {
+            match open.engine.get(&kv.key, None).await {
+                Ok(read) => assert_eq!(read.kv.as_ref(), Some(kv), "bit {bit} of byte {byte} changed what is read"),
+                Err(KvError::Storage { .. }) => lost += 1,
+                Err(other) => panic!("not {other:?}"),
+            }
+        }
+        found += u64::from(lost > 0);
+        // One row, or those of one page, unless it is a page that leads to others.
+        let is_reading = lost < want.len() || byte / format::PAGE_SIZE as usize <= 2;
+        assert!(is_reading, "round {round}: bit {bit} of byte {byte} has taken everything");
+        // Other writes go on, or are refused with an error; they do not hide what has happened.
+        if let Ok(revision) = try_commit(&*open.engine, put("/new", Expected::Absent, "new")).await {
+            assert_eq!(open.engine.get(b"/new", None).await.unwrap().kv.unwrap().mod_revision, revision);
+        }
+        open.close().await;
+        for file in [format::LOG_FILE, "corten.db-shm"] {
+            let _ = std::fs::remove_file(directory.path().join(file));
+        }
+    }
+    assert!(found > 8, "only {found} of 40 were found");
 }

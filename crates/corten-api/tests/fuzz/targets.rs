@@ -10,15 +10,7 @@ use corten_apimachinery::{
     selector::{field, label},
     type_table::{TypeId, TypeTable},
 };
-
-/// A decoder under test.
-pub(crate) struct Target {
-    pub(crate) name: &'static str,
-    /// Examples of what it takes.
-    pub(crate) corpus: fn() -> Vec<Vec<u8>>,
-    /// Reads an input, and panics if that is a bug.
-    pub(crate) run: fn(&[u8]),
-}
+use corten_fuzz::{Target, texts};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "json", corpus: json_corpus, run: read_json },
@@ -35,7 +27,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "scalars", corpus: scalar_corpus, run: read_scalars },
 ];
 
-const POD: &str = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","labels":{"x":"y"},"creationTimestamp":"2020-01-01T00:00:00Z"},
+pub(crate) const POD: &str = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","labels":{"x":"y"},"creationTimestamp":"2020-01-01T00:00:00Z"},
 "spec":{"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":"1500m","memory":"1Gi"}},"ports":[{"containerPort":80}],
 "livenessProbe":{"httpGet":{"port":"web"},"periodSeconds":3}}],"terminationGracePeriodSeconds":0,"hostNetwork":false}}"#;
 
@@ -68,12 +60,8 @@ fn own_type(tree: &Value) -> TypeId {
     corten_apimachinery::codec::type_of(table(), tree).expect("an example says its kind")
 }
 
-fn tree(text: &str) -> Value {
+pub(crate) fn tree(text: &str) -> Value {
     json::decode(text.as_bytes(), None, FieldValidation::Ignore).expect("an example is JSON").value
-}
-
-fn texts(examples: &[&str]) -> Vec<Vec<u8>> {
-    examples.iter().map(|example| example.as_bytes().to_vec()).collect()
 }
 
 fn json_corpus() -> Vec<Vec<u8>> {
@@ -81,7 +69,7 @@ fn json_corpus() -> Vec<Vec<u8>> {
     [texts(OBJECTS), more].concat()
 }
 
-fn read_json(input: &[u8]) {
+pub(crate) fn read_json(input: &[u8]) {
     let Ok(decoded) = json::decode_bounded(input, None, FieldValidation::Strict, 1_000) else { return };
     for written in [json::encode(&decoded.value, None), json::encode_pretty(&decoded.value, None)] {
         let again = json::decode(&written, None, FieldValidation::Strict).expect("what was written is JSON");

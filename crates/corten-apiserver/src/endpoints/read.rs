@@ -334,6 +334,27 @@ mod tests {
     }
 
     #[test]
+    fn no_input_harms_a_decoder() {
+        let corpus = || {
+            let tokens = [(7, "default/web"), (0, "a"), (u64::MAX, "x/y/z")];
+            let token = |(revision, start): (u64, &str)| ContinueToken { revision, start: start.to_owned() }.encode();
+            let forged = [r#"{"v":"meta.k8s.io/v1","rv":-1,"start":"../x"}"#, r#"{"v":1,"rv":1e99,"start":[]}"#];
+            let forged = forged.map(|text| crate::base64_url(text.as_bytes()));
+            tokens.map(token).into_iter().chain(forged).map(String::into_bytes).collect()
+        };
+        let run = |input: &[u8]| {
+            let Ok(text) = std::str::from_utf8(input) else { return };
+            if let Ok(token) = ContinueToken::decode(text) {
+                assert!(!token.start.split('/').any(|segment| segment == ".."), "{token:?} leads elsewhere");
+                assert_eq!(ContinueToken::decode(&token.encode()).unwrap().start, token.start);
+            }
+            // What is inside, past the encoding.
+            let _ = ContinueToken::decode(&crate::base64_url(input));
+        };
+        corten_fuzz::smoke(&[corten_fuzz::Target { name: "continue token", corpus, run }]);
+    }
+
+    #[test]
     fn a_token_survives() {
         let token = ContinueToken { revision: 7, start: "default/web".to_owned() };
         assert_eq!(ContinueToken::decode(&token.encode()).unwrap(), token);

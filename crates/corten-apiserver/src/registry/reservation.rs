@@ -61,7 +61,9 @@ impl Ended {
         match result {
             Ok(Outcome::Done { .. }) => Self::Done,
             Ok(Outcome::Conflict { .. }) => Self::NotDone,
-            Err(KvError::Storage { outcome_unknown: false, .. } | KvError::TooLarge { .. }) => Self::NotDone,
+            Err(
+                KvError::Storage { outcome_unknown: false, .. } | KvError::NoSpace { .. } | KvError::TooLarge { .. },
+            ) => Self::NotDone,
             Err(_) => Self::Unknown,
         }
     }
@@ -158,6 +160,8 @@ mod tests {
             Ended::of(&Err(KvError::Storage { operation: "commit", outcome_unknown, source }))
         };
         assert_eq!((failed(true), failed(false)), (Ended::Unknown, Ended::NotDone));
+        let source = Arc::new(std::io::Error::other("full"));
+        assert_eq!(Ended::of(&Err(KvError::NoSpace { source })), Ended::NotDone);
         assert_eq!(Ended::of(&Err(KvError::Closed)), Ended::Unknown);
         assert_eq!(Ended::of(&Ok(Outcome::Done { revision: 1 })), Ended::Done);
     }

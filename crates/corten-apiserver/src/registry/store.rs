@@ -438,6 +438,10 @@ pub fn engine_failure(error: KvError) -> Status {
     match error {
         // Upstream's store says it in these words, and nobody on the way up gives it a reason.
         KvError::TooLarge { .. } => Status::new(Reason::Unknown, "etcdserver: request is too large"),
+        KvError::NoSpace { source } => Status::new(
+            Reason::Unknown,
+            format!("etcdserver: mvcc: database space exceeded: {}", corten_base::ErrorChain(&*source)),
+        ),
         KvError::Closed => Status::service_unavailable(error.to_string()),
         error => Status::internal(corten_base::ErrorChain(&error)),
     }

@@ -5,6 +5,8 @@
 
 use http::{Method, Version, header, request::Parts};
 
+use crate::request::is_escaped;
+
 /// The signs besides letters and digits that a host may have. Upstream: `validHostByte` in golang.org/x/net/http/httpguts.
 const HOST_SIGNS: &[u8] = b"!$%&'()*+,-.:;=[]_~";
 
@@ -31,18 +33,6 @@ pub(super) fn complaint(parts: &Parts) -> Option<&'static str> {
 
 fn is_of_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || HOST_SIGNS.contains(&byte)
-}
-
-/// Whether each percent sign begins a byte of two digits.
-fn is_escaped(path: &str) -> bool {
-    let mut rest = path.as_bytes();
-    while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
-        match &rest[at + 1..] {
-            [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = after,
-            _ => return false,
-        }
-    }
-    true
 }
 
 #[cfg(test)]

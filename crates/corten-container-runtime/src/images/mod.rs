@@ -11,6 +11,9 @@ pub mod snapshot;
 pub mod store;
 mod unpack;
 
+#[cfg(test)]
+mod fuzz;
+
 use std::io;
 
 use corten_base::fs::FsError;

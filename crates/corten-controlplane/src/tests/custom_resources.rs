@@ -65,6 +65,11 @@ pub(super) fn is_established(definition: Option<&Value>) -> bool {
     definition.and_then(|definition| condition(definition, "Established")) == Some(("True", "InitialNamesAccepted"))
 }
 
+/// Waits until the resources of a definition are served.
+pub(super) async fn until_established(cluster: &Cluster, name: &str) {
+    until(cluster, name, is_established).await;
+}
+
 pub(super) async fn cluster_with_tabs() -> Cluster {
     let cluster = Cluster::start().await;
     cluster.post(admin(), CRDS, definition("crontabs", "CronTab", "ct")).await.unwrap();

@@ -85,3 +85,45 @@ fn frames_of_an_earlier_round_are_no_damage() {
     log[half..].copy_from_slice(&old[half..length]);
     check(&log, None);
 }
+
+/// On a disk that was full for a while, or failed, each write left its frames; later ones were written over them from the
+/// front. That looked like damage, and the store was refused.
+#[test]
+fn what_failed_commits_have_left_behind_the_end_is_no_damage() {
+    let mut log = log();
+    let end = HEADER_BYTES + 10 * FRAME;
+    let sum_at = |log: &[u8], frame: usize| {
+        let header = &log[HEADER_BYTES + (frame - 1) * FRAME..];
+        (word(header, 4), word(header, 5))
+    };
+    log.truncate(end + 9 * FRAME);
+    // Three attempts at the frames behind the tenth, each longer than the next one, each ending in a commit.
+    let good = sum_at(&log, 10);
+    let big_endian = word(&log, 0) & 1 == 1;
+    for frames in [9, 6, 3] {
+        let mut sum = Checksum { big_endian, words: good };
+        for n in 0..frames {
+            let frame = &mut log[end + n * FRAME..][..FRAME];
+            frame[4..8].copy_from_slice(&(if n + 1 == frames { 20_u32 } else { 0 }).to_be_bytes());
+            frame[FRAME_HEADER_BYTES] = frames as u8;
+            sum = sum.of_frame(frame);
+            frame[16..20].copy_from_slice(&sum.words.0.to_be_bytes());
+            frame[20..24].copy_from_slice(&sum.words.1.to_be_bytes());
+        }
+    }
+    check(&log, None);
+    // The last one was cut short, too.
+    log[end + 700] ^= 1;
+    check(&log, None);
+}
+
+#[test]
+fn no_input_harms_a_decoder() {
+    let corpus = || vec![log()[..HEADER_BYTES + 3 * FRAME].to_vec()];
+    let run = |input: &[u8]| {
+        let found = find_damage(input).unwrap();
+        // Inputs are short: with pages of ours there is no room for a bad frame and two commits.
+        assert!(found.is_none() || word(input, 2) < 4_096, "{found:?}");
+    };
+    corten_fuzz::smoke(&[corten_fuzz::Target { name: "write-ahead log", corpus, run }]);
+}

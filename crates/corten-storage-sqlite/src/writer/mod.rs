@@ -262,8 +262,12 @@ impl Writer {
         for request in group {
             match request.reply {
                 Reply::Commit(reply) => {
-                    let source = Arc::clone(error) as Arc<_>;
-                    drop(reply.send(Err(KvError::Storage { operation: "commit", outcome_unknown, source })));
+                    let (source, is_full) = (Arc::clone(error) as Arc<_>, error.is_disk_full() && !outcome_unknown);
+                    drop(reply.send(Err(if is_full {
+                        KvError::NoSpace { source }
+                    } else {
+                        KvError::Storage { operation: "commit", outcome_unknown, source }
+                    })));
                 }
                 Reply::Expire(due, reply) => {
                     due.into_iter().for_each(|(at, revision, key)| self.expiry.push(at, revision, key));

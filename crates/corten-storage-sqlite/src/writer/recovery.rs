@@ -105,7 +105,7 @@ impl Writer {
     pub(super) fn reopen(&mut self) -> Result<(), Arc<OpenError>> {
         self.shared.readers.discard();
         let known = self.shared.index.read().revision();
-        let open::Opened { connection, contents } = open::reopen(&self.config.directory, known)?;
+        let open::Opened { connection, contents } = open::reopen(&self.config, known)?;
         let rows = rows_after(&connection, known).map_err(|source| {
             let database = self.config.directory.join(format::DATABASE_FILE);
             match source {

@@ -1,5 +1,7 @@
 //! The watch cache on the engine in memory: what its readers see of what is written.
 
+mod slow;
+
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Wake, Waker},

@@ -17,6 +17,7 @@ mod history;
 mod lifecycle;
 pub mod linearizability;
 mod reads;
+pub mod recovery;
 mod watches;
 mod writes;
 

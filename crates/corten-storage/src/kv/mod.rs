@@ -193,7 +193,7 @@ pub trait KvEngine: fmt::Debug + Send + Sync + 'static {
     /// Performs the writes in order, each on its own: one outcome each, in the order given. Revisions rise in that
     /// order. When the call returns, every `Done` is durable.
     ///
-    /// Errors: `TooLarge` before anything is written; `Storage` when the medium failed: then no write happened, or
+    /// Errors: `TooLarge` before anything is written; `NoSpace`; `Storage` when the medium failed: then no write happened, or
     /// (only if the error says so) the outcome is unknown. Panics on more than `COMMIT_WRITES_MAX` writes and on an empty
     /// key: see `check_batch`.
     async fn commit(&self, batch: Vec<Write>) -> Result<Vec<Outcome>, KvError>;
@@ -269,10 +269,18 @@ pub enum KvError {
         /// What is allowed.
         limit_bytes: usize,
     },
+    /// There is no space for the write, which has not happened. Reads go on, and so do deletions as long as the engine has
+    /// kept space for them.
+    #[error("there is no space for the write")]
+    NoSpace {
+        /// What is free and what is needed, as far as the engine knows.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
     /// The engine is shutting down.
     #[error("storage engine is closed")]
     Closed,
-    /// The medium failed: disk full, I/O error, corruption.
+    /// The medium failed: I/O error, corruption.
     #[error("storage engine failed to {operation}")]
     Storage {
         /// What was tried.

@@ -29,4 +29,6 @@ pub enum SpdyError {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

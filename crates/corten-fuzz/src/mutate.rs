@@ -3,7 +3,7 @@
 use corten_base::Rng;
 
 /// The longest input: what there is to find is found by less.
-const LEN_MAX: usize = 4 * 1024;
+pub(crate) const LEN_MAX: usize = 4 * 1024;
 
 /// What means something to one decoder or another.
 const WORDS: &[&[u8]] = &[
@@ -68,6 +68,36 @@ const WORDS: &[&[u8]] = &[
     b"f:",
     b"k:{",
     b"v:",
+    b"{.",
+    b"[*]",
+    b"[?(@.",
+    b"..",
+    b"../",
+    b"%2f",
+    b"%2e%2e",
+    b"%00",
+    b"%",
+    b"+",
+    b"&",
+    b"(?i)",
+    b"{1,1000}",
+    b"\\pL",
+    b"(",
+    b"*",
+    b" ? ",
+    b" in ",
+    b".all(x, ",
+    b"has(",
+    b"r'",
+    b"b\"",
+    b"\xc0\x0c",
+    b"\xff\xff",
+    b"\x00\x00\x00\x01",
+    b"\x80\x03\x00\x01",
+    b"x-kubernetes-",
+    b"properties",
+    b"type",
+    b"items",
 ];
 
 /// An example with a few changes.
