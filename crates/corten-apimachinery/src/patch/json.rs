@@ -40,6 +40,18 @@ pub fn apply(object: &Value, patch: &Value) -> Result<Value, PatchError> {
     let mut result = object.clone();
     let mut work = Work::new(WORK_MAX, TOO_MUCH_WORK);
     let mut copied = 0;
+    let go_kind = |operation: &Value| match operation {
+        Value::Object(_) | Value::Null => None,
+        Value::Array(_) => Some("array"),
+        Value::String(_) => Some("string"),
+        Value::Bool(_) => Some("bool"),
+        Value::Int(_) | Value::Float(_) => Some("number"),
+    };
+    if let Some(kind) = operations.iter().find_map(go_kind) {
+        return Err(PatchError::Invalid(format!(
+            "error decoding patch: json: cannot unmarshal {kind} into Go value of type jsonpatch.Operation"
+        )));
+    }
     for operation in operations {
         step(&mut result, operation, &mut work, &mut copied)?;
     }
@@ -257,6 +269,20 @@ mod tests {
     #[track_caller]
     fn check(object: &str, patch: &str, want: &str) {
         assert_eq!(apply(&read(object), &read(patch)).unwrap(), read(want), "{object} + {patch}");
+    }
+
+    /// The answer was that of an operation that does not fit the object.
+    #[test]
+    fn what_is_no_operation_makes_it_no_patch() {
+        for (patch, kind) in [("[1]", "number"), ("[[]]", "array"), (r#"["a"]"#, "string"), ("[null, true]", "bool")] {
+            let error = apply(&read("{}"), &read(patch)).unwrap_err();
+            let why = format!(
+                "error decoding patch: json: cannot unmarshal {kind} into Go value of type jsonpatch.Operation"
+            );
+            assert_eq!(error, PatchError::Invalid(why));
+        }
+        let error = apply(&read("{}"), &read(r#"[{"op":1,"path":"/a"}]"#)).unwrap_err();
+        assert!(matches!(error, PatchError::Inapplicable(_)), "Go reads each field when it is needed: {error}");
     }
 
     #[test]
