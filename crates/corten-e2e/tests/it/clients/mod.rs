@@ -4,6 +4,7 @@
 
 mod javascript;
 mod python;
+mod rust;
 mod scripts;
 
 use corten_e2e::{Machine, in_sandbox, side_by_side};
@@ -12,7 +13,10 @@ use corten_e2e::{Machine, in_sandbox, side_by_side};
 fn client_libraries_find_what_they_know() {
     in_sandbox("clients::client_libraries_find_what_they_know", || {
         let machine = Machine::with_cluster()?;
-        side_by_side(&machine.kubectl()?, &[("python", python::checks), ("javascript", javascript::checks)])?;
+        side_by_side(
+            &machine.kubectl()?,
+            &[("python", python::checks), ("javascript", javascript::checks), ("rust", rust::checks)],
+        )?;
         machine.corten(&["delete"])?;
         Ok(())
     });
