@@ -73,7 +73,11 @@ async fn ten_thousand_slow_watchers_cost_little_and_disturb_nobody() {
     assert!(grown < CACHE_BYTES_MAX + SLOW * WATCHER_BYTES_MAX, "{grown} bytes in all");
     let mut events = Vec::new();
     for watcher in &mut slow {
-        assert_eq!(watcher.next(&mut events).await, Err(WatcherClosed::Behind { after: first }), "who did not read is told");
+        assert_eq!(
+            watcher.next(&mut events).await,
+            Err(WatcherClosed::Behind { after: first }),
+            "who did not read is told"
+        );
     }
     assert!(events.is_empty());
     // And can begin again from what is there.

@@ -1,4 +1,4 @@
-//! The Rust client (`kube` of crates.io): typed, dynamic, watchers, streams.
+//! The Rust client (crate `kube`): typed, dynamic, watchers, streams.
 
 mod custom;
 mod objects;
