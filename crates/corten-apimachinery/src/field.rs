@@ -3,10 +3,12 @@
 //! Upstream: k8s.io/apimachinery/pkg/util/validation/field (v1.35).
 
 mod error_list;
+mod path;
 
 use std::{collections::BTreeSet, fmt, fmt::Write as _};
 
 pub use error_list::{ERRORS_MAX, ErrorList};
+pub use path::Path;
 
 use crate::value::{Str, Value, go_text};
 
@@ -16,57 +18,6 @@ pub(crate) const SHOWN_BYTES_MAX: usize = 1024 * 1024;
 
 /// What stands in for the errors that are not shown.
 pub(crate) const NOT_SHOWN: &str = "and more errors, which are not shown";
-
-/// The path of a field, built from the root down: `spec.containers[0].ports[1].name`, `metadata.labels[app]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Path(Str);
-
-impl Path {
-    /// The path of a top-level field.
-    pub fn new(name: impl AsRef<str>) -> Self {
-        Self(name.as_ref().into())
-    }
-
-    /// The path of the object itself.
-    #[must_use]
-    pub fn root() -> Self {
-        Self::default()
-    }
-
-    /// The field `name` of this one.
-    #[must_use]
-    pub fn child(&self, name: impl AsRef<str>) -> Self {
-        let name = name.as_ref();
-        if self.0.is_empty() { Self(name.into()) } else { self.with([".", name, ""]) }
-    }
-
-    /// The item `index` of this list.
-    #[must_use]
-    pub fn index(&self, index: usize) -> Self {
-        self.with(["[", itoa::Buffer::new().format(index), "]"])
-    }
-
-    /// The entry `key` of this map.
-    #[must_use]
-    pub fn key(&self, key: impl AsRef<str>) -> Self {
-        self.with(["[", key.as_ref(), "]"])
-    }
-
-    /// This path and what follows. Rules make a path for every field they look at, and nearly all objects have no error: so
-    /// this is one allocation at most, and none up to 24 bytes.
-    fn with(&self, step: [&str; 3]) -> Self {
-        let mut path = Str::with_capacity(self.0.len() + step.iter().map(|part| part.len()).sum::<usize>());
-        path.push_str(&self.0);
-        step.iter().for_each(|part| path.push_str(part));
-        Self(path)
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The kind of an error, with the reason that its cause in a `Status` carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -282,6 +233,7 @@ pub fn quote(text: &str) -> String {
 
 fn write_bad_value(out: &mut String, value: &Value) {
     match value {
+        Value::Raw(raw) => out.push_str(raw.text()),
         Value::String(text) => out.push_str(&quote(text)),
         Value::Null => out.push_str("null"),
         Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),

@@ -118,12 +118,14 @@ fn is_empty(value: &Value, ty: &FieldType) -> bool {
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(map) => map.is_empty() && matches!(ty, FieldType::Map(_)),
+        Value::Raw(_) => false,
     }
 }
 
 fn is_zero_struct(value: &Value) -> bool {
     match value {
         Value::Object(map) => map.iter().all(|(_, value)| is_zero_struct(value)),
+        Value::Raw(_) => false,
         Value::Null => true,
         Value::Bool(truth) => !truth,
         Value::Int(number) => *number == 0,

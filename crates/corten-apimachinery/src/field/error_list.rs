@@ -60,6 +60,7 @@ fn value_bytes(value: &Value) -> usize {
         + match value {
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
             Value::String(text) => text.len(),
+            Value::Raw(raw) => raw.text().len(),
             Value::Array(items) => items.iter().map(value_bytes).sum(),
             Value::Object(map) => map.iter().map(|(key, value)| key.len() + value_bytes(value)).sum(),
         }

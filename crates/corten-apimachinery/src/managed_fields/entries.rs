@@ -187,6 +187,11 @@ impl Entries {
         Value::array(sorted.into_iter().map(|(manager, entry)| entry.to_value(manager)))
     }
 
+    /// Lets every entry be written from its set: clients write sets in many ways.
+    pub(super) fn write_anew(&mut self) {
+        self.by_manager.values_mut().for_each(|entry| entry.source = None);
+    }
+
     /// Drops the entries that own nothing.
     pub(super) fn drop_empty(&mut self) {
         self.by_manager.retain(|_, entry| !entry.set.is_empty());

@@ -6,6 +6,7 @@
 
 use std::{cmp::Ordering, fmt::Write as _, ops::ControlFlow};
 
+use super::text;
 use crate::{
     codec::{FieldValidation, json},
     field::quote,
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// The key that stands for a node's own membership.
-const SELF: &str = ".";
+pub(super) const SELF: &str = ".";
 
 /// The deepest set that is read. Trees are no deeper (the JSON decoder's limit), and recursion stays bounded.
 const DEPTH_MAX: usize = 512;
@@ -38,11 +39,11 @@ pub struct FieldSet {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Node {
-    element: PathElement,
+pub(super) struct Node {
+    pub(super) element: PathElement,
     /// Whether the path that ends here is in the set.
-    member: bool,
-    below: FieldSet,
+    pub(super) member: bool,
+    pub(super) below: FieldSet,
 }
 
 /// A managed-fields entry does not hold a set of fields.
@@ -75,7 +76,7 @@ impl PathElement {
     }
 
     /// Reads one key of the JSON form.
-    fn parse(text: &str) -> Result<Self, BadFields> {
+    pub(super) fn parse(text: &str) -> Result<Self, BadFields> {
         let bad = |why: String| BadFields(why);
         let Some((kind, rest)) = text.split_once(':') else {
             return Err(bad("missing colon".to_owned()));
@@ -101,7 +102,7 @@ impl PathElement {
     }
 
     /// Writes the key of the JSON form.
-    fn to_key(&self) -> Str {
+    pub(super) fn to_key(&self) -> Str {
         let text = |value: &Value| {
             let bytes = json::encode(value, None);
             String::from_utf8(bytes.into()).expect("JSON is written as UTF-8")
@@ -195,6 +196,8 @@ fn compare_values(a: &Value, b: &Value) -> Ordering {
             Value::Array(_) => 3,
             Value::Object(_) => 4,
             Value::Null => 5,
+            // Never an element: only whole sets are kept as text.
+            Value::Raw(_) => 6,
         }
     }
     match (a, b) {
@@ -204,6 +207,7 @@ fn compare_values(a: &Value, b: &Value) -> Ordering {
         (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
         (Value::String(a), Value::String(b)) => a.cmp(b),
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+        (Value::Raw(a), Value::Raw(b)) => a.cmp(b),
         (Value::Array(a), Value::Array(b)) => a
             .iter()
             .zip(b.iter())
@@ -278,6 +282,10 @@ impl FieldSet {
         match fields {
             Value::Null => Ok(Self::default()),
             Value::Object(map) => Self::from_map(map, DEPTH_MAX).map(|(set, _)| set),
+            Value::Raw(raw) => match text::read(raw.text(), DEPTH_MAX) {
+                Some(set) => Ok(set),
+                None => Self::from_value(&raw.tree()),
+            },
             _ => Err(BadFields("expected an object".to_owned())),
         }
     }
@@ -305,12 +313,17 @@ impl FieldSet {
                 nodes.push(Node { element, member, below });
             }
         }
-        // Keys are sorted as text; only numbers in keys sort otherwise.
+        Ok((Self::of_nodes(nodes), names_itself))
+    }
+
+    /// The set of nodes that come as their keys were found.
+    pub(super) fn of_nodes(mut nodes: Vec<Node>) -> Self {
+        // As text or as set, keys come sorted; the orders differ where there are numbers.
         if !nodes.is_sorted_by(|a: &Node, b| a.element < b.element) {
             nodes.sort_by(|a, b| a.element.cmp(&b.element));
             nodes = Self::without_duplicates(nodes);
         }
-        Ok((Self { nodes }, names_itself))
+        Self { nodes }
     }
 
     /// Sorted nodes with those of one element made one: numbers can be written in many ways.
@@ -335,20 +348,7 @@ impl FieldSet {
     /// Writes the JSON form.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        self.write(false, &Value::object())
-    }
-
-    /// Leaves, which are most of the nodes, share `nothing`.
-    fn write(&self, names_itself: bool, nothing: &Value) -> Value {
-        if self.nodes.is_empty() {
-            return nothing.clone();
-        }
-        let mut entries = Vec::with_capacity(self.nodes.len() + 1);
-        if names_itself {
-            entries.push((Str::const_new(SELF), nothing.clone()));
-        }
-        entries.extend(self.nodes.iter().map(|node| (node.element.to_key(), node.below.write(node.member, nothing))));
-        Value::Object(Map::from_entries(entries).expect("a set has each element once"))
+        text::write(self)
     }
 
     /// Whether no path is in the set.

@@ -104,7 +104,10 @@ pub fn update_managed_fields(write: &Write<'_>, live: Option<&Value>, new: &mut 
         given if !write.subresource.is_empty() || given.is_empty() || given == live_list => Base::Live,
         [only] if only.as_object().is_some_and(Map::is_empty) => Base::Cleared,
         given => match Entries::decode(given) {
-            Ok(entries) if !entries.by_manager.is_empty() => Base::Given(entries),
+            Ok(mut entries) if !entries.by_manager.is_empty() => {
+                entries.write_anew();
+                Base::Given(entries)
+            }
             _ => Base::Live,
         },
     };

@@ -8,6 +8,7 @@ mod conflict;
 mod entries;
 mod fields_v1;
 mod manager;
+mod text;
 mod typed;
 
 pub use conflict::{ApplyError, Conflicts};

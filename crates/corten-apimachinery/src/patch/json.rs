@@ -38,10 +38,12 @@ pub fn apply(object: &Value, patch: &Value) -> Result<Value, PatchError> {
         )));
     }
     let mut result = object.clone();
+    // Paths lead into everything.
+    result.expand_raw();
     let mut work = Work::new(WORK_MAX, TOO_MUCH_WORK);
     let mut copied = 0;
     let go_kind = |operation: &Value| match operation {
-        Value::Object(_) | Value::Null => None,
+        Value::Object(_) | Value::Raw(_) | Value::Null => None,
         Value::Array(_) => Some("array"),
         Value::String(_) => Some("string"),
         Value::Bool(_) => Some("bool"),

@@ -73,7 +73,7 @@ fn go_type(value: &Value) -> &'static str {
         Value::Float(_) => "float64",
         Value::String(_) => "string",
         Value::Array(_) => GO_LIST,
-        Value::Object(_) => GO_MAP,
+        Value::Object(_) | Value::Raw(_) => GO_MAP,
     }
 }
 

@@ -32,6 +32,7 @@ fn write(out: &mut String, value: &Value) {
             }
             out.push(']');
         }
+        Value::Raw(raw) => write(out, &raw.tree()),
         Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
         Value::Int(number) => out.push_str(&number.to_string()),
         Value::Float(number) => out.push_str(&float(*number)),

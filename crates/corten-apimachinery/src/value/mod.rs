@@ -8,6 +8,7 @@ mod equal;
 mod go_text;
 mod map;
 mod order;
+mod raw;
 mod typed;
 
 use std::{fmt, sync::Arc};
@@ -17,6 +18,7 @@ pub use equal::semantically_equal;
 pub use go_text::go_text;
 pub use map::{DuplicateKey, Map};
 pub use order::Ordered;
+pub use raw::Raw;
 pub use typed::{FromValueError, from_value};
 
 /// One node of an object tree.
@@ -37,6 +39,8 @@ pub enum Value {
     Array(Arc<Vec<Value>>),
     /// An object with sorted keys, shared copy-on-write.
     Object(Map),
+    /// An object that is kept as text: the field sets of `metadata.managedFields`.
+    Raw(Raw),
 }
 
 impl Value {
@@ -135,7 +139,7 @@ impl Value {
             Self::Float(_) => "number",
             Self::String(_) => "string",
             Self::Array(_) => "array",
-            Self::Object(_) => "object",
+            Self::Object(_) | Self::Raw(_) => "object",
         }
     }
 
@@ -200,6 +204,28 @@ impl Value {
         *self.at_or_insert(path) = value.into();
     }
 
+    /// Turns what is kept as text into trees.
+    pub fn expand_raw(&mut self) {
+        fn has_raw(value: &Value) -> bool {
+            match value {
+                Value::Raw(_) => true,
+                Value::Array(items) => items.iter().any(has_raw),
+                Value::Object(map) => map.iter().any(|(_, value)| has_raw(value)),
+                _ => false,
+            }
+        }
+        // What is shared is copied only where something changes.
+        if !has_raw(self) {
+            return;
+        }
+        match self {
+            Self::Raw(raw) => *self = raw.tree(),
+            Self::Array(items) => Arc::make_mut(items).iter_mut().for_each(Self::expand_raw),
+            Self::Object(map) => map.iter_mut().for_each(|(_, value)| value.expand_raw()),
+            _ => {}
+        }
+    }
+
     /// Takes away the entry at a path of object keys and returns it; objects on the way stay.
     pub fn unset(&mut self, path: &[&str]) -> Option<Value> {
         let (last, parents) = path.split_last()?;
@@ -218,6 +244,7 @@ impl fmt::Debug for Value {
             Self::String(text) => fmt::Debug::fmt(text.as_str(), f),
             Self::Array(items) => f.debug_list().entries(items.iter()).finish(),
             Self::Object(map) => map.fmt(f),
+            Self::Raw(raw) => raw.fmt(f),
         }
     }
 }

@@ -41,6 +41,7 @@ fn compare(a: &Value, b: &Value) -> Ordering {
             Value::String(_) => 4,
             Value::Array(_) => 5,
             Value::Object(_) => 6,
+            Value::Raw(_) => 7,
         }
     }
     match (a, b) {
@@ -49,6 +50,7 @@ fn compare(a: &Value, b: &Value) -> Ordering {
         // Zeros of both signs are equal, as nodes are; there is no NaN.
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b).unwrap_or_else(|| a.total_cmp(b)),
         (Value::String(a), Value::String(b)) => a.cmp(b),
+        (Value::Raw(a), Value::Raw(b)) => a.cmp(b),
         (Value::Array(a), Value::Array(b)) => a
             .iter()
             .zip(b.iter())

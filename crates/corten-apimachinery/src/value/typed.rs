@@ -42,6 +42,8 @@ impl<'de> Deserializer<'de> for &'de Value {
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Array(items) => visitor.visit_seq(Items(items.iter())),
             Value::Object(map) => visitor.visit_map(Entries { entries: map.entries().iter(), value: None }),
+            // Only within managed fields, which views leave out.
+            Value::Raw(_) => Err(de::Error::invalid_type(de::Unexpected::Map, &"a part that views have")),
         }
     }
 

@@ -55,6 +55,15 @@ pub enum Shape {
     Object(Arc<str>, Arc<BTreeMap<Str, Field>>),
 }
 
+/// A field set of managed fields: maps of maps, which is all that the server writes there.
+fn field_set<'a>(node: &tree::Value) -> Value<'a> {
+    let entries = node.as_object().into_iter().flat_map(tree::Map::iter).filter_map(|(name, below)| {
+        let key = Value::String(Text::Shared(name.into()));
+        Some((Key::of(&key)?, (key, field_set(below))))
+    });
+    Value::Map(Map::of(entries.collect()))
+}
+
 impl Shape {
     /// Nothing known.
     pub const DYNAMIC: &'static Self = &Self::Dynamic;
@@ -69,6 +78,7 @@ impl Shape {
             (_, tree::Value::String(text)) => self.view_text(text),
             (_, tree::Value::Array(items)) => Value::List(List::Tree(items, self)),
             (_, tree::Value::Object(entries)) => Value::Map(Map::Tree(entries, self)),
+            (_, tree::Value::Raw(raw)) => field_set(&raw.tree()),
         }
     }
 

@@ -142,6 +142,7 @@ fn write(out: &mut Vec<u8>, value: &Value, typed: Option<Typed<'_>>) {
                 write(out, item, typed.and_then(Typed::item));
             }
         }
+        Value::Raw(raw) => write(out, &raw.tree(), None),
         Value::Object(map) => {
             head(out, MAP, map.len() as u64);
             for (key, child) in sorted(map) {

@@ -13,8 +13,10 @@ use crate::{
     },
     field::quote,
     type_table::{FieldType, Shape, Struct, TypeId, TypeTable},
-    value::{Map, Str, Value},
+    value::{Map, Raw, Str, Value},
 };
+
+use super::{encode, field_set};
 
 /// The deepest nesting. The deepest types of the API need about 30; each level takes a few hundred bytes of stack.
 pub const DEPTH_MAX: usize = 512;
@@ -54,6 +56,14 @@ pub fn decode_bounded(
 pub(in crate::codec) fn decode_within(bytes: &[u8], objects: &mut Objects) -> Result<Value, DecodeError> {
     let decoded = decode_at(bytes, None, FieldValidation::Ignore, (Place::Elsewhere, objects))?;
     Ok(decoded.value)
+}
+
+/// Reads the field set of a managed-fields entry.
+///
+/// Errors: text that is no JSON, or is nested too deeply.
+pub(in crate::codec) fn decode_field_set(bytes: &[u8]) -> Result<Value, DecodeError> {
+    let objects = &mut Objects::at_most(usize::MAX);
+    decode_at(bytes, None, FieldValidation::Ignore, (Place::FieldSet, objects)).map(|decoded| decoded.value)
 }
 
 fn decode_at(
@@ -147,6 +157,7 @@ impl<'a> Parser<'a> {
     fn value(&mut self, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
         let ty = self.resolve(ty);
         match self.bytes.get(self.at) {
+            Some(b'{') if self.place == Place::FieldSet || self.shape(ty) == Some(&Shape::FieldsV1) => self.field_set(ty),
             Some(b'{') => self.object(ty),
             Some(b'[') => self.array(ty),
             Some(b'"') => {
@@ -197,6 +208,23 @@ impl<'a> Parser<'a> {
             return Err(DecodeError::TooDeep("exceeded max depth"));
         }
         Ok(())
+    }
+
+    /// Reads the field set of a managed-fields entry, which stays text.
+    fn field_set(&mut self, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
+        let extent = field_set::extent(&self.bytes[self.at..]);
+        if let Some(extent) = extent.filter(|extent| extent.depth > 1 && self.depth + extent.depth <= DEPTH_MAX) {
+            self.objects.count_all(extent.objects, self.place)?;
+            let text = &self.text[self.at..self.at + extent.bytes];
+            self.at += extent.bytes;
+            return Ok(Value::Raw(Raw::new(text)));
+        }
+        let tree = self.object(ty)?;
+        if tree.as_object().is_some_and(Map::is_empty) {
+            return Ok(tree);
+        }
+        let text = encode(&tree, None);
+        Ok(Value::Raw(Raw::new(std::str::from_utf8(&text).expect("JSON is written as UTF-8"))))
     }
 
     fn object(&mut self, ty: Option<&FieldType>) -> Result<Value, DecodeError> {

@@ -120,6 +120,7 @@ impl<'a> Writer<'a> {
                 self.out.push(b']');
             }
             Value::Object(map) => self.object(value, map, ty),
+            Value::Raw(raw) => self.out.extend_from_slice(raw.text().as_bytes()),
         }
     }
 
@@ -224,19 +225,24 @@ static ESCAPE: [bool; 256] = {
 };
 
 fn string(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
+    out.reserve(text.len() + 2);
     out.push(b'"');
+    put_text(out, text);
+    out.push(b'"');
+}
+
+/// Writes what stands between the quotes of a string.
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
     // Without a branch for each byte: nearly no text has any.
     if bytes.iter().fold(false, |any, &byte| any | ESCAPE[byte as usize]) {
         escaped(out, bytes);
     } else {
         out.extend_from_slice(bytes);
     }
-    out.push(b'"');
 }
 
-/// Writes what stands between the quotes.
+/// As `put_text`, if something has to be escaped.
 fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut copied = 0;

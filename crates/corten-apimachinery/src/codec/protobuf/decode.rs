@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     codec::{
-        DecodeError, FieldValidation, canonical, json,
+        DecodeError, canonical, json,
         objects::{Objects, Place},
     },
     duration::GoDuration,
@@ -153,7 +153,7 @@ fn special_message(bytes: &[u8], table: &TypeTable, shape: &Shape, bounds: &mut 
         Shape::Duration => Value::from(GoDuration(numbers[1] as i64).to_string()),
         Shape::RawExtension | Shape::FieldsV1 | Shape::Json => match texts[1] {
             None | Some([]) => Value::Null,
-            Some(set) if *shape == Shape::FieldsV1 => json::decode(set, None, FieldValidation::Ignore)?.value,
+            Some(set) if *shape == Shape::FieldsV1 => json::decode_field_set(set)?,
             // What an extension holds may be protobuf itself: then nobody here can show it.
             Some(bytes) => json::decode_within(bytes, &mut bounds.objects)?,
         },

@@ -84,6 +84,14 @@ impl Writer {
                 self.text(key, indent + 2, true);
             }
             self.put(":");
+            let tree;
+            let value = match value {
+                Value::Raw(raw) => {
+                    tree = raw.tree();
+                    &tree
+                }
+                value => value,
+            };
             match value {
                 Value::Object(map) if !map.is_empty() => {
                     self.newline();
@@ -130,6 +138,8 @@ impl Writer {
             Value::String(text) => self.text(text, indent, is_key),
             Value::Array(_) => self.put("[]"),
             Value::Object(_) => self.put("{}"),
+            // JSON is YAML, too.
+            Value::Raw(raw) => self.put(raw.text()),
         }
     }
 

@@ -130,7 +130,7 @@ fn body(form: Form, value: &Value) -> Vec<u8> {
             Value::Int(_) | Value::Float(_) => put_double(&mut out, 1, as_double(value)),
             Value::Bool(truth) => put_number(&mut out, 2, i64::from(*truth)),
             Value::String(text) => put_text(&mut out, 3, text),
-            Value::Null | Value::Array(_) | Value::Object(_) => {}
+            Value::Null | Value::Array(_) | Value::Object(_) | Value::Raw(_) => {}
         },
         Form::Within(number, form) => write_field(&mut out, number, *form, value),
         Form::OrFlag(form) => match value {
