@@ -10,7 +10,7 @@ use super::text;
 use crate::{
     codec::{FieldValidation, json},
     field::quote,
-    value::{Map, Str, Value, format_str},
+    value::{Map, Str, Value},
 };
 
 /// The key that stands for a node's own membership.
@@ -101,34 +101,33 @@ impl PathElement {
         }
     }
 
-    /// Writes the key of the JSON form.
-    pub(super) fn to_key(&self) -> Str {
-        let text = |value: &Value| {
-            let bytes = json::encode(value, None);
-            String::from_utf8(bytes.into()).expect("JSON is written as UTF-8")
-        };
+    /// Adds the key of the JSON form.
+    pub(super) fn write_key(&self, out: &mut Vec<u8>) {
         match self {
             Self::Field(name) => {
-                let mut key = Str::with_capacity(2 + name.len());
-                key.push_str("f:");
-                key.push_str(name);
-                key
+                out.extend_from_slice(b"f:");
+                out.extend_from_slice(name.as_bytes());
             }
             Self::Key(fields) => {
-                let mut key = Str::const_new("k:{");
+                out.extend_from_slice(b"k:{");
                 for (at, (name, value)) in fields.iter().enumerate() {
                     if at > 0 {
-                        key.push(',');
+                        out.push(b',');
                     }
-                    key.push_str(&text(&Value::String(name.clone())));
-                    key.push(':');
-                    key.push_str(&text(value));
+                    json::put_string(out, name);
+                    out.push(b':');
+                    json::put_value(out, value);
                 }
-                key.push('}');
-                key
+                out.push(b'}');
             }
-            Self::Value(value) => format_str!("v:{}", text(value)),
-            Self::Index(index) => format_str!("i:{index}"),
+            Self::Value(value) => {
+                out.extend_from_slice(b"v:");
+                json::put_value(out, value);
+            }
+            Self::Index(index) => {
+                out.extend_from_slice(b"i:");
+                out.extend_from_slice(itoa::Buffer::new().format(*index).as_bytes());
+            }
         }
     }
 
@@ -399,6 +398,17 @@ impl FieldSet {
             }
             _ => self.nodes.push(node),
         }
+    }
+
+    /// Room for more elements at the top.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.nodes.reserve_exact(more);
+    }
+
+    /// Adds a member that comes behind all others.
+    pub(super) fn push_last(&mut self, element: PathElement, below: Self) {
+        debug_assert!(self.nodes.last().is_none_or(|last| last.element < element), "members come in order");
+        self.nodes.push(Node { element, member: true, below });
     }
 
     fn find(&self, element: &PathElement) -> Option<&Node> {

@@ -96,11 +96,12 @@ pub(super) fn write(set: &FieldSet) -> Value {
         return Value::object();
     }
     let mut out = Vec::with_capacity(1024);
-    object(&mut out, set, false);
+    object(&mut out, set, false, &mut Vec::new());
     Value::Raw(Raw::new(std::str::from_utf8(&out).expect("JSON is written as UTF-8")))
 }
 
-fn object(out: &mut Vec<u8>, set: &FieldSet, is_member: bool) {
+/// Writes an object; `key` is room for one key.
+fn object(out: &mut Vec<u8>, set: &FieldSet, is_member: bool, key: &mut Vec<u8>) {
     out.push(b'{');
     if is_member {
         out.extend_from_slice(b"\".\":{}");
@@ -116,16 +117,16 @@ fn object(out: &mut Vec<u8>, set: &FieldSet, is_member: bool) {
                 out.push(b'"');
             }
             other => {
-                out.push(b'"');
-                json::put_text(out, &other.to_key());
-                out.push(b'"');
+                key.clear();
+                other.write_key(key);
+                json::put_string(out, std::str::from_utf8(key).expect("JSON is written as UTF-8"));
             }
         }
         out.push(b':');
         if below.is_empty() {
             out.extend_from_slice(b"{}");
         } else {
-            object(out, below, member);
+            object(out, below, member, key);
         }
     }
     out.push(b'}');

@@ -257,6 +257,9 @@ impl<'t> Typed<'t> {
     }
 
     fn compare_nodes(&self, old: Option<&Value>, new: Option<&Value>, form: Form<'t>) -> (Change, Comparison) {
+        if let (None, Some(new)) = (old, new) {
+            return (Change::Added, Comparison { added: self.all_of(new, form), ..Comparison::default() });
+        }
         let mut below = Comparison::default();
         match form {
             Form::Leaf => return (compare_leaves(old, new), below),
@@ -291,6 +294,40 @@ impl<'t> Typed<'t> {
         (change, below)
     }
 
+    /// All that lies below a node that was not there before.
+    fn all_of(&self, new: &Value, form: Form<'t>) -> FieldSet {
+        let mut set = FieldSet::default();
+        match form {
+            Form::Leaf => {}
+            Form::Struct(_) | Form::Map(_) | Form::Untyped => {
+                let entries = entries(Some(new)).unwrap_or_default();
+                set.reserve(entries.len());
+                for (key, child) in entries {
+                    let (form, _) = self.entry_form(form, key);
+                    set.push_last(PathElement::Field(key.clone()), self.all_of(child, form));
+                }
+            }
+            Form::Set | Form::Keyed(..) => {
+                let items = items(Some(new)).unwrap_or_default();
+                let Some(elements) = self.elements(form, items) else { return set };
+                let mut sorted: Vec<_> = elements.into_iter().zip(items).collect();
+                sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+                set.reserve(sorted.len());
+                let item_form = self.item_form(form);
+                let mut sorted = sorted.into_iter().peekable();
+                while let Some((element, item)) = sorted.next() {
+                    let mut below = None;
+                    // Duplicates are owned together, as a whole.
+                    while sorted.next_if(|(other, _)| *other == element).is_some() {
+                        below = Some(FieldSet::default());
+                    }
+                    set.push_last(element, below.unwrap_or_else(|| self.all_of(item, item_form)));
+                }
+            }
+        }
+        set
+    }
+
     fn compare_entries(&self, a: &[(Str, Value)], b: &[(Str, Value)], form: Form<'t>, out: &mut Comparison) {
         let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
         loop {
@@ -309,6 +346,7 @@ impl<'t> Typed<'t> {
             out.push(|| PathElement::Field(key.clone()), change, below);
         }
     }
+
     fn compare_items(
         &self,
         (a, a_elements): (&[Value], &[PathElement]),

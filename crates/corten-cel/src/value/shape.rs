@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use base64::Engine as _;
 use corten_apimachinery::value::{self as tree, Str};
 
-use super::{Duration, List, Map, Timestamp, Value};
+use super::{Duration, Key, List, Map, Text, Timestamp, Value};
 
 /// When two lists are equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -46,8 +46,12 @@ impl Plugin for AdminAccess {
     }
 
     async fn validate(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        if wanted(attributes).is_none() {
+            return Ok(());
+        }
+        let namespace = self.caches.core("namespaces", "", attributes.namespace).await?;
         let Some(path) = wanted(attributes) else { return Ok(()) };
-        let error = match self.caches.core("namespaces", "", attributes.namespace).await? {
+        let error = match namespace {
             None => {
                 let why = format!("namespaces {} not found", corten_apimachinery::field::quote(attributes.namespace));
                 Error::internal(&path, format_args!("could not retrieve namespace to verify admin access: {why}"))

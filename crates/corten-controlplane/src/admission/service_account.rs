@@ -2,7 +2,11 @@
 //!
 //! Upstream: plugin/pkg/admission/serviceaccount (v1.35).
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use corten_apimachinery::{
@@ -63,7 +67,9 @@ impl Plugin for ServiceAccount {
         // The field of old says the same.
         pod.set(&["spec", "serviceAccount"], name.as_str());
         let account = self.account(attributes, &name).await?;
-        let account = tree(&account)?;
+        // Most accounts have neither.
+        let says = ["automountServiceAccountToken", "imagePullSecrets"].iter().any(|field| contains(&account.json, field));
+        let account = if says { tree(&account)? } else { Value::Null };
         let pod = &mut attributes.object;
         if automounts(pod, &account) {
             mount_token(pod, &format!("{VOLUME_PREFIX}{}", self.rng.name_suffix(5)));
@@ -166,7 +172,8 @@ pub(super) fn mount_token(pod: &mut Value, volume: &str) {
     }
 }
 
-fn token_volume(name: &str) -> Value {
+/// The volume of a token, but for its name. What pods share of it is not made for each of them.
+static TOKEN_VOLUME: LazyLock<Value> = LazyLock::new(|| {
     let token = Value::object_of([("expirationSeconds", Value::Int(TOKEN_SECONDS)), ("path", Value::from("token"))]);
     let authority = Value::object_of([
         ("name", Value::from("kube-root-ca.crt")),
@@ -181,7 +188,13 @@ fn token_volume(name: &str) -> Value {
     ]);
     // 0644.
     let projected = Value::object_of([("defaultMode", Value::Int(420)), ("sources", sources)]);
-    Value::object_of([("name", Value::from(name)), ("projected", projected)])
+    Value::object_of([("name", Value::Null), ("projected", projected)])
+});
+
+fn token_volume(name: &str) -> Value {
+    let mut volume = TOKEN_VOLUME.clone();
+    volume.set(&["name"], name);
+    volume
 }
 
 /// A mirror pod stands for one that does not come from here, so it gets nothing that is kept here.

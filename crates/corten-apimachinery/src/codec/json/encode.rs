@@ -89,8 +89,13 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(ty: Option<(&'a TypeTable, TypeId)>) -> Self {
+        Self { out: Vec::with_capacity(CAPACITY), ..Self::bare(ty) }
+    }
+
+    /// Without room for anything.
+    fn bare(ty: Option<(&'a TypeTable, TypeId)>) -> Self {
         let table = ty.map(|(table, _)| table);
-        Self { out: Vec::with_capacity(CAPACITY), table, seeks: None, found: None, follows: false }
+        Self { out: Vec::new(), table, seeks: None, found: None, follows: false }
     }
 
     fn value(&mut self, value: &Value, ty: Option<&FieldType>) {
@@ -100,7 +105,7 @@ impl<'a> Writer<'a> {
             Value::Bool(false) => self.out.extend_from_slice(b"false"),
             Value::Int(number) => self.out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
             Value::Float(number) => float(&mut self.out, *number),
-            Value::String(text) => string(&mut self.out, text),
+            Value::String(text) => put_string(&mut self.out, text),
             Value::Array(items) => {
                 let item_type = match self.resolve(ty) {
                     Some(FieldType::List(item)) => Some(item.as_ref()),
@@ -196,7 +201,7 @@ impl<'a> Writer<'a> {
         if !std::mem::take(first) {
             self.out.push(b',');
         }
-        string(&mut self.out, key);
+        put_string(&mut self.out, key);
         self.out.push(b':');
     }
 
@@ -224,7 +229,15 @@ static ESCAPE: [bool; 256] = {
     table
 };
 
-fn string(out: &mut Vec<u8>, text: &str) {
+/// Adds a tree without a type.
+pub(crate) fn put_value(out: &mut Vec<u8>, value: &Value) {
+    let mut writer = Writer { out: std::mem::take(out), ..Writer::bare(None) };
+    writer.value(value, None);
+    *out = writer.out;
+}
+
+/// Adds a string with its quotes.
+pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     put_text(out, text);

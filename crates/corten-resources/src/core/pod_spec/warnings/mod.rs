@@ -256,6 +256,10 @@ impl<'o> Subject<'o> {
 
     /// Profiles that only an annotation names. Those of AppArmor in a pod are read all the same, and told of there.
     fn profiles(&self, spec: &Value, container: &Value, warnings: &mut Vec<String>) {
+        let is_of_container = |key: &str| key.starts_with(SECCOMP_PREFIX) || key.starts_with(APPARMOR_PREFIX);
+        if !self.object.annotations().is_some_and(|annotations| annotations.keys().any(is_of_container)) {
+            return;
+        }
         let key = format!("{SECCOMP_PREFIX}{}", text_at(container, &["name"]));
         if present(container, &["securityContext", "seccompProfile"]).is_none()
             && self.object.annotation(&key).is_some()

@@ -15,20 +15,22 @@ const PATHS_MAX: usize = 100_000;
 pub(super) fn overlapping(volumes: &[Value]) -> Vec<String> {
     let mut found = Found { warnings: Vec::new(), paths_left: PATHS_MAX };
     for volume in volumes {
-        let name = quote(text_at(volume, &["name"]));
+        let name = text_at(volume, &["name"]);
         for (field, kind, source) in
             [("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName"), ("downwardAPI", "DownwardAPI", "")]
         {
             let Some(items) = present(volume, &[field, "items"]) else { continue };
-            let of = if source.is_empty() {
-                String::new()
-            } else {
-                format!(" {}", quote(text_at(volume, &[field, source])))
-            };
-            found.check(paths(items), &format!("volume {name} ({kind}{of}): overlapping paths"));
+            found.check(paths(items), || {
+                let of = if source.is_empty() {
+                    String::new()
+                } else {
+                    format!(" {}", quote(text_at(volume, &[field, source])))
+                };
+                format!("volume {} ({kind}{of})", quote(name))
+            });
         }
         if let Some(projected) = present(volume, &["projected"]) {
-            of_projected(projected, &name, &mut found);
+            of_projected(projected, name, &mut found);
         }
     }
     found.warnings
@@ -41,39 +43,42 @@ fn paths(items: &Value) -> Vec<&str> {
 fn of_projected(projected: &Value, name: &str, found: &mut Found) {
     let mut all: BTreeSet<&str> = BTreeSet::new();
     // A source without paths of its own is looked at with those of the one before it, as upstream does.
-    let (mut own, mut kind): (Vec<&str>, String) = (Vec::new(), String::new());
+    let (mut own, mut kind): (Vec<&str>, (&str, Option<&str>)) = (Vec::new(), ("", None));
     for source in projected.items_at(&["sources"]) {
         if found.is_full() {
             return;
         }
         if source.as_object().is_none_or(|fields| fields.iter().all(|(_, value)| value.is_null())) {
-            found.warnings.push(format!("volume {name} (Projected) has no sources provided"));
+            found.warnings.push(format!("volume {} (Projected) has no sources provided", quote(name)));
             continue;
         }
-        let text = |path: &[&str]| quote(text_at(source, path));
+        let named = |path: &[&str]| Some(text_at(source, path));
         if let Some(items) = present(source, &["configMap", "items"]) {
-            (own, kind) = (paths(items), format!("ConfigMap {}", text(&["configMap", "name"])));
+            (own, kind) = (paths(items), ("ConfigMap", named(&["configMap", "name"])));
         } else if let Some(items) = present(source, &["secret", "items"]) {
-            (own, kind) = (paths(items), format!("Secret {}", text(&["secret", "name"])));
+            (own, kind) = (paths(items), ("Secret", named(&["secret", "name"])));
         } else if let Some(items) = present(source, &["downwardAPI", "items"]) {
-            (own, kind) = (paths(items), "DownwardAPI".to_owned());
+            (own, kind) = (paths(items), ("DownwardAPI", None));
         } else if let Some(token) = present(source, &["serviceAccountToken"]) {
-            (own, kind) = (vec![text_at(token, &["path"])], "ServiceAccountToken".to_owned());
+            (own, kind) = (vec![text_at(token, &["path"])], ("ServiceAccountToken", None));
         } else if let Some(bundle) = present(source, &["clusterTrustBundle"]) {
             let field = if present(bundle, &["name"]).is_some() { "name" } else { "signerName" };
-            let of = text(&["clusterTrustBundle", field]);
-            (own, kind) = (vec![text_at(bundle, &["path"])], format!("ClusterTrustBundle {of}"));
+            let of = named(&["clusterTrustBundle", field]);
+            (own, kind) = (vec![text_at(bundle, &["path"])], ("ClusterTrustBundle", of));
         }
         if own.is_empty() {
             continue;
         }
-        let what = format!("volume {name} (Projected {kind}): overlapping paths");
-        found.check(own.clone(), &what);
+        let what = || {
+            let of = kind.1.map(|of| format!(" {}", quote(of))).unwrap_or_default();
+            format!("volume {} (Projected {}{of})", quote(name), kind.0)
+        };
+        found.check(own.clone(), what);
         // Each path once, and in order.
         let unique: BTreeSet<&str> = own.iter().copied().collect();
         let mut both: Vec<&str> = unique.iter().chain(&all).copied().collect();
         both.sort_unstable();
-        found.check(both, &what);
+        found.check(both, what);
         all.extend(unique);
     }
 }
@@ -88,7 +93,8 @@ impl Found {
         self.warnings.len() >= WARNINGS_MAX || self.paths_left == 0
     }
 
-    fn check(&mut self, paths: Vec<&str>, what: &str) {
+    /// Looks at the files of one place, which `what` names.
+    fn check(&mut self, paths: Vec<&str>, what: impl Fn() -> String) {
         let mut earlier: BTreeSet<&str> = BTreeSet::new();
         for path in paths {
             if self.is_full() {
@@ -100,7 +106,8 @@ impl Found {
                 continue;
             }
             if let Some(other) = clash(&earlier, path) {
-                self.warnings.push(format!("{what}: {} with {}", quote(path), quote(other)));
+                let (what, path, other) = (what(), quote(path), quote(other));
+                self.warnings.push(format!("{what}: overlapping paths: {path} with {other}"));
             }
             earlier.insert(path);
         }
