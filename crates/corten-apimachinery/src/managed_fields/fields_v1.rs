@@ -554,6 +554,20 @@ impl FieldSet {
         Self { nodes }
     }
 
+    /// As `difference_with_children`, in place.
+    pub(super) fn subtract_with_children(&mut self, other: &Self) {
+        if other.is_empty() {
+            return;
+        }
+        self.nodes.retain_mut(|node| {
+            let Some(gone) = other.find(&node.element) else { return true };
+            if !gone.member {
+                node.below.subtract_with_children(&gone.below);
+            }
+            !gone.member && (node.member || !node.below.is_empty())
+        });
+    }
+
     /// Whether the sets have a path in common.
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {

@@ -82,6 +82,10 @@ proptest! {
         prop_assert_eq!(a.intersects(&b), !a.intersection(&b).is_empty());
         prop_assert_eq!(a.union(&b).len() + a.intersection(&b).len(), a.len() + b.len());
         prop_assert!(a.difference_with_children(&b).difference(&a.difference(&b)).is_empty());
+        let (mut without, mut without_children) = (a.clone(), a.clone());
+        without.subtract(&b);
+        without_children.subtract_with_children(&b);
+        prop_assert_eq!((without, without_children), (a.difference(&b), a.difference_with_children(&b)));
         prop_assert_eq!(FieldSet::from_value(&a.to_value()).unwrap(), a);
     }
 

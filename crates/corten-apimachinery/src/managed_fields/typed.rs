@@ -70,12 +70,11 @@ impl Comparison {
 
     /// The differences that are neither at nor below a path of `ignored`.
     #[must_use]
-    pub fn without(&self, ignored: &FieldSet) -> Self {
-        Self {
-            added: self.added.difference_with_children(ignored),
-            modified: self.modified.difference_with_children(ignored),
-            removed: self.removed.difference_with_children(ignored),
+    pub fn without(mut self, ignored: &FieldSet) -> Self {
+        for set in [&mut self.added, &mut self.modified, &mut self.removed] {
+            set.subtract_with_children(ignored);
         }
+        self
     }
 
     fn push(&mut self, element: impl FnOnce() -> PathElement, change: Change, below: Self) {
