@@ -42,6 +42,7 @@ fn to_json(value: &Value) -> Json {
         Value::Int(number) => (*number).into(),
         Value::Float(number) => (*number).into(),
         Value::String(text) => text.as_str().into(),
+        Value::Raw(raw) => to_json(&raw.tree()),
         Value::Array(items) => items.iter().map(to_json).collect(),
         Value::Object(map) => map.iter().map(|(key, value)| (key.to_owned(), to_json(value))).collect(),
     }

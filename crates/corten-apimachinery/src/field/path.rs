@@ -120,7 +120,10 @@ mod tests {
             (Path::new(""), ""),
             (Path::root().index(1), "[1]"),
             (Path::root().key("a").child("b"), "[a].b"),
-            (spec.child("containers").index(0).child("ports").index(12).child("name"), "spec.containers[0].ports[12].name"),
+            (
+                spec.child("containers").index(0).child("ports").index(12).child("name"),
+                "spec.containers[0].ports[12].name",
+            ),
             (Path::new("metadata").child("labels").key("a.b/c"), "metadata.labels[a.b/c]"),
             (spec.child(""), "spec."),
             (spec.clone(), "spec"),

@@ -12,6 +12,7 @@ use corten_apimachinery::{
 };
 use corten_base::TaskSet;
 use futures::FutureExt as _;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::{Source, contents::Contents, document::Document, form::Form, v3::expires};
@@ -26,9 +27,12 @@ fn a_document_under_its_hash_is_good_for_a_year() {
 async fn a_document_is_made_once_and_beside_the_runtime() {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     static BY_RUNTIME: AtomicUsize = AtomicUsize::new(0);
+    // Nothing is made while this is held.
+    static GATE: Mutex<()> = Mutex::new(());
     thread_local!(static OF_RUNTIME: Cell<bool> = const { Cell::new(false) });
     OF_RUNTIME.set(true);
     let descriptions = || -> Box<dyn Descriptions> {
+        drop(GATE.lock());
         MADE.fetch_add(1, Ordering::Relaxed);
         BY_RUNTIME.fetch_add(usize::from(OF_RUNTIME.get()), Ordering::Relaxed);
         Box::new(NoDescriptions)
@@ -37,7 +41,9 @@ async fn a_document_is_made_once_and_beside_the_runtime() {
     let (turns, tasks) = (Arc::new(Semaphore::new(1)), TaskSet::new("test"));
     let document = Document::new(source, Dialect::V2, Contents::default(), String::new(), &turns);
     // Who has gone before it was made leaves it to the others.
+    let gate = GATE.lock();
     assert!(document.bytes(&tasks, Form::Json).now_or_never().is_none());
+    drop(gate);
     let json = || document.bytes(&tasks, Form::Json);
     let (one, other, protobuf) = tokio::join!(json(), json(), document.bytes(&tasks, Form::Protobuf));
     let one = one.unwrap();

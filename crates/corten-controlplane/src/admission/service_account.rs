@@ -68,7 +68,8 @@ impl Plugin for ServiceAccount {
         pod.set(&["spec", "serviceAccount"], name.as_str());
         let account = self.account(attributes, &name).await?;
         // Most accounts have neither.
-        let says = ["automountServiceAccountToken", "imagePullSecrets"].iter().any(|field| contains(&account.json, field));
+        let says =
+            ["automountServiceAccountToken", "imagePullSecrets"].iter().any(|field| contains(&account.json, field));
         let account = if says { tree(&account)? } else { Value::Null };
         let pod = &mut attributes.object;
         if automounts(pod, &account) {

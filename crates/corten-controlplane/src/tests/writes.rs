@@ -123,7 +123,8 @@ async fn who_applies_a_scale_of_nothing_owns_the_replicas() {
     let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 0}});
     let path = format!("{base}/d/scale?fieldManager=scaler&force=true");
     cluster.patch(admin(), &path, PatchKind::Apply, scale).await.unwrap();
-    let deployment = cluster.get(admin(), &format!("{base}/d")).await.unwrap();
+    let mut deployment = cluster.get(admin(), &format!("{base}/d")).await.unwrap();
+    deployment.expand_raw();
     assert_eq!(deployment.i64_at(&["spec", "replicas"]), Some(0));
     let entry = deployment
         .items_at(&["metadata", "managedFields"])

@@ -157,7 +157,9 @@ impl<'a> Parser<'a> {
     fn value(&mut self, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
         let ty = self.resolve(ty);
         match self.bytes.get(self.at) {
-            Some(b'{') if self.place == Place::FieldSet || self.shape(ty) == Some(&Shape::FieldsV1) => self.field_set(ty),
+            Some(b'{') if self.place == Place::FieldSet || self.shape(ty) == Some(&Shape::FieldsV1) => {
+                self.field_set(ty)
+            }
             Some(b'{') => self.object(ty),
             Some(b'[') => self.array(ty),
             Some(b'"') => {

@@ -6,10 +6,10 @@ mod field_set;
 mod pretty;
 mod view;
 
-pub(super) use decode::{decode_field_set, decode_within};
 pub use decode::{DEPTH_MAX, decode, decode_bounded};
-pub(crate) use encode::{put_string, put_text, put_value};
+pub(super) use decode::{decode_field_set, decode_within};
 pub use encode::{Spliceable, encode, encode_spliceable, replace_resource_version};
+pub(crate) use encode::{put_string, put_text, put_value};
 pub use pretty::{around, around_pretty, encode_pretty, encode_pretty_item};
 pub use view::{ViewError, view};
 
