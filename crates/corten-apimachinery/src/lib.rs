@@ -21,6 +21,7 @@ pub mod resource;
 pub mod schema;
 pub mod selector;
 pub mod shared;
+pub mod stack;
 pub mod status;
 pub mod stored;
 pub mod type_table;

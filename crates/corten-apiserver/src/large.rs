@@ -4,6 +4,8 @@
 //! two such requests are enough. So the chain decides once, by the length of the body and of the object that is changed,
 //! and what follows is done as a whole on a thread beside the runtime: `Turn::drive`. Its answer is encoded there, too.
 //! Requests that are not large take no other way than they would without this.
+//! What compiles or evaluates expressions is large by what these may cost.
+//! What is nested deeply is large, too, however short: such a thread has the stack for it (`corten_apimachinery::stack`).
 //!
 //! Invariants: at most half as many of these threads are busy as the runtime has of its own, and as many again for the
 //! highest administrators and the components of this process; nobody has more than half of them; the objects that all
@@ -20,7 +22,8 @@ use std::{
 };
 
 use corten_apimachinery::{
-    codec::yaml,
+    codec::{json, yaml},
+    stack,
     stored::Stored,
     value::{Str, Value},
 };
@@ -36,7 +39,7 @@ use tokio::{
 };
 
 use crate::{
-    endpoints::OBJECTS_MAX,
+    endpoints::{Endpoint, OBJECTS_MAX},
     filters::is_privileged,
     negotiation::{Encoding, patch_kind},
     request::{Origin, Request, RequestBody},
@@ -55,6 +58,9 @@ const OBJECT_BYTES_MIN: usize = 3;
 /// An object has about this many bytes in the binary encodings, as programs write them. Those that are made to harm have
 /// four times as many objects, which is bearable below `FEW_OBJECTS` of these.
 const BINARY_OBJECT_BYTES: usize = 8;
+
+/// From how many bytes on an object is large whose validation compiles the expressions in it.
+const EXPRESSIONS_BYTES: usize = 4 * 1024;
 
 /// Up to so many aliases in YAML do not make much of little.
 const FEW_ALIASES: usize = 8;
@@ -75,11 +81,13 @@ pub(crate) struct Size {
     pub(crate) bytes: usize,
     /// How many objects it may become.
     pub(crate) objects: usize,
+    /// Whether it may become deeper than the stack of any thread bears.
+    pub(crate) is_deep: bool,
 }
 
 impl Size {
     pub(crate) fn of_bytes(bytes: usize) -> Self {
-        Self { bytes, objects: 0 }
+        Self { bytes, ..Self::default() }
     }
 
     fn is_huge(self) -> bool {
@@ -199,7 +207,7 @@ impl Large {
         let thread = Arc::clone(&lane.threads).acquire_owned().await.expect(never_closed);
         self.memory.begin(size);
         let (tasks, memory) = (self.tasks.clone(), Arc::clone(&self.memory));
-        Turn(Box::new(Place { tasks, memory, _held: (of_user, objects, thread) }))
+        Turn(Box::new(Place { tasks, memory, is_deep: size.is_deep, _held: (of_user, objects, thread) }))
     }
 }
 
@@ -211,6 +219,7 @@ pub(crate) struct Turn(Box<Place>);
 struct Place {
     tasks: TaskSet,
     memory: Arc<Memory>,
+    is_deep: bool,
     _held: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
 }
 
@@ -254,8 +263,8 @@ impl Turn {
         self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(T, Self), TaskPanic> {
-        let tasks = self.0.tasks.clone();
-        blocking::run(&tasks, "large request", move || (work(), self)).await
+        let (tasks, is_deep) = (self.0.tasks.clone(), self.0.is_deep);
+        blocking::run(&tasks, "large request", move || (stack::deep_if(is_deep, work), self)).await
     }
 }
 
@@ -264,21 +273,90 @@ fn size_if_large(server: &Server, request: &Request) -> Option<Size> {
     let content_type = request.header(http::header::CONTENT_TYPE);
     let of_body = match &request.body {
         RequestBody::Bytes(bytes) => size_if_large_body(bytes, Encoding::of_request(&request.method, content_type)),
-        RequestBody::Tree(tree) => has_more_nodes(tree, &mut LARGE_NODES.clone()).then(Size::default),
+        RequestBody::Tree(tree) => size_if_large_tree(tree),
         RequestBody::Empty | RequestBody::Stream(_) => None,
     };
     let doublings = match &request.body {
         RequestBody::Bytes(bytes) if request.method == Method::PATCH => doublings(bytes, content_type),
         _ => 0,
     };
-    let of_object = stored(server, request).and_then(|stored| size_if_large_object(&stored.json, doublings));
-    match (of_body, of_object) {
+    let routes = server.routes();
+    let endpoint = routes.endpoint(&request.info.group, &request.info.version, &request.info.resource);
+    let stored = endpoint.and_then(|endpoint| stored(endpoint, request));
+    let of_object = stored.as_ref().and_then(|stored| size_if_large_object(&stored.json, doublings));
+    let stored = stored.as_ref().map_or(&[][..], |stored| &*stored.json);
+    let size = match (of_body, of_object) {
         // The objects of both are there at once.
-        (Some(body), Some(object)) => {
-            Some(Size { bytes: body.bytes.max(object.bytes), objects: body.objects + object.objects })
-        }
+        (Some(body), Some(object)) => Some(Size {
+            bytes: body.bytes.max(object.bytes),
+            objects: body.objects + object.objects,
+            is_deep: body.is_deep,
+        }),
         (body, object) => body.or(object),
+    };
+    let is_deep = match &request.body {
+        RequestBody::Bytes(bytes) if is_json_patch(request, content_type) => may_deepen(bytes, stored, doublings),
+        RequestBody::Bytes(bytes) => {
+            let encoding = Encoding::of_request(&request.method, content_type);
+            is_deep_body(bytes, encoding) || is_deep(stored)
+        }
+        _ => is_deep(stored),
+    };
+    let is_costly = endpoint.is_some_and(|endpoint| may_cost_much(endpoint, &request.body, stored));
+    if !is_deep && !is_costly {
+        return size;
     }
+    let size = size.unwrap_or_default();
+    Some(Size { is_deep: is_deep || size.is_deep, ..size })
+}
+
+/// Whether expressions may make a write of something small much work.
+fn may_cost_much(endpoint: &Endpoint, body: &RequestBody, stored: &[u8]) -> bool {
+    let said = match body {
+        RequestBody::Bytes(bytes) => bytes.len(),
+        // Such a tree is large by the number of its values.
+        RequestBody::Tree(_) | RequestBody::Empty | RequestBody::Stream(_) => 0,
+    };
+    endpoint.version.schema.as_ref().is_some_and(|schema| schema.is_costly())
+        || (said.max(stored.len()) > EXPRESSIONS_BYTES && endpoint.resource.strategy.compiles_expressions())
+}
+
+fn is_json_patch(request: &Request, content_type: &str) -> bool {
+    request.method == Method::PATCH && patch_kind(content_type) == Ok(PatchKind::Json)
+}
+
+/// Whether a body that is written in `encoding` is too deep for some thread; for `None`, whatever it is read as. The binary
+/// encodings are read down to fewer levels than that.
+fn is_deep_body(bytes: &[u8], encoding: Option<Encoding>) -> bool {
+    match encoding {
+        Some(Encoding::Json) => is_deep(bytes),
+        None | Some(Encoding::Yaml) => is_deep(bytes) || yaml::may_be_deeper_than(bytes, stack::SHALLOW),
+        Some(Encoding::Cbor | Encoding::Protobuf) => false,
+    }
+}
+
+/// Whether JSON is too deep for some thread.
+fn is_deep(json: &[u8]) -> bool {
+    json::is_deeper_than(json, stack::SHALLOW)
+}
+
+/// Whether a JSON patch may make something too deep of what is stored as `json`: each of its operations can put something that
+/// was there, or is in the patch, below something else, and each copy can do so with all that there is.
+fn may_deepen(patch: &[u8], json: &[u8], doublings: usize) -> bool {
+    let containers = json::containers(patch) + json::containers(json);
+    if containers << doublings.min(DOUBLINGS_MAX) <= stack::SHALLOW {
+        return false;
+    }
+    let moves = 1 + patch.windows(2).filter(|word| word == b"op").count();
+    let is_plain = !patch.contains(&b'\\');
+    let moved = if is_plain { moves * (json::levels(patch) + json::levels(json)) } else { containers };
+    containers.min(moved) << doublings.min(DOUBLINGS_MAX) > stack::SHALLOW
+}
+
+/// What is large about the tree of a component of this process.
+fn size_if_large_tree(tree: &Value) -> Option<Size> {
+    let is_deep = tree.is_deeper_than(stack::SHALLOW);
+    (is_deep || has_more_nodes(tree, &mut LARGE_NODES.clone())).then_some(Size { is_deep, ..Size::default() })
 }
 
 /// What is large about a body that is written in `encoding`; for `None`, whatever is dearest.
@@ -296,7 +374,7 @@ fn size_if_large_body(bytes: &[u8], encoding: Option<Encoding>) -> Option<Size> 
         }
     };
     let objects = if repeats { written + yaml::REPEATED_NODES_MAX } else { written };
-    let size = Size { bytes: bytes.len(), objects };
+    let size = Size { bytes: bytes.len(), objects, is_deep: false };
     (size.bytes > LARGE_BYTES || size.objects > FEW_OBJECTS).then_some(size)
 }
 
@@ -319,7 +397,7 @@ fn size_if_large_object(json: &[u8], doublings: usize) -> Option<Size> {
         return None;
     }
     let objects = objects_in_json(json).saturating_mul(grown).min(OBJECTS_MAX);
-    (made > LARGE_BYTES || objects > FEW_OBJECTS).then_some(Size { bytes: json.len(), objects })
+    (made > LARGE_BYTES || objects > FEW_OBJECTS).then_some(Size { bytes: json.len(), objects, is_deep: false })
 }
 
 /// How often a patch may double what it changes: other operations than copies in a JSON patch add no more than they say.
@@ -356,13 +434,11 @@ fn nulls(bytes: &[u8]) -> usize {
 }
 
 /// The object that a request changes; `None` if it changes none, or one that the cache does not have.
-fn stored(server: &Server, request: &Request) -> Option<Arc<Stored>> {
+fn stored(endpoint: &Endpoint, request: &Request) -> Option<Arc<Stored>> {
     let info = &request.info;
     if info.name.is_empty() {
         return None;
     }
-    let routes = server.routes();
-    let endpoint = routes.endpoint(&info.group, &info.version, &info.resource)?;
     let namespace = if endpoint.resource.is_namespaced() { &*info.namespace } else { "" };
     endpoint.store.as_ref()?.cacher().get(&cache_key(namespace, &info.name))
 }

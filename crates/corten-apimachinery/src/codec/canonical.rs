@@ -2,8 +2,6 @@
 //!
 //! Zero values with `omitempty` go, values without it appear, nulls of typed fields are absences.
 
-use std::sync::Arc;
-
 use base64::{DecodeError, Engine as _, prelude::BASE64_STANDARD};
 
 use crate::{
@@ -39,7 +37,7 @@ fn canonicalize_as(value: &mut Value, table: &TypeTable, ty: &FieldType) {
             | Shape::JsonSchemaOrStringArray(target) => match value {
                 Value::Object(_) => canonicalize(value, table, *target),
                 Value::Array(items) => {
-                    for item in Arc::make_mut(items) {
+                    for item in items.make_mut() {
                         canonicalize(item, table, *target);
                     }
                 }

@@ -21,12 +21,13 @@ use super::{
 };
 use crate::{
     field::quote,
+    stack,
     type_table::{TypeId, TypeTable},
     value::{Map, Str, Value, format_str},
 };
 
-/// The deepest nesting: three times what types other than recursive schemas have.
-const DEPTH_MAX: usize = 100;
+/// The deepest nesting. Upstream: `max_flow_level` and `max_indents` of go-yaml.
+const DEPTH_MAX: usize = 10_000;
 
 /// The most nodes after aliases are followed: what 3 MB, the largest body, can hold without aliases.
 const NODES_MAX: usize = 2_000_000;
@@ -76,6 +77,22 @@ pub fn decode_bounded(
     Ok(decoded)
 }
 
+/// Whether a text may have more than so many levels: each bracket, dash and question mark may begin one, and so may each column
+/// of a line's indentation, and a list that stands there.
+#[must_use]
+pub fn may_be_deeper_than(bytes: &[u8], most: usize) -> bool {
+    let brackets = json::containers(bytes);
+    bytes.len() > most
+        && bytes.split(|&byte| byte == b'\n').any(|line| {
+            // Shorter lines have no room for more, and are nearly all.
+            2 * line.len() + brackets > most && {
+                let indentation = line.iter().take_while(|byte| **byte == b' ').count();
+                let begun = line.windows(2).filter(|pair| matches!(pair, [b'-' | b'?' | b':', b' ' | b'\t'])).count();
+                2 * indentation + begun + brackets + 1 > most
+            }
+        })
+}
+
 /// Reads all documents of a text (a file of manifests) as trees; empty ones are left out.
 ///
 /// Errors: as `decode`.
@@ -110,6 +127,7 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: DEPTH_MAX,
+            flow_nesting_limit: DEPTH_MAX,
             max_nodes: NODES_MAX,
             max_events: 2 * NODES_MAX,
             max_recorded_anchor_events: REPEATED_NODES_MAX,
@@ -206,7 +224,8 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
+        // Between two nodes is the library, which calls itself by this alone.
+        stack::with_room(|| deserializer.deserialize_any(self))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cmp::Ordering};
 
 use super::node::{Node, Operator, Slice, SliceEnd};
-use crate::value::Value;
+use crate::{stack, value::Value};
 
 /// How many values a template may find on its way: unions multiply them.
 const FOUND_MAX: usize = 100_000;
@@ -189,7 +189,7 @@ impl Evaluation {
         found.push(value);
         if !is_text {
             for child in inner {
-                self.descend(child, found)?;
+                stack::with_room(|| self.descend(child, found))?;
             }
         }
         Ok(())

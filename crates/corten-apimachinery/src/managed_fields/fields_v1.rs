@@ -17,7 +17,7 @@ use crate::{
 pub(super) const SELF: &str = ".";
 
 /// The deepest set that is read. Trees are no deeper (the JSON decoder's limit), and recursion stays bounded.
-const DEPTH_MAX: usize = 512;
+const DEPTH_MAX: usize = json::DEPTH_MAX;
 
 /// One step of a field path.
 #[derive(Debug, Clone, PartialEq)]

@@ -23,6 +23,7 @@ use crate::{
     codec::{self, FieldValidation, json},
     gvk::GroupVersion,
     meta::{ObjectMeta as _, format_time},
+    stack,
     type_table::{TypeId, TypeTable},
     value::{Map, Ordered, Str, Value, semantically_equal},
 };
@@ -439,6 +440,12 @@ impl<'a> Write<'a> {
     /// What client-side apply set and nobody has changed since; `None` if it was not used, or in another version.
     fn last_applied_set(&self, typed: Typed<'_>, live: &Value) -> Option<FieldSet> {
         let text = live.annotation(LAST_APPLIED).filter(|text| !text.is_empty())?;
+        // The object around it may be shallow.
+        let is_deep = json::is_deeper_than(text.as_bytes(), stack::SHALLOW);
+        stack::deep_if(is_deep, || self.set_of_text(typed, text, live))
+    }
+
+    fn set_of_text(&self, typed: Typed<'_>, text: &str, live: &Value) -> Option<FieldSet> {
         let last = json::decode(text.as_bytes(), None, FieldValidation::Ignore).ok()?.value;
         if last.api_version() != self.api_version || !typed.complaints(&last).is_empty() {
             return None;

@@ -505,6 +505,27 @@ fn kubectl_takes_over_from_client_side_apply() {
         );
 }
 
+/// The text is far deeper than the object that it is an annotation of, and was walked where there was no room for that.
+#[test]
+fn what_client_side_apply_set_may_be_deep() {
+    let work = || {
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(9_000), "}".repeat(9_000));
+        let last = format!(
+            r#"{{"apiVersion":"apps/v1","kind":"Workload","metadata":{{"name":"web"}},"spec":{{"extra":{deep},"replicas":1}}}}"#
+        );
+        let annotations = Value::object_of([("kubectl.kubernetes.io/last-applied-configuration", Value::from(last))]);
+        let rest = Value::object_of([
+            ("metadata", Value::object_of([("annotations", annotations)])),
+            ("spec", parse(r#"{"replicas":1}"#)),
+        ]);
+        let rest = String::from_utf8(json::encode(&rest, None).to_vec()).unwrap();
+        let mut cluster = Cluster::new();
+        cluster.put("kubectl-client-side-apply", &rest).apply("kubectl", r#"{"spec":{"replicas":2}}"#);
+        cluster.spec(r#"{"replicas":2,"containers":null}"#);
+    };
+    std::thread::Builder::new().stack_size(512 * 1024).spawn(work).unwrap().join().unwrap();
+}
+
 #[test]
 fn entries_of_other_versions_are_kept_and_those_of_unknown_versions_dropped() {
     let mut cluster = Cluster::new();

@@ -165,7 +165,7 @@ fn find_mut<'a>(object: &'a mut Value, path: &[String]) -> Option<&'a mut Value>
         Value::Object(map) => map.get_mut(segment),
         Value::Array(items) => {
             let at = index(segment, items.len())?;
-            std::sync::Arc::make_mut(items).get_mut(at)
+            items.make_mut().get_mut(at)
         }
         _ => None,
     })
@@ -191,7 +191,7 @@ fn add(object: &mut Value, path: &[String], value: Value, kind: &str, work: &mut
             Ok(())
         }
         Value::Array(items) => {
-            let items = std::sync::Arc::make_mut(items);
+            let items = items.make_mut();
             let at = if last == "-" { Some(items.len()) } else { index(last, items.len() + 1) };
             let at = at.ok_or_else(|| {
                 PatchError::Inapplicable(format!(
@@ -250,7 +250,7 @@ fn remove(object: &mut Value, path: &[String], kind: &str, work: &mut Work) -> R
             map.remove(last).ok_or_else(missing)
         }
         Value::Array(items) => {
-            let items = std::sync::Arc::make_mut(items);
+            let items = items.make_mut();
             let at = index(last, items.len()).ok_or_else(missing)?;
             work.shift(items.len() - at)?;
             Ok(items.remove(at))
@@ -321,17 +321,17 @@ mod tests {
 
     #[test]
     fn operations_cannot_build_deeper_than_a_body_may_be() {
-        // Each adds 400 levels below the last: the second is one too many.
-        let deep = format!("{}0{}", r#"{"a":"#.repeat(400), "}".repeat(400));
+        // Each adds 6,000 levels below the last: the second is one too many.
+        let deep = format!("{}0{}", r#"{"a":"#.repeat(6_000), "}".repeat(6_000));
         for op in ["add", "replace"] {
-            let below = "/a".repeat(400);
+            let below = "/a".repeat(6_000);
             let patch = format!(
                 r#"[{{"op":"add","path":"/x","value":{deep}}},{{"op":"{op}","path":"/x{below}","value":{deep}}}]"#
             );
             assert!(matches!(apply(&read("{}"), &read(&patch)), Err(PatchError::TooLarge(_))), "{op}");
         }
         for op in ["copy", "move"] {
-            let below = "/a".repeat(399);
+            let below = "/a".repeat(5_999);
             let patch = format!(
                 r#"[{{"op":"add","path":"/x","value":{deep}}},{{"op":"add","path":"/y","value":{deep}}},{{"op":"{op}","from":"/y","path":"/x{below}/b"}}]"#
             );

@@ -2,7 +2,10 @@
 
 use std::convert::Infallible;
 
-use crate::value::{Map, Value};
+use crate::{
+    stack,
+    value::{Map, Value},
+};
 
 /// The object after `patch`: objects merge, null removes, everything else replaces.
 #[must_use]
@@ -13,7 +16,7 @@ pub fn apply(object: &Value, patch: &Value) -> Value {
     let Ok(merged) = before.edit(changes, |_, old, change| {
         Ok::<_, Infallible>(match change {
             Value::Null => None,
-            Value::Object(_) => Some(apply(&old.unwrap_or_default(), change)),
+            Value::Object(_) => Some(stack::with_room(|| apply(&old.unwrap_or_default(), change))),
             other => Some(other.clone()),
         })
     });

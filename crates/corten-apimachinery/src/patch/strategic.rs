@@ -4,10 +4,7 @@
 //! out of list `x`, `$setElementOrder/x` says in which order its items stand.
 //! Upstream: k8s.io/apimachinery/pkg/util/strategicpatch and mergepatch (v1.35): results and messages.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     PatchError,
@@ -16,7 +13,7 @@ use super::{
 use crate::{
     field::quote,
     type_table::{FieldType, PatchStrategy, Shape, TypeId, TypeTable},
-    value::{Map, Ordered, Str, Value, go_text},
+    value::{List, Map, Ordered, Str, Value, go_text},
 };
 
 const DIRECTIVE: &str = "$patch";
@@ -101,7 +98,7 @@ struct FieldRule<'a> {
 #[derive(Debug, Default)]
 struct Change {
     /// In which order its items stand.
-    order: Option<Arc<Vec<Value>>>,
+    order: Option<List>,
     /// Which items go.
     deleted: Option<Value>,
     /// What it becomes, or is merged with.

@@ -93,6 +93,8 @@ pub trait ObjectSchema: fmt::Debug + Send + Sync {
     fn settle(&self, object: &mut Value, drop_invalid: bool) -> Result<Vec<String>, Error>;
     /// Fills in defaults.
     fn fill_in(&self, object: &mut Value);
+    /// Whether to hold an object against the schema may take as long as hundreds of other requests, however small it is.
+    fn is_costly(&self) -> bool;
 }
 
 /// How objects of a kind print.

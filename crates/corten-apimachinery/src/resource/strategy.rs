@@ -126,6 +126,11 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// Whether validation compiles expressions that are in the object: that costs many times what it does to read them.
+    fn compiles_expressions(&self) -> bool {
+        false
+    }
+
     /// Advice for the client about a new object.
     fn warnings_on_create(&self, cx: &Context<'_>, object: &Value) -> Vec<String> {
         let _ = (cx, object);

@@ -1,6 +1,7 @@
 //! A tree as Go prints it, which is what upstream's messages show.
 
 use super::Value;
+use crate::stack;
 
 /// A value as Go's `%v` prints it.
 #[must_use]
@@ -11,6 +12,10 @@ pub fn go_text(value: &Value) -> String {
 }
 
 fn write(out: &mut String, value: &Value) {
+    stack::with_room(|| write_here(out, value));
+}
+
+fn write_here(out: &mut String, value: &Value) {
     match value {
         Value::Null => out.push_str("<nil>"),
         Value::String(text) => out.push_str(text),

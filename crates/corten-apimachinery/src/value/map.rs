@@ -3,13 +3,14 @@
 use std::{fmt, sync::Arc};
 
 use super::{Str, Value};
+use crate::stack;
 
 /// Objects up to this size are searched from the front: shorter than the jumps of a binary search. Most keys differ in their
 /// lengths, so that one that is there costs about as much as the comparison of its own text.
 const LINEAR_SEARCH_MAX: usize = 16;
 
 /// The entries of an object in bytewise order of their keys, without duplicates.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 pub struct Map(Arc<Vec<(Str, Value)>>);
 
 /// An object has the same key twice.
@@ -188,8 +189,11 @@ impl Map {
 
     /// The entries by value; copies only if the map is shared.
     #[must_use]
-    pub fn into_entries(self) -> Vec<(Str, Value)> {
-        Arc::try_unwrap(self.0).unwrap_or_else(|shared| (*shared).clone())
+    pub fn into_entries(mut self) -> Vec<(Str, Value)> {
+        match Arc::get_mut(&mut self.0) {
+            Some(entries) => std::mem::take(entries),
+            None => self.0.to_vec(),
+        }
     }
 }
 
@@ -197,6 +201,24 @@ impl FromIterator<(Str, Value)> for Map {
     /// Panics on duplicate keys: entries from outside go through `from_entries`.
     fn from_iter<I: IntoIterator<Item = (Str, Value)>>(entries: I) -> Self {
         Self::from_entries(entries.into_iter().collect()).expect("keys of a literal object are distinct")
+    }
+}
+
+impl PartialEq for Map {
+    fn eq(&self, other: &Self) -> bool {
+        self.ptr_eq(other) || stack::with_room(|| self.0 == other.0)
+    }
+}
+
+impl Drop for Map {
+    /// Each level is within the drop of the one above it.
+    fn drop(&mut self) {
+        if stack::is_low()
+            && let Some(entries) = Arc::get_mut(&mut self.0)
+        {
+            let entries = std::mem::take(entries);
+            stack::with_room(move || drop(entries));
+        }
     }
 }
 

@@ -6,20 +6,24 @@
 
 mod equal;
 mod go_text;
+mod list;
 mod map;
 mod order;
 mod raw;
 mod typed;
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 pub use compact_str::{CompactString as Str, ToCompactString, format_compact as format_str};
 pub use equal::semantically_equal;
 pub use go_text::go_text;
+pub use list::List;
 pub use map::{DuplicateKey, Map};
 pub use order::Ordered;
 pub use raw::Raw;
 pub use typed::{FromValueError, from_value};
+
+use crate::stack;
 
 /// One node of an object tree.
 #[derive(Clone, Default, PartialEq)]
@@ -36,7 +40,7 @@ pub enum Value {
     /// Text.
     String(Str),
     /// A list, shared copy-on-write.
-    Array(Arc<Vec<Value>>),
+    Array(List),
     /// An object with sorted keys, shared copy-on-write.
     Object(Map),
     /// An object that is kept as text: the field sets of `metadata.managedFields`.
@@ -59,7 +63,7 @@ impl Value {
     /// An array of `items`.
     #[must_use]
     pub fn array(items: impl IntoIterator<Item = Value>) -> Self {
-        Self::Array(Arc::new(items.into_iter().collect()))
+        Self::Array(items.into_iter().collect::<Vec<_>>().into())
     }
 
     /// The text, if this is a string.
@@ -101,7 +105,7 @@ impl Value {
     /// The items for change, if this is an array; copies it first if it is shared.
     pub fn as_array_mut(&mut self) -> Option<&mut Vec<Value>> {
         match self {
-            Self::Array(items) => Some(Arc::make_mut(items)),
+            Self::Array(items) => Some(items.make_mut()),
             _ => None,
         }
     }
@@ -121,6 +125,34 @@ impl Value {
             Self::Object(map) => Some(map),
             _ => None,
         }
+    }
+
+    /// Whether it has more than so many levels of arrays and objects, its own included.
+    #[must_use]
+    pub fn is_deeper_than(&self, levels: usize) -> bool {
+        // What is still to be looked at, with the number of levels around it: a walk that does not call itself.
+        let mut rest = vec![(self, 0)];
+        while let Some((value, around)) = rest.pop() {
+            if value.is_nested() && around >= levels {
+                return true;
+            }
+            match value {
+                Self::Array(items) => {
+                    rest.extend(items.iter().filter(|item| item.is_nested()).map(|item| (item, around + 1)));
+                }
+                Self::Object(map) => {
+                    rest.extend(
+                        map.iter().filter(|(_, value)| value.is_nested()).map(|(_, value)| (value, around + 1)),
+                    );
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+
+    fn is_nested(&self) -> bool {
+        matches!(self, Self::Array(_) | Self::Object(_))
     }
 
     /// Whether this is null.
@@ -204,25 +236,35 @@ impl Value {
         *self.at_or_insert(path) = value.into();
     }
 
-    /// Turns what is kept as text into trees.
+    /// Turns what is kept as text into trees. What has none of it stays shared.
     pub fn expand_raw(&mut self) {
-        fn has_raw(value: &Value) -> bool {
-            match value {
-                Value::Raw(_) => true,
-                Value::Array(items) => items.iter().any(has_raw),
-                Value::Object(map) => map.iter().any(|(_, value)| has_raw(value)),
-                _ => false,
-            }
+        if let Some(expanded) = self.expanded() {
+            *self = expanded;
         }
-        // What is shared is copied only where something changes.
-        if !has_raw(self) {
-            return;
-        }
+    }
+
+    fn expanded(&self) -> Option<Self> {
         match self {
-            Self::Raw(raw) => *self = raw.tree(),
-            Self::Array(items) => Arc::make_mut(items).iter_mut().for_each(Self::expand_raw),
-            Self::Object(map) => map.iter_mut().for_each(|(_, value)| value.expand_raw()),
-            _ => {}
+            Self::Raw(raw) => Some(raw.tree()),
+            Self::Array(items) => {
+                let mut changed: Option<Vec<Self>> = None;
+                for (at, item) in items.iter().enumerate() {
+                    if let Some(item) = item.expanded() {
+                        changed.get_or_insert_with(|| items.to_vec())[at] = item;
+                    }
+                }
+                changed.map(Into::into)
+            }
+            Self::Object(map) => {
+                let mut changed: Option<Vec<(Str, Self)>> = None;
+                for (at, (_, value)) in map.iter().enumerate() {
+                    if let Some(value) = value.expanded() {
+                        changed.get_or_insert_with(|| map.entries().to_vec())[at].1 = value;
+                    }
+                }
+                changed.map(|entries| Self::Object(Map::of_last(entries)))
+            }
+            _ => None,
         }
     }
 
@@ -242,8 +284,8 @@ impl fmt::Debug for Value {
             Self::Int(number) => number.fmt(f),
             Self::Float(number) => number.fmt(f),
             Self::String(text) => fmt::Debug::fmt(text.as_str(), f),
-            Self::Array(items) => f.debug_list().entries(items.iter()).finish(),
-            Self::Object(map) => map.fmt(f),
+            Self::Array(items) => stack::with_room(|| items.fmt(f)),
+            Self::Object(map) => stack::with_room(|| map.fmt(f)),
             Self::Raw(raw) => raw.fmt(f),
         }
     }
@@ -269,7 +311,7 @@ value_from! {
     String => |text| Self::String(text.into()),
     Str => Self::String,
     Map => Self::Object,
-    Vec<Value> => |items| Self::Array(Arc::new(items)),
+    Vec<Value> => |items| Self::Array(items.into()),
 }
 
 #[cfg(test)]

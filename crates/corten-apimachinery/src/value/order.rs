@@ -5,6 +5,7 @@
 use std::{borrow::Borrow, cmp::Ordering};
 
 use super::Value;
+use crate::stack;
 
 /// A node, owned or borrowed, as a key of a set or index.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +52,15 @@ fn compare(a: &Value, b: &Value) -> Ordering {
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b).unwrap_or_else(|| a.total_cmp(b)),
         (Value::String(a), Value::String(b)) => a.cmp(b),
         (Value::Raw(a), Value::Raw(b)) => a.cmp(b),
+        (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) => {
+            stack::with_room(|| compare_nested(a, b))
+        }
+        _ => rank(a).cmp(&rank(b)),
+    }
+}
+
+fn compare_nested(a: &Value, b: &Value) -> Ordering {
+    match (a, b) {
         (Value::Array(a), Value::Array(b)) => a
             .iter()
             .zip(b.iter())
@@ -63,7 +73,7 @@ fn compare(a: &Value, b: &Value) -> Ordering {
             .map(|((a_key, a), (b_key, b))| a_key.cmp(b_key).then_with(|| compare(a, b)))
             .find(|order| order.is_ne())
             .unwrap_or_else(|| a.len().cmp(&b.len())),
-        _ => rank(a).cmp(&rank(b)),
+        _ => Ordering::Equal,
     }
 }
 

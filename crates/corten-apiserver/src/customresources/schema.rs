@@ -53,4 +53,8 @@ impl ObjectSchema for CustomSchema {
         prune_nulls_without_defaults(object, &self.structural);
         apply_defaults(object, &self.structural);
     }
+
+    fn is_costly(&self) -> bool {
+        self.rules.as_ref().is_some_and(RuleSet::is_costly)
+    }
 }

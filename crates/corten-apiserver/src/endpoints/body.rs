@@ -170,16 +170,7 @@ pub(super) fn decode_json(
     typed: Option<(&TypeTable, TypeId)>,
     validation: FieldValidation,
 ) -> Result<codec::Decoded, DecodeError> {
-    let decoded = codec::json::decode_bounded(bytes, typed, validation, OBJECTS_MAX);
-    if decoded.is_ok() || std::str::from_utf8(bytes).is_ok() {
-        return decoded;
-    }
-    let mut text = String::with_capacity(bytes.len() + 64);
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(std::iter::repeat_n(char::REPLACEMENT_CHARACTER, chunk.invalid().len()));
-    }
-    codec::json::decode_bounded(text.as_bytes(), typed, validation, OBJECTS_MAX)
+    codec::json::decode_lossy(bytes, typed, validation, OBJECTS_MAX)
 }
 
 /// The refusal of bytes that cannot be read, or should not be; `malformed` tells what was wrong with what is no object.

@@ -156,6 +156,7 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) async fn read(store: &Store, namespace: &str, options: &ListOptions) -> Result<Self, Status> {
+        store.check_key(namespace, "")?;
         let (snapshot, start) = Self::snapshot(store, namespace, options).await?;
         let selects_all = options.labels.is_empty() && options.fields.is_empty();
         let limit = if options.limit == 0 { usize::MAX } else { options.limit };

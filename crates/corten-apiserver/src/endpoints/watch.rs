@@ -148,6 +148,7 @@ async fn begin(
     namespace: &str,
     options: ListOptions,
 ) -> Result<WatchSource, Status> {
+    store.check_key(namespace, "")?;
     let cacher = store.cacher();
     let wants_initial = options.send_initial_events == Some(true)
         || (options.send_initial_events.is_none() && matches!(options.revision, None | Some(0)));

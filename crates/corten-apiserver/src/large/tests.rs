@@ -48,7 +48,7 @@ fn each_user_has_one_large_body_in_the_queue() {
 #[test]
 fn all_bodies_together_have_a_bound_of_objects() {
     let large = Large { everybody: Lane::new(8), ..Large::new(TaskSet::new("test")) };
-    let half = Size { bytes: 0, objects: OBJECTS_MAX / 2 + 1 };
+    let half = Size { objects: OBJECTS_MAX / 2 + 1, ..Size::default() };
     let (a, b) = (who("a", false), who("b", false));
     let first = large.turn(&a, half).now_or_never().expect("nobody is before it");
     let mut second = Box::pin(large.turn(&b, half));
@@ -61,7 +61,7 @@ fn all_bodies_together_have_a_bound_of_objects() {
 fn a_body_is_large_by_its_bytes_or_its_objects() {
     #[track_caller]
     fn check(body: &str, content_type: &str, want: Option<usize>) {
-        let want = want.map(|objects| Size { bytes: body.len(), objects });
+        let want = want.map(|objects| Size { bytes: body.len(), objects, is_deep: false });
         let encoding = Encoding::of_body(content_type).ok();
         assert_eq!(size_if_large_body(body.as_bytes(), encoding), want, "{} as {content_type}", body.len());
     }
@@ -89,7 +89,7 @@ fn a_body_is_large_by_its_bytes_or_its_objects() {
     check(&"-   \n".repeat(FEW_OBJECTS + 1), yaml, Some(FEW_OBJECTS + 1));
     check(&"~,".repeat(2 * FEW_OBJECTS), yaml, Some(2 * FEW_OBJECTS));
     let nulls = [0xf6; 3 * FEW_OBJECTS + 1];
-    let size = Size { bytes: nulls.len(), objects: nulls.len() };
+    let size = Size { bytes: nulls.len(), objects: nulls.len(), is_deep: false };
     assert_eq!(size_if_large_body(&nulls, Some(Encoding::Cbor)), Some(size));
     // Blocks whose keys have quotes were taken for JSON, and had no objects.
     check(&"- \"a\": 1\n".repeat(FEW_OBJECTS + 1), yaml, Some(FEW_OBJECTS + 1));
@@ -130,12 +130,47 @@ fn a_body_is_counted_as_what_it_is_read_as() {
     check(Method::POST, "text/plain", items.as_bytes(), 3_000);
 }
 
+#[test]
+fn a_patch_may_make_deep_what_is_not() {
+    #[track_caller]
+    fn check(patch: &str, stored: &str, want: bool) {
+        let doublings = doublings(patch.as_bytes(), "application/json-patch+json");
+        assert_eq!(may_deepen(patch.as_bytes(), stored.as_bytes(), doublings), want, "{patch}");
+    }
+    let patch = |operation: &str, count: usize| format!("[{}]", vec![operation; count].join(","));
+    let nested = |levels: usize| format!("{}{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+    let wide = "{},".repeat(1_000);
+    let set = r#"{"op": "replace", "path": "/a", "value": 1}"#;
+    check(&patch(set, 10), &nested(10), false);
+    check(&patch(set, 50), &wide, false);
+    check(&patch(set, 1), &nested(stack::SHALLOW), true);
+    // One below the other.
+    let moves = r#"{"op": "move", "from": "/a", "path": "/b/a"}"#;
+    check(&patch(moves, 2), &wide, false);
+    check(&patch(moves, 100), &wide, true);
+    check(&patch(moves, 100), &nested(4), false);
+    let copy = r#"{"op": "copy", "from": "", "path": "/a"}"#;
+    check(&patch(copy, 2), &nested(4), false);
+    check(&patch(copy, 10), &nested(4), true);
+    check(&patch(r#"{"\u006fp": "copy"}"#, 10), &nested(4), true);
+    check(&patch(r#"{"op": "add", "path": "/a", "value": [[[[]]]]}"#, 60), "{}", true);
+}
+
+#[test]
+fn what_is_deep_is_large() {
+    let nested = |levels: usize| (0..levels).fold(Value::Null, |inner, _| Value::array([inner]));
+    assert_eq!(size_if_large_tree(&nested(stack::SHALLOW)), None);
+    let deep = Size { is_deep: true, ..Size::default() };
+    assert_eq!(size_if_large_tree(&nested(stack::SHALLOW + 1)), Some(deep));
+    assert_eq!(size_if_large_tree(&nested(10_000)), Some(deep));
+}
+
 /// The objects that are not in the body counted for nothing: any number of labels of one huge object were set at once.
 #[test]
 fn a_change_is_large_by_the_object_that_it_changes() {
     #[track_caller]
     fn check(stored: &str, patch: &str, want: Option<usize>) {
-        let want = want.map(|objects| Size { bytes: stored.len(), objects });
+        let want = want.map(|objects| Size { bytes: stored.len(), objects, is_deep: false });
         // As the media type is read, which was once looked at by its first letters.
         for content_type in ["application/json-patch+json", "application/json-patch+json;x=y"] {
             let doublings = doublings(patch.as_bytes(), content_type);
@@ -184,9 +219,9 @@ async fn memory_is_given_back_once_when_the_last_large_request_has_ended() {
         GIVEN.swap(0, Ordering::Relaxed)
     };
     let huge = Size::of_bytes(HUGE_BYTES + 1);
-    assert_eq!(end(&[Size::of_bytes(HUGE_BYTES), Size { bytes: 0, objects: HUGE_OBJECTS }]).await, 0);
+    assert_eq!(end(&[Size::of_bytes(HUGE_BYTES), Size { objects: HUGE_OBJECTS, ..Size::default() }]).await, 0);
     assert_eq!(end(&[huge, Size::default(), huge]).await, 1);
-    assert_eq!(end(&[Size { bytes: 0, objects: HUGE_OBJECTS + 1 }]).await, 1);
+    assert_eq!(end(&[Size { objects: HUGE_OBJECTS + 1, ..Size::default() }]).await, 1);
     assert_eq!(end(&[Size::default()]).await, 0);
 }
 

@@ -10,6 +10,7 @@ use corten_apimachinery::{
     codec::{FieldValidation, json, protobuf},
     meta::ObjectMeta as _,
     resource::{Resource, ResourceVersion},
+    stack,
     stored::{Facts, Stored},
     type_table::{TypeId, TypeTable},
     value::{Str, Value},
@@ -99,6 +100,18 @@ impl ResourceCodec {
 
 impl ObjectCodec for ResourceCodec {
     fn decode(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Arc<Stored>, CorruptObject> {
+        let is_deep = json::is_deeper_than(value, stack::SHALLOW);
+        stack::deep_if(is_deep, || self.decode_as_hub(key, value, revision))
+    }
+
+    fn at_revision(&self, object: &Stored, revision: Revision) -> Arc<Stored> {
+        let json = json::replace_resource_version(&object.json, object.revision, revision);
+        Arc::new(Stored { revision, json, ..object.clone() })
+    }
+}
+
+impl ResourceCodec {
+    fn decode_as_hub(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Arc<Stored>, CorruptObject> {
         let mut tree = self.decode_tree(key, value)?;
         let version = tree.api_version().rsplit('/').next().unwrap_or_default();
         if let Some(version) = self.resource.version(version).filter(|version| !version.is_hub) {
@@ -114,10 +127,5 @@ impl ObjectCodec for ResourceCodec {
             schema.fill_in(&mut tree);
         }
         Ok(self.stored(&tree, revision))
-    }
-
-    fn at_revision(&self, object: &Stored, revision: Revision) -> Arc<Stored> {
-        let json = json::replace_resource_version(&object.json, object.revision, revision);
-        Arc::new(Stored { revision, json, ..object.clone() })
     }
 }

@@ -44,6 +44,7 @@ impl Store {
     /// Errors: `NotFound`, `Conflict` for a failed precondition, and what admission and the engine say.
     pub async fn delete(&self, cx: &WriteContext<'_>, name: &str, options: &DeleteOptions) -> Result<Deleted, Status> {
         super::names::check_name(name)?;
+        self.check_key(cx.namespace, name)?;
         let key = cache_key(cx.namespace, name);
         let Some(mut current) = self.current(&key).await? else {
             return Err(Status::not_found(&self.group_resource(), name));

@@ -3,7 +3,11 @@
 //! Upstream: k8s.io/apiserver/pkg/storage/names/generate.go, `NamespaceKeyFunc` and `NoNamespaceKeyFunc` in
 //! registry/generic/registry/store.go (v1.35).
 
-use corten_apimachinery::{field::quote, status::Status, validation::is_path_segment_name};
+use corten_apimachinery::{
+    field::quote,
+    status::{Reason, Status},
+    validation::is_path_segment_name,
+};
 use corten_base::Rng;
 
 /// How many random characters are added.
@@ -33,6 +37,20 @@ pub fn check_name(name: &str) -> Result<(), Status> {
         return Ok(());
     }
     Err(Status::bad_request(format!("Name parameter invalid: {}: {}", quote(name), complaints.join(";"))))
+}
+
+/// Refuses a namespace that is a way to elsewhere where keys are paths: in one, objects of this resource or, if it is not empty,
+/// the one of this name. No such namespace can be made; upstream's storage refuses the key.
+///
+/// Errors: 500 without a reason, in upstream's words.
+/// Upstream: `PrepareKey` in k8s.io/apiserver/pkg/storage (v1.35).
+pub(super) fn check_namespace(storage_prefix: &str, namespace: &str, name: &str) -> Result<(), Status> {
+    if !matches!(namespace, "." | "..") {
+        return Ok(());
+    }
+    let slash = if name.is_empty() { "" } else { "/" };
+    let key = format!("/{storage_prefix}/{namespace}{slash}{name}");
+    Err(Status::new(Reason::Unknown, format!("invalid key: {}", quote(&key))))
 }
 
 #[cfg(test)]

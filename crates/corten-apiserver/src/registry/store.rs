@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use corten_apimachinery::{
     Features,
+    codec::json,
     gvk::{GroupResource, GroupVersionKind, GroupVersionResource},
     meta::{ObjectMeta as _, format_time},
     resource::{Context, Resource, Strategy, UserInfo},
@@ -198,6 +199,7 @@ impl Store {
         resource_version: Option<Revision>,
     ) -> Result<Arc<Stored>, Status> {
         super::names::check_name(name)?;
+        self.check_key(namespace, name)?;
         let key = cache_key(namespace, name);
         let snapshot = match resource_version {
             None => self.consistent().await?,
@@ -210,6 +212,13 @@ impl Store {
                 None => Err(Status::not_found(&self.group_resource(), name)),
             },
         }
+    }
+
+    /// Refuses a namespace that leads elsewhere, for one object or, without a `name`, for all that are in it.
+    ///
+    /// Errors: 500, as upstream's storage refuses it.
+    pub fn check_key(&self, namespace: &str, name: &str) -> Result<(), Status> {
+        names::check_namespace(&self.resource.storage_prefix, namespace, name)
     }
 
     /// The newest state of all objects.
@@ -331,6 +340,9 @@ impl Store {
         settle: Option<Settle>,
     ) -> Result<Put, Status> {
         let pending = self.codec.pending(object);
+        if json::is_deeper_than(pending.value(), json::DEPTH_MAX) {
+            return Err(too_deep());
+        }
         let expires_at = self.resource.expires.then(|| cx.now + self.settings.event_ttl);
         let announcement = self.cacher.announce(key, &pending);
         let change = Change::Put { value: pending.value().clone(), expires_at };
@@ -405,6 +417,12 @@ impl Store {
     pub(super) fn timestamp(cx: &WriteContext<'_>) -> Str {
         format_time(cx.now)
     }
+}
+
+/// The refusal of what no client could read again: with its managed fields it is deeper than what it came as. Upstream stores
+/// it, says this, and cannot read it any more.
+fn too_deep() -> Status {
+    Status::new(Reason::Unknown, "invalid character '{' exceeded max depth")
 }
 
 async fn one(engine: &dyn KvEngine, write: Write) -> Result<Outcome, KvError> {

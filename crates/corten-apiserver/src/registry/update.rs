@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
-    managed_fields, meta::ObjectMeta as _, resource::Strategy, status::Status, stored::Stored, value::Value,
+    managed_fields, meta::ObjectMeta as _, resource::Strategy, stack, status::Status, stored::Stored, value::Value,
 };
 use corten_storage::{
     kv::{Change, Expected, Outcome, Revision},
@@ -49,6 +49,7 @@ impl Store {
         create: Option<CreateRight<'_>>,
     ) -> Result<Updated, Status> {
         super::names::check_name(name)?;
+        self.check_key(cx.namespace, name)?;
         let key = cache_key(cx.namespace, name);
         let mut current = self.current(&key).await?;
         // What the cache knows may be overtaken already; what the engine says of a failed write is not.
@@ -112,6 +113,10 @@ impl Store {
         old: &Value,
         revision: Revision,
     ) -> Result<Attempt, Status> {
+        // It has become deep since the request was looked at, which has no room for that then.
+        if !stack::is_for_depth() && old.is_deeper_than(stack::SHALLOW) {
+            return Err(Status::modified(&self.group_resource(), name));
+        }
         let mut object = transform(Some(old))?;
         before::settle_namespace(self, cx, &mut object)?;
         self.check_preconditions(&object, old, revision, name)?;

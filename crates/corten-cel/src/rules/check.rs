@@ -31,11 +31,16 @@ use crate::{
     value::Shape,
 };
 
+/// Up to this estimate an object is held against its rules in some milliseconds.
+const CHEAP_COST: u64 = 100_000;
+
 /// The rules of a schema, which are compiled when they are first needed.
 #[derive(Debug)]
 pub struct RuleSet {
     schema: Arc<Structural>,
     root: OnceLock<Option<Node>>,
+    /// What they cost at most for one object.
+    cost: OnceLock<u64>,
 }
 
 /// What came of checking an object.
@@ -81,11 +86,42 @@ impl Node {
     }
 }
 
+impl Node {
+    /// What the rules here and further down cost at most, where the value can be there `count` times.
+    fn cost(&self, schema: &Structural, count: u64) -> u64 {
+        let compile = |types: &RuleTypes| {
+            let compiled = self.rules.get_or_init(|| types.compile(schema));
+            types.cost(compiled, count)
+        };
+        let mut cost = self.types.as_ref().map_or(0, compile);
+        let limit = |max: Option<i64>| max.and_then(|max| u64::try_from(max).ok()).unwrap_or(u64::MAX);
+        let validation = schema.validation.as_deref();
+        let items = self.items.as_deref().zip(schema.items.as_deref());
+        let items = items.map(|(node, schema)| (node, schema, limit(validation.and_then(|rules| rules.max_items))));
+        let additional = schema.additional_properties.as_ref().and_then(AdditionalProperties::schema);
+        let additional = self.additional.as_deref().zip(additional);
+        let additional =
+            additional.map(|(node, schema)| (node, schema, limit(validation.and_then(|rules| rules.max_properties))));
+        let properties =
+            self.properties.iter().filter_map(|(name, node)| Some((node, schema.properties.get(name)?, 1)));
+        for (node, schema, times) in items.into_iter().chain(additional).chain(properties) {
+            cost = cost.saturating_add(node.cost(schema, count.saturating_mul(times)));
+        }
+        cost
+    }
+}
+
 impl RuleSet {
     /// The rules of `schema`, which is that of whole objects; `None` if it has none.
     #[must_use]
     pub fn new(schema: Arc<Structural>) -> Option<Self> {
-        schema.has_rules().then(|| Self { schema, root: OnceLock::new() })
+        schema.has_rules().then(|| Self { schema, root: OnceLock::new(), cost: OnceLock::new() })
+    }
+
+    /// Whether a check may take long: the rules are not compiled yet, or cost much by their estimate.
+    #[must_use]
+    pub fn is_costly(&self) -> bool {
+        self.cost.get().is_none_or(|cost| *cost > CHEAP_COST)
     }
 
     /// Whether `object`, which is as the rest of the schema says, keeps the rules; `old` is what is stored of it.
@@ -96,6 +132,7 @@ impl RuleSet {
 
     pub(super) fn check_within(&self, object: &Tree, old: Option<&Tree>, budget: u64) -> Checked {
         let root = self.root.get_or_init(|| Node::of(&self.schema, RuleTypes::of(&self.schema, true)));
+        self.cost.get_or_init(|| root.as_ref().map_or(0, |root| root.cost(&self.schema, 1)));
         let mut walk = Walk { budget, checked: Checked::default() };
         if let Some(root) = root {
             let correlation = old.map(|old| Correlation::new(object, Some(old), &self.schema));

@@ -110,7 +110,7 @@ impl RuleTypes {
             Ok(Some(program)) => {
                 let mut findings = Findings {
                     cost: program.estimate(&sizes).max,
-                    max_cardinality: REQUEST_BYTES_MAX / (self.declaration.ty.min_bytes() + 1),
+                    max_cardinality: self.max_cardinality(),
                     uses_old_self: rule.uses_old_self,
                     ..Findings::default()
                 };
@@ -122,6 +122,23 @@ impl RuleTypes {
             }
         };
         self.compile(schema).into_iter().map(findings).collect()
+    }
+
+    /// What `rules` cost at most, for one value, or for `count` where a request can hold so many.
+    pub(super) fn cost(&self, rules: &[CompiledRule], count: u64) -> u64 {
+        let sizes = DeclaredSizes(&self.declaration.ty);
+        let cost = |program: &Option<Program>| program.as_ref().map_or(0, |program| program.estimate(&sizes).max);
+        let of_rule = |rule: &CompiledRule| {
+            let message = rule.message.as_ref().map_or(0, cost);
+            rule.program.as_ref().map_or(0, cost).saturating_add(message)
+        };
+        let count = count.min(self.max_cardinality());
+        rules.iter().map(of_rule).fold(0, u64::saturating_add).saturating_mul(count)
+    }
+
+    /// How often the value can be in an object, going by the size of a request alone.
+    fn max_cardinality(&self) -> u64 {
+        REQUEST_BYTES_MAX / (self.declaration.ty.min_bytes() + 1)
     }
 
     /// The rules of `schema`, whose type this is, in order.

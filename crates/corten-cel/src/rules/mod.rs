@@ -17,7 +17,9 @@ mod place;
 
 pub use check::{Checked, DefaultRules, RuleSet};
 pub use compile::{Findings, RuleTypes};
-pub use names::{escape, is_identifier, is_reserved};
+pub use names::{escape, is_identifier};
+
+pub use crate::syntax::is_reserved;
 
 #[cfg(test)]
 mod tests;

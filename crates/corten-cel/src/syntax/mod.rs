@@ -9,10 +9,12 @@ mod operand;
 mod parser;
 mod source;
 mod unescape;
+mod words;
 
 pub use ast::{Ast, Comprehension, Element, Literal, MapEntry, Node, NodeId, StructField};
 pub use parser::{Options, parse};
 pub use source::{Issue, Source};
+pub use words::is_reserved;
 
 /// The variable of a comprehension's result, which no text can name.
 pub(crate) const ACCUMULATOR: &str = "@result";

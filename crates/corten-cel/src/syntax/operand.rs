@@ -10,35 +10,12 @@ use super::{
     macros, operator,
     parser::{Parsed, Parser, Rule, Stop},
     unescape::unescape,
+    words::is_reserved,
 };
 
 /// What may stand at the beginning of an operand, in the words and order of upstream's grammar.
 const OPERAND_STARTS: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, \
                               STRING, BYTES, IDENTIFIER}";
-
-const RESERVED: &[&str] = &[
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "false",
-    "for",
-    "function",
-    "if",
-    "import",
-    "in",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "null",
-    "return",
-    "true",
-    "var",
-    "void",
-    "while",
-];
 
 impl<'t> Parser<'t> {
     pub(super) fn member(&mut self) -> Parsed {
@@ -184,7 +161,7 @@ impl<'t> Parser<'t> {
             return self.message(name.into());
         }
         let token = self.next();
-        if RESERVED.contains(&token.text) {
+        if is_reserved(token.text) {
             return Ok(self.report(token.position, format!("reserved identifier: {}", token.text)));
         }
         let name = format!("{prefix}{}", token.text);

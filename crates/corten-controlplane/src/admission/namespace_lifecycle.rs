@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use corten_apimachinery::{
+    field::quote,
     gvk::{GroupResource, GroupVersionResource},
     status::{Cause, Status},
+    validation::is_path_segment_name,
 };
 use corten_apiserver::admission::{Attributes, Operation, Plugin};
 
@@ -51,6 +53,12 @@ impl Plugin for NamespaceLifecycle {
             return Ok(());
         }
         let name = attributes.namespace;
+        // Upstream asks for it by its client, which asks for no such name.
+        let complaints = is_path_segment_name(name);
+        if !complaints.is_empty() {
+            let name = quote(name);
+            return Err(Status::internal(format_args!("invalid resource name {name}: [{}]", complaints.join(" "))));
+        }
         // The newest state: nothing may slip into a namespace whose deletion was just answered.
         let Some(namespace) = self.caches.newest("", "namespaces", "", name).await? else {
             return Err(Status::not_found(&GroupResource::new("", "namespaces"), name));

@@ -5,10 +5,12 @@
 
 mod backends;
 mod bodies;
+mod depth;
 mod lines;
 mod names;
 mod resets;
 mod rights;
+mod rules;
 
 use corten_apimachinery::Value;
 use corten_fuzz::Footprint;

@@ -36,6 +36,10 @@ pub(super) struct Main {
 }
 
 impl Strategy for Main {
+    fn compiles_expressions(&self) -> bool {
+        true
+    }
+
     fn prepare_for_create(&self, _cx: &Context<'_>, object: &mut Value) {
         first_generation(object);
     }

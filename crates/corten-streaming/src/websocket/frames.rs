@@ -85,5 +85,23 @@ impl Frames {
     }
 }
 
+/// Where frames end in bytes that come in pieces of this length.
+#[cfg(test)]
+pub(super) fn ends(bytes: &[u8], piece: usize) -> Vec<usize> {
+    let (mut frames, mut at, mut ends) = (Frames::default(), 0, Vec::new());
+    for mut rest in bytes.chunks(piece.max(1)) {
+        while !rest.is_empty() {
+            let taken = frames.advance(rest);
+            assert!(taken > 0, "it goes on");
+            at += taken;
+            rest = &rest[taken..];
+            if frames.payload_left == 0 && frames.header_len == 0 {
+                ends.push(at);
+            }
+        }
+    }
+    ends
+}
+
 #[cfg(test)]
 mod tests;

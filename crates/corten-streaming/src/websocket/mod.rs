@@ -35,4 +35,6 @@ pub async fn switched(io: BoxIo, role: Role) -> WebSocketStream<BoxIo> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::{ARRAY, BASE64_TAG, BYTES, MAP, NEGATIVE, SELF_DESCRIBED, TAG, UNSIGNED};
 use crate::{
     codec::lists::Around,
+    stack,
     type_table::{FieldType, Shape, TypeId, TypeTable},
     value::{Map, Str, Value},
 };
@@ -126,6 +127,13 @@ impl<'a> Typed<'a> {
 }
 
 fn write(out: &mut Vec<u8>, value: &Value, typed: Option<Typed<'_>>) {
+    match value {
+        Value::Array(_) | Value::Object(_) => stack::with_room(|| write_here(out, value, typed)),
+        _ => write_here(out, value, typed),
+    }
+}
+
+fn write_here(out: &mut Vec<u8>, value: &Value, typed: Option<Typed<'_>>) {
     let typed = typed.map(Typed::resolved);
     match value {
         Value::Null => out.push(0xf6),

@@ -1,7 +1,7 @@
 //! Reads JSON as a tree, guided by a type.
 //!
 //! One pass, no intermediate form. Unknown and duplicate fields are noted with their paths; wrong types are errors in the
-//! words of Go's decoder, which clients of upstream know. Depth is bounded, so input cannot exhaust the stack.
+//! words of Go's decoder, which clients of upstream know. Depth is bounded as in Go, and each few levels see to their stack.
 //! Upstream: sigs.k8s.io/json (strict decoding) and encoding/json.
 
 use std::fmt::Write as _;
@@ -12,14 +12,22 @@ use crate::{
         objects::{Objects, Place},
     },
     field::quote,
+    stack,
     type_table::{FieldType, Shape, Struct, TypeId, TypeTable},
     value::{Map, Raw, Str, Value},
 };
 
 use super::{encode, field_set};
 
-/// The deepest nesting. The deepest types of the API need about 30; each level takes a few hundred bytes of stack.
-pub const DEPTH_MAX: usize = 512;
+/// The deepest nesting. Upstream: `maxNestingDepth` in encoding/json and sigs.k8s.io/json.
+pub const DEPTH_MAX: usize = 10_000;
+
+/// The deepest nesting of what is kept of an object that has a type: about 30 in the deepest that is no schema, and whatever
+/// a schema, a configuration or a set of fields has. Those are held as structs by whoever works with them.
+pub const TYPED_DEPTH_MAX: usize = 512;
+
+/// For so many levels at once room on the stack is made sure of.
+pub(super) const LEVELS_PER_CHECK: usize = 16;
 
 /// Up to this many keys a new one is compared with all before it; a hostile object has too many for that.
 const SCANNED_KEYS_MAX: usize = 64;
@@ -50,12 +58,58 @@ pub fn decode_bounded(
     decode_at(bytes, ty, validation, (Place::Root, &mut Objects::at_most(objects_max)))
 }
 
-/// `decode` of JSON that stands within something else, which goes on counting objects in `objects`.
+/// `decode_bounded` of a text as Go reads it: bytes that are no UTF-8 are replaced, one by one.
+///
+/// Errors: as `decode_bounded`.
+pub fn decode_lossy(
+    bytes: &[u8],
+    ty: Option<(&TypeTable, TypeId)>,
+    validation: FieldValidation,
+    objects_max: usize,
+) -> Result<Decoded, DecodeError> {
+    let objects = &mut Objects::at_most(objects_max);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => decode_text(text, bytes, ty, validation, (Place::Root, objects)),
+        Err(_) => decode_text(&replaced(bytes), bytes, ty, validation, (Place::Root, objects)),
+    }
+}
+
+/// The text with a replacement character for each byte that is part of none.
+fn replaced(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + 64);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(std::iter::repeat_n(char::REPLACEMENT_CHARACTER, chunk.invalid().len()));
+    }
+    text
+}
+
+/// The byte of `bytes` that is at `at` in what `replaced` makes of them.
+fn original(bytes: &[u8], mut at: usize) -> Option<u8> {
+    for chunk in bytes.utf8_chunks() {
+        let (valid, invalid) = (chunk.valid().as_bytes(), chunk.invalid());
+        if let Some(byte) = valid.get(at) {
+            return Some(*byte);
+        }
+        at -= valid.len();
+        let width = char::REPLACEMENT_CHARACTER.len_utf8();
+        if let Some(byte) = invalid.get(at / width) {
+            return Some(*byte);
+        }
+        at -= invalid.len() * width;
+    }
+    None
+}
+
+/// `decode` of JSON that stands within an object that has a type; it goes on counting objects in `objects`.
 ///
 /// Errors: as `decode_bounded`.
 pub(in crate::codec) fn decode_within(bytes: &[u8], objects: &mut Objects) -> Result<Value, DecodeError> {
-    let decoded = decode_at(bytes, None, FieldValidation::Ignore, (Place::Elsewhere, objects))?;
-    Ok(decoded.value)
+    let value = decode_at(bytes, None, FieldValidation::Ignore, (Place::Elsewhere, objects))?.value;
+    if value.is_deeper_than(TYPED_DEPTH_MAX) {
+        return Err(DecodeError::TooDeep("exceeded max depth"));
+    }
+    Ok(value)
 }
 
 /// Reads the field set of a managed-fields entry.
@@ -70,12 +124,24 @@ fn decode_at(
     bytes: &[u8],
     ty: Option<(&TypeTable, TypeId)>,
     validation: FieldValidation,
-    (place, objects): (Place, &mut Objects),
+    counted: (Place, &mut Objects),
 ) -> Result<Decoded, DecodeError> {
     let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::new("invalid UTF-8 in JSON document"))?;
+    decode_text(text, bytes, ty, validation, counted)
+}
+
+/// `sent` is what `text` was made of.
+fn decode_text(
+    text: &str,
+    sent: &[u8],
+    ty: Option<(&TypeTable, TypeId)>,
+    validation: FieldValidation,
+    (place, objects): (Place, &mut Objects),
+) -> Result<Decoded, DecodeError> {
     let mut parser = Parser {
         text,
-        bytes,
+        bytes: text.as_bytes(),
+        sent,
         at: 0,
         path: Vec::new(),
         complaints: Vec::new(),
@@ -83,19 +149,24 @@ fn decode_at(
         table: ty.map(|(table, _)| table),
         root: ty.map(|(_, id)| FieldType::Ref(id)),
         depth: 0,
+        deepest: 0,
         objects: *objects,
         place,
     };
     let root = parser.root.clone();
     parser.skip_space();
-    if parser.at == bytes.len() {
+    if parser.at == text.len() {
         return Err(DecodeError::new("unexpected end of JSON input"));
     }
     let value = parser.value(root.as_ref())?;
     *objects = parser.objects;
     parser.skip_space();
-    if parser.at < bytes.len() {
+    if parser.at < text.len() {
         return Err(parser.unexpected("after top-level value"));
+    }
+    // Unknown fields were run through, and are gone.
+    if parser.table.is_some() && parser.deepest > TYPED_DEPTH_MAX && value.is_deeper_than(TYPED_DEPTH_MAX) {
+        return Err(DecodeError::TooDeep("exceeded max depth"));
     }
     Ok(Decoded { value, complaints: parser.complaints })
 }
@@ -112,6 +183,8 @@ enum Step {
 struct Parser<'a> {
     text: &'a str,
     bytes: &'a [u8],
+    /// What the text was made of.
+    sent: &'a [u8],
     at: usize,
     path: Vec<Step>,
     complaints: Vec<String>,
@@ -119,6 +192,7 @@ struct Parser<'a> {
     table: Option<&'a TypeTable>,
     root: Option<FieldType>,
     depth: usize,
+    deepest: usize,
     objects: Objects,
     place: Place,
 }
@@ -131,10 +205,12 @@ impl<'a> Parser<'a> {
     }
 
     fn unexpected(&self, place: &str) -> DecodeError {
-        match self.text.get(self.at..).and_then(|rest| rest.chars().next()) {
-            Some('\'') => DecodeError::new(format!("invalid character '\\'' {place}")),
-            Some(c) => {
-                let quoted = quote(&c.to_string());
+        // Go looks at bytes, and shows each as the character of its number.
+        match original(self.sent, self.at) {
+            Some(b'\'') => DecodeError::new(format!("invalid character '\\'' {place}")),
+            Some(b'"') => DecodeError::new(format!("invalid character '\"' {place}")),
+            Some(byte) => {
+                let quoted = quote(&char::from(byte).to_string());
                 DecodeError::new(format!("invalid character '{}' {place}", &quoted[1..quoted.len() - 1]))
             }
             None => DecodeError::new("unexpected end of JSON input"),
@@ -160,8 +236,10 @@ impl<'a> Parser<'a> {
             Some(b'{') if self.place == Place::FieldSet || self.shape(ty) == Some(&Shape::FieldsV1) => {
                 self.field_set(ty)
             }
-            Some(b'{') => self.object(ty),
-            Some(b'[') => self.array(ty),
+            Some(b'{' | b'[') if self.depth % LEVELS_PER_CHECK == LEVELS_PER_CHECK - 1 => {
+                stack::with_room(|| self.nested(ty))
+            }
+            Some(b'{' | b'[') => self.nested(ty),
             Some(b'"') => {
                 let text = self.string()?;
                 self.typed_string(text, ty)
@@ -204,10 +282,21 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Reads the object or array that begins here.
+    fn nested(&mut self, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
+        if self.bytes[self.at] == b'{' { self.object(ty) } else { self.array(ty) }
+    }
+
     fn enter(&mut self) -> Result<(), DecodeError> {
         self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
         if self.depth > DEPTH_MAX {
-            return Err(DecodeError::TooDeep("exceeded max depth"));
+            let is_object = self.bytes[self.at] == b'{';
+            return Err(DecodeError::TooDeep(if is_object {
+                "invalid character '{' exceeded max depth"
+            } else {
+                "invalid character '[' exceeded max depth"
+            }));
         }
         Ok(())
     }
@@ -216,6 +305,10 @@ impl<'a> Parser<'a> {
     fn field_set(&mut self, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
         let extent = field_set::extent(&self.bytes[self.at..]);
         if let Some(extent) = extent.filter(|extent| extent.depth > 1 && self.depth + extent.depth <= DEPTH_MAX) {
+            // As `TYPED_DEPTH_MAX` has it for what is kept as a tree.
+            if self.table.is_some() && self.depth + extent.depth > TYPED_DEPTH_MAX {
+                return Err(DecodeError::TooDeep("exceeded max depth"));
+            }
             self.objects.count_all(extent.objects, self.place)?;
             let text = &self.text[self.at..self.at + extent.bytes];
             self.at += extent.bytes;

@@ -2,7 +2,9 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
+use super::decode::LEVELS_PER_CHECK;
 use crate::{
+    stack,
     type_table::{FieldType, Shape, Struct, TypeId, TypeTable},
     value::{Map, Value},
 };
@@ -85,6 +87,7 @@ struct Writer<'a> {
     seeks: Option<&'a Value>,
     found: Option<usize>,
     follows: bool,
+    depth: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -95,7 +98,7 @@ impl<'a> Writer<'a> {
     /// Without room for anything.
     fn bare(ty: Option<(&'a TypeTable, TypeId)>) -> Self {
         let table = ty.map(|(table, _)| table);
-        Self { out: Vec::new(), table, seeks: None, found: None, follows: false }
+        Self { out: Vec::new(), table, seeks: None, found: None, follows: false, depth: 0 }
     }
 
     fn value(&mut self, value: &Value, ty: Option<&FieldType>) {
@@ -105,7 +108,22 @@ impl<'a> Writer<'a> {
             Value::Bool(false) => self.out.extend_from_slice(b"false"),
             Value::Int(number) => self.out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
             Value::Float(number) => float(&mut self.out, *number),
+            Value::Raw(raw) => self.out.extend_from_slice(raw.text().as_bytes()),
             Value::String(text) => put_string(&mut self.out, text),
+            Value::Array(_) | Value::Object(_) => {
+                self.depth += 1;
+                if self.depth % LEVELS_PER_CHECK == 0 {
+                    stack::with_room(|| self.nested(value, ty));
+                } else {
+                    self.nested(value, ty);
+                }
+                self.depth -= 1;
+            }
+        }
+    }
+
+    fn nested(&mut self, value: &Value, ty: Option<&FieldType>) {
+        match value {
             Value::Array(items) => {
                 let item_type = match self.resolve(ty) {
                     Some(FieldType::List(item)) => Some(item.as_ref()),
@@ -125,7 +143,7 @@ impl<'a> Writer<'a> {
                 self.out.push(b']');
             }
             Value::Object(map) => self.object(value, map, ty),
-            Value::Raw(raw) => self.out.extend_from_slice(raw.text().as_bytes()),
+            _ => unreachable!("scalars have nothing within"),
         }
     }
 

@@ -9,6 +9,11 @@ use crate::{
     value::Value,
 };
 
+/// How many blanks a document may have before its lines: those of a large array that stands deep are a thousand times what it
+/// says. Behind them lines stand no deeper than `SPENT_DEPTH`, which means the same.
+const INDENT_BYTES_MAX: usize = 16 << 20;
+const SPENT_DEPTH: usize = 8;
+
 /// How deep the items of a list stand.
 const ITEM_DEPTH: usize = 2;
 
@@ -27,7 +32,7 @@ pub fn encode_pretty(value: &Value, ty: Option<(&TypeTable, TypeId)>) -> Bytes {
 pub fn encode_pretty_item(value: &Value, ty: Option<(&TypeTable, TypeId)>) -> Bytes {
     let compact = encode(value, ty);
     let mut out = BytesMut::with_capacity(compact.len() * 2);
-    line(&mut out, ITEM_DEPTH);
+    line(&mut out, ITEM_DEPTH, &mut 0);
     indent(&mut out, &compact, ITEM_DEPTH);
     out.freeze()
 }
@@ -50,14 +55,16 @@ pub fn around(whole: &Value, ty: Option<(&TypeTable, TypeId)>, field: &str) -> O
     Some(Around { between: Bytes::from_static(b","), ..cut })
 }
 
-fn line(out: &mut BytesMut, depth: usize) {
+fn line(out: &mut BytesMut, depth: usize, spent: &mut usize) {
     out.put_u8(b'\n');
+    let depth = if *spent > INDENT_BYTES_MAX { depth.min(SPENT_DEPTH) } else { depth };
+    *spent += depth * 2;
     out.put_bytes(b' ', depth * 2);
 }
 
 /// Writes `compact` as it stands at `depth`.
 fn indent(out: &mut BytesMut, compact: &[u8], mut depth: usize) {
-    let (mut in_string, mut escaped) = (false, false);
+    let (mut in_string, mut escaped, mut spent) = (false, false, 0);
     for (at, &byte) in compact.iter().enumerate() {
         if in_string {
             out.put_u8(byte);
@@ -74,19 +81,19 @@ fn indent(out: &mut BytesMut, compact: &[u8], mut depth: usize) {
                 out.put_u8(byte);
                 if !matches!(compact.get(at + 1), Some(b'}' | b']')) {
                     depth += 1;
-                    line(out, depth);
+                    line(out, depth, &mut spent);
                 }
             }
             b'}' | b']' => {
                 if !matches!(compact.get(at.wrapping_sub(1)), Some(b'{' | b'[')) {
                     depth -= 1;
-                    line(out, depth);
+                    line(out, depth, &mut spent);
                 }
                 out.put_u8(byte);
             }
             b',' => {
                 out.put_u8(byte);
-                line(out, depth);
+                line(out, depth, &mut spent);
             }
             b':' => out.put_slice(b": "),
             _ => out.put_u8(byte),

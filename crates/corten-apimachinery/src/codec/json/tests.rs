@@ -44,14 +44,58 @@ fn what_is_no_json_is_refused_in_gos_words() {
 }
 
 #[test]
-fn deep_nesting_is_refused_before_the_stack_ends() {
+fn deep_nesting_is_refused_where_go_refuses_it() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let nested = |depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
-        assert!(read(&nested(500)).is_ok());
-        for depth in [600, 10_000, 1_000_000] {
-            assert_eq!(read(&nested(depth)).unwrap_err(), "exceeded max depth");
+        for depth in [600, 9_999, 10_000] {
+            let tree = read(&nested(depth)).unwrap();
+            assert!(tree.is_deeper_than(depth - 1) && !tree.is_deeper_than(depth));
+        }
+        let bracket = &open[..1];
+        for depth in [10_001, 1_000_000] {
+            let want = format!("invalid character '{bracket}' exceeded max depth");
+            assert_eq!(read(&nested(depth)).unwrap_err(), want);
         }
     }
+}
+
+#[test]
+fn bytes_are_shown_as_go_shows_them() {
+    let read = |bytes: &[u8]| {
+        decode_lossy(bytes, None, FieldValidation::Ignore, usize::MAX).map_err(|error| error.to_string())
+    };
+    for (bytes, want) in [
+        // The first byte of a character, as the character that has its number.
+        (&b"{\"a\": \xc3\xa9}"[..], "invalid character '\u{c3}' looking for beginning of value"),
+        (b"\xe2\x82\xac", "invalid character '\u{e2}' looking for beginning of value"),
+        // Bytes that are no text, alone and behind others of them.
+        (b"[1 \xe9]", "invalid character '\u{e9}' after array element"),
+        (b"[\"\xff\xfe\", 1 \xfd]", "invalid character '\u{fd}' after array element"),
+        (b"{\"a\xff\": nul\x80}", "invalid character '\\u0080' in literal null (expecting 'l')"),
+        (b"[1 \"", "invalid character '\"' after array element"),
+    ] {
+        assert_eq!(read(bytes).unwrap_err(), want, "{bytes:?}");
+    }
+    assert_eq!(read(b"{\"a\": \"caf\xe9\"}").unwrap().value.str_at(&["a"]), Some("caf\u{fffd}"));
+}
+
+/// Both could be made a gigabyte of an object of a megabyte.
+#[test]
+fn blanks_in_front_of_lines_are_bounded() {
+    let mut deep = Value::array((0..300_000).map(Value::Int));
+    for _ in 0..200 {
+        deep = Value::object_of([("a", deep)]);
+    }
+    let compact = encode(&deep, None);
+    let pretty = encode_pretty(&deep, None);
+    let yaml = crate::codec::yaml::encode(&deep);
+    for text in [&pretty, &yaml] {
+        assert!(text.len() < compact.len() + (32 << 20), "{}", text.len());
+    }
+    assert_eq!(decode(&pretty, None, FieldValidation::Ignore).unwrap().value, deep);
+    let start = "a:\n  a:\n    a:\n      a:\n        a:\n          a:\n            a:\n              a:\n                a: {\"a\":";
+    assert!(yaml.starts_with(start.as_bytes()), "{}", String::from_utf8_lossy(&yaml[..200]));
+    assert!(yaml.ends_with(b"]}}}\n") || yaml.ends_with(b"}\n"));
 }
 
 #[test]

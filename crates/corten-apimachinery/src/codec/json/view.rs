@@ -11,7 +11,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::{DEPTH_MAX, decode};
+use super::{TYPED_DEPTH_MAX, decode};
 use crate::{codec::FieldValidation, value::Value};
 
 /// The JSON is none, or not that of the struct asked for.
@@ -175,7 +175,7 @@ impl<'de> Reader<'de> {
     /// Reads what stands between two brackets, of which the first is next.
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, ViewError>) -> Result<T, ViewError> {
         self.depth += 1;
-        if self.depth > DEPTH_MAX {
+        if self.depth > TYPED_DEPTH_MAX {
             return Err(self.bad("less depth"));
         }
         self.at += 1;

@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 
 use crate::{
-    codec::lists::Around,
+    codec::{json, lists::Around},
+    stack,
     value::{Map, Value},
 };
 
@@ -15,10 +16,15 @@ const WIDTH: usize = 80;
 /// Keys longer than this take the long form, with a question mark.
 const SIMPLE_KEY_MAX: usize = 128;
 
+/// How many blanks a document may have before its lines: those of a large list that stands deep are a thousand times what it
+/// says. What has more is written on one line each from `FLOW_DEPTH` on, which means the same.
+const INDENT_BYTES_MAX: usize = 16 << 20;
+const FLOW_DEPTH: usize = 8;
+
 /// Writes a tree as one document.
 #[must_use]
 pub fn encode(value: &Value) -> Bytes {
-    let mut writer = Writer { out: String::with_capacity(4 * 1024), column: 0 };
+    let mut writer = Writer::of(value);
     match value {
         Value::Object(map) if !map.is_empty() => writer.map(map, 0, true),
         Value::Array(items) if !items.is_empty() => writer.list(items, 0, true),
@@ -33,7 +39,7 @@ pub fn encode(value: &Value) -> Bytes {
 /// Writes an item of a list in an object.
 #[must_use]
 pub fn encode_item(value: &Value) -> Bytes {
-    let mut writer = Writer { out: String::with_capacity(4 * 1024), column: 0 };
+    let mut writer = Writer::of(value);
     writer.list(std::slice::from_ref(value), 0, false);
     writer.out.into()
 }
@@ -49,9 +55,52 @@ pub fn around(whole: &Value, field: &str) -> Option<Around> {
 struct Writer {
     out: String,
     column: usize,
+    depth: usize,
+    /// From which depth on everything is on one line.
+    flow_depth: usize,
+}
+
+/// Whether the lines of a tree have more blanks in front than `INDENT_BYTES_MAX`.
+fn is_blank_mostly(value: &Value) -> bool {
+    let mut rest = vec![(value, 0)];
+    let mut blanks = 0;
+    while let Some((value, depth)) = rest.pop() {
+        match value {
+            Value::Array(items) => {
+                blanks += items.len() * depth * 2;
+                rest.extend(items.iter().map(|item| (item, depth + 1)));
+            }
+            Value::Object(map) => {
+                blanks += map.len() * depth * 2;
+                rest.extend(map.iter().map(|(_, value)| (value, depth + 1)));
+            }
+            _ => {}
+        }
+        if blanks > INDENT_BYTES_MAX {
+            return true;
+        }
+    }
+    false
 }
 
 impl Writer {
+    fn of(value: &Value) -> Self {
+        let flow_depth = if is_blank_mostly(value) { FLOW_DEPTH } else { usize::MAX };
+        Self { out: String::with_capacity(4 * 1024), column: 0, depth: 0, flow_depth }
+    }
+
+    /// What is within a map or list, as `write` does if it does not stand too deep for lines of its own.
+    fn nested(&mut self, value: &Value, write: impl FnOnce(&mut Self)) {
+        if self.depth == self.flow_depth {
+            let json = json::encode(value, None);
+            self.out.push_str(&String::from_utf8_lossy(&json));
+            return self.newline();
+        }
+        self.depth += 1;
+        stack::with_room(|| write(self));
+        self.depth -= 1;
+    }
+
     fn put(&mut self, text: &str) {
         self.out.push_str(text);
         self.column += text.chars().count();
@@ -94,13 +143,13 @@ impl Writer {
             };
             match value {
                 Value::Object(map) if !map.is_empty() => {
-                    self.newline();
-                    self.map(map, indent + 2, false);
+                    self.end_of_key();
+                    self.nested(value, |writer| writer.map(map, indent + 2, false));
                 }
                 // Lists in maps are not indented.
                 Value::Array(items) if !items.is_empty() => {
-                    self.newline();
-                    self.list(items, indent, false);
+                    self.end_of_key();
+                    self.nested(value, |writer| writer.list(items, indent, false));
                 }
                 scalar => {
                     self.put(" ");
@@ -118,13 +167,26 @@ impl Writer {
             }
             self.put("- ");
             match item {
-                Value::Object(map) if !map.is_empty() => self.map(map, indent + 2, true),
-                Value::Array(items) if !items.is_empty() => self.list(items, indent + 2, true),
+                Value::Object(map) if !map.is_empty() => {
+                    self.nested(item, |writer| writer.map(map, indent + 2, true));
+                }
+                Value::Array(items) if !items.is_empty() => {
+                    self.nested(item, |writer| writer.list(items, indent + 2, true));
+                }
                 scalar => {
                     self.scalar(scalar, indent + 2, false);
                     self.newline();
                 }
             }
+        }
+    }
+
+    /// Behind the colon of what is more than a scalar.
+    fn end_of_key(&mut self) {
+        if self.depth == self.flow_depth {
+            self.put(" ");
+        } else {
+            self.newline();
         }
     }
 

@@ -171,8 +171,8 @@ fn what_is_wrong_is_said_in_the_words_of_go_yaml() {
     check(&bomb, excessive);
     check(&format!("a: &a\n{}", "- x\n".repeat(60_000)), excessive);
     check(&format!("a: &a [1, 2]\nb:\n{}", "- *a\n".repeat(60_000)), excessive);
-    check(&"- ".repeat(1_000), "yaml: line 1: exceeded max depth of 100");
-    check(&"[".repeat(100_000), "yaml: line 1: exceeded max depth of 100");
+    check(&"- ".repeat(10_001), "yaml: line 1: exceeded max depth of 10000");
+    check(&"[".repeat(100_000), "yaml: line 1: exceeded max depth of 10000");
     check("a: [", "yaml: line 1: did not find expected ',' or ']'");
     check("a: {b: c", "yaml: line 1: did not find expected ',' or '}'");
     check("a: ]", "yaml: line 1: did not find expected node content");
@@ -188,4 +188,28 @@ fn what_is_wrong_is_said_in_the_words_of_go_yaml() {
     check("<<: 3", "yaml: line 1: map merge requires map or sequence of maps as the value");
     check("? [a]\n: b", "yaml: line 1: invalid map key");
     check("a: .inf", "json: unsupported value: .inf");
+}
+
+/// Of these, only a hundred levels were read; and some of what comes with depth was work by its square.
+#[test]
+fn deep_documents_are_read_on_any_thread() {
+    let levels = 10_000;
+    let wide = "1,".repeat(200_000);
+    let documents = [
+        format!("{}x", "- ".repeat(levels)),
+        format!("{}{}", "[".repeat(levels), "]".repeat(levels)),
+        format!("{}1{}", "{a: ".repeat(levels), "}".repeat(levels)),
+        format!("{}{wide}{}", "[".repeat(levels), "]".repeat(levels)),
+        format!("a: &a {}{}\nb: *a", "[".repeat(levels - 1), "]".repeat(levels - 1)),
+    ];
+    let read = move || {
+        for document in documents {
+            assert!(may_be_deeper_than(document.as_bytes(), levels - 1));
+            let value = decode(document.as_bytes(), None, FieldValidation::Strict).unwrap().value;
+            assert!(value.is_deeper_than(levels - 1) && !value.is_deeper_than(levels), "{}", &document[..20]);
+        }
+    };
+    std::thread::Builder::new().stack_size(512 * 1024).spawn(read).unwrap().join().unwrap();
+    let manifest = "spec:\n  template:\n    - name: a\n      args: [\"a\", {b: c}]\n      # - - - - -\n";
+    assert!(!may_be_deeper_than(manifest.repeat(40).as_bytes(), 200));
 }

@@ -143,8 +143,11 @@ async fn patches_that_grow_or_go_deep_are_refused() {
     let doubling: Vec<String> =
         (0..40).map(|n| format!(r#"{{"op":"copy","from":"/data","path":"/data/x{n}"}}"#)).collect();
     let many = vec![r#"{"op":"test","path":"/kind","value":"ConfigMap"}"#; 10_001].join(",");
-    let building: Vec<String> =
-        (1..600).map(|n| format!(r#"{{"op":"add","path":"{}","value":{{}}}}"#, "/x".repeat(n))).collect();
+    let deep = nested(r#"{"x":"#, "}", 6_000);
+    let building = format!(
+        r#"[{{"op":"add","path":"/x","value":{deep}}},{{"op":"copy","from":"/x","path":"/x{}"}}]"#,
+        "/x".repeat(6_000)
+    );
     served
         .check(vec![
             patch(
@@ -162,7 +165,7 @@ async fn patches_that_grow_or_go_deep_are_refused() {
             patch(
                 "JSON patch, deeper with each",
                 JSON_PATCH,
-                format!("[{}]", building.join(",")),
+                building,
                 (413, "RequestEntityTooLarge", "maximum depth"),
             ),
             patch(

@@ -18,10 +18,45 @@ async fn paths_lead_nowhere_else() {
     let named = |name: &str| json!({"metadata": {"name": name}});
     served
         .check(vec![
-            // A namespace like any other: there is nothing in it, and nothing can be made in it.
-            get("up from a namespace", "/api/v1/namespaces/../secrets", (200, "", "")),
-            post("made up from a namespace", "/api/v1/namespaces/../configmaps", named("a"), (404, "NotFound", "")),
-            get("up, encoded", "/api/v1/namespaces/%2e%2e/secrets/x", missing("")),
+            // No path is cleaned before it is routed; what storage would make of it is refused there.
+            get("up from a namespace", "/api/v1/namespaces/../secrets", (500, "", "invalid key: \"/secrets/..\"")),
+            get("up, watched", "/api/v1/namespaces/../secrets?watch=1", (500, "", "invalid key: \"/secrets/..\"")),
+            get("here in a namespace", "/api/v1/namespaces/./secrets", (500, "", "invalid key: \"/secrets/.\"")),
+            get(
+                "up from a namespace of a group",
+                "/apis/apps/v1/namespaces/%2e%2e/deployments",
+                (500, "", "invalid key: \"/deployments/..\""),
+            ),
+            get("up, encoded", "/api/v1/namespaces/%2e%2e/secrets/x", (500, "", "invalid key: \"/secrets/../x\"")),
+            Row {
+                what: "deleted up from a namespace",
+                request: request("DELETE", "/api/v1/namespaces/../configmaps", &[], ""),
+                want: (500, "", "invalid key: \"/configmaps/..\""),
+            },
+            post(
+                "made up from a namespace",
+                "/api/v1/namespaces/../configmaps",
+                named("a"),
+                (500, "InternalError", "Internal error occurred: invalid resource name \"..\": [may not be '..']"),
+            ),
+            // A route begins as it is written; what is behind it is cut at each slash.
+            get("two slashes before all", "//api/v1/namespaces/default/configmaps/m0", (404, "", "")),
+            get("two slashes before the version", "/api//v1/namespaces/default/configmaps/m0", missing("")),
+            get("a slash at the end", "/api/v1/namespaces/default/configmaps/m0/", (200, "", "")),
+            get("up and down again", "/api/v1/namespaces/default/../default/configmaps/m0", missing("")),
+            get("up to the version", "/api/v1/../v1/namespaces/default/configmaps/m0", missing("")),
+            get(
+                "a name that is up",
+                "/api/v1/namespaces/default/configmaps/..",
+                (400, "BadRequest", "may not be '..'"),
+            ),
+            get(
+                "a name that is here",
+                "/api/v1/namespaces/default/configmaps/%2e",
+                (400, "BadRequest", "may not be '.'"),
+            ),
+            get("half an escape", "/api/v1/namespaces/default/configmaps/m0%2", (400, "", "")),
+            get("no escape", "/api/v1/namespaces/%zz/configmaps", (400, "", "")),
             get("up, encoded twice", "/api/v1/namespaces/%252e%252e/configmaps/x", missing("")),
             get("a slash in a name", "/api/v1/namespaces/default/configmaps/..%2f..%2fsecrets%2fx", missing("")),
             get("a slash in a namespace", "/api/v1/namespaces/default%2fx/configmaps/m0", missing("")),

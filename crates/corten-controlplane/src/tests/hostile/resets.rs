@@ -25,6 +25,8 @@ const CALM: u32 = 11;
 struct Said {
     /// How many heads of answers came.
     answers: usize,
+    /// How many streams it reset.
+    resets: usize,
     /// The code that it gave for its end; `None` if it took everything.
     code: Option<u32>,
     /// Whether it answered the ping behind everything.
@@ -39,6 +41,7 @@ impl Said {
             let Some((payload, rest)) = rest.split_at_checked(length) else { break };
             match head[3] {
                 1 => said.answers += 1,
+                3 => said.resets += 1,
                 6 => said.has_taken_all |= head[4] & 1 == 1,
                 7 => said.code = payload[4..8].try_into().ok().map(u32::from_be_bytes),
                 _ => {}
@@ -78,6 +81,42 @@ async fn flood(served: &Served, frames: impl Fn(u32) -> Vec<u8>, count: u32, is_
         }
     };
     tokio::join!(send, receive).1
+}
+
+/// A head whose path has so many bytes, in as many frames as it needs.
+fn head_with_path(stream: u32, bytes: usize) -> Vec<u8> {
+    let mut head = b"\x82\x87\x01\x09localhost\x04\x7f".to_vec();
+    let mut rest = bytes - 127;
+    while rest >= 0x80 {
+        head.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    head.push(rest as u8);
+    head.extend(std::iter::repeat_n(b'/', bytes));
+    let pieces: Vec<_> = head.chunks(16 << 10).collect();
+    let last = pieces.len() - 1;
+    let framed = pieces.iter().enumerate().flat_map(|(n, piece)| {
+        let (kind, end_stream) = if n == 0 { (1, 1) } else { (9, 0) };
+        frame(kind, end_stream | if n == last { 4 } else { 0 }, stream, piece)
+    });
+    framed.collect()
+}
+
+/// No URI of the library holds more than 64 KiB; upstream takes a head of 1 MiB.
+#[tokio::test]
+async fn a_path_that_is_too_long_ends_its_stream_and_no_other() {
+    let served = Served::start().await;
+    let usual = |stream: u32| frame(1, 5, stream, &head());
+    let frames = |n: u32| match n {
+        0 => usual(1),
+        1 => head_with_path(3, 100_000),
+        2 => head_with_path(5, 500_000),
+        _ => usual(7),
+    };
+    let (said, cost) = Footprint::of_future(flood(&served, frames, 4, |said| said.answers == 2)).await;
+    assert_eq!((said.answers, said.resets, said.code), (2, 2, None), "{said:?}");
+    assert!(cost.peak_bytes < 64 << 20 && cost.elapsed < ELAPSED_MAX, "{cost:?}");
+    served.stop().await;
 }
 
 #[tokio::test]

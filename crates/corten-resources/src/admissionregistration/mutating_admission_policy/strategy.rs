@@ -14,6 +14,10 @@ use crate::rules::{first_generation, next_generation};
 pub(super) struct Main;
 
 impl Strategy for Main {
+    fn compiles_expressions(&self) -> bool {
+        true
+    }
+
     fn prepare_for_create(&self, _cx: &Context<'_>, policy: &mut Value) {
         first_generation(policy);
     }

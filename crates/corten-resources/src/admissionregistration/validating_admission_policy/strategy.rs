@@ -17,6 +17,10 @@ use crate::{
 pub(super) struct Main;
 
 impl Strategy for Main {
+    fn compiles_expressions(&self) -> bool {
+        true
+    }
+
     fn prepare_for_create(&self, _cx: &Context<'_>, policy: &mut Value) {
         policy.set(&["status"], Value::object());
         first_generation(policy);

@@ -21,6 +21,10 @@ use crate::rules::{first_generation, keep, next_generation};
 pub(super) struct Main;
 
 impl Strategy for Main {
+    fn compiles_expressions(&self) -> bool {
+        true
+    }
+
     fn wants_standard_finalizers(&self) -> bool {
         false
     }

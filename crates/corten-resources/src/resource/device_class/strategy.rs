@@ -20,6 +20,10 @@ const EXTENDED: Gated = Gated::new(&["DRAExtendedResource"], &["spec.extendedRes
 pub(super) struct Main;
 
 impl Strategy for Main {
+    fn compiles_expressions(&self) -> bool {
+        true
+    }
+
     fn prepare_for_create(&self, cx: &Context<'_>, class: &mut Value) {
         first_generation(class);
         EXTENDED.drop_from(cx.features, class, None);

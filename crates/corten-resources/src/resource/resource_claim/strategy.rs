@@ -19,6 +19,10 @@ use crate::rules::{keep, keep_metadata};
 pub(super) struct Main;
 
 impl Strategy for Main {
+    fn compiles_expressions(&self) -> bool {
+        true
+    }
+
     fn prepare_for_create(&self, cx: &Context<'_>, claim: &mut Value) {
         claim.set(&["status"], Value::object());
         drop_disabled(cx.features, claim, None);

@@ -20,6 +20,10 @@ pub(super) const DEVICES: &[&str] = &["spec", "spec", "devices"];
 pub(super) struct Main;
 
 impl Strategy for Main {
+    fn compiles_expressions(&self) -> bool {
+        true
+    }
+
     fn prepare_for_create(&self, cx: &Context<'_>, template: &mut Value) {
         let stays = InUse::default().or_enabled(cx.features);
         within(template, DEVICES, |devices| drop_disabled(devices, stays));
