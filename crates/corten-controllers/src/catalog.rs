@@ -27,6 +27,7 @@ pub static CONTROLLERS: &[&ControllerDescriptor<Config>] = &[
     &crate::replicaset::CONTROLLER,
     &crate::replicationcontroller::CONTROLLER,
     &crate::root_ca_publisher::CONTROLLER,
+    &crate::service_cidrs::CONTROLLER,
     &crate::serviceaccount::CONTROLLER,
     &crate::serviceaccount_token::CONTROLLER,
     &crate::taint_eviction::CONTROLLER,

@@ -31,6 +31,7 @@ pub mod persistentvolume_binder;
 pub mod persistentvolume_protection;
 pub mod persistentvolumeclaim_protection;
 pub mod root_ca_publisher;
+pub mod service_cidrs;
 pub mod serviceaccount;
 pub mod serviceaccount_token;
 pub mod taint_eviction;

@@ -21,7 +21,10 @@ use corten_apiserver::{
     server::Parts,
 };
 use corten_base::{SharedClock, SharedRng, Shutdown, TaskSet};
-use corten_client::Client;
+use corten_client::{
+    Client,
+    events::{EventWriter, Recorder},
+};
 use corten_component_base::{
     certificates::KeyPairPem,
     feature_gates::FeatureGates,
@@ -38,7 +41,7 @@ use ipnet::IpNet;
 use crate::{
     RuntimeConfig, ServiceAccounts, ServiceNetwork,
     access::Access,
-    allocators::ServiceHooks,
+    allocators::{Repair, ServiceHooks},
     authentication::service_account::KeyError,
     bootstrap, compactor, health, metrics,
     rest::{
@@ -87,6 +90,7 @@ pub struct ControlPlane {
     components: Components,
     stores: Vec<Arc<Store>>,
     custom: Option<CustomResources>,
+    services: ServiceHooks,
     engine: Arc<dyn KvEngine>,
     compaction_interval: Duration,
     bootstrap: bootstrap::Progress,
@@ -184,7 +188,7 @@ impl ControlPlane {
             bootstrap: &bootstrap,
             components: &components,
         };
-        let Assembled { server, stores, custom } = assemble(&settings, parts);
+        let Assembled { server, stores, custom, services } = assemble(&settings, parts);
         let serving = ServerCertificate::new(&config.serving.certificate, &config.serving.key)?;
         let tls = server_config(serving.clone(), ClientCertificate::Any)?;
         let listener = TlsListener::bind(config.address, tls)
@@ -206,6 +210,7 @@ impl ControlPlane {
             components,
             stores,
             custom,
+            services,
             engine: settings.engine,
             compaction_interval: config.compaction_interval,
             bootstrap,
@@ -273,11 +278,18 @@ impl ControlPlane {
         let clock = Arc::clone(self.server.clock());
         let lease = (client.clone(), Arc::clone(&clock), self.identity, shutdown.clone());
         tasks.spawn("identity-lease", bootstrap::identity_lease::run(lease.0, lease.1, lease.2, lease.3));
+        let (recorder, events) = Recorder::new("kube-apiserver", "", Arc::clone(&clock));
+        let writer = EventWriter::new(client.clone(), events, Arc::clone(&clock), Arc::clone(&self.rng));
+        tasks.spawn("events", writer.run(shutdown.clone()));
+        let services = bootstrap::Services {
+            ranges: self.service_ranges,
+            repair: Repair::new(&self.services, Arc::clone(&clock), &recorder),
+            recorder,
+        };
         let progress = self.bootstrap.clone();
-        let authorities = self.client_authorities;
-        let (advertised, ranges) = (self.advertised, self.service_ranges);
+        let (advertised, authorities) = (self.advertised, self.client_authorities);
         let bootstrap =
-            bootstrap::run(client, (clock, self.rng), progress, advertised, ranges, authorities, shutdown.clone());
+            bootstrap::run(client, (clock, self.rng), progress, advertised, services, authorities, shutdown.clone());
         tasks.spawn("bootstrap", bootstrap);
         tasks.guard(self.server.serve(self.listener, shutdown)).await;
         self.kubelets.stop().await;
@@ -316,6 +328,8 @@ pub(crate) struct Assembled {
     pub(crate) stores: Vec<Arc<Store>>,
     /// What serves custom resources; none if their definitions are not served.
     pub(crate) custom: Option<CustomResources>,
+    /// The addresses and node ports of services.
+    pub(crate) services: ServiceHooks,
 }
 
 /// The server with all it serves, and the stores behind it.
@@ -335,14 +349,15 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     let mut routes = RoutesBuilder::default();
     let mut stores: Vec<Arc<Store>> = Vec::new();
     let caches = Arc::clone(access.caches());
-    let service_hooks: Arc<dyn Hooks> = Arc::new(ServiceHooks::new(caches, Arc::clone(&settings.rng), &services));
+    let services = ServiceHooks::new(caches, settings, &services);
     let resources = served(table, &settings.features, runtime_config);
     for resource in &resources {
         let is_services = resource.group.is_empty() && resource.plural == service::RESOURCE.plural;
-        let hooks = is_services.then(|| Arc::clone(&service_hooks));
+        let hooks = is_services.then(|| Arc::new(services.clone()) as Arc<dyn Hooks>);
         let store = store_of(resource, &mut stores, settings, hooks);
         routes.resource(resource, store.as_ref());
     }
+    services.fill(&stores);
     let source = openapi::Source { table, descriptions: || Box::new(descriptions()), version: version::GIT_VERSION };
     let openapi = openapi::OpenApi::new(source);
     access.install(&mut routes, &stores, &advertise_address.to_string());
@@ -371,7 +386,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     let custom = definitions.map(|definitions| {
         CustomResources::new(Arc::clone(&server), definitions, settings.clone(), table, Box::new(make_routes))
     });
-    Assembled { server, stores, custom }
+    Assembled { server, stores, custom, services }
 }
 
 /// The resources of which some version is served.

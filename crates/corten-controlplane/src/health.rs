@@ -161,6 +161,7 @@ mod tests {
                  [+]poststarthook/priority-and-fairness-config-producer ok\n\
                  [+]poststarthook/start-system-namespaces-controller ok\n\
                  [+]poststarthook/start-cluster-authentication-info-controller ok\n\
+                 [+]poststarthook/start-service-ip-repair-controllers ok\n\
                  [+]poststarthook/rbac/bootstrap-roles ok\n\
                  [+]poststarthook/scheduling/bootstrap-system-priority-classes ok\n\
                  [+]poststarthook/bootstrap-controller ok\n\

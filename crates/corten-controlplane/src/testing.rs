@@ -15,7 +15,10 @@ use corten_apiserver::{
     request::{Query, RequestBody},
 };
 use corten_base::{Clock as _, SharedClock, Shutdown, ShutdownTrigger, SimClock, SimRng, TaskSet};
-use corten_client::{Client, PatchKind};
+use corten_client::{
+    Client, PatchKind,
+    events::{EventQueue, EventWriter, Recorder},
+};
 use corten_component_base::feature_gates::FeatureGates;
 use corten_storage::{
     kv::{Change, Expected, KvEngine, Outcome, Write},
@@ -28,6 +31,7 @@ use ipnet::IpNet;
 use crate::{
     Components, KubeletClient, RuntimeConfig, ServiceAccounts, ServiceNetwork,
     access::Access,
+    allocators::{Repair, ServiceHooks},
     authentication::service_account::{DEFAULT_ISSUER, new_key},
     bootstrap,
     control_plane::{Assembled, Surface, assemble, features_of},
@@ -50,6 +54,7 @@ pub struct Cluster {
     shutdown: Shutdown,
     advertised: bootstrap::Advertised,
     service_ranges: Vec<IpNet>,
+    services: ServiceHooks,
     kubelets: Arc<Kubelets>,
 }
 
@@ -114,7 +119,7 @@ impl Cluster {
             bootstrap: &progress,
             components: &components,
         };
-        let Assembled { server, stores, custom } = assemble(&settings, surface);
+        let Assembled { server, stores, custom, services: hooks } = assemble(&settings, surface);
         if let Some(custom) = custom {
             tasks.spawn("custom-resources", custom.run(shutdown.clone()));
         }
@@ -134,15 +139,19 @@ impl Cluster {
             shutdown,
             advertised,
             service_ranges,
+            services: hooks,
             kubelets: Arc::clone(access.kubelets()),
         };
         for store in &cluster.stores {
             store.cacher().ready().await;
         }
         let client = cluster.client(admin());
-        bootstrap::ensure(&client, &shared, &progress, &cluster.service_ranges, "").await.unwrap();
-        // Tests that want the service `kubernetes` say so.
+        let (recorder, _) = cluster.recorder();
+        let services = (&*cluster.service_ranges, &bootstrap::Reports::new(&recorder));
+        bootstrap::ensure(&client, &shared, &progress, services, "").await.unwrap();
+        // Tests that want the service `kubernetes`, or what is kept, say so.
         progress.complete(bootstrap::Step::KubernetesService);
+        progress.complete(bootstrap::Step::ServiceRepair);
         cluster
     }
 
@@ -156,16 +165,30 @@ impl Cluster {
     pub fn keep_bootstrapped(&self) {
         let (client, clock) = (self.client(admin()), Arc::clone(&self.clock) as SharedClock);
         let progress = bootstrap::Progress::default();
+        let (recorder, events) = self.recorder();
+        let writer = EventWriter::new(client.clone(), events, Arc::clone(&clock), SimRng::shared(44));
+        self.tasks.spawn("events", writer.run(self.shutdown.clone()));
+        let repair = Repair::new(&self.services, Arc::clone(&clock), &recorder);
         let keeper = bootstrap::run(
             client,
             (clock, SimRng::shared(43)),
             progress,
             self.advertised,
-            self.service_ranges.clone(),
+            bootstrap::Services { ranges: self.service_ranges.clone(), repair, recorder },
             String::new(),
             self.shutdown.clone(),
         );
         self.tasks.spawn("bootstrap", keeper);
+    }
+
+    /// What tells of events in this cluster's time, and what waits to be written.
+    pub(crate) fn recorder(&self) -> (Recorder, EventQueue) {
+        Recorder::new("kube-apiserver", "", Arc::clone(&self.clock) as SharedClock)
+    }
+
+    /// The hooks of services.
+    pub(crate) fn services(&self) -> &ServiceHooks {
+        &self.services
     }
 
     /// Gives the certificate that is shown to kubelets.

@@ -15,7 +15,7 @@ use corten_storage::{
     kv::{Change, Expected, Outcome, Revision},
     object::cache_key,
 };
-
+use futures::{FutureExt as _, future};
 use jiff::Timestamp;
 
 use super::{
@@ -118,10 +118,9 @@ impl Store {
         }
         let settle = self.hooks.as_ref().map(|hooks| -> Settle {
             let (hooks, old) = (Arc::clone(hooks), old.clone());
-            Box::new(move |ended| {
-                if ended == Ended::Done {
-                    hooks.after_delete(&old);
-                }
+            Box::new(move |ended| match ended {
+                Ended::Done => async move { hooks.after_delete(&old).await }.boxed(),
+                Ended::NotDone | Ended::Unknown => future::ready(()).boxed(),
             })
         });
         // The answer is the object as it was, which is mostly at hand.

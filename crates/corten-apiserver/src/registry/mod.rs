@@ -20,7 +20,7 @@ pub use codec::ResourceCodec;
 pub use create_right::CreateRight;
 pub use delete::Deleted;
 pub use names::check_name;
-pub use reservation::Reservation;
+pub use reservation::{Claim, Reservation};
 pub use side_effect::{Change, Preconditions};
 pub use store::{Hooks, Settings, Store, WriteContext, engine_failure, read_failure};
 pub use update::{Transform, Updated};

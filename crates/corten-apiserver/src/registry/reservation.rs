@@ -1,40 +1,93 @@
 //! What a write takes from elsewhere before it happens, and when that goes back.
 //!
-//! Flow: hook before the write -> `Reservation` -> the engine's outcome -> kept or given back. A reservation that is dropped
-//! goes back, so that a client that goes away in the middle leaves nothing taken. From the commit on it belongs to a task of
-//! its own, which knows the outcome also when nobody waits for the answer any more.
+//! Flow: hook before the write chooses -> `Reservation` -> validation -> it is taken -> the engine's outcome -> kept or given
+//! back. A reservation that is dropped goes back, so that a client that goes away in the middle leaves nothing taken. Taking
+//! and, from the commit on, the rest belong to tasks of their own, which know the outcome also when nobody waits for the
+//! answer any more.
 //! Invariant: what may be stored is never given back.
 
 use std::fmt;
 
+use async_trait::async_trait;
+use corten_apimachinery::{status::Status, value::Value};
+use corten_base::TaskSet;
 use corten_storage::kv::{KvError, Outcome};
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
 
-/// Something taken for a write that has not happened yet. It goes back when this is dropped.
+/// What one write needs from elsewhere.
+#[async_trait]
+pub trait Claim: Send + 'static {
+    /// Makes what was chosen known to everybody: `object` is valid now. What somebody else has taken in between may be
+    /// exchanged in it for something as good.
+    async fn take(&mut self, object: &mut Value) -> Result<(), Status>;
+
+    /// Undoes all of it: the write has not happened, and will not. What takes time is left to the future.
+    fn give_back(self: Box<Self>) -> Option<BoxFuture<'static, ()>>;
+}
+
+/// Something chosen, and then taken, for a write that has not happened yet. It goes back when this is dropped.
 #[derive(Default)]
-pub struct Reservation(Option<Box<dyn FnOnce() + Send>>);
+pub struct Reservation(Option<(Box<dyn Claim>, TaskSet)>);
 
 impl Reservation {
-    /// Nothing was taken.
+    /// Nothing is needed.
     #[must_use]
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// Something was taken; `give_back` undoes that.
-    pub fn new(give_back: impl FnOnce() + Send + 'static) -> Self {
-        Self(Some(Box::new(give_back)))
+    /// Something is needed; what goes back without anybody who waits for it does so in `tasks`.
+    pub fn new(claim: impl Claim, tasks: TaskSet) -> Self {
+        Self(Some((Box::new(claim), tasks)))
+    }
+
+    /// Takes it, for `object`, which is the caller's again afterwards. Seen to its end also when nobody waits any more: then
+    /// it goes back.
+    ///
+    /// Errors: it cannot be had; then nothing is taken.
+    pub(super) async fn take(mut self, object: &mut Value) -> Result<Self, Status> {
+        let Some((mut claim, tasks)) = self.0.take() else { return Ok(self) };
+        let (answer, answered) = oneshot::channel();
+        let mut taken_for = std::mem::take(object);
+        let spawner = tasks.clone();
+        spawner.spawn("claim", async move {
+            let taken = claim.take(&mut taken_for).await;
+            let claim = match taken {
+                Ok(()) => Ok(Self(Some((claim, tasks)))),
+                Err(status) => {
+                    Self(Some((claim, tasks))).give_back().await;
+                    Err(status)
+                }
+            };
+            // Dropped unheard, a reservation goes back.
+            drop(answer.send((claim, taken_for)));
+        });
+        let (reservation, taken_for) =
+            answered.await.map_err(|_| Status::internal("what a write needs was not taken"))?;
+        *object = taken_for;
+        reservation
     }
 
     /// The write has happened, or may have: what was taken stays so.
     pub fn keep(mut self) {
         self.0 = None;
     }
+
+    /// The write has not happened: what was taken goes back, and has when this returns.
+    pub async fn give_back(mut self) {
+        if let Some(giving_back) = self.0.take().and_then(|(claim, _)| claim.give_back()) {
+            giving_back.await;
+        }
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(give_back) = self.0.take() {
-            give_back();
+        if let Some((claim, tasks)) = self.0.take()
+            && let Some(giving_back) = claim.give_back()
+        {
+            tasks.spawn("give-back", giving_back);
         }
     }
 }
@@ -69,8 +122,9 @@ impl Ended {
     }
 }
 
-/// What is done once it is known how a write ended.
-pub(super) type Settle = Box<dyn FnOnce(Ended) + Send>;
+/// What is done once it is known how a write ended. Where that is unknown it does what it has to at once, and its future is
+/// not awaited.
+pub(super) type Settle = Box<dyn FnOnce(Ended) -> BoxFuture<'static, ()> + Send>;
 
 /// What is settled once, whatever happens: dropped without an outcome, by a panic of the engine, it counts as unknown.
 pub(super) struct Settling {
@@ -85,84 +139,29 @@ impl Settling {
     }
 
     /// The write has ended.
-    pub(super) fn end(mut self, ended: Ended) {
-        self.settle(ended);
+    pub(super) async fn end(mut self, ended: Ended) {
+        if let Some(settling) = self.settle(ended) {
+            settling.await;
+        }
     }
 
-    fn settle(&mut self, ended: Ended) {
-        let Some(settle) = self.settle.take() else { return };
+    fn settle(&mut self, ended: Ended) -> Option<BoxFuture<'static, ()>> {
+        let settle = self.settle.take()?;
         if ended == Ended::Unknown {
             tracing::warn!(
                 key = self.key,
-                "Could not learn how a write ended: what it took stays taken until a restart"
+                "Could not learn how a write ended: what it took stays taken until its repair"
             );
         }
-        settle(ended);
+        Some(settle(ended))
     }
 }
 
 impl Drop for Settling {
     fn drop(&mut self) {
-        self.settle(Ended::Unknown);
+        drop(self.settle(Ended::Unknown));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    };
-
-    use super::*;
-
-    fn reservation() -> (Reservation, Arc<AtomicBool>) {
-        let is_back = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&is_back);
-        (Reservation::new(move || seen.store(true, Ordering::Relaxed)), is_back)
-    }
-
-    #[test]
-    fn what_is_not_kept_goes_back() {
-        let (dropped, is_back) = reservation();
-        drop(dropped);
-        assert!(is_back.load(Ordering::Relaxed));
-        let (kept, is_back) = reservation();
-        kept.keep();
-        assert!(!is_back.load(Ordering::Relaxed));
-    }
-
-    /// A panic of the engine dropped what settles, and with it the reservation: what may be stored was given back.
-    #[test]
-    fn a_write_that_never_ended_may_have_happened() {
-        let (reservation, is_back) = reservation();
-        let settle: Settle = Box::new(move |ended| match ended {
-            Ended::Done | Ended::Unknown => reservation.keep(),
-            Ended::NotDone => drop(reservation),
-        });
-        let settling = Settling::new(settle, "services/default/web");
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let _settling = settling;
-            panic!("in the engine");
-        }))
-        .unwrap_err();
-        assert!(!is_back.load(Ordering::Relaxed));
-        let (seen, ends) = std::sync::mpsc::channel();
-        Settling::new(Box::new(move |ended| seen.send(ended).unwrap()), "x").end(Ended::Done);
-        assert_eq!(ends.iter().collect::<Vec<_>>(), [Ended::Done]);
-    }
-
-    /// An address was given back after a failed write that the engine then found on its medium: two services had it.
-    #[test]
-    fn an_outcome_that_is_unknown_is_none() {
-        let failed = |outcome_unknown| {
-            let source = Arc::new(std::io::Error::other("disk full"));
-            Ended::of(&Err(KvError::Storage { operation: "commit", outcome_unknown, source }))
-        };
-        assert_eq!((failed(true), failed(false)), (Ended::Unknown, Ended::NotDone));
-        let source = Arc::new(std::io::Error::other("full"));
-        assert_eq!(Ended::of(&Err(KvError::NoSpace { source })), Ended::NotDone);
-        assert_eq!(Ended::of(&Err(KvError::Closed)), Ended::Unknown);
-        assert_eq!(Ended::of(&Ok(Outcome::Done { revision: 1 })), Ended::Done);
-    }
-}
+mod tests;

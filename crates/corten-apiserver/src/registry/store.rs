@@ -19,6 +19,7 @@ use corten_storage::{
     kv::{Change, Expected, KeyValue, KvEngine, KvError, Outcome, Revision, Write},
     object::{KeySpace, cache_key},
 };
+use futures::{FutureExt as _, future};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
@@ -66,14 +67,14 @@ pub struct Settings {
 /// What a resource needs besides pure rules: cluster IPs and node ports are taken from pools.
 #[async_trait]
 pub trait Hooks: fmt::Debug + Send + Sync + 'static {
-    /// Before a new object is validated: takes what it needs and writes it into the object. Cancel-safe.
+    /// Before a new object is validated: chooses what it needs and writes it into the object. Cancel-safe.
     async fn before_create(&self, object: &mut Value) -> Result<Reservation, Status>;
     /// Before a changed object is validated. Cancel-safe.
     async fn before_update(&self, object: &mut Value, old: &Value) -> Result<Reservation, Status>;
-    /// After a changed object is stored: gives back what only `old` had.
-    fn after_update(&self, object: &Value, old: &Value);
-    /// After an object is gone: gives back what it had.
-    fn after_delete(&self, object: &Value);
+    /// After a changed object is stored and before its client hears of it: gives back what only `old` had.
+    async fn after_update(&self, object: &Value, old: &Value);
+    /// After an object is gone and before its client hears of it: gives back what it had.
+    async fn after_delete(&self, object: &Value);
 }
 
 /// One write request.
@@ -298,7 +299,12 @@ impl Store {
         if let Some(right) = right {
             right.check().await?;
         }
-        self.settings.admission.validate(attributes).await?;
+        // Plugins that validate see what is stored.
+        let reservation = if cx.dry_run { reservation } else { reservation.take(&mut attributes.object).await? };
+        if let Err(refusal) = self.settings.admission.validate(attributes).await {
+            reservation.give_back().await;
+            return Err(refusal);
+        }
         let object = &attributes.object;
         let key = cache_key(object.namespace(), object.name());
         let name = object.name();
@@ -310,8 +316,11 @@ impl Store {
         }
         let settle = self.hooks.as_ref().map(|_| -> Settle {
             Box::new(move |ended| match ended {
-                Ended::Done | Ended::Unknown => reservation.keep(),
-                Ended::NotDone => drop(reservation),
+                Ended::Done | Ended::Unknown => {
+                    reservation.keep();
+                    future::ready(()).boxed()
+                }
+                Ended::NotDone => reservation.give_back().boxed(),
             })
         });
         match self.put(cx, &key, Expected::Absent, object, settle).await? {
@@ -371,7 +380,7 @@ impl Store {
         let settling = Settling::new(settle, key);
         self.settings.tasks.spawn("write", async move {
             let result = one(&*engine, write).await;
-            settling.end(Ended::of(&result));
+            settling.end(Ended::of(&result)).await;
             // A client that has gone does not need to know.
             let _gone = answer.send(result);
         });

@@ -9,6 +9,7 @@ use corten_storage::{
     kv::{Change, Expected, Outcome, Revision},
     object::cache_key,
 };
+use futures::{FutureExt as _, future};
 
 use super::{
     before,
@@ -141,7 +142,11 @@ impl Store {
         attributes.warnings.extend(strategy.warnings_on_update(&context, &attributes.object, &old));
         strategy.canonicalize(&mut attributes.object);
         managed_fields::keep_times(&mut attributes.object, &old);
-        self.settings.admission.validate(&attributes).await?;
+        let reservation = if cx.dry_run { reservation } else { reservation.take(&mut attributes.object).await? };
+        if let Err(refusal) = self.settings.admission.validate(&attributes).await {
+            reservation.give_back().await;
+            return Err(refusal);
+        }
         // The revision is the engine's to give: what is stored has none.
         attributes.object.unset_meta("resourceVersion");
         old.unset_meta("resourceVersion");
@@ -208,15 +213,19 @@ impl Store {
         let settle = self.hooks.as_ref().map(|hooks| -> Settle {
             let (hooks, object, old) = (Arc::clone(hooks), object.clone(), old.clone());
             Box::new(move |ended| match ended {
-                Ended::Done => {
+                Ended::Done => async move {
                     reservation.keep();
-                    hooks.after_update(&object, &old);
+                    hooks.after_update(&object, &old).await;
                     if completes_deletion {
-                        hooks.after_delete(&object);
+                        hooks.after_delete(&object).await;
                     }
                 }
-                Ended::Unknown => reservation.keep(),
-                Ended::NotDone => drop(reservation),
+                .boxed(),
+                Ended::Unknown => {
+                    reservation.keep();
+                    future::ready(()).boxed()
+                }
+                Ended::NotDone => reservation.give_back().boxed(),
             })
         });
         let put = if completes_deletion {

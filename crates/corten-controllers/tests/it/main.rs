@@ -9,5 +9,6 @@ mod namespaces;
 mod nodes;
 mod pod_garbage_collector;
 mod replicaset;
+mod service_cidrs;
 mod services;
 mod volumes;

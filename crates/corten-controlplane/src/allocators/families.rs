@@ -9,7 +9,7 @@ use corten_apimachinery::{
 };
 use corten_resources::core::service::allocation;
 
-use super::addresses::{family_of, other_family};
+use super::range::{family_of, other_family};
 
 const IPS: [&str; 2] = ["spec", "clusterIPs"];
 const FAMILIES: [&str; 2] = ["spec", "ipFamilies"];

@@ -1,20 +1,26 @@
 //! Cluster IPs and node ports: who has which, and what a service gets.
 //!
-//! Flow: a service is written -> `ServiceHooks` takes what it needs from the pools -> the write happens, or what it took
-//! goes back. The pools are in memory: they are filled from the watch cache before the first write and kept by writes.
-//! A write that may have happened keeps what it took until the next start.
+//! Flow: a service is written -> `ServiceHooks` chooses what it needs -> it is validated -> an `IPAddress` object for each
+//! address decides whose it is -> the write happens, or what was taken goes back. `Repair` looks after what is left where
+//! that did not happen. Addresses are known from the watch cache of their objects, node ports from memory: those are filled
+//! in from the services before the first write and kept by writes.
 //! Invariant: what is taken has an owner, and only its owner gives it back; so a late or repeated release is harmless.
 //! Upstream: pkg/registry/core/service/{storage/alloc.go,ipallocator,portallocator} (v1.35).
 
-mod addresses;
+mod choice;
 mod families;
+mod ip_addresses;
+mod node_ports;
 mod pool;
 mod ports;
+mod range;
+mod repair;
 mod service;
+mod service_ranges;
 
 use ipnet::IpNet;
 
-pub(crate) use self::service::ServiceHooks;
+pub(crate) use self::{repair::Repair, service::ServiceHooks};
 
 /// The addresses and ports that services get.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +46,7 @@ impl ServiceNetwork {
     #[must_use]
     pub fn first_address(&self) -> std::net::IpAddr {
         let range = self.cluster_ip_ranges.first().expect("a cluster has at least one range of cluster IPs");
-        addresses::Addresses::new(*range).at(0)
+        range::first_of(*range)
     }
 }
 

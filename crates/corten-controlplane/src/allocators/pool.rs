@@ -58,6 +58,22 @@ impl Pool {
         (free < to).then_some(free)
     }
 
+    /// Who has `number`.
+    pub(super) fn owner(&self, number: u64) -> Option<&str> {
+        self.owners.get(&number).map(Str::as_str)
+    }
+
+    /// All that are taken, with who has them.
+    pub(super) fn owners(&self) -> impl Iterator<Item = (u64, &Str)> {
+        self.owners.iter().map(|(&number, owner)| (number, owner))
+    }
+
+    /// Gives `number` to `owner`, whoever had it.
+    pub(super) fn assign(&mut self, number: u64, owner: &str) {
+        debug_assert!(number < self.size);
+        self.owners.insert(number, owner.into());
+    }
+
     /// Gives back `number` if `owner` has it.
     pub(super) fn release(&mut self, number: u64, owner: &str) {
         if self.owners.get(&number).is_some_and(|has| has == owner) {

@@ -2,6 +2,8 @@
 //!
 //! Upstream: pkg/registry/core/service/portallocator (v1.35).
 
+use corten_apimachinery::value::Str;
+
 use super::pool::Pool;
 
 /// Node ports.
@@ -39,7 +41,38 @@ impl Ports {
 
     pub(super) fn take_any(&mut self, owner: &str, below: impl Fn(u64) -> u64) -> Result<i64, String> {
         let offset = self.pool.take_any(owner, below).ok_or("range is full")?;
-        Ok(i64::from(self.first) + i64::try_from(offset).expect("a port has 16 bits"))
+        Ok(self.at(offset))
+    }
+
+    /// The first and the last.
+    pub(super) fn range(&self) -> (u16, u16) {
+        (self.first, self.last)
+    }
+
+    /// Whether `port` is one of them.
+    pub(super) fn has(&self, port: i64) -> bool {
+        self.offset(port).is_some()
+    }
+
+    /// Who has `port`.
+    pub(super) fn owner(&self, port: i64) -> Option<&str> {
+        self.pool.owner(self.offset(port)?)
+    }
+
+    /// All that are taken, with who has them.
+    pub(super) fn owners(&self) -> impl Iterator<Item = (i64, Str)> {
+        self.pool.owners().map(|(offset, owner)| (self.at(offset), owner.clone()))
+    }
+
+    /// Gives `port` to `owner`, whoever had it.
+    pub(super) fn assign(&mut self, port: i64, owner: &str) {
+        if let Some(offset) = self.offset(port) {
+            self.pool.assign(offset, owner);
+        }
+    }
+
+    fn at(&self, offset: u64) -> i64 {
+        i64::from(self.first) + i64::try_from(offset).expect("a port has 16 bits")
     }
 
     pub(super) fn release(&mut self, port: i64, owner: &str) {

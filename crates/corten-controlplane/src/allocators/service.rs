@@ -1,364 +1,341 @@
-//! Takes what a service needs before it is written, and gives back what it no longer has.
+//! The hooks of services: what a service needs is chosen before it is validated, taken before it is stored, and given back
+//! when the write fails or the service has it no longer.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use async_trait::async_trait;
 use corten_apimachinery::{
-    field::{Error, Path},
-    gvk::GroupVersionKind,
     meta::ObjectMeta as _,
     status::Status,
     validation::parse_ip_sloppy,
-    value::{Value, semantically_equal},
+    value::{Str, Value, semantically_equal},
 };
-use corten_apiserver::registry::{Hooks, Reservation, read_failure};
-use corten_base::SharedRng;
-use corten_resources::core::service::allocation::{needs_health_check_node_port, needs_node_ports};
+use corten_apiserver::registry::{Claim, Hooks, Reservation, Settings, Store, read_failure};
+use corten_base::{SharedClock, SharedRng, TaskSet};
+use corten_storage::cacher::{Cacher, Snapshot};
+use futures::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::{
     ServiceNetwork,
-    addresses::Addresses,
-    families::{self, is_external_name, is_headless, keeps_dual_stack, texts},
+    choice::{self, ALLOCATED, Chosen, IPS, Known},
+    families::{self, texts},
+    ip_addresses::{IpAddresses, ServiceName, find},
+    node_ports::{self, given_ports_needed, port_numbers, ports_beyond},
     ports::Ports,
+    range::family_of,
+    service_ranges::{self, ServiceRanges},
 };
 use crate::caches::{Caches, tree};
 
-const IPS: [&str; 2] = ["spec", "clusterIPs"];
+/// The addresses and node ports of services. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct ServiceHooks(pub(super) Arc<Allocators>);
 
-/// The hooks of services.
+/// What the hooks and the repair share.
 #[derive(Debug)]
-pub(crate) struct ServiceHooks {
+pub(super) struct Allocators {
     caches: Arc<Caches>,
+    clock: SharedClock,
     rng: SharedRng,
-    pools: Arc<Mutex<Pools>>,
+    tasks: TaskSet,
+    /// The cluster's families, the default first.
+    families: Vec<&'static str>,
     /// How many node ports there are.
     node_ports: usize,
+    ranges: service_ranges::Known,
+    addresses: OnceLock<IpAddresses>,
+    pub(super) pools: Mutex<Pools>,
     /// Set once the pools have what stored services have: before the first write.
     filled: OnceCell<()>,
 }
 
-/// Everything that services take.
+/// What services have that no object tells of.
 #[derive(Debug)]
-struct Pools {
-    addresses: Vec<Addresses>,
-    ports: Ports,
+pub(super) struct Pools {
+    pub(super) ports: Ports,
+    /// Addresses that stored services had without an object when this server started, by their services' UIDs: the repair
+    /// makes the objects, and nobody else is given them before.
+    unrepaired: HashMap<IpAddr, Str>,
     /// What was given back before the pools were filled: they may be filled from an older state. `None` from then on.
-    early: Option<Vec<(Taken, String)>>,
+    early: Option<Vec<(Holdings, String)>>,
 }
 
-/// What one write has taken so far.
+/// What a service has.
 #[derive(Debug, Default)]
-struct Taken {
+struct Holdings {
     addresses: Vec<IpAddr>,
     ports: Vec<i64>,
 }
 
+impl Holdings {
+    fn of(service: &Value) -> Self {
+        Self { addresses: addresses_of(service), ports: port_numbers(service) }
+    }
+
+    /// What `service` has and `other` has not.
+    fn beyond(service: &Value, other: &Value) -> Self {
+        let kept = addresses_of(other);
+        let addresses = addresses_of(service).into_iter().filter(|address| !kept.contains(address)).collect();
+        Self { addresses, ports: ports_beyond(service, other) }
+    }
+}
+
+/// The addresses of a service; of a headless one, none.
+pub(super) fn addresses_of(service: &Value) -> Vec<IpAddr> {
+    texts(service, &IPS).iter().filter_map(|ip| parse_ip_sloppy(ip)).collect()
+}
+
 impl Pools {
-    fn new(network: &ServiceNetwork) -> Self {
-        Self {
-            addresses: network.cluster_ip_ranges.iter().map(|range| Addresses::new(*range)).collect(),
-            ports: Ports::new(network.node_ports),
-            early: Some(Vec::new()),
-        }
-    }
-
-    fn families(&self) -> Vec<&'static str> {
-        self.addresses.iter().map(Addresses::family).collect()
-    }
-
-    fn of(&mut self, family: &str) -> Option<&mut Addresses> {
-        self.addresses.iter_mut().find(|addresses| addresses.family() == family)
-    }
-
-    fn give_back(&mut self, taken: Taken, owner: &str) {
-        if taken.addresses.is_empty() && taken.ports.is_empty() {
+    fn give_back(&mut self, left: Holdings, owner: &str) {
+        if left.addresses.is_empty() && left.ports.is_empty() {
             return;
         }
         match &mut self.early {
-            Some(early) => early.push((taken, owner.to_owned())),
-            None => self.release(&taken, owner),
+            Some(early) => early.push((left, owner.to_owned())),
+            None => self.release(&left, owner),
         }
     }
 
-    fn release(&mut self, taken: &Taken, owner: &str) {
-        for address in &taken.addresses {
-            for addresses in &mut self.addresses {
-                addresses.release(*address, owner);
+    fn release(&mut self, left: &Holdings, owner: &str) {
+        for address in &left.addresses {
+            if self.unrepaired.get(address).is_some_and(|has| has == owner) {
+                self.unrepaired.remove(address);
             }
         }
-        for &port in &taken.ports {
+        for &port in &left.ports {
             self.ports.release(port, owner);
         }
     }
-}
 
-/// What a stored service has.
-fn holdings(service: &Value) -> Taken {
-    let addresses = texts(service, &IPS).iter().filter_map(|ip| parse_ip_sloppy(ip)).collect();
-    Taken { addresses, ports: port_numbers(service) }
-}
-
-/// The node ports of a service, that of health checks included.
-fn port_numbers(service: &Value) -> Vec<i64> {
-    let ports = service.items_at(&["spec", "ports"]).iter().filter_map(|port| port.i64_at(&["nodePort"]));
-    ports.chain(service.i64_at(&["spec", "healthCheckNodePort"])).filter(|&port| port != 0).collect()
-}
-
-/// What `service` has and `other` has not.
-fn beyond(service: &Value, other: &Value) -> Taken {
-    let (mut has, kept) = (holdings(service), holdings(other));
-    let kept_ports: HashSet<i64> = kept.ports.into_iter().collect();
-    has.addresses.retain(|address| !kept.addresses.contains(address));
-    has.ports.retain(|port| !kept_ports.contains(port));
-    has
-}
-
-fn number(port: &Value, field: &str) -> i64 {
-    port.i64_at(&[field]).unwrap_or_default()
-}
-
-/// How many node ports `service` has to be given, if it is to have all that it does not choose itself.
-fn given_ports_needed(service: &Value, is_new: bool) -> usize {
-    if !needs_node_ports(service) {
-        return 0;
-    }
-    let ports = service.items_at(&["spec", "ports"]);
-    let chooses = |port: &&Value| number(port, "nodePort") != 0;
-    if !is_new {
-        return ports.len() - ports.iter().filter(chooses).count();
-    }
-    // The same port of two protocols has one number.
-    let mut numbers: HashSet<i64> = ports.iter().map(|port| number(port, "port")).collect();
-    for port in ports.iter().filter(chooses) {
-        numbers.remove(&number(port, "port"));
-    }
-    numbers.len()
-}
-
-impl ServiceHooks {
-    pub(crate) fn new(caches: Arc<Caches>, rng: SharedRng, network: &ServiceNetwork) -> Self {
-        let pools = Arc::new(Mutex::new(Pools::new(network)));
-        let (first, last) = network.node_ports;
-        let node_ports = usize::from(last.saturating_sub(first)) + 1;
-        Self { caches, rng, pools, node_ports, filled: OnceCell::new() }
-    }
-
-    /// The pools, with everything in them that stored services have.
-    ///
-    /// Errors: the cache cannot answer now.
-    async fn pools(&self) -> Result<&Arc<Mutex<Pools>>, Status> {
-        self.filled.get_or_try_init(|| self.fill()).await?;
-        Ok(&self.pools)
-    }
-
-    async fn fill(&self) -> Result<(), Status> {
-        let cacher = self.caches.get("", "services").ok_or_else(|| Status::internal("services are not served"))?;
-        let snapshot = cacher.consistent().await.map_err(read_failure)?;
-        let services = snapshot.range("", "").map(|(key, service)| Ok((key, tree(service)?)));
-        let services = services.collect::<Result<Vec<_>, Status>>()?;
-        let mut pools = self.pools.lock();
+    /// Notes what stored services have.
+    fn fill(&mut self, services: &[(&str, Value)], addresses: &Snapshot) {
         for (key, service) in services {
-            let has = holdings(&service);
-            for address in has.addresses {
-                let family = super::addresses::family_of(address);
-                // Addresses of an earlier range stay with their services.
-                if let Some(Err(why)) = pools.of(family).map(|addresses| addresses.take(address, service.uid())) {
-                    tracing::warn!(service = %key, cluster_ip = %address, reason = %why, "Could not note a cluster IP");
-                }
+            let has = Holdings::of(service);
+            for address in has.addresses.into_iter().filter(|&address| find(addresses, address).is_none()) {
+                self.unrepaired.entry(address).or_insert_with(|| service.uid().into());
             }
             let mut ports = has.ports;
             ports.sort_unstable();
             // TCP and UDP may share a number.
             ports.dedup();
             for port in ports {
-                if let Err(why) = pools.ports.take(port, service.uid()) {
+                if let Err(why) = self.ports.take(port, service.uid()) {
                     tracing::warn!(service = %key, node_port = port, reason = %why, "Could not note a node port");
                 }
             }
         }
-        for (taken, owner) in pools.early.take().unwrap_or_default() {
-            pools.release(&taken, &owner);
+        for (left, owner) in self.early.take().unwrap_or_default() {
+            self.release(&left, &owner);
         }
+    }
+}
+
+impl ServiceHooks {
+    pub(crate) fn new(caches: Arc<Caches>, settings: &Settings, network: &ServiceNetwork) -> Self {
+        let (first, last) = network.node_ports;
+        let ports = Ports::new(network.node_ports);
+        Self(Arc::new(Allocators {
+            caches,
+            clock: Arc::clone(&settings.clock),
+            rng: Arc::clone(&settings.rng),
+            tasks: settings.tasks.clone(),
+            families: network.cluster_ip_ranges.iter().map(|range| family_of(range.addr())).collect(),
+            node_ports: usize::from(last.saturating_sub(first)) + 1,
+            ranges: service_ranges::Known::default(),
+            addresses: OnceLock::new(),
+            pools: Mutex::new(Pools { ports, unrepaired: HashMap::new(), early: Some(Vec::new()) }),
+            filled: OnceCell::new(),
+        }))
+    }
+
+    /// Tells of all stores. Done once, before the first request.
+    pub(crate) fn fill(&self, stores: &[Arc<Store>]) {
+        let is_it = |store: &&Arc<Store>| {
+            let resource = store.resource();
+            resource.group == "networking.k8s.io" && resource.plural == "ipaddresses"
+        };
+        if let Some(store) = stores.iter().find(is_it) {
+            let addresses = IpAddresses::new(Arc::clone(store), Arc::clone(&self.0.clock));
+            assert!(self.0.addresses.set(addresses).is_ok(), "the stores are told of once");
+        }
+    }
+}
+
+impl Allocators {
+    pub(super) fn addresses(&self) -> Result<&IpAddresses, Status> {
+        self.addresses.get().ok_or_else(|| Status::internal("IP addresses are not served"))
+    }
+
+    /// The ranges: those at hand, or the newest.
+    pub(super) async fn ranges(&self, is_newest: bool) -> Result<Arc<ServiceRanges>, Status> {
+        let cacher = self.cacher("networking.k8s.io", "servicecidrs")?;
+        let objects = if is_newest { cacher.consistent().await.map_err(read_failure)? } else { cacher.any() };
+        self.ranges.read(&objects)
+    }
+
+    /// The watch cache of a resource.
+    pub(super) fn cacher(&self, group: &str, plural: &str) -> Result<&Cacher, Status> {
+        self.caches.get(group, plural).ok_or_else(|| Status::internal(format_args!("{plural} are not served")))
+    }
+
+    /// All services in their newest state.
+    pub(super) async fn services(&self) -> Result<Snapshot, Status> {
+        self.cacher("", "services")?.consistent().await.map_err(read_failure)
+    }
+
+    /// The pools, with everything in them that stored services have.
+    ///
+    /// Errors: the cache cannot answer now.
+    pub(super) async fn pools(&self) -> Result<&Mutex<Pools>, Status> {
+        self.filled.get_or_try_init(|| self.fill()).await?;
+        Ok(&self.pools)
+    }
+
+    async fn fill(&self) -> Result<(), Status> {
+        let (services, addresses) = (self.services().await?, self.addresses()?.newest().await?);
+        let services = services.range("", "").map(|(key, service)| Ok((key, tree(service)?)));
+        let services = services.collect::<Result<Vec<_>, Status>>()?;
+        self.pools.lock().fill(&services, &addresses);
         Ok(())
     }
 
-    fn below(&self) -> impl Fn(u64) -> u64 + '_ {
-        |bound| self.rng.below(bound)
-    }
-
-    /// Takes all that `service` needs beyond what `old` has, or nothing.
-    async fn reserve(&self, service: &mut Value, old: Option<&Value>) -> Result<Reservation, Status> {
-        let pools = Arc::clone(self.pools().await?);
+    /// Chooses all that `service` needs beyond what `old` has, or nothing.
+    async fn reserve(self: &Arc<Self>, service: &mut Value, old: Option<&Value>) -> Result<Reservation, Status> {
+        let pools = self.pools().await?;
         // Everybody else waits while one takes, so what cannot end well does not begin.
         if given_ports_needed(service, old.is_none()) > self.node_ports {
-            return Err(no_node_port("range is full"));
+            return Err(node_ports::none_left("range is full"));
         }
-        let taken = self.take(&mut pools.lock(), service, old)?;
+        families::settle(service, old, &self.families).map_err(|errors| choice::invalid(service, &errors))?;
+        let chosen = self.choose(service, old).await?;
         let owner = service.uid().to_owned();
-        Ok(Reservation::new(move || pools.lock().give_back(taken, &owner)))
-    }
-
-    fn take(&self, pools: &mut Pools, service: &mut Value, old: Option<&Value>) -> Result<Taken, Status> {
-        families::settle(service, old, &pools.families()).map_err(|errors| invalid(service, &errors))?;
-        let owner = service.uid().to_owned();
-        let mut taken = Taken::default();
-        let done = self
-            .take_addresses(pools, service, old, &owner, &mut taken)
-            .and_then(|()| self.take_ports(pools, service, old, &owner, &mut taken))
-            .and_then(|()| self.take_health_check_port(pools, service, old, &owner, &mut taken));
-        match done {
-            Ok(()) => Ok(taken),
-            Err(status) => {
-                pools.release(&taken, &owner);
-                Err(status)
-            }
+        let below = |bound| self.rng.below(bound);
+        let ports = node_ports::take(&mut pools.lock().ports, service, old, &owner, &below)?;
+        if chosen.is_empty() && ports.is_empty() {
+            return Ok(Reservation::none());
         }
-    }
-
-    fn take_addresses(
-        &self,
-        pools: &mut Pools,
-        service: &mut Value,
-        old: Option<&Value>,
-        owner: &str,
-        taken: &mut Taken,
-    ) -> Result<(), Status> {
-        if is_external_name(service) || is_headless(service) || keeps_dual_stack(service, old) {
-            return Ok(());
-        }
-        let families = texts(service, &["spec", "ipFamilies"]);
-        // A service that had addresses keeps them; it can only gain one of a second family.
-        let had = match old.filter(|old| !is_external_name(old)) {
-            Some(old) if is_headless(old) => return Ok(()),
-            Some(old) => texts(old, &["spec", "ipFamilies"]).len(),
-            None => 0,
+        let claim = ServiceClaim {
+            allocators: Arc::clone(self),
+            owner,
+            namespace: service.namespace().to_owned(),
+            name: service.name().to_owned(),
+            chosen,
+            taken: Vec::new(),
+            ports,
         };
-        let mut ips = texts(service, &IPS);
-        ips.resize(ips.len().max(families.len()), String::new());
-        for (index, family) in families.iter().enumerate().skip(had) {
-            let addresses =
-                pools.of(family).ok_or_else(|| Status::internal(format_args!("no cluster IPs of {family}")))?;
-            if ips[index].is_empty() {
-                let address = addresses
-                    .take_any(owner, self.below())
-                    .map_err(|why| Status::internal(format_args!("failed to allocate a serviceIP: {why}")))?;
-                taken.addresses.push(address);
-                ips[index] = address.to_string();
-                continue;
-            }
-            let wanted = parse_ip_sloppy(&ips[index]);
-            let result = wanted.ok_or_else(|| "invalid IP".to_owned()).and_then(|address| {
-                addresses.take(address, owner)?;
-                taken.addresses.push(address);
-                Ok(())
-            });
-            if let Err(why) = result {
-                let shown = Value::array(ips.iter().map(|ip| Value::from(ip.as_str())));
-                let detail = format!("failed to allocate IP {}: {why}", ips[index]);
-                let error = Error::invalid(&Path::new("spec").child("clusterIPs"), shown, detail);
-                return Err(invalid(service, &[error]));
-            }
-        }
-        if let Some(first) = ips.first() {
-            service.set(&["spec", "clusterIP"], first.as_str());
-            service.set(&IPS, Value::array(ips.iter().map(|ip| Value::from(ip.as_str()))));
-        }
-        Ok(())
+        Ok(Reservation::new(claim, self.tasks.clone()))
     }
 
-    fn take_ports(
-        &self,
-        pools: &mut Pools,
-        service: &mut Value,
-        old: Option<&Value>,
-        owner: &str,
-        taken: &mut Taken,
-    ) -> Result<(), Status> {
-        if !matches!(service.str_at(&["spec", "type"]), Some("NodePort" | "LoadBalancer")) {
-            return Ok(());
+    async fn choose(&self, service: &mut Value, old: Option<&Value>) -> Result<Vec<Chosen>, Status> {
+        let choose = |service: &mut Value, ranges: &ServiceRanges, objects: &Snapshot| {
+            let is_taken =
+                |address| find(objects, address).is_some() || self.pools.lock().unrepaired.contains_key(&address);
+            choice::choose(service, old, &Known { ranges, is_taken: &is_taken, rng: &*self.rng })
+        };
+        let addresses = self.addresses()?;
+        match choose(service, &*self.ranges(false).await?, &addresses.any()) {
+            // A refusal holds if it is one by the newest state.
+            Err(_) => choose(service, &*self.ranges(true).await?, &addresses.newest().await?),
+            chosen => chosen,
         }
-        let mut has: HashSet<i64> = old.map(port_numbers).unwrap_or_default().into_iter().collect();
-        let mut ports = service.items_at(&["spec", "ports"]).to_vec();
-        // What each port asks for, and what it was given in this write: the same port of two protocols gets one number, when
-        // a service is made. The first counts.
-        let (mut asked, mut given) = (HashMap::new(), HashMap::new());
-        for port in ports.iter().filter(|port| number(port, "nodePort") != 0) {
-            asked.entry(number(port, "port")).or_insert(number(port, "nodePort"));
-        }
-        for (index, entry) in ports.iter_mut().enumerate() {
-            let (port, mut node_port) = (number(entry, "port"), number(entry, "nodePort"));
-            if node_port == 0 && !needs_node_ports(service) {
-                continue;
-            }
-            if node_port == 0 && old.is_none() {
-                node_port = given.get(&port).or_else(|| asked.get(&port)).copied().unwrap_or_default();
-            }
-            if node_port == 0 {
-                node_port = pools.ports.take_any(owner, self.below()).map_err(|why| no_node_port(&why))?;
-                taken.ports.push(node_port);
-            } else if !has.contains(&node_port) {
-                if let Err(why) = pools.ports.take(node_port, owner) {
-                    let at = Path::new("spec").child("ports").index(index).child("nodePort");
-                    return Err(invalid(service, &[Error::invalid(&at, node_port, why)]));
+    }
+
+    /// Makes the object of a chosen address, or of another one if somebody was faster and it may be another.
+    async fn take(&self, chosen: &mut Chosen, service: &mut Value) -> Result<(), Status> {
+        let addresses = self.addresses()?;
+        loop {
+            let name = ServiceName { namespace: service.namespace(), name: service.name() };
+            let made = addresses.create(chosen.address, name).await;
+            let mut ips = texts(service, &IPS);
+            match (made, &mut chosen.others) {
+                (Ok(()), _) => return Ok(()),
+                (Err(status), None) => {
+                    let why = if status.is_already_exists() { ALLOCATED } else { &status.message };
+                    return Err(choice::not_given(service, &ips, chosen.index, why));
                 }
-                taken.ports.push(node_port);
+                (Err(status), Some(others)) if status.is_already_exists() => {
+                    let objects = addresses.any();
+                    let is_free = |address: &IpAddr| {
+                        find(&objects, *address).is_none() && !self.pools.lock().unrepaired.contains_key(address)
+                    };
+                    let next = others.find(is_free).ok_or_else(|| choice::none_left("range is full"))?;
+                    chosen.address = next;
+                    ips[chosen.index] = next.to_string();
+                    choice::write(service, &ips);
+                }
+                (Err(status), Some(_)) => return Err(choice::none_left(&status.message)),
             }
-            has.insert(node_port);
-            given.entry(port).or_insert(node_port);
-            entry.set(&["nodePort"], node_port);
         }
-        service.set(&["spec", "ports"], ports);
+    }
+
+    /// Gives back what was `owner`'s, which has or had this name.
+    async fn give_back(&self, left: Holdings, owner: &str, service: ServiceName<'_>) {
+        let addresses = left.addresses.clone();
+        self.pools.lock().give_back(left, owner);
+        self.release(&addresses, service).await;
+    }
+
+    async fn release(&self, addresses: &[IpAddr], service: ServiceName<'_>) {
+        for &address in addresses {
+            let released = match self.addresses() {
+                Ok(addresses) => addresses.release(address, service).await,
+                Err(status) => Err(status),
+            };
+            if let Err(status) = released {
+                let key = format!("{}/{}", service.namespace, service.name);
+                tracing::warn!(service = key, ip_address = %address, err = %status, "Left an IP address to its repair");
+            }
+        }
+    }
+}
+
+/// What one write of a service needs.
+#[derive(Debug)]
+struct ServiceClaim {
+    allocators: Arc<Allocators>,
+    owner: String,
+    namespace: String,
+    name: String,
+    chosen: Vec<Chosen>,
+    /// The addresses whose objects were made.
+    taken: Vec<IpAddr>,
+    ports: Vec<i64>,
+}
+
+#[async_trait]
+impl Claim for ServiceClaim {
+    async fn take(&mut self, service: &mut Value) -> Result<(), Status> {
+        for chosen in &mut self.chosen {
+            self.allocators.take(chosen, service).await?;
+            self.taken.push(chosen.address);
+        }
         Ok(())
     }
 
-    fn take_health_check_port(
-        &self,
-        pools: &mut Pools,
-        service: &mut Value,
-        old: Option<&Value>,
-        owner: &str,
-        taken: &mut Taken,
-    ) -> Result<(), Status> {
-        if !needs_health_check_node_port(service) || old.is_some_and(needs_health_check_node_port) {
-            return Ok(());
+    fn give_back(mut self: Box<Self>) -> Option<BoxFuture<'static, ()>> {
+        let ports = std::mem::take(&mut self.ports);
+        self.allocators.pools.lock().give_back(Holdings { addresses: Vec::new(), ports }, &self.owner);
+        if self.taken.is_empty() {
+            return None;
         }
-        let path = ["spec", "healthCheckNodePort"];
-        let wanted = service.i64_at(&path).unwrap_or_default();
-        let port = if wanted == 0 {
-            pools
-                .ports
-                .take_any(owner, self.below())
-                .map_err(|why| Status::internal(format_args!("failed to allocate a HealthCheck NodePort 0: {why}")))?
-        } else {
-            pools.ports.take(wanted, owner).map_err(|why| {
-                Status::internal(format_args!("failed to allocate requested HealthCheck NodePort {wanted}: {why}"))
-            })?;
-            wanted
+        let released = async move {
+            let service = ServiceName { namespace: &self.namespace, name: &self.name };
+            self.allocators.release(&self.taken, service).await;
         };
-        taken.ports.push(port);
-        service.set(&path, port);
-        Ok(())
+        Some(released.boxed())
     }
-}
-
-fn no_node_port(why: &str) -> Status {
-    Status::internal(format_args!("failed to allocate a nodePort: {why}"))
-}
-
-fn invalid(service: &Value, errors: &[Error]) -> Status {
-    Status::invalid(&GroupVersionKind::new("", "v1", "Service"), service.name(), errors)
 }
 
 #[async_trait]
 impl Hooks for ServiceHooks {
     async fn before_create(&self, service: &mut Value) -> Result<Reservation, Status> {
-        self.reserve(service, None).await
+        self.0.reserve(service, None).await
     }
 
     async fn before_update(&self, service: &mut Value, old: &Value) -> Result<Reservation, Status> {
@@ -366,17 +343,20 @@ impl Hooks for ServiceHooks {
         if semantically_equal(service.get("spec"), old.get("spec")) {
             return Ok(Reservation::none());
         }
-        self.reserve(service, Some(old)).await
+        self.0.reserve(service, Some(old)).await
     }
 
-    fn after_update(&self, service: &Value, old: &Value) {
-        let left = beyond(old, service);
-        self.pools.lock().give_back(left, old.uid());
+    async fn after_update(&self, service: &Value, old: &Value) {
+        if semantically_equal(service.get("spec"), old.get("spec")) {
+            return;
+        }
+        let name = ServiceName { namespace: old.namespace(), name: old.name() };
+        self.0.give_back(Holdings::beyond(old, service), old.uid(), name).await;
     }
 
-    fn after_delete(&self, service: &Value) {
-        let had = holdings(service);
-        self.pools.lock().give_back(had, service.uid());
+    async fn after_delete(&self, service: &Value) {
+        let name = ServiceName { namespace: service.namespace(), name: service.name() };
+        self.0.give_back(Holdings::of(service), service.uid(), name).await;
     }
 }
 

@@ -25,11 +25,13 @@ use std::{
 
 use corten_apimachinery::status::Status;
 use corten_base::{Backoff, SharedClock, SharedRng, Shutdown};
-use corten_client::Client;
+use corten_client::{Client, events::Recorder};
 use ipnet::IpNet;
 
+use crate::allocators::Repair;
 pub(crate) use kubernetes_service::Advertised;
 pub(crate) use rbac::node_rules;
+pub(crate) use service_cidr::Reports;
 
 /// A part of the start, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +53,17 @@ pub(crate) enum Step {
     FlowControl = 64,
     /// API services.
     ApiServices = 128,
+    /// The addresses and node ports of services that are there.
+    ServiceRepair = 256,
 }
 
 impl Step {
     /// All of them, with the names of upstream's hooks that do the same.
-    pub(crate) const ALL: [(Self, &'static str); 9] = [
+    pub(crate) const ALL: [(Self, &'static str); 10] = [
         (Self::FlowControl, "poststarthook/priority-and-fairness-config-producer"),
         (Self::Namespaces, "poststarthook/start-system-namespaces-controller"),
         (Self::ClusterAuthentication, "poststarthook/start-cluster-authentication-info-controller"),
+        (Self::ServiceRepair, "poststarthook/start-service-ip-repair-controllers"),
         (Self::Roles, "poststarthook/rbac/bootstrap-roles"),
         (Self::PriorityClasses, "poststarthook/scheduling/bootstrap-system-priority-classes"),
         (Self::KubernetesService, "poststarthook/bootstrap-controller"),
@@ -73,7 +78,7 @@ impl Step {
 pub(crate) struct Progress(Arc<AtomicU16>);
 
 /// Beside the steps: the server is on its way out.
-const STOPPING: u16 = 256;
+const STOPPING: u16 = 512;
 
 impl Progress {
     /// Notes that a part has been made.
@@ -97,20 +102,33 @@ impl Progress {
     }
 }
 
-/// Makes what is missing, and keeps the service `kubernetes`, the range of services, the system's namespaces, the flow
-/// schemas and the API services of custom resources until shutdown.
+/// What is kept of services.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// The configured ranges.
+    pub(crate) ranges: Vec<IpNet>,
+    /// What looks after addresses and node ports.
+    pub(crate) repair: Repair,
+    /// Where to tell of what does not fit.
+    pub(crate) recorder: Recorder,
+}
+
+/// Makes what is missing, and keeps the service `kubernetes`, the range of services, their addresses, the system's
+/// namespaces, the flow schemas and the API services of custom resources until shutdown.
 pub(crate) async fn run(
     client: Client,
     (clock, rng): (SharedClock, SharedRng),
     progress: Progress,
     advertised: Advertised,
-    service_ranges: Vec<IpNet>,
+    services: Services,
     client_authorities: String,
     shutdown: Shutdown,
 ) {
+    let Services { ranges: service_ranges, repair, recorder } = services;
+    let reports = service_cidr::Reports::new(&recorder);
     let work = async {
         retry((&clock, &rng), "Could not make what every cluster has", || {
-            ensure(&client, &clock, &progress, &service_ranges, &client_authorities)
+            ensure(&client, &clock, &progress, (&service_ranges, &reports), &client_authorities)
         })
         .await;
         let service = async {
@@ -133,7 +151,15 @@ pub(crate) async fn run(
         let range = async {
             loop {
                 retry((&clock, &rng), "Could not keep the range of services", || {
-                    service_cidr::keep(&client, &clock, &service_ranges)
+                    service_cidr::keep(&client, &clock, &service_ranges, &reports)
+                })
+                .await;
+            }
+        };
+        let addresses = async {
+            loop {
+                retry((&clock, &rng), "Could not keep the addresses of services", || {
+                    repair.keep(|| progress.complete(Step::ServiceRepair))
                 })
                 .await;
             }
@@ -154,7 +180,7 @@ pub(crate) async fn run(
                 .await;
             }
         };
-        futures::join!(service, namespaces, range, flow_control, api_services);
+        futures::join!(service, namespaces, range, addresses, flow_control, api_services);
     };
     tokio::select! {
         biased;
@@ -182,7 +208,7 @@ pub(crate) async fn ensure(
     client: &Client,
     clock: &SharedClock,
     progress: &Progress,
-    service_ranges: &[IpNet],
+    (service_ranges, reports): (&[IpNet], &service_cidr::Reports),
     client_authorities: &str,
 ) -> Result<(), Status> {
     namespaces::ensure(client).await?;
@@ -193,7 +219,7 @@ pub(crate) async fn ensure(
     progress.complete(Step::PriorityClasses);
     cluster_authentication::ensure(client, client_authorities).await?;
     progress.complete(Step::ClusterAuthentication);
-    service_cidr::ensure(client, clock, service_ranges).await?;
+    service_cidr::ensure(client, clock, service_ranges, reports).await?;
     progress.complete(Step::ServiceCidr);
     flow_control::ensure(client).await?;
     progress.complete(Step::FlowControl);

@@ -1,9 +1,11 @@
 //! The object that tells of the ranges which services get their addresses from: `--service-cluster-ip-range`.
 //!
-//! What it says stays as it is, but for a second family that came: a range that is not the configured one is announced, and
-//! somebody has to decide.
+//! What it says stays as it is, but for a second family that came: a range that is not the configured one is announced by an
+//! event, and somebody has to decide.
 //! Upstream: pkg/controlplane/controller/defaultservicecidr (v1.35). Its finalizer is a controller's to set, not the
 //! server's: pkg/controller/servicecidrs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use corten_apimachinery::{
     gvk::GroupVersionResource,
@@ -12,7 +14,10 @@ use corten_apimachinery::{
     value::Value,
 };
 use corten_base::SharedClock;
-use corten_client::{Client, Target, WatchOptions};
+use corten_client::{
+    Client, Target, WatchOptions,
+    events::{ObjectRef, Recorder},
+};
 use futures::StreamExt as _;
 use ipnet::IpNet;
 
@@ -21,6 +26,44 @@ use crate::caches::tree;
 const NAME: &str = "kubernetes";
 const MANAGER: &str = "kubernetes-service-cidr-controller";
 
+/// Tells of what does not fit: each trouble once while this server runs.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    recorder: Recorder,
+    mismatch: AtomicBool,
+    not_ready: AtomicBool,
+}
+
+impl Reports {
+    pub(crate) fn new(recorder: &Recorder) -> Self {
+        let recorder = recorder.for_component(MANAGER);
+        Self { recorder, mismatch: AtomicBool::new(false), not_ready: AtomicBool::new(false) }
+    }
+
+    fn tell(&self, object: &Value, reason: &str, message: &str) {
+        let about = ObjectRef {
+            api_version: "networking.k8s.io/v1".into(),
+            kind: "ServiceCIDR".into(),
+            name: NAME.into(),
+            uid: object.uid().into(),
+            resource_version: object.resource_version().into(),
+            ..ObjectRef::default()
+        };
+        tracing::warn!(servicecidr = NAME, reason, message, "Left the default range of services as it is");
+        self.recorder.warning(&about, reason, message);
+    }
+
+    fn complain(&self, object: &Value, complaint: &Complaint) {
+        let (told, reason, message) = match complaint {
+            Complaint::Mismatch { message } => (&self.mismatch, "KubernetesDefaultServiceCIDRInconsistent", message),
+            Complaint::NotReady { reason, message } => (&self.not_ready, reason.as_str(), message),
+        };
+        if !told.swap(true, Ordering::Relaxed) {
+            self.tell(object, reason, message);
+        }
+    }
+}
+
 fn resource() -> GroupVersionResource {
     GroupVersionResource::new("networking.k8s.io", "v1", "servicecidrs")
 }
@@ -28,19 +71,29 @@ fn resource() -> GroupVersionResource {
 /// Puts the object right until a watch ends: then it is to be called again. Upstream looks every ten seconds.
 ///
 /// Cancel-safe: every step is repeated at the next call.
-pub(super) async fn keep(client: &Client, clock: &SharedClock, ranges: &[IpNet]) -> Result<(), Status> {
+pub(super) async fn keep(
+    client: &Client,
+    clock: &SharedClock,
+    ranges: &[IpNet],
+    reports: &Reports,
+) -> Result<(), Status> {
     let of_name = WatchOptions { field_selector: format!("metadata.name={NAME}"), ..WatchOptions::default() };
     let mut changes = client.watch(Target::collection(&resource(), ""), &of_name).await?;
-    ensure(client, clock, ranges).await?;
+    ensure(client, clock, ranges, reports).await?;
     while let Some(change) = changes.next().await {
         change?;
-        ensure(client, clock, ranges).await?;
+        ensure(client, clock, ranges, reports).await?;
     }
     Ok(())
 }
 
 /// Makes the object if it is missing, and says that it is ready.
-pub(super) async fn ensure(client: &Client, clock: &SharedClock, ranges: &[IpNet]) -> Result<(), Status> {
+pub(super) async fn ensure(
+    client: &Client,
+    clock: &SharedClock,
+    ranges: &[IpNet],
+    reports: &Reports,
+) -> Result<(), Status> {
     let ranges: Vec<String> = ranges.iter().map(|range| range.trunc().to_string()).collect();
     let client = client.with_field_manager(MANAGER);
     let current = match client.get(Target::object(&resource(), "", NAME)).await {
@@ -54,20 +107,40 @@ pub(super) async fn ensure(client: &Client, clock: &SharedClock, ranges: &[IpNet
     match plan(&current, &ranges) {
         Plan::Nothing => Ok(()),
         Plan::SecondFamily => {
-            let mut grown = current;
+            let mut grown = current.clone();
             grown.set(&["spec", "cidrs"], texts(&ranges));
-            client.update(Target::object(&resource(), "", NAME), grown).await.map(drop)
+            if let Err(status) = client.update(Target::object(&resource(), "", NAME), grown).await {
+                let message = format!(
+                    "The default ServiceCIDR can not be upgraded from {} to dual stack {} : {}",
+                    ranges[0],
+                    listed(&ranges),
+                    status.message
+                );
+                reports.tell(&current, "KubernetesDefaultServiceCIDRError", &message);
+            }
+            Ok(())
         }
         Plan::Ready => {
             let now = format_time(clock.now());
-            client.apply(Target::object(&resource(), "", NAME).subresource("status"), ready(&now), true).await.map(drop)
+            let status = Target::object(&resource(), "", NAME).subresource("status");
+            if let Err(status) = client.apply(status, ready(&now), true).await {
+                let message = "The default ServiceCIDR Status can not be set to Ready=True";
+                reports.tell(&current, "KubernetesDefaultServiceCIDRError", message);
+                return Err(status);
+            }
+            Ok(())
         }
-        Plan::Complain(why) => {
-            let configured = ranges.join(",");
-            tracing::warn!(servicecidr = NAME, configured, reason = why, "Left the default range of services as it is");
+        Plan::Complain(complaint) => {
+            reports.complain(&current, &complaint);
             Ok(())
         }
     }
+}
+
+/// As Go prints a list.
+fn listed(ranges: &[impl AsRef<str>]) -> String {
+    let ranges: Vec<&str> = ranges.iter().map(AsRef::as_ref).collect();
+    format!("[{}]", ranges.join(" "))
 }
 
 fn texts(ranges: &[String]) -> Value {
@@ -112,7 +185,16 @@ enum Plan {
     /// It is not said yet whether the range is ready.
     Ready,
     /// Somebody else has said something that does not fit, and knows why.
-    Complain(&'static str),
+    Complain(Complaint),
+}
+
+/// What does not fit.
+#[derive(Debug, PartialEq, Eq)]
+enum Complaint {
+    /// The object has other ranges than the configured ones.
+    Mismatch { message: String },
+    /// The object has the ranges, and is not ready, for this reason.
+    NotReady { reason: String, message: String },
 }
 
 fn plan(current: &Value, ranges: &[String]) -> Plan {
@@ -126,83 +208,25 @@ fn plan(current: &Value, ranges: &[String]) -> Plan {
         return Plan::Nothing;
     }
     if has != ranges {
-        return Plan::Complain("it is another range");
+        let message = format!(
+            "The default ServiceCIDR {} does not match the controller flag configurations {}",
+            listed(&has),
+            listed(ranges)
+        );
+        return Plan::Complain(Complaint::Mismatch { message });
     }
     let conditions = current.items_at(&["status", "conditions"]);
     let ready = conditions.iter().find(|condition| condition.str_at(&["type"]) == Some("Ready"));
-    match ready.and_then(|ready| ready.str_at(&["status"])) {
-        Some("True") => Plan::Nothing,
-        Some("False") => Plan::Complain("it is not ready"),
+    let text = |field: &str| ready.and_then(|ready| ready.str_at(&[field])).unwrap_or_default();
+    match text("status") {
+        "True" => Plan::Nothing,
+        "False" => Plan::Complain(Complaint::NotReady {
+            reason: text("reason").to_owned(),
+            message: format!("Configuration matches, but {}", text("message")),
+        }),
         _ => Plan::Ready,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::testing::{Cluster, admin, tree};
-
-    const PATH: &str = "/apis/networking.k8s.io/v1/servicecidrs/kubernetes";
-
-    #[test]
-    fn a_range_stays_as_it_is_but_for_a_second_family() {
-        let wanted = |ranges: &[&str]| -> Vec<String> { ranges.iter().map(|&range| range.to_owned()).collect() };
-        let (one, two) = (wanted(&["10.0.0.0/24"]), wanted(&["10.0.0.0/24", "fd00::/112"]));
-        let object = |ranges: &[String], ready: serde_json::Value| {
-            tree(json!({"metadata": {"name": NAME}, "spec": {"cidrs": ranges}, "status": {"conditions": ready}}))
-        };
-        let ready = |status: &str| json!([{"type": "Ready", "status": status}]);
-        let cases = [
-            (object(&one, json!([])), &one, Plan::Ready),
-            (object(&one, ready("Unknown")), &one, Plan::Ready),
-            (object(&one, ready("True")), &one, Plan::Nothing),
-            (object(&one, ready("False")), &one, Plan::Complain("it is not ready")),
-            (object(&one, ready("True")), &two, Plan::SecondFamily),
-            (object(&two, ready("True")), &one, Plan::Complain("it is another range")),
-            (object(&wanted(&["10.1.0.0/24"]), json!([])), &two, Plan::Complain("it is another range")),
-        ];
-        for (current, ranges, want) in cases {
-            assert_eq!(plan(&current, ranges), want, "{current:?}");
-        }
-        let mut going = object(&one, json!([]));
-        going.set_meta("deletionTimestamp", "2026-01-01T00:00:00Z");
-        assert_eq!(plan(&going, &one), Plan::Nothing);
-    }
-
-    #[tokio::test]
-    async fn the_default_range_is_there_and_comes_back() {
-        let cluster = Cluster::start().await;
-        let old = cluster.get(admin(), PATH).await.unwrap();
-        assert_eq!(old.items_at(&["spec", "cidrs"]), [Value::from("10.96.0.0/12")]);
-        let condition = &old.items_at(&["status", "conditions"])[0];
-        assert_eq!(
-            (condition.str_at(&["type"]), condition.str_at(&["status"]), condition.str_at(&["message"])),
-            (Some("Ready"), Some("True"), Some("Kubernetes default Service CIDR is ready"))
-        );
-        cluster.keep_bootstrapped();
-        cluster.delete(admin(), PATH).await.unwrap();
-        let is_back =
-            |object: &Value| object.uid() != old.uid() && !object.items_at(&["status", "conditions"]).is_empty();
-        while !cluster.get(admin(), PATH).await.is_ok_and(|object| is_back(&object)) {
-            // The keeper runs when this task lets it.
-            tokio::task::yield_now().await;
-        }
-        cluster.stop().await;
-    }
-
-    #[tokio::test]
-    async fn a_second_family_is_added() {
-        let cluster = Cluster::start().await;
-        let clock: SharedClock = std::sync::Arc::clone(&cluster.clock) as _;
-        let ranges: [IpNet; 2] = ["10.96.0.0/12", "fd00::/112"].map(|range| range.parse().unwrap());
-        ensure(&cluster.client(admin()), &clock, &ranges).await.unwrap();
-        let object = cluster.get(admin(), PATH).await.unwrap();
-        assert_eq!(object.items_at(&["spec", "cidrs"]), [Value::from("10.96.0.0/12"), "fd00::/112".into()]);
-        // What somebody decides by hand stays.
-        ensure(&cluster.client(admin()), &clock, &ranges[..1]).await.unwrap();
-        assert_eq!(cluster.get(admin(), PATH).await.unwrap(), object);
-        cluster.stop().await;
-    }
-}
+mod tests;

@@ -25,6 +25,7 @@ mod registry;
 mod restart;
 mod scheduling;
 mod security;
+mod service_addresses;
 mod services;
 mod signals;
 mod transcripts;

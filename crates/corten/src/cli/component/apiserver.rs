@@ -58,7 +58,7 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', value_name = "AUDIENCE")]
     api_audiences: Vec<String>,
     /// The ranges of services' addresses.
-    #[arg(long, value_delimiter = ',', default_value = "10.96.0.0/12", value_name = "CIDR")]
+    #[arg(long, value_delimiter = ',', default_value = "10.96.0.0/12", value_parser = service_range, value_name = "CIDR")]
     service_cluster_ip_range: Vec<IpNet>,
     /// The certificate that is shown to kubelets; without it there is no exec, no log and no port-forward.
     #[arg(long, value_name = "FILE", requires = "kubelet_client_key")]
@@ -181,4 +181,13 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         built.map(drop)
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A range that services can be given addresses of.
+fn service_range(text: &str) -> Result<IpNet, String> {
+    let range: IpNet = text.parse().map_err(|why| format!("{why}"))?;
+    if range.addr().is_ipv6() && range.prefix_len() < 64 {
+        return Err("the range is too large; for 128-bit addresses, the mask must be >= 64".to_owned());
+    }
+    Ok(range)
 }
