@@ -3,9 +3,7 @@
 //! The watch cache keeps one per object and version, shared by every list, watch and informer of the process. Nothing in
 //! here is ever changed.
 
-use bytes::Bytes;
-
-use crate::value::Str;
+use crate::{codec::json::Outlined, value::Str};
 
 /// An object as served in one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +17,7 @@ pub struct Stored {
     /// The UID.
     pub uid: Str,
     /// The object in JSON, complete with `apiVersion`, `kind` and `metadata.resourceVersion`. No newline at the end.
-    pub json: Bytes,
+    pub json: Outlined,
     /// What selectors and indexes ask for.
     pub facts: Facts,
 }

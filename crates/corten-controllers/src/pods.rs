@@ -2,13 +2,9 @@
 //!
 //! Upstream: pkg/api/v1/pod/util.go and pkg/controller/controller_utils.go (v1.35).
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use corten_apimachinery::{codec::json, gvk::GroupVersionResource, stored::Stored, value::Str};
+use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored, value::Str};
 use corten_informer::{Indexer, InformerFactory, InformerId, Key, Lister, Projected, SharedInformer};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -64,7 +60,7 @@ impl PodState {
     /// Reads them from a pod as it is served. A pod that is no JSON of a pod, which no server sends, has none.
     #[must_use]
     pub fn of(pod: &Stored) -> Self {
-        json::view::<wire::Pod<'_>>(&pod.json).map(Self::from_wire).unwrap_or_default()
+        pod.json.view::<wire::Pod<'_>>().map(Self::from_wire).unwrap_or_default()
     }
 
     fn from_wire(pod: wire::Pod<'_>) -> Self {
@@ -83,7 +79,7 @@ impl PodState {
             ready_since: ready.filter(|_| is_ready).and_then(|condition| condition.last_transition_time),
             created: pod.metadata.creation_timestamp,
             deletion: pod.metadata.deletion_timestamp,
-            deletion_cost: pod.metadata.annotations.get(DELETION_COST).and_then(|cost| parse_cost(cost)).unwrap_or(0),
+            deletion_cost: pod.metadata.annotations.deletion_cost.as_deref().and_then(parse_cost).unwrap_or(0),
             restarts: (
                 max(&pod.status.container_statuses, None),
                 max(&pod.status.init_container_statuses, Some(&sidecars)),
@@ -145,7 +141,8 @@ pub struct Pods {
     pub informer: Arc<SharedInformer>,
     /// Read access.
     pub lister: Lister,
-    states: Arc<Projected<PodState>>,
+    /// The facts, for handlers.
+    pub states: Arc<Projected<PodState>>,
 }
 
 impl Pods {
@@ -155,7 +152,7 @@ impl Pods {
         let id = InformerId::all(&resource());
         let informer = informers.informer_of(&id);
         informer.add_index(Indexer::by_controller());
-        Self { lister: informer.lister(), informer, states: informers.projected(&id, PodState::of) }
+        Self { lister: informer.lister(), informer, states: informers.projected(&id, |pod, _| PodState::of(pod)) }
     }
 
     /// The facts of this version of a pod.
@@ -163,7 +160,9 @@ impl Pods {
     pub fn state(&self, pod: &Stored) -> PodState {
         // Under the same revision and UID it is the same version; the projection may be one event behind or ahead.
         match self.states.get(&Key::of(pod)) {
-            Some(state) if state.revision == pod.revision && state.uid == pod.uid => state.value.clone(),
+            Some(state) if state.object.revision == pod.revision && state.object.uid == pod.uid => {
+                state.value.clone()
+            }
             _ => PodState::of(pod),
         }
     }
@@ -173,7 +172,7 @@ impl Pods {
 mod wire {
     use std::borrow::Cow;
 
-    use super::{BTreeMap, Deserialize, Phase, Timestamp};
+    use super::{Deserialize, Phase, Timestamp};
 
     #[derive(Deserialize)]
     pub(super) struct Pod<'a> {
@@ -191,7 +190,14 @@ mod wire {
         pub(super) creation_timestamp: Option<Timestamp>,
         pub(super) deletion_timestamp: Option<Timestamp>,
         #[serde(default, borrow)]
-        pub(super) annotations: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+        pub(super) annotations: Annotations<'a>,
+    }
+
+    #[derive(Default, Deserialize)]
+    pub(super) struct Annotations<'a> {
+        /// Named as `DELETION_COST` says.
+        #[serde(default, borrow, rename = "controller.kubernetes.io/pod-deletion-cost")]
+        pub(super) deletion_cost: Option<Cow<'a, str>>,
     }
 
     #[derive(Deserialize)]

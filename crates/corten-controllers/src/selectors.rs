@@ -6,17 +6,27 @@ use corten_apimachinery::{
     stored::Stored,
     value::{Str, Value},
 };
+use corten_informer::Projection;
 
-use crate::objects::tree;
+use crate::objects::{has_same, part};
 
 /// What is kept of an object that selects others.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ObjectSelector(Option<Selector>);
 
 impl ObjectSelector {
-    /// The selector that `read` finds in a served object; none if it selects everything or cannot be read.
-    pub(crate) fn of(object: &Stored, read: impl Fn(&Value) -> Result<Selector, SelectorError>) -> Self {
-        let selector = tree(object).ok().and_then(|tree| read(&tree).ok());
+    /// The selector that `read` finds in the `spec.selector` of a served object, of which there may have been a version before;
+    /// none if it selects everything or cannot be read.
+    pub(crate) fn of(
+        object: &Stored,
+        before: Option<&Projection<Self>>,
+        read: impl Fn(&Value) -> Result<Selector, SelectorError>,
+    ) -> Self {
+        const SELECTOR: [&str; 2] = ["spec", "selector"];
+        if let Some(before) = before.filter(|before| has_same(&before.object, object, &[&SELECTOR])) {
+            return before.value.clone();
+        }
+        let selector = read(&part(object, &[&SELECTOR])).ok();
         Self(selector.filter(|selector| !selector.is_empty()))
     }
 

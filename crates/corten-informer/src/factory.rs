@@ -15,7 +15,7 @@ use corten_client::{Client, Target};
 use parking_lot::Mutex;
 
 use crate::{
-    projected::Projected,
+    projected::{Projected, Projection},
     reflector::{InitialList, Reflector, Selection},
     shared_informer::SharedInformer,
 };
@@ -101,11 +101,11 @@ impl InformerFactory {
         Arc::clone(&entry(&mut self.shared.entries.lock(), id).informer)
     }
 
-    /// The projections of type `P` of a collection: made by `project`, once per process for each `P`.
+    /// The projections of type `P` of a collection: made by `project` as `Projected::new` says, once per process for each `P`.
     pub fn projected<P: Send + Sync + 'static>(
         &self,
         id: &InformerId,
-        project: impl Fn(&Stored) -> P + Send + Sync + 'static,
+        project: impl Fn(&Stored, Option<&Projection<P>>) -> P + Send + Sync + 'static,
     ) -> Arc<Projected<P>> {
         let mut entries = self.shared.entries.lock();
         let entry = entry(&mut entries, id);

@@ -1,11 +1,13 @@
 //! Projections: of each object only what a component needs, as its own compact struct, kept once per process.
 //!
-//! A scheduler that decodes 150,000 pods keeps gigabytes; one that keeps its facts of them keeps a fraction. The
-//! projection is made once per version of an object, when the informer hears of it.
+//! A component that decodes 150,000 pods keeps gigabytes; one that keeps its facts of them keeps a fraction. The
+//! projection is made once per version of an object, when the informer hears of it. Most versions leave most of an object as it
+//! was, and so whoever projects gets the version before, too: what is written as it was then need not be read
+//! (`json::Outlined::fields`).
 
 use std::sync::Arc;
 
-use corten_apimachinery::{stored::Stored, value::Str};
+use corten_apimachinery::stored::Stored;
 use parking_lot::{Mutex, RwLock};
 
 use crate::{
@@ -17,14 +19,8 @@ use crate::{
 /// What is kept of one version of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Projection<P> {
-    /// The namespace; empty for cluster-scoped objects.
-    pub namespace: Str,
-    /// The name.
-    pub name: Str,
-    /// The UID.
-    pub uid: Str,
-    /// The revision.
-    pub revision: u64,
+    /// That version, which the informer keeps as long.
+    pub object: Arc<Stored>,
     /// What the component needs.
     pub value: P,
 }
@@ -33,13 +29,13 @@ impl<P> Projection<P> {
     /// The object's key.
     #[must_use]
     pub fn key(&self) -> Key {
-        Key { namespace: self.namespace.clone(), name: self.name.clone() }
+        Key::of(&self.object)
     }
 }
 
 impl<P> Named for Projection<P> {
     fn id(&self) -> (&str, &str) {
-        (&self.namespace, &self.name)
+        self.object.id()
     }
 }
 
@@ -53,19 +49,23 @@ pub trait ProjectionHandler<P>: Send + Sync + 'static {
     fn on_delete(&self, object: &Arc<Projection<P>>);
 }
 
+/// Makes what is kept of a version; of the one before, if there was one.
+type Project<P> = dyn Fn(&Stored, Option<&Projection<P>>) -> P + Send + Sync;
+
 /// A store of projections, fed by an informer as one of its handlers.
 ///
 /// Capacity: as many entries as the informer has objects.
 pub struct Projected<P> {
-    project: Box<dyn Fn(&Stored) -> P + Send + Sync>,
+    project: Box<Project<P>>,
     objects: RwLock<KeyedSet<Projection<P>>>,
     /// Held while a change is stored and told: that orders handlers that come late.
     handlers: Mutex<Vec<Arc<dyn ProjectionHandler<P>>>>,
 }
 
 impl<P: Send + Sync + 'static> Projected<P> {
-    /// An empty store; `project` runs once per version of each object, on the reflector's task.
-    pub fn new(project: impl Fn(&Stored) -> P + Send + Sync + 'static) -> Arc<Self> {
+    /// An empty store; `project` runs once per version of each object, on the reflector's task. It is given the version before
+    /// as well, unless the object is new.
+    pub fn new(project: impl Fn(&Stored, Option<&Projection<P>>) -> P + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { project: Box::new(project), objects: RwLock::default(), handlers: Mutex::default() })
     }
 
@@ -108,18 +108,9 @@ impl<P: Send + Sync + 'static> Projected<P> {
         self.objects.read().is_empty()
     }
 
-    fn projection(&self, object: &Stored) -> Arc<Projection<P>> {
-        Arc::new(Projection {
-            namespace: object.namespace.clone(),
-            name: object.name.clone(),
-            uid: object.uid.clone(),
-            revision: object.revision,
-            value: (self.project)(object),
-        })
-    }
-
-    fn put(&self, object: &Stored) {
-        let new = self.projection(object);
+    fn put(&self, object: &Arc<Stored>, before: Option<Arc<Projection<P>>>) {
+        let value = (self.project)(object, before.as_deref());
+        let new = Arc::new(Projection { object: Arc::clone(object), value });
         let handlers = self.handlers.lock();
         let old = self.objects.write().replace(Arc::clone(&new));
         for handler in handlers.iter() {
@@ -133,11 +124,12 @@ impl<P: Send + Sync + 'static> Projected<P> {
 
 impl<P: Send + Sync + 'static> Handler for Projected<P> {
     fn on_add(&self, object: &Arc<Stored>) {
-        self.put(object);
+        self.put(object, None);
     }
 
     fn on_update(&self, _old: &Arc<Stored>, new: &Arc<Stored>) {
-        self.put(new);
+        let before = self.objects.read().get(&new.namespace, &new.name).cloned();
+        self.put(new, before);
     }
 
     fn on_delete(&self, object: &Arc<Stored>, _final_state_unknown: bool) {

@@ -27,13 +27,9 @@ pub fn object(key: &str, revision: u64) -> ObjectBuilder {
         uid: format!("uid-{}", key.name).into(),
         namespace: key.namespace,
         name: key.name,
-        json: bytes_of("{}"),
+        json: "{}".to_owned().into(),
         facts: Facts::default(),
     })
-}
-
-fn bytes_of(text: &str) -> bytes::Bytes {
-    bytes::Bytes::copy_from_slice(text.as_bytes())
 }
 
 impl ObjectBuilder {
@@ -71,7 +67,7 @@ impl ObjectBuilder {
     /// Another JSON text.
     #[must_use]
     pub fn json(mut self, json: &str) -> Self {
-        self.0.json = bytes_of(json);
+        self.0.json = json.to_owned().into();
         self
     }
 

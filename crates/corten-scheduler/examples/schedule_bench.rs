@@ -21,7 +21,7 @@ fn main() -> std::io::Result<()> {
             "status":{{"allocatable":{{"cpu":"32","memory":"64Gi","pods":"110"}}}}}}"#,
             at % 3
         );
-        snapshot.set_node(NodeFacts::from_json(json.as_bytes()).expect("it is a node"));
+        snapshot.set_node(NodeFacts::from_json(&json.into()).expect("it is a node"));
     }
     let pods: Vec<Arc<PodInfo>> = (0..PODS)
         .map(|at| {
@@ -29,7 +29,7 @@ fn main() -> std::io::Result<()> {
                 r#"{{"metadata":{{"name":"pod-{at}","namespace":"default","uid":"uid-{at}","labels":{{"app":"web"}}}},
                 "spec":{{"containers":[{{"image":"web:1","resources":{{"requests":{{"cpu":"100m","memory":"128Mi"}}}}}}]}}}}"#
             );
-            Arc::new(PodInfo::from_json(json.as_bytes()).expect("it is a pod"))
+            Arc::new(PodInfo::from_json(&json.into()).expect("it is a pod"))
         })
         .collect();
     let profile = Profile::build(&Config::default().profiles[0]).expect("the default profile is valid");

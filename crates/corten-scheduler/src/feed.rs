@@ -2,9 +2,9 @@
 //!
 //! The feed's task reads the newest state of what changed and sends it, waiting when the scheduler is busy.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use corten_apimachinery::stored::Stored;
+use corten_apimachinery::{stored::Stored, value::Str};
 use corten_base::{ErrorChain, Shutdown};
 use corten_informer::{Changes, InformerFactory, Key};
 use tokio::sync::mpsc;
@@ -53,17 +53,18 @@ const SOURCES: [(Source, &str, &str); 9] = [
 pub struct Feed {
     changes: Changes<Source>,
     inputs: mpsc::Sender<Input>,
+    told: Told,
 }
 
 impl Feed {
     /// Asks `factory` for the informers it needs; whoever owns the factory starts them.
     #[must_use]
     pub fn new(factory: &InformerFactory, inputs: mpsc::Sender<Input>) -> Self {
-        Self { changes: Changes::follow(factory, &SOURCES), inputs }
+        Self { changes: Changes::follow(factory, &SOURCES), inputs, told: Told::default() }
     }
 
     /// Sends the first state, `Synced`, and then every change, until shutdown or until the scheduler ends.
-    pub async fn run(self, shutdown: Shutdown) {
+    pub async fn run(mut self, shutdown: Shutdown) {
         tokio::select! {
             biased;
             () = shutdown.requested() => {}
@@ -71,7 +72,7 @@ impl Feed {
         }
     }
 
-    async fn follow(&self) {
+    async fn follow(&mut self) {
         self.changes.synced().await;
         if !self.send_noted().await || self.inputs.send(Input::Synced).await.is_err() {
             return;
@@ -85,14 +86,15 @@ impl Feed {
     }
 
     /// Sends the newest state of what is noted; says whether the scheduler still listens.
-    async fn send_noted(&self) -> bool {
+    async fn send_noted(&mut self) -> bool {
         for (source, key, object) in self.changes.take() {
-            match input(source, &key, object.as_deref()) {
-                Ok(input) => {
+            match self.told.input(source, &key, object.as_ref()) {
+                Ok(Some(input)) => {
                     if self.inputs.send(input).await.is_err() {
                         return false;
                     }
                 }
+                Ok(None) => {}
                 Err(error) => warn!(object = %key, err = %ErrorChain(&error), "Could not read an object"),
             }
         }
@@ -100,29 +102,63 @@ impl Feed {
     }
 }
 
-fn input(source: Source, key: &Key, object: Option<&Stored>) -> Result<Input, FactsError> {
-    let Key { namespace, name } = key.clone();
-    let json = object.map(|object| &*object.json);
-    Ok(match source {
-        Source::Node => match json {
-            Some(json) => Input::NodeApplied(Box::new(NodeFacts::from_json(json)?)),
-            None => Input::NodeDeleted(name),
-        },
-        Source::Namespace => Input::Namespace(name, object.map(|object| object.facts.labels.clone())),
-        Source::Service => Input::Service(namespace, name, json.map(map_selector).transpose()?.flatten()),
-        Source::ReplicationController => {
-            let selector = json.map(map_selector).transpose()?.flatten();
-            Input::Workload("ReplicationController".into(), namespace, name, selector)
-        }
-        Source::ReplicaSet => {
-            Input::Workload("ReplicaSet".into(), namespace, name, json.map(replica_set_selector).transpose()?)
-        }
-        Source::StorageClass => Input::StorageClass(name, json.map(binds_late).transpose()?),
-        Source::Volume => Input::Volume(name, json.map(VolumeFacts::from_json).transpose()?),
-        Source::Claim => Input::Claim(namespace, name, json.map(ClaimFacts::from_json).transpose()?),
-        Source::Pod => match json {
-            Some(json) => Input::PodApplied(Arc::new(PodInfo::from_json(json)?)),
-            None => Input::PodDeleted(namespace, name),
-        },
-    })
+/// What the scheduler was told last: what has not changed since then is not read again. Capacity: the pods and nodes there are.
+#[derive(Debug, Default)]
+struct Told {
+    pods: BTreeMap<Key, (Arc<Stored>, Arc<PodInfo>)>,
+    nodes: BTreeMap<Str, Arc<Stored>>,
+}
+
+impl Told {
+    /// What to tell of an object that changed; nothing if what scheduling needs of it has not.
+    fn input(
+        &mut self,
+        source: Source,
+        key: &Key,
+        object: Option<&Arc<Stored>>,
+    ) -> Result<Option<Input>, FactsError> {
+        let Key { namespace, name } = key.clone();
+        let json = object.map(|object| &object.json);
+        Ok(Some(match source {
+            Source::Node => return self.node(name, object),
+            Source::Namespace => Input::Namespace(name, object.map(|object| object.facts.labels.clone())),
+            Source::Service => Input::Service(namespace, name, json.map(map_selector).transpose()?.flatten()),
+            Source::ReplicationController => {
+                let selector = json.map(map_selector).transpose()?.flatten();
+                Input::Workload("ReplicationController".into(), namespace, name, selector)
+            }
+            Source::ReplicaSet => {
+                Input::Workload("ReplicaSet".into(), namespace, name, json.map(replica_set_selector).transpose()?)
+            }
+            Source::StorageClass => Input::StorageClass(name, json.map(binds_late).transpose()?),
+            Source::Volume => Input::Volume(name, json.map(VolumeFacts::from_json).transpose()?),
+            Source::Claim => Input::Claim(namespace, name, json.map(ClaimFacts::from_json).transpose()?),
+            Source::Pod => self.pod(key, object)?,
+        }))
+    }
+
+    fn pod(&mut self, key: &Key, object: Option<&Arc<Stored>>) -> Result<Input, FactsError> {
+        let before = self.pods.remove(key);
+        let Some(object) = object else { return Ok(Input::PodDeleted(key.namespace.clone(), key.name.clone())) };
+        let pod = match before {
+            Some((old, pod)) => pod.changed(&old.json, &object.json)?,
+            None => PodInfo::from_json(&object.json)?,
+        };
+        let pod = Arc::new(pod);
+        self.pods.insert(key.clone(), (Arc::clone(object), Arc::clone(&pod)));
+        Ok(Input::PodApplied(pod))
+    }
+
+    fn node(&mut self, name: Str, object: Option<&Arc<Stored>>) -> Result<Option<Input>, FactsError> {
+        let before = self.nodes.remove(&name);
+        let Some(object) = object else { return Ok(Some(Input::NodeDeleted(name))) };
+        // Nearly all changes of nodes are heartbeats.
+        let is_same = before.is_some_and(|old| NodeFacts::is_same(&old.json, &object.json));
+        let input = match is_same {
+            true => None,
+            false => Some(Input::NodeApplied(Box::new(NodeFacts::from_json(&object.json)?))),
+        };
+        self.nodes.insert(name, Arc::clone(object));
+        Ok(input)
+    }
 }

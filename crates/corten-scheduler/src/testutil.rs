@@ -10,7 +10,7 @@ use crate::cache::{NodeFacts, PodInfo, Snapshot};
 pub(crate) fn pod_with(name: &str, labels: Value, spec: Value) -> Arc<PodInfo> {
     let metadata = json!({"name": name, "namespace": "default", "uid": format!("uid-{name}"), "labels": labels});
     let pod = json!({"metadata": metadata, "spec": spec});
-    Arc::new(PodInfo::from_json(pod.to_string().as_bytes()).unwrap())
+    Arc::new(PodInfo::from_json(&pod.to_string().into()).unwrap())
 }
 
 /// A pod without labels.
@@ -30,7 +30,7 @@ pub(crate) fn node_with(name: &str, labels: Value, spec: Value) -> NodeFacts {
         "spec": spec,
         "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "10"}},
     });
-    NodeFacts::from_json(node.to_string().as_bytes()).unwrap()
+    NodeFacts::from_json(&node.to_string().into()).unwrap()
 }
 
 /// A plain node with its host name as label.

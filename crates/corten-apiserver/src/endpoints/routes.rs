@@ -54,7 +54,7 @@ impl Endpoint {
         self.from_hub(&mut tree);
         let typed = self.version.schema.is_none().then(|| self.typed());
         let json = codec::json::encode(&tree, typed);
-        Ok(Arc::new(Stored { json, ..Stored::clone(object) }))
+        Ok(Arc::new(Stored { json: json.into(), ..Stored::clone(object) }))
     }
 
     /// Turns a tree of the hub's form into one of this version, in place.

@@ -37,7 +37,7 @@ impl LeaseServer {
         }
         let (revision, tree) = lease.clone().expect("it was found or made above");
         let (namespace, name) = (tree.namespace().into(), tree.name().into());
-        let json = json::encode(&tree, None);
+        let json = json::encode(&tree, None).into();
         Ok(Answer::Object(Arc::new(Stored {
             revision,
             namespace,

@@ -34,7 +34,7 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
     build: |context| {
         let queue = queue_of(&context);
         let id = InformerId::all(&resource_of::<ClusterRole>());
-        let facts = context.informers.projected(&id, RoleFacts::of);
+        let facts = context.informers.projected(&id, |role, _| RoleFacts::of(role));
         facts.add_handler(Arc::new(Summed { queue: Arc::clone(&queue), roles: Arc::clone(&facts) }));
         let reconciler = Aggregation {
             client: context.client().with_field_manager(FIELD_MANAGER),
@@ -75,7 +75,7 @@ struct Summed {
 impl Summed {
     fn sums_of(&self, role: &Projection<RoleFacts>) {
         for sum in self.roles.list() {
-            if sum.name == role.name || sum.value.sums(&role.value.labels) {
+            if sum.object.name == role.object.name || sum.value.sums(&role.value.labels) {
                 self.queue.add(sum.key());
             }
         }

@@ -21,7 +21,7 @@ use corten_informer::{Indexer, InformerId, Lister, Projected, indexer};
 use self::{sync::Deployments, view::Deployment};
 use crate::{
     config::Config,
-    objects::tree,
+    objects::part,
     pods::Pods,
     queue_controller::{QueueController, queue_of},
     replicaset,
@@ -57,7 +57,7 @@ fn build(context: Context<Config>) -> Box<dyn Controller> {
     let of_set = Enqueue::mapped(&queue, {
         let selectors = context
             .informers
-            .projected(&InformerId::all(&resource()), |deployment| ObjectSelector::of(deployment, of_spec));
+            .projected(&InformerId::all(&resource()), |deployment, before| ObjectSelector::of(deployment, before, of_spec));
         let deployments = deployments.lister();
         move |set, add| deployments_of_set(&deployments, &selectors, set, add)
     });
@@ -118,7 +118,8 @@ fn recreated_deployment_of_pod(deployments: &Lister, sets: &Lister, pod: &Stored
     }
     for set in sets.by_index_in(indexer::UID, &pod.facts.controller_uid, &pod.namespace) {
         for deployment in deployments.by_index_in(indexer::UID, &set.facts.controller_uid, &pod.namespace) {
-            if tree(&deployment).is_ok_and(|tree| Deployment { tree }.is_recreate()) {
+            let strategy = Deployment { tree: part(&deployment, &[&["spec", "strategy"]]) };
+            if strategy.is_recreate() {
                 add(Key::of(&deployment));
             }
         }

@@ -104,9 +104,9 @@ fn address(service: &Service, spec: &ServiceSpec, pod: &ServicePod) -> Option<En
         node_name: Some(owned(&pod.value.node)),
         target_ref: Some(ObjectReference {
             kind: Some("Pod".to_owned()),
-            namespace: Some(owned(&pod.namespace)),
-            name: Some(owned(&pod.name)),
-            uid: Some(owned(&pod.uid)),
+            namespace: Some(owned(&pod.object.namespace)),
+            name: Some(owned(&pod.object.name)),
+            uid: Some(owned(&pod.object.uid)),
             ..ObjectReference::default()
         }),
     })

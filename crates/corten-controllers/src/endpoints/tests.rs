@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use corten_api::core::v1::{EndpointSubset, Endpoints, Service};
-use corten_informer::Projection;
+use corten_informer::{Projection, testutil::object};
 use serde_json::{Value, json};
 
 use super::{plan::plan, subsets};
@@ -12,7 +12,7 @@ use crate::service_pods::{NamedPort, PodFacts, ServicePod};
 fn pod(name: &str, ip: &str, change: impl FnOnce(&mut PodFacts)) -> ServicePod {
     let mut value = PodFacts { ips: [ip.parse().unwrap()].into(), is_ready: true, ..PodFacts::default() };
     change(&mut value);
-    Arc::new(Projection { namespace: "ns".into(), name: name.into(), uid: name.into(), revision: 1, value })
+    Arc::new(Projection { object: object(&format!("ns/{name}"), 1).uid(name).build(), value })
 }
 
 fn service(spec: Value) -> Service {

@@ -122,9 +122,9 @@ fn endpoint(service: &Service, spec: &ServiceSpec, pod: &ServicePod, family: &st
         node_name: (!facts.node.is_empty()).then(|| owned(&facts.node)),
         target_ref: Some(ObjectReference {
             kind: Some("Pod".to_owned()),
-            namespace: Some(owned(&pod.namespace)),
-            name: Some(owned(&pod.name)),
-            uid: Some(owned(&pod.uid)),
+            namespace: Some(owned(&pod.object.namespace)),
+            name: Some(owned(&pod.object.name)),
+            uid: Some(owned(&pod.object.uid)),
             ..ObjectReference::default()
         }),
         zone: (!zone.is_empty()).then(|| zone.to_owned()),
@@ -161,7 +161,7 @@ fn asks_for_topology_hints(service: &Service) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use corten_informer::Projection;
+    use corten_informer::{Projection, testutil::object};
     use serde_json::{Value, json};
 
     use super::*;
@@ -174,7 +174,7 @@ mod tests {
             ..PodFacts::default()
         };
         let name = number.to_string();
-        Arc::new(Projection { namespace: "ns".into(), name: name.as_str().into(), uid: "u".into(), revision: 1, value })
+        Arc::new(Projection { object: object(&format!("ns/{name}"), 1).build(), value })
     }
 
     fn check(ports: Value, pods: &[ServicePod], want: &[(&[i32], usize)]) {

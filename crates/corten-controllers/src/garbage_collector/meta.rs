@@ -1,6 +1,6 @@
 //! The part of an object's metadata that garbage collection is about.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use corten_apimachinery::{codec::json, stored::Stored, value::Str};
 use serde::Deserialize;
@@ -56,9 +56,9 @@ impl Meta {
     /// Reads it. An object that is no JSON, which no server sends, has none.
     #[must_use]
     pub fn of(object: &Stored) -> Self {
-        let read = json::view::<Document>(&object.json).map(|document| document.metadata);
-        let read = read.unwrap_or_default();
-        let has = |finalizer: &str| read.finalizers.iter().any(|existing| existing == finalizer);
+        let [owners, finalizers] = texts(object);
+        let finalizers: Vec<Cow<'_, str>> = read(finalizers);
+        let has = |finalizer: &str| finalizers.iter().any(|existing| existing == finalizer);
         let is_deleting = object.facts.is_deleting;
         Self {
             is_orphaning: is_deleting && has(ORPHAN),
@@ -66,8 +66,14 @@ impl Meta {
             is_deleting,
             wants_orphans: has(ORPHAN),
             wants_foreground: has(FOREGROUND),
-            owners: read.owner_references,
+            owners: read(owners),
         }
+    }
+
+    /// Whether both versions of an object have the same, as can be seen without reading it. Nearly all changes leave it alone.
+    #[must_use]
+    pub fn is_same(old: &Stored, new: &Stored) -> bool {
+        old.facts.is_deleting == new.facts.is_deleting && texts(old) == texts(new)
     }
 
     /// The references by the owners' UIDs, of those with one UID the first. An object can have tens of thousands.
@@ -84,14 +90,10 @@ impl Meta {
     }
 }
 
-#[derive(Deserialize)]
-struct Document {
-    metadata: Metadata,
+fn texts(object: &Stored) -> [Option<&[u8]>; 2] {
+    object.json.fields(&["metadata"], ["ownerReferences", "finalizers"])
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    owner_references: Vec<OwnerRef>,
-    finalizers: Vec<Str>,
+fn read<'t, T: Default + Deserialize<'t>>(text: Option<&'t [u8]>) -> T {
+    text.and_then(|text| json::view(text).ok()).unwrap_or_default()
 }

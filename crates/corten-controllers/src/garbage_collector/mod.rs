@@ -184,7 +184,11 @@ impl ObjectHandler {
 
     /// The object as it is now, which was `old` before.
     fn seen(&self, object: &Stored, old: &Meta) {
-        let (place, meta) = (self.place(object), Meta::of(object));
+        let meta = Meta::of(object);
+        if meta == *old {
+            return;
+        }
+        let place = self.place(object);
         if meta.owners != old.owners {
             let (was, is) = (old.by_uid(), meta.by_uid());
             let mut graph = self.view.graph.lock();
@@ -233,7 +237,7 @@ impl Handler for ObjectHandler {
     }
 
     fn on_update(&self, old: &Arc<Stored>, object: &Arc<Stored>) {
-        if old.revision != object.revision {
+        if !Meta::is_same(old, object) {
             self.seen(object, &Meta::of(old));
         }
     }

@@ -7,6 +7,9 @@ use corten_apimachinery::{
     value::{Str, Value},
 };
 
+/// Which fields of a node are read, beside its UID.
+pub(super) const READ: [&[&str]; 3] = [&["metadata", "labels"], &["spec"], &["status", "conditions"]];
+
 /// What a message of a node means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {

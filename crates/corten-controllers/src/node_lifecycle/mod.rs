@@ -39,7 +39,7 @@ use self::{
 };
 use crate::{
     Config,
-    objects::{from_json, tree},
+    objects::{from_json, part, tree},
     queue_controller::{QueueController, queue_of},
 };
 
@@ -103,7 +103,7 @@ pub(crate) fn node_of(pod: &Stored) -> Str {
     // The first of the pod's selectable fields; a server over HTTP states none, and the object has to be read.
     match pod.facts.fields.first() {
         Some(node) => node.clone(),
-        None => tree(pod).ok().and_then(|pod| pod.str_at(&["spec", "nodeName"]).map(Str::from)).unwrap_or_default(),
+        None => part(pod, &[&["spec", "nodeName"]]).str_at(&["spec", "nodeName"]).map(Str::from).unwrap_or_default(),
     }
 }
 
@@ -125,17 +125,14 @@ struct Hears {
 impl Hears {
     fn hear(&self, object: &Stored) {
         let now = self.clock.monotonic();
-        let tree = match tree(object) {
-            Ok(tree) => tree,
-            Err(error) => {
-                tracing::error!(object = %object.name, err = %error, "Read a node or lease that is none");
-                return;
-            }
-        };
         let heard = if self.is_lease {
-            self.health.lock().lease(&object.name, tree.str_at(&["spec", "renewTime"]).unwrap_or_default(), now)
+            let lease = part(object, &[&["spec", "renewTime"]]);
+            let renewed = lease.str_at(&["spec", "renewTime"]).unwrap_or_default();
+            self.health.lock().lease(&object.name, renewed, now)
         } else {
-            self.health.lock().node(&object.name, &tree, now)
+            let mut node = part(object, &health::READ);
+            node.set(&["metadata", "uid"], object.uid.clone());
+            self.health.lock().node(&object.name, &node, now)
         };
         if heard == Heard::News {
             self.queue.add(Key::new("", object.name.clone()));

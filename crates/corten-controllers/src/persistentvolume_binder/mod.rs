@@ -34,7 +34,7 @@ use corten_informer::{Handler, InformerId, Lister, Projected};
 use self::plan::{ClaimPlan, Class, Level, Report, VolumePlan};
 use crate::{
     Config,
-    objects::tree,
+    objects::{part, tree},
     queue_controller::{QueueController, queue_of},
 };
 
@@ -52,8 +52,8 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         let volumes = context.informers.informer(&resource_of::<PersistentVolume>());
         let classes = context.informers.informer(&resource_of::<StorageClass>());
         // Before the handlers that queue work, so that they are never older than what the work is about.
-        let offers = context.informers.projected(&InformerId::all(&resource_of::<PersistentVolume>()), Offer::of);
-        let open = context.informers.projected(&InformerId::all(&resource_of::<PersistentVolumeClaim>()), Open::of);
+        let offers = context.informers.projected(&InformerId::all(&resource_of::<PersistentVolume>()), |volume, _| Offer::of(volume));
+        let open = context.informers.projected(&InformerId::all(&resource_of::<PersistentVolumeClaim>()), |claim, _| Open::of(claim));
         let of = |kind| {
             let queue = Arc::clone(&queue);
             Arc::new(Changes { kind, queue })
@@ -118,7 +118,7 @@ impl Changes {
             Kind::Claim => {
                 let key = Key::of(object);
                 self.queue.add(Work::Claim(key.clone()));
-                let named = tree(object).map(|claim| Str::from(plan::volume_of(&claim))).unwrap_or_default();
+                let named = Str::from(plan::volume_of(&part(object, &[&["spec", "volumeName"]])));
                 self.queue.add(if named.is_empty() { Work::VolumesOf(key) } else { Work::Volume(named) });
             }
             Kind::Volume => {
@@ -132,7 +132,7 @@ impl Changes {
 
     /// The claim that a volume is kept for, if there is one.
     fn claim_of(&self, volume: &Stored) {
-        if let Some(claim) = tree(volume).ok().and_then(|volume| plan::kept_for(&volume)) {
+        if let Some(claim) = plan::kept_for(&part(volume, &[&["spec", "claimRef"]])) {
             self.queue.add(Work::Claim(claim));
         }
     }
@@ -181,7 +181,7 @@ struct Open(bool);
 
 impl Open {
     fn of(claim: &Stored) -> Self {
-        Self(tree(claim).is_ok_and(|claim| plan::is_waiting(&claim)))
+        Self(plan::is_waiting(&part(claim, &[&["status", "phase"]])))
     }
 }
 
@@ -213,7 +213,7 @@ impl Binder {
     fn volumes_of(&self, claim: &Key) {
         for volume in self.offers.list() {
             if plan::kept_for(&volume.value.0).as_ref() == Some(claim) {
-                self.queue.add(Work::Volume(volume.name.clone()));
+                self.queue.add(Work::Volume(volume.object.name.clone()));
             }
         }
     }

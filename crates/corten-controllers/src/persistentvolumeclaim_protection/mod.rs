@@ -58,6 +58,9 @@ const READ_AT_ONCE: usize = 16;
 /// The claims of a pod for the index. That of a pod that cannot be read has none: the list that is asked for before a claim
 /// goes finds the fault.
 fn claims_of(pod: &Stored) -> PodClaims {
+    if !PodClaims::are_possible(pod) {
+        return PodClaims::default();
+    }
     PodClaims::of(pod).unwrap_or_else(|error| {
         tracing::error!(pod = %Key::of(pod), err = %error, "Read a pod that is none");
         PodClaims::default()

@@ -54,8 +54,12 @@ impl Usage {
         state.users.get(key).is_some_and(|pods| pods.values().flatten().any(|using| using.is_of(claim)))
     }
 
-    /// The claims that `pod` uses now.
-    fn changed(&self, pod: &Key, PodClaims(new): PodClaims) {
+    /// The claims that a pod uses now.
+    fn changed(&self, pod: &Stored, PodClaims(new): PodClaims) {
+        if new.is_empty() && self.state.lock().pods.is_empty() {
+            return;
+        }
+        let pod = &Key::of(pod);
         let claim_of = |using: &Use| Key { namespace: pod.namespace.clone(), name: using.claim.clone() };
         let mut state = self.state.lock();
         if state.pods.get(pod).map_or(&[][..], Vec::as_slice) == new {
@@ -92,15 +96,15 @@ impl Usage {
 
 impl Handler for Usage {
     fn on_add(&self, pod: &Arc<Stored>) {
-        self.changed(&Key::of(pod), (self.read)(pod));
+        self.changed(pod, (self.read)(pod));
     }
 
     fn on_update(&self, _old: &Arc<Stored>, new: &Arc<Stored>) {
-        self.changed(&Key::of(new), (self.read)(new));
+        self.changed(new, (self.read)(new));
     }
 
     fn on_delete(&self, pod: &Arc<Stored>, _final_state_unknown: bool) {
-        self.changed(&Key::of(pod), PodClaims::default());
+        self.changed(pod, PodClaims::default());
     }
 }
 

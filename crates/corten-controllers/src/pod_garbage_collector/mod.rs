@@ -23,14 +23,14 @@ use corten_client::{Client, PatchKind, Target};
 use corten_controller::{
     Context, Controller, ControllerDescriptor, Key, ReconcileError, Reconciler, Requeue, WorkQueue,
 };
-use corten_informer::{Handler, Lister};
+use corten_informer::{Handler, Lister, Projection, ProjectionHandler};
 use parking_lot::Mutex;
 use tracing::info;
 
 use self::plan::{Ended, NodeState, Verdict};
 use crate::{
     config::Config,
-    objects::tree,
+    objects::{part, tree},
     pods::{self, PodState, Pods},
     queue_controller::{QueueController, queue_of},
 };
@@ -58,7 +58,7 @@ fn build(context: Context<Config>) -> Box<dyn Controller> {
     let node_informer = context.informers.informer(&nodes());
     let pods = Pods::new(&context.informers);
     let tracked = Arc::new(Mutex::new(Tracked::default()));
-    pods.informer.add_handler(Arc::new(PodHandler {
+    pods.states.add_handler(Arc::new(PodHandler {
         queue: Arc::clone(&queue),
         nodes: node_informer.lister(),
         tracked: Arc::clone(&tracked),
@@ -133,10 +133,10 @@ struct PodHandler {
 }
 
 impl PodHandler {
-    fn seen(&self, pod: &Stored) {
-        let (key, state) = (Key::of(pod), PodState::of(pod));
-        let is_evicted = state.is_terminal() && is_evicted(pod);
-        self.tracked.lock().put(&key, &state, is_evicted);
+    fn seen(&self, pod: &Projection<PodState>) {
+        let (key, state) = (pod.key(), &pod.value);
+        let is_evicted = state.is_terminal() && is_evicted(&pod.object);
+        self.tracked.lock().put(&key, state, is_evicted);
         if state.is_terminal() {
             self.queue.add(Work::Ended);
         }
@@ -144,27 +144,32 @@ impl PodHandler {
             self.queue.add(Work::Pod(key));
         }
         if !state.node.is_empty() && self.nodes.get(&Key::new("", state.node.clone())).is_none() {
-            self.queue.add_after(Work::Node(state.node), QUARANTINE);
+            self.queue.add_after(Work::Node(state.node.clone()), QUARANTINE);
         }
     }
 }
 
-impl Handler for PodHandler {
-    fn on_add(&self, pod: &Arc<Stored>) {
+impl ProjectionHandler<PodState> for PodHandler {
+    fn on_add(&self, pod: &Arc<Projection<PodState>>) {
         self.seen(pod);
     }
 
-    fn on_update(&self, _old: &Arc<Stored>, pod: &Arc<Stored>) {
+    fn on_update(&self, old: &Arc<Projection<PodState>>, pod: &Arc<Projection<PodState>>) {
+        if !old.value.node.is_empty() && old.value.node != pod.value.node {
+            // A pod that was made again, and whose delete was not seen.
+            self.tracked.lock().remove(&old.key(), &old.value.node);
+        }
         self.seen(pod);
     }
 
-    fn on_delete(&self, pod: &Arc<Stored>, _final_state_unknown: bool) {
-        self.tracked.lock().remove(&Key::of(pod), &PodState::of(pod).node);
+    fn on_delete(&self, pod: &Arc<Projection<PodState>>) {
+        self.tracked.lock().remove(&pod.key(), &pod.value.node);
     }
 }
 
 fn is_evicted(pod: &Stored) -> bool {
-    tree(pod).is_ok_and(|pod| pod.str_at(&["status", "reason"]) == Some("Evicted"))
+    let [reason] = pod.json.fields(&["status"], ["reason"]);
+    reason == Some(b"\"Evicted\"")
 }
 
 struct NodeHandler {
@@ -177,8 +182,11 @@ impl Handler for NodeHandler {
     }
 
     fn on_update(&self, old: &Arc<Stored>, node: &Arc<Stored>) {
-        let state = |node: &Stored| tree(node).map_or(NodeState::Working, |node| plan::node_state(&node));
-        if state(node) == NodeState::OutOfService && state(old) != NodeState::OutOfService {
+        const OF_STATE: [&[&str]; 2] = [&["spec", "taints"], &["status", "conditions"]];
+        let state = |node: &Stored| plan::node_state(&part(node, &OF_STATE));
+        let [taints] = node.json.fields(&["spec"], ["taints"]);
+        if taints.is_some()
+            && state(node) == NodeState::OutOfService && state(old) != NodeState::OutOfService {
             self.queue.add(Work::Node(node.name.clone()));
         }
     }

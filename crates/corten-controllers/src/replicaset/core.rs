@@ -63,7 +63,7 @@ pub(crate) fn build(context: Context<Config>, flavor: &'static Flavor) -> Box<dy
     sets.add_handler(Arc::new(handler));
     let selectors = context
         .informers
-        .projected(&InformerId::all(&(flavor.resource)()), |set| ObjectSelector::of(set, flavor.selector));
+        .projected(&InformerId::all(&(flavor.resource)()), |set, before| ObjectSelector::of(set, before, flavor.selector));
     pods.informer.add_handler(Arc::new(PodHandler {
         queue: Arc::clone(&queue),
         expectations: Arc::clone(&expectations),

@@ -138,9 +138,9 @@ mod tests {
         let queue = Arc::new(WorkQueue::new("test", RateLimit::per_key(), Arc::clone(&clock) as _));
         let read = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&read);
-        let selectors = Projected::new(move |set: &Stored| {
+        let selectors = Projected::new(move |set, before| {
             count.fetch_add(1, Ordering::Relaxed);
-            ObjectSelector::of(set, of_spec)
+            ObjectSelector::of(set, before, of_spec)
         });
         for number in 0..1_000 {
             let labels = json!({"app": format!("a{number}")});

@@ -8,6 +8,7 @@ use corten_informer::{Projected, Projection, ProjectionHandler};
 use serde::Deserialize;
 
 use super::PodFacts;
+use crate::objects::has_same;
 
 /// A service's selector; `None` if it has none and so selects nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,9 +27,12 @@ struct SpecView {
 }
 
 impl ServiceSelector {
-    /// The selector of a served service.
-    pub(crate) fn of(service: &Stored) -> Self {
-        let view: ServiceView = match serde_json::from_slice(&service.json) {
+    /// The selector of a served service, of which there may have been a version before.
+    pub(crate) fn of(service: &Stored, before: Option<&Projection<Self>>) -> Self {
+        if let Some(before) = before.filter(|before| has_same(&before.object, service, &[&["spec", "selector"]])) {
+            return before.value.clone();
+        }
+        let view: ServiceView = match service.json.view() {
             Ok(view) => view,
             Err(error) => {
                 tracing::error!(service = %Key::of(service), err = %error, "Read a service that is none");
@@ -65,8 +69,8 @@ impl Membership {
     }
 
     fn services_of(&self, pod: &Projection<PodFacts>) {
-        for service in self.services.in_namespace(&pod.namespace) {
-            if service.value.matches(&pod.value.labels) {
+        for service in self.services.in_namespace(&pod.object.namespace) {
+            if service.value.matches(&pod.object.facts.labels) {
                 self.queue.add(service.key());
             }
         }
@@ -79,11 +83,12 @@ impl ProjectionHandler<PodFacts> for Membership {
     }
 
     fn on_update(&self, old: &Arc<Projection<PodFacts>>, new: &Arc<Projection<PodFacts>>) {
-        if old.value == new.value {
+        let is_moved = old.object.facts.labels != new.object.facts.labels;
+        if old.value == new.value && !is_moved {
             return;
         }
         self.services_of(new);
-        if old.value.labels != new.value.labels {
+        if is_moved {
             self.services_of(old);
         }
     }

@@ -31,7 +31,7 @@ impl TriggerTimes {
         let mut all = self.0.lock();
         let is_new = !all.contains_key(service);
         let seen = all.entry(service.clone()).or_default();
-        let times = pods.iter().filter_map(|pod| Some((pod.name.clone(), pod.value.ready_since?)));
+        let times = pods.iter().filter_map(|pod| Some((pod.object.name.clone(), pod.value.ready_since?)));
         let times: BTreeMap<Str, Timestamp> = times.collect();
         let changed = times.iter().filter(|(name, time)| seen.pods.get(*name).is_none_or(|last| *time > last));
         let changed = changed.map(|(_, time)| *time).chain(created.filter(|time| Some(*time) > seen.service)).min();
@@ -49,7 +49,7 @@ impl TriggerTimes {
 mod tests {
     use std::sync::Arc;
 
-    use corten_informer::Projection;
+    use corten_informer::{Projection, testutil::object};
 
     use super::*;
     use crate::service_pods::PodFacts;
@@ -60,7 +60,7 @@ mod tests {
 
     fn pod(name: &str, ready_since: i64) -> ServicePod {
         let value = PodFacts { ready_since: Some(at(ready_since)), ..PodFacts::default() };
-        Arc::new(Projection { namespace: "ns".into(), name: name.into(), uid: "u".into(), revision: 1, value })
+        Arc::new(Projection { object: object(&format!("ns/{name}"), 1).build(), value })
     }
 
     #[test]

@@ -27,7 +27,7 @@ use corten_informer::{InformerId, Lister, Projected};
 use self::plan::{ACCOUNT_NAME, ACCOUNT_UID, Missing};
 use crate::{
     Config,
-    objects::{from_json, gone_is_fine, tree},
+    objects::{from_json, gone_is_fine, part, tree},
     queue_controller::{QueueController, queue_of},
 };
 
@@ -48,7 +48,7 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         secrets.add_handler(Enqueue::object(&queue).handler());
         let accounts = context.informers.informer(&resource_of::<ServiceAccount>());
         let of_account = {
-            let secrets = context.informers.projected(&of_type, AccountOf::of);
+            let secrets = context.informers.projected(&of_type, |secret, _| AccountOf::of(secret));
             move |account: &Stored, add: &mut dyn FnMut(Key)| {
                 let of_namespace = secrets.in_namespace(&account.namespace);
                 let its = of_namespace.iter().filter(|secret| secret.value.0 == account.name);
@@ -56,7 +56,7 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
             }
         };
         let references =
-            context.informers.projected(&InformerId::all(&resource_of::<ServiceAccount>()), References::of);
+            context.informers.projected(&InformerId::all(&resource_of::<ServiceAccount>()), |account, _| References::of(account));
         accounts.add_handler(Enqueue::mapped(&queue, of_account).handler());
         let reconciler = Tokens {
             client: context.manager.clone(),
@@ -75,7 +75,7 @@ struct AccountOf(Str);
 
 impl AccountOf {
     fn of(secret: &Stored) -> Self {
-        let secret = tree(secret).unwrap_or_default();
+        let secret = part(secret, &[&["metadata", "annotations"]]);
         Self(secret.annotation(ACCOUNT_NAME).unwrap_or_default().into())
     }
 }
@@ -85,7 +85,7 @@ struct References(BTreeSet<Str>);
 
 impl References {
     fn of(account: &Stored) -> Self {
-        let account = tree(account).unwrap_or_default();
+        let account = part(account, &[&["secrets"]]);
         let names = account.items_at(&["secrets"]).iter().filter_map(|reference| reference.str_at(&["name"]));
         Self(names.map(Str::from).collect())
     }

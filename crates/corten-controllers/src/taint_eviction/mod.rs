@@ -31,7 +31,7 @@ use self::plan::Stay;
 use crate::{
     Config,
     node_lifecycle::{PODS_BY_NODE, node_of, pods_by_node},
-    objects::{from_json, gone_is_fine, tree},
+    objects::{from_json, gone_is_fine, has_same, part, tree},
     queue_controller::{QueueController, queue_of},
 };
 
@@ -77,6 +77,9 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
     },
 };
 
+/// What is read of nodes.
+const TAINTS: [&str; 2] = ["spec", "taints"];
+
 /// Since when a pod's time runs, and which pod it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Started {
@@ -111,15 +114,14 @@ impl Tainted {
 
 impl Handler for Tainted {
     fn on_add(&self, node: &Arc<Stored>) {
-        let taints = tree(node).map(|node| plan::no_execute(&node)).unwrap_or_else(|error| {
-            tracing::error!(node = %node.name, err = %error, "Read a node that is none");
-            Vec::new()
-        });
+        let taints = plan::no_execute(&part(node, &[&TAINTS]));
         self.see(node, (!taints.is_empty()).then(|| Value::array(taints)));
     }
 
-    fn on_update(&self, _old: &Arc<Stored>, new: &Arc<Stored>) {
-        self.on_add(new);
+    fn on_update(&self, old: &Arc<Stored>, new: &Arc<Stored>) {
+        if !has_same(old, new, &[&TAINTS]) {
+            self.on_add(new);
+        }
     }
 
     fn on_delete(&self, node: &Arc<Stored>, _final_state_unknown: bool) {

@@ -73,7 +73,7 @@ impl ProjectionHandler<usize> for Count {
         self.added.fetch_add(1, Ordering::Relaxed);
     }
     fn on_update(&self, old: &Arc<Projection<usize>>, new: &Arc<Projection<usize>>) {
-        assert!(old.revision < new.revision);
+        assert!(old.object.revision < new.object.revision);
         self.updated.fetch_add(1, Ordering::Relaxed);
     }
     fn on_delete(&self, _object: &Arc<Projection<usize>>) {
@@ -88,14 +88,17 @@ fn projections_follow_their_informer_and_are_shared() {
     let id = InformerId::all(&pods());
     let informer = factory.informer_of(&id);
     informer.replace(vec![object("ns/a", 1).label("x", "1").build(), object("ns/b", 2).build()], 2);
-    let labels = factory.projected(&id, |object| object.facts.labels.len());
-    assert!(Arc::ptr_eq(&labels, &factory.projected::<usize>(&id, |_| unreachable!("the first projection is shared"))));
+    let labels = factory.projected(&id, |object, before| {
+        let was = before.map_or(0, |before| before.value);
+        10 * was + object.facts.labels.len()
+    });
+    assert!(Arc::ptr_eq(&labels, &factory.projected::<usize>(&id, |_, _| unreachable!("the first projection is shared"))));
     let count = Arc::new(Count::default());
     labels.add_handler(count.clone());
     assert_eq!(labels.get(&Key::new("ns", "a")).unwrap().value, 1);
     informer.apply(WatchEvent::Modified(object("ns/a", 3).build()));
     informer.apply(WatchEvent::Deleted(object("ns/b", 4).build()));
-    assert_eq!(labels.list().iter().map(|p| (p.name.as_str(), p.value)).collect::<Vec<_>>(), [("a", 0)]);
+    assert_eq!(labels.list().iter().map(|p| (p.object.name.as_str(), p.value)).collect::<Vec<_>>(), [("a", 10)]);
     let counted = [&count.added, &count.updated, &count.deleted].map(|counter| counter.load(Ordering::Relaxed));
     assert_eq!(counted, [2, 1, 1]);
 }

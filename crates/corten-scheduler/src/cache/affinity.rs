@@ -1,7 +1,7 @@
 //! Rules in pods and nodes about each other, parsed once: affinity, taints, tolerations, spreading.
 
 use corten_apimachinery::{
-    codec::json,
+    codec::json::Outlined,
     selector::label::{Operator, Requirement, Selector},
     value::Str,
 };
@@ -82,8 +82,8 @@ pub(super) fn selector(selector: Option<&wire::LabelSelector>) -> Result<Selecto
 /// The selector of a Service or ReplicationController; `None` if it selects nothing.
 ///
 /// Errors: JSON that is none of both.
-pub fn map_selector(json: &[u8]) -> Result<Option<Selector>, FactsError> {
-    let object: wire::Service = json::view(json).map_err(|source| FactsError::Decode { kind: "Service", source })?;
+pub fn map_selector(json: &Outlined) -> Result<Option<Selector>, FactsError> {
+    let object: wire::Service = json.view().map_err(|source| FactsError::Decode { kind: "Service", source })?;
     let selector = object.spec.selector;
     let entries = selector.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     Ok((!selector.is_empty()).then(|| Selector::from_map(entries)))
@@ -92,9 +92,9 @@ pub fn map_selector(json: &[u8]) -> Result<Option<Selector>, FactsError> {
 /// The selector of a ReplicaSet.
 ///
 /// Errors: JSON that is no ReplicaSet.
-pub fn replica_set_selector(json: &[u8]) -> Result<Selector, FactsError> {
+pub fn replica_set_selector(json: &Outlined) -> Result<Selector, FactsError> {
     let object: wire::ReplicaSet =
-        json::view(json).map_err(|source| FactsError::Decode { kind: "ReplicaSet", source })?;
+        json.view().map_err(|source| FactsError::Decode { kind: "ReplicaSet", source })?;
     selector(object.spec.selector.as_ref())
 }
 

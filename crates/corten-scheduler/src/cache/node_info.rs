@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use corten_apimachinery::{codec::json, value::Str};
+use corten_apimachinery::{codec::json::Outlined, value::Str};
 
 use super::{FactsError, HostPorts, Labels, PodInfo, Resources, Sums, Taint, label, pod_info::normalized_image, wire};
 
@@ -27,8 +27,8 @@ impl NodeFacts {
     /// Reads a node's JSON.
     ///
     /// Errors: not a node, or one that validation does not let through.
-    pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
-        let node: wire::Node = json::view(json).map_err(|source| FactsError::Decode { kind: "Node", source })?;
+    pub fn from_json(json: &Outlined) -> Result<Self, FactsError> {
+        let node: wire::Node = json.view().map_err(|source| FactsError::Decode { kind: "Node", source })?;
         let images = node.status.images.iter();
         let mut images: Vec<(Str, i64)> = images
             .flat_map(|image| image.names.iter().map(|name| (normalized_image(name), image.size_bytes)))
@@ -42,6 +42,16 @@ impl NodeFacts {
             allocatable: Resources::read(&node.status.allocatable)?,
             images: images.into(),
         })
+    }
+
+    /// Whether two versions of a node have the same facts, as can be seen without reading them.
+    #[must_use]
+    pub fn is_same(old: &Outlined, new: &Outlined) -> bool {
+        let read = |json| {
+            let (metadata, status) = (["name", "labels"], ["allocatable", "images"]);
+            (Outlined::fields(json, &["metadata"], metadata), json.fields(&[], ["spec"]), json.fields(&["status"], status))
+        };
+        read(old) == read(new)
     }
 
     /// One label.

@@ -1,6 +1,10 @@
 //! `PodInfo`: what scheduling needs of a pod.
 
-use corten_apimachinery::{codec::json, meta::parse_time, value::Str};
+use corten_apimachinery::{
+    codec::json::{Outlined, ViewError},
+    meta::parse_time,
+    value::Str,
+};
 use jiff::Timestamp;
 
 use super::{
@@ -31,7 +35,7 @@ pub struct Unscheduled {
 }
 
 /// What scheduling needs of a pod.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PodInfo {
     /// The namespace.
     pub namespace: Str,
@@ -93,11 +97,27 @@ impl PodInfo {
     /// Reads a pod's JSON.
     ///
     /// Errors: not a pod, or one that validation does not let through.
-    pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
-        let pod: wire::Pod = json::view(json).map_err(|source| FactsError::Decode { kind: "Pod", source })?;
-        let wire::Pod { metadata, spec, status } = pod;
+    pub fn from_json(json: &Outlined) -> Result<Self, FactsError> {
+        let wire::Pod { metadata, spec, status } = json.view().map_err(decode)?;
+        Ok(Self::of_spec(spec, &metadata)?.with(metadata, status))
+    }
+
+    /// Reads the next version of the pod, of which this one is `old`: what it wants is not read again unless it has changed.
+    ///
+    /// Errors: as `from_json`.
+    pub fn changed(&self, old: &Outlined, new: &Outlined) -> Result<Self, FactsError> {
+        let wants = |json| (field(json, &[], "spec"), field(json, &["metadata"], "labels"));
+        if wants(old) != wants(new) {
+            return Self::from_json(new);
+        }
+        let wire::PodHead { metadata, status } = new.view().map_err(decode)?;
+        Ok(self.clone().with(metadata, status))
+    }
+
+    /// What the spec says, and what names and labels have to do with that.
+    fn of_spec(spec: wire::PodSpec, metadata: &wire::Metadata) -> Result<Self, FactsError> {
         let requests = resources::requests(&spec)?;
-        let labels: Labels = metadata.labels.into_iter().collect();
+        let labels: Labels = metadata.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let containers = || spec.init_containers.iter().chain(&spec.containers);
         // Ports of init containers that end are free again before the others start.
         let with_ports = containers()
@@ -108,16 +128,7 @@ impl PodInfo {
         Ok(Self {
             priority: spec.priority.unwrap_or_default(),
             may_preempt: spec.preemption_policy != "Never",
-            is_deleting: metadata.deletion_timestamp.is_some(),
-            is_preempted: metadata.deletion_timestamp.is_some()
-                && status.conditions.iter().any(|condition| {
-                    condition.ty == "DisruptionTarget"
-                        && condition.status == "True"
-                        && condition.reason == "PreemptionByScheduler"
-                }),
-            started: parse_time(&status.start_time),
             claims: spec.volumes.iter().filter_map(|volume| claim_of(&metadata.name, volume)).collect(),
-            is_finished: matches!(status.phase.as_str(), "Succeeded" | "Failed"),
             gates: spec.scheduling_gates.iter().map(|gate| gate.name.clone()).collect(),
             requests: requests.exact,
             non_zero: (requests.non_zero.cpu_millis, requests.non_zero.memory_bytes),
@@ -136,13 +147,32 @@ impl PodInfo {
                 .map(|constraint| SpreadConstraint::read(constraint, &labels))
                 .collect::<Result<_, _>>()?,
             images: containers().map(|container| normalized_image(&container.image)).collect(),
+            scheduler_name: or(&spec.scheduler_name, "default-scheduler"),
+            node_selector: spec.node_selector.into_iter().collect(),
+            node_name: spec.node_name,
+            labels,
+            ..Self::default()
+        })
+    }
+
+    /// The same with everything else from these.
+    fn with(self, metadata: wire::Metadata, status: wire::PodStatus) -> Self {
+        let is_deleting = metadata.deletion_timestamp.is_some();
+        let preempted = |condition: &wire::Condition| {
+            condition.ty == "DisruptionTarget"
+                && condition.status == "True"
+                && condition.reason == "PreemptionByScheduler"
+        };
+        Self {
+            is_deleting,
+            is_preempted: is_deleting && status.conditions.iter().any(preempted),
+            started: parse_time(&status.start_time),
+            is_finished: matches!(status.phase.as_str(), "Succeeded" | "Failed"),
             controller: metadata
                 .owner_references
                 .into_iter()
                 .find(|owner| owner.controller)
                 .map(|owner| Box::new(Controller { kind: owner.kind, name: owner.name })),
-            scheduler_name: or(&spec.scheduler_name, "default-scheduler"),
-            node_selector: spec.node_selector.into_iter().collect(),
             unscheduled: status
                 .conditions
                 .into_iter()
@@ -155,15 +185,14 @@ impl PodInfo {
                         since: condition.last_transition_time,
                     })
                 }),
-            node_name: spec.node_name,
             nominated_node_name: status.nominated_node_name,
             namespace: metadata.namespace,
             name: metadata.name,
             uid: metadata.uid,
             resource_version: metadata.resource_version,
             generation: metadata.generation,
-            labels,
-        })
+            ..self
+        }
     }
 
     /// `namespace/name`.
@@ -195,6 +224,15 @@ impl PodInfo {
     pub fn has_pod_affinity(&self) -> bool {
         self.affinity.as_ref().is_some_and(|affinity| affinity.has_pod_terms())
     }
+}
+
+fn decode(source: ViewError) -> FactsError {
+    FactsError::Decode { kind: "Pod", source }
+}
+
+fn field<'j>(json: &'j Outlined, path: &[&str], name: &str) -> Option<&'j [u8]> {
+    let [field] = json.fields(path, [name]);
+    field
 }
 
 /// The claim behind a volume of the pod of this name.

@@ -162,7 +162,10 @@ pub(super) struct Requests {
 /// Adds up a pod's requests: containers and sidecars run together, init containers one after the other beside the
 /// sidecars started before them, and the overhead comes on top. Amounts of the pod itself replace those of containers.
 pub(super) fn requests(spec: &PodSpec) -> Result<Requests, FactsError> {
-    let (mut exact, mut non_zero) = (total(spec, Resources::default())?, total(spec, assumed())?);
+    let containers = spec.containers.iter().map(Wanted::read).collect::<Result<Containers, _>>()?;
+    let init_containers = spec.init_containers.iter().map(Wanted::read).collect::<Result<Containers, _>>()?;
+    let total = |missing| total(&containers, &init_containers, missing);
+    let (mut exact, mut non_zero) = (total(&Resources::default()), total(&assumed()));
     let overhead = Resources::read(&spec.overhead)?;
     for (name, text) in &spec.resources.requests {
         if matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-") {
@@ -179,26 +182,48 @@ fn assumed() -> Resources {
     Resources { cpu_millis: DEFAULT_CPU_MILLIS, memory_bytes: DEFAULT_MEMORY_BYTES, ..Resources::default() }
 }
 
-fn total(spec: &PodSpec, missing: Resources) -> Result<Resources, FactsError> {
-    let request = |container: &Container| {
-        let mut amounts = Resources::read(&container.resources.requests)?;
-        let has = |name: &str| container.resources.requests.keys().any(|key| key == name);
-        if !has("cpu") {
+/// What a container asks for.
+struct Wanted {
+    amounts: Resources,
+    has_cpu: bool,
+    has_memory: bool,
+    is_sidecar: bool,
+}
+
+type Containers = SmallVec<[Wanted; 1]>;
+
+impl Wanted {
+    fn read(container: &Container) -> Result<Self, FactsError> {
+        let requests = &container.resources.requests;
+        Ok(Self {
+            amounts: Resources::read(requests)?,
+            has_cpu: requests.contains_key("cpu"),
+            has_memory: requests.contains_key("memory"),
+            is_sidecar: container.restart_policy == "Always",
+        })
+    }
+
+    fn or(&self, missing: &Resources) -> Resources {
+        let mut amounts = self.amounts.clone();
+        if !self.has_cpu {
             amounts.cpu_millis = missing.cpu_millis;
         }
-        if !has("memory") {
+        if !self.has_memory {
             amounts.memory_bytes = missing.memory_bytes;
         }
-        Ok::<_, FactsError>(amounts)
-    };
+        amounts
+    }
+}
+
+fn total(containers: &Containers, init_containers: &Containers, missing: &Resources) -> Resources {
     let mut running = Resources::default();
-    for container in &spec.containers {
-        running.add(&request(container)?);
+    for container in containers {
+        running.add(&container.or(missing));
     }
     let (mut sidecars, mut starting) = (Resources::default(), Resources::default());
-    for container in &spec.init_containers {
-        let amounts = request(container)?;
-        if container.restart_policy == "Always" {
+    for container in init_containers {
+        let amounts = container.or(missing);
+        if container.is_sidecar {
             sidecars.add(&amounts);
             starting.raise_to(&sidecars);
         } else {
@@ -209,5 +234,5 @@ fn total(spec: &PodSpec, missing: Resources) -> Result<Resources, FactsError> {
     }
     running.add(&sidecars);
     running.raise_to(&starting);
-    Ok(running)
+    running
 }

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
+use corten_apimachinery::codec::json::Outlined;
 use serde_json::{Value, json};
 
 use super::{
-    PodInfo, Resources, Sums,
+    NodeFacts, PodInfo, Resources, Sums,
     affinity::{map_selector, replica_set_selector},
     resources::DEFAULT_MEMORY_BYTES,
 };
@@ -89,14 +90,14 @@ fn names_of_resources_are_added_up_whatever_their_order() {
 #[test]
 fn a_bad_quantity_is_refused_with_its_resource() {
     let bad = json!({"metadata": {}, "spec": {"containers": [cpu("1x")]}}).to_string();
-    let error = PodInfo::from_json(bad.as_bytes()).unwrap_err();
+    let error = PodInfo::from_json(&bad.into()).unwrap_err();
     assert_eq!(error.to_string(), "read the quantity of resource cpu");
 }
 
 #[test]
 fn nulls_read_as_absent() {
-    let json = br#"{"metadata":{"name":"a","creationTimestamp":null,"labels":null},"spec":{"affinity":null,"containers":null}}"#;
-    assert_eq!(PodInfo::from_json(json).unwrap().name, "a");
+    let json = r#"{"metadata":{"name":"a","creationTimestamp":null,"labels":null},"spec":{"affinity":null,"containers":null}}"#;
+    assert_eq!(PodInfo::from_json(&json.into()).unwrap().name, "a");
 }
 
 #[test]
@@ -145,8 +146,51 @@ fn nodes_are_taken_from_all_zones_in_turn() {
 #[test]
 fn selectors_of_services_and_replica_sets_are_read() {
     let service = json!({"spec": {"selector": {"app": "web"}}}).to_string();
-    assert_eq!(map_selector(service.as_bytes()).unwrap().unwrap().to_string(), "app=web");
-    assert!(map_selector(br#"{"spec":{"clusterIP":"None"}}"#).unwrap().is_none());
+    assert_eq!(map_selector(&service.into()).unwrap().unwrap().to_string(), "app=web");
+    assert!(map_selector(&r#"{"spec":{"clusterIP":"None"}}"#.into()).unwrap().is_none());
     let set = json!({"spec": {"selector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}}).to_string();
-    assert_eq!(replica_set_selector(set.as_bytes()).unwrap().to_string(), "a");
+    assert_eq!(replica_set_selector(&set.into()).unwrap().to_string(), "a");
+}
+
+#[test]
+fn a_pod_reads_the_same_whether_the_version_before_is_known_or_not() {
+    let spec = |cpu: &str, node: &str| {
+        json!({"nodeName": node, "schedulerName": "s", "priority": 3, "tolerations": [{"operator": "Exists"}],
+            "containers": [{"image": "i", "resources": {"requests": {"cpu": cpu}}, "ports": [{"hostPort": 80}]}],
+            "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "matchLabelKeys": ["app"]}]})
+    };
+    let metadata = |version: &str, app: &str| {
+        json!({"name": "a", "namespace": "ns", "uid": "u", "resourceVersion": version, "labels": {"app": app},
+            "ownerReferences": [{"kind": "Job", "name": "j", "controller": true}]})
+    };
+    let refused = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]);
+    let versions = [
+        json!({"metadata": metadata("1", "web"), "spec": spec("1", ""), "status": {}}),
+        json!({"metadata": metadata("2", "web"), "spec": spec("1", ""), "status": {"conditions": refused}}),
+        json!({"metadata": metadata("3", "web"), "spec": spec("1", ""), "status": {"nominatedNodeName": "n"}}),
+        json!({"metadata": metadata("4", "db"), "spec": spec("1", ""), "status": {}}),
+        json!({"metadata": metadata("5", "db"), "spec": spec("1", "n"), "status": {"startTime": "2026-01-01T00:00:00Z"}}),
+        json!({"metadata": metadata("6", "db"), "spec": spec("2", "n"), "status": {"phase": "Failed"}}),
+        json!({"metadata": {"name": "a", "namespace": "ns", "deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+    ]
+    .map(|version| Outlined::from(version.to_string()));
+    let mut pod = PodInfo::from_json(&versions[0]).unwrap();
+    for [old, new] in versions.array_windows() {
+        pod = pod.changed(old, new).unwrap();
+        assert_eq!(format!("{pod:?}"), format!("{:?}", PodInfo::from_json(new).unwrap()));
+    }
+}
+
+#[test]
+fn a_heartbeat_changes_nothing_of_a_node() {
+    let node = |labels: Value, taint: &str, heartbeat: u8, cpu: u8| {
+        let node = json!({"metadata": {"name": "n", "labels": labels}, "spec": {"taints": [{"key": taint}]},
+            "status": {"allocatable": {"cpu": cpu}, "conditions": [{"type": "Ready", "heartbeat": heartbeat}]}});
+        Outlined::from(node.to_string())
+    };
+    let old = node(json!({}), "k", 1, 4);
+    assert!(NodeFacts::is_same(&old, &node(json!({}), "k", 2, 4)));
+    assert!(!NodeFacts::is_same(&old, &node(json!({"a": "b"}), "k", 1, 4)));
+    assert!(!NodeFacts::is_same(&old, &node(json!({}), "l", 1, 4)));
+    assert!(!NodeFacts::is_same(&old, &node(json!({}), "k", 1, 5)));
 }

@@ -1,6 +1,6 @@
 //! Claims, volumes and classes of storage, as far as they say where a pod can go.
 
-use corten_apimachinery::{codec::json, value::Str};
+use corten_apimachinery::{codec::json::Outlined, value::Str};
 
 use super::{FactsError, NodeSelectorTerm, wire};
 
@@ -34,9 +34,9 @@ impl ClaimFacts {
     /// Reads a claim's JSON.
     ///
     /// Errors: not a claim.
-    pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
+    pub fn from_json(json: &Outlined) -> Result<Self, FactsError> {
         let claim: wire::Claim =
-            json::view(json).map_err(|source| FactsError::Decode { kind: "PersistentVolumeClaim", source })?;
+            json.view().map_err(|source| FactsError::Decode { kind: "PersistentVolumeClaim", source })?;
         let wire::Claim { metadata, spec, status } = claim;
         let controller = metadata.owner_references.into_iter().find(|owner| owner.controller);
         Ok(Self {
@@ -61,9 +61,9 @@ impl VolumeFacts {
     /// Reads a volume's JSON.
     ///
     /// Errors: not a volume.
-    pub fn from_json(json: &[u8]) -> Result<Self, FactsError> {
+    pub fn from_json(json: &Outlined) -> Result<Self, FactsError> {
         let volume: wire::PersistentVolume =
-            json::view(json).map_err(|source| FactsError::Decode { kind: "PersistentVolume", source })?;
+            json.view().map_err(|source| FactsError::Decode { kind: "PersistentVolume", source })?;
         let required = volume.spec.node_affinity.required;
         let terms = required.map(|selector| selector.node_selector_terms.iter().map(NodeSelectorTerm::read).collect());
         Ok(Self { node_terms: terms })
@@ -79,8 +79,8 @@ impl VolumeFacts {
 /// Whether claims of a class are bound only once a pod uses them.
 ///
 /// Errors: not a class.
-pub fn binds_late(json: &[u8]) -> Result<bool, FactsError> {
+pub fn binds_late(json: &Outlined) -> Result<bool, FactsError> {
     let class: wire::StorageClass =
-        json::view(json).map_err(|source| FactsError::Decode { kind: "StorageClass", source })?;
+        json.view().map_err(|source| FactsError::Decode { kind: "StorageClass", source })?;
     Ok(class.volume_binding_mode == "WaitForFirstConsumer")
 }

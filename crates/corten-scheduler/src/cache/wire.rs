@@ -2,10 +2,13 @@
 //!
 //! Source: k8s.io/api/core/v1 (v1.35). Absent and null read as empty, as they do upstream.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use corten_apimachinery::value::Str;
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Visitor},
+};
 
 /// Reads null as the default.
 fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
@@ -27,16 +30,47 @@ macro_rules! wire {
 pub(super) type ResourceList = BTreeMap<Str, QuantityText>;
 
 /// A quantity: text, or a number as some clients write it.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub(super) enum QuantityText {
     Text(Str),
     Int(i64),
     Float(f64),
 }
 
+/// As if derived for an untagged enum, without a copy in between.
+impl<'de> Deserialize<'de> for QuantityText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Quantity;
+        impl Visitor<'_> for Quantity {
+            type Value = QuantityText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a quantity")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<QuantityText, E> {
+                Ok(QuantityText::Text(text.into()))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<QuantityText, E> {
+                Ok(QuantityText::Int(number))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<QuantityText, E> {
+                Ok(i64::try_from(number).map_or(QuantityText::Float(number as f64), QuantityText::Int))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<QuantityText, E> {
+                Ok(QuantityText::Float(number))
+            }
+        }
+        deserializer.deserialize_any(Quantity)
+    }
+}
+
 wire! {
     struct Pod { metadata: Metadata, spec: PodSpec, status: PodStatus }
+    struct PodHead { metadata: Metadata, status: PodStatus }
     struct Metadata {
         name: Str,
         namespace: Str,

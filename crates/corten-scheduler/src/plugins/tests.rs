@@ -262,7 +262,7 @@ fn nodes_with_the_images_score_better() {
         "metadata": {"name": "n1"},
         "status": {"images": [{"names": ["docker.io/web:latest"], "sizeBytes": 1_000 * 1024 * 1024_i64}]},
     });
-    let with_image = NodeFacts::from_json(with_image.to_string().as_bytes()).unwrap();
+    let with_image = NodeFacts::from_json(&with_image.to_string().into()).unwrap();
     let pod = pod("a", json!({"containers": [{"image": "docker.io/web"}]}));
     // One node of two has it: half of its size counts.
     check_scores("ImageLocality", Value::Null, &pod, &[with_image, node("n2")], &[], &[48, 0]);
@@ -397,9 +397,9 @@ fn wrong_arguments_are_refused() {
 /// The world of one claim `data`, and of the volume `disk` that it may name.
 fn claim_world(claim: Option<Value>, volume: Option<Value>, class: Option<(&str, bool)>) -> Snapshot {
     let mut snapshot = snapshot(&[node("n1")], &[]);
-    let claim = claim.map(|claim| ClaimFacts::from_json(claim.to_string().as_bytes()).unwrap());
+    let claim = claim.map(|claim| ClaimFacts::from_json(&claim.to_string().into()).unwrap());
     snapshot.set_claim("default".into(), "data".into(), claim);
-    let volume = volume.map(|volume| VolumeFacts::from_json(volume.to_string().as_bytes()).unwrap());
+    let volume = volume.map(|volume| VolumeFacts::from_json(&volume.to_string().into()).unwrap());
     snapshot.set_volume("disk".into(), volume);
     if let Some((name, binds_late)) = class {
         snapshot.set_class(name.into(), Some(binds_late));

@@ -30,7 +30,7 @@ impl ObjectCodec for Plain {
         }
         let (namespace, name) = key.split_once('/').unwrap_or(("", key));
         let (namespace, name, uid) = (namespace.into(), name.into(), "".into());
-        Ok(Arc::new(Stored { revision, namespace, name, uid, json: value.clone(), facts: Facts::default() }))
+        Ok(Arc::new(Stored { revision, namespace, name, uid, json: value.clone().into(), facts: Facts::default() }))
     }
 
     fn at_revision(&self, object: &Stored, revision: Revision) -> Arc<Stored> {

@@ -49,7 +49,7 @@ impl Pending {
             namespace: self.namespace.clone(),
             name: self.name.clone(),
             uid: self.uid.clone(),
-            json: if revision == 0 { self.encoded.bytes().clone() } else { self.encoded.splice(revision) },
+            json: if revision == 0 { self.encoded.bare() } else { self.encoded.splice(revision) },
             facts: self.facts.clone(),
         }
     }

@@ -2,7 +2,10 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::decode::LEVELS_PER_CHECK;
+use super::{
+    decode::LEVELS_PER_CHECK,
+    outline::{Jump, Jumps, Outlined},
+};
 use crate::{
     stack,
     type_table::{FieldType, Shape, Struct, TypeId, TypeTable},
@@ -31,6 +34,8 @@ pub struct Spliceable {
     offset: Option<usize>,
     /// Whether a field stands before it in the metadata.
     follows: bool,
+    /// Where the large fields of the bytes are.
+    jumps: Box<[Jump]>,
 }
 
 impl Spliceable {
@@ -40,10 +45,16 @@ impl Spliceable {
         &self.bytes
     }
 
+    /// The bytes with their outline, without resource version.
+    #[must_use]
+    pub fn bare(&self) -> Outlined {
+        Outlined::new(self.bytes.clone(), self.jumps.clone())
+    }
+
     /// The bytes with resource version: what is served.
     #[must_use]
-    pub fn splice(&self, revision: u64) -> Bytes {
-        let Some(offset) = self.offset else { return self.bytes.clone() };
+    pub fn splice(&self, revision: u64) -> Outlined {
+        let Some(offset) = self.offset else { return self.bare() };
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(revision);
         let mut out = BytesMut::with_capacity(self.bytes.len() + 24 + digits.len());
@@ -53,7 +64,9 @@ impl Spliceable {
         out.put_slice(digits.as_bytes());
         out.put_slice(if leads { b"\"," } else { b"\"" });
         out.put_slice(&self.bytes[offset..]);
-        out.freeze()
+        let inserted = out.len() - self.bytes.len();
+        let jumps = self.jumps.iter().map(|jump| jump.after_insertion(offset, inserted)).collect();
+        Outlined::new(out.freeze(), jumps)
     }
 }
 
@@ -65,19 +78,20 @@ pub fn encode_spliceable(object: &Value, ty: Option<(&TypeTable, TypeId)>) -> Sp
     writer.seeks = object.get("metadata");
     writer.value(object, ty.map(|(_, id)| FieldType::Ref(id)).as_ref());
     // The store keeps recent values: not with the room that was left for them.
-    Spliceable { bytes: Bytes::copy_from_slice(&writer.out), offset: writer.found, follows: writer.follows }
+    let (bytes, jumps) = (Bytes::copy_from_slice(&writer.out), writer.jumps.finish());
+    Spliceable { bytes, offset: writer.found, follows: writer.follows, jumps }
 }
 
 /// The same served JSON at another revision.
 #[must_use]
-pub fn replace_resource_version(json: &Bytes, old: u64, new: u64) -> Bytes {
+pub fn replace_resource_version(json: &Outlined, old: u64, new: u64) -> Outlined {
     let needle = format!("\"{RESOURCE_VERSION}\":\"{old}\"");
     // The metadata's own field: a name and a colon in quotes cannot stand inside a string without backslashes.
     let metadata = memchr::memmem::find(json, b"\"metadata\":{").unwrap_or_default();
     let Some(at) = memchr::memmem::find(&json[metadata..], needle.as_bytes()) else { return json.clone() };
     let at = metadata + at;
     let replacement = format!("\"{RESOURCE_VERSION}\":\"{new}\"");
-    Bytes::from([&json[..at], replacement.as_bytes(), &json[at + needle.len()..]].concat())
+    json.with([&json[..at], replacement.as_bytes(), &json[at + needle.len()..]].concat())
 }
 
 struct Writer<'a> {
@@ -87,7 +101,9 @@ struct Writer<'a> {
     seeks: Option<&'a Value>,
     found: Option<usize>,
     follows: bool,
+    /// How many objects and arrays are open.
     depth: usize,
+    jumps: Jumps,
 }
 
 impl<'a> Writer<'a> {
@@ -98,7 +114,7 @@ impl<'a> Writer<'a> {
     /// Without room for anything.
     fn bare(ty: Option<(&'a TypeTable, TypeId)>) -> Self {
         let table = ty.map(|(table, _)| table);
-        Self { out: Vec::new(), table, seeks: None, found: None, follows: false, depth: 0 }
+        Self { out: Vec::new(), table, seeks: None, found: None, follows: false, depth: 0, jumps: Jumps::default() }
     }
 
     fn value(&mut self, value: &Value, ty: Option<&FieldType>) {
@@ -195,8 +211,7 @@ impl<'a> Writer<'a> {
                         self.mark(first);
                     }
                     let (key, child) = &map.entries()[entry as usize];
-                    self.key(key, &mut first);
-                    self.value(child, fields.fields.get(index as usize).map(|field| &field.ty));
+                    self.field(key, child, fields.fields.get(index as usize).map(|field| &field.ty), &mut first);
                 }
             }
             None => {
@@ -204,8 +219,7 @@ impl<'a> Writer<'a> {
                     if seeking && self.found.is_none() && key > RESOURCE_VERSION {
                         self.mark(first);
                     }
-                    self.key(key, &mut first);
-                    self.value(child, item);
+                    self.field(key, child, item, &mut first);
                 }
             }
         }
@@ -215,12 +229,15 @@ impl<'a> Writer<'a> {
         self.out.push(b'}');
     }
 
-    fn key(&mut self, key: &str, first: &mut bool) {
+    fn field(&mut self, key: &str, value: &Value, ty: Option<&FieldType>, first: &mut bool) {
         if !std::mem::take(first) {
             self.out.push(b',');
         }
         put_string(&mut self.out, key);
         self.out.push(b':');
+        let begun = self.jumps.begin(self.depth, self.out.len());
+        self.value(value, ty);
+        self.jumps.end(begun, self.out.len());
     }
 
     fn mark(&mut self, first: bool) {

@@ -4,7 +4,9 @@ mod decode;
 mod encode;
 mod field_set;
 mod nesting;
+mod outline;
 mod pretty;
+mod reader;
 mod view;
 
 pub use decode::{DEPTH_MAX, TYPED_DEPTH_MAX, decode, decode_bounded, decode_lossy};
@@ -12,6 +14,7 @@ pub(super) use decode::{decode_field_set, decode_within};
 pub use encode::{Spliceable, encode, encode_spliceable, replace_resource_version};
 pub(crate) use encode::{put_string, put_text, put_value};
 pub use nesting::{containers, is_deeper_than, levels};
+pub use outline::Outlined;
 pub use pretty::{around, around_pretty, encode_pretty, encode_pretty_item};
 pub use view::{ViewError, view};
 

@@ -153,7 +153,7 @@ fn a_revision_is_spliced_into_any_metadata() {
         (r#"{"metadata":{"a":1,"uid":"x"}}"#, r#"{"metadata":{"a":1,"resourceVersion":"7","uid":"x"}}"#),
         (r#"{"spec":{"metadata":{"uid":"x"}}}"#, r#"{"spec":{"metadata":{"uid":"x"}}}"#),
     ] {
-        assert_eq!(encode_spliceable(&read(object).unwrap(), None).splice(7), want);
+        assert_eq!(encode_spliceable(&read(object).unwrap(), None).splice(7).text(), want);
     }
 }
 

@@ -11,13 +11,12 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::{TYPED_DEPTH_MAX, decode};
-use crate::{codec::FieldValidation, value::Value};
+use super::{TYPED_DEPTH_MAX, reader::Reader};
 
 /// The JSON is none, or not that of the struct asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ViewError(String);
+pub struct ViewError(pub(super) String);
 
 impl de::Error for ViewError {
     fn custom<T: fmt::Display>(message: T) -> Self {
@@ -25,11 +24,15 @@ impl de::Error for ViewError {
     }
 }
 
-/// Reads `json` as a `T`, whose enums have no fields.
+/// Reads `json` as a `T`, whose enums have no fields and whose fields' names are derived: they are looked up as bytes.
 ///
 /// Errors: what `T` asks for is not there or of another type; the text ends early, or does not end with the object.
 pub fn view<'de, T: de::Deserialize<'de>>(json: &'de [u8]) -> Result<T, ViewError> {
-    let mut reader = Reader { json, at: 0, depth: 0 };
+    view_of(Reader::new(json, &[]))
+}
+
+/// As `view`, from where `reader` is.
+pub(super) fn view_of<'de, T: de::Deserialize<'de>>(mut reader: Reader<'de>) -> Result<T, ViewError> {
     let value = T::deserialize(&mut reader)?;
     match reader.next() {
         None => Ok(value),
@@ -37,121 +40,7 @@ pub fn view<'de, T: de::Deserialize<'de>>(json: &'de [u8]) -> Result<T, ViewErro
     }
 }
 
-struct Reader<'de> {
-    json: &'de [u8],
-    at: usize,
-    depth: usize,
-}
-
 impl<'de> Reader<'de> {
-    /// The next byte that is no space, which is not taken.
-    #[inline]
-    fn next(&mut self) -> Option<u8> {
-        loop {
-            match self.json.get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                byte => return byte.copied(),
-            }
-        }
-    }
-
-    fn bad(&self, wanted: &str) -> ViewError {
-        ViewError(format!("expected {wanted} at byte {}", self.at))
-    }
-
-    fn take(&mut self, byte: u8, wanted: &str) -> Result<(), ViewError> {
-        if self.next() != Some(byte) {
-            return Err(self.bad(wanted));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    fn word(&mut self, word: &str) -> Result<(), ViewError> {
-        if !self.json[self.at..].starts_with(word.as_bytes()) {
-            return Err(self.bad(word));
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    /// Runs past the string that begins here. Says whether it has escapes.
-    fn skip_string(&mut self) -> Result<bool, ViewError> {
-        let mut has_escapes = false;
-        self.at += 1;
-        loop {
-            let Some(found) = self.json.get(self.at..).and_then(end_or_escape) else {
-                return Err(self.bad("the end of a string"));
-            };
-            self.at += found + 1;
-            if self.json[self.at - 1] == b'"' {
-                return Ok(has_escapes);
-            }
-            has_escapes = true;
-            self.at += 1;
-        }
-    }
-
-    /// Takes the string that begins here.
-    fn string(&mut self) -> Result<Cow<'de, str>, ViewError> {
-        let start = self.at;
-        if self.skip_string()? {
-            return match decode(&self.json[start..self.at], None, FieldValidation::Ignore) {
-                Ok(decoded) => match decoded.value {
-                    Value::String(text) => Ok(Cow::Owned(text.into())),
-                    _ => Err(self.bad("a string")),
-                },
-                Err(error) => Err(ViewError(error.to_string())),
-            };
-        }
-        match std::str::from_utf8(&self.json[start + 1..self.at - 1]) {
-            Ok(text) => Ok(Cow::Borrowed(text)),
-            Err(_) => Err(self.bad("UTF-8")),
-        }
-    }
-
-    /// Where the number, or the word, that begins here ends.
-    fn scalar_end(&self) -> usize {
-        let rest = &self.json[self.at..];
-        let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
-        self.at + rest.iter().position(is_end).unwrap_or(rest.len())
-    }
-
-    /// Runs past the value that begins here.
-    fn skip(&mut self) -> Result<(), ViewError> {
-        match self.next() {
-            Some(b'"') => self.skip_string().map(drop),
-            Some(b'{' | b'[') => self.skip_nested(),
-            None | Some(b',' | b'}' | b']' | b':') => Err(self.bad("a value")),
-            Some(_) => {
-                self.at = self.scalar_end();
-                Ok(())
-            }
-        }
-    }
-
-    /// Runs past the object or array that begins here.
-    fn skip_nested(&mut self) -> Result<(), ViewError> {
-        let mut open = 0_usize;
-        while let Some(byte) = self.json.get(self.at) {
-            match byte {
-                b'"' => {
-                    self.skip_string()?;
-                    continue;
-                }
-                b'{' | b'[' => open += 1,
-                b'}' | b']' if open == 1 => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                b'}' | b']' => open -= 1,
-                _ => {}
-            }
-            self.at += 1;
-        }
-        Err(self.bad("the end of a value"))
-    }
-
     fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, ViewError> {
         let end = self.scalar_end();
         let text = std::str::from_utf8(&self.json[self.at..end]).unwrap_or_default();
@@ -183,26 +72,6 @@ impl<'de> Reader<'de> {
         self.depth -= 1;
         Ok(value)
     }
-}
-
-/// Where the first quote or backslash is. Eight bytes at a time, in place: most texts are so short that a call to search them
-/// costs more than the search.
-#[inline]
-fn end_or_escape(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    // The lowest top bit that is set is that of the first byte that is zero; those above it may be wrong.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
-    let (words, rest) = text.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ u64::from_ne_bytes([b'"'; 8])) | zeros(word ^ u64::from_ne_bytes([b'\\'; 8]));
-        if found != 0 {
-            return Some(at * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let at = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    Some(words.len() * 8 + at)
 }
 
 impl<'de> Deserializer<'de> for &mut Reader<'de> {
@@ -279,6 +148,42 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 }
 
+/// A key without escapes.
+struct Key<'de>(&'de [u8]);
+
+impl<'de> Key<'de> {
+    fn text<E: de::Error>(self) -> Result<de::value::BorrowedStrDeserializer<'de, E>, E> {
+        let text = std::str::from_utf8(self.0).map_err(|_| E::custom("expected UTF-8 in a key"))?;
+        Ok(de::value::BorrowedStrDeserializer::new(text))
+    }
+}
+
+impl<'de> Deserializer<'de> for Key<'de> {
+    type Error = ViewError;
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ViewError> {
+        visitor.visit_borrowed_bytes(self.0)
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ViewError> {
+        self.text()?.deserialize_any(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ViewError> {
+        self.text()?.deserialize_enum(name, variants, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct ignored_any
+    }
+}
+
 /// What stands between two brackets.
 struct Part<'a, 'de> {
     reader: &'a mut Reader<'de>,
@@ -316,10 +221,12 @@ impl<'de> MapAccess<'de> for &mut Part<'_, 'de> {
         if self.reader.next() != Some(b'"') {
             return Err(self.reader.bad("a key"));
         }
-        match self.reader.string()? {
-            Cow::Borrowed(key) => seed.deserialize(de::value::BorrowedStrDeserializer::new(key)).map(Some),
-            Cow::Owned(key) => seed.deserialize(key.into_deserializer()).map(Some),
+        let start = self.reader.at;
+        if !self.reader.skip_string()? {
+            return seed.deserialize(Key(&self.reader.json[start + 1..self.reader.at - 1])).map(Some);
         }
+        self.reader.at = start;
+        seed.deserialize(self.reader.string()?.into_deserializer()).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ViewError> {

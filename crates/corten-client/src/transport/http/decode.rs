@@ -219,7 +219,7 @@ fn stored(object: &Object<'_>, json: Bytes) -> Result<Arc<Stored>, Status> {
         namespace: metadata.namespace.clone(),
         name: metadata.name.clone(),
         uid: metadata.uid.clone(),
-        json,
+        json: json.into(),
         facts: Facts {
             labels: labels.collect(),
             fields: Box::default(),
@@ -267,7 +267,7 @@ mod tests {
         assert!(pod.json.starts_with(br#"{"kind":"Pod","apiVersion":"v1","metadata""#));
         assert_eq!((pod.revision, &*pod.namespace, &*pod.name, &*pod.uid), (7, "ns", "a", "u"));
         assert_eq!((pod.facts.label("b"), &*pod.facts.controller_uid, pod.facts.is_deleting), (Some("2"), "y", true));
-        assert_eq!(&*list.items[1].json, br#"{"kind":"Pod","apiVersion":"v1"}"#);
+        assert_eq!(&list.items[1].json[..], br#"{"kind":"Pod","apiVersion":"v1"}"#);
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
         let Ok(WatchEvent::Modified(pod)) = event(&format!(r#"{{"type":"MODIFIED","object":{object}}}"#)) else {
             panic!("it is a change")
         };
-        assert_eq!((pod.revision, &*pod.json), (7, object.as_bytes()));
+        assert_eq!((pod.revision, &pod.json[..]), (7, object.as_bytes()));
         let mark = r#"{"metadata":{"resourceVersion":"9","annotations":{"k8s.io/initial-events-end":"true"}}}"#;
         let event_of = event(&format!(r#"{{"type":"BOOKMARK","object":{mark}}}"#));
         assert!(matches!(event_of, Ok(WatchEvent::Bookmark { revision: 9, initial_events_end: true })));

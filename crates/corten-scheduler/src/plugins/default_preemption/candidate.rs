@@ -87,7 +87,7 @@ mod tests {
             "spec": {"priority": priority},
             "status": {"startTime": format!("2026-01-01T00:{minute:02}:00Z")},
         });
-        Arc::new(PodInfo::from_json(pod.to_string().as_bytes()).unwrap())
+        Arc::new(PodInfo::from_json(&pod.to_string().into()).unwrap())
     }
 
     /// `room` is how many of the others may stay.

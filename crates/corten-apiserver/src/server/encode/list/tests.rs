@@ -9,7 +9,7 @@ use crate::server::response_body::ResponseBody;
 
 fn metadata_list(count: usize, size: usize) -> ListBody {
     let json = format!(r#"{{"metadata":{{"name":"a"}},"data":"{}"}}"#, "x".repeat(size));
-    let (json, name) = (Bytes::from(json), Str::const_new("a"));
+    let (json, name) = (Bytes::from(json).into(), Str::const_new("a"));
     let object =
         Stored { revision: 1, namespace: name.clone(), name: name.clone(), uid: name, json, facts: Facts::default() };
     let shown = Shown { form: Form::Metadata { version: "v1" }, encoder: Encoder::Json, item_type: None };
@@ -33,7 +33,7 @@ fn stored_objects_go_out_as_they_are() {
         let rest = format!(r#""metadata":{{"name":"a{number}"}},"data":"{}"}}"#, "x".repeat(size));
         let name = Str::const_new("a");
         let json = if is_typed { format!(r#"{{"kind":"A","apiVersion":"v1",{rest}"#) } else { format!("{{{rest}") };
-        let json = Bytes::from(json);
+        let json = Bytes::from(json).into();
         let stored = Stored {
             revision: 1,
             namespace: name.clone(),
