@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// Stop at the first stage that fails.
     #[arg(long)]
     fail_fast: bool,
-    /// Let random tests of decoders run for a minute instead of a second.
+    /// Let random tests of decoders run for a minute instead of a second, and tests of faults with their full load.
     #[arg(long)]
     all: bool,
 }
@@ -162,6 +162,9 @@ fn run_stage(stage: Stage, places: &Places, options: &Options, counts: &mut Coun
             images::build(places)?;
             let mut command = nextest(places)?;
             command.args(["--profile", "e2e", "--filterset", &format!("package({E2E_CRATE})")]);
+            if options.all {
+                command.env("CORTEN_FAULTS_LONG", "1");
+            }
             run_tests(&mut command, counts)?;
         }
     }

@@ -367,7 +367,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     let slis = Arc::default();
     health::install(&mut routes, &settings.engine, &stores, bootstrap, &slis);
     metrics::install_slis(&mut routes, &slis);
-    server.observe(metrics::install(&mut routes));
+    server.observe(metrics::install(&mut routes, &settings.engine));
     let address = advertise_address.to_string();
     let make_routes = move |custom: &[(Arc<Resource>, Arc<Store>)]| {
         let (mut routes, mut resources) = (routes.clone(), resources.clone());

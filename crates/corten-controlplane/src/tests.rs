@@ -219,6 +219,29 @@ async fn a_watch_that_nobody_reads_ends_when_its_time_is_up() {
     served.stop().await;
 }
 
+/// A quiet watch of less than a minute ended without a bookmark: who went on from there began long ago, which is too old soon.
+#[tokio::test]
+async fn a_watch_gets_a_last_bookmark_before_its_time_is_up() {
+    let served = Served::start().await;
+    let mut client = served.http2().await;
+    for (seconds, form, want) in
+        [(30, "&allowWatchBookmarks=true", true), (30, "", false), (2, "&allowWatchBookmarks=true", false)]
+    {
+        let watch = format!("{MAPS}?watch=true&fieldSelector=metadata.name%3Dnone&timeoutSeconds={seconds}{form}");
+        let mut body = client.send_request(served.request(&watch)).await.unwrap().into_body();
+        if want {
+            served.advance(seconds - 2);
+            let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert!(frame.starts_with(b"{\"type\":\"BOOKMARK\""), "{}", String::from_utf8_lossy(&frame));
+        }
+        // Not later than that: what is not sent in time is reset.
+        served.advance(if want { 2 } else { seconds });
+        assert!(body.frame().await.is_none(), "{seconds}{form}");
+    }
+    drop(client);
+    served.stop().await;
+}
+
 /// TLS took all that HTTP/1 had to send, so that watchers who did not read cost gigabytes, for as long as they liked.
 #[tokio::test]
 async fn a_watch_over_http1_that_nobody_reads_is_ended_soon() {

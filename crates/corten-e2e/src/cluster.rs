@@ -26,7 +26,13 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a cluster and waits until it says that it serves.
     pub fn start() -> anyhow::Result<Self> {
-        let root = tempfile::Builder::new().prefix("corten-e2e-").tempdir().context("make the cluster's folder")?;
+        Self::start_in(&std::env::temp_dir())
+    }
+
+    /// The same, with its folder in one of the caller's.
+    pub fn start_in(parent: &Path) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("corten-e2e-").tempdir_in(parent);
+        let root = folder.context("make the cluster's folder")?;
         let mut cluster = Self { root, process: None };
         cluster.restart()?;
         Ok(cluster)
@@ -72,6 +78,11 @@ impl Cluster {
     /// The real kubectl as the administrator of this cluster.
     pub fn kubectl(&self) -> anyhow::Result<Kubectl> {
         Kubectl::new(&self.root.path().join("admin.conf"), self.root.path())
+    }
+
+    /// The id of the process that runs.
+    pub fn process_id(&self) -> anyhow::Result<u32> {
+        Ok(self.process.as_ref().context("the cluster does not run")?.id())
     }
 
     /// Kills the process without warning, as a crash would.

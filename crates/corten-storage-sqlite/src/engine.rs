@@ -1,6 +1,13 @@
 //! The engine as the rest of the program sees it: `KvEngine` over the writer's queue, the key index and the readers.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -54,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<WatchHub>,
     pub(crate) readers: Arc<Readers>,
     pub(crate) next_expiry: Arc<NextExpiry>,
+    /// Whether the last value found no room.
+    pub(crate) is_full: AtomicBool,
 }
 
 impl Shared {
@@ -101,6 +110,7 @@ impl SqliteEngine {
             index: RwLock::new(index),
             readers: Arc::new(Readers::new(database, tasks.clone())),
             next_expiry: Arc::default(),
+            is_full: AtomicBool::new(false),
         });
         shared.next_expiry.set(disk.expiry.next());
         let (commands, queue) = mpsc::channel(QUEUE_CALLS);
@@ -300,7 +310,8 @@ impl KvEngine for SqliteEngine {
             Ok(size) => size.map_err(|error| failed("stat store", Arc::new(error) as Arc<_>))?,
             Err(_) => return Err(failed("stat store", Arc::new(MediumError::Ended) as Arc<_>)),
         };
-        Ok(Status { revision, compact_revision, size_bytes })
+        let is_full = self.shared.is_full.load(Ordering::Relaxed);
+        Ok(Status { revision, compact_revision, size_bytes, is_full })
     }
 
     async fn backup(&self, target: &Path) -> Result<Revision, KvError> {

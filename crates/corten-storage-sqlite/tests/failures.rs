@@ -122,6 +122,7 @@ async fn on_a_small_disk() {
     let full = try_commit(engine, put("/more", Expected::Absent, vec![b'x'; 20_000])).await.unwrap_err();
     let text_again = format!("{}", corten_base::ErrorChain(&full));
     assert!(text_again.contains("disk is full"), "{text}; {text_again}");
+    assert!(engine.status().await.unwrap().is_full, "the store says so, too");
     assert_eq!(engine.list(whole()).await.unwrap().kvs.len(), written.len(), "reads go on");
 
     // The ballast makes room for deletions; when they are compacted there is room for values.
@@ -143,6 +144,7 @@ async fn on_a_small_disk() {
         }
     }
     assert_eq!(again, Some(revision + 1), "values are taken again, and no revision was lost");
+    assert!(!engine.status().await.unwrap().is_full);
     open.close().await;
     let open = Open::new(&directory).await;
     assert_eq!(open.engine.list(whole()).await.unwrap().kvs.len(), keep + 1);

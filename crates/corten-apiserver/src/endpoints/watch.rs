@@ -30,6 +30,10 @@ use crate::{
 /// How often a quiet watch gets a bookmark. Upstream: `bookmarkFrequency`.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
+/// How long before its time is up a watch gets its last bookmark: who resumes then is as close to now as can be. Upstream:
+/// `nextBookmarkTime`.
+const LAST_BOOKMARK_BEFORE: Duration = Duration::from_secs(2);
+
 /// The shortest time after which the server ends a watch without `timeoutSeconds`; up to twice that, by chance, so that
 /// clients do not all come back at once. Upstream: `--min-request-timeout`.
 const TIMEOUT_MIN_SECONDS: u64 = 1_800;
@@ -97,6 +101,7 @@ pub struct WatchSource {
     bookmarks: bool,
     clock: SharedClock,
     deadline: Duration,
+    /// When it gets a bookmark next: after the watch's end for none.
     next_bookmark: Duration,
     switch: Option<Switch>,
 }
@@ -187,6 +192,7 @@ async fn begin(
         .filter(|&seconds| seconds > 0)
         .unwrap_or_else(|| TIMEOUT_MIN_SECONDS + server.rng().below(TIMEOUT_MIN_SECONDS));
     let now = clock.monotonic();
+    let deadline = now.saturating_add(Duration::from_secs(seconds));
     Ok(WatchSource {
         store: Arc::clone(store),
         endpoint: endpoint.clone(),
@@ -199,8 +205,8 @@ async fn begin(
         pending: VecDeque::new(),
         batch: Vec::new(),
         bookmarks: options.bookmarks,
-        deadline: now.saturating_add(Duration::from_secs(seconds)),
-        next_bookmark: now + BOOKMARK_EVERY,
+        deadline,
+        next_bookmark: next_bookmark(now, deadline),
         clock,
         switch: None,
     })
@@ -253,7 +259,7 @@ impl WatchSource {
                 () = sleep => {
                     let now = self.clock.monotonic();
                     if self.bookmarks && now >= self.next_bookmark && now < self.deadline {
-                        self.next_bookmark = now + BOOKMARK_EVERY;
+                        self.next_bookmark = next_bookmark(now, self.deadline);
                         // Nothing is pending, so everything up to what the cache shows was sent.
                         match self.watcher.drain(&mut self.batch) {
                             Ok(true) => self.pending.extend(self.batch.drain(..)),
@@ -324,6 +330,12 @@ impl WatchSource {
         let object = self.endpoint.present(&self.store, object)?;
         Ok(Item::Object { event, object, shared })
     }
+}
+
+/// When a watch that ends at `deadline` gets the next bookmark: never, as its end is too near, says `Duration::MAX`.
+fn next_bookmark(now: Duration, deadline: Duration) -> Duration {
+    let last = deadline.saturating_sub(LAST_BOOKMARK_BEFORE);
+    if last <= now { Duration::MAX } else { last.min(now + BOOKMARK_EVERY) }
 }
 
 /// What a client is told whose watch ends before its time: nothing if a definition of custom resources has changed, as

@@ -60,7 +60,7 @@ impl Store {
                 if create.is_none() {
                     return Err(Status::not_found(&self.group_resource(), name));
                 }
-                let object = transform(None)?;
+                let mut object = transform(None)?;
                 if !object.uid().is_empty() {
                     return Err(Status::conflict(
                         &self.group_resource(),
@@ -68,6 +68,9 @@ impl Store {
                         format!("Precondition failed: UID in precondition: {}, UID in object meta: ", object.uid()),
                     ));
                 }
+                // There is nothing to compare a version with, and it is not kept. Upstream: `PrepareObjectForStorage` in
+                // k8s.io/apiserver/pkg/storage/etcd3/store.go, which a creation by POST comes to too late.
+                object.unset_meta("resourceVersion");
                 match self.create_with(cx, object, create).await {
                     Ok((object, warnings)) => return Ok(Updated { object, created: true, warnings }),
                     Err(status) if status.is_already_exists() => {

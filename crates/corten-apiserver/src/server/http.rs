@@ -14,7 +14,8 @@ use super::{
     compressed::compress,
     encode::{self, Include},
     malformed,
-    response_body::{Content, ResponseBody, Stall},
+    pieces::{Piece, Pieces},
+    response_body::{Content, Frames, ResponseBody, Stall},
     wants::Wants,
     watch_socket::{self, Streams},
 };
@@ -25,7 +26,7 @@ use crate::{
     large::{Size, Turn},
     negotiation::{Accepted, Shape},
     request::{Origin, Query, Request, RequestBody, RequestInfo},
-    response::{ByteStream, Reply, Response, Sending},
+    response::{Reply, Response, Sending},
     upgrade::Upgrade,
 };
 
@@ -115,7 +116,7 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
                 let switched = watch_socket::begin(streams, Arc::clone(server), *source, switch, form);
                 return upgraded(switched);
             }
-            let content = Content::Stream(watch_body(Arc::clone(server), *source, accepted, wants.include));
+            let content = Content::Watch(watch_body(Arc::clone(server), *source, accepted, wants.include));
             Ok(Encoded { code: StatusCode::OK, media_type: accepted.encoding.stream_media_type(), content })
         }
         Response::Stream { content_type, code, body } => {
@@ -310,14 +311,16 @@ fn quoted(text: &str) -> String {
     out
 }
 
-fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, include: Include) -> ByteStream {
+/// The frames of a watch, as they are: those of the cache's events are shared by all watchers, and held by those that do not
+/// read.
+fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, include: Include) -> Frames {
     let state = (server, source, true, false);
     stream::unfold(state, move |(server, mut source, mut first, ended)| async move {
         if ended {
             return None;
         }
         let mut item = source.next().await?;
-        let mut gathered: Vec<Bytes> = Vec::new();
+        let mut gathered: Vec<Piece> = Vec::new();
         let mut size = 0;
         let mut ended = false;
         // Everything that is at hand goes out in one write.
@@ -329,7 +332,7 @@ fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, incl
                 encode::watch_failure(&server, &status, accepted).unwrap_or_default()
             });
             size += frame.len();
-            gathered.push(frame);
+            gathered.push(Piece::Bytes(frame));
             if ended || size >= WATCH_GATHER_BYTES {
                 break;
             }
@@ -338,8 +341,7 @@ fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, incl
                 None => break,
             }
         }
-        let bytes = if gathered.len() == 1 { gathered.remove(0) } else { Bytes::from(gathered.concat()) };
-        Some((Ok(bytes), (server, source, first, ended)))
+        Some((Pieces::from(gathered), (server, source, first, ended)))
     })
     .boxed()
 }

@@ -52,6 +52,9 @@ impl From<Content> for ResponseBody {
     }
 }
 
+/// The frames of a watch, as they come.
+pub(super) type Frames = Pin<Box<dyn futures::Stream<Item = Pieces> + Send>>;
+
 /// What is sent.
 pub(super) enum Content {
     Empty,
@@ -71,6 +74,7 @@ pub(super) enum Content {
         body: Box<Compressed>,
         waits: bool,
     },
+    Watch(Frames),
     Stream(ByteStream),
 }
 
@@ -112,11 +116,15 @@ impl Body for ResponseBody {
                 }
                 Poll::Ready(body.next().map(|bytes| bytes.map(|bytes| Frame::data(bytes.into()))))
             }
-            Content::Stream(stream) => {
-                let next = stream.as_mut().poll_next(cx);
+            Content::Watch(frames) => {
+                let next = frames.as_mut().poll_next(cx);
                 if let (Some(stall), Some(deadline)) = (&self.stall, &self.deadline) {
                     deadline.set(stall.deadline(&next));
                 }
+                next.map(|next| next.map(|pieces| Ok(Frame::data(pieces))))
+            }
+            Content::Stream(stream) => {
+                let next = stream.as_mut().poll_next(cx);
                 next.map(|next| next.map(|bytes| bytes.map(|bytes| Frame::data(bytes.into()))))
             }
         }
@@ -129,7 +137,7 @@ impl Body for ResponseBody {
             Content::List { list, .. } => list.is_done(),
             Content::Begun { pieces, error } => pieces.is_empty() && error.is_none(),
             Content::Compressed { body, .. } => body.is_done(),
-            Content::Stream(_) => false,
+            Content::Watch(_) | Content::Stream(_) => false,
         }
     }
 

@@ -45,6 +45,20 @@ async fn the_version_of_an_update_is_a_number_or_nothing() {
     cluster.stop().await;
 }
 
+/// A client that renewed a lease which somebody had deleted was told of an error of the server.
+#[tokio::test]
+async fn an_update_that_makes_an_object_passes_over_its_version() {
+    let cluster = Cluster::start().await;
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    let lease = json!({"metadata": {"name": "a", "resourceVersion": "7"}, "spec": {"holderIdentity": "me"}});
+    let made = cluster.put(admin(), &format!("{leases}/a"), lease).await.unwrap();
+    assert!(made.resource_version().parse::<u64>().unwrap() > 7, "{made:?}");
+    let lease = json!({"metadata": {"name": "b", "resourceVersion": "7", "uid": "u"}});
+    let refused = cluster.put(admin(), &format!("{leases}/b"), lease).await.unwrap_err();
+    assert!(refused.code == 409 && refused.message.contains("UID in precondition: u"), "{}", refused.message);
+    cluster.stop().await;
+}
+
 #[tokio::test]
 async fn an_object_without_a_name_is_not_written() {
     let cluster = Cluster::start().await;

@@ -1,13 +1,7 @@
 //! The control plane in pieces: API server, controllers and scheduler as processes of their own.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-};
-
 use anyhow::{Context as _, ensure};
-use corten_e2e::{Cluster, Kubectl, eventually};
+use corten_e2e::{Cluster, Kubectl, Piece, eventually};
 
 #[test]
 fn the_pieces_of_a_control_plane_work_together() {
@@ -17,53 +11,18 @@ fn the_pieces_of_a_control_plane_work_together() {
     }
 }
 
-/// A process of the control plane; it ends with the value.
-struct Piece(Child);
-
-impl Piece {
-    fn start(root: &Path, name: &str, flags: &[String]) -> anyhow::Result<Self> {
-        let binary = std::env::var_os("CORTEN_BIN").context("CORTEN_BIN is not set: run `cargo xtask test`")?;
-        let log = File::create(root.join(name)).context("create the log")?;
-        let mut command = Command::new(PathBuf::from(binary));
-        command.arg(name).args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        Ok(Self(command.spawn().with_context(|| format!("start {name}"))?))
-    }
-}
-
-impl Drop for Piece {
-    fn drop(&mut self) {
-        // Nothing is to be lost, and nobody is left to tell.
-        let _gone = self.0.kill();
-        let _status = self.0.wait();
-    }
-}
-
 fn pieces() -> anyhow::Result<()> {
     // A cluster that was started once has certificates and a store.
     let mut cluster = Cluster::start()?;
     let kubectl = cluster.kubectl()?;
     let server = kubectl.ok(&["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"]);
-    let port = server.rsplit(':').next().context("the server has a port")?.to_owned();
+    let port: u16 = server.rsplit(':').next().context("the server has a port")?.parse()?;
     cluster.stop()?;
     let root = cluster.root().to_owned();
     let pki = |name: &str| root.join("pki").join(name).display().to_string();
     let kubeconfig = format!("--kubeconfig={}", kubectl.kubeconfig().display());
 
-    let _server = Piece::start(
-        &root,
-        "kube-apiserver",
-        &[
-            format!("--data-dir={}", root.join("store").display()),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--advertise-address=127.0.0.1".to_owned(),
-            format!("--secure-port={port}"),
-            format!("--tls-cert-file={}", pki("apiserver.crt")),
-            format!("--tls-private-key-file={}", pki("apiserver.key")),
-            format!("--client-ca-file={}", pki("ca.crt")),
-            format!("--service-account-signing-key-file={}", pki("sa.key")),
-            format!("--service-account-key-file={}", pki("sa.pub")),
-        ],
-    )?;
+    let _server = Piece::api_server(&root, port, &[])?;
     eventually("the server is ready", || {
         let ready = kubectl.run(&["get", "--raw", "/readyz"])?;
         let log = std::fs::read_to_string(root.join("kube-apiserver"))?;

@@ -4,7 +4,7 @@
 //! When nothing waits it compacts in small chunks. A full disk fails values and lets deletions pass, on space that the
 //! ballast gives up; after any other failure the store is opened again before the next write.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use corten_base::{ErrorChain, SharedClock};
 use corten_storage::{
@@ -223,7 +223,10 @@ impl Writer {
             return group;
         }
         match self.has_room() {
-            Ok(true) => group,
+            Ok(true) => {
+                self.shared.is_full.store(false, Ordering::Relaxed);
+                group
+            }
             Ok(false) => self.refuse_values(group),
             Err(error) => {
                 let error = std::io::Error::other(ErrorChain(&error).to_string());
@@ -236,6 +239,9 @@ impl Writer {
     /// Fails the requests that write values; returns those that only delete.
     fn refuse_values(&mut self, group: Vec<Request>) -> Vec<Request> {
         let (deletes, values): (Vec<_>, Vec<_>) = group.into_iter().partition(Request::only_deletes);
+        if !values.is_empty() {
+            self.shared.is_full.store(true, Ordering::Relaxed);
+        }
         // A disk that cannot be asked how full it is, is reported as wholly full.
         let free_bytes = self.ballast.free_bytes().unwrap_or(0) + self.reusable_bytes();
         let error = MediumError::DiskFull { free_bytes, needed_bytes: self.ballast.needed_bytes() };

@@ -170,6 +170,8 @@ pub struct Status {
     pub compact_revision: Revision,
     /// The size on disk.
     pub size_bytes: u64,
+    /// Whether the last value that somebody wanted to write found no room.
+    pub is_full: bool,
 }
 
 /// A storage engine.

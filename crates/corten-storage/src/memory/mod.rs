@@ -225,6 +225,7 @@ impl KvEngine for MemoryEngine {
             revision: data.index.revision(),
             compact_revision: data.index.compacted(),
             size_bytes: data.rows.values().map(size).sum::<usize>() as u64,
+            is_full: false,
         })
     }
 

@@ -1,0 +1,190 @@
+//! A client of the tests: requests over HTTP/2 with real TLS, on as many connections as it is told, answers as they come.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use corten_base::TaskSet;
+use corten_client::{kubeconfig::Kubeconfig, transport::http::Tls};
+use http::{HeaderMap, Method, Request, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Incoming, client::conn::http2::SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
+
+/// How much of one answer, and of all answers of a connection, the server may send ahead, unless a test says otherwise.
+const WINDOW: u32 = 1 << 20;
+
+/// Connections to one API server as its administrator.
+#[derive(Clone)]
+pub(crate) struct Client {
+    connections: Arc<[SendRequest<Full<Bytes>>]>,
+    authority: Arc<str>,
+    /// The connections end with their last sender.
+    _tasks: Arc<TaskSet>,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) body: Value,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An object may be large.
+        write!(f, "{} {:.1000}", self.code, self.body.to_string())
+    }
+}
+
+impl Answer {
+    /// The version of the object that came back.
+    pub(crate) fn version(&self) -> anyhow::Result<u64> {
+        version_of(&self.body)
+    }
+
+    /// The same answer if it is of this code.
+    pub(crate) fn expect(self, code: u16) -> anyhow::Result<Self> {
+        ensure!(self.code == code, "{code} was wanted: {self:?}");
+        Ok(self)
+    }
+}
+
+/// The version in an object's or a list's metadata.
+pub(crate) fn version_of(object: &Value) -> anyhow::Result<u64> {
+    let version = object["metadata"]["resourceVersion"].as_str();
+    version.and_then(|text| text.parse().ok()).with_context(|| format!("no version: {object}"))
+}
+
+impl Client {
+    /// Opens `connections` connections to the server of a kubeconfig.
+    pub(crate) async fn open(kubeconfig: &Path, connections: usize) -> anyhow::Result<Self> {
+        Self::open_narrow(kubeconfig, connections, WINDOW).await
+    }
+
+    /// The same, with so much of each answer that the server may send ahead.
+    pub(crate) async fn open_narrow(kubeconfig: &Path, connections: usize, window: u32) -> anyhow::Result<Self> {
+        let tasks = TaskSet::new("client");
+        let mut opened = Vec::with_capacity(connections);
+        let mut authority = String::new();
+        for _ in 0..connections {
+            let (stream, to) = connect(kubeconfig, b"h2").await?;
+            authority = to;
+            let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+                .initial_stream_window_size(window)
+                .initial_connection_window_size(16 << 20)
+                .handshake(TokioIo::new(stream))
+                .await
+                .context("HTTP/2")?;
+            tasks.spawn("connection", async move {
+                // A connection that breaks shows in the requests on it.
+                let _ = connection.await;
+            });
+            opened.push(sender);
+        }
+        Ok(Self { connections: opened.into(), authority: authority.into(), _tasks: Arc::new(tasks) })
+    }
+
+    /// Sends a request on connection `number` (modulo their count) and gives its answer as it begins.
+    pub(crate) async fn send(
+        &self,
+        number: usize,
+        method: Method,
+        path: &str,
+        (content_type, accept): (&str, &str),
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<http::Response<Incoming>> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("https://{}{path}", self.authority))
+            .header(header::CONTENT_TYPE, content_type)
+            .header(header::ACCEPT, accept)
+            .body(Full::new(body.into()))
+            .context("form a request")?;
+        let mut sender = self.connections[number % self.connections.len()].clone();
+        sender.ready().await.context("the connection is open")?;
+        sender.send_request(request).await.context("send a request")
+    }
+
+    /// As `send`, to the end, in JSON; a body that is none is given as text.
+    pub(crate) async fn call(
+        &self,
+        number: usize,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: &Value,
+    ) -> anyhow::Result<Answer> {
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let answer = self.send(number, method, path, (content_type, JSON), body).await?;
+        let code = answer.status().as_u16();
+        let bytes = answer.into_body().collect().await.context("read an answer")?.to_bytes();
+        let body = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        Ok(Answer { code, body })
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.call(0, Method::GET, path, JSON, &Value::Null).await
+    }
+
+    /// Waits until the collection at `path` can be read: a server that has just started says that it initializes its storage.
+    pub(crate) async fn until_read(&self, path: &str) -> anyhow::Result<()> {
+        loop {
+            let answer = self.get(&format!("{path}?limit=1")).await?;
+            if answer.code != 429 {
+                return answer.expect(200).map(drop);
+            }
+        }
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        self.call(0, Method::POST, path, JSON, body).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<Answer> {
+        self.call(0, Method::DELETE, path, JSON, &Value::Null).await
+    }
+}
+
+/// The head of an answer that is not read on: what it says of its content.
+pub(crate) fn media_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// A connection as the administrator, over which nothing was said yet, and to whom it leads.
+pub(crate) async fn connect(kubeconfig: &Path, protocol: &[u8]) -> anyhow::Result<(TlsStream<TcpStream>, String)> {
+    let config = Kubeconfig::read(kubeconfig)?.resolve(None)?.config;
+    let authority = config.server.strip_prefix("https://").context("the server speaks https")?.to_owned();
+    let tls = TlsConnector::from(Arc::new(client_config(&config.tls, protocol)?));
+    let tcp = TcpStream::connect(&authority).await.with_context(|| format!("connect to {authority}"))?;
+    tcp.set_nodelay(true).context("send at once")?;
+    let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
+    let name = ServerName::try_from(host.to_owned()).context("the server has a name")?;
+    Ok((tls.connect(name, tcp).await.context("TLS")?, authority))
+}
+
+fn client_config(tls: &Tls, protocol: &[u8]) -> anyhow::Result<ClientConfig> {
+    let Tls::Pem { authorities, identity: Some((chain, key)), .. } = tls else {
+        anyhow::bail!("the kubeconfig has no client certificate");
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authorities) {
+        roots.add(certificate.context("read the authority")?).context("trust the authority")?;
+    }
+    let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().context("read the certificate")?;
+    let key = PrivateKeyDer::from_pem_slice(key).context("read the key")?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = builder.with_root_certificates(roots).with_client_auth_cert(chain, key)?;
+    config.alpn_protocols = vec![protocol.to_vec()];
+    Ok(config)
+}
