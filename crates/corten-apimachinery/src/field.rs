@@ -5,12 +5,16 @@
 mod error_list;
 mod path;
 
-use std::{collections::BTreeSet, fmt, fmt::Write as _};
+use std::{collections::BTreeSet, fmt, fmt::Write as _, sync::LazyLock};
 
 pub use error_list::{ERRORS_MAX, ErrorList};
 pub use path::Path;
+use regex::Regex;
 
-use crate::value::{Str, Value, go_text};
+use crate::{
+    codec,
+    value::{Str, Value, go_text},
+};
 
 /// How many bytes of errors are shown, not counting the one that goes beyond. Upstream shows all; that many bytes hold some
 /// thousand errors, and the text of a hostile object's would be hundreds of times as large as its body.
@@ -77,6 +81,15 @@ impl ErrorType {
     }
 }
 
+/// What an error shows of a value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BadValue {
+    /// A tree: a text by itself in quotes, all else as JSON.
+    Tree(Value),
+    /// JSON as it is to be shown: of a struct that has another form inside of the server.
+    Json(Str),
+}
+
 /// One validation error.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Error {
@@ -85,14 +98,14 @@ pub struct Error {
     /// The field's path.
     pub field: String,
     /// The offending value, if it is to be shown.
-    pub bad_value: Option<Value>,
+    pub bad_value: Option<BadValue>,
     /// What is wrong with it; may be empty.
     pub detail: String,
 }
 
 impl Error {
     fn new(kind: ErrorType, path: &Path, bad_value: Option<Value>, detail: impl Into<String>) -> Self {
-        Self { kind, field: path.to_string(), bad_value, detail: detail.into() }
+        Self { kind, field: path.to_string(), bad_value: bad_value.map(BadValue::Tree), detail: detail.into() }
     }
 
     /// A value is missing.
@@ -103,6 +116,12 @@ impl Error {
     /// A value is not allowed.
     pub fn invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::new(ErrorType::Invalid, path, Some(value.into()), detail)
+    }
+
+    /// This error with `json` in place of its value.
+    #[must_use]
+    pub fn showing(self, json: impl Into<Str>) -> Self {
+        Self { bad_value: Some(BadValue::Json(json.into())), ..self }
     }
 
     /// A value has the wrong type.
@@ -140,7 +159,8 @@ impl Error {
 
     /// A text is longer than `limit_bytes`.
     pub fn too_long(path: &Path, limit_bytes: usize) -> Self {
-        Self::new(ErrorType::TooLong, path, None, format!("may not be more than {limit_bytes} bytes"))
+        let plural = if limit_bytes == 1 { "byte" } else { "bytes" };
+        Self::new(ErrorType::TooLong, path, None, format!("may not be more than {limit_bytes} {plural}"))
     }
 
     /// A list has `actual` items, more than `limit`.
@@ -162,9 +182,11 @@ impl Error {
         if let Some(value) = &self.bad_value {
             body.push_str(": ");
             match value {
+                BadValue::Json(json) => body.push_str(json),
+                BadValue::Tree(Value::String(text)) => body.push_str(&quote(text)),
                 // By itself a number is shown as Go prints it, within others as JSON.
-                Value::Float(_) => body.push_str(&go_text(value)),
-                _ => write_bad_value(&mut body, value),
+                BadValue::Tree(value @ Value::Float(_)) => body.push_str(&go_text(value)),
+                BadValue::Tree(value) => body.push_str(&String::from_utf8_lossy(&codec::json::encode(value, None))),
             }
         }
         if !self.detail.is_empty() {
@@ -221,8 +243,12 @@ pub fn quote(text: &str) -> String {
             c if c < ' ' || c == '\u{7f}' => {
                 let _ = write!(out, "\\x{:02x}", c as u32);
             }
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
+            c if !c.is_ascii() && !is_print(c) => {
+                let _ = if c > '\u{ffff}' {
+                    write!(out, "\\U{:08x}", c as u32)
+                } else {
+                    write!(out, "\\u{:04x}", c as u32)
+                };
             }
             c => out.push(c),
         }
@@ -231,42 +257,11 @@ pub fn quote(text: &str) -> String {
     out
 }
 
-fn write_bad_value(out: &mut String, value: &Value) {
-    match value {
-        Value::Raw(raw) => out.push_str(raw.text()),
-        Value::String(text) => out.push_str(&quote(text)),
-        Value::Null => out.push_str("null"),
-        Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
-        Value::Int(number) => {
-            let _ = write!(out, "{number}");
-        }
-        Value::Float(number) => {
-            let _ = write!(out, "{number}");
-        }
-        // Objects and lists are shown as JSON.
-        Value::Array(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_bad_value(out, item);
-            }
-            out.push(']');
-        }
-        Value::Object(map) => {
-            out.push('{');
-            for (index, (key, item)) in map.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                out.push_str(&quote(key));
-                out.push(':');
-                write_bad_value(out, item);
-            }
-            out.push('}');
-        }
-    }
+/// Whether Go prints a character as it is: letters, marks, numbers, punctuation and symbols, and of spaces only the ASCII one.
+fn is_print(c: char) -> bool {
+    static PRINTED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{L}\p{M}\p{N}\p{P}\p{S}]$").ok());
+    let mut bytes = [0; 4];
+    PRINTED.as_ref().is_none_or(|printed| printed.is_match(c.encode_utf8(&mut bytes)))
 }
 
 /// A value that has no tree form shows as its text.
@@ -307,6 +302,20 @@ mod tests {
             "metadata.labels[app]: Forbidden: no",
         );
         check(&Error::too_many(&path, 3, 1), "spec.containers[0].name: Too many: 3: must have at most 1 item");
+        check(&Error::too_long(&path, 1), "spec.containers[0].name: Too long: may not be more than 1 byte");
+        check(&Error::too_long(&path, 2), "spec.containers[0].name: Too long: may not be more than 2 bytes");
+    }
+
+    #[test]
+    fn texts_are_quoted_and_all_else_is_json() {
+        let path = Path::new("a");
+        check(
+            &Error::invalid(&path, "<\u{a0}\u{e9}\u{200b}\u{e000}\u{10ffff}>\u{7f}", ""),
+            r#"a: Invalid value: "<\u00a0\u{e9}\u200b\ue000\U0010ffff>\x7f""#.replace("\\u{e9}", "\u{e9}").as_str(),
+        );
+        let list = Value::array(["<a>", "\u{1}\u{2028}"].map(Value::from));
+        check(&Error::invalid(&path, list, ""), r#"a: Invalid value: ["\u003ca\u003e","\u0001\u2028"]"#);
+        check(&Error::invalid(&path, "x", "why").showing("{\"A\":null}"), "a: Invalid value: {\"A\":null}: why");
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod defaulting;
 mod difference;
 mod gates;
 mod go_url;
+mod internal_form;
 mod kind;
 mod quantity;
 mod report;

@@ -4,9 +4,11 @@ use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
     validation,
-    value::{FromValueError, from_value},
+    value::{FromValueError, from_value, semantically_equal},
 };
 use serde::Deserialize;
+
+use crate::internal_form;
 
 /// Rules of one field, each adding to the list what it finds. A list that is full copies nothing that it would show.
 pub(crate) trait Report {
@@ -14,6 +16,12 @@ pub(crate) trait Report {
     fn required(&mut self, path: &Path, detail: &str);
     /// The value is not allowed.
     fn invalid(&mut self, path: &Path, value: impl Into<Value>, detail: impl Into<String>);
+    /// The value, which is shown as upstream's own struct of the type `name`, is not allowed.
+    fn invalid_struct(&mut self, path: &Path, name: &str, value: Option<&Value>, detail: impl Into<String>);
+    /// The field of this path, a struct of the type `name`, must mean the same in both objects.
+    fn immutable_struct(&mut self, path: &Path, name: &str, new: Option<&Value>, old: Option<&Value>);
+    /// The value, which is shown as this JSON, is not allowed.
+    fn invalid_shown(&mut self, path: &Path, json: impl FnOnce() -> String, detail: impl Into<String>);
     /// The field must not be set, or not like this.
     fn forbidden(&mut self, path: &Path, detail: impl Into<String>);
     /// One error for each of `messages` about `value`.
@@ -36,6 +44,8 @@ pub(crate) trait Report {
     fn immutable(&mut self, path: &Path, new: Option<&Value>, old: Option<&Value>);
 }
 
+/// The name of the type of label selectors.
+pub(crate) const LABEL_SELECTOR: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector";
 /// Upstream's words for a number below zero.
 pub(crate) const NEGATIVE: &str = "must be greater than or equal to 0";
 
@@ -53,6 +63,20 @@ impl Report for ErrorList {
 
     fn invalid(&mut self, path: &Path, value: impl Into<Value>, detail: impl Into<String>) {
         self.push_with(|| Error::invalid(path, value, detail));
+    }
+
+    fn invalid_struct(&mut self, path: &Path, name: &str, value: Option<&Value>, detail: impl Into<String>) {
+        self.invalid_shown(path, || internal_form::pointer(name, value), detail);
+    }
+
+    fn immutable_struct(&mut self, path: &Path, name: &str, new: Option<&Value>, old: Option<&Value>) {
+        if !semantically_equal(new, old) {
+            self.invalid_struct(path, name, new, "field is immutable");
+        }
+    }
+
+    fn invalid_shown(&mut self, path: &Path, json: impl FnOnce() -> String, detail: impl Into<String>) {
+        self.push_with(|| Error::invalid(path, Value::Null, detail).showing(json()));
     }
 
     fn forbidden(&mut self, path: &Path, detail: impl Into<String>) {

@@ -106,4 +106,5 @@ pub(crate) static CREATED_AT: TableDefinition = TableDefinition {
     columns: &[Column::NAME, Column::new("Created At", "date", "", "When the object was created.")],
     row: |object, _cx| vec![name(object), text(object, &["metadata", "creationTimestamp"])],
     conditions: None,
+    rank: None,
 };

@@ -129,7 +129,7 @@ impl Strategy for Rules {
     }
 }
 
-static TABLE: TableDefinition = TableDefinition { columns: &[], row: |_, _| Vec::new(), conditions: None };
+static TABLE: TableDefinition = TableDefinition { columns: &[], row: |_, _| Vec::new(), conditions: None, rank: None };
 const SCALE: ScalePaths =
     ScalePaths { spec_replicas: Str::const_new(""), status_replicas: Str::const_new(""), selector: Str::const_new("") };
 

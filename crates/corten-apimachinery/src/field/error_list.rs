@@ -3,7 +3,7 @@
 
 use std::{mem::size_of, ops::Deref, slice, vec};
 
-use super::{Error, SHOWN_BYTES_MAX};
+use super::{BadValue, Error, SHOWN_BYTES_MAX};
 use crate::value::Value;
 
 /// How many errors are kept: far above what anybody reads. A body can have some hundred thousand items, and an error is some
@@ -52,7 +52,14 @@ impl ErrorList {
 
 /// About what an error holds. What is shared counts each time, since it is written each time.
 fn size_bytes(error: &Error) -> usize {
-    size_of::<Error>() + error.field.len() + error.detail.len() + error.bad_value.as_ref().map_or(0, value_bytes)
+    size_of::<Error>() + error.field.len() + error.detail.len() + error.bad_value.as_ref().map_or(0, shown_bytes)
+}
+
+fn shown_bytes(shown: &BadValue) -> usize {
+    match shown {
+        BadValue::Tree(value) => value_bytes(value),
+        BadValue::Json(json) => json.len(),
+    }
 }
 
 fn value_bytes(value: &Value) -> usize {

@@ -108,6 +108,10 @@ pub trait Printer: fmt::Debug + Send + Sync {
         let _ = object;
         Vec::new()
     }
+    /// What the rows of a list are sorted by, before the name.
+    fn rank(&self) -> Option<fn(&Value) -> i64> {
+        None
+    }
 }
 
 impl Printer for TableDefinition {
@@ -121,6 +125,10 @@ impl Printer for TableDefinition {
 
     fn conditions(&self, object: &Value) -> Vec<RowCondition> {
         self.conditions.map(|conditions| conditions(object)).unwrap_or_default()
+    }
+
+    fn rank(&self) -> Option<fn(&Value) -> i64> {
+        self.rank
     }
 }
 

@@ -16,6 +16,8 @@ pub struct TableDefinition {
     pub row: fn(&Value, &RowContext) -> Vec<Cell>,
     /// What there is to say of the row of one object, such as that the object is finished.
     pub conditions: Option<fn(&Value) -> Vec<RowCondition>>,
+    /// What the rows of a list are sorted by, before the name; by name and namespace alone if there is nothing.
+    pub rank: Option<fn(&Value) -> i64>,
 }
 
 /// What there is to say of a row, and it is so. Upstream: `metav1.TableRowCondition`.

@@ -111,10 +111,8 @@ fn version_rules(version: &Value, name: &Str, builtin: &'static TypeTable) -> Re
     let structural = Structural::from_props(&props);
     let mut structural = structural.map_err(|source| BadDefinition::Schema { version: name.clone(), source })?;
     prune_defaults(&mut structural, true, MetaType::of(builtin).ok_or(BadDefinition::NoMetadata)?);
-    let path = |field: &str| {
-        let path = version.str_at(&["subresources", "scale", field]).unwrap_or_default();
-        Str::from(path.strip_prefix('.').unwrap_or(path))
-    };
+    // With the dot that they begin with: errors show it.
+    let path = |field: &str| Str::from(version.str_at(&["subresources", "scale", field]).unwrap_or_default());
     let has_scale = version.at(&["subresources", "scale"]).is_some_and(|scale| !scale.is_null());
     Ok(VersionRules {
         schema: Arc::new(CustomSchema::new(structural, builtin)),

@@ -10,6 +10,7 @@ mod cleanup;
 mod conditions;
 mod definition;
 mod naming;
+pub(crate) mod nested;
 mod printer;
 mod schema;
 mod serving;

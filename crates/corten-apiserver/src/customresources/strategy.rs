@@ -13,7 +13,11 @@ use corten_apimachinery::{
     value::Str,
 };
 
-use super::{schema::CustomSchema, warnings};
+use super::{
+    nested::{nested_int, nested_text},
+    schema::CustomSchema,
+    warnings,
+};
 
 /// What a version has besides its schema.
 #[derive(Debug)]
@@ -66,22 +70,24 @@ impl Rules {
 
 /// Upstream: `ValidateScaleSpec` and `ValidateScaleStatus` in validator.go.
 fn check_scale(paths: &ScalePaths, object: &Value, errors: &mut ErrorList) {
-    for (path, what) in [(&paths.spec_replicas, "spec"), (&paths.status_replicas, "status")] {
-        let Some(replicas) = object.at(&ScalePaths::fields(path)) else { continue };
+    for path in [&paths.spec_replicas, &paths.status_replicas] {
         let at = Path::new(path.as_str());
-        match replicas {
-            Value::Int(replicas) if *replicas < 0 => {
-                errors.push_with(|| Error::invalid(&at, *replicas, "should be a non-negative integer"));
+        match nested_int(object, path) {
+            Err(why) => errors.push_with(|| Error::invalid(&at, 0_i64, why)),
+            Ok(Some(replicas)) if replicas < 0 => {
+                errors.push_with(|| Error::invalid(&at, replicas, "should be a non-negative integer"));
             }
-            Value::Int(replicas) if *replicas > i64::from(i32::MAX) => errors.push_with(|| {
+            Ok(Some(replicas)) if replicas > i64::from(i32::MAX) => errors.push_with(|| {
                 let detail = format!("should be less than or equal to {}", i32::MAX);
-                Error::invalid(&at, *replicas, detail)
+                Error::invalid(&at, replicas, detail)
             }),
-            Value::Int(_) | Value::Null => {}
-            other => errors.push_with(|| {
-                Error::invalid(&at, other.clone(), format!("{what} replicas must be a non-negative integer"))
-            }),
+            Ok(_) => {}
         }
+    }
+    if !paths.selector.is_empty()
+        && let Err(why) = nested_text(object, &paths.selector)
+    {
+        errors.push_with(|| Error::invalid(&Path::new(paths.selector.as_str()), "", why));
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use corten_apimachinery::{
     codec::{self, FieldValidation},
-    field::{Error, Path},
+    field::{Error, Path, quote},
     gvk::{GroupResource, GroupVersion, GroupVersionKind},
     meta::ObjectMeta as _,
     resource::{Column, ScalePaths, TableDefinition, Verb},
     selector::label,
-    status::Status,
+    status::{Reason, Status},
     type_table::{TypeId, TypeTable},
     value::Value,
 };
@@ -26,6 +26,7 @@ use super::{
     write::WriteRequest,
 };
 use crate::{
+    customresources::nested::{nested_int, nested_text},
     negotiation::{Encoding, patch_kind},
     request::Request,
     response::Reply,
@@ -51,6 +52,7 @@ pub(crate) static TABLE: TableDefinition = TableDefinition {
         ]
     },
     conditions: None,
+    rank: None,
 };
 
 /// Whether a tree is a `Scale`.
@@ -75,7 +77,12 @@ pub(super) async fn handle(
         Verb::Get => {
             let current = store.get(&namespace, &name, None).await?;
             let tree = store.codec().decode_tree(&name, &current.json).map_err(Status::internal)?;
-            return Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?));
+            let is_custom = endpoint.version.schema.is_some();
+            if is_custom && custom_int(&tree, &paths.spec_replicas)?.is_none() {
+                let path = quote(&paths.spec_replicas);
+                return Err(Status::internal(format_args!("the spec replicas field {path} does not exist")));
+            }
+            return Ok(Reply::tree(StatusCode::OK, scale_of(endpoint, &tree, paths)?));
         }
         Verb::Update => {
             let (scale, warnings) = decode_review(&mut request, table, TYPE, &kind()).await?;
@@ -98,8 +105,12 @@ pub(super) async fn handle(
     // Done anew for each attempt: a patch is one of the newest object, whoever has changed that in the meantime.
     let transform = |current: Option<&Value>| {
         let mut object = current.cloned().unwrap_or_default();
-        let (scale, of_patch) = wanted.of(&scale_of(&object, paths)?, (table, type_id), &name)?;
+        let (scale, of_patch) = wanted.of(&before(endpoint, &object, paths)?, (table, type_id), &name)?;
         *advice.lock() = of_patch;
+        if scale.i64_at(&["spec", "replicas"]) == Some(UNSET_REPLICAS) {
+            let path = quote(&paths.spec_replicas);
+            return Err(Status::bad_request(format!("the spec replicas field {path} cannot be empty")));
+        }
         check(endpoint, &scale, &object, &name)?;
         // What is absent is 0: everything else was read as a number.
         object.set(&ScalePaths::fields(&paths.spec_replicas), scale.i64_at(&["spec", "replicas"]).unwrap_or_default());
@@ -113,7 +124,7 @@ pub(super) async fn handle(
     warnings.extend(advice.into_inner());
     warnings.extend(updated.warnings);
     let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
-    Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?).with_warnings(warnings))
+    Ok(Reply::tree(StatusCode::OK, scale_of(endpoint, &tree, paths)?).with_warnings(warnings))
 }
 
 fn kind() -> GroupVersionKind {
@@ -230,10 +241,35 @@ async fn apply(
     let updated = store.update(&context, &name, strategy, &transform, None).await?;
     warnings.extend(updated.warnings);
     let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
-    Ok(Reply::tree(StatusCode::OK, scale_of(&tree, paths)?).with_warnings(warnings))
+    Ok(Reply::tree(StatusCode::OK, scale_of(endpoint, &tree, paths)?).with_warnings(warnings))
 }
 
-fn scale_of(object: &Value, paths: &ScalePaths) -> Result<Value, Status> {
+/// What a custom resource that says nothing of replicas has before a write: a number that nobody wants.
+const UNSET_REPLICAS: i64 = i32::MIN as i64;
+
+/// The number at a path of a custom resource. Nothing but its own schema sees to it that it is one.
+fn custom_int(object: &Value, path: &str) -> Result<Option<i64>, Status> {
+    nested_int(object, path).map_err(|why| Status::new(Reason::Unknown, why))
+}
+
+/// The scale that a write starts from.
+fn before(endpoint: &Endpoint, object: &Value, paths: &ScalePaths) -> Result<Value, Status> {
+    let mut scale = scale_of(endpoint, object, paths)?;
+    if endpoint.version.schema.is_some() && custom_int(object, &paths.spec_replicas)?.is_none() {
+        scale.set(&["spec", "replicas"], UNSET_REPLICAS);
+    }
+    Ok(scale)
+}
+
+fn scale_of(endpoint: &Endpoint, object: &Value, paths: &ScalePaths) -> Result<Value, Status> {
+    if endpoint.version.schema.is_some() {
+        for path in [&paths.spec_replicas, &paths.status_replicas] {
+            custom_int(object, path)?;
+        }
+        if !paths.selector.is_empty() {
+            nested_text(object, &paths.selector).map_err(|why| Status::new(Reason::Unknown, why))?;
+        }
+    }
     let mut scale = Value::object_of([("kind", Value::from("Scale")), ("apiVersion", "autoscaling/v1".into())]);
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object.at(&["metadata", field]) {

@@ -38,20 +38,15 @@ pub(super) fn fill_create_metadata(store: &Store, cx: &WriteContext<'_>, object:
 /// The object is in the request's namespace, or says nothing of one.
 pub(super) fn settle_namespace(store: &Store, cx: &WriteContext<'_>, object: &mut Value) -> Result<(), Status> {
     if !store.resource.is_namespaced() {
-        // A namespace in a cluster-scoped object is an error of validation, unless it is empty.
-        if object.namespace().is_empty() {
-            object.unset_meta("namespace");
-        }
+        // Upstream takes it away, whatever it is.
+        object.unset_meta("namespace");
         return Ok(());
     }
     if object.namespace().is_empty() {
         object.set_meta("namespace", cx.namespace);
     } else if object.namespace() != cx.namespace {
-        return Err(Status::bad_request(format!(
-            "the namespace of the provided object does not match the namespace sent on the request ({} != {})",
-            object.namespace(),
-            cx.namespace
-        )));
+        let why = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Status::bad_request(why));
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ use corten_base::{SharedClock, SharedRng};
 
 use super::{
     admin_access, certificate_requests, default_storage_class, default_toleration_seconds, namespace_lifecycle,
-    node_restriction, pod_topology_labels, priority, runtime_class, service_account, signers, storage_object_in_use,
-    taint_nodes_by_condition,
+    node_restriction, pod_topology_labels, policy_params, priority, runtime_class, service_account, signers,
+    storage_object_in_use, taint_nodes_by_condition,
 };
 use crate::{
     authorization::rbac::{Escalation, Rbac},
@@ -56,6 +56,7 @@ static PLUGINS: &[Build] = &[
     storage_object_in_use::build,
     pod_topology_labels::build,
     admin_access::build,
+    policy_params::build,
     |parts| Arc::new(Escalation::new(Arc::clone(&parts.rbac), Arc::clone(&parts.authorizer))),
 ];
 

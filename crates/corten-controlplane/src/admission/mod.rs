@@ -9,6 +9,7 @@ mod default_toleration_seconds;
 mod namespace_lifecycle;
 mod node_restriction;
 mod pod_topology_labels;
+mod policy_params;
 mod priority;
 mod runtime_class;
 mod service_account;

@@ -19,7 +19,7 @@ use corten_apiserver::{
     registry::{Preconditions, Store, WriteContext},
 };
 
-use super::{catalog::Handler, succeeded};
+use super::{catalog::Handler, settle_namespace, succeeded};
 
 /// The subresource of a pod.
 pub(crate) static OF_POD: Handler =
@@ -41,14 +41,7 @@ impl Custom for Binding {
         let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
         let (mut binding, mut warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;
         let namespace = request.info.namespace.as_str();
-        if binding.namespace().is_empty() {
-            binding.set_meta("namespace", namespace);
-        } else if binding.namespace() != namespace {
-            return Err(Status::bad_request(format!(
-                "the namespace of the provided object does not match the namespace sent on the request ({} != {namespace})",
-                binding.namespace()
-            )));
-        }
+        settle_namespace(&mut binding, namespace)?;
         let is_of_pod = !request.info.name.is_empty();
         if is_of_pod && binding.name() != request.info.name.as_str() {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));

@@ -28,7 +28,9 @@ mod token;
 mod token_review;
 mod user;
 
-use corten_apimachinery::{resource::Context, status::Status, value::Value};
+use corten_apimachinery::{
+    gvk::GroupVersionKind, meta::ObjectMeta as _, resource::Context, status::Status, value::Value,
+};
 use corten_apiserver::{
     Reply, Request, Server,
     endpoints::{Endpoint, decode_review},
@@ -45,9 +47,7 @@ async fn read_review(
 ) -> Result<(Value, Vec<String>), Status> {
     let kind = endpoint.kind();
     let (mut review, warnings) = decode_review(request, server.table(), &endpoint.version.type_name, &kind).await?;
-    if endpoint.resource.is_namespaced() && review.at(&["metadata", "namespace"]).is_none() {
-        review.set(&["metadata", "namespace"], request.info.namespace.clone());
-    }
+    settle_metadata(&mut review, &request.info.namespace)?;
     let context = Context {
         user: &request.user,
         now: request.received,
@@ -56,7 +56,37 @@ async fn read_review(
         api_version: &endpoint.api_version,
     };
     let errors = endpoint.resource.strategy.validate(&context, &review);
-    if errors.is_empty() { Ok((review, warnings)) } else { Err(Status::invalid(&kind, "", &errors)) }
+    if errors.is_empty() {
+        return Ok((review, warnings));
+    }
+    // Upstream asks the decoded object, which has forgotten its kind.
+    Err(Status::invalid(&GroupVersionKind::new(kind.group, kind.version, ""), "", &errors))
+}
+
+/// What the server does to the metadata of everything that is sent to it: what clients cannot know goes, and the namespace is
+/// the request's.
+///
+/// Upstream: `WipeObjectMetaSystemFields`, `EnsureObjectNamespaceMatchesRequestNamespace` in
+/// k8s.io/apiserver/pkg/registry/rest/meta.go (v1.35).
+///
+/// Errors: `BadRequest` for an object of another namespace.
+fn settle_metadata(object: &mut Value, namespace: &str) -> Result<(), Status> {
+    for field in ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        object.unset_meta(field);
+    }
+    settle_namespace(object, namespace)
+}
+
+fn settle_namespace(object: &mut Value, namespace: &str) -> Result<(), Status> {
+    if namespace.is_empty() {
+        object.unset_meta("namespace");
+    } else if object.namespace().is_empty() {
+        object.set_meta("namespace", namespace);
+    } else if object.namespace() != namespace {
+        let why = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Status::bad_request(why));
+    }
+    Ok(())
 }
 
 /// The answered review.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use corten_apimachinery::status::Status;
+use corten_apimachinery::{meta::format_time, status::Status, value::Value};
 use corten_apiserver::{
     Reply, Request, Server,
     endpoints::{Custom, Endpoint},
@@ -28,6 +28,8 @@ struct SelfSubjectReview;
 impl Custom for SelfSubjectReview {
     async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, mut request: Request) -> Result<Reply, Status> {
         let (mut review, warnings) = read_review(server, endpoint, &mut request).await?;
+        // The answer is made anew: of what was sent nothing is left.
+        review.set(&["metadata"], Value::object_of([("creationTimestamp", format_time(request.received).into())]));
         review.set(&["status", "userInfo"], user::to_value(&request.user));
         Ok(created(review, warnings))
     }

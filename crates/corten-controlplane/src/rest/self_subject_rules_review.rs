@@ -46,6 +46,10 @@ impl Custom for SelfSubjectRulesReview {
         if !held.errors.is_empty() {
             status.set(&["evaluationError"], held.errors.join(", "));
         }
+        // The answer is made anew: of the question nothing is left.
+        for field in ["metadata", "spec"] {
+            review.set(&[field], Value::object());
+        }
         review.set(&["status"], status);
         Ok(created(review, warnings))
     }

@@ -112,6 +112,23 @@ async fn a_token_that_ends_too_soon_is_not_made() {
          a duration less than 10 minutes"
     );
     assert_eq!(ask("nobody").await.unwrap_err().message, "serviceaccounts \"nobody\" not found");
+    for (metadata, code, want) in [
+        (
+            json!({"name": "other"}),
+            422,
+            "TokenRequest.authentication.k8s.io \"robot\" is invalid: metadata.name: Invalid value: \"other\": must match the \
+             service account name if specified",
+        ),
+        (
+            json!({"namespace": "other"}),
+            400,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+    ] {
+        let refused = cluster.post(admin(), format!("{ACCOUNTS}/robot/token"), json!({"metadata": metadata})).await;
+        let refused = refused.unwrap_err();
+        assert_eq!((refused.code, refused.message.as_str()), (code, want));
+    }
     cluster.stop().await;
 }
 
@@ -162,6 +179,10 @@ async fn access_reviews_answer_as_a_request_would_be() {
     assert_eq!(refused.code, 403);
     let local = "/apis/authorization.k8s.io/v1/namespaces/other/localsubjectaccessreviews";
     assert!(cluster.post(admin(), local, json!({"spec": asked})).await.is_err());
+    // Upstream names no kind: its object has lost it by then.
+    let refused = cluster.post(admin(), path, json!({"spec": {}})).await.unwrap_err();
+    let want = ".authorization.k8s.io \"\" is invalid: ";
+    assert!(refused.code == 422 && refused.message.starts_with(want), "{}", refused.message);
     let rules = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
     let answer = cluster.post(bob(), rules, json!({"spec": {"namespace": "default"}})).await.unwrap();
     assert_eq!(answer.bool_at(&["status", "incomplete"]), Some(false));

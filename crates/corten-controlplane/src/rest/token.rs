@@ -18,7 +18,7 @@ use corten_apiserver::{
     endpoints::{Custom, Endpoint, WriteRequest, decode_review},
 };
 
-use super::{catalog::Handler, created};
+use super::{catalog::Handler, created, settle_namespace};
 use crate::{
     authentication::service_account::{Binding, Issuer, Named},
     caches::{Caches, tree},
@@ -62,6 +62,12 @@ impl Custom for Token {
         let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
         let (mut wanted, mut warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;
         let (namespace, name) = (request.info.namespace.as_str(), request.info.name.as_str());
+        settle_namespace(&mut wanted, namespace)?;
+        if !wanted.name().is_empty() && wanted.name() != name {
+            let detail = "must match the service account name if specified";
+            let error = Error::invalid(&Path::new("metadata").child("name"), wanted.name(), detail);
+            return Err(Status::invalid(&kind, name, &[error]));
+        }
         let account = self.find("serviceaccounts", namespace, name).await?;
         let uid = wanted.uid();
         if !uid.is_empty() && uid != account.uid.as_str() {
@@ -72,7 +78,7 @@ impl Custom for Token {
             return Err(Status::conflict(&GroupResource::new(kind.group.clone(), kind.kind.clone()), name, why));
         }
         let seconds = wanted.i64_at(&["spec", "expirationSeconds"]).unwrap_or(EXPIRATION_DEFAULT);
-        let errors = validate(&wanted, namespace, name, seconds);
+        let errors = validate(seconds);
         if !errors.is_empty() {
             return Err(Status::invalid(&kind, "", &errors));
         }
@@ -86,7 +92,7 @@ impl Custom for Token {
         if audiences.is_empty() {
             audiences.clone_from(&self.audiences);
         }
-        let is_for_us = audiences == self.audiences;
+        let is_for_us = audiences.iter().all(|audience| self.audiences.contains(audience));
         let is_extended = binding.pod.is_some() && seconds == EXPIRATION_OF_PODS && is_for_us;
         let valid = if is_extended { EXPIRATION_EXTENDED } else { seconds };
         let now = request.received;
@@ -100,6 +106,7 @@ impl Custom for Token {
         for (field, value) in [
             ("name", Value::from(name)),
             ("namespace", namespace.into()),
+            ("uid", account.uid.clone().into()),
             ("creationTimestamp", format_time(now).into()),
         ] {
             wanted.set_meta(field, value);
@@ -113,15 +120,8 @@ impl Custom for Token {
     }
 }
 
-fn validate(wanted: &Value, namespace: &str, name: &str, seconds: i64) -> Vec<Error> {
+fn validate(seconds: i64) -> Vec<Error> {
     let mut errors = Vec::new();
-    let meta = Path::new("metadata");
-    for (field, given, want) in [("name", wanted.name(), name), ("namespace", wanted.namespace(), namespace)] {
-        if !given.is_empty() && given != want {
-            let detail = format!("must match the service account {field} if specified");
-            errors.push(Error::invalid(&meta.child(field), given, detail));
-        }
-    }
     let path = Path::new("spec").child("expirationSeconds");
     if seconds < EXPIRATION_MIN {
         errors.push(Error::invalid(&path, seconds, "may not specify a duration less than 10 minutes"));

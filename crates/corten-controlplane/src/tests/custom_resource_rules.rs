@@ -152,7 +152,8 @@ async fn a_definition_whose_rules_do_not_compile_is_refused() {
     assert_eq!(
         refused.message,
         "CustomResourceDefinition.apiextensions.k8s.io \"widgets.example.com\" is invalid: \
-         spec.validation.openAPIV3Schema.x-kubernetes-validations[0].rule: Invalid value: {\"rule\":\"self.spec.nothing\"}: \
+         spec.validation.openAPIV3Schema.x-kubernetes-validations[0].rule: Invalid value: {\"Rule\":\"self.spec.nothing\",\"Message\":\"\",\
+         \"MessageExpression\":\"\",\"Reason\":null,\"FieldPath\":\"\",\"OptionalOldSelf\":null}: \
          compilation failed: ERROR: <input>:1:10: undefined field 'nothing'\n | self.spec.nothing\n | .........^"
     );
     cluster.stop().await;

@@ -82,6 +82,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         ]
     },
     conditions: None,
+    rank: None,
 };
 
 /// Parameters in a cell: their name, in any namespace unless it says which, or else what selects them, in Go's own form.

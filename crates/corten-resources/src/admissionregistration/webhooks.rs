@@ -220,4 +220,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     columns: &[Column::NAME, Column::integer("Webhooks", "How many webhooks it lists."), Column::AGE],
     row: |object, cx| vec![show::name(object), show::count(object, &["webhooks"]).into(), show::age(object, cx)],
     conditions: None,
+    rank: None,
 };

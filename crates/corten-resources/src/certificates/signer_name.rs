@@ -36,6 +36,15 @@ pub(crate) fn validate(name: &str, path: &Path, errors: &mut ErrorList) {
     }
 }
 
+/// An hour: no certificate of a pod is asked for a shorter time.
+pub(crate) const EXPIRATION_MIN_SECONDS: i64 = 3_600;
+
+/// For how many seconds a pod's certificate of a signer is asked for at most: a day where Kubernetes itself signs, 91 elsewhere.
+pub(crate) fn expiration_max_seconds(signer: &str) -> i64 {
+    let domain = signer.split('/').next().unwrap_or_default();
+    if domain == "kubernetes.io" || domain.ends_with(".kubernetes.io") { 86_400 } else { 91 * 86_400 }
+}
+
 /// What is wrong with the first part that is wrong.
 fn parts(text: &str, check: fn(&str) -> Vec<String>, path: &Path, errors: &mut ErrorList) {
     let wrong = text.split('.').map(|part| (part, check(part))).find(|(_, faults)| !faults.is_empty());

@@ -31,7 +31,8 @@ impl Strategy for Main {
     fn validate_update(&self, _cx: &Context<'_>, binding: &Value, old: &Value) -> ErrorList {
         let mut errors = (self.validate)(binding);
         if !semantically_equal(binding.get("roleRef"), old.get("roleRef")) {
-            errors.invalid(&Path::new("roleRef"), shown(binding), "cannot change roleRef");
+            let name = "io.k8s.api.rbac.v1.RoleRef";
+            errors.invalid_struct(&Path::new("roleRef"), name, binding.get("roleRef"), "cannot change roleRef");
         }
         errors
     }
@@ -53,13 +54,6 @@ pub(super) fn defaults(binding: &mut Value) {
             fill_zero(subject, "apiGroup", GROUP);
         }
     });
-}
-
-/// The role under the names that upstream's own type has.
-fn shown(binding: &Value) -> Value {
-    let names = [("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name")];
-    let text = |field: &str| binding.str_at(&["roleRef", field]).unwrap_or_default();
-    Value::object_of(names.map(|(shown, field)| (shown, Value::from(text(field)))))
 }
 
 /// What a binding grants, and to whom.

@@ -19,6 +19,7 @@ pub(super) static BINDING: TableDefinition = TableDefinition {
     ],
     row: binding,
     conditions: None,
+    rank: None,
 };
 
 fn binding(binding: &Value, cx: &RowContext) -> Vec<Cell> {

@@ -46,7 +46,7 @@ const KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// A list in the form asked for.
 pub(in crate::server) fn list(
     server: &Arc<Server>,
-    list: ListResponse,
+    mut list: ListResponse,
     accepted: Accepted,
     include: Include,
 ) -> Result<Content, Status> {
@@ -74,6 +74,9 @@ pub(in crate::server) fn list(
         Shape::MetadataList => (metadata_list(Vec::new(), list_meta, accepted), "items", Form::Metadata { version }),
         Shape::Table => {
             let printer = list.served.version(&list.version).unwrap_or(list.served.hub()).printer.clone();
+            if let Some(rank) = printer.rank() {
+                rank_items(&mut list.items, rank)?;
+            }
             let whole = table(&*printer, Vec::new(), list_meta, version, true);
             (whole, "rows", Form::Row { server: Arc::clone(server), printer, include, version })
         }
@@ -120,6 +123,18 @@ pub(in crate::server) fn list(
     };
     let around = around.ok_or_else(|| Status::internal(format_args!("a list without a place for its {field}")))?;
     Ok(Content::List { list: Box::new(ListBody::new(list.items, around, shown)), waits: false })
+}
+
+/// Sorts what is sorted by name already by its rank.
+fn rank_items(items: &mut [Arc<Stored>], rank: fn(&Value) -> i64) -> Result<(), Status> {
+    let ranked: Result<Vec<_>, Status> =
+        items.iter().map(|item| decode(item).map(|object| (rank(&object), Arc::clone(item)))).collect();
+    let mut ranked = ranked?;
+    ranked.sort_by_key(|(rank, _)| *rank);
+    for (place, (_, item)) in items.iter_mut().zip(ranked) {
+        *place = item;
+    }
+    Ok(())
 }
 
 /// The type of the items in the field `field` of a list.

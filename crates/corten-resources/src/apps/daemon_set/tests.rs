@@ -59,7 +59,8 @@ fn sets_are_checked() {
             set(json!({"minReadySeconds": -1, "revisionHistoryLimit": -1, "updateStrategy": {"type": "Odd"}})),
             &[
                 "spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0",
-                "spec.updateStrategy: Unsupported value: {\"type\":\"Odd\"}: supported values: \"RollingUpdate\", \"OnDelete\"",
+                "spec.updateStrategy: Unsupported value: {\"Type\":\"Odd\",\"RollingUpdate\":null}: supported values: \
+                 \"RollingUpdate\", \"OnDelete\"",
                 "spec.revisionHistoryLimit: Invalid value: -1: must be greater than or equal to 0",
             ],
         ),
@@ -106,10 +107,8 @@ fn the_selector_stays() {
         RESOURCE.strategy,
         set(json!({})),
         changed,
-        &[
-            "spec.selector: Invalid value: {\"matchExpressions\":[{\"key\":\"app\",\"operator\":\"Exists\"}],\"matchLabels\":\
-           {\"app\":\"log\"}}: field is immutable",
-        ],
+        &["spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"log\"},\"matchExpressions\":[{\"key\":\"app\",\
+             \"operator\":\"Exists\"}]}: field is immutable"],
     );
 }
 

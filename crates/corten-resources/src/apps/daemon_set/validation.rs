@@ -18,7 +18,8 @@ use crate::{
             validate_int_or_percent, validate_selected,
         },
     },
-    report::{Report, twice, with_view},
+    internal_form,
+    report::{LABEL_SELECTOR, Report, twice, with_view},
     view::{int_or_string, or_default, text},
 };
 
@@ -46,7 +47,8 @@ pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
 pub(super) fn update(cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
     let mut errors = twice(create(cx, set));
     let selector = ["spec", "selector"];
-    errors.immutable(&Path::new("spec").child("selector"), set.at(&selector), old.at(&selector));
+    let at = Path::new("spec").child("selector");
+    errors.immutable_struct(&at, LABEL_SELECTOR, set.at(&selector), old.at(&selector));
     errors
 }
 
@@ -58,8 +60,12 @@ fn update_strategy(set: &Value, spec: &DaemonSetSpec, path: &Path, errors: &mut 
         ("RollingUpdate", None) => errors.required(&update_at, ""),
         ("RollingUpdate", Some(update)) => rolling_update(update, &update_at, errors),
         _ => {
-            let shown = set.at(&["spec", "updateStrategy"]).cloned().unwrap_or_default();
-            errors.push_with(|| Error::not_supported(path, shown, &["RollingUpdate", "OnDelete"]));
+            let shown = || {
+                let name = "io.k8s.api.apps.v1.DaemonSetUpdateStrategy";
+                internal_form::pointer(name, set.at(&["spec", "updateStrategy"]))
+            };
+            errors
+                .push_with(|| Error::not_supported(path, Value::Null, &["RollingUpdate", "OnDelete"]).showing(shown()));
         }
     }
 }

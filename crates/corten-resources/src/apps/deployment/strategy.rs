@@ -10,7 +10,7 @@ use corten_apimachinery::{
 use super::validation;
 use crate::{
     core::pod_spec::{gates, warnings, workload},
-    report::Report,
+    report::{LABEL_SELECTOR, Report},
     rules::{first_generation, keep, next_generation},
 };
 
@@ -42,7 +42,8 @@ impl Strategy for Main {
     fn validate_update(&self, cx: &Context<'_>, deployment: &Value, old: &Value) -> ErrorList {
         let mut errors = validation::create(cx, deployment);
         let selector = ["spec", "selector"];
-        errors.immutable(&Path::new("spec").child("selector"), deployment.at(&selector), old.at(&selector));
+        let at = Path::new("spec").child("selector");
+        errors.immutable_struct(&at, LABEL_SELECTOR, deployment.at(&selector), old.at(&selector));
         errors
     }
 

@@ -31,4 +31,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         ]
     },
     conditions: None,
+    rank: None,
 };

@@ -10,7 +10,7 @@ use corten_apimachinery::{
 use super::validation;
 use crate::{
     core::pod_spec::{gates, warnings, workload},
-    report::{Report, twice},
+    report::{LABEL_SELECTOR, Report, twice},
     rules::{first_generation, keep, next_generation},
 };
 
@@ -41,7 +41,8 @@ impl Strategy for Main {
     fn validate_update(&self, cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
         let mut errors = twice(validation::create(cx, set));
         let selector = ["spec", "selector"];
-        errors.immutable(&Path::new("spec").child("selector"), set.at(&selector), old.at(&selector));
+        let at = Path::new("spec").child("selector");
+        errors.immutable_struct(&at, LABEL_SELECTOR, set.at(&selector), old.at(&selector));
         errors
     }
 

@@ -62,13 +62,15 @@ fn sets_are_checked() {
             json!({"podManagementPolicy": "Odd", "updateStrategy": {"type": "OnDelete", "rollingUpdate": {"partition": 1}}}),
             &[
                 "spec.podManagementPolicy: Invalid value: \"Odd\": must be 'OrderedReady' or 'Parallel'",
-                "spec.updateStrategy.rollingUpdate: Invalid value: {\"partition\":1}: only allowed for updateStrategy \
-                 'RollingUpdate'",
+                "spec.updateStrategy.rollingUpdate: Invalid value: {\"Partition\":1,\"MaxUnavailable\":null}: only allowed for \
+                 updateStrategy 'RollingUpdate'",
             ],
         ),
         (
             json!({"updateStrategy": {"type": "Odd"}}),
-            &["spec.updateStrategy: Invalid value: {\"type\":\"Odd\"}: must be 'RollingUpdate' or 'OnDelete'"],
+            &[
+                "spec.updateStrategy: Invalid value: {\"Type\":\"Odd\",\"RollingUpdate\":null}: must be 'RollingUpdate' or 'OnDelete'",
+            ],
         ),
         (
             json!({"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Keep"}}),

@@ -115,16 +115,20 @@ fn check(cx: &Context<'_>, set: &Value, scope: Scope) -> ErrorList {
 fn update_strategy(set: &Value, spec: &StatefulSetSpec, path: &Path, errors: &mut ErrorList) {
     let strategy = or_default(&spec.update_strategy);
     let update_at = path.child("rollingUpdate");
-    let shown = |path: &[&str]| set.at(path).cloned().unwrap_or_default();
+    let whole = set.at(&["spec", "updateStrategy"]);
     match (text(&strategy.type_), &strategy.rolling_update) {
         ("", _) => errors.required(path, ""),
         ("OnDelete", Some(_)) => {
-            let shown = shown(&["spec", "updateStrategy", "rollingUpdate"]);
-            errors.invalid(&update_at, shown, "only allowed for updateStrategy 'RollingUpdate'");
+            let name = "io.k8s.api.apps.v1.RollingUpdateStatefulSetStrategy";
+            let update = whole.and_then(|whole| whole.get("rollingUpdate"));
+            errors.invalid_struct(&update_at, name, update, "only allowed for updateStrategy 'RollingUpdate'");
         }
         ("RollingUpdate", Some(update)) => rolling_update(update, &update_at, errors),
         ("OnDelete" | "RollingUpdate", None) => {}
-        _ => errors.invalid(path, shown(&["spec", "updateStrategy"]), "must be 'RollingUpdate' or 'OnDelete'"),
+        _ => {
+            let name = "io.k8s.api.apps.v1.StatefulSetUpdateStrategy";
+            errors.invalid_struct(path, name, whole, "must be 'RollingUpdate' or 'OnDelete'");
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: None,
+    rank: None,
 };
 
 fn row(autoscaler: &Value, cx: &RowContext) -> Vec<Cell> {

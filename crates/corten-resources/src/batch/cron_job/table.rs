@@ -23,6 +23,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: None,
+    rank: None,
 };
 
 fn row(cron_job: &Value, cx: &RowContext) -> Vec<Cell> {

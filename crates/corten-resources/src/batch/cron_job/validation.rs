@@ -11,7 +11,7 @@ use corten_apimachinery::{
 use super::{schedule::Schedule, time_zone};
 use crate::{
     batch::job::validate_common,
-    report::{Report, with_view},
+    report::{LABEL_SELECTOR, Report, with_view},
     view::{or_default, text},
 };
 
@@ -80,8 +80,8 @@ fn job_template(cx: &Context<'_>, cron_job: &Value, spec: &CronJobSpec, path: &P
     validate_common(cx, &job, raw, path, errors);
     // Selectors are generated for each job.
     if job.selector.is_some() {
-        let shown = raw.get("selector").cloned().unwrap_or_default();
-        errors.invalid(&path.child("selector"), shown, "`selector` will be auto-generated");
+        let detail = "`selector` will be auto-generated";
+        errors.invalid_struct(&path.child("selector"), LABEL_SELECTOR, raw.get("selector"), detail);
     }
     if job.manual_selector == Some(true) {
         errors.push_with(|| Error::not_supported(&path.child("manualSelector"), true, &["nil", "false"]));

@@ -25,6 +25,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: None,
+    rank: None,
 };
 
 fn row(job: &Value, cx: &RowContext) -> Vec<Cell> {

@@ -33,6 +33,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         ]
     },
     conditions: None,
+    rank: None,
 };
 
 fn condition(request: &Value) -> String {

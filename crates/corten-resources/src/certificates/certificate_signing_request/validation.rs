@@ -17,7 +17,7 @@ use x509_parser::{
 
 use crate::{
     certificates::{pem, signer_name},
-    difference,
+    internal_form,
     report::Report,
     tree::{text_at, texts_at},
     view::Seen,
@@ -245,7 +245,8 @@ pub(super) fn update(request: &Value, old: &Value, allowed: Allowed) -> ErrorLis
         if new.len() > was.len() {
             errors.forbidden(&path, format!("updates may not add a condition of type {}", quote(ty)));
         } else if new.len() == was.len() && new != was {
-            let shown = difference::show(Some(&Value::array(was)), Some(&Value::array(new)));
+            let name = "io.k8s.api.certificates.v1.CertificateSigningRequestCondition";
+            let shown = internal_form::difference_of(name, Some(&Value::array(was)), Some(&Value::array(new)));
             let detail = format!("updates may not modify a condition of type {}\n{shown}", quote(ty));
             errors.forbidden(&path, detail);
         }

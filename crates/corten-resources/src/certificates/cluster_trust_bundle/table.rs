@@ -12,4 +12,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         vec![show::name(bundle), if signer.is_empty() { show::NONE } else { signer }.into()]
     },
     conditions: None,
+    rank: None,
 };

@@ -31,7 +31,12 @@ impl Strategy for Main {
 
     fn validate_update(&self, _cx: &Context<'_>, request: &Value, old: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
-        errors.immutable(&Path::new("spec"), request.get("spec"), old.get("spec"));
+        errors.immutable_struct(
+            &Path::new("spec"),
+            "io.k8s.api.certificates.v1beta1.PodCertificateRequestSpec",
+            request.get("spec"),
+            old.get("spec"),
+        );
         errors
     }
 

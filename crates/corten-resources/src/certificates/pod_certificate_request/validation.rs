@@ -2,9 +2,8 @@
 
 use base64::Engine as _;
 use corten_apimachinery::{
-    Value,
+    Map, Value,
     field::{Error, ErrorList, ErrorType, Path},
-    validation::is_qualified_name,
     value::semantically_equal,
 };
 use jiff::Timestamp;
@@ -13,21 +12,22 @@ use super::{
     chain,
     key::{self, Fault},
 };
-use crate::{certificates::signer_name, conditions, report::Report, tree::text_at};
+use crate::{
+    certificates::{
+        signer_name::{self, EXPIRATION_MIN_SECONDS, expiration_max_seconds},
+        user_annotations,
+    },
+    conditions,
+    report::Report,
+    tree::text_at,
+};
 
 /// What can become of a request.
 pub(super) const OUTCOMES: [&str; 3] = ["Issued", "Denied", "Failed"];
 
 const UID_MAX_BYTES: usize = 128;
-/// An hour.
-const EXPIRATION_MIN_SECONDS: i64 = 3_600;
-/// A day, for the signers of Kubernetes itself.
-const EXPIRATION_MAX_SECONDS_KUBERNETES: i64 = 86_400;
-/// 91 days.
-const EXPIRATION_MAX_SECONDS: i64 = 91 * 86_400;
 const KEY_MAX_BYTES: usize = 10 * 1_024;
 const PROOF_MAX_BYTES: usize = 10 * 1_024;
-const ANNOTATIONS_MAX_BYTES: usize = 256 * 1_024;
 
 pub(super) fn create(request: &Value) -> ErrorList {
     let path = Path::new("spec");
@@ -35,7 +35,10 @@ pub(super) fn create(request: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let signer = text("signerName");
     signer_name::validate(signer, &path.child("signerName"), &mut errors);
-    annotations(request.at(&["spec", "unverifiedUserAnnotations"]), &path, &mut errors);
+    let annotations = request.at(&["spec", "unverifiedUserAnnotations"]).and_then(Value::as_object);
+    let entries = annotations.into_iter().flat_map(Map::iter);
+    let entries = entries.map(|(key, value)| (key, value.as_str().unwrap_or_default()));
+    user_annotations::validate(entries, &path.child("unverifiedUserAnnotations"), &mut errors);
     for (name, uid) in [("podName", "podUID"), ("serviceAccountName", "serviceAccountUID"), ("nodeName", "nodeUID")] {
         errors.object_name(&path.child(name), text(name));
         if text(uid).is_empty() {
@@ -50,40 +53,12 @@ pub(super) fn create(request: &Value) -> ErrorList {
         errors.required(&at, "must be set");
         return errors;
     };
-    let max = if is_kubernetes(signer) { EXPIRATION_MAX_SECONDS_KUBERNETES } else { EXPIRATION_MAX_SECONDS };
+    let max = expiration_max_seconds(signer);
     if !(EXPIRATION_MIN_SECONDS..=max).contains(&seconds) {
         errors.invalid(&at, seconds, format!("must be in the range [{EXPIRATION_MIN_SECONDS}, {max}]"));
     }
     proven(text("pkixPublicKey"), text("proofOfPossession"), text("podUID"), &path, &mut errors);
     errors
-}
-
-/// Whether a signer is of Kubernetes itself.
-fn is_kubernetes(signer: &str) -> bool {
-    let domain = signer.split('/').next().unwrap_or_default();
-    domain == "kubernetes.io" || domain.ends_with(".kubernetes.io")
-}
-
-/// Keys of a domain, whatever their case.
-fn annotations(annotations: Option<&Value>, path: &Path, errors: &mut ErrorList) {
-    let path = path.child("unverifiedUserAnnotations");
-    let mut size_bytes = 0;
-    for (key, value) in annotations.and_then(Value::as_object).into_iter().flat_map(corten_apimachinery::Map::iter) {
-        size_bytes += key.len() + value.as_str().unwrap_or_default().len();
-        let key = key.to_lowercase();
-        let faults = is_qualified_name(&key);
-        if !errors.require(&path, &key) {
-            continue;
-        }
-        if faults.is_empty() && !key.contains('/') {
-            errors.invalid(&path, key, "must be a domain-prefixed key (such as \"acme.io/foo\")");
-        } else {
-            errors.invalids(&path, &key, faults);
-        }
-    }
-    if size_bytes > ANNOTATIONS_MAX_BYTES {
-        errors.push(Error::too_long(&path, ANNOTATIONS_MAX_BYTES));
-    }
 }
 
 /// Who asks has the key: it has signed the pod's UID.

@@ -9,4 +9,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     columns: &[Column::NAME, Column::text("Holder", "Who holds the lease."), Column::AGE],
     row: |object, cx| vec![show::name(object), show::text(object, &["spec", "holderIdentity"]), show::age(object, cx)],
     conditions: None,
+    rank: None,
 };

@@ -23,4 +23,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         ]
     },
     conditions: None,
+    rank: None,
 };

@@ -27,4 +27,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         vec![show::name(status), word.into(), Value::from(text("message")), Value::from(text("error"))]
     },
     conditions: None,
+    rank: None,
 };

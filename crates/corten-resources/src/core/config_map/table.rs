@@ -12,4 +12,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         vec![show::name(object), keys.into(), show::age(object, cx)]
     },
     conditions: None,
+    rank: None,
 };

@@ -18,6 +18,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         vec![show::name(object), shown.into(), show::age(object, cx)]
     },
     conditions: None,
+    rank: None,
 };
 
 /// The first few addresses with their ports, and how many there are: a text for each would be made to show three.

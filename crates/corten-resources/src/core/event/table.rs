@@ -22,6 +22,7 @@ pub(crate) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: None,
+    rank: None,
 };
 
 /// (name in the core group, name in `events.k8s.io`) of the fields that columns show.

@@ -76,7 +76,14 @@ pub(super) fn update(object: &Value, old: &Value, api_version: &str) -> ErrorLis
         errors.extend(series(object));
     }
     for (field, shown) in IMMUTABLE {
-        errors.immutable(&Path::new(shown), object.get(field), old.get(field));
+        let (at, new, was) = (Path::new(shown), object.get(field), old.get(field));
+        match field {
+            "related" | "involvedObject" => {
+                errors.immutable_struct(&at, "io.k8s.api.core.v1.ObjectReference", new, was);
+            }
+            "source" => errors.immutable_struct(&at, "io.k8s.api.core.v1.EventSource", new, was),
+            _ => errors.immutable(&at, new, was),
+        }
     }
     errors
 }

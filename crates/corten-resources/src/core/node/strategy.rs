@@ -35,7 +35,9 @@ impl Strategy for Main {
     }
 
     fn validate_update(&self, _cx: &Context<'_>, node: &Value, old: &Value) -> ErrorList {
-        validation::update(node, old)
+        let mut errors = validation::create(node);
+        errors.extend(validation::update(node, old));
+        errors
     }
 
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {

@@ -24,6 +24,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: None,
+    rank: None,
 };
 
 fn row(node: &Value, cx: &RowContext) -> Vec<Cell> {

@@ -30,8 +30,8 @@ fn taints_ranges_and_amounts_are_checked() {
             "status": {"capacity": {"pods": "1500m"}, "allocatable": {}},
         }),
         &[
-            "metadata.taints[1]: Duplicate value: {\"effect\":\"NoSchedule\",\"key\":\"a\"}: taints must be unique by key \
-             and effect pair",
+            "metadata.taints[1]: Duplicate value: {\"Key\":\"a\",\"Value\":\"\",\"Effect\":\"NoSchedule\",\"TimeAdded\":null}: taints \
+             must be unique by key and effect pair",
             "metadata.taints[2].effect: Unsupported value: \"Odd\": supported values: \"NoSchedule\", \
              \"PreferNoSchedule\", \"NoExecute\"",
             "status.capacity.pods: Invalid value: \"1500m\": must be an integer",
@@ -59,8 +59,41 @@ fn a_range_is_given_once() {
         &strategy::Status,
         json!({}),
         addresses,
-        &["status.addresses[1]: Duplicate value: {\"address\":\"n\",\"type\":\"Hostname\"}"],
+        &["status.addresses[1]: Duplicate value: {\"Type\":\"Hostname\",\"Address\":\"n\"}"],
     );
+}
+
+#[test]
+fn what_kubelets_declare_is_checked_and_twice_in_an_update() {
+    let names = json!(["Swap/limited", "lower", "Swap/limited", "Swap/limited", "A/9"]);
+    let why = "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or \
+               MyFeature/mySubFeature), and contain only alphanumeric characters and slashes";
+    let wrong = |at: usize, name: &str| {
+        format!("status.declaredFeatures[{at}]: Invalid value: \"{name}\": invalid feature name \"{name}\": {why}")
+    };
+    let sorted = |at: usize, name: &str| {
+        format!("status.declaredFeatures[{at}]: Invalid value: \"{name}\": list must be sorted alphabetically")
+    };
+    let (lower, digit) = (wrong(1, "lower"), wrong(4, "A/9"));
+    let (second, last) = (sorted(2, "Swap/limited"), sorted(4, "A/9"));
+    let again = "status.declaredFeatures[3]: Duplicate value: \"Swap/limited\"";
+    let declared = json!({"metadata": {"name": "n"}, "status": {"declaredFeatures": names}});
+    let want = [lower.as_str(), &second, again, &last, &digit];
+    let errors = |node: &serde_json::Value| {
+        let found = super::validation::create(&value(node.clone()));
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(errors(&declared), want);
+    let swap = json!({"status": {"nodeInfo": {
+        "machineID": "", "systemUUID": "", "bootID": "", "kernelVersion": "", "osImage": "", "containerRuntimeVersion": "",
+        "kubeletVersion": "", "kubeProxyVersion": "", "operatingSystem": "", "architecture": "", "swap": {"capacity": 0},
+    }}});
+    assert_eq!(errors(&swap), ["metadata.nodeSwapStatus.capacity: Invalid value: 0: must be greater than zero"]);
+    let taint = |effect: &str| json!({"metadata": {"name": "n"}, "spec": {"taints": [{"key": "a", "effect": effect}]}});
+    let odd = "metadata.taints[0].effect: Unsupported value: \"Odd\": supported values: \"NoSchedule\", \
+               \"PreferNoSchedule\", \"NoExecute\"";
+    refuses_update(&RESOURCE, RESOURCE.strategy, taint("NoSchedule"), taint("Odd"), &[odd, odd]);
+    refuses_update(&RESOURCE, &strategy::Status, taint("Odd"), taint("Odd"), &[odd]);
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: None,
+    rank: None,
 };
 
 fn row(volume: &Value, cx: &RowContext) -> Vec<Cell> {

@@ -54,8 +54,9 @@ fn the_source_stays() {
     );
     assert_eq!(
         errors,
-        ["spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation\n- \
-          hostPath.path: \"/data\"\n+ hostPath.path: \"/other\"\n"]
+        ["spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation\n@@ -2,7 \
+          +2,7 @@\n  \"GCEPersistentDisk\": null,\n  \"AWSElasticBlockStore\": null,\n  \"HostPath\": {\n-  \"Path\": \"/data\",\n\
+          +  \"Path\": \"/other\",\n   \"Type\": \"\"\n  },\n  \"Glusterfs\": null,\n"]
     );
 }
 

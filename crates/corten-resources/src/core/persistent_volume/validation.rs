@@ -18,7 +18,7 @@ use crate::{
         pod_spec::validation::{NOT_POSITIVE, node_selector, volume_sources as sources},
     },
     defaulting::each,
-    difference,
+    internal_form,
     quantity::Amount,
     report::{Report, with_view},
     tree::present,
@@ -214,7 +214,7 @@ pub(super) fn update(cx: &Context<'_>, volume: &Value, old: &Value) -> ErrorList
     if !semantically_equal(Some(&new), Some(&was)) {
         let detail = format!(
             "spec.persistentvolumesource is immutable after creation\n{}",
-            difference::show(Some(&was), Some(&new))
+            internal_form::volume_source_difference(&was, &new)
         );
         errors.forbidden(&Path::new("spec").child("persistentvolumesource"), detail);
     }
@@ -225,9 +225,9 @@ pub(super) fn update(cx: &Context<'_>, volume: &Value, old: &Value) -> ErrorList
         && let Some(was) = present(old, &affinity)
         && !semantically_equal(volume.at(&affinity), Some(&with_new_labels(was, volume.at(&affinity))))
     {
-        let shown = volume.at(&affinity).cloned().unwrap_or_default();
         let detail = "field is immutable, except for updating from beta label to GA";
-        errors.invalid(&Path::new("nodeAffinity"), shown, detail);
+        let name = "io.k8s.api.core.v1.VolumeNodeAffinity";
+        errors.invalid_struct(&Path::new("nodeAffinity"), name, volume.at(&affinity), detail);
     }
     if !semantically_equal(volume.at(&class), old.at(&class)) {
         let at = Path::new("spec").child("volumeAttributesClassName");

@@ -23,6 +23,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: None,
+    rank: None,
 };
 
 fn row(claim: &Value, cx: &RowContext) -> Vec<Cell> {

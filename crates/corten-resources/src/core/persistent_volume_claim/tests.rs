@@ -79,8 +79,8 @@ fn what_grows_is_storage() {
         claim(status),
         &[
             "status.capacity[storage]: Invalid value: -1: must be a valid resource quantity",
-            "status.allocatedResourceStatus: Unsupported value: \"cpu\": supported values: \"storage\"",
-            "status.allocatedResourceStatus: Unsupported value: \"storage\": supported values: \
+            "status.allocatedResourceStatuses: Unsupported value: \"cpu\": supported values: \"storage\"",
+            "status.allocatedResourceStatuses: Unsupported value: \"storage\": supported values: \
              \"ControllerResizeInProgress\", \"ControllerResizeInfeasible\", \"NodeResizeInProgress\", \
              \"NodeResizeInfeasible\", \"NodeResizePending\"",
             "status.allocatedResources: Unsupported value: \"memory\": supported values: \"storage\"",

@@ -18,7 +18,7 @@ use crate::{
     core::pod_spec::validation::{
         ExpressionValues, NOT_POSITIVE, label_selector, label_selector_with, resource_quantity,
     },
-    difference,
+    internal_form,
     quantity::Amount,
     report::{Report, with_view},
     rules::keep,
@@ -176,7 +176,7 @@ pub(super) fn update(cx: &Context<'_>, claim: &Value, old: &Value) -> ErrorList 
         let detail = format!(
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound \
              claims\n{}",
-            difference::show(was.get("spec"), munged.get("spec"))
+            internal_form::core_difference("PersistentVolumeClaimSpec", was.get("spec"), munged.get("spec"))
         );
         errors.forbidden(&Path::new("spec"), detail);
     }
@@ -196,10 +196,15 @@ pub(super) fn update(cx: &Context<'_>, claim: &Value, old: &Value) -> ErrorList 
         if !cx.features.is_enabled("VolumeAttributesClass") {
             errors.forbidden(&path, "update is forbidden when the VolumeAttributesClass feature gate is disabled");
         }
-        match (was, now.as_deref()) {
-            (Some(_), None) => errors.forbidden(&path, "update from non-nil value to nil is forbidden"),
-            (Some(_), Some("")) => errors.forbidden(&path, "update from non-nil value to an empty string is forbidden"),
-            _ => {}
+        let to = match now.as_deref() {
+            None => "nil",
+            Some("") => "empty string",
+            Some(_) => return errors,
+        };
+        // Without a class that its volume has, a claim can give up the one that it asked for.
+        if present(old, &["status", "currentVolumeAttributesClassName"]).is_some() {
+            let detail = format!("update to {to} is forbidden when status.currentVolumeAttributesClassName is not nil");
+            errors.forbidden(&path, detail);
         }
     }
     errors
@@ -246,8 +251,7 @@ pub(super) fn status(claim: &Value) -> ErrorList {
         for (name, size) in status.capacity.iter().flatten() {
             amount(&path.child("capacity").key(name), size, errors);
         }
-        // The singular is upstream's.
-        let at = path.child("allocatedResourceStatus");
+        let at = path.child("allocatedResourceStatuses");
         for (name, state) in status.allocated_resource_statuses.iter().flatten() {
             growing(name, &at, errors);
             if !RESIZE_STATUSES.contains(&state.as_str()) {

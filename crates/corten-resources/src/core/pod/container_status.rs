@@ -29,7 +29,7 @@ pub(super) fn validate(status: &PodStatus, pod: &Value, errors: &mut ErrorList) 
     let os = pod.str_at(&["spec", "os", "name"]).unwrap_or("linux");
     for (field, statuses, _) in kinds {
         for (index, status) in statuses.iter().enumerate().filter(|(_, status)| status.user.is_some()) {
-            let at = path.child(field).index(index).child("linux");
+            let at = path.child(field).index(index).child("user").child("linux");
             status.user.iter().for_each(|one| user(one, os, &at, errors));
         }
     }
@@ -132,15 +132,15 @@ mod tests {
             json!({}),
             status.clone(),
             &[
-                "status.containerStatuses[0].linux.uid: Invalid value: -1: must be between 0 and 4294967295, inclusive",
-                "status.containerStatuses[0].linux.supplementalGroups[1]: Invalid value: -2: must be between 0 and \
+                "status.containerStatuses[0].user.linux.uid: Invalid value: -1: must be between 0 and 4294967295, inclusive",
+                "status.containerStatuses[0].user.linux.supplementalGroups[1]: Invalid value: -2: must be between 0 and \
                  4294967295, inclusive",
             ],
         );
         check(
             json!({"os": {"name": "windows"}}),
             status,
-            &["status.containerStatuses[0].linux: Forbidden: cannot be set for a windows pod"],
+            &["status.containerStatuses[0].user.linux: Forbidden: cannot be set for a windows pod"],
         );
     }
 

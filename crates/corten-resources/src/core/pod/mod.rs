@@ -8,6 +8,7 @@ mod container_status;
 mod defaults;
 mod qos;
 mod resize;
+mod restarts;
 mod strategy;
 mod table;
 mod validation;
@@ -64,5 +65,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     )
 };
 
+#[cfg(test)]
+mod recent_tests;
 #[cfg(test)]
 mod tests;

@@ -170,8 +170,8 @@ impl Strategy for Status {
         ErrorList::new()
     }
 
-    fn validate_update(&self, _cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
-        validation::status(pod, old)
+    fn validate_update(&self, cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
+        validation::status(cx, pod, old)
     }
 
     fn warnings_on_update(&self, _cx: &Context<'_>, pod: &Value, _old: &Value) -> Vec<String> {
@@ -233,7 +233,7 @@ pub(super) struct Resize;
 
 impl Strategy for Resize {
     fn prepare_for_update(&self, cx: &Context<'_>, pod: &mut Value, old: &Value) {
-        resize::keep_all_but_resources(pod, old);
+        resize::keep_all_but_resources(cx.features, pod, old);
         gates::drop_disabled(cx.features, pod, Some(old), SPEC);
         next_generation(pod, old, &[&["spec"]]);
     }

@@ -25,6 +25,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: Some(conditions),
+    rank: None,
 };
 
 fn conditions(pod: &Value) -> Vec<RowCondition> {
@@ -143,6 +144,7 @@ fn summarize(pod: &Value) -> Summary {
     if !initializing || condition(pod, "Initialized") == Some("True") {
         summary.restarts = of_sidecars;
         let mut has_running = false;
+        let mut failure = None;
         for status in pod.items_at(&["status", "containerStatuses"]).iter().rev() {
             summary.restarts.add(status);
             let waiting = status.str_at(&["state", "waiting", "reason"]).unwrap_or_default();
@@ -150,15 +152,23 @@ fn summarize(pod: &Value) -> Summary {
                 waiting.clone_into(&mut summary.reason);
             } else if let Some(end) = status.at(&["state", "terminated"]) {
                 summary.reason = end_word(end);
+                if end.i64_at(&["exitCode"]).unwrap_or_default() != 0 {
+                    failure = Some(summary.reason.clone());
+                }
             } else if status.bool_at(&["ready"]) == Some(true) && status.at(&["state", "running"]).is_some() {
                 has_running = true;
                 summary.ready += 1;
             }
         }
-        // Some have ended well while others still run.
-        if summary.reason == "Completed" && has_running {
+        // One has ended well while others still run, or have failed.
+        if summary.reason == "Completed" {
             let is_ready = condition(pod, "Ready") == Some("True");
-            if is_ready { "Running" } else { "NotReady" }.clone_into(&mut summary.reason);
+            match failure {
+                _ if has_running && is_ready => "Running".clone_into(&mut summary.reason),
+                Some(failure) => summary.reason = failure,
+                None if has_running => "NotReady".clone_into(&mut summary.reason),
+                None => {}
+            }
         }
     }
     if pod.deletion_timestamp().is_some() {

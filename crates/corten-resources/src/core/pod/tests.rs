@@ -261,7 +261,7 @@ fn restart_rules_are_checked() {
         (
             json!({"restartPolicy": "Sometimes"}),
             &[
-                "restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
+                "restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"Never\", \"OnFailure\"",
             ],
         ),
         (
@@ -270,11 +270,11 @@ fn restart_rules_are_checked() {
         ),
         (
             json!({"restartPolicy": "Never", "restartPolicyRules": too_many}),
-            &["restartPolicyRules: Too many: 21: must have at most 20 items"],
+            &["restartPolicyRules: Too long: may not be more than 20 bytes"],
         ),
         (
             json!({"restartPolicy": "Never", "restartPolicyRules": [rule(&(0..256).collect::<Vec<_>>())]}),
-            &["restartPolicyRules[0].exitCodes.values: Too many: 256: must have at most 255 items"],
+            &["restartPolicyRules[0].exitCodes.values: Too long: may not be more than 255 bytes"],
         ),
         (
             json!({"restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart"}]}),
@@ -282,10 +282,7 @@ fn restart_rules_are_checked() {
         ),
         (
             json!({"restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart", "exitCodes": {}}]}),
-            &[
-                "restartPolicyRules[0].exitCodes.operator: Unsupported value: \"\": supported values: \"In\", \"NotIn\"",
-                "restartPolicyRules[0].exitCodes.values: Required value: must specify at least one value",
-            ],
+            &["restartPolicyRules[0].exitCodes.operator: Unsupported value: \"\": supported values: \"In\", \"NotIn\""],
         ),
         (
             // Behind a gate of its own, which is off.
@@ -427,13 +424,14 @@ fn an_image_may_change_and_little_else() {
     assert_eq!(errors, [""; 0]);
     assert_eq!(changed.generation(), 1, "generations are counted from the stored one");
     let (_, errors) = updated(&RESOURCE, RESOURCE.strategy, old.clone(), pod(json!({"hostname": "other"})));
-    assert_eq!(
-        errors,
-        ["spec: Forbidden: pod updates may not change fields other than \
-          `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only \
-          additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
-          previously negative)\n+ hostname: \"other\"\n"]
-    );
+    let want = "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,\
+                `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
+                tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously \
+                negative)\n@@ -";
+    let change = "\n  \"ImagePullSecrets\": null,\n- \"Hostname\": \"\",\n+ \"Hostname\": \"other\",\n  \"Subdomain\": \
+                  \"\",\n  \"SetHostnameAsFQDN\": null,\n  \"Affinity\": null,\n";
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].starts_with(want) && errors[0].contains(change), "{errors:?}");
     refuses_update(
         &RESOURCE,
         RESOURCE.strategy,
@@ -591,6 +589,7 @@ fn one_word_sums_up_what_a_pod_does() {
     shows(containers(json!([running.clone(), waiting("CrashLoopBackOff")])), ["1/2", "CrashLoopBackOff", "3"]);
     shows(containers(json!([running.clone(), ended("Completed", 0)])), ["1/2", "NotReady", "0"]);
     shows(containers(json!([ended("Completed", 0), ended("Completed", 0)])), ["0/2", "Completed", "0"]);
+    shows(containers(json!([ended("Completed", 0), ended("Error", 1)])), ["0/2", "Error", "0"]);
     shows(containers(json!([ended("", 3)])), ["0/2", "ExitCode:3", "0"]);
     shows(
         json!({"metadata": {"deletionTimestamp": "2026-01-01T11:00:00Z"}, "status": {"containerStatuses": [running.clone()]}}),
@@ -712,8 +711,11 @@ fn errors_that_show_all_capabilities_are_few_and_share_them() {
     let errors = RESOURCE.strategy.validate(&context("v1"), &object);
     assert!((1..=2).contains(&errors.len()), "{}", errors.len());
     let two = json!({"allowPrivilegeEscalation": false, "capabilities": {"add": ["CAP_SYS_ADMIN", "CAP_SYS_ADMIN"]}});
-    let error = "spec.containers[0].securityContext: Invalid value: {\"allowPrivilegeEscalation\":false,\
-                 \"capabilities\":{\"add\":[\"CAP_SYS_ADMIN\",\"CAP_SYS_ADMIN\"]}}: cannot set \
+    let error = "spec.containers[0].securityContext: Invalid value: {\"Capabilities\":{\"Add\":\
+                 [\"CAP_SYS_ADMIN\",\"CAP_SYS_ADMIN\"],\"Drop\":null},\"Privileged\":null,\"SELinuxOptions\":null,\
+                 \"WindowsOptions\":null,\"RunAsUser\":null,\"RunAsGroup\":null,\"RunAsNonRoot\":null,\
+                 \"ReadOnlyRootFilesystem\":null,\"AllowPrivilegeEscalation\":false,\"ProcMount\":null,\
+                 \"SeccompProfile\":null,\"AppArmorProfile\":null}: cannot set \
                  `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
     refuses(&RESOURCE, with_container(json!({"securityContext": two})), &[error, error]);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use corten_api::core::v1::{ContainerStatus, Pod, PodStatus};
+use corten_api::core::v1::{Pod, PodStatus};
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
@@ -12,15 +12,15 @@ use corten_apimachinery::{
     value::{Ordered, semantically_equal},
 };
 
-use super::{claims, container_status};
+use super::{claims, container_status, restarts};
 use crate::{
     core::pod_spec::validation::{
         Options, apparmor_matches, pod_annotations, pod_only, pod_spec, seccomp_matches, tolerations,
     },
-    difference,
+    internal_form,
     report::{Report, with_view},
     rules::keep,
-    view::{Seen, each, list, or_default, text},
+    view::{each, list, or_default, text},
 };
 
 const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
@@ -38,7 +38,8 @@ fn rules_of_every_write(cx: &Context<'_>, pod: &Value, view: &Pod, old: Option<&
     let (spec, path) = (or_default(&view.spec), Path::new("spec"));
     let annotations = pod.annotations().cloned().unwrap_or_default();
     pod_annotations(&annotations, &spec, &Path::new("metadata").child("annotations"), errors);
-    let options = Options { is_pod: true, pod_name: pod.name(), features: cx.features, old };
+    let is_static = pod.annotation(MIRROR).is_some();
+    let options = Options { is_pod: true, pod_name: pod.name(), is_static, features: cx.features, old };
     pod_spec(&spec, &path, &options, errors);
     pod_only(&spec, &path, errors);
 }
@@ -94,7 +95,7 @@ pub(super) fn update(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
         (None, Some(_)) => errors.invalid(&at, Value::Null, "must not update from a positive integer to nil value"),
         _ => {}
     }
-    only_added_tolerations(pod, old, &spec.child("tolerations"), &mut errors);
+    only_added_tolerations(cx, pod, old, &spec.child("tolerations"), &mut errors);
     only_removed_gates(pod, old, &spec.child("schedulingGates"), &mut errors);
     if semantically_equal(pod.get("spec"), old.get("spec")) {
         return errors;
@@ -120,7 +121,7 @@ pub(super) fn update(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
         gated_update(&mut munged, old, &mut errors);
     }
     if !semantically_equal(munged.get("spec"), old.get("spec")) {
-        let difference = difference::show(old.get("spec"), munged.get("spec"));
+        let difference = internal_form::core_difference("PodSpec", old.get("spec"), munged.get("spec"));
         let detail = format!("pod updates may not change fields other than {UPDATABLE}\n{difference}");
         errors.forbidden(&spec, detail);
     }
@@ -149,16 +150,21 @@ fn gated_update(munged: &mut Value, old: &Value, errors: &mut ErrorList) {
         let path = spec.child("affinity").child("nodeAffinity").child(required).child("nodeSelectorTerms");
         if !old_terms.is_empty() && new_terms.len() != old_terms.len() {
             let detail = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
-            errors.invalid(&path, Value::array(new_terms), detail);
+            let shown = || internal_form::core_list("NodeSelectorTerm", &new_terms);
+            errors.invalid_shown(&path, shown, detail);
         } else {
             for (index, (new, old)) in new_terms.iter().zip(&old_terms).enumerate() {
-                let kept = ["matchExpressions", "matchFields"].iter().all(|field| {
+                const LISTS: [&str; 2] = ["matchExpressions", "matchFields"];
+                // A term without any requirement matches no node, so one more would match more.
+                let is_empty = |term: &Value| LISTS.iter().all(|field| term.items_at(&[field]).is_empty());
+                let kept = LISTS.iter().all(|field| {
                     let (new, old) = (new.items_at(&[field]), old.items_at(&[field]));
                     new.len() >= old.len() && new.iter().zip(old).all(|(new, old)| new == old)
-                });
+                }) && (!is_empty(old) || is_empty(new));
                 if !kept {
                     let detail = "only additions are allowed (no mutations or deletions)";
-                    errors.invalid(&path.index(index), new.clone(), detail);
+                    let shown = || internal_form::core("NodeSelectorTerm", new);
+                    errors.invalid_shown(&path.index(index), shown, detail);
                 }
             }
         }
@@ -191,7 +197,10 @@ fn annotations_update(pod: &Value, old: &Value, errors: &mut ErrorList) {
     }
 }
 
-fn only_added_tolerations(pod: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
+fn only_added_tolerations(cx: &Context<'_>, pod: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
+    let compares =
+        Options { is_pod: true, pod_name: "", is_static: false, features: cx.features, old: old.get("spec") }
+            .compares_taints();
     let of = |pod: &Value| pod.items_at(&["spec", "tolerations"]).to_vec();
     let (new, old) = (of(pod), of(old));
     if new == old {
@@ -211,7 +220,7 @@ fn only_added_tolerations(pod: &Value, old: &Value, path: &Path, errors: &mut Er
     }
     errors.extend(with_view(pod, |view: &Pod, errors| {
         let spec = view.spec.as_ref();
-        tolerations(spec.map(|spec| list(&spec.tolerations)).unwrap_or_default(), path, errors);
+        tolerations(spec.map(|spec| list(&spec.tolerations)).unwrap_or_default(), compares, path, errors);
     }));
 }
 
@@ -243,7 +252,7 @@ pub(super) fn ephemeral_containers(cx: &Context<'_>, pod: &Value, old: &Value) -
         match by_name.get(&old.get("name").map(Ordered)).copied() {
             None => errors.forbidden(&path, format!("existing ephemeral containers {name} may not be removed\n")),
             Some(new) if !semantically_equal(Some(new), Some(old)) => {
-                let difference = difference::show(Some(old), Some(new));
+                let difference = internal_form::core_difference("EphemeralContainer", Some(old), Some(new));
                 errors
                     .forbidden(&path, format!("existing ephemeral containers {name} may not be changed\n{difference}"));
             }
@@ -253,18 +262,20 @@ pub(super) fn ephemeral_containers(cx: &Context<'_>, pod: &Value, old: &Value) -
     errors
 }
 
-pub(super) fn status(pod: &Value, old: &Value) -> ErrorList {
+pub(super) fn status(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     annotations_update(pod, old, &mut errors);
+    let is_bound = !old.str_at(&["spec", "nodeName"]).unwrap_or_default().is_empty();
+    let may_nominate = !is_bound || !cx.features.is_enabled("ClearingNominatedNodeNameAfterBinding");
     // The kubelet writes this often, so only the part that may change is read.
     let empty = Value::object();
     let (new_status, old_status) = (pod.get("status").unwrap_or(&empty), old.get("status").unwrap_or(&empty));
     errors.extend(with_view(new_status, |new: &PodStatus, errors| {
         errors.extend(with_view(old_status, |was: &PodStatus, errors| {
-            conditions_and_node(new, was, errors);
+            conditions_and_node(new, was, may_nominate, errors);
             let class = ["status", "qosClass"];
             errors.immutable(&Path::new("status").child("qosClass"), pod.at(&class), old.at(&class));
-            ended_containers(new, was, old, errors);
+            restarts::validate(cx, new, was, old.get("spec").unwrap_or(&empty), errors);
             claims::validate(pod, errors);
             all_addresses(new, errors);
             container_status::validate(new, pod, errors);
@@ -273,39 +284,27 @@ pub(super) fn status(pod: &Value, old: &Value) -> ErrorList {
     errors
 }
 
-fn conditions_and_node(new: &PodStatus, old: &PodStatus, errors: &mut ErrorList) {
-    // Upstream reports conditions below `metadata`.
-    for (at, condition) in each(&new.conditions, &Path::new("metadata").child("conditions")) {
+fn conditions_and_node(new: &PodStatus, old: &PodStatus, may_nominate: bool, errors: &mut ErrorList) {
+    const NEGATIVE: &str = "must be a non-negative integer";
+    let path = Path::new("status");
+    for (at, condition) in each(&new.conditions, &path.child("conditions")) {
+        if let Some(generation) = condition.observed_generation.filter(|generation| *generation < 0) {
+            errors.invalid(&at.child("observedGeneration"), generation, NEGATIVE);
+        }
         if !matches!(condition.type_.as_str(), "PodScheduled" | "Ready" | "Initialized") {
             errors.invalids(&at.child("Type"), &condition.type_, is_qualified_name(&condition.type_));
         }
     }
     let nominated = text(&new.nominated_node_name);
     if !nominated.is_empty() && nominated != text(&old.nominated_node_name) {
-        let at = Path::new("status").child("nominatedNodeName");
+        let at = path.child("nominatedNodeName");
         errors.invalids(&at, nominated, is_dns1123_subdomain(nominated));
+        if !may_nominate {
+            errors.forbidden(&at, "may not be set on pods that are already bound to a node");
+        }
     }
-}
-
-fn ended_containers(new: &PodStatus, old: &PodStatus, old_pod: &Value, errors: &mut ErrorList) {
-    let path = Path::new("status");
-    let policy = old_pod.str_at(&["spec", "restartPolicy"]).unwrap_or_default();
-    let containers =
-        |fields: &'static [&'static str]| fields.iter().flat_map(|field| old_pod.items_at(&["spec", field]));
-    let is_always = |container: &&Value| container.str_at(&["restartPolicy"]) == Some("Always");
-    let has_policy = |container: &&Value| container.get("restartPolicy").is_some_and(|policy| !policy.is_null());
-    let sidecars = names(containers(&["initContainers"]).filter(is_always));
-    let with_own_policy = names(containers(&["containers", "initContainers"]).filter(has_policy));
-    let ends = [
-        ("containerStatuses", &new.container_statuses, &old.container_statuses, policy),
-        ("initContainerStatuses", &new.init_container_statuses, &old.init_container_statuses, policy),
-        ("ephemeralContainerStatuses", &new.ephemeral_container_statuses, &old.ephemeral_container_statuses, "Never"),
-    ];
-    for (field, new, old, policy) in ends {
-        let may_restart = |name: &str| {
-            (field == "initContainerStatuses" && sidecars.contains(name)) || with_own_policy.contains(name)
-        };
-        stays_terminated(list(new), list(old), policy, may_restart, &path.child(field), errors);
+    if let Some(generation) = new.observed_generation.filter(|generation| *generation < 0) {
+        errors.invalid(&path.child("observedGeneration"), generation, NEGATIVE);
     }
 }
 
@@ -325,53 +324,24 @@ fn all_addresses(new: &PodStatus, errors: &mut ErrorList) {
     }
 }
 
-fn names<'c>(containers: impl Iterator<Item = &'c Value>) -> BTreeSet<&'c str> {
-    containers.filter_map(|container| container.str_at(&["name"])).collect()
-}
-
-/// A container that has ended for good does not come back.
-fn stays_terminated(
-    new: &[ContainerStatus],
-    old: &[ContainerStatus],
-    policy: &str,
-    may_restart: impl Fn(&str) -> bool,
-    path: &Path,
-    errors: &mut ErrorList,
-) {
-    if policy == "Always" {
-        return;
-    }
-    let terminated = |status: &ContainerStatus| status.state.as_ref().and_then(|state| state.terminated.clone());
-    let running: BTreeSet<&str> =
-        new.iter().filter(|now| terminated(now).is_none()).map(|now| now.name.as_str()).collect();
-    for (index, was) in old.iter().enumerate() {
-        let Some(end) = terminated(was) else { continue };
-        if (end.exit_code != 0 && policy == "OnFailure") || may_restart(&was.name) {
-            continue;
-        }
-        if running.contains(was.name.as_str()) {
-            errors.forbidden(&path.index(index).child("state"), "may not be transitioned to non-terminated state");
-        }
-    }
-}
-
+/// Addresses of a pod or its host: at most one of each family.
 fn addresses(ips: &[&str], path: &Path, errors: &mut ErrorList) {
-    let mut seen = Seen::default();
     for (index, ip) in ips.iter().enumerate() {
         errors.extend(validate_ip(&path.index(index), ip));
     }
     if ips.len() < 2 {
         return;
     }
-    let of_family = |v4: bool| ips.iter().filter_map(|ip| parse_ip_sloppy(ip)).filter(|ip| ip.is_ipv4() == v4).count();
-    let shown = |ip: &str| Value::object_of([("ip", ip.into())]);
-    if of_family(true) != 1 || of_family(false) != 1 || ips.len() > 2 {
-        let all = Value::array(ips.iter().map(|ip| shown(ip)));
-        errors.invalid(path, all, "may specify no more than one IP for each IP family");
+    let parsed: Vec<_> = ips.iter().map(|ip| parse_ip_sloppy(ip)).collect();
+    let unreadable = parsed.iter().position(Option::is_none);
+    if let Some(index) = unreadable {
+        let why = format!("failed to check for dual stack with error:invalid IP[{index}]: {}", ips[index]);
+        errors.push(Error::internal(path, why));
     }
-    for (index, ip) in ips.iter().enumerate() {
-        if !seen.is_new(*ip) {
-            errors.push(Error::duplicate(&path.index(index), shown(ip)));
-        }
+    let has = |v4: bool| parsed.iter().flatten().any(|ip| ip.is_ipv4() == v4);
+    if unreadable.is_some() || !has(true) || !has(false) || ips.len() > 2 {
+        let all: Vec<Value> = ips.iter().map(|ip| Value::object_of([("ip", Value::from(*ip))])).collect();
+        let shown = || internal_form::core_list("PodIP", &all);
+        errors.invalid_shown(path, shown, "may specify no more than one IP for each IP family");
     }
 }

@@ -133,7 +133,8 @@ fn is_sidecar(container: &Value) -> bool {
     container.str_at(&["restartPolicy"]) == Some("Always")
 }
 
-fn has_restart_rules(spec: &Value) -> bool {
+/// Whether containers have restart policies or rules of their own, besides the policy of sidecars.
+pub(crate) fn has_restart_rules(spec: &Value) -> bool {
     let has_policy = |container: &Value| is_set(container, "restartPolicy");
     let of_init = |container: &Value| {
         (has_policy(container) && !is_sidecar(container)) || is_set(container, "restartPolicyRules")

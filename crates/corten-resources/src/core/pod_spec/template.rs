@@ -24,7 +24,7 @@ pub(crate) fn validate(cx: &Context<'_>, template: &PodTemplateSpec, path: &Path
     errors.extend(validate_label_map(&labels, &path.child("labels")));
     errors.extend(validate_annotations(&annotations, &path.child("annotations")));
     let spec = or_default(&template.spec);
-    let options = Options { is_pod: false, pod_name: "", features: cx.features, old: None };
+    let options = Options { is_pod: false, pod_name: "", is_static: false, features: cx.features, old: None };
     validation::pod_annotations(&annotations, &spec, &path.child("annotations"), errors);
     validation::pod_spec(&spec, &path.child("spec"), &options, errors);
     validation::seccomp_matches(&annotations, &spec, &path.child("spec"), errors);

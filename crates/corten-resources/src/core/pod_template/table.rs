@@ -22,4 +22,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         ]
     },
     conditions: None,
+    rank: None,
 };

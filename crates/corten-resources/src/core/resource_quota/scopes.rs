@@ -8,6 +8,7 @@ use corten_apimachinery::{
 
 use crate::{
     core::pod_spec::validation::is_standard_in_quota,
+    internal_form,
     report::Report,
     view::{Seen, list, texts},
 };
@@ -53,13 +54,13 @@ impl NotCovered {
     }
 
     /// One error for each resource that `scope` does not cover.
-    fn report(&self, scope: &str, path: &Path, shown: impl Fn() -> Value, errors: &mut ErrorList) {
+    fn report(&self, scope: &str, shown: impl Fn() -> Error, errors: &mut ErrorList) {
         let count = self.0.iter().find(|(known, _)| *known == scope).map_or(0, |(_, count)| *count);
         for _ in 0..count {
             if errors.is_full() {
                 break;
             }
-            errors.push_with(|| Error::invalid(path, shown(), NOT_OF_RESOURCE));
+            errors.push_with(&shown);
         }
     }
 }
@@ -85,7 +86,7 @@ pub(super) fn validate(spec: &ResourceQuotaSpec, path: &Path, errors: &mut Error
         if !KNOWN.contains(&scope.as_str()) {
             errors.push_with(|| Error::invalid(&at, shown_scopes(spec), UNSUPPORTED));
         }
-        not_covered.report(scope, &at, || shown_scopes(spec), errors);
+        not_covered.report(scope, || Error::invalid(&at, shown_scopes(spec), NOT_OF_RESOURCE), errors);
         seen.is_new(scope);
     }
     conflicts(&seen, &at, spec, errors);
@@ -103,7 +104,7 @@ fn selector(spec: &ResourceQuotaSpec, not_covered: &NotCovered, path: &Path, err
         if !KNOWN.contains(&scope) {
             errors.invalid(&path.child("scopeName"), scope, UNSUPPORTED);
         }
-        not_covered.report(scope, path, || shown_selector(spec), errors);
+        not_covered.report(scope, || with_selector(spec, path, NOT_OF_RESOURCE), errors);
         let (operator, values) = (expression.operator.as_str(), list(&expression.values));
         let only_exists = !matches!(scope, "PriorityClass" | "VolumeAttributesClass") && KNOWN.contains(&scope);
         if only_exists && operator != "Exists" {
@@ -126,16 +127,8 @@ fn selector(spec: &ResourceQuotaSpec, not_covered: &NotCovered, path: &Path, err
     conflicts(&seen, path, spec, errors);
 }
 
-/// The selector under the names that upstream's own type has.
-fn shown_selector(spec: &ResourceQuotaSpec) -> Value {
-    let expressions =
-        spec.scope_selector.as_ref().map(|selector| list(&selector.match_expressions)).unwrap_or_default();
-    let expressions = expressions.iter().map(|expression| {
-        Value::object_of([
-            ("ScopeName", Value::from(expression.scope_name.as_str())),
-            ("Operator", expression.operator.as_str().into()),
-            ("Values", expression.values.as_deref().map_or(Value::Null, texts)),
-        ])
-    });
-    Value::object_of([("MatchExpressions", Value::array(expressions))])
+/// An error that shows the whole selector.
+fn with_selector(spec: &ResourceQuotaSpec, path: &Path, detail: &str) -> Error {
+    let shown = spec.scope_selector.as_ref().map(|selector| internal_form::core_view("ScopeSelector", selector));
+    Error::invalid(path, Value::Null, detail).showing(shown.unwrap_or_default())
 }

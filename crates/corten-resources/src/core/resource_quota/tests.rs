@@ -50,7 +50,7 @@ fn amounts_are_checked() {
 
 #[test]
 fn scopes_are_checked() {
-    let shown = "{\"MatchExpressions\":[{\"Operator\":\"Exists\",\"ScopeName\":\"BestEffort\",\"Values\":null}]}";
+    let shown = "{\"MatchExpressions\":[{\"ScopeName\":\"BestEffort\",\"Operator\":\"Exists\",\"Values\":null}]}";
     let not_covered =
         format!("spec.scopeSelector.matchExpressions: Invalid value: {shown}: unsupported scope applied to resource");
     let best_effort = json!({"scopeName": "BestEffort", "operator": "Exists"});

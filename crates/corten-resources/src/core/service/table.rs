@@ -20,6 +20,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: None,
+    rank: None,
 };
 
 fn row(service: &Value, cx: &RowContext) -> Vec<Cell> {

@@ -10,7 +10,7 @@ fn a_reference_keeps_the_name_of_its_secret() {
 }
 
 #[test]
-fn a_row_counts_secrets() {
+fn a_row_counts_no_secrets() {
     let object = json!({"metadata": {"name": "a"}, "secrets": [{"name": "b"}]});
-    assert_eq!(row(&RESOURCE, object), ["a", "1", "<unknown>"]);
+    assert_eq!(row(&RESOURCE, object), ["a", "<unknown>"]);
 }

@@ -30,6 +30,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         ]
     },
     conditions: None,
+    rank: None,
 };
 
 fn ports(slice: &Value) -> Vec<String> {

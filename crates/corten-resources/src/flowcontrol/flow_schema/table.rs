@@ -31,4 +31,6 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         ]
     },
     conditions: None,
+    // The first to be asked comes first.
+    rank: Some(|schema| schema.i64_at(&["spec", "matchingPrecedence"]).unwrap_or_default()),
 };

@@ -119,8 +119,8 @@ fn the_first_and_the_last_schema_are_fixed() {
     refuses(
         &RESOURCE,
         named("catch-all"),
-        &["spec: Invalid value: {\"matchingPrecedence\":7,\"priorityLevelConfiguration\":{\"name\":\"l\"}}: spec of \
-             'catch-all' must equal the fixed value"],
+        &["spec: Invalid value: {\"PriorityLevelConfiguration\":{\"Name\":\"l\"},\"MatchingPrecedence\":7,\
+           \"DistinguisherMethod\":null,\"Rules\":null}: spec of 'catch-all' must equal the fixed value"],
     );
 }
 

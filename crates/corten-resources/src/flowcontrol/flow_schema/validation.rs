@@ -55,7 +55,12 @@ pub(super) fn schema(object: &Value) -> ErrorList {
     if let Some(fixed) = mandatory_spec(&MANDATORY_SCHEMAS, object.name())
         && !semantically_equal(Some(spec), Some(fixed))
     {
-        errors.invalid(&path, spec.clone(), format!("spec of '{}' must equal the fixed value", object.name()));
+        errors.invalid_struct(
+            &path,
+            "io.k8s.api.flowcontrol.v1.FlowSchemaSpec",
+            Some(spec),
+            format!("spec of '{}' must equal the fixed value", object.name()),
+        );
     }
     conditions(object, &mut errors);
     errors

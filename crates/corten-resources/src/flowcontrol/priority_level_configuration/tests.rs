@@ -71,9 +71,9 @@ fn exempt_may_change_its_part_of_the_server() {
         exempt(json!({"limited": {"limitResponse": {"type": "Reject"}}})),
         &[
             "spec.limited: Forbidden: must be nil if the type is not Limited",
-            "spec: Invalid value: {\"exempt\":{\"lendablePercent\":0,\"nominalConcurrencyShares\":0},\"limited\":\
-             {\"lendablePercent\":0,\"limitResponse\":{\"type\":\"Reject\"},\"nominalConcurrencyShares\":30},\"type\":\
-             \"Exempt\"}: spec of 'exempt' except the 'spec.exempt' field must equal the fixed value",
+            "spec: Invalid value: {\"Type\":\"Exempt\",\"Limited\":{\"NominalConcurrencyShares\":30,\"LimitResponse\":\
+             {\"Type\":\"Reject\",\"Queuing\":null},\"LendablePercent\":0,\"BorrowingLimitPercent\":null},\"Exempt\":\
+             {\"NominalConcurrencyShares\":0,\"LendablePercent\":0}}: spec of 'exempt' except the 'spec.exempt' field must equal the fixed value",
         ],
     );
 }

@@ -145,9 +145,14 @@ fn fixed(object: &Value, spec: &Value, path: &Path, errors: &mut ErrorList) {
         };
         if !semantically_equal(Some(&without(spec)), Some(&without(mandatory))) {
             let detail = format!("spec of '{name}' except the 'spec.exempt' field must equal the fixed value");
-            errors.invalid(path, spec.clone(), detail);
+            errors.invalid_struct(path, "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec", Some(spec), detail);
         }
     } else if !semantically_equal(Some(spec), Some(mandatory)) {
-        errors.invalid(path, spec.clone(), format!("spec of '{name}' must equal the fixed value"));
+        errors.invalid_struct(
+            path,
+            "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec",
+            Some(spec),
+            format!("spec of '{name}' must equal the fixed value"),
+        );
     }
 }

@@ -21,6 +21,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: None,
+    rank: None,
 };
 
 fn row(ingress: &Value, cx: &RowContext) -> Vec<Cell> {

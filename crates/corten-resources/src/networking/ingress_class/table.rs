@@ -17,6 +17,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: None,
+    rank: None,
 };
 
 fn row(class: &Value, cx: &RowContext) -> Vec<Cell> {

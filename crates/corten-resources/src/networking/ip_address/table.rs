@@ -12,6 +12,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     columns: &[Column::NAME, Column::text("ParentRef", "What has the address.")],
     row: |address, _cx| vec![show::name(address), parent(address).into()],
     conditions: None,
+    rank: None,
 };
 
 /// `resource.group/namespace/name`.

@@ -15,4 +15,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         vec![show::name(range), ranges.join(",").into(), show::age(range, cx)]
     },
     conditions: None,
+    rank: None,
 };

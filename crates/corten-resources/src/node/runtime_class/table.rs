@@ -13,4 +13,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row: |class, cx| vec![show::name(class), show::text(class, &["handler"]), show::age(class, cx)],
     conditions: None,
+    rank: None,
 };

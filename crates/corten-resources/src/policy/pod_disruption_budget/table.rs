@@ -18,6 +18,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     ],
     row,
     conditions: None,
+    rank: None,
 };
 
 fn row(budget: &Value, cx: &RowContext) -> Vec<Cell> {

@@ -31,8 +31,8 @@ fn budgets_are_checked() {
         (json!({"maxUnavailable": "100%", "unhealthyPodEvictionPolicy": "AlwaysAllow"}), &[]),
         (
             json!({"minAvailable": 1, "maxUnavailable": "10%"}),
-            &["spec: Invalid value: {\"MaxUnavailable\":\"10%\",\"MinAvailable\":1,\"Selector\":null,\
-                 \"UnhealthyPodEvictionPolicy\":null}: minAvailable and maxUnavailable cannot be both set"],
+            &["spec: Invalid value: {\"MinAvailable\":1,\"Selector\":null,\"MaxUnavailable\":\"10%\",\
+               \"UnhealthyPodEvictionPolicy\":null}: minAvailable and maxUnavailable cannot be both set"],
         ),
         (json!({"minAvailable": -1}), &["spec.minAvailable: Invalid value: -1: must be greater than or equal to 0"]),
         (

@@ -24,7 +24,9 @@ pub(super) fn validate(budget: &Value, old: Option<&Value>) -> ErrorList {
         let Some(spec) = &view.spec else { return };
         let path = Path::new("spec");
         if spec.min_available.is_some() && spec.max_unavailable.is_some() {
-            errors.invalid(&path, shown(budget), "minAvailable and maxUnavailable cannot be both set");
+            let name = "io.k8s.api.policy.v1.PodDisruptionBudgetSpec";
+            let detail = "minAvailable and maxUnavailable cannot be both set";
+            errors.invalid_struct(&path, name, budget.get("spec"), detail);
         }
         number_or_share(spec.min_available.as_ref(), &path.child("minAvailable"), errors);
         number_or_share(spec.max_unavailable.as_ref(), &path.child("maxUnavailable"), errors);
@@ -53,17 +55,6 @@ fn policy(spec: &PodDisruptionBudgetSpec, path: &Path, errors: &mut ErrorList) {
     if let Some(policy) = &spec.unhealthy_pod_eviction_policy {
         errors.one_of(&path.child("unhealthyPodEvictionPolicy"), policy, &["AlwaysAllow", "IfHealthyBudget"]);
     }
-}
-
-/// The spec under the names that upstream's own type has.
-fn shown(budget: &Value) -> Value {
-    let field = |name: &str| budget.at(&["spec", name]).cloned().unwrap_or_default();
-    Value::object_of([
-        ("MinAvailable", field("minAvailable")),
-        ("Selector", field("selector")),
-        ("MaxUnavailable", field("maxUnavailable")),
-        ("UnhealthyPodEvictionPolicy", field("unhealthyPodEvictionPolicy")),
-    ])
 }
 
 pub(super) fn status(budget: &Value) -> ErrorList {

@@ -9,4 +9,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     columns: &[Column::NAME, Column::AGE],
     row: |class, cx| vec![show::name(class), show::age(class, cx)],
     conditions: None,
+    rank: None,
 };

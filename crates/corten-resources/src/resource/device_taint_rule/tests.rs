@@ -71,6 +71,7 @@ fn status_has_conditions_only() {
 }
 
 #[test]
-fn a_row_shows_the_name() {
-    assert_eq!(row(&RESOURCE, rule(json!({}))), ["broken", "<unknown>"]);
+fn a_row_shows_the_taint() {
+    let shown = rule(json!({"key": "k", "value": "v", "effect": "NoExecute"}));
+    assert_eq!(row(&RESOURCE, shown), ["broken", "k", "v", "NoExecute", "", "<unknown>"]);
 }

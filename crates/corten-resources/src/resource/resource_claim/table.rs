@@ -13,6 +13,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     columns: &[Column::NAME, Column::text("State", "How far it has come."), Column::AGE],
     row: |claim, cx| vec![show::name(claim), state(claim).into(), show::age(claim, cx)],
     conditions: None,
+    rank: None,
 };
 
 fn state(claim: &Value) -> String {

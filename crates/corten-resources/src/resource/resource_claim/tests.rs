@@ -127,7 +127,13 @@ fn constraints_and_configuration_name_requests() {
 fn a_spec_stays_as_it_is() {
     let (old, new) = (claim(json!({"requests": [one()]})), claim(json!({"requests": [{"name": "A"}]})));
     let (_, errors) = updated(&RESOURCE, RESOURCE.strategy, "", old.clone(), new);
-    assert_eq!(errors, ["spec: Invalid value: {\"devices\":{\"requests\":[{\"name\":\"A\"}]}}: field is immutable"]);
+    assert_eq!(
+        errors,
+        [
+            "spec: Invalid value: {\"Devices\":{\"Requests\":[{\"Name\":\"A\",\"Exactly\":null,\"FirstAvailable\":null}],\
+          \"Constraints\":null,\"Config\":null}}: field is immutable"
+        ]
+    );
     assert_eq!(updated(&RESOURCE, RESOURCE.strategy, "", old.clone(), old).1, [""; 0]);
 }
 
@@ -150,7 +156,8 @@ fn an_allocation_is_of_requests_and_stays() {
     let other = json!({"status": {"allocation": {"devices": {"results": []}}}});
     assert_eq!(
         status_errors(&allocated(json!({})), allocated(other)),
-        ["status.allocation: Invalid value: {\"devices\":{\"results\":[]}}: field is immutable"]
+        ["status.allocation: Invalid value: {\"Devices\":{\"Results\":[],\"Config\":null},\"NodeSelector\":null,\
+          \"AllocationTimestamp\":null}: field is immutable"]
     );
     let wrong = json!({
         "devices": {

@@ -9,4 +9,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
     columns: &[Column::NAME, Column::AGE],
     row: |template, cx| vec![show::name(template), show::age(template, cx)],
     conditions: None,
+    rank: None,
 };

@@ -41,8 +41,8 @@ fn claims_get_labels_and_annotations_only() {
 #[test]
 fn a_template_stays_as_it_is() {
     let errors = [
-        "spec: Invalid value: {\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"devices\":{\"requests\":[{\"name\":\"B\"}]}}}: \
-         field is immutable",
+        "spec: Invalid value: {\"labels\":{\"a\":\"b\"},\"Spec\":{\"Devices\":{\"Requests\":[{\"Name\":\"B\",\"Exactly\":null,\
+         \"FirstAvailable\":null}],\"Constraints\":null,\"Config\":null}}}: field is immutable",
     ];
     let named = |name: &str| template(json!({"requests": [{"name": name}]}));
     refuses_update(&RESOURCE, RESOURCE.strategy, named("a"), named("B"), &errors);

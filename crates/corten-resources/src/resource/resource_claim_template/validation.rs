@@ -68,6 +68,11 @@ fn is_zero(value: &Value) -> bool {
 
 pub(super) fn update(template: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    errors.immutable(&Path::new("spec"), template.get("spec"), old.get("spec"));
+    errors.immutable_struct(
+        &Path::new("spec"),
+        "io.k8s.api.resource.v1.ResourceClaimTemplateSpec",
+        template.get("spec"),
+        old.get("spec"),
+    );
     errors
 }

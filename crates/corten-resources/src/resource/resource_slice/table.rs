@@ -26,6 +26,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         ]
     },
     conditions: None,
+    rank: None,
 };
 
 fn node(slice: &Value) -> Cell {

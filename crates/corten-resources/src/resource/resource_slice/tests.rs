@@ -69,7 +69,8 @@ fn a_slice_is_of_a_driver_a_pool_and_nodes() {
         ALL,
         slice(json!({"spec": {"allNodes": true, "nodeSelector": {"nodeSelectorTerms": [{}, {}]}}})),
         &[
-            "spec.nodeSelector.nodeSelectorTerms: Invalid value: [{},{}]: must have exactly one node selector term",
+            "spec.nodeSelector.nodeSelectorTerms: Invalid value: [{\"MatchExpressions\":null,\"MatchFields\":null},\
+             {\"MatchExpressions\":null,\"MatchFields\":null}]: must have exactly one node selector term",
             "spec: Invalid value: \"{`nodeName`, `nodeSelector`, `allNodes`}\": exactly one of `nodeName`, `nodeSelector`, \
              `allNodes`, `perDeviceNodeSelection` is required, but multiple fields are set",
         ],

@@ -71,7 +71,7 @@ fn a_controller_may_come_and_then_all_stays() {
         RESOURCE.strategy,
         workload(json!({})),
         workload(basic),
-        &["podGroups: Invalid value: [{\"Name\":\"g\",\"Policy\":{\"Basic\":{}}}]: field is immutable"],
+        &["podGroups: Invalid value: [{\"Name\":\"g\",\"Policy\":{\"Basic\":{},\"Gang\":null}}]: field is immutable"],
     );
 }
 

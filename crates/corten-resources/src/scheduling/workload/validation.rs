@@ -10,10 +10,13 @@ use corten_apimachinery::{
 
 use crate::{
     core::pod_spec::validation::NOT_POSITIVE,
+    internal_form,
     report::{Report, with_view},
     view::{Seen, each_of, text},
 };
 
+const GROUP: &str = "io.k8s.api.scheduling.v1alpha1.PodGroup";
+const REFERENCE: &str = "io.k8s.api.scheduling.v1alpha1.TypedLocalObjectReference";
 /// As many groups as a workload can have.
 const GROUPS_MAX: usize = 8;
 
@@ -81,24 +84,16 @@ pub(super) fn update(workload: &Value, old: &Value) -> ErrorList {
         let path = ["spec", field];
         let may_come = field == "controllerRef" && old.at(&path).is_none_or(Value::is_null);
         if !may_come && !semantically_equal(workload.at(&path), old.at(&path)) {
-            errors.push(Error::invalid(&Path::new(field), shown(workload.at(&path)), "field is immutable"));
+            let value = workload.at(&path);
+            let shown = || match value {
+                Some(Value::Array(groups)) => {
+                    let groups: Vec<String> = groups.iter().map(|group| internal_form::of_type(GROUP, group)).collect();
+                    format!("[{}]", groups.join(","))
+                }
+                value => internal_form::pointer(REFERENCE, value),
+            };
+            errors.invalid_shown(&Path::new(field), shown, "field is immutable");
         }
     }
     errors
-}
-
-/// A field under the names that upstream's own types have.
-fn shown(value: Option<&Value>) -> Value {
-    let own_name = |name: &str| match name {
-        "apiGroup" => "APIGroup".to_owned(),
-        name => name[..1].to_uppercase() + &name[1..],
-    };
-    match value {
-        None => Value::Null,
-        Some(Value::Array(items)) => Value::array(items.iter().map(|item| shown(Some(item)))),
-        Some(Value::Object(map)) => {
-            Value::object_of(map.iter().map(|(name, value)| (own_name(name), shown(Some(value)))))
-        }
-        Some(other) => other.clone(),
-    }
 }

@@ -40,6 +40,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         ]
     },
     conditions: None,
+    rank: None,
 };
 
 fn tokens(driver: &Value) -> String {

@@ -48,7 +48,10 @@ fn a_driver_changes_only_how_many_volumes_fit() {
         RESOURCE.strategy,
         old,
         new(driver("b", "x", 2)),
-        &["spec.drivers: Invalid value: {\"name\":\"b\",\"nodeID\":\"x\"}: field is immutable"],
+        &[
+            "spec.drivers: Invalid value: {\"Name\":\"b\",\"NodeID\":\"x\",\"TopologyKeys\":null,\"Allocatable\":null}: \
+           field is immutable",
+        ],
     );
 }
 

@@ -79,7 +79,12 @@ pub(super) fn update(cx: &Context<'_>, node: &Value, old: &Value) -> ErrorList {
     kept.sort_by_key(|(at, _, _)| *at);
     let path = Path::new("spec").child("drivers");
     for (_, was, driver) in kept {
-        errors.immutable(&path, Some(&without_count(driver)), Some(&without_count(was)));
+        errors.immutable_struct(
+            &path,
+            "io.k8s.api.storage.v1.CSINodeDriver",
+            Some(&without_count(driver)),
+            Some(&without_count(was)),
+        );
     }
     errors
 }

@@ -11,7 +11,7 @@ use corten_apimachinery::{
 use crate::{
     core::pod_spec::validation::label_selector,
     quantity::Amount,
-    report::{NEGATIVE, Report, with_view},
+    report::{LABEL_SELECTOR, NEGATIVE, Report, with_view},
 };
 
 /// The fields that say what the driver was asked.
@@ -33,8 +33,12 @@ pub(super) fn validate(capacity: &Value, old: Option<&Value>) -> ErrorList {
         }
         if old.is_some() {
             for field in ASKED.into_iter().filter(|field| !is_kept(field)) {
-                let shown = capacity.get(field).cloned().unwrap_or_default();
-                errors.invalid(&Path::new(field), shown, "field is immutable");
+                let (at, value) = (Path::new(field), capacity.get(field));
+                if field == topology {
+                    errors.invalid_struct(&at, LABEL_SELECTOR, value, "field is immutable");
+                } else {
+                    errors.invalid(&at, value.cloned().unwrap_or_default(), "field is immutable");
+                }
             }
         }
     })

@@ -29,6 +29,7 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         ]
     },
     conditions: None,
+    rank: None,
 };
 
 fn is_default(class: &Value) -> bool {

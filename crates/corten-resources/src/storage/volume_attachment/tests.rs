@@ -77,8 +77,8 @@ fn a_wish_stays_and_status_says_what_became_of_it() {
         RESOURCE.strategy,
         attachment(json!({})),
         attachment(json!({"spec": {"nodeName": "n2"}})),
-        &["spec: Invalid value: {\"attacher\":\"disk.example.com\",\"nodeName\":\"n2\",\"source\":\
-           {\"persistentVolumeName\":\"pv1\"}}: field is immutable"],
+        &["spec: Invalid value: {\"Attacher\":\"disk.example.com\",\"Source\":{\"PersistentVolumeName\":\"pv1\",\
+           \"InlineVolumeSpec\":null},\"NodeName\":\"n2\"}: field is immutable"],
     );
     let status = attachment(json!({
         "metadata": {"labels": {"a": "b"}}, "spec": {"nodeName": "n2"},

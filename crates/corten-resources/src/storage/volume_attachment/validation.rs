@@ -4,7 +4,6 @@ use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
     validation::inclusive_range,
-    value::semantically_equal,
 };
 
 use crate::{
@@ -31,9 +30,7 @@ pub(super) fn create(attachment: &Value) -> ErrorList {
 pub(super) fn update(attachment: &Value, old: &Value) -> ErrorList {
     let mut errors = twice(always(attachment));
     let (spec, was) = (attachment.get("spec"), old.get("spec"));
-    if !semantically_equal(spec, was) {
-        errors.invalid(&Path::new("spec"), spec.cloned().unwrap_or_default(), "field is immutable");
-    }
+    errors.immutable_struct(&Path::new("spec"), "io.k8s.api.storage.v1.VolumeAttachmentSpec", spec, was);
     errors
 }
 

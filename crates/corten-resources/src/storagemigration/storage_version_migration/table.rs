@@ -18,4 +18,5 @@ pub(super) static TABLE: TableDefinition = TableDefinition {
         vec![show::name(object), shown.into()]
     },
     conditions: None,
+    rank: None,
 };

@@ -35,7 +35,7 @@ fn a_migration_names_a_resource_and_keeps_it() {
         RESOURCE.strategy,
         secrets(json!({})),
         migration(json!({"resource": "pods"}), json!({})),
-        &["spec: Invalid value: {\"resource\":{\"resource\":\"pods\"}}: field is immutable"],
+        &["spec: Invalid value: {\"Resource\":{\"group\":\"\",\"resource\":\"pods\"}}: field is immutable"],
     );
 }
 

@@ -33,7 +33,12 @@ fn joined(value: &str, faults: Vec<String>, path: &Path, errors: &mut ErrorList)
 
 pub(super) fn update(object: &Value, old: &Value) -> ErrorList {
     let mut errors = migration(object);
-    errors.immutable(&Path::new("spec"), object.get("spec"), old.get("spec"));
+    errors.immutable_struct(
+        &Path::new("spec"),
+        "io.k8s.api.storagemigration.v1beta1.StorageVersionMigrationSpec",
+        object.get("spec"),
+        old.get("spec"),
+    );
     errors
 }
 

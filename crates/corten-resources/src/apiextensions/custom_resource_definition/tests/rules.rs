@@ -35,15 +35,16 @@ fn rules_compile() {
     check(
         with_rule(object(), json!({"rule": "self.mix <= self.max", "message": "no"})),
         &[concat!(
-            r#".x-kubernetes-validations[0].rule: Invalid value: {"message":"no","rule":"self.mix <= self.max"}: "#,
+            r#".x-kubernetes-validations[0].rule: Invalid value: {"Rule":"self.mix \u003c= self.max","Message":"no","MessageExpression":"","Reason":null,"FieldPath":"","OptionalOldSelf":null}: "#,
             "compilation failed: ERROR: <input>:1:5: undefined field 'mix'\n | self.mix <= self.max\n | ....^"
         )],
     );
     check(
         with_rule(object(), json!({"rule": "self.min"})),
-        &[
-            r#".x-kubernetes-validations[0].rule: Invalid value: {"rule":"self.min"}: cel expression must evaluate to a bool"#,
-        ],
+        &[concat!(
+            r#".x-kubernetes-validations[0].rule: Invalid value: {"Rule":"self.min","Message":"","MessageExpression":"","#,
+            r#""Reason":null,"FieldPath":"","OptionalOldSelf":null}: cel expression must evaluate to a bool"#,
+        )],
     );
     check(
         with_rule(object(), json!({"rule": "true", "messageExpression": "self.min"})),

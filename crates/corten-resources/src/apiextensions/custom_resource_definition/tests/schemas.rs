@@ -215,7 +215,10 @@ fn rules_that_do_not_compile_or_cost_too_much_are_refused() {
         Some(1),
         None,
         rule.clone(),
-        &[r#"s.x-kubernetes-validations[0].rule: Invalid value: {"rule":"x"}: no"#],
+        &[concat!(
+            r#"s.x-kubernetes-validations[0].rule: Invalid value: {"Rule":"x","Message":"","MessageExpression":"","#,
+            r#""Reason":null,"FieldPath":"","OptionalOldSelf":null}: no"#
+        )],
     );
     let costly = Findings { cost: 12_000_000, max_cardinality: 1, ..Findings::default() };
     check_found(

@@ -17,6 +17,8 @@ use crate::report::Report;
 /// How many of the most expensive rules are named if all together cost too much.
 const EXPENSIVE_SHOWN: usize = 4;
 
+/// The type of a rule.
+const RULE: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ValidationRule";
 const REASONS: &[&str] = &["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
 
 /// A node with rules.
@@ -142,10 +144,10 @@ pub(in super::super) fn check_findings(
         }
         budget.observe(rule_path.clone(), cost);
         if let Some(detail) = found.error {
-            errors.invalid(&rule_path, rule_value(rule), detail);
+            errors.invalid_struct(&rule_path, RULE, Some(&rule_value(rule)), detail);
         }
         if let Some(detail) = found.message_error {
-            errors.invalid(&message_path, rule_value(rule), detail);
+            errors.invalid_struct(&message_path, RULE, Some(&rule_value(rule)), detail);
         } else if let Some(cost) = found.message_cost {
             if !budget.suppresses_single && cost > ESTIMATED_RULE {
                 let detail = too_expensive("estimated messageExpression cost", cost, ESTIMATED_RULE);
@@ -166,7 +168,7 @@ pub(in super::super) fn check_findings(
     }
 }
 
-/// A rule as errors show it.
+/// A rule as clients write it.
 fn rule_value(rule: &corten_apimachinery::schema::ValidationRule) -> Value {
     let mut shown = Value::object();
     let texts = [

@@ -209,7 +209,7 @@ fn success_policies_are_checked() {
         (
             job(json!({"successPolicy": {"rules": [{"succeededCount": 1}]}})),
             &[
-                "spec.successPolicy: Invalid value: {\"rules\":[{\"succeededCount\":1}]}: requires indexed completion mode",
+                "spec.successPolicy: Invalid value: {\"Rules\":[{\"SucceededIndexes\":null,\"SucceededCount\":1}]}: requires indexed completion mode",
             ],
         ),
     ];

@@ -36,6 +36,9 @@ fn most_of_the_spec_stays() {
         json!({"completionMode": "NonIndexed", "completions": 3, "parallelism": 3}),
         &["spec.completionMode: Invalid value: \"NonIndexed\": field is immutable"],
     );
+    // Asked of the job, and of its change.
+    let negative = "spec.backoffLimit: Invalid value: -1: must be greater than or equal to 0";
+    change(json!({}), json!({"backoffLimit": -1}), &[negative, negative]);
 }
 
 /// Whether the template may change like this: its own field, or its spec.

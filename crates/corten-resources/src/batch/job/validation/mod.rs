@@ -7,7 +7,7 @@ mod status;
 mod success_policy;
 mod update;
 
-use corten_api::batch::v1::Job;
+use corten_api::batch::v1::{Job, JobSpec};
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, ErrorType, Path},
@@ -32,27 +32,17 @@ pub(super) fn create(cx: &Context<'_>, job: &Value) -> ErrorList {
 
 pub(super) fn update(cx: &Context<'_>, job: &Value, old: &Value) -> ErrorList {
     let mut errors = check(cx, job, pod_labels::has_new_labels(old));
+    // Upstream asks the rules of the spec again where it looks at the change.
+    errors.extend(with_view(job, |view: &Job, errors| spec_rules(cx, job, &or_default(&view.spec), errors)));
     update::spec(cx, job, old, &mut errors);
     errors
 }
 
 fn check(cx: &Context<'_>, job: &Value, new_labels: bool) -> ErrorList {
     with_view(job, |view: &Job, errors| {
-        let (path, spec) = (Path::new("spec"), or_default(&view.spec));
+        let spec = or_default(&view.spec);
         pod_labels::validate(job, spec.selector.as_ref(), new_labels, errors);
-        common(cx, &spec, job.get("spec").unwrap_or(&Value::Null), &path, errors);
-        let selector_at = path.child("selector");
-        match &spec.selector {
-            None => errors.required(&selector_at, ""),
-            Some(selector) => label_selector(Some(selector), &selector_at, errors),
-        }
-        let metadata = or_default(&spec.template.metadata);
-        let labels = metadata.labels.clone().unwrap_or_default();
-        if !spec.selector.as_ref().is_some_and(|selector| selects(selector, &labels)) {
-            let shown = job.at(&["spec", "template", "metadata", "labels"]).cloned().unwrap_or_default();
-            let path = path.child("template").child("metadata").child("labels");
-            errors.invalid(&path, shown, "`selector` does not match template `labels`");
-        }
+        spec_rules(cx, job, &spec, errors);
         // The pods of indexes have the index in their host names.
         let last = spec.completions.filter(|&completions| completions > 0).map(|completions| completions - 1);
         if let Some(last) = last.filter(|_| text(&spec.completion_mode) == INDEXED) {
@@ -63,6 +53,23 @@ fn check(cx: &Context<'_>, job: &Value, new_labels: bool) -> ErrorList {
             }
         }
     })
+}
+
+fn spec_rules(cx: &Context<'_>, job: &Value, spec: &JobSpec, errors: &mut ErrorList) {
+    let path = Path::new("spec");
+    common(cx, spec, job.get("spec").unwrap_or(&Value::Null), &path, errors);
+    let selector_at = path.child("selector");
+    match &spec.selector {
+        None => errors.required(&selector_at, ""),
+        Some(selector) => label_selector(Some(selector), &selector_at, errors),
+    }
+    let metadata = or_default(&spec.template.metadata);
+    let labels = metadata.labels.clone().unwrap_or_default();
+    if !spec.selector.as_ref().is_some_and(|selector| selects(selector, &labels)) {
+        let shown = job.at(&["spec", "template", "metadata", "labels"]).cloned().unwrap_or_default();
+        let path = path.child("template").child("metadata").child("labels");
+        errors.invalid(&path, shown, "`selector` does not match template `labels`");
+    }
 }
 
 /// Pods have numbers, and each number has to succeed.

@@ -41,11 +41,8 @@ pub(in crate::batch) fn common(cx: &Context<'_>, spec: &JobSpec, raw: &Value, pa
         if is_indexed(spec) {
             success_policy::check(policy, spec.completions, &at, errors);
         } else {
-            errors.invalid(
-                &at,
-                raw.get("successPolicy").cloned().unwrap_or_default(),
-                "requires indexed completion mode",
-            );
+            let name = "io.k8s.api.batch.v1.SuccessPolicy";
+            errors.invalid_struct(&at, name, raw.get("successPolicy"), "requires indexed completion mode");
         }
     }
     if let Some(policy) = &spec.pod_replacement_policy {

@@ -161,8 +161,8 @@ impl Change<'_> {
         let left =
             status.uncounted_terminated_pods.as_ref().filter(|pods| is_some(&pods.failed) || is_some(&pods.succeeded));
         if (switched || self.changed("uncountedTerminatedPods")) && finished && left.is_some() {
-            let shown = self.field("uncountedTerminatedPods").cloned().unwrap_or_default();
-            errors.invalid(&path.child("uncountedTerminatedPods"), shown, "must be empty for finished job");
+            let (field, name) = ("uncountedTerminatedPods", "io.k8s.api.batch.v1.UncountedTerminatedPods");
+            errors.invalid_struct(&path.child(field), name, self.field(field), "must be empty for finished job");
         }
     }
 

@@ -8,21 +8,30 @@ use corten_apimachinery::{
 };
 
 use super::{super::is_true, INDEXED};
-use crate::{report::Report, rules::keep};
+use crate::{
+    report::{LABEL_SELECTOR, Report},
+    rules::keep,
+};
 
 pub(super) fn spec(cx: &Context<'_>, job: &Value, old: &Value, errors: &mut ErrorList) {
     let path = Path::new("spec");
     completions(job, old, &path.child("completions"), errors);
-    immutable("selector", job, old, errors);
+    immutable("selector", Some(LABEL_SELECTOR), job, old, errors);
     template(cx, job, old, errors);
-    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
-        immutable(field, job, old, errors);
-    }
+    immutable("completionMode", None, job, old, errors);
+    immutable("podFailurePolicy", Some("io.k8s.api.batch.v1.PodFailurePolicy"), job, old, errors);
+    immutable("backoffLimitPerIndex", None, job, old, errors);
+    immutable("managedBy", None, job, old, errors);
+    immutable("successPolicy", Some("io.k8s.api.batch.v1.SuccessPolicy"), job, old, errors);
 }
 
-fn immutable(field: &str, job: &Value, old: &Value, errors: &mut ErrorList) {
-    let at = ["spec", field];
-    errors.immutable(&Path::new("spec").child(field), job.at(&at), old.at(&at));
+/// `ty` is the name of the field's struct, if it has one.
+fn immutable(field: &str, ty: Option<&str>, job: &Value, old: &Value, errors: &mut ErrorList) {
+    let (at, path) = (["spec", field], Path::new("spec").child(field));
+    match ty {
+        Some(ty) => errors.immutable_struct(&path, ty, job.at(&at), old.at(&at)),
+        None => errors.immutable(&path, job.at(&at), old.at(&at)),
+    }
 }
 
 /// An indexed job can get more indexes or fewer, as long as all of them run at once.
@@ -52,9 +61,10 @@ fn template(cx: &Context<'_>, job: &Value, old: &Value, errors: &mut ErrorList) 
     }
     if suspended && cx.features.is_enabled("MutablePodResourcesForSuspendedJobs") && is_idle(old) {
         take_resources(new.unwrap_or(&Value::Null), &mut was);
-        errors.immutable(&path.child("spec"), new.and_then(|template| template.get("spec")), was.get("spec"));
+        let new = new.and_then(|template| template.get("spec"));
+        errors.immutable_struct(&path.child("spec"), "io.k8s.api.core.v1.PodSpec", new, was.get("spec"));
     } else {
-        errors.immutable(&path, new, Some(&was));
+        errors.immutable_struct(&path, "io.k8s.api.core.v1.PodTemplateSpec", new, Some(&was));
     }
 }
 

@@ -6,12 +6,14 @@ use corten_api::core::v1::{
     Container, ContainerPort, ContainerResizePolicy, ContainerRestartRule, EphemeralContainer, PodSpec,
 };
 use corten_apimachinery::{
+    Value,
     field::{Error, ErrorList, Path},
     validation::{is_dns1123_label, is_port_name},
 };
 
 use super::{Options, env, mounts, probes, resources, security};
 use crate::{
+    core::pod_spec::gates::has_restart_rules,
     report::Report,
     view::{Seen, each, each_of, list, text},
 };
@@ -19,13 +21,45 @@ use crate::{
 /// The protocols of ports.
 pub(crate) const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 
+const RULES_MAX: usize = 20;
+const EXIT_CODES_MAX: usize = 255;
+const RULES_WITHOUT_POLICY: &str = "must specify restartPolicy when restart rules are used";
+/// What restarts all containers of a pod, and in a new order.
+const RESTART_ALL: &str = "RestartAllContainers";
+
 /// What the rules of one container need to know of its pod.
 pub(super) struct Scope<'a> {
     spec: &'a PodSpec,
     volumes: mounts::Volumes<'a>,
     claim_names: BTreeSet<&'a str>,
     host_users: bool,
-    restart_rules: bool,
+    has_files: bool,
+    restarts: Restarts,
+}
+
+/// What the restart policies and rules of containers may say.
+#[derive(Debug, Clone, Copy)]
+struct Restarts {
+    /// Whether there are any besides the policy of sidecars.
+    are_allowed: bool,
+    /// Whether a rule may restart the whole pod.
+    may_be_of_all: bool,
+}
+
+impl Restarts {
+    fn new(options: &Options<'_>) -> Self {
+        let of_all = |old: &Value| {
+            let lists = ["initContainers", "containers"].into_iter();
+            let mut rules = lists
+                .flat_map(|list| old.items_at(&[list]))
+                .flat_map(|container| container.items_at(&["restartPolicyRules"]));
+            rules.any(|rule| rule.str_at(&["action"]) == Some(RESTART_ALL))
+        };
+        Self {
+            are_allowed: options.allows("ContainerRestartRules", has_restart_rules),
+            may_be_of_all: options.allows("RestartAllContainersOnContainerExits", of_all),
+        }
+    }
 }
 
 impl<'a> Scope<'a> {
@@ -36,7 +70,8 @@ impl<'a> Scope<'a> {
             volumes,
             claim_names: list(&spec.resource_claims).iter().map(|claim| claim.name.as_str()).collect(),
             host_users: spec.host_users.unwrap_or(true),
-            restart_rules: options.features.is_enabled("ContainerRestartRules"),
+            has_files: env::has_files(options),
+            restarts: Restarts::new(options),
         }
     }
 
@@ -52,8 +87,8 @@ impl<'a> Scope<'a> {
                 errors.push(Error::duplicate(&path.child("name"), container.name.as_str()));
             }
             self.long_running(container, &path, errors);
-            if self.restart_rules {
-                restart_policy(container, &path, &["Always", "OnFailure", "Never"], errors);
+            if self.restarts.are_allowed {
+                self.restart_policy(container, &path, errors);
             } else if container.restart_policy.is_some() {
                 errors.forbidden(&path.child("restartPolicy"), "may not be set for non-init containers");
             }
@@ -70,8 +105,7 @@ impl<'a> Scope<'a> {
             let list_path = path;
             let path = path.index(index);
             self.common(container, &path, errors);
-            let supported: &[&str] = if self.restart_rules { &["Always", "OnFailure", "Never"] } else { &["Always"] };
-            restart_policy(container, &path, supported, errors);
+            self.init_restart_policy(container, &path, errors);
             if container.name.is_empty() {
                 // Reported already.
             } else if !names.is_new(&container.name) {
@@ -165,7 +199,7 @@ impl<'a> Scope<'a> {
             &["File", "FallbackToLogsOnError"],
         );
         ports(&container.ports, &at("ports"), errors);
-        env::env(container, &self.volumes, &at("env"), errors);
+        env::env(container, self.has_files, &at("env"), errors);
         env::env_from(container, &at("envFrom"), errors);
         mounts::volume_mounts(&self.volumes, container, &at("volumeMounts"), errors);
         mounts::volume_devices(&self.volumes, container, &at("volumeDevices"), errors);
@@ -186,7 +220,8 @@ impl<'a> Scope<'a> {
     fn long_running(&self, container: &Container, path: &Path, errors: &mut ErrorList) {
         let grace = self.spec.termination_grace_period_seconds;
         if let Some(lifecycle) = &container.lifecycle {
-            probes::hooks(lifecycle, grace, &path.child("lifecycle"), errors);
+            let os = self.spec.os.as_ref().map(|os| os.name.as_str());
+            probes::hooks(lifecycle, grace, os, &path.child("lifecycle"), errors);
         }
         for (field, value, must_be_one) in [
             ("livenessProbe", &container.liveness_probe, true),
@@ -203,6 +238,54 @@ impl<'a> Scope<'a> {
             if let Some(seconds) = value.termination_grace_period_seconds.filter(|_| field == "readinessProbe") {
                 let path = path.child("terminationGracePeriodSeconds");
                 errors.invalid(&path, seconds, "must not be set for readinessProbes");
+            }
+        }
+    }
+
+    fn init_restart_policy(&self, container: &Container, path: &Path, errors: &mut ErrorList) {
+        let (policy, rules) = (container.restart_policy.as_deref(), list(&container.restart_policy_rules));
+        match policy {
+            None if !rules.is_empty() => errors.required(&path.child("restartPolicy"), RULES_WITHOUT_POLICY),
+            None => {}
+            Some(policy) if !self.restarts.are_allowed => {
+                errors.one_of(&path.child("restartPolicy"), policy, &["Always"]);
+            }
+            Some("Always") if !self.restarts.may_be_of_all => {
+                if !rules.is_empty() {
+                    let detail = "restartPolicyRules are not allowed for init containers with restart policy Always";
+                    errors.forbidden(&path.child("restartPolicyRules"), detail);
+                }
+            }
+            Some(_) => self.restart_policy(container, path, errors),
+        }
+    }
+
+    fn restart_policy(&self, container: &Container, path: &Path, errors: &mut ErrorList) {
+        let rules: &[ContainerRestartRule] = list(&container.restart_policy_rules);
+        let at = path.child("restartPolicy");
+        match &container.restart_policy {
+            Some(policy) => errors.one_of(&at, policy, &["Always", "Never", "OnFailure"]),
+            None if !rules.is_empty() => errors.required(&at, RULES_WITHOUT_POLICY),
+            None => return,
+        }
+        let path = path.child("restartPolicyRules");
+        // Upstream counts both lists as if they were texts.
+        if rules.len() > RULES_MAX {
+            errors.push(Error::too_long(&path, RULES_MAX));
+        }
+        for (at, rule) in each_of(rules, &path) {
+            let is_of_all = self.restarts.may_be_of_all && rule.action == RESTART_ALL;
+            if !is_of_all {
+                errors.one_of(&at.child("action"), &rule.action, &["Restart"]);
+            }
+            let at = at.child("exitCodes");
+            let Some(codes) = &rule.exit_codes else {
+                errors.required(&at, "must be specified");
+                continue;
+            };
+            errors.one_of(&at.child("operator"), &codes.operator, &["In", "NotIn"]);
+            if list(&codes.values).len() > EXIT_CODES_MAX {
+                errors.push(Error::too_long(&at.child("values"), EXIT_CODES_MAX));
             }
         }
     }
@@ -257,39 +340,6 @@ fn as_container(ephemeral: &EphemeralContainer) -> Container {
 pub(super) fn image_without_padding(image: &str, path: &Path, errors: &mut ErrorList) {
     if image.trim() != image {
         errors.invalid(&path.child("image"), image, "must not have leading or trailing whitespace");
-    }
-}
-
-fn restart_policy(container: &Container, path: &Path, supported: &[&str], errors: &mut ErrorList) {
-    let rules: &[ContainerRestartRule] = list(&container.restart_policy_rules);
-    let at = path.child("restartPolicy");
-    match &container.restart_policy {
-        Some(policy) => errors.one_of(&at, policy, supported),
-        None if !rules.is_empty() => {
-            errors.required(&at, "must specify restartPolicy when restart rules are used");
-        }
-        None => {}
-    }
-    let path = path.child("restartPolicyRules");
-    if rules.len() > 20 {
-        errors.push(Error::too_many(&path, rules.len(), 20));
-    }
-    for (at, rule) in each_of(rules, &path) {
-        // Upstream does not tell an empty value from a wrong one here.
-        errors.one_of(&at.child("action"), &rule.action, &["Restart"]);
-        let at = at.child("exitCodes");
-        let Some(codes) = &rule.exit_codes else {
-            errors.required(&at, "must be specified");
-            continue;
-        };
-        errors.one_of(&at.child("operator"), &codes.operator, &["In", "NotIn"]);
-        let values = list(&codes.values);
-        if values.is_empty() {
-            errors.required(&at.child("values"), "must specify at least one value");
-        }
-        if values.len() > 255 {
-            errors.push(Error::too_many(&at.child("values"), values.len(), 255));
-        }
     }
 }
 

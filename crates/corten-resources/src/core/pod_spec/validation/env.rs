@@ -1,21 +1,30 @@
 //! Rules of environment variables and of what they and volumes refer to.
 
+use std::collections::BTreeMap;
+
 use corten_api::{
-    core::v1::{Container, EnvVar, ObjectFieldSelector, ResourceFieldSelector},
+    core::v1::{Container, EnvVar, ObjectFieldSelector, PodSpec, ResourceFieldSelector},
     intstr::IntOrString,
 };
 use corten_apimachinery::{
+    Value,
     field::{Error, ErrorList, Path},
     quantity::Quantity,
-    validation::{is_config_map_key, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name},
+    validation::{
+        is_config_map_key, is_dns1123_label, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name,
+    },
 };
 
-use super::mounts::Volumes;
+use super::Options;
 use crate::{
+    gates::is_set,
     quantity::Amount,
     report::Report,
-    view::{each, text},
+    view::{each, each_of, list, text},
 };
+
+/// Containers of all kinds, in the order in which upstream visits them.
+const LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
 const ENV_FIELDS: &[&str] = &[
     "metadata.name",
@@ -62,16 +71,17 @@ const RESOURCES: &[&str] = &[
     "requests.memory",
 ];
 
-pub(super) fn env(container: &Container, volumes: &Volumes<'_>, path: &Path, errors: &mut ErrorList) {
+/// The variables of a container; `has_files` if they can come from files.
+pub(super) fn env(container: &Container, has_files: bool, path: &Path, errors: &mut ErrorList) {
     for (at, var) in each(&container.env, path) {
         if errors.require(&at.child("name"), &var.name) {
             errors.invalids(&at.child("name"), &var.name, is_relaxed_env_var_name(&var.name));
         }
-        value_from(var, volumes, &at.child("valueFrom"), errors);
+        value_from(var, has_files, &at.child("valueFrom"), errors);
     }
 }
 
-fn value_from(var: &EnvVar, volumes: &Volumes<'_>, path: &Path, errors: &mut ErrorList) {
+fn value_from(var: &EnvVar, has_files: bool, path: &Path, errors: &mut ErrorList) {
     let Some(from) = &var.value_from else { return };
     let mut count = 0;
     if let Some(field) = &from.field_ref {
@@ -103,23 +113,58 @@ fn value_from(var: &EnvVar, volumes: &Volumes<'_>, path: &Path, errors: &mut Err
             errors.invalids(&path.child("key"), &file.key, is_relaxed_env_var_name(&file.key));
         }
         if errors.require(&path.child("volumeName"), &file.volume_name) {
-            let volume = volumes.get(file.volume_name.as_str());
-            if volume.is_none_or(|volume| volume.empty_dir.is_none()) {
-                errors.push(Error::not_found(&path.child("volumeName"), file.volume_name.as_str()));
-            }
+            errors.invalids(&path.child("volumeName"), &file.volume_name, is_dns1123_label(&file.volume_name));
         }
         if errors.require(&path.child("path"), &file.path) {
-            non_reserved_path(&file.path, &path.child("path"), errors);
+            no_backsteps(&file.path, &path.child("path"), errors);
         }
     }
     if count == 0 {
-        let detail =
-            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
+        let detail = if has_files {
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+        } else {
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+        };
         errors.invalid(path, "", detail);
     } else if !text(&var.value).is_empty() {
         errors.invalid(path, "", "may not be specified when `value` is not empty");
     } else if count > 1 {
         errors.invalid(path, "", "may not have more than one field specified at a time");
+    }
+}
+
+/// Whether variables can come from files.
+pub(super) fn has_files(options: &Options<'_>) -> bool {
+    let is_used = |old: &Value| LISTS.iter().any(|list| is_set(old, &format!("{list}.*.env.*.valueFrom.fileKeyRef")));
+    options.allows("EnvFiles", is_used)
+}
+
+/// The volumes that files with variables are on are the pod's, and empty at its start.
+pub(super) fn files(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+    // Of two volumes with one name, which is an error by itself, upstream sees the second.
+    let volumes: BTreeMap<&str, bool> =
+        list(&spec.volumes).iter().map(|volume| (volume.name.as_str(), volume.empty_dir.is_some())).collect();
+    let ephemeral = list(&spec.ephemeral_containers).iter().map(|container| &container.env);
+    let all: [Vec<&Option<Vec<EnvVar>>>; 3] = [
+        list(&spec.init_containers).iter().map(|container| &container.env).collect(),
+        spec.containers.iter().map(|container| &container.env).collect(),
+        ephemeral.collect(),
+    ];
+    for (field, containers) in LISTS.iter().zip(all) {
+        for (at, env) in each_of(&containers, &path.child(field)) {
+            for (at, var) in each(env, &at.child("env")) {
+                let Some(file) = var.value_from.as_ref().and_then(|from| from.file_key_ref.as_ref()) else { continue };
+                let at = at.child("valueFrom").child("fileKeyRef").child("volumeName");
+                match volumes.get(file.volume_name.as_str()) {
+                    None => errors.push(Error::not_found(&at, file.volume_name.as_str())),
+                    Some(false) => {
+                        let detail = "referenced volume must be of type emptyDir";
+                        errors.invalid(&at, file.volume_name.as_str(), detail);
+                    }
+                    Some(true) => {}
+                }
+            }
+        }
     }
 }
 

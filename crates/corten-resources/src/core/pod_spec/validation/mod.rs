@@ -15,7 +15,7 @@ mod windows;
 
 use std::collections::BTreeMap;
 
-use corten_api::core::v1::PodSpec;
+use corten_api::core::v1::{PodSpec, WorkloadReference};
 use corten_apimachinery::{
     Features, Map, Value,
     field::{Error, ErrorList, Path},
@@ -35,6 +35,7 @@ pub(crate) use security::{apparmor_matches, pod_annotations, seccomp_matches};
 pub(crate) use volume_sources::csi_driver;
 
 use crate::{
+    internal_form,
     report::Report,
     view::{Seen, each, list, text},
 };
@@ -45,10 +46,27 @@ pub(crate) struct Options<'a> {
     pub(crate) is_pod: bool,
     /// The pod's name; empty for a template.
     pub(crate) pod_name: &'a str,
+    /// Whether it stands for a pod that the kubelet has from a file.
+    pub(crate) is_static: bool,
     /// Which feature gates are on.
     pub(crate) features: &'a Features,
     /// The stored spec, if there is one: it may break rules that came after it.
     pub(crate) old: Option<&'a Value>,
+}
+
+impl Options<'_> {
+    /// Whether the gate is on, or what it allows is in the stored spec.
+    fn allows(&self, gate: &str, is_used: impl FnOnce(&Value) -> bool) -> bool {
+        self.features.is_enabled(gate) || self.old.is_some_and(is_used)
+    }
+
+    /// Whether tolerations may compare the values of taints.
+    pub(crate) fn compares_taints(&self) -> bool {
+        self.allows("TaintTolerationComparisonOperators", |old| {
+            let all = old.items_at(&["tolerations"]).iter();
+            all.filter_map(|one| one.str_at(&["operator"])).any(|operator| matches!(operator, "Lt" | "Gt"))
+        })
+    }
 }
 
 /// Upstream's words for a number that is not above zero.
@@ -69,7 +87,7 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
         errors.required(&at("terminationGracePeriodSeconds"), "");
     }
     let volumes = volumes::volumes(spec, &at("volumes"), options, errors);
-    resource_claims(spec, &at("resourceClaims"), errors);
+    resource_claims(spec, &at("resourceClaims"), options, errors);
     let scope = containers::Scope::new(spec, volumes, options);
     scope.containers(&at("containers"), errors);
     scope.init_containers(&at("initContainers"), errors);
@@ -98,9 +116,11 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
             errors.push(Error::duplicate(&path, gate.name.as_str()));
         }
     }
-    scheduling::topology_spread(&spec.topology_spread_constraints, &at("topologySpreadConstraints"), errors);
+    let constraints = &spec.topology_spread_constraints;
+    scheduling::topology_spread(constraints, options, &at("topologySpreadConstraints"), errors);
     windows::host_process(spec, path, errors);
     security::host_users(spec, path, options, errors);
+    network::hostname_override(spec, &at("hostnameOverride"), errors);
     let names = |fields: [(&str, &Option<String>); 2], errors: &mut ErrorList| {
         for (field, name) in fields {
             if let Some(name) = name.as_deref().filter(|name| !name.is_empty() || field == "runtimeClassName") {
@@ -118,8 +138,7 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
             errors.invalids(&at(field), name, is_dns1123_label(name));
         }
     }
-    network::hostname_override(spec, &at("hostnameOverride"), errors);
-    tolerations(list(&spec.tolerations), &at("tolerations"), errors);
+    tolerations(list(&spec.tolerations), options.compares_taints(), &at("tolerations"), errors);
     network::host_aliases(spec, &at("hostAliases"), errors);
     names([("priorityClassName", &spec.priority_class_name), ("runtimeClassName", &spec.runtime_class_name)], errors);
     if let Some(policy) = &spec.preemption_policy {
@@ -130,6 +149,20 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
     }
     if let Some(os) = &spec.os {
         windows::operating_system(os, spec, path, errors);
+    }
+    if let Some(workload) = &spec.workload_ref {
+        workload_reference(workload, &at("workloadRef"), errors);
+    }
+    env::files(spec, path, errors);
+}
+
+/// The group of pods that the pod is scheduled with.
+fn workload_reference(workload: &WorkloadReference, path: &Path, errors: &mut ErrorList) {
+    errors.object_name(&path.child("name"), &workload.name);
+    errors.invalids(&path.child("podGroup"), &workload.pod_group, is_dns1123_label(&workload.pod_group));
+    let key = text(&workload.pod_group_replica_key);
+    if !key.is_empty() {
+        errors.invalids(&path.child("podGroupReplicaKey"), key, is_dns1123_label(key));
     }
 }
 
@@ -154,9 +187,14 @@ pub(crate) fn pod_only(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-fn resource_claims(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+fn resource_claims(spec: &PodSpec, path: &Path, options: &Options<'_>, errors: &mut ErrorList) {
     let mut seen = Seen::default();
     for (path, claim) in each(&spec.resource_claims, path) {
+        if options.is_static {
+            // Upstream names no field, which is shown like this.
+            errors.forbidden(&Path::new("[]"), "static pods do not support resource claims");
+            continue;
+        }
         let name = path.child("name");
         if errors.require(&name, &claim.name) {
             if seen.is_new(&claim.name) {
@@ -165,21 +203,15 @@ fn resource_claims(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
                 errors.push(Error::duplicate(&name, claim.name.as_str()));
             }
         }
-        // Upstream's own struct has other names for the fields.
-        let reference = |name: &Option<String>| name.as_deref().map_or(Value::Null, Value::from);
-        let shown = Value::object_of([
-            ("Name", Value::from(claim.name.as_str())),
-            ("ResourceClaimName", reference(&claim.resource_claim_name)),
-            ("ResourceClaimTemplateName", reference(&claim.resource_claim_template_name)),
-        ]);
+        let shown = || internal_form::core_view("PodResourceClaim", claim);
         match (&claim.resource_claim_name, &claim.resource_claim_template_name) {
             (Some(_), Some(_)) => {
                 let detail = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
-                errors.invalid(&path, shown, detail);
+                errors.invalid_shown(&path, shown, detail);
             }
             (None, None) => {
                 let detail = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
-                errors.invalid(&path, shown, detail);
+                errors.invalid_shown(&path, shown, detail);
             }
             _ => {}
         }

@@ -88,14 +88,14 @@ pub(super) fn host_aliases(spec: &PodSpec, path: &Path, errors: &mut ErrorList) 
 
 pub(super) fn hostname_override(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     let Some(name) = spec.hostname_override.as_deref() else { return };
-    errors.invalids(path, name, is_dns1123_subdomain(name));
+    if spec.set_hostname_as_fqdn == Some(true) {
+        errors.forbidden(path, "may not be specified when setHostnameAsFQDN is true");
+    }
+    if spec.host_network == Some(true) {
+        errors.forbidden(path, "may not be specified when hostNetwork is true");
+    }
     if name.len() > HOSTNAME_MAX_BYTES {
         errors.push(corten_apimachinery::field::Error::too_long(path, HOSTNAME_MAX_BYTES));
     }
-    if spec.host_network == Some(true) {
-        errors.forbidden(path, "may not be set when `hostNetwork` is true");
-    }
-    if spec.set_hostname_as_fqdn == Some(true) {
-        errors.forbidden(path, "may not be set when `setHostnameAsFQDN` is true");
-    }
+    errors.invalids(path, name, is_dns1123_subdomain(name));
 }

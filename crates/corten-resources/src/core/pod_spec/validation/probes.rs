@@ -1,10 +1,12 @@
 //! Rules of probes and lifecycle hooks.
 
+use std::sync::LazyLock;
+
 use corten_api::core::v1::{
     ExecAction, GRPCAction, HTTPGetAction, Lifecycle, LifecycleHandler, Probe, SleepAction, TCPSocketAction,
 };
 use corten_apimachinery::{
-    field::{ErrorList, Path},
+    field::{Error, ErrorList, Path},
     validation::is_http_header_name,
 };
 
@@ -47,12 +49,42 @@ impl<'p> From<&'p LifecycleHandler> for Handler<'p> {
     }
 }
 
-/// The hooks of a container.
-pub(super) fn hooks(lifecycle: &Lifecycle, grace_seconds: Option<i64>, path: &Path, errors: &mut ErrorList) {
+/// The signals that can end a container on Linux, besides the numbered ones for real time.
+const SIGNALS: &str = "SIGABRT SIGALRM SIGBUS SIGCHLD SIGCLD SIGCONT SIGFPE SIGHUP SIGILL SIGINT SIGIO SIGIOT SIGKILL SIGPIPE \
+                       SIGPOLL SIGPROF SIGPWR SIGQUIT SIGRTMAX SIGRTMIN SIGSEGV SIGSTKFLT SIGSTOP SIGSYS SIGTERM SIGTRAP \
+                       SIGTSTP SIGTTIN SIGTTOU SIGURG SIGUSR1 SIGUSR2 SIGVTALRM SIGWINCH SIGXCPU SIGXFSZ";
+
+/// All signals that can end a container on Linux, sorted.
+static LINUX_SIGNALS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut signals: Vec<String> = SIGNALS.split_ascii_whitespace().map(str::to_owned).collect();
+    signals.extend((1..=14).map(|number| format!("SIGRTMAX-{number}")));
+    signals.extend((1..=15).map(|number| format!("SIGRTMIN+{number}")));
+    signals.sort_unstable();
+    signals
+});
+
+/// The hooks of a container, and the signal that ends it, of a pod for the system `os`.
+pub(super) fn hooks(
+    lifecycle: &Lifecycle,
+    grace_seconds: Option<i64>,
+    os: Option<&str>,
+    path: &Path,
+    errors: &mut ErrorList,
+) {
     for (field, hook) in [("postStart", &lifecycle.post_start), ("preStop", &lifecycle.pre_stop)] {
         if let Some(hook) = hook {
             handler(&hook.into(), grace_seconds, &path.child(field), errors);
         }
+    }
+    let Some(signal) = &lifecycle.stop_signal else { return };
+    let at = path.child("stopSignal");
+    match os {
+        None => errors.forbidden(&at, "may not be set for containers with empty `spec.os.name`"),
+        Some("windows") => errors.one_of(&at, signal, &["SIGKILL", "SIGTERM"]),
+        Some("linux") if !LINUX_SIGNALS.contains(signal) => {
+            errors.push_with(|| Error::not_supported(&at, signal.as_str(), &LINUX_SIGNALS));
+        }
+        Some(_) => {}
     }
 }
 

@@ -3,14 +3,16 @@
 use corten_api::core::v1::{
     ClusterTrustBundleProjection, DownwardAPIVolumeFile, KeyToPath, PodCertificateProjection, ProjectedVolumeSource,
 };
-use corten_apimachinery::{
-    Value,
-    field::{ErrorList, Path},
-};
+use corten_apimachinery::field::{ErrorList, Path};
 
 use super::{env, label_selector};
 use crate::{
-    certificates::{bundle_name, signer_name},
+    certificates::{
+        bundle_name,
+        signer_name::{self, EXPIRATION_MIN_SECONDS, expiration_max_seconds},
+        user_annotations,
+    },
+    internal_form,
     report::Report,
     view::{Seen, each, list, text},
 };
@@ -61,7 +63,7 @@ pub(super) fn projected(source: &ProjectedVolumeSource, path: &Path, errors: &mu
     let mut paths = Seen::default();
     // A path that two sources write is reported against the volume, with the name of the second source.
     let mut claim = |item: &str, shown: &str, errors: &mut ErrorList| {
-        if !item.is_empty() && !paths.is_new(item) {
+        if !paths.is_new(item) {
             errors.invalid(path, shown, "conflicting duplicate paths");
         }
     };
@@ -77,13 +79,17 @@ pub(super) fn projected(source: &ProjectedVolumeSource, path: &Path, errors: &mu
             let at = at.child(field);
             errors.require(&at.child("name"), name);
             key_paths(items, &at, errors);
-            list(items).iter().for_each(|item| claim(&item.path, name, errors));
+            for item in list(items).iter().filter(|item| !item.path.is_empty()) {
+                claim(&item.path, name, errors);
+            }
         }
         if let Some(downward) = &source.downward_api {
             count += 1;
             for file in list(&downward.items) {
                 downward_file(file, &at.child("downwardAPI"), errors);
-                claim(&file.path, &file.path, errors);
+                if !file.path.is_empty() {
+                    claim(&file.path, &file.path, errors);
+                }
             }
         }
         if let Some(token) = &source.service_account_token {
@@ -107,6 +113,7 @@ pub(super) fn projected(source: &ProjectedVolumeSource, path: &Path, errors: &mu
             trust_bundle(bundle, &at, errors);
             errors.require(&at.child("path"), &bundle.path);
             env::non_reserved_path(&bundle.path, &at.child("path"), errors);
+            // Without a path, too: a second one without is told so.
             claim(&bundle.path, &bundle.path, errors);
         }
         if let Some(certificate) = &source.pod_certificate {
@@ -122,9 +129,9 @@ pub(super) fn projected(source: &ProjectedVolumeSource, path: &Path, errors: &mu
 /// Authorities by the name of their bundle, or by who signs for them.
 fn trust_bundle(bundle: &ClusterTrustBundleProjection, path: &Path, errors: &mut ErrorList) {
     match (&bundle.name, &bundle.signer_name) {
-        (Some(name), Some(signer)) => {
-            let shown = Value::object_of([("name", name.as_str().into()), ("signerName", signer.as_str().into())]);
-            errors.invalid(path, shown, "only one of name and signerName may be used");
+        (Some(_), Some(_)) => {
+            let shown = || internal_form::core_view("ClusterTrustBundleProjection", bundle);
+            errors.invalid_shown(path, shown, "only one of name and signerName may be used");
         }
         (Some(name), None) => {
             let at = path.child("name");
@@ -135,9 +142,10 @@ fn trust_bundle(bundle: &ClusterTrustBundleProjection, path: &Path, errors: &mut
             for message in bundle_name(&signer, name, false) {
                 errors.invalid(&at, name.as_str(), format!("not a valid clustertrustbundlename: {message}"));
             }
-            if bundle.label_selector.is_some() {
-                let at = path.child("labelSelector");
-                errors.invalid(&at, Value::object(), "labelSelector must be unset if name is specified");
+            if let Some(selector) = &bundle.label_selector {
+                let shown = || serde_json::to_string(selector).unwrap_or_default();
+                let detail = "labelSelector must be unset if name is specified";
+                errors.invalid_shown(&path.child("labelSelector"), shown, detail);
             }
         }
         (None, Some(signer)) => {
@@ -160,7 +168,23 @@ fn pod_certificate(
     errors: &mut ErrorList,
 ) {
     signer_name::validate(&certificate.signer_name, &path.child("signerName"), errors);
+    let told = certificate.user_annotations.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
+    user_annotations::validate(told, &path.child("userAnnotations"), errors);
     errors.one_of(&path.child("keyType"), &certificate.key_type, KEY_TYPES);
+    if let Some(seconds) = certificate.max_expiration_seconds {
+        let (at, max) = (path.child("maxExpirationSeconds"), expiration_max_seconds(&certificate.signer_name));
+        if i64::from(seconds) < EXPIRATION_MIN_SECONDS {
+            errors.invalid(
+                &at,
+                seconds,
+                format!("if provided, maxExpirationSeconds must be >= {EXPIRATION_MIN_SECONDS}"),
+            );
+        }
+        if i64::from(seconds) > max {
+            errors.invalid(&at, seconds, format!("if provided, maxExpirationSeconds must be <= {max}"));
+        }
+    }
+    let mut has_file = false;
     for (field, file) in [
         ("credentialBundlePath", &certificate.credential_bundle_path),
         ("keyPath", &certificate.key_path),
@@ -168,8 +192,12 @@ fn pod_certificate(
     ] {
         let file = text(file);
         if !file.is_empty() {
+            has_file = true;
             env::non_reserved_path(file, &path.child(field), errors);
             claim(file, file, errors);
         }
+    }
+    if !has_file {
+        errors.required(path, "specify at least one of credentialBundlePath, keyPath, and certificateChainPath");
     }
 }

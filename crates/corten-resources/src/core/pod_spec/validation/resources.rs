@@ -248,24 +248,32 @@ fn names_of(pod_claims: &BTreeSet<&str>) -> String {
 
 /// Requests and limits of the pod as a whole, which contain those of its containers.
 pub(super) fn pod_level(requirements: &ResourceRequirements, spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+    if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
+        errors.forbidden(path, "may not be set for a windows pod");
+        return;
+    }
     if requirements.claims.is_some() {
-        errors.forbidden(&path.child("claims"), "claims cannot be set for Resources at pod-level");
+        errors.forbidden(&path.child("claims"), "claims may not be set for Resources at pod-level");
     }
     checked(requirements, pod_resource, path, errors);
     let claims = list(&spec.resource_claims).iter().map(|claim| claim.name.as_str()).collect();
     claim_names(requirements, &claims, &path.child("claims"), errors);
     let empty = ResourceList::new();
     let requests = requirements.requests.as_ref().unwrap_or(&empty);
-    let sums = sums(spec);
-    for (name, sum) in sums {
-        let request = requests.get(name).map(Exact::of).unwrap_or_default();
-        if sum > request {
-            let shown = requests.get(name).map_or("0", |quantity| quantity.0.as_str());
+    let limits = requirements.limits.as_ref().unwrap_or(&empty);
+    for (name, sum) in sums(spec, |resources| resources.requests.clone()) {
+        // What the pod itself does not ask for is its containers' affair.
+        if let Some(request) = requests.get(&name).filter(|request| sum > Exact::of(request)) {
             let detail = format!("must be greater than or equal to aggregate container requests of {sum}");
-            errors.invalid(&path.child("requests").key(name), shown, detail);
+            errors.invalid(&path.child("requests").key(&name), request.0.as_str(), detail);
         }
     }
-    let limits = requirements.limits.as_ref().unwrap_or(&empty);
+    for (name, sum) in sums(spec, |resources| resources.limits.clone()) {
+        if let Some(limit) = limits.get(&name).filter(|limit| is_huge_pages(&name) && sum > Exact::of(limit)) {
+            let detail = format!("must be greater than or equal to aggregate container limits of {sum}");
+            errors.invalid(&path.child("limits").key(&name), limit.0.as_str(), detail);
+        }
+    }
     for (at, container) in each_of(&spec.containers, &path.child("containers")) {
         let own = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
         for (name, limit) in own.into_iter().flatten() {
@@ -277,23 +285,20 @@ pub(super) fn pod_level(requirements: &ResourceRequirements, spec: &PodSpec, pat
     }
 }
 
-/// What the containers of a pod ask for at its busiest: all that run side by side, or an init container that runs with the
-/// sidecars before it.
-fn sums(spec: &PodSpec) -> BTreeMap<&str, Exact> {
-    fn add<'s>(sums: &mut BTreeMap<&'s str, Exact>, container: &'s Container) {
-        for (name, amount) in requests(container) {
-            let sum = sums.entry(name.as_str()).or_default();
-            *sum = sum.plus(&Exact::of(amount));
+/// What the containers of a pod have at its busiest, of what `list` tells: all that run side by side, or an init container
+/// that runs with the sidecars before it.
+fn sums(spec: &PodSpec, list_of: fn(&ResourceRequirements) -> Option<ResourceList>) -> BTreeMap<String, Exact> {
+    let add = |sums: &mut BTreeMap<String, Exact>, container: &Container| {
+        for (name, amount) in container.resources.as_ref().and_then(list_of).unwrap_or_default() {
+            let sum = sums.entry(name).or_default();
+            *sum = sum.plus(&Exact::of(&amount));
         }
-    }
-    fn requests(container: &Container) -> impl Iterator<Item = (&String, &Quantity)> {
-        container.resources.iter().filter_map(|resources| resources.requests.as_ref()).flatten()
-    }
+    };
     let mut sums = BTreeMap::new();
     spec.containers.iter().for_each(|container| add(&mut sums, container));
-    let (mut sidecars, mut peaks) = (BTreeMap::new(), BTreeMap::<&str, Exact>::new());
+    let (mut sidecars, mut peaks) = (BTreeMap::new(), BTreeMap::<String, Exact>::new());
     for container in list(&spec.init_containers) {
-        let mut own: BTreeMap<&str, Exact> = BTreeMap::new();
+        let mut own: BTreeMap<String, Exact> = BTreeMap::new();
         if container.restart_policy.as_deref() == Some("Always") {
             add(&mut sums, container);
             add(&mut sidecars, container);

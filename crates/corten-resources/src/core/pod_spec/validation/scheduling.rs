@@ -1,6 +1,9 @@
 //! Rules of affinity, tolerations, spreading, and selectors of labels and nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::{IntErrorKind, ParseIntError},
+};
 
 use corten_api::{
     core::v1::{
@@ -11,11 +14,11 @@ use corten_api::{
 };
 use corten_apimachinery::{
     Value,
-    field::{Error, ErrorList, Path},
+    field::{Error, ErrorList, Path, quote},
     validation::{is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name},
 };
 
-use super::NOT_POSITIVE;
+use super::{NOT_POSITIVE, Options};
 use crate::{
     report::{Report, with_view},
     view::{Seen, each, each_of, list, text},
@@ -84,9 +87,24 @@ fn pod_term(term: &PodAffinityTerm, path: &Path, errors: &mut ErrorList) {
         errors.invalids(&path.child("namespace"), name, is_dns1123_label(name));
     }
     let (matching, mismatching) = (list(&term.match_label_keys), list(&term.mismatch_label_keys));
+    label_keys(matching, mismatching, term.label_selector.as_ref(), path, errors);
+    if term.topology_key.is_empty() {
+        errors.required(&path.child("topologyKey"), "can not be empty");
+    }
+    errors.invalids(&path.child("topologyKey"), &term.topology_key, is_qualified_name(&term.topology_key));
+}
+
+/// Keys of labels whose values are the pod's own: those that others have to have as well, and those that they must not have.
+fn label_keys(
+    matching: &[String],
+    mismatching: &[String],
+    selector: Option<&LabelSelector>,
+    path: &Path,
+    errors: &mut ErrorList,
+) {
     for (field, keys) in [("matchLabelKeys", matching), ("mismatchLabelKeys", mismatching)] {
         let path = path.child(field);
-        if !keys.is_empty() && term.label_selector.is_none() {
+        if !keys.is_empty() && selector.is_none() {
             errors.forbidden(&path, "must not be specified when labelSelector is not set");
             continue;
         }
@@ -94,7 +112,7 @@ fn pod_term(term: &PodAffinityTerm, path: &Path, errors: &mut ErrorList) {
             errors.invalids(&at, key, is_qualified_name(key));
         }
     }
-    if let Some(selector) = &term.label_selector {
+    if let Some(selector) = selector {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         for (index, key) in matching.iter().enumerate() {
             places.insert(key, index);
@@ -119,10 +137,6 @@ fn pod_term(term: &PodAffinityTerm, path: &Path, errors: &mut ErrorList) {
             errors.invalid(&at, key.as_str(), "exists in both matchLabelKeys and mismatchLabelKeys");
         }
     }
-    if term.topology_key.is_empty() {
-        errors.required(&path.child("topologyKey"), "can not be empty");
-    }
-    errors.invalids(&path.child("topologyKey"), &term.topology_key, is_qualified_name(&term.topology_key));
 }
 
 /// A selector of labels.
@@ -250,8 +264,8 @@ pub(crate) fn taint_effect(effect: &str, path: &Path, errors: &mut ErrorList) {
     errors.require_one_of(path, effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
 }
 
-/// Tolerations of taints.
-pub(crate) fn tolerations(tolerations: &[Toleration], path: &Path, errors: &mut ErrorList) {
+/// Tolerations of taints, which may compare their values if `compares`.
+pub(crate) fn tolerations(tolerations: &[Toleration], compares: bool, path: &Path, errors: &mut ErrorList) {
     for (at, toleration) in each_of(tolerations, path) {
         let (key, value) = (text(&toleration.key), text(&toleration.value));
         let (operator, effect) = (text(&toleration.operator), text(&toleration.effect));
@@ -276,6 +290,16 @@ pub(crate) fn tolerations(tolerations: &[Toleration], path: &Path, errors: &mut 
                 let detail = "value must be empty when `operator` is 'Exists'";
                 errors.invalid(&at.child("operator"), value, detail);
             }
+            "Lt" | "Gt" if compares => {
+                errors.invalids(&at.child("value"), value, is_decimal_integer(value));
+                if let Err(error) = go_parse_int(value) {
+                    errors.invalid(&at.child("value"), value, error);
+                }
+            }
+            "Lt" | "Gt" => {
+                let known = ["Equal", "Exists", "Lt", "Gt"];
+                errors.push_with(|| Error::not_supported(&at.child("operator"), operator, &known));
+            }
             _ => errors.one_of(&at.child("operator"), operator, &["Equal", "Exists"]),
         }
         if !effect.is_empty() {
@@ -284,11 +308,95 @@ pub(crate) fn tolerations(tolerations: &[Toleration], path: &Path, errors: &mut 
     }
 }
 
+/// A whole number as people write it: no plus, no leading zero.
+fn is_decimal_integer(text: &str) -> Vec<String> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_canonical = match digits.as_bytes() {
+        [b'0'] => digits.len() == text.len(),
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    match (text.is_empty(), is_canonical) {
+        (true, _) => vec!["must be non-empty".to_owned()],
+        (false, true) => Vec::new(),
+        (false, false) => vec!["must be a valid decimal integer in canonical form".to_owned()],
+    }
+}
+
+/// Go's `strconv.ParseInt` with base 10 and 64 bits, with what it says of what it does not take.
+fn go_parse_int(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|error: ParseIntError| {
+        let why = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        format!("strconv.ParseInt: parsing {}: {why}", quote(text))
+    })
+}
+
+/// Which rules the keys of labels in a constraint have to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SpreadKeys {
+    /// Those of v1.33 and before: none of them is in the selector.
+    Legacy,
+    /// Those of affinity terms: the keys become part of the selector of a new pod.
+    Merged,
+}
+
+impl SpreadKeys {
+    /// The rules for a spec: other ones than the gate's where the stored spec breaks those.
+    fn of(options: &Options<'_>) -> Self {
+        if !options.features.is_enabled("MatchLabelKeysInPodTopologySpread") {
+            return Self::Legacy;
+        }
+        let (wanted, other) = if options.features.is_enabled("MatchLabelKeysInPodTopologySpreadSelectorMerge") {
+            (Self::Merged, Self::Legacy)
+        } else {
+            (Self::Legacy, Self::Merged)
+        };
+        let breaks = |old: &Value| {
+            let constraints = old.items_at(&["topologySpreadConstraints"]);
+            constraints.iter().any(|old| {
+                let check = |old: &TopologySpreadConstraint, errors: &mut ErrorList| {
+                    wanted.check(old, &Path::root(), errors);
+                };
+                !with_view(old, check).is_empty()
+            })
+        };
+        if options.old.is_some_and(breaks) { other } else { wanted }
+    }
+
+    fn check(self, constraint: &TopologySpreadConstraint, path: &Path, errors: &mut ErrorList) {
+        let (keys, selector) = (list(&constraint.match_label_keys), constraint.label_selector.as_ref());
+        if self == Self::Merged {
+            return label_keys(keys, &[], selector, path, errors);
+        }
+        let keys_at = path.child("matchLabelKeys");
+        if selector.is_none() && !keys.is_empty() {
+            errors.forbidden(&keys_at, "must not be specified when labelSelector is not set");
+        }
+        let labels = selector.into_iter().flat_map(|selector| selector.match_labels.iter().flatten());
+        let expressions = selector.map(|selector| list(&selector.match_expressions)).unwrap_or_default();
+        let selected: BTreeSet<&str> = labels
+            .map(|(key, _)| key.as_str())
+            .chain(expressions.iter().map(|expression| expression.key.as_str()))
+            .collect();
+        for (at, key) in each_of(keys, &keys_at) {
+            errors.invalids(&at, key, is_qualified_name(key));
+            if selected.contains(key.as_str()) {
+                errors.invalid(&at, key.as_str(), "exists in both matchLabelKeys and labelSelector");
+            }
+        }
+    }
+}
+
 pub(super) fn topology_spread(
     constraints: &Option<Vec<TopologySpreadConstraint>>,
+    options: &Options<'_>,
     path: &Path,
     errors: &mut ErrorList,
 ) {
+    let keys = SpreadKeys::of(options);
     let mut last: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for (index, constraint) in list(constraints).iter().enumerate() {
         last.insert((&constraint.topology_key, &constraint.when_unsatisfiable), index);
@@ -324,21 +432,7 @@ pub(super) fn topology_spread(
                 errors.one_of(&at.child(field), policy, &["Honor", "Ignore"]);
             }
         }
-        let keys_at = at.child("matchLabelKeys");
-        if constraint.label_selector.is_none() && !list(&constraint.match_label_keys).is_empty() {
-            errors.forbidden(&keys_at, "must not be specified when labelSelector is not set");
-        }
-        for (at, key) in each(&constraint.match_label_keys, &keys_at) {
-            errors.invalids(&at, key, is_qualified_name(key));
-            let in_labels = constraint
-                .label_selector
-                .as_ref()
-                .and_then(|selector| selector.match_labels.as_ref())
-                .is_some_and(|labels| labels.contains_key(key));
-            if in_labels {
-                errors.invalid(&at, key.as_str(), "exists in both matchLabelKeys and labelSelector");
-            }
-        }
+        keys.check(constraint, &at, errors);
         label_selector(constraint.label_selector.as_ref(), &at.child("labelSelector"), errors);
     }
 }

@@ -12,6 +12,7 @@ use corten_apimachinery::{
 use super::{Options, annotation, env, windows};
 use crate::{
     gates::is_set,
+    internal_form,
     report::Report,
     view::{Seen, each, each_of, list, text},
 };
@@ -22,6 +23,9 @@ const SECCOMP_PREFIX: &str = "container.seccomp.security.alpha.kubernetes.io/";
 /// PATH_MAX less the terminating zero.
 const PROFILE_MAX_BYTES: usize = 4_095;
 const SYSCTL_MAX_BYTES: usize = 253;
+/// Containers of all kinds, in the order in which upstream visits them.
+const LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+const HOST_USERS: &str = "when `hostUsers` is false";
 const SYSCTL_REGEX: &str = "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
 
 /// Every container of a spec, in upstream's order: (path, name, security context).
@@ -128,38 +132,24 @@ pub(super) fn container(context: Option<&SecurityContext>, path: &Path, host_use
     if context.allow_privilege_escalation == Some(false) {
         if context.privileged == Some(true) {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-            errors.invalid(path, shown(context), detail);
+            errors.invalid_shown(path, || shown(context), detail);
         }
         let added = context.capabilities.as_ref().and_then(|capabilities| capabilities.add.as_deref());
         let times = added.unwrap_or_default().iter().filter(|name| *name == "CAP_SYS_ADMIN").count();
         if times > 0 {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
             // It shows all capabilities: made once, and shared.
-            errors.extend(iter::repeat_n(Error::invalid(path, shown(context), detail), times));
+            let error = Error::invalid(path, Value::Null, detail).showing(shown(context));
+            errors.extend(iter::repeat_n(error, times));
         }
     }
     windows::options(context.windows_options.as_ref(), &at("windowsOptions"), errors);
     apparmor(context.app_armor_profile.as_ref(), &at("appArmorProfile"), errors);
 }
 
-/// The part of a context that the error is about.
-fn shown(context: &SecurityContext) -> Value {
-    let mut shown = Value::object();
-    if let Some(capabilities) = &context.capabilities {
-        for (field, names) in [("add", list(&capabilities.add)), ("drop", list(&capabilities.drop))] {
-            if !names.is_empty() {
-                shown.set(&["capabilities", field], crate::view::texts(names));
-            }
-        }
-    }
-    for (field, value) in
-        [("privileged", context.privileged), ("allowPrivilegeEscalation", context.allow_privilege_escalation)]
-    {
-        if let Some(value) = value {
-            shown.set(&[field], value);
-        }
-    }
-    shown
+/// The context as upstream holds it.
+fn shown(context: &SecurityContext) -> String {
+    internal_form::core_view("SecurityContext", context)
 }
 
 fn seccomp(profile: Option<&SeccompProfile>, path: &Path, errors: &mut ErrorList) {
@@ -173,10 +163,9 @@ fn seccomp(profile: Option<&SeccompProfile>, path: &Path, errors: &mut ErrorList
     match (profile.type_.as_str(), &profile.localhost_profile) {
         ("Localhost", None) => errors.required(&at, "must be set when seccomp type is Localhost"),
         ("Localhost", Some(file)) => env::relative_path(file, &at, errors),
-        (_, Some(file)) => {
-            let shown =
-                Value::object_of([("localhostProfile", file.as_str().into()), ("type", profile.type_.as_str().into())]);
-            errors.invalid(&at, shown, "can only be set when seccomp type is Localhost");
+        (_, Some(_)) => {
+            let shown = || internal_form::core_view("SeccompProfile", profile);
+            errors.invalid_shown(&at, shown, "can only be set when seccomp type is Localhost");
         }
         (_, None) => {}
     }
@@ -216,9 +205,37 @@ pub(super) fn host_users(spec: &PodSpec, path: &Path, options: &Options<'_>, err
     for (field, is_set) in [("hostNetwork", spec.host_network), ("HostPID", spec.host_pid), ("HostIPC", spec.host_ipc)]
     {
         if is_set == Some(true) && !(field == "hostNetwork" && on_host_network) {
-            errors.forbidden(&path.child(field), "when `pod.Spec.HostUsers` is false");
+            errors.forbidden(&path.child(field), HOST_USERS);
         }
     }
+    // They were never made to fit a user namespace, but pods with them were taken.
+    let had_devices = options.old.is_some_and(|old| {
+        old.bool_at(&["hostUsers"]) == Some(false)
+            && LISTS.iter().any(|list| is_set(old, &format!("{list}.*.volumeDevices")))
+    });
+    if !had_devices {
+        for path in with_devices(spec, path) {
+            errors.forbidden(&path.child("volumeDevices"), HOST_USERS);
+        }
+    }
+}
+
+/// Containers that have volumes as devices, in upstream's order.
+fn with_devices(spec: &PodSpec, path: &Path) -> Vec<Path> {
+    let ephemeral = list(&spec.ephemeral_containers).iter().map(|one| list(&one.volume_devices).is_empty());
+    let own = |one: &corten_api::core::v1::Container| list(&one.volume_devices).is_empty();
+    let lists: [Vec<bool>; 3] = [
+        list(&spec.init_containers).iter().map(own).collect(),
+        spec.containers.iter().map(own).collect(),
+        ephemeral.collect(),
+    ];
+    let mut found = Vec::new();
+    for (list, are_empty) in LISTS.iter().zip(lists) {
+        let at = path.child(list);
+        let indexes = are_empty.iter().enumerate().filter(|(_, is_empty)| !**is_empty);
+        found.extend(indexes.map(|(index, _)| at.index(index)));
+    }
+    found
 }
 
 /// Annotations that mean something to a pod.

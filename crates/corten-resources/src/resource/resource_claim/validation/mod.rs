@@ -37,7 +37,12 @@ pub(super) fn create(cx: &Context<'_>, claim: &Value) -> ErrorList {
 
 pub(super) fn update(claim: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    errors.immutable(&Path::new("spec"), claim.get("spec"), old.get("spec"));
+    errors.immutable_struct(
+        &Path::new("spec"),
+        "io.k8s.api.resource.v1.ResourceClaimSpec",
+        claim.get("spec"),
+        old.get("spec"),
+    );
     errors
 }
 
@@ -71,7 +76,9 @@ pub(super) fn status(claim: &Value, old: &Value) -> ErrorList {
     let at = path.child("allocation");
     match (allocation, present(was, "allocation")) {
         // What is there already was checked by the rules of its time, which may have been looser.
-        (Some(_), Some(_)) => errors.immutable(&at, allocation, was.get("allocation")),
+        (Some(_), Some(_)) => {
+            errors.immutable_struct(&at, "io.k8s.api.resource.v1.AllocationResult", allocation, was.get("allocation"))
+        }
         (Some(allocation), None) => allocation::validate(allocation, &requests, &at, &mut errors),
         (None, _) => {}
     }

@@ -10,6 +10,7 @@ use corten_apimachinery::{
 
 use crate::{
     core::pod_spec::validation::node_selector,
+    internal_form,
     report::{Report, unreadable},
     resource::rules::lists::present,
 };
@@ -61,8 +62,10 @@ impl NodeSelection {
         }
         // Selectors of several slices are merged when devices of them are allocated.
         if self == Self::OfSlice && selector.items_at(&["nodeSelectorTerms"]).len() != 1 {
-            let shown = selector.get("nodeSelectorTerms").cloned().unwrap_or_default();
-            errors.invalid(&path.child("nodeSelectorTerms"), shown, "must have exactly one node selector term");
+            let terms = selector.items_at(&["nodeSelectorTerms"]);
+            let shown = || internal_form::core_list("NodeSelectorTerm", terms);
+            let detail = "must have exactly one node selector term";
+            errors.invalid_shown(&path.child("nodeSelectorTerms"), shown, detail);
         }
     }
 
