@@ -6,7 +6,7 @@ use bytes::Bytes;
 use corten_apimachinery::{
     codec,
     gvk::GroupVersion,
-    resource::Resource,
+    resource::{Resource, ResourceVersion},
     status::{Reason, Status},
     stored::Stored,
     value::{Str, Value},
@@ -53,8 +53,10 @@ pub enum Response {
         code: StatusCode,
         /// The object.
         object: Arc<Stored>,
-        /// Its resource: for tables and other encodings.
+        /// Its resource.
         store: Arc<Store>,
+        /// The version asked for: how it prints.
+        version: Arc<ResourceVersion>,
     },
     /// An object that is not stored: a `Status`, a review, a `Scale`, discovery.
     Tree {

@@ -12,7 +12,7 @@ use corten_apiserver::{
     Server,
     authentication::{self, X509},
     authorization,
-    customresources::{self, CustomResources},
+    customresources::{self, BuiltIn, CustomResources},
     discovery,
     endpoints::{RoutesBuilder, index},
     filters::Limits,
@@ -171,6 +171,7 @@ impl ControlPlane {
             rng: Arc::clone(&rng),
             features: Arc::new(features_of(&config.feature_gates)),
             event_ttl: config.event_ttl,
+            events: Arc::default(),
             admission: Arc::clone(&access.admission),
             tasks: TaskSet::new("writes"),
         };
@@ -369,6 +370,8 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     metrics::install_slis(&mut routes, &slis);
     server.observe(metrics::install(&mut routes, &settings.engine));
     let address = advertise_address.to_string();
+    let prefixes = RESOURCES.iter().map(|definition| definition.storage_prefix);
+    let built_in = BuiltIn::new(resources.iter().map(|resource| &**resource), prefixes);
     let make_routes = move |custom: &[(Arc<Resource>, Arc<Store>)]| {
         let (mut routes, mut resources) = (routes.clone(), resources.clone());
         for (resource, store) in custom {
@@ -384,7 +387,13 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     let (group, plural) = customresources::DEFINITIONS;
     let definitions = server.routes().store(group, plural).cloned();
     let custom = definitions.map(|definitions| {
-        CustomResources::new(Arc::clone(&server), definitions, settings.clone(), table, Box::new(make_routes))
+        CustomResources::new(
+            Arc::clone(&server),
+            definitions,
+            settings.clone(),
+            (table, built_in),
+            Box::new(make_routes),
+        )
     });
     Assembled { server, stores, custom, services }
 }

@@ -56,6 +56,8 @@ pub struct Cluster {
     service_ranges: Vec<IpNet>,
     services: ServiceHooks,
     kubelets: Arc<Kubelets>,
+    /// What is stored, which outlives the control plane.
+    store: MemoryStore,
 }
 
 impl Cluster {
@@ -85,10 +87,24 @@ impl Cluster {
     /// # Panics
     /// If the control plane cannot be built: a test is the only caller.
     pub async fn start_limited(clock: Arc<SimClock>, services: ServiceNetwork, limits: Limits) -> Self {
+        Self::start_on(MemoryStore::default(), clock, services, limits).await
+    }
+
+    /// Ends this one and starts another over what it has stored.
+    ///
+    /// # Panics
+    /// If one of the control plane's tasks has panicked, or another cannot be built.
+    pub async fn restart(self) -> Self {
+        let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
+        self.stop().await;
+        Self::start_on(store, clock, ServiceNetwork::default(), Limits::default()).await
+    }
+
+    async fn start_on(store: MemoryStore, clock: Arc<SimClock>, services: ServiceNetwork, limits: Limits) -> Self {
         let shared: SharedClock = Arc::clone(&clock) as _;
         let rng = SimRng::shared(42);
         let (tasks, (stop, shutdown)) = (TaskSet::new("cluster"), Shutdown::new());
-        let engine = MemoryEngine::open(&MemoryStore::default(), Arc::clone(&shared), &tasks, &shutdown);
+        let engine = MemoryEngine::open(&store, Arc::clone(&shared), &tasks, &shutdown);
         object::begin(&engine).await.unwrap();
         let (signing_key, _) = new_key().unwrap();
         let accounts = ServiceAccounts {
@@ -104,6 +120,7 @@ impl Cluster {
             rng,
             features: Arc::new(features_of(&FeatureGates::default())),
             event_ttl: Duration::from_secs(3_600),
+            events: Arc::default(),
             admission: Arc::clone(&access.admission),
             tasks: tasks.clone(),
         };
@@ -141,6 +158,7 @@ impl Cluster {
             service_ranges,
             services: hooks,
             kubelets: Arc::clone(access.kubelets()),
+            store,
         };
         for store in &cluster.stores {
             store.cacher().ready().await;

@@ -1,10 +1,13 @@
 //! The server over sockets: clients that ask and do not read.
 
+mod built_in_names;
 mod custom_openapi;
 mod custom_resource_rules;
 mod custom_resources;
+mod deletions;
 mod forms;
 mod hostile;
+mod watches;
 mod writes;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

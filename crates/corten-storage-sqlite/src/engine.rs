@@ -14,7 +14,8 @@ use bytes::Bytes;
 use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet};
 use corten_storage::{
     kv::{
-        self, GetResponse, KeyValue, KvEngine, KvError, ListPage, ListRequest, Outcome, Revision, Status, Watch, Write,
+        self, GetResponse, KeyValue, KvEngine, KvError, ListPage, ListRequest, Outcome, PAGE_BYTES, Revision, Status,
+        Watch, Write,
     },
     mvcc::{
         Attach, KeyIndex, Live, WatchHub,
@@ -45,6 +46,9 @@ const QUEUE_CALLS: usize = 1_024;
 /// How often a read of the current state starts again when compaction has taken a row away under it. Each time means that
 /// the object was overwritten and the overwriting compacted within one read.
 const READ_ATTEMPTS: usize = 5;
+
+/// So many rows of a page are loaded before its bytes are looked at: it has no more than so many values too much.
+const LIST_RUN: usize = 16;
 
 /// The embedded engine. Shutdown closes it, and so does dropping it; its tasks end once all that was accepted is on disk.
 pub struct SqliteEngine {
@@ -244,19 +248,22 @@ impl KvEngine for SqliteEngine {
     async fn list(&self, request: ListRequest) -> Result<ListPage, KvError> {
         let ListRequest { prefix, start, limit, revision } = request;
         let find = |index: &KeyIndex, at| index.page(&prefix, &start, limit, at);
-        let load = |shared: &Shared, connection: &Connection, page: (Vec<(Box<[u8]>, Live)>, u64)| {
-            let (keys, remaining) = page;
-            // Rows lie in the order of revisions: reading them so touches each page of the file once.
-            let mut order: Vec<usize> = (0..keys.len()).collect();
-            order.sort_unstable_by_key(|n| keys[*n].1.mod_revision);
-            let mut kvs: Vec<Option<KeyValue>> = vec![None; keys.len()];
-            for n in order {
-                kvs[n] = Some(load_row(shared, connection, &keys[n].0, keys[n].1)?);
+        let load = move |shared: &Shared, connection: &Connection, page: (Vec<(Box<[u8]>, Live)>, bool)| {
+            let (keys, has_more) = page;
+            let (mut kvs, mut bytes) = (Vec::with_capacity(keys.len()), 0);
+            for keys in keys.chunks(if limit == 0 { usize::MAX } else { LIST_RUN }) {
+                if limit > 0 && bytes >= PAGE_BYTES {
+                    break;
+                }
+                let run = load_run(shared, connection, keys)?;
+                bytes += run.iter().map(|kv| kv.value.len()).sum::<usize>();
+                kvs.extend(run);
             }
-            Ok((kvs.into_iter().flatten().collect(), remaining))
+            let has_more = has_more || kvs.len() < keys.len();
+            Ok((kvs, has_more))
         };
-        let ((kvs, remaining), revision) = self.read(revision, find, load).await?;
-        Ok(ListPage { kvs, remaining, revision })
+        let ((kvs, has_more), revision) = self.read(revision, find, load).await?;
+        Ok(ListPage { kvs, has_more, revision })
     }
 
     async fn count(&self, prefix: &[u8]) -> Result<u64, KvError> {
@@ -341,6 +348,22 @@ fn size_on_disk(database: &Path) -> io::Result<u64> {
         };
     }
     Ok(bytes)
+}
+
+/// Loads the rows of `keys`.
+fn load_run(
+    shared: &Shared,
+    connection: &Connection,
+    keys: &[(Box<[u8]>, Live)],
+) -> Result<Vec<KeyValue>, MediumError> {
+    // Rows lie in the order of revisions: reading them so touches each page of the file once.
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_unstable_by_key(|n| keys[*n].1.mod_revision);
+    let mut kvs: Vec<Option<KeyValue>> = vec![None; keys.len()];
+    for n in order {
+        kvs[n] = Some(load_row(shared, connection, &keys[n].0, keys[n].1)?);
+    }
+    Ok(kvs.into_iter().flatten().collect())
 }
 
 /// Loads a row that the index has pointed to, and checks that it is that one.

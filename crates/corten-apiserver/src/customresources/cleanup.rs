@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// One definition whose objects have to go.
 pub(super) struct Cleanup {
     pub(super) definition: Value,
-    /// Its objects; none if it was never served.
+    /// Its objects; none if it is not served.
     pub(super) store: Option<Arc<Store>>,
     pub(super) clock: SharedClock,
 }
@@ -57,10 +57,15 @@ impl Cleanup {
     }
 
     async fn step(&self) -> Option<Value> {
-        let is_established = is_true(&self.definition, ESTABLISHED);
-        let Some(store) = self.store.as_ref().filter(|_| is_established) else {
+        if !is_true(&self.definition, ESTABLISHED) {
             return Some(self.without_finalizer(("False", "NeverEstablished", "resource was never established")));
+        }
+        let Some(store) = &self.store else {
+            // What was established has objects, which would come back with the next definition of this name.
+            return self.failed("could not list instances: the definition cannot be served").await;
         };
+        // A server-side apply may create, too, and so may what began before.
+        store.refuse_new().await;
         let begun =
             condition(TERMINATING, "True", "InstanceDeletionInProgress", "CustomResource deletion is in progress");
         let reason = find(&self.definition, TERMINATING).and_then(|condition| condition.str_at(&["reason"]));
@@ -68,10 +73,7 @@ impl Cleanup {
             return Some(self.with(begun));
         }
         if let Err(why) = self.delete_all(store).await {
-            let failed = condition(TERMINATING, "True", "InstanceDeletionFailed", &why);
-            // Said once; then it is tried again after a while.
-            self.clock.sleep(PATIENCE).await;
-            return (!is_equivalent(&self.definition, &failed)).then(|| self.with(failed));
+            return self.failed(&why).await;
         }
         tokio::select! {
             biased;
@@ -84,6 +86,13 @@ impl Cleanup {
                 (!is_equivalent(&self.definition, &waiting)).then(|| self.with(waiting))
             }
         }
+    }
+
+    /// What is to be written of a failure: said once; then it is tried again after a while.
+    async fn failed(&self, why: &str) -> Option<Value> {
+        let failed = condition(TERMINATING, "True", "InstanceDeletionFailed", why);
+        self.clock.sleep(PATIENCE).await;
+        (!is_equivalent(&self.definition, &failed)).then(|| self.with(failed))
     }
 
     fn with(&self, condition: Value) -> Value {
@@ -151,6 +160,40 @@ async fn gone(store: &Store) -> bool {
                 Err(WatcherClosed::Behind { .. }) => break,
                 Err(WatcherClosed::Replaced) => return false,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_base::SimClock;
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    /// It was taken for one that was never established: its objects stayed, and came back with the next of its name.
+    #[test]
+    fn a_definition_that_cannot_be_served_keeps_its_finalizer() {
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let mut definition = Value::object();
+        definition.set_meta("name", "a.example.com");
+        definition.set_meta("finalizers", Value::array([CLEANUP_FINALIZER.into()]));
+        let cleanup = |definition: Value| Cleanup { definition, store: None, clock: clock.clone() };
+        let never = cleanup(definition.clone()).step().now_or_never().unwrap().unwrap();
+        assert_eq!(never.finalizers().count(), 0);
+        set_condition(&mut definition, condition(ESTABLISHED, "True", "InitialNamesAccepted", ""));
+        for is_said in [false, true] {
+            let cleanup = cleanup(definition.clone());
+            let mut step = Box::pin(cleanup.step());
+            assert!((&mut step).now_or_never().is_none());
+            clock.advance(PATIENCE);
+            match step.now_or_never().unwrap() {
+                Some(failed) => definition = failed,
+                None => assert!(is_said),
+            }
+            assert_eq!(definition.finalizers().count(), 1);
+            let reason = find(&definition, TERMINATING).and_then(|condition| condition.str_at(&["reason"]));
+            assert_eq!(reason, Some("InstanceDeletionFailed"));
         }
     }
 }

@@ -22,6 +22,7 @@ use corten_apimachinery::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    BuiltIn,
     conditions::{TERMINATING, is_true},
     printer::CustomPrinter,
     schema::CustomSchema,
@@ -44,6 +45,9 @@ pub(super) enum BadDefinition {
     /// No version is the stored one.
     #[error("no version is stored")]
     NoStorage,
+    /// A built-in resource keeps its objects where these would be.
+    #[error("keep objects under {0}, where those of a built-in resource are")]
+    Kept(Str),
     /// The built-in types lack those of metadata.
     #[error("the types of metadata are missing")]
     NoMetadata,
@@ -51,8 +55,13 @@ pub(super) enum BadDefinition {
 
 const READ_AND_WRITE: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];
 
-/// The resource of `definition`; `builtin` has the types of metadata.
-pub(super) fn resource_of(definition: &Value, builtin: &'static TypeTable) -> Result<Resource, BadDefinition> {
+/// The resource of `definition`; `builtin` has the types of metadata. Its versions that are built in, whatever resources
+/// these have, are not served.
+pub(super) fn resource_of(
+    definition: &Value,
+    builtin: &'static TypeTable,
+    built_in: &BuiltIn,
+) -> Result<Resource, BadDefinition> {
     let text = |path: &[&str]| Str::from(definition.str_at(path).unwrap_or_default());
     let names = definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_default();
     let name = |field: &str| Str::from(names.str_at(&[field]).unwrap_or_default());
@@ -62,6 +71,10 @@ pub(super) fn resource_of(definition: &Value, builtin: &'static TypeTable) -> Re
     };
     let group = text(&["spec", "group"]);
     let (kind, list_kind, plural) = (name("kind"), name("listKind"), name("plural"));
+    let storage_prefix = Str::from(format!("{group}/{plural}"));
+    if built_in.keeps(&storage_prefix) {
+        return Err(BadDefinition::Kept(storage_prefix));
+    }
     let versions = definition.items_at(&["spec", "versions"]);
     let mut rules = BTreeMap::new();
     for version in versions {
@@ -74,14 +87,16 @@ pub(super) fn resource_of(definition: &Value, builtin: &'static TypeTable) -> Re
         let version_name = version.str_at(&["name"]).unwrap_or_default();
         let kind =
             CustomKind { group: &group, version: version_name, kind: &kind, list_kind: &list_kind, plural: &plural };
-        made.push(Arc::new(version_of(version, kind, &rules, builtin, better(versions, version_name))?));
+        let mut version = version_of(version, kind, &rules, builtin, better(versions, version_name))?;
+        version.is_served &= !built_in.serves(&group, version_name);
+        made.push(Arc::new(version));
     }
     made.sort_by(|a, b| by_preference(&a.name, &b.name));
     if !made.iter().any(|version| version.is_hub) {
         return Err(BadDefinition::NoStorage);
     }
     Ok(Resource {
-        storage_prefix: format!("{group}/{plural}").into(),
+        storage_prefix,
         group,
         kind,
         list_kind,

@@ -6,6 +6,7 @@
 //! resource is routed.
 //! Upstream: k8s.io/apiextensions-apiserver/pkg/{apiserver,controller} (v1.35).
 
+mod built_in;
 mod cleanup;
 mod conditions;
 mod definition;
@@ -39,6 +40,8 @@ use corten_base::{ErrorChain, Shutdown, TaskSet};
 use corten_storage::cacher::{CacheEvent, Change, Watcher};
 use tokio::sync::mpsc;
 
+pub use built_in::BuiltIn;
+
 use self::{cleanup::Cleaned, serving::Serving};
 use crate::{
     authorization::SYSTEM_MASTERS,
@@ -69,6 +72,7 @@ pub struct CustomResources {
     settings: Settings,
     make_routes: MakeRoutes,
     serving: Serving,
+    built_in: Arc<BuiltIn>,
     /// All definitions as they were seen last, by name.
     known: BTreeMap<Str, Value>,
     /// Definitions whose objects are being deleted.
@@ -101,20 +105,23 @@ impl Strategy for AsDecided {
 }
 
 impl CustomResources {
-    /// Custom resources of `server`, whose definitions are in `definitions`; `table` has the built-in types.
+    /// Custom resources of `server`, whose definitions are in `definitions`, beside the built-in ones, whose types are in
+    /// `table`.
     #[must_use]
     pub fn new(
         server: Arc<Server>,
         definitions: Arc<Store>,
         settings: Settings,
-        table: &'static TypeTable,
+        (table, built_in): (&'static TypeTable, BuiltIn),
         make_routes: MakeRoutes,
     ) -> Self {
+        let built_in = Arc::new(built_in);
         let tasks = TaskSet::new("custom-resources");
         Self {
             server,
             definitions,
-            serving: Serving::new(settings.clone(), table, tasks.clone()),
+            serving: Serving::new(settings.clone(), (table, Arc::clone(&built_in)), tasks.clone()),
+            built_in,
             settings,
             make_routes,
             known: BTreeMap::new(),
@@ -215,7 +222,7 @@ impl CustomResources {
             let Some(definition) = self.known.get(&name) else { continue };
             let mut current = definition.clone();
             let others = self.known.values().filter(|other| other.name() != name);
-            if let Some(named) = naming::named(&current, others) {
+            if let Some(named) = naming::named(&current, others, &self.built_in) {
                 // What it has given up may be another's.
                 changed.extend(
                     naming::of_group(named.str_at(&["spec", "group"]).unwrap_or_default(), self.known.values())

@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 
 use corten_apimachinery::{Value, meta::ObjectMeta as _, value::Str};
 
-use super::conditions::{ESTABLISHED, NAMES_ACCEPTED, condition, is_equivalent, is_true, set_condition};
+use super::{
+    BuiltIn,
+    conditions::{ESTABLISHED, NAMES_ACCEPTED, condition, is_equivalent, is_true, set_condition},
+};
 
 /// The names that other definitions of a group have.
 #[derive(Debug, Default)]
@@ -34,15 +37,17 @@ fn texts<'a>(names: &'a Value, field: &str) -> impl Iterator<Item = &'a str> {
 }
 
 /// The definition with the names that it gets and the conditions that say so; `None` if it has them already. `all` are all
-/// definitions, this one among them.
-pub(super) fn named<'a>(definition: &Value, all: impl Iterator<Item = &'a Value>) -> Option<Value> {
+/// definitions, this one among them. Nobody gets a name whose objects would be those of a built-in resource.
+pub(super) fn named<'a>(definition: &Value, all: impl Iterator<Item = &'a Value>, built_in: &BuiltIn) -> Option<Value> {
     let wanted = definition.at(&["spec", "names"])?;
     let nothing = Value::object();
     let accepted = definition.at(&["status", "acceptedNames"]).unwrap_or(&nothing);
     if wanted == accepted {
         return None;
     }
-    let taken = Taken::of(definition.str_at(&["spec", "group"]).unwrap_or_default(), all);
+    let group = definition.str_at(&["spec", "group"]).unwrap_or_default();
+    let taken = Taken::of(group, all);
+    let is_kept = |plural: &str| built_in.keeps(&format!("{group}/{plural}"));
     let mut got = accepted.clone();
     let mut conflict: Option<(&'static str, String)> = None;
     for (field, used, reason) in [
@@ -57,7 +62,8 @@ pub(super) fn named<'a>(definition: &Value, all: impl Iterator<Item = &'a Value>
             _ => {
                 let name = wanted.str_at(&[field]).unwrap_or_default();
                 let is_ours = accepted.str_at(&[field]).unwrap_or_default() == name;
-                (!is_ours && used.contains(name)).then(|| in_use(name))
+                let is_anothers = used.contains(name) || (field == "plural" && is_kept(name));
+                (!is_ours && is_anothers).then(|| in_use(name))
             }
         };
         // The last conflict is the one that is told.

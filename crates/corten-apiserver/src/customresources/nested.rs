@@ -53,7 +53,7 @@ fn wrong(steps: &[&str], value: &Value, want: &str) -> String {
         Value::Float(_) => "float64",
         Value::String(_) => "string",
         Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
+        Value::Object(_) | Value::Raw(_) => "map[string]interface {}",
     };
     format!(".{} accessor error: {} is of the type {is}, expected {want}", steps.join("."), go_text(value))
 }

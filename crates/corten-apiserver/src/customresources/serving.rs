@@ -7,6 +7,7 @@ use corten_apimachinery::{Value, meta::ObjectMeta as _, resource::Resource, type
 use corten_base::{Shutdown, ShutdownTrigger, TaskSet};
 
 use super::{
+    BuiltIn,
     conditions::{NAMES_ACCEPTED, TERMINATING, is_true},
     definition::{BadDefinition, resource_of},
 };
@@ -19,6 +20,7 @@ const OLD_STORE_KEPT: Duration = Duration::from_secs(60);
 /// One custom resource with its objects.
 #[derive(Debug)]
 struct Served {
+    definition: Str,
     uid: Str,
     /// What it was made of; what has not changed needs no new store.
     made_of: Value,
@@ -33,6 +35,7 @@ struct Served {
 pub(super) struct Serving {
     settings: Settings,
     table: &'static TypeTable,
+    built_in: Arc<BuiltIn>,
     tasks: TaskSet,
     /// Requested when all stores end.
     end: ShutdownTrigger,
@@ -40,12 +43,29 @@ pub(super) struct Serving {
     served: BTreeMap<Str, Served>,
     /// What others have taken the place of, and is still routed.
     replaced: Vec<Served>,
+    /// What ends the old stores that are still kept, by definition: of each, one. A definition that is changed again and
+    /// again would have any number of them.
+    kept: BTreeMap<Str, ShutdownTrigger>,
 }
 
 impl Serving {
-    pub(super) fn new(settings: Settings, table: &'static TypeTable, tasks: TaskSet) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        (table, built_in): (&'static TypeTable, Arc<BuiltIn>),
+        tasks: TaskSet,
+    ) -> Self {
         let (end, ending) = Shutdown::new();
-        Self { settings, table, tasks, end, ending, served: BTreeMap::new(), replaced: Vec::new() }
+        Self {
+            settings,
+            table,
+            built_in,
+            tasks,
+            end,
+            ending,
+            served: BTreeMap::new(),
+            replaced: Vec::new(),
+            kept: BTreeMap::new(),
+        }
     }
 
     /// The resources and their stores, by the names of their definitions.
@@ -60,7 +80,8 @@ impl Serving {
 
     /// Serves what a definition says now. Says whether anything became different.
     ///
-    /// Errors: the schema cannot be followed, which validation rules out; the resource stays as it was.
+    /// Errors: the schema cannot be followed, which validation rules out, or a built-in resource has come since that keeps
+    /// its objects in the same place; the resource stays as it was.
     pub(super) fn follow(&mut self, definition: &Value) -> Result<bool, BadDefinition> {
         let name = Str::from(definition.name());
         let is_served = self.served.contains_key(&name);
@@ -76,7 +97,7 @@ impl Serving {
         if same.as_ref().is_some_and(|served| served.is_terminating == is_terminating) {
             return Ok(false);
         }
-        let resource = Arc::new(resource_of(definition, self.table)?);
+        let resource = Arc::new(resource_of(definition, self.table, &self.built_in)?);
         if let Some(served) = same {
             // Who watches its objects is to see them go.
             (served.resource, served.is_terminating) = (resource, is_terminating);
@@ -86,7 +107,7 @@ impl Serving {
         let store = Arc::new(Store::new(codec, self.settings.clone(), None));
         let (stop, shutdown) = Shutdown::new();
         self.tasks.spawn("cacher", store.cacher().clone().run(shutdown));
-        let new = Served { uid, made_of, is_terminating, resource, store, stop };
+        let new = Served { definition: name.clone(), uid, made_of, is_terminating, resource, store, stop };
         self.replaced.extend(self.served.insert(name, new));
         Ok(true)
     }
@@ -107,13 +128,20 @@ impl Serving {
     }
 
     /// Ends the watches of a store, and the store itself a while later.
-    fn retire(&self, old: Served) {
+    fn retire(&mut self, old: Served) {
         old.store.cacher().close_watchers();
+        let (end, ended) = Shutdown::new();
+        // Those of definitions that have gone end by themselves.
+        self.kept.retain(|definition, _| self.served.contains_key(definition));
+        if let Some(older) = self.kept.insert(old.definition.clone(), end) {
+            older.request();
+        }
         let (clock, ending) = (Arc::clone(&self.settings.clock), self.ending.clone());
         self.tasks.spawn("old-cacher", async move {
             tokio::select! {
                 biased;
                 () = ending.requested() => {}
+                () = ended.requested() => {}
                 () = clock.sleep(OLD_STORE_KEPT) => {}
             }
             old.stop.request();

@@ -35,7 +35,7 @@ pub(super) async fn get(endpoint: &Endpoint, request: &Request) -> Result<Reply,
     let object = store.get(namespace_of(endpoint, request), &request.info.name, revision).await?;
     let object = endpoint.present(store, &object)?;
     let who = (object.json.len() > LARGE_BYTES).then(|| Who::of(request));
-    Ok(Reply::new(Response::Object { code: StatusCode::OK, object, store: Arc::clone(store) }).asked_by(who))
+    Ok(endpoint.reply(StatusCode::OK, object, store).asked_by(who))
 }
 
 /// Reads a page of a collection.
@@ -45,7 +45,7 @@ pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &R
     settle_fields(endpoint, store, &mut options.fields)?;
     settle_name(request, &mut options.fields)?;
     let page = Page::read(store, namespace_of(endpoint, request), &options).await?;
-    let items = page.items.iter().map(|object| endpoint.present(store, object)).collect::<Result<Vec<_>, _>>()?;
+    let items = present_all(endpoint, store, &page.items).await?;
     let response = Response::List(ListResponse {
         items,
         revision: page.revision,
@@ -56,6 +56,22 @@ pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &R
         version: endpoint.version.name.clone(),
     });
     Ok(Reply::new(response).asked_by(Some(Who::of(request))))
+}
+
+/// Objects as the endpoint's version shows them.
+pub(super) async fn present_all(
+    endpoint: &Endpoint,
+    store: &Store,
+    objects: &[Arc<Stored>],
+) -> Result<Vec<Arc<Stored>>, Status> {
+    let (mut shown, mut pace) = (Vec::with_capacity(objects.len()), Pace::default());
+    for object in objects {
+        if !endpoint.version.is_hub {
+            pace.work(object.json.len()).await;
+        }
+        shown.push(endpoint.present(store, object)?);
+    }
+    Ok(shown)
 }
 
 /// The store behind an endpoint that has objects.
@@ -116,9 +132,12 @@ pub(super) fn settle_name(request: &Request, fields: &mut field::Selector) -> Re
     Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"))
 }
 
-/// Lets others have their turn now and then, while a selector is tried on one object after the other.
+/// Lets others have their turn now and then, while a selector is tried on one object after the other, or each is converted.
 #[derive(Debug, Default)]
-pub(super) struct Pace(usize);
+pub(super) struct Pace {
+    objects: usize,
+    bytes: usize,
+}
 
 impl Pace {
     /// How many objects are looked at in one go: some tenth of a millisecond to a few, by the selector.
@@ -126,8 +145,17 @@ impl Pace {
 
     /// One more object is looked at.
     pub(super) async fn step(&mut self) {
-        self.0 += 1;
-        if self.0.is_multiple_of(Self::OBJECTS) {
+        self.objects += 1;
+        if self.objects.is_multiple_of(Self::OBJECTS) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// One more object is decoded and encoded: as much in one go as is no large request.
+    pub(super) async fn work(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes > LARGE_BYTES {
+            self.bytes = 0;
             tokio::task::yield_now().await;
         }
     }
@@ -319,7 +347,7 @@ mod tests {
     use corten_base::SimRng;
     use futures::FutureExt as _;
 
-    use super::{ContinueToken, Pace};
+    use super::{ContinueToken, LARGE_BYTES, Pace};
 
     /// A list of ten thousand objects and a selector kept its thread until it was through.
     #[test]
@@ -332,6 +360,19 @@ mod tests {
         };
         assert!(looked(Pace::OBJECTS - 1).now_or_never().is_some());
         assert!(looked(Pace::OBJECTS).now_or_never().is_none());
+    }
+
+    /// A list in another version than the stored one was converted in one go.
+    #[test]
+    fn a_conversion_lets_others_have_their_turn() {
+        let converted = async |objects: usize| {
+            let mut pace = Pace::default();
+            for _ in 0..objects {
+                pace.work(LARGE_BYTES / 8).await;
+            }
+        };
+        assert!(converted(8).now_or_never().is_some());
+        assert!(converted(9).now_or_never().is_none());
     }
 
     #[test]

@@ -16,8 +16,14 @@ use corten_apimachinery::{
     type_table::{TypeId, TypeTable},
     value::{Str, Value},
 };
+use http::StatusCode;
 
-use crate::{registry::Store, request::Request, response::Reply, server::Server};
+use crate::{
+    registry::Store,
+    request::Request,
+    response::{Reply, Response},
+    server::Server,
+};
 
 /// One resource in one served version.
 #[derive(Debug, Clone)]
@@ -55,6 +61,11 @@ impl Endpoint {
         let typed = self.version.schema.is_none().then(|| self.typed());
         let json = codec::json::encode(&tree, typed);
         Ok(Arc::new(Stored { json: json.into(), ..Stored::clone(object) }))
+    }
+
+    /// The answer that shows `object`, which `present` has made.
+    pub(super) fn reply(&self, code: StatusCode, object: Arc<Stored>, store: &Arc<Store>) -> Reply {
+        Reply::new(Response::Object { code, object, store: Arc::clone(store), version: Arc::clone(&self.version) })
     }
 
     /// Turns a tree of the hub's form into one of this version, in place.
@@ -106,9 +117,8 @@ pub struct Routes {
 pub struct RoutesBuilder(Routes);
 
 impl RoutesBuilder {
-    /// Serves `resource` in its served versions.
-    ///
-    /// Panics if it is served already.
+    /// Serves `resource` in its served versions. What is served already stays: who has a name was decided before, and what
+    /// definitions say of themselves must not end the server.
     pub fn resource(&mut self, resource: &Arc<Resource>, store: Option<&Arc<Store>>) {
         for version in resource.served_versions() {
             let key = (resource.group.clone(), version.name.clone(), resource.plural.clone());
@@ -118,8 +128,7 @@ impl RoutesBuilder {
                 api_version: GroupVersion::new(resource.group.clone(), version.name.clone()).to_string().into(),
                 store: store.cloned(),
             };
-            let known = self.0.endpoints.insert(key, endpoint);
-            assert!(known.is_none(), "{}/{}/{} is served twice", resource.group, version.name, resource.plural);
+            self.0.endpoints.entry(key).or_insert(endpoint);
         }
         self.0.resources.push(Arc::clone(resource));
     }

@@ -2,15 +2,16 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/endpoints/handlers/watch.go and storage/cacher (v1.35).
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use corten_apimachinery::{
     selector::{field, label},
     status::{Reason, Status},
     stored::Stored,
+    value::Str,
 };
 use corten_base::SharedClock;
-use corten_storage::cacher::{CacheEvent, Change, Watcher, WatcherClosed};
+use corten_storage::cacher::{CacheEvent, Change, Purpose, Watcher, WatcherClosed};
 use corten_streaming::negotiate;
 use http::HeaderMap;
 
@@ -30,9 +31,9 @@ use crate::{
 /// How often a quiet watch gets a bookmark. Upstream: `bookmarkFrequency`.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
-/// How long before its time is up a watch gets its last bookmark: who resumes then is as close to now as can be. Upstream:
-/// `nextBookmarkTime`.
-const LAST_BOOKMARK_BEFORE: Duration = Duration::from_secs(2);
+/// How long before its end a watch gets a last bookmark, so that who comes again goes on from there. Upstream:
+/// `nextBookmarkTime` in storage/cacher/cache_watcher.go.
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 
 /// The shortest time after which the server ends a watch without `timeoutSeconds`; up to twice that, by chance, so that
 /// clients do not all come back at once. Upstream: `--min-request-timeout`.
@@ -73,7 +74,8 @@ pub enum Item {
         event: EventType,
         /// The object, in the version asked for.
         object: Arc<Stored>,
-        /// The event in the cache, whose frames are shared; `None` for initial objects.
+        /// The event in the cache, whose frames are shared among all to whom it is of the same type; `None` for initial
+        /// objects.
         shared: Option<Arc<CacheEvent>>,
     },
     /// Progress.
@@ -98,11 +100,10 @@ pub struct WatchSource {
     watcher: Watcher,
     pending: VecDeque<Arc<CacheEvent>>,
     batch: Vec<Arc<CacheEvent>>,
-    bookmarks: bool,
     clock: SharedClock,
     deadline: Duration,
-    /// When it gets a bookmark next: after the watch's end for none.
-    next_bookmark: Duration,
+    /// `None` if there is none before the end.
+    next_bookmark: Option<Duration>,
     switch: Option<Switch>,
 }
 
@@ -204,9 +205,8 @@ async fn begin(
         watcher,
         pending: VecDeque::new(),
         batch: Vec::new(),
-        bookmarks: options.bookmarks,
         deadline,
-        next_bookmark: next_bookmark(now, deadline),
+        next_bookmark: options.bookmarks.then(|| bookmark_after(now, deadline)).flatten(),
         clock,
         switch: None,
     })
@@ -248,7 +248,7 @@ impl WatchSource {
             if now >= self.deadline {
                 return None;
             }
-            let wake_at = if self.bookmarks { self.deadline.min(self.next_bookmark) } else { self.deadline };
+            let wake_at = self.next_bookmark.unwrap_or(self.deadline);
             let sleep = self.clock.sleep_until(wake_at);
             tokio::select! {
                 biased;
@@ -258,8 +258,8 @@ impl WatchSource {
                 },
                 () = sleep => {
                     let now = self.clock.monotonic();
-                    if self.bookmarks && now >= self.next_bookmark && now < self.deadline {
-                        self.next_bookmark = next_bookmark(now, self.deadline);
+                    if self.next_bookmark.is_some_and(|at| now >= at) && now < self.deadline {
+                        self.next_bookmark = bookmark_after(now, self.deadline);
                         // Nothing is pending, so everything up to what the cache shows was sent.
                         match self.watcher.drain(&mut self.batch) {
                             Ok(true) => self.pending.extend(self.batch.drain(..)),
@@ -302,6 +302,8 @@ impl WatchSource {
     }
 
     /// What an event means to this watch: objects come into view and go out of it as they change.
+    ///
+    /// Of one event, all watches that are told the same type show the same object.
     fn view(&self, event: &CacheEvent) -> Option<(EventType, Arc<Stored>)> {
         if !self.namespace.is_empty() && event.object.namespace != self.namespace.as_str() {
             return None;
@@ -319,23 +321,32 @@ impl WatchSource {
             (true, false) => {
                 use corten_storage::object::ObjectCodec as _;
                 let previous = event.previous.as_deref()?;
-                Some((EventType::Deleted, self.store.codec().at_revision(previous, event.revision)))
+                let purpose = Purpose { api_version: Str::default(), form: EventType::Deleted as u32 };
+                let last = || Ok::<_, Infallible>(self.store.codec().at_revision(previous, event.revision));
+                let Ok(last) = event.shown(&purpose, last);
+                Some((EventType::Deleted, last))
             }
         }
     }
 
     fn present(&self, event: EventType, object: &Arc<Stored>, shared: Option<Arc<CacheEvent>>) -> Result<Item, Status> {
-        // Only a delete by going out of view differs from what the event itself carries.
-        let shared = shared.filter(|shared| Arc::ptr_eq(&shared.object, object));
-        let object = self.endpoint.present(&self.store, object)?;
+        let convert = || self.endpoint.present(&self.store, object);
+        let object = match &shared {
+            Some(shared) if !self.endpoint.version.is_hub => {
+                // Added and modified objects are the same.
+                let form = u32::from(event == EventType::Deleted);
+                shared.shown(&Purpose { api_version: self.endpoint.api_version.clone(), form }, convert)?
+            }
+            _ => convert()?,
+        };
         Ok(Item::Object { event, object, shared })
     }
 }
 
-/// When a watch that ends at `deadline` gets the next bookmark: never, as its end is too near, says `Duration::MAX`.
-fn next_bookmark(now: Duration, deadline: Duration) -> Duration {
-    let last = deadline.saturating_sub(LAST_BOOKMARK_BEFORE);
-    if last <= now { Duration::MAX } else { last.min(now + BOOKMARK_EVERY) }
+/// When the next bookmark is due after `now`, in a watch that ends at `deadline`.
+fn bookmark_after(now: Duration, deadline: Duration) -> Option<Duration> {
+    let at = (now + BOOKMARK_EVERY).min(deadline.saturating_sub(BOOKMARK_BEFORE_END));
+    (at > now).then_some(at)
 }
 
 /// What a client is told whose watch ends before its time: nothing if a definition of custom resources has changed, as

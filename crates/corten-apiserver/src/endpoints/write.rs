@@ -16,7 +16,7 @@ use super::{
     body::{decode_delete_options, decode_object, field_validation},
     options::{ListOptions, bad_options, delete_options, dry_run, manager_complaints},
     patch::check_name,
-    read::{Page, namespace_of, settle_fields, store_of},
+    read::{Page, namespace_of, present_all, settle_fields, store_of},
     routes::Endpoint,
 };
 use crate::{
@@ -97,9 +97,7 @@ fn field_manager(request: &Request) -> String {
 pub(super) async fn create(endpoint: &Endpoint, mut request: Box<Request>) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     if endpoint.resource.is_terminating {
-        let mut status = Status::method_not_supported(&store.group_resource(), "create");
-        "create not allowed while custom resource definition is terminating".clone_into(&mut status.message);
-        return Err(status);
+        return Err(store.refusal_of_new());
     }
     let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
     let validation = field_validation(&request.query, "CreateOptions")?;
@@ -172,7 +170,7 @@ pub(super) fn reply(
     warnings: Vec<String>,
 ) -> Result<Reply, Status> {
     let object = endpoint.present(store, object)?;
-    Ok(Reply::new(Response::Object { code, object, store: Arc::clone(store) }).with_warnings(warnings))
+    Ok(endpoint.reply(code, object, store).with_warnings(warnings))
 }
 
 /// Deletes an object, or begins to.
@@ -235,8 +233,10 @@ pub(super) async fn delete_collection(
     // Side by side, so that the engine commits many at once.
     let mut waiting = page.items.iter();
     let mut running = FuturesUnordered::new();
+    let mut failed = None;
     loop {
-        while running.len() < DELETIONS_AT_ONCE
+        while failed.is_none()
+            && running.len() < DELETIONS_AT_ONCE
             && let Some(object) = waiting.next()
         {
             let mut context = write.context(&request);
@@ -248,14 +248,15 @@ pub(super) async fn delete_collection(
             Some(Ok(_)) => {}
             // Somebody else was faster.
             Some(Err(status)) if status.is_not_found() => {}
-            Some(Err(status)) => return Err(status),
+            // Nothing more is begun, but what was begun is seen to its end.
+            Some(Err(status)) => _ = failed.get_or_insert(status),
         }
     }
-    // The answer is the list as it was read; with a limit it says where the next request goes on.
-    let mut items = Vec::with_capacity(page.items.len());
-    for object in &page.items {
-        items.push(endpoint.present(store, object)?);
+    if let Some(status) = failed {
+        return Err(status);
     }
+    // The answer is the list as it was read; with a limit it says where the next request goes on.
+    let items = present_all(endpoint, store, &page.items).await?;
     let response = Response::List(crate::response::ListResponse {
         items,
         revision: page.revision,

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use corten_apimachinery::{
-    meta::{ObjectMeta as _, format_time},
+    meta::{ObjectMeta as _, format_time, parse_time},
     resource::{DeleteOptions, Deletion, GarbagePolicy},
     status::Status,
     stored::Stored,
@@ -87,20 +87,22 @@ impl Store {
         options: &DeleteOptions,
     ) -> Result<Attempt, Status> {
         old.unset_meta("resourceVersion");
+        let grace = self.grace(cx, &old, options);
+        if matches!(grace, Grace::Runs) {
+            // Finalizers are no longer this client's to choose, either.
+            return Ok(Attempt::done(self.codec.stored(&old, revision), None));
+        }
         let mut object = old.clone();
         self.set_dependents_finalizers(&mut object, options);
-        let grace = match self.resource.strategy.begin_deletion(&self.strategy_context(cx), &old, options) {
-            Deletion::Immediate => 0,
-            Deletion::Graceful { grace_period_seconds } => grace_period_seconds.max(0),
-        };
-        let context = self.strategy_context(cx);
         let has_finalizers = object.finalizers().next().is_some() || self.resource.strategy.holds_deletion(&object);
-        let was_deleting = old.deletion_timestamp().is_some();
-        if grace > 0 || has_finalizers {
-            let shorter = old.deletion_grace_period_seconds().is_some_and(|current| grace < current);
-            if !was_deleting || shorter {
-                mark_deleted(&mut object, &old, cx, grace);
-                self.resource.strategy.mark_deleting(&context, &mut object);
+        if matches!(grace, Grace::Ends { seconds, .. } if seconds > 0) || has_finalizers {
+            let was_deleting = old.deletion_timestamp().is_some();
+            match grace {
+                Grace::Ends { seconds, at } => mark_deleted(&mut object, &old, at, seconds),
+                Grace::None | Grace::Runs => mark_held(&mut object, &old, cx.now),
+            }
+            if !was_deleting || matches!(grace, Grace::Ends { .. }) {
+                self.resource.strategy.mark_deleting(&self.strategy_context(cx), &mut object);
             }
             if object == old {
                 return Ok(Attempt::done(self.codec.stored(&old, revision), None));
@@ -190,13 +192,76 @@ impl Store {
     }
 }
 
-fn mark_deleted(object: &mut Value, old: &Value, cx: &WriteContext<'_>, grace_seconds: i64) {
-    let grace = Duration::from_secs(grace_seconds.unsigned_abs());
-    // A grace period without an upper bound may lead beyond the calendar: the last day will do.
-    object.set_meta("deletionTimestamp", format_time(cx.now.saturating_add(grace).unwrap_or(Timestamp::MAX)));
+/// What becomes of the time that an object has before it goes.
+#[derive(Debug, Clone, Copy)]
+enum Grace {
+    /// It has none, or none any more.
+    None,
+    /// It runs already, and not for longer than is asked for.
+    Runs,
+    /// It is over at that time, so many seconds after the deletion was asked for first.
+    Ends { seconds: i64, at: Timestamp },
+}
+
+impl Store {
+    /// Upstream: `BeforeDelete` in k8s.io/apiserver/pkg/registry/rest/delete.go (v1.35).
+    fn grace(&self, cx: &WriteContext<'_>, old: &Value, options: &DeleteOptions) -> Grace {
+        // Below zero means "as fast as possible, but through whoever acts on it".
+        let positive = |seconds: i64| if seconds < 0 { 1 } else { seconds };
+        let after = |start: Timestamp, seconds: i64| {
+            let grace = Duration::from_secs(seconds.unsigned_abs());
+            // A grace period without an upper bound may lead beyond the calendar: the last day will do.
+            start.saturating_add(grace).unwrap_or(Timestamp::MAX)
+        };
+        let Some(until) = old.deletion_timestamp() else {
+            return match self.resource.strategy.begin_deletion(&self.strategy_context(cx), old, options) {
+                Deletion::Immediate => Grace::None,
+                Deletion::Graceful { grace_period_seconds } => {
+                    let seconds = grace_period_seconds.max(0);
+                    Grace::Ends { seconds, at: after(cx.now, seconds) }
+                }
+            };
+        };
+        let current = match old.deletion_grace_period_seconds() {
+            None | Some(0) => return Grace::None,
+            Some(current) => positive(current),
+        };
+        // Only who says so gets it sooner, whatever became of the object.
+        match options.grace_period_seconds.map(positive) {
+            Some(seconds) if seconds < current => {
+                let sooner = Duration::from_secs((current - seconds).unsigned_abs());
+                let until = parse_time(until).unwrap_or(cx.now);
+                Grace::Ends { seconds, at: until.saturating_sub(sooner).unwrap_or(Timestamp::MIN) }
+            }
+            _ => Grace::Runs,
+        }
+    }
+}
+
+fn mark_deleted(object: &mut Value, old: &Value, at: Timestamp, grace_seconds: i64) {
+    object.set_meta("deletionTimestamp", format_time(at));
     object.set_meta("deletionGracePeriodSeconds", grace_seconds);
     // Kinds that count generations count the deletion as a change of what is wanted.
-    if old.deletion_timestamp().is_none() && old.generation() > 0 {
+    if old.deletion_timestamp().is_none() {
+        count_deletion(object, old);
+    }
+}
+
+/// Marks what would go at once if finalizers did not hold it.
+///
+/// Upstream: `markAsDeleting` in k8s.io/apiserver/pkg/registry/generic/registry/store.go (v1.35).
+fn mark_held(object: &mut Value, old: &Value, now: Timestamp) {
+    if old.deletion_timestamp().and_then(parse_time).is_none_or(|at| at > now) {
+        object.set_meta("deletionTimestamp", format_time(now));
+    }
+    object.set_meta("deletionGracePeriodSeconds", 0_i64);
+    if old.deletion_grace_period_seconds().is_none() {
+        count_deletion(object, old);
+    }
+}
+
+fn count_deletion(object: &mut Value, old: &Value) {
+    if old.generation() > 0 {
         object.set_meta("generation", old.generation() + 1);
     }
 }

@@ -15,13 +15,13 @@ use corten_apimachinery::{
 };
 use corten_base::{SharedClock, SharedRng, TaskSet};
 use corten_storage::{
-    cacher::{Cacher, ReadError, Snapshot},
+    cacher::{Cacher, EventMemory, ReadError, Snapshot},
     kv::{Change, Expected, KeyValue, KvEngine, KvError, Outcome, Revision, Write},
     object::{KeySpace, cache_key},
 };
 use futures::{FutureExt as _, future};
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{RwLock, oneshot};
 
 use super::{
     CreateRight, ResourceCodec, before, names,
@@ -43,6 +43,8 @@ pub struct Store {
     pub(super) hooks: Option<Arc<dyn Hooks>>,
     pub(super) kind: GroupVersionKind,
     pub(super) group_version_resource: GroupVersionResource,
+    /// Whether new objects are taken; held while one is written, so that who ends it knows that none is under way.
+    takes_new: RwLock<bool>,
 }
 
 /// What all stores of a server share.
@@ -58,6 +60,8 @@ pub struct Settings {
     pub features: Arc<Features>,
     /// How long objects of kinds that expire are kept. Upstream: `--event-ttl`.
     pub event_ttl: Duration,
+    /// What the recent events of all resources keep in memory, which has a bound together.
+    pub events: Arc<EventMemory>,
     /// The admission plugins.
     pub admission: Arc<admission::Chain>,
     /// Where writes run that must be seen to their end. The caller awaits it.
@@ -120,7 +124,8 @@ impl Store {
             Arc::clone(&codec) as _,
             Arc::clone(&settings.clock),
             Arc::clone(&settings.rng),
-        );
+        )
+        .among(&settings.events);
         let hub = resource.hub().name.clone();
         Self {
             codec,
@@ -131,7 +136,22 @@ impl Store {
             kind: GroupVersionKind::new(resource.group.clone(), hub.clone(), resource.kind.clone()),
             group_version_resource: GroupVersionResource::new(resource.group.clone(), hub, resource.plural.clone()),
             resource,
+            takes_new: RwLock::new(true),
         }
+    }
+
+    /// Takes no new objects from now on: when this returns, all that were being written are there.
+    pub(crate) async fn refuse_new(&self) {
+        *self.takes_new.write().await = false;
+    }
+
+    /// The failure of a create when no new objects are taken.
+    ///
+    /// Upstream: `serveResource` in k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go (v1.35).
+    pub(crate) fn refusal_of_new(&self) -> Status {
+        let mut status = Status::method_not_supported(&self.group_resource(), "create");
+        "create not allowed while custom resource definition is terminating".clone_into(&mut status.message);
+        status
     }
 
     /// The resource.
@@ -308,6 +328,10 @@ impl Store {
         let object = &attributes.object;
         let key = cache_key(object.namespace(), object.name());
         let name = object.name();
+        let takes_new = self.takes_new.read().await;
+        if !*takes_new {
+            return Err(self.refusal_of_new());
+        }
         if cx.dry_run {
             if self.consistent().await?.get(&key).is_some() {
                 return Err(Status::already_exists(&self.group_resource(), name));

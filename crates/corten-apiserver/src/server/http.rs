@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     authentication::ClientCertificates,
-    endpoints::{scale, watch::WatchSource},
+    endpoints::{
+        scale,
+        watch::{Item, WatchSource},
+    },
     filters::chain::SEND_GRACE,
     large::{Size, Turn},
     negotiation::{Accepted, Shape},
@@ -32,6 +35,9 @@ use crate::{
 
 /// How many bytes of watch frames are gathered into one write.
 const WATCH_GATHER_BYTES: usize = 64 * 1024;
+
+/// So much of stored objects is read for one write of a watch: metadata, or a row, may be little of an object.
+const WATCH_READ_BYTES: usize = 4 * WATCH_GATHER_BYTES;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
@@ -203,8 +209,9 @@ fn encode_whole(
     let accepted = accepted.ok_or_else(|| server.encodings().none_acceptable())?;
     let media_type = accepted.encoding.media_type();
     let (code, content) = match response {
-        Response::Object { code, object, store } => {
-            (code, encode::object(server, &store, &object, accepted, include)?.into())
+        Response::Object { code, object, store, version } => {
+            let shown = encode::Shown { resource: store.resource(), printer: &*version.printer };
+            (code, encode::object(server, shown, &object, accepted, include)?.into())
         }
         Response::Tree { code, tree } if accepted.shape == Shape::Table && scale::is_scale(&tree) => {
             (code, encode::scale_table(server, &tree, accepted, include)?.into())
@@ -314,17 +321,24 @@ fn quoted(text: &str) -> String {
 /// The frames of a watch, as they are: those of the cache's events are shared by all watchers, and held by those that do not
 /// read.
 fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, include: Include) -> Frames {
-    let state = (server, source, true, false);
-    stream::unfold(state, move |(server, mut source, mut first, ended)| async move {
+    let state = (server, source, true, false, 0);
+    stream::unfold(state, move |(server, mut source, mut first, ended, read_before)| async move {
         if ended {
             return None;
         }
+        if read_before >= WATCH_READ_BYTES {
+            // There may be as much again: others have their turn first.
+            tokio::task::yield_now().await;
+        }
         let mut item = source.next().await?;
         let mut gathered: Vec<Piece> = Vec::new();
-        let mut size = 0;
+        let (mut size, mut read) = (0, 0);
         let mut ended = false;
         // Everything that is at hand goes out in one write.
         loop {
+            if let Ok(Item::Object { object, .. }) = &item {
+                read += object.json.len();
+            }
             let frame = item.and_then(|item| encode::watch_item(&server, &source, &item, accepted, include, first));
             first = false;
             let frame = frame.unwrap_or_else(|status| {
@@ -333,7 +347,7 @@ fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, incl
             });
             size += frame.len();
             gathered.push(Piece::Bytes(frame));
-            if ended || size >= WATCH_GATHER_BYTES {
+            if ended || size >= WATCH_GATHER_BYTES || read >= WATCH_READ_BYTES {
                 break;
             }
             match source.ready() {
@@ -341,7 +355,7 @@ fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, incl
                 None => break,
             }
         }
-        Some((Pieces::from(gathered), (server, source, first, ended)))
+        Some((Pieces::from(gathered), (server, source, first, ended, read)))
     })
     .boxed()
 }

@@ -1,7 +1,8 @@
 //! `/metrics`: what this server has answered, how long that took, what is stored and what the process uses.
 //!
 //! Flow: `Server::handle` -> `requests` counts; a read of `/metrics` writes all of it down.
-//! Invariant: labels come from the routes, never from what a client wrote: nobody can make the list grow.
+//! Invariant: labels come from the routes, never from what a client wrote, and go with the resources that they name: nobody
+//! can make the list grow.
 //! Upstream: k8s.io/apiserver/pkg/endpoints/metrics, k8s.io/component-base/metrics (v1.35).
 
 mod process;
@@ -51,7 +52,7 @@ impl NonResource for Metrics {
             return Ok(Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"));
         }
         let mut page = Page::default();
-        self.requests.write(&mut page);
+        self.requests.write(&server.routes(), &mut page);
         objects(&server.routes().stores(), &mut page);
         // A store that cannot say is left out, as upstream leaves it out.
         if let Ok(status) = self.engine.status().await {

@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -27,6 +27,9 @@ const BUCKETS_MS: [u32; 23] = [
 /// The histogram for service levels begins where that for durations has two buckets already.
 const SLI_FIRST: usize = 2;
 
+/// Up to so many kinds of requests nobody looks for those that cannot come again: a cluster at work has some hundreds.
+const SERIES_FEW: usize = 1_024;
+
 /// What has been asked of this server.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
@@ -38,7 +41,57 @@ pub(super) struct Requests {
 #[derive(Debug, Default)]
 struct Index {
     by_key: HashMap<Key, usize>,
-    all: Vec<Arc<Series>>,
+    /// Those of resources that are served no more go, and leave their place to others.
+    all: Vec<Option<Arc<Series>>>,
+    free: Vec<usize>,
+    /// With so many, it is time to look for such.
+    forget_at: usize,
+}
+
+impl Index {
+    fn add(&mut self, key: Key, routes: &Routes) -> usize {
+        if self.by_key.len() >= self.forget_at.max(SERIES_FEW) && !self.by_key.contains_key(&key) {
+            self.forget(routes);
+            self.forget_at = 2 * self.by_key.len();
+        }
+        let Self { by_key, all, free, .. } = self;
+        let at = *by_key.entry(key).or_insert_with_key(|key| {
+            let series =
+                Some(Arc::new(Series { key: key.clone(), running: AtomicUsize::new(0), counts: Mutex::default() }));
+            match free.pop() {
+                Some(at) => {
+                    all[at] = series;
+                    at
+                }
+                None => {
+                    all.push(series);
+                    all.len() - 1
+                }
+            }
+        });
+        self.begin(at);
+        at
+    }
+
+    fn begin(&self, at: usize) {
+        if let Some(series) = &self.all[at] {
+            series.running.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets what was asked of resources that are not in `routes`, but for what still runs.
+    fn forget(&mut self, routes: &Routes) {
+        let Self { by_key, all, free, .. } = self;
+        by_key.retain(|key, at| {
+            let runs = all[*at].as_ref().is_some_and(|series| series.running.load(Ordering::Relaxed) > 0);
+            let stays = runs || key.is_served(routes);
+            if !stays {
+                all[*at] = None;
+                free.push(*at);
+            }
+            stays
+        });
+    }
 }
 
 /// What a request asks for, as far as it has something to do with what is served.
@@ -57,6 +110,8 @@ struct Key {
 #[derive(Debug)]
 struct Series {
     key: Key,
+    /// How many of them run, and will be counted here.
+    running: AtomicUsize,
     counts: Mutex<Counts>,
 }
 
@@ -76,18 +131,19 @@ impl Observer for Requests {
         if let Some(gauge) = self.gauge(&key) {
             gauge.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(at) = self.index.read().by_key.get(&key) {
-            return *at;
+        {
+            let index = self.index.read();
+            if let Some(&at) = index.by_key.get(&key) {
+                index.begin(at);
+                return at;
+            }
         }
-        let Index { by_key, all } = &mut *self.index.write();
-        *by_key.entry(key).or_insert_with_key(|key| {
-            all.push(Arc::new(Series { key: key.clone(), counts: Mutex::default() }));
-            all.len() - 1
-        })
+        self.index.write().add(key, routes)
     }
 
     fn ended(&self, token: usize, code: Option<StatusCode>, took: Duration) {
-        let series = Arc::clone(&self.index.read().all[token]);
+        let series = self.index.read().all[token].clone().expect("what runs is not forgotten");
+        series.running.fetch_sub(1, Ordering::Relaxed);
         if let Some(gauge) = self.gauge(&series.key) {
             gauge.fetch_sub(1, Ordering::Relaxed);
         }
@@ -118,9 +174,10 @@ impl Requests {
         }
     }
 
-    /// Writes everything down.
-    pub(super) fn write(&self, page: &mut Page) {
-        let all = self.index.read().all.clone();
+    /// Writes down what was asked of what `routes` lead to.
+    pub(super) fn write(&self, routes: &Routes, page: &mut Page) {
+        self.index.write().forget(routes);
+        let all: Vec<Arc<Series>> = self.index.read().all.iter().flatten().cloned().collect();
         let mut all: Vec<(&Key, Counts)> =
             all.iter().map(|series| (&series.key, series.counts.lock().clone())).collect();
         all.sort_by_key(|(key, _)| key.order());
@@ -218,6 +275,11 @@ impl Key {
             scope,
             is_dry_run: request.query.get("dryRun") == "All",
         }
+    }
+
+    /// Whether such requests can still be answered.
+    fn is_served(&self, routes: &Routes) -> bool {
+        self.resource.is_empty() || routes.endpoint(&self.group, &self.version, &self.resource).is_some()
     }
 
     /// Whether such requests last as long as the client likes: then the time says nothing about this server.

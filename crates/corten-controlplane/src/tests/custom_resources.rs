@@ -261,3 +261,53 @@ async fn stores_of_custom_resources_are_counted_and_forget() {
     assert_eq!(gone.unwrap_err().code, 410);
     cluster.stop().await;
 }
+
+/// Each change of a definition kept another old store for a minute, with all of its objects.
+#[tokio::test]
+async fn a_definition_keeps_one_old_store() {
+    let cluster = cluster_with_tabs().await;
+    let path = format!("{CRDS}/crontabs.example.com");
+    let mut caches = Vec::new();
+    for short in ["c", "d", "e"] {
+        let current = || cluster.server.routes().store("example.com", "crontabs").cloned().unwrap();
+        let before = current();
+        let shorter = json!({"spec": {"names": {"shortNames": [short]}}});
+        cluster.patch(admin(), &path, PatchKind::Merge, shorter).await.unwrap();
+        while std::sync::Arc::ptr_eq(&current(), &before) {
+            tokio::task::yield_now().await;
+        }
+        caches.push(before.cacher().clone());
+    }
+    let made = cluster.post(admin(), TABS, tab("a", json!({"cron": "*"}))).await.unwrap();
+    let revision = made.resource_version().parse().unwrap();
+    assert!(
+        caches[2].not_older_than(revision).await.is_ok(),
+        "requests that came before the change still read from it"
+    );
+    assert!(caches[..2].iter().all(|ended| ended.any().revision() < revision));
+    cluster.stop().await;
+}
+
+/// The server panicked on it, which is a client's mistake.
+#[tokio::test]
+async fn replicas_are_not_set_where_there_is_no_place_for_them() {
+    let cluster = Cluster::start().await;
+    let mut open = definition("crontabs", "CronTab", "ct");
+    open["spec"]["versions"].as_array_mut().unwrap().truncate(1);
+    open["spec"]["versions"][0]["selectableFields"].take();
+    open["spec"]["versions"][0]["schema"]["openAPIV3Schema"] =
+        json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    cluster.post(admin(), CRDS, open).await.unwrap();
+    until_established(&cluster, "crontabs.example.com").await;
+    cluster.post(admin(), TABS, tab("a", json!("text"))).await.unwrap();
+    let scale = json!({"metadata": {"name": "a", "namespace": "default"}, "spec": {"replicas": 2}});
+    let refused = cluster.put(admin(), &format!("{TABS}/a/scale"), scale).await.unwrap_err();
+    assert_eq!(
+        (refused.code, &*refused.message),
+        (
+            422,
+            "CronTab.example.com \"a\" is invalid: spec: Invalid value: \"text\": must be an object for replicas to be set in it",
+        )
+    );
+    cluster.stop().await;
+}

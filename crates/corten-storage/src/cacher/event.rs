@@ -1,11 +1,12 @@
-//! One change in the ring, with the frames that watchers share.
+//! One change in the ring, with what watchers share of it: the object in other versions, and its frames.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use corten_apimachinery::stored::Stored;
+use corten_apimachinery::{stored::Stored, value::Str};
 use parking_lot::Mutex;
 
+use super::memory::RingMemory;
 use crate::kv::Revision;
 
 /// What happened to the object.
@@ -28,28 +29,87 @@ pub struct CacheEvent {
     pub object: Arc<Stored>,
     /// The object before the change; `None` for a create.
     pub previous: Option<Arc<Stored>>,
-    /// What was framed for the wire already, by the caller's key for type, version and encoding.
-    frames: Mutex<Vec<(u32, Bytes)>>,
+    made: Mutex<Made>,
+}
+
+/// What something is made of an event for: two watchers who want the same say the same here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purpose {
+    /// The group and version, as objects say them.
+    pub api_version: Str,
+    /// What else there is to tell apart, in numbers of the caller.
+    pub form: u32,
+}
+
+/// What was made of an event already.
+#[derive(Debug, Default)]
+struct Made {
+    shown: Vec<(Purpose, Arc<Stored>)>,
+    frames: Vec<(Purpose, Bytes)>,
+    bytes: usize,
+    /// Where the event is counted, while it is in a ring.
+    counted: Option<Arc<RingMemory>>,
+}
+
+impl Made {
+    fn grow(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if let Some(memory) = &self.counted {
+            memory.add(bytes);
+        }
+    }
+}
+
+fn find<T>(made: &[(Purpose, T)], purpose: &Purpose) -> Option<usize> {
+    made.iter().position(|(known, _)| known == purpose)
 }
 
 impl CacheEvent {
     pub(super) fn new(change: Change, revision: Revision, object: Arc<Stored>, previous: Option<Arc<Stored>>) -> Self {
-        Self { change, revision, object, previous, frames: Mutex::default() }
+        Self { change, revision, object, previous, made: Mutex::default() }
     }
 
-    /// About how many bytes it keeps in memory: the object and a frame of it. The object before is that of an older event.
+    /// About how many bytes it keeps in memory by itself: the object and the one before, which is about as long.
     pub(super) fn bytes(&self) -> usize {
         2 * self.object.json.len() + size_of::<Self>()
     }
 
-    /// The frame for `key`, made by `make` for the first watcher that needs it and shared by all others.
-    pub fn frame(&self, key: u32, make: impl FnOnce() -> Bytes) -> Bytes {
-        let mut frames = self.frames.lock();
-        if let Some((_, frame)) = frames.iter().find(|(known, _)| *known == key) {
-            return frame.clone();
+    /// It is in a ring now, whose `memory` counts it with all that will be made of it.
+    pub(super) fn enter(&self, memory: &Arc<RingMemory>) {
+        let mut made = self.made.lock();
+        memory.add(self.bytes() + made.bytes);
+        made.counted = Some(Arc::clone(memory));
+    }
+
+    /// It is in the ring no more. Who reads it still has it.
+    pub(super) fn leave(&self) {
+        let mut made = self.made.lock();
+        if let Some(memory) = made.counted.take() {
+            memory.subtract(self.bytes() + made.bytes);
         }
-        let frame = make();
-        frames.push((key, frame.clone()));
-        frame
+    }
+
+    /// The object as it is shown for `purpose`, made by `make` for the first watcher that needs it and shared by all others.
+    pub fn shown<E>(&self, purpose: &Purpose, make: impl FnOnce() -> Result<Arc<Stored>, E>) -> Result<Arc<Stored>, E> {
+        let mut made = self.made.lock();
+        if let Some(at) = find(&made.shown, purpose) {
+            return Ok(Arc::clone(&made.shown[at].1));
+        }
+        let shown = make()?;
+        made.shown.push((purpose.clone(), Arc::clone(&shown)));
+        made.grow(shown.json.len() + size_of::<Stored>());
+        Ok(shown)
+    }
+
+    /// The frame for `purpose`, made by `make` for the first watcher that needs it and shared by all others.
+    pub fn frame<E>(&self, purpose: &Purpose, make: impl FnOnce() -> Result<Bytes, E>) -> Result<Bytes, E> {
+        let mut made = self.made.lock();
+        if let Some(at) = find(&made.frames, purpose) {
+            return Ok(made.frames[at].1.clone());
+        }
+        let frame = make()?;
+        made.frames.push((purpose.clone(), frame.clone()));
+        made.grow(frame.len());
+        Ok(frame)
     }
 }

@@ -6,6 +6,7 @@
 
 mod announced;
 mod event;
+mod memory;
 mod named;
 mod paging;
 mod ring;
@@ -21,7 +22,8 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 pub use announced::Announcement;
-pub use event::{CacheEvent, Change};
+pub use event::{CacheEvent, Change, Purpose};
+pub use memory::EventMemory;
 pub use snapshot::Snapshot;
 pub use watcher::{Watcher, WatcherClosed};
 
@@ -39,8 +41,11 @@ use crate::{
 /// How long a read waits for the cache to reach a revision. Upstream's bound: storage/cacher `blockTimeout`.
 const FRESH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How many objects one page of the first list has: bounds what is decoded between two yields.
+/// How many objects one page of the first list has at most; the engine bounds its bytes.
 const INITIAL_PAGE: usize = 1_000;
+
+/// So many bytes of stored objects are decoded between two yields: some milliseconds.
+const DECODED_AT_ONCE_BYTES: usize = 256 << 10;
 
 /// About how many bytes an object takes in a map that shares no entries with others, beside its key and itself.
 const ENTRY_BYTES: u64 = 100;
@@ -160,6 +165,14 @@ impl Cacher {
                 acknowledged: watch::Sender::new(0),
             }),
         }
+    }
+
+    /// The same cache, whose recent events count among those of `all`. Called before anything else.
+    #[must_use]
+    pub fn among(mut self, all: &Arc<EventMemory>) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("nobody else has it yet");
+        inner.state.get_mut().ring = Ring::among(all);
+        self
     }
 
     /// Follows the store until shutdown. A broken watch is resumed where it broke; if that is no longer possible the
@@ -505,17 +518,25 @@ impl Cacher {
             let request = ListRequest { prefix: prefix.clone(), start, limit: INITIAL_PAGE, revision: at };
             let page = self.inner.engine.list(request).await?;
             let revision = *at.get_or_insert(page.revision);
+            let mut decoded = 0;
             for kv in &page.kvs {
+                if decoded >= DECODED_AT_ONCE_BYTES {
+                    decoded = 0;
+                    tokio::task::yield_now().await;
+                }
                 let key = self.key_of(&kv.key);
                 match known.get(&key).filter(|object| object.revision == kv.mod_revision) {
                     Some(object) => take(key, Ok((Arc::clone(object), Source::Known))),
-                    None => match self.decode(&kv.key, &kv.value, kv.mod_revision) {
-                        Ok((key, object)) => take(key, Ok((object, Source::Store))),
-                        Err(corrupt) => take(key, Err(corrupt)),
-                    },
+                    None => {
+                        decoded += kv.value.len();
+                        match self.decode(&kv.key, &kv.value, kv.mod_revision) {
+                            Ok((key, object)) => take(key, Ok((object, Source::Store))),
+                            Err(corrupt) => take(key, Err(corrupt)),
+                        }
+                    }
                 }
             }
-            let Some(last) = page.kvs.last().filter(|_| page.remaining > 0) else { return Ok(revision) };
+            let Some(last) = page.kvs.last().filter(|_| page.has_more) else { return Ok(revision) };
             // The smallest key after the last one of the page.
             start = [&last.key[..], b"\0"].concat().into();
         }
@@ -551,9 +572,10 @@ impl Cacher {
         Ok((state.snapshot.clone(), watcher))
     }
 
-    /// A watcher of everything that happens after `revision`.
+    /// A watcher of everything that happens after `revision`, which may be yet to come: what comes before it is known to
+    /// whoever knows of it.
     ///
-    /// Errors: `TooOld` if the ring no longer goes back that far; `NotReady`; `TooLarge`.
+    /// Errors: `TooOld` if the ring no longer goes back that far; `NotReady`.
     pub async fn watch_after(&self, revision: Revision) -> Result<Watcher, ReadError> {
         if *self.inner.applied.borrow() == 0 {
             self.not_older_than(0).await?;

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, ops::ControlFlow, sync::Arc, time::Duration};
 
-use super::event::CacheEvent;
+use super::{
+    event::CacheEvent,
+    memory::{EventMemory, RingMemory},
+};
 use crate::kv::Revision;
 
 /// The ring never holds more: a watcher this far behind is closed and lists again.
@@ -10,6 +13,9 @@ const EVENTS_MAX: usize = 16_384;
 
 /// The ring holds no more bytes of events (unless a single one has more): about 12,000 pods of 2.5 KB.
 const BYTES_MAX: usize = 64 << 20;
+
+/// Where all rings together hold too much, each that grows goes down to this.
+const BYTES_MIN: usize = 1 << 20;
 
 /// The ring holds at least this many, if they are small, however old: a quiet resource can be resumed after hours.
 const EVENTS_MIN: usize = 256;
@@ -23,20 +29,30 @@ pub(super) struct Ring {
     events: VecDeque<(Duration, Arc<CacheEvent>)>,
     /// The sequence number of the first event of `events`.
     first: u64,
-    /// The sum of `CacheEvent::bytes`.
-    bytes: usize,
+    /// What the events keep, with what watchers have made of them.
+    memory: Arc<RingMemory>,
     /// Events after this revision are complete.
     complete_after: Revision,
 }
 
 impl Ring {
+    /// An empty one, whose events count among those of `all`.
+    pub(super) fn among(all: &Arc<EventMemory>) -> Self {
+        let mut ring = Self::default();
+        ring.memory = Arc::new(RingMemory::among(all));
+        ring
+    }
+
     /// Forgets everything: the ring is complete from `revision` on. Sequence numbers go on, with a gap that closes
     /// every watcher from before.
     pub(super) fn restart(&mut self, revision: Revision) {
         self.first = self.next_sequence() + 1;
-        self.events.clear();
-        self.bytes = 0;
+        self.clear();
         self.complete_after = revision;
+    }
+
+    fn clear(&mut self) {
+        self.events.drain(..).for_each(|(_, event)| event.leave());
     }
 
     pub(super) fn next_sequence(&self) -> u64 {
@@ -50,12 +66,12 @@ impl Ring {
 
     /// `dropped` hears of each event that goes for it, with its number.
     pub(super) fn push(&mut self, now: Duration, event: Arc<CacheEvent>, mut dropped: impl FnMut(u64, &CacheEvent)) {
-        self.bytes += event.bytes();
+        event.enter(&self.memory);
         self.events.push_back((now, event));
         while self.is_over(now) {
             let (_, event) = self.events.pop_front().expect("a ring with too much in it is not empty");
             dropped(self.first, &event);
-            self.bytes -= event.bytes();
+            event.leave();
             self.first += 1;
             self.complete_after = event.revision;
         }
@@ -63,9 +79,10 @@ impl Ring {
 
     /// Whether the oldest event has to go.
     fn is_over(&self, now: Duration) -> bool {
+        let bytes_max = if self.memory.is_too_much() { BYTES_MIN } else { BYTES_MAX };
         let is_stale = |(at, _): &(Duration, _)| now.saturating_sub(*at) > FRESH;
         self.events.len() > EVENTS_MAX
-            || (self.bytes > BYTES_MAX && self.events.len() > 1)
+            || (self.memory.bytes() > bytes_max && self.events.len() > 1)
             || (self.events.len() > EVENTS_MIN && self.events.front().is_some_and(is_stale))
     }
 
@@ -92,12 +109,19 @@ impl Ring {
     }
 }
 
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use corten_apimachinery::stored::{Facts, Stored};
 
     use super::*;
-    use crate::cacher::event::Change;
+    use crate::cacher::event::{Change, Purpose};
 
     fn event(revision: Revision, bytes: usize) -> Arc<CacheEvent> {
         let object = Stored {
@@ -119,7 +143,7 @@ mod tests {
         }
         assert_eq!(ring.events.len(), kept);
         assert_eq!(ring.complete_after, count - kept as u64, "what was dropped is known to be missing");
-        assert_eq!(ring.bytes, ring.events.iter().map(|(_, event)| event.bytes()).sum::<usize>());
+        assert_eq!(ring.memory.bytes(), ring.events.iter().map(|(_, event)| event.bytes()).sum::<usize>());
         assert_eq!(ring.next_sequence(), count);
     }
 
@@ -129,5 +153,62 @@ mod tests {
         check(1, 0, 300, EVENTS_MIN);
         check(0, 1 << 20, 100, 31);
         check(0, BYTES_MAX, 3, 1);
+    }
+    fn purpose(form: u32) -> Purpose {
+        Purpose { api_version: "v1".into(), form }
+    }
+
+    /// One frame was counted of each event, however many were made of it: a resource with several versions and encodings
+    /// kept several times the ring's bound.
+    #[test]
+    fn what_watchers_make_of_events_is_counted() {
+        let mut ring = Ring::default();
+        let now = Duration::ZERO;
+        let first = event(1, 100);
+        ring.push(now, Arc::clone(&first), |_, _| {});
+        let before = ring.memory.bytes();
+        let half = || Ok::<_, ()>(vec![b' '; BYTES_MAX / 2].into());
+        for form in [1, 2, 1] {
+            first.frame(&purpose(form), half).unwrap();
+        }
+        assert_eq!(ring.memory.bytes(), before + BYTES_MAX);
+        ring.push(now, event(2, 100), |_, _| {});
+        assert_eq!((ring.events.len(), ring.complete_after), (1, 1), "it makes room for the next");
+        // What a watcher makes of it now is no longer the ring's.
+        first.frame(&purpose(3), half).unwrap();
+        assert_eq!(ring.memory.bytes(), before);
+    }
+
+    #[test]
+    fn what_watchers_share_is_made_once_for_each_purpose() {
+        let event = event(1, 100);
+        let shown = |form| event.shown(&purpose(form), || Ok::<_, ()>(Arc::new(Stored::clone(&event.object)))).unwrap();
+        assert!(Arc::ptr_eq(&shown(1), &shown(1)) && !Arc::ptr_eq(&shown(1), &shown(2)));
+        let frame = |api_version: &str, text: &'static [u8]| {
+            let purpose = Purpose { api_version: api_version.into(), form: 1 };
+            event.frame(&purpose, || Ok::<_, ()>(Bytes::from_static(text))).unwrap()
+        };
+        assert_eq!(
+            (frame("v1", b"a"), frame("events.k8s.io/v1", b"b"), frame("v1", b"c")),
+            ("a".into(), "b".into(), "a".into())
+        );
+        assert_eq!(event.frame(&purpose(7), || Err::<Bytes, _>("no")), Err("no"));
+        assert_eq!(event.frame(&purpose(7), || Ok::<_, ()>("d".into())), Ok("d".into()));
+    }
+
+    /// Each resource and definition had a bound of its own, and there was none for all of them.
+    #[test]
+    fn all_rings_have_a_bound_together() {
+        let all = Arc::new(EventMemory::new(8 * BYTES_MIN));
+        let mut rings: Vec<Ring> = (0..4).map(|_| Ring::among(&all)).collect();
+        for revision in 1..=100 {
+            for ring in &mut rings {
+                ring.push(Duration::ZERO, event(revision, BYTES_MIN / 16), |_, _| {});
+            }
+        }
+        assert!((7 * BYTES_MIN..=9 * BYTES_MIN).contains(&all.bytes()), "{}", all.bytes());
+        assert!(rings.iter().all(|ring| !ring.events.is_empty()));
+        drop(rings);
+        assert_eq!(all.bytes(), 0);
     }
 }

@@ -106,6 +106,52 @@ async fn take(watcher: &mut Watcher, count: usize) -> Vec<String> {
     events.iter().map(text).collect()
 }
 
+/// A watch that began at a revision of another server, or of a store before it was restored, was sent what comes before that.
+#[tokio::test]
+async fn a_watch_after_a_revision_to_come_gets_what_comes_after_it() {
+    let t = Fixture::new();
+    let first = t.put("ns/a", "1").await;
+    t.cacher.not_older_than(first).await.unwrap();
+    let mut watcher = t.cacher.watch_after(first + 2).await.unwrap();
+    let mut named = t.cacher.watch_after(first + 2).await.unwrap().only(Some("ns"), "a");
+    for value in ["2", "3"] {
+        let at = t.put("ns/a", value).await;
+        t.cacher.not_older_than(at).await.unwrap();
+        for watcher in [&mut watcher, &mut named] {
+            assert_eq!((watcher.drain(&mut Vec::new()), watcher.revision()), (Ok(false), first + 2));
+        }
+    }
+    let next = t.put("ns/a", "4").await;
+    for watcher in [&mut watcher, &mut named] {
+        assert_eq!(take(watcher, 1).await, [format!("Put a@{next} after {}", next - 1)]);
+    }
+    t.end().await;
+}
+
+/// A thousand objects were decoded in one go, however large.
+#[tokio::test]
+async fn a_first_read_lets_others_have_their_turn() {
+    let t = Fixture::new();
+    let value = Bytes::from(vec![b'x'; DECODED_AT_ONCE_BYTES / 2]);
+    for n in 0..8 {
+        let change = KvChange::Put { value: value.clone(), expires_at: None };
+        t.write(&format!("ns/{n}"), Expected::Absent, change).await;
+    }
+    let none = Snapshot::default();
+    let mut seen = 0;
+    let turns = {
+        let mut reading = std::pin::pin!(t.cacher.read_pages(None, "", &none, |_, _| seen += 1));
+        let mut context = Context::from_waker(Waker::noop());
+        let mut turns = 1;
+        while reading.as_mut().poll(&mut context).is_pending() {
+            turns += 1;
+        }
+        turns
+    };
+    assert_eq!((seen, turns), (8, 4));
+    t.end().await;
+}
+
 #[tokio::test]
 async fn readers_see_what_was_there_before_and_what_came_after() {
     let t = Fixture::new();

@@ -90,7 +90,12 @@ impl Watcher {
         let state = self.inner.state.read();
         let before = events.len();
         let mut room = BATCH_BYTES_MAX;
+        let after = self.revision;
         let mut take = |event: &Arc<CacheEvent>| {
+            // The client knows a later state than this cache did when the watch began: another server's, or its own write's.
+            if event.revision <= after {
+                return ControlFlow::Continue(());
+            }
             let taken = events.len() - before;
             // The first is taken however large it is.
             if room == 0 || taken == BATCH_MAX {

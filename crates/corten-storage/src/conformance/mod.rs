@@ -36,7 +36,7 @@ pub use lifecycle::{
 };
 pub use reads::{
     counts_are_per_prefix, gets_show_each_revision, lists_page_through_one_state, lists_show_each_revision,
-    revisions_to_come_are_refused,
+    pages_are_bounded_by_their_bytes, revisions_to_come_are_refused,
 };
 pub use watches::{
     a_lagging_watcher_is_told, a_watch_from_the_past_replays_and_goes_on, events_carry_the_previous_value,
@@ -84,6 +84,7 @@ macro_rules! kv_conformance {
             gets_show_each_revision
             lists_show_each_revision
             lists_page_through_one_state
+            pages_are_bounded_by_their_bytes
             counts_are_per_prefix
             revisions_to_come_are_refused
             writes_of_a_batch_are_independent

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Subject, create, key_value, remove, update};
-use crate::kv::{KeyValue, KvEngine, KvError, ListRequest, Revision};
+use crate::kv::{KeyValue, KvEngine, KvError, ListRequest, PAGE_BYTES, Revision, VALUE_BYTES_MAX};
 
 async fn get(engine: &dyn KvEngine, key: &str, revision: Option<Revision>) -> Option<KeyValue> {
     engine.get(key.as_bytes(), revision).await.unwrap().kv
@@ -58,13 +58,13 @@ pub async fn lists_show_each_revision(subject: &dyn Subject) {
         (None, vec![key_value("/x/a", "a", a, a)]),
     ] {
         let page = engine.list(request("/x/", "", 0, revision)).await.unwrap();
-        assert_eq!((page.kvs, page.remaining, page.revision), (want, 0, gone), "at {revision:?}");
+        assert_eq!((page.kvs, page.has_more, page.revision), (want, false, gone), "at {revision:?}");
     }
     let all = engine.list(request("", "", 0, None)).await.unwrap();
     assert_eq!(all.kvs.len(), 2, "the empty prefix is the whole store");
 }
 
-/// Pages at one revision make up the state at that revision, whatever is written in between, and count the rest.
+/// Pages at one revision make up the state at that revision, whatever is written in between, and say whether there are more.
 pub async fn lists_page_through_one_state(subject: &dyn Subject) {
     let engine = &*subject.open().await;
     let mut want = Vec::new();
@@ -74,7 +74,7 @@ pub async fn lists_page_through_one_state(subject: &dyn Subject) {
         want.push(key_value(&key, &value, revision, revision));
     }
     let first = engine.list(request("/p/", "", 4, None)).await.unwrap();
-    assert_eq!((first.kvs.as_slice(), first.remaining), (&want[..4], 6));
+    assert_eq!((first.kvs.as_slice(), first.has_more), (&want[..4], true));
     update(engine, "/p/5", want[5].mod_revision, "changed").await;
     remove(engine, "/p/6", want[6].mod_revision).await;
     create(engine, "/p/55", "new").await;
@@ -90,14 +90,37 @@ pub async fn lists_page_through_one_state(subject: &dyn Subject) {
         };
         let page = engine.list(request).await.unwrap();
         seen.extend(page.kvs);
-        assert_eq!(page.remaining, 10 - seen.len() as u64);
-        if page.remaining == 0 {
+        assert_eq!(page.has_more, seen.len() < 10);
+        if !page.has_more {
             break;
         }
     }
     assert_eq!(seen, want);
     let from = engine.list(request("/p/", "/p/8", 1, None)).await.unwrap();
-    assert_eq!((from.kvs[0].key.as_ref(), from.remaining), (b"/p/8".as_slice(), 1), "the start is inclusive");
+    assert_eq!((from.kvs[0].key.as_ref(), from.has_more), (b"/p/8".as_slice(), true), "the start is inclusive");
+}
+
+/// A page ends after so many bytes: a thousand large objects were in memory at once. Who wants all keys gets them.
+pub async fn pages_are_bounded_by_their_bytes(subject: &dyn Subject) {
+    let engine = &*subject.open().await;
+    let value = "x".repeat(VALUE_BYTES_MAX);
+    let count = 24;
+    for n in 0..count {
+        create(engine, &format!("/p/{n:02}"), &value).await;
+    }
+    let (mut start, mut seen) = (String::new(), 0);
+    loop {
+        let page = engine.list(request("/p/", &start, 1_000, None)).await.unwrap();
+        assert!(page.kvs.len() * VALUE_BYTES_MAX <= PAGE_BYTES + 16 * VALUE_BYTES_MAX, "{} values", page.kvs.len());
+        seen += page.kvs.len();
+        assert_eq!(page.has_more, seen < count);
+        if !page.has_more {
+            break;
+        }
+        start = format!("{}\0", std::str::from_utf8(&page.kvs.last().unwrap().key).unwrap());
+    }
+    let all = engine.list(request("/p/", "", 0, None)).await.unwrap();
+    assert_eq!((all.kvs.len(), all.has_more), (count, false));
 }
 
 /// `count` counts the existing keys of a prefix.

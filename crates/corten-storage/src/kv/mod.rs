@@ -20,6 +20,10 @@ pub const COMMIT_WRITES_MAX: usize = 256;
 /// The largest value an engine has to take: etcd's default request limit, which clients know.
 pub const VALUE_BYTES_MAX: usize = 1_572_864;
 
+/// A page of a list ends once its values have so many bytes, unless all keys were asked for: whoever reads page by page has
+/// no more in memory than this and a few values.
+pub const PAGE_BYTES: usize = 4 << 20;
+
 /// One key with its value, as of some revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyValue {
@@ -49,7 +53,7 @@ pub struct ListRequest {
     pub prefix: Bytes,
     /// The first key of the page, inclusive; empty for the first key of the prefix.
     pub start: Bytes,
-    /// The most keys to return; 0 for all.
+    /// The most keys to return; 0 for all, whatever `PAGE_BYTES` says.
     pub limit: usize,
     /// The revision to read at; `None` for the current one.
     pub revision: Option<Revision>,
@@ -60,8 +64,8 @@ pub struct ListRequest {
 pub struct ListPage {
     /// The page, in key order.
     pub kvs: Vec<KeyValue>,
-    /// How many further keys of the prefix follow the page.
-    pub remaining: u64,
+    /// Whether further keys of the prefix follow the page.
+    pub has_more: bool,
     /// The store's revision when the read was done; the page shows the state at the revision asked for.
     pub revision: Revision,
 }

@@ -169,9 +169,18 @@ impl KvEngine for MemoryEngine {
     async fn list(&self, request: ListRequest) -> Result<ListPage, KvError> {
         let data = self.core.open()?;
         let at = data.index.readable(request.revision)?;
-        let (keys, remaining) = data.index.page(&request.prefix, &request.start, request.limit, at);
-        let kvs = keys.into_iter().map(|(key, live)| data.key_value(&key, live)).collect();
-        Ok(ListPage { kvs, remaining, revision: data.index.revision() })
+        let (keys, has_more) = data.index.page(&request.prefix, &request.start, request.limit, at);
+        let (mut kvs, mut bytes) = (Vec::with_capacity(keys.len()), 0);
+        for (key, live) in &keys {
+            if request.limit > 0 && bytes >= kv::PAGE_BYTES {
+                break;
+            }
+            let found = data.key_value(key, *live);
+            bytes += found.value.len();
+            kvs.push(found);
+        }
+        let has_more = has_more || kvs.len() < keys.len();
+        Ok(ListPage { kvs, has_more, revision: data.index.revision() })
     }
 
     async fn count(&self, prefix: &[u8]) -> Result<u64, KvError> {

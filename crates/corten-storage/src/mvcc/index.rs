@@ -104,20 +104,16 @@ impl KeyIndex {
         version_at(self.keys.get(key)?, revision)
     }
 
-    /// The keys under `prefix` from `start` on, at `revision`: at most `limit` (0 for all), and how many follow.
+    /// The keys under `prefix` from `start` on, at `revision`: at most `limit` (0 for all), and whether others follow.
     #[must_use]
-    pub fn page(&self, prefix: &[u8], start: &[u8], limit: usize, revision: Revision) -> (Vec<LiveKey>, u64) {
+    pub fn page(&self, prefix: &[u8], start: &[u8], limit: usize, revision: Revision) -> (Vec<LiveKey>, bool) {
         let limit = if limit == 0 { usize::MAX } else { limit };
-        let (mut page, mut remaining) = (Vec::new(), 0);
-        for (key, versions) in self.range(prefix, start) {
-            let Some(live) = version_at(versions, revision) else { continue };
-            if page.len() < limit {
-                page.push((key.clone(), live));
-            } else {
-                remaining += 1;
-            }
-        }
-        (page, remaining)
+        let mut live = self
+            .range(prefix, start)
+            .filter_map(|(key, versions)| version_at(versions, revision).map(|live| (key, live)));
+        // The rest is not walked through: of a large store, each page would cost as much as all of them.
+        let page = live.by_ref().take(limit).map(|(key, live)| (key.clone(), live)).collect();
+        (page, live.next().is_some())
     }
 
     /// How many keys exist under `prefix` now.

@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -14,6 +15,30 @@ fn read(text: &str) -> Result<Value, String> {
 
 fn write(value: &Value) -> String {
     String::from_utf8(encode(value, None).to_vec()).unwrap()
+}
+
+/// The first field of that name behind the first `metadata` was changed: a label, or the field of an embedded object. The
+/// event of an object that left a watch then said a revision that the client had seen, and it came back for events from there.
+#[test]
+fn the_revision_of_the_object_itself_is_replaced() {
+    #[track_caller]
+    fn check(before: &str, after: &str) {
+        let replaced = replace_resource_version(&Bytes::copy_from_slice(before.as_bytes()), 7, 12);
+        assert_eq!(std::str::from_utf8(&replaced).unwrap(), after);
+    }
+    let embedded = r#"{"aTemplate":{"metadata":{"resourceVersion":"7"}},"#;
+    let labels = r#""metadata":{"labels":{"a":"\\\"}","resourceVersion":"7"},"name":"a","resourceVersion":"#;
+    check(
+        &format!(r#"{embedded}"b":[1,{{"c":null}},"]"],{labels}"7","uid":"u"}}}}"#),
+        &format!(r#"{embedded}"b":[1,{{"c":null}},"]"],{labels}"12","uid":"u"}}}}"#),
+    );
+    check(r#"{"metadata":{"resourceVersion":"7"}}"#, r#"{"metadata":{"resourceVersion":"12"}}"#);
+    // What is not there, or cut off, is not made.
+    for other in
+        [r#"{"metadata":{"labels":{"resourceVersion":"7"}}}"#, r#"{"metadata":"x"}"#, r#"{"metadata":{"na"#, ""]
+    {
+        check(other, other);
+    }
 }
 
 #[test]

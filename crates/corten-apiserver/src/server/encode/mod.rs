@@ -23,7 +23,6 @@ use crate::{
     endpoints::scale,
     large::{LARGE_BYTES, Size},
     negotiation::{Accepted, Encoding, Shape},
-    registry::Store,
     response::{MadeObjects, Response},
     server::Server,
 };
@@ -34,10 +33,17 @@ pub(super) use watch::{watch_failure, watch_item};
 const OLD_METADATA_LIST: &str = "io.k8s.apimachinery.pkg.apis.meta.v1beta1.PartialObjectMetadataList";
 const API_VERSIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.APIVersions";
 
+/// Whose objects these are, and how the version asked for prints them.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub(super) resource: &'a Resource,
+    pub(super) printer: &'a dyn Printer,
+}
+
 /// One object in the form asked for.
 pub(super) fn object(
     server: &Server,
-    store: &Store,
+    Shown { resource, printer }: Shown<'_>,
     object: &Arc<Stored>,
     accepted: Accepted,
     include: Include,
@@ -46,9 +52,8 @@ pub(super) fn object(
         (Shape::Object, Encoding::Json, false) => Ok(with_newline(&object.json)),
         (Shape::Object, ..) => tree(server, &decode(object)?, accepted),
         (Shape::Metadata, ..) => tree(server, &metadata_of(&decode(object)?, accepted.shape_version), accepted),
-        (Shape::MetadataList, ..) => Err(no_list(store.resource())),
+        (Shape::MetadataList, ..) => Err(no_list(resource)),
         (Shape::Table, ..) => {
-            let printer = &*store.resource().hub().printer;
             let rows = vec![row(printer, &decode(object)?, server, include, accepted.shape_version)];
             let mut list_meta = Value::object();
             list_meta.set(&["resourceVersion"], crate::value_text(object.revision));
@@ -145,7 +150,7 @@ fn go_type(resource: &Resource, suffix: &str) -> String {
 /// Objects that are not stored, in the form asked for.
 pub(super) fn made(server: &Server, made: MadeObjects, accepted: Accepted, include: Include) -> Result<Bytes, Status> {
     let resource = Arc::clone(&made.resource);
-    let printer = &*resource.hub().printer;
+    let printer = &*resource.version(&made.version).unwrap_or(resource.hub()).printer;
     match (accepted.shape, made.is_list) {
         (Shape::Object, _) => tree(server, &made.into_tree(), accepted),
         (Shape::Table, _) => {

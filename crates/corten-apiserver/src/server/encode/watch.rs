@@ -1,7 +1,8 @@
-//! Events of watches: each in a frame of its own.
+//! Events of watches: each in a frame of its own, made once for all who watch in the same form.
 
 use bytes::{Bytes, BytesMut};
-use corten_apimachinery::{codec, status::Status, value::Value};
+use corten_apimachinery::{codec, status::Status, stored::Stored, value::Value};
+use corten_storage::cacher::Purpose;
 
 use super::{Include, decode, metadata_of, no_list, row, table, tree};
 use crate::{
@@ -21,27 +22,11 @@ pub(in crate::server) fn watch_item(
 ) -> Result<Bytes, Status> {
     match item {
         Item::Object { event, object, shared } => {
-            let plain = accepted.shape == Shape::Object && accepted.encoding == Encoding::Json;
-            if let Some(shared) = shared.as_ref().filter(|_| plain) {
-                let key = frame_key(*event, source);
-                return Ok(shared.frame(key, || json_frame(*event, &object.json)));
+            let make = || object_frame(server, source, (*event, object), accepted, include, first);
+            match shared.as_ref().zip(purpose(source, *event, accepted)) {
+                Some((shared, purpose)) => shared.frame(&purpose, make),
+                None => make(),
             }
-            if plain {
-                return Ok(json_frame(*event, &object.json));
-            }
-            let shown = match accepted.shape {
-                Shape::Object => decode(object)?,
-                Shape::Metadata => metadata_of(&decode(object)?, accepted.shape_version),
-                Shape::MetadataList => return Err(no_list(source.store().resource())),
-                Shape::Table => {
-                    let printer = &*source.store().resource().hub().printer;
-                    let rows = vec![row(printer, &decode(object)?, server, include, accepted.shape_version)];
-                    let mut list_meta = Value::object();
-                    list_meta.set(&["resourceVersion"], crate::value_text(object.revision));
-                    table(printer, rows, list_meta, accepted.shape_version, first)
-                }
-            };
-            event_frame(server, *event, &shown, accepted)
         }
         Item::Bookmark { revision, initial_events_end } => {
             let endpoint = source.endpoint();
@@ -82,10 +67,41 @@ pub(in crate::server) fn watch_failure(server: &Server, status: &Status, accepte
     frame(server, "ERROR", &status.to_value(), accepted)
 }
 
-fn frame_key(event: EventType, source: &WatchSource) -> u32 {
-    let endpoint = source.endpoint();
-    let version = endpoint.resource.versions.iter().position(|version| version.name == endpoint.version.name);
-    (version.unwrap_or_default() as u32) << 8 | event as u32
+fn object_frame(
+    server: &Server,
+    source: &WatchSource,
+    (event, object): (EventType, &Stored),
+    accepted: Accepted,
+    include: Include,
+    first: bool,
+) -> Result<Bytes, Status> {
+    let shown = match accepted.shape {
+        Shape::Object if accepted.encoding == Encoding::Json => return Ok(json_frame(event, &object.json)),
+        Shape::Object => decode(object)?,
+        Shape::Metadata => metadata_of(&decode(object)?, accepted.shape_version),
+        Shape::MetadataList => return Err(no_list(source.store().resource())),
+        Shape::Table => {
+            let printer = &*source.endpoint().version.printer;
+            let rows = vec![row(printer, &decode(object)?, server, include, accepted.shape_version)];
+            let mut list_meta = Value::object();
+            list_meta.set(&["resourceVersion"], crate::value_text(object.revision));
+            table(printer, rows, list_meta, accepted.shape_version, first)
+        }
+    };
+    event_frame(server, event, &shown, accepted)
+}
+
+/// What a frame is made for that all watchers share who want the same; `None` for tables, whose cells say how long ago
+/// something was, and which tell their columns once.
+fn purpose(source: &WatchSource, event: EventType, accepted: Accepted) -> Option<Purpose> {
+    let is_old = u32::from(accepted.shape_version == "v1beta1");
+    let shape = match accepted.shape {
+        Shape::Object => 0,
+        Shape::Metadata => 1 + is_old,
+        Shape::MetadataList | Shape::Table => return None,
+    };
+    let form = (shape << 16) | ((accepted.encoding as u32) << 8) | event as u32;
+    Some(Purpose { api_version: source.endpoint().api_version.clone(), form })
 }
 
 fn json_frame(event: EventType, json: &[u8]) -> Bytes {

@@ -45,17 +45,17 @@ fn a_key_has_its_state_at_each_revision() {
 }
 
 #[test]
-fn a_page_counts_what_follows_it() {
+fn a_page_says_whether_others_follow() {
     let index = index();
     let page = |start: &str, limit, revision| {
-        let (keys, remaining) = index.page(b"", start.as_bytes(), limit, revision);
-        (keys.into_iter().map(|(key, _)| String::from_utf8(key.into()).unwrap()).collect::<String>(), remaining)
+        let (keys, has_more) = index.page(b"", start.as_bytes(), limit, revision);
+        (keys.into_iter().map(|(key, _)| String::from_utf8(key.into()).unwrap()).collect::<String>(), has_more)
     };
-    assert_eq!(page("", 0, 4), ("abc".into(), 0));
-    assert_eq!(page("", 1, 4), ("a".into(), 2));
-    assert_eq!(page("b", 1, 4), ("b".into(), 1));
-    assert_eq!(page("", 0, 7), ("ac".into(), 0));
-    assert_eq!(page("", 1, 6), ("c".into(), 0));
+    assert_eq!(page("", 0, 4), ("abc".into(), false));
+    assert_eq!(page("", 1, 4), ("a".into(), true));
+    assert_eq!(page("b", 1, 4), ("b".into(), true));
+    assert_eq!(page("", 0, 7), ("ac".into(), false));
+    assert_eq!(page("", 1, 6), ("c".into(), false));
     assert_eq!((index.count(b""), index.count(b"a"), index.count(b"b")), (2, 1, 0));
 }
 
