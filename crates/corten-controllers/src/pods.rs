@@ -160,9 +160,7 @@ impl Pods {
     pub fn state(&self, pod: &Stored) -> PodState {
         // Under the same revision and UID it is the same version; the projection may be one event behind or ahead.
         match self.states.get(&Key::of(pod)) {
-            Some(state) if state.object.revision == pod.revision && state.object.uid == pod.uid => {
-                state.value.clone()
-            }
+            Some(state) if state.object.revision == pod.revision && state.object.uid == pod.uid => state.value.clone(),
             _ => PodState::of(pod),
         }
     }

@@ -11,6 +11,28 @@ use corten_apimachinery::{
 };
 use corten_resources::catalog::{GROUPS, RESOURCES};
 
+// order matters: by group, then by version.
+
+/// Versions that upstream's scheme knows and does not serve (any more, or at all): to switch them on or off is no error.
+const NEVER_SERVED: &[(&str, &[&str])] = &[
+    ("admission.k8s.io", &["v1", "v1beta1"]),
+    ("apps", &["v1beta1", "v1beta2"]),
+    ("authentication.k8s.io", &["v1alpha1", "v1beta1"]),
+    ("authorization.k8s.io", &["v1beta1"]),
+    ("autoscaling", &["v2beta1", "v2beta2"]),
+    ("batch", &["v1beta1"]),
+    ("discovery.k8s.io", &["v1beta1"]),
+    ("events.k8s.io", &["v1beta1"]),
+    ("extensions", &["v1beta1"]),
+    ("flowcontrol.apiserver.k8s.io", &["v1beta1", "v1beta2", "v1beta3"]),
+    ("imagepolicy.k8s.io", &["v1alpha1"]),
+    ("node.k8s.io", &["v1alpha1", "v1beta1"]),
+    ("policy", &["v1beta1"]),
+    ("rbac.authorization.k8s.io", &["v1alpha1", "v1beta1"]),
+    ("scheduling.k8s.io", &["v1beta1"]),
+    ("storage.k8s.io", &["v1alpha1", "v1beta1"]),
+];
+
 /// What is switched on or off against the defaults: stable versions are on, others off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuntimeConfig {
@@ -89,11 +111,13 @@ impl RuntimeConfig {
             [group, version, resource] => (group, version, Some(resource)),
             _ => return Err(BadRuntimeConfig::UnknownGroup(key.to_owned())),
         };
-        if !GROUPS.contains(&group) {
+        let silent = NEVER_SERVED.iter().find(|(name, _)| *name == group).map_or(&[][..], |(_, versions)| versions);
+        if !GROUPS.contains(&group) && silent.is_empty() {
             return Err(BadRuntimeConfig::UnknownGroup(group.to_owned()));
         }
         let of_group = |definition: &&&ResourceDefinition| definition.group == group;
-        if !RESOURCES.iter().filter(of_group).any(|definition| definition.version(version).is_some()) {
+        let is_served = RESOURCES.iter().filter(of_group).any(|definition| definition.version(version).is_some());
+        if !is_served && !silent.contains(&version) {
             return Err(BadRuntimeConfig::UnknownVersion(GroupVersion::new(group, version).to_string()));
         }
         match resource {
@@ -189,6 +213,39 @@ mod tests {
             ("api/all=false", "invalid key with only api/all=false"),
         ] {
             assert_eq!(RuntimeConfig::parse(settings).unwrap_err().to_string(), want);
+        }
+    }
+
+    /// The server ended where upstream's starts.
+    #[test]
+    fn versions_that_nobody_serves_any_more_can_be_switched() {
+        for setting in ["extensions/v1beta1=true", "apps/v1beta1=false", "batch/v1beta1/cronjobs=true"] {
+            RuntimeConfig::parse(setting).expect(setting);
+        }
+        let error = |setting: &str| RuntimeConfig::parse(setting).unwrap_err().to_string();
+        assert_eq!(error("extensions/v1=true"), "group version extensions/v1 that has not been registered");
+        assert_eq!(error("apps/v2=true"), "group version apps/v2 that has not been registered");
+        assert_eq!(error("example.com/v1=true"), "unknown api groups example.com");
+    }
+
+    #[test]
+    fn every_version_that_upstream_has_data_of_is_known() {
+        let Some(folder) = std::env::var_os("CORTEN_UPSTREAM_DATA") else {
+            println!("skipped: CORTEN_UPSTREAM_DATA is not set");
+            return;
+        };
+        let folder = std::path::PathBuf::from(folder).join("api-roundtrip/v1.35");
+        let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        for name in names.filter(|name| name.ends_with(".json")) {
+            let parts: Vec<&str> = name.split('.').collect();
+            let [group @ .., version, _, _] = &*parts else { panic!("{name}") };
+            let group = group.join(".");
+            // Discovery is written by hand, and is in no scheme that counts.
+            if group != "apidiscovery.k8s.io" {
+                let group = if group == "core" { "api".to_owned() } else { group };
+                RuntimeConfig::parse(&format!("{group}/{version}=true"))
+                    .unwrap_or_else(|error| panic!("{name}: {error}"));
+            }
         }
     }
 }

@@ -417,6 +417,9 @@ fn value_of(reply: Reply) -> Result<Value, Status> {
         Response::Tree { tree, .. } => Err(Status::from_value(&tree)),
         Response::Made(made) => Ok(made.into_tree()),
         Response::List(list) => Ok(Value::Int(list.items.len() as i64)),
+        Response::EndedWatch(status) => {
+            Ok(Value::object_of([("type", Value::from("ERROR")), ("object", status.to_value())]))
+        }
         Response::Raw { code, body, .. } if code.is_success() => {
             Ok(Value::from(String::from_utf8(body.into()).unwrap()))
         }

@@ -5,8 +5,10 @@ mod custom_openapi;
 mod custom_resource_rules;
 mod custom_resources;
 mod deletions;
+mod empty_structs;
 mod forms;
 mod hostile;
+mod reads;
 mod watches;
 mod writes;
 

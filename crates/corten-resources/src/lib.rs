@@ -36,6 +36,7 @@ mod conditions;
 mod defaulting;
 mod difference;
 mod gates;
+mod go_json;
 mod go_url;
 mod internal_form;
 mod kind;

@@ -111,12 +111,7 @@ struct Told {
 
 impl Told {
     /// What to tell of an object that changed; nothing if what scheduling needs of it has not.
-    fn input(
-        &mut self,
-        source: Source,
-        key: &Key,
-        object: Option<&Arc<Stored>>,
-    ) -> Result<Option<Input>, FactsError> {
+    fn input(&mut self, source: Source, key: &Key, object: Option<&Arc<Stored>>) -> Result<Option<Input>, FactsError> {
         let Key { namespace, name } = key.clone();
         let json = object.map(|object| &object.json);
         Ok(Some(match source {

@@ -25,7 +25,7 @@ use crate::{
     meta::{ObjectMeta as _, format_time},
     stack,
     type_table::{TypeId, TypeTable},
-    value::{Map, Ordered, Str, Value, semantically_equal},
+    value::{Map, Ordered, Str, Value},
 };
 
 /// The annotation in which client-side apply keeps what it applied last.
@@ -181,8 +181,8 @@ pub fn keep_times(new: &mut Value, old: &Value) {
     if !new_list.iter().all(|new| before.contains(&Ordered(timeless(new)))) {
         return;
     }
-    let same_rest = semantically_equal(Some(&without_managed_fields(new)), Some(&without_managed_fields(old)));
-    if same_rest {
+    // Upstream compares with nil different from empty here (fieldmanager/equality.go), for kinds of all sorts.
+    if without_managed_fields(new) == without_managed_fields(old) {
         new.set_meta("managedFields", Value::Array(old_list));
     }
 }

@@ -176,7 +176,8 @@ pub fn validate_domain_prefixed_path(text: &str, path: &Path) -> ErrorList {
     errors
 }
 
-/// The error of a changed field that must not change; nothing if both are equal. Absent and empty are the same.
+/// The error of a changed field that must not change; nothing if both are equal, as
+/// [`semantically_equal`](crate::value::semantically_equal) has it.
 #[must_use]
 pub fn field_is_immutable(new: Option<&Value>, old: Option<&Value>, path: &Path) -> ErrorList {
     if crate::value::semantically_equal(new, old) {

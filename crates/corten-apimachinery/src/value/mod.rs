@@ -23,7 +23,7 @@ pub use order::Ordered;
 pub use raw::Raw;
 pub use typed::{FromValueError, from_value};
 
-use crate::stack;
+use crate::{codec::json, stack};
 
 /// One node of an object tree.
 #[derive(Clone, Default, PartialEq)]
@@ -137,6 +137,7 @@ impl Value {
                 return true;
             }
             match value {
+                Self::Raw(raw) if json::is_deeper_than(raw.text().as_bytes(), levels - around) => return true,
                 Self::Array(items) => {
                     rest.extend(items.iter().filter(|item| item.is_nested()).map(|item| (item, around + 1)));
                 }
@@ -152,7 +153,7 @@ impl Value {
     }
 
     fn is_nested(&self) -> bool {
-        matches!(self, Self::Array(_) | Self::Object(_))
+        matches!(self, Self::Array(_) | Self::Object(_) | Self::Raw(_))
     }
 
     /// Whether this is null.
@@ -236,34 +237,31 @@ impl Value {
         *self.at_or_insert(path) = value.into();
     }
 
-    /// Turns what is kept as text into trees. What has none of it stays shared.
+    /// Turns what is kept as text into trees. What is shared is copied only where something changes.
     pub fn expand_raw(&mut self) {
         if let Some(expanded) = self.expanded() {
             *self = expanded;
         }
     }
 
+    /// The value with trees for texts; `None` if it has none of them.
     fn expanded(&self) -> Option<Self> {
         match self {
             Self::Raw(raw) => Some(raw.tree()),
-            Self::Array(items) => {
-                let mut changed: Option<Vec<Self>> = None;
-                for (at, item) in items.iter().enumerate() {
-                    if let Some(item) = item.expanded() {
-                        changed.get_or_insert_with(|| items.to_vec())[at] = item;
-                    }
-                }
-                changed.map(Into::into)
-            }
-            Self::Object(map) => {
-                let mut changed: Option<Vec<(Str, Self)>> = None;
-                for (at, (_, value)) in map.iter().enumerate() {
-                    if let Some(value) = value.expanded() {
-                        changed.get_or_insert_with(|| map.entries().to_vec())[at].1 = value;
-                    }
-                }
-                changed.map(|entries| Self::Object(Map::of_last(entries)))
-            }
+            Self::Array(items) => stack::with_room(|| {
+                let changed = |(at, item): (usize, &Self)| Some((at, item.expanded()?));
+                let changed: Vec<_> = items.iter().enumerate().filter_map(changed).collect();
+                let mut items = (!changed.is_empty()).then(|| items.clone())?;
+                changed.into_iter().for_each(|(at, item)| items.make_mut()[at] = item);
+                Some(Self::Array(items))
+            }),
+            Self::Object(map) => stack::with_room(|| {
+                let changed = |(key, value): (&str, &Self)| Some((Str::from(key), value.expanded()?));
+                let changed: Vec<_> = map.iter().filter_map(changed).collect();
+                let mut map = (!changed.is_empty()).then(|| map.clone())?;
+                changed.into_iter().for_each(|(key, value)| drop(map.insert(key, value)));
+                Some(Self::Object(map))
+            }),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-use super::{Map, Str, Value, from_value};
+use super::{Map, Str, Value, from_value, semantically_equal};
 
 fn object() -> Value {
     Value::object_of([
@@ -99,4 +99,28 @@ fn an_object_is_edited_in_one_pass() {
     check(&object(&[]), &[("a", Some("1"))], &[("a", "1")]);
     let refused = bd.edit([(Str::from("b"), ())].into_iter(), |key, _, ()| Err(key.to_string()));
     assert_eq!(refused.unwrap_err(), "b");
+}
+
+/// An empty object was the same as none, at every depth, so that a pointer to an empty struct could be set where nothing
+/// may change.
+#[test]
+fn an_empty_object_is_a_struct_that_is_set() {
+    use crate::codec::{FieldValidation, json};
+    let tree = |text: &str| json::decode(text.as_bytes(), None, FieldValidation::Ignore).unwrap().value;
+    #[track_caller]
+    fn check(a: Option<&Value>, b: Option<&Value>, want: bool) {
+        assert_eq!((semantically_equal(a, b), semantically_equal(b, a)), (want, want), "{a:?} {b:?}");
+    }
+    for (text, is_nothing) in [("null", true), ("[]", true), ("{}", false), (r#"{"a":null}"#, false), ("[null]", false)]
+    {
+        check(None, Some(&tree(text)), is_nothing);
+        check(Some(&Value::Null), Some(&tree(text)), is_nothing);
+        check(Some(&tree("{}")), Some(&tree(&format!(r#"{{"a":{text}}}"#))), is_nothing);
+        check(Some(&tree(r#"[{"b":1}]"#)), Some(&tree(&format!(r#"[{{"a":{text},"b":1}}]"#))), is_nothing);
+    }
+    for text in ["0", "\"\"", "false"] {
+        check(None, Some(&tree(text)), false);
+    }
+    check(Some(&tree(r#"{"a":1}"#)), Some(&tree(r#"{"a":1,"b":[]}"#)), true);
+    check(Some(&tree(r#"{"a":1}"#)), Some(&tree(r#"{"a":2}"#)), false);
 }

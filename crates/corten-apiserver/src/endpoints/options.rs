@@ -9,7 +9,7 @@ use corten_apimachinery::{
     gvk::GroupVersionKind,
     resource::DeleteOptions,
     selector::{field, label},
-    status::Status,
+    status::{Reason, Status},
     value::{Str, Value},
 };
 
@@ -71,7 +71,11 @@ impl ListOptions {
             fields,
             limit: number(query, "limit")?.unwrap_or_default() as usize,
             continue_token: query.get("continue").to_owned(),
-            revision: resource_version(query.get("resourceVersion"))?,
+            // Upstream reads it in the storage: a list's refusal is made there, a watch's is an error nobody gives a reason.
+            revision: resource_version(query.get("resourceVersion")).map_err(|why| match watch {
+                true => Status::new(Reason::Unknown, why),
+                false => Status::bad_request(format!("invalid resource version: {why}")),
+            })?,
             matching,
             timeout_seconds: number(query, "timeoutSeconds")?,
             bookmarks: query.flag("allowWatchBookmarks"),
@@ -148,13 +152,14 @@ fn integer(text: &str) -> Result<i64, Status> {
 }
 
 /// Reads a resource version; `None` for the empty text.
-pub(super) fn resource_version(text: &str) -> Result<Option<u64>, Status> {
+///
+/// Errors: what is no number, in the words of upstream's `APIObjectVersioner`.
+pub(super) fn resource_version(text: &str) -> Result<Option<u64>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    crate::parse_revision(text).map(Some).map_err(|why| {
-        Status::bad_request(format!("Invalid value: {}: {why}", corten_apimachinery::field::quote(text)))
-    })
+    let invalid = |why: String| Error::invalid(&Path::new("resourceVersion"), text, why).to_string();
+    crate::parse_revision(text).map(Some).map_err(invalid)
 }
 
 /// Whether nothing is to happen, from `dryRun`.

@@ -31,7 +31,9 @@ use crate::{
 /// Reads one object.
 pub(super) async fn get(endpoint: &Endpoint, request: &Request) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
-    let revision = resource_version(request.query.get("resourceVersion"))?;
+    // Upstream gives this refusal no reason.
+    let revision = resource_version(request.query.get("resourceVersion"))
+        .map_err(|why| Status::new(corten_apimachinery::status::Reason::Unknown, why))?;
     let object = store.get(namespace_of(endpoint, request), &request.info.name, revision).await?;
     let object = endpoint.present(store, &object)?;
     let who = (object.json.len() > LARGE_BYTES).then(|| Who::of(request));
@@ -95,13 +97,16 @@ pub(super) fn namespace_of<'a>(endpoint: &Endpoint, request: &'a Request) -> &'a
 pub(super) fn settle_fields(endpoint: &Endpoint, store: &Store, fields: &mut field::Selector) -> Result<(), Status> {
     let (served, stored) = (&endpoint.resource, store.resource());
     debug_assert_eq!(served.selectable_fields.len(), stored.selectable_fields.len());
+    // Kinds without fields of their own have upstream's conversion that all kinds begin with: it knows the namespace also where
+    // no object has one. Custom resources have their own.
+    let is_custom = served.versions.iter().any(|version| version.schema.is_some());
+    let is_plain = served.selectable_fields.is_empty() && !is_custom;
     for name in fields.fields() {
         let known = matches!(name, "metadata.name")
-            || (name == "metadata.namespace" && served.is_namespaced())
+            || (name == "metadata.namespace" && (served.is_namespaced() || is_plain))
             || served.selectable_fields.iter().any(|field| field.name == name);
         if !known {
-            // Kinds without fields of their own have upstream's conversion that all kinds begin with.
-            return Err(Status::bad_request(if served.selectable_fields.is_empty() {
+            return Err(Status::bad_request(if is_plain {
                 format!("{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", quote(name))
             } else {
                 format!("field label not supported: {name}")
@@ -239,13 +244,17 @@ impl Page {
             (Some(0), _) => cacher.not_older_than(0).await,
             (Some(revision), Match::Exact) => cacher.exact(revision, namespace).await,
             // A first page at a revision shows just that one, as upstream's does, unless the client says otherwise.
-            (Some(revision), Match::Unset) if options.limit > 0 => match cacher.exact(revision, namespace).await {
-                Err(ReadError::TooOld { .. }) => cacher.not_older_than(revision).await,
-                other => other,
-            },
+            (Some(revision), Match::Unset) if options.limit > 0 => cacher.exact(revision, namespace).await,
             (Some(revision), _) => cacher.not_older_than(revision).await,
         };
-        Ok((snapshot.map_err(read_failure)?, String::new()))
+        match snapshot {
+            Ok(snapshot) => Ok((snapshot, String::new())),
+            // In the words of upstream's storage, which is asked for revisions that are past.
+            Err(ReadError::TooOld { .. }) => {
+                Err(Status::expired("The resourceVersion for the provided list is too old."))
+            }
+            Err(error) => Err(read_failure(error)),
+        }
     }
 }
 

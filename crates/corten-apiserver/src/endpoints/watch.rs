@@ -138,7 +138,7 @@ pub(super) async fn watch(
     let mut source = match begin(server, store, endpoint, namespace_of(endpoint, &request), options).await {
         Ok(source) => source,
         // All was understood: what fails from here on is news of the watch. Upstream: `newErrWatcher` in storage/cacher.
-        Err(status) if status.reason == Reason::Expired && switch.is_none() => {
+        Err(status) if matches!(status.reason, Reason::Expired | Reason::Timeout) && switch.is_none() => {
             return Ok(Reply::new(Response::EndedWatch(Box::new(status))));
         }
         Err(status) => return Err(status),

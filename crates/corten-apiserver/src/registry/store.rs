@@ -336,7 +336,7 @@ impl Store {
             if self.consistent().await?.get(&key).is_some() {
                 return Err(Status::already_exists(&self.group_resource(), name));
             }
-            return Ok(self.codec.stored(object, 0));
+            return self.not_stored(object, 0);
         }
         let settle = self.hooks.as_ref().map(|_| -> Settle {
             Box::new(move |ended| match ended {
@@ -361,6 +361,14 @@ impl Store {
                 Err(status)
             }
         }
+    }
+
+    /// What `object` would be if it were stored at `revision`.
+    ///
+    /// Errors: as `put`, if it is too deep.
+    pub(super) fn not_stored(&self, object: &Value, revision: Revision) -> Result<Arc<Stored>, Status> {
+        let stored = self.codec.stored(object, revision);
+        if json::is_deeper_than(&stored.json, json::DEPTH_MAX) { Err(too_deep()) } else { Ok(stored) }
     }
 
     /// Stores `object`, which has no resource version, if the engine's state is as expected.

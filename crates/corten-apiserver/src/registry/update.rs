@@ -61,6 +61,9 @@ impl Store {
                     return Err(Status::not_found(&self.group_resource(), name));
                 }
                 let mut object = transform(None)?;
+                // Upstream reads the version, and what it makes of an update it asks for none.
+                Self::version_of(&object)?;
+                object.unset_meta("resourceVersion");
                 if !object.uid().is_empty() {
                     return Err(Status::conflict(
                         &self.group_resource(),
@@ -68,9 +71,6 @@ impl Store {
                         format!("Precondition failed: UID in precondition: {}, UID in object meta: ", object.uid()),
                     ));
                 }
-                // There is nothing to compare a version with, and it is not kept. Upstream: `PrepareObjectForStorage` in
-                // k8s.io/apiserver/pkg/storage/etcd3/store.go, which a creation by POST comes to too late.
-                object.unset_meta("resourceVersion");
                 match self.create_with(cx, object, create).await {
                     Ok((object, warnings)) => return Ok(Updated { object, created: true, warnings }),
                     Err(status) if status.is_already_exists() => {
@@ -163,9 +163,14 @@ impl Store {
         })
     }
 
+    /// The version that an object says it is; 0 if it says none.
+    fn version_of(object: &Value) -> Result<Revision, Status> {
+        crate::parse_revision(object.resource_version())
+            .map_err(|why| Status::new(corten_apimachinery::status::Reason::Unknown, why))
+    }
+
     fn check_preconditions(&self, object: &Value, old: &Value, revision: Revision, name: &str) -> Result<(), Status> {
-        let wanted = crate::parse_revision(object.resource_version())
-            .map_err(|why| Status::new(corten_apimachinery::status::Reason::Unknown, why))?;
+        let wanted = Self::version_of(object)?;
         if wanted != 0 && wanted != revision {
             return Err(Status::modified(&self.group_resource(), name));
         }
@@ -206,7 +211,7 @@ impl Store {
             return Ok(Attempt::done(object));
         }
         if cx.dry_run {
-            return Ok(Attempt::done(self.codec.stored(object, revision)));
+            return Ok(Attempt::done(self.not_stored(object, revision)?));
         }
         let completes_deletion = object.deletion_timestamp().is_some()
             && object.finalizers().next().is_none()

@@ -55,9 +55,9 @@ fn build(context: Context<Config>) -> Box<dyn Controller> {
 
     deployments.add_handler(Enqueue::object(&queue).handler());
     let of_set = Enqueue::mapped(&queue, {
-        let selectors = context
-            .informers
-            .projected(&InformerId::all(&resource()), |deployment, before| ObjectSelector::of(deployment, before, of_spec));
+        let selectors = context.informers.projected(&InformerId::all(&resource()), |deployment, before| {
+            ObjectSelector::of(deployment, before, of_spec)
+        });
         let deployments = deployments.lister();
         move |set, add| deployments_of_set(&deployments, &selectors, set, add)
     });

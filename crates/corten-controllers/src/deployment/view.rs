@@ -131,6 +131,9 @@ impl Deployment {
         let plain = |tree: &Value| {
             let mut template = tree.at(&["spec", "template"]).cloned().unwrap_or_default();
             template.unset(&["metadata", "labels", HASH_LABEL]);
+            if template.at(&["metadata", "labels"]).and_then(Value::as_object).is_some_and(Map::is_empty) {
+                template.unset(&["metadata", "labels"]);
+            }
             template
         };
         semantically_equal(Some(&plain(&self.tree)), Some(&plain(&set.tree)))

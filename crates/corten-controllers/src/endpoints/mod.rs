@@ -99,7 +99,8 @@ impl Reconciler for EndpointsController {
         let existing = existing.into_iter().next();
         let current: Option<Endpoints> = existing.as_deref().map(decode).transpose()?;
         let pods = self.pods.in_namespace(&key.namespace);
-        let pods: Vec<ServicePod> = pods.into_iter().filter(|pod| selector.value.matches(&pod.object.facts.labels)).collect();
+        let pods: Vec<ServicePod> =
+            pods.into_iter().filter(|pod| selector.value.matches(&pod.object.facts.labels)).collect();
         let created = service.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let trigger_time = self.trigger_times.next(key, created, &pods);
         if let Some(draft) = plan::plan(&service, &pods, current.as_ref()) {

@@ -113,7 +113,8 @@ impl Reconciler for EndpointSlices {
         let Some(existing) = self.writes.read(key, || self.slices_of(key)) else { return Ok(Requeue::Never) };
         let slices: Vec<EndpointSlice> = existing.iter().map(|slice| decode(slice)).collect::<Result<_, _>>()?;
         let pods = self.pods.in_namespace(&key.namespace);
-        let pods: Vec<ServicePod> = pods.into_iter().filter(|pod| selector.value.matches(&pod.object.facts.labels)).collect();
+        let pods: Vec<ServicePod> =
+            pods.into_iter().filter(|pod| selector.value.matches(&pod.object.facts.labels)).collect();
         let created = service.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let trigger_time = self.trigger_times.next(key, created, &pods);
         let zones = self.zones_of(key, &pods);

@@ -52,8 +52,12 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         let volumes = context.informers.informer(&resource_of::<PersistentVolume>());
         let classes = context.informers.informer(&resource_of::<StorageClass>());
         // Before the handlers that queue work, so that they are never older than what the work is about.
-        let offers = context.informers.projected(&InformerId::all(&resource_of::<PersistentVolume>()), |volume, _| Offer::of(volume));
-        let open = context.informers.projected(&InformerId::all(&resource_of::<PersistentVolumeClaim>()), |claim, _| Open::of(claim));
+        let offers = context
+            .informers
+            .projected(&InformerId::all(&resource_of::<PersistentVolume>()), |volume, _| Offer::of(volume));
+        let open = context
+            .informers
+            .projected(&InformerId::all(&resource_of::<PersistentVolumeClaim>()), |claim, _| Open::of(claim));
         let of = |kind| {
             let queue = Arc::clone(&queue);
             Arc::new(Changes { kind, queue })

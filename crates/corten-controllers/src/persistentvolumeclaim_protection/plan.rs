@@ -51,7 +51,8 @@ impl PodClaims {
     /// Whether a served pod may use any: nearly all have no volume but a token's, and need not be read.
     pub(super) fn are_possible(pod: &Stored) -> bool {
         let [node, volumes] = pod.json.fields(&["spec"], ["nodeName", "volumes"]);
-        let names = |word: &str| volumes.is_some_and(|volumes| memchr::memmem::find(volumes, word.as_bytes()).is_some());
+        let names =
+            |word: &str| volumes.is_some_and(|volumes| memchr::memmem::find(volumes, word.as_bytes()).is_some());
         node.is_some() && (names("\"persistentVolumeClaim\"") || names("\"ephemeral\""))
     }
 

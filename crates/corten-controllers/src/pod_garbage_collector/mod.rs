@@ -185,8 +185,7 @@ impl Handler for NodeHandler {
         const OF_STATE: [&[&str]; 2] = [&["spec", "taints"], &["status", "conditions"]];
         let state = |node: &Stored| plan::node_state(&part(node, &OF_STATE));
         let [taints] = node.json.fields(&["spec"], ["taints"]);
-        if taints.is_some()
-            && state(node) == NodeState::OutOfService && state(old) != NodeState::OutOfService {
+        if taints.is_some() && state(node) == NodeState::OutOfService && state(old) != NodeState::OutOfService {
             self.queue.add(Work::Node(node.name.clone()));
         }
     }

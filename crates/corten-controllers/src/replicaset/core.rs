@@ -61,9 +61,9 @@ pub(crate) fn build(context: Context<Config>, flavor: &'static Flavor) -> Box<dy
     let pods = Pods::new(&context.informers);
     let handler = SetHandler { queue: Arc::clone(&queue), expectations: Arc::clone(&expectations) };
     sets.add_handler(Arc::new(handler));
-    let selectors = context
-        .informers
-        .projected(&InformerId::all(&(flavor.resource)()), |set, before| ObjectSelector::of(set, before, flavor.selector));
+    let selectors = context.informers.projected(&InformerId::all(&(flavor.resource)()), |set, before| {
+        ObjectSelector::of(set, before, flavor.selector)
+    });
     pods.informer.add_handler(Arc::new(PodHandler {
         queue: Arc::clone(&queue),
         expectations: Arc::clone(&expectations),

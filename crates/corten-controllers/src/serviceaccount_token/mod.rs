@@ -55,8 +55,9 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
                 its.for_each(|secret| add(secret.key()));
             }
         };
-        let references =
-            context.informers.projected(&InformerId::all(&resource_of::<ServiceAccount>()), |account, _| References::of(account));
+        let references = context
+            .informers
+            .projected(&InformerId::all(&resource_of::<ServiceAccount>()), |account, _| References::of(account));
         accounts.add_handler(Enqueue::mapped(&queue, of_account).handler());
         let reconciler = Tokens {
             client: context.manager.clone(),

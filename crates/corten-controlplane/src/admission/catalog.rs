@@ -9,9 +9,9 @@ use corten_apiserver::{
 use corten_base::{SharedClock, SharedRng};
 
 use super::{
-    admin_access, certificate_requests, default_storage_class, default_toleration_seconds, namespace_lifecycle,
-    node_restriction, pod_topology_labels, policy_params, priority, runtime_class, service_account, signers,
-    storage_object_in_use, taint_nodes_by_condition,
+    admin_access, certificate_requests, default_ingress_class, default_storage_class, default_toleration_seconds,
+    namespace_lifecycle, node_restriction, pod_topology_labels, policy_params, priority, runtime_class, service_account,
+    signers, storage_object_in_use, taint_nodes_by_condition, volume_claim_resize,
 };
 use crate::{
     authorization::rbac::{Escalation, Rbac},
@@ -46,14 +46,16 @@ static PLUGINS: &[Build] = &[
     taint_nodes_by_condition::build,
     priority::build,
     default_toleration_seconds::build,
+    default_storage_class::build,
+    storage_object_in_use::build,
+    volume_claim_resize::build,
     runtime_class::build,
     certificate_requests::approval,
     certificate_requests::signing,
     signers::trust_bundle_attest,
     certificate_requests::subject_restriction,
     signers::pod_certificate_signing,
-    default_storage_class::build,
-    storage_object_in_use::build,
+    default_ingress_class::build,
     pod_topology_labels::build,
     admin_access::build,
     policy_params::build,

@@ -2,7 +2,7 @@
 //!
 //! Upstream: plugin/pkg/admission/storage/storageclass/setdefault, pkg/volume/util/storageclass.go (v1.35).
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use corten_apimachinery::{gvk::GroupVersionResource, meta::ObjectMeta as _, status::Status, value::Value};
@@ -11,7 +11,7 @@ use corten_apiserver::{
     registry::read_failure,
 };
 
-use super::{catalog::Parts, is_create};
+use super::{catalog::Parts, is_create, newest_by_name};
 use crate::caches::{Caches, tree};
 
 /// How a class says that it is the default; the second one is of old.
@@ -60,14 +60,14 @@ pub(super) fn has_class(claim: &Value) -> bool {
     claim.at(&["metadata", "annotations", CLASS_OF_OLD]).is_some() || claim.at(&["spec", "storageClassName"]).is_some()
 }
 
+/// The class that a claim names.
+pub(super) fn class_of(claim: &Value) -> Option<&str> {
+    claim.annotation(CLASS_OF_OLD).or_else(|| claim.str_at(&["spec", "storageClassName"]))
+}
+
 /// The default class: the newest of those that say they are it, and of those the first by name.
 pub(super) fn default_of(classes: &[Value]) -> Option<&str> {
     let is_default =
         |class: &&Value| IS_DEFAULT.iter().any(|key| class.str_at(&["metadata", "annotations", key]) == Some("true"));
-    let age = |class: &&Value| {
-        // Times of objects are all written alike, so that their order is that of their texts.
-        let created = class.str_at(&["metadata", "creationTimestamp"]).unwrap_or_default().to_owned();
-        (Reverse(created), class.name().to_owned())
-    };
-    classes.iter().filter(is_default).min_by_key(age).map(|class| class.name())
+    newest_by_name(classes.iter().filter(is_default)).map(|class| class.name())
 }

@@ -4,6 +4,7 @@ pub mod catalog;
 
 mod admin_access;
 mod certificate_requests;
+mod default_ingress_class;
 mod default_storage_class;
 mod default_toleration_seconds;
 mod namespace_lifecycle;
@@ -17,9 +18,12 @@ mod signers;
 mod storage_object_in_use;
 mod taint_nodes_by_condition;
 mod tolerations;
+mod volume_claim_resize;
 mod wait;
 
-use corten_apimachinery::{status::Status, value::Value};
+use std::cmp::Reverse;
+
+use corten_apimachinery::{meta::ObjectMeta as _, status::Status, value::Value};
 use corten_apiserver::admission::{Attributes, Operation};
 
 /// The refusal of a request, with its reason.
@@ -30,6 +34,16 @@ fn forbidden(attributes: &Attributes<'_>, why: impl std::fmt::Display) -> Status
 /// Whether a request is about a pod itself.
 fn is_pod(resource: &corten_apimachinery::gvk::GroupVersionResource, subresource: &str) -> bool {
     resource.group.is_empty() && resource.resource == "pods" && subresource.is_empty()
+}
+
+/// Of several defaults the one that counts: the newest, and of those of the same age the first by name.
+fn newest_by_name<'v>(defaults: impl Iterator<Item = &'v Value>) -> Option<&'v Value> {
+    let age = |class: &&Value| {
+        // Times of objects are all written alike, so that their order is that of their texts.
+        let created = class.str_at(&["metadata", "creationTimestamp"]).unwrap_or_default().to_owned();
+        (Reverse(created), class.name().to_owned())
+    };
+    defaults.min_by_key(age)
 }
 
 /// Whether served JSON has this text: where it has not, there is no need to read it.

@@ -59,6 +59,33 @@ async fn an_update_that_makes_an_object_passes_over_its_version() {
     cluster.stop().await;
 }
 
+/// They were refused as creations are, with 500.
+#[tokio::test]
+async fn what_an_update_makes_may_say_any_version() {
+    let cluster = Cluster::start().await;
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    for (version, want) in [
+        ("7", None),
+        ("0", None),
+        ("abc", Some((500, "strconv.ParseUint: parsing \"abc\": invalid syntax".to_owned()))),
+    ] {
+        let (map, lease) = (format!("m{version}"), format!("l{version}"));
+        let metadata = |name: &str| json!({"name": name, "resourceVersion": version});
+        let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(&map)});
+        let put = json!({"metadata": metadata(&lease)});
+        for answer in [
+            cluster.patch(admin(), &format!("{MAPS}/{map}?fieldManager=m"), PatchKind::Apply, applied).await,
+            cluster.put(admin(), &format!("{leases}/{lease}"), put).await,
+        ] {
+            match answer {
+                Ok(made) => assert!(want.is_none() && made.resource_version() != version, "{made:?}"),
+                Err(status) => assert_eq!(Some((status.code, status.message)), want, "{version}"),
+            }
+        }
+    }
+    cluster.stop().await;
+}
+
 #[tokio::test]
 async fn an_object_without_a_name_is_not_written() {
     let cluster = Cluster::start().await;

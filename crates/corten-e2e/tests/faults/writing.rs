@@ -110,7 +110,7 @@ impl Writer {
                 object["metadata"]["uid"] = self.known.get(name).map(|(_, uid)| json!(uid)).unwrap_or_default();
                 client.call(self.me, Method::PUT, &one, JSON, &object).await
             }
-            Action::Patch { mark } if number % 2 == 0 => {
+            Action::Patch { mark } if number.is_multiple_of(2) => {
                 let patch = json!([{"op": "replace", "path": format!("/metadata/annotations/{MARK}"), "value": mark}]);
                 client.call(self.me, Method::PATCH, &one, JSON_PATCH, &patch).await
             }

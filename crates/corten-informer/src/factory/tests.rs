@@ -92,7 +92,10 @@ fn projections_follow_their_informer_and_are_shared() {
         let was = before.map_or(0, |before| before.value);
         10 * was + object.facts.labels.len()
     });
-    assert!(Arc::ptr_eq(&labels, &factory.projected::<usize>(&id, |_, _| unreachable!("the first projection is shared"))));
+    assert!(Arc::ptr_eq(
+        &labels,
+        &factory.projected::<usize>(&id, |_, _| unreachable!("the first projection is shared"))
+    ));
     let count = Arc::new(Count::default());
     labels.add_handler(count.clone());
     assert_eq!(labels.get(&Key::new("ns", "a")).unwrap().value, 1);

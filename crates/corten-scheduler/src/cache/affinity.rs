@@ -93,8 +93,7 @@ pub fn map_selector(json: &Outlined) -> Result<Option<Selector>, FactsError> {
 ///
 /// Errors: JSON that is no ReplicaSet.
 pub fn replica_set_selector(json: &Outlined) -> Result<Selector, FactsError> {
-    let object: wire::ReplicaSet =
-        json.view().map_err(|source| FactsError::Decode { kind: "ReplicaSet", source })?;
+    let object: wire::ReplicaSet = json.view().map_err(|source| FactsError::Decode { kind: "ReplicaSet", source })?;
     selector(object.spec.selector.as_ref())
 }
 

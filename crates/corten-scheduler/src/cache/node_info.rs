@@ -49,7 +49,11 @@ impl NodeFacts {
     pub fn is_same(old: &Outlined, new: &Outlined) -> bool {
         let read = |json| {
             let (metadata, status) = (["name", "labels"], ["allocatable", "images"]);
-            (Outlined::fields(json, &["metadata"], metadata), json.fields(&[], ["spec"]), json.fields(&["status"], status))
+            (
+                Outlined::fields(json, &["metadata"], metadata),
+                json.fields(&[], ["spec"]),
+                json.fields(&["status"], status),
+            )
         };
         read(old) == read(new)
     }

@@ -112,12 +112,16 @@ pub(in crate::codec) fn decode_within(bytes: &[u8], objects: &mut Objects) -> Re
     Ok(value)
 }
 
-/// Reads the field set of a managed-fields entry.
+/// Reads the field set of a managed-fields entry of an object that has a type.
 ///
 /// Errors: text that is no JSON, or is nested too deeply.
 pub(in crate::codec) fn decode_field_set(bytes: &[u8]) -> Result<Value, DecodeError> {
     let objects = &mut Objects::at_most(usize::MAX);
-    decode_at(bytes, None, FieldValidation::Ignore, (Place::FieldSet, objects)).map(|decoded| decoded.value)
+    let value = decode_at(bytes, None, FieldValidation::Ignore, (Place::FieldSet, objects))?.value;
+    if value.is_deeper_than(TYPED_DEPTH_MAX) {
+        return Err(DecodeError::TooDeep("exceeded max depth"));
+    }
+    Ok(value)
 }
 
 fn decode_at(
@@ -310,6 +314,7 @@ impl<'a> Parser<'a> {
                 return Err(DecodeError::TooDeep("exceeded max depth"));
             }
             self.objects.count_all(extent.objects, self.place)?;
+            self.deepest = self.deepest.max(self.depth + extent.depth);
             let text = &self.text[self.at..self.at + extent.bytes];
             self.at += extent.bytes;
             return Ok(Value::Raw(Raw::new(text)));

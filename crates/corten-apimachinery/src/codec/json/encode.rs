@@ -85,61 +85,12 @@ pub fn encode_spliceable(object: &Value, ty: Option<(&TypeTable, TypeId)>) -> Sp
 /// The same served JSON, as `encode` wrote it, at another revision.
 #[must_use]
 pub fn replace_resource_version(json: &Outlined, old: u64, new: u64) -> Outlined {
-    let old = format!("\"{old}\"");
+    let (old, new) = (format!("\"{old}\""), format!("\"{new}\""));
     // Labels and embedded objects may have fields of these names, also before the metadata.
-    let at = value_of(json, 0, "metadata").and_then(|metadata| value_of(json, metadata, RESOURCE_VERSION));
-    let Some(at) = at.filter(|&at| json[at..].starts_with(old.as_bytes())) else { return json.clone() };
-    let new = format!("\"{new}\"");
+    let [value] = json.fields(&["metadata"], [RESOURCE_VERSION]);
+    let Some(value) = value.filter(|value| *value == old.as_bytes()) else { return json.clone() };
+    let at = value.as_ptr().addr() - json.as_ptr().addr();
     json.with([&json[..at], new.as_bytes(), &json[at + old.len()..]].concat())
-}
-
-/// Where the value of a field begins, of the object that begins at `open`.
-fn value_of(json: &[u8], open: usize, name: &str) -> Option<usize> {
-    let mut at = open + 1;
-    while json.get(open) == Some(&b'{') && json.get(at) == Some(&b'"') {
-        let end = end_of_string(json, at)?;
-        // Behind the colon.
-        let value = end + 1;
-        if json.get(at + 1..end - 1)? == name.as_bytes() {
-            return Some(value);
-        }
-        at = end_of_value(json, value)?;
-        if json.get(at) == Some(&b',') {
-            at += 1;
-        }
-    }
-    None
-}
-
-/// The place behind the string that begins at `at`.
-fn end_of_string(json: &[u8], at: usize) -> Option<usize> {
-    let mut at = at + 1;
-    loop {
-        let next = at + memchr::memchr2(b'"', b'\\', json.get(at..)?)?;
-        if json[next] == b'"' {
-            return Some(next + 1);
-        }
-        // What is escaped may be a quote or a backslash.
-        at = next + 2;
-    }
-}
-
-/// The place behind the value that begins at `at`: a comma, or the end of what it is in.
-fn end_of_value(json: &[u8], mut at: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    loop {
-        match json.get(at)? {
-            b'"' => {
-                at = end_of_string(json, at)?;
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b',' | b'}' | b']' if depth == 0 => return Some(at),
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        at += 1;
-    }
 }
 
 struct Writer<'a> {
@@ -198,12 +149,14 @@ impl<'a> Writer<'a> {
                     _ => None,
                 };
                 self.out.push(b'[');
+                self.level += 1;
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {
                         self.out.push(b',');
                     }
                     self.value(item, item_type);
                 }
+                self.level -= 1;
                 self.out.push(b']');
             }
             Value::Object(map) => self.object(value, map, ty),
@@ -242,6 +195,7 @@ impl<'a> Writer<'a> {
             _ => (None, None),
         };
         self.out.push(b'{');
+        self.level += 1;
         let mut first = true;
         match fields {
             Some(fields) => {
@@ -274,6 +228,7 @@ impl<'a> Writer<'a> {
         if seeking && self.found.is_none() {
             self.mark(first);
         }
+        self.level -= 1;
         self.out.push(b'}');
     }
 

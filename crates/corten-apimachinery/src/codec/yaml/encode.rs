@@ -74,6 +74,10 @@ fn is_blank_mostly(value: &Value) -> bool {
                 blanks += map.len() * depth * 2;
                 rest.extend(map.iter().map(|(_, value)| (value, depth + 1)));
             }
+            Value::Raw(raw) => {
+                let text = raw.text().as_bytes();
+                blanks += json::containers(text) * (depth + json::levels(text)) * 2;
+            }
             _ => {}
         }
         if blanks > INDENT_BYTES_MAX {

@@ -53,11 +53,9 @@ impl Custom for Eviction {
         let mut write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
         // Clients of old drain nodes with the version before.
         let decoded = decode_review_of(&mut request, server.table(), TYPE, &kind, &["v1beta1"]).await;
-        let (mut eviction, mut warnings) = decoded?;
+        let (eviction, mut warnings) = decoded?;
         let name = request.info.name.to_string();
-        if eviction.name().is_empty() {
-            eviction.set_meta("name", name.as_str());
-        }
+        // An eviction says itself whose it is: one that says nothing may be an accident.
         if eviction.name() != name {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }

@@ -49,6 +49,25 @@ async fn an_evicted_pod_is_deleted() {
     cluster.stop().await;
 }
 
+/// The name was filled in from the path, and a body without one evicted the pod.
+#[tokio::test]
+async fn an_eviction_without_the_name_of_its_pod_is_refused() {
+    let cluster = Cluster::start().await;
+    cluster.make_pod("p").await;
+    for eviction in [
+        json!({}),
+        json!({"apiVersion": "policy/v1", "kind": "Eviction"}),
+        json!({"metadata": {"name": ""}}),
+        json!({"metadata": {"name": "q"}}),
+    ] {
+        let refused = cluster.post(admin(), &format!("{PODS}/p/eviction"), eviction.clone()).await.unwrap_err();
+        let want = (400, "name in URL does not match name in Eviction object");
+        assert_eq!((refused.code, &*refused.message), want, "{eviction}");
+    }
+    cluster.get(admin(), &format!("{PODS}/p")).await.unwrap();
+    cluster.stop().await;
+}
+
 const BUDGETS: &str = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
 
 /// Makes a pod that runs, and is ready or not.

@@ -58,6 +58,8 @@ pub(super) fn create(object: &Value, api_version: &str) -> ErrorList {
     for field in ["firstTimestamp", "lastTimestamp", "count", "source"] {
         let is_set = match object.get(field) {
             Some(Value::Int(count)) => *count != 0,
+            // The source is a struct, which is always written.
+            Some(Value::Object(source)) => !source.is_empty(),
             value => !semantically_equal(value, None),
         };
         if is_set {

@@ -3,6 +3,7 @@
 //! Upstream: pkg/registry/core/node, pkg/apis/core/validation (v1.35).
 
 mod defaults;
+mod old_annotations;
 mod strategy;
 mod table;
 mod validation;

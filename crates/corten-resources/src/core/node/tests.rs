@@ -136,3 +136,47 @@ fn a_node_that_does_not_say_so_is_not_unschedulable() {
         assert_eq!(field.read(&crate::testing::value(serde_json::json!({"spec": spec}))), want);
     }
 }
+
+/// They were not looked at.
+#[test]
+fn annotations_of_old_are_still_checked() {
+    const TAINTS: &str = "scheduler.alpha.kubernetes.io/taints";
+    const AVOID: &str = "scheduler.alpha.kubernetes.io/preferAvoidPods";
+    let invalid =
+        |at: &str, name: &str, why: &str| format!("metadata.annotations{at}: Invalid value: \"{name}\": {why}");
+    let no_json = "invalid character 'x' looking for beginning of value";
+    let no_list = "json: cannot unmarshal object into Go value of type []core.Taint";
+    let no_text = "json: cannot unmarshal number into Go struct field Taint.Key of type string";
+    for (name, said, want) in [
+        (TAINTS, "x", invalid("", TAINTS, no_json)),
+        (TAINTS, "{}", invalid("", TAINTS, no_list)),
+        (TAINTS, "[{\"key\":1}]", invalid("", TAINTS, no_text)),
+        (TAINTS, "", String::new()),
+        (TAINTS, "null", String::new()),
+        (TAINTS, "[{\"Key\":\"a\",\"effect\":\"NoSchedule\"}]", String::new()),
+        (
+            TAINTS,
+            "[{\"key\":\"a\",\"effect\":\"Odd\"}]",
+            format!(
+                "metadata.annotations.{TAINTS}[0].effect: Unsupported value: \"Odd\": supported values: \"NoSchedule\", \
+                 \"PreferNoSchedule\", \"NoExecute\""
+            ),
+        ),
+        (AVOID, "x", invalid(".AvoidPods", AVOID, no_json)),
+        (AVOID, "{}", String::new()),
+        (AVOID, "{\"preferAvoidPods\":[{}]}", format!("metadata.annotations.{AVOID}[0].PodSignature: Required value")),
+        (
+            AVOID,
+            "{\"preferAvoidPods\":[{\"podSignature\":{\"podController\":{\"controller\":false}}}]}",
+            format!(
+                "metadata.annotations.{AVOID}[0].PodSignature.PodController.Controller: Invalid value: false: must point to \
+                 a controller"
+            ),
+        ),
+        (AVOID, "{\"preferAvoidPods\":[{\"podSignature\":{\"podController\":{\"controller\":true}}}]}", String::new()),
+    ] {
+        let want: Vec<&str> = [&*want].into_iter().filter(|want| !want.is_empty()).collect();
+        let annotations = json!({(name): said});
+        refuses(&RESOURCE, json!({"metadata": {"name": "n", "annotations": annotations}}), &want);
+    }
+}

@@ -9,6 +9,7 @@ use corten_apimachinery::{
     validation::{is_label_value, is_qualified_name, parse_cidr_sloppy, validate_cidr},
 };
 
+use super::old_annotations;
 use crate::{
     core::pod_spec::validation::{NOT_POSITIVE, resource_quantity, taint_effect},
     internal_form,
@@ -20,7 +21,9 @@ use crate::{
 const FEATURE_MAX_BYTES: usize = 253;
 
 pub(super) fn create(node: &Value) -> ErrorList {
+    let tree = node;
     with_view(node, |node: &Node, errors| {
+        old_annotations::check(tree, errors);
         let spec = or_default(&node.spec);
         // Upstream reports taints below `metadata`.
         taints(list(&spec.taints), &Path::new("metadata").child("taints"), errors);
@@ -102,7 +105,7 @@ fn is_feature_name(name: &str) -> bool {
         && segments.all(|segment| starts(segment, u8::is_ascii_alphabetic) && is_word(segment))
 }
 
-fn taints(taints: &[Taint], path: &Path, errors: &mut ErrorList) {
+pub(super) fn taints(taints: &[Taint], path: &Path, errors: &mut ErrorList) {
     let mut seen = Seen::default();
     for (at, taint) in each_of(taints, path) {
         errors.invalids(&at.child("key"), &taint.key, is_qualified_name(&taint.key));
@@ -123,6 +126,7 @@ fn taints(taints: &[Taint], path: &Path, errors: &mut ErrorList) {
 
 pub(super) fn update(node: &Value, old: &Value) -> ErrorList {
     with_view(node, |view: &Node, errors| {
+        old_annotations::check(node, errors);
         resources(view, errors);
         declared_features(view, errors);
         let addresses = view.status.as_ref().map(|status| list(&status.addresses)).unwrap_or_default();

@@ -5,7 +5,7 @@ use corten_apimachinery::{
     field::{Error, ErrorList, Path},
     meta::ObjectMeta,
     resource::Context,
-    value::semantically_equal,
+    value::{Map, semantically_equal},
 };
 
 use super::{qos, validation};
@@ -168,6 +168,10 @@ fn differs_in_compute_only(new: &Value, old: &Value) -> bool {
     for list in ["requests", "limits"] {
         for name in ["cpu", "memory"] {
             keep(&mut munged, old, &["resources", list, name]);
+        }
+        let path = ["resources", list];
+        if munged.at(&path).and_then(Value::as_object).is_some_and(Map::is_empty) {
+            munged.unset(&path);
         }
     }
     // Upstream compares without claims, so that a container with claims is never the same.

@@ -801,3 +801,41 @@ fn very_many_conditions_and_statuses_are_looked_up() {
     let conditions = updated.items_at(&["status", "conditions"]);
     assert!(conditions.iter().all(|condition| condition.i64_at(&["observedGeneration"]) == Some(7)));
 }
+
+/// They were not looked at.
+#[test]
+fn tolerations_in_an_annotation_are_still_checked() {
+    const NAME: &str = "scheduler.alpha.kubernetes.io/tolerations";
+    let invalid = |why: &str| format!("metadata.annotations: Invalid value: \"{NAME}\": {why}");
+    for (said, want) in [
+        ("x", vec![invalid("invalid character 'x' looking for beginning of value")]),
+        ("{}", vec![invalid("json: cannot unmarshal object into Go value of type []core.Toleration")]),
+        ("[1]", vec![invalid("json: cannot unmarshal number into Go value of type core.Toleration")]),
+        (
+            "[{\"operator\":1}]",
+            vec![invalid(
+                "json: cannot unmarshal number into Go struct field Toleration.Operator of type core.TolerationOperator",
+            )],
+        ),
+        ("", vec![]),
+        ("[]", vec![]),
+        ("[{\"Key\":\"a\",\"operator\":\"Exists\",\"effect\":\"NoExecute\",\"tolerationSeconds\":1}]", vec![]),
+        (
+            "[{\"operator\":\"Foo\"}]",
+            vec![
+                format!(
+                    "metadata.annotations.{NAME}[0].operator: Invalid value: \"Foo\": operator must be Exists when `key` is \
+                     empty, which means \"match all values and all keys\""
+                ),
+                format!(
+                    "metadata.annotations.{NAME}[0].operator: Unsupported value: \"Foo\": supported values: \"Equal\", \
+                     \"Exists\""
+                ),
+            ],
+        ),
+    ] {
+        let object = patched(pod(json!({})), json!({"metadata": {"annotations": {(NAME): said}}}));
+        let want: Vec<&str> = want.iter().map(String::as_str).collect();
+        refuses(&RESOURCE, object, &want);
+    }
+}

@@ -9,7 +9,7 @@ use corten_apimachinery::{
     meta::ObjectMeta,
     resource::Context,
     validation::{in_range, inclusive_range, is_dns1123_subdomain, is_qualified_name, parse_ip_sloppy, validate_ip},
-    value::{Ordered, semantically_equal},
+    value::{Map, Ordered, semantically_equal},
 };
 
 use super::{claims, container_status, restarts};
@@ -169,8 +169,10 @@ fn gated_update(munged: &mut Value, old: &Value, errors: &mut ErrorList) {
             }
         }
         keep(munged, old, &affinity);
-        if old.at(&["spec", "affinity"]).is_none() && semantically_equal(munged.at(&["spec", "affinity"]), None) {
-            munged.unset(&["spec", "affinity"]);
+        // An affinity that is there for the node's alone came with it.
+        let parent = ["spec", "affinity"];
+        if old.at(&parent).is_none() && munged.at(&parent).and_then(Value::as_object).is_some_and(Map::is_empty) {
+            munged.unset(&parent);
         }
     }
 }

@@ -49,6 +49,32 @@ fn each_type_needs_its_keys() {
     }
 }
 
+/// They were this program's words, not Go's.
+#[test]
+fn what_is_no_docker_config_is_refused_in_gos_words() {
+    let wrong = |what: &str| format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}");
+    for (text, why) in [
+        ("x", "invalid character 'x' looking for beginning of value".to_owned()),
+        ("", "unexpected end of JSON input".to_owned()),
+        ("{", "unexpected end of JSON input".to_owned()),
+        ("{} x", "invalid character 'x' after top-level value".to_owned()),
+        ("[]", wrong("array")),
+        ("1", wrong("number")),
+        ("\"x\"", wrong("string")),
+        ("true", wrong("bool")),
+        ("null", String::new()),
+        ("{\"a\":1,\"a\":{}}", String::new()),
+    ] {
+        for (ty, key) in [("dockercfg", ".dockercfg"), ("dockerconfigjson", ".dockerconfigjson")] {
+            let (_, errors) =
+                created(&RESOURCE, json!({"type": format!("kubernetes.io/{ty}"), "stringData": {key: text}}));
+            let want = format!("data[{key}]: Invalid value: \"<secret contents redacted>\": {why}");
+            let want = if why.is_empty() { vec![] } else { vec![want] };
+            assert_eq!(errors, want, "{text}");
+        }
+    }
+}
+
 #[test]
 fn what_is_not_json_is_no_docker_config_and_is_not_shown() {
     let (_, errors) = created(

@@ -10,6 +10,7 @@ use corten_apimachinery::{
 
 use crate::{
     core::config_map::{DATA_MAX_BYTES, decoded_len, frozen},
+    go_json,
     report::Report,
 };
 
@@ -66,8 +67,8 @@ fn docker_config(object: &Value, key: &str) -> ErrorList {
         return errors;
     };
     let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
-    if let Err(error) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes) {
-        errors.invalid(&path, "<secret contents redacted>", error.to_string());
+    if let Err(why) = go_json::object(&bytes, "map[string]interface {}") {
+        errors.invalid(&path, "<secret contents redacted>", why);
     }
     errors
 }

@@ -185,7 +185,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
 
 /// A range that services can be given addresses of.
 fn service_range(text: &str) -> Result<IpNet, String> {
-    let range: IpNet = text.parse().map_err(|why| format!("{why}"))?;
+    let range = text.parse::<IpNet>().map_err(|why| why.to_string())?;
     if range.addr().is_ipv6() && range.prefix_len() < 64 {
         return Err("the range is too large; for 128-bit addresses, the mask must be >= 64".to_owned());
     }

@@ -4,7 +4,7 @@ use corten_apimachinery::{
     Value,
     field::{ErrorList, Path},
     resource::Context,
-    value::semantically_equal,
+    value::{Map, semantically_equal},
 };
 
 use super::{super::is_true, INDEXED};
@@ -87,8 +87,19 @@ fn may_move(cx: &Context<'_>, old: &Value, suspended: bool) -> bool {
 fn take_scheduling(new: &Value, was: &mut Value) {
     let affinity = ["spec", "affinity"];
     let node = ["spec", "affinity", "nodeAffinity"];
-    if was.at(&affinity).is_some() || new.at(&node).is_some() {
-        keep(was, new, &node);
+    match (new.at(&affinity), was.at(&affinity)) {
+        (None, Some(_)) => {
+            was.unset(&node);
+            if was.at(&affinity).and_then(Value::as_object).is_some_and(Map::is_empty) {
+                was.unset(&affinity);
+            }
+        }
+        (Some(_), None) => {
+            was.set(&affinity, Map::new());
+            keep(was, new, &node);
+        }
+        (Some(_), Some(_)) => keep(was, new, &node),
+        (None, None) => {}
     }
     for path in [
         &["spec", "nodeSelector"] as &[&str],

@@ -4,6 +4,7 @@ mod containers;
 mod env;
 mod mounts;
 mod network;
+mod old_tolerations;
 mod probes;
 mod projected;
 mod resources;

@@ -9,7 +9,7 @@ use corten_apimachinery::{
     validation::{is_group_id, is_user_id},
 };
 
-use super::{Options, annotation, env, windows};
+use super::{Options, annotation, env, old_tolerations, windows};
 use crate::{
     gates::is_set,
     internal_form,
@@ -245,6 +245,7 @@ pub(crate) fn pod_annotations(annotations: &Map, spec: &PodSpec, path: &Path, er
     if let Some(value) = annotation(annotations, MIRROR).filter(|_| text(&spec.node_name).is_empty()) {
         errors.invalid(&path.key(MIRROR), value, "must set spec.nodeName if mirror pod annotation is set");
     }
+    old_tolerations::check(annotations, path, errors);
     if let Some(cost) = annotation(annotations, DELETION_COST) {
         let has_plus = cost.starts_with('+') || (cost.starts_with('0') && cost != "0");
         if has_plus || cost.parse::<i32>().is_err() {
