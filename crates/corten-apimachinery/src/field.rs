@@ -124,6 +124,11 @@ impl Error {
         Self { bad_value: Some(BadValue::Json(json.into())), ..self }
     }
 
+    /// A value is not allowed that is not shown.
+    pub fn invalid_unshown(path: &Path, detail: impl Into<String>) -> Self {
+        Self::new(ErrorType::Invalid, path, None, detail)
+    }
+
     /// A value has the wrong type.
     pub fn type_invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::new(ErrorType::TypeInvalid, path, Some(value.into()), detail)
@@ -150,6 +155,12 @@ impl Error {
     /// A value that must be unique is not.
     pub fn duplicate(path: &Path, value: impl Into<Value>) -> Self {
         Self::new(ErrorType::Duplicate, path, Some(value.into()), "")
+    }
+
+    /// A value that must be unique is not, and is not shown.
+    #[must_use]
+    pub fn duplicate_unshown(path: &Path) -> Self {
+        Self::new(ErrorType::Duplicate, path, None, "")
     }
 
     /// The field must not be set, or not like this.

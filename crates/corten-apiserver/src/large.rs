@@ -313,12 +313,19 @@ fn size_if_large(server: &Server, request: &Request) -> Option<Size> {
 /// Whether expressions may make a write of something small much work.
 fn may_cost_much(endpoint: &Endpoint, body: &RequestBody, stored: &[u8]) -> bool {
     let said = match body {
-        RequestBody::Bytes(bytes) => bytes.len(),
+        RequestBody::Bytes(bytes) => &bytes[..],
         // Such a tree is large by the number of its values.
-        RequestBody::Tree(_) | RequestBody::Empty | RequestBody::Stream(_) => 0,
+        RequestBody::Tree(_) | RequestBody::Empty | RequestBody::Stream(_) => &[],
     };
     endpoint.version.schema.as_ref().is_some_and(|schema| schema.is_costly())
-        || (said.max(stored.len()) > EXPRESSIONS_BYTES && endpoint.resource.strategy.compiles_expressions())
+        || (endpoint.resource.strategy.compiles_expressions() && (may_compile_much(said) || may_compile_much(stored)))
+}
+
+/// Whether the expressions in `text` may take long to compile: there are many, or patterns in them, of which a few characters
+/// can become megabytes. Behind a backslash anything may stand for the letters of a word.
+fn may_compile_much(text: &[u8]) -> bool {
+    let says = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+    text.len() > EXPRESSIONS_BYTES || says(b"\\") || says(b"matches") || says(b"find")
 }
 
 fn is_json_patch(request: &Request, content_type: &str) -> bool {

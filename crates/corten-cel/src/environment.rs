@@ -15,9 +15,9 @@ use crate::{
     checker::{self, Checked},
     cost::{CostRange, SizeEstimator, estimate},
     error::EvalError,
-    eval::{self, Activation, Context, Plan},
-    library::{Functions, Libraries},
-    syntax::{self, Issue, Options, Source},
+    eval::{self, Activation, Context, Plan, Work},
+    library::{Functions, Libraries, Patterns},
+    syntax::{self, Issues, Options, Source},
     types::{NoTypes, Type, TypeProvider},
     value::Value,
 };
@@ -145,12 +145,13 @@ impl Environment {
 
     /// A program of `text`.
     ///
-    /// Errors: all that is wrong with it.
-    pub fn compile(&self, text: &str) -> Result<Program, Vec<Issue>> {
+    /// Errors: what is wrong with it.
+    pub fn compile(&self, text: &str) -> Result<Program, Issues> {
         let source = Source::new(text);
         let ast = syntax::parse(source, self.declarations.syntax)?;
-        let checked = checker::check(source, ast, &self.declarations)?;
-        let plan = eval::plan(source, &checked, self.declarations.folding).map_err(|issue| vec![issue])?;
+        let mut patterns = Patterns::default();
+        let checked = checker::check(source, ast, &self.declarations, &mut patterns)?;
+        let plan = eval::plan(source, &checked, &mut patterns, self.declarations.folding)?;
         Ok(Program { checked, plan })
     }
 }
@@ -181,6 +182,12 @@ impl Program {
         estimate(&self.checked, sizes)
     }
 
+    /// Whether evaluating it compiles patterns, which takes longer than the estimate tells.
+    #[must_use]
+    pub fn compiles_patterns(&self) -> bool {
+        self.plan.compiles_patterns()
+    }
+
     /// Its value, and what that cost.
     ///
     /// Errors: an operation failed, or the cost went over `limit`.
@@ -200,7 +207,20 @@ impl Program {
         limit: Option<u64>,
         interrupt: Option<&dyn Fn() -> bool>,
     ) -> (Result<Value<'a>, EvalError>, u64) {
-        let mut context = Context::new(limit, interrupt);
+        let mut work = Work::of_evaluation();
+        let mut context = Context::new(limit, &mut work, interrupt);
+        let result = eval::run(&self.plan, &mut context, variables);
+        (result, context.cost())
+    }
+
+    /// The same for one of several evaluations, which all take from `work`.
+    pub fn eval_within<'a>(
+        &'a self,
+        variables: &dyn Activation<'a>,
+        limit: u64,
+        work: &mut Work,
+    ) -> (Result<Value<'a>, EvalError>, u64) {
+        let mut context = Context::new(Some(limit), work, None);
         let result = eval::run(&self.plan, &mut context, variables);
         (result, context.cost())
     }

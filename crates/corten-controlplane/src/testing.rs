@@ -423,6 +423,10 @@ fn value_of(reply: Reply) -> Result<Value, Status> {
         Response::Raw { code, body, .. } if code.is_success() => {
             Ok(Value::from(String::from_utf8(body.into()).unwrap()))
         }
+        Response::Raw { code, body, .. } => {
+            let message = String::from_utf8(body.into()).unwrap();
+            Err(Status::from_value(&tree(serde_json::json!({"code": code.as_u16(), "message": message}))))
+        }
         other => panic!("unexpected answer {other:?}"),
     }
 }

@@ -3,6 +3,7 @@
 mod built_in_names;
 mod custom_openapi;
 mod custom_resource_rules;
+mod custom_resource_versions;
 mod custom_resources;
 mod deletions;
 mod empty_structs;

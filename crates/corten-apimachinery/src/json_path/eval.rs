@@ -83,7 +83,7 @@ impl Evaluation {
             Node::Text(text) => vec![Cow::Owned(Value::String(text.clone()))],
             Node::Action(nodes) => self.list(input, nodes)?,
             Node::Field(name) => self.field(input, name)?,
-            Node::Slice(slice) => items(input, *slice)?,
+            Node::Slice(slice) => self.items(input, *slice)?,
             Node::Filter { left, operator, right } => self.filter(input, left, operator, right)?,
             Node::Union(paths) => {
                 let mut found = Vec::new();
@@ -92,7 +92,11 @@ impl Evaluation {
                 }
                 found
             }
-            Node::Wildcard => input.iter().flat_map(children).collect(),
+            Node::Wildcard => {
+                // Before they are made: the bytes of a text are dozens of times as large as the text.
+                self.afford(input.iter().map(|value| length(value)).sum())?;
+                input.iter().flat_map(children).collect()
+            }
             Node::Recursive => {
                 let mut found = Vec::new();
                 for value in input {
@@ -121,13 +125,14 @@ impl Evaluation {
     }
 
     fn spend(&mut self, found: usize) -> Result<()> {
-        match self.left.checked_sub(found + 1) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => fail("template finds too much"),
-        }
+        self.afford(found)?;
+        self.left -= found + 1;
+        Ok(())
+    }
+
+    /// Whether so many can be found still, which are going to be spent when they are.
+    fn afford(&self, found: usize) -> Result<()> {
+        if found < self.left { Ok(()) } else { fail("template finds too much") }
     }
 
     fn field<'v>(&self, input: Found<'v>, name: &str) -> Result<Found<'v>> {
@@ -178,19 +183,71 @@ impl Evaluation {
         Ok(kept)
     }
 
+    fn items<'v>(&self, input: Found<'v>, slice: Slice) -> Result<Found<'v>> {
+        let mut found = Vec::new();
+        for value in input {
+            let length = match &*value {
+                Value::Null => continue,
+                Value::Array(items) => i64::try_from(items.len()).unwrap_or(i64::MAX),
+                other => return fail(format!("{} is not array or slice", other.type_name())),
+            };
+            let wanted = slice.start.unwrap_or(0);
+            let start = if wanted < 0 { wanted.saturating_add(length) } else { wanted };
+            let end = match slice.end {
+                SliceEnd::Open => length,
+                // The item before the first is the last.
+                SliceEnd::BehindStart if wanted == -1 => length,
+                SliceEnd::BehindStart if wanted < -1 => wanted.saturating_add(1).saturating_add(length),
+                SliceEnd::BehindStart => wanted.saturating_add(1),
+                SliceEnd::At(end) if end < 0 => end.saturating_add(length),
+                SliceEnd::At(end) => end,
+            };
+            if start == end {
+                return Ok(found);
+            }
+            if start >= length || start < 0 {
+                return fail(format!("array index out of bounds: index {start}, length {length}"));
+            }
+            if end > length || end < 0 {
+                return fail(format!("array index out of bounds: index {}, length {length}", end - 1));
+            }
+            if start > end {
+                return fail(format!("starting index {start} is greater than ending index {end}"));
+            }
+            let step = match slice.step {
+                Some(step) if step <= 0 => return fail("step must be > 0"),
+                step => usize::try_from(step.unwrap_or(1)).unwrap_or(usize::MAX),
+            };
+            let (skip, take) = (usize::try_from(start).unwrap_or(0), usize::try_from(end - start).unwrap_or(0));
+            self.afford(found.len() + take.div_ceil(step))?;
+            match value {
+                Cow::Borrowed(Value::Array(items)) => {
+                    found.extend(items[skip..skip + take].iter().step_by(step).map(Cow::Borrowed));
+                }
+                Cow::Owned(Value::Array(items)) => {
+                    found.extend(items[skip..skip + take].iter().step_by(step).cloned().map(Cow::Owned));
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
     /// The value and all in it that is not a number, a truth or nothing.
     fn descend<'v>(&mut self, value: Cow<'v, Value>, found: &mut Found<'v>) -> Result<()> {
-        let inner = children(&value);
-        if inner.is_empty() {
+        let inner = length(&value);
+        if inner == 0 {
             return Ok(());
         }
         self.spend(1)?;
-        let is_text = matches!(&*value, Value::String(_));
+        if matches!(&*value, Value::String(_)) {
+            found.push(value);
+            return Ok(());
+        }
+        let inner = children(&value);
         found.push(value);
-        if !is_text {
-            for child in inner {
-                stack::with_room(|| self.descend(child, found))?;
-            }
+        for child in inner {
+            stack::with_room(|| self.descend(child, found))?;
         }
         Ok(())
     }
@@ -203,8 +260,20 @@ fn get<'v>(value: Cow<'v, Value>, name: &str) -> Option<Cow<'v, Value>> {
     }
 }
 
+/// How many values `children` has.
+fn length(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.len(),
+        Value::Object(map) => map.len(),
+        Value::String(text) => text.len(),
+        _ => 0,
+    }
+}
+
 /// The fields of an object, the items of a list, the bytes of a text.
 fn children<'v>(value: &Cow<'v, Value>) -> Found<'v> {
+    #[cfg(test)]
+    super::tests::count_children(length(value));
     match value {
         Cow::Borrowed(Value::Array(items)) => items.iter().map(Cow::Borrowed).collect(),
         Cow::Borrowed(Value::Object(map)) => map.iter().map(|(_, value)| Cow::Borrowed(value)).collect(),
@@ -214,47 +283,6 @@ fn children<'v>(value: &Cow<'v, Value>) -> Found<'v> {
         Cow::Owned(Value::String(text)) => text.bytes().map(|byte| Cow::Owned(Value::Int(byte.into()))).collect(),
         _ => Vec::new(),
     }
-}
-
-fn items<'v>(input: Found<'v>, slice: Slice) -> Result<Found<'v>> {
-    let mut found = Vec::new();
-    for value in input {
-        let length = match &*value {
-            Value::Null => continue,
-            Value::Array(items) => i64::try_from(items.len()).unwrap_or(i64::MAX),
-            other => return fail(format!("{} is not array or slice", other.type_name())),
-        };
-        let wanted = slice.start.unwrap_or(0);
-        let start = if wanted < 0 { wanted.saturating_add(length) } else { wanted };
-        let end = match slice.end {
-            SliceEnd::Open => length,
-            // The item before the first is the last.
-            SliceEnd::BehindStart if wanted == -1 => length,
-            SliceEnd::BehindStart if wanted < -1 => wanted.saturating_add(1).saturating_add(length),
-            SliceEnd::BehindStart => wanted.saturating_add(1),
-            SliceEnd::At(end) if end < 0 => end.saturating_add(length),
-            SliceEnd::At(end) => end,
-        };
-        if start == end {
-            return Ok(found);
-        }
-        if start >= length || start < 0 {
-            return fail(format!("array index out of bounds: index {start}, length {length}"));
-        }
-        if end > length || end < 0 {
-            return fail(format!("array index out of bounds: index {}, length {length}", end - 1));
-        }
-        if start > end {
-            return fail(format!("starting index {start} is greater than ending index {end}"));
-        }
-        let step = match slice.step {
-            Some(step) if step <= 0 => return fail("step must be > 0"),
-            step => usize::try_from(step.unwrap_or(1)).unwrap_or(usize::MAX),
-        };
-        let (skip, take) = (usize::try_from(start).unwrap_or(0), usize::try_from(end - start).unwrap_or(0));
-        found.extend(children(&value).into_iter().skip(skip).take(take).step_by(step));
-    }
-    Ok(found)
 }
 
 fn holds(left: &Value, operator: &Operator, right: &Value) -> Result<bool> {

@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use super::{ColumnPath, JsonPath};
 use crate::{
     codec::{FieldValidation, json},
@@ -14,6 +16,43 @@ const STORE: &str = r#"{"name": "jsonpath", "n": [0, 1, 2, 3], "books": [
     {"category": "fiction", "author": "Evelyn Waugh", "title": "Sword of Honour", "price": 12.99}],
     "labels": {"engieer": 10, "web.html": 15, "k8s-app": 20}, "empty": [],
     "users": [{"name": "a", "level": 1, "on": true}, {"name": "b", "level": 3}]}"#;
+
+thread_local! {
+    /// How many values were made or pointed at as the children of others, on this thread.
+    static CHILDREN: Cell<usize> = const { Cell::new(0) };
+}
+
+pub(super) fn count_children(count: usize) {
+    CHILDREN.set(CHILDREN.get() + count);
+}
+
+/// Each byte of a text became a value before anybody asked whether there was room for so many: a printer column `..x` made
+/// 32 MB of a text of 1 MB, for each row.
+#[test]
+fn the_bytes_of_a_text_are_not_made_where_they_are_too_many_or_not_wanted() {
+    let object = Value::object_of([
+        ("text", Value::from("x".repeat(1 << 20))),
+        ("n", value(&format!("[{}0]", "0,".repeat(200_000)))),
+    ]);
+    let too_much = Err("template finds too much".to_owned());
+    for (template, want) in [
+        ("{..text}", Ok(1)),
+        ("{.text.*}", too_much.clone()),
+        ("{.n.*}", too_much.clone()),
+        ("{.n[*]}", too_much.clone()),
+        ("{.n[:]['a','b']}", too_much),
+        ("{.n[7]}", Ok(1)),
+        ("{.n[::100000]}", Ok(3)),
+    ] {
+        CHILDREN.set(0);
+        let path = JsonPath::parse(template, false).expect(template);
+        let found = path.find(&object).map(|found| found.iter().map(Vec::len).sum::<usize>());
+        assert_eq!(found.map_err(|error| error.to_string()), want, "{template}");
+        // The fields of the object; and the list's items, which point at what is there.
+        let most = if template == "{..text}" { 200_010 } else { 10 };
+        assert!(CHILDREN.get() < most, "{template}: {}", CHILDREN.get());
+    }
+}
 
 /// All that a template finds, part by part.
 fn find(template: &str) -> Result<String, String> {

@@ -1,4 +1,15 @@
 //! Writes an expression of RE2 as crate `regex` reads it.
+//!
+//! Upstream: Go's regexp/syntax/parse.go, where also the limits of repetitions are from.
+
+/// The largest count of a repetition, and the largest product of the counts of those that stand in each other.
+const REPEAT_MAX: u32 = 1000;
+
+/// RE2's names of classes within classes, which may stand behind `^`.
+const CLASS_NAMES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word",
+    "xdigit",
+];
 
 /// What RE2's escapes of classes mean, within a class.
 fn perl_class(letter: char) -> Option<&'static str> {
@@ -14,31 +25,55 @@ fn perl_class(letter: char) -> Option<&'static str> {
 pub(super) fn rewrite(pattern: &str) -> Result<String, String> {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut rest = pattern;
-    // The repetition that was written last, if nothing stands behind it: another one has nothing to repeat. Crate `regex`
-    // would take it.
+    let mut repeats = Repeats::default();
+    // What begins with the repetition that was written last, if nothing stands behind that: another one has nothing to
+    // repeat. Crate `regex` would take it.
     let mut repeated = "";
     while let Some(first) = rest.chars().next() {
-        if let Some(operator) = operator(rest) {
-            if !repeated.is_empty() {
-                return Err(format!("invalid nested repetition operator: `{repeated}{operator}`"));
-            }
-            check_count(operator)?;
-            out.push_str(operator);
-            rest = &rest[operator.len()..];
+        if let Some(repetition) = Repetition::at(rest) {
+            repetition.check_counts()?;
+            out.push_str(repetition.text);
+            let before = rest;
+            rest = &rest[repetition.text.len()..];
             if let Some(tail) = rest.strip_prefix('?') {
                 out.push('?');
                 rest = tail;
             }
-            repeated = operator;
+            let written = |from: &str| from[..from.len() - rest.len()].to_owned();
+            if !repeated.is_empty() {
+                return Err(format!("invalid nested repetition operator: `{}`", written(repeated)));
+            }
+            if !repeats.repeat(&repetition) {
+                return Err(format!("invalid repeat count: `{}`", written(before)));
+            }
+            repeated = before;
             continue;
         }
         repeated = "";
         let tail = &rest[first.len_utf8()..];
         rest = match first {
-            '\\' => escape(tail, &mut out)?,
-            '[' => class(rest, &mut out)?,
-            '(' if tail.starts_with('?') => group(tail, &mut out)?,
+            '\\' => {
+                repeats.part();
+                escape(tail, &mut out)?
+            }
+            '[' => {
+                repeats.part();
+                class(rest, &mut out)?
+            }
+            '(' => {
+                repeats.open();
+                if tail.starts_with('?') {
+                    group(tail, &mut out)?
+                } else {
+                    out.push('(');
+                    tail
+                }
+            }
             _ => {
+                match first {
+                    ')' => repeats.close(),
+                    _ => repeats.part(),
+                }
                 if first == '{' {
                     out.push('\\');
                 }
@@ -50,32 +85,95 @@ pub(super) fn rewrite(pattern: &str) -> Result<String, String> {
     Ok(out)
 }
 
-/// The repetition at the start of `text`.
-fn operator(text: &str) -> Option<&str> {
-    match text.as_bytes().first()? {
-        b'*' | b'+' | b'?' => Some(&text[..1]),
-        b'{' => repetition(text),
-        _ => None,
+/// How often what is written so far is repeated within itself.
+#[derive(Debug, Default)]
+struct Repeats {
+    group: Group,
+    /// The groups around it.
+    outer: Vec<Group>,
+}
+
+/// The largest product of the counts of repetitions that stand in each other, in a group.
+#[derive(Debug, Default)]
+struct Group {
+    /// In the last part, which a repetition would repeat.
+    last: u32,
+    /// In those before.
+    before: u32,
+}
+
+impl Repeats {
+    /// Another part begins.
+    fn part(&mut self) {
+        self.group.before = self.group.before.max(self.group.last);
+        self.group.last = 1;
+    }
+
+    fn open(&mut self) {
+        self.part();
+        self.outer.push(std::mem::take(&mut self.group));
+    }
+
+    /// A group ends, if one was open.
+    fn close(&mut self) {
+        if let Some(outer) = self.outer.pop() {
+            let inner = std::mem::replace(&mut self.group, outer);
+            self.group.last = inner.last.max(inner.before).max(1);
+        }
+    }
+
+    /// The last part is repeated. Returns whether RE2 allows it that often.
+    fn repeat(&mut self, repetition: &Repetition<'_>) -> bool {
+        let Some((low, high)) = repetition.counts else { return true };
+        // What cannot be there at all may hold anything.
+        let most = high.unwrap_or(low.max(1));
+        self.group.last = self.group.last.saturating_mul(most);
+        low.max(most) < 2 || self.group.last <= REPEAT_MAX
     }
 }
 
-/// A counted repetition at the start of `text`: `{2}`, `{2,}`, `{2,3}`. Anything else in braces is text.
-fn repetition(text: &str) -> Option<&str> {
-    let end = text.find('}')?;
-    let (low, high) = match text[1..end].split_once(',') {
-        Some((low, high)) => (low, high),
-        None => (&text[1..end], ""),
-    };
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number(low) && (high.is_empty() || is_number(high))).then(|| &text[..=end])
+/// A repetition.
+struct Repetition<'t> {
+    text: &'t str,
+    /// The least and the largest count, if it is written with counts.
+    counts: Option<(u32, Option<u32>)>,
 }
 
-/// RE2 repeats at most a thousand times.
-fn check_count(count: &str) -> Result<(), String> {
-    let too_many =
-        |number: &str| number.bytes().all(|byte| byte.is_ascii_digit()) && number.parse().unwrap_or(1001_u32) > 1000;
-    let mut numbers = count.trim_matches(['{', '}']).split(',').filter(|number| !number.is_empty());
-    if numbers.any(too_many) { Err(format!("invalid repeat count: `{count}`")) } else { Ok(()) }
+impl<'t> Repetition<'t> {
+    /// The one at the start of `text`: `*`, `+`, `?`, `{2}`, `{2,}`, `{2,3}`. Anything else in braces is text.
+    fn at(text: &'t str) -> Option<Self> {
+        match text.as_bytes().first()? {
+            b'*' | b'+' | b'?' => return Some(Self { text: &text[..1], counts: None }),
+            b'{' => {}
+            _ => return None,
+        }
+        let end = text.find('}')?;
+        let counts = match text[1..end].split_once(',') {
+            Some((low, "")) => (count(low)?, None),
+            Some((low, high)) => (count(low)?, Some(count(high)?)),
+            None => {
+                let exact = count(&text[1..end])?;
+                (exact, Some(exact))
+            }
+        };
+        Some(Self { text: &text[..=end], counts: Some(counts) })
+    }
+
+    /// RE2 repeats at most a thousand times.
+    fn check_counts(&self) -> Result<(), String> {
+        match self.counts {
+            Some((low, high)) if low > REPEAT_MAX || high.is_some_and(|high| high > REPEAT_MAX || low > high) => {
+                Err(format!("invalid repeat count: `{}`", self.text))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A count: digits, of which the first of several is not 0. One that is too large for anything is `u32::MAX`.
+fn count(text: &str) -> Option<u32> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && (text.len() == 1 || !text.starts_with('0'))).then(|| text.parse().unwrap_or(u32::MAX))
 }
 
 /// A group that begins with a question mark. `text` begins behind the parenthesis.
@@ -125,6 +223,7 @@ fn escape<'t>(text: &'t str, out: &mut String) -> Result<&'t str, String> {
 /// An escape that means one character or a class of Unicode, inside or outside of a class.
 fn character<'t>(letter: char, tail: &'t str, out: &mut String) -> Result<&'t str, String> {
     match letter {
+        'p' | 'P' | 'x' if tail.starts_with('{') => return braced(letter, tail, out),
         'a' | 'f' | 't' | 'n' | 'r' | 'v' | 'p' | 'P' | 'x' => out.extend(['\\', letter]),
         '0'..='7' => {
             // Octal, if it begins with 0 or has three digits.
@@ -146,6 +245,23 @@ fn character<'t>(letter: char, tail: &'t str, out: &mut String) -> Result<&'t st
     Ok(tail)
 }
 
+/// An escape that means what the braces say at whose start `text` begins.
+fn braced<'t>(letter: char, text: &'t str, out: &mut String) -> Result<&'t str, String> {
+    let Some(end) = text.find('}') else {
+        let kind = if letter == 'x' { "invalid escape sequence" } else { "invalid character class range" };
+        return Err(format!("{kind}: `\\{letter}{text}`"));
+    };
+    let (inside, tail) = (&text[1..end], &text[end + 1..]);
+    let (letter, inside) = match (letter, inside.strip_prefix('^')) {
+        ('p', Some(name)) => ('P', name),
+        ('P', Some(name)) => ('p', name),
+        _ => (letter, inside),
+    };
+    out.extend(['\\', letter]);
+    out.extend(["{", inside, "}"]);
+    Ok(tail)
+}
+
 /// A class, whose opening bracket begins `text`.
 fn class<'t>(text: &'t str, out: &mut String) -> Result<&'t str, String> {
     let missing = || format!("missing closing ]: `{text}`");
@@ -164,8 +280,12 @@ fn class<'t>(text: &'t str, out: &mut String) -> Result<&'t str, String> {
                 out.push(']');
                 return Ok(tail);
             }
-            '[' if tail.starts_with(':') && tail.contains(":]") => {
-                let end = tail.find(":]").map_or(0, |at| at + 2);
+            '[' if tail.starts_with(':') && tail[1..].contains(":]") => {
+                let end = tail[1..].find(":]").map_or(0, |at| at + 3);
+                let name = &tail[1..end - 2];
+                if !CLASS_NAMES.contains(&name.strip_prefix('^').unwrap_or(name)) {
+                    return Err(format!("invalid character class range: `[{}`", &tail[..end]));
+                }
                 out.push('[');
                 out.push_str(&tail[..end]);
                 &tail[end..]

@@ -1,4 +1,4 @@
-use super::compile;
+use super::{CompileError, compile, compile_sized};
 
 #[track_caller]
 fn check(pattern: &str, yes: &[&str], no: &[&str]) {
@@ -58,7 +58,17 @@ fn what_is_no_expression_is_refused_in_gos_form() {
         ("[a", "missing closing ]: `[a`"),
         ("*", "missing argument to repetition operator: `*`"),
         ("a**", "invalid nested repetition operator: `**`"),
+        ("a*?*", "invalid nested repetition operator: `*?*`"),
         ("a{1001}", "invalid repeat count: `{1001}`"),
+        ("a{1001}?", "invalid repeat count: `{1001}`"),
+        ("a{99999999999}", "invalid repeat count: `{99999999999}`"),
+        ("a{3,2}", "invalid repeat count: `{3,2}`"),
+        (r"\1", r"invalid escape sequence: `\1`"),
+        (r"(a)\1", r"invalid escape sequence: `\1`"),
+        (r"a\E", r"invalid escape sequence: `\E`"),
+        (r"\pQ", r"invalid character class range: `\pQ`"),
+        (r"\x{110000}", r"invalid escape sequence: `\x{110000}`"),
+        ("[[:foo:]]", "invalid character class range: `[:foo:]`"),
         (r"\8", r"invalid escape sequence: `\8`"),
         (r"\Z", r"invalid escape sequence: `\Z`"),
         (r"a\", "trailing backslash at end of expression: ``"),
@@ -74,7 +84,79 @@ fn what_is_no_expression_is_refused_in_gos_form() {
 fn large_and_deep_expressions_are_refused() {
     assert!(compile(&"a".repeat(100_000)).unwrap_err().ends_with("expression too large"));
     assert!(compile(&format!("{}{}", "(".repeat(10_000), ")".repeat(10_000))).is_err());
-    assert!(compile("((((a{1000}){1000}){1000}){1000}){1000}").unwrap_err().ends_with("expression too large"));
+    assert!(compile(r"\pL{1000}").unwrap_err().ends_with(r"expression too large: `\pL{1000}`"));
+}
+
+/// Each count alone was looked at, so that a pattern of twenty characters became a megabyte.
+#[test]
+fn counts_within_each_other_count_together() {
+    for pattern in [
+        "(a{10}){100}",
+        "((a{10}){10}){10}",
+        "(a{31}b{32}){31}",
+        "(?:a{0,1000}|b{500}){1}",
+        "(a{1000}){0}",
+        "a{1000}b{1000}",
+        "((a{1000})*)?",
+        "(a{500}){0,1}",
+        "(?i)a{1000}",
+    ] {
+        assert!(compile(pattern).is_ok(), "{pattern}: {:?}", compile(pattern));
+    }
+    for (pattern, count) in [
+        ("((a{0,99}){0,99})", "{0,99}"),
+        ("(a{10}){101}", "{101}"),
+        ("((a{10}){10}){11}", "{11}"),
+        ("(a{2}b{501}c){2}?", "{2}?"),
+        ("(?:a|(?P<x>b{501}))*(c(d{501})e*){2,}", "{2,}"),
+        ("((a{501})+){2}", "{2}"),
+    ] {
+        let want = format!("error parsing regexp: invalid repeat count: `{count}`");
+        assert_eq!(compile(pattern).unwrap_err(), want, "{pattern}");
+    }
+}
+
+#[test]
+fn braces_of_escapes_belong_to_them() {
+    check(r"^\p{Greek}+$", &["\u{3b1}"], &["a", ""]);
+    check(r"^[\p{Greek}\x{1F600}]$", &["\u{3b1}", "\u{1f600}"], &["a", "p"]);
+    check(r"^\p{^Greek}$", &["a"], &["\u{3b1}"]);
+    check(r"^\P{L}\pL$", &["1a"], &["aa"]);
+    check(r"^\x{1F600}$", &["\u{1f600}"], &["x"]);
+    check("^a{01}$", &["a{01}"], &["a"]);
+    check("^[[:^alpha:]]$", &["1"], &["a"]);
+}
+
+#[test]
+fn deep_groups_are_read_on_any_stack() {
+    let deep = |depth: usize| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
+    let work = move || {
+        assert!(compile(&deep(990)).is_ok());
+        assert!(compile(&deep(1_010)).unwrap_err().contains("expression nests too deeply"));
+    };
+    std::thread::Builder::new().stack_size(512 * 1024).spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+fn who_compiles_is_asked_before_it_takes_more() {
+    let asked = |pattern: &str, left: usize| {
+        let mut asked = Vec::new();
+        let compiled = compile_sized(pattern, &mut |bytes| {
+            asked.push(bytes >> 10);
+            bytes <= left
+        });
+        (asked, compiled.map(|sized| sized.bytes >> 10))
+    };
+    assert_eq!(asked("^[a-z]+$", 1 << 30), (vec![16], Ok(16)));
+    let (steps, bytes) = asked(".{0,500}", 1 << 30);
+    assert_eq!((steps.last().copied(), steps.len() > 2), (bytes.ok(), true));
+    assert_eq!(asked(".{0,500}", 20 << 10), (vec![16, 64], Err(CompileError::Unaffordable)));
+    let too_large = CompileError::Wrong("error parsing regexp: expression too large: `\\pL{1000}`".to_owned());
+    assert_eq!(asked(r"\pL{1000}", 1 << 30), (vec![16, 64, 256, 1024, 4096], Err(too_large)));
+    assert_eq!(
+        asked("(", 1 << 30).1,
+        Err(CompileError::Wrong("error parsing regexp: missing closing ): `(`".to_owned()))
+    );
 }
 
 proptest::proptest! {

@@ -74,6 +74,8 @@ pub struct ResourceVersion {
     pub to_hub: Option<Change>,
     /// Turns an object of the hub's form into this version; `None` like `to_hub`.
     pub from_hub: Option<Change>,
+    /// Those of the resource's selectable fields that this version has; `None` for all.
+    pub selectable_fields: Option<Vec<Str>>,
     /// Further ways to look at the object.
     pub subresources: Shared<[Subresource]>,
     /// How objects print.
@@ -158,6 +160,7 @@ impl Resource {
                 defaults: change(version.defaults),
                 to_hub: version.to_hub.map(change),
                 from_hub: version.from_hub.map(change),
+                selectable_fields: None,
                 subresources: Shared::Static(definition.subresources),
                 printer: Shared::Static(definition.table),
                 schema: None,
@@ -217,6 +220,12 @@ impl Resource {
 }
 
 impl ResourceVersion {
+    /// Whether field selectors can name the field `name` in this version, if they can in the resource.
+    #[must_use]
+    pub fn selects(&self, name: &str) -> bool {
+        self.selectable_fields.as_ref().is_none_or(|fields| fields.iter().any(|field| field == name))
+    }
+
     /// The subresource of this name.
     #[must_use]
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {

@@ -84,6 +84,22 @@ fn field(name: &str, ty: FieldType) -> Field {
     Field { name: name.into(), ty, presence: Presence::Pointer, ..Field::default() }
 }
 
+/// The name of the type of a property: what parts names within it is escaped in the property's own name, so that the property
+/// `a.b` and `b` of `a` have two types.
+fn property_type_name(of: &str, property: &str) -> String {
+    let mut name = format!("{of}.");
+    for character in property.chars() {
+        match character {
+            '~' => name.push_str("~0"),
+            '.' => name.push_str("~1"),
+            '[' => name.push_str("~2"),
+            '{' => name.push_str("~3"),
+            other => name.push(other),
+        }
+    }
+    name
+}
+
 fn type_meta() -> Vec<Field> {
     vec![field("apiVersion", FieldType::String), field("kind", FieldType::String)]
 }
@@ -103,7 +119,7 @@ impl Maker {
             if fields[..given].iter().any(|field| field.name == *property_name) {
                 continue;
             }
-            let ty = self.ty(property, &format!("{name}.{property_name}"));
+            let ty = self.ty(property, &property_type_name(name, property_name));
             fields.push(Field {
                 required: required(property_name),
                 list: list_type(property),

@@ -194,6 +194,7 @@ fn version_of(
         // Versions differ in their name alone, until there are webhooks that convert.
         to_hub: None,
         from_hub: None,
+        selectable_fields: Some(selectable_paths(version).map(field_name).collect()),
         subresources: Shared::Counted(subresources.into()),
         printer: Shared::Counted(Arc::new(CustomPrinter::new(version.items_at(&["additionalPrinterColumns"])))),
         published: Some(published(version, kind, &schema)),
@@ -203,7 +204,6 @@ fn version_of(
 
 /// What OpenAPI tells of a version. Whatever the definition says of it makes another document: that is simple and enough.
 fn published(version: &Value, names: CustomKind<'_>, schema: &CustomSchema) -> Published {
-    let paths = version.items_at(&["selectableFields"]).iter();
     let CustomKind { group, version: name, kind, list_kind, plural } = names;
     let mut digest = Sha256::new();
     for part in [group, name, kind, list_kind, plural] {
@@ -218,23 +218,32 @@ fn published(version: &Value, names: CustomKind<'_>, schema: &CustomSchema) -> P
         list_kind: list_kind.into(),
         plural: plural.into(),
         schema: Arc::clone(&schema.structural),
-        selectable_fields: paths.filter_map(|field| field.str_at(&["jsonPath"])).map(Str::from).collect(),
+        selectable_fields: selectable_paths(version).map(Str::from).collect(),
         digest: BASE64_STANDARD.encode(digest.finalize()).into(),
     }
 }
 
-/// The fields that any version has as selectable, by name.
+/// The JSON paths of the fields that a version has as selectable.
+fn selectable_paths(version: &Value) -> impl Iterator<Item = &str> {
+    version.items_at(&["selectableFields"]).iter().filter_map(|field| field.str_at(&["jsonPath"]))
+}
+
+/// What field selectors call the field at a JSON path.
+fn field_name(path: &str) -> Str {
+    Str::from(path.strip_prefix('.').unwrap_or(path))
+}
+
+/// The fields that any version has as selectable, by name: an object has their values, whatever version it is looked at in.
 fn selectable_fields(versions: &[Value]) -> Vec<SelectableField> {
     let mut fields = BTreeMap::new();
-    for field in versions.iter().flat_map(|version| version.items_at(&["selectableFields"])) {
-        let path = field.str_at(&["jsonPath"]).unwrap_or_default();
+    for path in versions.iter().flat_map(selectable_paths) {
         // One that cannot be read selects nothing: validation refuses it.
         let Ok(template) = JsonPath::parse(&format!("{{{path}}}"), true) else { continue };
         let read = move |object: &Value| {
             let found = template.find(object).ok().and_then(|found| found.into_iter().flatten().next());
             found.map(Cow::into_owned).filter(|value| !value.is_null()).map(|value| text_of(&value)).unwrap_or_default()
         };
-        let name = Str::from(path.strip_prefix('.').unwrap_or(path));
+        let name = field_name(path);
         fields.insert(name.clone(), SelectableField { name, value: FieldReader::Counted(Arc::new(read)) });
     }
     fields.into_values().collect()

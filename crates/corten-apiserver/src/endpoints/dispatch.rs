@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
-    resource::{Strategy, SubresourceKind, Verb},
+    resource::{Resource, Strategy, SubresourceKind, Verb},
     status::Status,
 };
 use http::Method;
@@ -15,7 +15,7 @@ use super::{
     scale, watch, write,
 };
 use crate::{
-    request::Request,
+    request::{Request, RequestInfo},
     response::Reply,
     server::{Server, expect_document, expect_form},
 };
@@ -39,7 +39,7 @@ pub async fn dispatch(server: &Arc<Server>, request: Box<Request>) -> Result<Rep
     let Some(endpoint) = routes.endpoint(&info.group, &info.version, &info.resource) else {
         return Ok(unknown(&routes, &request));
     };
-    if !is_served_here(&request) {
+    if !is_served_here(&request) || (endpoint.version.schema.is_some() && !is_in_custom_scope(endpoint, info)) {
         return Ok(unknown(&routes, &request));
     }
     let asked = match Asked::of((&endpoint.resource, &endpoint.version), &request.method, info) {
@@ -72,7 +72,19 @@ fn is_served_here(request: &Request) -> bool {
     path.is_empty() || path.starts_with("/api/") || path.starts_with("/apis/")
 }
 
-/// What upstream's router says about a path that it does not know: another thing within a group than outside of all.
+/// Whether a path leads to a custom resource where that is. Upstream has no route for each, but one for all, which sends
+/// what is elsewhere on to where nothing is known.
+///
+/// Upstream: `crdHandler.ServeHTTP` in k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go (v1.35).
+fn is_in_custom_scope(endpoint: &Endpoint, info: &RequestInfo) -> bool {
+    if info.namespace.is_empty() {
+        !endpoint.resource.is_namespaced() || matches!(&*info.verb, "list" | "watch")
+    } else {
+        endpoint.resource.is_namespaced()
+    }
+}
+
+/// What upstream's router says about a path that it does not know: another thing within a built-in group than outside of all.
 ///
 /// Upstream: `director.ServeHTTP` in k8s.io/apiserver/pkg/server/handler.go (v1.35).
 fn unknown(routes: &Routes, request: &Request) -> Reply {
@@ -80,7 +92,8 @@ fn unknown(routes: &Routes, request: &Request) -> Reply {
     let is_known_group = match path.strip_prefix("/apis/") {
         Some(rest) => {
             let group = rest.split('/').next().unwrap_or_default();
-            !group.is_empty() && routes.resources().iter().any(|known| known.group == group)
+            let is_built_in = |resource: &Resource| resource.versions.iter().all(|version| version.schema.is_none());
+            !group.is_empty() && routes.resources().iter().any(|known| known.group == group && is_built_in(known))
         }
         None => path.starts_with("/api/"),
     };

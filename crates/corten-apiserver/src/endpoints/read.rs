@@ -99,12 +99,11 @@ pub(super) fn settle_fields(endpoint: &Endpoint, store: &Store, fields: &mut fie
     debug_assert_eq!(served.selectable_fields.len(), stored.selectable_fields.len());
     // Kinds without fields of their own have upstream's conversion that all kinds begin with: it knows the namespace also where
     // no object has one. Custom resources have their own.
-    let is_custom = served.versions.iter().any(|version| version.schema.is_some());
-    let is_plain = served.selectable_fields.is_empty() && !is_custom;
+    let is_plain = served.selectable_fields.is_empty() && endpoint.version.schema.is_none();
     for name in fields.fields() {
         let known = matches!(name, "metadata.name")
             || (name == "metadata.namespace" && (served.is_namespaced() || is_plain))
-            || served.selectable_fields.iter().any(|field| field.name == name);
+            || (endpoint.version.selects(name) && served.selectable_fields.iter().any(|field| field.name == name));
         if !known {
             return Err(Status::bad_request(if is_plain {
                 format!("{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", quote(name))

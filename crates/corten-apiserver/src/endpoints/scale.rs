@@ -115,7 +115,7 @@ pub(super) async fn handle(
         check_path(endpoint, &object, &paths.spec_replicas, &name)?;
         // What is absent is 0: everything else was read as a number.
         object.set(&ScalePaths::fields(&paths.spec_replicas), scale.i64_at(&["spec", "replicas"]).unwrap_or_default());
-        precondition(&mut object, &scale);
+        precondition(&mut object, &scale, current.unwrap_or(&Value::Null));
         Ok(object)
     };
     let strategy = &*endpoint.resource.strategy;
@@ -193,13 +193,12 @@ fn check_path(endpoint: &Endpoint, object: &Value, path: &str, name: &str) -> Re
     Ok(())
 }
 
-/// The precondition of a write is what the client saw, or nothing if it did not say.
-fn precondition(object: &mut Value, scale: &Value) {
-    if scale.resource_version().is_empty() {
-        object.unset_meta("resourceVersion");
-    } else {
-        object.set_meta("resourceVersion", scale.resource_version());
-    }
+/// The precondition of a write is what the client saw. If it did not say, the object is what it is at that moment, also where
+/// an object cannot be written without a version.
+fn precondition(object: &mut Value, scale: &Value, current: &Value) {
+    let seen = scale.resource_version();
+    let version = if seen.is_empty() { current.resource_version() } else { seen };
+    object.set_meta("resourceVersion", version);
 }
 
 /// Applies a `Scale`: what it says of the replicas is applied to the object itself, and recorded there.
@@ -253,7 +252,7 @@ async fn apply(
         }
         (endpoint.version.defaults)(&mut object);
         endpoint.to_hub(store, &mut object);
-        precondition(&mut object, &scale);
+        precondition(&mut object, &scale, current.unwrap_or(&Value::Null));
         Ok(object)
     };
     let updated = store.update(&context, &name, strategy, &transform, None).await?;

@@ -327,3 +327,18 @@ async fn small_requests_are_answered_before_large_ones_that_came_first() {
     assert_eq!(codes, [const { Ok(StatusCode::OK) }; 6]);
     tasks.join().await.unwrap();
 }
+
+/// A hundred patterns in a body of 4 KiB took seconds on a thread of the runtime.
+#[test]
+fn expressions_with_patterns_are_costly_however_short_they_are() {
+    for (text, want) in [
+        (r#"{"expression": "self.a == 1"}"#.to_owned(), false),
+        (r#"{"expression": "\"\".matches(\".{0,1000}\")"}"#.to_owned(), true),
+        ("expression: ''.matches('.{0,1000}')".to_owned(), true),
+        ("expression: ''.findAll('.{0,1000}') == []".to_owned(), true),
+        (r#"{"expression": "''.m\u0061tches('.{0,1000}')"}"#.to_owned(), true),
+        (format!(r#"{{"expression": "{}"}}"#, "1 + ".repeat(1_100)), true),
+    ] {
+        assert_eq!(may_compile_much(text.as_bytes()), want, "{text}");
+    }
+}

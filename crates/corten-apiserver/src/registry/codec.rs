@@ -113,8 +113,15 @@ impl ObjectCodec for ResourceCodec {
 impl ResourceCodec {
     fn decode_as_hub(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Arc<Stored>, CorruptObject> {
         let mut tree = self.decode_tree(key, value)?;
-        let version = tree.api_version().rsplit('/').next().unwrap_or_default();
-        if let Some(version) = self.resource.version(version).filter(|version| !version.is_hub) {
+        let stored_in = tree.api_version().rsplit('/').next().unwrap_or_default();
+        let version = self.resource.version(stored_in);
+        if version.is_none() && self.hub.schema.is_some() {
+            // Nobody can tell what it would be in another version. Upstream: `crConverter.ConvertToVersion` in
+            // k8s.io/apiextensions-apiserver/pkg/apiserver/conversion/converter.go (v1.35).
+            let why = format!("request to convert CR from an invalid group/version: {}", tree.api_version());
+            return Err(CorruptObject { key: key.to_owned(), why });
+        }
+        if let Some(version) = version.filter(|version| !version.is_hub) {
             if let Some(convert) = &version.to_hub {
                 convert(&mut tree);
             }

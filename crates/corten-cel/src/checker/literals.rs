@@ -4,12 +4,12 @@
 
 use super::Checker;
 use crate::{
-    library::compile_regex,
+    library::Patterns,
     syntax::{Literal, Node},
     value::{Duration, Timestamp},
 };
 
-pub(super) fn check(checker: &mut Checker<'_>) {
+pub(super) fn check(checker: &mut Checker<'_>, patterns: &mut Patterns) {
     if !checker.declarations.literal_checks {
         return;
     }
@@ -22,7 +22,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
         let readable = match &**function {
             "duration" => Duration::parse(text).is_some(),
             "timestamp" => Timestamp::parse(text).is_some(),
-            "matches" => compile_regex(text).is_ok(),
+            "matches" => patterns.compiled(text).is_ok(),
             _ => true,
         };
         if !readable {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use crate::{
     environment::{Declarations, FunctionDeclaration},
-    syntax::{Ast, Comprehension, Issue, Literal, Node, NodeId, Source, StructField},
+    library::Patterns,
+    syntax::{Ast, Comprehension, Issues, Literal, Node, NodeId, Source, StructField},
     types::{Mapping, SIZE_MAX, Type, most_general},
     value::Value,
 };
@@ -67,14 +68,19 @@ impl Checked {
 
 /// Checks `ast`.
 ///
-/// Errors: all that is wrong with it.
-pub(crate) fn check(source: Source<'_>, ast: Ast, declarations: &Declarations) -> Result<Checked, Vec<Issue>> {
+/// Errors: what is wrong with it.
+pub(crate) fn check(
+    source: Source<'_>,
+    ast: Ast,
+    declarations: &Declarations,
+    patterns: &mut Patterns,
+) -> Result<Checked, Issues> {
     let size = ast.len();
     let mut checker = Checker {
         source,
         ast: &ast,
         declarations,
-        issues: Vec::new(),
+        issues: Issues::default(),
         types: vec![Type::Error; size],
         references: vec![None; size],
         scopes: Vec::new(),
@@ -82,7 +88,7 @@ pub(crate) fn check(source: Source<'_>, ast: Ast, declarations: &Declarations) -
         free: 0,
     };
     checker.check(ast.root());
-    literals::check(&mut checker);
+    literals::check(&mut checker, patterns);
     let Checker { issues, types, references, mapping, .. } = checker;
     if !issues.is_empty() {
         return Err(issues);
@@ -95,7 +101,7 @@ struct Checker<'c> {
     source: Source<'c>,
     ast: &'c Ast,
     declarations: &'c Declarations,
-    issues: Vec<Issue>,
+    issues: Issues,
     types: Vec<Type>,
     references: Vec<Option<Reference>>,
     scopes: Vec<(Arc<str>, Type)>,
@@ -105,7 +111,7 @@ struct Checker<'c> {
 
 impl<'c> Checker<'c> {
     fn report(&mut self, at: NodeId, message: impl Into<String>) {
-        self.issues.push(self.source.issue(self.ast.position(at), message));
+        self.issues.add(self.source, self.ast.position(at), message);
     }
 
     fn set(&mut self, id: NodeId, found: Type) {

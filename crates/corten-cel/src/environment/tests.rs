@@ -236,7 +236,7 @@ proptest! {
 
     #[test]
     fn patterns_never_panic(pattern in "[\\\\\\[\\](){}*+?|^$.,:<>&~a-dA-Z0-9-]{0,16}") {
-        let _ = crate::library::compile_regex(&pattern);
+        let _ = crate::library::Patterns::default().compiled(&pattern);
     }
 }
 
@@ -269,4 +269,23 @@ fn a_variable_may_fail_and_be_absent() {
 fn programs_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     shared(&dynamic().compile("1").expect("a program"));
+}
+
+/// Each literal pattern had a limit of its own and was compiled twice: 10 KiB of text became hundreds of megabytes.
+#[test]
+fn the_patterns_of_an_expression_share_one_limit() {
+    let terms = |count: usize, pattern: &dyn Fn(usize) -> String| {
+        let terms: Vec<String> = (0..count).map(|number| format!(r#""".matches("{}")"#, pattern(number))).collect();
+        Environment::kubernetes().compile(&terms.join(" || "))
+    };
+    // The same one again takes nothing.
+    assert!(terms(300, &|_| ".{0,700}".to_owned()).is_ok());
+    assert!(terms(100, &|number| format!("^[a-z]+-{number}$")).is_ok());
+    let issues = terms(300, &|number| format!(".{{0,{}}}", 600 + number)).expect_err("too much");
+    assert_eq!(issues[0].message, "invalid matches argument");
+    assert!(issues.len() > 90, "{}", issues.len());
+    let found = Environment::with(Libraries::kubernetes())
+        .compile(r#""".find("((a{0,99}){0,99})") == """#)
+        .expect_err("a product");
+    assert_eq!(found[0].message, "error parsing regexp: invalid repeat count: `{0,99}`");
 }

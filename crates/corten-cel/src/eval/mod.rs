@@ -8,7 +8,7 @@ mod plan;
 mod planner;
 mod run;
 
-pub use context::Context;
+pub use context::{Context, Work};
 pub(crate) use plan::Plan;
 pub(crate) use planner::plan;
 pub(crate) use run::{LIST_COST, MAP_COST, OBJECT_COST, add_lists, run};

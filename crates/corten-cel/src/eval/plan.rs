@@ -122,3 +122,20 @@ pub(crate) struct Plan {
     pub(super) root: StepId,
     pub(super) locals: usize,
 }
+
+impl Plan {
+    /// Whether evaluating it compiles patterns.
+    pub(crate) fn compiles_patterns(&self) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::Call(call) if takes_pattern(&call.function.name) => {
+                call.args.get(1).is_some_and(|pattern| !matches!(self.steps[pattern.index()], Step::Constant(_)))
+            }
+            _ => false,
+        })
+    }
+}
+
+/// Whether the second argument of a function is a pattern.
+pub(super) fn takes_pattern(function: &str) -> bool {
+    matches!(function, "matches" | "find" | "findAll")
+}

@@ -5,13 +5,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Context,
-    plan::{Base, Call, Fold, Part, Plan, Qualifier, Step, StepId},
+    Context, Work,
+    plan::{Base, Call, Fold, Part, Plan, Qualifier, Step, StepId, takes_pattern},
     run,
 };
 use crate::{
     checker::{Checked, Reference},
-    library::ConstantRegex,
+    library::{ConstantRegex, Patterns},
     syntax::{Ast, Comprehension, Issue, Literal, Node, NodeId, Source, operator},
     value::{Key, Text, Value},
 };
@@ -23,9 +23,22 @@ const CONVERSIONS: &[&str] =
 /// The plan of `checked`.
 ///
 /// Errors: a constant cannot be converted, or is no regular expression.
-pub(crate) fn plan(source: Source<'_>, checked: &Checked, folding: bool) -> Result<Plan, Issue> {
-    let mut planner =
-        Planner { source, checked, folding, ast: &checked.ast, steps: Vec::new(), scopes: Vec::new(), locals: 0 };
+pub(crate) fn plan(
+    source: Source<'_>,
+    checked: &Checked,
+    patterns: &mut Patterns,
+    folding: bool,
+) -> Result<Plan, Issue> {
+    let mut planner = Planner {
+        source,
+        checked,
+        patterns,
+        folding,
+        ast: &checked.ast,
+        steps: Vec::new(),
+        scopes: Vec::new(),
+        locals: 0,
+    };
     let root = planner.step(checked.ast.root())?;
     Ok(Plan { steps: planner.steps, root, locals: planner.locals })
 }
@@ -33,6 +46,7 @@ pub(crate) fn plan(source: Source<'_>, checked: &Checked, folding: bool) -> Resu
 struct Planner<'p> {
     source: Source<'p>,
     checked: &'p Checked,
+    patterns: &'p mut Patterns,
     folding: bool,
     ast: &'p Ast,
     steps: Vec<Step>,
@@ -162,7 +176,7 @@ impl Planner<'_> {
 
     /// The value of a step that needs no variables.
     fn evaluate(&self, id: StepId) -> Result<Value<'static>, crate::EvalError> {
-        run::constant(&self.steps, id, &mut Context::new(None, None))
+        run::constant(&self.steps, id, &mut Context::new(None, &mut Work::of_evaluation(), None))
     }
 
     fn call(&mut self, id: NodeId) -> Planned {
@@ -252,13 +266,15 @@ impl Planner<'_> {
         Some(Step::IsOneOf { value: *value, keys, doubles })
     }
 
-    /// Constant patterns are compiled once.
+    /// Constant patterns are compiled before anything is evaluated.
     fn compile_pattern(&mut self, id: NodeId, function: &str, steps: &mut [StepId]) -> Result<(), Issue> {
-        if !matches!(function, "matches" | "find" | "findAll") || steps.len() < 2 {
+        if !takes_pattern(function) || steps.len() < 2 {
             return Ok(());
         }
         if let Some(Value::String(pattern)) = self.as_constant(steps[1]) {
-            let regex = ConstantRegex::new(pattern).map_err(|message| self.issue(id, message))?;
+            let pattern = pattern.clone();
+            let regex = self.patterns.compiled(&pattern).map_err(|message| self.issue(id, message))?;
+            let regex = ConstantRegex::new(regex, &pattern);
             steps[1] = self.constant(Value::Opaque(Arc::new(regex)));
         }
         Ok(())

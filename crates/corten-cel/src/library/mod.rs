@@ -26,7 +26,7 @@ use std::{
 };
 
 pub(crate) use costs::{CallSite, CostNode, CostRule, STANDARD as STANDARD_COST};
-pub(crate) use regexes::{ConstantRegex, compile_regex};
+pub(crate) use regexes::{ConstantRegex, Patterns};
 
 use crate::{
     environment::{FunctionDeclaration, OverloadDeclaration},

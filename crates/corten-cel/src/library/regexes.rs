@@ -2,11 +2,10 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/cel/library/regex.go (v1.35).
 
-mod translate;
+use std::{any::Any, collections::BTreeMap, sync::Arc};
 
-use std::{any::Any, sync::Arc};
-
-use regex::{Regex, RegexBuilder};
+use corten_apimachinery::re2::{CompileError, compile_sized, too_large};
+use regex::Regex;
 
 use super::{Function, Library, costs, overload, wrong_types};
 use crate::{
@@ -15,29 +14,45 @@ use crate::{
     value::{Opaque, Text, Value},
 };
 
-/// The largest compiled pattern: 1 MiB, as large as honest ones get with counted repetitions.
-const COMPILED_BYTES_MAX: usize = 1 << 20;
+/// What all constant patterns of an expression may take together: as much as one may take. It is kept with the program.
+const BYTES_MAX: usize = 4 << 20;
 
-/// How deep groups may be nested, as upstream.
-const NESTING_MAX: u32 = 1_000;
+/// The constant patterns of one expression, each compiled once.
+#[derive(Debug)]
+pub(crate) struct Patterns {
+    compiled: BTreeMap<String, Result<Arc<Regex>, String>>,
+    left_bytes: usize,
+}
 
-/// The compiled `pattern`.
-///
-/// Errors: why it is none, in words for people.
-pub(crate) fn compile_regex(pattern: &str) -> Result<Regex, String> {
-    let translated = translate::translate(pattern).map_err(|error| format!("error parsing regexp: {error}"))?;
-    RegexBuilder::new(&translated)
-        .octal(true)
-        .size_limit(COMPILED_BYTES_MAX)
-        .dfa_size_limit(COMPILED_BYTES_MAX)
-        .nest_limit(NESTING_MAX)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => {
-                format!("error parsing regexp: expression too large: `{pattern}`")
-            }
-            _ => format!("error parsing regexp: `{pattern}`"),
-        })
+impl Default for Patterns {
+    fn default() -> Self {
+        Self { compiled: BTreeMap::new(), left_bytes: BYTES_MAX }
+    }
+}
+
+impl Patterns {
+    /// The compiled `pattern`.
+    ///
+    /// Errors: why it is none, in words for people; or that with those before it, it is too large.
+    pub(crate) fn compiled(&mut self, pattern: &str) -> Result<Arc<Regex>, String> {
+        if let Some(known) = self.compiled.get(pattern) {
+            return known.clone();
+        }
+        let (left, mut asked) = (self.left_bytes, 0);
+        let compiled = compile_sized(pattern, &mut |bytes| {
+            asked = bytes;
+            bytes <= left
+        });
+        // Time was spent also on one that came to nothing.
+        self.left_bytes = left.saturating_sub(asked);
+        let compiled = match compiled {
+            Ok(sized) => Ok(Arc::new(sized.regex)),
+            Err(CompileError::Wrong(reason)) => Err(reason),
+            Err(CompileError::Unaffordable) => Err(too_large(pattern)),
+        };
+        self.compiled.insert(pattern.to_owned(), compiled.clone());
+        compiled
+    }
 }
 
 /// A constant pattern, compiled when the plan was made.
@@ -48,8 +63,8 @@ pub(crate) struct ConstantRegex {
 }
 
 impl ConstantRegex {
-    pub(crate) fn new(pattern: &str) -> Result<Self, String> {
-        Ok(Self { regex: Arc::new(compile_regex(pattern)?), size: pattern.chars().count() as u64 })
+    pub(crate) fn new(regex: Arc<Regex>, pattern: &str) -> Self {
+        Self { regex, size: pattern.chars().count() as u64 }
     }
 }
 

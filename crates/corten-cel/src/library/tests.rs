@@ -95,6 +95,9 @@ fn patterns_are_found() {
         "'aab'.find('(?P<x>a+?)') == 'a' && 'A'.matches('(?i:a)') && 'ab'.matches('^(?:a)(b)$')",
     ]);
     check_error("'a'.matches('a**')", "invalid nested repetition operator");
+    // These were read as the crate reads them, and in patterns of schemas as Go does.
+    check_error("'a'.matches('(a)' + '\\\\1')", "invalid escape sequence");
+    check_error("'a'.matches('((a{0,99})' + '{0,99})')", "invalid repeat count");
     check_error("'a'.matches('a{1001}')", "invalid repeat count");
     check_error("'a'.matches('(?x)a')", "invalid or unsupported Perl syntax");
     check_error("'a'.matches('(?=a)')", "error parsing regexp");

@@ -2,7 +2,7 @@
 //!
 //! A rule about a change needs something to compare with, or says that it does not. A rule that a value did not keep before
 //! either, and that is not about the change, is a warning.
-//! Depth is that of the schema, which is bounded; cost is bounded for each evaluation and for all together.
+//! Depth is that of the schema, which is bounded; cost and work are bounded for each evaluation and for all together.
 //!
 //! Upstream: k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/validation.go (v1.35).
 
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     Program, Value,
     error::EvalError,
-    eval::Activation,
+    eval::{Activation, Work},
     limits::{PER_CALL, PER_REQUEST},
     value::Shape,
 };
@@ -133,7 +133,7 @@ impl RuleSet {
     pub(super) fn check_within(&self, object: &Tree, old: Option<&Tree>, budget: u64) -> Checked {
         let root = self.root.get_or_init(|| Node::of(&self.schema, RuleTypes::of(&self.schema, true)));
         self.cost.get_or_init(|| root.as_ref().map_or(0, |root| root.cost(&self.schema, 1)));
-        let mut walk = Walk { budget, checked: Checked::default() };
+        let mut walk = Walk { budget, work: Work::of_request(), checked: Checked::default() };
         if let Some(root) = root {
             let correlation = old.map(|old| Correlation::new(object, Some(old), &self.schema));
             let values = Values { value: object, old: old.filter(|old| !old.is_null()) };
@@ -147,13 +147,13 @@ impl RuleSet {
 /// Holds the defaults of a schema against its rules, all of them within one budget.
 #[derive(Debug)]
 pub struct DefaultRules {
-    /// `None` once it is spent.
-    budget: Option<u64>,
+    /// The cost that is left, and the work; `None` once it is spent.
+    budget: Option<(u64, Work)>,
 }
 
 impl Default for DefaultRules {
     fn default() -> Self {
-        Self { budget: Some(PER_REQUEST) }
+        Self { budget: Some((PER_REQUEST, Work::of_request())) }
     }
 }
 
@@ -161,17 +161,17 @@ impl DefaultRules {
     /// The rules of `schema` that its default at `path`, which is as the rest of it says, does not keep. A default is what it
     /// was, so that rules about changes hold for it as for an update that changes nothing.
     pub fn check(&mut self, path: &Path, schema: &Structural, is_resource: bool, default: &Tree) -> ErrorList {
-        let Some(budget) = self.budget else { return ErrorList::new() };
         if !schema.has_rules() {
             return ErrorList::new();
         }
-        let mut walk = Walk { budget, checked: Checked::default() };
+        let Some((budget, work)) = self.budget.take() else { return ErrorList::new() };
+        let mut walk = Walk { budget, work, checked: Checked::default() };
         let mut end = ControlFlow::Continue(());
         if let Some(root) = Node::of(schema, RuleTypes::of(schema, is_resource)) {
             let values = Values { value: default, old: Some(default) };
             end = walk.place(&root, schema, At::root(Some(path)), values, &Before::root(None));
         }
-        self.budget = end.is_continue().then_some(walk.budget);
+        self.budget = end.is_continue().then_some((walk.budget, walk.work));
         walk.checked.errors
     }
 }
@@ -185,6 +185,8 @@ struct Values<'v> {
 
 struct Walk {
     budget: u64,
+    /// What all evaluations may do together that cost does not count.
+    work: Work,
     checked: Checked,
 }
 
@@ -282,7 +284,7 @@ impl Walk {
         if compiled.uses_old_self && place.values.old.is_none() && !old_is_optional {
             return ControlFlow::Continue(());
         }
-        let (result, cost) = program.eval_interruptible(&Variables { place, old_is_optional }, Some(PER_CALL), None);
+        let (result, cost) = program.eval_within(&Variables { place, old_is_optional }, PER_CALL, &mut self.work);
         let Some(left) = self.budget.checked_sub(cost) else {
             self.fail(place.at, place.ty, failure::OUT_OF_BUDGET);
             return ControlFlow::Break(());
@@ -303,7 +305,7 @@ impl Walk {
         if let Ok(Some(message)) = &compiled.message {
             // The old value is not optional here, whatever it is to the rule.
             let variables = Variables { place, old_is_optional: false };
-            let (message, left) = failure::message(message, rule, &variables, self.budget);
+            let (message, left) = failure::message(message, rule, &variables, (self.budget, &mut self.work));
             self.budget = left;
             match message {
                 Message::Text(text) => detail = Some(text),
@@ -315,7 +317,7 @@ impl Walk {
             }
         }
         let detail = detail.unwrap_or_else(|| failure::usual_message(rule));
-        self.add(failure::refused(rule, &path, place.ty, detail), is_warning);
+        self.add(failure::refused(rule, &path, (place.values.value, place.ty), detail), is_warning);
         ControlFlow::Continue(())
     }
 

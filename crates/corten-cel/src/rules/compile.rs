@@ -24,6 +24,10 @@ pub(super) const SELF: &str = "self";
 /// What that was before.
 pub(super) const OLD_SELF: &str = "oldSelf";
 
+/// What a rule costs at least that compiles patterns: some tens of milliseconds, which upstream counts by the length of the
+/// pattern.
+const PATTERN_COST: u64 = 200_000;
+
 /// The type of a place in a schema, with all types below it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RuleTypes {
@@ -127,7 +131,11 @@ impl RuleTypes {
     /// What `rules` cost at most, for one value, or for `count` where a request can hold so many.
     pub(super) fn cost(&self, rules: &[CompiledRule], count: u64) -> u64 {
         let sizes = DeclaredSizes(&self.declaration.ty);
-        let cost = |program: &Option<Program>| program.as_ref().map_or(0, |program| program.estimate(&sizes).max);
+        let of_program = |program: &Program| {
+            let estimate = program.estimate(&sizes).max;
+            if program.compiles_patterns() { estimate.max(PATTERN_COST) } else { estimate }
+        };
+        let cost = |program: &Option<Program>| program.as_ref().map_or(0, of_program);
         let of_rule = |rule: &CompiledRule| {
             let message = rule.message.as_ref().map_or(0, cost);
             rule.program.as_ref().map_or(0, cost).saturating_add(message)

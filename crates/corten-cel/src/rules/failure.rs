@@ -6,12 +6,13 @@
 use corten_apimachinery::{
     field::{Error, Path, quote},
     schema::ValidationRule,
+    value::Value as Tree,
 };
 
 use crate::{
     Program, Value,
     error::{ErrorKind, EvalError},
-    eval::Activation,
+    eval::{Activation, Work},
     limits::PER_CALL,
 };
 
@@ -50,13 +51,16 @@ pub(super) fn not_evaluated(error: &EvalError, rule: &ValidationRule) -> (String
     }
 }
 
-/// The error of a rule that does not hold for a value of the type `ty`.
-pub(super) fn refused(rule: &ValidationRule, path: &Path, ty: &str, detail: String) -> Error {
-    match rule.reason.as_deref() {
-        Some("FieldValueForbidden") => Error::forbidden(path, detail),
-        Some("FieldValueRequired") => Error::required(path, detail),
-        Some("FieldValueDuplicate") => Error::duplicate(path, ty),
-        _ => Error::invalid(path, ty, detail),
+/// The error of a rule that does not hold for `value`, which is of the type `ty`: it is shown if it is simple.
+pub(super) fn refused(rule: &ValidationRule, path: &Path, (value, ty): (&Tree, &str), detail: String) -> Error {
+    let shown = (!matches!(ty, "object" | "array")).then(|| value.clone());
+    match (rule.reason.as_deref(), shown) {
+        (Some("FieldValueForbidden"), _) => Error::forbidden(path, detail),
+        (Some("FieldValueRequired"), _) => Error::required(path, detail),
+        (Some("FieldValueDuplicate"), Some(value)) => Error::duplicate(path, value),
+        (Some("FieldValueDuplicate"), None) => Error::duplicate_unshown(path),
+        (_, Some(value)) => Error::invalid(path, value, detail),
+        (_, None) => Error::invalid_unshown(path, detail),
     }
 }
 
@@ -69,14 +73,14 @@ pub(super) enum Message {
     Fatal(String),
 }
 
-/// The message that `program` makes, and what is left of the budget.
+/// The message that `program` makes, and what is left of the budget; its work is taken from `work`.
 pub(super) fn message<'a>(
     program: &'a Program,
     rule: &ValidationRule,
     variables: &dyn Activation<'a>,
-    budget: u64,
+    (budget, work): (u64, &mut Work),
 ) -> (Message, u64) {
-    let (result, cost) = program.eval_interruptible(variables, Some(PER_CALL), None);
+    let (result, cost) = program.eval_within(variables, PER_CALL, work);
     let Some(left) = budget.checked_sub(cost) else { return (Message::Fatal(MESSAGE_OUT_OF_BUDGET.to_owned()), 0) };
     let message = match result {
         Ok(Value::String(text)) => match text.trim() {

@@ -3,6 +3,7 @@
 //! Upstream: cel-go parser (v0.26.0); the language: cel-spec doc/langdef.md.
 
 mod ast;
+mod issues;
 mod lexer;
 mod macros;
 mod operand;
@@ -12,8 +13,9 @@ mod unescape;
 mod words;
 
 pub use ast::{Ast, Comprehension, Element, Literal, MapEntry, Node, NodeId, StructField};
+pub use issues::{Issue, Issues};
 pub use parser::{Options, parse};
-pub use source::{Issue, Source};
+pub use source::Source;
 pub use words::is_reserved;
 
 /// The variable of a comprehension's result, which no text can name.

@@ -7,7 +7,7 @@
 //! Upstream: cel-go parser/parser.go, parser/helper.go (v0.26.0).
 
 use super::{
-    Ast, Issue, Node, NodeId, Source,
+    Ast, Issues, Node, NodeId, Source,
     lexer::{self, Kind, Token},
     operator,
 };
@@ -40,11 +40,11 @@ pub(super) struct Stop;
 /// The tree of `source`.
 ///
 /// Errors: the first syntax error and all wrong literals and macros before it.
-pub fn parse(source: Source<'_>, options: Options) -> Result<Ast, Vec<Issue>> {
+pub fn parse(source: Source<'_>, options: Options) -> Result<Ast, Issues> {
     let size = source.text().chars().count();
     if size > SIZE_MAX {
         let message = format!("expression code point size exceeds limit: size: {size}, limit {SIZE_MAX}");
-        return Err(vec![Source::issue_of_all(message)]);
+        return Err(Source::issue_of_all(message).into());
     }
     let mut parser = Parser {
         source,
@@ -52,13 +52,13 @@ pub fn parse(source: Source<'_>, options: Options) -> Result<Ast, Vec<Issue>> {
         tokens: lexer::tokens(source.text()),
         at: 0,
         ast: Ast::new(),
-        issues: Vec::new(),
+        issues: Issues::default(),
         depths: [0; RULES],
     };
     for token in parser.tokens.iter().filter(|token| token.kind == Kind::Unknown) {
         let text = token.text.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
         let message = format!("Syntax error: token recognition error at: '{text}'");
-        parser.issues.push(source.issue(token.position, message));
+        parser.issues.add(source, token.position, message);
     }
     parser.tokens.retain(|token| token.kind != Kind::Unknown);
     if let Ok(root) = parser.whole() {
@@ -84,7 +84,7 @@ pub(super) struct Parser<'t> {
     pub(super) tokens: Vec<Token<'t>>,
     pub(super) at: usize,
     pub(super) ast: Ast,
-    issues: Vec<Issue>,
+    issues: Issues,
     pub(super) depths: [usize; RULES],
 }
 
@@ -148,13 +148,13 @@ impl<'t> Parser<'t> {
     }
 
     pub(super) fn stop<T>(&mut self, position: u32, message: impl Into<String>) -> Result<T, Stop> {
-        self.issues.push(self.source.issue(position, message));
+        self.issues.add(self.source, position, message);
         Err(Stop)
     }
 
     /// Records that a part is wrong that could be read.
     pub(super) fn report(&mut self, position: u32, message: impl Into<String>) -> NodeId {
-        self.issues.push(self.source.issue(position, message));
+        self.issues.add(self.source, position, message);
         self.ast.add(position, Node::Error)
     }
 
@@ -162,11 +162,11 @@ impl<'t> Parser<'t> {
         let depth = &mut self.depths[rule as usize];
         *depth += 1;
         if *depth > DEPTH_MAX {
-            self.issues.push(Source::issue_of_all(format!("expression recursion limit exceeded: {DEPTH_MAX}")));
+            self.issues.add_of_all(format!("expression recursion limit exceeded: {DEPTH_MAX}"));
             return Err(Stop);
         }
         if self.ast.is_too_large() {
-            self.issues.push(Source::issue_of_all("expression is too large when its macros are expanded"));
+            self.issues.add_of_all("expression is too large when its macros are expanded");
             return Err(Stop);
         }
         Ok(())

@@ -1,22 +1,10 @@
 //! Places in the text of an expression, and messages about them.
 //!
-//! Upstream: cel-go common/{source,error,errors}.go (v0.26.0).
+//! Upstream: cel-go common/{source,error}.go (v0.26.0).
 
 use std::fmt::Write as _;
 
-/// The most issues of one expression that are told, as upstream.
-const ISSUES_MAX: usize = 100;
-
-/// One thing that is wrong with an expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Issue {
-    /// From 1; 0 where no place can be named.
-    pub line: u32,
-    /// In characters, from 0.
-    pub column: u32,
-    /// What is wrong.
-    pub message: String,
-}
+use super::{Issue, Issues};
 
 /// The text of an expression.
 #[derive(Debug, Clone, Copy)]
@@ -57,20 +45,20 @@ impl<'t> Source<'t> {
         Issue { line: 0, column: 0, message: message.into() }
     }
 
-    /// All issues as a text for people: each with its place, its line, and a mark under the line.
+    /// The issues as a text for people: each with its place, its line, and a mark under the line.
     #[must_use]
-    pub fn display(&self, issues: &[Issue]) -> String {
+    pub fn display(&self, issues: &Issues) -> String {
         let mut sorted: Vec<&Issue> = issues.iter().collect();
         sorted.sort_by_key(|issue| (issue.line, issue.column));
         let mut out = String::new();
-        for (index, issue) in sorted.iter().take(ISSUES_MAX).enumerate() {
+        for (index, issue) in sorted.iter().enumerate() {
             if index > 0 {
                 out.push('\n');
             }
             self.display_one(issue, &mut out);
         }
-        if sorted.len() > ISSUES_MAX {
-            let _ = write!(out, "\n{} more errors were truncated", sorted.len() - ISSUES_MAX);
+        if issues.untold() > 0 {
+            let _ = write!(out, "\n{} more errors were truncated", issues.untold());
         }
         out
     }

@@ -167,3 +167,13 @@ proptest! {
         }
     }
 }
+
+/// For each unreadable character all text before it was gone through: seconds for an expression of 100,000.
+#[test]
+fn no_more_issues_are_made_than_are_told() {
+    let text = "@".repeat(100_000);
+    let issues = parse(Source::new(&text), options()).expect_err("nothing can be read");
+    assert_eq!((issues.len(), issues.untold()), (100, 99_901));
+    let shown = Source::new("@@").display(&issues);
+    assert!(shown.ends_with("99901 more errors were truncated"), "{shown}");
+}

@@ -6,7 +6,7 @@ use crate::{
         CustomKind, MetaType, Structural, UnknownFields, apply_defaults, prune, prune_nulls_without_defaults, publish,
         publish_list, to_types, validate_value, validate_value_update,
     },
-    type_table::{FieldType, ListType, Shape},
+    type_table::{FieldType, ListType, Shape, Type},
     value::Value,
 };
 
@@ -155,6 +155,32 @@ fn types_say_how_fields_merge() {
     let text = format!("{:?}", set);
     for part in ["\"d\"", "free", "whole", "open"] {
         assert!(text.contains(part), "{text}");
+    }
+}
+
+/// The later one took the place of the earlier: what was declared in one of them was then not declared in either.
+#[test]
+fn properties_with_dots_have_types_of_their_own() {
+    let inner = |field: &str| format!(r#"{{"type": "object", "properties": {{"{field}": {{"type": "string"}}}}}}"#);
+    for (first, second) in [
+        (
+            format!(r#""a.b": {}"#, inner("x")),
+            format!(r#""a": {{"type": "object", "properties": {{"b": {}}}}}"#, inner("y")),
+        ),
+        (format!(r#""a[]": {}"#, inner("x")), format!(r#""a": {{"type": "array", "items": {}}}"#, inner("y"))),
+        (
+            format!(r#""a{{}}": {}"#, inner("x")),
+            format!(r#""a": {{"type": "object", "additionalProperties": {}}}"#, inner("y")),
+        ),
+        (format!(r#""a~1b": {}"#, inner("x")), format!(r#""a.b": {}"#, inner("y"))),
+    ] {
+        let of = schema(&format!(r#"{{"type": "object", "properties": {{{first}, {second}}}}}"#));
+        let (types, _) = to_types(Some(&of), KIND, &table()).unwrap();
+        let has = |name: &str| {
+            let with = |ty: &Type| matches!(&ty.shape, Shape::Struct(shape) if shape.field(name).is_some());
+            types.iter().filter(|(_, ty)| with(ty)).count()
+        };
+        assert_eq!((has("x"), has("y")), (1, 1), "{first} {second}");
     }
 }
 

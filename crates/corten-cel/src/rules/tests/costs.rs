@@ -1,6 +1,9 @@
 //! What rules cost as estimated, with and without a bound in the schema: facts of upstream's compilation_test.go (v1.35).
 
-use super::findings;
+use std::sync::Arc;
+
+use super::{findings, object, schema, tree};
+use crate::rules::RuleSet;
 
 /// Estimates `rule` at `schema`, where `%` stands for the bounds that are `max`.
 #[track_caller]
@@ -137,4 +140,24 @@ fn functions_of_libraries() {
 #[test]
 fn required_fields_make_objects_larger() {
     list("required", "self.all(x, x.required == \"z\")", 1_110_254, 10, 62);
+}
+
+/// Upstream counts the length of a pattern, which tells little of what it takes to compile it.
+#[test]
+fn rules_that_compile_patterns_are_costly() {
+    let is_costly = |rule: &str| {
+        let bounded = r#"{"type": "string", "maxLength": 20}"#;
+        let of = format!(
+            r#"{{"type": "object", "properties": {{"spec": {{"type": "object", "properties": {{"a": {bounded}, "b": {bounded}}},
+                "x-kubernetes-validations": [{{"rule": "{rule}"}}]}}}}}}"#
+        );
+        let rules = RuleSet::new(Arc::new(schema(&of))).expect("rules");
+        assert!(rules.is_costly(), "nothing is compiled yet");
+        assert!(rules.check(&tree(&object("{}")), None).errors.is_empty(), "{rule}");
+        rules.is_costly()
+    };
+    assert!(!is_costly("!has(self.a) || self.a.matches('^[a-z]+$')"));
+    assert!(!is_costly("!has(self.a) || self.a == self.b"));
+    assert!(is_costly("!has(self.a) || self.a.matches(self.b)"));
+    assert!(is_costly("!has(self.a) || self.a.find('x' + self.b) == ''"));
 }

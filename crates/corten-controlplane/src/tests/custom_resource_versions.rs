@@ -1,0 +1,121 @@
+//! The versions and the scope of a custom resource, as paths and stored objects have them.
+
+use corten_apimachinery::{Value, gvk::GroupVersionResource, meta::ObjectMeta as _};
+use corten_client::{PatchKind, Target, WatchOptions};
+use futures::StreamExt as _;
+use http::Method;
+use serde_json::json;
+
+use super::custom_resources::{CRDS, TABS, cluster_with_tabs, tab};
+use crate::testing::{Cluster, admin};
+
+/// Changes the definition, and waits until what it says now is served: then the watches of what was served before end.
+async fn redefine(cluster: &Cluster, changes: serde_json::Value) {
+    let client = cluster.client(admin());
+    let resource = GroupVersionResource::new("example.com", "v1beta1", "crontabs");
+    let mut watch = client.watch(Target::collection(&resource, "default"), &WatchOptions::default()).await.unwrap();
+    cluster.patch(admin(), &format!("{CRDS}/crontabs.example.com"), PatchKind::Json, changes).await.unwrap();
+    while watch.next().await.is_some() {}
+}
+
+/// The fields of all versions could be selected in each of them.
+#[tokio::test]
+async fn a_version_has_its_own_selectable_fields() {
+    let cluster = cluster_with_tabs().await;
+    let fields = json!([
+        {"op": "replace", "path": "/spec/versions/1/selectableFields", "value": [{"jsonPath": ".spec.cron"}]},
+    ]);
+    redefine(&cluster, fields).await;
+    cluster.post(admin(), TABS, tab("a", json!({"cron": "1", "image": "one"}))).await.unwrap();
+    cluster.post(admin(), TABS, tab("b", json!({"cron": "2", "image": "two"}))).await.unwrap();
+    let beta = TABS.replace("v1", "v1beta1");
+    for (path, selector, want) in [
+        (TABS, "spec.image%3Done", Ok(1)),
+        (&*beta, "spec.cron%3D2", Ok(1)),
+        (&*beta, "metadata.name%3Da", Ok(1)),
+        (TABS, "spec.cron%3D2", Err("field label not supported: spec.cron")),
+        (&*beta, "spec.image%3Done", Err("field label not supported: spec.image")),
+    ] {
+        let found = cluster.get(admin(), &format!("{path}?fieldSelector={selector}")).await;
+        let found = found.map_err(|status| (status.code, status.message.to_string()));
+        assert_eq!(found, want.map(Value::Int).map_err(|why: &str| (400, why.to_owned())), "{path} {selector}");
+    }
+    cluster.stop().await;
+}
+
+/// It was refused without a version, as an object is.
+#[tokio::test]
+async fn a_scale_can_be_put_whatever_the_version_is() {
+    let cluster = cluster_with_tabs().await;
+    let path = format!("{TABS}/a/scale");
+    let made = cluster.post(admin(), TABS, tab("a", json!({"cron": "*", "replicas": 2}))).await.unwrap();
+    let scale = |version: Option<&str>, replicas: i64| {
+        json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": replicas},
+            "metadata": {"name": "a", "namespace": "default", "resourceVersion": version}})
+    };
+    let put = cluster.put(admin(), &path, scale(None, 5)).await.unwrap();
+    assert_eq!(put.i64_at(&["spec", "replicas"]), Some(5));
+    let version = made.resource_version();
+    assert_eq!(cluster.put(admin(), &path, scale(Some(version), 6)).await.unwrap_err().code, 409);
+    let version = put.resource_version();
+    assert_eq!(
+        cluster.put(admin(), &path, scale(Some(version), 6)).await.unwrap().i64_at(&["spec", "replicas"]),
+        Some(6)
+    );
+    let applied =
+        json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "a"}, "spec": {"replicas": 7}});
+    let apply = format!("{path}?fieldManager=m&force=true");
+    let applied = cluster.patch(admin(), &apply, PatchKind::Apply, applied).await.unwrap();
+    assert_eq!(applied.i64_at(&["spec", "replicas"]), Some(7));
+    cluster.stop().await;
+}
+
+/// A method that no collection knows elsewhere was said not to be allowed there, as upstream says of built-in resources.
+#[tokio::test]
+async fn a_custom_resource_is_found_in_its_scope_alone() {
+    let cluster = cluster_with_tabs().await;
+    let across = TABS.replace("/namespaces/default", "");
+    let refused = cluster.outside(Method::POST, &across, None, Some(tab("a", json!({"cron": "*"})))).await;
+    assert_eq!(refused.unwrap_err().code, 403, "whoever may not make it is told so");
+    let refused = cluster.post(admin(), &across, tab("a", json!({"cron": "*"}))).await.unwrap_err();
+    assert_eq!((refused.code, &*refused.message), (404, "404 page not found\n"));
+    for (method, path, code) in [
+        (Method::GET, across.clone(), 200),
+        (Method::DELETE, across.clone(), 404),
+        (Method::GET, format!("{across}/a"), 404),
+        (Method::PUT, format!("{across}/a"), 404),
+        (Method::GET, format!("{TABS}/a"), 404),
+        (Method::GET, TABS.to_owned(), 200),
+    ] {
+        assert_eq!(cluster.code(method.clone(), &path, admin()).await, code, "{method} {path}");
+    }
+    cluster.stop().await;
+}
+
+/// It was served as an object of the version that had gone.
+#[tokio::test]
+async fn an_object_in_a_version_that_has_gone_cannot_be_converted() {
+    let cluster = cluster_with_tabs().await;
+    cluster.post(admin(), TABS, tab("a", json!({"cron": "*"}))).await.unwrap();
+    let path = format!("{CRDS}/crontabs.example.com");
+    let stored_elsewhere = json!([
+        {"op": "replace", "path": "/spec/versions/0/storage", "value": false},
+        {"op": "replace", "path": "/spec/versions/1/storage", "value": true},
+    ]);
+    redefine(&cluster, stored_elsewhere).await;
+    let beta = TABS.replace("v1", "v1beta1");
+    let forgets = json!({"status": {"storedVersions": ["v1beta1"]}});
+    let old = cluster.get(admin(), &format!("{beta}/a")).await.unwrap();
+    assert_eq!(old.api_version(), "example.com/v1beta1");
+    cluster.patch(admin(), &format!("{path}/status"), PatchKind::Merge, forgets).await.unwrap();
+    let without = json!([{"op": "remove", "path": "/spec/versions/0"}]);
+    redefine(&cluster, without).await;
+    let mut newer = tab("b", json!({"cron": "*"}));
+    newer["apiVersion"] = json!("example.com/v1beta1");
+    cluster.post(admin(), &beta, newer).await.unwrap();
+    assert_eq!(cluster.get(admin(), &format!("{beta}/b")).await.unwrap().name(), "b");
+    let failure = cluster.get(admin(), &format!("{beta}/a")).await.unwrap_err();
+    let why = "request to convert CR from an invalid group/version: example.com/v1";
+    assert!(failure.code == 500 && failure.message.ends_with(why), "{failure:?}");
+    cluster.stop().await;
+}
