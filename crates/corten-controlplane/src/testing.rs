@@ -205,6 +205,7 @@ impl Cluster {
     }
 
     /// The hooks of services.
+    #[cfg(test)]
     pub(crate) fn services(&self) -> &ServiceHooks {
         &self.services
     }

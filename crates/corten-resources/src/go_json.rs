@@ -56,7 +56,7 @@ pub(crate) fn mismatch(value: &Value, place: &str, ty: &str) -> String {
         Value::Int(_) | Value::Float(_) => "number",
         Value::String(_) => "string",
         Value::Array(_) => "array",
-        Value::Object(_) => "object",
+        Value::Object(_) | Value::Raw(_) => "object",
     };
     format!("json: cannot unmarshal {what} into Go {place} of type {ty}")
 }

@@ -117,7 +117,12 @@ fn reason(pattern: &str, error: &str) -> String {
         () if last.contains("invalid character class range") || last.starts_with("Unicode property") => {
             "invalid character class range"
         }
-        () if last.contains("escape sequence") || last.contains("unrecognized escape") => "invalid escape sequence",
+        () if last.contains("escape sequence")
+            || last.contains("unrecognized escape")
+            || last.contains("hexadecimal literal") =>
+        {
+            "invalid escape sequence"
+        }
         () if last.contains("capture group name") => "invalid named capture",
         () if last.contains("maximum number of nested") => "expression nests too deeply",
         () => return format!("{last}: `{pattern}`"),

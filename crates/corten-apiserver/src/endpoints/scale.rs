@@ -112,7 +112,6 @@ pub(super) async fn handle(
             return Err(Status::bad_request(format!("the spec replicas field {path} cannot be empty")));
         }
         check(endpoint, &scale, &object, &name)?;
-        check_path(endpoint, &object, &paths.spec_replicas, &name)?;
         // What is absent is 0: everything else was read as a number.
         object.set(&ScalePaths::fields(&paths.spec_replicas), scale.i64_at(&["spec", "replicas"]).unwrap_or_default());
         precondition(&mut object, &scale, current.unwrap_or(&Value::Null));
@@ -172,23 +171,6 @@ fn check(endpoint: &Endpoint, scale: &Value, object: &Value, name: &str) -> Resu
         let why =
             format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", scale.uid(), object.uid());
         return Err(Status::conflict(&resource, name, why));
-    }
-    Ok(())
-}
-
-/// Refuses to set replicas where the path leads through something that has no fields: a schema may leave that open.
-fn check_path(endpoint: &Endpoint, object: &Value, path: &str, name: &str) -> Result<(), Status> {
-    let fields = ScalePaths::fields(path);
-    for depth in 1..fields.len() {
-        match object.at(&fields[..depth]) {
-            None => return Ok(()),
-            Some(Value::Object(_) | Value::Null) => {}
-            Some(other) => {
-                let place = fields[1..depth].iter().fold(Path::new(fields[0]), |place, field| place.child(field));
-                let error = Error::invalid(&place, other.clone(), "must be an object for replicas to be set in it");
-                return Err(Status::invalid(&endpoint.kind(), name, &[error]));
-            }
-        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Changes of an object, repeated from its current state until nobody else was faster.
 
-use std::sync::Arc;
+use std::{future::poll_fn, pin::pin, sync::Arc};
 
 use corten_apimachinery::{
     managed_fields, meta::ObjectMeta as _, resource::Strategy, stack, status::Status, stored::Stored, value::Value,
@@ -84,7 +84,10 @@ impl Store {
                     Err(status) => return Err(status),
                 }
             };
-            let attempt = self.update_once(cx, &key, name, strategy, transform, &old, revision).await;
+            // It may have become deep since the request was looked at, and what the server writes by itself was not looked at.
+            let is_deep = !stack::is_for_depth() && old.is_deeper_than(stack::SHALLOW);
+            let mut attempt = pin!(self.update_once(cx, &key, name, strategy, transform, &old, revision));
+            let attempt = poll_fn(|cx| stack::deep_if(is_deep, || attempt.as_mut().poll(cx))).await;
             let wrote = matches!(&attempt, Ok(Attempt::Done(updated)) if updated.object.revision != revision);
             match attempt {
                 Ok(Attempt::Overtaken(newer)) => {
@@ -117,10 +120,6 @@ impl Store {
         old: &Value,
         revision: Revision,
     ) -> Result<Attempt, Status> {
-        // It has become deep since the request was looked at, which has no room for that then.
-        if !stack::is_for_depth() && old.is_deeper_than(stack::SHALLOW) {
-            return Err(Status::modified(&self.group_resource(), name));
-        }
         let mut object = transform(Some(old))?;
         before::settle_namespace(self, cx, &mut object)?;
         self.check_preconditions(&object, old, revision, name)?;

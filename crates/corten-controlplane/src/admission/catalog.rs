@@ -10,8 +10,8 @@ use corten_base::{SharedClock, SharedRng};
 
 use super::{
     admin_access, certificate_requests, default_ingress_class, default_storage_class, default_toleration_seconds,
-    namespace_lifecycle, node_restriction, pod_topology_labels, policy_params, priority, runtime_class, service_account,
-    signers, storage_object_in_use, taint_nodes_by_condition, volume_claim_resize,
+    namespace_lifecycle, node_restriction, pod_topology_labels, policy_params, priority, runtime_class,
+    service_account, signers, storage_object_in_use, taint_nodes_by_condition, volume_claim_resize,
 };
 use crate::{
     authorization::rbac::{Escalation, Rbac},

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use corten_apimachinery::{
-    gvk::GroupVersionResource, meta::ObjectMeta as _, quantity::Quantity, status::Status, value::Value,
-};
+use corten_apimachinery::{gvk::GroupVersionResource, quantity::Quantity, status::Status, value::Value};
 use corten_apiserver::{
     admission::{Attributes, Operation, Plugin},
     registry::read_failure,
@@ -67,7 +65,7 @@ impl PersistentVolumeClaimResize {
 
 fn size(claim: &Value) -> Quantity {
     let text = claim.str_at(&["spec", "resources", "requests", "storage"]);
-    text.and_then(Quantity::parse).unwrap_or_default()
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

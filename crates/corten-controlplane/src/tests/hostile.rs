@@ -80,7 +80,8 @@ impl Answer {
     }
 
     fn status(&self) -> Value {
-        if self.body.starts_with(b"{") { value(&self.body) } else { Value::Null }
+        // Objects and lists of them may be deeper than what is read.
+        if self.code >= 400 && self.body.starts_with(b"{") { value(&self.body) } else { Value::Null }
     }
 }
 

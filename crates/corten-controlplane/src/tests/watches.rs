@@ -1,7 +1,7 @@
 //! Watches by several clients at once, in the forms that each asks for.
 
 use corten_apimachinery::gvk::GroupVersionResource;
-use corten_client::{Target, WatchEvent, WatchOptions};
+use corten_client::{PatchKind, Target, WatchEvent, WatchOptions};
 use futures::StreamExt as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -96,8 +96,8 @@ async fn an_object_is_shown_to_each_watch_as_it_leaves_or_stays() {
     for watch in &mut watches[..3] {
         assert_eq!(watch.next().await["type"], "ADDED");
     }
-    let lease = json!({"metadata": {"name": "l", "labels": {"a": "2"}}});
-    let changed = served.cluster.put(admin(), &format!("{LEASES}/l"), lease).await.unwrap();
+    let lease = json!({"metadata": {"labels": {"a": "2"}}});
+    let changed = served.cluster.patch(admin(), &format!("{LEASES}/l"), PatchKind::Merge, lease).await.unwrap();
     let revision = changed.str_at(&["metadata", "resourceVersion"]).unwrap();
     for (watch, (ty, label)) in
         watches.iter_mut().zip([("DELETED", "1"), ("DELETED", "1"), ("MODIFIED", "2"), ("ADDED", "2")])

@@ -104,6 +104,14 @@ fn may_be_deleted(requests: &[&Operation], version: u64) -> bool {
     })
 }
 
+/// Whether there may have been an object that nobody was told of, and no watcher saw: those that began again after a restart
+/// did not hear of what came in between.
+fn may_be_created(requests: &[&Operation]) -> bool {
+    requests
+        .iter()
+        .any(|request| matches!(request.action, Action::Create { .. }) && request.outcome == Outcome::Unknown)
+}
+
 /// Every state follows from the one before by a request that somebody made.
 fn check_states(key: &Key, states: &BTreeMap<u64, State>, requests: &[&Operation]) -> Result<(), String> {
     let mut before: Option<(u64, &State)> = None;
@@ -120,7 +128,7 @@ fn check_states(key: &Key, states: &BTreeMap<u64, State>, requests: &[&Operation
             let follows = match request.action {
                 Action::Create { .. } => !is_there || deleted_meanwhile,
                 Action::Update { of, .. } => before.is_some_and(|(version, _)| version == of) && is_there,
-                _ => is_there,
+                _ => is_there || may_be_created(requests),
             };
             if !follows {
                 return Err(format!("it cannot follow {before:?} at {version}: {request:?}"));

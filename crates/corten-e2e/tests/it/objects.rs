@@ -210,7 +210,7 @@ fn services_get_addresses_and_keep_them(kubectl: &Kubectl) -> anyhow::Result<()>
         (
             "a strange address",
             "clusterIP: 192.0.2.1, ports: [{port: 80}]",
-            "failed to allocate IP 192.0.2.1: the provided IP (192.0.2.1) is not in the valid range.",
+            "failed to allocate IP 192.0.2.1: the provided network does not match the current range",
         ),
         (
             "an address twice",

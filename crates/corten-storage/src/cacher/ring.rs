@@ -129,7 +129,7 @@ mod tests {
             namespace: "".into(),
             name: "a".into(),
             uid: "u".into(),
-            json: vec![b' '; bytes].into(),
+            json: " ".repeat(bytes).into(),
             facts: Facts::default(),
         };
         Arc::new(CacheEvent::new(Change::Put, revision, Arc::new(object), None))

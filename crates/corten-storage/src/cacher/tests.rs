@@ -3,6 +3,7 @@
 mod slow;
 
 use std::{
+    convert::Infallible,
     sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Wake, Waker},
 };
@@ -278,9 +279,14 @@ async fn a_frame_is_made_once_for_each_encoding() {
     t.put("ns/a", "2").await;
     let mut events = Vec::new();
     watcher.next(&mut events).await.unwrap();
-    assert_eq!(events[0].frame(1, || "first".into()), "first");
-    assert_eq!(events[0].frame(1, || panic!("it is there")), "first");
-    assert_eq!(events[0].frame(2, || "second".into()), "second");
+    let purpose = |api_version: &str, form| Purpose { api_version: api_version.into(), form };
+    let frame = |purpose: Purpose, text: &'static str| {
+        events[0].frame(&purpose, || Ok::<_, Infallible>(Bytes::from_static(text.as_bytes()))).unwrap()
+    };
+    assert_eq!(frame(purpose("v1", 1), "first"), "first");
+    assert_eq!(frame(purpose("v1", 1), "again"), "first");
+    assert_eq!(frame(purpose("v1", 2), "second"), "second");
+    assert_eq!(frame(purpose("events.k8s.io/v1", 1), "third"), "third");
     t.end().await;
 }
 

@@ -309,12 +309,7 @@ impl<'a> Parser<'a> {
     fn field_set(&mut self, ty: Option<&FieldType>) -> Result<Value, DecodeError> {
         let extent = field_set::extent(&self.bytes[self.at..]);
         if let Some(extent) = extent.filter(|extent| extent.depth > 1 && self.depth + extent.depth <= DEPTH_MAX) {
-            // As `TYPED_DEPTH_MAX` has it for what is kept as a tree.
-            if self.table.is_some() && self.depth + extent.depth > TYPED_DEPTH_MAX {
-                return Err(DecodeError::TooDeep("exceeded max depth"));
-            }
             self.objects.count_all(extent.objects, self.place)?;
-            self.deepest = self.deepest.max(self.depth + extent.depth);
             let text = &self.text[self.at..self.at + extent.bytes];
             self.at += extent.bytes;
             return Ok(Value::Raw(Raw::new(text)));

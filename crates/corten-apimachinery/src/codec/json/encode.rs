@@ -127,7 +127,7 @@ impl<'a> Writer<'a> {
             Value::String(text) => put_string(&mut self.out, text),
             Value::Array(_) | Value::Object(_) => {
                 self.depth += 1;
-                if self.depth % LEVELS_PER_CHECK == 0 {
+                if self.depth.is_multiple_of(LEVELS_PER_CHECK) {
                     stack::with_room(|| self.nested(value, ty));
                 } else {
                     self.nested(value, ty);
@@ -149,14 +149,12 @@ impl<'a> Writer<'a> {
                     _ => None,
                 };
                 self.out.push(b'[');
-                self.level += 1;
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {
                         self.out.push(b',');
                     }
                     self.value(item, item_type);
                 }
-                self.level -= 1;
                 self.out.push(b']');
             }
             Value::Object(map) => self.object(value, map, ty),
@@ -195,7 +193,6 @@ impl<'a> Writer<'a> {
             _ => (None, None),
         };
         self.out.push(b'{');
-        self.level += 1;
         let mut first = true;
         match fields {
             Some(fields) => {
@@ -228,7 +225,6 @@ impl<'a> Writer<'a> {
         if seeking && self.found.is_none() {
             self.mark(first);
         }
-        self.level -= 1;
         self.out.push(b'}');
     }
 

@@ -1,4 +1,3 @@
-use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -23,7 +22,7 @@ fn write(value: &Value) -> String {
 fn the_revision_of_the_object_itself_is_replaced() {
     #[track_caller]
     fn check(before: &str, after: &str) {
-        let replaced = replace_resource_version(&Bytes::copy_from_slice(before.as_bytes()), 7, 12);
+        let replaced = replace_resource_version(&Outlined::from(before), 7, 12);
         assert_eq!(std::str::from_utf8(&replaced).unwrap(), after);
     }
     let embedded = r#"{"aTemplate":{"metadata":{"resourceVersion":"7"}},"#;

@@ -202,7 +202,7 @@ fn what_has_not_changed_is_forgiven() {
             "items": {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "string", "maxLength": 1}}}},
         "needy": {"type": "object", "required": ["x"], "properties": {"x": {"type": "string"}, "y": {"type": "string"}}}
     }}"#;
-    let long = "Too long: may not be more than 1 bytes";
+    let long = "Too long: may not be more than 1 byte";
     check_update(of, r#"{"a": "long"}"#, r#"{"a": "long", "list": []}"#, &[]);
     check_update(of, r#"{"a": "long"}"#, r#"{"a": "other"}"#, &[&format!("a: {long}")]);
     check_update(of, r#"{"m": {"k": "long"}}"#, r#"{"m": {"k": "long", "l": "long"}}"#, &[&format!("m.l: {long}")]);

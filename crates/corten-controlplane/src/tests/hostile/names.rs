@@ -108,7 +108,8 @@ async fn a_custom_resource_of_the_cluster_is_in_no_namespace() {
         ("/apis/example.com/v1/globals", "/apis/example.com/v1/namespaces/default/globals");
     let object = json!({"apiVersion": "example.com/v1", "kind": "Global", "metadata": {"name": "one"}});
     served.cluster.post(admin(), of_cluster, object.clone()).await.unwrap();
-    let missing = (404, "NotFound", "the server could not find the requested resource");
+    // Upstream's handler of custom resources knows no such path, and answers with plain text.
+    let missing = (404, "", "");
     served
         .check(vec![
             get("listed in a namespace", in_namespace, missing),

@@ -19,7 +19,7 @@ async fn served() -> Served {
         "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "costly", "kind": "Costly"},
             "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema":
                 {"type": "object", "properties": {"spec": {"type": "object", "x-kubernetes-validations": rules,
-                    "properties": {"l": {"type": "array", "maxItems": 50, "items": {"type": "integer"}}}}}}}}]},
+                    "properties": {"l": {"type": "array", "maxItems": 40, "items": {"type": "integer"}}}}}}}}]},
     });
     served.cluster.post(admin(), super::super::custom_resources::CRDS, definition).await.unwrap();
     super::super::custom_resources::until_established(&served.cluster, "costly.example.com").await;
@@ -34,7 +34,7 @@ async fn a_write_with_hostile_rules_holds_up_nobody() {
     // The first one compiles the rules, too.
     for name in ["a", "b", "c"] {
         let object = json!({"apiVersion": "example.com/v1", "kind": "Costly", "metadata": {"name": name},
-            "spec": {"l": vec![5; 50]}});
+            "spec": {"l": vec![5; 40]}});
         let wire = request("POST", COSTLY, &[("content-type", "application/json")], object.to_string());
         let began = clock.monotonic();
         let mut write = pin!(served.ask(&wire));

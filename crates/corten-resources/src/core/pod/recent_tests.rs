@@ -83,7 +83,7 @@ fn variables_come_from_files_on_volumes_that_start_empty() {
             &format!("{}.path: Invalid value: \"../x\": must not contain '..'", at(0)),
             &format!("{}.key: Required value", at(1)),
             &format!(
-                "{}.key: Invalid value: \"a=b\": environment variable name must consist only of printable ASCII characters \
+                "{}.key: Invalid value: \"a=b\": a valid environment variable name must consist only of printable ASCII characters \
                  other than '='",
                 at(2)
             ),
@@ -425,7 +425,11 @@ fn a_pods_own_resources_change_where_their_gate_is_on() {
     check(
         gate,
         with(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "3"}})),
-        &["spec.resources.limits: Forbidden: pod-level resource limits cannot be removed"],
+        // Requests that are not given are the limits: with the limit of memory its request goes.
+        &[
+            "spec.resources.requests: Forbidden: pod-level resource requests cannot be removed",
+            "spec.resources.limits: Forbidden: pod-level resource limits cannot be removed",
+        ],
     );
     let pages = json!({"requests": {"cpu": "1", "hugepages-2Mi": "2Mi"}, "limits": {"cpu": "2", "memory": "1Gi", "hugepages-2Mi": "2Mi"}});
     check(gate, with(pages), &["spec: Forbidden: only cpu and memory resources are mutable at pod-level"]);

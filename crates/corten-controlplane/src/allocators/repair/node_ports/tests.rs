@@ -1,4 +1,3 @@
-use bytes::Bytes;
 use corten_apimachinery::stored::Facts;
 
 use super::*;
@@ -9,7 +8,7 @@ fn service(uid: &str, ports: &[i64]) -> (Arc<Stored>, Vec<i64>) {
         namespace: "default".into(),
         name: uid.into(),
         uid: uid.into(),
-        json: Bytes::new(),
+        json: "".into(),
         facts: Facts::default(),
     };
     (Arc::new(stored), ports.to_vec())
@@ -41,11 +40,12 @@ fn check(
 #[test]
 fn ports_follow_the_services_that_have_them() {
     let (a, b) = (service("a", &[30_001, 30_001]), service("b", &[30_001]));
-    check(&[(30_001, "a")], &[a.clone()], &[], &[(30_001, "a")]);
-    check(&[], &[a.clone()], &[("a", 30_001, Wrong::NotAllocated)], &[(30_001, "a")]);
-    check(&[(30_001, "gone")], &[a.clone()], &[("a", 30_001, Wrong::NotAllocated)], &[(30_001, "a")]);
-    check(&[(30_001, "a")], &[a.clone(), b.clone()], &[("b", 30_001, Wrong::Duplicate)], &[(30_001, "a")]);
-    check(&[(30_001, "b")], &[a, b], &[("a", 30_001, Wrong::Duplicate)], &[(30_001, "b")]);
+    let (alone, both) = ([a.clone()], [a, b]);
+    check(&[(30_001, "a")], &alone, &[], &[(30_001, "a")]);
+    check(&[], &alone, &[("a", 30_001, Wrong::NotAllocated)], &[(30_001, "a")]);
+    check(&[(30_001, "gone")], &alone, &[("a", 30_001, Wrong::NotAllocated)], &[(30_001, "a")]);
+    check(&[(30_001, "a")], &both, &[("b", 30_001, Wrong::Duplicate)], &[(30_001, "a")]);
+    check(&[(30_001, "b")], &both, &[("a", 30_001, Wrong::Duplicate)], &[(30_001, "b")]);
     check(&[], &[service("c", &[80])], &[("c", 80, Wrong::OutOfRange((30_000, 30_099)))], &[]);
 }
 

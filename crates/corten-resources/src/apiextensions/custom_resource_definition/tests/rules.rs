@@ -50,7 +50,8 @@ fn rules_compile() {
         with_rule(object(), json!({"rule": "true", "messageExpression": "self.min"})),
         &[concat!(
             r#".x-kubernetes-validations[0].messageExpression: Invalid value: "#,
-            r#"{"messageExpression":"self.min","rule":"true"}: messageExpression must evaluate to a string"#
+            r#"{"Rule":"true","Message":"","MessageExpression":"self.min","Reason":null,"FieldPath":"","OptionalOldSelf":null}: "#,
+            "messageExpression must evaluate to a string"
         )],
     );
     check(

@@ -250,11 +250,10 @@ impl<'a> Scope<'a> {
             Some(policy) if !self.restarts.are_allowed => {
                 errors.one_of(&path.child("restartPolicy"), policy, &["Always"]);
             }
+            Some("Always") if !self.restarts.may_be_of_all && rules.is_empty() => {}
             Some("Always") if !self.restarts.may_be_of_all => {
-                if !rules.is_empty() {
-                    let detail = "restartPolicyRules are not allowed for init containers with restart policy Always";
-                    errors.forbidden(&path.child("restartPolicyRules"), detail);
-                }
+                let detail = "restartPolicyRules are not allowed for init containers with restart policy Always";
+                errors.forbidden(&path.child("restartPolicyRules"), detail);
             }
             Some(_) => self.restart_policy(container, path, errors),
         }

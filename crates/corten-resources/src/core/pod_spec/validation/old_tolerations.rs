@@ -22,7 +22,7 @@ pub(super) fn check(annotations: &Map, path: &Path, errors: &mut ErrorList) {
     let read = go_json::list(said.as_bytes(), "[]core.Toleration")
         .and_then(|items| items.iter().map(toleration).collect::<Result<Vec<_>, _>>());
     match read {
-        Ok(read) => tolerations(&read, &path.child(ANNOTATION), errors),
+        Ok(read) => tolerations(&read, false, &path.child(ANNOTATION), errors),
         Err(why) => errors.invalid(path, ANNOTATION, why),
     }
 }
