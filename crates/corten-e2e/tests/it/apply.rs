@@ -47,7 +47,7 @@ fn an_object_moves_over_from_client_side_apply() {
     assert!(kubectl.run_with(&["apply", "-f", "-"], DEPLOYMENT).unwrap().success);
     let output = applied(&kubectl, &DEPLOYMENT.replace("nginx:1", "nginx:2"), &[]);
     assert_eq!((output.success, output.err.as_str()), (true, ""));
-    let managers: Vec<_> = deployment(&kubectl)["metadata"]["managedFields"]
+    let mut managers: Vec<_> = deployment(&kubectl)["metadata"]["managedFields"]
         .as_array()
         .unwrap()
         .iter()
@@ -55,5 +55,7 @@ fn an_object_moves_over_from_client_side_apply() {
         // The controller of deployments writes the status and its revision meanwhile.
         .filter(|manager| manager != "kube-controller-manager")
         .collect();
+    // By time, and within a second by name.
+    managers.sort_unstable();
     assert_eq!(managers, ["kubectl", "kubectl-last-applied"]);
 }
