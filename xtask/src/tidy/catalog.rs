@@ -4,7 +4,7 @@ use super::finding::Place;
 use super::project::Project;
 use super::rules::{
     adr_numbers, ascii_sources, catalogs_sorted, crate_folders, ignored_tests, inherited_lints, layers, machine_places,
-    module_docs, orphan_files, pure_code, sleeps, testkit_in_tests, unfinished_code, unsafe_code, unused_dependencies,
+    merge_markers, module_docs, orphan_files, pure_code, sleeps, testkit_in_tests, unfinished_code, unsafe_code, unused_dependencies,
     workspace_dependencies,
 };
 
@@ -30,6 +30,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule("inherited-lints", inherited_lints::check),
     rule("layers", layers::check),
     rule("machine-places", machine_places::check),
+    rule("merge-markers", merge_markers::check),
     rule("module-docs", module_docs::check),
     rule("orphan-files", orphan_files::check),
     rule("pure-code", pure_code::check),

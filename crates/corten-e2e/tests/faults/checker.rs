@@ -104,12 +104,15 @@ fn may_be_deleted(requests: &[&Operation], version: u64) -> bool {
     })
 }
 
-/// Whether there may have been an object that nobody was told of, and no watcher saw: those that began again after a restart
-/// did not hear of what came in between.
-fn may_be_created(requests: &[&Operation]) -> bool {
-    requests
-        .iter()
-        .any(|request| matches!(request.action, Action::Create { .. }) && request.outcome == Outcome::Unknown)
+/// Whether a patch may have found an object that nobody was told of, and no watcher saw: those that began again after a restart
+/// did not hear of what came in between. Somebody asked for it before the patch was answered, and it is not known from later.
+fn may_be_created(requests: &[&Operation], states: &BTreeMap<u64, State>, patch: &Operation, version: u64) -> bool {
+    requests.iter().any(|request| {
+        let Action::Create { mark } = &request.action else { return false };
+        request.outcome == Outcome::Unknown
+            && request.invoked < patch.returned
+            && states.range(version..).all(|(_, state)| state.as_ref() != Some(mark))
+    })
 }
 
 /// Every state follows from the one before by a request that somebody made.
@@ -128,7 +131,7 @@ fn check_states(key: &Key, states: &BTreeMap<u64, State>, requests: &[&Operation
             let follows = match request.action {
                 Action::Create { .. } => !is_there || deleted_meanwhile,
                 Action::Update { of, .. } => before.is_some_and(|(version, _)| version == of) && is_there,
-                _ => is_there || may_be_created(requests),
+                _ => is_there || may_be_created(requests, states, request, *version),
             };
             if !follows {
                 return Err(format!("it cannot follow {before:?} at {version}: {request:?}"));
@@ -349,6 +352,30 @@ mod tests {
         history.watchers.clear();
         history.last.insert(MAPS, (2, objects(Some(seen(2, "two")))));
         check(&history).unwrap();
+    }
+
+    /// Patched by one who found what an unanswered create had made.
+    fn patched_unseen() -> History {
+        let mark = str::to_owned;
+        History {
+            operations: vec![
+                asked(0, u64::MAX, Action::Create { mark: mark("one") }, Outcome::Unknown),
+                asked(2, 3, Action::Patch { mark: mark("two") }, Outcome::Done(Some(seen(2, "two")))),
+            ],
+            watchers: Vec::new(),
+            last: BTreeMap::from([(MAPS, (2, objects(Some(seen(2, "two")))))]),
+        }
+    }
+
+    #[test]
+    fn a_patch_finds_what_was_asked_for_before() {
+        check(&patched_unseen()).unwrap();
+        let mut asked_later = patched_unseen();
+        asked_later.operations[0].invoked = 4;
+        assert!(check(&asked_later).unwrap_err().contains("cannot follow"));
+        let mut made_later = patched_unseen();
+        made_later.operations.push(asked(5, 6, Action::Read, Outcome::Done(Some(seen(3, "one")))));
+        assert!(check(&made_later).unwrap_err().contains("cannot follow"));
     }
 
     #[track_caller]

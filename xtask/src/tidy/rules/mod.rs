@@ -8,6 +8,7 @@ pub(super) mod ignored_tests;
 pub(super) mod inherited_lints;
 pub(super) mod layers;
 pub(super) mod machine_places;
+pub(super) mod merge_markers;
 pub(super) mod module_docs;
 pub(super) mod orphan_files;
 pub(super) mod pure_code;
