@@ -114,8 +114,10 @@ impl Served {
                 continue;
             };
             let status = answer.status();
-            let text = |key: &str| status.str_at(&[key]).unwrap_or_default().to_owned();
-            let found = (answer.code, text("reason"), text("message"));
+            let text = |key: &str| status.str_at(&[key]).map(str::to_owned);
+            // What is no status is a text for people.
+            let plain = || if code >= 400 { String::from_utf8_lossy(&answer.body).into_owned() } else { String::new() };
+            let found = (answer.code, text("reason").unwrap_or_default(), text("message").unwrap_or_else(plain));
             if found.0 != code || found.1 != reason || !found.2.contains(message) {
                 let body = String::from_utf8_lossy(&answer.body).chars().take(300).collect::<String>();
                 wrong.push(format!("{what}: {code} {reason:?} {message:?} was wanted, not {} {body}", found.0));

@@ -100,8 +100,25 @@ async fn deep_objects_are_shown_changed_and_deleted() {
             rows.push(get("read", path, accept));
         }
     }
-    rows.extend([
+    served.check(rows).await;
+    let changed = body("deep", OBJECTS, DEEPEST).replace(":1}", ":2}");
+    for (what, path, body) in [
+        ("replaced", &deep, changed.clone()),
+        ("replaced by what is the same", &deep, changed.clone()),
+        ("replaced at another version", &old, changed.replace("/v1\"", "/v1beta1\"").replace(":2}", ":3}")),
+    ] {
+        // Custom resources are replaced at a version only.
+        let version = served.version(&deep).await;
+        let body = body.replace(r#""name":"deep""#, &format!(r#""name":"deep","resourceVersion":"{version}""#));
+        served.check(vec![row(what, "PUT", path, JSON, body, done)]).await;
+        let is_same = served.version(&deep).await == version;
+        assert_eq!(is_same, what == "replaced by what is the same", "{what}");
+    }
+    let mut rows = vec![
         row("replaced by more", "PUT", &deep, JSON, body("deep", OBJECTS, 10_001), (400, "BadRequest", "max depth")),
+        row("replaced without a version", "PUT", &deep, JSON, &changed, (422, "Invalid", "must be specified")),
+    ];
+    rows.extend([
         patch("merged", MERGE_PATCH, spec(DEEPEST), done),
         patch("merged with too much", MERGE_PATCH, spec(10_001), (400, "BadRequest", "exceeded max depth")),
         patch("labelled", MERGE_PATCH, r#"{"metadata":{"labels":{"a":"b"}}}"#.to_owned(), done),
@@ -132,6 +149,16 @@ async fn deep_objects_are_shown_changed_and_deleted() {
     ]);
     served.check(rows).await;
     served.stop().await;
+}
+
+impl Served {
+    /// The resource version of an object that is too deep to be read here.
+    async fn version(&self, path: &str) -> String {
+        let answer = self.ask(&request("GET", path, &[], "")).await.unwrap();
+        let body = String::from_utf8(answer.body.to_vec()).unwrap();
+        let (_, rest) = body.split_once(r#""resourceVersion":""#).unwrap();
+        rest.split_once('"').unwrap().0.to_owned()
+    }
 }
 
 /// What a built-in type does not know is gone once it was read; what it keeps is held as structs by its controllers.

@@ -109,7 +109,7 @@ async fn a_custom_resource_of_the_cluster_is_in_no_namespace() {
     let object = json!({"apiVersion": "example.com/v1", "kind": "Global", "metadata": {"name": "one"}});
     served.cluster.post(admin(), of_cluster, object.clone()).await.unwrap();
     // Upstream's handler of custom resources knows no such path, and answers with plain text.
-    let missing = (404, "", "");
+    let missing = (404, "", "404 page not found\n");
     served
         .check(vec![
             get("listed in a namespace", in_namespace, missing),
