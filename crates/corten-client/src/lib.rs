@@ -7,6 +7,7 @@
 pub mod api;
 pub mod call;
 pub mod client;
+pub mod connections;
 pub mod discovery;
 pub mod events;
 pub mod kubeconfig;

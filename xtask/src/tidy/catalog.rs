@@ -4,8 +4,8 @@ use super::finding::Place;
 use super::project::Project;
 use super::rules::{
     adr_numbers, ascii_sources, catalogs_sorted, crate_folders, ignored_tests, inherited_lints, layers, machine_places,
-    merge_markers, module_docs, orphan_files, pure_code, sleeps, testkit_in_tests, unfinished_code, unsafe_code, unused_dependencies,
-    workspace_dependencies,
+    merge_markers, module_docs, orphan_files, pure_code, sleeps, testkit_in_tests, unfinished_code, unsafe_code,
+    unused_dependencies, workspace_dependencies,
 };
 
 /// Receives a finding: where, what is wrong, and what to do.

@@ -1,20 +1,14 @@
 //! A client of the tests: requests over HTTP/2 with real TLS, on as many connections as it is told, answers as they come.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, path::Path};
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
-use corten_base::TaskSet;
-use corten_client::{kubeconfig::Kubeconfig, transport::http::Tls};
+use corten_client::connections::Connections;
 use http::{HeaderMap, Method, Request, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Incoming, client::conn::http2::SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
+use hyper::body::Incoming;
 use serde_json::Value;
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -25,12 +19,7 @@ const WINDOW: u32 = 1 << 20;
 
 /// Connections to one API server as its administrator.
 #[derive(Clone)]
-pub(crate) struct Client {
-    connections: Arc<[SendRequest<Full<Bytes>>]>,
-    authority: Arc<str>,
-    /// The connections end with their last sender.
-    _tasks: Arc<TaskSet>,
-}
+pub(crate) struct Client(Connections);
 
 /// What came back.
 pub(crate) struct Answer {
@@ -72,25 +61,7 @@ impl Client {
 
     /// The same, with so much of each answer that the server may send ahead.
     pub(crate) async fn open_narrow(kubeconfig: &Path, connections: usize, window: u32) -> anyhow::Result<Self> {
-        let tasks = TaskSet::new("client");
-        let mut opened = Vec::with_capacity(connections);
-        let mut authority = String::new();
-        for _ in 0..connections {
-            let (stream, to) = connect(kubeconfig, b"h2").await?;
-            authority = to;
-            let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-                .initial_stream_window_size(window)
-                .initial_connection_window_size(16 << 20)
-                .handshake(TokioIo::new(stream))
-                .await
-                .context("HTTP/2")?;
-            tasks.spawn("connection", async move {
-                // A connection that breaks shows in the requests on it.
-                let _ = connection.await;
-            });
-            opened.push(sender);
-        }
-        Ok(Self { connections: opened.into(), authority: authority.into(), _tasks: Arc::new(tasks) })
+        Ok(Self(Connections::open(kubeconfig, connections, window).await?))
     }
 
     /// Sends a request on connection `number` (modulo their count) and gives its answer as it begins.
@@ -104,14 +75,12 @@ impl Client {
     ) -> anyhow::Result<http::Response<Incoming>> {
         let request = Request::builder()
             .method(method)
-            .uri(format!("https://{}{path}", self.authority))
+            .uri(path)
             .header(header::CONTENT_TYPE, content_type)
             .header(header::ACCEPT, accept)
             .body(Full::new(body.into()))
             .context("form a request")?;
-        let mut sender = self.connections[number % self.connections.len()].clone();
-        sender.ready().await.context("the connection is open")?;
-        sender.send_request(request).await.context("send a request")
+        self.0.send(number, request).await.context("send a request")
     }
 
     /// As `send`, to the end, in JSON; a body that is none is given as text.
@@ -158,33 +127,4 @@ impl Client {
 /// The head of an answer that is not read on: what it says of its content.
 pub(crate) fn media_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// A connection as the administrator, over which nothing was said yet, and to whom it leads.
-pub(crate) async fn connect(kubeconfig: &Path, protocol: &[u8]) -> anyhow::Result<(TlsStream<TcpStream>, String)> {
-    let config = Kubeconfig::read(kubeconfig)?.resolve(None)?.config;
-    let authority = config.server.strip_prefix("https://").context("the server speaks https")?.to_owned();
-    let tls = TlsConnector::from(Arc::new(client_config(&config.tls, protocol)?));
-    let tcp = TcpStream::connect(&authority).await.with_context(|| format!("connect to {authority}"))?;
-    tcp.set_nodelay(true).context("send at once")?;
-    let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
-    let name = ServerName::try_from(host.to_owned()).context("the server has a name")?;
-    Ok((tls.connect(name, tcp).await.context("TLS")?, authority))
-}
-
-fn client_config(tls: &Tls, protocol: &[u8]) -> anyhow::Result<ClientConfig> {
-    let Tls::Pem { authorities, identity: Some((chain, key)), .. } = tls else {
-        anyhow::bail!("the kubeconfig has no client certificate");
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(authorities) {
-        roots.add(certificate.context("read the authority")?).context("trust the authority")?;
-    }
-    let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().context("read the certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(key).context("read the key")?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let mut config = builder.with_root_certificates(roots).with_client_auth_cert(chain, key)?;
-    config.alpn_protocols = vec![protocol.to_vec()];
-    Ok(config)
 }

@@ -5,6 +5,7 @@ use std::{fs, io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use corten_base::{SystemClock, TaskSet, timeout};
+use corten_client::connections::Endpoint;
 use corten_e2e::Cluster;
 use parking_lot::Mutex;
 use rcgen::{CertificateParams, Issuer, KeyPair};
@@ -17,7 +18,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::client::{Client, MERGE_PATCH, connect};
+use crate::client::{Client, MERGE_PATCH};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -85,7 +86,7 @@ async fn floods_are_ended(kubeconfig: &Path, client: &Client, process: u32) -> a
     let before = resident_bytes(process)?;
     let mut floods = Vec::new();
     for _ in 0..4 {
-        let (stream, _) = connect(kubeconfig, b"h2").await?;
+        let stream = Endpoint::of(kubeconfig, &[b"h2"])?.connect().await?;
         floods.push(async move {
             let (mut reading, mut writing) = tokio::io::split(stream);
             let send = async {
@@ -182,7 +183,7 @@ async fn kubelets_lead_nowhere(root: &Path, client: &Client) -> anyhow::Result<(
         );
         let follow = "POST /run/kube-system/x/y?cmd=id HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
                       content-length: 0\r\n\r\n";
-        let (mut stream, _) = connect(&kubeconfig, b"http/1.1").await?;
+        let mut stream = Endpoint::of(&kubeconfig, &[b"http/1.1"])?.connect().await?;
         stream.write_all(format!("{exec}{follow}").as_bytes()).await?;
         stream.flush().await?;
         let said =

@@ -75,49 +75,60 @@ impl Connector {
         if uri.scheme_str() != Some("https") {
             return Ok(Self { tls: None, clock });
         }
-        let server_name = match tls {
-            Tls::Pem { server_name: Some(name), .. } => name.as_str(),
-            _ => uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']'),
-        };
-        let server_name = ServerName::try_from(server_name.to_owned())
-            .map_err(|_| ConfigError::ServerName(server_name.to_owned()))?;
-        Ok(Self { tls: Some((TlsConnector::from(client_config(tls)?), server_name)), clock })
+        let server_name = tls.server_name(uri.host().unwrap_or_default())?;
+        Ok(Self { tls: Some((TlsConnector::from(tls.client_config()?), server_name)), clock })
     }
 }
 
-fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, ConfigError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(ConfigError::Tls)?;
-    let (builder, identity) = match tls {
-        Tls::Custom(config) => return Ok(Arc::clone(config)),
-        Tls::Pem { authorities, identity, .. } => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(authorities, "certificate authority")? {
-                roots.add(certificate).map_err(ConfigError::Tls)?;
+impl Tls {
+    /// What rustls is told, with HTTP/2 before HTTP/1.1.
+    ///
+    /// Errors: texts that are no PEM, no authority, or certificates and keys that do not go together.
+    pub(crate) fn client_config(&self) -> Result<Arc<ClientConfig>, ConfigError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(ConfigError::Tls)?;
+        let (builder, identity) = match self {
+            Tls::Custom(config) => return Ok(Arc::clone(config)),
+            Tls::Pem { authorities, identity, .. } => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(authorities, "certificate authority")? {
+                    roots.add(certificate).map_err(ConfigError::Tls)?;
+                }
+                if roots.is_empty() {
+                    return Err(ConfigError::NoAuthority);
+                }
+                (builder.with_root_certificates(roots), identity)
             }
-            if roots.is_empty() {
-                return Err(ConfigError::NoAuthority);
+            Tls::Insecure { identity } => {
+                let verifier = TrustsAnyone::new(provider);
+                (builder.dangerous().with_custom_certificate_verifier(verifier), identity)
             }
-            (builder.with_root_certificates(roots), identity)
-        }
-        Tls::Insecure { identity } => {
-            let verifier = TrustsAnyone::new(provider);
-            (builder.dangerous().with_custom_certificate_verifier(verifier), identity)
-        }
-    };
-    let mut config = match identity {
-        None => builder.with_no_client_auth(),
-        Some((chain, key)) => {
-            let key =
-                PrivateKeyDer::from_pem_slice(key).map_err(|source| ConfigError::Pem { what: "client key", source })?;
-            let chain = certificates(chain, "client certificate")?;
-            builder.with_client_auth_cert(chain, key).map_err(ConfigError::Tls)?
-        }
-    };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+        };
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => {
+                let key = PrivateKeyDer::from_pem_slice(key)
+                    .map_err(|source| ConfigError::Pem { what: "client key", source })?;
+                let chain = certificates(chain, "client certificate")?;
+                builder.with_client_auth_cert(chain, key).map_err(ConfigError::Tls)?
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    /// Whose certificate is wanted of the server at `host`, an address in brackets or without.
+    ///
+    /// Errors: that is neither a DNS name nor an IP address.
+    pub(crate) fn server_name(&self, host: &str) -> Result<ServerName<'static>, ConfigError> {
+        let name = match self {
+            Self::Pem { server_name: Some(name), .. } => name.as_str(),
+            _ => host.trim_start_matches('[').trim_end_matches(']'),
+        };
+        ServerName::try_from(name.to_owned()).map_err(|_| ConfigError::ServerName(name.to_owned()))
+    }
 }
 
 fn certificates(pem: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
