@@ -29,16 +29,43 @@ pub fn document(
     about: About<'_>,
     options: Options<'_>,
 ) -> Value {
+    let mut schemas = referred(table, &paths, !custom.is_empty(), options);
+    schemas.extend(custom);
+    let mut out = head(about, options.dialect);
+    out.insert("paths", Value::object_of(paths));
+    match options.dialect {
+        Dialect::V2 => drop(out.insert("definitions", Value::object_of(schemas))),
+        Dialect::V3 if schemas.is_empty() => {}
+        Dialect::V3 => {
+            let mut components = out.get("components").and_then(Value::as_object).cloned().unwrap_or_default();
+            components.insert("schemas", Value::object_of(schemas));
+            out.insert("components", components);
+        }
+    }
+    out.into()
+}
+
+/// The schemas of all types that `paths` refer to, and where there are custom resources, of those that theirs refer to.
+#[must_use]
+pub fn referred(
+    table: &TypeTable,
+    paths: &BTreeMap<Str, Value>,
+    has_custom: bool,
+    options: Options<'_>,
+) -> BTreeMap<Str, Value> {
     let mut roots = Vec::new();
     for item in paths.values() {
         collect_references(table, item, &mut roots);
     }
-    if !custom.is_empty() {
-        // All that schemas of custom resources refer to.
+    if has_custom {
         roots.extend([MetaType::NAME, LIST_META].iter().filter_map(|name| table.find(name)));
     }
-    let mut schemas = definitions(table, roots, options);
-    schemas.extend(custom);
+    definitions(table, roots, options)
+}
+
+/// What a document says besides paths and schemas, which are empty.
+#[must_use]
+pub fn head(about: About<'_>, dialect: Dialect) -> Map {
     let (title, version) = match about {
         About::Server(version) => ("Kubernetes", version),
         About::CustomResources => ("Kubernetes CRD Swagger", "v0.1.0"),
@@ -51,11 +78,11 @@ pub fn document(
 
     let mut out = Map::new();
     out.insert("info", info);
-    out.insert("paths", Value::object_of(paths));
-    match options.dialect {
+    out.insert("paths", Map::new());
+    match dialect {
         Dialect::V2 => {
             out.insert("swagger", "2.0");
-            out.insert("definitions", Value::object_of(schemas));
+            out.insert("definitions", Map::new());
             out.insert("securityDefinitions", security);
             let needed = Value::object_of([("BearerToken", Value::array([]))]);
             out.insert("security", Value::array([needed]));
@@ -63,16 +90,13 @@ pub fn document(
         Dialect::V3 => {
             out.insert("openapi", "3.0.0");
             let mut components = Map::new();
-            if !schemas.is_empty() {
-                components.insert("schemas", Value::object_of(schemas));
-            }
             if about != About::CustomResources {
                 components.insert("securitySchemes", security);
             }
             out.insert("components", components);
         }
     }
-    out.into()
+    out
 }
 
 /// Finds `$ref`s. Only called with path items of our own, whose depth is fixed.

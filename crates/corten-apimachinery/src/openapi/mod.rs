@@ -7,14 +7,16 @@
 mod document;
 mod operation;
 mod paths;
+mod pieces;
 mod protobuf;
 mod schema;
 mod server_paths;
 
-pub use document::{About, document};
+pub use document::{About, document, head, referred};
 pub use operation::PathOptions;
 pub use paths::paths;
-pub use protobuf::{encode_v2, encode_v3};
+pub use pieces::{Encoding, Entries, assemble};
+pub use protobuf::encode_v3;
 pub use schema::{Descriptions, Dialect, NoDescriptions, Options, definition, definitions, references};
 pub use server_paths::{ServerPath, server_path};
 

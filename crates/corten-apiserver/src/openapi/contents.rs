@@ -1,15 +1,16 @@
 //! What a document tells of, and the making of it.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{cell::OnceCell, collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use bytes::Bytes;
 use corten_apimachinery::{
     codec,
     gvk::GroupVersion,
-    openapi::{self, About, Dialect, Options, PathOptions, ServerPath},
+    openapi::{self, About, Dialect, Encoding, Entries, Options, PathOptions, ServerPath},
     resource::{Resource, ResourceVersion},
-    value::Value,
+    value::{Str, Value},
 };
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha512};
 
 use super::{Source, form::Form};
@@ -90,27 +91,85 @@ impl Contents {
         })
     }
 
-    /// The document in one form. Takes some milliseconds for a group, and more for the whole of v2.
-    pub(super) fn write(&self, source: Source, dialect: Dialect, form: Form) -> Bytes {
-        let document = self.document(source, dialect);
-        match (form, dialect) {
-            (Form::Json, _) => codec::json::encode(&document, None),
-            (Form::Protobuf, Dialect::V2) => openapi::encode_v2(&document),
-            (Form::Protobuf, Dialect::V3) => openapi::encode_v3(&document),
+    /// The document in one form, with what `kept` has of the last one. Takes some milliseconds for a group, and some tens of them
+    /// for the whole of v2 when it is first made.
+    pub(super) fn write(&self, source: Source, dialect: Dialect, form: Form, kept: &Kept) -> Bytes {
+        match (dialect, form) {
+            (Dialect::V2, Form::Json) => self.assemble(source, Encoding::Json, &kept.json),
+            (Dialect::V2, Form::Protobuf) => self.assemble(source, Encoding::Protobuf, &kept.protobuf),
+            (Dialect::V3, Form::Json) => codec::json::encode(&self.document(source), None),
+            (Dialect::V3, Form::Protobuf) => openapi::encode_v3(&self.document(source)),
         }
     }
 
-    fn document(&self, source: Source, dialect: Dialect) -> Value {
-        let paths_as = PathOptions { dialect, cbor: false };
+    /// The document of v3.
+    fn document(&self, source: Source) -> Value {
         let descriptions = (source.descriptions)();
-        let options = Options { dialect, enums: true, descriptions: &*descriptions };
+        let options = Options { dialect: Dialect::V3, enums: true, descriptions: &*descriptions };
+        let (paths, custom) = self.entries(source, options);
+        let about = if self.server.is_empty() { About::CustomResources } else { About::Server(source.version) };
+        openapi::document(source.table, paths, custom, about, options)
+    }
+
+    /// The document of v2: what has not changed is copied from the last one.
+    fn assemble(&self, source: Source, encoding: Encoding, kept: &Mutex<BTreeMap<String, Entries>>) -> Bytes {
+        let mut before = std::mem::take(&mut *kept.lock());
+        let descriptions = OnceCell::new();
+        let (names, mut parts): (Vec<String>, Vec<Entries>) = self
+            .units()
+            .into_iter()
+            .map(|unit| {
+                let hash = unit.hash(source.version);
+                let entries = before.remove(&hash).unwrap_or_else(|| {
+                    let descriptions = descriptions.get_or_init(source.descriptions);
+                    let options = Options { dialect: Dialect::V2, enums: true, descriptions: &**descriptions };
+                    let (paths, mut schemas) = unit.entries(source, options);
+                    if !unit.server.is_empty() {
+                        schemas.extend(openapi::referred(source.table, &paths, true, options));
+                    }
+                    Entries::write(encoding, &paths, &schemas)
+                });
+                (hash, entries)
+            })
+            .unzip();
+        let document =
+            openapi::assemble(encoding, &openapi::head(About::Server(source.version), Dialect::V2).into(), &mut parts);
+        *kept.lock() = names.into_iter().zip(parts).collect();
+        document
+    }
+
+    /// What is built in, and the custom resources of each group and version: parts that change one by one. All types that custom
+    /// resources refer to are built in.
+    fn units(&self) -> Vec<Self> {
+        let mut built_in = Self { server: self.server.clone(), resources: Vec::new() };
+        let mut custom: BTreeMap<(&str, &str), Self> = BTreeMap::new();
+        for both in &self.resources {
+            let (resource, version) = both;
+            let unit = match is_custom(version) {
+                true => custom.entry((&resource.group, &version.name)).or_default(),
+                false => &mut built_in,
+            };
+            unit.resources.push((Arc::clone(resource), Arc::clone(version)));
+        }
+        std::iter::once(built_in).chain(custom.into_values()).collect()
+    }
+
+    /// The paths, and the schemas of custom resources.
+    fn entries(&self, source: Source, options: Options<'_>) -> (BTreeMap<Str, Value>, BTreeMap<Str, Value>) {
+        let paths_as = PathOptions { dialect: options.dialect, cbor: false };
         let (mut paths, mut custom) = (BTreeMap::new(), BTreeMap::new());
         paths.extend(self.server.iter().map(|path| openapi::server_path(path, paths_as)));
         for (resource, version) in &self.resources {
             paths.extend(openapi::paths(source.table, resource, version, paths_as));
             custom.extend(version.published.iter().flat_map(|published| published.schemas(options)));
         }
-        let about = if self.server.is_empty() { About::CustomResources } else { About::Server(source.version) };
-        openapi::document(source.table, paths, custom, about, options)
+        (paths, custom)
     }
+}
+
+/// What the last documents of v2 were put together from, by hash.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    json: Mutex<BTreeMap<String, Entries>>,
+    protobuf: Mutex<BTreeMap<String, Entries>>,
 }

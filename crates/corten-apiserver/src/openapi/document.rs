@@ -8,19 +8,36 @@ use corten_base::{TaskSet, blocking};
 use http::{HeaderValue, StatusCode, header};
 use tokio::sync::Semaphore;
 
-use super::{Source, contents::Contents, form::Form};
+use super::{
+    Source,
+    contents::{Contents, Kept},
+    form::Form,
+};
 use crate::{
     request::Request,
     response::{Reply, Response},
 };
+
+/// How documents are made, of which all of a server have one.
+#[derive(Debug)]
+pub(super) struct Making {
+    /// They are made one after the other.
+    turn: Arc<Semaphore>,
+    kept: Kept,
+}
+
+impl Default for Making {
+    fn default() -> Self {
+        Self { turn: Arc::new(Semaphore::new(1)), kept: Kept::default() }
+    }
+}
 
 /// One document, made when it is first asked for.
 #[derive(Debug)]
 pub(super) struct Document {
     recipe: Arc<Recipe>,
     pub(super) hash: String,
-    /// Of which all documents of a server have one, so that they are made one after the other.
-    making: Arc<Semaphore>,
+    making: Arc<Making>,
 }
 
 /// What a document is made of, and what was made of it.
@@ -39,7 +56,7 @@ impl Document {
         dialect: Dialect,
         contents: Contents,
         hash: String,
-        making: &Arc<Semaphore>,
+        making: &Arc<Making>,
     ) -> Self {
         let recipe = Recipe { source, dialect, contents, json: OnceLock::new(), protobuf: OnceLock::new() };
         Self { recipe: Arc::new(recipe), hash, making: Arc::clone(making) }
@@ -61,11 +78,11 @@ impl Document {
         if let Some(made) = self.recipe.made(form).get() {
             return Ok(made.clone());
         }
-        let turn = Arc::clone(&self.making).acquire_owned().await.expect("is never closed");
-        let recipe = Arc::clone(&self.recipe);
+        let turn = Arc::clone(&self.making.turn).acquire_owned().await.expect("is never closed");
+        let (recipe, making) = (Arc::clone(&self.recipe), Arc::clone(&self.making));
         let made = blocking::run(tasks, "openapi document", move || {
             let _turn = turn;
-            let write = || recipe.contents.write(recipe.source, recipe.dialect, form);
+            let write = || recipe.contents.write(recipe.source, recipe.dialect, form, &making.kept);
             recipe.made(form).get_or_init(write).clone()
         });
         made.await.map_err(|panic| {

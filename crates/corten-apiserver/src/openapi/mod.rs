@@ -1,7 +1,7 @@
 //! `/openapi/v2` and `/openapi/v3`: documents made from the type table, and from the schemas of custom resources.
 //!
 //! Flow: resources change -> `OpenApi::install` puts together what each document tells of -> a document that tells of
-//! something else than before is made anew when it is next asked for, and kept as bytes.
+//! something else than before is made anew when it is next asked for, and kept as bytes; of v2, only the entries that changed.
 //! Invariant: what tells of the same is not made again, and no document is made on a thread that answers requests.
 //! Upstream: k8s.io/kube-openapi/pkg/handler and handler3, k8s.io/apiextensions-apiserver/pkg/controller/openapi{,v3} (v1.35).
 
@@ -22,9 +22,12 @@ use corten_apimachinery::{
     type_table::TypeTable,
 };
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
-use self::{contents::Contents, document::Document, v3::V3};
+use self::{
+    contents::Contents,
+    document::{Document, Making},
+    v3::V3,
+};
 use crate::{
     discovery::Group,
     endpoints::{NonResource, RoutesBuilder},
@@ -54,7 +57,7 @@ impl fmt::Debug for Source {
 #[derive(Debug)]
 pub struct OpenApi {
     source: Source,
-    making: Arc<Semaphore>,
+    making: Arc<Making>,
     served: Mutex<Served>,
 }
 
@@ -69,7 +72,7 @@ impl OpenApi {
     /// No document yet.
     #[must_use]
     pub fn new(source: Source) -> Self {
-        Self { source, making: Arc::new(Semaphore::new(1)), served: Mutex::default() }
+        Self { source, making: Arc::default(), served: Mutex::default() }
     }
 
     /// Serves the documents of `groups`. What was made of those that tell of the same as before stays.

@@ -13,7 +13,6 @@ use corten_apimachinery::{
 use corten_base::TaskSet;
 use futures::FutureExt as _;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
 use super::{Source, contents::Contents, document::Document, form::Form, v3::expires};
 
@@ -38,8 +37,8 @@ async fn a_document_is_made_once_and_beside_the_runtime() {
         Box::new(NoDescriptions)
     };
     let source = Source { table: Box::leak(Box::<TypeTable>::default()), descriptions, version: "v1.35.0" };
-    let (turns, tasks) = (Arc::new(Semaphore::new(1)), TaskSet::new("test"));
-    let document = Document::new(source, Dialect::V2, Contents::default(), String::new(), &turns);
+    let (making, tasks) = (Arc::default(), TaskSet::new("test"));
+    let document = Document::new(source, Dialect::V2, Contents::default(), String::new(), &making);
     // Who has gone before it was made leaves it to the others.
     let gate = GATE.lock();
     assert!(document.bytes(&tasks, Form::Json).now_or_never().is_none());

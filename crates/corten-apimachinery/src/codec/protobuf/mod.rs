@@ -10,7 +10,7 @@ mod wire;
 
 pub use decode::{decode, decode_bounded};
 pub use encode::{around, encode, encode_item, watch_frame};
-pub(crate) use wire::{put_bytes, put_double, put_number, put_text};
+pub(crate) use wire::{put_bytes, put_double, put_length, put_number, put_text};
 
 use crate::type_table::{FieldType, Shape, TypeTable};
 

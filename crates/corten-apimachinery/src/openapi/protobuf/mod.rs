@@ -59,17 +59,38 @@ struct Message {
 
 const TEXTS: Form = Form::Each(&Form::Text);
 
-/// The protobuf form of an OpenAPI v2 document that [`document`](super::document) has made.
-///
-/// Panics in tests on parts of a document that have no field here; they are left out otherwise.
-#[must_use]
-pub fn encode_v2(document: &Value) -> Bytes {
-    let mut out = Vec::with_capacity(4 << 20);
+/// The protobuf form of a whole OpenAPI v2 document, which [`assemble`](super::assemble) makes from pieces.
+#[cfg(test)]
+pub(super) fn encode_v2(document: &Value) -> Bytes {
+    let mut out = Vec::new();
     write_message(&mut out, &v2::DOCUMENT, document);
     out.into()
 }
 
-/// The protobuf form of an OpenAPI v3 document. Panics as `encode_v2`.
+/// The fields of a v2 document by number: their names in JSON, and the numbers.
+pub(super) fn v2_fields() -> impl Iterator<Item = (&'static str, u32)> {
+    v2::DOCUMENT.fields.iter().map(|&(name, number, _)| (name, number))
+}
+
+/// Writes one field of a v2 document. Nothing is written for a name that is none.
+pub(super) fn v2_field(out: &mut Vec<u8>, name: &str, value: &Value) {
+    if let Some(&(_, number, form)) = v2::DOCUMENT.fields.iter().find(|(known, ..)| *known == name) {
+        write_field(out, number, form, value);
+    }
+}
+
+/// One entry of a field of a v2 document that has entries, as it stands within that field.
+pub(super) fn v2_entry(field: &str, name: &str, value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    if let Some(&(_, _, Form::Entries(number, form))) = v2::DOCUMENT.fields.iter().find(|(known, ..)| *known == field) {
+        write_pair(&mut out, number, name, *form, value);
+    }
+    out
+}
+
+/// The protobuf form of an OpenAPI v3 document that [`document`](super::document) has made.
+///
+/// Panics in tests on parts of a document that have no field here; they are left out otherwise.
 #[must_use]
 pub fn encode_v3(document: &Value) -> Bytes {
     let mut out = Vec::with_capacity(64 << 10);
