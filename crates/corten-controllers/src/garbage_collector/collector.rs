@@ -228,28 +228,60 @@ impl Collector {
         if !dependents.iter().any(waits) || !meta.owners.iter().any(|owner| owner.block_owner_deletion) {
             return Ok(None);
         }
-        let mut references = tree(object)?.items_at(&["metadata", "ownerReferences"]).to_vec();
-        for reference in &mut references {
+        let unblocked = |mut reference: Value| {
             reference.set(&["blockOwnerDeletion"], false);
-        }
-        let mut patch = Value::object();
-        patch.set(&["metadata", "uid"], object.uid.clone());
-        patch.set(&["metadata", "ownerReferences"], Value::array(references));
-        self.client.patch(self.target(place), PatchKind::Strategic, patch).await.map(Some)
+            Some(reference)
+        };
+        let references = tree(object)?.items_at(&["metadata", "ownerReferences"]).to_vec();
+        let patch = references.into_iter().filter_map(unblocked);
+        self.patch_owners(place, object, patch.collect(), &unblocked).await.map(Some)
     }
 
     async fn remove_owners(&self, place: &Place, object: &Stored, uids: &[Str]) -> Result<(), Status> {
         let gone = uids
             .iter()
             .map(|uid| Value::object_of([("$patch", Value::from("delete")), ("uid", Value::String(uid.clone()))]));
-        let mut patch = Value::object();
-        patch.set(&["metadata", "uid"], object.uid.clone());
-        patch.set(&["metadata", "ownerReferences"], Value::array(gone));
-        match self.client.patch(self.target(place), PatchKind::Strategic, patch).await {
+        let stays = |reference: Value| {
+            let is_gone = uids.iter().any(|uid| reference.str_at(&["uid"]) == Some(uid));
+            (!is_gone).then_some(reference)
+        };
+        match self.patch_owners(place, object, gone.collect(), &stays).await {
             // Gone, or made again under its name.
             Err(status) if status.is_not_found() || status.reason == Reason::Invalid => Ok(()),
             other => other.map(drop),
         }
+    }
+
+    /// Changes the owners of an object by a strategic merge patch of them; where the object has none, as custom resources, by
+    /// the references that `keep` makes of those that are there.
+    async fn patch_owners(
+        &self,
+        place: &Place,
+        object: &Stored,
+        strategic: Vec<Value>,
+        keep: &(dyn Fn(Value) -> Option<Value> + Sync),
+    ) -> Result<Arc<Stored>, Status> {
+        let patch_of = |key: &str, value: Str, references: Value| {
+            let mut patch = Value::object();
+            patch.set(&["metadata", key], value);
+            patch.set(&["metadata", "ownerReferences"], references);
+            patch
+        };
+        let patch = patch_of("uid", object.uid.clone(), Value::array(strategic));
+        match self.client.patch(self.target(place), PatchKind::Strategic, patch).await {
+            Err(status) if status.reason == Reason::UnsupportedMediaType => {}
+            other => return other,
+        }
+        let live = self.client.get(self.target(place)).await?;
+        if live.uid != object.uid {
+            return Err(Status::new(Reason::NotFound, format!("{} was made again", place.key)));
+        }
+        let references = tree(&live)?.items_at(&["metadata", "ownerReferences"]).to_vec();
+        let kept: Vec<Value> = references.into_iter().filter_map(keep).collect();
+        let references = if kept.is_empty() { Value::Null } else { Value::array(kept) };
+        // Whoever changes it meanwhile makes a conflict of this, and it is looked at again.
+        let patch = patch_of("resourceVersion", format_str!("{}", live.revision), references);
+        self.client.patch(self.target(place), PatchKind::Merge, patch).await
     }
 
     /// Deletes the version that was looked at, and no other.

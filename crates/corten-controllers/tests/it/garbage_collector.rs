@@ -141,3 +141,54 @@ async fn an_owner_in_another_namespace_is_none() {
     assert!(cluster.admin().get(target).await.is_ok());
     harness.stop().await;
 }
+
+fn tabs() -> GroupVersionResource {
+    GroupVersionResource::new("example.com", "v1", "tabs")
+}
+
+async fn tab(cluster: &Cluster, name: &str, owners: &[&Stored]) -> Arc<Stored> {
+    let owner = |owner: &&Stored| {
+        json!({"apiVersion": "example.com/v1", "kind": "Tab", "name": owner.name.as_str(), "uid": owner.uid.as_str(),
+            "blockOwnerDeletion": true})
+    };
+    let owners: Vec<_> = owners.iter().map(owner).collect();
+    let metadata = json!({"name": name, "namespace": "default", "ownerReferences": owners});
+    cluster.create(&tabs(), json!({"apiVersion": "example.com/v1", "kind": "Tab", "metadata": metadata})).await
+}
+
+/// Custom resources take no strategic merge patch.
+#[tokio::test]
+async fn owners_of_custom_resources_are_taken_out() {
+    let harness = Harness::start(&["garbage-collector-controller"]).await;
+    let cluster = &harness.cluster;
+    let definitions = GroupVersionResource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+    let schema = json!({"openAPIV3Schema": {"type": "object"}});
+    let definition = json!({"metadata": {"name": "tabs.example.com"}, "spec": {
+        "group": "example.com", "scope": "Namespaced", "names": {"plural": "tabs", "kind": "Tab"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}]}});
+    cluster.create(&definitions, definition).await;
+    let is_established = |definition: &serde_json::Value| {
+        let conditions = definition["status"]["conditions"].as_array();
+        conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Established" && one["status"] == "True"))
+    };
+    harness.wait_object(&definitions, "tabs.example.com", is_established).await;
+
+    let (a, b, c) = (tab(cluster, "a", &[]).await, tab(cluster, "b", &[]).await, tab(cluster, "c", &[]).await);
+    tab(cluster, "of-all", &[&a, &b, &c]).await;
+    tab(cluster, "of-a", &[&a]).await;
+    harness.delete_with(&tabs(), "default/a", "Orphan").await;
+    let owned_by = |names: &'static [&str]| {
+        move |object: &serde_json::Value| {
+            let owners = object["metadata"]["ownerReferences"].as_array().map_or(&[][..], Vec::as_slice);
+            owners.iter().map(|owner| &owner["name"]).eq(names)
+        }
+    };
+    harness.wait_object(&tabs(), "default/of-all", owned_by(&["b", "c"])).await;
+    harness.wait_object(&tabs(), "default/of-a", owned_by(&[])).await;
+    harness.delete_with(&tabs(), "default/b", "Background").await;
+    harness.wait_object(&tabs(), "default/of-all", owned_by(&["c"])).await;
+    harness.delete_with(&tabs(), "default/c", "Foreground").await;
+    let left = |objects: &[Arc<Stored>]| objects.iter().map(|object| object.name.as_str()).eq(["of-a"]);
+    cluster.wait_for(&tabs(), left).await;
+    harness.stop().await;
+}
