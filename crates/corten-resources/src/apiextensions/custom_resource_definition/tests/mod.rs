@@ -306,13 +306,13 @@ fn unknown_fields_are_not_kept_everywhere() {
 #[test]
 fn formats_that_nobody_checks_are_told() {
     let object = value(definition(json!({"type": "object", "properties": {
-        "a": {"type": "integer", "format": "int64"}, "b": {"type": "string", "format": "int64"},
+        "a": {"type": "integer", "format": "int64"}, "b": {"type": "string", "format": "int32"},
         "c": {"type": "string", "format": "date-time"}, "d": {"type": "string", "format": "mine"},
     }})));
     let cx = context("v1");
     assert_eq!(
         RESOURCE.strategy.warnings_on_create(&cx, &object),
-        [r#"unrecognized format "int64""#, r#"unrecognized format "mine""#]
+        [r#"unrecognized format "int32""#, r#"unrecognized format "mine""#]
     );
     assert_eq!(RESOURCE.strategy.warnings_on_update(&cx, &object, &object), [""; 0]);
 }
