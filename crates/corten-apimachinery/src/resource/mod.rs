@@ -3,10 +3,12 @@
 //! A built-in resource is a static; a server makes a `Resource` of it, and the same of a custom resource. It knows nothing
 //! else of any kind (ARCHITECTURE.md, rule 4).
 
+mod deprecation;
 mod served;
 mod strategy;
 mod table;
 
+pub use deprecation::Deprecation;
 pub use served::{Change, ObjectSchema, Printer, Resource, ResourceVersion};
 pub use strategy::{Context, DeleteOptions, Deletion, GarbagePolicy, Strategy, UserInfo};
 pub use table::{Cell, Column, RowCondition, RowContext, TableDefinition, human_age};
@@ -83,7 +85,7 @@ pub struct Version {
     /// Whether this version is the hub.
     pub is_hub: bool,
     /// What every client of this version is told, if it is not to be used any more.
-    pub deprecation: Option<&'static str>,
+    pub deprecation: Option<Deprecation>,
     /// The gate without which a server does not have this version, whatever it is told to serve.
     pub feature_gate: Option<&'static str>,
 }
@@ -132,10 +134,10 @@ impl Version {
         }
     }
 
-    /// The same version, of which every client is told `advice`.
+    /// The same version, which clients are not to use any more.
     #[must_use]
-    pub const fn deprecated(self, advice: &'static str) -> Self {
-        Self { deprecation: Some(advice), ..self }
+    pub const fn deprecated(self, deprecation: Deprecation) -> Self {
+        Self { deprecation: Some(deprecation), ..self }
     }
 }
 

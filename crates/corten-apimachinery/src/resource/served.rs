@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{ResourceDefinition, Scope, SelectableField, Strategy, Subresource, TableDefinition, Verb, Version};
 use crate::{
     field::Error,
+    gvk::GroupVersion,
     resource::table::{Cell, Column, RowCondition, RowContext},
     schema::Published,
     shared::Shared,
@@ -156,7 +157,9 @@ impl Resource {
                 type_id: type_id.unwrap_or_else(|| panic!("type {} is not in the table", version.type_name)),
                 is_hub: version.is_hub,
                 is_served: is_served(version),
-                deprecation: version.deprecation.map(Str::const_new),
+                deprecation: version.deprecation.map(|deprecation| {
+                    deprecation.advice(&GroupVersion::new(definition.group, version.name), definition.kind)
+                }),
                 defaults: change(version.defaults),
                 to_hub: version.to_hub.map(change),
                 from_hub: version.from_hub.map(change),

@@ -280,9 +280,10 @@ fn formats_are_checked() {
 #[test]
 fn formats_that_are_not_checked_are_found() {
     let props = value(
-        r#"{"properties": {"a": {"format": "int64"}, "b": {"items": {"format": "foo"}}, "c": {"format": "date-time"}}}"#,
+        r#"{"properties": {"a": {"type": "integer", "format": "int64"}, "b": {"items": {"type": "string", "format": "foo"}},
+            "c": {"type": "string", "format": "date-time"}, "d": {"format": "bar"}}}"#,
     );
-    assert_eq!(unrecognized_formats(&props), ["int64", "foo"]);
+    assert_eq!(unrecognized_formats(&props), ["foo"]);
 }
 
 #[test]

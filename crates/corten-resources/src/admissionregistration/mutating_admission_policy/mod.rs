@@ -6,7 +6,7 @@ mod strategy;
 mod table;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, Scope, Version};
+use corten_apimachinery::resource::{Deprecation, ResourceDefinition, Scope, Version};
 
 use super::{GROUP, MUTATING_POLICY_GATE, policy};
 use crate::kind::standard;
@@ -31,7 +31,8 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
                 "io.k8s.api.admissionregistration.v1alpha1.MutatingAdmissionPolicy",
                 policy::defaults,
             )
-            .gated(MUTATING_POLICY_GATE),
+            .gated(MUTATING_POLICY_GATE)
+            .deprecated(Deprecation::beta_since(35)),
         ],
         &strategy::Main,
         &table::TABLE,

@@ -5,7 +5,7 @@
 mod defaults;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, Scope, Version};
+use corten_apimachinery::resource::{Deprecation, ResourceDefinition, Scope, Version};
 
 use super::{GROUP, MUTATING_POLICY_GATE, binding};
 use crate::kind::standard;
@@ -30,7 +30,8 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
                 "io.k8s.api.admissionregistration.v1alpha1.MutatingAdmissionPolicyBinding",
                 defaults::v1alpha1,
             )
-            .gated(MUTATING_POLICY_GATE),
+            .gated(MUTATING_POLICY_GATE)
+            .deprecated(Deprecation::beta_since(35)),
         ],
         &binding::Main { validate: validation::binding },
         &binding::TABLE,

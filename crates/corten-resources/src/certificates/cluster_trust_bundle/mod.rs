@@ -6,7 +6,7 @@ mod strategy;
 mod table;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, Scope, Version};
+use corten_apimachinery::resource::{Deprecation, ResourceDefinition, Scope, Version};
 
 pub(crate) use validation::name_of;
 
@@ -28,7 +28,8 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         &[
             Version::hub("v1beta1", "io.k8s.api.certificates.v1beta1.ClusterTrustBundle", defaulting::none).gated(GATE),
             Version::like_hub("v1alpha1", "io.k8s.api.certificates.v1alpha1.ClusterTrustBundle", defaulting::none)
-                .gated(GATE),
+                .gated(GATE)
+                .deprecated(Deprecation::beta_since(34)),
         ],
         &strategy::Main,
         &table::TABLE,

@@ -7,7 +7,7 @@ mod strategy;
 mod table;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, Version};
+use corten_apimachinery::resource::{Deprecation, ResourceDefinition, Version};
 
 use super::coordinated::GATE;
 use crate::{defaulting, kind::standard};
@@ -19,7 +19,9 @@ pub static RESOURCE: ResourceDefinition = standard(
     ("leasecandidate", "leasecandidates"),
     &[
         Version::hub("v1beta1", "io.k8s.api.coordination.v1beta1.LeaseCandidate", defaulting::none).gated(GATE),
-        Version::like_hub("v1alpha2", "io.k8s.api.coordination.v1alpha2.LeaseCandidate", defaulting::none).gated(GATE),
+        Version::like_hub("v1alpha2", "io.k8s.api.coordination.v1alpha2.LeaseCandidate", defaulting::none)
+            .gated(GATE)
+            .deprecated(Deprecation::beta_since(35)),
     ],
     &strategy::Main,
     &table::TABLE,

@@ -4,7 +4,7 @@
 
 mod table;
 
-use corten_apimachinery::resource::{ResourceDefinition, Scope, Verb, Version};
+use corten_apimachinery::resource::{Deprecation, ResourceDefinition, Scope, Verb, Version};
 
 use crate::{defaulting, kind::standard, review};
 
@@ -18,7 +18,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         "ComponentStatus",
         ("componentstatus", "componentstatuses"),
         &[Version::hub("v1", "io.k8s.api.core.v1.ComponentStatus", defaulting::none)
-            .deprecated("v1 ComponentStatus is deprecated in v1.19+")],
+            .deprecated(Deprecation::since(19))],
         &review::Unchecked,
         &table::TABLE,
     )

@@ -8,7 +8,7 @@ mod strategy;
 mod table;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, Version};
+use corten_apimachinery::resource::{Deprecation, ResourceDefinition, Version};
 
 use crate::kind::standard;
 
@@ -21,7 +21,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         "Endpoints",
         ("endpoints", "endpoints"),
         &[Version::hub("v1", "io.k8s.api.core.v1.Endpoints", defaults::v1)
-            .deprecated("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")],
+            .deprecated(Deprecation::since(33).replaced_by("discovery.k8s.io/v1 EndpointSlice"))],
         &strategy::Main,
         &table::TABLE,
     )

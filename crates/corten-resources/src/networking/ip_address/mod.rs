@@ -6,7 +6,7 @@ mod strategy;
 mod table;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, Scope, Version};
+use corten_apimachinery::resource::{Deprecation, ResourceDefinition, Scope, Version};
 
 use crate::{defaulting, kind::standard};
 
@@ -20,7 +20,8 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         ("ipaddress", "ipaddresses"),
         &[
             Version::hub("v1", "io.k8s.api.networking.v1.IPAddress", defaulting::none),
-            Version::like_hub("v1beta1", "io.k8s.api.networking.v1beta1.IPAddress", defaulting::none),
+            Version::like_hub("v1beta1", "io.k8s.api.networking.v1beta1.IPAddress", defaulting::none)
+                .deprecated(Deprecation::beta_since(34)),
         ],
         &strategy::Main,
         &table::TABLE,

@@ -6,7 +6,7 @@ mod strategy;
 mod table;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, Scope, Version};
+use corten_apimachinery::resource::{Deprecation, ResourceDefinition, Scope, Version};
 
 use crate::{
     defaulting,
@@ -23,7 +23,8 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         ("servicecidr", "servicecidrs"),
         &[
             Version::hub("v1", "io.k8s.api.networking.v1.ServiceCIDR", defaulting::none),
-            Version::like_hub("v1beta1", "io.k8s.api.networking.v1beta1.ServiceCIDR", defaulting::none),
+            Version::like_hub("v1beta1", "io.k8s.api.networking.v1beta1.ServiceCIDR", defaulting::none)
+                .deprecated(Deprecation::beta_since(34)),
         ],
         &strategy::Main,
         &table::TABLE,

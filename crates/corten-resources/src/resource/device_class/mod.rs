@@ -6,7 +6,7 @@ mod strategy;
 mod table;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, Scope, Version};
+use corten_apimachinery::resource::{Deprecation, ResourceDefinition, Scope, Version};
 
 use crate::{defaulting, kind::standard};
 
@@ -20,7 +20,8 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         &[
             Version::hub("v1", "io.k8s.api.resource.v1.DeviceClass", defaulting::none),
             Version::like_hub("v1beta2", "io.k8s.api.resource.v1beta2.DeviceClass", defaulting::none),
-            Version::like_hub("v1beta1", "io.k8s.api.resource.v1beta1.DeviceClass", defaulting::none),
+            Version::like_hub("v1beta1", "io.k8s.api.resource.v1beta1.DeviceClass", defaulting::none)
+                .deprecated(Deprecation::beta_since(35)),
         ],
         &strategy::Main,
         &table::TABLE,

@@ -8,7 +8,7 @@ mod strategy;
 mod table;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, Version};
+use corten_apimachinery::resource::{Deprecation, ResourceDefinition, Version};
 
 use crate::kind::standard;
 
@@ -21,7 +21,8 @@ pub static RESOURCE: ResourceDefinition = standard(
         Version::hub("v1", "io.k8s.api.resource.v1.ResourceClaimTemplate", defaults::v1),
         Version::like_hub("v1beta2", "io.k8s.api.resource.v1beta2.ResourceClaimTemplate", defaults::v1),
         Version::like_hub("v1beta1", "io.k8s.api.resource.v1beta1.ResourceClaimTemplate", defaults::v1beta1)
-            .converted(conversion::to_hub, conversion::from_hub),
+            .converted(conversion::to_hub, conversion::from_hub)
+            .deprecated(Deprecation::beta_since(35)),
     ],
     &strategy::Main,
     &table::TABLE,

@@ -8,7 +8,7 @@ mod strategy;
 mod table;
 mod validation;
 
-use corten_apimachinery::resource::{ResourceDefinition, Scope, Version};
+use corten_apimachinery::resource::{Deprecation, ResourceDefinition, Scope, Version};
 
 use crate::{
     defaulting,
@@ -30,7 +30,8 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
             Version::hub("v1", "io.k8s.api.resource.v1.ResourceSlice", defaulting::none),
             Version::like_hub("v1beta2", "io.k8s.api.resource.v1beta2.ResourceSlice", defaulting::none),
             Version::like_hub("v1beta1", "io.k8s.api.resource.v1beta1.ResourceSlice", defaulting::none)
-                .converted(conversion::to_hub, conversion::from_hub),
+                .converted(conversion::to_hub, conversion::from_hub)
+                .deprecated(Deprecation::beta_since(35)),
         ],
         &strategy::Main,
         &table::TABLE,
