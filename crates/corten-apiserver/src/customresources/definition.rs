@@ -81,7 +81,10 @@ pub(super) fn resource_of(
         let version_name = Str::from(version.str_at(&["name"]).unwrap_or_default());
         rules.insert(version_name.clone(), version_rules(version, &version_name, builtin)?);
     }
-    let rules = Arc::new(Rules { versions: rules });
+    let hub = versions.iter().find(|version| version.bool_at(&["storage"]) == Some(true));
+    let hub = Str::from(hub.and_then(|hub| hub.str_at(&["name"])).ok_or(BadDefinition::NoStorage)?);
+    let needs_webhook = definition.str_at(&["spec", "conversion", "strategy"]) == Some("Webhook");
+    let rules = Arc::new(Rules { versions: rules, hub });
     let mut made = Vec::new();
     for version in versions {
         let version_name = version.str_at(&["name"]).unwrap_or_default();
@@ -89,12 +92,10 @@ pub(super) fn resource_of(
             CustomKind { group: &group, version: version_name, kind: &kind, list_kind: &list_kind, plural: &plural };
         let mut version = version_of(version, kind, &rules, builtin, better(versions, version_name))?;
         version.is_served &= !built_in.serves(&group, version_name);
+        version.needs_webhook = needs_webhook && !version.is_hub;
         made.push(Arc::new(version));
     }
     made.sort_by(|a, b| by_preference(&a.name, &b.name));
-    if !made.iter().any(|version| version.is_hub) {
-        return Err(BadDefinition::NoStorage);
-    }
     Ok(Resource {
         storage_prefix,
         group,
@@ -173,6 +174,11 @@ fn version_of(
         let schema = Arc::clone(&schema);
         Arc::new(move |object: &mut Value| corten_apimachinery::resource::ObjectSchema::fill_in(&*schema, object))
     };
+    let is_hub = rules.hub == kind.version;
+    let from_hub: Option<Change> = (!is_hub).then(|| {
+        let schema = Arc::clone(&schema);
+        Arc::new(move |object: &mut Value| schema.prune(object)) as Change
+    });
     let is_deprecated = version.bool_at(&["deprecated"]) == Some(true);
     let deprecation = is_deprecated.then(|| {
         let usual = || {
@@ -187,13 +193,14 @@ fn version_of(
         type_name: table.get(type_id).name.clone(),
         table: Shared::Counted(Arc::new(table)),
         type_id,
-        is_hub: version.bool_at(&["storage"]) == Some(true),
+        is_hub,
         is_served: version.bool_at(&["served"]) == Some(true),
         deprecation,
         defaults,
-        // Versions differ in their name alone, until there are webhooks that convert.
+        // Rules look at what a request says in its own version; the hub's schema comes last (`Strategy::canonicalize`).
         to_hub: None,
-        from_hub: None,
+        from_hub,
+        needs_webhook: false,
         selectable_fields: Some(selectable_paths(version).map(field_name).collect()),
         subresources: Shared::Counted(subresources.into()),
         printer: Shared::Counted(Arc::new(CustomPrinter::new(version.items_at(&["additionalPrinterColumns"])))),

@@ -34,6 +34,13 @@ impl CustomSchema {
         Self { rules: RuleSet::new(Arc::clone(&structural)), structural, table }
     }
 
+    /// Takes out of an object of another version what this one does not have.
+    ///
+    /// Upstream: `schemaCoercingConverter` in customresource_handler.go, after each conversion.
+    pub(super) fn prune(&self, object: &mut Value) {
+        prune(object, &self.structural, true, &mut UnknownFields::ignored());
+    }
+
     /// The type of metadata.
     pub(super) fn meta(&self) -> MetaType<'_> {
         MetaType::of(self.table).expect("the built-in types have metadata")

@@ -2,13 +2,13 @@
 //!
 //! Upstream: k8s.io/apiextensions-apiserver/pkg/registry/customresource (v1.35).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
     meta::ObjectMeta as _,
-    resource::{Context, ScalePaths, Strategy},
+    resource::{Context, ObjectSchema as _, ScalePaths, Strategy},
     schema::{rules_not_checked, validate_object, validate_object_update},
     value::Str,
 };
@@ -32,19 +32,46 @@ pub(super) struct VersionRules {
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) versions: BTreeMap<Str, VersionRules>,
+    /// The version that is stored.
+    pub(super) hub: Str,
+}
+
+/// The name of the version that a request came by.
+fn version_of<'c>(cx: &Context<'c>) -> &'c str {
+    cx.api_version.rsplit('/').next().unwrap_or_default()
 }
 
 impl Rules {
     /// The rules of the version that a request came by; of any if it is none of them, which no request is.
     fn of(&self, cx: &Context<'_>) -> &VersionRules {
-        let name = cx.api_version.rsplit('/').next().unwrap_or_default();
+        let name = version_of(cx);
         let first = self.versions.values().next();
         self.versions.get(name).or(first).expect("a definition has a version")
+    }
+
+    /// What is stored as a request sees it that came by another version.
+    fn seen<'o>(&self, cx: &Context<'_>, stored: &'o Value) -> Cow<'o, Value> {
+        if version_of(cx) == self.hub {
+            return Cow::Borrowed(stored);
+        }
+        let mut seen = stored.clone();
+        self.of(cx).schema.prune(&mut seen);
+        Cow::Owned(seen)
+    }
+
+    /// Leaves of an object what the version has that is stored, with its defaults: as it is whenever it is read.
+    fn settle(&self, object: &mut Value) {
+        if let Some(hub) = self.versions.get(&self.hub).filter(|_| self.versions.len() > 1) {
+            hub.schema.prune(object);
+            hub.schema.fill_in(object);
+        }
     }
 
     /// Every rule that an object breaks; those that it broke before are warnings where upstream has them.
     fn check(&self, cx: &Context<'_>, object: &Value, old: Option<&Value>, warnings: &mut Vec<String>) -> ErrorList {
         let rules = self.of(cx);
+        let old = old.map(|old| self.seen(cx, old));
+        let old = old.as_deref();
         let (structural, meta) = (&rules.schema.structural, rules.schema.meta());
         let mut errors = match old {
             Some(old) => validate_object_update(object, old, structural, meta),
@@ -104,6 +131,7 @@ impl Strategy for Main {
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, object: &mut Value, old: &Value) {
+        let old = &*self.0.seen(cx, old);
         if self.0.of(cx).has_status {
             match old.get("status") {
                 Some(status) => object.set(&["status"], status.clone()),
@@ -146,6 +174,10 @@ impl Strategy for Main {
         warnings::of_finalizers(object, Some(old))
     }
 
+    fn canonicalize(&self, object: &mut Value) {
+        self.0.settle(object);
+    }
+
     fn allow_unconditional_update(&self) -> bool {
         false
     }
@@ -164,10 +196,10 @@ impl Strategy for Main {
 pub(super) struct Status(pub(super) Arc<Rules>);
 
 impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, object: &mut Value, old: &Value) {
+    fn prepare_for_update(&self, cx: &Context<'_>, object: &mut Value, old: &Value) {
         let status = object.unset(&["status"]);
         let managed = object.unset(&["metadata", "managedFields"]);
-        let mut changed = old.clone();
+        let mut changed = self.0.seen(cx, old).into_owned();
         match managed {
             Some(managed) => changed.set_meta("managedFields", managed),
             None => changed.unset_meta("managedFields"),
@@ -195,6 +227,10 @@ impl Strategy for Status {
         warnings: &mut Vec<String>,
     ) -> ErrorList {
         self.0.check(cx, object, Some(old), warnings)
+    }
+
+    fn canonicalize(&self, object: &mut Value) {
+        self.0.settle(object);
     }
 
     fn allow_unconditional_update(&self) -> bool {

@@ -7,12 +7,17 @@ use http::Method;
 use serde_json::json;
 
 use super::custom_resources::{CRDS, TABS, cluster_with_tabs, tab};
-use crate::testing::{Cluster, admin};
+use crate::testing::{Cluster, admin, tree};
 
 /// Changes the definition, and waits until what it says now is served: then the watches of what was served before end.
 async fn redefine(cluster: &Cluster, changes: serde_json::Value) {
+    redefine_seen_by(cluster, "v1beta1", changes).await;
+}
+
+/// The same, by watches of this version.
+async fn redefine_seen_by(cluster: &Cluster, version: &str, changes: serde_json::Value) {
     let client = cluster.client(admin());
-    let resource = GroupVersionResource::new("example.com", "v1beta1", "crontabs");
+    let resource = GroupVersionResource::new("example.com", version, "crontabs");
     let mut watch = client.watch(Target::collection(&resource, "default"), &WatchOptions::default()).await.unwrap();
     cluster.patch(admin(), &format!("{CRDS}/crontabs.example.com"), PatchKind::Json, changes).await.unwrap();
     while watch.next().await.is_some() {}
@@ -119,5 +124,64 @@ async fn an_object_in_a_version_that_has_gone_cannot_be_converted() {
     let failure = cluster.get(admin(), &format!("{beta}/a")).await.unwrap_err();
     let why = "request to convert CR from an invalid group/version: example.com/v1";
     assert!(failure.code == 500 && failure.message.ends_with(why), "{failure:?}");
+    cluster.stop().await;
+}
+
+/// What another version does not have was shown there, so that clients who are strict could not change the object.
+#[tokio::test]
+async fn a_version_shows_what_its_own_schema_has() {
+    let cluster = cluster_with_tabs().await;
+    let other = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "cron": {"type": "string"}, "old": {"type": "string"}}}}});
+    redefine(
+        &cluster,
+        json!([
+            {"op": "replace", "path": "/spec/versions/1/schema/openAPIV3Schema", "value": other},
+            {"op": "remove", "path": "/spec/versions/1/selectableFields"},
+        ]),
+    )
+    .await;
+    let beta = TABS.replace("v1", "v1beta1");
+    cluster.post(admin(), TABS, tab("a", json!({"cron": "*", "image": "one"}))).await.unwrap();
+    let spec = |object: &Value| object.get("spec").unwrap().clone();
+    let read = cluster.get(admin(), &format!("{beta}/a")).await.unwrap();
+    assert_eq!(spec(&read), tree(json!({"cron": "*"})));
+    let strict = format!("{beta}/a?fieldValidation=Strict");
+    let label = json!({"metadata": {"labels": {"a": "b"}}});
+    let patched = cluster.patch(admin(), &strict, PatchKind::Merge, label).await.unwrap();
+    assert_eq!((spec(&patched), patched.generation()), (spec(&read), 1), "nothing of the version has changed");
+    // What went with the change is as it is when nobody says it.
+    let after = cluster.get(admin(), &format!("{TABS}/a")).await.unwrap();
+    assert_eq!(after.str_at(&["spec", "image"]), Some("busybox"));
+
+    let mut of_beta = tab("b", json!({"cron": "*", "old": "x"}));
+    of_beta["apiVersion"] = json!("example.com/v1beta1");
+    let made = cluster.post(admin(), &beta, of_beta).await.unwrap();
+    assert_eq!(made.at(&["spec", "old"]), None, "the version that is stored has no such field");
+    cluster.stop().await;
+}
+
+/// Objects were passed off unconverted.
+#[tokio::test]
+async fn without_its_webhook_only_the_stored_version_is_served() {
+    let cluster = cluster_with_tabs().await;
+    cluster.post(admin(), TABS, tab("a", json!({"cron": "*"}))).await.unwrap();
+    let webhook = json!({"conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://localhost:1/convert"}});
+    let conversion = json!({"strategy": "Webhook", "webhook": webhook});
+    redefine(&cluster, json!([{"op": "replace", "path": "/spec/conversion", "value": conversion}])).await;
+    let beta = TABS.replace("v1", "v1beta1");
+    for path in [beta.clone(), format!("{beta}/a")] {
+        let failure = cluster.get(admin(), &path).await.unwrap_err();
+        let why = "conversion webhook for example.com/v1, Kind=CronTab failed: ";
+        assert!(failure.code == 500 && failure.message.starts_with(why), "{path}: {failure:?}");
+    }
+    assert_eq!(cluster.get(admin(), &format!("{TABS}/a")).await.unwrap().name(), "a");
+    let stored_elsewhere = json!([
+        {"op": "replace", "path": "/spec/versions/0/storage", "value": false},
+        {"op": "replace", "path": "/spec/versions/1/storage", "value": true},
+    ]);
+    redefine_seen_by(&cluster, "v1", stored_elsewhere).await;
+    let failure = cluster.get(admin(), &format!("{beta}/a")).await.unwrap_err();
+    assert!(failure.code == 500 && failure.message.contains("conversion webhook for example.com/v1"), "{failure:?}");
     cluster.stop().await;
 }
