@@ -12,6 +12,7 @@ pub mod gvk;
 pub mod int_or_string;
 pub mod json_path;
 pub mod managed_fields;
+mod mark;
 pub mod meta;
 pub mod openapi;
 pub mod patch;

@@ -4,6 +4,8 @@
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
+use smallvec::SmallVec;
+
 use crate::value::{Str, Value};
 
 /// The smallest unit; finer parts are rounded up to it (away from zero), so that whoever asks for something gets something.
@@ -128,6 +130,13 @@ impl Quantity {
         self.mantissa as f64 * 10_f64.powi(self.exponent)
     }
 
+    /// Whether it is a whole number of units of `10^exponent`, or far beyond what is counted in them.
+    #[must_use]
+    pub fn is_whole_at(&self, exponent: i32) -> bool {
+        let (scaled, is_exact) = self.scaled_exactly(exponent);
+        is_exact || i64::try_from(scaled).is_err()
+    }
+
     /// The mantissa at `exponent`, rounded away from zero, and whether that was exact. Limited to what fits.
     fn scaled_exactly(&self, exponent: i32) -> (i128, bool) {
         let Some(power) = power_of_ten(self.exponent.abs_diff(exponent)) else {
@@ -232,7 +241,7 @@ impl<'a> Parts<'a> {
         let decimal_exponent = if self.format == Format::BinarySi { 0 } else { self.exponent };
         let mut exponent = decimal_exponent.checked_sub(self.fraction.len() as i32).ok_or(QuantityError::Suffix)?;
         // Zeros at the end need no room in the mantissa.
-        let digits: Vec<u8> = self.whole.bytes().chain(self.fraction.bytes()).collect();
+        let digits: SmallVec<[u8; 32]> = self.whole.bytes().chain(self.fraction.bytes()).collect();
         let significant = digits.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1);
         exponent = exponent.checked_add((digits.len() - significant) as i32).ok_or(QuantityError::Suffix)?;
         let mut digits = &digits[..significant];
@@ -243,8 +252,10 @@ impl<'a> Parts<'a> {
             digits = &digits[..digits.len() - dropped];
             exponent = NANO;
         }
-        let mut mantissa = 0_i128;
-        for digit in digits {
+        // Of so few that they fit nearly always.
+        let (few, more) = digits.split_at(digits.len().min(INT64_DIGITS_MAX));
+        let mut mantissa = i128::from(few.iter().fold(0_i64, |number, digit| number * 10 + i64::from(digit - b'0')));
+        for digit in more {
             mantissa = mantissa
                 .checked_mul(10)
                 .and_then(|mantissa| mantissa.checked_add(i128::from(digit - b'0')))
@@ -359,6 +370,9 @@ impl Ord for Quantity {
         if sign != Ordering::Equal || self.is_zero() {
             return sign;
         }
+        if self.exponent == other.exponent {
+            return self.mantissa.cmp(&other.mantissa);
+        }
         let exponent = self.exponent.min(other.exponent);
         let at = |quantity: &Self| quantity.mantissa.checked_mul(power_of_ten(quantity.exponent.abs_diff(exponent))?);
         match (at(self), at(other)) {
@@ -422,6 +436,14 @@ mod tests {
 
     fn quantity(text: &str) -> Quantity {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn parts_of_units_are_seen() {
+        let whole = |text: &str, exponent: i32| quantity(text).is_whole_at(exponent);
+        assert!(whole("2", 0) && whole("1Gi", 0) && whole("-3", 0) && whole("0", 0) && whole("1e40", 0));
+        assert!(!whole("1500m", 0) && !whole("0.5", 0) && !whole("1n", 0));
+        assert!(whole("1500m", -3) && !whole("100u", -3));
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl Caches {
         if let Some(object) = cacher.get(&key) {
             return Ok(Some(object));
         }
-        self.newest(group, plural, namespace, name).await
+        // Boxed, as it is rare: admission makes room for this in each request.
+        Box::pin(self.newest(group, plural, namespace, name)).await
     }
 
     /// One object in its newest state: every write that this server has answered is in it.

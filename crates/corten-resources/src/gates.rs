@@ -42,7 +42,7 @@ impl Gated {
 
 /// Whether something is at `path`: an empty list is as good as none, but an empty text or a false truth was meant.
 pub(crate) fn is_set(node: &Value, path: &str) -> bool {
-    match path.split_once('.') {
+    match split(path) {
         None => node
             .get(path)
             .is_some_and(|value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())),
@@ -51,12 +51,18 @@ pub(crate) fn is_set(node: &Value, path: &str) -> bool {
     }
 }
 
+/// The first step of a path of more than one, and the others. Steps are short, and this is asked some dozen times of each pod.
+fn split(path: &str) -> Option<(&str, &str)> {
+    let at = path.bytes().position(|byte| byte == b'.')?;
+    Some((&path[..at], &path[at + 1..]))
+}
+
 /// Takes away what is at `path`; what is shared with other objects is copied only if there is something to take away.
 pub(crate) fn unset(node: &mut Value, path: &str) {
     if !is_set(node, path) {
         return;
     }
-    match path.split_once('.') {
+    match split(path) {
         None => {
             node.unset(&[path]);
         }

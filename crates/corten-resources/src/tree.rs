@@ -19,6 +19,7 @@ pub(crate) fn texts_at<'v>(object: &'v Value, path: &[&str]) -> Vec<&'v str> {
 
 /// The items of the list under a field, each with its path.
 pub(crate) fn each_at<'v>(object: &'v Value, field: &str, path: &Path) -> impl Iterator<Item = (Path, &'v Value)> {
-    let at = path.child(field);
-    object.items_at(&[field]).iter().enumerate().map(move |(index, item)| (at.index(index), item))
+    let items = object.items_at(&[field]);
+    let at = if items.is_empty() { Path::root() } else { path.child(field) };
+    items.iter().enumerate().map(move |(index, item)| (at.index(index), item))
 }

@@ -1,9 +1,9 @@
 //! Reading typed views: absent and empty are the same to most rules, as they are to upstream's Go types.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use corten_api::intstr::IntOrString;
-use corten_apimachinery::{Value, field::Path};
+use corten_apimachinery::{Str, Value, field::Path};
 
 /// An optional struct, its default if absent; nothing is copied.
 pub(crate) fn or_default<T: Clone + Default>(value: &Option<T>) -> Cow<'_, T> {
@@ -45,16 +45,46 @@ pub(crate) fn texts<S: AsRef<str>>(items: &[S]) -> Value {
 
 /// Remembers what it has seen, for rules about duplicates.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(std::collections::BTreeSet<String>);
+pub(crate) struct Seen {
+    /// The first `FEW`: most lists have no more, and comparing with each costs less than a tree does.
+    few: Vec<Str>,
+    more: BTreeSet<Str>,
+}
+
+const FEW: usize = 8;
 
 impl Seen {
     /// Says whether `item` is new, and remembers it.
-    pub(crate) fn is_new(&mut self, item: impl Into<String>) -> bool {
-        self.0.insert(item.into())
+    pub(crate) fn is_new(&mut self, item: impl AsRef<str>) -> bool {
+        let item = item.as_ref();
+        if self.few.iter().any(|known| known == item) {
+            return false;
+        }
+        if self.few.len() < FEW {
+            self.few.push(item.into());
+            return true;
+        }
+        self.more.insert(item.into())
     }
 
     /// Whether `item` has been seen.
     pub(crate) fn contains(&self, item: &str) -> bool {
-        self.0.contains(item)
+        self.few.iter().any(|known| known == item) || self.more.contains(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Seen;
+
+    #[test]
+    fn what_was_seen_is_not_new() {
+        let mut seen = Seen::default();
+        for n in 0..20 {
+            let item = format!("item{n}");
+            assert!(!seen.contains(&item));
+            assert!(seen.is_new(&item));
+            assert!((0..=n).all(|n| seen.contains(&format!("item{n}")) && !seen.is_new(format!("item{n}"))));
+        }
     }
 }

@@ -17,6 +17,15 @@ pub fn canonicalize(value: &mut Value, table: &TypeTable, type_id: TypeId) {
     canonicalize_as(value, table, &FieldType::Ref(type_id));
 }
 
+/// The canonical form of an object of this type in which nothing is set.
+#[must_use]
+pub fn empty(table: &TypeTable, type_id: TypeId) -> Value {
+    match zero(table, &FieldType::Ref(type_id), &mut 0) {
+        Value::Object(empty) => Value::Object(empty),
+        _ => Value::object(),
+    }
+}
+
 fn canonicalize_as(value: &mut Value, table: &TypeTable, ty: &FieldType) {
     match ty {
         FieldType::Ref(id) => match &table.get(*id).shape {
@@ -80,10 +89,17 @@ pub(super) fn finish_struct(
     shape: &Struct,
     made: &mut usize,
 ) -> Map {
-    entries.retain(|(key, value)| match shape.field(key) {
-        Some(field) => is_written(field, value),
-        None => true,
-    });
+    drop_unwritten(&mut entries, shape);
+    with_always(entries, table, shape, made)
+}
+
+/// Takes out the entries that upstream leaves out.
+pub(super) fn drop_unwritten(entries: &mut Vec<(Str, Value)>, shape: &Struct) {
+    entries.retain(|(key, value)| shape.field(key).is_none_or(|field| is_written(field, value)));
+}
+
+/// The object of a struct's entries with those that upstream always writes; as `finish_struct`.
+pub(super) fn with_always(mut entries: Vec<(Str, Value)>, table: &TypeTable, shape: &Struct, made: &mut usize) -> Map {
     for field in
         shape.fields.iter().filter(|field| matches!(field.presence, Presence::Always | Presence::PointerAlways))
     {
@@ -96,7 +112,8 @@ pub(super) fn finish_struct(
     Map::from_entries(entries).expect("the caller found duplicates, and only missing keys were added")
 }
 
-fn is_written(field: &Field, value: &Value) -> bool {
+/// Whether upstream writes this value of a field.
+pub(super) fn is_written(field: &Field, value: &Value) -> bool {
     match field.presence {
         Presence::Always => !value.is_null() || zero_is_null(&field.ty),
         Presence::PointerAlways => true,
@@ -146,8 +163,13 @@ pub(super) fn zero(table: &TypeTable, ty: &FieldType, made: &mut usize) -> Value
         FieldType::Ref(id) => match &table.get(*id).shape {
             Shape::Alias(target) => zero(table, target, made),
             Shape::Struct(shape) => {
-                *made += 1;
-                Value::Object(finish_struct(Vec::new(), table, shape, made))
+                let (zero, objects) = table.zero(*id, || {
+                    let mut made = 1;
+                    let zero = finish_struct(Vec::new(), table, shape, &mut made);
+                    (Value::Object(zero), made)
+                });
+                *made += objects;
+                zero.clone()
             }
             Shape::Quantity => Value::String(Str::const_new("0")),
             Shape::IntOrString => Value::Int(0),

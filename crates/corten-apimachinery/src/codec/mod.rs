@@ -9,7 +9,7 @@ mod objects;
 pub mod protobuf;
 pub mod yaml;
 
-pub use canonical::canonicalize;
+pub use canonical::{canonicalize, empty};
 pub use error::DecodeError;
 
 use crate::{

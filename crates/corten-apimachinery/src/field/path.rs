@@ -1,21 +1,29 @@
 //! The path of a field. Rules make one for every field they look at, and nearly all objects have no error: so a path is a
-//! step that points to its parent, and the text is put together only where somebody reads it.
+//! step that points to its parent, and the text is put together only where somebody reads it. Most paths are not gone on
+//! from, so that the last step is in the path itself, and is put where others can point to it when one does.
 
-use std::{fmt, rc::Rc};
+use std::{cell::OnceCell, fmt, iter, rc::Rc};
 
 use crate::value::Str;
 
 /// The path of a field, built from the root down: `spec.containers[0].ports[1].name`, `metadata.labels[app]`.
 ///
-/// Cloning one costs a counter. Stays on its thread: rules are no place to wait in.
+/// Cloning one costs a counter or two. Stays on its thread: rules are no place to wait in.
 #[derive(Clone, Default)]
-pub struct Path(Option<Rc<Node>>);
+pub struct Path {
+    parent: Option<Rc<Node>>,
+    /// `None` for the object itself.
+    last: Option<Step>,
+    /// This path as a parent, once it is one.
+    node: OnceCell<Rc<Node>>,
+}
 
 struct Node {
-    parent: Path,
+    parent: Option<Rc<Node>>,
     step: Step,
 }
 
+#[derive(Clone)]
 enum Step {
     Field(Str),
     Index(usize),
@@ -38,7 +46,7 @@ impl Path {
     #[must_use]
     pub fn child(&self, name: impl AsRef<str>) -> Self {
         let name = name.as_ref();
-        if self.0.is_none() && name.is_empty() {
+        if self.last.is_none() && name.is_empty() {
             return Self::root();
         }
         self.with(Step::Field(name.into()))
@@ -56,14 +64,18 @@ impl Path {
         self.with(Step::Key(key.as_ref().into()))
     }
 
+    #[inline]
     fn with(&self, step: Step) -> Self {
-        Self(Some(Rc::new(Node { parent: self.clone(), step })))
+        let node = |last: &Step| {
+            self.node.get_or_init(|| Rc::new(Node { parent: self.parent.clone(), step: last.clone() })).clone()
+        };
+        Self { parent: self.last.as_ref().map(node), last: Some(step), node: OnceCell::new() }
     }
 
     /// The steps from the root down.
     fn steps(&self) -> Vec<&Step> {
-        let mut steps: Vec<&Step> =
-            std::iter::successors(self.0.as_deref(), |node| node.parent.0.as_deref()).map(|node| &node.step).collect();
+        let parents = iter::successors(self.parent.as_deref(), |node| node.parent.as_deref()).map(|node| &node.step);
+        let mut steps: Vec<&Step> = self.last.iter().chain(parents).collect();
         steps.reverse();
         steps
     }
@@ -72,9 +84,9 @@ impl Path {
 impl Drop for Node {
     /// One after the other: a path is as long as the object it leads into is deep.
     fn drop(&mut self) {
-        let mut next = self.parent.0.take();
+        let mut next = self.parent.take();
         while let Some(mut node) = next.and_then(Rc::into_inner) {
-            next = node.parent.0.take();
+            next = node.parent.take();
         }
     }
 }

@@ -77,6 +77,22 @@ impl Manager {
         }
     }
 
+    /// The entry of the manager, who owns `fields`.
+    pub(super) fn entry(&self, api_version: Str, time: Option<Str>, fields: Value) -> Value {
+        let optional = |text: &Str| (!text.is_empty()).then(|| Value::String(text.clone()));
+        // In the order of keys.
+        let entries = [
+            ("apiVersion", Some(Value::String(api_version))),
+            ("fieldsType", Some("FieldsV1".into())),
+            ("fieldsV1", Some(fields)),
+            ("manager", optional(&self.name)),
+            ("operation", Some(self.operation.as_str().into())),
+            ("subresource", optional(&self.subresource)),
+            ("time", time.as_ref().and_then(optional)),
+        ];
+        Value::object_of(entries.into_iter().filter_map(|(key, value)| Some((Str::const_new(key), value?))))
+    }
+
     /// As messages name it: `"kubectl-edit" using apps/v1`.
     pub(super) fn text(&self) -> String {
         let mut text = quote(&self.name);
@@ -107,23 +123,7 @@ impl Entry {
         if let Some(source) = &self.source {
             return source.clone();
         }
-        let mut entries = vec![
-            (Str::const_new("apiVersion"), Value::String(self.api_version.clone())),
-            (Str::const_new("fieldsType"), "FieldsV1".into()),
-            (Str::const_new("fieldsV1"), self.set.to_value()),
-            (Str::const_new("operation"), manager.operation.as_str().into()),
-        ];
-        let optional = [
-            ("manager", Some(&manager.name)),
-            ("subresource", Some(&manager.subresource)),
-            ("time", self.time.as_ref()),
-        ];
-        for (key, text) in optional {
-            if let Some(text) = text.filter(|text| !text.is_empty()) {
-                entries.push((key.into(), Value::String(text.clone())));
-            }
-        }
-        Value::object_of(entries)
+        manager.entry(self.api_version.clone(), self.time.clone(), self.set.to_value())
     }
 }
 

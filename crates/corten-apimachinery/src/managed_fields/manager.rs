@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use super::{
     conflict::{ApplyError, Conflicts},
+    created::{self, Nobodys},
     entries::{Entries, Entry, Manager, Operation},
     fields_v1::FieldSet,
     typed::{Comparison, Typed},
@@ -41,22 +42,23 @@ const BEFORE_FIRST_APPLY: &str = "before-first-apply";
 const KUBECTL: &str = "kubectl";
 
 /// Fields that the server owns and nobody is recorded for.
-static SYSTEM_FIELDS: LazyLock<FieldSet> = LazyLock::new(|| {
-    FieldSet::of_names(&[
-        &["apiVersion"],
-        &["kind"],
-        &["metadata"],
-        &["metadata", "name"],
-        &["metadata", "namespace"],
-        &["metadata", "creationTimestamp"],
-        &["metadata", "selfLink"],
-        &["metadata", "uid"],
-        &["metadata", "clusterName"],
-        &["metadata", "generation"],
-        &["metadata", "managedFields"],
-        &["metadata", "resourceVersion"],
-    ])
-});
+const SYSTEM_FIELDS: &[&[&str]] = &[
+    &["apiVersion"],
+    &["kind"],
+    &["metadata"],
+    &["metadata", "name"],
+    &["metadata", "namespace"],
+    &["metadata", "creationTimestamp"],
+    &["metadata", "selfLink"],
+    &["metadata", "uid"],
+    &["metadata", "clusterName"],
+    &["metadata", "generation"],
+    &["metadata", "managedFields"],
+    &["metadata", "resourceVersion"],
+];
+
+/// The same as a set.
+static SYSTEM_SET: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of_names(SYSTEM_FIELDS));
 
 /// The versions in which an object can be seen.
 pub trait Views: fmt::Debug + Sync {
@@ -120,8 +122,16 @@ pub fn update_managed_fields(write: &Write<'_>, live: Option<&Value>, new: &mut 
     if live.is_some() && !is_known {
         return;
     }
-    let live_object = live.map_or_else(|| Some(write.empty()), |live| Some(without_managed_fields(live)));
-    let Some(live_object) = live_object else { return };
+    if live.is_none()
+        && matches!(base, Base::Live)
+        && let Some(list) = write.list_of_new(new)
+    {
+        if !list.is_null() {
+            new.set_meta("managedFields", list);
+        }
+        return;
+    }
+    let live_object = live.map_or_else(|| write.empty(), without_managed_fields);
     let Some(difference) = write.compare(&live_object, new, write.api_version) else {
         // The version that the client spoke a moment ago: nothing can be said about owners, so they stay.
         restore(new, live);
@@ -261,10 +271,8 @@ impl<'a> Write<'a> {
 
     /// An object as it is before anything is set: what a type always writes is nobody's.
     fn empty(&self) -> Value {
-        let mut empty = Value::object();
-        if let Some((table, type_id)) = self.views.typed(self.api_version) {
-            codec::canonicalize(&mut empty, table, type_id);
-        }
+        let typed = self.views.typed(self.api_version);
+        let mut empty = typed.map_or_else(Value::object, |(table, type_id)| codec::empty(table, type_id));
         empty.set(&["apiVersion"], self.api_version);
         empty.set(&["kind"], self.kind);
         empty
@@ -286,6 +294,20 @@ impl<'a> Write<'a> {
             return Some(difference);
         }
         Some(difference.without(&FieldSet::of_names(self.reset_fields)))
+    }
+
+    /// The managed fields of an object that is made, in the version that the client speaks; null for none.
+    ///
+    /// `None` for an object of another version, which takes the way of all other writes.
+    fn list_of_new(&self, new: &Value) -> Option<Value> {
+        let typed = self.typed(self.api_version).filter(|_| new.api_version() == self.api_version)?;
+        let nobodys = Nobodys { alone: SYSTEM_FIELDS, entirely: self.reset_fields };
+        let fields = created::fields_of(typed, &self.empty(), new, nobodys)?;
+        if fields.is_null() {
+            return Some(Value::Null);
+        }
+        let manager = Manager::update(self.manager, self.api_version, self.subresource);
+        Some(Value::array([manager.entry(self.api_version.into(), self.time(), fields)]))
     }
 
     fn time(&self) -> Option<Str> {
@@ -339,7 +361,7 @@ impl<'a> Write<'a> {
         } else {
             difference.modified.union(&difference.added)
         };
-        own.subtract(&SYSTEM_FIELDS);
+        own.subtract(&SYSTEM_SET);
         if !own.is_empty() {
             let manager = Manager::update(self.manager, self.api_version, self.subresource);
             let own = match entries.by_manager.remove(&manager) {
@@ -376,7 +398,7 @@ impl<'a> Write<'a> {
         }
         taken.take_from(&mut entries);
         if let Some(entry) = entries.by_manager.get_mut(&manager) {
-            entry.replace(entry.set.difference(&SYSTEM_FIELDS));
+            entry.replace(entry.set.difference(&SYSTEM_SET));
             let unchanged = last.filter(|last| last.set == entry.set && last.api_version == entry.api_version);
             if let Some(last) = unchanged
                 && difference.is_empty()

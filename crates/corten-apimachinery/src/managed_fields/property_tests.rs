@@ -43,7 +43,7 @@ fn containers() -> impl Strategy<Value = Vec<Value>> {
     })
 }
 
-fn configuration() -> impl Strategy<Value = Value> {
+pub(super) fn configuration() -> impl Strategy<Value = Value> {
     let labels = prop::collection::btree_map(prop::sample::select(vec!["x", "y", "z"]), "[ab]", 0..3);
     let args = prop::option::of(prop::collection::vec("[ab]", 1..3));
     (prop::option::of(1_i64..4), labels, containers(), args).prop_map(|(replicas, labels, mut containers, args)| {

@@ -34,7 +34,7 @@ pub struct Comparison {
 
 /// How a node is owned and merged.
 #[derive(Debug, Clone, Copy)]
-enum Form<'t> {
+pub(super) enum Form<'t> {
     /// As a whole: scalars, and whatever is atomic.
     Leaf,
     /// Field by field.
@@ -103,7 +103,7 @@ impl<'t> Typed<'t> {
         Self { table, root }
     }
 
-    fn root_form(&self) -> Form<'t> {
+    pub(super) fn root_form(&self) -> Form<'t> {
         match &self.table.get(self.root).shape {
             Shape::Struct(fields) => Form::Struct(fields),
             _ => Form::Untyped,
@@ -133,7 +133,7 @@ impl<'t> Typed<'t> {
     }
 
     /// The form of an object's entry, and whether the object's type declares it.
-    fn entry_form(&self, owner: Form<'t>, key: &str) -> (Form<'t>, bool) {
+    pub(super) fn entry_form(&self, owner: Form<'t>, key: &str) -> (Form<'t>, bool) {
         match owner {
             Form::Struct(fields) => match fields.field(key) {
                 Some(field) => (self.form(&field.ty, Some(field)), true),
@@ -144,7 +144,7 @@ impl<'t> Typed<'t> {
         }
     }
 
-    fn item_form(&self, list: Form<'t>) -> Form<'t> {
+    pub(super) fn item_form(&self, list: Form<'t>) -> Form<'t> {
         match list {
             Form::Keyed(item, _) => self.form(item, None),
             _ => Form::Leaf,
@@ -183,7 +183,7 @@ impl<'t> Typed<'t> {
     }
 
     /// The path elements of a list's items; `None` if one has no key, so that only the whole list can be owned.
-    fn elements(&self, list: Form<'t>, items: &[Value]) -> Option<Vec<PathElement>> {
+    pub(super) fn elements(&self, list: Form<'t>, items: &[Value]) -> Option<Vec<PathElement>> {
         items.iter().map(|item| self.element(list, item).ok()).collect()
     }
 
@@ -724,7 +724,7 @@ fn is_scalar_or_leaf(value: &Value, form: Form<'_>) -> bool {
 }
 
 /// The entries of an object; none for null or nothing; `None` for anything else.
-fn entries(value: Option<&Value>) -> Option<&[(Str, Value)]> {
+pub(super) fn entries(value: Option<&Value>) -> Option<&[(Str, Value)]> {
     match value {
         None | Some(Value::Null) => Some(&[]),
         Some(Value::Object(map)) => Some(map.entries()),
@@ -733,7 +733,7 @@ fn entries(value: Option<&Value>) -> Option<&[(Str, Value)]> {
 }
 
 /// The items of a list; none for null or nothing; `None` for anything else.
-fn items(value: Option<&Value>) -> Option<&[Value]> {
+pub(super) fn items(value: Option<&Value>) -> Option<&[Value]> {
     match value {
         None | Some(Value::Null) => Some(&[]),
         Some(Value::Array(items)) => Some(items),

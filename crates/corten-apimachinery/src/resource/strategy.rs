@@ -101,6 +101,16 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
     /// Every rule that a new object breaks. Metadata (names, labels, annotations, owners) is checked by the caller.
     fn validate(&self, cx: &Context<'_>, object: &Value) -> ErrorList;
 
+    /// The same, and advice for the client about an object that breaks none: for kinds whose rules have read what the advice
+    /// is about.
+    fn validate_with_warnings(&self, cx: &Context<'_>, object: &Value, warnings: &mut Vec<String>) -> ErrorList {
+        let errors = self.validate(cx, object);
+        if errors.is_empty() {
+            warnings.extend(self.warnings_on_create(cx, object));
+        }
+        errors
+    }
+
     /// Every rule that the change from `old` to `object` breaks.
     fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList;
 

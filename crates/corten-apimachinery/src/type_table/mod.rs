@@ -3,9 +3,15 @@
 //! Built-in types come from a generated file (`corten-api`); a custom resource's structural schema becomes types of the
 //! same kind at run time, so both go through the same code.
 
-use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
-use crate::value::{Str, Value};
+use crate::{
+    mark::mark,
+    value::{Str, Value},
+};
 
 /// A type's place in its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,6 +21,8 @@ pub struct TypeId(pub u32);
 #[derive(Debug, Clone, Default)]
 pub struct TypeTable {
     types: Vec<Type>,
+    /// What each struct is before anything in it is set, and how many objects that has, once somebody has asked.
+    zeros: Vec<OnceLock<(Value, usize)>>,
     by_name: HashMap<Str, TypeId>,
     /// By kind, then a short list by group and version.
     by_kind: HashMap<Str, Vec<(Str, Str, TypeId)>>,
@@ -82,9 +90,10 @@ pub struct Struct {
 
 /// Where a struct's fields are, by JSON name.
 ///
-/// A sorted list: made ten times as fast as a hash map, smaller, and no slower to search, as structs have few fields.
+/// A sorted list: made ten times as fast as a hash map, smaller, and no slower to search, as structs have few fields. Sorted by
+/// a number that is made of the name, so that the names themselves are compared once, at the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FieldIndex(Vec<(Str, u32)>);
+pub struct FieldIndex(Vec<(u64, u32)>);
 
 /// One field of a struct.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -203,27 +212,34 @@ impl Struct {
     /// The field with this JSON name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
-        self.by_name.get(name).map(|&index| &self.fields[index as usize])
+        self.index_of(name).map(|index| &self.fields[index as usize])
+    }
+
+    /// The place among `fields` of the one with this JSON name.
+    #[must_use]
+    pub fn index_of(&self, name: &str) -> Option<u32> {
+        let mark = mark(name);
+        let index = &self.by_name.0;
+        let from = &index[index.partition_point(|(other, _)| *other < mark)..];
+        let name_of = |&(_, at): &(u64, u32)| self.fields[at as usize].name.as_str();
+        match from.first().filter(|(other, _)| *other == mark) {
+            Some(first) if name_of(first) == name => Some(first.1),
+            Some(_) => {
+                let same = &from[..from.partition_point(|(other, _)| *other == mark)];
+                same.binary_search_by(|field| name_of(field).cmp(name)).ok().map(|at| same[at].1)
+            }
+            None => None,
+        }
     }
 }
 
 impl FieldIndex {
     fn new(fields: &[Field]) -> Self {
-        let mut index: Vec<(Str, u32)> = fields.iter().map(|field| field.name.clone()).zip(0..).collect();
-        index.sort_unstable_by(|(a, _), (b, _)| Self::order(a, b));
+        let mut index: Vec<(u64, u32)> = fields.iter().map(|field| mark(&field.name)).zip(0..).collect();
+        index.sort_unstable_by(|(a, at_a), (b, at_b)| {
+            a.cmp(b).then_with(|| fields[*at_a as usize].name.cmp(&fields[*at_b as usize].name))
+        });
         Self(index)
-    }
-
-    /// The index into the struct's fields of the one with this JSON name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&u32> {
-        let found = self.0.binary_search_by(|(candidate, _)| Self::order(candidate, name));
-        found.ok().map(|at| &self.0[at].1)
-    }
-
-    /// By length first: most comparisons end there.
-    fn order(a: &str, b: &str) -> Ordering {
-        a.len().cmp(&b.len()).then_with(|| a.cmp(b))
     }
 }
 
@@ -240,6 +256,7 @@ impl TypeTable {
             kinds: Vec::new(),
             served: false,
         });
+        self.zeros.push(OnceLock::new());
         self.by_name.insert(name.into(), id);
         id
     }
@@ -258,6 +275,12 @@ impl TypeTable {
     #[must_use]
     pub fn get(&self, id: TypeId) -> &Type {
         &self.types[id.0 as usize]
+    }
+
+    /// The value of a struct's type before anything in it is set, and how many objects that has; made by `make` when it is
+    /// first asked for, which is after all types are defined.
+    pub(crate) fn zero(&self, id: TypeId, make: impl FnOnce() -> (Value, usize)) -> &(Value, usize) {
+        self.zeros[id.0 as usize].get_or_init(make)
     }
 
     /// The place of the type with this name.
@@ -289,5 +312,22 @@ impl TypeTable {
             },
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_name() {
+        let names: Vec<String> = (0..60).map(|n| "fieldOfManyLetters"[..n % 18].to_owned() + &n.to_string()).collect();
+        let field = |name: &String| Field { name: name.as_str().into(), ..Field::default() };
+        let found = Struct::new(names.iter().map(field).collect());
+        for (place, name) in (0..).zip(&names) {
+            assert_eq!(found.index_of(name), Some(place), "{name}");
+            assert_eq!(found.index_of(&format!("{name}x")), None, "{name}");
+        }
+        assert_eq!(found.field(""), None);
     }
 }

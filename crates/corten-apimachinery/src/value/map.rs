@@ -7,7 +7,7 @@ use crate::stack;
 
 /// Objects up to this size are searched from the front: shorter than the jumps of a binary search. Most keys differ in their
 /// lengths, so that one that is there costs about as much as the comparison of its own text.
-const LINEAR_SEARCH_MAX: usize = 16;
+const LINEAR_SEARCH_MAX: usize = 32;
 
 /// The entries of an object in bytewise order of their keys, without duplicates.
 #[derive(Clone, Default)]
@@ -71,7 +71,8 @@ impl Map {
     /// Where `key` is.
     fn find(&self, key: &str) -> Option<usize> {
         if self.0.len() <= LINEAR_SEARCH_MAX {
-            return self.0.iter().position(|(candidate, _)| candidate.as_str() == key);
+            // The length is at hand before the text is.
+            return self.0.iter().position(|(candidate, _)| candidate.len() == key.len() && candidate.as_str() == key);
         }
         self.search(key).ok()
     }
@@ -96,14 +97,13 @@ impl Map {
 
     /// The value of `key` for change; a missing one is made null.
     pub fn entry_or_null(&mut self, key: &str) -> &mut Value {
-        let index = match self.search(key) {
-            Ok(index) => index,
-            Err(index) => {
-                Arc::make_mut(&mut self.0).insert(index, (key.into(), Value::Null));
-                index
-            }
-        };
-        &mut Arc::make_mut(&mut self.0)[index].1
+        let found = self.search(key);
+        let entries = Arc::make_mut(&mut self.0);
+        let index = found.unwrap_or_else(|index| {
+            entries.insert(index, (key.into(), Value::Null));
+            index
+        });
+        &mut entries[index].1
     }
 
     /// Sets `key` and returns what it was.

@@ -116,7 +116,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, FromValueError> {
         // Only object metadata has a list of this name.
-        let is_tracking = |key: &Str, value: &Value| key == "managedFields" && matches!(value, Value::Array(_));
+        let is_tracking = |key: &Str, value: &Value| matches!(value, Value::Array(_)) && key == "managedFields";
         let Some((key, value)) = self.entries.find(|(key, value)| !is_tracking(key, value)) else { return Ok(None) };
         self.value = Some(value);
         seed.deserialize(de::value::BorrowedStrDeserializer::new(key)).map(Some)

@@ -51,21 +51,22 @@ pub(super) fn settle_namespace(store: &Store, cx: &WriteContext<'_>, object: &mu
     Ok(())
 }
 
-/// Every rule for a new object: metadata first, then the kind's.
+/// Every rule for a new object: metadata first, then the kind's. Returns advice for the client.
 pub(super) fn validate_create(
     store: &Store,
     strategy: &dyn Strategy,
     context: &Context<'_>,
     object: &Value,
-) -> Result<(), Status> {
+) -> Result<Vec<String>, Status> {
     let path = Path::new("metadata");
     let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
     let mut errors = validate_object_meta(object, store.resource.is_namespaced(), &name_rule, &path);
     if strategy.wants_standard_finalizers() {
         errors.extend(validate_standard_finalizers(object, &path));
     }
-    errors.extend(strategy.validate(context, object));
-    refuse(store, object, &errors)
+    let mut warnings = Vec::new();
+    errors.extend(strategy.validate_with_warnings(context, object, &mut warnings));
+    refuse(store, object, &errors).map(|()| warnings)
 }
 
 /// Every rule for a change.

@@ -313,8 +313,8 @@ impl Store {
         attributes: &mut admission::Attributes<'_>,
         (reservation, right): (Reservation, Option<CreateRight<'_>>),
     ) -> Result<Arc<Stored>, Status> {
-        before::validate_create(self, strategy, context, &attributes.object)?;
-        attributes.warnings.extend(strategy.warnings_on_create(context, &attributes.object));
+        let advice = before::validate_create(self, strategy, context, &attributes.object)?;
+        attributes.warnings.extend(advice);
         strategy.canonicalize(&mut attributes.object);
         if let Some(right) = right {
             right.check().await?;

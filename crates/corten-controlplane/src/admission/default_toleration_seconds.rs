@@ -2,7 +2,7 @@
 //!
 //! Upstream: plugin/pkg/admission/defaulttolerationseconds (v1.35).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use corten_apimachinery::{gvk::GroupVersionResource, status::Status, value::Value};
@@ -13,6 +13,18 @@ use super::{catalog::Parts, is_pod};
 /// Upstream: `--default-not-ready-toleration-seconds` and `--default-unreachable-toleration-seconds`.
 const SECONDS: i64 = 300;
 const TAINTS: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+
+/// The tolerations of `TAINTS`, which pods share.
+static TOLERATIONS: LazyLock<[Value; 2]> = LazyLock::new(|| {
+    TAINTS.map(|taint| {
+        Value::object_of([
+            ("key", Value::from(taint)),
+            ("operator", "Exists".into()),
+            ("effect", "NoExecute".into()),
+            ("tolerationSeconds", Value::Int(SECONDS)),
+        ])
+    })
+});
 
 #[derive(Debug)]
 struct DefaultTolerationSeconds;
@@ -41,19 +53,14 @@ impl Plugin for DefaultTolerationSeconds {
 pub(super) fn add_tolerations(pod: &mut Value) {
     let mut tolerations = pod.items_at(&["spec", "tolerations"]).to_vec();
     let before = tolerations.len();
-    for taint in TAINTS {
+    for (taint, toleration) in TAINTS.iter().zip(&*TOLERATIONS) {
         let is_tolerated = tolerations[..before].iter().any(|toleration| {
             let text = |key: &str| toleration.str_at(&[key]).unwrap_or_default();
-            (text("key").is_empty() || text("key") == taint)
+            (text("key").is_empty() || text("key") == *taint)
                 && (text("effect").is_empty() || text("effect") == "NoExecute")
         });
         if !is_tolerated {
-            tolerations.push(Value::object_of([
-                ("key", Value::from(taint)),
-                ("operator", "Exists".into()),
-                ("effect", "NoExecute".into()),
-                ("tolerationSeconds", Value::Int(SECONDS)),
-            ]));
+            tolerations.push(toleration.clone());
         }
     }
     if tolerations.len() > before {

@@ -11,7 +11,7 @@ use corten_apiserver::{
     registry::read_failure,
 };
 
-use super::{catalog::Parts, contains, forbidden, is_create, is_pod};
+use super::{catalog::Parts, forbidden, is_create, is_pod};
 use crate::caches::{Caches, tree};
 
 const GROUP: &str = "scheduling.k8s.io";
@@ -97,7 +97,7 @@ impl Priority {
         let mut lowest: Option<Value> = None;
         for (_, class) in snapshot.range("", "") {
             // Every pod asks, and hardly any class says it: reading those that do not would be most of the work.
-            if !contains(&class.json, "\"globalDefault\":true") {
+            if class.json.fields(&[], ["globalDefault"]) != [Some(&b"true"[..])] {
                 continue;
             }
             let class = tree(class)?;

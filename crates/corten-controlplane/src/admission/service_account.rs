@@ -68,9 +68,8 @@ impl Plugin for ServiceAccount {
         pod.set(&["spec", "serviceAccount"], name.as_str());
         let account = self.account(attributes, &name).await?;
         // Most accounts have neither.
-        let says =
-            ["automountServiceAccountToken", "imagePullSecrets"].iter().any(|field| contains(&account.json, field));
-        let account = if says { tree(&account)? } else { Value::Null };
+        let says = account.json.fields(&[], ["automountServiceAccountToken", "imagePullSecrets"]);
+        let account = if says.iter().any(Option::is_some) { tree(&account)? } else { Value::Null };
         let pod = &mut attributes.object;
         if automounts(pod, &account) {
             mount_token(pod, &format!("{VOLUME_PREFIX}{}", self.rng.name_suffix(5)));
@@ -96,7 +95,8 @@ impl Plugin for ServiceAccount {
             return Err(forbidden(attributes, why));
         }
         let account = self.account(attributes, name).await?;
-        if !contains(&account.json, ENFORCE) {
+        let [annotations] = account.json.fields(&["metadata"], ["annotations"]);
+        if !annotations.is_some_and(|annotations| contains(annotations, ENFORCE)) {
             return Ok(());
         }
         let account = tree(&account)?;
@@ -115,7 +115,7 @@ impl ServiceAccount {
             && name == DEFAULT
             && let Some(cacher) = self.caches.get("", "serviceaccounts")
         {
-            found = wait_for(cacher, &cache_key(namespace, name), &*self.clock, PATIENCE).await?;
+            found = Box::pin(wait_for(cacher, &cache_key(namespace, name), &*self.clock, PATIENCE)).await?;
         }
         match found {
             Some(account) => Ok(account),

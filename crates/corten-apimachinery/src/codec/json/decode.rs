@@ -184,6 +184,15 @@ enum Step {
     Index(usize),
 }
 
+/// What is known of the keys of an object so far.
+struct Keys {
+    /// The place of the field that comes next if they have the order of the struct.
+    expected: usize,
+    sorted: bool,
+    /// Whether each value is one that upstream writes.
+    all_written: bool,
+}
+
 struct Parser<'a> {
     text: &'a str,
     bytes: &'a [u8],
@@ -342,8 +351,7 @@ impl<'a> Parser<'a> {
         self.objects.count(self.place)?;
         self.at += 1;
         let mut entries: Vec<(Str, Value)> = Vec::new();
-        let mut expected = 0;
-        let mut sorted = true;
+        let mut keys = Keys { expected: 0, sorted: true, all_written: true };
         self.skip_space();
         if self.bytes.get(self.at) == Some(&b'}') {
             self.at += 1;
@@ -360,7 +368,7 @@ impl<'a> Parser<'a> {
                 }
                 self.at += 1;
                 self.skip_space();
-                self.entry(key, fields, item, &mut expected, &mut sorted, &mut entries)?;
+                self.entry(key, fields, item, &mut keys, &mut entries)?;
                 self.skip_space();
                 match self.bytes.get(self.at) {
                     Some(b',') => self.at += 1,
@@ -373,12 +381,15 @@ impl<'a> Parser<'a> {
             }
         }
         self.depth -= 1;
-        if !sorted && entries.len() > SCANNED_KEYS_MAX {
+        if !keys.sorted && entries.len() > SCANNED_KEYS_MAX {
             self.drop_duplicates(&mut entries);
         }
         if let (Some(fields), Some(table)) = (fields, self.table) {
             let mut made = 0;
-            let object = canonical::finish_struct(entries, table, fields, &mut made);
+            if !keys.all_written {
+                canonical::drop_unwritten(&mut entries, fields);
+            }
+            let object = canonical::with_always(entries, table, fields, &mut made);
             self.objects.count_all(made, self.place)?;
             return Ok(Value::Object(object));
         }
@@ -409,24 +420,23 @@ impl<'a> Parser<'a> {
         key: Str,
         fields: Option<&'a Struct>,
         item: Option<&FieldType>,
-        expected: &mut usize,
-        sorted: &mut bool,
+        keys: &mut Keys,
         entries: &mut Vec<(Str, Value)>,
     ) -> Result<(), DecodeError> {
         let here = self.place;
         self.place = here.field(&key);
-        let field_type = match fields {
+        let field = match fields {
             Some(fields) => {
                 // Objects that servers and kubectl write have their fields in an order that differs little from ours.
-                let hinted = fields.fields.get(*expected).filter(|field| field.name == key);
+                let hinted = fields.fields.get(keys.expected).filter(|field| field.name == key);
                 let index = match hinted {
-                    Some(_) => Some(*expected),
-                    None => fields.by_name.get(&key).map(|&index| index as usize),
+                    Some(_) => Some(keys.expected),
+                    None => fields.index_of(&key).map(|index| index as usize),
                 };
                 match index {
                     Some(index) => {
-                        *expected = index + 1;
-                        Some(&fields.fields[index].ty)
+                        keys.expected = index + 1;
+                        Some(&fields.fields[index])
                     }
                     None if fields.preserve_unknown => None,
                     None => {
@@ -439,10 +449,10 @@ impl<'a> Parser<'a> {
                     }
                 }
             }
-            None => item,
+            None => None,
         };
         self.path.push(if item.is_some() { Step::Key(key) } else { Step::Field(key) });
-        let mut value = self.value(field_type)?;
+        let mut value = self.value(field.map_or(item, |field| Some(&field.ty)))?;
         let Some(Step::Field(key) | Step::Key(key)) = self.path.pop() else {
             unreachable!("what was pushed last is a key")
         };
@@ -452,10 +462,11 @@ impl<'a> Parser<'a> {
             value = self.zero(item)?;
         }
         self.place = here;
+        keys.all_written &= field.is_none_or(|field| canonical::is_written(field, &value));
         // Keys mostly come sorted: then a new one is greater than the last, and there is nothing to search.
-        let fresh = *sorted && entries.last().is_none_or(|(last, _)| *last < key);
+        let fresh = keys.sorted && entries.last().is_none_or(|(last, _)| *last < key);
         if !fresh {
-            *sorted = false;
+            keys.sorted = false;
             let known = if entries.len() <= SCANNED_KEYS_MAX {
                 entries.iter_mut().find(|(known, _)| *known == key)
             } else {

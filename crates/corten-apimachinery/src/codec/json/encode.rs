@@ -9,7 +9,7 @@ use super::{
 use crate::{
     stack,
     type_table::{FieldType, Shape, Struct, TypeId, TypeTable},
-    value::{Map, Value},
+    value::{Map, Str, Value},
 };
 
 /// A typical pod has about 2.5 KB.
@@ -196,16 +196,17 @@ impl<'a> Writer<'a> {
         let mut first = true;
         match fields {
             Some(fields) => {
-                let mut order: smallvec::SmallVec<[(u32, u32); 24]> = map
-                    .entries()
-                    .iter()
-                    .enumerate()
+                // The field's place in the struct, then the entry's in the object: one number, which is sorted fastest.
+                let place = |(entry, (key, _)): (usize, &(Str, Value))| {
                     // Unknown keys, where a type keeps them, follow the declared fields.
-                    .map(|(entry, (key, _))| (fields.by_name.get(key).copied().unwrap_or(u32::MAX), entry as u32))
-                    .collect();
+                    let index = fields.index_of(key).unwrap_or(u32::MAX);
+                    u64::from(index) << 32 | entry as u64
+                };
+                let mut order: smallvec::SmallVec<[u64; 24]> = map.entries().iter().enumerate().map(place).collect();
                 order.sort_unstable();
-                let splice_before = if seeking { fields.by_name.get(RESOURCE_VERSION).copied() } else { None };
-                for (index, entry) in order {
+                let splice_before = if seeking { fields.index_of(RESOURCE_VERSION) } else { None };
+                for &place in &order {
+                    let (index, entry) = ((place >> 32) as u32, place as u32);
                     if self.found.is_none() && splice_before.is_some_and(|before| index > before) {
                         self.mark(first);
                     }

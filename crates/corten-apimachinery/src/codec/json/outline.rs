@@ -197,7 +197,9 @@ impl Jumps {
 
     /// It does not end.
     fn give_up(&mut self, begun: Begun) {
-        if begun.is_noted {
+        if begun.is_noted && begun.slot + 1 == self.0.len() {
+            self.0.pop();
+        } else if begun.is_noted {
             self.0.remove(begun.slot);
         }
     }

@@ -13,7 +13,11 @@ use corten_apimachinery::{
 
 use super::{apparmor, defaults, qos, resize, validation};
 use crate::{
-    core::pod_spec::{defaults::service_account, gates, warnings::of_pod},
+    core::pod_spec::{
+        defaults::service_account,
+        gates,
+        warnings::{is_plain, of_pod},
+    },
     defaulting::{each, within},
     rules::{first_generation, keep, keep_metadata, next_generation},
 };
@@ -54,7 +58,16 @@ impl Strategy for Main {
     }
 
     fn validate(&self, cx: &Context<'_>, pod: &Value) -> ErrorList {
-        validation::create(cx, pod)
+        validation::create(cx, pod, |_| {})
+    }
+
+    fn validate_with_warnings(&self, cx: &Context<'_>, pod: &Value, warnings: &mut Vec<String>) -> ErrorList {
+        let mut may_surprise = false;
+        let errors = validation::create(cx, pod, |spec| may_surprise = !is_plain(pod, spec));
+        if errors.is_empty() && may_surprise {
+            warnings.extend(self.warnings_on_create(cx, pod));
+        }
+        errors
     }
 
     fn validate_update(&self, cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {

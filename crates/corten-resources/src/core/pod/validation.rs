@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use corten_api::core::v1::{Pod, PodStatus};
+use corten_api::core::v1::{PodSpec, PodStatus};
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
@@ -20,7 +20,7 @@ use crate::{
     internal_form,
     report::{Report, with_view},
     rules::keep,
-    view::{each, list, or_default, text},
+    view::{each, list, text},
 };
 
 const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
@@ -31,23 +31,37 @@ const APPARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// The rules that every write of a whole pod keeps.
 pub(super) fn metadata_and_spec(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
-    with_view(pod, |view: &Pod, errors| rules_of_every_write(cx, pod, view, old.get("spec"), errors))
+    with_spec(pod, |spec, errors| rules_of_every_write(cx, pod, spec, old.get("spec"), errors))
 }
 
-fn rules_of_every_write(cx: &Context<'_>, pod: &Value, view: &Pod, old: Option<&Value>, errors: &mut ErrorList) {
-    let (spec, path) = (or_default(&view.spec), Path::new("spec"));
+/// Looks at the pod's spec. The rest of a pod is read as a tree: a view of all copies it.
+fn with_spec(pod: &Value, check: impl FnOnce(&PodSpec, &mut ErrorList)) -> ErrorList {
+    match pod.get("spec").filter(|spec| !spec.is_null()) {
+        Some(spec) => with_view(spec, check),
+        None => {
+            let mut errors = ErrorList::new();
+            check(&PodSpec::default(), &mut errors);
+            errors
+        }
+    }
+}
+
+fn rules_of_every_write(cx: &Context<'_>, pod: &Value, spec: &PodSpec, old: Option<&Value>, errors: &mut ErrorList) {
+    let path = Path::new("spec");
     let annotations = pod.annotations().cloned().unwrap_or_default();
-    pod_annotations(&annotations, &spec, &Path::new("metadata").child("annotations"), errors);
+    pod_annotations(&annotations, spec, &Path::new("metadata").child("annotations"), errors);
     let is_static = pod.annotation(MIRROR).is_some();
     let options = Options { is_pod: true, pod_name: pod.name(), is_static, features: cx.features, old };
-    pod_spec(&spec, &path, &options, errors);
-    pod_only(&spec, &path, errors);
+    pod_spec(spec, &path, &options, errors);
+    pod_only(spec, &path, errors);
 }
 
-pub(super) fn create(cx: &Context<'_>, pod: &Value) -> ErrorList {
+/// The rules of a new pod. `look` sees the spec that they have read.
+pub(super) fn create(cx: &Context<'_>, pod: &Value, look: impl FnOnce(&PodSpec)) -> ErrorList {
     let path = Path::new("spec");
-    with_view(pod, |view: &Pod, errors| {
-        rules_of_every_write(cx, pod, view, None, errors);
+    with_spec(pod, |spec, errors| {
+        look(spec);
+        rules_of_every_write(cx, pod, spec, None, errors);
         if !pod.items_at(&["spec", "ephemeralContainers"]).is_empty() {
             errors.forbidden(&path.child("ephemeralContainers"), "cannot be set on create");
         }
@@ -56,9 +70,8 @@ pub(super) fn create(cx: &Context<'_>, pod: &Value) -> ErrorList {
             errors.forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
         }
         if let Some(annotations) = pod.annotations() {
-            let spec = or_default(&view.spec);
-            seccomp_matches(annotations, &spec, &path, errors);
-            apparmor_matches(annotations, &spec, &path, errors);
+            seccomp_matches(annotations, spec, &path, errors);
+            apparmor_matches(annotations, spec, &path, errors);
         }
     })
 }
@@ -220,10 +233,7 @@ fn only_added_tolerations(cx: &Context<'_>, pod: &Value, old: &Value, path: &Pat
         errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
         return;
     }
-    errors.extend(with_view(pod, |view: &Pod, errors| {
-        let spec = view.spec.as_ref();
-        tolerations(spec.map(|spec| list(&spec.tolerations)).unwrap_or_default(), compares, path, errors);
-    }));
+    errors.extend(with_spec(pod, |spec, errors| tolerations(list(&spec.tolerations), compares, path, errors)));
 }
 
 fn only_removed_gates(pod: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {

@@ -97,6 +97,9 @@ impl<'a> Scope<'a> {
     }
 
     pub(super) fn init_containers(&self, path: &Path, errors: &mut ErrorList) {
+        if list(&self.spec.init_containers).is_empty() {
+            return;
+        }
         let mut names = Seen::default();
         for container in &self.spec.containers {
             names.is_new(&container.name);
@@ -133,6 +136,9 @@ impl<'a> Scope<'a> {
     }
 
     pub(super) fn ephemeral_containers(&self, path: &Path, errors: &mut ErrorList) {
+        if list(&self.spec.ephemeral_containers).is_empty() {
+            return;
+        }
         let others: BTreeSet<&str> = self
             .spec
             .containers

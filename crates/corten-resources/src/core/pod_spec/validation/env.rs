@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use corten_api::{
-    core::v1::{Container, EnvVar, ObjectFieldSelector, PodSpec, ResourceFieldSelector},
+    core::v1::{Container, EnvVar, FileKeySelector, ObjectFieldSelector, PodSpec, ResourceFieldSelector},
     intstr::IntOrString,
 };
 use corten_apimachinery::{
@@ -141,19 +141,25 @@ pub(super) fn has_files(options: &Options<'_>) -> bool {
 
 /// The volumes that files with variables are on are the pod's, and empty at its start.
 pub(super) fn files(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
-    // Of two volumes with one name, which is an error by itself, upstream sees the second.
-    let volumes: BTreeMap<&str, bool> =
-        list(&spec.volumes).iter().map(|volume| (volume.name.as_str(), volume.empty_dir.is_some())).collect();
+    fn file_of(var: &EnvVar) -> Option<&FileKeySelector> {
+        var.value_from.as_ref()?.file_key_ref.as_ref()
+    }
     let ephemeral = list(&spec.ephemeral_containers).iter().map(|container| &container.env);
     let all: [Vec<&Option<Vec<EnvVar>>>; 3] = [
         list(&spec.init_containers).iter().map(|container| &container.env).collect(),
         spec.containers.iter().map(|container| &container.env).collect(),
         ephemeral.collect(),
     ];
+    if !all.iter().flatten().any(|env| list(env).iter().any(|var| file_of(var).is_some())) {
+        return;
+    }
+    // Of two volumes with one name, which is an error by itself, upstream sees the second.
+    let volumes: BTreeMap<&str, bool> =
+        list(&spec.volumes).iter().map(|volume| (volume.name.as_str(), volume.empty_dir.is_some())).collect();
     for (field, containers) in LISTS.iter().zip(all) {
         for (at, env) in each_of(&containers, &path.child(field)) {
             for (at, var) in each(env, &at.child("env")) {
-                let Some(file) = var.value_from.as_ref().and_then(|from| from.file_key_ref.as_ref()) else { continue };
+                let Some(file) = file_of(var) else { continue };
                 let at = at.child("valueFrom").child("fileKeyRef").child("volumeName");
                 match volumes.get(file.volume_name.as_str()) {
                     None => errors.push(Error::not_found(&at, file.volume_name.as_str())),

@@ -56,6 +56,9 @@ pub(super) fn volume_mounts(volumes: &Volumes<'_>, container: &Container, path: 
 
 /// Where volumes are devices.
 pub(super) fn volume_devices(volumes: &Volumes<'_>, container: &Container, path: &Path, errors: &mut ErrorList) {
+    if list(&container.volume_devices).is_empty() {
+        return;
+    }
     let mounts = list(&container.volume_mounts);
     let mount_names: BTreeSet<&str> = mounts.iter().map(|mount| mount.name.as_str()).collect();
     let mount_paths: BTreeSet<&str> = mounts.iter().map(|mount| mount.mount_path.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, iter};
 
-use corten_api::core::v1::{AppArmorProfile, PodSpec, SeccompProfile, SecurityContext};
+use corten_api::core::v1::{AppArmorProfile, Container, PodSpec, SeccompProfile, SecurityContext};
 use corten_apimachinery::{
     Map, Value,
     field::{Error, ErrorList, Path},
@@ -14,7 +14,7 @@ use crate::{
     gates::is_set,
     internal_form,
     report::Report,
-    view::{Seen, each, each_of, list, text},
+    view::{Seen, each, list, text},
 };
 
 const APPARMOR_PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
@@ -33,16 +33,18 @@ pub(super) fn containers<'s>(
     spec: &'s PodSpec,
     path: &Path,
 ) -> impl Iterator<Item = (Path, &'s str, Option<&'s SecurityContext>)> {
-    let regular = |containers: &'s [corten_api::core::v1::Container], field: &str| {
-        each_of(containers, &path.child(field))
-            .map(|(path, container)| (path, container.name.as_str(), container.security_context.as_ref()))
-            .collect::<Vec<_>>()
+    let regular = |containers: &'s [Container], field: &str| {
+        let at = path.child(field);
+        let of = |container: &'s Container| (container.name.as_str(), container.security_context.as_ref());
+        containers.iter().map(of).enumerate().map(move |(index, (name, context))| (at.index(index), name, context))
     };
-    let ephemeral: Vec<_> = each(&spec.ephemeral_containers, &path.child("ephemeralContainers"))
-        .map(|(path, container)| (path, container.name.as_str(), container.security_context.as_ref()))
-        .collect();
+    let at = path.child("ephemeralContainers");
+    let ephemeral = list(&spec.ephemeral_containers)
+        .iter()
+        .enumerate()
+        .map(move |(index, container)| (at.index(index), container.name.as_str(), container.security_context.as_ref()));
     let init = regular(list(&spec.init_containers), "initContainers");
-    init.into_iter().chain(regular(&spec.containers, "containers")).chain(ephemeral)
+    init.chain(regular(&spec.containers, "containers")).chain(ephemeral)
 }
 
 pub(super) fn pod(spec: &PodSpec, spec_path: &Path, options: &Options<'_>, errors: &mut ErrorList) {
@@ -291,6 +293,9 @@ pub(crate) fn apparmor_matches(annotations: &Map, spec: &PodSpec, path: &Path, e
     if spec.os.as_ref().is_some_and(|os| os.name == "windows") {
         return;
     }
+    if !annotations.keys().any(|key| key.starts_with(APPARMOR_PREFIX)) {
+        return;
+    }
     let of_pod = spec.security_context.as_ref().and_then(|context| context.app_armor_profile.as_ref());
     for (path, name, context) in containers(spec, path) {
         let Some(profile) = context.and_then(|context| context.app_armor_profile.as_ref()).or(of_pod) else { continue };
@@ -306,6 +311,9 @@ pub(crate) fn seccomp_matches(annotations: &Map, spec: &PodSpec, path: &Path, er
     if let (Some(profile), Some(value)) = (of_pod, annotation(annotations, SECCOMP_POD)) {
         let path = path.child("securityContext").child("seccompProfile");
         matches(&profile.type_, profile.localhost_profile.as_deref(), value, ("seccomp", &path), errors);
+    }
+    if !annotations.keys().any(|key| key.starts_with(SECCOMP_PREFIX)) {
+        return;
     }
     for (path, name, context) in containers(spec, path) {
         let Some(profile) = context.and_then(|context| context.seccomp_profile.as_ref()) else { continue };

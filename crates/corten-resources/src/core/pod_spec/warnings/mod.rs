@@ -3,6 +3,7 @@
 //! Upstream: pkg/api/pod/warnings.go, pkg/api/node/util.go (v1.35).
 
 mod paths;
+mod plain;
 mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,8 @@ use corten_apimachinery::{
     quantity::Quantity,
     validation::{ip_warnings, is_dns1123_label, is_label_value},
 };
+
+pub(crate) use plain::is_plain;
 
 use crate::{
     core::persistent_volume_claim::spec_warnings,
@@ -149,9 +152,9 @@ impl<'o> Subject<'o> {
         self.volumes(spec, &mut warnings);
         warnings.extend(paths::overlapping(spec.items_at(&["volumes"])));
         self.repeated(spec, &mut warnings);
-        let overhead = self.spec_at.child("overhead");
         for name in ["memory", "ephemeral-storage"] {
-            fraction(spec.str_at(&["overhead", name]), &overhead.key(name), &mut warnings);
+            let at = || self.spec_at.child("overhead").key(name);
+            fraction(spec.str_at(&["overhead", name]), at, &mut warnings);
         }
         if present(spec, &["securityContext", "seccompProfile"]).is_none()
             && self.object.annotation(SECCOMP_POD).is_some()
@@ -195,8 +198,8 @@ impl<'o> Subject<'o> {
                 warnings.push(format!("{}: {advice}", self.spec_at.child("nodeSelector").key(label)));
             }
         }
-        let path = self.spec_at.child("affinity").child("nodeAffinity");
         if let Some(affinity) = spec.at(&["affinity", "nodeAffinity"]) {
+            let path = self.spec_at.child("affinity").child("nodeAffinity");
             if let Some(required) = present(affinity, &[REQUIRED]) {
                 for (at, term) in each_at(required, "nodeSelectorTerms", &path.child(REQUIRED)) {
                     node_selector_term(term, false, &at, warnings);
@@ -324,8 +327,9 @@ impl<'o> Subject<'o> {
 }
 
 /// There are no parts of a byte: `100m` of memory is most likely a slip for `100M`.
-fn fraction(amount: Option<&str>, at: &Path, warnings: &mut Vec<String>) {
+fn fraction(amount: Option<&str>, at: impl FnOnce() -> Path, warnings: &mut Vec<String>) {
     if let Some(text) = amount.filter(|text| Quantity::parse(text).is_some_and(|amount| !amount.is_whole_at(0))) {
+        let at = at();
         warnings.push(format!("{at}: fractional byte value {} is invalid, must be an integer", quote(text)));
     }
 }
@@ -333,8 +337,8 @@ fn fraction(amount: Option<&str>, at: &Path, warnings: &mut Vec<String>) {
 fn amounts(container: &Value, path: &Path, warnings: &mut Vec<String>) {
     for name in ["memory", "ephemeral-storage"] {
         for list in ["limits", "requests"] {
-            let at = path.child("resources").child(list).key(name);
-            fraction(container.str_at(&["resources", list, name]), &at, warnings);
+            let at = || path.child("resources").child(list).key(name);
+            fraction(container.str_at(&["resources", list, name]), at, warnings);
         }
     }
 }

@@ -10,11 +10,13 @@ use crate::tree::{present, text_at};
 const WARNINGS_MAX: usize = 100;
 /// How many paths are looked at: those of a projected volume are looked at again with each of its sources.
 const PATHS_MAX: usize = 100_000;
+/// Up to so many paths of a volume are compared with each other, all with all.
+const FEW: usize = 8;
 
 /// Advice about the volumes of a pod.
 pub(super) fn overlapping(volumes: &[Value]) -> Vec<String> {
     let mut found = Found { warnings: Vec::new(), paths_left: PATHS_MAX };
-    for volume in volumes {
+    for volume in volumes.iter().filter(|volume| !few_apart(volume)) {
         let name = text_at(volume, &["name"]);
         for (field, kind, source) in
             [("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName"), ("downwardAPI", "DownwardAPI", "")]
@@ -37,7 +39,74 @@ pub(super) fn overlapping(volumes: &[Value]) -> Vec<String> {
 }
 
 fn paths(items: &Value) -> Vec<&str> {
-    items.as_array().unwrap_or_default().iter().map(|item| text_at(item, &["path"])).collect()
+    Files::Items(items).paths().collect()
+}
+
+/// Whether a volume has a few files, of which none is in another's way: nearly every pod has such a volume, that of its token.
+fn few_apart<'v>(volume: &'v Value) -> bool {
+    let (mut seen, mut count) = ([""; FEW], 0);
+    let mut are_apart = |files: Files<'v>| {
+        files.paths().map(|path| path.trim_end_matches('/')).filter(|path| !path.is_empty()).all(|path| {
+            let (earlier, rest) = seen.split_at_mut(count);
+            let Some(place) = rest.first_mut() else { return false };
+            *place = path;
+            count += 1;
+            earlier.iter().all(|other| !other.starts_with(path) && !path.starts_with(*other))
+        })
+    };
+    let mut items =
+        ["configMap", "secret", "downwardAPI"].into_iter().filter_map(|field| present(volume, &[field, "items"]));
+    // A source that says nothing of paths is not looked at alone.
+    let mut sources = volume.items_at(&["projected", "sources"]).iter().map(Source::of);
+    items.all(|items| are_apart(Files::Items(items)))
+        && sources.all(|source| source.is_some_and(|source| are_apart(source.files)))
+}
+
+/// The files of one source of a projected volume.
+struct Source<'v> {
+    files: Files<'v>,
+    kind: &'static str,
+    /// What it is of.
+    name: Option<&'v str>,
+}
+
+/// Files, by what says their paths.
+enum Files<'v> {
+    Items(&'v Value),
+    One(&'v str),
+}
+
+impl<'v> Files<'v> {
+    fn paths(&self) -> impl Iterator<Item = &'v str> {
+        let (one, items) = match *self {
+            Self::Items(items) => (None, items.as_array().unwrap_or_default()),
+            Self::One(path) => (Some(path), [].as_slice()),
+        };
+        one.into_iter().chain(items.iter().map(|item| text_at(item, &["path"])))
+    }
+}
+
+impl<'v> Source<'v> {
+    /// `None` if the source says nothing of paths.
+    fn of(source: &'v Value) -> Option<Self> {
+        let items = |field: &str| Some(Files::Items(present(source, &[field, "items"])?));
+        let named = |path: &[&str]| Some(text_at(source, path));
+        let (files, kind, name) = if let Some(files) = items("configMap") {
+            (files, "ConfigMap", named(&["configMap", "name"]))
+        } else if let Some(files) = items("secret") {
+            (files, "Secret", named(&["secret", "name"]))
+        } else if let Some(files) = items("downwardAPI") {
+            (files, "DownwardAPI", None)
+        } else if let Some(token) = present(source, &["serviceAccountToken"]) {
+            (Files::One(text_at(token, &["path"])), "ServiceAccountToken", None)
+        } else {
+            let bundle = present(source, &["clusterTrustBundle"])?;
+            let field = if present(bundle, &["name"]).is_some() { "name" } else { "signerName" };
+            let of = named(&["clusterTrustBundle", field]);
+            (Files::One(text_at(bundle, &["path"])), "ClusterTrustBundle", of)
+        };
+        Some(Self { files, kind, name })
+    }
 }
 
 fn of_projected(projected: &Value, name: &str, found: &mut Found) {
@@ -52,19 +121,8 @@ fn of_projected(projected: &Value, name: &str, found: &mut Found) {
             found.warnings.push(format!("volume {} (Projected) has no sources provided", quote(name)));
             continue;
         }
-        let named = |path: &[&str]| Some(text_at(source, path));
-        if let Some(items) = present(source, &["configMap", "items"]) {
-            (own, kind) = (paths(items), ("ConfigMap", named(&["configMap", "name"])));
-        } else if let Some(items) = present(source, &["secret", "items"]) {
-            (own, kind) = (paths(items), ("Secret", named(&["secret", "name"])));
-        } else if let Some(items) = present(source, &["downwardAPI", "items"]) {
-            (own, kind) = (paths(items), ("DownwardAPI", None));
-        } else if let Some(token) = present(source, &["serviceAccountToken"]) {
-            (own, kind) = (vec![text_at(token, &["path"])], ("ServiceAccountToken", None));
-        } else if let Some(bundle) = present(source, &["clusterTrustBundle"]) {
-            let field = if present(bundle, &["name"]).is_some() { "name" } else { "signerName" };
-            let of = named(&["clusterTrustBundle", field]);
-            (own, kind) = (vec![text_at(bundle, &["path"])], ("ClusterTrustBundle", of));
+        if let Some(Source { files, kind: of, name }) = Source::of(source) {
+            (own, kind) = (files.paths().collect(), (of, name));
         }
         if own.is_empty() {
             continue;

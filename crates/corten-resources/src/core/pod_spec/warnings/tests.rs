@@ -1,14 +1,60 @@
 //! Tests of advice about pods and templates.
 
-use corten_apimachinery::field::Path;
+use corten_api::core::v1::PodSpec;
+use corten_apimachinery::{Value, field::Path, value::from_value};
 use serde_json::json;
 
-use super::{of_pod, of_template, workload};
+use super::{is_plain, of_pod, of_template, workload};
 use crate::testing::value;
 
 #[track_caller]
 fn check(spec: serde_json::Value, want: &[&str]) {
-    assert_eq!(of_pod(&value(json!({"spec": spec}))), want);
+    let pod = value(json!({"metadata": {"name": "p"}, "spec": spec}));
+    assert_eq!(of_pod(&pod), want);
+    if let Ok(view) = from_value::<PodSpec>(&pod.at(&["spec"]).cloned().unwrap_or_default()) {
+        assert!(want.is_empty() || !is_plain(&pod, &view), "what there is advice about is not plain");
+    }
+}
+
+#[test]
+fn a_pod_of_the_usual_kind_is_plain() {
+    let pod = |change: &dyn Fn(&mut Value)| {
+        let mut pod = value(json!({
+            "metadata": {"name": "p", "annotations": {"example.com/owner": "me"}},
+            "spec": {
+                "nodeSelector": {"kubernetes.io/os": "linux"}, "terminationGracePeriodSeconds": 30,
+                "initContainers": [{"name": "i", "env": [{"name": "A"}, {"name": "B"}]}],
+                "containers": [{
+                    "name": "c", "env": [{"name": "A"}, {"name": "B"}],
+                    "ports": [{"containerPort": 80, "name": "http"}, {"containerPort": 81}],
+                    "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+                }],
+                "volumes": [{"name": "v", "projected": {"sources": [
+                    {"serviceAccountToken": {"path": "token"}},
+                    {"configMap": {"name": "c", "items": [{"key": "k", "path": "ca.crt"}]}},
+                    {"downwardAPI": {"items": [{"path": "namespace"}]}},
+                ]}}],
+            },
+        }));
+        change(&mut pod);
+        let spec = from_value::<PodSpec>(pod.get("spec").unwrap()).unwrap();
+        is_plain(&pod, &spec)
+    };
+    assert!(pod(&|_| {}));
+    for (path, other) in [
+        (&["metadata", "name"][..], json!("a.b")),
+        (&["metadata", "annotations"], json!({"seccomp.security.alpha.kubernetes.io/pod": "unconfined"})),
+        (&["metadata", "annotations"], json!({"container.apparmor.security.beta.kubernetes.io/c": "unconfined"})),
+        (&["spec", "nodeSelector"], json!({"beta.kubernetes.io/os": "linux"})),
+        (&["spec", "terminationGracePeriodSeconds"], json!(-1)),
+        (&["spec", "containers"], json!([{"name": "c", "ports": [{"containerPort": 80}, {"containerPort": 80}]}])),
+        (&["spec", "containers"], json!([{"name": "c", "env": [{"name": "A"}, {"name": "A"}]}])),
+        (&["spec", "containers"], json!([{"name": "c", "resources": {"limits": {"memory": "1500m"}}}])),
+        (&["spec", "volumes"], json!([{"name": "v", "gitRepo": {"repository": "r"}}])),
+        (&["spec", "volumes"], json!([{"name": "v", "projected": {"sources": [{}]}}])),
+    ] {
+        assert!(!pod(&|pod| pod.set(path, value(other.clone()))), "{path:?} {other}");
+    }
 }
 
 #[test]
