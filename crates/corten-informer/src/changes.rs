@@ -1,6 +1,6 @@
 //! `Changes`: which objects of several resources changed, for one consumer that reads their newest states in its own time.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored};
 use parking_lot::Mutex;
@@ -11,8 +11,8 @@ use crate::{factory::InformerFactory, handler::Handler, key::Key, lister::Lister
 /// Follows resources on behalf of one consumer.
 ///
 /// `S` names a resource; its order is the order in which changes are taken, so that what others refer to can come first.
-/// Handlers only note which object changed. Notes are a set: however slow the consumer is, they never outnumber the
-/// objects.
+/// Handlers only note which object changed, and how it is now. Of each object there is one note: however slow the consumer is,
+/// they never outnumber the objects.
 #[derive(Debug)]
 pub struct Changes<S> {
     notes: Arc<Notes<S>>,
@@ -31,7 +31,7 @@ where
     /// starts them.
     #[must_use]
     pub fn follow(factory: &InformerFactory, sources: &[(S, &str, &str)]) -> Self {
-        let notes = Arc::new(Notes { changed: Mutex::new(BTreeSet::new()), wake: Notify::new() });
+        let notes = Arc::new(Notes { changed: Mutex::default(), wake: Notify::new() });
         let listers = sources.iter().map(|(source, group, resource)| {
             let informer = factory.informer(&GroupVersionResource::new(*group, "v1", *resource));
             informer.add_handler(Arc::new(Noting { source: *source, notes: Arc::clone(&notes) }));
@@ -46,22 +46,20 @@ where
     }
 
     /// Takes what has changed since the last take; nothing when nothing has.
-    pub fn take(&self) -> impl Iterator<Item = Changed<S>> {
+    pub fn take(&self) -> impl Iterator<Item = Changed<S>> + use<S> {
         let noted = std::mem::take(&mut *self.notes.changed.lock());
-        noted.into_iter().map(|(source, key)| {
-            let (_, lister) = self.listers.iter().find(|(of, _)| *of == source).expect("every source has a lister");
-            let object = lister.get(&key);
-            (source, key, object)
-        })
+        noted.into_iter().map(|((source, key), object)| (source, key, object))
     }
 
     /// Forgets what has changed and gives every object that is there, for a consumer that begins anew.
-    pub fn restart(&self) -> impl Iterator<Item = Changed<S>> {
-        // Before the listing: what changes meanwhile is noted again.
-        self.notes.changed.lock().clear();
-        self.listers.iter().flat_map(|(source, lister)| {
+    pub fn restart(&self) -> impl Iterator<Item = Changed<S>> + use<S> {
+        let mut notes = self.notes.changed.lock();
+        notes.clear();
+        // Under the lock: no note that comes later is older than what is given here.
+        let all = self.listers.iter().flat_map(|(source, lister)| {
             lister.list().into_iter().map(|object| (*source, Key::of(&object), Some(object)))
-        })
+        });
+        all.collect::<Vec<_>>().into_iter()
     }
 
     /// Waits until something may have changed since the last wait. Loses nothing when it is cancelled.
@@ -70,9 +68,12 @@ where
     }
 }
 
+/// The newest state of what changed; `None` of what is gone.
+type Noted<S> = BTreeMap<(S, Key), Option<Arc<Stored>>>;
+
 #[derive(Debug)]
 struct Notes<S> {
-    changed: Mutex<BTreeSet<(S, Key)>>,
+    changed: Mutex<Noted<S>>,
     wake: Notify,
 }
 
@@ -82,23 +83,23 @@ struct Noting<S> {
 }
 
 impl<S: Copy + Ord> Noting<S> {
-    fn note(&self, object: &Stored) {
-        self.notes.changed.lock().insert((self.source, Key::of(object)));
+    fn note(&self, object: &Stored, now: Option<&Arc<Stored>>) {
+        self.notes.changed.lock().insert((self.source, Key::of(object)), now.cloned());
         self.notes.wake.notify_one();
     }
 }
 
 impl<S: Copy + Ord + Send + Sync + 'static> Handler for Noting<S> {
     fn on_add(&self, object: &Arc<Stored>) {
-        self.note(object);
+        self.note(object, Some(object));
     }
 
     fn on_update(&self, _old: &Arc<Stored>, new: &Arc<Stored>) {
-        self.note(new);
+        self.note(new, Some(new));
     }
 
     fn on_delete(&self, object: &Arc<Stored>, _final_state_unknown: bool) {
-        self.note(object);
+        self.note(object, None);
     }
 }
 

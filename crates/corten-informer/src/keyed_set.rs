@@ -1,131 +1,139 @@
 //! A set of shared objects ordered by namespace and name, which are read from the objects themselves.
 //!
-//! A map with its own keys would store every name twice; with 150,000 pods that is tens of megabytes.
+//! A map with its own keys would store every name twice; with 150,000 pods that is tens of megabytes. Namespaces are few, and
+//! are compared once for all objects in them.
 
-use std::{borrow::Borrow, cmp::Ordering, collections::BTreeSet, ops::Bound, sync::Arc};
+use std::{borrow::Borrow, cmp::Ordering, collections::BTreeSet, sync::Arc};
 
-use corten_apimachinery::stored::Stored;
+use corten_apimachinery::{stored::Stored, value::Str};
+use smallvec::SmallVec;
 
 /// Something with a namespace and a name.
 pub(crate) trait Named {
-    /// The namespace and the name.
-    fn id(&self) -> (&str, &str);
+    /// The namespace.
+    fn namespace(&self) -> &Str;
+    /// The name.
+    fn name(&self) -> &Str;
 }
 
 impl Named for Stored {
-    fn id(&self) -> (&str, &str) {
-        (&self.namespace, &self.name)
+    fn namespace(&self) -> &Str {
+        &self.namespace
+    }
+
+    fn name(&self) -> &Str {
+        &self.name
     }
 }
 
-impl Named for (&str, &str) {
-    fn id(&self) -> (&str, &str) {
-        *self
-    }
-}
-
-/// An object that compares by its id.
+/// An object that compares by its name.
 #[derive(Debug)]
-struct ById<T>(Arc<T>);
+struct ByName<T>(Arc<T>);
 
-impl<T: Named> Named for ById<T> {
-    fn id(&self) -> (&str, &str) {
-        self.0.id()
-    }
-}
-
-impl<T: Named> PartialEq for ById<T> {
+impl<T: Named> PartialEq for ByName<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.id() == other.id()
+        self.0.name() == other.0.name()
     }
 }
 
-impl<T: Named> Eq for ById<T> {}
+impl<T: Named> Eq for ByName<T> {}
 
-impl<T: Named> PartialOrd for ById<T> {
+impl<T: Named> PartialOrd for ByName<T> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<T: Named> Ord for ById<T> {
+impl<T: Named> Ord for ByName<T> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.id().cmp(&other.id())
+        self.0.name().as_str().cmp(other.0.name().as_str())
     }
 }
 
-impl PartialEq for dyn Named + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.id() == other.id()
-    }
-}
-
-impl Eq for dyn Named + '_ {}
-
-impl PartialOrd for dyn Named + '_ {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for dyn Named + '_ {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.id().cmp(&other.id())
-    }
-}
-
-impl<'a, T: Named + 'a> Borrow<dyn Named + 'a> for ById<T> {
-    fn borrow(&self) -> &(dyn Named + 'a) {
-        self
+impl<T: Named> Borrow<str> for ByName<T> {
+    fn borrow(&self) -> &str {
+        self.0.name()
     }
 }
 
 /// Objects by namespace and name.
 #[derive(Debug)]
-pub(crate) struct KeyedSet<T>(BTreeSet<ById<T>>);
+pub(crate) struct KeyedSet<T> {
+    /// By namespace; no set is empty. Nearly all sets behind an index are of one namespace, and there are as many as owners.
+    namespaces: SmallVec<[(Str, BTreeSet<ByName<T>>); 1]>,
+    len: usize,
+}
 
 impl<T: Named> Default for KeyedSet<T> {
     fn default() -> Self {
-        Self(BTreeSet::new())
+        Self { namespaces: SmallVec::new(), len: 0 }
     }
 }
 
-impl<T: Named + 'static> KeyedSet<T> {
+impl<T: Named> KeyedSet<T> {
+    /// Where the namespace is, or where it would be.
+    fn place(&self, namespace: &str) -> Result<usize, usize> {
+        self.namespaces.binary_search_by(|(known, _)| known.as_str().cmp(namespace))
+    }
+
+    fn names(&self, namespace: &str) -> Option<&BTreeSet<ByName<T>>> {
+        self.place(namespace).ok().map(|at| &self.namespaces[at].1)
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len == 0
     }
 
     pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<&Arc<T>> {
-        self.0.get(&(namespace, name) as &dyn Named).map(|entry| &entry.0)
+        self.names(namespace)?.get(name).map(|entry| &entry.0)
     }
 
     /// Puts `object` in and gives the one that was there.
     pub(crate) fn replace(&mut self, object: Arc<T>) -> Option<Arc<T>> {
-        self.0.replace(ById(object)).map(|entry| entry.0)
+        let old = match self.place(object.namespace()) {
+            Ok(at) => self.namespaces[at].1.replace(ByName(object)),
+            Err(at) => {
+                let namespace = object.namespace().clone();
+                self.namespaces.insert(at, (namespace, [ByName(object)].into()));
+                None
+            }
+        };
+        self.len += usize::from(old.is_none());
+        old.map(|entry| entry.0)
     }
 
     pub(crate) fn take(&mut self, namespace: &str, name: &str) -> Option<Arc<T>> {
-        self.0.take(&(namespace, name) as &dyn Named).map(|entry| entry.0)
+        let at = self.place(namespace).ok()?;
+        let names = &mut self.namespaces[at].1;
+        let taken = names.take(name)?;
+        if names.is_empty() {
+            self.namespaces.remove(at);
+        }
+        self.len -= 1;
+        Some(taken.0)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
-        self.0.iter().map(|entry| &entry.0)
+        self.namespaces.iter().flat_map(|(_, names)| names).map(|entry| &entry.0)
     }
 
     /// The objects of one namespace, by name.
-    pub(crate) fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<T>> {
-        let first = (namespace, "");
-        let range = (Bound::Included(&first as &dyn Named), Bound::Unbounded);
-        self.0.range::<dyn Named, _>(range).map(|entry| &entry.0).take_while(move |object| object.id().0 == namespace)
+    pub(crate) fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<T>> {
+        self.names(namespace).into_iter().flatten().map(|entry| &entry.0)
     }
 }
 
 impl<T: Named> FromIterator<Arc<T>> for KeyedSet<T> {
+    /// Of several objects of one name the last stays.
     fn from_iter<I: IntoIterator<Item = Arc<T>>>(objects: I) -> Self {
-        Self(objects.into_iter().map(ById).collect())
+        let mut set = Self::default();
+        for object in objects {
+            set.replace(object);
+        }
+        set
     }
 }

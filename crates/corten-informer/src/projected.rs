@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use corten_apimachinery::stored::Stored;
+use corten_apimachinery::{stored::Stored, value::Str};
 use parking_lot::{Mutex, RwLock};
 
 use crate::{
@@ -34,8 +34,12 @@ impl<P> Projection<P> {
 }
 
 impl<P> Named for Projection<P> {
-    fn id(&self) -> (&str, &str) {
-        self.object.id()
+    fn namespace(&self) -> &Str {
+        &self.object.namespace
+    }
+
+    fn name(&self) -> &Str {
+        &self.object.name
     }
 }
 

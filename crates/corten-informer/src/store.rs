@@ -9,10 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use corten_apimachinery::{stored::Stored, value::Str};
 use parking_lot::RwLock;
 
-use crate::{
-    indexer::Indexer,
-    keyed_set::{KeyedSet, Named as _},
-};
+use crate::{indexer::Indexer, keyed_set::KeyedSet};
 
 /// Objects by namespace and name, and by index. Shared by reference; reading takes a short lock.
 #[derive(Debug, Default)]
@@ -122,10 +119,10 @@ impl Store {
         let mut state = self.state.write();
         let old = state.objects.replace(Arc::clone(object));
         for index in &mut state.indexes {
-            if let Some(old) = &old {
-                index.remove(old);
+            match &old {
+                Some(old) => index.replace(old, object),
+                None => index.insert(object),
             }
-            index.insert(object);
         }
         old
     }
@@ -147,16 +144,14 @@ impl Store {
         let mut state = self.state.write();
         let mut replaced = Replaced::default();
         for object in objects.iter() {
-            let (namespace, name) = object.id();
-            match state.objects.get(namespace, name) {
+            match state.objects.get(&object.namespace, &object.name) {
                 None => replaced.added.push(Arc::clone(object)),
                 Some(old) if old.uid == object.uid && old.revision == object.revision => {}
                 Some(old) => replaced.updated.push((Arc::clone(old), Arc::clone(object))),
             }
         }
         for old in state.objects.iter() {
-            let (namespace, name) = old.id();
-            if objects.get(namespace, name).is_none() {
+            if objects.get(&old.namespace, &old.name).is_none() {
                 replaced.deleted.push(Arc::clone(old));
             }
         }
@@ -183,6 +178,14 @@ impl Index {
         for value in self.indexer.values(object) {
             self.by_value.entry(value).or_default().replace(Arc::clone(object));
         }
+    }
+
+    fn replace(&mut self, old: &Stored, object: &Arc<Stored>) {
+        // Nearly all changes leave an object where it is found: its place is looked for once.
+        if self.indexer.values(old) != self.indexer.values(object) {
+            self.remove(old);
+        }
+        self.insert(object);
     }
 
     fn remove(&mut self, object: &Stored) {

@@ -57,10 +57,9 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Asks `factory` for the informers it needs; whoever owns the factory starts them.
-    #[must_use]
-    pub fn new(factory: &InformerFactory, inputs: mpsc::Sender<Input>) -> Self {
-        Self { changes: Changes::follow(factory, &SOURCES), inputs, told: Told::default() }
+    /// Asks `factory` for the informers it needs; whoever owns the factory starts them. The scheduler has profiles of these names.
+    pub fn new(factory: &InformerFactory, profiles: Box<[Str]>, inputs: mpsc::Sender<Input>) -> Self {
+        Self { changes: Changes::follow(factory, &SOURCES), inputs, told: Told::new(profiles) }
     }
 
     /// Sends the first state, `Synced`, and then every change, until shutdown or until the scheduler ends.
@@ -103,13 +102,20 @@ impl Feed {
 }
 
 /// What the scheduler was told last: what has not changed since then is not read again. Capacity: the pods and nodes there are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Told {
+    /// The names of the scheduler's profiles.
+    profiles: Box<[Str]>,
     pods: BTreeMap<Key, (Arc<Stored>, Arc<PodInfo>)>,
     nodes: BTreeMap<Str, Arc<Stored>>,
 }
 
 impl Told {
+    /// Nothing yet.
+    fn new(profiles: Box<[Str]>) -> Self {
+        Self { profiles, pods: BTreeMap::new(), nodes: BTreeMap::new() }
+    }
+
     /// What to tell of an object that changed; nothing if what scheduling needs of it has not.
     fn input(&mut self, source: Source, key: &Key, object: Option<&Arc<Stored>>) -> Result<Option<Input>, FactsError> {
         let Key { namespace, name } = key.clone();
@@ -128,20 +134,31 @@ impl Told {
             Source::StorageClass => Input::StorageClass(name, json.map(binds_late).transpose()?),
             Source::Volume => Input::Volume(name, json.map(VolumeFacts::from_json).transpose()?),
             Source::Claim => Input::Claim(namespace, name, json.map(ClaimFacts::from_json).transpose()?),
-            Source::Pod => self.pod(key, object)?,
+            Source::Pod => return self.pod(key, object),
         }))
     }
 
-    fn pod(&mut self, key: &Key, object: Option<&Arc<Stored>>) -> Result<Input, FactsError> {
-        let before = self.pods.remove(key);
-        let Some(object) = object else { return Ok(Input::PodDeleted(key.namespace.clone(), key.name.clone())) };
-        let pod = match before {
-            Some((old, pod)) => pod.changed(&old.json, &object.json)?,
-            None => PodInfo::from_json(&object.json)?,
+    fn pod(&mut self, key: &Key, object: Option<&Arc<Stored>>) -> Result<Option<Input>, FactsError> {
+        let Some(object) = object else {
+            let was_told = self.pods.remove(key).is_some();
+            return Ok(was_told.then(|| Input::PodDeleted(key.namespace.clone(), key.name.clone())));
         };
-        let pod = Arc::new(pod);
+        if let Some((old, pod)) = self.pods.get_mut(key) {
+            *pod = Arc::new(pod.changed(&old.json, &object.json)?);
+            *old = Arc::clone(object);
+            return Ok(Some(Input::PodApplied(Arc::clone(pod))));
+        }
+        // Another scheduler's, as long as it waits: neither read nor kept.
+        if self.is_for_others(object)? {
+            return Ok(None);
+        }
+        let pod = Arc::new(PodInfo::from_json(&object.json)?);
         self.pods.insert(key.clone(), (Arc::clone(object), Arc::clone(&pod)));
-        Ok(Input::PodApplied(pod))
+        Ok(Some(Input::PodApplied(pod)))
+    }
+
+    fn is_for_others(&self, pod: &Stored) -> Result<bool, FactsError> {
+        Ok(PodInfo::addressee(&pod.json)?.is_some_and(|scheduler| !self.profiles.contains(&scheduler)))
     }
 
     fn node(&mut self, name: Str, object: Option<&Arc<Stored>>) -> Result<Option<Input>, FactsError> {
@@ -155,5 +172,51 @@ impl Told {
         };
         self.nodes.insert(name, Arc::clone(object));
         Ok(input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_informer::testutil::object;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(spec: Value, status: Value) -> Option<Arc<Stored>> {
+        let json = json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u"}, "spec": spec, "status": status});
+        Some(object("ns/p", 1).json(&json.to_string()).build())
+    }
+
+    /// What a scheduler with the profile `ours` is told of the states of one pod, the last of which is that it is gone.
+    #[track_caller]
+    fn check(states: &[Option<Arc<Stored>>], want: &[&str]) {
+        let mut told = Told::new(Box::new(["ours".into()]));
+        let key = Key::new("ns", "p");
+        let gone = None;
+        let mut inputs = Vec::new();
+        for state in states.iter().chain([&gone]) {
+            inputs.push(match told.input(Source::Pod, &key, state.as_ref()).unwrap() {
+                None => "nothing".to_owned(),
+                Some(Input::PodApplied(pod)) => format!("on {:?}", pod.node_name),
+                Some(input) => format!("{input:?}"),
+            });
+        }
+        assert_eq!(inputs, want);
+        assert!(told.pods.is_empty());
+    }
+
+    /// Pods of other schedulers were read in full and kept as long as they waited.
+    #[test]
+    fn a_pod_of_another_scheduler_is_told_of_once_it_takes_room() {
+        let waiting = |scheduler: &str| pod(json!({"schedulerName": scheduler}), json!({}));
+        let bound = || pod(json!({"schedulerName": "theirs", "nodeName": "n"}), json!({}));
+        let nominated = || pod(json!({"schedulerName": "theirs"}), json!({"nominatedNodeName": "n"}));
+        let gone = "PodDeleted(\"ns\", \"p\")";
+        check(&[waiting("theirs")], &["nothing", "nothing"]);
+        check(&[waiting("theirs"), bound()], &["nothing", "on \"n\"", gone]);
+        check(&[nominated(), waiting("theirs")], &["on \"\"", "on \"\"", gone]);
+        check(&[waiting("ours"), waiting("theirs")], &["on \"\"", "on \"\"", gone]);
+        // Who says nothing means the default one, which is not ours here.
+        check(&[pod(json!({}), json!({}))], &["nothing", "nothing"]);
     }
 }

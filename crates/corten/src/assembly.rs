@@ -427,7 +427,8 @@ pub(crate) fn start_scheduler(
     let (scheduler, inputs) = Scheduler::build(config, Arc::new(cluster), Arc::clone(clock), Arc::clone(rng))
         .context("build the scheduler")?;
     let informers = InformerFactory::new(client.clone(), initial, Arc::clone(clock), Arc::clone(rng));
-    let feed = Feed::new(&informers, inputs);
+    let profiles = config.profiles.iter().map(|profile| profile.scheduler_name.clone()).collect();
+    let feed = Feed::new(&informers, profiles, inputs);
     informers.start(tasks, shutdown);
     tasks.spawn("scheduler-events", until_told(shutdown.clone(), writer.run(shutdown.clone())));
     tasks.spawn("scheduler-feed", until_told(shutdown.clone(), feed.run(shutdown.clone())));

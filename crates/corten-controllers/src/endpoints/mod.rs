@@ -29,8 +29,9 @@ use crate::{
     Config,
     objects::{gone_is_fine, is_namespace_terminating, tree},
     own_writes::OwnWrites,
+    pods::{self, PodState},
     queue_controller::{QueueController, queue_of},
-    service_pods::{self, Membership, PodFacts, ServicePod, ServiceSelector, TRIGGER_TIME, TriggerTimes},
+    service_pods::{self, Membership, ServicePod, ServiceSelector, TRIGGER_TIME, TriggerTimes},
 };
 
 /// Endpoints that are a lock for leader election have no service and stay.
@@ -45,7 +46,7 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
     workers: 5,
     build: |context| {
         let queue = queue_of(&context);
-        let pods = service_pods::pods(&context.informers);
+        let pods = pods::states(&context.informers);
         let selectors = service_pods::selectors(&context.informers);
         Membership::follow(&queue, &pods, &selectors);
         let services = context.informers.informer(&resource_of::<Service>()).lister();
@@ -73,7 +74,7 @@ struct EndpointsController {
     recorder: Recorder,
     services: Lister,
     selectors: Arc<Projected<ServiceSelector>>,
-    pods: Arc<Projected<PodFacts>>,
+    pods: Arc<Projected<PodState>>,
     endpoints: Lister,
     writes: Arc<OwnWrites>,
     trigger_times: TriggerTimes,

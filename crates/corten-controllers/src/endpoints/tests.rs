@@ -7,10 +7,13 @@ use corten_informer::{Projection, testutil::object};
 use serde_json::{Value, json};
 
 use super::{plan::plan, subsets};
-use crate::service_pods::{NamedPort, PodFacts, ServicePod};
+use crate::{
+    pods::{NamedPort, Phase, PodState},
+    service_pods::ServicePod,
+};
 
-fn pod(name: &str, ip: &str, change: impl FnOnce(&mut PodFacts)) -> ServicePod {
-    let mut value = PodFacts { ips: [ip.parse().unwrap()].into(), is_ready: true, ..PodFacts::default() };
+fn pod(name: &str, ip: &str, change: impl FnOnce(&mut PodState)) -> ServicePod {
+    let mut value = PodState { ips: [ip.parse().unwrap()].into(), is_ready: true, ..PodState::default() };
     change(&mut value);
     Arc::new(Projection { object: object(&format!("ns/{name}"), 1).uid(name).build(), value })
 }
@@ -55,7 +58,7 @@ fn pods_are_listed_by_readiness_and_ports() {
 #[test]
 fn pods_that_answer_named_ports_alike_are_listed_together() {
     let named = |number: i32| {
-        move |pod: &mut PodFacts| {
+        move |pod: &mut PodState| {
             let port = |name: &'static str, port| NamedPort { name: name.into(), protocol: "TCP".into(), port };
             // The first of a name counts.
             pod.ports = [port("web", number), port("web", 1), port("other", 2)].into();
@@ -82,7 +85,7 @@ fn pods_that_answer_named_ports_alike_are_listed_together() {
 fn many_ports_of_many_pods_are_one_subset() {
     let ports: Vec<Value> =
         (0..20_000).map(|n| json!({"name": format!("p{n}"), "port": 1, "targetPort": format!("t{}", n % 9)})).collect();
-    let facts = |pod: &mut PodFacts| {
+    let facts = |pod: &mut PodState| {
         let port = |n| NamedPort { name: format!("t{n}").into(), protocol: "TCP".into(), port: n };
         pod.ports = (0..9).map(port).collect();
     };
@@ -96,8 +99,8 @@ fn many_ports_of_many_pods_are_one_subset() {
 
 #[test]
 fn pods_that_have_ended_or_are_ending_are_left_out() {
-    let ended = pod("a", "10.0.0.1", |pod| pod.is_terminal = true);
-    let ending = pod("b", "10.0.0.2", |pod| pod.is_terminating = true);
+    let ended = pod("a", "10.0.0.1", |pod| pod.phase = Phase::Failed);
+    let ending = pod("b", "10.0.0.2", |pod| pod.deletion = Some(jiff::Timestamp::UNIX_EPOCH));
     let other_family = pod("c", "fd00::1", |_| {});
     check(json!({}), &[ended.clone(), ending.clone(), other_family.clone()], &[]);
     check(json!({"publishNotReadyAddresses": true}), &[ended, ending, other_family.clone()], &["10.0.0.2|:80"]);

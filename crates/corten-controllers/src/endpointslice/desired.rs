@@ -106,7 +106,7 @@ fn ports(targets: &TargetPorts<'_>, answers: &Answers) -> Vec<EndpointPort> {
 fn endpoint(service: &Service, spec: &ServiceSpec, pod: &ServicePod, family: &str, zone: &str) -> Endpoint {
     let facts = &pod.value;
     let serving = facts.is_ready;
-    let ready = spec.publish_not_ready_addresses == Some(true) || (serving && !facts.is_terminating);
+    let ready = spec.publish_not_ready_addresses == Some(true) || (serving && facts.deletion.is_none());
     let addresses = facts.ips.iter().filter(|ip| ip.is_ipv6() == (family == "IPv6")).map(ToString::to_string).collect();
     let service_name = service.metadata.name.as_deref().unwrap_or_default();
     let mut endpoint = Endpoint {
@@ -114,7 +114,7 @@ fn endpoint(service: &Service, spec: &ServiceSpec, pod: &ServicePod, family: &st
         conditions: Some(EndpointConditions {
             ready: Some(ready),
             serving: Some(serving),
-            terminating: Some(facts.is_terminating),
+            terminating: Some(facts.deletion.is_some()),
         }),
         deprecated_topology: None,
         hints: None,
@@ -165,13 +165,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::service_pods::{NamedPort, PodFacts};
+    use crate::pods::{NamedPort, PodState};
 
     fn pod(number: usize, web: i32) -> ServicePod {
-        let value = PodFacts {
+        let value = PodState {
             ips: [format!("10.0.{}.{}", number / 250, number % 250).parse().unwrap()].into(),
             ports: [NamedPort { name: "web".into(), protocol: "TCP".into(), port: web }].into(),
-            ..PodFacts::default()
+            ..PodState::default()
         };
         let name = number.to_string();
         Arc::new(Projection { object: object(&format!("ns/{name}"), 1).build(), value })

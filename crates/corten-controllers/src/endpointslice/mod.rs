@@ -38,8 +38,9 @@ use crate::{
     Config,
     objects::{is_namespace_terminating, tree},
     own_writes::OwnWrites,
+    pods::{self, PodState},
     queue_controller::{QueueController, queue_of},
-    service_pods::{self, Membership, PodFacts, ServicePod, ServiceSelector, TRIGGER_TIME, TriggerTimes},
+    service_pods::{self, Membership, ServicePod, ServiceSelector, TRIGGER_TIME, TriggerTimes},
 };
 
 /// The label by which a node says where it is.
@@ -54,7 +55,7 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
     workers: 5,
     build: |context| {
         let queue = queue_of(&context);
-        let pods = service_pods::pods(&context.informers);
+        let pods = pods::states(&context.informers);
         Membership::follow(&queue, &pods, &service_pods::selectors(&context.informers));
         let slices = context.informers.informer(&resource_of::<EndpointSlice>());
         slices.add_index(Indexer::by_label(SERVICE_NAME));
@@ -89,7 +90,7 @@ struct EndpointSlices {
     client: Client,
     services: Lister,
     selectors: Arc<Projected<ServiceSelector>>,
-    pods: Arc<Projected<PodFacts>>,
+    pods: Arc<Projected<PodState>>,
     nodes: Lister,
     slices: Lister,
     writes: Arc<OwnWrites>,

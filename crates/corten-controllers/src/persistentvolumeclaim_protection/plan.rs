@@ -10,7 +10,10 @@ use corten_apimachinery::{
 };
 use serde::{Deserialize, de::IgnoredAny};
 
-use crate::protection::{Step, step};
+use crate::{
+    node_lifecycle::node_of,
+    protection::{Step, step},
+};
 
 /// What keeps a claim until no pod uses it any more.
 pub(super) const FINALIZER: &str = "kubernetes.io/pvc-protection";
@@ -50,10 +53,12 @@ pub(super) struct PodClaims(pub(super) Vec<Use>);
 impl PodClaims {
     /// Whether a served pod may use any: nearly all have no volume but a token's, and need not be read.
     pub(super) fn are_possible(pod: &Stored) -> bool {
-        let [node, volumes] = pod.json.fields(&["spec"], ["nodeName", "volumes"]);
-        let names =
-            |word: &str| volumes.is_some_and(|volumes| memchr::memmem::find(volumes, word.as_bytes()).is_some());
-        node.is_some() && (names("\"persistentVolumeClaim\"") || names("\"ephemeral\""))
+        if node_of(pod).is_empty() {
+            return false;
+        }
+        let [spec] = pod.json.fields(&[], ["spec"]);
+        let names = |word: &str| spec.is_some_and(|spec| memchr::memmem::find(spec, word.as_bytes()).is_some());
+        names("\"persistentVolumeClaim\"") || names("\"ephemeral\"")
     }
 
     /// Those of a served pod.

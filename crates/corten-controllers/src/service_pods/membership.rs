@@ -7,8 +7,7 @@ use corten_controller::{Key, WorkQueue};
 use corten_informer::{Projected, Projection, ProjectionHandler};
 use serde::Deserialize;
 
-use super::PodFacts;
-use crate::objects::has_same;
+use crate::{objects::has_same, pods::PodState};
 
 /// A service's selector; `None` if it has none and so selects nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,15 +59,15 @@ impl Membership {
     /// Follows `pods` and `services` for `queue`.
     pub(crate) fn follow(
         queue: &Arc<WorkQueue<Key>>,
-        pods: &Projected<PodFacts>,
+        pods: &Projected<PodState>,
         services: &Arc<Projected<ServiceSelector>>,
     ) {
         let this = Arc::new(Self { queue: Arc::clone(queue), services: Arc::clone(services) });
         services.add_handler(Arc::clone(&this) as Arc<dyn ProjectionHandler<ServiceSelector>>);
-        pods.add_handler(this as Arc<dyn ProjectionHandler<PodFacts>>);
+        pods.add_handler(this as Arc<dyn ProjectionHandler<PodState>>);
     }
 
-    fn services_of(&self, pod: &Projection<PodFacts>) {
+    fn services_of(&self, pod: &Projection<PodState>) {
         for service in self.services.in_namespace(&pod.object.namespace) {
             if service.value.matches(&pod.object.facts.labels) {
                 self.queue.add(service.key());
@@ -77,14 +76,14 @@ impl Membership {
     }
 }
 
-impl ProjectionHandler<PodFacts> for Membership {
-    fn on_add(&self, pod: &Arc<Projection<PodFacts>>) {
+impl ProjectionHandler<PodState> for Membership {
+    fn on_add(&self, pod: &Arc<Projection<PodState>>) {
         self.services_of(pod);
     }
 
-    fn on_update(&self, old: &Arc<Projection<PodFacts>>, new: &Arc<Projection<PodFacts>>) {
+    fn on_update(&self, old: &Arc<Projection<PodState>>, new: &Arc<Projection<PodState>>) {
         let is_moved = old.object.facts.labels != new.object.facts.labels;
-        if old.value == new.value && !is_moved {
+        if old.value.is_same_endpoint(&new.value) && !is_moved {
             return;
         }
         self.services_of(new);
@@ -93,7 +92,7 @@ impl ProjectionHandler<PodFacts> for Membership {
         }
     }
 
-    fn on_delete(&self, pod: &Arc<Projection<PodFacts>>) {
+    fn on_delete(&self, pod: &Arc<Projection<PodState>>) {
         self.services_of(pod);
     }
 }

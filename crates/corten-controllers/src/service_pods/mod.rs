@@ -1,32 +1,25 @@
 //! What services need to know of their pods: shared by the controllers that write endpoints.
 //!
-//! Flow: pod informer -> `PodFacts`, once per process -> `Membership` finds the services -> queue.
+//! Flow: pod informer -> `PodState`, once per process -> `Membership` finds the services -> queue.
 //! Upstream: k8s.io/endpointslice/util (v1.35).
 
-mod facts;
 mod membership;
 mod trigger_time;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use corten_api::{
-    core::v1::{Pod, Service, ServicePort},
+    core::v1::{Service, ServicePort},
     intstr::IntOrString,
 };
 use corten_apimachinery::value::Str;
 use corten_client::api::resource_of;
 use corten_informer::{InformerFactory, InformerId, Projected, Projection};
 
-#[cfg(test)]
-pub(crate) use facts::NamedPort;
-pub(crate) use facts::PodFacts;
 pub(crate) use membership::{Membership, ServiceSelector};
 pub(crate) use trigger_time::{ANNOTATION as TRIGGER_TIME, TriggerTimes};
 
-/// Pods as services see them.
-pub(crate) fn pods(informers: &InformerFactory) -> Arc<Projected<PodFacts>> {
-    informers.projected(&InformerId::all(&resource_of::<Pod>()), PodFacts::of)
-}
+use crate::pods::PodState;
 
 /// The selectors of all services.
 pub(crate) fn selectors(informers: &InformerFactory) -> Arc<Projected<ServiceSelector>> {
@@ -34,16 +27,16 @@ pub(crate) fn selectors(informers: &InformerFactory) -> Arc<Projected<ServiceSel
 }
 
 /// A pod as a service sees it.
-pub(crate) type ServicePod = Arc<Projection<PodFacts>>;
+pub(crate) type ServicePod = Arc<Projection<PodState>>;
 
 /// Whether a pod belongs into endpoints at all: it has an address and may still run. Pods that are being deleted count
 /// only with `terminating_too`.
-pub(crate) fn is_endpoint(pod: &PodFacts, terminating_too: bool) -> bool {
-    !pod.is_terminal && !pod.ips.is_empty() && (terminating_too || !pod.is_terminating)
+pub(crate) fn is_endpoint(pod: &PodState, terminating_too: bool) -> bool {
+    !pod.is_terminal() && !pod.ips.is_empty() && (terminating_too || pod.deletion.is_none())
 }
 
 /// The pod's host name, if the service gives it a name of its own in the DNS.
-pub(crate) fn host_name<'p>(pod: &'p PodFacts, service: &str) -> Option<&'p str> {
+pub(crate) fn host_name<'p>(pod: &'p PodState, service: &str) -> Option<&'p str> {
     (!pod.hostname.is_empty() && pod.subdomain == service).then_some(pod.hostname.as_str())
 }
 
@@ -68,7 +61,7 @@ impl<'s> TargetPorts<'s> {
     }
 
     /// What a pod answers.
-    pub(crate) fn answers(&self, pod: &PodFacts) -> Answers {
+    pub(crate) fn answers(&self, pod: &PodState) -> Answers {
         let mut answers = vec![None; self.named.len()];
         if !answers.is_empty() {
             for port in &pod.ports {

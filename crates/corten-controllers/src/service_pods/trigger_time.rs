@@ -52,14 +52,14 @@ mod tests {
     use corten_informer::{Projection, testutil::object};
 
     use super::*;
-    use crate::service_pods::PodFacts;
+    use crate::pods::PodState;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
     fn pod(name: &str, ready_since: i64) -> ServicePod {
-        let value = PodFacts { ready_since: Some(at(ready_since)), ..PodFacts::default() };
+        let value = PodState { ready_since: Some(at(ready_since)), ..PodState::default() };
         Arc::new(Projection { object: object(&format!("ns/{name}"), 1).build(), value })
     }
 

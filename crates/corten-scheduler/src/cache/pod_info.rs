@@ -12,6 +12,9 @@ use super::{
     wire,
 };
 
+/// Who schedules a pod that does not say who.
+const DEFAULT_SCHEDULER: &str = "default-scheduler";
+
 /// The owner that manages a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Controller {
@@ -106,12 +109,20 @@ impl PodInfo {
     ///
     /// Errors: as `from_json`.
     pub fn changed(&self, old: &Outlined, new: &Outlined) -> Result<Self, FactsError> {
-        let wants = |json| (field(json, &[], "spec"), field(json, &["metadata"], "labels"));
-        if wants(old) != wants(new) {
+        if !wants_the_same(old, new) {
             return Self::from_json(new);
         }
-        let wire::PodHead { metadata, status } = new.view().map_err(decode)?;
-        Ok(self.clone().with(metadata, status))
+        let wire::PodHead { metadata, spec, status } = new.view().map_err(decode)?;
+        Ok(Self { node_name: spec.node_name, ..self.clone() }.with(metadata, status))
+    }
+
+    /// Who is to schedule a pod that waits; `None` for one that counts whoever does, being on a node or having room there.
+    ///
+    /// Errors: as `from_json`.
+    pub fn addressee(json: &Outlined) -> Result<Option<Str>, FactsError> {
+        let wire::PodAddressee { spec, status } = json.view().map_err(decode)?;
+        let is_waiting = spec.node_name.is_empty() && status.nominated_node_name.is_empty();
+        Ok(is_waiting.then(|| or(&spec.scheduler_name, DEFAULT_SCHEDULER)))
     }
 
     /// What the spec says, and what names and labels have to do with that.
@@ -124,7 +135,6 @@ impl PodInfo {
             .enumerate()
             .filter(|(at, container)| *at >= spec.init_containers.len() || container.restart_policy == "Always");
         let host_ports = with_ports.flat_map(|(_, container)| &container.ports).filter(|port| port.host_port > 0);
-        let or = |text: &Str, default: &str| if text.is_empty() { default.into() } else { text.clone() };
         Ok(Self {
             priority: spec.priority.unwrap_or_default(),
             may_preempt: spec.preemption_policy != "Never",
@@ -147,7 +157,7 @@ impl PodInfo {
                 .map(|constraint| SpreadConstraint::read(constraint, &labels))
                 .collect::<Result<_, _>>()?,
             images: containers().map(|container| normalized_image(&container.image)).collect(),
-            scheduler_name: or(&spec.scheduler_name, "default-scheduler"),
+            scheduler_name: or(&spec.scheduler_name, DEFAULT_SCHEDULER),
             node_selector: spec.node_selector.into_iter().collect(),
             node_name: spec.node_name,
             labels,
@@ -230,9 +240,32 @@ fn decode(source: ViewError) -> FactsError {
     FactsError::Decode { kind: "Pod", source }
 }
 
-fn field<'j>(json: &'j Outlined, path: &[&str], name: &str) -> Option<&'j [u8]> {
-    let [field] = json.fields(path, [name]);
-    field
+fn or(text: &Str, default: &str) -> Str {
+    if text.is_empty() { default.into() } else { text.clone() }
+}
+
+/// Whether two versions say the same of what the pod wants, as can be seen without reading them. A binding changes the spec, but
+/// nothing of that.
+fn wants_the_same(old: &Outlined, new: &Outlined) -> bool {
+    /// The fields of `wire::PodSpec` but `nodeName`.
+    const WANTED: [&str; 13] = [
+        "schedulerName",
+        "priority",
+        "preemptionPolicy",
+        "schedulingGates",
+        "containers",
+        "initContainers",
+        "overhead",
+        "resources",
+        "nodeSelector",
+        "affinity",
+        "tolerations",
+        "topologySpreadConstraints",
+        "volumes",
+    ];
+    old.fields(&["metadata"], ["labels"]) == new.fields(&["metadata"], ["labels"])
+        && (old.fields(&[], ["spec"]) == new.fields(&[], ["spec"])
+            || old.fields(&["spec"], WANTED) == new.fields(&["spec"], WANTED))
 }
 
 /// The claim behind a volume of the pod of this name.
