@@ -1,7 +1,6 @@
 //! What the selectors of devices can name: `device.attributes["dra.example.com"].model == "x"`.
 //!
-//! Attributes are of any type, which is known when a device is looked at. Upstream gives them a type of their own, `any`, with
-//! which less compiles: what is refused there and not here fails when it is evaluated.
+//! Attributes are of any type, which is known when a device is looked at.
 //!
 //! Upstream: k8s.io/dynamic-resource-allocation/cel/compile.go, and the limits of k8s.io/api/resource/v1/types.go (v1.35).
 
@@ -38,7 +37,7 @@ impl Device {
             let names = Declared::map(text(ID_MAX), value, ATTRIBUTES_MAX);
             Declared::map(text(DOMAIN_MAX), names, ATTRIBUTES_MAX)
         };
-        let attribute = Declared::scalar(Type::Dyn, VALUE_MAX, 1);
+        let attribute = Declared::scalar(Type::Any, VALUE_MAX, 1);
         let quantity = Declared::scalar(Type::Opaque("kubernetes.Quantity".into(), [].into()), 0, 8);
         let mut fields = vec![
             ("driver".into(), text(DOMAIN_MAX)),
@@ -83,7 +82,7 @@ pub fn compile(expression: &str, shares: bool) -> Result<(Program, u64), String>
         .compile(expression)
         .map_err(|issues| format!("compilation failed: {}", Source::new(expression).display(&issues)))?;
     match program.result_type() {
-        Type::Bool | Type::Dyn => {
+        Type::Bool | Type::Any => {
             let cost = program.estimate(device).max;
             Ok((program, cost))
         }
@@ -121,6 +120,39 @@ mod tests {
             let (_, cost) = compile(expression, false).unwrap_or_else(|error| panic!("{error}"));
             assert!(cost < COST_MAX, "{expression}: {cost}");
         }
+    }
+
+    /// An attribute was of the type `dyn`, with which more compiles.
+    #[test]
+    fn an_attribute_is_one_value_of_any_type() {
+        for expression in [
+            r#"device.attributes["d"].a"#,
+            r#"device.attributes["d"].a && true"#,
+            r#"true ? device.attributes["d"].a : false"#,
+            r#"device.attributes["d"].a in [device.attributes["d"].b, 1]"#,
+            r#"device.attributes["d"].all(name, device.attributes["d"][name] == 1)"#,
+            r#"device.attributes["d"].a.b == 1 && device.attributes["d"].a[0] == 'c'"#,
+            r#"device.attributes["d"].a.startsWith('x') || device.attributes["d"].a + 1 == 2"#,
+        ] {
+            compile(expression, false).unwrap_or_else(|error| panic!("{expression}: {error}"));
+        }
+        let wrong = "must evaluate to bool or the unknown type, not";
+        check(r#"device.attributes["d"].a.b"#, Err(&format!("{wrong} dyn")));
+        check(r#"device.attributes["d"].a[0]"#, Err(&format!("{wrong} dyn")));
+        check("dyn(true)", Err(&format!("{wrong} dyn")));
+        check(r#"[device.attributes["d"].a]"#, Err(&format!("{wrong} list(google.protobuf.Any)")));
+        check(
+            r#"device.attributes["d"].a.all(x, x == 1)"#,
+            Err(
+                "compilation failed: ERROR: <input>:1:23: expression of type 'any' cannot be range of a comprehension (must \
+                 be list, map, or dynamic)",
+            ),
+        );
+        check(
+            r#"device.driver.matches(device.attributes["d"].a, 1)"#,
+            Err("compilation failed: ERROR: <input>:1:22: found no matching overload for 'matches' applied to \
+                 'string.(any, int)'"),
+        );
     }
 
     #[test]

@@ -368,7 +368,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     let slis = Arc::default();
     health::install(&mut routes, &settings.engine, &stores, bootstrap, &slis);
     metrics::install_slis(&mut routes, &slis);
-    server.observe(metrics::install(&mut routes, &settings.engine));
+    server.observe(metrics::install(&mut routes, &settings.engine, &services));
     let address = advertise_address.to_string();
     let prefixes = RESOURCES.iter().map(|definition| definition.storage_prefix);
     let built_in = BuiltIn::new(resources.iter().map(|resource| &**resource), prefixes);

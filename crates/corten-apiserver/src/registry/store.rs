@@ -71,10 +71,11 @@ pub struct Settings {
 /// What a resource needs besides pure rules: cluster IPs and node ports are taken from pools.
 #[async_trait]
 pub trait Hooks: fmt::Debug + Send + Sync + 'static {
-    /// Before a new object is validated: chooses what it needs and writes it into the object. Cancel-safe.
-    async fn before_create(&self, object: &mut Value) -> Result<Reservation, Status>;
+    /// Before a new object is validated: chooses what it needs and writes it into the object; in a dry run, something that
+    /// stands for it. Cancel-safe.
+    async fn before_create(&self, object: &mut Value, dry_run: bool) -> Result<Reservation, Status>;
     /// Before a changed object is validated. Cancel-safe.
-    async fn before_update(&self, object: &mut Value, old: &Value) -> Result<Reservation, Status>;
+    async fn before_update(&self, object: &mut Value, old: &Value, dry_run: bool) -> Result<Reservation, Status>;
     /// After a changed object is stored and before its client hears of it: gives back what only `old` had.
     async fn after_update(&self, object: &Value, old: &Value);
     /// After an object is gone and before its client hears of it: gives back what it had.
@@ -298,7 +299,7 @@ impl Store {
         let context = self.strategy_context(cx);
         strategy.prepare_for_create(&context, &mut attributes.object);
         let reservation = match &self.hooks {
-            Some(hooks) => hooks.before_create(&mut attributes.object).await?,
+            Some(hooks) => hooks.before_create(&mut attributes.object, cx.dry_run).await?,
             None => Reservation::none(),
         };
         let stored = self.finish_create(cx, strategy, &context, &mut attributes, (reservation, right)).await?;

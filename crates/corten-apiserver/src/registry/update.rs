@@ -137,7 +137,7 @@ impl Store {
         before::keep_system_metadata(&mut attributes.object, &old);
         strategy.prepare_for_update(&context, &mut attributes.object, &old);
         let reservation = match &self.hooks {
-            Some(hooks) => hooks.before_update(&mut attributes.object, &old).await?,
+            Some(hooks) => hooks.before_update(&mut attributes.object, &old, cx.dry_run).await?,
             None => Reservation::none(),
         };
         before::validate_update(self, strategy, &context, &attributes.object, &old, &mut attributes.warnings)?;

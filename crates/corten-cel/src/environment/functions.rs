@@ -42,7 +42,7 @@ impl OverloadDeclaration {
 /// Whether a value may stand where `parameter` is wanted: its outermost type decides.
 fn accepts(parameter: &Type, value: &Value<'_>) -> bool {
     match (parameter, value) {
-        (Type::Dyn | Type::Param(_) | Type::Error, _) => true,
+        (Type::Dyn | Type::Any | Type::Param(_) | Type::Error, _) => true,
         (Type::List(_), Value::List(_))
         | (Type::Map(_), Value::Map(_))
         | (Type::Object(_), Value::Map(_))

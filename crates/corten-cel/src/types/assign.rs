@@ -170,8 +170,8 @@ pub(crate) fn most_general(a: &Type, b: &Type) -> Type {
 
 fn says_at_most(a: &Type, b: &Type) -> bool {
     match (a, b) {
-        (Type::Dyn | Type::Param(_), _) => true,
-        (_, Type::Dyn | Type::Param(_)) => false,
+        (Type::Dyn | Type::Any | Type::Param(_), _) => true,
+        (_, Type::Dyn | Type::Any | Type::Param(_)) => false,
         (Type::List(a), Type::List(b)) => says_at_most(a, b),
         (Type::Map(a), Type::Map(b)) => says_at_most(&a.0, &b.0) && says_at_most(&a.1, &b.1),
         (Type::Opaque(a, a_parameters), Type::Opaque(b, b_parameters)) => {

@@ -20,6 +20,8 @@ pub enum Type {
     Error,
     /// Known when it is evaluated.
     Dyn,
+    /// Known when it is evaluated, and of one value: it goes wherever `dyn` goes, but is no range of a comprehension.
+    Any,
     /// `null`
     Null,
     /// Truth value.
@@ -100,11 +102,11 @@ impl Type {
     /// Whether nothing is known of it before evaluation.
     #[must_use]
     pub fn is_dyn(&self) -> bool {
-        matches!(self, Self::Dyn)
+        matches!(self, Self::Dyn | Self::Any)
     }
 
     pub(crate) fn is_dyn_or_error(&self) -> bool {
-        matches!(self, Self::Dyn | Self::Error)
+        matches!(self, Self::Dyn | Self::Any | Self::Error)
     }
 
     /// Whether it is made of more than `limit` types, counting each as often as it stands in it.
@@ -139,6 +141,7 @@ impl Type {
         match self {
             Self::Error => "!error!",
             Self::Dyn => "dyn",
+            Self::Any => "google.protobuf.Any",
             Self::Null => "null_type",
             Self::Bool => "bool",
             Self::Int => "int",
@@ -176,6 +179,7 @@ impl Type {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Any => f.write_str("any"),
             Self::Null => f.write_str("null"),
             Self::Timestamp => f.write_str("timestamp"),
             Self::Duration => f.write_str("duration"),

@@ -1,6 +1,7 @@
 //! Which addresses a service is to get: the ones it asks for, or the first free ones. Pure.
 //!
-//! What is chosen is not taken yet: the objects that say whose an address is are made once the service is valid.
+//! What is chosen is not taken yet: the objects that say whose an address is are made once the service is valid. A dry run
+//! names addresses that stand for those.
 //! Upstream: pkg/registry/core/service/storage/alloc.go (v1.35).
 
 use std::{fmt, net::IpAddr};
@@ -44,17 +45,85 @@ pub(super) struct Known<'a> {
     pub(super) rng: &'a dyn Rng,
 }
 
+/// Why an address is not given, and which one that was.
+pub(super) struct Refusal {
+    pub(super) status: Status,
+    pub(super) of: Refused,
+}
+
+/// What was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// This address, which was asked for.
+    Address(IpAddr),
+    /// Any address of this family.
+    Family(&'static str),
+}
+
 /// Chooses what `service`, whose families are settled, needs beyond what `old` has, and writes it in.
 ///
 /// Errors: in upstream's words; the service is as before.
-pub(super) fn choose(service: &mut Value, old: Option<&Value>, known: &Known<'_>) -> Result<Vec<Chosen>, Status> {
+pub(super) fn choose(service: &mut Value, old: Option<&Value>, known: &Known<'_>) -> Result<Vec<Chosen>, Refusal> {
     let mut chosen = Vec::new();
+    each_missing(service, old, |service, index, family, ips| {
+        if ips[index].is_empty() {
+            let mut others = known.ranges.search(family, known.rng);
+            let address = others
+                .find(|&address| !(known.is_taken)(address))
+                .ok_or_else(|| Refusal { status: none_left("range is full"), of: Refused::Family(family) })?;
+            ips[index] = address.to_string();
+            chosen.push(Chosen { index, address, others: Some(others) });
+            return Ok(());
+        }
+        let address = parse_ip_sloppy(&ips[index]);
+        let refuse = |why: &str| Refusal {
+            status: not_given(service, ips, index, why),
+            of: address.map_or(Refused::Family(family), Refused::Address),
+        };
+        let address = asked(address, known).map_err(refuse)?;
+        chosen.push(Chosen { index, address, others: None });
+        Ok(())
+    })?;
+    Ok(chosen)
+}
+
+/// Writes in what stands in a dry run for what `service` needs beyond what `old` has: for an address that is to be chosen,
+/// that of the range itself. Whether one that is asked for is free is not looked at, as upstream does not.
+///
+/// Errors: in upstream's words; the service is as before.
+pub(super) fn rehearse(service: &mut Value, old: Option<&Value>, ranges: &ServiceRanges) -> Result<(), Status> {
+    each_missing(service, old, |service, index, family, ips| {
+        let first = ranges.ready(family).next();
+        if ips[index].is_empty() {
+            let range = first.ok_or_else(|| none_left(NOT_READY))?;
+            ips[index] = range.net().network().to_string();
+            return Ok(());
+        }
+        let refuse = |why: &str| not_given(service, ips, index, why);
+        let address = parse_ip_sloppy(&ips[index]).ok_or_else(|| refuse(INVALID))?;
+        if ranges.give(address) {
+            return Ok(());
+        }
+        let range = first.ok_or_else(|| refuse(NOT_READY))?.net();
+        Err(refuse(&format!(
+            "the provided IP ({address}) is not in the valid range. The range of valid IPs is {range}"
+        )))
+    })
+}
+
+/// Goes through the addresses that `service` lacks beyond what `old` has: `give` is told the place and family of each and all
+/// addresses, among which it writes. They are written into the service at the end.
+fn each_missing<E>(
+    service: &mut Value,
+    old: Option<&Value>,
+    mut give: impl FnMut(&Value, usize, &'static str, &mut [String]) -> Result<(), E>,
+) -> Result<(), E> {
     if is_external_name(service) || is_headless(service) || keeps_dual_stack(service, old) {
-        return Ok(chosen);
+        return Ok(());
     }
     // A service that had addresses keeps them; it can only gain one of a second family.
     let had = match old.filter(|old| !is_external_name(old)) {
-        Some(old) if is_headless(old) => return Ok(chosen),
+        Some(old) if is_headless(old) => return Ok(()),
         Some(old) => texts(old, &["spec", "ipFamilies"]).len(),
         None => 0,
     };
@@ -62,28 +131,25 @@ pub(super) fn choose(service: &mut Value, old: Option<&Value>, known: &Known<'_>
     let mut ips = texts(service, &IPS);
     ips.resize(ips.len().max(families.len()), String::new());
     for (index, family) in families.iter().enumerate().skip(had) {
-        if ips[index].is_empty() {
-            let mut others = known.ranges.search(family, known.rng);
-            let address =
-                others.find(|&address| !(known.is_taken)(address)).ok_or_else(|| none_left("range is full"))?;
-            ips[index] = address.to_string();
-            chosen.push(Chosen { index, address, others: Some(others) });
-        } else {
-            let address = asked(&ips[index], known).map_err(|why| not_given(service, &ips, index, &why))?;
-            chosen.push(Chosen { index, address, others: None });
-        }
+        // Settled families are these two.
+        let family = if family == "IPv6" { "IPv6" } else { "IPv4" };
+        give(service, index, family, &mut ips)?;
     }
     write(service, &ips);
-    Ok(chosen)
+    Ok(())
 }
 
-fn asked(text: &str, known: &Known<'_>) -> Result<IpAddr, String> {
-    let address = parse_ip_sloppy(text).ok_or("invalid IP")?;
+fn asked(address: Option<IpAddr>, known: &Known<'_>) -> Result<IpAddr, &'static str> {
+    let address = address.ok_or(INVALID)?;
     if !known.ranges.give(address) {
-        return Err("the provided network does not match the current range".to_owned());
+        return Err("the provided network does not match the current range");
     }
-    if (known.is_taken)(address) { Err(ALLOCATED.to_owned()) } else { Ok(address) }
+    if (known.is_taken)(address) { Err(ALLOCATED) } else { Ok(address) }
 }
+
+const INVALID: &str = "invalid IP";
+/// That no range gives addresses now.
+const NOT_READY: &str = "allocator not ready";
 
 /// Why an address that was asked for is not given.
 pub(super) const ALLOCATED: &str = "provided IP is already allocated";

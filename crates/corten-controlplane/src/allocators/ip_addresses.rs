@@ -116,6 +116,13 @@ pub(super) fn find(objects: &Snapshot, address: IpAddr) -> Option<&Arc<Stored>> 
     objects.get(&cache_key("", &address.to_string()))
 }
 
+/// The addresses whose objects this server looks after.
+pub(super) fn ours(objects: &Snapshot) -> Vec<IpAddr> {
+    let is_ours = |stored: &Stored| stored.facts.label(LABEL_MANAGED_BY) == Some(MANAGED_BY);
+    let objects = objects.range("", "").filter(|(_, stored)| is_ours(stored));
+    objects.filter_map(|(_, stored)| stored.name.parse().ok()).collect()
+}
+
 /// Whether an object says that the service has its address.
 pub(super) fn refers_to(object: &Value, service: ServiceName<'_>) -> bool {
     let text = |field: &str| object.str_at(&["spec", "parentRef", field]).unwrap_or_default();

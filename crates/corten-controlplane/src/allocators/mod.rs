@@ -8,6 +8,7 @@
 //! Upstream: pkg/registry/core/service/{storage/alloc.go,ipallocator,portallocator} (v1.35).
 
 mod choice;
+mod counts;
 mod families;
 mod ip_addresses;
 mod node_ports;
@@ -20,7 +21,11 @@ mod service_ranges;
 
 use ipnet::IpNet;
 
-pub(crate) use self::{repair::Repair, service::ServiceHooks};
+pub(crate) use self::{
+    counts::{AllocatorCounts, BUCKETS_MS, PortCounts, RangeCounts, Scope, Tally},
+    repair::Repair,
+    service::ServiceHooks,
+};
 
 /// The addresses and ports that services get.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,6 +22,11 @@ impl Pool {
         self.size
     }
 
+    /// How many numbers are taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.owners.len() as u64
+    }
+
     /// Takes `number`, which is below the size. Returns whether it was free.
     pub(super) fn take(&mut self, number: u64, owner: &str) -> bool {
         debug_assert!(number < self.size);

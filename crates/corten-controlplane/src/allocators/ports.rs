@@ -6,6 +6,9 @@ use corten_apimachinery::value::Str;
 
 use super::pool::Pool;
 
+/// Why a port that somebody has is not given.
+pub(super) const ALLOCATED: &str = "provided port is already allocated";
+
 /// Node ports.
 #[derive(Debug)]
 pub(super) struct Ports {
@@ -36,12 +39,22 @@ impl Ports {
                 self.first, self.last
             ));
         };
-        if self.pool.take(offset, owner) { Ok(()) } else { Err("provided port is already allocated".to_owned()) }
+        if self.pool.take(offset, owner) { Ok(()) } else { Err(ALLOCATED.to_owned()) }
     }
 
     pub(super) fn take_any(&mut self, owner: &str, below: impl Fn(u64) -> u64) -> Result<i64, String> {
         let offset = self.pool.take_any(owner, below).ok_or("range is full")?;
         Ok(self.at(offset))
+    }
+
+    /// How many there are.
+    pub(super) fn size(&self) -> u64 {
+        self.pool.size()
+    }
+
+    /// How many are taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.pool.taken()
     }
 
     /// The first and the last.

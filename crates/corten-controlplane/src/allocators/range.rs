@@ -55,6 +55,11 @@ impl Range {
         family_of(self.net.addr())
     }
 
+    /// How many addresses a service can have.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Whether a service can have `address` of this range.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         let offset = number(address).checked_sub(self.first);

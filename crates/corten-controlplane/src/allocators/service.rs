@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -23,9 +24,10 @@ use tokio::sync::OnceCell;
 
 use super::{
     ServiceNetwork,
-    choice::{self, ALLOCATED, Chosen, IPS, Known},
+    choice::{self, ALLOCATED, Chosen, IPS, Known, Refusal, Refused},
+    counts::{AllocatorCounts, Counts, PortCounts, Scope},
     families::{self, texts},
-    ip_addresses::{IpAddresses, ServiceName, find},
+    ip_addresses::{IpAddresses, ServiceName, find, ours},
     node_ports::{self, given_ports_needed, port_numbers, ports_beyond},
     ports::Ports,
     range::family_of,
@@ -51,6 +53,7 @@ pub(super) struct Allocators {
     ranges: service_ranges::Known,
     addresses: OnceLock<IpAddresses>,
     pub(super) pools: Mutex<Pools>,
+    counts: Counts,
     /// Set once the pools have what stored services have: before the first write.
     filled: OnceCell<()>,
 }
@@ -150,6 +153,7 @@ impl ServiceHooks {
             ranges: service_ranges::Known::default(),
             addresses: OnceLock::new(),
             pools: Mutex::new(Pools { ports, unrepaired: HashMap::new(), early: Some(Vec::new()) }),
+            counts: Counts::default(),
             filled: OnceCell::new(),
         }))
     }
@@ -163,6 +167,20 @@ impl ServiceHooks {
         if let Some(store) = stores.iter().find(is_it) {
             let addresses = IpAddresses::new(Arc::clone(store), Arc::clone(&self.0.clock));
             assert!(self.0.addresses.set(addresses).is_ok(), "the stores are told of once");
+        }
+    }
+
+    /// What was given and refused, and what is left.
+    pub(crate) fn counts(&self) -> AllocatorCounts {
+        let Allocators { addresses, pools, ranges, counts, .. } = &*self.0;
+        let taken: Vec<IpAddr> = addresses.get().map(|addresses| ours(&addresses.any())).unwrap_or_default();
+        let (size, allocated) = {
+            let pools = pools.lock();
+            (pools.ports.size(), pools.ports.taken())
+        };
+        AllocatorCounts {
+            ranges: counts.of_ranges(&ranges.last(), &taken),
+            ports: PortCounts { allocated, available: size.saturating_sub(allocated), tally: counts.of_ports() },
         }
     }
 }
@@ -205,6 +223,18 @@ impl Allocators {
         Ok(())
     }
 
+    async fn before(
+        self: &Arc<Self>,
+        service: &mut Value,
+        old: Option<&Value>,
+        dry_run: bool,
+    ) -> Result<Reservation, Status> {
+        if dry_run {
+            return self.rehearse(service, old).await.map(|()| Reservation::none());
+        }
+        self.reserve(service, old).await
+    }
+
     /// Chooses all that `service` needs beyond what `old` has, or nothing.
     async fn reserve(self: &Arc<Self>, service: &mut Value, old: Option<&Value>) -> Result<Reservation, Status> {
         let pools = self.pools().await?;
@@ -216,7 +246,7 @@ impl Allocators {
         let chosen = self.choose(service, old).await?;
         let owner = service.uid().to_owned();
         let below = |bound| self.rng.below(bound);
-        let ports = node_ports::take(&mut pools.lock().ports, service, old, &owner, &below)?;
+        let ports = node_ports::take((&mut pools.lock().ports, &self.counts), service, old, &owner, &below)?;
         if chosen.is_empty() && ports.is_empty() {
             return Ok(Reservation::none());
         }
@@ -232,6 +262,14 @@ impl Allocators {
         Ok(Reservation::new(claim, self.tasks.clone()))
     }
 
+    /// Writes in what stands for all that `service` needs beyond what `old` has, and chooses nothing.
+    async fn rehearse(&self, service: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+        let pools = self.pools().await?;
+        families::settle(service, old, &self.families).map_err(|errors| choice::invalid(service, &errors))?;
+        choice::rehearse(service, old, &*self.ranges(true).await?)?;
+        node_ports::rehearse(&pools.lock().ports, service, old)
+    }
+
     async fn choose(&self, service: &mut Value, old: Option<&Value>) -> Result<Vec<Chosen>, Status> {
         let choose = |service: &mut Value, ranges: &ServiceRanges, objects: &Snapshot| {
             let is_taken =
@@ -241,8 +279,17 @@ impl Allocators {
         let addresses = self.addresses()?;
         match choose(service, &*self.ranges(false).await?, &addresses.any()) {
             // A refusal holds if it is one by the newest state.
-            Err(_) => choose(service, &*self.ranges(true).await?, &addresses.newest().await?),
-            chosen => chosen,
+            Err(_) => {
+                let ranges = self.ranges(true).await?;
+                choose(service, &ranges, &addresses.newest().await?).map_err(|Refusal { status, of }| {
+                    match of {
+                        Refused::Address(address) => self.counts.refused(&ranges, address, Scope::Static),
+                        Refused::Family(family) => self.counts.exhausted(&ranges, family),
+                    }
+                    status
+                })
+            }
+            Ok(chosen) => Ok(chosen),
         }
     }
 
@@ -251,7 +298,9 @@ impl Allocators {
         let addresses = self.addresses()?;
         loop {
             let name = ServiceName { namespace: service.namespace(), name: service.name() };
+            let began = self.clock.monotonic();
             let made = addresses.create(chosen.address, name).await;
+            self.count(chosen, made.is_ok(), self.clock.monotonic().saturating_sub(began));
             let mut ips = texts(service, &IPS);
             match (made, &mut chosen.others) {
                 (Ok(()), _) => return Ok(()),
@@ -271,6 +320,16 @@ impl Allocators {
                 }
                 (Err(status), Some(_)) => return Err(choice::none_left(&status.message)),
             }
+        }
+    }
+
+    fn count(&self, chosen: &Chosen, is_made: bool, took: Duration) {
+        let (ranges, address) = (self.ranges.last(), chosen.address);
+        let scope = if chosen.others.is_some() { Scope::Dynamic } else { Scope::Static };
+        if is_made {
+            self.counts.gave(&ranges, address, scope, took);
+        } else {
+            self.counts.refused(&ranges, address, scope);
         }
     }
 
@@ -334,16 +393,16 @@ impl Claim for ServiceClaim {
 
 #[async_trait]
 impl Hooks for ServiceHooks {
-    async fn before_create(&self, service: &mut Value) -> Result<Reservation, Status> {
-        self.0.reserve(service, None).await
+    async fn before_create(&self, service: &mut Value, dry_run: bool) -> Result<Reservation, Status> {
+        self.0.before(service, None, dry_run).await
     }
 
-    async fn before_update(&self, service: &mut Value, old: &Value) -> Result<Reservation, Status> {
+    async fn before_update(&self, service: &mut Value, old: &Value, dry_run: bool) -> Result<Reservation, Status> {
         // Most updates are of the status or of metadata.
         if semantically_equal(service.get("spec"), old.get("spec")) {
             return Ok(Reservation::none());
         }
-        self.0.reserve(service, Some(old)).await
+        self.0.before(service, Some(old), dry_run).await
     }
 
     async fn after_update(&self, service: &Value, old: &Value) {

@@ -39,15 +39,31 @@ impl ServiceRanges {
         self.ranges.iter().any(|range| range.is_ready && range.range.contains(address))
     }
 
+    /// The ranges of a family that services can be given addresses of.
+    pub(super) fn ready(&self, family: &str) -> impl Iterator<Item = Range> {
+        let is_usable = move |range: &&ServiceRange| range.is_ready && range.range.family() == family;
+        self.ranges.iter().filter(is_usable).map(|range| range.range)
+    }
+
+    /// All ranges, each once.
+    pub(super) fn all(&self) -> Vec<Range> {
+        let mut all: Vec<Range> = Vec::new();
+        for range in &self.ranges {
+            if !all.iter().any(|known| known.net() == range.range.net()) {
+                all.push(range.range);
+            }
+        }
+        all
+    }
+
     /// The addresses of a family in the order in which they are tried, range by range; which one is first is random.
     pub(super) fn search(&self, family: &str, rng: &dyn Rng) -> Box<dyn Iterator<Item = IpAddr> + Send> {
-        let is_usable = |range: &&ServiceRange| range.is_ready && range.range.family() == family;
         let mut ranges: Vec<Range> = Vec::new();
-        for range in self.ranges.iter().filter(is_usable) {
+        for range in self.ready(family) {
             // Several objects may have the same one.
-            if !ranges.iter().any(|known| known.net() == range.range.net()) {
+            if !ranges.iter().any(|known| known.net() == range.net()) {
                 let at = usize::try_from(rng.below(ranges.len() as u64 + 1)).unwrap_or_default();
-                ranges.insert(at, range.range);
+                ranges.insert(at, range);
             }
         }
         let searches: Vec<_> = ranges.into_iter().map(|range| range.search(|bound| rng.below(bound))).collect();
@@ -60,6 +76,11 @@ impl ServiceRanges {
 pub(super) struct Known(Mutex<Arc<ServiceRanges>>);
 
 impl Known {
+    /// The ranges as they were read last.
+    pub(super) fn last(&self) -> Arc<ServiceRanges> {
+        Arc::clone(&self.0.lock())
+    }
+
     /// The ranges that `objects` have.
     pub(super) fn read(&self, objects: &Snapshot) -> Result<Arc<ServiceRanges>, Status> {
         let known = Arc::clone(&self.0.lock());

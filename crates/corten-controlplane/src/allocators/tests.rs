@@ -8,6 +8,7 @@ use super::{ServiceNetwork, families, pool::Pool, ports::Ports};
 use crate::testing::{Cluster, admin, tree};
 
 mod objects;
+mod rehearsals;
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 

@@ -5,6 +5,7 @@
 //! can make the list grow.
 //! Upstream: k8s.io/apiserver/pkg/endpoints/metrics, k8s.io/component-base/metrics (v1.35).
 
+mod allocators;
 mod process;
 mod requests;
 mod slis;
@@ -23,7 +24,7 @@ use corten_apiserver::{
 use corten_storage::kv::{self, KvEngine};
 use http::{Method, StatusCode};
 
-use crate::version::GIT_VERSION;
+use crate::{allocators::ServiceHooks, version::GIT_VERSION};
 use requests::Requests;
 pub(crate) use slis::{Slis, install as install_slis};
 use text::Page;
@@ -35,12 +36,17 @@ const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 struct Metrics {
     requests: Arc<Requests>,
     engine: Arc<dyn KvEngine>,
+    services: ServiceHooks,
 }
 
 /// Serves the metrics, and gives what must see every request.
-pub(crate) fn install(routes: &mut RoutesBuilder, engine: &Arc<dyn KvEngine>) -> Arc<dyn Observer> {
+pub(crate) fn install(
+    routes: &mut RoutesBuilder,
+    engine: &Arc<dyn KvEngine>,
+    services: &ServiceHooks,
+) -> Arc<dyn Observer> {
     let requests = Arc::new(Requests::default());
-    let metrics = Metrics { requests: Arc::clone(&requests), engine: Arc::clone(engine) };
+    let metrics = Metrics { requests: Arc::clone(&requests), engine: Arc::clone(engine), services: services.clone() };
     routes.path("/metrics", Arc::new(metrics));
     requests
 }
@@ -54,6 +60,7 @@ impl NonResource for Metrics {
         let mut page = Page::default();
         self.requests.write(&server.routes(), &mut page);
         objects(&server.routes().stores(), &mut page);
+        allocators::write(&self.services.counts(), &mut page);
         // A store that cannot say is left out, as upstream leaves it out.
         if let Ok(status) = self.engine.status().await {
             store(&status, &mut page);

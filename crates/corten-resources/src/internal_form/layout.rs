@@ -31,6 +31,7 @@ const NAMES: &[(&str, &str)] = &[
     ("grpc", "GRPC"),
     ("httpGet", "HTTPGet"),
     ("httpHeaders", "HTTPHeaders"),
+    ("id", "ID"),
     ("ip", "IP"),
     ("ips", "IPs"),
     ("iqn", "IQN"),
@@ -138,6 +139,9 @@ const VOLUME_SOURCES: &[&str] = &[
     "csi",
 ];
 
+/// What a schema says, in the order of upstream's own struct where that is another one: the names before `Default`.
+const SCHEMA_FIRST: &[&str] = &["id", "$schema", "$ref", "description", "type", "nullable"];
+
 /// Fields of a pod's spec that upstream holds in its security context, and whether they are pointers.
 pub(super) const OF_HOST: [(&str, bool); 5] = [
     ("hostNetwork", false),
@@ -182,6 +186,14 @@ pub(super) fn fields<'t>(kind: &str, of: &'t Struct) -> Vec<Field<'t>> {
                 OF_HOST.iter().map(|(name, is_pointer)| Field { name, ty: &FieldType::Bool, is_pointer: *is_pointer });
             of_host.chain(of.fields.iter().map(field)).collect()
         }
+        "JSONSchemaProps" => {
+            let (first, rest): (Vec<_>, Vec<_>) =
+                of.fields.iter().map(field).partition(|field| SCHEMA_FIRST.contains(&field.name));
+            let mut fields = first;
+            fields.sort_by_key(|field| SCHEMA_FIRST.iter().position(|name| *name == field.name));
+            fields.extend(rest);
+            fields
+        }
         "Volume" => {
             let (mut fields, quobyte): (Vec<_>, Vec<_>) =
                 of.fields.iter().map(field).partition(|field| field.name != "quobyte");
@@ -198,12 +210,20 @@ pub(super) fn go_name<'n>(kind: &str, name: &'n str) -> Cow<'n, str> {
     if let Some((_, _, own)) = NAMES_IN.iter().find(|(of, known, _)| *of == kind && *known == name) {
         return Cow::Borrowed(own);
     }
+    if let Some(extension) = name.strip_prefix("x-kubernetes-") {
+        return Cow::Owned(format!("X{}", extension.split('-').map(capitalized).collect::<String>()));
+    }
     if let Ok(at) = NAMES.binary_search_by_key(&name, |(known, _)| known) {
         return Cow::Borrowed(NAMES[at].1);
     }
+    // `$ref` and `$schema` of schemas.
+    Cow::Owned(capitalized(name.trim_start_matches('$')))
+}
+
+fn capitalized(name: &str) -> String {
     let mut letters = name.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    Cow::Owned(first.into_iter().chain(letters).collect())
+    first.into_iter().chain(letters).collect()
 }
 
 #[cfg(test)]
@@ -217,5 +237,7 @@ mod tests {
         assert_eq!(go_name("PodSpec", "dnsPolicy"), "DNSPolicy");
         assert_eq!(go_name("RBDVolumeSource", "image"), "RBDImage");
         assert_eq!(go_name("Volume", "image"), "Image");
+        assert_eq!(go_name("JSONSchemaProps", "$schema"), "Schema");
+        assert_eq!(go_name("JSONSchemaProps", "x-kubernetes-int-or-string"), "XIntOrString");
     }
 }

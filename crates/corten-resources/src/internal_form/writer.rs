@@ -1,5 +1,7 @@
 //! Writes a tree as Go's `encoding/json` writes upstream's own struct of it.
 
+use std::sync::Arc;
+
 use corten_api::types::table;
 use corten_apimachinery::{
     Map, Value, codec,
@@ -70,12 +72,48 @@ impl Writer {
             (_, None) if is_pointer => self.push("null"),
             (Shape::Struct(fields), _) if ty.name.starts_with(META) => self.as_sent(fields, value),
             (Shape::Struct(fields), _) => self.own(kind, fields, value),
+            (Shape::JsonSchemaOrBool(schema), Some(value)) => {
+                let allows = Value::from(value.as_bool().unwrap_or(true));
+                self.either(*schema, value, ("Allows", allows), true);
+            }
+            (Shape::JsonSchemaOrStringArray(schema), Some(value)) => {
+                let property = if value.as_array().is_some() { value.clone() } else { Value::Null };
+                self.either(*schema, value, ("Property", property), false);
+            }
+            (Shape::JsonSchemaOrArray(schema), Some(value)) => self.schemas(*schema, value),
             (_, Some(value)) => self.leaf(value),
             (Shape::Quantity, None) => self.push("\"0\""),
             (Shape::IntOrString, None) => self.push("0"),
             (Shape::Duration, None) => self.push("\"0s\""),
             (_, None) => self.push("null"),
         }
+    }
+
+    /// A schema, or what may stand in its place; both are fields of one struct.
+    fn either(&mut self, schema: TypeId, value: &Value, (name, other): (&str, Value), is_other_first: bool) {
+        let outer = self.open('{');
+        if is_other_first {
+            self.key(name);
+            self.leaf(&other);
+        }
+        self.key("Schema");
+        self.value(&FieldType::Ref(schema), Some(value).filter(|value| value.as_object().is_some()), true);
+        if !is_other_first {
+            self.key(name);
+            self.leaf(&other);
+        }
+        self.close('}', outer);
+    }
+
+    /// A schema or several, in one struct.
+    fn schemas(&mut self, schema: TypeId, value: &Value) {
+        let ty = FieldType::Ref(schema);
+        let outer = self.open('{');
+        self.key("Schema");
+        self.value(&ty, Some(value).filter(|value| value.as_object().is_some()), true);
+        self.key("JSONSchemas");
+        self.value(&FieldType::List(Arc::new(ty)), Some(value).filter(|value| value.as_array().is_some()), false);
+        self.close('}', outer);
     }
 
     /// A struct of upstream's own.

@@ -39,6 +39,7 @@ impl Allocators {
                 unrepaired: HashMap::new(),
                 early: Some(Vec::new()),
             }),
+            counts: Counts::default(),
             filled: OnceCell::new(),
         }
     }
@@ -49,7 +50,8 @@ impl Allocators {
 fn ports_are_looked_up() {
     let (mut ports, rng) = (Ports::new((30_000, 32_767)), SimRng::shared(1));
     let mut many = service((0..100_000).map(|index| json!({"port": index % 2_700 + 1})));
-    let taken = node_ports::take(&mut ports, &mut many, None, "a", &|bound| rng.below(bound)).unwrap();
+    let counts = Counts::default();
+    let taken = node_ports::take((&mut ports, &counts), &mut many, None, "a", &|bound| rng.below(bound)).unwrap();
     let numbers: BTreeSet<i64> = port_numbers(&many).into_iter().collect();
     assert_eq!((port_numbers(&many).len(), numbers.len(), taken.len()), (100_000, 2_700, 2_700));
 }
@@ -63,7 +65,7 @@ async fn more_ports_than_the_range_has_are_refused_while_somebody_else_takes() {
     {
         let _other = hooks.0.pools.lock();
         let mut whole = service((1..=60_000).map(|port| json!({"port": port})));
-        let refused = hooks.before_create(&mut whole).now_or_never().expect("it waits for nobody").unwrap_err();
+        let refused = hooks.before_create(&mut whole, false).now_or_never().expect("it waits for nobody").unwrap_err();
         assert_eq!(refused.message, "Internal error occurred: failed to allocate a nodePort: range is full");
     }
     cluster.stop().await;
@@ -116,7 +118,7 @@ async fn an_address_without_an_object_stays_with_its_service() {
         let mut asks = tree(pinned("b", "10.96.0.50"));
         asks.set(&["spec", "type"], "ClusterIP");
         asks.set(&IPS, Value::array([Value::from("10.96.0.50")]));
-        restarted.before_create(&mut asks).await.map(Reservation::keep).map_err(|status| status.message)
+        restarted.before_create(&mut asks, false).await.map(Reservation::keep).map_err(|status| status.message)
     };
     let refused = ask().await.unwrap_err();
     assert!(refused.ends_with("failed to allocate IP 10.96.0.50: provided IP is already allocated"), "{refused}");

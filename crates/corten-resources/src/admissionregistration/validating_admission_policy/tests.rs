@@ -220,13 +220,21 @@ fn a_status_warns_of_fields() {
         patched(
             policy(json!({})),
             json!({"status": {
-                "typeChecking": {"expressionWarnings": [{"warning": "", "fieldRef": " "}]},
+                "typeChecking": {"expressionWarnings": [
+                    {"warning": "", "fieldRef": " "}, {"warning": "w", "fieldRef": " spec.validations[0].expression "},
+                    {"warning": "w", "fieldRef": " spec.validations[a].expression "}, {"warning": "w", "fieldRef": "a["},
+                    {"warning": "w", "fieldRef": "}{.a"}, {"warning": "w", "fieldRef": "a\nb"},
+                ]},
                 "conditions": [{"type": "A", "status": "True", "reason": "B"}],
             }}),
         ),
         &[
             "status.typeChecking.expressionWarnings[0].warning: Required value",
             "status.typeChecking.expressionWarnings[0].fieldRef: Required value",
+            "status.typeChecking.expressionWarnings[2].fieldRef: Invalid value: \"spec.validations[a].expression\": invalid \
+             JSONPath: invalid array index a",
+            "status.typeChecking.expressionWarnings[3].fieldRef: Invalid value: \"a[\": invalid JSONPath: unterminated array",
+            "status.typeChecking.expressionWarnings[5].fieldRef: Invalid value: \"a\\nb\": invalid JSONPath: unclosed action",
             "status.conditions[0].lastTransitionTime: Required value: must be set",
         ],
     );

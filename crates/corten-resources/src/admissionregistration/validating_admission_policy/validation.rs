@@ -3,6 +3,7 @@
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path},
+    json_path::JsonPath,
     meta::ObjectMeta,
     validation::is_qualified_name,
 };
@@ -120,6 +121,15 @@ fn audit_annotation(annotation: &Value, policy_name: &str, names: Names<'_>, pat
     }
 }
 
+/// The field that a warning is about, as a JSON path without braces.
+fn field_ref(text: &str, path: &Path, errors: &mut ErrorList) {
+    if errors.require(path, text)
+        && let Err(error) = JsonPath::parse(&format!("{{{text}}}"), false)
+    {
+        errors.invalid(path, text, format!("invalid JSONPath: {error}"));
+    }
+}
+
 pub(super) fn status(object: &Value) -> ErrorList {
     let (null, path) = (Value::Null, Path::new("status"));
     let status = object.get("status").unwrap_or(&null);
@@ -127,7 +137,7 @@ pub(super) fn status(object: &Value) -> ErrorList {
     let checking = status.get("typeChecking").unwrap_or(&null);
     for (at, warning) in each_at(checking, "expressionWarnings", &path.child("typeChecking")) {
         errors.require(&at.child("warning"), text_at(warning, &["warning"]));
-        errors.require(&at.child("fieldRef"), text_at(warning, &["fieldRef"]).trim());
+        field_ref(text_at(warning, &["fieldRef"]).trim(), &at.child("fieldRef"), &mut errors);
     }
     conditions::validate(status.items_at(&["conditions"]), &path.child("conditions"), &mut errors);
     errors

@@ -2,8 +2,9 @@
 
 use corten_apimachinery::{
     Value,
-    field::ErrorList,
+    field::{ErrorList, Path},
     resource::{Context, Strategy},
+    validation::cidr_warnings,
 };
 
 use super::validation;
@@ -21,6 +22,7 @@ impl Strategy for Main {
         DECLARED.drop_from(cx.features, node, None);
         // Configuring kubelets through the API is gone.
         node.unset(&["spec", "configSource"]);
+        node.unset(&["status", "config"]);
     }
 
     fn prepare_for_update(&self, _cx: &Context<'_>, node: &mut Value, old: &Value) {
@@ -40,9 +42,33 @@ impl Strategy for Main {
         errors
     }
 
+    fn warnings_on_create(&self, _cx: &Context<'_>, node: &Value) -> Vec<String> {
+        warnings(node)
+    }
+
+    fn warnings_on_update(&self, _cx: &Context<'_>, node: &Value, _old: &Value) -> Vec<String> {
+        warnings(node)
+    }
+
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
         &[&["status"]]
     }
+}
+
+/// Advice about fields that nobody reads, and about networks that are not in the form they should have.
+fn warnings(node: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if node.at(&["spec", "configSource"]).is_some_and(|source| !source.is_null()) {
+        warnings.push("spec.configSource: the feature is removed".to_owned());
+    }
+    if node.str_at(&["spec", "externalID"]).is_some_and(|id| !id.is_empty()) {
+        warnings.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
+    }
+    let path = Path::new("spec").child("podCIDRs");
+    for (index, range) in node.items_at(&["spec", "podCIDRs"]).iter().enumerate() {
+        warnings.extend(cidr_warnings(&path.index(index), range.as_str().unwrap_or_default()));
+    }
+    warnings
 }
 
 /// `status`: what the kubelet reports.
@@ -53,6 +79,9 @@ impl Strategy for Status {
     fn prepare_for_update(&self, cx: &Context<'_>, node: &mut Value, old: &Value) {
         DECLARED.drop_from(cx.features, node, Some(old));
         keep(node, old, &["spec"]);
+        if old.at(&["status", "config"]).is_none() {
+            node.unset(&["status", "config"]);
+        }
     }
 
     fn validate(&self, _cx: &Context<'_>, _node: &Value) -> ErrorList {

@@ -1,7 +1,8 @@
+use corten_apimachinery::resource::Strategy;
 use serde_json::json;
 
 use super::{RESOURCE, strategy};
-use crate::testing::{created, refuses, refuses_update, row, value};
+use crate::testing::{context, created, refuses, refuses_update, row, value};
 
 #[test]
 fn what_a_node_has_can_be_used() {
@@ -38,6 +39,52 @@ fn taints_ranges_and_amounts_are_checked() {
             "spec.podCIDRs: Invalid value: [\"10.0.0.0/24\",\"10.0.1.0/24\"]: may specify no more than one CIDR for each \
              IP family",
         ],
+    );
+}
+
+/// What it reported of its configuration was stored, so that it had rules to be broken; upstream drops it.
+#[test]
+fn nobody_configures_kubelets_through_the_api() {
+    let source = || json!({"configMap": {"namespace": "a", "name": "b", "kubeletConfigKey": "c"}});
+    let node = |spec: serde_json::Value, status: serde_json::Value| json!({"metadata": {"name": "n"}, "spec": spec, "status": status});
+    let configured =
+        || node(json!({"configSource": source()}), json!({"config": {"assigned": source(), "error": "e"}}));
+    let (made, errors) = created(&RESOURCE, configured());
+    assert_eq!(errors, [""; 0]);
+    let plain = value(node(json!({}), json!({})));
+    assert_eq!((made.get("spec"), made.get("status")), (plain.get("spec"), plain.get("status")));
+    let strategies: [&dyn Strategy; 2] = [RESOURCE.strategy, &strategy::Status];
+    for strategy in strategies {
+        let cx = context("v1");
+        let mut changed = value(configured());
+        strategy.prepare_for_update(&cx, &mut changed, &plain);
+        assert_eq!(changed, plain, "{strategy:?}");
+        // What is there from another time stays.
+        let (old, mut kept) = (value(configured()), value(configured()));
+        strategy.prepare_for_update(&cx, &mut kept, &old);
+        assert_eq!(kept, old, "{strategy:?}");
+    }
+}
+
+/// Nothing was said.
+#[test]
+fn fields_that_nobody_reads_are_told() {
+    let cx = context("v1");
+    let of = |spec: serde_json::Value| {
+        let node = value(json!({"metadata": {"name": "n"}, "spec": spec}));
+        let made = RESOURCE.strategy.warnings_on_create(&cx, &node);
+        assert_eq!(made, RESOURCE.strategy.warnings_on_update(&cx, &node, &node));
+        assert_eq!(strategy::Status.warnings_on_update(&cx, &node, &node), [""; 0]);
+        made
+    };
+    assert_eq!(of(json!({"podCIDRs": ["10.0.0.0/24", "fd00::/64"]})), [""; 0]);
+    assert_eq!(
+        of(json!({"externalID": "x", "configSource": {}, "podCIDRs": ["10.0.0.0/24", "FD00::/64"]})),
+        [
+            "spec.configSource: the feature is removed",
+            "spec.externalID: this field is deprecated, and is unused by Kubernetes",
+            "spec.podCIDRs[1]: IPv6 CIDR value \"FD00::/64\" should be in RFC 5952 canonical format (\"fd00::/64\")",
+        ]
     );
 }
 

@@ -1,6 +1,6 @@
 //! Fields of requests behind feature gates that are off.
 //!
-//! Upstream: `dropDisabledFields` in pkg/registry/resource/resourceclaim/strategy.go (v1.35).
+//! Upstream: pkg/api/resourceclaimspec/util.go (v1.35).
 
 use corten_apimachinery::{Features, Value};
 
@@ -18,6 +18,8 @@ pub(crate) struct InUse {
     pub(crate) admin_access: bool,
     /// Parts of devices.
     pub(crate) consumable_capacity: bool,
+    /// Devices with taints.
+    pub(crate) tolerations: bool,
 }
 
 impl InUse {
@@ -32,7 +34,9 @@ impl InUse {
             let alternatives = request.items_at(&["firstAvailable"]);
             uses.prioritized_list |= !alternatives.is_empty();
             uses.consumable_capacity |= alternatives.iter().any(|other| present(other, "capacity").is_some());
+            uses.tolerations |= alternatives.iter().any(tolerates);
             if let Some(exactly) = present(request, "exactly") {
+                uses.tolerations |= tolerates(exactly);
                 uses.admin_access |= present(exactly, "adminAccess").is_some();
                 uses.consumable_capacity |= present(exactly, "capacity").is_some();
             }
@@ -46,16 +50,25 @@ impl InUse {
             prioritized_list: self.prioritized_list || features.is_enabled("DRAPrioritizedList"),
             admin_access: self.admin_access || features.is_enabled("DRAAdminAccess"),
             consumable_capacity: self.consumable_capacity || features.is_enabled("DRAConsumableCapacity"),
+            tolerations: self.tolerations || features.is_enabled("DRADeviceTaints"),
         }
     }
 }
 
 /// Takes out of the requests and constraints of `devices` what may not stay.
 pub(crate) fn drop_disabled(devices: &mut Value, stays: InUse) {
-    let InUse { prioritized_list, admin_access, consumable_capacity } = stays;
-    if prioritized_list && admin_access && consumable_capacity {
+    let InUse { prioritized_list, admin_access, consumable_capacity, tolerations } = stays;
+    if prioritized_list && admin_access && consumable_capacity && tolerations {
         return;
     }
+    let parts = |asked: &mut Value| {
+        if !consumable_capacity {
+            asked.unset(&["capacity"]);
+        }
+        if !tolerations {
+            asked.unset(&["tolerations"]);
+        }
+    };
     if !consumable_capacity {
         each(devices, &["constraints"], |constraint| {
             constraint.unset(&["distinctAttribute"]);
@@ -69,14 +82,12 @@ pub(crate) fn drop_disabled(devices: &mut Value, stays: InUse) {
             if !admin_access {
                 exactly.unset(&["adminAccess"]);
             }
-            if !consumable_capacity {
-                exactly.unset(&["capacity"]);
-            }
+            parts(exactly);
         });
-        if !consumable_capacity {
-            each(request, &["firstAvailable"], |alternative| {
-                alternative.unset(&["capacity"]);
-            });
-        }
+        each(request, &["firstAvailable"], parts);
     });
+}
+
+fn tolerates(asked: &Value) -> bool {
+    !asked.items_at(&["tolerations"]).is_empty()
 }

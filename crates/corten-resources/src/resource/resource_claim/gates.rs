@@ -1,13 +1,13 @@
 //! Fields of claims behind feature gates that are off.
 //!
-//! Upstream: `dropDisabledFields` in pkg/registry/resource/resourceclaim/strategy.go (v1.35).
+//! Upstream: `dropDisabledSpecFields`, `dropDisabledStatusFields` in pkg/registry/resource/resourceclaim/strategy.go (v1.35).
 
 use corten_apimachinery::{Features, Value};
 
 use crate::{
     defaulting::{each, within},
     resource::{
-        claim_spec::gates::{InUse, drop_disabled as drop_of_spec},
+        claim_spec::gates::{InUse, drop_disabled},
         rules::lists::present,
     },
 };
@@ -16,10 +16,15 @@ const SPEC: &[&str] = &["spec", "devices"];
 const RESULTS: &[&str] = &["status", "allocation", "devices", "results"];
 const STATUS_DEVICES: &[&str] = &["status", "devices"];
 
-/// Takes out of `claim` what is behind a gate that is off, unless the old claim uses the feature already.
-pub(super) fn drop_disabled(features: &Features, claim: &mut Value, old: Option<&Value>) {
-    let stays = old.map(in_use).unwrap_or_default().or_enabled(features);
-    within(claim, SPEC, |devices| drop_of_spec(devices, stays));
+/// Takes out of the spec of `claim` what is behind a gate that is off, unless the old spec uses the feature already.
+pub(super) fn drop_of_spec(features: &Features, claim: &mut Value, old: Option<&Value>) {
+    let stays = InUse::of(old.and_then(|old| old.at(SPEC))).or_enabled(features);
+    within(claim, SPEC, |devices| drop_disabled(devices, stays));
+}
+
+/// Takes out of the status of `claim` what is behind a gate that is off, unless the old claim uses the feature already.
+pub(super) fn drop_of_status(features: &Features, claim: &mut Value, old: &Value) {
+    let stays = in_use(old).or_enabled(features);
     if !stays.admin_access {
         unset_of_results(claim, &["adminAccess"]);
     }
@@ -27,7 +32,6 @@ pub(super) fn drop_disabled(features: &Features, claim: &mut Value, old: Option<
         claim.unset(STATUS_DEVICES);
     }
     if !keeps_binding_conditions(features, old) {
-        claim.unset(&["status", "allocation", "allocationTimestamp"]);
         unset_of_results(claim, &["bindingConditions", "bindingFailureConditions"]);
     }
     if !stays.consumable_capacity {
@@ -39,18 +43,16 @@ pub(super) fn drop_disabled(features: &Features, claim: &mut Value, old: Option<
 }
 
 /// Whether what drivers report of devices is kept.
-pub(super) fn keeps_device_status(features: &Features, old: Option<&Value>) -> bool {
-    features.is_enabled("DRAResourceClaimDeviceStatus")
-        || old.is_some_and(|old| !old.items_at(STATUS_DEVICES).is_empty())
+pub(super) fn keeps_device_status(features: &Features, old: &Value) -> bool {
+    features.is_enabled("DRAResourceClaimDeviceStatus") || !old.items_at(STATUS_DEVICES).is_empty()
 }
 
-fn keeps_binding_conditions(features: &Features, old: Option<&Value>) -> bool {
+fn keeps_binding_conditions(features: &Features, old: &Value) -> bool {
     let uses = |result: &Value| {
         let lists = ["bindingConditions", "bindingFailureConditions"];
         lists.iter().any(|list| !result.items_at(&[list]).is_empty())
     };
-    features.is_enabled("DRADeviceBindingConditions") && features.is_enabled("DRAResourceClaimDeviceStatus")
-        || old.is_some_and(|old| old.items_at(RESULTS).iter().any(uses))
+    features.is_enabled("DRADeviceBindingConditions") || old.items_at(RESULTS).iter().any(uses)
 }
 
 fn in_use(claim: &Value) -> InUse {

@@ -9,7 +9,7 @@ use corten_apimachinery::{
 };
 
 use super::{
-    gates::{drop_disabled, keeps_device_status},
+    gates::{drop_of_spec, drop_of_status, keeps_device_status},
     validation::{self, device_id::DeviceId},
 };
 use crate::rules::{keep, keep_metadata};
@@ -25,12 +25,12 @@ impl Strategy for Main {
 
     fn prepare_for_create(&self, cx: &Context<'_>, claim: &mut Value) {
         claim.set(&["status"], Value::object());
-        drop_disabled(cx.features, claim, None);
+        drop_of_spec(cx.features, claim, None);
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, claim: &mut Value, old: &Value) {
         keep(claim, old, &["status"]);
-        drop_disabled(cx.features, claim, Some(old));
+        drop_of_spec(cx.features, claim, Some(old));
     }
 
     fn validate(&self, cx: &Context<'_>, claim: &Value) -> ErrorList {
@@ -59,10 +59,10 @@ impl Strategy for Status {
     fn prepare_for_update(&self, cx: &Context<'_>, claim: &mut Value, old: &Value) {
         keep(claim, old, &["spec"]);
         keep_metadata(claim, old);
-        if keeps_device_status(cx.features, Some(old)) {
+        drop_of_status(cx.features, claim, old);
+        if keeps_device_status(cx.features, old) {
             forget_deallocated(claim, old);
         }
-        drop_disabled(cx.features, claim, Some(old));
     }
 
     fn validate(&self, _cx: &Context<'_>, _claim: &Value) -> ErrorList {
@@ -74,7 +74,7 @@ impl Strategy for Status {
     }
 
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
+        &[&["metadata"], &["spec"]]
     }
 }
 

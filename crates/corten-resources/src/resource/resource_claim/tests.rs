@@ -6,6 +6,8 @@ use crate::{
     testing::{patched, row},
 };
 
+mod gates;
+
 const REFERENCE: &str = "must be the name of a request in the claim or the name of a request and a subrequest separated \
                          by '/'";
 
@@ -277,51 +279,6 @@ fn reports_go_with_the_allocation() {
     let (object, errors) = updated(&RESOURCE, &Status, "", old, new);
     assert_eq!(errors, [""; 0]);
     assert_eq!(object.items_at(&["status", "devices"]).len(), 0);
-}
-
-#[test]
-fn what_is_behind_a_gate_goes_unless_it_is_in_use() {
-    let spec = claim(json!({
-        "requests": [
-            {"name": "a", "exactly": {"deviceClassName": "c", "adminAccess": true, "capacity": {"requests": {"m": "1"}}}},
-            {"name": "s", "firstAvailable": [{"name": "x", "deviceClassName": "c",
-                "capacity": {"requests": {"m": "1"}}}]},
-        ],
-        "constraints": [{"matchAttribute": "a/b", "distinctAttribute": "a/c"}],
-    }));
-    let status = json!({"status": {
-        "allocation": {"allocationTimestamp": "2026-01-01T00:00:00Z", "devices": {"results": [{
-            "request": "a", "driver": "d", "pool": "p", "device": "x", "adminAccess": true,
-            "bindingConditions": ["b"], "bindingFailureConditions": ["f"],
-            "shareID": "a1b2c3d4-0000-1111-2222-333344445555", "consumedCapacity": {"m": "1"},
-        }]}},
-        "devices": [{"driver": "d", "pool": "p", "device": "x", "shareID": "a1b2c3d4-0000-1111-2222-333344445555"}],
-    }});
-    let full = patched(spec.clone(), status);
-    let shown = |object: &corten_apimachinery::Value| format!("{object:?}");
-    let fields = [
-        "adminAccess",
-        "firstAvailable",
-        "capacity",
-        "distinctAttribute",
-        "allocationTimestamp",
-        "bindingConditions",
-        "bindingFailureConditions",
-        "shareID",
-        "consumedCapacity",
-    ];
-    let off = "DRAAdminAccess=false,DRAPrioritizedList=false,DRAResourceClaimDeviceStatus=false";
-    let (bare, _) = created(&RESOURCE, off, spec.clone());
-    let plain = claim(json!({"requests": [{"name": "a", "exactly": {"deviceClassName": "c"}}]}));
-    let (status, _) = updated(&RESOURCE, &Status, off, plain, full.clone());
-    let (kept, _) = updated(&RESOURCE, &Status, off, full.clone(), full);
-    for field in fields {
-        let named = format!("\"{field}\"");
-        assert!(!shown(&bare).contains(&named) && !shown(&status).contains(&named), "{field}");
-        assert!(shown(&kept).contains(&named), "{field} in {}", shown(&kept));
-    }
-    assert_eq!(status.at(&["status", "devices"]), None);
-    assert_eq!(created(&RESOURCE, ALL, spec).0.items_at(&["spec", "devices", "requests"]).len(), 2);
 }
 
 #[test]

@@ -47,18 +47,16 @@ const FEATURES: [Feature; 4] = [
 pub(super) fn drop_disabled(features: &Features, slice: &mut Value, old: Option<&Value>) {
     for feature in &FEATURES {
         let is_enabled = feature.gates.iter().all(|gate| features.is_enabled(gate));
-        if !is_enabled && !old.is_some_and(|old| feature.is_used(old)) && feature.is_used(slice) {
+        if !is_enabled && !old.is_some_and(|old| feature.is_in(old, is_used)) && feature.is_in(slice, is_sent) {
             feature.drop(slice);
         }
     }
 }
 
 impl Feature {
-    fn is_used(&self, slice: &Value) -> bool {
-        // An empty list is as good as none, but an empty text or a false truth was meant.
-        let is_set = |object: &Value, field: &&str| {
-            present(object, field).is_some_and(|value| value.as_array().is_none_or(|items| !items.is_empty()))
-        };
+    /// Whether a field of it `is_there`.
+    fn is_in(&self, slice: &Value, is_there: fn(&Value) -> bool) -> bool {
+        let is_set = |object: &Value, field: &&str| present(object, field).is_some_and(is_there);
         slice.get("spec").is_some_and(|spec| self.spec.iter().any(|field| is_set(spec, field)))
             || slice.items_at(&["spec", "devices"]).iter().any(|device| {
                 self.device.iter().any(|field| is_set(device, field))
@@ -77,6 +75,16 @@ impl Feature {
             }
         });
     }
+}
+
+/// An empty list is as good as none, but an empty text or a false truth was meant.
+fn is_used(value: &Value) -> bool {
+    value.as_array().is_none_or(|items| !items.is_empty())
+}
+
+/// Also an empty list goes: rules tell it from none.
+fn is_sent(_: &Value) -> bool {
+    true
 }
 
 fn capacities(device: &Value) -> impl Iterator<Item = &Value> {

@@ -283,6 +283,24 @@ fn what_is_behind_a_gate_goes_unless_it_is_in_use() {
     assert_eq!(created(&RESOURCE, ALL, full.clone()).0.get("spec"), value(full).get("spec"));
 }
 
+/// Empty lists passed as none, which upstream tells from one.
+#[test]
+fn counters_and_devices_do_not_go_together_even_if_empty() {
+    let refused = "spec: Invalid value: \"\": only one of `sharedCounters` or `devices` is allowed";
+    let sets = json!([{"name": "s", "counters": {"c": {"value": "1"}}}]);
+    for (gates, counters, devices, want) in [
+        (ALL, sets.clone(), json!([]), Some(refused)),
+        (ALL, json!([]), json!([{"name": "a"}]), Some(refused)),
+        (ALL, sets.clone(), Value::Null, None),
+        (ALL, Value::Null, json!([{"name": "a"}]), None),
+        ("", json!([]), json!([{"name": "a"}]), None),
+        ("", sets, json!([{"name": "a"}]), None),
+    ] {
+        let sent = slice(json!({"spec": {"sharedCounters": counters, "devices": devices}}));
+        assert_eq!(created(&RESOURCE, gates, sent.clone()).1, Vec::from_iter(want), "{gates} {sent}");
+    }
+}
+
 #[test]
 fn drivers_are_in_lower_case() {
     let cx = context("v1");

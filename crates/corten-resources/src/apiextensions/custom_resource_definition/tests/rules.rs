@@ -74,6 +74,25 @@ fn rules_see_whole_objects_at_the_root() {
     );
 }
 
+/// Nothing of them is evaluated: upstream's walk through `allOf` is for libraries, no definition has rules there.
+#[test]
+fn rules_stand_outside_of_junctors() {
+    let clause = || json!({"x-kubernetes-validations": [{"rule": "true"}]});
+    let field = || json!({"properties": {"min": {"x-kubernetes-validations": [{"rule": "true"}]}}});
+    for (junctor, clauses, at) in [
+        ("allOf", json!([clause()]), ".allOf[0]"),
+        ("anyOf", json!([clause()]), ".anyOf[0]"),
+        ("oneOf", json!([clause()]), ".oneOf[0]"),
+        ("not", clause(), ".not"),
+        ("allOf", json!([{}, field()]), ".allOf[1].properties[min]"),
+        ("allOf", json!([{"allOf": [clause()]}]), ".allOf[0].allOf[0]"),
+    ] {
+        let mut schema = object();
+        schema[junctor] = clauses;
+        check(schema, &[&format!("{at}.x-kubernetes-validations: Forbidden: must be empty to be structural")]);
+    }
+}
+
 #[test]
 fn rules_cost_at_most_what_they_may() {
     let list = |rule: &str| with_rule(json!({"type": "array", "items": {"type": "string"}}), json!({"rule": rule}));

@@ -109,6 +109,12 @@ fn a_schema_with_a_status_says_little_at_its_root() {
     assert_eq!(of(json!({"type": "object", "description": "d", "required": ["spec"]})), [""; 0]);
     let errors = of(json!({"type": "object", "anyOf": [{"required": ["a"]}]}));
     assert_eq!(errors.len(), 1, "{errors:?}");
+    // Upstream's own struct, which writes all of its fields.
+    let start = format!(
+        "{AT}: Invalid value: {{\"ID\":\"\",\"Schema\":\"\",\"Ref\":null,\"Description\":\"\",\"Type\":\"object\",\
+         \"Nullable\":false,"
+    );
+    assert!(errors[0].starts_with(&start), "{errors:?}");
     assert!(
         errors[0].ends_with(
             ": only [Description Type Format Title Maximum ExclusiveMaximum Minimum ExclusiveMinimum MaxLength MinLength \

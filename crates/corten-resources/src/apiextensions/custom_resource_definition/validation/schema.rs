@@ -18,6 +18,9 @@ use crate::report::Report;
 /// The types of OpenAPI, sorted.
 const TYPES: &[&str] = &["array", "boolean", "integer", "number", "object", "string"];
 
+/// The type of a schema.
+const SCHEMA: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+
 /// What a schema with a status may say at its root, in upstream's words and order.
 const ROOT_FIELDS: &[(&str, &str)] = &[
     ("description", "Description"),
@@ -127,7 +130,7 @@ fn root_fields(schema: &Value, path: &Path, errors: &mut ErrorList) {
             "only [{}] fields are allowed at the root of the schema if the status subresource is enabled",
             names.join(" ")
         );
-        errors.push_with(|| Error::invalid(path, schema.clone(), detail));
+        errors.invalid_struct(path, SCHEMA, Some(schema), detail);
     }
 }
 

@@ -52,7 +52,8 @@ pub(super) fn validate(slice: &Value, old: Option<&Value>) -> ErrorList {
     }
     NodeSelection::OfSlice.validate(spec, &path, &mut errors);
     let (devices, sets) = (spec.items_at(&["devices"]), spec.items_at(&["sharedCounters"]));
-    if !devices.is_empty() && !sets.is_empty() {
+    // An empty list is one, too.
+    if ["devices", "sharedCounters"].iter().all(|field| present(spec, field).is_some()) {
         errors.invalid(&path, "", "only one of `sharedCounters` or `devices` is allowed");
     }
     all_devices(devices, is_true(spec, "perDeviceNodeSelection"), old, &path.child("devices"), &mut errors);
