@@ -77,6 +77,8 @@ impl Quantity {
     }
 
     /// Reads a quantity from a node of an object: its text, or a number as clients may write it. Absent reads as zero.
+    ///
+    /// Errors: the text is no quantity, or the node is neither text nor number.
     pub fn from_value(value: Option<&Value>) -> Result<Self, QuantityError> {
         match value {
             None | Some(Value::Null) => Ok(Self::default()),
@@ -186,6 +188,8 @@ impl Quantity {
 }
 
 /// The text that upstream writes after reading `text`: mostly canonical, but a number whose text looks canonical stays.
+///
+/// Errors: `text` is no quantity.
 pub fn canonical_text(text: &str) -> Result<Str, QuantityError> {
     let text = text.trim();
     let parts = Parts::of(text)?;

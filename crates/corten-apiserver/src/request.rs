@@ -170,8 +170,9 @@ pub struct RequestInfo {
     pub form: PathForm,
     /// What follows the subresource, for proxies: without leading slash.
     pub rest: String,
-    /// The field selector of a list, watch or delete of many, as sent; empty for the old form of a watch.
-    pub field_selector: String,
+    /// The field selector of a list, watch or delete of many, for those who decide by it; empty for the old form of a
+    /// watch, and for one that cannot be read, which is refused later.
+    pub field_selector: field::Selector,
 }
 
 /// How a path leads to its resource.
@@ -244,7 +245,7 @@ impl RequestInfo {
             match info.verb.as_str() {
                 "get" => {
                     info.verb = if query.flag("watch") { "watch" } else { "list" }.into();
-                    info.name = single_name(query.get("fieldSelector"));
+                    info.name = single_name(&selector(query));
                 }
                 "delete" => info.verb = "deletecollection".into(),
                 _ => {}
@@ -252,7 +253,7 @@ impl RequestInfo {
         }
         // The old form of a watch has no rights by selector.
         if !info.form.is_watch && matches!(info.verb.as_str(), "list" | "watch" | "deletecollection") {
-            query.get("fieldSelector").clone_into(&mut info.field_selector);
+            info.field_selector = selector(query);
         }
         info
     }
@@ -276,10 +277,14 @@ impl RequestInfo {
     }
 }
 
+/// Which fields are asked for. A selector that cannot be read gives no rights; the endpoint says what is wrong with it.
+fn selector(query: &Query) -> field::Selector {
+    field::Selector::parse(query.get("fieldSelector")).unwrap_or_default()
+}
+
 /// The name that a field selector pins down, so that a right to one named object covers lists and watches of it; empty for
 /// none.
-fn single_name(field_selector: &str) -> Str {
-    let selector = field::Selector::parse(field_selector).unwrap_or_default();
+fn single_name(selector: &field::Selector) -> Str {
     let name = selector.required_value("metadata.name").unwrap_or_default();
     if is_path_segment_name(name).is_empty() { name.into() } else { Str::default() }
 }
@@ -338,7 +343,7 @@ impl Request {
             subresource: call.subresource,
             name: call.name,
             rest: String::new(),
-            field_selector: query.get("fieldSelector").to_owned(),
+            field_selector: selector(&query),
         };
         if !path.is_empty() {
             info = RequestInfo::parse(&method, &path, &query);
@@ -347,7 +352,7 @@ impl Request {
             info.namespace = info.name.clone();
         }
         if matches!(verb, "list" | "watch") && !info.form.is_named {
-            info.name = single_name(query.get("fieldSelector"));
+            info.name = single_name(&info.field_selector);
         }
         let body = match call.body {
             CallBody::Empty => RequestBody::Empty,

@@ -9,7 +9,7 @@ use corten_apiserver::{
     endpoints::RoutesBuilder,
     registry::Store,
 };
-use corten_base::{Secret, SharedClock, SharedRng};
+use corten_base::{Secret, SharedClock, SharedRng, TaskSet};
 
 use crate::{
     admission::catalog,
@@ -45,7 +45,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Puts everything together. It knows no object until `fill`.
+    /// Puts everything together. It knows no object until `fill`. What takes long is done in `tasks`.
     ///
     /// Errors: a key is unusable.
     pub(crate) fn build(
@@ -53,6 +53,7 @@ impl Access {
         certificates: Option<X509>,
         clock: &SharedClock,
         rng: &SharedRng,
+        tasks: &TaskSet,
     ) -> Result<Self, KeyError> {
         let caches = Arc::<Caches>::default();
         let rbac = Arc::new(Rbac::new(Arc::clone(&caches)));
@@ -91,6 +92,7 @@ impl Access {
             rng: Arc::clone(rng),
             rbac: Arc::clone(&rbac),
             authorizer: decides,
+            tasks: tasks.clone(),
         });
         let kubelets = Arc::new(Kubelets::new(Arc::clone(&caches), Arc::clone(clock)));
         let handlers = rest::catalog::Parts {

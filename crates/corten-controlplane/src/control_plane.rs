@@ -70,6 +70,9 @@ pub struct Config {
     pub event_ttl: Duration,
     /// How often the store's history is forgotten; never for zero. Upstream: `--etcd-compaction-interval`.
     pub compaction_interval: Duration,
+    /// The name of this machine, by which the server's lease is known. Servers on machines of one name share a lease, which
+    /// harms nobody.
+    pub host: String,
     /// How to reach kubelets; without it, no exec, attach, port forwarding and logs.
     pub kubelet_client: Option<KubeletClient>,
     /// How many requests may run at once.
@@ -159,12 +162,13 @@ impl ControlPlane {
         rng: SharedRng,
     ) -> Result<Self, BuildError> {
         let x509 = X509::new(config.client_authorities.as_bytes(), Arc::clone(&clock))?;
-        let access = Access::build(&config.service_accounts, Some(x509), &clock, &rng)?;
+        let writes = TaskSet::new("writes");
+        let access = Access::build(&config.service_accounts, Some(x509), &clock, &rng, &writes)?;
         if let Some(client) = &config.kubelet_client {
             access.kubelets().identify(client)?;
         }
         object::begin(&*engine).await?;
-        let identity = bootstrap::identity_lease::Identity::of_this_host(&*rng);
+        let identity = bootstrap::identity_lease::Identity::starting(&config.host, &*rng);
         let settings = Settings {
             engine,
             clock,
@@ -173,9 +177,8 @@ impl ControlPlane {
             event_ttl: config.event_ttl,
             events: Arc::default(),
             admission: Arc::clone(&access.admission),
-            tasks: TaskSet::new("writes"),
+            tasks: writes.clone(),
         };
-        let writes = settings.tasks.clone();
         let bootstrap = bootstrap::Progress::default();
         let components = Components::default();
         let cluster_ip = config.services.first_address();
@@ -369,7 +372,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     health::install(&mut routes, &settings.engine, &stores, bootstrap, &slis);
     metrics::install_slis(&mut routes, &slis);
     server.observe(metrics::install(&mut routes, &settings.engine, &services));
-    let address = advertise_address.to_string();
+    let discovery = discovery::Discovery::new(advertise_address.to_string());
     let prefixes = RESOURCES.iter().map(|definition| definition.storage_prefix);
     let built_in = BuiltIn::new(resources.iter().map(|resource| &**resource), prefixes);
     let make_routes = move |custom: &[(Arc<Resource>, Arc<Store>)]| {
@@ -379,7 +382,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
             resources.push(Arc::clone(resource));
         }
         let groups = discovery::documents(&resources);
-        discovery::install(&mut routes, &groups, &address);
+        discovery.install(&mut routes, &groups);
         openapi.install(&mut routes, &groups);
         routes.build()
     };
@@ -392,7 +395,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
             definitions,
             settings.clone(),
             (table, built_in),
-            Box::new(make_routes),
+            Arc::new(make_routes),
         )
     });
     Assembled { server, stores, custom, services }

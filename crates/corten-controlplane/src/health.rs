@@ -11,6 +11,7 @@ use corten_apiserver::{
     endpoints::{NonResource, RoutesBuilder},
     registry::Store,
 };
+use corten_base::ErrorChain;
 use corten_storage::kv::KvEngine;
 use http::StatusCode;
 
@@ -55,10 +56,10 @@ pub(crate) fn install(
 impl Health {
     /// Every check with its result, under the names that upstream has for the same.
     async fn checks(&self) -> Vec<(&'static str, bool)> {
-        let store_answers = self.engine.status().await.is_ok();
-        let mut checks = vec![("ping", true), ("log", true), ("etcd", store_answers)];
+        let store_works = store_works(&*self.engine).await.is_ok();
+        let mut checks = vec![("ping", true), ("log", true), ("etcd", store_works)];
         if self.is_readiness {
-            checks.push(("etcd-readiness", store_answers));
+            checks.push(("etcd-readiness", store_works));
             checks.push(("informer-sync", self.stores.iter().all(|store| store.cacher().is_ready())));
         }
         // Both are part of building the server, which nobody can ask before.
@@ -103,6 +104,15 @@ impl NonResource for Health {
     }
 }
 
+/// Whether the store answers and did what it was last told to write: with leases to renew, that was seconds ago. A full
+/// disk is not counted, as etcd answers then, too.
+///
+/// Errors: what is wrong with it.
+pub(crate) async fn store_works(engine: &dyn KvEngine) -> Result<(), String> {
+    let status = engine.status().await.map_err(|error| ErrorChain(&error).to_string())?;
+    if status.writes_fail { Err("the store failed the last write".to_owned()) } else { Ok(()) }
+}
+
 /// One line per check, and whether one failed that is not `excluded`.
 fn report(checks: &[(&str, bool)], excluded: &mut Vec<&str>) -> (String, bool) {
     let (mut lines, mut failed) = (String::new(), false);
@@ -127,8 +137,60 @@ fn report(checks: &[(&str, bool)], excluded: &mut Vec<&str>) -> (String, bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use bytes::Bytes;
+    use corten_base::{Shutdown, SimClock, TaskSet};
+    use corten_storage::{
+        kv::{GetResponse, KvError, ListPage, ListRequest, Outcome, Revision, Status as StoreStatus, Watch, Write},
+        memory::{MemoryEngine, MemoryStore},
+    };
+
     use super::*;
     use crate::testing::{Cluster, admin};
+
+    /// A store whose last write has failed.
+    #[derive(Debug)]
+    struct Failed(MemoryEngine);
+
+    #[async_trait]
+    impl KvEngine for Failed {
+        async fn get(&self, key: &[u8], revision: Option<Revision>) -> Result<GetResponse, KvError> {
+            self.0.get(key, revision).await
+        }
+
+        async fn list(&self, request: ListRequest) -> Result<ListPage, KvError> {
+            self.0.list(request).await
+        }
+
+        async fn count(&self, prefix: &[u8]) -> Result<u64, KvError> {
+            self.0.count(prefix).await
+        }
+
+        async fn commit(&self, batch: Vec<Write>) -> Result<Vec<Outcome>, KvError> {
+            self.0.commit(batch).await
+        }
+
+        async fn watch(&self, prefix: Bytes, after: Revision) -> Result<Watch, KvError> {
+            self.0.watch(prefix, after).await
+        }
+
+        async fn request_progress(&self, prefix: &[u8]) -> Result<(), KvError> {
+            self.0.request_progress(prefix).await
+        }
+
+        async fn compact(&self, revision: Revision) -> Result<(), KvError> {
+            self.0.compact(revision).await
+        }
+
+        async fn status(&self) -> Result<StoreStatus, KvError> {
+            Ok(StoreStatus { writes_fail: true, ..self.0.status().await? })
+        }
+
+        async fn backup(&self, target: &Path) -> Result<Revision, KvError> {
+            self.0.backup(target).await
+        }
+    }
 
     #[test]
     fn a_check_that_fails_counts_unless_it_is_excluded() {
@@ -146,6 +208,30 @@ mod tests {
                 false,
             ),
         );
+    }
+
+    /// The check asked for figures that are in memory, and could not fail.
+    #[tokio::test]
+    async fn a_store_that_does_not_write_is_not_well() {
+        let (tasks, (stop, shutdown)) = (TaskSet::new("test"), Shutdown::new());
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let engine = MemoryEngine::open(&MemoryStore::default(), clock, &tasks, &shutdown);
+        assert_eq!(store_works(&engine).await, Ok(()));
+        let health = Health {
+            name: "readyz",
+            is_readiness: true,
+            engine: Arc::new(Failed(engine)),
+            stores: Vec::new(),
+            bootstrap: Progress::default(),
+            slis: Arc::default(),
+        };
+        assert_eq!(store_works(&*health.engine).await, Err("the store failed the last write".to_owned()));
+        let checks = health.checks().await;
+        for (name, want) in [("ping", true), ("etcd", false), ("etcd-readiness", false)] {
+            assert!(checks.contains(&(name, want)), "{name} of {checks:?}");
+        }
+        stop.request();
+        tasks.join().await.unwrap();
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use corten_apimachinery::{
 };
 use corten_apiserver::{
     Origin, Reply, Request, RequestInfo, Response, Server,
+    admission::{Chain, Plugin},
     filters::Limits,
     registry::{Settings, Store},
     request::{Query, RequestBody},
@@ -87,7 +88,16 @@ impl Cluster {
     /// # Panics
     /// If the control plane cannot be built: a test is the only caller.
     pub async fn start_limited(clock: Arc<SimClock>, services: ServiceNetwork, limits: Limits) -> Self {
-        Self::start_on(MemoryStore::default(), clock, services, limits).await
+        Self::start_on(MemoryStore::default(), clock, services, limits, None).await
+    }
+
+    /// Starts one with a further admission plugin, behind all others.
+    ///
+    /// # Panics
+    /// If the control plane cannot be built: a test is the only caller.
+    pub async fn start_admitted(clock: Arc<SimClock>, plugin: Arc<dyn Plugin>) -> Self {
+        let (services, limits) = (ServiceNetwork::default(), Limits::default());
+        Self::start_on(MemoryStore::default(), clock, services, limits, Some(plugin)).await
     }
 
     /// Ends this one and starts another over what it has stored.
@@ -97,10 +107,16 @@ impl Cluster {
     pub async fn restart(self) -> Self {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
         self.stop().await;
-        Self::start_on(store, clock, ServiceNetwork::default(), Limits::default()).await
+        Self::start_on(store, clock, ServiceNetwork::default(), Limits::default(), None).await
     }
 
-    async fn start_on(store: MemoryStore, clock: Arc<SimClock>, services: ServiceNetwork, limits: Limits) -> Self {
+    async fn start_on(
+        store: MemoryStore,
+        clock: Arc<SimClock>,
+        services: ServiceNetwork,
+        limits: Limits,
+        plugin: Option<Arc<dyn Plugin>>,
+    ) -> Self {
         let shared: SharedClock = Arc::clone(&clock) as _;
         let rng = SimRng::shared(42);
         let (tasks, (stop, shutdown)) = (TaskSet::new("cluster"), Shutdown::new());
@@ -113,7 +129,7 @@ impl Cluster {
             further_keys: Vec::new(),
             audiences: Vec::new(),
         };
-        let access = Access::build(&accounts, None, &shared, &rng).unwrap();
+        let access = Access::build(&accounts, None, &shared, &rng, &tasks).unwrap();
         let settings = Settings {
             engine: Arc::new(engine),
             clock: Arc::clone(&shared),
@@ -121,7 +137,10 @@ impl Cluster {
             features: Arc::new(features_of(&FeatureGates::default())),
             event_ttl: Duration::from_secs(3_600),
             events: Arc::default(),
-            admission: Arc::clone(&access.admission),
+            admission: match plugin {
+                Some(plugin) => Arc::new(Chain::clone(&access.admission).with(plugin)),
+                None => Arc::clone(&access.admission),
+            },
             tasks: tasks.clone(),
         };
         let progress = bootstrap::Progress::default();

@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) next_expiry: Arc<NextExpiry>,
     /// Whether the last value found no room.
     pub(crate) is_full: AtomicBool,
+    /// Whether the medium failed the last group of writes.
+    pub(crate) writes_fail: AtomicBool,
 }
 
 impl Shared {
@@ -115,6 +117,7 @@ impl SqliteEngine {
             readers: Arc::new(Readers::new(database, tasks.clone())),
             next_expiry: Arc::default(),
             is_full: AtomicBool::new(false),
+            writes_fail: AtomicBool::new(false),
         });
         shared.next_expiry.set(disk.expiry.next());
         let (commands, queue) = mpsc::channel(QUEUE_CALLS);
@@ -318,7 +321,8 @@ impl KvEngine for SqliteEngine {
             Err(_) => return Err(failed("stat store", Arc::new(MediumError::Ended) as Arc<_>)),
         };
         let is_full = self.shared.is_full.load(Ordering::Relaxed);
-        Ok(Status { revision, compact_revision, size_bytes, is_full })
+        let writes_fail = self.shared.writes_fail.load(Ordering::Relaxed);
+        Ok(Status { revision, compact_revision, size_bytes, is_full, writes_fail })
     }
 
     async fn backup(&self, target: &Path) -> Result<Revision, KvError> {

@@ -47,9 +47,12 @@ async fn check(step: Step, kind: io::ErrorKind, unknown: bool, happened: bool) {
     *faults.0.lock() = Some((step, kind));
     let error = try_commit(engine, put("/failed", Expected::Absent, "failed")).await.unwrap_err();
     assert_eq!(outcome_unknown(error), unknown, "{step:?} {kind:?}");
+    let fails = async || engine.status().await.unwrap().writes_fail;
+    assert_eq!(fails().await, kind != io::ErrorKind::StorageFull, "{step:?} {kind:?}: who asks for health is told");
 
     let after = commit(engine, put("/after", Expected::Absent, "works again")).await;
     assert_eq!(after, before + 1 + Revision::from(happened), "{step:?} {kind:?}");
+    assert!(!fails().await, "{step:?} {kind:?}: a write that was done is told, too");
     let read = engine.get(b"/failed", None).await.unwrap();
     assert_eq!(read.kv.is_some(), happened, "{step:?} {kind:?}");
     let mut seen = Vec::new();

@@ -373,6 +373,7 @@ fn api_server(config: &Config, pki: &Pki) -> anyhow::Result<corten_controlplane:
         },
         event_ttl: Duration::from_secs(3_600),
         compaction_interval: compactor::DEFAULT_INTERVAL,
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         kubelet_client: Some(kubelet_client(config, pki)),
         limits: Limits::default(),
         feature_gates: FeatureGates::parse(&config.feature_gates).context("--feature-gates")?,

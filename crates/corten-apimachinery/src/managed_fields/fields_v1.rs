@@ -277,6 +277,8 @@ impl FieldSet {
     }
 
     /// Reads the JSON form.
+    ///
+    /// Errors: a node that is no object or stands too deep, or a key that is no path element.
     pub fn from_value(fields: &Value) -> Result<Self, BadFields> {
         match fields {
             Value::Null => Ok(Self::default()),

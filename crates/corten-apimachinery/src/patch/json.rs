@@ -25,6 +25,9 @@ const TOO_MUCH_WORK: &str = "The operations of the JSON patch cost too much on a
 const DEPTH_MAX: usize = json::DEPTH_MAX;
 
 /// The object after the operations of `patch`.
+///
+/// Errors: an operation is none, leads nowhere or is a test that fails; or they cost too much on this object, or nest it
+/// too deep.
 pub fn apply(object: &Value, patch: &Value) -> Result<Value, PatchError> {
     let operations = patch.as_array().ok_or_else(|| {
         PatchError::Invalid(

@@ -46,6 +46,7 @@ mod tests {
         check(r#"[1,2]"#, r#"{"a":"b","c":null}"#, r#"{"a":"b"}"#);
         check(r#"{}"#, r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#);
     }
+
     /// Each key was inserted and removed by itself, which moved all behind it: minutes for a body of 3 MB.
     #[test]
     fn many_keys_come_and_go_in_one_pass() {

@@ -31,6 +31,8 @@ const TOO_MUCH_WORK: &str = "The strategic merge patch costs too much on an obje
 /// The object after `patch`, merged as the fields of its type say.
 ///
 /// The result still has to be read as an object of the type: unknown fields of the patch are in it.
+///
+/// Errors: the patch is no object, its directives or lists do not fit the type, or it costs too much on this object.
 pub fn apply(object: &Value, patch: &Value, table: &TypeTable, type_id: TypeId) -> Result<Value, PatchError> {
     let Value::Object(changes) = patch else { return Err(invalid("invalid JSON document")) };
     let original = object.as_object().cloned().unwrap_or_default();

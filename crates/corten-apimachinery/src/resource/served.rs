@@ -114,6 +114,7 @@ pub trait Printer: fmt::Debug + Send + Sync {
         let _ = object;
         Vec::new()
     }
+
     /// What the rows of a list are sorted by, before the name.
     fn rank(&self) -> Option<fn(&Value) -> i64> {
         None

@@ -168,7 +168,7 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
         true
     }
 
-    /// Whether and how long deletion waits for the object's owner. May adjust `options`.
+    /// Whether and how long deletion waits for the object's owner, and for the grace that `options` ask for.
     fn begin_deletion(&self, cx: &Context<'_>, object: &Value, options: &DeleteOptions) -> Deletion {
         let _ = (cx, object, options);
         Deletion::Immediate

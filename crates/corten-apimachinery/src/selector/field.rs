@@ -56,14 +56,27 @@ impl Selector {
         Self(vec![Rule { wanted: Some(value.into()), ..Rule::any(field.into()) }])
     }
 
-    /// Reads the text form. `\,`, `\=` and `\\` stand for the characters themselves in values.
-    pub fn parse(text: &str) -> Result<Self, SelectorError> {
+    /// Selects objects each of whose fields has the value, or has it not: (field, value, whether it has to).
+    pub fn new(requirements: impl IntoIterator<Item = (Str, Str, bool)>) -> Self {
         let mut rules: Vec<Rule> = Vec::new();
-        let mut by_field: HashMap<&str, usize> = HashMap::new();
-        for part in split_terms(text) {
-            if part.is_empty() {
-                continue;
-            }
+        let mut by_field: HashMap<Str, usize> = HashMap::new();
+        for (field, value, equal) in requirements {
+            let at = *by_field.entry(field).or_insert_with_key(|field| {
+                rules.push(Rule::any(field.clone()));
+                rules.len() - 1
+            });
+            rules[at].add(value, equal);
+        }
+        rules.iter_mut().for_each(|rule| rule.unwanted.sort_unstable());
+        Self(rules)
+    }
+
+    /// Reads the text form. `\,`, `\=` and `\\` stand for the characters themselves in values.
+    ///
+    /// Errors: a part that compares nothing, or a value with a character that has to be escaped.
+    pub fn parse(text: &str) -> Result<Self, SelectorError> {
+        let parts = split_terms(text).into_iter().filter(|part| !part.is_empty());
+        let requirements = parts.map(|part| {
             let invalid = || SelectorError(format!("invalid selector: '{text}'; can't understand '{part}'"));
             let at = find_operator(part).ok_or_else(invalid)?;
             let (field, rest) = part.split_at(at);
@@ -72,15 +85,9 @@ impl Selector {
                 _ if rest.starts_with("==") => (&rest[2..], true),
                 _ => (&rest[1..], true),
             };
-            let value = unescape(value).ok_or_else(invalid)?;
-            let at = *by_field.entry(field).or_insert_with(|| {
-                rules.push(Rule::any(field.into()));
-                rules.len() - 1
-            });
-            rules[at].add(value, equal);
-        }
-        rules.iter_mut().for_each(|rule| rule.unwanted.sort_unstable());
-        Ok(Self(rules))
+            Ok((Str::from(field), unescape(value).ok_or_else(invalid)?, equal))
+        });
+        requirements.collect::<Result<Vec<_>, _>>().map(Self::new)
     }
 
     /// Whether everything is selected.

@@ -112,6 +112,23 @@ impl Requirement {
         Ok(Self { key: key.into(), operator, values })
     }
 
+    /// Reads a `LabelSelectorRequirement`.
+    ///
+    /// Errors: an operator that is none, and those of `new`.
+    pub fn from_object(expression: &Value) -> Result<Self, SelectorError> {
+        let operator = match expression.str_at(&["operator"]).unwrap_or_default() {
+            "In" => Operator::In,
+            "NotIn" => Operator::NotIn,
+            "Exists" => Operator::Exists,
+            "DoesNotExist" => Operator::DoesNotExist,
+            other => {
+                return Err(SelectorError(format!("{} is not a valid label selector operator", quote(other))));
+            }
+        };
+        let values = expression.items_at(&["values"]).iter().filter_map(Value::as_str).map(Str::from).collect();
+        Self::new(expression.str_at(&["key"]).unwrap_or_default(), operator, values)
+    }
+
     fn has_value(&self, label: &str) -> bool {
         matcher::has(&self.values, label)
     }
@@ -178,11 +195,15 @@ impl Selector {
     }
 
     /// Reads the text form; the empty text selects everything.
+    ///
+    /// Errors: where the text stops making sense, or what is wrong with a key or value.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
         parse::parse(text).map(Self::new).map_err(SelectorError)
     }
 
     /// Reads a `LabelSelector`; null selects nothing, the empty object everything.
+    ///
+    /// Errors: the first of its requirements that is none.
     pub fn from_object(selector: &Value) -> Result<Self, SelectorError> {
         if selector.is_null() {
             return Ok(Self::nothing());
@@ -195,19 +216,7 @@ impl Selector {
             requirements.push(Requirement::new(key, Operator::Equals, vec![value])?);
         }
         for expression in selector.items_at(&["matchExpressions"]) {
-            let operator = match expression.str_at(&["operator"]).unwrap_or_default() {
-                "In" => Operator::In,
-                "NotIn" => Operator::NotIn,
-                "Exists" => Operator::Exists,
-                "DoesNotExist" => Operator::DoesNotExist,
-                other => {
-                    let other = quote(other);
-                    return Err(SelectorError(format!("{other} is not a valid label selector operator")));
-                }
-            };
-            let values = expression.items_at(&["values"]).iter().filter_map(Value::as_str).map(Str::from).collect();
-            let key = expression.str_at(&["key"]).unwrap_or_default();
-            requirements.push(Requirement::new(key, operator, values)?);
+            requirements.push(Requirement::from_object(expression)?);
         }
         Ok(Self::new(requirements))
     }

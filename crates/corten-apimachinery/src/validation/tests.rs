@@ -250,6 +250,7 @@ fn hostile_metadata_is_refused_without_a_copy_of_it_for_each_error() {
         let errors = validate_object_meta(&object, false, &|_, _| Vec::new(), &Path::new("metadata"));
         Status::invalid(&GroupVersionKind::new("", "v1", "Node"), "a", &errors).message
     }
+
     fn metadata(field: &'static str, value: impl Into<Value>) -> Value {
         Value::object_of([("name", Value::from("a")), (field, value.into())])
     }

@@ -1,6 +1,9 @@
 //! A tree as Go prints it, which is what upstream's messages show.
 
-use super::Value;
+use super::{
+    Value,
+    go_float::{G, go_float},
+};
 use crate::stack;
 
 /// A value as Go's `%v` prints it.
@@ -40,18 +43,7 @@ fn write_here(out: &mut String, value: &Value) {
         Value::Raw(raw) => write(out, &raw.tree()),
         Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
         Value::Int(number) => out.push_str(&number.to_string()),
-        Value::Float(number) => out.push_str(&float(*number)),
-    }
-}
-
-/// The shortest digits that give the number again; with an exponent of at least two digits below 1e-4 and from 1e+06 on
-/// (upstream: Go's `strconv.FormatFloat` with `g` and -1).
-fn float(number: f64) -> String {
-    let shortest = format!("{number:e}");
-    let Some((digits, exponent)) = shortest.split_once('e') else { return shortest };
-    match exponent.parse::<i32>() {
-        Ok(-4..=5) | Err(_) => number.to_string(),
-        Ok(exponent) => format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs()),
+        Value::Float(number) => out.push_str(&go_float(*number, G, 2)),
     }
 }
 
@@ -66,21 +58,5 @@ mod tests {
             ("a", Value::object_of([("c", Value::Null)])),
         ]);
         assert_eq!(go_text(&tree), "map[a:map[c:<nil>] b:[1 true]]");
-    }
-
-    #[test]
-    fn numbers_have_an_exponent_where_go_gives_them_one() {
-        for (number, text) in [
-            (0.0, "0"),
-            (1.5, "1.5"),
-            (100_000.0, "100000"),
-            (1_000_000.0, "1e+06"),
-            (123_456_789.0, "1.23456789e+08"),
-            (0.0001, "0.0001"),
-            (0.000_012, "1.2e-05"),
-            (-1e100, "-1e+100"),
-        ] {
-            assert_eq!(go_text(&Value::Float(number)), text);
-        }
     }
 }

@@ -25,7 +25,9 @@ impl Map {
         Self::default()
     }
 
-    /// Entries in any order; duplicates are an error that names the first key found twice.
+    /// Entries in any order.
+    ///
+    /// Errors: the first key that is there twice.
     pub fn from_entries(mut entries: Vec<(Str, Value)>) -> Result<Self, DuplicateKey> {
         let sorted = entries.is_sorted_by(|a, b| a.0 < b.0);
         if !sorted {

@@ -5,6 +5,7 @@
 //! O(1), and a changed path copies only the nodes on it. Strings up to 24 bytes, so nearly all keys, need no allocation.
 
 mod equal;
+pub mod go_float;
 mod go_text;
 mod list;
 mod map;

@@ -26,6 +26,8 @@ impl de::Error for FromValueError {
 }
 
 /// Reads `value` as a `T`.
+///
+/// Errors: a field that `T` needs is missing, or a node is of another type; the text is serde's.
 pub fn from_value<'de, T: de::Deserialize<'de>>(value: &'de Value) -> Result<T, FromValueError> {
     T::deserialize(value)
 }

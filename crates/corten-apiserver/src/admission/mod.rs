@@ -21,7 +21,7 @@ pub enum Operation {
     Update,
     /// Deletes it.
     Delete,
-    /// Opens a connection to it.
+    /// Opens a connection to it: runs a command in it, forwards ports, passes requests on.
     Connect,
 }
 
@@ -53,9 +53,9 @@ pub struct Attributes<'a> {
     pub namespace: &'a str,
     /// The name; empty when it is still to be generated.
     pub name: Str,
-    /// The object as it is to be; null for a delete. Mutating plugins change it.
+    /// The object as it is to be; null for a delete; for a connection its options. Mutating plugins change it.
     pub object: Value,
-    /// The object as it is; null for a create.
+    /// The object as it is; null for a create and a connection.
     pub old_object: Value,
     /// Who asks.
     pub user: &'a UserInfo,
@@ -88,7 +88,7 @@ pub trait Plugin: fmt::Debug + Send + Sync + 'static {
 }
 
 /// The plugins in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Chain(Vec<Arc<dyn Plugin>>);
 
 impl Chain {
@@ -98,7 +98,16 @@ impl Chain {
         Self(plugins)
     }
 
+    /// The same chain with one more plugin at its end.
+    #[must_use]
+    pub fn with(mut self, plugin: Arc<dyn Plugin>) -> Self {
+        self.0.push(plugin);
+        self
+    }
+
     /// Lets every plugin change the object.
+    ///
+    /// Errors: what the first of them says that refuses it.
     pub async fn admit(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
         for plugin in &self.0 {
             if plugin.handles(attributes.operation, attributes.resource, attributes.subresource) {
@@ -109,6 +118,8 @@ impl Chain {
     }
 
     /// Asks every plugin whether the object may be.
+    ///
+    /// Errors: what the first of them says that refuses it.
     pub async fn validate(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
         for plugin in &self.0 {
             if plugin.handles(attributes.operation, attributes.resource, attributes.subresource) {

@@ -18,7 +18,11 @@ use x509_parser::{
 /// Checks that one of `roots` has signed `leaf`, and that both are valid at `now`, in seconds since 1970.
 ///
 /// Errors: why it is not to be believed, in Go's words where it has some.
-pub(super) fn verify(leaf: &X509Certificate<'_>, roots: &[CertificateDer<'_>], now: i64) -> Result<(), &'static str> {
+pub(super) fn verify<'a>(
+    leaf: &X509Certificate<'_>,
+    mut roots: impl Iterator<Item = &'a CertificateDer<'a>>,
+    now: i64,
+) -> Result<(), &'static str> {
     let now = ASN1Time::from_timestamp(now).map_err(|_| "the time is out of range")?;
     if !leaf.validity().is_valid_at(now) {
         return Err("x509: certificate has expired or is not yet valid");
@@ -42,7 +46,7 @@ pub(super) fn verify(leaf: &X509Certificate<'_>, roots: &[CertificateDer<'_>], n
                 && leaf.verify_signature(Some(root.public_key())).is_ok()
         })
     };
-    if roots.iter().any(has_signed) { Ok(()) } else { Err("x509: certificate signed by unknown authority") }
+    if roots.any(has_signed) { Ok(()) } else { Err("x509: certificate signed by unknown authority") }
 }
 
 #[cfg(test)]
@@ -105,7 +109,7 @@ pub(super) mod tests {
         let check = |certificate: &CertificateDer<'_>, now: i64, want: Result<(), &'static str>| {
             let (_, leaf) = parse_x509_certificate(certificate).unwrap();
             assert_eq!(leaf.version(), x509_parser::x509::X509Version::V1);
-            assert_eq!(verify(&leaf, std::slice::from_ref(&ours), now), want);
+            assert_eq!(verify(&leaf, std::iter::once(&ours), now), want);
         };
         let good = leaf("bob", &ours, &key);
         check(&good, NOW, Ok(()));

@@ -18,7 +18,7 @@ use corten_apimachinery::{
     type_table::TypeTable,
     value::{Str, go_text},
 };
-
+use corten_base::TaskPanic;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -42,6 +42,9 @@ pub(super) enum BadDefinition {
         #[source]
         source: ConvertError,
     },
+    /// A bug, which concerns this definition alone.
+    #[error("read the definition")]
+    Panicked(#[from] TaskPanic),
     /// No version is the stored one.
     #[error("no version is stored")]
     NoStorage,

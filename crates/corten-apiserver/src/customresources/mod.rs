@@ -36,7 +36,7 @@ use corten_apimachinery::{
     type_table::TypeTable,
     value::Str,
 };
-use corten_base::{ErrorChain, Shutdown, TaskSet};
+use corten_base::{ErrorChain, Shutdown, TaskSet, blocking};
 use corten_storage::cacher::{CacheEvent, Change, Watcher};
 use tokio::sync::mpsc;
 
@@ -63,7 +63,7 @@ const CLEANED_WAITING: usize = 64;
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The routes of a server with these custom resources besides its built-in ones.
-pub type MakeRoutes = Box<dyn Fn(&[(Arc<Resource>, Arc<Store>)]) -> Routes + Send + Sync>;
+pub type MakeRoutes = Arc<dyn Fn(&[(Arc<Resource>, Arc<Store>)]) -> Routes + Send + Sync>;
 
 /// Serves custom resources.
 pub struct CustomResources {
@@ -230,7 +230,7 @@ impl CustomResources {
                 );
                 current = named;
             }
-            match self.serving.follow(&current) {
+            match self.serving.follow(&current).await {
                 Ok(new) => is_different |= new,
                 Err(error) => {
                     tracing::error!(customresourcedefinition = %name, err = %ErrorChain(&error), "Could not serve definition");
@@ -250,7 +250,12 @@ impl CustomResources {
                 self.serving.all().map(|(resource, store)| (Arc::clone(resource), Arc::clone(store))).collect();
             // Groups of one priority come by name, as upstream has them.
             custom.sort_by(|(a, _), (b, _)| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
-            self.server.set_routes((self.make_routes)(&custom));
+            let make = Arc::clone(&self.make_routes);
+            match blocking::run(&self.tasks, "routes", move || make(&custom)).await {
+                Ok(routes) => self.server.set_routes(routes),
+                // A bug, which ends this task and with it the process as it would have done here.
+                Err(panic) => std::panic::resume_unwind(Box::new(panic.message)),
+            }
         }
         self.serving.retire_replaced();
         for definition in to_write.into_values() {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use corten_apimachinery::{Value, meta::ObjectMeta as _, resource::Resource, type_table::TypeTable, value::Str};
-use corten_base::{Shutdown, ShutdownTrigger, TaskSet};
+use corten_base::{Shutdown, ShutdownTrigger, TaskSet, blocking};
 
 use super::{
     BuiltIn,
@@ -82,7 +82,7 @@ impl Serving {
     ///
     /// Errors: the schema cannot be followed, which validation rules out, or a built-in resource has come since that keeps
     /// its objects in the same place; the resource stays as it was.
-    pub(super) fn follow(&mut self, definition: &Value) -> Result<bool, BadDefinition> {
+    pub(super) async fn follow(&mut self, definition: &Value) -> Result<bool, BadDefinition> {
         let name = Str::from(definition.name());
         let is_served = self.served.contains_key(&name);
         if !is_served && !is_true(definition, NAMES_ACCEPTED) {
@@ -97,7 +97,10 @@ impl Serving {
         if same.as_ref().is_some_and(|served| served.is_terminating == is_terminating) {
             return Ok(false);
         }
-        let resource = Arc::new(resource_of(definition, self.table, &self.built_in)?);
+        // Schemas are turned into types and rules are compiled: seconds for the largest.
+        let (table, built_in, of) = (self.table, Arc::clone(&self.built_in), definition.clone());
+        let made = blocking::run(&self.tasks, "definition", move || resource_of(&of, table, &built_in));
+        let resource = Arc::new(made.await??);
         if let Some(served) = same {
             // Who watches its objects is to see them go.
             (served.resource, served.is_terminating) = (resource, is_terminating);

@@ -1,6 +1,6 @@
 //! The documents of discovery, from resource definitions. Pure.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use corten_apimachinery::{
@@ -31,9 +31,10 @@ pub struct GroupVersion {
 #[must_use]
 pub fn documents(resources: &[Arc<Resource>]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
+    let mut by_name: HashMap<&str, usize> = HashMap::new();
     for resource in resources {
         for version in resource.served_versions() {
-            let at = groups.iter().position(|group| group.name == resource.group).unwrap_or_else(|| {
+            let at = *by_name.entry(&resource.group).or_insert_with(|| {
                 groups.push(Group { name: resource.group.clone(), versions: Vec::new() });
                 groups.len() - 1
             });
@@ -78,6 +79,15 @@ fn maturity(version: &str) -> Option<(u8, u64, u64)> {
 }
 
 impl Group {
+    /// Whether `other` is of the same resources, and not only of like ones.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let all = |group: &Self| -> Vec<_> {
+            let versions = group.versions.iter().flat_map(|version| &version.resources);
+            versions.map(|(resource, version)| (Arc::as_ptr(resource), Arc::as_ptr(version))).collect()
+        };
+        self.name == other.name && all(self) == all(other)
+    }
+
     /// `APIGroup`, as `/apis/<group>` answers it; with type only when it stands alone.
     #[must_use]
     pub fn legacy(&self, alone: bool) -> Value {

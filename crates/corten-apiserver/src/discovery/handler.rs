@@ -1,11 +1,16 @@
 //! The paths of discovery.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use corten_apimachinery::{codec, status::Status, value::Value};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use corten_apimachinery::{
+    codec,
+    status::Status,
+    value::{Str, Value},
+};
 use http::{HeaderValue, StatusCode, header};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha512};
 
 use super::document::{Group, group_version};
@@ -17,31 +22,82 @@ use crate::{
     server::Server,
 };
 
-/// Serves the documents of `groups`. `address` is what `/api` names as the server's address.
-pub fn install(routes: &mut RoutesBuilder, groups: &[Group], address: &str) {
-    let (core, named): (Vec<&Group>, Vec<&Group>) = groups.iter().partition(|group| group.name.is_empty());
-    let versions = core.iter().flat_map(|group| &group.versions).map(|version| Value::from(version.name.clone()));
-    let server = Value::object_of([("clientCIDR", Value::from("0.0.0.0/0")), ("serverAddress", address.into())]);
-    let api_versions = Value::object_of([
-        ("kind", Value::from("APIVersions")),
-        ("versions", Value::array(versions)),
-        ("serverAddressByClientCIDRs", Value::array([server])),
-    ]);
-    let group_list = Value::object_of([
-        ("kind", Value::from("APIGroupList")),
-        ("apiVersion", "v1".into()),
-        ("groups", Value::array(named.iter().map(|group| group.legacy(false)))),
-    ]);
-    routes.path("/api", Arc::new(Root { legacy: api_versions, aggregated: Aggregated::new(&core) }));
-    routes.path("/apis", Arc::new(Root { legacy: group_list, aggregated: Aggregated::new(&named) }));
-    for group in groups {
+/// The documents of a server. Those of a group are kept until its resources change: of five hundred groups, the
+/// definition of one more leaves the others as they are.
+#[derive(Debug)]
+pub struct Discovery {
+    /// What `/api` names as the server's address.
+    address: String,
+    made: Mutex<HashMap<Str, Arc<Made>>>,
+}
+
+/// What is served of one group.
+#[derive(Debug)]
+struct Made {
+    /// What it was made of.
+    group: Group,
+    /// The item of the list of groups.
+    item: Value,
+    documents: Vec<(String, Arc<Document>)>,
+    /// The item of the aggregated document, in JSON.
+    aggregated: Bytes,
+}
+
+impl Made {
+    fn new(group: &Group) -> Self {
+        let root = if group.name.is_empty() { "/api" } else { "/apis" };
+        let mut documents = Vec::with_capacity(group.versions.len() + 1);
         if !group.name.is_empty() {
-            routes.path(&format!("/apis/{}", group.name), Arc::new(Document(group.legacy(true))));
+            documents.push((format!("{root}/{}", group.name), Arc::new(Document(group.legacy(true)))));
         }
         for version in &group.versions {
-            let root = if group.name.is_empty() { "/api" } else { "/apis" };
             let path = format!("{root}/{}", group_version(&group.name, &version.name));
-            routes.path(&path, Arc::new(Document(group.resource_list(version))));
+            documents.push((path, Arc::new(Document(group.resource_list(version)))));
+        }
+        let aggregated = codec::json::encode(&group.aggregated(), None);
+        Self { item: group.legacy(false), documents, aggregated, group: group.clone() }
+    }
+}
+
+impl Discovery {
+    /// No document yet.
+    #[must_use]
+    pub fn new(address: String) -> Self {
+        Self { address, made: Mutex::default() }
+    }
+
+    /// Serves the documents of `groups`.
+    pub fn install(&self, routes: &mut RoutesBuilder, groups: &[Group]) {
+        let mut kept = self.made.lock();
+        let made: Vec<Arc<Made>> = groups
+            .iter()
+            .map(|group| match kept.get(&group.name).filter(|made| made.group.is_same(group)) {
+                Some(made) => Arc::clone(made),
+                None => Arc::new(Made::new(group)),
+            })
+            .collect();
+        *kept = made.iter().map(|made| (made.group.name.clone(), Arc::clone(made))).collect();
+        drop(kept);
+        let (core, named): (Vec<_>, Vec<_>) = made.iter().partition(|made| made.group.name.is_empty());
+        let versions = core.iter().flat_map(|made| &made.group.versions);
+        let server = Value::object_of([
+            ("clientCIDR", Value::from("0.0.0.0/0")),
+            ("serverAddress", self.address.as_str().into()),
+        ]);
+        let api_versions = Value::object_of([
+            ("kind", Value::from("APIVersions")),
+            ("versions", Value::array(versions.map(|version| Value::from(version.name.clone())))),
+            ("serverAddressByClientCIDRs", Value::array([server])),
+        ]);
+        let group_list = Value::object_of([
+            ("kind", Value::from("APIGroupList")),
+            ("apiVersion", "v1".into()),
+            ("groups", Value::array(named.iter().map(|made| made.item.clone()))),
+        ]);
+        routes.path("/api", Arc::new(Root { legacy: api_versions, aggregated: Aggregated::new(&core) }));
+        routes.path("/apis", Arc::new(Root { legacy: group_list, aggregated: Aggregated::new(&named) }));
+        for (path, document) in made.iter().flat_map(|made| &made.documents) {
+            routes.path(path, Arc::clone(document) as _);
         }
     }
 }
@@ -73,15 +129,17 @@ struct Aggregated {
 }
 
 impl Aggregated {
-    fn new(groups: &[&Group]) -> [Self; 2] {
+    fn new(groups: &[&Arc<Made>]) -> [Self; 2] {
         let make = |version: &str, media_type| {
-            let list = Value::object_of([
-                ("kind", Value::from("APIGroupDiscoveryList")),
-                ("apiVersion", format!("apidiscovery.k8s.io/{version}").into()),
-                ("metadata", Value::object()),
-                ("items", Value::array(groups.iter().map(|group| group.aggregated()))),
-            ]);
-            let body = codec::json::encode(&list, None);
+            // What an encoder would write, of parts that are written already.
+            let mut body = BytesMut::new();
+            body.put_slice(format!(r#"{{"apiVersion":"apidiscovery.k8s.io/{version}","items":["#).as_bytes());
+            for (at, made) in groups.iter().enumerate() {
+                body.put_slice(if at > 0 { b"," } else { b"" });
+                body.put_slice(&made.aggregated);
+            }
+            body.put_slice(br#"],"kind":"APIGroupDiscoveryList","metadata":{}}"#);
+            let body = body.freeze();
             let etag = Sha512::digest(&body).iter().fold(String::from("\""), |mut text, byte| {
                 let _ = write!(text, "{byte:02X}");
                 text

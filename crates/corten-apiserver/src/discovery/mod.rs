@@ -1,4 +1,5 @@
-//! Discovery: which groups, versions and resources are served. Documents are made once per set of routes.
+//! Discovery: which groups, versions and resources are served. The documents of a group are made when its resources
+//! change.
 //!
 //! Upstream: k8s.io/apiserver/pkg/endpoints/discovery and discovery/aggregated (v1.35).
 
@@ -7,4 +8,4 @@ mod handler;
 
 pub(crate) use document::by_preference;
 pub use document::{Group, GroupVersion, documents};
-pub use handler::install;
+pub use handler::Discovery;

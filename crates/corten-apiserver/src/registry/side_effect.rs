@@ -47,6 +47,22 @@ impl Store {
         Ok((attributes.object, attributes.warnings))
     }
 
+    /// Lets the plugins see a connection to the stored object `name`, which `options` of the kind `kind` describe.
+    ///
+    /// Errors: what the first of them says that refuses it.
+    pub async fn admit_connect(
+        &self,
+        cx: &WriteContext<'_>,
+        kind: &GroupVersionKind,
+        name: &str,
+        options: Value,
+    ) -> Result<(), Status> {
+        let mut attributes = self.attributes(cx, Operation::Connect, Str::from(name), options, Value::Null);
+        attributes.kind = kind;
+        self.settings.admission.admit(&mut attributes).await?;
+        self.settings.admission.validate(&attributes).await
+    }
+
     /// Changes the object `name` past the rules and plugins of its kind: the caller answers for the result.
     ///
     /// Errors: `NotFound`, `Conflict` for a failed precondition, and what `change` and the engine say.

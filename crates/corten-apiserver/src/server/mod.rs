@@ -139,7 +139,7 @@ impl Server {
 
     /// Where work runs that would hold up others on a thread of the runtime.
     #[must_use]
-    pub(crate) fn tasks(&self) -> &TaskSet {
+    pub fn tasks(&self) -> &TaskSet {
         &self.parts.tasks
     }
 

@@ -82,6 +82,7 @@ mod privileged {
             let processes = exec(&*cri, id, "ps").await;
             assert!(processes.contains("sleep 1001") && processes.contains("sleep 1002"), "{processes}");
         }
+
         running.end_with_pods().await;
     }
     /// Each piece of output that found the disk full was a line in the shim's log, in memory, without bound.

@@ -6,7 +6,7 @@ use corten_apiserver::{
     admission::{Chain, Plugin},
     authorization::Authorizer,
 };
-use corten_base::{SharedClock, SharedRng};
+use corten_base::{SharedClock, SharedRng, TaskSet};
 
 use super::{
     admin_access, certificate_requests, default_ingress_class, default_storage_class, default_toleration_seconds,
@@ -31,6 +31,8 @@ pub struct Parts {
     pub rbac: Arc<Rbac>,
     /// Everybody who decides, filled in once they are all made.
     pub authorizer: Arc<OnceLock<Arc<dyn Authorizer>>>,
+    /// Where what takes long is done.
+    pub tasks: TaskSet,
 }
 
 /// Makes a plugin.
@@ -59,7 +61,7 @@ static PLUGINS: &[Build] = &[
     pod_topology_labels::build,
     admin_access::build,
     policy_params::build,
-    |parts| Arc::new(Escalation::new(Arc::clone(&parts.rbac), Arc::clone(&parts.authorizer))),
+    |parts| Arc::new(Escalation::new(Arc::clone(&parts.rbac), Arc::clone(&parts.authorizer), parts.tasks.clone())),
 ];
 
 /// The chain of all plugins.

@@ -56,6 +56,8 @@ fn is_create(operation: Operation) -> bool {
     operation == Operation::Create
 }
 
+/// The annotation of a pod that stands for one that a node has started by itself.
+pub(crate) const MIRROR: &str = "kubernetes.io/config.mirror";
 /// The names of fields that hold a pod's containers.
 const CONTAINERS: [&str; 2] = ["initContainers", "containers"];
 

@@ -16,11 +16,10 @@ use corten_apiserver::admission::{Attributes, Operation, Plugin};
 use corten_base::{SharedClock, SharedRng};
 use corten_storage::object::cache_key;
 
-use super::{CONTAINERS, catalog::Parts, contains, forbidden, is_create, is_pod, texts, wait::wait_for};
+use super::{CONTAINERS, MIRROR, catalog::Parts, contains, forbidden, is_create, is_pod, texts, wait::wait_for};
 use crate::caches::{Caches, tree};
 
 const DEFAULT: &str = "default";
-const MIRROR: &str = "kubernetes.io/config.mirror";
 const ENFORCE: &str = "kubernetes.io/enforce-mountable-secrets";
 /// Where containers find the token.
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

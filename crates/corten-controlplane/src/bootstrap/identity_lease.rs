@@ -2,7 +2,7 @@
 //!
 //! Upstream: pkg/controlplane/instance.go (the lease's name and labels) and k8s.io/component-helpers/apimachinery/lease (v1.35).
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use corten_apimachinery::{gvk::GroupVersionResource, meta::format_micro_time, status::Status, value::Value};
 use corten_base::{Rng, SharedClock, Shutdown};
@@ -31,11 +31,9 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The identity of a server that starts on this machine.
-    pub(crate) fn of_this_host(rng: &dyn Rng) -> Self {
-        // Without a name, which a kernel always has, the servers of such machines would share a lease: that harms nobody.
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Self::new(host.trim(), &rng.uuid())
+    /// The identity of a server that starts on the machine `host`.
+    pub(crate) fn starting(host: &str, rng: &dyn Rng) -> Self {
+        Self::new(host, &rng.uuid())
     }
 
     fn new(host: &str, start: &str) -> Self {

@@ -21,6 +21,7 @@ use corten_apiserver::{
     registry::Store,
     server::Observer,
 };
+use corten_base::blocking;
 use corten_storage::kv::{self, KvEngine};
 use http::{Method, StatusCode};
 
@@ -73,7 +74,9 @@ impl NonResource for Metrics {
              running.",
         );
         page.line("", &[("git_version", GIT_VERSION), ("major", "1"), ("minor", "35")], 1.0);
-        process::write(&mut page);
+        let process = blocking::run(server.tasks(), "process metrics", process::read).await;
+        // Without them the others are as good.
+        process.iter().for_each(|figures| process::write(figures, &mut page));
         let body = page.text().into();
         Ok(Reply::new(Response::Raw { code: StatusCode::OK, content_type: MEDIA_TYPE, body }))
     }

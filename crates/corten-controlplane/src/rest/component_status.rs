@@ -23,7 +23,10 @@ use corten_storage::kv::KvEngine;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use crate::caches::{Caches, tree};
+use crate::{
+    caches::{Caches, tree},
+    health::store_works,
+};
 
 /// (name of the status, name of the component and of its leader's lease).
 const COMPONENTS: [(&str, &str); 2] =
@@ -108,7 +111,7 @@ impl ComponentStatuses {
 
     async fn status(&self, name: &str, now: Timestamp) -> Result<Option<Value>, Status> {
         let found = if name == STORE {
-            self.engine.status().await.map(drop).map_err(|error| error.to_string())
+            store_works(&*self.engine).await
         } else if let Some((_, component)) = COMPONENTS.iter().find(|(known, _)| *known == name) {
             self.component(component, now).await?
         } else {

@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 mod access_review;
 mod binding;
 pub(crate) mod component_status;
+mod connect;
 mod eviction;
 mod forwarding;
 pub(crate) mod kubelets;

@@ -13,6 +13,7 @@ use corten_apiserver::{
 
 use super::{
     catalog::Handler,
+    connect,
     pod_connect::Connector,
     proxy::{self, Target},
 };
@@ -26,7 +27,8 @@ struct Proxy(Connector);
 
 #[async_trait]
 impl Custom for Proxy {
-    async fn handle(&self, _server: &Arc<Server>, _endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
+    async fn handle(&self, _server: &Arc<Server>, endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
+        connect::admit(endpoint, &request).await?;
         let given = request.info.name.clone();
         let target = Target::parse(&given)
             .ok_or_else(|| Status::bad_request(format!("invalid node request {}", quote(&given))))?;

@@ -13,6 +13,7 @@ use corten_apiserver::{
 
 use super::{
     catalog::Handler,
+    connect,
     pod_connect::{Connector, QueryText, container_of, escape, stream_flags},
 };
 
@@ -29,7 +30,8 @@ struct Attach(Connector);
 
 #[async_trait]
 impl Custom for Attach {
-    async fn handle(&self, server: &Arc<Server>, _endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
+        connect::admit(endpoint, &request).await?;
         let pod = self.0.pod(&request).await?;
         let container = container_of(&pod, &request.info.name, request.query.get("container"))?;
         let mut query = QueryText::default();

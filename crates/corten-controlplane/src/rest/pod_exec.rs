@@ -13,6 +13,7 @@ use corten_apiserver::{
 
 use super::{
     catalog::Handler,
+    connect,
     pod_connect::{Connector, QueryText, container_of, escape, stream_flags},
 };
 
@@ -25,7 +26,8 @@ struct Exec(Connector);
 
 #[async_trait]
 impl Custom for Exec {
-    async fn handle(&self, server: &Arc<Server>, _endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
+        connect::admit(endpoint, &request).await?;
         let pod = self.0.pod(&request).await?;
         let container = container_of(&pod, &request.info.name, request.query.get("container"))?;
         let mut query = QueryText::default();

@@ -13,6 +13,7 @@ use corten_apiserver::{
 
 use super::{
     catalog::Handler,
+    connect,
     pod_connect::{Connector, QueryText, escape},
 };
 
@@ -29,7 +30,8 @@ struct PortForward(Connector);
 
 #[async_trait]
 impl Custom for PortForward {
-    async fn handle(&self, server: &Arc<Server>, _endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
+    async fn handle(&self, server: &Arc<Server>, endpoint: &Endpoint, request: Request) -> Result<Reply, Status> {
+        connect::admit(endpoint, &request).await?;
         let pod = self.0.pod(&request).await?;
         let mut query = QueryText::default();
         for port in request.query.all("ports") {

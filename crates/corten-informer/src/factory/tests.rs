@@ -72,10 +72,12 @@ impl ProjectionHandler<usize> for Count {
     fn on_add(&self, _object: &Arc<Projection<usize>>) {
         self.added.fetch_add(1, Ordering::Relaxed);
     }
+
     fn on_update(&self, old: &Arc<Projection<usize>>, new: &Arc<Projection<usize>>) {
         assert!(old.object.revision < new.object.revision);
         self.updated.fetch_add(1, Ordering::Relaxed);
     }
+
     fn on_delete(&self, _object: &Arc<Projection<usize>>) {
         self.deleted.fetch_add(1, Ordering::Relaxed);
     }

@@ -20,9 +20,11 @@ impl Handler for Log {
     fn on_add(&self, object: &Arc<Stored>) {
         self.note("add", object);
     }
+
     fn on_update(&self, old: &Arc<Stored>, new: &Arc<Stored>) {
         self.note(&format!("update from {}", old.revision), new);
     }
+
     fn on_delete(&self, object: &Arc<Stored>, final_state_unknown: bool) {
         self.note(if final_state_unknown { "lost" } else { "delete" }, object);
     }

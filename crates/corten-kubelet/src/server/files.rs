@@ -171,6 +171,7 @@ mod tests {
         assert_eq!(code, 200);
         assert!(page.contains("<a href=\"pods/\">pods/</a>"), "{page}");
     }
+
     /// A place was resolved, then looked at, then opened, by its name each time: a pod that exchanged a directory for a link in
     /// between read any file of the machine, and a pipe held a thread for ever.
     #[test]

@@ -251,6 +251,8 @@ impl Writer {
 
     fn answer(&mut self, group: Vec<Request>, outcomes: Vec<Vec<Outcome>>) {
         assert_eq!(group.len(), outcomes.len(), "every request has its outcomes");
+        // Before anybody hears of the writes, who might ask at once.
+        self.shared.writes_fail.store(false, Ordering::Relaxed);
         for (request, outcomes) in group.into_iter().zip(outcomes) {
             // A caller that no longer waits knows that the outcome is unknown to it.
             match request.reply {
@@ -265,10 +267,12 @@ impl Writer {
     }
 
     fn fail(&mut self, group: Vec<Request>, error: &Arc<MediumError>, outcome_unknown: bool) {
+        let is_full = error.is_disk_full() && !outcome_unknown;
+        self.shared.writes_fail.store(!is_full, Ordering::Relaxed);
         for request in group {
             match request.reply {
                 Reply::Commit(reply) => {
-                    let (source, is_full) = (Arc::clone(error) as Arc<_>, error.is_disk_full() && !outcome_unknown);
+                    let source = Arc::clone(error) as Arc<_>;
                     drop(reply.send(Err(if is_full {
                         KvError::NoSpace { source }
                     } else {

@@ -274,7 +274,7 @@ impl Cacher {
 
     fn apply(&self, batch: &WatchBatch) {
         let now = self.inner.clock.monotonic();
-        // Decoding is done before the lock is taken: readers never wait for it.
+        // Decoding is done before the lock is taken: what readers wait for is at most a copy of each text that is deleted.
         let changes: Vec<_> = batch
             .events
             .iter()

@@ -154,6 +154,7 @@ mod tests {
         check(0, 1 << 20, 100, 31);
         check(0, BYTES_MAX, 3, 1);
     }
+
     fn purpose(form: u32) -> Purpose {
         Purpose { api_version: "v1".into(), form }
     }

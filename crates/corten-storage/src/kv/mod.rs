@@ -176,6 +176,8 @@ pub struct Status {
     pub size_bytes: u64,
     /// Whether the last value that somebody wanted to write found no room.
     pub is_full: bool,
+    /// Whether the medium failed the last write, for another reason than want of space.
+    pub writes_fail: bool,
 }
 
 /// A storage engine.

@@ -235,6 +235,7 @@ impl KvEngine for MemoryEngine {
             compact_revision: data.index.compacted(),
             size_bytes: data.rows.values().map(size).sum::<usize>() as u64,
             is_full: false,
+            writes_fail: false,
         })
     }
 

@@ -9,11 +9,14 @@ use super::{
 use crate::{
     stack,
     type_table::{FieldType, Shape, Struct, TypeId, TypeTable},
-    value::{Map, Str, Value},
+    value::{Map, Str, Value, go_float::go_float},
 };
 
 /// A typical pod has about 2.5 KB.
 const CAPACITY: usize = 4 * 1024;
+
+/// The exponents that encoding/json writes without one.
+const PLAIN_EXPONENTS: std::ops::Range<i32> = -6..21;
 
 /// The key whose value changes with every write.
 const RESOURCE_VERSION: &str = "resourceVersion";
@@ -122,7 +125,7 @@ impl<'a> Writer<'a> {
             Value::Bool(true) => self.out.extend_from_slice(b"true"),
             Value::Bool(false) => self.out.extend_from_slice(b"false"),
             Value::Int(number) => self.out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
-            Value::Float(number) => float(&mut self.out, *number),
+            Value::Float(number) => self.out.extend_from_slice(go_float(*number, PLAIN_EXPONENTS, 1).as_bytes()),
             Value::Raw(raw) => self.out.extend_from_slice(raw.text().as_bytes()),
             Value::String(text) => put_string(&mut self.out, text),
             Value::Array(_) | Value::Object(_) => {
@@ -325,20 +328,4 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
         }
     }
     out.extend_from_slice(&bytes[copied..]);
-}
-
-/// The shortest digits that read back as the same number; with an exponent where Go has one.
-fn float(out: &mut Vec<u8>, number: f64) {
-    let magnitude = number.abs();
-    if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
-        let text = format!("{number:e}");
-        match text.split_once('e') {
-            Some((digits, exponent)) if !exponent.starts_with('-') => {
-                out.extend_from_slice(format!("{digits}e+{exponent}").as_bytes());
-            }
-            _ => out.extend_from_slice(text.as_bytes()),
-        }
-        return;
-    }
-    out.extend_from_slice(format!("{number}").as_bytes());
 }

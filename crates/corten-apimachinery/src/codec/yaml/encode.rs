@@ -7,7 +7,10 @@ use bytes::Bytes;
 use crate::{
     codec::{json, lists::Around},
     stack,
-    value::{Map, Value},
+    value::{
+        Map, Value,
+        go_float::{G, go_float},
+    },
 };
 
 /// Where lines are folded.
@@ -534,18 +537,14 @@ fn is_timestamp(text: &str) -> bool {
         && fraction.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A number as Go's `%g` writes it with the fewest digits.
+/// A number as upstream writes it.
 fn float(number: f64) -> String {
-    let text = format!("{number:e}");
-    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let scientific = format!("{number:e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or_default();
     let count = digits.bytes().filter(u8::is_ascii_digit).count() as i32;
     let limit = if count > exponent + 1 { 21.min(count.max(6)) } else { 21 };
-    if exponent < -4 || exponent >= limit {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{digits}e{sign}{:02}", exponent.abs());
-    }
-    format!("{number}")
+    go_float(number, G.start..limit, 2)
 }
 
 /// Sorts by what may be no order: the standard sort panics where three items each stand before the next.

@@ -2,6 +2,8 @@
 //!
 //! Upstream: cel-go common/types (v0.26.0).
 
+use corten_apimachinery::value::go_float::{G, go_float};
+
 use super::function;
 use crate::{
     error::EvalError,
@@ -107,7 +109,7 @@ fn to_string<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, E
         [Value::Bool(truth)] => Value::string(truth.to_string()),
         [Value::Int(number)] => Value::string(number.to_string()),
         [Value::Uint(number)] => Value::string(number.to_string()),
-        [Value::Double(number)] => Value::string(go_double(*number)),
+        [Value::Double(number)] => Value::string(go_float(*number, G, 2)),
         [Value::Bytes(bytes)] => {
             let text = std::str::from_utf8(bytes)
                 .map_err(|_| EvalError::failed("invalid UTF-8 in bytes, cannot convert to string"))?;
@@ -129,23 +131,6 @@ fn to_timestamp<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>
         }
         _ => return wrong_types(),
     })
-}
-
-/// A number as Go's `%g` writes it: shortest digits, with an exponent below -4 and from a million on.
-pub(in crate::library) fn go_double(number: f64) -> String {
-    if number.is_nan() {
-        return "NaN".to_owned();
-    }
-    if number.is_infinite() {
-        return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    let scientific = format!("{number:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..6).contains(&exponent) {
-        return format!("{number}");
-    }
-    format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
 }
 
 pub(super) const FUNCTIONS: &[Function] = &[

@@ -2,9 +2,7 @@
 
 use corten_apimachinery::{field::quote, meta::ObjectMeta as _, value::Value};
 
-use super::super::CONTAINERS;
-
-pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
+use super::super::{CONTAINERS, MIRROR};
 
 pub(super) fn on_node(pod: &Value) -> &str {
     pod.str_at(&["spec", "nodeName"]).unwrap_or_default()
@@ -66,6 +64,10 @@ pub(super) fn no_references(node: &str, pod: &Value) -> Result<(), String> {
     }
     if mentions(&["persistentVolumeClaim"]) {
         return refuse("persistentvolumeclaims");
+    }
+    // The claim is named after the pod, whose name the node chooses.
+    if mentions(&["ephemeral"]) {
+        return refuse("persistentvolumeclaims (via ephemeral volumes)");
     }
     if pod.items_at(&["spec", "resourceClaims"]).is_empty() { Ok(()) } else { refuse("resourceclaims") }
 }

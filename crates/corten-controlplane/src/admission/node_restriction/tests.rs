@@ -4,7 +4,7 @@ use base64::Engine as _;
 use corten_apimachinery::resource::UserInfo;
 use serde_json::json;
 
-use super::{mirror_pod::MIRROR, own_node::is_restricted, *};
+use super::{super::MIRROR, own_node::is_restricted, *};
 use crate::testing::{Cluster, admin, tree, user};
 
 fn node(name: &str) -> UserInfo {
@@ -51,6 +51,11 @@ fn a_mirror_pod_belongs_to_its_node() {
     assert_eq!(
         no_references("n", &tree(json!({"spec": spec}))).unwrap_err(),
         "node \"n\" can not create pods that reference secrets"
+    );
+    let volumes = json!([{"name": "v", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}]);
+    assert_eq!(
+        no_references("n", &tree(json!({"spec": {"volumes": volumes}}))).unwrap_err(),
+        "node \"n\" can not create pods that reference persistentvolumeclaims (via ephemeral volumes)"
     );
     no_references("n", &tree(json!({"spec": {"nodeSelector": {"configMap": "x"}}}))).unwrap();
 }

@@ -1,19 +1,20 @@
 //! What nodes may do: the rules of `system:node`, and to read what the pods on them use.
 //!
 //! Whether a pod on the node uses an object is found out from the pods of the object's namespace, so that an answer is as
-//! fresh as the cache. Cost: one look at each pod of the namespace; what those on the node use is kept until they change.
+//! fresh as the cache. Cost: one look at each pod of the namespace, and for a secret that no pod names at each volume;
+//! what they say is kept until they change.
 //! Upstream: plugin/pkg/auth/authorizer/node (v1.35).
 
 mod known;
 mod references;
 mod resource_slices;
+mod volumes;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use corten_apimachinery::{
     resource::ResourceDefinition,
-    selector::field,
     stored::Stored,
     value::{Str, Value, format_str},
 };
@@ -24,7 +25,11 @@ use corten_apiserver::{
 use corten_resources::{core::pod, resource::resource_slice};
 use corten_storage::object::cache_key;
 
-use self::{known::Known, references::Kind};
+use self::{
+    known::Known,
+    references::{Kind, Uses},
+    volumes::Bound,
+};
 use super::rbac::Rule;
 use crate::caches::{Caches, tree};
 
@@ -47,7 +52,8 @@ pub struct Node {
     node_name_at: usize,
     /// Where those of a resource slice do.
     slice_node_name_at: usize,
-    known: Known,
+    uses: Known<Uses>,
+    volumes: Known<Bound>,
 }
 
 /// Why a node may not, in upstream's words; empty where the rules just do not say so.
@@ -66,7 +72,8 @@ impl Node {
             rules,
             node_name_at: place(&pod::RESOURCE),
             slice_node_name_at: place(&resource_slice::RESOURCE),
-            known: Known::default(),
+            uses: Known::new(Uses::of),
+            volumes: Known::new(Bound::of),
         }
     }
 
@@ -75,9 +82,11 @@ impl Node {
             return self.by_rules(request);
         }
         match (request.group.as_str(), request.resource.as_str()) {
-            ("", "secrets") => self.read_used(node, request, Kind::Secret).await,
+            ("", "secrets") => self.read_secret(node, request).await,
             ("", "configmaps") => self.read_used(node, request, Kind::ConfigMap).await,
-            ("", "persistentvolumeclaims") if request.subresource == "status" => self.by_rules(request),
+            ("", "persistentvolumeclaims") if request.subresource == "status" => {
+                self.change_claim_status(node, request).await
+            }
             ("", "persistentvolumeclaims") => self.get_used(node, request, Kind::Claim).await,
             ("", "persistentvolumes") => self.get_volume(node, request).await,
             ("", "serviceaccounts") => self.service_account(node, request).await,
@@ -128,16 +137,41 @@ impl Node {
         self.is_used(node, kind, &request.namespace, &request.name).await
     }
 
+    /// A secret that a pod names, or the volume of a claim that a pod names.
+    async fn read_secret(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
+        let Err(refusal) = self.read_used(node, request, Kind::Secret).await else { return Ok(()) };
+        let Some(volumes) = self.caches.get("", "persistentvolumes").filter(|_| refusal == unrelated(node)) else {
+            return Err(refusal);
+        };
+        let all = volumes.any();
+        let volumes: Vec<_> = all.range("", "").collect();
+        for (key, volume) in volumes {
+            let bound = self.volumes.of(key, volume, &all).await;
+            let (namespace, claim) = &bound.claim;
+            if bound.has_secret(&request.namespace, &request.name)
+                && self.is_used(node, Kind::Claim, namespace, claim).await.is_ok()
+            {
+                return Ok(());
+            }
+        }
+        Err(refusal)
+    }
+
+    async fn change_claim_status(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
+        if !matches!(request.verb.as_str(), "update" | "patch") {
+            return Err("can only get/update/patch this type".to_owned());
+        }
+        self.is_used(node, Kind::Claim, &request.namespace, &request.name).await
+    }
+
     async fn get_volume(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
         only_get(request)?;
-        let volume = self.object("", "persistentvolumes", "", &request.name);
-        let claim = |key: &str| {
-            volume.as_ref().and_then(|volume| volume.str_at(&["spec", "claimRef", key])).unwrap_or_default()
-        };
-        if claim("name").is_empty() {
+        let Some(volume) = self.object("", "persistentvolumes", "", &request.name) else { return Err(unrelated(node)) };
+        let Bound { claim: (namespace, name), .. } = Bound::of(&volume);
+        if name.is_empty() {
             return Err(unrelated(node));
         }
-        self.is_used(node, Kind::Claim, claim("namespace"), claim("name")).await
+        self.is_used(node, Kind::Claim, &namespace, &name).await
     }
 
     fn get_attachment(&self, node: &str, request: &RequestInfo) -> Result<(), Refusal> {
@@ -172,17 +206,14 @@ impl Node {
             return self.by_rules(request);
         }
         match request.verb.as_str() {
-            "get" => {
+            "list" | "watch" if selects_node(request, node) => Ok(()),
+            "list" | "watch" if request.name.is_empty() => {
+                Err("can only list/watch pods with spec.nodeName field selector".to_owned())
+            }
+            "get" | "list" | "watch" => {
                 let cacher = self.caches.get("", "pods");
                 let pod = cacher.and_then(|cacher| cacher.get(&cache_key(&request.namespace, &request.name)));
                 if pod.is_some_and(|pod| self.is_on(&pod, node)) { Ok(()) } else { Err(unrelated(node)) }
-            }
-            "list" | "watch" => {
-                if selects_node(request, node) {
-                    Ok(())
-                } else {
-                    Err("can only list/watch pods with spec.nodeName field selector".to_owned())
-                }
             }
             _ => self.by_rules(request),
         }
@@ -197,15 +228,7 @@ impl Node {
         let snapshot = pods.any();
         let own: Vec<_> = snapshot.range(namespace, "").filter(|(_, pod)| self.is_on(pod, node)).collect();
         for (key, pod) in own {
-            let uses = match self.known.get(key, pod) {
-                Some(uses) => uses,
-                None => {
-                    let uses = self.known.learn(key, pod, &snapshot);
-                    // A pod may take milliseconds, and there may be a hundred.
-                    tokio::task::yield_now().await;
-                    uses
-                }
-            };
+            let uses = self.uses.of(key, pod, &snapshot).await;
             if uses.has(kind, name) {
                 return Ok(());
             }
@@ -236,8 +259,7 @@ fn own(node: &str, request: &RequestInfo, what: &str) -> Result<(), Refusal> {
 
 /// Whether a list is limited to what is of `node`.
 fn selects_node(request: &RequestInfo, node: &str) -> bool {
-    let selector = field::Selector::parse(&request.field_selector);
-    selector.is_ok_and(|selector| selector.required_value(NODE_NAME) == Some(node))
+    request.field_selector.required_value(NODE_NAME) == Some(node)
 }
 
 fn only_get(request: &RequestInfo) -> Result<(), Refusal> {

@@ -1,11 +1,14 @@
 //! What a pod uses. Pure.
 //!
-//! Upstream: pkg/api/v1/pod `VisitPodSecretNames`, `VisitPodConfigmapNames`, and the graph populator of the node authorizer.
+//! Upstream: pkg/api/v1/pod `VisitPodSecretNames`, `VisitPodConfigmapNames`, and `AddPod` in
+//! plugin/pkg/auth/authorizer/node/graph.go (v1.35).
 
 use corten_apimachinery::{
     meta::ObjectMeta as _,
     value::{Str, Value, format_str},
 };
+
+use crate::admission::MIRROR;
 
 /// A kind of object that pods use by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,8 +28,11 @@ pub(super) struct Uses {
 }
 
 impl Uses {
-    /// What `pod` uses.
+    /// What `pod` uses: nothing, if it is a node that has made it, which must not give itself rights by that.
     pub(super) fn of(pod: &Value) -> Self {
+        if pod.annotation(MIRROR).is_some() {
+            return Self::default();
+        }
         let spec = pod.get("spec").unwrap_or(&Value::Null);
         let mut all = Vec::new();
         let mut add = |kind: Kind, name: Option<&str>| {

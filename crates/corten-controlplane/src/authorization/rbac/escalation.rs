@@ -19,11 +19,12 @@ use corten_apiserver::{
     admission::{self, Operation},
     authorization::{Attributes, Authorizer, SYSTEM_MASTERS},
 };
+use corten_base::{TaskSet, blocking};
 
 use super::{
     GROUP, Rbac,
     grants::RoleRef,
-    missing::{compact, missing_bounded},
+    missing::{compact, missing_at_once, missing_bounded},
     rule::{Rule, quote_all},
 };
 
@@ -31,15 +32,18 @@ use super::{
 #[derive(Debug)]
 pub struct Escalation {
     rbac: Arc<Rbac>,
+    /// Where much is compared.
+    tasks: TaskSet,
     /// Everybody who decides, filled in once they are all made.
     authorizer: Arc<OnceLock<Arc<dyn Authorizer>>>,
 }
 
 impl Escalation {
-    /// Checks against what `rbac` says a user holds; `authorizer` decides about the verbs `escalate` and `bind`.
+    /// Checks against what `rbac` says a user holds; `authorizer` decides about the verbs `escalate` and `bind`. What takes
+    /// long is done in `tasks`.
     #[must_use]
-    pub fn new(rbac: Arc<Rbac>, authorizer: Arc<OnceLock<Arc<dyn Authorizer>>>) -> Self {
-        Self { rbac, authorizer }
+    pub fn new(rbac: Arc<Rbac>, authorizer: Arc<OnceLock<Arc<dyn Authorizer>>>, tasks: TaskSet) -> Self {
+        Self { rbac, tasks, authorizer }
     }
 
     async fn is_allowed(&self, attributes: &admission::Attributes<'_>, request: &RequestInfo) -> bool {
@@ -61,15 +65,16 @@ impl Escalation {
         if self.is_allowed(attributes, &request).await {
             return Ok(());
         }
-        let rules: Vec<Rule> = attributes.object.items_at(&["rules"]).iter().map(Rule::from_value).collect();
+        let rules: Arc<[Rule]> = attributes.object.items_at(&["rules"]).iter().map(Rule::from_value).collect();
         let refused = |why: String| Status::forbidden(&attributes.resource.group_resource(), &attributes.name, why);
-        self.confirm(attributes, &rules).map_err(refused)?;
+        self.confirm(attributes, rules).await.map_err(refused)?;
         let aggregates = |role: &Value| {
             role.at(&["aggregationRule"]).is_some_and(|rule| !rule.items_at(&["clusterRoleSelectors"]).is_empty())
         };
         if aggregates(&attributes.object) || aggregates(&attributes.old_object) {
             // An aggregated role can gather anything.
-            self.confirm(attributes, &Rule::full_authority())
+            let confirmed = self.confirm(attributes, Rule::full_authority().into()).await;
+            confirmed
                 .map_err(|_| refused("must have cluster-admin privileges to use an aggregationRule".to_owned()))?;
         }
         Ok(())
@@ -94,17 +99,28 @@ impl Escalation {
         if self.is_allowed(attributes, &request).await {
             return Ok(());
         }
-        let index = self.rbac.index();
-        let rules = index.role_rules(&role, attributes.namespace)?;
-        self.confirm(attributes, rules)
-            .map_err(|why| Status::forbidden(&attributes.resource.group_resource(), &attributes.name, why))
+        let rules = self.rbac.index().role_rules(&role, attributes.namespace)?.into();
+        let confirmed = self.confirm(attributes, rules).await;
+        confirmed.map_err(|why| Status::forbidden(&attributes.resource.group_resource(), &attributes.name, why))
     }
 
     /// Errors: what of `rules` the user does not hold, in words.
-    fn confirm(&self, attributes: &admission::Attributes<'_>, rules: &[Rule]) -> Result<(), String> {
-        let index = self.rbac.index();
-        let held = index.rules_for(attributes.user, attributes.namespace);
-        let missing = missing_bounded(&held.rules, rules);
+    async fn confirm(&self, attributes: &admission::Attributes<'_>, rules: Arc<[Rule]>) -> Result<(), String> {
+        let (at_once, errors) = {
+            let index = self.rbac.index();
+            let held = index.rules_for(attributes.user, attributes.namespace);
+            (missing_at_once(&held.rules, &rules), held.errors)
+        };
+        let missing = match at_once {
+            Some(missing) => missing,
+            None => {
+                let (user, namespace) = (attributes.user.clone(), attributes.namespace.to_owned());
+                let index = self.rbac.index();
+                let work = move || missing_bounded(&index.rules_for(&user, &namespace).rules, &rules);
+                let found = blocking::run(&self.tasks, "escalation", work).await;
+                found.map_err(|panic| panic.to_string())?
+            }
+        };
         if missing.rules.is_empty() && missing.is_all {
             return Ok(());
         }
@@ -120,8 +136,8 @@ impl Escalation {
             quote_all(&attributes.user.groups),
             lines.join("\n")
         );
-        if !held.errors.is_empty() {
-            why.push_str(&format!("; resolution errors: [{}]", held.errors.join(" ")));
+        if !errors.is_empty() {
+            why.push_str(&format!("; resolution errors: [{}]", errors.join(" ")));
         }
         Err(why)
     }

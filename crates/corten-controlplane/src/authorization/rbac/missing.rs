@@ -20,6 +20,9 @@ const MISSING_MAX: usize = 5_000;
 /// tenth of it.
 const COMPARISONS_MAX: u64 = 20_000_000;
 
+/// So many take about a millisecond, and do for nearly all roles.
+const FEW_COMPARISONS: u64 = 50_000;
+
 /// To make a part takes as long as so many comparisons.
 const PART_COMPARISONS: u64 = 20;
 
@@ -44,6 +47,14 @@ pub fn missing_bounded(held: &[impl Borrow<Rule>], wanted: &[Rule]) -> Missing {
     Search { missing_max: MISSING_MAX, comparisons_left: COMPARISONS_MAX }.run(held, wanted)
 }
 
+/// `missing_bounded` if that is little work; else nothing, and it is to be done where it holds up nobody.
+#[must_use]
+pub fn missing_at_once(held: &[impl Borrow<Rule>], wanted: &[Rule]) -> Option<Missing> {
+    let mut search = Search { missing_max: MISSING_MAX, comparisons_left: FEW_COMPARISONS };
+    let missing = search.find(held, wanted);
+    (missing.is_all || search.comparisons_left > 0).then_some(missing)
+}
+
 #[derive(Debug)]
 struct Search {
     missing_max: usize,
@@ -52,6 +63,10 @@ struct Search {
 
 impl Search {
     fn run(mut self, held: &[impl Borrow<Rule>], wanted: &[Rule]) -> Missing {
+        self.find(held, wanted)
+    }
+
+    fn find(&mut self, held: &[impl Borrow<Rule>], wanted: &[Rule]) -> Missing {
         let mut missing = Missing::default();
         missing.is_all = wanted.iter().all(|rule| self.add(held, rule, &mut missing.rules));
         missing
@@ -105,6 +120,7 @@ impl Search {
 
     fn may_compare(&mut self, texts: u64) -> bool {
         let left = self.comparisons_left.checked_sub(texts);
+        // At zero no more is compared, also where the next would cost less than this one.
         self.comparisons_left = left.unwrap_or_default();
         left.is_some()
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     index::Index,
-    missing::{Missing, compact, missing, missing_bounded},
+    missing::{Missing, compact, missing, missing_at_once, missing_bounded},
     rule::Rule,
 };
 use crate::testing::{Cluster, admin, request, tree, user};
@@ -74,6 +74,8 @@ fn check_missing(held: &[Rule], wanted: &[Rule], want: &[&str]) {
     let Missing { rules, is_all } = missing_bounded(held, wanted);
     assert!(is_all);
     assert_eq!(rules, missing(held, wanted));
+    let at_once = missing_at_once(held, wanted);
+    assert_eq!(at_once.map(|it| (it.rules, it.is_all)), Some((rules.clone(), true)), "little is found at once");
     let got: Vec<String> = compact(rules).iter().map(Rule::describe).collect();
     assert_eq!(got, want);
 }
@@ -114,10 +116,13 @@ fn what_a_rule_allows_is_looked_at_within_bounds() {
     fn check(held: &[Rule], wanted: &[Rule], want: (usize, bool)) {
         let Missing { rules, is_all } = missing_bounded(held, wanted);
         assert_eq!((rules.len(), is_all), want);
+        let at_once = missing_at_once(held, wanted);
+        assert!(at_once.is_none_or(|it| it == Missing { rules, is_all }), "what is found at once is all there is");
     }
     let (groups, resources, verbs) = (many("g", 400), many("r", 400), many("v", 400));
     let huge = [rule(&verbs, &groups, &resources, "")];
     check(&[], &huge, (5_000, false));
+    assert_eq!(missing_at_once(&[] as &[Rule], &huge), None, "that is no work for a thread that answers requests");
     check(&[rule("get", &groups, &resources, "")], &huge, (5_000, false));
     // One held rule that covers it as a whole answers for all of it.
     check(&[rule("get", "core", "pods", ""), rule("*", "*", "*", "")], &huge, (0, true));

@@ -125,6 +125,7 @@ pub(in crate::bootstrap) async fn keep(client: &Client) -> Result<(), Status> {
     known.settle(client, versions).await?;
     loop {
         let (is_definition, change) = tokio::select! {
+            biased;
             change = definitions.next() => (true, change),
             change = services.next() => (false, change),
         };

@@ -71,6 +71,61 @@ fn a_request_is_signed_with_its_own_key() {
     refuses(&RESOURCE, request(json!({"spec": {"request": spoiled}})), &[&error]);
 }
 
+/// What could not be checked was taken as signed.
+#[test]
+fn a_signature_that_cannot_be_checked_is_none() {
+    const ECDSA_SHA256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let replace = |der: &[u8], from: &[u8], to: &[u8]| {
+        let at = der.windows(from.len()).position(|bytes| bytes == from).unwrap();
+        [&der[..at], to, &der[at + from.len()..]].concat()
+    };
+    let signed = base64.decode(SIGNED).unwrap();
+    let check = |der: &[u8], want: Option<&str>| {
+        let request_pem = pem(&base64.encode(der));
+        let errors = created(&RESOURCE, request(json!({"spec": {"request": request_pem}}))).1;
+        let want = want.map(|want| format!("spec.request: Invalid value: \"{request_pem}\": {want}"));
+        assert_eq!(errors, want.into_iter().collect::<Vec<_>>());
+    };
+    check(&signed, None);
+    let mut unknown = ECDSA_SHA256;
+    unknown[9] = 0x09;
+    let unimplemented = "x509: cannot verify signature: algorithm unimplemented";
+    check(&replace(&signed, &ECDSA_SHA256, &unknown), Some(unimplemented));
+    // As long as sha256WithRSAEncryption and a null is longer.
+    let rsa = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00];
+    let with = |rsa: &[u8]| {
+        let mut der = replace(&signed, &[&[0x30, 0x0a][..], &ECDSA_SHA256].concat(), &[&[0x30, 0x0d], rsa].concat());
+        der[2] += 3;
+        der
+    };
+    let other = "x509: signature algorithm specifies an RSA public key, but have public key of type *ecdsa.PublicKey";
+    check(&with(&rsa), Some(other));
+    let mut md5 = rsa;
+    md5[10] = 0x04;
+    check(&with(&md5), Some("x509: cannot verify signature: insecure algorithm MD5-RSA"));
+
+    let made = |algorithm: &'static rcgen::SignatureAlgorithm| {
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        rcgen::CertificateParams::default().serialize_request(&key).unwrap().der().to_vec()
+    };
+    check(&made(&rcgen::PKCS_ECDSA_P521_SHA512), None);
+    check(&made(&rcgen::PKCS_ECDSA_P384_SHA384), None);
+    check(&made(&rcgen::PKCS_RSA_SHA256), None);
+    let mut of_ed25519 = made(&rcgen::PKCS_ED25519);
+    check(&of_ed25519, None);
+    let last = of_ed25519.len() - 1;
+    of_ed25519[last] ^= 1;
+    check(&of_ed25519, Some("x509: Ed25519 verification failure"));
+    // A key and a signature of Ed448.
+    for byte in 0..of_ed25519.len() - 3 {
+        if of_ed25519[byte..].starts_with(&[0x2b, 0x65, 0x70]) {
+            of_ed25519[byte + 2] = 0x71;
+        }
+    }
+    check(&of_ed25519, Some(unimplemented));
+}
+
 #[test]
 fn only_approval_approves_and_only_status_issues() {
     let (object, errors) =

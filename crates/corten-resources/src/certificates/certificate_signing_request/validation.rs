@@ -11,10 +11,11 @@ use corten_apimachinery::{
 };
 
 use x509_parser::{
-    certificate::X509Certificate, certification_request::X509CertificationRequest, error::X509Error,
-    pem::parse_x509_pem, prelude::FromDer as _, public_key::PublicKey,
+    certificate::X509Certificate, certification_request::X509CertificationRequest, pem::parse_x509_pem,
+    prelude::FromDer as _,
 };
 
+use super::signature;
 use crate::{
     certificates::{pem, signer_name},
     internal_form,
@@ -189,18 +190,7 @@ fn is_signed_request(request: &str) -> Result<(), String> {
     if !rest.is_empty() {
         return Err("asn1: syntax error: trailing data".to_owned());
     }
-    match parsed.verify_signature() {
-        Err(X509Error::SignatureVerificationError) => {
-            Err(match parsed.certification_request_info.subject_pki.parsed() {
-                Ok(PublicKey::RSA(_)) => "crypto/rsa: verification error",
-                Ok(PublicKey::EC(_)) => "x509: ECDSA verification failure",
-                _ => "x509: Ed25519 verification failure",
-            }
-            .to_owned())
-        }
-        // A kind of key that is not known here: who signs cannot check it either, and refuses.
-        _ => Ok(()),
-    }
+    signature::check(&parsed)
 }
 
 fn conditions(request: &Value, taken: Taken, errors: &mut ErrorList) {

@@ -150,6 +150,7 @@ impl Options {
             },
             event_ttl: self.event_ttl,
             compaction_interval: self.etcd_compaction_interval,
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             kubelet_client: self.kubelet_client()?,
             limits: Limits::default(),
             feature_gates: self.feature_gates.clone(),

@@ -140,7 +140,7 @@ pub(super) fn container(context: Option<&SecurityContext>, path: &Path, host_use
         let times = added.unwrap_or_default().iter().filter(|name| *name == "CAP_SYS_ADMIN").count();
         if times > 0 {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-            // It shows all capabilities: made once, and shared.
+            // It shows all capabilities: made once, and copied as long as there is room for such errors.
             let error = Error::invalid(path, Value::Null, detail).showing(shown(context));
             errors.extend(iter::repeat_n(error, times));
         }
