@@ -295,3 +295,48 @@ fn what_does_not_fit_its_type_is_refused_in_gos_words() {
         "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
     );
 }
+
+/// What Go's decoder hands to a type that reads itself is told in the words of that type.
+#[test]
+fn what_a_type_reads_itself_is_refused_in_its_own_words() {
+    #[track_caller]
+    fn check((group, version, kind): (&str, &str, &str), object: &str, want: &str) {
+        let type_id = types::find_kind(group, version, kind).unwrap().0;
+        let decoded = json::decode(object.as_bytes(), Some((types::table(), type_id)), FieldValidation::Strict);
+        assert_eq!(decoded.unwrap_err().to_string(), want, "{object}");
+    }
+    let range = ("", "v1", "LimitRange");
+    for value in ["true", "[]", "{}"] {
+        let object = format!(r#"{{"spec":{{"limits":[{{"max":{{"cpu":{value}}}}}]}}}}"#);
+        let want = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+        check(range, &object, want);
+    }
+    for (value, found) in [("true", "bool"), ("[1]", "array"), ("{}", "object"), ("1.5", "number 1.5")] {
+        let object = format!(r#"{{"spec":{{"ports":[{{"targetPort":{value}}}]}}}}"#);
+        let field = "Go struct field ServicePort.spec.ports.targetPort of type int32";
+        check(("", "v1", "Service"), &object, &format!("json: cannot unmarshal {found} into {field}"));
+    }
+    for (value, found) in [("5", "number"), ("false", "bool"), ("{}", "object")] {
+        let object = format!(r#"{{"metadata":{{"creationTimestamp":{value}}}}}"#);
+        let field = "Go struct field ObjectMeta.metadata.creationTimestamp of type string";
+        check(range, &object, &format!("json: cannot unmarshal {found} into {field}"));
+        let object = format!(r#"{{"spec":{{"renewTime":{value}}}}}"#);
+        let field = "Go struct field LeaseSpec.spec.renewTime of type string";
+        check(("coordination.k8s.io", "v1", "Lease"), &object, &format!("json: cannot unmarshal {found} into {field}"));
+    }
+    check(
+        range,
+        r#"{"metadata":{"creationTimestamp":"2026-13-01T00:00:00Z"}}"#,
+        r#"parsing time "2026-13-01T00:00:00Z": month out of range"#,
+    );
+    check(
+        ("coordination.k8s.io", "v1", "Lease"),
+        r#"{"spec":{"renewTime":"2026-01-01T00:00:00Z"}}"#,
+        r#"parsing time "2026-01-01T00:00:00Z" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "Z" as ".000000""#,
+    );
+    check(
+        ("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
+        r#"{"spec":{"versions":[{"schema":{"openAPIV3Schema":{"additionalProperties":3}}}]}}"#,
+        "boolean or JSON schema expected",
+    );
+}

@@ -28,7 +28,6 @@ use corten_apimachinery::{
     value::{Str, Value},
 };
 use corten_base::{TaskPanic, TaskSet, blocking};
-use corten_client::PatchKind;
 use corten_storage::object::cache_key;
 use futures::future::{AbortHandle, Aborted, abortable};
 use http::Method;
@@ -41,7 +40,7 @@ use tokio::{
 use crate::{
     endpoints::{Endpoint, OBJECTS_MAX},
     filters::is_privileged,
-    negotiation::{Encoding, patch_kind},
+    negotiation::{Encoding, PatchType},
     request::{Origin, Request, RequestBody},
     server::Server,
 };
@@ -329,7 +328,7 @@ fn may_compile_much(text: &[u8]) -> bool {
 }
 
 fn is_json_patch(request: &Request, content_type: &str) -> bool {
-    request.method == Method::PATCH && patch_kind(content_type) == Ok(PatchKind::Json)
+    request.method == Method::PATCH && PatchType::of(content_type) == Some(PatchType::Json)
 }
 
 /// Whether a body that is written in `encoding` is too deep for some thread; for `None`, whatever it is read as. The binary
@@ -409,7 +408,7 @@ fn size_if_large_object(json: &[u8], doublings: usize) -> Option<Size> {
 
 /// How often a patch may double what it changes: other operations than copies in a JSON patch add no more than they say.
 fn doublings(patch: &[u8], content_type: &str) -> usize {
-    if patch_kind(content_type) != Ok(PatchKind::Json) {
+    if PatchType::of(content_type) != Some(PatchType::Json) {
         return 0;
     }
     // Where characters are written by number, the word may be, too.

@@ -372,7 +372,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     health::install(&mut routes, &settings.engine, &stores, bootstrap, &slis);
     metrics::install_slis(&mut routes, &slis);
     server.observe(metrics::install(&mut routes, &settings.engine, &services));
-    let discovery = discovery::Discovery::new(advertise_address.to_string());
+    let discovery = discovery::Discovery::new(table, advertise_address.to_string());
     let prefixes = RESOURCES.iter().map(|definition| definition.storage_prefix);
     let built_in = BuiltIn::new(resources.iter().map(|resource| &**resource), prefixes);
     let make_routes = move |custom: &[(Arc<Resource>, Arc<Store>)]| {

@@ -4,9 +4,9 @@
 
 use base64::{DecodeError, Engine as _, prelude::BASE64_STANDARD};
 
+use super::go_time::Layout;
 use crate::{
     duration::GoDuration,
-    field::quote,
     meta,
     type_table::{Field, FieldType, Presence, Shape, Struct, TypeId, TypeTable},
     value::{Map, Str, Value},
@@ -182,20 +182,12 @@ pub(super) fn zero(table: &TypeTable, ty: &FieldType, made: &mut usize) -> Value
 
 /// The canonical text of a time: UTC, whole seconds.
 pub(super) fn time(text: &str) -> Result<Str, String> {
-    parse_time(text).map(meta::format_time)
+    Layout::Seconds.parse(text).map(meta::format_time)
 }
 
 /// The canonical text of a time with microseconds.
 pub(super) fn micro_time(text: &str) -> Result<Str, String> {
-    parse_time(text).map(meta::format_micro_time)
-}
-
-fn parse_time(text: &str) -> Result<jiff::Timestamp, String> {
-    meta::parse_time(text).ok_or_else(|| {
-        let quoted = quote(text);
-        let layout = quote("2006-01-02T15:04:05Z07:00");
-        format!("parsing time {quoted} as {layout}: cannot parse {quoted} as \"2006\"")
-    })
+    Layout::Micros.parse(text).map(meta::format_micro_time)
 }
 
 /// Whether the text is base64, as bytes are written.

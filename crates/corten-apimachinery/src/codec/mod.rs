@@ -3,6 +3,7 @@
 mod canonical;
 pub mod cbor;
 mod error;
+mod go_time;
 pub mod json;
 pub mod lists;
 mod objects;

@@ -3,7 +3,10 @@
 //! An object is read into a tree and then as JSON is: upstream converts the text, too.
 //! Upstream: sigs.k8s.io/yaml with its copy of go-yaml v2 (v1.35).
 
+mod doubled;
 mod encode;
+mod key;
+mod refusal;
 
 use std::fmt;
 
@@ -15,15 +18,15 @@ use serde_saphyr::{DuplicateKeyPolicy, Options};
 
 pub use encode::{around, encode, encode_item};
 
+use self::key::KeySeed;
 use super::{
     DecodeError, Decoded, FieldValidation, json,
     objects::{Objects, Place},
 };
 use crate::{
-    field::quote,
     stack,
     type_table::{TypeId, TypeTable},
-    value::{Map, Str, Value, format_str},
+    value::{Map, Value},
 };
 
 /// The deepest nesting. Upstream: `max_flow_level` and `max_indents` of go-yaml.
@@ -58,9 +61,12 @@ pub fn decode_bounded(
 ) -> Result<Decoded, DecodeError> {
     let text = text_of(bytes)?;
     let mut objects = Objects::at_most(objects_max);
+    if let Some(refusal) = refusal::leading_tab(text) {
+        return Err(refusal);
+    }
     let value = match first_document(text, DuplicateKeyPolicy::LastWins, &mut objects) {
         Ok(value) => value,
-        Err(error) => return Err(refusal(&error, &objects)),
+        Err(error) => return Err(refusal::refusal(text, &error, &objects)),
     };
     let mut decoded = match ty {
         None => Decoded::of(value),
@@ -70,9 +76,13 @@ pub fn decode_bounded(
         && let Err(serde_saphyr::Error::DuplicateMappingKey { key, location }) =
             first_document(text, DuplicateKeyPolicy::Error, &mut Objects::at_most(objects_max))
     {
-        let key = quote(&key.unwrap_or_default());
-        let line = location.line();
-        decoded.complaints.insert(0, format!("yaml: unmarshal errors:\n  line {line}: key {key} already set in map"));
+        let mut doubled = doubled::doubled_keys(text);
+        if doubled.is_empty() {
+            // Of keys that are numbers the library shows only the last.
+            let key = key.unwrap_or_default();
+            doubled.push(format!("line {}: key {key} already set in map", location.line()));
+        }
+        decoded.complaints.insert(0, format!("yaml: unmarshal errors:\n  {}", doubled.join("\n  ")));
     }
     Ok(decoded)
 }
@@ -97,8 +107,10 @@ pub fn may_be_deeper_than(bytes: &[u8], most: usize) -> bool {
 ///
 /// Errors: as `decode`.
 pub fn decode_all(bytes: &[u8]) -> Result<Vec<Value>, DecodeError> {
-    let documents = serde_saphyr::from_multiple_with_options(text_of(bytes)?, options(DuplicateKeyPolicy::LastWins));
-    let documents: Vec<Document> = documents.map_err(|error| refusal(&error, &Objects::at_most(usize::MAX)))?;
+    let text = text_of(bytes)?;
+    let documents = serde_saphyr::from_multiple_with_options(text, options(DuplicateKeyPolicy::LastWins));
+    let documents: Vec<Document> =
+        documents.map_err(|error| refusal::refusal(text, &error, &Objects::at_most(usize::MAX)))?;
     Ok(documents.into_iter().map(|Document(value)| value).filter(|value| !value.is_null()).collect())
 }
 
@@ -136,72 +148,6 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
         duplicate_keys: duplicate_keys,
         legacy_octal_numbers: true,
         with_snippet: false,
-    }
-}
-
-/// The error itself, and not that of the alias through which it was met.
-fn bare(error: &serde_saphyr::Error) -> &serde_saphyr::Error {
-    match error {
-        serde_saphyr::Error::WithSnippet { error, .. } | serde_saphyr::Error::AliasError { error, .. } => bare(error),
-        error => error,
-    }
-}
-
-/// What is wrong with a text, in the words of go-yaml.
-fn refusal(error: &serde_saphyr::Error, objects: &Objects) -> DecodeError {
-    use serde_saphyr::{Error, budget::BudgetBreach as Breach};
-    // The library keeps the error of a visitor as a text, but what is counted knows that there were too many.
-    if let Some(too_many) = objects.refusal() {
-        return too_many;
-    }
-    let excessive = || DecodeError::new("yaml: document contains excessive aliasing");
-    let what = match bare(error) {
-        Error::AliasReplayCounterOverflow { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => return excessive(),
-        Error::Budget { breach, .. } => match breach {
-            Breach::Depth { .. } => too_deep(),
-            Breach::Aliases { .. }
-            | Breach::Anchors { .. }
-            | Breach::AliasAnchorRatio { .. }
-            | Breach::MergeKeys { .. }
-            | Breach::RecordedAnchorEvents { .. }
-            | Breach::RecordedAnchorBytes { .. } => return excessive(),
-            _ => "document is too large".to_owned(),
-        },
-        Error::UnknownAnchor { .. } => "unknown anchor referenced".to_owned(),
-        Error::RecursiveReferencesRequireWeakTypes { .. } => "anchor value contains itself".to_owned(),
-        Error::MergeValueNotMapOrSeqOfMaps { .. } => {
-            "map merge requires map or sequence of maps as the value".to_owned()
-        }
-        Error::NonFiniteFloat { value, .. } => return DecodeError::new(format!("json: unsupported value: {value}")),
-        Error::SerdeInvalidType { .. } => "invalid map key".to_owned(),
-        other => words(&other.to_string()),
-    };
-    match error.location() {
-        Some(location) => DecodeError::new(format!("yaml: line {}: {what}", location.line())),
-        None => DecodeError::new(format!("yaml: {what}")),
-    }
-}
-
-fn too_deep() -> String {
-    format!("exceeded max depth of {DEPTH_MAX}")
-}
-
-/// What the scanner and parser say, without the place and what they were doing, where go-yaml says it differently.
-fn words(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let what = line.rsplit_once(" at line ").map_or(line, |(what, _)| what);
-    let what = if what.starts_with("while ") { what.split_once(", ").map_or(what, |(_, what)| what) } else { what };
-    match what {
-        "unclosed bracket '['" => "did not find expected ',' or ']'".to_owned(),
-        "unclosed bracket '{'" => "did not find expected ',' or '}'".to_owned(),
-        "misplaced bracket" => "did not find expected node content".to_owned(),
-        "unclosed quote" => "found unexpected end of stream".to_owned(),
-        "recursion limit exceeded" => too_deep(),
-        _ if what.starts_with("unexpected character") => "found character that cannot start any token".to_owned(),
-        _ => what.to_owned(),
     }
 }
 
@@ -285,55 +231,13 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         self.objects.count(self.place).map_err(serde::de::Error::custom)?;
         let mut entries = Vec::new();
-        while let Some(key) = access.next_key_seed(Key)? {
+        while let Some(key) = access.next_key_seed(KeySeed)? {
+            let key = key.into_text();
             let place = self.place.field(&key);
             let value = access.next_value_seed(Node { objects: self.objects, place })?;
             entries.push((key, value));
         }
         Ok(Value::Object(Map::of_last(entries)))
-    }
-}
-
-/// Reads a key: numbers and truth values are taken as their text.
-struct Key;
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Str;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Str, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for Key {
-    type Value = Str;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key that JSON can hold")
-    }
-
-    fn visit_bool<E>(self, truth: bool) -> Result<Str, E> {
-        Ok(format_str!("{truth}"))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Str, E> {
-        Ok(format_str!("{number}"))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Str, E> {
-        Ok(format_str!("{number}"))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Str, E> {
-        Ok(format_str!("{number}"))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Str, E> {
-        Ok(text.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Str, E> {
-        Ok(Str::const_new("null"))
     }
 }
 

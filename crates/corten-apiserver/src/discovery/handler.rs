@@ -3,10 +3,11 @@
 use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
 use async_trait::async_trait;
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use corten_apimachinery::{
-    codec,
+    codec::{self, FieldValidation},
     status::Status,
+    type_table::TypeTable,
     value::{Str, Value},
 };
 use http::{HeaderValue, StatusCode, header};
@@ -16,16 +17,22 @@ use sha2::{Digest as _, Sha512};
 use super::document::{Group, group_version};
 use crate::{
     endpoints::{NonResource, RoutesBuilder},
-    negotiation::{self, Offer},
+    negotiation::{self, Accepted, Encoding},
     request::Request,
     response::{Reply, Response},
-    server::Server,
+    server::{Server, encode_json, encode_tree},
 };
+
+/// What everything at once is.
+const GROUP: &str = "apidiscovery.k8s.io";
+const KIND: &str = "APIGroupDiscoveryList";
 
 /// The documents of a server. Those of a group are kept until its resources change: of five hundred groups, the
 /// definition of one more leaves the others as they are.
 #[derive(Debug)]
 pub struct Discovery {
+    /// Has the types of the documents.
+    table: &'static TypeTable,
     /// What `/api` names as the server's address.
     address: String,
     made: Mutex<HashMap<Str, Arc<Made>>>,
@@ -39,8 +46,8 @@ struct Made {
     /// The item of the list of groups.
     item: Value,
     documents: Vec<(String, Arc<Document>)>,
-    /// The item of the aggregated document, in JSON.
-    aggregated: Bytes,
+    /// The item of the aggregated document.
+    aggregated: Value,
 }
 
 impl Made {
@@ -54,16 +61,15 @@ impl Made {
             let path = format!("{root}/{}", group_version(&group.name, &version.name));
             documents.push((path, Arc::new(Document(group.resource_list(version)))));
         }
-        let aggregated = codec::json::encode(&group.aggregated(), None);
-        Self { item: group.legacy(false), documents, aggregated, group: group.clone() }
+        Self { item: group.legacy(false), documents, aggregated: group.aggregated(), group: group.clone() }
     }
 }
 
 impl Discovery {
     /// No document yet.
     #[must_use]
-    pub fn new(address: String) -> Self {
-        Self { address, made: Mutex::default() }
+    pub fn new(table: &'static TypeTable, address: String) -> Self {
+        Self { table, address, made: Mutex::default() }
     }
 
     /// Serves the documents of `groups`.
@@ -94,8 +100,12 @@ impl Discovery {
             ("apiVersion", "v1".into()),
             ("groups", Value::array(named.iter().map(|made| made.item.clone()))),
         ]);
-        routes.path("/api", Arc::new(Root { legacy: api_versions, aggregated: Aggregated::new(&core) }));
-        routes.path("/apis", Arc::new(Root { legacy: group_list, aggregated: Aggregated::new(&named) }));
+        let root = |legacy: Value, groups: &[&Arc<Made>]| {
+            let aggregated = |version: &str| Aggregated::new(groups, self.table, version);
+            Arc::new(Root { legacy, v2: aggregated("v2"), v2beta1: aggregated("v2beta1") })
+        };
+        routes.path("/api", root(api_versions, &core));
+        routes.path("/apis", root(group_list, &named));
         for (path, document) in made.iter().flat_map(|made| &made.documents) {
             routes.path(path, Arc::clone(document) as _);
         }
@@ -117,78 +127,92 @@ impl NonResource for Document {
 #[derive(Debug)]
 struct Root {
     legacy: Value,
-    aggregated: [Aggregated; 2],
+    v2: Aggregated,
+    v2beta1: Aggregated,
 }
 
-/// The aggregated document in one version.
+/// Everything at once, in one version.
 #[derive(Debug)]
 struct Aggregated {
-    media_type: &'static str,
-    body: Bytes,
+    /// What nearly all who ask for it get.
+    json: Bytes,
+    /// One for all encodings.
     etag: HeaderValue,
 }
 
 impl Aggregated {
-    fn new(groups: &[&Arc<Made>]) -> [Self; 2] {
-        let make = |version: &str, media_type| {
-            // What an encoder would write, of parts that are written already.
-            let mut body = BytesMut::new();
-            body.put_slice(format!(r#"{{"apiVersion":"apidiscovery.k8s.io/{version}","items":["#).as_bytes());
-            for (at, made) in groups.iter().enumerate() {
-                body.put_slice(if at > 0 { b"," } else { b"" });
-                body.put_slice(&made.aggregated);
-            }
-            body.put_slice(br#"],"kind":"APIGroupDiscoveryList","metadata":{}}"#);
-            let body = body.freeze();
-            let etag = Sha512::digest(&body).iter().fold(String::from("\""), |mut text, byte| {
-                let _ = write!(text, "{byte:02X}");
-                text
-            }) + "\"";
-            let etag = HeaderValue::from_str(&etag).expect("hexadecimal digits are a header value");
-            Self { media_type, body, etag }
-        };
-        [
-            make("v2", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"),
-            make("v2beta1", "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"),
-        ]
+    fn new(groups: &[&Arc<Made>], table: &TypeTable, version: &str) -> Self {
+        let typed = table.find_kind(GROUP, version, KIND).map(|id| (table, id));
+        let mut list = Value::object_of([
+            ("metadata", Value::object()),
+            ("items", Value::array(groups.iter().map(|made| made.aggregated.clone()))),
+        ]);
+        // It is that of what the document says, and not of its version.
+        let digest = Sha512::digest(codec::json::encode(&list, typed));
+        let etag = digest.iter().fold(String::from("\""), |mut text, byte| {
+            let _ = write!(text, "{byte:02X}");
+            text
+        }) + "\"";
+        list.set(&["kind"], KIND);
+        list.set(&["apiVersion"], format!("{GROUP}/{version}"));
+        let etag = HeaderValue::from_str(&etag).expect("hexadecimal digits are a header value");
+        Self { json: encode_json(&list, typed), etag }
     }
 
-    fn reply(&self, request: &Request) -> Reply {
-        let mut reply = if request.header(header::IF_NONE_MATCH).as_bytes() == self.etag.as_bytes() {
-            Reply::new(Response::Raw {
-                code: StatusCode::NOT_MODIFIED,
-                content_type: self.media_type,
-                body: Bytes::new(),
-            })
-        } else {
-            Reply::new(Response::Raw { code: StatusCode::OK, content_type: self.media_type, body: self.body.clone() })
+    /// Upstream: `ServeHTTPWithETag` in k8s.io/apiserver/pkg/endpoints/discovery/aggregated/etag.go (v1.35).
+    fn reply(
+        &self,
+        server: &Server,
+        request: &Request,
+        accepted: Accepted,
+        content_type: &'static str,
+    ) -> Result<Reply, Status> {
+        let is_known = request.header(header::IF_NONE_MATCH).as_bytes() == self.etag.as_bytes();
+        let (code, body) = match (accepted.encoding, accepted.pretty) {
+            _ if is_known => (StatusCode::NOT_MODIFIED, Bytes::new()),
+            (Encoding::Json, false) => (StatusCode::OK, self.json.clone()),
+            _ => {
+                let read = codec::json::decode(&self.json, None, FieldValidation::Ignore).map_err(Status::internal)?;
+                (StatusCode::OK, encode_tree(server, &read.value, accepted)?)
+            }
         };
+        let mut reply = Reply::new(Response::Raw { code, content_type, body });
         reply.headers.insert(header::ETAG, self.etag.clone());
         reply.headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-        reply
+        reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+        Ok(reply)
     }
 }
 
 #[async_trait]
 impl NonResource for Root {
     async fn handle(&self, server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
-        let plain = Offer::plain(server.encodings());
-        for clause in request.header(header::ACCEPT).split(',') {
-            let parts: Vec<&str> = clause.split(';').map(str::trim).collect();
-            let has = |part: &str| parts.contains(&part);
-            if has("application/json") && has("g=apidiscovery.k8s.io") && has("as=APIGroupDiscoveryList") {
-                let found = match (has("v=v2"), has("v=v2beta1")) {
-                    (true, _) => Some(&self.aggregated[0]),
-                    (_, true) => Some(&self.aggregated[1]),
-                    _ => None,
-                };
-                if let Some(document) = found {
-                    return Ok(document.reply(&request));
-                }
-            } else if !has("g=apidiscovery.k8s.io") && negotiation::accept(clause, &plain, "", "").is_ok() {
-                break;
+        let (accept, agent) = (request.header(header::ACCEPT), request.header(header::USER_AGENT));
+        let Some((accepted, version)) = negotiation::accept_aggregated(accept, request.query.get("pretty"), agent)
+        else {
+            return Ok(Reply::tree(StatusCode::OK, self.legacy.clone()));
+        };
+        let (document, content_type) = match (version, accepted.encoding) {
+            ("v2", Encoding::Yaml) => {
+                (&self.v2, "application/yaml;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
             }
-        }
-        Ok(Reply::tree(StatusCode::OK, self.legacy.clone()))
+            ("v2", Encoding::Protobuf) => {
+                (&self.v2, "application/vnd.kubernetes.protobuf;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+            }
+            ("v2", Encoding::Json | Encoding::Cbor) => {
+                (&self.v2, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+            }
+            (_, Encoding::Yaml) => {
+                (&self.v2beta1, "application/yaml;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList")
+            }
+            (_, Encoding::Protobuf) => (
+                &self.v2beta1,
+                "application/vnd.kubernetes.protobuf;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
+            ),
+            (_, Encoding::Json | Encoding::Cbor) => {
+                (&self.v2beta1, "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList")
+            }
+        };
+        document.reply(server, &request, accepted, content_type)
     }
 }

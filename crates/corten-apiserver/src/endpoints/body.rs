@@ -17,7 +17,11 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use super::{custom, routes::Endpoint, unrecognized::unrecognized};
+use super::{
+    custom,
+    routes::Endpoint,
+    unrecognized::{unrecognized, without_version},
+};
 use crate::{
     negotiation::{self, Encoding},
     request::{Query, Request, RequestBody},
@@ -154,6 +158,11 @@ pub(super) fn decode_bytes(
     let decoded = decoded.map_err(|error| {
         undecodable(&error, |why| unrecognized(bytes, encoding, why, &kind.kind).unwrap_or_else(|| handled(&why)))
     })?;
+    if let (Encoding::Json | Encoding::Yaml, Value::Object(object)) = (encoding, &decoded.value)
+        && let Some(refusal) = without_version(object, bytes, &kind.kind)
+    {
+        return Err(refusal);
+    }
     let complaints = decoded.complaints();
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {

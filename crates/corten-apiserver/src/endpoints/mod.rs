@@ -9,6 +9,7 @@ mod go_base64;
 pub mod index;
 mod options;
 mod patch;
+mod patch_body;
 mod read;
 pub mod routes;
 pub(crate) mod scale;

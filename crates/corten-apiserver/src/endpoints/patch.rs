@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
-    codec::{self, DecodeError, FieldValidation},
+    codec::{self, FieldValidation},
     field::{Error, Path, quote},
     gvk::{GroupResource, GroupVersionKind},
     meta::ObjectMeta as _,
@@ -20,25 +20,22 @@ use http::{StatusCode, header};
 use parking_lot::Mutex;
 
 use super::{
-    body::{OBJECTS_MAX, decode_bytes, decode_json, field_validation, read_bytes, undecodable},
+    body::{OBJECTS_MAX, decode_bytes, field_validation, undecodable},
     convert, custom,
     options::force,
+    patch_body::{Patch, read_patch},
     read::store_of,
     routes::Endpoint,
     strict,
-    unrecognized::go_kind,
     write::{WriteRequest, dedup_owner_references, reply},
 };
 use crate::{
-    negotiation::{Encoding, patch_kind, unknown_body},
+    negotiation::Encoding,
     registry::CreateRight,
-    request::{Request, RequestBody},
+    request::Request,
     response::{Reply, generic},
     server::Server,
 };
-
-/// The patches that custom resources take: how lists merge is said of built-in types alone.
-const CUSTOM_PATCHES: [PatchKind; 3] = [PatchKind::Json, PatchKind::Merge, PatchKind::Apply];
 
 /// Changes parts of an object under the rules of `strategy`.
 pub(super) async fn patch(
@@ -48,20 +45,16 @@ pub(super) async fn patch(
     strategy: &dyn Strategy,
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
-    let kind = patch_kind(request.header(header::CONTENT_TYPE));
     let schema = endpoint.version.schema.as_deref();
-    let kind = match kind {
-        Ok(kind) if schema.is_none() || CUSTOM_PATCHES.contains(&kind) => kind,
-        Err(refusal) if schema.is_none() => return Err(refusal),
-        _ => return Err(unknown_body(&CUSTOM_PATCHES.map(PatchKind::content_type))),
-    };
+    let patch_type = server.encodings().patch_type(request.header(header::CONTENT_TYPE), schema.is_some())?;
+    let kind = patch_type.kind();
     let is_apply = kind == PatchKind::Apply;
     let force = force(&request.query, is_apply)?;
     let mut write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
     write.is_apply = is_apply;
     let validation = field_validation(&request.query, "PatchOptions")?;
     let Patch { value: patch, complaints: own } =
-        read_patch(std::mem::take(&mut request.body), kind, validation).await?;
+        read_patch(std::mem::take(&mut request.body), patch_type, validation).await?;
     let context = write.context(&request);
     let name = request.info.name.clone();
     let type_id = endpoint.version.type_id;
@@ -112,85 +105,6 @@ pub(super) async fn patch(
     warnings.extend(updated.warnings);
     let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
     reply(endpoint, store, code, &updated.object, warnings)
-}
-
-/// A patch as the client sent it.
-pub(super) struct Patch {
-    pub(super) value: Value,
-    /// Keys that say nothing, or say it twice; empty if nobody wants to know.
-    pub(super) complaints: Vec<String>,
-}
-
-/// Reads a patch: a configuration in YAML (or JSON, which is YAML), other patches in JSON.
-pub(super) async fn read_patch(
-    body: RequestBody,
-    kind: PatchKind,
-    validation: FieldValidation,
-) -> Result<Patch, Status> {
-    if let RequestBody::Tree(value) = body {
-        return Ok(Patch { value, complaints: Vec::new() });
-    }
-    let bytes = read_bytes(body).await?;
-    if kind != PatchKind::Apply {
-        let malformed = |why: &str| Status::bad_request(format!("{}{why}", before_complaint(kind)));
-        let mut decoded = decode_json(&bytes, None, validation).map_err(|error| undecodable(&error, malformed))?;
-        expect_shape(kind, &mut decoded.value, validation)?;
-        let complaints = strict::complaints(kind, &decoded, validation);
-        return Ok(Patch { value: decoded.value, complaints });
-    }
-    // Programs send JSON, which is read many times as fast; what is wrong with it is said as for YAML.
-    let is_json = bytes.first() == Some(&b'{');
-    let json = is_json.then(|| codec::json::decode_bounded(&bytes, None, validation, OBJECTS_MAX));
-    let decoded = match json {
-        Some(Ok(decoded)) if decoded.complaints().is_empty() => Ok(decoded),
-        Some(Err(error @ DecodeError::TooManyObjects(_))) => Err(error),
-        _ => codec::yaml::decode_bounded(&bytes, None, validation, OBJECTS_MAX),
-    };
-    let malformed =
-        |why: &str| Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"));
-    let mut decoded = decoded.map_err(|error| undecodable(&error, malformed))?;
-    expect_shape(kind, &mut decoded.value, validation)?;
-    let complaints = if validation == FieldValidation::Ignore { Vec::new() } else { decoded.complaints() };
-    Ok(Patch { value: decoded.value, complaints })
-}
-
-/// What stands before the complaint of the decoder. Upstream: `applyJSPatch`, `strategicPatchObject`, `applyPatcher`.
-fn before_complaint(kind: PatchKind) -> &'static str {
-    match kind {
-        PatchKind::Json | PatchKind::Merge => "error decoding patch: ",
-        PatchKind::Strategic => "",
-        PatchKind::Apply => "error decoding YAML: error unmarshaling JSON: while decoding JSON: ",
-    }
-}
-
-/// A JSON patch is a list, the others are objects; null is an empty one.
-///
-/// Errors: another value, in the words of Go's decoder.
-fn expect_shape(kind: PatchKind, patch: &mut Value, validation: FieldValidation) -> Result<(), Status> {
-    let refused_value = |value: &Value, before: &str, wanted: &str| {
-        let found = go_kind(value);
-        Err(Status::bad_request(format!("{before}json: cannot unmarshal {found} into Go value of type {wanted}")))
-    };
-    let refused = |before: &str, wanted: &str| refused_value(patch, before, wanted);
-    match (kind, &*patch) {
-        (PatchKind::Json, Value::Null) => {
-            *patch = Value::array([]);
-            Ok(())
-        }
-        (PatchKind::Json, Value::Array(operations)) => {
-            match operations.iter().find(|operation| !matches!(operation, Value::Object(_) | Value::Null)) {
-                None => Ok(()),
-                Some(other) if validation == FieldValidation::Ignore => refused_value(other, "", "jsonpatch.Operation"),
-                Some(other) => refused_value(other, before_complaint(kind), "handlers.jsonPatchOp"),
-            }
-        }
-        (PatchKind::Json, _) if validation == FieldValidation::Ignore => refused("", "jsonpatch.Patch"),
-        (PatchKind::Json, _) => refused(before_complaint(kind), "[]handlers.jsonPatchOp"),
-        (_, Value::Object(_) | Value::Null) => Ok(()),
-        // Then it is the object that the patch makes which is wrong.
-        (PatchKind::Merge, _) if validation == FieldValidation::Ignore => Ok(()),
-        _ => refused(before_complaint(kind), "map[string]interface {}"),
-    }
 }
 
 /// A configuration that says something twice is refused if the client wants it, but only after it was found to fit.

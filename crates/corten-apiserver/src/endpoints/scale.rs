@@ -20,14 +20,15 @@ use parking_lot::Mutex;
 use super::{
     body::{decode_bytes, decode_review, field_validation},
     options::force,
-    patch::{Patch, check_name, patched, read_patch, read_patched, refuse_doubled},
+    patch::{check_name, patched, read_patched, refuse_doubled},
+    patch_body::{Patch, read_patch},
     read::{namespace_of, store_of},
     routes::Endpoint,
     write::WriteRequest,
 };
 use crate::{
     customresources::nested::{nested_int, nested_text},
-    negotiation::{Encoding, patch_kind},
+    negotiation::{Encoding, PatchType},
     request::Request,
     response::Reply,
     server::Server,
@@ -89,12 +90,14 @@ pub(super) async fn handle(
             (Wanted::Scale(scale), warnings)
         }
         Verb::Patch => {
-            let language = patch_kind(request.header(header::CONTENT_TYPE))?;
+            let is_custom = endpoint.version.schema.is_some();
+            let patch_type = server.encodings().patch_type(request.header(header::CONTENT_TYPE), is_custom)?;
+            let language = patch_type.kind();
             if language == PatchKind::Apply {
-                return apply(server, endpoint, request, (paths, type_id)).await;
+                return apply(server, endpoint, request, patch_type, (paths, type_id)).await;
             }
             let validation = field_validation(&request.query, "PatchOptions")?;
-            let patch = read_patch(std::mem::take(&mut request.body), language, validation).await?;
+            let patch = read_patch(std::mem::take(&mut request.body), patch_type, validation).await?;
             (Wanted::Patched { language, patch, validation }, Vec::new())
         }
         _ => return Ok(Reply::method_not_allowed()),
@@ -188,6 +191,7 @@ async fn apply(
     server: &Arc<Server>,
     endpoint: &Endpoint,
     mut request: Box<Request>,
+    patch_type: PatchType,
     (paths, type_id): (&ScalePaths, TypeId),
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
@@ -197,7 +201,7 @@ async fn apply(
     write.is_apply = true;
     let validation = field_validation(&request.query, "PatchOptions")?;
     let body = std::mem::take(&mut request.body);
-    let Patch { value: scale, complaints } = read_patch(body, PatchKind::Apply, validation).await?;
+    let Patch { value: scale, complaints } = read_patch(body, patch_type, validation).await?;
     refuse_doubled(&complaints, validation)?;
     let mut warnings = complaints;
     if scale.api_version() != "autoscaling/v1" || scale.kind() != "Scale" {

@@ -6,7 +6,7 @@
 use corten_apimachinery::{
     codec::{self, DecodeError, FieldValidation},
     status::Status,
-    value::Value,
+    value::{Map, Value},
 };
 
 use super::body::{OBJECTS_MAX, decode_json};
@@ -21,15 +21,16 @@ pub(super) fn unrecognized(bytes: &[u8], encoding: Encoding, why: &str, kind: &s
     let read = match encoding {
         Encoding::Json => decode_json(bytes, None, FieldValidation::Ignore),
         Encoding::Yaml => codec::yaml::decode_bounded(bytes, None, FieldValidation::Ignore, OBJECTS_MAX),
-        Encoding::Protobuf if codec::protobuf::is_envelope(bytes) => return None,
+        Encoding::Protobuf if codec::protobuf::is_whole_envelope(bytes) => return None,
         Encoding::Protobuf => return Some(unrecognizable(kind, &why, bytes)),
         Encoding::Cbor => return None,
     };
     let mismatch = match read {
         Ok(codec::Decoded { value: Value::Object(object), .. }) => {
             let is_wrong = |value: &&Value| !value.is_null() && value.as_str().is_none();
-            let (field, value) =
-                ["apiVersion", "kind"].iter().find_map(|field| Some((field, object.get(field).filter(is_wrong)?)))?;
+            let wrong =
+                ["apiVersion", "kind"].iter().find_map(|field| Some((field, object.get(field).filter(is_wrong)?)));
+            let Some((field, value)) = wrong else { return without_version(&object, bytes, kind) };
             format!("json: cannot unmarshal {} into Go struct field .{field} of type string", go_kind(value))
         }
         Ok(codec::Decoded { value: Value::Null, .. }) => return None,
@@ -50,6 +51,17 @@ pub(super) fn unrecognized(bytes: &[u8], encoding: Encoding, why: &str, kind: &s
         Err(error) => return Some(unrecognizable(kind, &error, bytes)),
     };
     Some(unrecognizable(kind, &format_args!("couldn't get version/kind; json parse error: {mismatch}"), bytes))
+}
+
+/// The refusal of an object in JSON or YAML whose `apiVersion` is none: upstream then does not know of which kind it is.
+/// `None` if it is one.
+///
+/// Upstream: `Interpret` in k8s.io/apimachinery/pkg/runtime/serializer/json/meta.go, `ParseGroupVersion` in runtime/schema
+/// (v1.35).
+pub(super) fn without_version(object: &Map, bytes: &[u8], kind: &str) -> Option<Status> {
+    let version = object.get("apiVersion")?.as_str()?;
+    let is_none = version.matches('/').count() > 1;
+    is_none.then(|| unrecognizable(kind, &format_args!("unexpected GroupVersion string: {version}"), bytes))
 }
 
 /// The bracket with which a text is nested more deeply than Go reads. Upstream: `maxNestingDepth` in encoding/json.
@@ -129,11 +141,19 @@ mod tests {
         json(&nested(10_000), &format!("json: cannot unmarshal array {as_struct} ({shown})"));
         json(&nested(10_001), &format!("invalid character '[' exceeded max depth ({shown})"));
         check(Encoding::Json, &format!(r#"{{"a":{}}}"#, nested(9_999)), None);
+        let version = |body: &str| Some(format!("unexpected GroupVersion string: a/b/c ({body})"));
+        let body = r#"{"apiVersion":"a/b/c","spec":3}"#;
+        check(Encoding::Json, body, version(&format!("{} ...", &body[..30])).as_deref());
+        check(Encoding::Yaml, "apiVersion: a/b/c", version("61706956657273696f6e3a20612f622f63").as_deref());
+        check(Encoding::Json, r#"{"apiVersion":"a/b"}"#, None);
         // What says its kind, or leaves it out, is refused as an object of that kind.
         check(Encoding::Json, r#"{"spec":3}"#, None);
         let text =
             format!("couldn't get version/kind; json parse error: json: cannot unmarshal string {as_struct} (61)");
         check(Encoding::Yaml, "a", Some(&text));
         check(Encoding::Protobuf, "abc", Some("why (616263)"));
+        check(Encoding::Protobuf, "k8s\0", Some("why (6b387300)"));
+        check(Encoding::Protobuf, "k8s\0\x0a\x05v", Some("why (6b3873000a0576)"));
+        check(Encoding::Protobuf, "k8s\0\x12\x01\x0a", None);
     }
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod media_type;
+mod patch_type;
 #[cfg(test)]
 mod tests;
 
@@ -12,12 +13,10 @@ use corten_apimachinery::{
     Features,
     status::{Reason, Status},
 };
-use corten_client::PatchKind;
 use http::Method;
 
+pub(crate) use self::patch_type::PatchType;
 use crate::response::generic;
-
-const PATCH_TYPES: [PatchKind; 4] = [PatchKind::Json, PatchKind::Merge, PatchKind::Strategic, PatchKind::Apply];
 
 /// An encoding of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -228,33 +227,8 @@ impl Encoding {
         if method != Method::PATCH {
             return Self::of_body(content_type).ok();
         }
-        patch_kind(content_type).ok().map(|kind| match kind {
-            PatchKind::Apply => Self::Yaml,
-            PatchKind::Json | PatchKind::Merge | PatchKind::Strategic => Self::Json,
-        })
+        PatchType::of(content_type).map(PatchType::encoding)
     }
-}
-
-/// Reads the `Content-Type` of a patch: what stands before its parameters, to the letter.
-///
-/// Errors: `UnsupportedMediaType`.
-pub(crate) fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
-    let media_type = content_type.split(';').next().unwrap_or_default();
-    PATCH_TYPES
-        .into_iter()
-        .find(|kind| kind.content_type() == media_type)
-        .ok_or_else(|| unknown_body(&PATCH_TYPES.map(PatchKind::content_type)))
-}
-
-/// Whether the router finds the language of a patch, before anything else is looked at.
-///
-/// Errors: `UnsupportedMediaType`.
-pub(crate) fn route_patch(content_type: &str) -> Result<(), Status> {
-    let is_known = content_type.split(',').any(|one| {
-        let media_type = one.split(';').next().unwrap_or_default().trim_matches(' ');
-        PATCH_TYPES.iter().any(|kind| kind.content_type() == media_type)
-    });
-    is_known.then_some(()).ok_or_else(|| generic(Reason::UnsupportedMediaType, "415: Unsupported Media Type"))
 }
 
 /// What a path and method produce, as the router knows it.
@@ -266,7 +240,7 @@ pub(crate) enum Produced {
     ObjectsOrStream,
     /// A log, or objects that say why there is none.
     Log,
-    /// The documents of discovery, which are in no encoding that is tried out.
+    /// The versions of the core group, which are in no encoding that is tried out.
     Documents,
     /// The version.
     Json,
@@ -297,15 +271,27 @@ fn not_acceptable(accepted: &[&str]) -> Status {
 ///
 /// Errors: `NotAcceptable`.
 pub fn accept(header: &str, offer: &Offer, pretty: &str, user_agent: &str) -> Result<Accepted, Status> {
-    let by_agent = || ["curl", "Wget", "Mozilla/5.0"].iter().any(|agent| user_agent.starts_with(agent));
-    let is_pretty = if pretty.is_empty() { by_agent() } else { is_true(pretty) };
     let first = Accepted { encoding: Encoding::Json, shape: Shape::Object, shape_version: "v1", pretty: false };
     // What programs here say, and need not be taken apart.
     let is_first = header.is_empty() || header == Encoding::Json.media_type();
     let accepted = if is_first { Some(first) } else { accept::choose(header, offer) };
-    let mut accepted = accepted.ok_or_else(|| offer.encodings.none_acceptable())?;
-    accepted.pretty |= is_pretty;
-    Ok(accepted)
+    let accepted = accepted.ok_or_else(|| offer.encodings.none_acceptable())?;
+    Ok(accepted.for_people(pretty, user_agent))
+}
+
+/// Reads an `Accept` header: the form and the version in which the client wants all of discovery at once, if it does. The rest
+/// as `accept`.
+pub(crate) fn accept_aggregated(header: &str, pretty: &str, user_agent: &str) -> Option<(Accepted, &'static str)> {
+    let chosen = accept::choose_aggregated(header);
+    chosen.map(|(accepted, version)| (accepted.for_people(pretty, user_agent), version))
+}
+
+impl Accepted {
+    fn for_people(self, pretty: &str, user_agent: &str) -> Self {
+        let by_agent = || ["curl", "Wget", "Mozilla/5.0"].iter().any(|agent| user_agent.starts_with(agent));
+        let is_pretty = if pretty.is_empty() { by_agent() } else { is_true(pretty) };
+        Self { pretty: self.pretty || is_pretty, ..self }
+    }
 }
 
 /// Upstream: `ParseBool` in Go's strconv.

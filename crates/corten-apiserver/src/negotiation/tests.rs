@@ -1,3 +1,5 @@
+use corten_client::PatchKind;
+
 use super::*;
 
 const STORED: Offer = Offer { encodings: Encodings::STABLE, shapes: Shape::ALL, is_resource: true, is_custom: false };
@@ -108,6 +110,60 @@ fn a_form_that_does_not_exist_is_refused() {
     check_refused("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", &PLAIN);
 }
 
+/// It was found by looking for parts of the text: weights, spaces and other encodings were not known.
+#[test]
+fn all_of_discovery_at_once_is_negotiated_as_all_else() {
+    const AGGREGATED: &str = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    #[track_caller]
+    fn check(header: &str, want: Option<(Encoding, bool)>) {
+        let header = header.replace('@', AGGREGATED);
+        let got = accept_aggregated(&header, "", "kubectl/v1.35.0");
+        assert_eq!(got.map(|(accepted, _)| (accepted.encoding, accepted.pretty)), want, "{header}");
+    }
+    let version =
+        |header: &str| accept_aggregated(&header.replace('@', AGGREGATED), "", "").map(|(_, version)| version);
+    let beta = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+    assert_eq!(version(beta), Some("v2beta1"));
+    assert_eq!(version(&format!("application/json;@,{beta},application/json")), Some("v2"));
+    let json = Some((Encoding::Json, false));
+    check("application/json;@", json);
+    check("application/json;@,application/json", json);
+    check("application/json ; g = apidiscovery.k8s.io ; v = v2; as =APIGroupDiscoveryList", json);
+    check("application/yaml;@", Some((Encoding::Yaml, false)));
+    check("application/vnd.kubernetes.protobuf;@", Some((Encoding::Protobuf, false)));
+    check("*/*;@", json);
+    check("application/json;@;pretty=1", Some((Encoding::Json, true)));
+    check("application/json;@;q=0.1,application/yaml;@;q=0.2", Some((Encoding::Yaml, false)));
+    // The document that tells less is no answer to who takes both, whatever the weights are.
+    check("application/json,application/json;@", json);
+    check("application/json;@;q=0.1,application/json", json);
+    check("*/*;q=0.9,application/json;q=0.5;@", json);
+    check("application/json;@;stream=watch", json);
+    for other in [
+        "",
+        "*/*",
+        "application/json",
+        "text/html;@",
+        "application/cbor;@",
+        "application/json;@;sv=v2",
+        "application/json;@;stream=other",
+        "application/yaml;@;stream=watch",
+        "application/json;g=apidiscovery.k8s.io;as=APIGroupDiscoveryList",
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscovery",
+        "application/json;g=apidiscovery.k8s.io;v=v2alpha1;as=APIGroupDiscoveryList",
+    ] {
+        check(other, None);
+    }
+    assert_eq!(
+        accept_aggregated(&format!("*/*;{AGGREGATED}"), "1", "").map(|(accepted, _)| accepted.pretty),
+        Some(true)
+    );
+    assert_eq!(
+        accept_aggregated(&format!("*/*;{AGGREGATED}"), "", "curl/8").map(|(accepted, _)| accepted.pretty),
+        Some(true)
+    );
+}
+
 #[test]
 fn what_has_no_columns_has_no_table() {
     let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
@@ -187,16 +243,18 @@ fn bodies_are_in_an_encoding_that_is_served() {
 #[test]
 fn patches_are_in_a_language_that_is_known() {
     #[track_caller]
-    fn check(content_type: &str, routed: bool, kind: Option<PatchKind>) {
-        let route = route_patch(content_type);
+    fn check(content_type: &str, routed: bool, patch_type: Option<PatchType>) {
+        let route = Encodings::STABLE.route_patch(content_type);
         if !routed {
             let refused = route.as_ref().unwrap_err();
             assert_eq!((refused.code, refused.message.as_str()), (415, "415: Unsupported Media Type"));
         }
-        assert_eq!((route.is_ok(), patch_kind(content_type).ok()), (routed, kind), "{content_type}");
+        let got = Encodings::STABLE.patch_type(content_type, false).ok();
+        assert_eq!((route.is_ok(), got), (routed, patch_type), "{content_type}");
     }
-    check("application/merge-patch+json", true, Some(PatchKind::Merge));
-    check("application/merge-patch+json;charset=utf-8", true, Some(PatchKind::Merge));
+    check("application/merge-patch+json", true, Some(PatchType::Merge));
+    check("application/merge-patch+json;charset=utf-8", true, Some(PatchType::Merge));
+    check("application/apply-patch+yaml", true, Some(PatchType::ApplyYaml));
     // The router takes it, and the handler does not.
     check("application/merge-patch+json ; charset=utf-8", true, None);
     check("text/plain, application/merge-patch+json", true, None);
@@ -207,7 +265,25 @@ fn patches_are_in_a_language_that_is_known() {
     let text = "the body of the request was in an unknown format - accepted media types include: \
                 application/json-patch+json, application/merge-patch+json, \
                 application/strategic-merge-patch+json, application/apply-patch+yaml";
-    assert_eq!(patch_kind("").unwrap_err().message, text);
+    assert_eq!(Encodings::STABLE.patch_type("", false).unwrap_err().message, text);
+}
+
+/// Configurations in CBOR were refused whatever the gate was, though the documents offered them.
+#[test]
+fn configurations_in_cbor_are_taken_behind_their_gate() {
+    const CBOR: &str = "application/apply-patch+cbor";
+    const STRATEGIC: &str = "application/strategic-merge-patch+json";
+    let on = Encodings::of(&Features::new([("CBORServingAndStorage", true)]));
+    assert_eq!(on.route_patch(CBOR), Ok(()));
+    for is_custom in [false, true] {
+        assert_eq!(on.patch_type(CBOR, is_custom), Ok(PatchType::ApplyCbor));
+        assert!(Encodings::STABLE.patch_type(CBOR, is_custom).is_err());
+    }
+    assert_eq!((PatchType::ApplyCbor.kind(), PatchType::ApplyCbor.encoding()), (PatchKind::Apply, Encoding::Cbor));
+    let refused = on.patch_type(STRATEGIC, true).unwrap_err().message;
+    let want = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml, \
+                application/apply-patch+cbor";
+    assert!(refused.ends_with(&format!("include: {want}")), "{refused}");
 }
 
 #[test]

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use corten_apimachinery::{openapi::Dialect, status::Status};
 use corten_base::{TaskSet, blocking};
 use http::{HeaderValue, StatusCode, header};
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::{
-    Source,
+    Source, conditional,
     contents::{Contents, Kept},
     form::Form,
 };
@@ -48,6 +49,8 @@ struct Recipe {
     contents: Contents,
     json: OnceLock<Bytes>,
     protobuf: OnceLock<Bytes>,
+    /// Since when it is as it is: it was asked for then for the first time.
+    modified: OnceLock<Timestamp>,
 }
 
 impl Document {
@@ -58,15 +61,16 @@ impl Document {
         hash: String,
         making: &Arc<Making>,
     ) -> Self {
-        let recipe = Recipe { source, dialect, contents, json: OnceLock::new(), protobuf: OnceLock::new() };
+        let (json, protobuf, modified) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let recipe = Recipe { source, dialect, contents, json, protobuf, modified };
         Self { recipe: Arc::new(recipe), hash, making: Arc::clone(making) }
     }
 
     /// The same document, of which `contents` tells the same: resources that have been replaced are let go.
     pub(super) fn of(&self, contents: Contents) -> Self {
-        let Recipe { source, dialect, contents: _, json, protobuf } = &*self.recipe;
-        let recipe =
-            Recipe { source: *source, dialect: *dialect, contents, json: json.clone(), protobuf: protobuf.clone() };
+        let Recipe { source, dialect, contents: _, json, protobuf, modified } = &*self.recipe;
+        let (json, protobuf, modified) = (json.clone(), protobuf.clone(), modified.clone());
+        let recipe = Recipe { source: *source, dialect: *dialect, contents, json, protobuf, modified };
         Self { recipe: Arc::new(recipe), hash: self.hash.clone(), making: Arc::clone(&self.making) }
     }
 
@@ -98,14 +102,19 @@ impl Document {
         };
         let content_type = form.media_type(dialect);
         let etag = format!("\"{}\"", self.hash);
-        let fresh = request.header(header::IF_NONE_MATCH) == etag;
-        let mut reply = Reply::new(if fresh {
+        let modified = *self.recipe.modified.get_or_init(|| request.received);
+        let is_known = conditional::has_it(request, &etag, modified);
+        let mut reply = Reply::new(if is_known {
             Response::Raw { code: StatusCode::NOT_MODIFIED, content_type, body: Bytes::new() }
         } else {
             Response::Raw { code: StatusCode::OK, content_type, body: self.bytes(tasks, form).await? }
         });
         if let Ok(value) = HeaderValue::from_str(&etag) {
             reply.headers.insert(header::ETAG, value);
+        }
+        // A tag says more.
+        if !is_known && let Ok(value) = HeaderValue::from_str(&conditional::http_date(modified)) {
+            reply.headers.insert(header::LAST_MODIFIED, value);
         }
         reply.headers.insert(header::VARY, HeaderValue::from_static("Accept"));
         Ok(reply)

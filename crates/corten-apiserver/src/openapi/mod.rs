@@ -5,6 +5,7 @@
 //! Invariant: what tells of the same is not made again, and no document is made on a thread that answers requests.
 //! Upstream: k8s.io/kube-openapi/pkg/handler and handler3, k8s.io/apiextensions-apiserver/pkg/controller/openapi{,v3} (v1.35).
 
+mod conditional;
 mod contents;
 mod document;
 mod form;

@@ -10,7 +10,7 @@ use corten_apimachinery::{codec, status::Status, value::Value};
 use http::{HeaderValue, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 
-use super::document::Document;
+use super::{conditional::http_date, document::Document};
 use crate::{
     endpoints::NonResource,
     request::Request,
@@ -78,5 +78,5 @@ pub(super) fn expires(now: Timestamp) -> String {
     const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
     // Far beyond all calendars, there is no later time than now.
     let then = now.checked_add(YEAR).unwrap_or(now);
-    then.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    http_date(then)
 }

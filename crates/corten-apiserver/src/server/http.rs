@@ -70,6 +70,14 @@ pub(super) async fn serve(
         }
         return Ok(respond(&server, &streams, reply, &Wants::plain()).await);
     }
+    if let Some(code) = malformed::own_answer(&parts) {
+        let mut response = HttpResponse::new(Content::Empty.into());
+        *response.status_mut() = code;
+        if code == StatusCode::EXPECTATION_FAILED {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        return Ok(response);
+    }
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let path = parts.uri.path().to_owned();
     let info = RequestInfo::parse(&parts.method, &path, &query);
@@ -162,7 +170,10 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
     let mut response = HttpResponse::new(body);
     *response.status_mut() = code;
     let all = response.headers_mut();
-    all.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    // What is not sent has no type.
+    if code != StatusCode::NOT_MODIFIED {
+        all.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
     if is_compressed {
         all.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         all.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));

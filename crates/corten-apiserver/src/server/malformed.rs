@@ -3,7 +3,7 @@
 //! Upstream: `readRequest` in net/http/server.go and `unescape` in net/url, with their words. Over HTTP/2, Go ends the stream
 //! instead of answering.
 
-use http::{Method, Version, header, request::Parts};
+use http::{Method, StatusCode, Version, header, request::Parts};
 
 use crate::request::is_escaped;
 
@@ -29,6 +29,20 @@ pub(super) fn complaint(parts: &Parts) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// The answer to what Go's server answers itself: an expectation that it does not know, and a question about the server as
+/// a whole.
+///
+/// Upstream: `sendExpectationFailed` and `globalOptionsHandler` in net/http/server.go.
+pub(super) fn own_answer(parts: &Parts) -> Option<StatusCode> {
+    let expected = parts.headers.get(header::EXPECT).map_or(&b""[..], |value| value.as_bytes());
+    let is_known = expected.is_empty()
+        || expected.split(|byte| b" \t,".contains(byte)).any(|word| word.eq_ignore_ascii_case(b"100-continue"));
+    if parts.version <= Version::HTTP_11 && !is_known {
+        return Some(StatusCode::EXPECTATION_FAILED);
+    }
+    (parts.method == Method::OPTIONS && parts.uri.path() == "*").then_some(StatusCode::OK)
 }
 
 fn is_of_host(byte: u8) -> bool {
@@ -67,5 +81,29 @@ mod tests {
             check(Version::HTTP_11, path, one, Some(""));
             check(Version::HTTP_2, path, &[], Some(""));
         }
+    }
+
+    /// What was expected was passed over, and the server as a whole was not found.
+    #[test]
+    fn some_questions_go_answers_itself() {
+        #[track_caller]
+        fn check(version: Version, (method, path): (&str, &str), expected: &str, want: Option<u16>) {
+            let request = Request::builder().version(version).method(method).uri(path).header(header::EXPECT, expected);
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let code = own_answer(&parts).map(|code| code.as_u16());
+            assert_eq!(code, want, "{version:?} {method} {path} {expected}");
+        }
+        let post = ("POST", "/api");
+        check(Version::HTTP_11, post, "", None);
+        check(Version::HTTP_11, post, "100-Continue", None);
+        check(Version::HTTP_11, post, "a, 100-continue", None);
+        check(Version::HTTP_11, post, "frob", Some(417));
+        check(Version::HTTP_10, post, "100-continued", Some(417));
+        check(Version::HTTP_2, post, "frob", None);
+        check(Version::HTTP_11, ("OPTIONS", "*"), "", Some(200));
+        check(Version::HTTP_2, ("OPTIONS", "*"), "", Some(200));
+        check(Version::HTTP_11, ("OPTIONS", "*"), "frob", Some(417));
+        check(Version::HTTP_11, ("OPTIONS", "/"), "", None);
+        check(Version::HTTP_11, ("GET", "*"), "", None);
     }
 }

@@ -23,6 +23,7 @@ use corten_component_base::serving::{Connection, Limits, TlsListener};
 use hyper::service::service_fn;
 use parking_lot::RwLock;
 
+pub(crate) use encode::{json as encode_json, tree as encode_tree};
 pub(crate) use wants::{expect_document, expect_form};
 
 use crate::{

@@ -138,11 +138,11 @@ pub(crate) fn expect_form(
     let encodings = server.encodings();
     if !is_custom {
         if is_patch {
-            negotiation::route_patch(content_type)?;
+            encodings.route_patch(content_type)?;
         }
         encodings.route(accept, produced)?;
         if is_patch {
-            negotiation::patch_kind(content_type)?;
+            encodings.patch_type(content_type, false)?;
         }
     }
     if !accept.is_empty() && Form::of(info) == Form::Objects {
@@ -168,14 +168,18 @@ pub(crate) fn expect_form(
 
 /// Refuses a request for discovery or the version that the router finds no encoding for.
 ///
+/// Upstream: `apisHandler` and `apiGroupHandler` in k8s.io/kube-aggregator/pkg/apiserver/handler_apis.go (v1.35) are behind none.
+///
 /// Errors: `NotAcceptable`.
 pub(crate) fn expect_document(server: &Server, request: &Request) -> Result<(), Status> {
     let path = request.info.path.trim_end_matches('/');
     let depth = path.matches('/').count();
     let produced = match path {
         "/version" => Produced::Json,
-        _ if path.starts_with("/apis") && depth == 3 || path.starts_with("/api/") => Produced::Objects,
-        _ => Produced::Documents,
+        "/api" | "/apis/apiregistration.k8s.io" => Produced::Documents,
+        // The aggregator answers for all groups and for each but its own, and is behind no router.
+        _ if path.starts_with("/apis") && depth < 3 => return Ok(()),
+        _ => Produced::Objects,
     };
     server.encodings().route(request.header(header::ACCEPT), produced)
 }

@@ -8,7 +8,9 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use bytes::{Bytes, BytesMut};
 use corten_apimachinery::{
+    field::quote,
     gvk::GroupResource,
     status::{Reason, Status},
     value::Value,
@@ -21,7 +23,10 @@ use corten_streaming::{negotiate, splice, websocket::send_bytes};
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyDataStream, BodyExt as _, Empty, Full, Limited};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::{
+    body::{Body, Incoming},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use parking_lot::RwLock;
 use rustls::{
@@ -269,7 +274,7 @@ impl Kubelets {
 
     /// Reads what a kubelet answers, as it comes.
     ///
-    /// Errors: the kubelet cannot be reached; its refusal as a `Status` about `resource`.
+    /// Errors: the kubelet cannot be reached, or redirects; its refusal as a `Status` about `resource`.
     pub(crate) async fn read(&self, location: &Location, resource: &str, name: &str) -> Result<Reply, Status> {
         let response = self.answer(location, Method::GET, HeaderMap::new()).await?;
         let code = response.status();
@@ -280,8 +285,15 @@ impl Kubelets {
             let body = BodyDataStream::new(body).map_err(std::io::Error::other).boxed();
             return Ok(Reply::new(Response::Stream { content_type, code: StatusCode::OK, body }));
         }
+        // Where a redirect leads to is followed by nobody, and told to nobody.
+        if code.is_redirection() && parts.headers.get(header::LOCATION).is_some_and(|to| !to.is_empty()) {
+            let url = quote(&format!("https://{}{}", location.authority(), location.path));
+            return Err(Status::new(Reason::Unknown, format!("Get {url}: redirects forbidden")));
+        }
         let text = read_text(body).await;
         Err(match code {
+            // It answers a request for another protocol, which nobody asked for: passed on, it would switch the client's.
+            StatusCode::SWITCHING_PROTOCOLS => Status { code: 500, ..generic(code, resource, name, &text) },
             StatusCode::INTERNAL_SERVER_ERROR => Status::internal(text),
             StatusCode::BAD_REQUEST => Status::bad_request(text),
             _ => generic(code, resource, name, &text),
@@ -319,7 +331,7 @@ impl Kubelets {
 
     /// Hands a request on and its answer back, whatever it is, both as they come.
     ///
-    /// Errors: `ServiceUnavailable` if nobody answers.
+    /// Errors: `ServiceUnavailable` if nobody answers; a protocol that nobody asked for.
     pub(crate) async fn forward(&self, location: &Location, request: Request) -> Result<Reply, Status> {
         let mut headers = onward(&request.headers);
         forwarding::ask(&mut headers, &request)?;
@@ -327,6 +339,12 @@ impl Kubelets {
             |error: SendError| Status::service_unavailable(format!("error trying to reach service: {error}"));
         let response = self.send(location, request.method, headers, request.body).await.map_err(unreachable)?;
         let (mut parts, body) = response.into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Upstream: `handleUpgradeResponse` in Go's net/http/httputil.
+            let to = parts.headers.get(header::UPGRADE).and_then(|to| to.to_str().ok()).unwrap_or_default();
+            let message = format!("backend tried to switch protocol {} when \"\" was requested", quote(to));
+            return Err(Status::new(Reason::Unknown, message));
+        }
         let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         forwarding::answer(&mut parts.headers, &request.path, location, host);
         let content_type = parts.headers.get(header::CONTENT_TYPE);
@@ -422,10 +440,24 @@ async fn read_text(body: Incoming) -> String {
     }
 }
 
+/// What came of a body before it ended or broke, up to a limit: nothing else is said in its place.
+async fn what_came<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Bytes {
+    let mut came = BytesMut::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        let data = frame.into_data().unwrap_or_default();
+        let left = REFUSAL_BYTES_MAX - came.len();
+        came.extend_from_slice(&data[..data.len().min(left)]);
+        if data.len() >= left {
+            break;
+        }
+    }
+    came.freeze()
+}
+
 async fn refusal(response: http::Response<Incoming>) -> Reply {
     let code = response.status();
     let mut headers = response.headers().clone();
-    let body = read_text(response.into_body()).await;
+    let body = what_came(response.into_body()).await;
     for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::TRANSFER_ENCODING, header::CONNECTION] {
         headers.remove(name);
     }
@@ -458,7 +490,21 @@ fn client_config(client: &KubeletClient) -> Result<ClientConfig, Box<dyn std::er
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
     use super::*;
+
+    /// The client of a backend that left early was told of this server's troubles with it, as if the backend had said so.
+    #[tokio::test]
+    async fn of_a_body_that_breaks_there_is_what_came() {
+        let frame = |text: &'static str| Ok(Frame::data(Bytes::from_static(text.as_bytes())));
+        let broken = [frame("sh"), frame("ort"), Err(io::Error::other("it broke"))];
+        assert_eq!(what_came(StreamBody::new(futures::stream::iter(broken))).await, "short");
+        let long = std::iter::repeat_with(|| frame("0123456789")).take(REFUSAL_BYTES_MAX);
+        let came = what_came(StreamBody::new(futures::stream::iter(long))).await;
+        assert_eq!(came.len(), REFUSAL_BYTES_MAX);
+    }
 
     #[test]
     fn credentials_for_this_server_stay_here() {

@@ -136,6 +136,11 @@ async fn a_form_that_does_not_exist_is_refused_as_upstream_refuses_it() {
         ),
         (format!("{MAPS}?{initial}"), table, status(&accepted, "")),
         ("/apis/apps".to_owned(), "application/json;as=Unknown;v=v1;g=x", status(&accepted, "")),
+        // Groups are told by who is behind no router.
+        ("/api".to_owned(), "text/html", routed(THREE)),
+        ("/apis".to_owned(), "text/html", status(&accepted, "")),
+        ("/apis/apps".to_owned(), "text/html", status(&accepted, "")),
+        ("/apis/apiregistration.k8s.io".to_owned(), "text/html", routed(THREE)),
     ] {
         let answer = asker.get(&path, accept).await;
         assert_eq!((answer.code, text(&answer.body)), (406, &*want), "{path} {accept}");
@@ -170,6 +175,56 @@ async fn a_form_that_does_not_exist_is_refused_as_upstream_refuses_it() {
     unknown.headers_mut().insert(header::AUTHORIZATION, "Bearer nobody".parse().unwrap());
     assert_eq!(asker.client.send_request(unknown).await.unwrap().status(), StatusCode::UNAUTHORIZED);
     drop(asker);
+    served.stop().await;
+}
+
+/// All at once there was in compact JSON alone, with its keys sorted and nothing kept by clients.
+#[tokio::test]
+async fn all_of_discovery_at_once_is_there_in_every_encoding() {
+    const AGGREGATED: &str = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let served = Served::start().await;
+    let mut asker = Asker::of(&served).await;
+    for (path, has_names) in [("/apis", true), ("/api", false)] {
+        let json = asker.get(path, &format!("application/json;{AGGREGATED},application/json")).await;
+        let tree = typed(&json.body);
+        let id = codec::type_of(types::table(), &tree).unwrap();
+        assert_eq!(json.media_type, format!("application/json;{AGGREGATED}"));
+        let names = if has_names { "{\"name\":\"" } else { "{}" };
+        let begin = format!(
+            "{{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/v2\",\"metadata\":{{}},\"items\":[\
+             {{\"metadata\":{names}"
+        );
+        assert!(text(&json.body).starts_with(&begin), "{}", text(&json.body[..200]));
+        assert!(json.body == [&json::encode(&tree, Some((types::table(), id)))[..], b"\n"].concat());
+        let pretty = asker.get(&format!("{path}?pretty=1"), &format!("*/* ; {AGGREGATED}")).await;
+        assert!(pretty.body == json::encode_pretty(&tree, Some((types::table(), id))).trim_ascii_end());
+        let block = asker.get(path, &format!("application/yaml;{AGGREGATED}")).await;
+        assert_eq!(block.media_type, format!("application/yaml;{AGGREGATED}"));
+        assert!(block.body == yaml::encode(&tree));
+        let binary = asker.get(path, &format!("{PROTOBUF};{AGGREGATED}")).await;
+        assert_eq!(binary.media_type, format!("{PROTOBUF};{AGGREGATED}"));
+        assert!(protobuf::decode(&binary.body, types::table(), id).unwrap() == tree);
+        // Clients before v1.30 know no other.
+        let older = format!("application/json;{}", AGGREGATED.replace("v2", "v2beta1"));
+        let older_body = asker.get(path, &format!("{older},application/json")).await;
+        assert_eq!(older_body.media_type, older);
+        assert_eq!(
+            text(&older_body.body),
+            text(&json.body).replace("apidiscovery.k8s.io/v2", "apidiscovery.k8s.io/v2beta1")
+        );
+        let legacy =
+            asker.get(path, "application/json;g=apidiscovery.k8s.io;v=v3;as=APIGroupDiscoveryList,application/json");
+        assert_eq!(legacy.await.media_type, "application/json");
+    }
+    let answer = asker.send("/apis", &format!("application/json;{AGGREGATED}")).await;
+    assert_eq!(answer.headers()[header::CACHE_CONTROL], "public");
+    let etag = answer.headers()[header::ETAG].clone();
+    let mut again = served.request_for("/apis", &format!("application/yaml;{AGGREGATED}"));
+    again.headers_mut().insert(header::IF_NONE_MATCH, etag.clone());
+    let answer = asker.client.send_request(again).await.unwrap();
+    assert_eq!((answer.status(), &answer.headers()[header::ETAG]), (StatusCode::NOT_MODIFIED, &etag));
+    assert!(!answer.headers().contains_key(header::CONTENT_TYPE));
+    drop((asker, answer));
     served.stop().await;
 }
 

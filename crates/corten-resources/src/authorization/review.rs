@@ -37,8 +37,7 @@ impl Strategy for Review {
             }
             (None, None) => {
                 let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-                // A pointer to nothing is shown as this word.
-                errors.invalid(&spec.child("resourceAttributes"), "null", detail);
+                errors.invalid(&spec.child("resourceAttributes"), Value::Null, detail);
             }
             _ => {}
         }
@@ -98,7 +97,7 @@ mod tests {
             &subject_access_review::RESOURCE,
             json!({"metadata": {"name": "a"}, "spec": {}}),
             &[
-                "spec.resourceAttributes: Invalid value: \"null\": exactly one of nonResourceAttributes or resourceAttributes \
+                "spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes \
                  must be specified",
                 "spec.user: Invalid value: \"\": at least one of user or group must be specified",
                 "metadata: Invalid value: {\"name\":\"a\"}: must be empty",

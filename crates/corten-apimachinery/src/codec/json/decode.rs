@@ -12,6 +12,7 @@ use crate::{
         objects::{Objects, Place},
     },
     field::quote,
+    quantity::QuantityError,
     stack,
     type_table::{FieldType, Shape, Struct, TypeId, TypeTable},
     value::{Map, Raw, Str, Value},
@@ -736,9 +737,17 @@ impl<'a> Parser<'a> {
         self.complaints.push(format!("{what} {}", quote(&format!("{path}{dot}{key}"))));
     }
 
-    /// Go's words for a value of another type than its field.
+    /// Go's words for a value of another type than its field. Types that read themselves have words of their own: those of
+    /// what they look for.
     fn mismatch(&self, found: &str, ty: Option<&FieldType>) -> DecodeError {
-        let wanted = self.go_type(ty);
+        let wanted = match self.shape(ty) {
+            // Whatever stands there is read as the text of a number.
+            Some(Shape::Quantity) => return DecodeError::new(QuantityError::Format.to_string()),
+            Some(Shape::JsonSchemaOrBool(_)) => return DecodeError::new("boolean or JSON schema expected"),
+            Some(Shape::IntOrString) => "int32".to_owned(),
+            Some(Shape::Time | Shape::MicroTime | Shape::Duration) => "string".to_owned(),
+            _ => self.go_type(ty),
+        };
         let fields: Vec<&str> = self
             .path
             .iter()

@@ -36,33 +36,7 @@ pub fn decode_bounded(
     type_id: TypeId,
     objects_max: usize,
 ) -> Result<Value, DecodeError> {
-    let body = match bytes.strip_prefix(MAGIC) {
-        None if bytes.is_empty() => return Err(DecodeError::new("empty data")),
-        None => {
-            let why = "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]";
-            return Err(DecodeError::new(why));
-        }
-        Some([]) => return Err(DecodeError::new("empty body")),
-        Some(body) => body,
-    };
-    let (mut api_version, mut kind, mut raw) = (Str::default(), Str::default(), &[][..]);
-    let mut envelope = Reader(body);
-    while let Some((number, wire)) = envelope.key()? {
-        match (number, wire) {
-            (1, Wire::Bytes(type_meta)) => {
-                let mut fields = Reader(type_meta);
-                while let Some((number, wire)) = fields.key()? {
-                    match (number, wire) {
-                        (1, Wire::Bytes(text)) => api_version = text_of(text),
-                        (2, Wire::Bytes(text)) => kind = text_of(text),
-                        _ => {}
-                    }
-                }
-            }
-            (2, Wire::Bytes(bytes)) => raw = bytes,
-            _ => {}
-        }
-    }
+    let Envelope { api_version, kind, raw } = Envelope::of(bytes)?;
     let mut bounds = Bounds { depth: 0, objects: Objects::at_most(objects_max) };
     let mut object = message(raw, table, type_id, &mut bounds)?;
     if !api_version.is_empty() {
@@ -72,6 +46,52 @@ pub fn decode_bounded(
         object.set(&["kind"], kind);
     }
     Ok(object)
+}
+
+/// An object as it is sent: what it is, and its message.
+struct Envelope<'a> {
+    api_version: Str,
+    kind: Str,
+    raw: &'a [u8],
+}
+
+impl<'a> Envelope<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let body = match bytes.strip_prefix(MAGIC) {
+            None if bytes.is_empty() => return Err(DecodeError::new("empty data")),
+            None => {
+                let why = "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]";
+                return Err(DecodeError::new(why));
+            }
+            Some([]) => return Err(DecodeError::new("empty body")),
+            Some(body) => body,
+        };
+        let (mut api_version, mut kind, mut raw) = (Str::default(), Str::default(), &[][..]);
+        let mut envelope = Reader(body);
+        while let Some((number, wire)) = envelope.key()? {
+            match (number, wire) {
+                (1, Wire::Bytes(type_meta)) => {
+                    let mut fields = Reader(type_meta);
+                    while let Some((number, wire)) = fields.key()? {
+                        match (number, wire) {
+                            (1, Wire::Bytes(text)) => api_version = text_of(text),
+                            (2, Wire::Bytes(text)) => kind = text_of(text),
+                            _ => {}
+                        }
+                    }
+                }
+                (2, Wire::Bytes(bytes)) => raw = bytes,
+                _ => {}
+            }
+        }
+        Ok(Self { api_version, kind, raw })
+    }
+}
+
+/// Whether `bytes` are a whole envelope: it says what is in it, which is not looked at.
+#[must_use]
+pub fn is_whole_envelope(bytes: &[u8]) -> bool {
+    Envelope::of(bytes).is_ok()
 }
 
 /// What is left of what an object may have.

@@ -8,7 +8,7 @@ mod decode;
 mod encode;
 mod wire;
 
-pub use decode::{decode, decode_bounded};
+pub use decode::{decode, decode_bounded, is_whole_envelope};
 pub use encode::{around, encode, encode_item, watch_frame};
 pub(crate) use wire::{put_bytes, put_double, put_length, put_number, put_text};
 
@@ -17,7 +17,7 @@ use crate::type_table::{FieldType, Shape, TypeTable};
 /// What an envelope begins with.
 const MAGIC: &[u8; 4] = b"k8s\0";
 
-/// Whether `bytes` are an enveloped object.
+/// Whether `bytes` begin as an enveloped object does.
 #[must_use]
 pub fn is_envelope(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)

@@ -171,23 +171,83 @@ fn what_is_wrong_is_said_in_the_words_of_go_yaml() {
     check(&bomb, excessive);
     check(&format!("a: &a\n{}", "- x\n".repeat(60_000)), excessive);
     check(&format!("a: &a [1, 2]\nb:\n{}", "- *a\n".repeat(60_000)), excessive);
-    check(&"- ".repeat(10_001), "yaml: line 1: exceeded max depth of 10000");
-    check(&"[".repeat(100_000), "yaml: line 1: exceeded max depth of 10000");
-    check("a: [", "yaml: line 1: did not find expected ',' or ']'");
-    check("a: {b: c", "yaml: line 1: did not find expected ',' or '}'");
-    check("a: ]", "yaml: line 1: did not find expected node content");
-    check("a: 'x", "yaml: line 1: found unexpected end of stream");
-    check("a: b: c", "yaml: line 1: mapping values are not allowed in this context");
+    check(&"- ".repeat(10_001), "yaml: exceeded max depth of 10000");
+    check(&"[".repeat(100_000), "yaml: exceeded max depth of 10000");
+    check("a: [", "yaml: line 1: did not find expected node content");
+    check("a: [b,\n", "yaml: line 1: did not find expected node content");
+    check("a: [b", "yaml: line 1: did not find expected ',' or ']'");
+    check("c: d\na: {b: c\n", "yaml: line 2: did not find expected ',' or '}'");
+    check("a: ]", "yaml: did not find expected node content");
+    check("b: c\na: ]", "yaml: line 1: did not find expected node content");
+    check("a: 'x", "yaml: found unexpected end of stream");
+    check("a: 'x\n", "yaml: line 2: found unexpected end of stream");
+    check("a: b: c", "yaml: mapping values are not allowed in this context");
     check("a: b\n c: d", "yaml: line 2: mapping values are not allowed in this context");
-    check("- a\nb: c", "yaml: line 2: did not find expected '-' indicator");
-    check("a: &x *x", "yaml: line 1: did not find expected key");
-    check("a: \"\\q\"", "yaml: line 1: found unknown escape character");
-    check("a: @b", "yaml: line 1: found character that cannot start any token");
-    check("a: *b", "yaml: line 1: unknown anchor referenced");
-    check("a: &a\n  b: *a", "yaml: line 2: anchor value contains itself");
-    check("<<: 3", "yaml: line 1: map merge requires map or sequence of maps as the value");
-    check("? [a]\n: b", "yaml: line 1: invalid map key");
+    check("- a\nb: c", "yaml: line 1: did not find expected '-' indicator");
+    check("a: &x *x", "yaml: did not find expected key");
+    check("a: \"\\q\"", "yaml: found unknown escape character");
+    check("a: @b", "yaml: found character that cannot start any token");
+    check("a:\n  b: @b", "yaml: line 2: found character that cannot start any token");
+    check("a: *b", "yaml: unknown anchor 'b' referenced");
+    check("c: [\"\u{fc}\", *b-1]", "yaml: unknown anchor 'b-1' referenced");
+    check("a: &a\n  b: *a", "yaml: anchor 'a' value contains itself");
+    check("<<: 3", "yaml: map merge requires map or sequence of maps as the value");
+    check(
+        "? [a, 1, {b: ~}]\n: b",
+        r#"yaml: invalid map key: []interface {}{"a", 1, map[interface {}]interface {}{"b":interface {}(nil)}}"#,
+    );
+    check("? {a: true}\n: b", r#"yaml: invalid map key: map[interface {}]interface {}{"a":true}"#);
     check("a: .inf", "json: unsupported value: .inf");
+}
+
+/// A document that began with a tab was taken, and of others the words were those of this library.
+#[test]
+fn a_tab_is_no_indentation() {
+    #[track_caller]
+    fn check(text: &str, line: &str) {
+        let error = decode(text.as_bytes(), None, FieldValidation::Warn).unwrap_err().to_string();
+        assert_eq!(error, format!("yaml: {line}found character that cannot start any token"), "{text}");
+    }
+    check("\ta: b\n", "");
+    check("\t", "");
+    check("\u{feff} \ta: b\n", "");
+    check("# Nothing.\n\n \ta: b\n", "line 3: ");
+    check("a:\n\tb: c", "line 2: ");
+    for taken in ["a:\tb", "a: b\t\n", "a: [\tb]", "# \t\na: b", "a: b # \t"] {
+        assert!(decode(taken.as_bytes(), None, FieldValidation::Strict).is_ok(), "{taken}");
+    }
+}
+
+/// Only the first of them was named.
+#[test]
+fn all_keys_that_come_twice_are_named_with_the_lines_of_their_values() {
+    #[track_caller]
+    fn check(text: &str, want: &[&str]) {
+        let decoded = decode(text.as_bytes(), None, FieldValidation::Strict).unwrap();
+        let want = format!("yaml: unmarshal errors:\n  {}", want.join("\n  "));
+        assert_eq!(decoded.complaints(), [want], "{text}");
+    }
+    check(
+        "data:\n  a: 1\n  a: 2\n  a: 3\n  b: 1\n  b: 2\n",
+        &[
+            "line 3: key \"a\" already set in map",
+            "line 4: key \"a\" already set in map",
+            "line 6: key \"b\" already set in map",
+        ],
+    );
+    check(
+        "a: 1\nb: [{c: 1, c: 2}]\na:\n  d: 1\n  d: 2\n",
+        &[
+            "line 2: key \"c\" already set in map",
+            "line 5: key \"d\" already set in map",
+            "line 4: key \"a\" already set in map",
+        ],
+    );
+    check("true: 1\n\"true\": 2\ntrue: 3", &["line 3: key true already set in map"]);
+    check("1: a\n1: b", &["line 2: key 1 already set in map"]);
+    let many = "a: 1\n".repeat(3_000);
+    let complaints = decode(many.as_bytes(), None, FieldValidation::Warn).unwrap().complaints();
+    assert_eq!(complaints[0].lines().count(), 1 + 1_000);
 }
 
 /// Of these, only a hundred levels were read; and some of what comes with depth was work by its square.

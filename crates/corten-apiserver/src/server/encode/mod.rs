@@ -72,7 +72,7 @@ pub(super) fn made_tree(server: &Server, made: &Value, accepted: Accepted) -> Re
 }
 
 /// A tree in the encoding asked for.
-pub(super) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<Bytes, Status> {
+pub(crate) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<Bytes, Status> {
     let typed = type_of(server.table(), tree).map(|id| (server.table(), id));
     match accepted.encoding {
         Encoding::Json if accepted.pretty => {
@@ -80,7 +80,7 @@ pub(super) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<
             let json = codec::json::encode_pretty(tree, typed);
             Ok(json.slice(..json.trim_ascii_end().len()))
         }
-        Encoding::Json => Ok(with_newline(&codec::json::encode(tree, typed))),
+        Encoding::Json => Ok(json(tree, typed)),
         Encoding::Protobuf => match typed {
             Some((table, id)) => codec::protobuf::encode(tree, table, id).map_err(Status::internal),
             None => Err(not_marshalable(tree)),
@@ -88,6 +88,11 @@ pub(super) fn tree(server: &Server, tree: &Value, accepted: Accepted) -> Result<
         Encoding::Yaml => Ok(codec::yaml::encode(tree)),
         Encoding::Cbor => Ok(codec::cbor::encode_typed(tree, typed)),
     }
+}
+
+/// A tree in JSON on one line, which is ended.
+pub(crate) fn json(tree: &Value, typed: Option<(&TypeTable, TypeId)>) -> Bytes {
+    with_newline(&codec::json::encode(tree, typed))
 }
 
 /// The type that a tree says it has. The list of the core group's versions says no version of its own, and the older list of

@@ -96,3 +96,32 @@ async fn a_kubelet_that_does_not_switch_ends_the_connection() {
     assert!(asked.iter().all(|asked| !asked.contains("/run/")), "nothing follows: {asked:?}");
     served.stop().await;
 }
+
+/// A redirect, and a switch that nobody asked for, were the client's: it was led elsewhere, or spoke HTTP to nobody.
+#[tokio::test]
+async fn a_kubelet_leads_readers_of_logs_nowhere() {
+    let served = Served::start().await;
+    served.cluster.identify_to_kubelets(&KubeletClient { pair: key_pair(), authorities: None });
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    let answers = vec![
+        "HTTP/1.1 302 Found\r\nlocation: https://127.0.0.1:1/exec\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 307 Temporary Redirect\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n",
+        switched,
+    ];
+    let port = kubelet(answers, Arc::clone(&asked), &served.tasks).await;
+    make_pod_at(&served, port).await;
+    let log = request("GET", &format!("{POD}/log?container=c"), &[], "");
+    let proxy = request("GET", "/api/v1/nodes/n1/proxy/pods", &[], "");
+    let redirected = format!(r#"Get \"https://127.0.0.1:{port}/containerLogs/default/web/c\": redirects forbidden"#);
+    let switch = r#"backend tried to switch protocol \"x\" when \"\" was requested"#.to_owned();
+    for (wire, said) in [(&log, &redirected), (&log, &redirected), (&proxy, &switch)] {
+        let answer = served.ask(wire).await.expect("an answer");
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.code, 500, "{} {body}", answer.head);
+        assert!(body.contains(said), "{body}");
+        assert!(!answer.head.contains("location: "), "the way on is not told: {}", answer.head);
+    }
+    served.cluster.end_kubelet_connections().await;
+    served.stop().await;
+}

@@ -40,7 +40,7 @@ fn servers_agree_or_there_is_no_common_version() {
     check(json!({"storageVersions": [server("a", "v1"), server("b", "v2")]}), &[]);
     check(
         json!({"storageVersions": [server("a", "v1")]}),
-        &[".commonEncodingVersion: Invalid value: \"null\": the common encoding version is v1"],
+        &[".commonEncodingVersion: Invalid value: null: the common encoding version is v1"],
     );
     check(
         json!({"storageVersions": [server("a", "v1")], "commonEncodingVersion": "v2"}),

@@ -84,8 +84,7 @@ fn common(status: &Value, path: &Path, errors: &mut ErrorList) {
                           reporting the supported versions yet";
             errors.invalid(path, said, detail);
         }
-        // A pointer to nothing is shown as this word.
-        (Some(agreed), None) => errors.invalid(path, "null", format!("the common encoding version is {agreed}")),
+        (Some(agreed), None) => errors.invalid(path, Value::Null, format!("the common encoding version is {agreed}")),
         (Some(agreed), Some(said)) if said != agreed => {
             errors.invalid(path, said, format!("the actual common encoding version is {agreed}"));
         }
