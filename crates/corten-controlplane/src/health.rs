@@ -55,7 +55,7 @@ pub(crate) fn install(
 
 impl Health {
     /// Every check with its result, under the names that upstream has for the same.
-    async fn checks(&self) -> Vec<(&'static str, bool)> {
+    async fn checks(&self, has_all_routes: bool) -> Vec<(&'static str, bool)> {
         let store_works = store_works(&*self.engine).await.is_ok();
         let mut checks = vec![("ping", true), ("log", true), ("etcd", store_works)];
         if self.is_readiness {
@@ -65,6 +65,7 @@ impl Health {
         // Both are part of building the server, which nobody can ask before.
         checks.push(("poststarthook/start-apiserver-admission-initializer", true));
         checks.push(("poststarthook/generic-apiserver-start-informers", true));
+        checks.push(("poststarthook/crd-informer-synced", has_all_routes));
         checks.extend(Step::ALL.map(|(step, name)| (name, self.bootstrap.has(step))));
         if self.is_readiness {
             checks.push(("shutdown", !self.bootstrap.is_stopping()));
@@ -75,8 +76,8 @@ impl Health {
 
 #[async_trait]
 impl NonResource for Health {
-    async fn handle(&self, _server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
-        let checks = self.checks().await;
+    async fn handle(&self, server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+        let checks = self.checks(server.has_all_routes()).await;
         let path = request.info.path.trim_matches('/');
         if let Some((_, wanted)) = path.split_once('/') {
             let found = checks.iter().find(|(name, _)| *name == wanted);
@@ -226,7 +227,7 @@ mod tests {
             slis: Arc::default(),
         };
         assert_eq!(store_works(&*health.engine).await, Err("the store failed the last write".to_owned()));
-        let checks = health.checks().await;
+        let checks = health.checks(true).await;
         for (name, want) in [("ping", true), ("etcd", false), ("etcd-readiness", false)] {
             assert!(checks.contains(&(name, want)), "{name} of {checks:?}");
         }
@@ -244,6 +245,7 @@ mod tests {
                 "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]etcd-readiness ok\n[+]informer-sync ok\n\
                  [+]poststarthook/start-apiserver-admission-initializer ok\n\
                  [+]poststarthook/generic-apiserver-start-informers ok\n\
+                 [+]poststarthook/crd-informer-synced ok\n\
                  [+]poststarthook/priority-and-fairness-config-producer ok\n\
                  [+]poststarthook/start-system-namespaces-controller ok\n\
                  [+]poststarthook/start-cluster-authentication-info-controller ok\n\

@@ -117,6 +117,7 @@ impl CustomResources {
     ) -> Self {
         let built_in = Arc::new(built_in);
         let tasks = TaskSet::new("custom-resources");
+        server.expect_routes(true);
         Self {
             server,
             definitions,
@@ -163,6 +164,7 @@ impl CustomResources {
             self.learn(stored, &mut changed);
         }
         self.settle(&mut changed, is_different, cleaned).await;
+        self.server.expect_routes(false);
         let mut events: Vec<Arc<CacheEvent>> = Vec::new();
         loop {
             let mut is_different = false;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use corten_apimachinery::{
     resource::{Resource, Strategy, SubresourceKind, Verb},
-    status::{Reason, Status},
+    status::{Details, Reason, Status},
 };
 use http::Method;
 
@@ -32,15 +32,15 @@ pub async fn dispatch(server: &Arc<Server>, request: Box<Request>) -> Result<Rep
                 handler.handle(server, *request).await
             }
             Some(handler) => handler.handle(server, *request).await,
-            None => Ok(unknown(&routes, &request)),
+            None => Ok(unknown(server, &routes, &request)),
         };
     }
     let info = &request.info;
     let Some(endpoint) = routes.endpoint(&info.group, &info.version, &info.resource) else {
-        return Ok(unknown(&routes, &request));
+        return Ok(unknown(server, &routes, &request));
     };
     if !is_served_here(&request) || (endpoint.version.schema.is_some() && !is_in_custom_scope(endpoint, info)) {
-        return Ok(unknown(&routes, &request));
+        return Ok(unknown(server, &routes, &request));
     }
     let asked = match Asked::of((&endpoint.resource, &endpoint.version), &request.method, info) {
         Ok(asked) => asked,
@@ -86,8 +86,8 @@ fn is_in_custom_scope(endpoint: &Endpoint, info: &RequestInfo) -> bool {
 
 /// What upstream's router says about a path that it does not know: another thing within a built-in group than outside of all.
 ///
-/// Upstream: `director.ServeHTTP` in k8s.io/apiserver/pkg/server/handler.go (v1.35).
-fn unknown(routes: &Routes, request: &Request) -> Reply {
+/// Upstream: `director.ServeHTTP` in k8s.io/apiserver/pkg/server/handler.go, and k8s.io/apiserver/pkg/util/notfoundhandler (v1.35).
+fn unknown(server: &Server, routes: &Routes, request: &Request) -> Reply {
     let path = request.info.path.as_str();
     let is_known_group = match path.strip_prefix("/apis/") {
         Some(rest) => {
@@ -97,7 +97,15 @@ fn unknown(routes: &Routes, request: &Request) -> Reply {
         }
         None => path.starts_with("/api/"),
     };
-    if is_known_group { Reply::no_such_route() } else { Reply::no_such_path() }
+    if is_known_group {
+        Reply::no_such_route()
+    } else if server.has_all_routes() {
+        Reply::no_such_path()
+    } else {
+        let why = "the request has been made before all known HTTP paths have been installed, please try again";
+        let details = Details { retry_after_seconds: 5, ..Details::default() };
+        Reply::failure(&Status { details: Some(details.into()), ..Status::service_unavailable(why) })
+    }
 }
 
 /// A request for a resource, whatever is asked of it.

@@ -11,7 +11,10 @@ mod wants;
 mod watch_socket;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -78,6 +81,7 @@ pub struct Server {
     parts: Parts,
     observer: OnceLock<Arc<dyn Observer>>,
     routes: RwLock<Arc<Routes>>,
+    expects_routes: AtomicBool,
     in_flight: filters::InFlight,
     bodies: filters::Bodies,
     large: Large,
@@ -96,6 +100,7 @@ impl Server {
             parts,
             observer: OnceLock::new(),
             routes: RwLock::default(),
+            expects_routes: AtomicBool::new(false),
             in_flight,
             bodies: filters::Bodies::default(),
             large,
@@ -106,6 +111,18 @@ impl Server {
     /// Replaces what is served.
     pub fn set_routes(&self, routes: Routes) {
         *self.routes.write() = Arc::new(routes);
+    }
+
+    /// Says whether more will be served soon. Until all is, nobody is told that a path does not exist: who asks for an object of
+    /// a kind that is still to be read would take it for deleted.
+    pub fn expect_routes(&self, more: bool) {
+        self.expects_routes.store(more, Ordering::Release);
+    }
+
+    /// Whether all is served that was there when the server started.
+    #[must_use]
+    pub fn has_all_routes(&self) -> bool {
+        !self.expects_routes.load(Ordering::Acquire)
     }
 
     /// What is served.

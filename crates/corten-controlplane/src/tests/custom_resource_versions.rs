@@ -185,3 +185,25 @@ async fn without_its_webhook_only_the_stored_version_is_served() {
     assert!(failure.code == 500 && failure.message.contains("conversion webhook for example.com/v1"), "{failure:?}");
     cluster.stop().await;
 }
+
+/// After a restart, custom resources were not found until their definitions were read.
+#[tokio::test]
+async fn nothing_is_said_not_to_exist_before_all_definitions_are_read() {
+    let cluster = cluster_with_tabs().await;
+    let unknown = "/apis/other.example.com/v1/things/a";
+    assert_eq!(cluster.code(Method::GET, unknown, admin()).await, 404);
+    cluster.server.expect_routes(true);
+    let failure = cluster.get(admin(), unknown).await.unwrap_err();
+    let retry = failure.details.as_ref().map(|details| details.retry_after_seconds);
+    assert_eq!((failure.code, failure.reason.as_str(), retry), (503, "ServiceUnavailable", Some(5)));
+    assert_eq!(cluster.code(Method::GET, TABS, admin()).await, 200, "what is served is served");
+    assert_eq!(cluster.code(Method::GET, "/api/v1/things", admin()).await, 404, "definitions add nothing here");
+    for (path, code) in [("/readyz", 500), ("/readyz/poststarthook/crd-informer-synced", 500), ("/livez/ping", 200)] {
+        assert_eq!(cluster.code(Method::GET, path, admin()).await, code, "{path}");
+    }
+    cluster.server.expect_routes(false);
+    assert_eq!(cluster.code(Method::GET, "/readyz", admin()).await, 200);
+    let cluster = cluster.restart().await;
+    assert_ne!(cluster.code(Method::GET, TABS, admin()).await, 404);
+    cluster.stop().await;
+}

@@ -57,11 +57,15 @@ pub(super) fn refusal(text: &str, error: &Error, objects: &Objects) -> DecodeErr
             words(text, &shown)
         }
     };
+    let at = error.location().map_or(0, |at| usize::try_from(at.line()).unwrap_or(usize::MAX));
+    // Behind the last line there is no indentation that could be wrong.
+    let is_behind = what == "invalid indentation in multiline quoted scalar" && at > text.lines().count();
+    let what = if is_behind { END_IN_QUOTES.to_owned() } else { what };
     let line = match &*what {
         END_IN_QUOTES => text.matches('\n').count() + 1,
         // Both are the line behind the last one, of which the parser tells the number.
         _ if is_cut_short(error) => text.lines().count() + 1,
-        _ => error.location().map_or(0, |at| usize::try_from(at.line()).unwrap_or(usize::MAX)),
+        _ => at,
     };
     match if is_of_parser(&what) { line.saturating_sub(1) } else { line } {
         0 => said(&what),

@@ -111,14 +111,32 @@ proptest! {
     #[test]
     fn what_has_not_changed_does_not_fail(schema in any_schema(), object in any_value()) {
         let schema = Structural::from_props(&schema).unwrap();
-        let _ = (validate_value(None, &object, &schema), validate_lists(&Path::root(), &schema, &object));
+        let _ = validate_value(None, &object, &schema);
+        let list_errors = validate_lists(&Path::root(), &schema, &object);
         let errors = validate_value_update(None, &object, &object, &schema);
         // Fields without a schema are not compared, so only where there are none the whole object is as it was.
         let mut pruned = object.clone();
         prune(&mut pruned, &schema, false, &mut UnknownFields::ignored());
-        if pruned == object && !has_open_objects(&schema) {
+        // Items that share their keys, or have none, cannot be told apart.
+        let is_told_apart = list_errors.is_empty() && has_keys(&schema, &object);
+        if pruned == object && !has_open_objects(&schema) && is_told_apart {
             prop_assert!(errors.is_empty(), "{:?}", errors);
         }
+    }
+}
+
+/// Whether all items of lists of type `map` are objects, which alone have keys.
+fn has_keys(schema: &Structural, value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().all(|item| {
+            let is_keyed = schema.extensions.list_type.as_deref() == Some("map");
+            (!is_keyed || item.as_object().is_some())
+                && schema.items.as_deref().is_none_or(|schema| has_keys(schema, item))
+        }),
+        Value::Object(map) => {
+            map.iter().all(|(name, value)| schema.field(name).is_none_or(|schema| has_keys(schema, value)))
+        }
+        _ => true,
     }
 }
 

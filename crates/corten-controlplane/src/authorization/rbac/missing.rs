@@ -49,7 +49,7 @@ pub fn missing_bounded(held: &[impl Borrow<Rule>], wanted: &[Rule]) -> Missing {
 
 /// `missing_bounded` if that is little work; else nothing, and it is to be done where it holds up nobody.
 #[must_use]
-pub fn missing_at_once(held: &[impl Borrow<Rule>], wanted: &[Rule]) -> Option<Missing> {
+pub(super) fn missing_at_once(held: &[impl Borrow<Rule>], wanted: &[Rule]) -> Option<Missing> {
     let mut search = Search { missing_max: MISSING_MAX, comparisons_left: FEW_COMPARISONS };
     let missing = search.find(held, wanted);
     (missing.is_all || search.comparisons_left > 0).then_some(missing)
