@@ -6,8 +6,8 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use corten_client::connections::Connections;
 use futures::{StreamExt as _, stream};
-use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
+use http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 /// How much of each answer the server may send ahead.
@@ -32,14 +32,7 @@ impl Load {
         body: impl Into<Bytes>,
     ) -> anyhow::Result<http::Response<Incoming>> {
         let content_type = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::CONTENT_TYPE, content_type)
-            .header(header::ACCEPT, "application/json")
-            .body(Full::new(body.into()))
-            .context("form a request")?;
-        self.0.send(number, request).await.context("send a request")
+        self.0.send(number, method, path, (content_type, "application/json"), body).await.context("send a request")
     }
 
     /// As `send`, to the end; gives the number of bytes of the answer's body.

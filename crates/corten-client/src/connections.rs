@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use corten_base::TaskSet;
-use http::{Request, uri::Authority};
+use http::{Method, Request, header, uri::Authority};
 use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::http2::SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -80,18 +80,24 @@ impl Connections {
         Ok(Self { senders: senders.into(), authority: endpoint.authority, _tasks: Arc::new(tasks) })
     }
 
-    /// Sends a request on connection `number` (modulo their count) and gives its answer as it begins. `request` names path and
-    /// query only.
+    /// Sends a request on connection `number` (modulo their count) and gives its answer as it begins. `media_types` are those of
+    /// the body and of the answer that is wanted.
     ///
-    /// Errors: the connection has gone. Cancellation resets the stream.
+    /// Errors: path and headers make no request, or the connection has gone. Cancellation resets the stream.
     pub async fn send(
         &self,
         number: usize,
-        mut request: Request<Full<Bytes>>,
+        method: Method,
+        path: &str,
+        media_types: (&str, &str),
+        body: impl Into<Bytes>,
     ) -> Result<http::Response<Incoming>, ConnectionError> {
-        let mut parts = std::mem::take(request.uri_mut()).into_parts();
-        (parts.scheme, parts.authority) = (Some(http::uri::Scheme::HTTPS), Some(self.authority.clone()));
-        *request.uri_mut() = http::Uri::from_parts(parts).map_err(http::Error::from)?;
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("https://{}{path}", self.authority))
+            .header(header::CONTENT_TYPE, media_types.0)
+            .header(header::ACCEPT, media_types.1)
+            .body(Full::new(body.into()))?;
         let mut sender = self.senders[number % self.senders.len()].clone();
         sender.ready().await?;
         Ok(sender.send_request(request).await?)

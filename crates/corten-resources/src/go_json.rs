@@ -50,14 +50,7 @@ pub(crate) fn text<'m>(map: &'m Map, name: &str, (place, ty): (&str, &str)) -> R
 
 /// A value is not of the type that it was to be read as.
 pub(crate) fn mismatch(value: &Value, place: &str, ty: &str) -> String {
-    let what = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Int(_) | Value::Float(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) | Value::Raw(_) => "object",
-    };
+    let what = value.go_json_type();
     format!("json: cannot unmarshal {what} into Go {place} of type {ty}")
 }
 

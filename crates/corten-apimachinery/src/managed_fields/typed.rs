@@ -579,7 +579,7 @@ impl<'t> Typed<'t> {
         let go = || go_text(value);
         match expected {
             Expected::Number if !matches!(value, Value::Int(_) | Value::Float(_)) => {
-                found.add(path, &format!("expected numeric (int or float), got {}", go_type(value)));
+                found.add(path, &format!("expected numeric (int or float), got {}", value.go_type()));
             }
             Expected::Text if value.as_str().is_none() => {
                 let source = go_source(value);
@@ -748,19 +748,6 @@ fn compare_leaves(old: Option<&Value>, new: Option<&Value>) -> Change {
         (Some(_), None) => Change::Removed,
         (Some(old), Some(new)) if old == new => Change::None,
         (Some(_), Some(_)) => Change::Modified,
-    }
-}
-
-/// Go's name of a value's type, as `%T` prints it.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Int(_) => "int64",
-        Value::Float(_) => "float64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) | Value::Raw(_) => "map[string]interface {}",
     }
 }
 

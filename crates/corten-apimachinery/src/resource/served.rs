@@ -227,6 +227,20 @@ impl Resource {
     }
 }
 
+impl Resource {
+    /// Why an object of `api_version` cannot be turned into another version that needs a webhook for it.
+    ///
+    /// Upstream: `webhookConverter.Convert` in k8s.io/apiextensions-apiserver/pkg/apiserver/conversion/webhook_converter.go
+    /// (v1.35).
+    #[must_use]
+    pub fn webhook_failure(&self, api_version: &str) -> String {
+        let kind = &self.kind;
+        format!(
+            "conversion webhook for {api_version}, Kind={kind} failed: this server does not call conversion webhooks"
+        )
+    }
+}
+
 impl ResourceVersion {
     /// Whether field selectors can name the field `name` in this version, if they can in the resource.
     #[must_use]

@@ -6,6 +6,7 @@
 
 mod equal;
 pub mod go_float;
+mod go_names;
 mod go_text;
 mod list;
 mod map;

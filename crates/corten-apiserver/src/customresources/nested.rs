@@ -46,15 +46,7 @@ fn nested<'v>(object: &'v Value, path: &str) -> Result<Option<&'v Value>, String
 }
 
 fn wrong(steps: &[&str], value: &Value, want: &str) -> String {
-    let is = match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Int(_) => "int64",
-        Value::Float(_) => "float64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) | Value::Raw(_) => "map[string]interface {}",
-    };
+    let is = value.go_type();
     format!(".{} accessor error: {} is of the type {is}, expected {want}", steps.join("."), go_text(value))
 }
 

@@ -124,7 +124,8 @@ async fn resource(
         return handler.handle(server, endpoint, *request).await;
     }
     if endpoint.version.needs_webhook {
-        return Err(unconvertible(&endpoint.resource));
+        let why = endpoint.resource.webhook_failure(&endpoint.resource.hub_api_version());
+        return Err(Status::new(Reason::Unknown, why));
     }
     // Only proxies, which have their handlers, know methods without a verb.
     let Some(verb) = asked.verb else { return Ok(Reply::method_not_allowed()) };
@@ -134,14 +135,6 @@ async fn resource(
         Some(SubresourceKind::Scale(paths)) => Box::pin(scale::handle(server, endpoint, request, verb, paths)).await,
         Some(SubresourceKind::Custom { .. }) => Ok(Reply::no_such_route()),
     }
-}
-
-/// Upstream: `webhookConverter.Convert` in k8s.io/apiextensions-apiserver/pkg/apiserver/conversion/webhook_converter.go (v1.35).
-fn unconvertible(resource: &Resource) -> Status {
-    let (stored, kind) = (resource.hub_api_version(), &resource.kind);
-    let why =
-        format!("conversion webhook for {stored}, Kind={kind} failed: this server does not call conversion webhooks");
-    Status::new(Reason::Unknown, why)
 }
 
 /// What every request is moved through is as large as the largest branch: all but the cheapest are in boxes.

@@ -12,7 +12,6 @@ use corten_apimachinery::{
 use super::{
     body::{OBJECTS_MAX, decode_json, read_bytes, undecodable},
     strict,
-    unrecognized::go_kind,
 };
 use crate::{negotiation::PatchType, request::RequestBody};
 
@@ -84,7 +83,7 @@ fn before_complaint(patch_type: PatchType) -> &'static str {
 /// Errors: another value, in the words of Go's decoder.
 fn expect_shape(patch_type: PatchType, patch: &mut Value, validation: FieldValidation) -> Result<(), Status> {
     let refused_value = |value: &Value, before: &str, wanted: &str| {
-        let found = go_kind(value);
+        let found = value.go_json_type();
         Err(Status::bad_request(format!("{before}json: cannot unmarshal {found} into Go value of type {wanted}")))
     };
     let refused = |before: &str, wanted: &str| refused_value(patch, before, wanted);

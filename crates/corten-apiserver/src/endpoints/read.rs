@@ -18,7 +18,6 @@ use super::{
     go_base64,
     options::{ListOptions, Match, resource_version},
     routes::Endpoint,
-    unrecognized::go_kind,
 };
 use crate::{
     large::{LARGE_BYTES, Who},
@@ -324,7 +323,7 @@ impl ContinueToken {
             Value::Null => return None,
             Value::Object(fields) => fields,
             other => {
-                let found = go_kind(other);
+                let found = other.go_json_type();
                 return Some(format!("json: cannot unmarshal {found} into Go value of type storage.continueToken"));
             }
         };
@@ -332,7 +331,7 @@ impl ContinueToken {
             let value = fields.get(name).filter(|value| !is_type(value, ty))?;
             let found = match value {
                 Value::Float(number) => format!("number {number}"),
-                other => go_kind(other).to_owned(),
+                other => other.go_json_type().to_owned(),
             };
             Some(format!("json: cannot unmarshal {found} into Go struct field continueToken.{name} of type {ty}"))
         })

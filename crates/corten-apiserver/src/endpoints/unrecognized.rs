@@ -31,11 +31,11 @@ pub(super) fn unrecognized(bytes: &[u8], encoding: Encoding, why: &str, kind: &s
             let wrong =
                 ["apiVersion", "kind"].iter().find_map(|field| Some((field, object.get(field).filter(is_wrong)?)));
             let Some((field, value)) = wrong else { return without_version(&object, bytes, kind) };
-            format!("json: cannot unmarshal {} into Go struct field .{field} of type string", go_kind(value))
+            format!("json: cannot unmarshal {} into Go struct field .{field} of type string", value.go_json_type())
         }
         Ok(codec::Decoded { value: Value::Null, .. }) => return None,
         Ok(codec::Decoded { value, .. }) => {
-            format!("json: cannot unmarshal {} into Go value of type {KIND}", go_kind(&value))
+            format!("json: cannot unmarshal {} into Go value of type {KIND}", value.go_json_type())
         }
         Err(DecodeError::TooDeep(_)) if encoding == Encoding::Json => {
             // The bound of this server is below Go's: what lies between is no error of the text.
@@ -83,18 +83,6 @@ fn too_deep_for_go(bytes: &[u8]) -> Option<u8> {
         }
     }
     None
-}
-
-/// What Go's decoder of JSON calls a value.
-pub(super) fn go_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Int(_) | Value::Float(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) | Value::Raw(_) => "object",
-    }
 }
 
 /// Upstream: `transformDecodeError` and `summarizeData` in k8s.io/apiserver/pkg/endpoints/handlers/rest.go (v1.35).

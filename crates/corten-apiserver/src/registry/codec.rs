@@ -123,10 +123,7 @@ impl ResourceCodec {
         }
         if let Some(version) = version.filter(|version| !version.is_hub) {
             if version.needs_webhook {
-                let (of, kind) = (tree.api_version(), &self.resource.kind);
-                let why = format!(
-                    "conversion webhook for {of}, Kind={kind} failed: this server does not call conversion webhooks"
-                );
+                let why = self.resource.webhook_failure(tree.api_version());
                 return Err(CorruptObject { key: key.to_owned(), why });
             }
             if let Some(convert) = &version.to_hub {

@@ -5,8 +5,8 @@ use std::{fmt, path::Path};
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use corten_client::connections::Connections;
-use http::{HeaderMap, Method, Request, header};
-use http_body_util::{BodyExt as _, Full};
+use http::{HeaderMap, Method, header};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::Value;
 
@@ -73,14 +73,7 @@ impl Client {
         (content_type, accept): (&str, &str),
         body: impl Into<Bytes>,
     ) -> anyhow::Result<http::Response<Incoming>> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::CONTENT_TYPE, content_type)
-            .header(header::ACCEPT, accept)
-            .body(Full::new(body.into()))
-            .context("form a request")?;
-        self.0.send(number, request).await.context("send a request")
+        self.0.send(number, method, path, (content_type, accept), body).await.context("send a request")
     }
 
     /// As `send`, to the end, in JSON; a body that is none is given as text.
