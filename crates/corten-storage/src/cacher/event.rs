@@ -69,15 +69,26 @@ impl CacheEvent {
         Self { change, revision, object, previous, made: Mutex::default() }
     }
 
-    /// About how many bytes it keeps in memory by itself: the object and the one before, which is about as long.
+    /// About how many bytes somebody who holds it alone keeps in memory: the object and the one before.
     pub(super) fn bytes(&self) -> usize {
-        2 * self.object.json.len() + size_of::<Self>()
+        self.object.json.len() + self.previous_bytes() + size_of::<Self>()
     }
 
-    /// It is in a ring now, whose `memory` counts it with all that will be made of it.
+    /// How many bytes are kept in memory because it is in the ring: the object before is not among the live ones any more, and
+    /// one that is deleted never was. The object itself is live, or else the one before of a later event.
+    fn kept_bytes(&self) -> usize {
+        let deleted = if self.change == Change::Delete { self.object.json.len() } else { 0 };
+        self.previous_bytes() + deleted + size_of::<Self>()
+    }
+
+    fn previous_bytes(&self) -> usize {
+        self.previous.as_ref().map_or(0, |previous| previous.json.len())
+    }
+
+    /// It is in a ring now, whose `memory` counts what it keeps, with all that will be made of it.
     pub(super) fn enter(&self, memory: &Arc<RingMemory>) {
         let mut made = self.made.lock();
-        memory.add(self.bytes() + made.bytes);
+        memory.add(self.kept_bytes() + made.bytes);
         made.counted = Some(Arc::clone(memory));
     }
 
@@ -85,7 +96,7 @@ impl CacheEvent {
     pub(super) fn leave(&self) {
         let mut made = self.made.lock();
         if let Some(memory) = made.counted.take() {
-            memory.subtract(self.bytes() + made.bytes);
+            memory.subtract(self.kept_bytes() + made.bytes);
         }
     }
 

@@ -95,7 +95,8 @@ impl State {
     fn push(&mut self, now: Duration, event: CacheEvent, wakes: &mut Wakes) {
         let (ring, named) = (&mut self.ring, &mut self.named);
         named.note(&event.object, ring.next_sequence(), wakes);
-        ring.push(now, Arc::new(event), |sequence, dropped| named.forget(&dropped.object, sequence));
+        let live_bytes = self.snapshot.json_bytes();
+        ring.push(now, Arc::new(event), live_bytes, |sequence, dropped| named.forget(&dropped.object, sequence));
     }
 }
 
@@ -231,7 +232,7 @@ impl Cacher {
         let mut corrupt = BTreeMap::new();
         let revision = self
             .read_pages(None, "", &Snapshot::default(), |key, decoded| match decoded {
-                Ok((object, _)) => snapshot.insert(key, object),
+                Ok((object, _)) => drop(snapshot.insert(key, object)),
                 Err(error) => {
                     tracing::error!(err = %error, "Stored object is left out: repair or remove it");
                     corrupt.insert(key, error);
@@ -290,7 +291,7 @@ impl Cacher {
                 match change {
                     Ok(DecodedEvent { key, revision, object: Some(object) }) => {
                         state.corrupt.remove(&key);
-                        let previous = state.snapshot.replace(&key, Arc::clone(&object));
+                        let previous = state.snapshot.insert(key, Arc::clone(&object));
                         previous.as_deref().into_iter().for_each(&mut is_replaced);
                         let event = CacheEvent::new(Change::Put, revision, object, previous);
                         state.push(now, event, &mut wakes);

@@ -1,6 +1,11 @@
 //! The recent events of a resource, from which watchers read at their own pace.
 
-use std::{collections::VecDeque, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    ops::{ControlFlow, RangeInclusive},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     event::CacheEvent,
@@ -11,11 +16,16 @@ use crate::kv::Revision;
 /// The ring never holds more: a watcher this far behind is closed and lists again.
 const EVENTS_MAX: usize = 16_384;
 
-/// The ring holds no more bytes of events (unless a single one has more): about 12,000 pods of 2.5 KB.
-const BYTES_MAX: usize = 64 << 20;
+/// The past of a resource takes no more bytes than its present, within these bounds: what the ring keeps of objects that were
+/// replaced or deleted, and of frames, unless a single event has more. What is live is not its own, and does not count.
+const BYTES: RangeInclusive<usize> = 4 << 20..=64 << 20;
 
-/// Where all rings together hold too much, each that grows goes down to this.
+/// Where all rings together keep too much, each that grows goes down to this.
 const BYTES_MIN: usize = 1 << 20;
+
+/// Of large objects the ring holds at least this many events all the same, unless all rings together keep too much: who reads
+/// them is behind by a few in no time.
+const LARGE_EVENTS_MIN: usize = 16;
 
 /// The ring holds at least this many, if they are small, however old: a quiet resource can be resumed after hours.
 const EVENTS_MIN: usize = 256;
@@ -64,11 +74,18 @@ impl Ring {
         self.first
     }
 
-    /// `dropped` hears of each event that goes for it, with its number.
-    pub(super) fn push(&mut self, now: Duration, event: Arc<CacheEvent>, mut dropped: impl FnMut(u64, &CacheEvent)) {
+    /// `live_bytes`: how much the objects are together. `dropped` hears of each event that goes for it, with its number.
+    pub(super) fn push(
+        &mut self,
+        now: Duration,
+        event: Arc<CacheEvent>,
+        live_bytes: usize,
+        mut dropped: impl FnMut(u64, &CacheEvent),
+    ) {
         event.enter(&self.memory);
         self.events.push_back((now, event));
-        while self.is_over(now) {
+        let bytes_max = live_bytes.clamp(*BYTES.start(), *BYTES.end());
+        while self.is_over(now, bytes_max) {
             let (_, event) = self.events.pop_front().expect("a ring with too much in it is not empty");
             dropped(self.first, &event);
             event.leave();
@@ -78,12 +95,17 @@ impl Ring {
     }
 
     /// Whether the oldest event has to go.
-    fn is_over(&self, now: Duration) -> bool {
-        let bytes_max = if self.memory.is_too_much() { BYTES_MIN } else { BYTES_MAX };
+    fn is_over(&self, now: Duration, bytes_max: usize) -> bool {
+        let (bytes, count) = (self.memory.bytes(), self.events.len());
+        let has_too_many_bytes = if self.memory.is_too_much() {
+            bytes > BYTES_MIN
+        } else {
+            bytes > *BYTES.end() || (bytes > bytes_max && count > LARGE_EVENTS_MIN)
+        };
         let is_stale = |(at, _): &(Duration, _)| now.saturating_sub(*at) > FRESH;
-        self.events.len() > EVENTS_MAX
-            || (self.memory.bytes() > bytes_max && self.events.len() > 1)
-            || (self.events.len() > EVENTS_MIN && self.events.front().is_some_and(is_stale))
+        count > EVENTS_MAX
+            || (has_too_many_bytes && count > 1)
+            || (count > EVENTS_MIN && self.events.front().is_some_and(is_stale))
     }
 
     /// The sequence number of the first event after `revision`; breaks with the oldest usable revision if events after
@@ -123,36 +145,59 @@ mod tests {
     use super::*;
     use crate::cacher::event::{Change, Purpose};
 
-    fn event(revision: Revision, bytes: usize) -> Arc<CacheEvent> {
-        let object = Stored {
+    fn object(revision: Revision, bytes: usize) -> Arc<Stored> {
+        Arc::new(Stored {
             revision,
             namespace: "".into(),
             name: "a".into(),
             uid: "u".into(),
             json: " ".repeat(bytes).into(),
             facts: Facts::default(),
-        };
-        Arc::new(CacheEvent::new(Change::Put, revision, Arc::new(object), None))
+        })
+    }
+
+    /// A change of an object that had as many bytes before.
+    fn event(revision: Revision, bytes: usize) -> Arc<CacheEvent> {
+        let previous = (bytes > 0).then(|| object(revision - 1, bytes));
+        Arc::new(CacheEvent::new(Change::Put, revision, object(revision, bytes), previous))
     }
 
     #[track_caller]
-    fn check(seconds_between: u64, bytes: usize, count: u64, kept: usize) {
+    fn check(seconds_between: u64, bytes: usize, live_bytes: usize, count: u64, kept: usize) {
         let mut ring = Ring::default();
         for n in 1..=count {
-            ring.push(Duration::from_secs(n * seconds_between), event(n, bytes), |_, _| {});
+            ring.push(Duration::from_secs(n * seconds_between), event(n, bytes), live_bytes, |_, _| {});
         }
         assert_eq!(ring.events.len(), kept);
         assert_eq!(ring.complete_after, count - kept as u64, "what was dropped is known to be missing");
-        assert_eq!(ring.memory.bytes(), ring.events.iter().map(|(_, event)| event.bytes()).sum::<usize>());
+        assert_eq!(ring.memory.bytes(), kept * (bytes + size_of::<CacheEvent>()));
         assert_eq!(ring.next_sequence(), count);
     }
 
     #[test]
     fn the_ring_is_bounded_by_count_age_and_bytes() {
-        check(0, 0, EVENTS_MAX as u64 + 10, EVENTS_MAX);
-        check(1, 0, 300, EVENTS_MIN);
-        check(0, 1 << 20, 100, 31);
-        check(0, BYTES_MAX, 3, 1);
+        const MIB: usize = 1 << 20;
+        check(0, 0, 0, EVENTS_MAX as u64 + 10, EVENTS_MAX);
+        check(1, 0, 0, 300, EVENTS_MIN);
+        check(0, MIB / 8, 0, 100, 31);
+        check(0, MIB / 8, 8 * MIB, 100, 63);
+        check(0, MIB, 1_000 * MIB, 100, 63);
+        check(0, MIB, 0, 100, LARGE_EVENTS_MIN);
+        check(0, 32 * MIB, 0, 3, 1);
+    }
+
+    #[test]
+    fn only_what_is_no_longer_live_counts() {
+        let mut ring = Ring::default();
+        let own = size_of::<CacheEvent>();
+        let (first, second, third) = (object(1, 1_000), object(2, 2_000), object(3, 2_000));
+        let created = CacheEvent::new(Change::Put, 1, Arc::clone(&first), None);
+        let changed = CacheEvent::new(Change::Put, 2, Arc::clone(&second), Some(first));
+        let deleted = CacheEvent::new(Change::Delete, 3, third, Some(second));
+        for (event, bytes) in [(created, own), (changed, 2 * own + 1_000), (deleted, 3 * own + 5_000)] {
+            ring.push(Duration::ZERO, Arc::new(event), 0, |_, _| {});
+            assert_eq!(ring.memory.bytes(), bytes);
+        }
     }
 
     fn purpose(form: u32) -> Purpose {
@@ -166,14 +211,14 @@ mod tests {
         let mut ring = Ring::default();
         let now = Duration::ZERO;
         let first = event(1, 100);
-        ring.push(now, Arc::clone(&first), |_, _| {});
+        ring.push(now, Arc::clone(&first), 0, |_, _| {});
         let before = ring.memory.bytes();
-        let half = || Ok::<_, ()>(vec![b' '; BYTES_MAX / 2].into());
+        let half = || Ok::<_, ()>(vec![b' '; BYTES.end() / 2].into());
         for form in [1, 2, 1] {
             first.frame(&purpose(form), half).unwrap();
         }
-        assert_eq!(ring.memory.bytes(), before + BYTES_MAX);
-        ring.push(now, event(2, 100), |_, _| {});
+        assert_eq!(ring.memory.bytes(), before + BYTES.end());
+        ring.push(now, event(2, 100), 0, |_, _| {});
         assert_eq!((ring.events.len(), ring.complete_after), (1, 1), "it makes room for the next");
         // What a watcher makes of it now is no longer the ring's.
         first.frame(&purpose(3), half).unwrap();
@@ -204,7 +249,7 @@ mod tests {
         let mut rings: Vec<Ring> = (0..4).map(|_| Ring::among(&all)).collect();
         for revision in 1..=100 {
             for ring in &mut rings {
-                ring.push(Duration::ZERO, event(revision, BYTES_MIN / 16), |_, _| {});
+                ring.push(Duration::ZERO, event(revision, BYTES_MIN / 16), 0, |_, _| {});
             }
         }
         assert!((7 * BYTES_MIN..=9 * BYTES_MIN).contains(&all.bytes()), "{}", all.bytes());

@@ -18,6 +18,8 @@ pub struct Snapshot {
     namespace: Str,
     /// How many bytes of entries and objects here are shared with no other state: what was read for this one alone.
     own_bytes: u64,
+    /// How long the objects' JSON is together.
+    json_bytes: usize,
 }
 
 impl Snapshot {
@@ -91,19 +93,27 @@ impl Snapshot {
             .take_while(move |(key, _)| key.starts_with(&prefix))
     }
 
-    pub(super) fn insert(&mut self, key: Box<str>, object: Arc<Stored>) {
-        self.changed = self.changed.max(object.revision);
-        self.objects.insert_cow(key, object);
+    /// How long the objects' JSON is together, in bytes.
+    pub(super) fn json_bytes(&self) -> usize {
+        self.json_bytes
     }
 
-    pub(super) fn replace(&mut self, key: &str, object: Arc<Stored>) -> Option<Arc<Stored>> {
+    pub(super) fn insert(&mut self, key: Box<str>, object: Arc<Stored>) -> Option<Arc<Stored>> {
         self.changed = self.changed.max(object.revision);
-        self.objects.insert_cow(key.into(), object)
+        self.json_bytes += object.json.len();
+        let replaced = self.objects.insert_cow(key, object);
+        self.has_lost(replaced)
     }
 
     pub(super) fn remove(&mut self, key: &str, revision: Revision) -> Option<Arc<Stored>> {
         self.changed = self.changed.max(revision);
-        self.objects.remove_cow(&Box::<str>::from(key))
+        let removed = self.objects.remove_cow(&Box::<str>::from(key));
+        self.has_lost(removed)
+    }
+
+    fn has_lost(&mut self, object: Option<Arc<Stored>>) -> Option<Arc<Stored>> {
+        self.json_bytes -= object.as_ref().map_or(0, |object| object.json.len());
+        object
     }
 
     /// After a first or new read of everything nobody knows what went before it: only `revision` itself is this state.
