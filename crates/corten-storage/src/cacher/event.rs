@@ -41,19 +41,32 @@ pub struct Purpose {
     pub form: u32,
 }
 
-/// What was made of an event already.
+/// What was made of an event already: nothing of most, so that it has no room in each.
 #[derive(Debug, Default)]
 struct Made {
-    shown: Vec<(Purpose, Arc<Stored>)>,
-    frames: Vec<(Purpose, Bytes)>,
-    bytes: usize,
+    forms: Option<Box<Forms>>,
     /// Where the event is counted, while it is in a ring.
     counted: Option<Arc<RingMemory>>,
 }
 
+#[derive(Debug, Default)]
+struct Forms {
+    shown: Vec<(Purpose, Arc<Stored>)>,
+    frames: Vec<(Purpose, Bytes)>,
+    bytes: usize,
+}
+
 impl Made {
+    fn forms(&mut self) -> &mut Forms {
+        self.forms.get_or_insert_default()
+    }
+
+    fn bytes(&self) -> usize {
+        self.forms.as_ref().map_or(0, |forms| forms.bytes)
+    }
+
     fn grow(&mut self, bytes: usize) {
-        self.bytes += bytes;
+        self.forms().bytes += bytes;
         if let Some(memory) = &self.counted {
             memory.add(bytes);
         }
@@ -88,7 +101,7 @@ impl CacheEvent {
     /// It is in a ring now, whose `memory` counts what it keeps, with all that will be made of it.
     pub(super) fn enter(&self, memory: &Arc<RingMemory>) {
         let mut made = self.made.lock();
-        memory.add(self.kept_bytes() + made.bytes);
+        memory.add(self.kept_bytes() + made.bytes());
         made.counted = Some(Arc::clone(memory));
     }
 
@@ -96,18 +109,19 @@ impl CacheEvent {
     pub(super) fn leave(&self) {
         let mut made = self.made.lock();
         if let Some(memory) = made.counted.take() {
-            memory.subtract(self.kept_bytes() + made.bytes);
+            memory.subtract(self.kept_bytes() + made.bytes());
         }
     }
 
     /// The object as it is shown for `purpose`, made by `make` for the first watcher that needs it and shared by all others.
     pub fn shown<E>(&self, purpose: &Purpose, make: impl FnOnce() -> Result<Arc<Stored>, E>) -> Result<Arc<Stored>, E> {
         let mut made = self.made.lock();
-        if let Some(at) = find(&made.shown, purpose) {
-            return Ok(Arc::clone(&made.shown[at].1));
+        let known = &mut made.forms().shown;
+        if let Some(at) = find(known, purpose) {
+            return Ok(Arc::clone(&known[at].1));
         }
         let shown = make()?;
-        made.shown.push((purpose.clone(), Arc::clone(&shown)));
+        known.push((purpose.clone(), Arc::clone(&shown)));
         made.grow(shown.json.len() + size_of::<Stored>());
         Ok(shown)
     }
@@ -115,11 +129,12 @@ impl CacheEvent {
     /// The frame for `purpose`, made by `make` for the first watcher that needs it and shared by all others.
     pub fn frame<E>(&self, purpose: &Purpose, make: impl FnOnce() -> Result<Bytes, E>) -> Result<Bytes, E> {
         let mut made = self.made.lock();
-        if let Some(at) = find(&made.frames, purpose) {
-            return Ok(made.frames[at].1.clone());
+        let known = &mut made.forms().frames;
+        if let Some(at) = find(known, purpose) {
+            return Ok(known[at].1.clone());
         }
         let frame = make()?;
-        made.frames.push((purpose.clone(), frame.clone()));
+        known.push((purpose.clone(), frame.clone()));
         made.grow(frame.len());
         Ok(frame)
     }

@@ -16,9 +16,9 @@ use crate::kv::Revision;
 /// The ring never holds more: a watcher this far behind is closed and lists again.
 const EVENTS_MAX: usize = 16_384;
 
-/// The past of a resource takes no more bytes than its present, within these bounds: what the ring keeps of objects that were
-/// replaced or deleted, and of frames, unless a single event has more. What is live is not its own, and does not count.
-const BYTES: RangeInclusive<usize> = 4 << 20..=64 << 20;
+/// The past of a resource takes half the bytes of its present at most, within these bounds: what the ring keeps of objects that
+/// were replaced or deleted, and of frames. What is live is not its own, and does not count.
+const BYTES: RangeInclusive<usize> = 2 << 20..=64 << 20;
 
 /// Where all rings together keep too much, each that grows goes down to this.
 const BYTES_MIN: usize = 1 << 20;
@@ -84,7 +84,7 @@ impl Ring {
     ) {
         event.enter(&self.memory);
         self.events.push_back((now, event));
-        let bytes_max = live_bytes.clamp(*BYTES.start(), *BYTES.end());
+        let bytes_max = (live_bytes / 2).clamp(*BYTES.start(), *BYTES.end());
         while self.is_over(now, bytes_max) {
             let (_, event) = self.events.pop_front().expect("a ring with too much in it is not empty");
             dropped(self.first, &event);
@@ -179,8 +179,8 @@ mod tests {
         const MIB: usize = 1 << 20;
         check(0, 0, 0, EVENTS_MAX as u64 + 10, EVENTS_MAX);
         check(1, 0, 0, 300, EVENTS_MIN);
-        check(0, MIB / 8, 0, 100, 31);
-        check(0, MIB / 8, 8 * MIB, 100, 63);
+        check(0, MIB / 16, 0, 100, 31);
+        check(0, MIB / 16, 8 * MIB, 100, 63);
         check(0, MIB, 1_000 * MIB, 100, 63);
         check(0, MIB, 0, 100, LARGE_EVENTS_MIN);
         check(0, 32 * MIB, 0, 3, 1);
