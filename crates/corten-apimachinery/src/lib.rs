@@ -25,6 +25,7 @@ pub mod shared;
 pub mod stack;
 pub mod status;
 pub mod stored;
+pub mod texts;
 pub mod type_table;
 pub mod validation;
 pub mod value;

@@ -3,7 +3,7 @@
 //! The watch cache keeps one per object and version, shared by every list, watch and informer of the process. Nothing in
 //! here is ever changed.
 
-use crate::{codec::json::Outlined, value::Str};
+use crate::{codec::json::Outlined, texts::Texts, value::Str};
 
 /// An object as served in one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Facts {
     /// The labels, sorted by key.
     pub labels: Box<[(Str, Str)]>,
     /// The values of the resource's selectable fields, in the order of `ResourceDefinition::selectable_fields`.
-    pub fields: Box<[Str]>,
+    pub fields: Texts,
     /// The UID of the owner with `controller: true`; empty for none.
     pub controller_uid: Str,
     /// Whether `metadata.deletionTimestamp` is set.

@@ -51,7 +51,7 @@ impl Indexer {
     /// By the selectable field at this place of `ResourceDefinition::selectable_fields`; objects from a server that
     /// states no fields are not found.
     pub fn by_selectable_field(name: impl Into<Str>, at: usize) -> Self {
-        Self::new(name, move |object| object.facts.fields.get(at).cloned().into_iter().collect())
+        Self::new(name, move |object| object.facts.fields.get(at).map(Str::from).into_iter().collect())
     }
 
     /// The name.

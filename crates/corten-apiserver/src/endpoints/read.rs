@@ -172,7 +172,7 @@ pub(super) fn matches(store: &Store, labels: &label::Selector, fields: &field::S
             "metadata.namespace" => &object.namespace,
             _ => {
                 let index = store.resource().selectable_fields.iter().position(|field| field.name == name);
-                index.map_or("", |index| &object.facts.fields[index])
+                index.and_then(|index| object.facts.fields.get(index)).unwrap_or_default()
             }
         })
 }

@@ -101,8 +101,8 @@ pub(crate) fn pods_by_node() -> Indexer {
 /// The node that a pod is bound to; empty for none.
 pub(crate) fn node_of(pod: &Stored) -> Str {
     // The first of the pod's selectable fields; a server over HTTP states none, and the object has to be read.
-    match pod.facts.fields.first() {
-        Some(node) => node.clone(),
+    match pod.facts.fields.get(0) {
+        Some(node) => node.into(),
         None => part(pod, &[&["spec", "nodeName"]]).str_at(&["spec", "nodeName"]).map(Str::from).unwrap_or_default(),
     }
 }

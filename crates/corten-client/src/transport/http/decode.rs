@@ -7,6 +7,7 @@ use corten_apimachinery::{
     codec::{FieldValidation, json},
     status::{Details, Reason, Status},
     stored::{Facts, Stored},
+    texts::Texts,
     value::{Str, Value},
 };
 use http::{HeaderMap, StatusCode, header};
@@ -222,7 +223,7 @@ fn stored(object: &Object<'_>, json: Bytes) -> Result<Arc<Stored>, Status> {
         json: json.into(),
         facts: Facts {
             labels: labels.collect(),
-            fields: Box::default(),
+            fields: Texts::default(),
             controller_uid: controller.map(|owner| owner.uid.clone()).unwrap_or_default(),
             is_deleting: metadata.deletion_timestamp.is_some(),
         },

@@ -237,7 +237,7 @@ impl Node {
     }
 
     fn is_on(&self, pod: &Stored, node: &str) -> bool {
-        pod.facts.fields.get(self.node_name_at).map(Str::as_str) == Some(node)
+        pod.facts.fields.get(self.node_name_at) == Some(node)
     }
 
     fn object(&self, group: &'static str, plural: &'static str, namespace: &str, name: &str) -> Option<Value> {

@@ -33,6 +33,6 @@ impl Node {
 
     fn is_slice_of(&self, name: &str, node: &str) -> bool {
         let slice = self.caches.get(RESOURCE, "resourceslices").and_then(|cacher| cacher.get(&cache_key("", name)));
-        slice.is_some_and(|slice| slice.facts.fields.get(self.slice_node_name_at).map(Str::as_str) == Some(node))
+        slice.is_some_and(|slice| slice.facts.fields.get(self.slice_node_name_at) == Some(node))
     }
 }
