@@ -3,8 +3,6 @@
 //! Pure: what is known is in the correlator, the time comes in with the event.
 //! Upstream: k8s.io/client-go/tools/record/events_cache.go (v1.35), with its figures.
 
-use std::collections::BTreeSet;
-
 use corten_apimachinery::{
     meta::format_time,
     value::{Str, Value},
@@ -50,7 +48,8 @@ pub struct Correlator {
 /// Events that differ in their message only.
 #[derive(Debug, Default)]
 struct Group {
-    messages: BTreeSet<String>,
+    /// Different ones, in order; at most `AGGREGATE_AT`.
+    messages: Vec<Box<str>>,
     last: Option<Timestamp>,
 }
 
@@ -110,13 +109,15 @@ impl Correlator {
             group.messages.clear();
         }
         group.last = Some(now);
-        group.messages.insert(event.message.clone());
+        if let Err(at) = group.messages.binary_search_by(|known| (**known).cmp(&event.message)) {
+            group.messages.insert(at, event.message.as_str().into());
+        }
         if group.messages.len() < AGGREGATE_AT {
             let key = format!("{key}\0{}\0{}", event.object.field_path, event.message);
             return Keyed { event, key };
         }
         // Keeps the set at its size, and the group aggregated.
-        group.messages.pop_first();
+        group.messages.remove(0);
         event.message = format!("(combined from similar events): {}", event.message);
         Keyed { event, key }
     }

@@ -1,14 +1,14 @@
 //! A map of bounded size that forgets what was not used for the longest time.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// At most `capacity` entries by text.
 #[derive(Debug)]
 pub(super) struct Lru<V> {
     capacity: usize,
     tick: u64,
-    entries: BTreeMap<String, (u64, V)>,
-    by_tick: BTreeMap<u64, String>,
+    entries: BTreeMap<Arc<str>, (u64, V)>,
+    by_tick: BTreeMap<u64, Arc<str>>,
 }
 
 impl<V> Lru<V> {
@@ -19,22 +19,22 @@ impl<V> Lru<V> {
     /// The value of `key`, made by `make` if absent; it is now the last used.
     pub(super) fn entry(&mut self, key: &str, make: impl FnOnce() -> V) -> &mut V {
         self.tick += 1;
-        match self.entries.get_mut(key) {
-            Some((tick, _)) => {
-                self.by_tick.remove(tick);
-                *tick = self.tick;
-            }
+        let used_before = self.entries.get_mut(key).map(|(tick, _)| std::mem::replace(tick, self.tick));
+        let key = match used_before.and_then(|tick| self.by_tick.remove(&tick)) {
+            Some(key) => key,
             None => {
                 if self.entries.len() == self.capacity
                     && let Some((_, oldest)) = self.by_tick.pop_first()
                 {
                     self.entries.remove(&oldest);
                 }
-                self.entries.insert(key.to_owned(), (self.tick, make()));
+                let key = Arc::<str>::from(key);
+                self.entries.insert(Arc::clone(&key), (self.tick, make()));
+                key
             }
-        }
-        self.by_tick.insert(self.tick, key.to_owned());
-        &mut self.entries.get_mut(key).expect("the entry was found or made above").1
+        };
+        self.by_tick.insert(self.tick, Arc::clone(&key));
+        &mut self.entries.get_mut(&key).expect("the entry was found or made above").1
     }
 
     /// Forgets the values for which `keep` says no.
