@@ -131,7 +131,7 @@ fn configure(connection: &Connection, log_pages: u32) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", log_pages, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
-    connection.pragma_update(None, "cache_size", -2_000)?;
+    connection.pragma_update(None, "cache_size", -1_000)?;
     connection.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "locking_mode", "NORMAL", |_| Ok(()))
 }

@@ -204,7 +204,8 @@ pub struct Union {
 impl Struct {
     /// A struct of `fields` in this order.
     #[must_use]
-    pub fn new(fields: Vec<Field>) -> Self {
+    pub fn new(mut fields: Vec<Field>) -> Self {
+        fields.shrink_to_fit();
         let by_name = FieldIndex::new(&fields);
         Self { fields, by_name, ..Self::default() }
     }
