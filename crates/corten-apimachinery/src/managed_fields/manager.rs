@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use super::{
     conflict::{ApplyError, Conflicts},
     created::{self, Nobodys},
-    entries::{Entries, Entry, Manager, Operation},
+    entries::{Entries, Entry, Manager},
     fields_v1::FieldSet,
     typed::{Comparison, Typed},
 };
@@ -410,7 +410,7 @@ impl<'a> Write<'a> {
         Ok((object, entries))
     }
 
-    /// Removes what the manager applied last, does not apply now, and no other applier has.
+    /// Removes what the manager applied last, does not apply now, and no other manager has.
     fn prune(&self, merged: Value, entries: &Entries, last: &Entry) -> Value {
         let Some(typed) = self.typed(&last.api_version) else { return merged };
         let Some(seen) = self.view(&merged, &last.api_version).map(Cow::into_owned) else { return merged };
@@ -433,16 +433,16 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// Puts back what any applier, this one included, applies.
+    /// Puts back what any manager owns, also one that has written without applying, and what this one applies now.
     fn add_back_owned(&self, merged: &Value, pruned: Value, entries: &Entries, api_version: &str) -> Value {
-        let mut by_version: BTreeMap<&Str, Vec<FieldSet>> = BTreeMap::new();
-        for (manager, entry) in &entries.by_manager {
-            if manager.operation == Operation::Apply {
-                by_version.entry(&entry.api_version).or_default().push(entry.set.clone());
-            }
+        let mut by_version: BTreeMap<&str, Vec<FieldSet>> = BTreeMap::new();
+        for entry in entries.by_manager.values() {
+            by_version.entry(entry.api_version.as_str()).or_default().push(entry.set.clone());
         }
         let mut current = pruned;
-        for (version, managed) in by_version {
+        // In its own version first: what was removed may be needed for a conversion to another.
+        let own = by_version.remove_entry(api_version);
+        for (version, managed) in own.into_iter().chain(by_version) {
             let managed = FieldSet::union_of(managed);
             let Some(typed) = self.typed(version) else { continue };
             let (Some(merged), Some(pruned)) = (self.view(merged, version), self.view(&current, version)) else {

@@ -411,6 +411,19 @@ fn what_is_no_longer_applied_goes_unless_others_updated_below_it() {
     cluster.apply("me", only_a).spec(r#"{"containers":[{"name":"a","image":"i"}]}"#);
 }
 
+/// An apply that left out the last of its own took with it what others had written without applying.
+#[test]
+fn what_others_have_written_stays_when_the_last_field_beside_it_is_no_longer_applied() {
+    let mut cluster = Cluster::new();
+    let labels = r#"{"metadata":{"labels":{"a":"1","b":"1"},"finalizers":["x/y"]},"spec":{"containers":[{"name":"a"}]}}"#;
+    cluster.put("other", labels);
+    cluster.try_apply("me", r#"{"metadata":{"labels":{"b":"2"},"finalizers":["x/z"]}}"#, true).unwrap();
+    cluster.apply("me", "{}").spec(r#"{"containers":[{"name":"a"}]}"#);
+    let metadata = cluster.live.as_ref().unwrap().get("metadata").unwrap();
+    assert_eq!(metadata.get("labels"), Some(&parse(r#"{"a":"1"}"#)));
+    assert_eq!(metadata.get("finalizers"), Some(&parse(r#"["x/y"]"#)));
+}
+
 #[test]
 fn an_item_that_another_applier_also_has_loses_only_its_own_fields() {
     let mut cluster = Cluster::new();

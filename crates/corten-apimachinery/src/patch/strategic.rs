@@ -88,6 +88,20 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
+/// What a patch adds, without the objects in it that are directives: `None` if it is one itself. What is not there can neither be
+/// deleted nor replaced.
+fn without_directives(value: Value) -> Option<Value> {
+    match value {
+        Value::Object(map) if map.contains_key(DIRECTIVE) => None,
+        Value::Object(map) => {
+            let entries = map.into_entries().into_iter().filter_map(|(key, value)| Some((key, without_directives(value)?)));
+            Some(Value::Object(entries.collect()))
+        }
+        Value::Array(items) => Some(Value::array(items.iter().cloned().filter_map(without_directives))),
+        other => Some(other),
+    }
+}
+
 /// What the type says of one field.
 struct FieldRule<'a> {
     ty: Option<&'a FieldType>,
@@ -236,10 +250,17 @@ impl<'a> Merge<'a> {
         if change.is_null() {
             return Ok(None);
         }
-        let Some(old) = old else {
+        let is_same_type = old.as_ref().is_some_and(|old| go_type(old) == go_type(&change));
+        let Some(old) = old.filter(|_| is_same_type || deletes) else {
+            if deletes {
+                return Ok(None);
+            }
             without_nulls(&mut change);
-            return Ok(Some(change).filter(|_| !deletes));
+            return Ok(without_directives(change));
         };
+        if !is_same_type {
+            return Ok(Some(old));
+        }
         Ok(Some(match (old, change) {
             (Value::Object(old), Value::Object(change)) => {
                 let rule = self.rule(ty, key)?;
@@ -260,7 +281,8 @@ impl<'a> Merge<'a> {
         rule: &FieldRule<'_>,
         deletes: bool,
     ) -> Result<Vec<Value>, PatchError> {
-        if !rule.merges {
+        // What is taken out of a list is taken out whatever else the list does with patches.
+        if !rule.merges && !deletes {
             return Ok(patch.to_vec());
         }
         self.list(original.to_vec(), patch, self.item_type(rule.ty), rule.merge_key, deletes)
@@ -288,7 +310,8 @@ impl<'a> Merge<'a> {
         check_order(change.unwrap_or_default(), order, rule.merge_key)?;
         let merged = match (old, change) {
             (None, None) => return Ok(None),
-            (Some(only), None) | (None, Some(only)) => only.to_vec(),
+            (Some(old), None) => old.to_vec(),
+            (None, Some(added)) => added.iter().cloned().filter_map(without_directives).collect(),
             (Some(old), Some(change)) => self.list_by_rule(old, change, &rule, false)?,
         };
         let old = old.unwrap_or_default();
@@ -332,7 +355,7 @@ impl<'a> Merge<'a> {
             return arrange(distinct, patch, &original, key);
         }
         if key.is_empty() {
-            return Err(unfit("cannot merge lists without merge key for type struct"));
+            return Err(unfit("cannot merge lists without merge key for struct"));
         }
         let (original, patch) = special_items(original, patch, key)?;
         let mut merged = original.clone();

@@ -68,10 +68,14 @@ impl Endpoint {
         Reply::new(Response::Object { code, object, store: Arc::clone(store), version: Arc::clone(&self.version) })
     }
 
-    /// Turns a tree of the hub's form into one of this version, in place.
+    /// Turns a tree of the hub's form into one of this version, in place. What is empty is written or left out as this version
+    /// has it, which need not be how the hub has it.
     pub fn from_hub(&self, tree: &mut Value) {
         if let Some(convert) = &self.version.from_hub {
             convert(tree);
+            if self.version.schema.is_none() {
+                codec::canonicalize(tree, &self.version.table, self.version.type_id);
+            }
         }
         tree.set(&["apiVersion"], self.api_version.clone());
         tree.set(&["kind"], self.resource.kind.clone());

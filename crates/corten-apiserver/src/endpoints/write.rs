@@ -6,7 +6,7 @@ use corten_apimachinery::{
     meta::ObjectMeta as _,
     resource::{DeleteOptions, Resource, Strategy, Verb},
     status::Status,
-    value::Value,
+    value::{Ordered, Value},
 };
 use corten_storage::object::ObjectCodec as _;
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -133,9 +133,9 @@ pub(super) async fn update(
     reply(endpoint, store, code, &updated.object, warnings)
 }
 
-/// Takes away owner references to an owner that was named before. Returns what to tell the client then.
+/// Takes away owner references that stand there twice, with all that they say. Returns what to tell the client then.
 ///
-/// Upstream: `dedupOwnerReferencesAndAddWarning` in k8s.io/apiserver/pkg/endpoints/handlers/create.go (v1.35).
+/// Upstream: `dedupOwnerReferences` in k8s.io/apiserver/pkg/endpoints/handlers/rest.go (v1.35).
 pub(super) fn dedup_owner_references(object: &mut Value) -> Option<String> {
     let references = object.owner_references();
     let uid = |reference: &Value| reference.str_at(&["uid"]).unwrap_or_default().to_owned();
@@ -144,7 +144,7 @@ pub(super) fn dedup_owner_references(object: &mut Value) -> Option<String> {
     }
     let (mut kept, mut seen, mut repeated) = (Vec::new(), BTreeSet::new(), Vec::new());
     for reference in references {
-        if seen.insert(uid(reference)) {
+        if seen.insert(Ordered(reference)) {
             kept.push(reference.clone());
         } else {
             repeated.push(uid(reference));
@@ -297,5 +297,10 @@ mod tests {
         };
         check(&["a", "b"], &["a", "b"], None);
         check(&["a", "b", "a", "b", "a"], &["a", "b"], Some("a, b, a"));
+        // The same UID under another name is another entry, whatever is wrong with it.
+        let named = |name: &str| Value::object_of([("uid", Value::from("a")), ("name", name.into())]);
+        let mut object = Value::object();
+        object.set_meta("ownerReferences", Value::array([named("one"), named("other")]));
+        assert_eq!((dedup_owner_references(&mut object), object.owner_references().len()), (None, 2));
     }
 }

@@ -21,6 +21,7 @@ use crate::caches::{Caches, tree};
 
 const DEFAULT: &str = "default";
 const ENFORCE: &str = "kubernetes.io/enforce-mountable-secrets";
+const EPHEMERAL: &str = "ephemeralcontainers";
 /// Where containers find the token.
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const VOLUME_PREFIX: &str = "kube-api-access-";
@@ -51,10 +52,14 @@ impl Plugin for ServiceAccount {
     }
 
     fn handles(&self, operation: Operation, resource: &GroupVersionResource, subresource: &str) -> bool {
-        is_create(operation) && is_pod(resource, subresource)
+        (is_create(operation) && is_pod(resource, subresource))
+            || (operation == Operation::Update && subresource == EPHEMERAL && is_pod(resource, ""))
     }
 
     async fn admit(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
+        if !is_create(attributes.operation) {
+            return Ok(());
+        }
         if attributes.object.annotation(MIRROR).is_some() {
             return Ok(());
         }
@@ -86,7 +91,8 @@ impl Plugin for ServiceAccount {
     async fn validate(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
         let pod = &attributes.object;
         let name = account_name(pod);
-        if pod.annotation(MIRROR).is_some() {
+        let is_new = is_create(attributes.operation);
+        if is_new && pod.annotation(MIRROR).is_some() {
             return check_mirror(pod).map_err(|why| forbidden(attributes, why));
         }
         if name.is_empty() {
@@ -100,7 +106,8 @@ impl Plugin for ServiceAccount {
         }
         let account = tree(&account)?;
         if account.annotation(ENFORCE).is_some_and(is_true) {
-            check_secrets(pod, &account).map_err(|why| forbidden(attributes, why))?;
+            let check = if is_new { check_secrets } else { check_ephemeral_secrets };
+            check(pod, &account).map_err(|why| forbidden(attributes, why))?;
         }
         Ok(())
     }
@@ -249,19 +256,7 @@ pub(super) fn check_secrets(pod: &Value, account: &Value) -> Result<(), String> 
         }
     }
     for (field, word) in CONTAINERS.into_iter().zip(["init container", "container"]) {
-        for container in pod.items_at(&["spec", field]) {
-            for variable in container.items_at(&["env"]) {
-                let Some(name) = variable.str_at(&["valueFrom", "secretKeyRef", "name"]) else { continue };
-                if !allowed.contains(name) {
-                    return Err(format!(
-                        "{word} {} with envVar {} referencing secret.secretName=\"{name}\" is not allowed because \
-                         service account {account_name} does not reference that secret",
-                        container.str_at(&["name"]).unwrap_or_default(),
-                        variable.str_at(&["name"]).unwrap_or_default(),
-                    ));
-                }
-            }
-        }
+        check_environment(pod.items_at(&["spec", field]), word, account_name, &allowed)?;
     }
     let allowed: BTreeSet<&str> = texts(account.items_at(&["imagePullSecrets"]), "name").collect();
     for (index, name) in texts(pod.items_at(&["spec", "imagePullSecrets"]), "name").enumerate() {
@@ -270,6 +265,45 @@ pub(super) fn check_secrets(pod: &Value, account: &Value) -> Result<(), String> 
                 "imagePullSecrets[{index}].name=\"{name}\" is not allowed because service account {account_name} does \
                  not reference that imagePullSecret"
             ));
+        }
+    }
+    Ok(())
+}
+
+/// The same of the containers that were added to a pod since.
+fn check_ephemeral_secrets(pod: &Value, account: &Value) -> Result<(), String> {
+    let allowed = texts(account.items_at(&["secrets"]), "name").collect();
+    let containers = pod.items_at(&["spec", "ephemeralContainers"]);
+    check_environment(containers, "ephemeral container", account.name(), &allowed)
+}
+
+/// What the environment of containers, called `word`, is taken from: one variable, or all keys of a secret.
+fn check_environment(
+    containers: &[Value],
+    word: &str,
+    account: &str,
+    allowed: &BTreeSet<&str>,
+) -> Result<(), String> {
+    for container in containers {
+        let refused = |what: &str, secret: &str| {
+            let container = container.str_at(&["name"]).unwrap_or_default();
+            format!(
+                "{word} {container} with {what} referencing secret.secretName=\"{secret}\" is not allowed because service \
+                 account {account} does not reference that secret"
+            )
+        };
+        for variable in container.items_at(&["env"]) {
+            let secret = variable.str_at(&["valueFrom", "secretKeyRef", "name"]);
+            if let Some(secret) = secret.filter(|secret| !allowed.contains(secret)) {
+                let name = variable.str_at(&["name"]).unwrap_or_default();
+                return Err(refused(&format!("envVar {name}"), secret));
+            }
+        }
+        for source in container.items_at(&["envFrom"]) {
+            let secret = source.str_at(&["secretRef", "name"]);
+            if let Some(secret) = secret.filter(|secret| !allowed.contains(secret)) {
+                return Err(refused("envFrom", secret));
+            }
         }
     }
     Ok(())

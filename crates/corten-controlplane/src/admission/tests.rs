@@ -1,4 +1,5 @@
 use corten_apimachinery::value::Value;
+use corten_client::PatchKind;
 use serde_json::json;
 
 use super::{
@@ -147,12 +148,44 @@ fn an_account_can_keep_its_pods_from_other_secrets() {
         ),
     );
     check(
+        json!({"initContainers": [{"name": "i", "envFrom": [{"secretRef": {"name": "s"}}, {"secretRef": {"name": "t"}}]}]}),
+        Some(
+            "init container i with envFrom referencing secret.secretName=\"t\" is not allowed because service account \
+              robot does not reference that secret",
+        ),
+    );
+    check(
         json!({"imagePullSecrets": [{"name": "t"}]}),
         Some(
             "imagePullSecrets[0].name=\"t\" is not allowed because service account robot does not reference that \
               imagePullSecret",
         ),
     );
+}
+
+/// Only new pods were looked at: a container that is added to one later had any secret.
+#[tokio::test]
+async fn an_account_keeps_containers_that_are_added_from_other_secrets_too() {
+    let cluster = Cluster::start().await;
+    let post = |path: &str, object: serde_json::Value| cluster.post(admin(), path.to_owned(), object);
+    let annotations = json!({"kubernetes.io/enforce-mountable-secrets": "true"});
+    let account = json!({"metadata": {"name": "robot", "annotations": annotations}, "secrets": [{"name": "s"}]});
+    post("/api/v1/namespaces/default/serviceaccounts", account).await.unwrap();
+    let containers = json!([{"name": "c", "image": "i"}]);
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"serviceAccountName": "robot", "containers": containers}});
+    post("/api/v1/namespaces/default/pods", pod).await.unwrap();
+    let added = |secret: &str| {
+        let added = json!([{"name": "e", "image": "i", "envFrom": [{"secretRef": {"name": secret}}]}]);
+        let patch = json!({"spec": {"ephemeralContainers": added}});
+        let path = "/api/v1/namespaces/default/pods/p/ephemeralcontainers";
+        cluster.patch(admin(), path, PatchKind::Strategic, patch)
+    };
+    assert_eq!(
+        added("t").await.unwrap_err().message,
+        "pods \"p\" is forbidden: ephemeral container e with envFrom referencing secret.secretName=\"t\" is not allowed \
+         because service account robot does not reference that secret"
+    );
+    added("s").await.unwrap();
 }
 
 #[tokio::test]

@@ -93,6 +93,34 @@ fn lists_of_texts_merge_as_sets() {
     check(r#"{}"#, r#"{"$deleteFromPrimitiveList/finalizers":["a"]}"#, r#"{}"#);
 }
 
+/// A client that computed its patch from an object that had more sends directives about what has gone since.
+#[test]
+fn directives_about_what_is_not_there_leave_nothing() {
+    for patch in [
+        r#"{"labels":{"$patch":"replace","b":"2"}}"#,
+        r#"{"labels":{"$patch":"delete"}}"#,
+        r#"{"labels":{"$patch":"nonsense"}}"#,
+    ] {
+        check("{}", patch, "{}");
+    }
+    check("{}", r#"{"items":[{"$patch":"delete","name":"a"}]}"#, r#"{"items":[]}"#);
+    check("{}", r#"{"items":[{"$patch":"replace"},{"name":"b","value":null}]}"#, r#"{"items":[{"name":"b"}]}"#);
+    check(
+        "{}",
+        r#"{"$setElementOrder/items":[{"name":"b"}],"items":[{"$patch":"delete","name":"a"},{"name":"b"}]}"#,
+        r#"{"items":[{"name":"b"}]}"#,
+    );
+    // What is of another type is as good as not there.
+    check(r#"{"labels":"x"}"#, r#"{"labels":{"$patch":"delete"}}"#, "{}");
+    check(r#"{"labels":"x"}"#, r#"{"labels":{"a":"1","b":null}}"#, r#"{"labels":{"a":"1"}}"#);
+}
+
+#[test]
+fn items_are_taken_out_of_lists_that_do_not_merge_too() {
+    check(r#"{"args":["x","y","z"]}"#, r#"{"$deleteFromPrimitiveList/args":["x"]}"#, r#"{"args":["y","z"]}"#);
+    check(r#"{"args":"x"}"#, r#"{"$deleteFromPrimitiveList/args":["x"]}"#, r#"{"args":"x"}"#);
+}
+
 #[test]
 fn an_element_order_sorts_the_list() {
     check(

@@ -54,6 +54,10 @@ pub(super) fn own_node(node: &str, attributes: &Attributes<'_>) -> Result<(), St
             if object.items_at(&["spec", "taints"]) != old.items_at(&["spec", "taints"]) {
                 return Err(format!("node {quoted} is not allowed to modify taints"));
             }
+            // An owner that is not there would have the garbage collector delete the node.
+            if object.items_at(&["metadata", "ownerReferences"]) != old.items_at(&["metadata", "ownerReferences"]) {
+                return Err(format!("node {quoted} is not allowed to modify ownerReferences"));
+            }
             let labels = restricted(&changed_keys(object.labels(), old.labels()));
             if !labels.is_empty() {
                 return Err(format!("is not allowed to modify labels: {labels}"));

@@ -76,6 +76,14 @@ async fn a_node_writes_only_what_is_its_own() {
         why(cluster.put(node("n1"), "/api/v1/nodes/n1", tainted.clone()).await),
         "nodes \"n1\" is forbidden: node \"n1\" is not allowed to modify taints"
     );
+    let owner = json!([{"apiVersion": "v1", "kind": "Node", "name": "gone", "uid": "u"}]);
+    tainted["spec"] = json!({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]});
+    let mut owned = tainted.clone();
+    owned["metadata"]["ownerReferences"] = owner;
+    assert_eq!(
+        why(cluster.put(node("n1"), "/api/v1/nodes/n1", owned).await),
+        "nodes \"n1\" is forbidden: node \"n1\" is not allowed to modify ownerReferences"
+    );
     tainted["metadata"]["labels"] = json!({"node-role.kubernetes.io/x": ""});
     // A new node has a taint of its own.
     tainted["spec"] = json!({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]});

@@ -1,5 +1,7 @@
 //! Rules of events: lenient for old clients, strict for those of `events.k8s.io/v1`.
 
+use std::borrow::Cow;
+
 use corten_apimachinery::{
     Value,
     field::{ErrorList, Path},
@@ -78,7 +80,8 @@ pub(super) fn update(object: &Value, old: &Value, api_version: &str) -> ErrorLis
         errors.extend(series(object));
     }
     for (field, shown) in IMMUTABLE {
-        let (at, new, was) = (Path::new(shown), object.get(field), old.get(field));
+        let (at, new, was) = (Path::new(shown), value_of(object, field), value_of(old, field));
+        let (new, was) = (new.as_deref(), was.as_deref());
         match field {
             "related" | "involvedObject" => {
                 errors.immutable_struct(&at, "io.k8s.api.core.v1.ObjectReference", new, was);
@@ -88,6 +91,16 @@ pub(super) fn update(object: &Value, old: &Value, api_version: &str) -> ErrorLis
         }
     }
     errors
+}
+
+/// A field as it is compared: a text that is not there is an empty one, and the events of the core group write it as such.
+fn value_of<'o>(object: &'o Value, field: &str) -> Option<Cow<'o, Value>> {
+    let is_text = matches!(field, "reason" | "message" | "type" | "action" | "reportingComponent" | "reportingInstance");
+    match object.get(field).filter(|value| !value.is_null()) {
+        Some(value) => Some(Cow::Borrowed(value)),
+        None if is_text => Some(Cow::Owned(Value::from(""))),
+        None => None,
+    }
 }
 
 fn series(object: &Value) -> ErrorList {

@@ -42,6 +42,23 @@ fn the_newer_group_is_stricter() {
     );
 }
 
+/// The core group writes who reports as an empty text where nobody does, and this group leaves it out: no write by it succeeded.
+#[test]
+fn who_does_not_report_has_not_changed() {
+    let event = |rest: serde_json::Value| {
+        let mut event = json!({"metadata": {"name": "a", "namespace": "default"}, "involvedObject": {}, "reason": "r"});
+        event.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        value(event)
+    };
+    let old = event(json!({"reportingComponent": "", "reportingInstance": "", "type": "Normal"}));
+    let update = |new: &_| -> Vec<String> {
+        let errors = RESOURCE.strategy.validate_update(&context("events.k8s.io/v1"), new, &old);
+        errors.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(update(&event(json!({"type": "Normal"}))), [""; 0]);
+    assert_eq!(update(&event(json!({}))), ["type: Invalid value: \"\": field is immutable"]);
+}
+
 #[test]
 fn what_is_stored_is_the_form_of_the_core_group() {
     assert_eq!(RESOURCE.hub_api_version(), "v1");
