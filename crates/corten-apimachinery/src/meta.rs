@@ -4,7 +4,10 @@
 
 use jiff::Timestamp;
 
-use crate::value::{Map, Str, Value};
+use crate::{
+    codec::canonical_time,
+    value::{Map, Str, Value},
+};
 
 /// Access to `apiVersion`, `kind` and `metadata` of an object. Absent texts read as empty.
 pub trait ObjectMeta {
@@ -145,10 +148,14 @@ pub fn format_micro_time(time: Timestamp) -> Str {
     crate::value::format_str!("{time:.6}")
 }
 
-/// Reads a time in RFC 3339.
+/// Reads a time in RFC 3339. The last day of the year 9999, by which some say "never", is the last moment that there is.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<Timestamp> {
-    text.parse().ok()
+    match text.parse() {
+        Ok(time) => Some(time),
+        Err(_) if text.starts_with("9999-12-3") => canonical_time(text).is_ok().then_some(Timestamp::MAX),
+        Err(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +168,8 @@ mod tests {
         assert_eq!(format_time(time), "2026-11-21T07:14:13Z");
         assert_eq!(format_micro_time(time), "2026-11-21T07:14:13.987654Z");
         assert_eq!(parse_time("2026-11-21T09:14:13+02:00"), parse_time("2026-11-21T07:14:13Z"));
+        assert_eq!(parse_time("9999-12-31T23:59:59Z"), Some(Timestamp::MAX));
+        assert_eq!((parse_time("9999-12-32T23:59:59Z"), parse_time("9999-12-3")), (None, None));
     }
 
     #[test]

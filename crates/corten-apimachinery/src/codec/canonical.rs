@@ -7,9 +7,8 @@ use base64::{DecodeError, Engine as _, prelude::BASE64_STANDARD};
 use super::go_time::Layout;
 use crate::{
     duration::GoDuration,
-    meta,
     type_table::{Field, FieldType, Presence, Shape, Struct, TypeId, TypeTable},
-    value::{Map, Str, Value},
+    value::{Map, Str, Value, format_str},
 };
 
 /// Brings `value`, which has the type's shape, to canonical form in place. What does not fit the type stays as it is.
@@ -181,13 +180,13 @@ pub(super) fn zero(table: &TypeTable, ty: &FieldType, made: &mut usize) -> Value
 }
 
 /// The canonical text of a time: UTC, whole seconds.
-pub(super) fn time(text: &str) -> Result<Str, String> {
-    Layout::Seconds.parse(text).map(meta::format_time)
+pub(crate) fn time(text: &str) -> Result<Str, String> {
+    Layout::Seconds.parse(text).map(|time| format_str!("{time:.0}Z"))
 }
 
 /// The canonical text of a time with microseconds.
 pub(super) fn micro_time(text: &str) -> Result<Str, String> {
-    Layout::Micros.parse(text).map(meta::format_micro_time)
+    Layout::Micros.parse(text).map(|time| format_str!("{time:.6}Z"))
 }
 
 /// Whether the text is base64, as bytes are written.

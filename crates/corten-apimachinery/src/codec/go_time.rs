@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use jiff::{Timestamp, civil, tz::Offset};
+use jiff::{SignedDuration, civil, tz::Offset};
 
 /// How a time is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +37,10 @@ impl Layout {
         }
     }
 
-    /// Reads `text`.
+    /// Reads `text`: the time in UTC, up to the end of the year 9999, whose last day `Timestamp` does not have.
     ///
     /// Errors: in the words of Go's parser.
-    pub(super) fn parse(self, text: &str) -> Result<Timestamp, String> {
+    pub(super) fn parse(self, text: &str) -> Result<civil::DateTime, String> {
         self.read(text.as_bytes()).map_err(|wrong| {
             let (value, layout) = (quote(text.as_bytes()), quote(self.text().as_bytes()));
             match wrong {
@@ -54,7 +54,7 @@ impl Layout {
         })
     }
 
-    fn read(self, text: &[u8]) -> Result<Timestamp, Wrong<'_>> {
+    fn read(self, text: &[u8]) -> Result<civil::DateTime, Wrong<'_>> {
         let mut rest = text;
         let year = year(&mut rest)?;
         let month = in_range(number(&mut rest, "-", "01")?, 1..=12, "month")?;
@@ -71,7 +71,9 @@ impl Layout {
             return Err(Wrong::Extra(rest));
         }
         let date = civil::Date::new(year, month, day).map_err(|_| Wrong::Range("day"))?;
-        offset.to_timestamp(date.at(hour, minute, second, nanos)).map_err(|_| Wrong::Range("year"))
+        let ahead = SignedDuration::from_secs(offset.seconds().into());
+        let time = date.at(hour, minute, second, nanos).checked_sub(ahead).map_err(|_| Wrong::Range("year"))?;
+        if (0..=9999).contains(&time.year()) { Ok(time) } else { Err(Wrong::Range("year")) }
     }
 }
 
@@ -173,7 +175,7 @@ mod tests {
 
     #[track_caller]
     fn check(layout: Layout, text: &str, want: &str) {
-        let got = layout.parse(text).map_or_else(|error| error, |time| time.to_string());
+        let got = layout.parse(text).map_or_else(|error| error, |time| format!("{time}Z"));
         assert_eq!(got, want, "{text}");
     }
 
@@ -184,6 +186,8 @@ mod tests {
         check("2026-01-02T03:04:05.123456789123Z", "2026-01-02T03:04:05.123456789Z");
         check("2026-01-02T03:04:05,5+02:00", "2026-01-02T01:04:05.5Z");
         check("2026-01-02T3:04:05-24:60", "2026-01-03T04:04:05Z");
+        check("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z");
+        check("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z");
         let unread = |text: &str, found: &str, wanted: &str| {
             let as_layout = "as \"2006-01-02T15:04:05Z07:00\"";
             check(text, &format!("parsing time \"{text}\" {as_layout}: cannot parse \"{found}\" as \"{wanted}\""));
@@ -210,6 +214,8 @@ mod tests {
         refused("2026-01-02T03:04:05+25:00", "time zone offset hour out of range");
         refused("2026-01-02T03:04:05+01:61", "time zone offset minute out of range");
         refused("2026-01-02T03:04:05Z+", "extra text: \"+\"");
+        refused("9999-12-31T23:59:59-01:00", "year out of range");
+        refused("0000-01-01T00:00:00+01:00", "year out of range");
         check(
             "\u{fc}\"",
             "parsing time \"\\xc3\\xbc\\\"\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"\\xc3\\xbc\\\"\" as \"2006\"",

@@ -10,6 +10,7 @@ mod objects;
 pub mod protobuf;
 pub mod yaml;
 
+pub(crate) use canonical::time as canonical_time;
 pub use canonical::{canonicalize, empty};
 pub use error::DecodeError;
 
