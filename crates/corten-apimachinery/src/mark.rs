@@ -1,6 +1,7 @@
 //! A number for a name, for tables that are searched by name: numbers are compared at once, texts by a call.
 
 /// A number that few names share: of their beginning, their end and their length.
+#[inline]
 pub(crate) fn mark(name: &str) -> u64 {
     let bytes = name.as_bytes();
     let word = match (bytes.first_chunk(), bytes.last_chunk()) {
@@ -13,6 +14,14 @@ pub(crate) fn mark(name: &str) -> u64 {
         },
     };
     word ^ (bytes.len() as u64) << 56
+}
+
+/// A place among `count`, a power of two, for a mark: its bits are spread by a product, of which the upper ones are the good ones.
+#[inline]
+pub(crate) fn scattered(mark: u64, count: usize) -> usize {
+    // 2^64 by the golden ratio.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    (mark.wrapping_mul(SPREAD) >> 32) as usize & (count - 1)
 }
 
 #[cfg(test)]

@@ -40,13 +40,15 @@ struct Left<'p> {
 /// `None` if `empty` is not what the name says, and has items of lists that are owned one by one.
 pub(super) fn fields_of(typed: Typed<'_>, empty: &Value, new: &Value, nobodys: Nobodys<'_>) -> Option<Value> {
     let left = Left { alone: nobodys.alone.into(), entirely: nobodys.entirely.into() };
-    let mut writer = Writer { typed, out: Vec::with_capacity(1024), key: Vec::new() };
-    let member = writer.node(Some(empty), new, typed.root_form(), &left)?;
-    debug_assert!(!member, "the root of an object is nobody's");
-    if writer.out.is_empty() {
-        return Some(Value::Null);
-    }
-    Some(Value::Raw(Raw::new(std::str::from_utf8(&writer.out).expect("JSON is written as UTF-8"))))
+    json::with_scratch(|out| {
+        let mut writer = Writer { typed, out, key: Vec::new() };
+        let member = writer.node(Some(empty), new, typed.root_form(), &left)?;
+        debug_assert!(!member, "the root of an object is nobody's");
+        if writer.out.is_empty() {
+            return Some(Value::Null);
+        }
+        Some(Value::Raw(Raw::new(std::str::from_utf8(writer.out).expect("JSON is written as UTF-8"))))
+    })
 }
 
 impl<'p> Left<'p> {
@@ -72,14 +74,14 @@ impl<'p> Left<'p> {
     }
 }
 
-struct Writer<'t> {
+struct Writer<'t, 'o> {
     typed: Typed<'t>,
-    out: Vec<u8>,
+    out: &'o mut Vec<u8>,
     /// Room for one key.
     key: Vec<u8>,
 }
 
-impl<'t> Writer<'t> {
+impl<'t> Writer<'t, '_> {
     /// Writes the object of what is owned below a node, if something is. Says whether the node itself is owned, for which
     /// something stands in the object if there is one.
     ///
@@ -104,7 +106,7 @@ impl<'t> Writer<'t> {
                     let (form, _) = self.typed.entry_form(form, key);
                     let at = self.out.len();
                     self.out.extend_from_slice(b",\"f:");
-                    json::put_text(&mut self.out, key);
+                    json::put_text(self.out, key);
                     self.out.extend_from_slice(b"\":");
                     self.child(at, old, child, form, &below, alone)?;
                 }
@@ -140,7 +142,7 @@ impl<'t> Writer<'t> {
             self.out.push(b',');
             self.key.clear();
             element.write_key(&mut self.key);
-            json::put_string(&mut self.out, std::str::from_utf8(&self.key).expect("JSON is written as UTF-8"));
+            json::put_string(self.out, std::str::from_utf8(&self.key).expect("JSON is written as UTF-8"));
             self.out.push(b':');
             // Duplicates are owned together, as a whole.
             let mut is_one = true;

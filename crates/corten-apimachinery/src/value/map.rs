@@ -2,16 +2,22 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Str, Value};
+use super::{
+    Str, Value,
+    tags::{TAGGED, Tags},
+};
 use crate::stack;
-
-/// Objects up to this size are searched from the front: shorter than the jumps of a binary search. Most keys differ in their
-/// lengths, so that one that is there costs about as much as the comparison of its own text.
-const LINEAR_SEARCH_MAX: usize = 32;
 
 /// The entries of an object in bytewise order of their keys, without duplicates.
 #[derive(Clone, Default)]
-pub struct Map(Arc<Vec<(Str, Value)>>);
+pub struct Map(Arc<Entries>);
+
+#[derive(Clone, Default)]
+struct Entries {
+    entries: Vec<(Str, Value)>,
+    /// Of the first keys, for look-up.
+    tags: Tags,
+}
 
 /// An object has the same key twice.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +42,7 @@ impl Map {
                 return Err(DuplicateKey(pair[0].0.clone()));
             }
         }
-        Ok(Self(Arc::new(entries)))
+        Ok(Self::of_sorted(entries))
     }
 
     /// Entries in any order; of those with one key the last stays. Costs one sort, however the entries come: inserting them
@@ -50,39 +56,46 @@ impl Map {
             entries.dedup_by(|later, kept| later.0 == kept.0);
             entries.reverse();
         }
-        Self(Arc::new(entries))
+        Self::of_sorted(entries)
+    }
+
+    /// Entries in order, without duplicates.
+    fn of_sorted(entries: Vec<(Str, Value)>) -> Self {
+        let tags = Tags::of(&entries);
+        Self(Arc::new(Entries { entries, tags }))
     }
 
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.entries.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.entries.is_empty()
     }
 
-    /// Where `key` is, or belongs.
-    fn search(&self, key: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(candidate, _)| candidate.as_str().cmp(key))
+    /// Where `key` belongs, or is.
+    fn place(&self, key: &str) -> usize {
+        self.0.entries.partition_point(|(candidate, _)| candidate.as_str() < key)
     }
 
     /// Where `key` is.
+    #[inline]
     fn find(&self, key: &str) -> Option<usize> {
-        if self.0.len() <= LINEAR_SEARCH_MAX {
-            // The length is at hand before the text is.
-            return self.0.iter().position(|(candidate, _)| candidate.len() == key.len() && candidate.as_str() == key);
-        }
-        self.search(key).ok()
+        let entries = &self.0.entries;
+        self.0.tags.find(key, entries).or_else(|| {
+            let rest = entries.get(TAGGED..)?;
+            rest.binary_search_by(|(candidate, _)| candidate.as_str().cmp(key)).ok().map(|index| TAGGED + index)
+        })
     }
 
     /// The value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.find(key).map(|index| &self.0[index].1)
+        self.find(key).map(|index| &self.0.entries[index].1)
     }
 
     /// Whether `key` has an entry.
@@ -94,27 +107,31 @@ impl Map {
     /// The value of `key` for change.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
         let index = self.find(key)?;
-        Some(&mut Arc::make_mut(&mut self.0)[index].1)
+        Some(&mut Arc::make_mut(&mut self.0).entries[index].1)
     }
 
     /// The value of `key` for change; a missing one is made null.
     pub fn entry_or_null(&mut self, key: &str) -> &mut Value {
-        let found = self.search(key);
-        let entries = Arc::make_mut(&mut self.0);
-        let index = found.unwrap_or_else(|index| {
-            entries.insert(index, (key.into(), Value::Null));
-            index
-        });
-        &mut entries[index].1
+        let index = self.find(key).unwrap_or_else(|| self.put_in(key.into(), Value::Null));
+        &mut Arc::make_mut(&mut self.0).entries[index].1
+    }
+
+    /// Puts in a key that is not there, and says where it is.
+    fn put_in(&mut self, key: Str, value: Value) -> usize {
+        let index = self.place(&key);
+        let object = Arc::make_mut(&mut self.0);
+        object.tags.insert(index, &key);
+        object.entries.insert(index, (key, value));
+        index
     }
 
     /// Sets `key` and returns what it was.
     pub fn insert(&mut self, key: impl Into<Str>, value: impl Into<Value>) -> Option<Value> {
         let (key, value) = (key.into(), value.into());
-        match self.search(&key) {
-            Ok(index) => Some(std::mem::replace(&mut Arc::make_mut(&mut self.0)[index].1, value)),
-            Err(index) => {
-                Arc::make_mut(&mut self.0).insert(index, (key, value));
+        match self.find(&key) {
+            Some(index) => Some(std::mem::replace(&mut Arc::make_mut(&mut self.0).entries[index].1, value)),
+            None => {
+                self.put_in(key, value);
                 None
             }
         }
@@ -123,7 +140,10 @@ impl Map {
     /// Takes `key` away and returns what it was.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let index = self.find(key)?;
-        Some(Arc::make_mut(&mut self.0).remove(index).1)
+        let object = Arc::make_mut(&mut self.0);
+        let (_, value) = object.entries.remove(index);
+        object.tags = Tags::of(&object.entries);
+        Some(value)
     }
 
     /// The object after `changes`, which come in the order of their keys, each key once: `change` is given a key, what the
@@ -154,33 +174,35 @@ impl Map {
             }
         }
         edited.extend(entries);
-        Ok(Self(Arc::new(edited)))
+        Ok(Self::of_sorted(edited))
     }
 
     /// Keeps the entries for which `keep` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &mut Value) -> bool) {
-        Arc::make_mut(&mut self.0).retain_mut(|(key, value)| keep(key, value));
+        let object = Arc::make_mut(&mut self.0);
+        object.entries.retain_mut(|(key, value)| keep(key, value));
+        object.tags = Tags::of(&object.entries);
     }
 
     /// The entries in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> + DoubleEndedIterator {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
+        self.0.entries.iter().map(|(key, value)| (key.as_str(), value))
     }
 
     /// The entries in order, as they are stored.
     #[must_use]
     pub fn entries(&self) -> &[(Str, Value)] {
-        &self.0
+        &self.0.entries
     }
 
     /// The entries in order, values for change.
     pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&str, &mut Value)> {
-        Arc::make_mut(&mut self.0).iter_mut().map(|(key, value)| (key.as_str(), value))
+        Arc::make_mut(&mut self.0).entries.iter_mut().map(|(key, value)| (key.as_str(), value))
     }
 
     /// The keys in order.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.iter().map(|(key, _)| key.as_str())
+        self.0.entries.iter().map(|(key, _)| key.as_str())
     }
 
     /// Whether both are the same allocation, so certainly equal.
@@ -193,8 +215,8 @@ impl Map {
     #[must_use]
     pub fn into_entries(mut self) -> Vec<(Str, Value)> {
         match Arc::get_mut(&mut self.0) {
-            Some(entries) => std::mem::take(entries),
-            None => self.0.to_vec(),
+            Some(object) => std::mem::take(&mut object.entries),
+            None => self.0.entries.clone(),
         }
     }
 }
@@ -208,7 +230,7 @@ impl FromIterator<(Str, Value)> for Map {
 
 impl PartialEq for Map {
     fn eq(&self, other: &Self) -> bool {
-        self.ptr_eq(other) || stack::with_room(|| self.0 == other.0)
+        self.ptr_eq(other) || stack::with_room(|| self.0.entries == other.0.entries)
     }
 }
 
@@ -216,9 +238,9 @@ impl Drop for Map {
     /// Each level is within the drop of the one above it.
     fn drop(&mut self) {
         if stack::is_low()
-            && let Some(entries) = Arc::get_mut(&mut self.0)
+            && let Some(object) = Arc::get_mut(&mut self.0)
         {
-            let entries = std::mem::take(entries);
+            let entries = std::mem::take(&mut object.entries);
             stack::with_room(move || drop(entries));
         }
     }

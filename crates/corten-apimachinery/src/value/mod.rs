@@ -12,6 +12,7 @@ mod list;
 mod map;
 mod order;
 mod raw;
+mod tags;
 mod typed;
 
 use std::fmt;

@@ -46,12 +46,6 @@ fn newest_by_name<'v>(defaults: impl Iterator<Item = &'v Value>) -> Option<&'v V
     defaults.min_by_key(age)
 }
 
-/// Whether served JSON has this text: where it has not, there is no need to read it.
-fn contains(json: &[u8], text: &str) -> bool {
-    // What is no UTF-8 is left to whoever reads it.
-    std::str::from_utf8(json).map_or(true, |json| json.contains(text))
-}
-
 fn is_create(operation: Operation) -> bool {
     operation == Operation::Create
 }

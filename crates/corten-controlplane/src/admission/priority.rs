@@ -2,7 +2,7 @@
 //!
 //! Upstream: plugin/pkg/admission/priority (v1.35).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use corten_apimachinery::{gvk::GroupVersionResource, meta::ObjectMeta as _, status::Status, value::Value};
@@ -10,6 +10,7 @@ use corten_apiserver::{
     admission::{Attributes, Operation, Plugin},
     registry::read_failure,
 };
+use memchr::memmem::Finder;
 
 use super::{catalog::Parts, forbidden, is_create, is_pod};
 use crate::caches::{Caches, tree};
@@ -19,6 +20,9 @@ const PLURAL: &str = "priorityclasses";
 
 /// The classes that every cluster has.
 const SYSTEM: [&str; 2] = ["system-node-critical", "system-cluster-critical"];
+
+/// Looks for the field in the text of a class.
+static GLOBAL_DEFAULT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("globalDefault"));
 
 #[derive(Debug)]
 struct Priority {
@@ -97,7 +101,9 @@ impl Priority {
         let mut lowest: Option<Value> = None;
         for (_, class) in snapshot.range("", "") {
             // Every pod asks, and hardly any class says it: reading those that do not would be most of the work.
-            if class.json.fields(&[], ["globalDefault"]) != [Some(&b"true"[..])] {
+            if GLOBAL_DEFAULT.find(&class.json).is_none()
+                || class.json.fields(&[], ["globalDefault"]) != [Some(&b"true"[..])]
+            {
                 continue;
             }
             let class = tree(class)?;

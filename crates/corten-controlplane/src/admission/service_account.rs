@@ -15,8 +15,9 @@ use corten_apimachinery::{
 use corten_apiserver::admission::{Attributes, Operation, Plugin};
 use corten_base::{SharedClock, SharedRng};
 use corten_storage::object::cache_key;
+use memchr::memmem::Finder;
 
-use super::{CONTAINERS, MIRROR, catalog::Parts, contains, forbidden, is_create, is_pod, texts, wait::wait_for};
+use super::{CONTAINERS, MIRROR, catalog::Parts, forbidden, is_create, is_pod, texts, wait::wait_for};
 use crate::caches::{Caches, tree};
 
 const DEFAULT: &str = "default";
@@ -25,6 +26,11 @@ const EPHEMERAL: &str = "ephemeralcontainers";
 /// Where containers find the token.
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const VOLUME_PREFIX: &str = "kube-api-access-";
+/// Looks for the annotation in the text of an account.
+static ENFORCES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(ENFORCE));
+/// Looks for the fields of an account that its pods heed.
+static SAID_TO_PODS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| ["\"automountServiceAccountToken\"", "\"imagePullSecrets\""].map(|field| Finder::new(field)));
 /// One hour and a bit: told apart from an hour that somebody asked for. Upstream: `WarnOnlyBoundTokenExpirationPeriod`.
 const TOKEN_SECONDS: i64 = 3_607;
 /// How long a namespace's default account, which a controller makes, may take. Upstream: ten tries, 100 to 200 ms apart.
@@ -72,8 +78,8 @@ impl Plugin for ServiceAccount {
         pod.set(&["spec", "serviceAccount"], name.as_str());
         let account = self.account(attributes, &name).await?;
         // Most accounts have neither.
-        let says = account.json.fields(&[], ["automountServiceAccountToken", "imagePullSecrets"]);
-        let account = if says.iter().any(Option::is_some) { tree(&account)? } else { Value::Null };
+        let says = SAID_TO_PODS.iter().any(|field| field.find(&account.json).is_some());
+        let account = if says { tree(&account)? } else { Value::Null };
         let pod = &mut attributes.object;
         if automounts(pod, &account) {
             mount_token(pod, &format!("{VOLUME_PREFIX}{}", self.rng.name_suffix(5)));
@@ -100,8 +106,7 @@ impl Plugin for ServiceAccount {
             return Err(forbidden(attributes, why));
         }
         let account = self.account(attributes, name).await?;
-        let [annotations] = account.json.fields(&["metadata"], ["annotations"]);
-        if !annotations.is_some_and(|annotations| contains(annotations, ENFORCE)) {
+        if ENFORCES.find(&account.json).is_none() {
             return Ok(());
         }
         let account = tree(&account)?;
@@ -158,24 +163,27 @@ pub(super) fn mount_token(pod: &mut Value, volume: &str) {
         Value::object_of([("name", Value::from(volume)), ("readOnly", true.into()), ("mountPath", MOUNT_PATH.into())]);
     let mut is_needed = false;
     for field in CONTAINERS {
-        let mut containers = pod.items_at(&["spec", field]).to_vec();
-        for container in &mut containers {
-            let mut mounts = container.items_at(&["volumeMounts"]).to_vec();
-            if texts(&mounts, "mountPath").any(|path| path == MOUNT_PATH) {
+        // In place: whoever takes the containers out and puts them back copies each of them.
+        let containers = pod.at_mut(&["spec", field]).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            if texts(container.items_at(&["volumeMounts"]), "mountPath").any(|path| path == MOUNT_PATH) {
                 continue;
             }
             is_needed = true;
-            mounts.push(mount.clone());
-            container.set(&["volumeMounts"], mounts);
-        }
-        if !containers.is_empty() {
-            pod.set(&["spec", field], containers);
+            push(container, &["volumeMounts"], mount.clone());
         }
     }
     if is_needed {
-        let mut volumes = pod.items_at(&["spec", "volumes"]).to_vec();
-        volumes.push(token_volume(volume));
-        pod.set(&["spec", "volumes"], volumes);
+        push(pod, &["spec", "volumes"], token_volume(volume));
+    }
+}
+
+/// Adds `item` to the list at `path`, which may not be there.
+fn push(node: &mut Value, path: &[&str], item: Value) {
+    let list = node.at_or_insert(path);
+    match list.as_array_mut() {
+        Some(items) => items.push(item),
+        None => *list = vec![item].into(),
     }
 }
 

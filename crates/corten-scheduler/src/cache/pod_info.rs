@@ -1,7 +1,7 @@
 //! `PodInfo`: what scheduling needs of a pod.
 
 use corten_apimachinery::{
-    codec::json::{Outlined, ViewError},
+    codec::json::{self, Outlined, ViewError},
     meta::parse_time,
     value::Str,
 };
@@ -120,9 +120,15 @@ impl PodInfo {
     ///
     /// Errors: as `from_json`.
     pub fn addressee(json: &Outlined) -> Result<Option<Str>, FactsError> {
-        let wire::PodAddressee { spec, status } = json.view().map_err(decode)?;
-        let is_waiting = spec.node_name.is_empty() && status.nominated_node_name.is_empty();
-        Ok(is_waiting.then(|| or(&spec.scheduler_name, DEFAULT_SCHEDULER)))
+        // Everybody's pods come by here, and of most nothing else is read.
+        let [node, scheduler] = json.fields(&["spec"], ["nodeName", "schedulerName"]);
+        let [nominated] = json.fields(&["status"], ["nominatedNodeName"]);
+        let is_waiting = [node, nominated].into_iter().all(|name| name.is_none_or(|name| name == b"\"\""));
+        if !is_waiting {
+            return Ok(None);
+        }
+        let scheduler: Str = scheduler.map_or(Ok(Str::default()), json::view).map_err(decode)?;
+        Ok(Some(or(&scheduler, DEFAULT_SCHEDULER)))
     }
 
     /// What the spec says, and what names and labels have to do with that.

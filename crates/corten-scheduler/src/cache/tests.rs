@@ -194,3 +194,19 @@ fn a_heartbeat_changes_nothing_of_a_node() {
     assert!(!NodeFacts::is_same(&old, &node(json!({}), "l", 1, 4)));
     assert!(!NodeFacts::is_same(&old, &node(json!({}), "k", 1, 5)));
 }
+
+#[test]
+fn a_pod_that_waits_is_its_schedulers() {
+    for (pod, want) in [
+        (json!({}), Some("default-scheduler")),
+        (json!({"spec": {"schedulerName": ""}, "status": {}}), Some("default-scheduler")),
+        (json!({"spec": {"nodeName": "", "schedulerName": "a"}, "status": {"nominatedNodeName": ""}}), Some("a")),
+        (json!({"spec": {"nodeName": "n", "schedulerName": "a"}}), None),
+        (json!({"spec": {"schedulerName": "a"}, "status": {"nominatedNodeName": "n"}}), None),
+        (json!({"metadata": {"spec": {"nodeName": "n"}}, "spec": {"schedulerName": "a\"b"}}), Some("a\"b")),
+    ] {
+        let found = PodInfo::addressee(&Outlined::from(pod.to_string())).unwrap();
+        assert_eq!(found.as_deref(), want, "{pod}");
+    }
+    assert!(PodInfo::addressee(&Outlined::from(r#"{"spec":{"schedulerName":1}}"#)).is_err());
+}

@@ -72,9 +72,6 @@ wire! {
     struct Pod { metadata: Metadata, spec: PodSpec, status: PodStatus }
     struct PodHead { metadata: Metadata, spec: PodPlace, status: PodStatus }
     struct PodPlace { node_name: Str }
-    struct PodAddressee { spec: AddresseeSpec, status: AddresseeStatus }
-    struct AddresseeSpec { node_name: Str, scheduler_name: Str }
-    struct AddresseeStatus { nominated_node_name: Str }
     struct Metadata {
         name: Str,
         namespace: Str,

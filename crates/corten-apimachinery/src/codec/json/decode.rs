@@ -18,7 +18,7 @@ use crate::{
     value::{Map, Raw, Str, Value},
 };
 
-use super::{encode, field_set};
+use super::{encode, field_set, scan::end_of_plain};
 
 /// The deepest nesting. Upstream: `maxNestingDepth` in encoding/json and sigs.k8s.io/json.
 pub const DEPTH_MAX: usize = 10_000;
@@ -542,8 +542,9 @@ impl<'a> Parser<'a> {
     fn string(&mut self) -> Result<Str, DecodeError> {
         self.at += 1;
         let start = self.at;
-        let plain = self.bytes[start..].iter().position(|&byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-        let Some(len) = plain else { return Err(DecodeError::new("unexpected end of JSON input")) };
+        let Some(len) = end_of_plain(&self.bytes[start..]) else {
+            return Err(DecodeError::new("unexpected end of JSON input"));
+        };
         self.at += len;
         match self.bytes[self.at] {
             b'"' => {

@@ -4,12 +4,15 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::{
     decode::LEVELS_PER_CHECK,
+    order::Order,
     outline::{Jump, Jumps, Outlined},
+    scan::may_need_escapes,
+    scratch::with_scratch,
 };
 use crate::{
     stack,
     type_table::{FieldType, Shape, Struct, TypeId, TypeTable},
-    value::{Map, Str, Value, go_float::go_float},
+    value::{Map, Value, go_float::go_float},
 };
 
 /// A typical pod has about 2.5 KB.
@@ -77,12 +80,14 @@ impl Spliceable {
 #[must_use]
 pub fn encode_spliceable(object: &Value, ty: Option<(&TypeTable, TypeId)>) -> Spliceable {
     debug_assert!(object.at(&["metadata", RESOURCE_VERSION]).is_none(), "the resource version is spliced in later");
-    let mut writer = Writer::new(ty);
-    writer.seeks = object.get("metadata");
-    writer.value(object, ty.map(|(_, id)| FieldType::Ref(id)).as_ref());
-    // The store keeps recent values: not with the room that was left for them.
-    let (bytes, jumps) = (Bytes::copy_from_slice(&writer.out), writer.jumps.finish());
-    Spliceable { bytes, offset: writer.found, follows: writer.follows, jumps }
+    with_scratch(|scratch| {
+        let mut writer = Writer { out: std::mem::take(scratch), seeks: object.get("metadata"), ..Writer::bare(ty) };
+        writer.value(object, ty.map(|(_, id)| FieldType::Ref(id)).as_ref());
+        // The store keeps recent values: not with the room that was left for them.
+        let (bytes, jumps) = (Bytes::copy_from_slice(&writer.out), writer.jumps.finish());
+        *scratch = writer.out;
+        Spliceable { bytes, offset: writer.found, follows: writer.follows, jumps }
+    })
 }
 
 /// The same served JSON, as `encode` wrote it, at another revision.
@@ -199,21 +204,12 @@ impl<'a> Writer<'a> {
         let mut first = true;
         match fields {
             Some(fields) => {
-                // The field's place in the struct, then the entry's in the object: one number, which is sorted fastest.
-                let place = |(entry, (key, _)): (usize, &(Str, Value))| {
-                    // Unknown keys, where a type keeps them, follow the declared fields.
-                    let index = fields.index_of(key).unwrap_or(u32::MAX);
-                    u64::from(index) << 32 | entry as u64
-                };
-                let mut order: smallvec::SmallVec<[u64; 24]> = map.entries().iter().enumerate().map(place).collect();
-                order.sort_unstable();
                 let splice_before = if seeking { fields.index_of(RESOURCE_VERSION) } else { None };
-                for &place in &order {
-                    let (index, entry) = ((place >> 32) as u32, place as u32);
+                for (index, entry) in Order::of(map, fields) {
                     if self.found.is_none() && splice_before.is_some_and(|before| index > before) {
                         self.mark(first);
                     }
-                    let (key, child) = &map.entries()[entry as usize];
+                    let (key, child) = &map.entries()[entry];
                     self.field(key, child, fields.fields.get(index as usize).map(|field| &field.ty), &mut first);
                 }
             }
@@ -285,8 +281,7 @@ pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
 /// Writes what stands between the quotes of a string.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
-    // Without a branch for each byte: nearly no text has any.
-    if bytes.iter().fold(false, |any, &byte| any | ESCAPE[byte as usize]) {
+    if may_need_escapes(bytes) {
         escaped(out, bytes);
     } else {
         out.extend_from_slice(bytes);

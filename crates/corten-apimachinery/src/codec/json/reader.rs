@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{decode, outline::Jump, view::ViewError};
+use super::{decode, outline::Jump, scan::end_or_escape, view::ViewError};
 use crate::{codec::FieldValidation, value::Value};
 
 /// Where somebody is in a text.
@@ -156,24 +156,4 @@ impl<'de> Reader<'de> {
         }
         Err(self.bad("the end of a value"))
     }
-}
-
-/// Where the first quote or backslash is. Eight bytes at a time, in place: most texts are so short that a call to search them
-/// costs more than the search.
-#[inline]
-fn end_or_escape(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    // The lowest top bit that is set is that of the first byte that is zero; those above it may be wrong.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
-    let (words, rest) = text.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ u64::from_ne_bytes([b'"'; 8])) | zeros(word ^ u64::from_ne_bytes([b'\\'; 8]));
-        if found != 0 {
-            return Some(at * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let at = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-    Some(words.len() * 8 + at)
 }
