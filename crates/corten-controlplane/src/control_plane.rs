@@ -362,7 +362,12 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
         routes.resource(resource, store.as_ref());
     }
     services.fill(&stores);
-    let source = openapi::Source { table, descriptions: || Box::new(descriptions()), version: version::GIT_VERSION };
+    let source = openapi::Source {
+        table,
+        descriptions: || Box::new(descriptions()),
+        version: version::GIT_VERSION,
+        cbor: settings.features.is_enabled("CBORServingAndStorage"),
+    };
     let openapi = openapi::OpenApi::new(source);
     access.install(&mut routes, &stores, &advertise_address.to_string());
     component_status::install(&mut routes, &settings.engine, access.caches(), components);
@@ -440,7 +445,7 @@ fn store_of(
     Some(store)
 }
 
-/// Says once which objects cannot be read: they are in no list, and somebody has to see to them. Later ones show in the
+/// Says once which objects cannot be read: nobody can list their kinds, and somebody has to see to them. Later ones show in the
 /// metric `corten_corrupt_objects`.
 async fn report_corrupt(cacher: Cacher, shutdown: Shutdown) {
     tokio::select! {

@@ -200,8 +200,12 @@ impl Cluster {
 
     /// Makes what every cluster has and keeps it, as a real server does.
     pub fn keep_bootstrapped(&self) {
+        self.keep_bootstrapped_telling(bootstrap::Progress::default());
+    }
+
+    /// The same, and tells of it.
+    pub(crate) fn keep_bootstrapped_telling(&self, progress: bootstrap::Progress) {
         let (client, clock) = (self.client(admin()), Arc::clone(&self.clock) as SharedClock);
-        let progress = bootstrap::Progress::default();
         let (recorder, events) = self.recorder();
         let writer = EventWriter::new(client.clone(), events, Arc::clone(&clock), SimRng::shared(44));
         self.tasks.spawn("events", writer.run(self.shutdown.clone()));

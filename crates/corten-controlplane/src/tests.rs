@@ -10,6 +10,7 @@ mod discovery;
 mod empty_structs;
 mod forms;
 mod hostile;
+mod openapi_parts;
 mod reads;
 mod watches;
 mod writes;

@@ -225,20 +225,20 @@ pub fn apply(write: &Write<'_>, live: Option<&Value>, config: &Value, force: boo
     let typed = write
         .typed(write.api_version)
         .ok_or_else(|| unusable(format!("no corresponding type for {}, Kind={}", write.api_version, write.kind)))?;
-    let complaints = typed.complaints(config);
-    if !complaints.is_empty() {
-        return Err(unusable(format!(
-            "failed to create typed patch object ({}): {}",
-            describe(config),
-            match complaints.as_slice() {
-                [only] => only.clone(),
-                many => format!("errors:\n  {}", many.join("\n  ")),
-            }
-        )));
-    }
+    let fits = |what: &str, object: &Value, complaints: &[String]| match complaints {
+        [] => Ok(()),
+        [only] => Err(unusable(format!("failed to create typed {what} object ({}): {only}", describe(object)))),
+        many => {
+            let many = many.join("\n  ");
+            Err(unusable(format!("failed to create typed {what} object ({}): errors:\n  {many}", describe(object))))
+        }
+    };
+    fits("patch", config, &typed.complaints(config))?;
     let live_view = write.view(&live_object, write.api_version).ok_or_else(|| {
         unusable(format!("failed to convert live object ({}) to proper version", describe(&live_object)))
     })?;
+    // What was stored under another schema may not fit this one.
+    fits("live", &live_view, &typed.complaints_of_live(&live_view))?;
     let attempt = |entries: Entries, force| write.apply_to(typed, &live_view, config, entries, force);
     let (mut object, entries) = match attempt(entries.clone(), force) {
         // Fields that client-side apply had set, and still are as it set them, go over without force.

@@ -579,6 +579,33 @@ fn a_configuration_that_does_not_fit_is_refused_in_upstreams_words() {
     );
 }
 
+/// What had been stored under another schema was applied over.
+#[test]
+fn an_object_that_does_not_fit_its_type_is_not_applied_over() {
+    let (table, id) = table();
+    let views = TwoVersions(table, id);
+    let mut cluster = Cluster::new();
+    let write = Write { views: &views, ..cluster.write("me") };
+    let config = parse(r#"{"apiVersion":"apps/v1","kind":"Workload","metadata":{"name":"web"},"spec":{"replicas":1}}"#);
+    let over = |spec: &str| {
+        let live = format!(
+            r#"{{"apiVersion":"apps/v1","kind":"Workload","metadata":{{"name":"web","namespace":"ns"}},"spec":{spec}}}"#
+        );
+        apply(&write, Some(&parse(&live)), &config, true).map(drop)
+    };
+    let why = "failed to create typed live object (ns/web; apps/v1, Kind=Workload): ";
+    for (spec, want) in [
+        (r#"{"replicas":"2"}"#, ".spec.replicas: expected numeric (int or float), got string"),
+        (
+            r#"{"replicas":true,"containers":{}}"#,
+            "errors:\n  .spec.containers: expected list, got &{map[]}\n  .spec.replicas: expected numeric (int or float), got bool",
+        ),
+    ] {
+        assert_eq!(over(spec), Err(ApplyError::Unusable(format!("{why}{want}"))), "{spec}");
+    }
+    assert_eq!(over(r#"{"replicas":null,"containers":[{"name":"a"},{"name":"a"}]}"#), Ok(()), "that may be there");
+}
+
 #[test]
 fn a_configuration_may_not_have_managed_fields_or_another_kind() {
     let mut cluster = Cluster::new();

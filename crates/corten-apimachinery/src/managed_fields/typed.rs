@@ -564,8 +564,17 @@ impl<'t> Typed<'t> {
     /// without key or with the same key. Of very many complaints the first.
     #[must_use]
     pub fn complaints(&self, config: &Value) -> Vec<String> {
-        let mut found = Complaints { texts: Vec::new(), left_bytes: SHOWN_BYTES_MAX, cut: false };
-        self.check(config, &Expected::Form(self.root_form()), &mut Vec::new(), &mut found);
+        self.complaints_of(config, Complaints::default())
+    }
+
+    /// The same of an object that is there, which may have items with the same key.
+    #[must_use]
+    pub fn complaints_of_live(&self, live: &Value) -> Vec<String> {
+        self.complaints_of(live, Complaints { takes_duplicates: true, ..Complaints::default() })
+    }
+
+    fn complaints_of(&self, object: &Value, mut found: Complaints) -> Vec<String> {
+        self.check(object, &Expected::Form(self.root_form()), &mut Vec::new(), &mut found);
         if found.cut {
             found.texts.push(NOT_SHOWN.to_owned());
         }
@@ -640,7 +649,7 @@ impl<'t> Typed<'t> {
                             continue;
                         }
                     };
-                    if !seen.insert(element.clone()) {
+                    if !seen.insert(element.clone()) && !found.takes_duplicates {
                         found.add(path, &format!("duplicate entries for key {}", path_text(&[&element])));
                     }
                     path.push(element);
@@ -685,6 +694,14 @@ struct Complaints {
     left_bytes: usize,
     /// Whether there were more.
     cut: bool,
+    /// Whether items with the same key are as they may be.
+    takes_duplicates: bool,
+}
+
+impl Default for Complaints {
+    fn default() -> Self {
+        Self { texts: Vec::new(), left_bytes: SHOWN_BYTES_MAX, cut: false, takes_duplicates: false }
+    }
 }
 
 impl Complaints {

@@ -62,7 +62,8 @@ pub struct ResourceDefinition {
     pub selectable_fields: &'static [SelectableField],
     /// How objects print.
     pub table: &'static TableDefinition,
-    /// The path segment under `/registry/` where upstream keeps objects: usually the plural.
+    /// The path under `/registry/` where upstream keeps objects: usually the plural, behind its group where upstream has a
+    /// server of its own for them (definitions, API services).
     pub storage_prefix: &'static str,
     /// Whether objects go by themselves after the server's event time-to-live.
     pub expires: bool,

@@ -6,6 +6,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use corten_apimachinery::{
+    field::ErrorList,
     gvk::{GroupVersionKind, GroupVersionResource},
     resource::UserInfo,
     status::Status,
@@ -65,7 +66,7 @@ pub struct Attributes<'a> {
     pub warnings: Vec<String>,
 }
 
-/// One admission plugin. Either method may refuse; only `admit` may change the object.
+/// One admission plugin. Every method may refuse; only `admit` may change the object.
 #[async_trait]
 pub trait Plugin: fmt::Debug + Send + Sync + 'static {
     /// The plugin's name in configuration and metrics.
@@ -78,6 +79,17 @@ pub trait Plugin: fmt::Debug + Send + Sync + 'static {
     async fn admit(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
         let _ = attributes;
         Ok(())
+    }
+
+    /// Whether the plugin has `complaints`.
+    fn complains(&self) -> bool {
+        false
+    }
+
+    /// What the rules of the object begin with, where they look at more than the object: told together with what else is wrong.
+    async fn complaints(&self, attributes: &Attributes<'_>) -> Result<ErrorList, Status> {
+        let _ = attributes;
+        Ok(ErrorList::new())
     }
 
     /// Refuses an object that will not change any more.
@@ -115,6 +127,19 @@ impl Chain {
             }
         }
         Ok(())
+    }
+
+    /// What plugins find wrong with the object before its own rules are asked.
+    ///
+    /// Errors: that of the first plugin that cannot tell.
+    pub async fn complaints(&self, attributes: &Attributes<'_>) -> Result<ErrorList, Status> {
+        let mut errors = ErrorList::new();
+        for plugin in self.0.iter().filter(|plugin| plugin.complains()) {
+            if plugin.handles(attributes.operation, attributes.resource, attributes.subresource) {
+                errors.extend(plugin.complaints(attributes).await?);
+            }
+        }
+        Ok(errors)
     }
 
     /// Asks every plugin whether the object may be.

@@ -12,7 +12,7 @@ use corten_apimachinery::{
     value::Str,
 };
 use corten_base::{SharedClock, Shutdown};
-use corten_storage::cacher::WatcherClosed;
+use corten_storage::cacher::{Snapshot, WatcherClosed};
 use tokio::sync::mpsc;
 
 use super::{
@@ -117,6 +117,9 @@ impl Cleanup {
     async fn delete_all(&self, store: &Store) -> Result<(), String> {
         let snapshot =
             store.consistent().await.map_err(|status| format!("could not list instances: {}", status.message))?;
+        if let Some((_, corrupt)) = snapshot.corrupt("", "").next() {
+            return Err(format!("could not list instances: {}", corrupt.why));
+        }
         let user =
             UserInfo { name: "system:apiserver".into(), groups: vec![SYSTEM_MASTERS.into()], ..UserInfo::default() };
         for (_, object) in snapshot.range("", "") {
@@ -149,19 +152,24 @@ async fn gone(store: &Store) -> bool {
             store.cacher().ready().await;
             continue;
         };
-        if snapshot.is_empty() {
+        if is_empty(&snapshot) {
             return true;
         }
         let mut events = Vec::new();
         loop {
             match watcher.next(&mut events).await {
-                Ok(()) if store.cacher().any().is_empty() => return true,
+                Ok(()) if is_empty(&store.cacher().any()) => return true,
                 Ok(()) => events.clear(),
                 Err(WatcherClosed::Behind { .. }) => break,
                 Err(WatcherClosed::Replaced) => return false,
             }
         }
     }
+}
+
+/// Whether nothing is stored, not even what cannot be decoded: another definition of this name would come upon it.
+fn is_empty(snapshot: &Snapshot) -> bool {
+    snapshot.is_empty() && snapshot.corrupt("", "").next().is_none()
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     large::{LARGE_BYTES, Who},
-    registry::Store,
+    registry::{Store, unreadable},
     request::Request,
     response::{ListResponse, Reply, Response},
     server::Server,
@@ -192,12 +192,16 @@ impl Page {
         let selects_all = options.labels.is_empty() && options.fields.is_empty();
         let limit = if options.limit == 0 { usize::MAX } else { options.limit };
         let mut items = Vec::new();
+        let corrupt = snapshot.corrupt(namespace, &start).next();
         let mut rest = snapshot.range(namespace, &start);
         let mut next_key = None;
         let mut pace = Pace::default();
         for (key, object) in rest.by_ref() {
             if !selects_all {
                 pace.step().await;
+            }
+            if corrupt.is_some_and(|(corrupt, _)| corrupt < key) {
+                break;
             }
             if selects_all || matches(store, &options.labels, &options.fields, object) {
                 if items.len() == limit {
@@ -207,7 +211,17 @@ impl Page {
                 items.push(Arc::clone(object));
             }
         }
-        let remaining = next_key.as_ref().filter(|_| selects_all).map(|_| 1 + rest.count() as u64);
+        // As upstream's storage has it: a list comes to its end before what cannot be decoded, or not at all.
+        if let (None, Some((key, corrupt))) = (&next_key, corrupt) {
+            if items.len() < limit {
+                return Err(unreadable(corrupt));
+            }
+            next_key = Some(key.to_owned());
+        }
+        let remaining = next_key.as_ref().filter(|_| selects_all).map(|next| {
+            let corrupt = snapshot.corrupt(namespace, next).count();
+            (snapshot.range(namespace, next).count() + corrupt) as u64
+        });
         let continue_token = match &next_key {
             Some(key) => {
                 store.cacher().keep(&snapshot);

@@ -156,6 +156,10 @@ async fn begin(
 ) -> Result<WatchSource, Status> {
     store.check_key(namespace, "")?;
     let cacher = store.cacher();
+    // Upstream's watch cache begins again and again with a list that fails.
+    if cacher.any().corrupt("", "").next().is_some() {
+        return Err(Status::too_many_requests("storage is (re)initializing", 1));
+    }
     let wants_initial = options.send_initial_events == Some(true)
         || (options.send_initial_events.is_none() && matches!(options.revision, None | Some(0)));
     let (initial, initial_end, watcher) = if wants_initial {

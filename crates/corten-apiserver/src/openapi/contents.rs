@@ -72,9 +72,10 @@ impl Contents {
 
     /// Changes whenever the document would: what it says follows from the release, from the names in it, and from the
     /// definitions of custom resources.
-    pub(super) fn hash(&self, version: &str) -> String {
+    pub(super) fn hash(&self, source: Source) -> String {
         let mut digest = Sha512::new();
-        digest.update(version);
+        digest.update(source.version);
+        digest.update(if source.cbor { " cbor" } else { "" });
         for path in &self.server {
             digest.update(format!("\n{}", path.path()));
         }
@@ -119,7 +120,7 @@ impl Contents {
             .units()
             .into_iter()
             .map(|unit| {
-                let hash = unit.hash(source.version);
+                let hash = unit.hash(source);
                 let entries = before.remove(&hash).unwrap_or_else(|| {
                     let descriptions = descriptions.get_or_init(source.descriptions);
                     let options = Options { dialect: Dialect::V2, enums: true, descriptions: &**descriptions };
@@ -156,7 +157,7 @@ impl Contents {
 
     /// The paths, and the schemas of custom resources.
     fn entries(&self, source: Source, options: Options<'_>) -> (BTreeMap<Str, Value>, BTreeMap<Str, Value>) {
-        let paths_as = PathOptions { dialect: options.dialect, cbor: false };
+        let paths_as = PathOptions { dialect: options.dialect, cbor: source.cbor };
         let (mut paths, mut custom) = (BTreeMap::new(), BTreeMap::new());
         paths.extend(self.server.iter().map(|path| openapi::server_path(path, paths_as)));
         for (resource, version) in &self.resources {

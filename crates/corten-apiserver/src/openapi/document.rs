@@ -10,9 +10,11 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::{
-    Source, conditional,
+    Source,
+    conditional::{self, Outcome},
     contents::{Contents, Kept},
     form::Form,
+    ranges,
 };
 use crate::{
     request::Request,
@@ -103,18 +105,25 @@ impl Document {
         let content_type = form.media_type(dialect);
         let etag = format!("\"{}\"", self.hash);
         let modified = *self.recipe.modified.get_or_init(|| request.received);
-        let is_known = conditional::has_it(request, &etag, modified);
-        let mut reply = Reply::new(if is_known {
-            Response::Raw { code: StatusCode::NOT_MODIFIED, content_type, body: Bytes::new() }
-        } else {
-            Response::Raw { code: StatusCode::OK, content_type, body: self.bytes(tasks, form).await? }
-        });
-        if let Ok(value) = HeaderValue::from_str(&etag) {
+        let outcome = conditional::check(&request.method, &request.headers, &etag, modified);
+        let empty = |code| Reply::new(Response::Raw { code, content_type, body: Bytes::new() });
+        let mut reply = match outcome {
+            Outcome::NotModified => empty(StatusCode::NOT_MODIFIED),
+            Outcome::Failed => empty(StatusCode::PRECONDITION_FAILED),
+            Outcome::Send(ranges) => ranges::cut(&self.bytes(tasks, form).await?, ranges, content_type, &self.hash),
+        };
+        let code = reply.response.code();
+        // A failure is not the document.
+        if code != StatusCode::RANGE_NOT_SATISFIABLE
+            && let Ok(value) = HeaderValue::from_str(&etag)
+        {
             reply.headers.insert(header::ETAG, value);
-        }
-        // A tag says more.
-        if !is_known && let Ok(value) = HeaderValue::from_str(&conditional::http_date(modified)) {
-            reply.headers.insert(header::LAST_MODIFIED, value);
+            // To who has it, a tag says more.
+            if code != StatusCode::NOT_MODIFIED
+                && let Ok(value) = HeaderValue::from_str(&conditional::http_date(modified))
+            {
+                reply.headers.insert(header::LAST_MODIFIED, value);
+            }
         }
         reply.headers.insert(header::VARY, HeaderValue::from_static("Accept"));
         Ok(reply)

@@ -9,6 +9,7 @@ mod conditional;
 mod contents;
 mod document;
 mod form;
+mod ranges;
 mod v3;
 
 #[cfg(test)]
@@ -46,6 +47,8 @@ pub struct Source {
     pub descriptions: fn() -> Box<dyn Descriptions>,
     /// The server's version, such as `v1.35.0`.
     pub version: &'static str,
+    /// Whether the server speaks CBOR: upstream's feature gate `CBORServingAndStorage`.
+    pub cbor: bool,
 }
 
 impl fmt::Debug for Source {
@@ -98,7 +101,7 @@ impl OpenApi {
     }
 
     fn document(&self, dialect: Dialect, contents: Contents, before: Option<&Arc<Document>>) -> Arc<Document> {
-        let hash = contents.hash(self.source.version);
+        let hash = contents.hash(self.source);
         match before {
             Some(before) if before.hash == hash => Arc::new(before.of(contents)),
             _ => Arc::new(Document::new(self.source, dialect, contents, hash, &self.making)),

@@ -7,14 +7,21 @@ use std::{
 };
 
 use corten_apimachinery::{
-    openapi::{Descriptions, Dialect, NoDescriptions},
+    gvk::GroupVersion,
+    openapi::{Descriptions, Dialect, NoDescriptions, ServerPath},
     type_table::TypeTable,
 };
 use corten_base::TaskSet;
 use futures::FutureExt as _;
 use parking_lot::Mutex;
 
-use super::{Source, contents::Contents, document::Document, form::Form, v3::expires};
+use super::{
+    Source,
+    contents::{Contents, Kept},
+    document::Document,
+    form::Form,
+    v3::expires,
+};
 
 #[test]
 fn a_document_under_its_hash_is_good_for_a_year() {
@@ -36,7 +43,8 @@ async fn a_document_is_made_once_and_beside_the_runtime() {
         BY_RUNTIME.fetch_add(usize::from(OF_RUNTIME.get()), Ordering::Relaxed);
         Box::new(NoDescriptions)
     };
-    let source = Source { table: Box::leak(Box::<TypeTable>::default()), descriptions, version: "v1.35.0" };
+    let source =
+        Source { table: Box::leak(Box::<TypeTable>::default()), descriptions, version: "v1.35.0", cbor: false };
     let (making, tasks) = (Arc::default(), TaskSet::new("test"));
     let document = Document::new(source, Dialect::V2, Contents::default(), String::new(), &making);
     // Who has gone before it was made leaves it to the others.
@@ -51,6 +59,26 @@ async fn a_document_is_made_once_and_beside_the_runtime() {
     assert_eq!(document.of(Contents::default()).bytes(&tasks, Form::Json).await.unwrap(), one, "it stays");
     assert_eq!((MADE.load(Ordering::Relaxed), BY_RUNTIME.load(Ordering::Relaxed)), (2, 0), "once for each form");
     tasks.join().await.unwrap();
+}
+
+/// They never did.
+#[test]
+fn documents_offer_what_the_server_speaks() {
+    let table = Box::leak(Box::<TypeTable>::default());
+    let mut hashes = Vec::new();
+    for cbor in [false, true] {
+        let source = Source { table, descriptions: || Box::new(NoDescriptions), version: "v1.35.0", cbor };
+        let path = ServerPath::Resources(GroupVersion::new("apps", "v1"));
+        let contents = Contents { server: vec![path], resources: Vec::new() };
+        for dialect in [Dialect::V2, Dialect::V3] {
+            let document = contents.write(source, dialect, Form::Json, &Kept::default());
+            let text = std::str::from_utf8(&document).unwrap();
+            assert!(text.contains("\"application/yaml\""), "{text}");
+            assert_eq!(text.contains("\"application/cbor\""), cbor, "{text}");
+        }
+        hashes.push(contents.hash(source));
+    }
+    assert_ne!(hashes[0], hashes[1], "who has the one does not have the other");
 }
 
 /// `kubectl` asks for v2 as protobuf only, and checked no list of objects while it was refused.

@@ -62,7 +62,8 @@ impl NonResource for V3 {
             return Ok(reply);
         }
         let mut reply = document.reply(server.tasks(), &request).await?;
-        if !hash.is_empty() {
+        // A failure is not the document.
+        if !hash.is_empty() && reply.response.code() != StatusCode::RANGE_NOT_SATISFIABLE {
             // Under its hash, a document never changes.
             reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
             if let Ok(value) = HeaderValue::from_str(&expires(request.received)) {

@@ -3,7 +3,7 @@
 //! Upstream: k8s.io/apiserver/pkg/registry/rest/{create,update,meta}.go (v1.35).
 
 use corten_apimachinery::{
-    field::{self, Path},
+    field::{self, ErrorList, Path},
     meta::ObjectMeta as _,
     resource::{Context, Strategy},
     status::Status,
@@ -51,16 +51,18 @@ pub(super) fn settle_namespace(store: &Store, cx: &WriteContext<'_>, object: &mu
     Ok(())
 }
 
-/// Every rule for a new object: metadata first, then the kind's. Returns advice for the client.
+/// Every rule for a new object: metadata first, then the kind's, behind the `errors` that were found before. Returns advice for
+/// the client.
 pub(super) fn validate_create(
     store: &Store,
     strategy: &dyn Strategy,
     context: &Context<'_>,
     object: &Value,
+    mut errors: ErrorList,
 ) -> Result<Vec<String>, Status> {
     let path = Path::new("metadata");
     let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
-    let mut errors = validate_object_meta(object, store.resource.is_namespaced(), &name_rule, &path);
+    errors.extend(validate_object_meta(object, store.resource.is_namespaced(), &name_rule, &path));
     if strategy.wants_standard_finalizers() {
         errors.extend(validate_standard_finalizers(object, &path));
     }
@@ -69,17 +71,17 @@ pub(super) fn validate_create(
     refuse(store, object, &errors).map(|()| warnings)
 }
 
-/// Every rule for a change.
+/// Every rule for a change, as `validate_create`.
 pub(super) fn validate_update(
     store: &Store,
     strategy: &dyn Strategy,
     context: &Context<'_>,
-    object: &Value,
-    old: &Value,
+    (object, old): (&Value, &Value),
+    mut errors: ErrorList,
     warnings: &mut Vec<String>,
 ) -> Result<(), Status> {
     let path = Path::new("metadata");
-    let mut errors = validate_object_meta_update(object, old, &path);
+    errors.extend(validate_object_meta_update(object, old, &path));
     if strategy.wants_standard_finalizers() {
         errors.extend(validate_standard_finalizers(object, &path));
     }

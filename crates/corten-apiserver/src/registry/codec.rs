@@ -8,6 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use corten_apimachinery::{
     codec::{FieldValidation, json, protobuf},
+    field::quote,
+    gvk::GroupVersion,
     meta::ObjectMeta as _,
     resource::{Resource, ResourceVersion},
     stack,
@@ -111,6 +113,23 @@ impl ObjectCodec for ResourceCodec {
 }
 
 impl ResourceCodec {
+    /// What is wrong with the version of a stored object of a built-in kind: upstream's table of kinds has no other versions.
+    fn unknown_kind(&self, tree: &Value) -> Option<String> {
+        let api_version = tree.api_version();
+        if self.hub.schema.is_some() || api_version.is_empty() {
+            return None;
+        }
+        let is_known = GroupVersion::parse(api_version)
+            .is_some_and(|known| known.group == self.resource.group && self.resource.version(&known.version).is_some());
+        // The last words are where upstream's table is made.
+        (!is_known).then(|| {
+            let (kind, version) = (quote(tree.kind()), quote(api_version));
+            format!(
+                "no kind {kind} is registered for version {version} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+            )
+        })
+    }
+
     fn decode_as_hub(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Arc<Stored>, CorruptObject> {
         let mut tree = self.decode_tree(key, value)?;
         let stored_in = tree.api_version().rsplit('/').next().unwrap_or_default();
@@ -119,6 +138,9 @@ impl ResourceCodec {
             // Nobody can tell what it would be in another version. Upstream: `crConverter.ConvertToVersion` in
             // k8s.io/apiextensions-apiserver/pkg/apiserver/conversion/converter.go (v1.35).
             let why = format!("request to convert CR from an invalid group/version: {}", tree.api_version());
+            return Err(CorruptObject { key: key.to_owned(), why });
+        }
+        if let Some(why) = self.unknown_kind(&tree) {
             return Err(CorruptObject { key: key.to_owned(), why });
         }
         if let Some(version) = version.filter(|version| !version.is_hub) {

@@ -22,5 +22,5 @@ pub use delete::Deleted;
 pub use names::check_name;
 pub use reservation::{Claim, Reservation};
 pub use side_effect::{Change, Preconditions};
-pub use store::{Hooks, Settings, Store, WriteContext, engine_failure, read_failure};
+pub use store::{Hooks, Settings, Store, WriteContext, engine_failure, read_failure, unreadable};
 pub use update::{Transform, Updated};

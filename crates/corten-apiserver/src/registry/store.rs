@@ -17,7 +17,7 @@ use corten_base::{SharedClock, SharedRng, TaskSet};
 use corten_storage::{
     cacher::{Cacher, EventMemory, ReadError, Snapshot},
     kv::{Change, Expected, KeyValue, KvEngine, KvError, Outcome, Revision, Write},
-    object::{KeySpace, cache_key},
+    object::{CorruptObject, KeySpace, cache_key},
 };
 use futures::{FutureExt as _, future};
 use jiff::Timestamp;
@@ -229,8 +229,8 @@ impl Store {
         };
         match snapshot.get(&key) {
             Some(object) => Ok(Arc::clone(object)),
-            None => match self.cacher.corrupt_at(&key) {
-                Some(corrupt) => Err(Status::internal(corrupt)),
+            None => match snapshot.corrupt_at(&key) {
+                Some(corrupt) => Err(unreadable(corrupt)),
                 None => Err(Status::not_found(&self.group_resource(), name)),
             },
         }
@@ -314,7 +314,8 @@ impl Store {
         attributes: &mut admission::Attributes<'_>,
         (reservation, right): (Reservation, Option<CreateRight<'_>>),
     ) -> Result<Arc<Stored>, Status> {
-        let advice = before::validate_create(self, strategy, context, &attributes.object)?;
+        let complaints = self.settings.admission.complaints(attributes).await?;
+        let advice = before::validate_create(self, strategy, context, &attributes.object, complaints)?;
         attributes.warnings.extend(advice);
         strategy.canonicalize(&mut attributes.object);
         if let Some(right) = right {
@@ -432,13 +433,17 @@ impl Store {
     /// The current state of an object: not older than the call.
     pub(super) async fn newest(&self, key: &str) -> Result<Option<(Value, Revision)>, Status> {
         let snapshot = self.consistent().await?;
-        snapshot.get(key).map(|stored| self.tree(key, stored)).transpose()
+        match (snapshot.get(key), snapshot.corrupt_at(key)) {
+            (Some(stored), _) => self.tree(key, stored).map(Some),
+            (None, Some(corrupt)) => Err(unreadable(corrupt)),
+            (None, None) => Ok(None),
+        }
     }
 
     /// What the engine has in place of what a write expected, for the next attempt: with its version, as the cache shows it.
     pub(super) fn overtaken(&self, key: &str, current: Option<KeyValue>) -> Result<Option<(Value, Revision)>, Status> {
         let Some(kv) = current else { return Ok(None) };
-        let mut tree = self.codec.decode_tree(key, &kv.value).map_err(Status::internal)?;
+        let mut tree = self.codec.decode_tree(key, &kv.value).map_err(|corrupt| unreadable(&corrupt))?;
         tree.set_meta("resourceVersion", crate::value_text(kv.mod_revision));
         Ok(Some((tree, kv.mod_revision)))
     }
@@ -490,6 +495,15 @@ pub fn read_failure(error: ReadError) -> Status {
         ReadError::Engine(error) => engine_failure(error),
         ReadError::NotReady => Status::too_many_requests(error.to_string(), 1),
     }
+}
+
+/// What a stored object that cannot be decoded makes of whatever needs it.
+///
+/// Upstream: the stores of k8s.io/apiserver/pkg/storage/etcd3 hand on what the decoder says, and nobody on the way up gives it a
+/// reason (v1.35).
+#[must_use]
+pub fn unreadable(corrupt: &CorruptObject) -> Status {
+    Status::new(Reason::Unknown, corrupt.why.clone())
 }
 
 /// The failure of the engine.

@@ -140,7 +140,9 @@ impl Store {
             Some(hooks) => hooks.before_update(&mut attributes.object, &old, cx.dry_run).await?,
             None => Reservation::none(),
         };
-        before::validate_update(self, strategy, &context, &attributes.object, &old, &mut attributes.warnings)?;
+        let complaints = self.settings.admission.complaints(&attributes).await?;
+        let both = (&attributes.object, &old);
+        before::validate_update(self, strategy, &context, both, complaints, &mut attributes.warnings)?;
         attributes.warnings.extend(strategy.warnings_on_update(&context, &attributes.object, &old));
         strategy.canonicalize(&mut attributes.object);
         managed_fields::keep_times(&mut attributes.object, &old);

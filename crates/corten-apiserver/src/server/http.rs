@@ -170,8 +170,8 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
     let mut response = HttpResponse::new(body);
     *response.status_mut() = code;
     let all = response.headers_mut();
-    // What is not sent has no type.
-    if code != StatusCode::NOT_MODIFIED {
+    // What is not sent has no type, and several parts together have another than each.
+    if code != StatusCode::NOT_MODIFIED && !headers.contains_key(header::CONTENT_TYPE) {
         all.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     }
     if is_compressed {

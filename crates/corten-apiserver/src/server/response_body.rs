@@ -19,7 +19,7 @@ use crate::response::ByteStream;
 
 /// How long a watch may wait for its client to take what was sent, once nothing more fits in: until then it holds a good
 /// megabyte. Upstream ends a watch at once whose buffer of events is full.
-const WATCH_STALLED_MAX: Duration = Duration::from_secs(30);
+pub(super) const WATCH_STALLED_MAX: Duration = Duration::from_secs(30);
 
 /// The body of an answer, with what it holds until it is sent or nobody wants it any more.
 pub(super) struct ResponseBody {

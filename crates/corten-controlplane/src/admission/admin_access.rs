@@ -1,13 +1,14 @@
 //! Access to devices that others use is for namespaces that an administrator has marked.
 //!
-//! A check of the claim's rules upstream, and here a plugin that cannot be switched off, because it needs the namespace.
+//! A check of the claim's rules upstream, and here a plugin that cannot be switched off, because it needs the namespace: what it
+//! finds stands before what the rules find.
 //! Upstream: `AuthorizedForAdmin`, `AuthorizedForAdminStatus` in pkg/registry/resource/utils.go (v1.35).
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use corten_apimachinery::{
-    field::{Error, Path},
+    field::{Error, ErrorList, Path},
     gvk::GroupVersionResource,
     meta::ObjectMeta as _,
     status::Status,
@@ -45,12 +46,16 @@ impl Plugin for AdminAccess {
             )
     }
 
-    async fn validate(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+    fn complains(&self) -> bool {
+        true
+    }
+
+    async fn complaints(&self, attributes: &Attributes<'_>) -> Result<ErrorList, Status> {
         if wanted(attributes).is_none() {
-            return Ok(());
+            return Ok(ErrorList::new());
         }
         let namespace = self.caches.core("namespaces", "", attributes.namespace).await?;
-        let Some(path) = wanted(attributes) else { return Ok(()) };
+        let Some(path) = wanted(attributes) else { return Ok(ErrorList::new()) };
         let error = match namespace {
             None => {
                 let why = format!("namespaces {} not found", corten_apimachinery::field::quote(attributes.namespace));
@@ -60,14 +65,14 @@ impl Plugin for AdminAccess {
                 let namespace = tree(&namespace)?;
                 let label = namespace.labels().and_then(|labels| labels.get(LABEL)).and_then(Value::as_str);
                 if label == Some("true") {
-                    return Ok(());
+                    return Ok(ErrorList::new());
                 }
                 let why =
                     format!("admin access to devices requires the `{LABEL}: true` label on the containing namespace");
                 Error::forbidden(&path, why)
             }
         };
-        Err(Status::invalid(attributes.kind, attributes.object.name(), &[error]))
+        Ok(error.into())
     }
 }
 
@@ -127,6 +132,15 @@ mod tests {
                 )
             )
         );
+        // What else is wrong was not told: it was found before anybody looked at the namespace.
+        let mut two = claim("c");
+        two["spec"]["devices"]["requests"][0]["exactly"]["count"] = json!(-1);
+        let refused = cluster.post(admin(), CLAIMS, two).await.unwrap_err();
+        let begin = format!(
+            "ResourceClaim.resource.k8s.io \"c\" is invalid: [spec.devices.requests[1].adminAccess: Forbidden: {WHY}, \
+             spec.devices.requests[0].exactly.count: "
+        );
+        assert!(refused.message.starts_with(&begin), "{}", refused.message);
         let refused = cluster.post(admin(), &templates, template.clone()).await.unwrap_err();
         assert!(refused.message.contains("spec.devices.requests[1].adminAccess: Forbidden: "), "{}", refused.message);
 

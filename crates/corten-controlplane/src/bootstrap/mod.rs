@@ -43,7 +43,7 @@ pub(crate) enum Step {
     Roles = 2,
     /// The system's priority classes.
     PriorityClasses = 4,
-    /// The service `kubernetes`.
+    /// The service `kubernetes`, or the first attempt at it.
     KubernetesService = 8,
     /// What components have to know of client certificates.
     ClusterAuthentication = 16,
@@ -135,8 +135,10 @@ pub(crate) async fn run(
             loop {
                 retry((&clock, &rng), "Could not keep the service kubernetes", || async {
                     if !progress.has(Step::KubernetesService) {
-                        kubernetes_service::ensure(&client, &advertised).await?;
+                        let made = kubernetes_service::ensure(&client, &advertised).await;
+                        // As upstream's, the server is ready whether this could be written or not: on a full disk it reads.
                         progress.complete(Step::KubernetesService);
+                        made?;
                     }
                     kubernetes_service::keep(&client, &advertised).await
                 })

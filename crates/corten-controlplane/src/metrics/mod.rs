@@ -129,7 +129,7 @@ fn objects(stores: &[Arc<Store>], page: &mut Page) {
     page.family(
         "corten_corrupt_objects",
         "gauge",
-        "Number of stored objects that cannot be decoded, split by kind: they are in no list. Not one of upstream's.",
+        "Number of stored objects that cannot be decoded, split by kind: nobody can list or watch these kinds. Not one of upstream's.",
     );
     for store in stores {
         let (resource, corrupt) = (store.resource(), store.cacher().corrupt().len());

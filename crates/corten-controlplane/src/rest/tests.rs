@@ -254,6 +254,8 @@ async fn paths_that_lead_nowhere_are_told_apart_as_upstream() {
         (Method::GET, "/api/v1/none", 404, absent),
         (Method::GET, "/api//v1", 404, absent),
         (Method::POST, "/apis/authorization.k8s.io/v1/localsubjectaccessreviews", 404, absent),
+        (Method::POST, "/api/v1/bindings", 404, absent),
+        (Method::POST, "/apis/apps/v1/deployments", 405, wrong),
     ] {
         let refused = cluster.ask(method.clone(), path, admin()).await.unwrap_err();
         assert_eq!((refused.code, refused.message.as_str()), (code, message), "{method} {path}");

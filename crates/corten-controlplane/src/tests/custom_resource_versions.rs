@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use http::Method;
 use serde_json::json;
 
-use super::custom_resources::{CRDS, TABS, cluster_with_tabs, tab};
+use super::custom_resources::{CRDS, TABS, cluster_with_tabs, tab, until};
 use crate::testing::{Cluster, admin, tree};
 
 /// Changes the definition, and waits until what it says now is served: then the watches of what was served before end.
@@ -121,9 +121,48 @@ async fn an_object_in_a_version_that_has_gone_cannot_be_converted() {
     newer["apiVersion"] = json!("example.com/v1beta1");
     cluster.post(admin(), &beta, newer).await.unwrap();
     assert_eq!(cluster.get(admin(), &format!("{beta}/b")).await.unwrap().name(), "b");
-    let failure = cluster.get(admin(), &format!("{beta}/a")).await.unwrap_err();
     let why = "request to convert CR from an invalid group/version: example.com/v1";
-    assert!(failure.code == 500 && failure.message.ends_with(why), "{failure:?}");
+    let all = beta.replace("/namespaces/default", "");
+    let label = json!({"metadata": {"labels": {"a": "b"}}});
+    for refused in [
+        cluster.get(admin(), &format!("{beta}/a")).await,
+        cluster.patch(admin(), &format!("{beta}/a"), PatchKind::Merge, label).await,
+        cluster.delete(admin(), &format!("{beta}/a")).await,
+        // It was left out of lists, so that nobody missed it.
+        cluster.get(admin(), &beta).await,
+        cluster.get(admin(), &all).await,
+        cluster.get(admin(), &format!("{beta}?limit=1")).await,
+        cluster.get(admin(), &format!("{beta}?resourceVersion=0&labelSelector=a%3Db")).await,
+        cluster.delete(admin(), &beta).await,
+    ] {
+        let failure = refused.unwrap_err();
+        assert_eq!((failure.code, failure.reason.as_str(), &*failure.message), (500, "", why), "{failure:?}");
+    }
+    assert_eq!(cluster.get(admin(), &beta.replace("default", "kube-system")).await, Ok(Value::Int(0)));
+    let resource = GroupVersionResource::new("example.com", "v1beta1", "crontabs");
+    let watch = cluster.client(admin()).watch(Target::collection(&resource, "default"), &WatchOptions::default()).await;
+    let refused = watch.map(drop).unwrap_err();
+    assert!(format!("{refused:?}").contains("storage is (re)initializing"), "{refused:?}");
+    // As long as it is there, the definition stays.
+    cluster.delete(admin(), &path).await.unwrap();
+    let failed = format!("could not list instances: {why}");
+    let says_so = until(&cluster, "crontabs.example.com", |definition| {
+        let conditions = definition.unwrap().items_at(&["status", "conditions"]);
+        let failure =
+            conditions.iter().find(|condition| condition.str_at(&["reason"]) == Some("InstanceDeletionFailed"));
+        failure.and_then(|failure| failure.str_at(&["message"])) == Some(&failed)
+    });
+    let time_passes = async {
+        loop {
+            cluster.clock.advance(std::time::Duration::from_secs(10));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = says_so => {}
+        () = time_passes => {}
+    }
     cluster.stop().await;
 }
 

@@ -46,6 +46,28 @@ fn groups_are_in_upstreams_order() {
     assert_eq!(GROUPS[1..], want);
 }
 
+/// Definitions were kept without their group: a store was not one that upstream's server could open.
+/// Upstream: `SpecialDefaultResourcePrefixes` in pkg/kubeapiserver/default_storage_factory_builder.go, `ResourcePrefix` in
+/// k8s.io/apiserver/pkg/server/storage/storage_factory.go and, with the group, `SimpleRestOptionsFactory` in
+/// pkg/server/options/etcd.go, by which the servers of definitions and of API services keep theirs (v1.35).
+#[test]
+fn objects_are_kept_where_upstream_keeps_them() {
+    let special = RESOURCES.iter().filter(|resource| resource.storage_prefix != resource.plural);
+    let mut special: Vec<_> =
+        special.map(|resource| (resource.group, resource.plural, resource.storage_prefix)).collect();
+    special.sort_unstable();
+    let want = [
+        ("", "endpoints", "services/endpoints"),
+        ("", "nodes", "minions"),
+        ("", "replicationcontrollers", "controllers"),
+        ("", "services", "services/specs"),
+        ("apiextensions.k8s.io", "customresourcedefinitions", "apiextensions.k8s.io/customresourcedefinitions"),
+        ("apiregistration.k8s.io", "apiservices", "apiregistration.k8s.io/apiservices"),
+        ("networking.k8s.io", "ingresses", "ingress"),
+    ];
+    assert_eq!(special, want);
+}
+
 #[test]
 fn tables_start_with_the_name() {
     for resource in

@@ -13,7 +13,7 @@ mod ring;
 mod snapshot;
 mod watcher;
 
-use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use corten_apimachinery::stored::Stored;
@@ -87,8 +87,6 @@ struct State {
     compacted: Revision,
     /// Another cache has taken this one's place: nobody follows it any more.
     is_replaced: bool,
-    /// Stored objects that cannot be decoded, by cache key. They are in no list: their bytes say nothing.
-    corrupt: BTreeMap<Box<str>, CorruptObject>,
 }
 
 impl State {
@@ -229,13 +227,12 @@ impl Cacher {
         // Events of writes that are under way may be skipped by the list.
         self.inner.announced.clear();
         let mut snapshot = Snapshot::default();
-        let mut corrupt = BTreeMap::new();
         let revision = self
             .read_pages(None, "", &Snapshot::default(), |key, decoded| match decoded {
                 Ok((object, _)) => drop(snapshot.insert(key, object)),
                 Err(error) => {
-                    tracing::error!(err = %error, "Stored object is left out: repair or remove it");
-                    corrupt.insert(key, error);
+                    tracing::error!(err = %error, "Stored object could not be decoded: nobody can list or watch its kind");
+                    snapshot.insert_corrupt(key, error);
                 }
             })
             .await?;
@@ -244,7 +241,6 @@ impl Cacher {
         let next = {
             let mut state = self.inner.state.write();
             state.snapshot = snapshot;
-            state.corrupt = corrupt;
             state.ring.restart(revision);
             let next = state.ring.next_sequence();
             state.named.restart(next, &mut wakes);
@@ -290,7 +286,7 @@ impl Cacher {
             for change in changes {
                 match change {
                     Ok(DecodedEvent { key, revision, object: Some(object) }) => {
-                        state.corrupt.remove(&key);
+                        state.snapshot.remove_corrupt(&key);
                         let previous = state.snapshot.insert(key, Arc::clone(&object));
                         previous.as_deref().into_iter().for_each(&mut is_replaced);
                         let event = CacheEvent::new(Change::Put, revision, object, previous);
@@ -303,10 +299,10 @@ impl Cacher {
                             let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
                             state.push(now, event, &mut wakes);
                         }
-                        state.corrupt.remove(&key);
+                        state.snapshot.remove_corrupt(&key);
                     }
                     Err((key, revision, corrupt)) => {
-                        tracing::error!(err = %corrupt, "Stored object is left out: repair or remove it");
+                        tracing::error!(err = %corrupt, "Stored object could not be decoded: nobody can list or watch its kind");
                         // What it was before is not what it is: better none than a stale one.
                         if let Some(previous) = state.snapshot.remove(&key, revision) {
                             is_replaced(&previous);
@@ -314,7 +310,7 @@ impl Cacher {
                             let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
                             state.push(now, event, &mut wakes);
                         }
-                        state.corrupt.insert(key, corrupt);
+                        state.snapshot.insert_corrupt(key, corrupt);
                     }
                 }
             }
@@ -364,16 +360,10 @@ impl Cacher {
         *self.inner.applied.borrow() > 0
     }
 
-    /// Why the object under the cache key `key` cannot be decoded, if it is there and cannot.
-    #[must_use]
-    pub fn corrupt_at(&self, key: &str) -> Option<CorruptObject> {
-        self.inner.state.read().corrupt.get(key).cloned()
-    }
-
     /// Stored objects that could not be decoded.
     #[must_use]
     pub fn corrupt(&self) -> Vec<CorruptObject> {
-        self.inner.state.read().corrupt.values().cloned().collect()
+        self.any().corrupt("", "").map(|(_, corrupt)| corrupt.clone()).collect()
     }
 
     /// Says that `pending` is about to be written under the cache key `key`: the cache takes it from there when its event
@@ -403,13 +393,21 @@ impl Cacher {
 
     /// A state at `revision` or later.
     ///
-    /// Errors: as `consistent`.
+    /// Errors: as `consistent`; `Engine`.
+    /// Upstream: the progress that waiting readers ask for, `conditionalProgressRequester` in
+    /// k8s.io/apiserver/pkg/storage/cacher/progress (v1.35).
     pub async fn not_older_than(&self, revision: Revision) -> Result<Snapshot, ReadError> {
         let current = *self.inner.applied.borrow();
         if current > 0 && current >= revision {
             return Ok(self.any());
         }
         let mut applied = self.inner.applied.subscribe();
+        // What was written through this cache comes as an event. Any other revision may have touched nothing here: then there
+        // is no event to wait for, and the next mark may be a while away.
+        if current > 0 && revision > *self.inner.acknowledged.borrow() {
+            let prefix = self.inner.keys.prefix().as_bytes();
+            self.inner.engine.request_progress(prefix).await.map_err(ReadError::Engine)?;
+        }
         let reached = applied.wait_for(|&applied| applied > 0 && applied >= revision);
         match timeout(&*self.inner.clock, FRESH_TIMEOUT, reached).await {
             Ok(_) => Ok(self.any()),
@@ -480,16 +478,18 @@ impl Cacher {
         }
     }
 
-    /// Objects that cannot be decoded are left out, as they are of the current state.
     async fn read_at(&self, revision: Revision, namespace: &str) -> Result<Snapshot, KvError> {
         let (mut snapshot, mut own) = (Snapshot::of(namespace), 0);
         self.read_pages(Some(revision), namespace, &self.any(), |key, decoded| {
-            if let Ok((object, source)) = decoded {
-                own += ENTRY_BYTES + key.len() as u64;
-                if source == Source::Store {
-                    own += object.json.len() as u64;
+            own += ENTRY_BYTES + key.len() as u64;
+            match decoded {
+                Ok((object, source)) => {
+                    if source == Source::Store {
+                        own += object.json.len() as u64;
+                    }
+                    snapshot.insert(key, object);
                 }
-                snapshot.insert(key, object);
+                Err(corrupt) => snapshot.insert_corrupt(key, corrupt),
             }
         })
         .await?;

@@ -1,11 +1,11 @@
 //! The objects of a resource at one revision: cheap to take, never changing.
 
-use std::{fmt, ops::Bound, sync::Arc};
+use std::{collections::BTreeMap, fmt, ops::Bound, sync::Arc};
 
 use corten_apimachinery::{stored::Stored, value::Str};
 use immutable_chunkmap::map::MapM;
 
-use crate::kv::Revision;
+use crate::{kv::Revision, object::CorruptObject};
 
 /// The objects of a resource at one revision, by cache key (`namespace/name`). Cloning is O(1).
 #[derive(Clone, Default)]
@@ -20,6 +20,8 @@ pub struct Snapshot {
     own_bytes: u64,
     /// How long the objects' JSON is together.
     json_bytes: usize,
+    /// What is stored here and cannot be decoded, by cache key; mostly nothing.
+    corrupt: Option<Arc<BTreeMap<Box<str>, CorruptObject>>>,
 }
 
 impl Snapshot {
@@ -96,6 +98,39 @@ impl Snapshot {
     /// How long the objects' JSON is together, in bytes.
     pub(super) fn json_bytes(&self) -> usize {
         self.json_bytes
+    }
+
+    /// What is stored in `namespace` (anywhere, if it is empty) and cannot be decoded, in key order, from the key `start` on.
+    pub fn corrupt<'a>(
+        &'a self,
+        namespace: &'a str,
+        start: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a CorruptObject)> {
+        // Mostly there is none, and nothing is made to look for it.
+        self.corrupt.as_deref().into_iter().flat_map(move |corrupt| {
+            let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+            let from = Box::<str>::from(if start > prefix.as_str() { start } else { prefix.as_str() });
+            let all = corrupt.range((Bound::Included(from), Bound::Unbounded));
+            all.map(|(key, corrupt)| (&**key, corrupt)).take_while(move |(key, _)| key.starts_with(&prefix))
+        })
+    }
+
+    /// Why the object under `key` cannot be decoded, if it is there and cannot.
+    #[must_use]
+    pub fn corrupt_at(&self, key: &str) -> Option<&CorruptObject> {
+        self.corrupt.as_deref()?.get(key)
+    }
+
+    pub(super) fn insert_corrupt(&mut self, key: Box<str>, corrupt: CorruptObject) {
+        Arc::make_mut(self.corrupt.get_or_insert_default()).insert(key, corrupt);
+    }
+
+    pub(super) fn remove_corrupt(&mut self, key: &str) {
+        let Some(corrupt) = &mut self.corrupt else { return };
+        Arc::make_mut(corrupt).remove(key);
+        if corrupt.is_empty() {
+            self.corrupt = None;
+        }
     }
 
     pub(super) fn insert(&mut self, key: Box<str>, object: Arc<Stored>) -> Option<Arc<Stored>> {

@@ -5,7 +5,7 @@ mod slow;
 use std::{
     convert::Infallible,
     sync::atomic::{AtomicUsize, Ordering},
-    task::{Context, Wake, Waker},
+    task::{Context, Poll, Wake, Waker},
 };
 
 use corten_apimachinery::stored::Facts;
@@ -253,8 +253,33 @@ async fn a_state_has_the_revision_that_was_asked_for() {
     t.end().await;
 }
 
+/// Who asked for the revision of a write elsewhere waited for the next progress mark.
 #[tokio::test]
-async fn what_cannot_be_decoded_is_left_out_and_named_until_it_is_repaired() {
+async fn a_revision_that_touched_nothing_here_is_not_waited_for() {
+    let t = Fixture::new();
+    t.put("ns/a", "1").await;
+    t.cacher.ready().await;
+    for n in 0..20 {
+        let change = KvChange::Put { value: Bytes::from_static(b"1"), expires_at: None };
+        let elsewhere = t.write_in("secrets", &format!("ns/{n}"), Expected::Absent, change).await;
+        let mut read = std::pin::pin!(t.cacher.not_older_than(elsewhere));
+        let mut state = None;
+        // No time passes; the cache runs when this task lets it.
+        for _ in 0..100 {
+            if let Poll::Ready(read) = read.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                state = Some(read);
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let state = state.unwrap_or_else(|| panic!("still waiting for {elsewhere}, write {n}")).unwrap();
+        assert!(state.revision() >= elsewhere);
+    }
+    t.end().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_decoded_is_named_until_it_is_repaired() {
     let t = Fixture::new();
     t.put("ns/before", "bad").await;
     let good = t.put("ns/a", "1").await;
@@ -264,10 +289,22 @@ async fn what_cannot_be_decoded_is_left_out_and_named_until_it_is_repaired() {
     assert_eq!(take(&mut watcher, 1).await, [format!("Delete a@{bad} after {good}")]);
     assert_eq!(shown(&t.cacher.any()), [""; 0]);
     assert_eq!(t.cacher.corrupt().len(), 2);
-    assert_eq!(t.cacher.corrupt_at("ns/a").unwrap().why, "it is bad");
+    let state = t.cacher.any();
+    assert_eq!(state.corrupt_at("ns/a").unwrap().why, "it is bad");
+    let keys = |namespace: &str, start: &str| -> Vec<String> {
+        state.corrupt(namespace, start).map(|(key, _)| key.to_owned()).collect()
+    };
+    assert_eq!(keys("", ""), ["ns/a", "ns/before"]);
+    assert_eq!(keys("ns", "ns/b"), ["ns/before"]);
+    assert_eq!(keys("n", ""), [""; 0]);
+    // The state before has what could not be decoded then.
+    let before = t.cacher.exact(good, "").await.unwrap();
+    assert_eq!(shown(&before), [format!("ns/a=1@{good}")]);
+    assert_eq!(before.corrupt("", "").map(|(key, _)| key).collect::<Vec<_>>(), ["ns/before"]);
     let repaired = t.put("ns/a", "2").await;
     assert_eq!(take(&mut watcher, 1).await, [format!("Put a@{repaired} after 0")]);
-    assert!(t.cacher.corrupt_at("ns/a").is_none());
+    assert!(t.cacher.any().corrupt_at("ns/a").is_none());
+    assert!(state.corrupt_at("ns/a").is_some(), "what was does not change");
     t.end().await;
 }
 

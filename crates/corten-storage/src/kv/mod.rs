@@ -214,7 +214,8 @@ pub trait KvEngine: fmt::Debug + Send + Sync + 'static {
     async fn watch(&self, prefix: Bytes, after: Revision) -> Result<Watch, KvError>;
 
     /// Has every watch of exactly `prefix` hear at once how far the store is, so that who waits for a revision need not
-    /// wait for the next progress mark: a watch gets a batch whose revision is at least the store's at the call.
+    /// wait for the next progress mark: a watch gets a batch whose revision is at least the store's at the call. The watch cache
+    /// asks for it when a read waits for a revision that no write through this cache has made.
     async fn request_progress(&self, prefix: &[u8]) -> Result<(), KvError>;
 
     /// Forgets history before `revision`: superseded values and deletions. The state at `revision` and all that came later

@@ -1,10 +1,23 @@
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use corten_apimachinery::{meta::ObjectMeta as _, value::Value};
+use async_trait::async_trait;
+use corten_apimachinery::{gvk::GroupVersionResource, meta::ObjectMeta as _, status::Status, value::Value};
+use corten_apiserver::admission::{Attributes, Operation, Plugin};
+use corten_base::SimClock;
 use serde_json::json;
 
 use super::{Advertised, corrected};
-use crate::testing::{Cluster, admin, tree};
+use crate::{
+    bootstrap::{Progress, Step},
+    testing::{Cluster, admin, tree},
+};
 
 fn advertised(address: &str) -> Advertised {
     let address: SocketAddr = address.parse().unwrap();
@@ -82,5 +95,50 @@ async fn the_service_leads_to_the_server_and_comes_back() {
         slice.items_at(&["endpoints"])[0].items_at(&["addresses"]) == [Value::from("192.0.2.1")]
     })
     .await;
+    cluster.stop().await;
+}
+
+/// Refuses endpoints, as a full disk does.
+#[derive(Debug, Default)]
+struct Full {
+    refused: AtomicUsize,
+    has_room: AtomicBool,
+}
+
+#[async_trait]
+impl Plugin for Full {
+    fn name(&self) -> &'static str {
+        "Full"
+    }
+
+    fn handles(&self, _operation: Operation, resource: &GroupVersionResource, _subresource: &str) -> bool {
+        resource.resource == "endpoints" && !self.has_room.load(Ordering::Relaxed)
+    }
+
+    async fn validate(&self, _attributes: &Attributes<'_>) -> Result<(), Status> {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(Status::internal("no space"))
+    }
+}
+
+/// A server that began on a full disk with another address than before was not ready until there was room, though it could read.
+#[tokio::test]
+async fn a_server_is_ready_though_its_service_cannot_be_written() {
+    let (full, clock) = (Arc::new(Full::default()), SimClock::new("2026-01-01T00:00:00Z".parse().unwrap()));
+    let cluster = Cluster::start_admitted(clock, Arc::clone(&full) as _).await;
+    let progress = Progress::default();
+    cluster.keep_bootstrapped_telling(progress.clone());
+    while full.refused.load(Ordering::Relaxed) < 3 {
+        cluster.clock.advance(Duration::from_secs(1));
+        tokio::task::yield_now().await;
+    }
+    assert!(progress.has(Step::KubernetesService), "it has been tried");
+    assert_eq!(cluster.get(admin(), ENDPOINTS).await.unwrap_err().code, 404);
+    full.has_room.store(true, Ordering::Relaxed);
+    while cluster.get(admin(), ENDPOINTS).await.is_err() {
+        cluster.clock.advance(Duration::from_secs(1));
+        tokio::task::yield_now().await;
+    }
+    until(&cluster, SLICE, |_| true).await;
     cluster.stop().await;
 }

@@ -20,6 +20,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     categories: &["api-extensions"],
     scope: Scope::Cluster,
     subresources: &[status(&strategy::Status)],
+    storage_prefix: "apiextensions.k8s.io/customresourcedefinitions",
     ..standard(
         "apiextensions.k8s.io",
         "CustomResourceDefinition",
