@@ -8,6 +8,7 @@ pub mod codec;
 pub mod duration;
 pub mod features;
 pub mod field;
+pub mod go_url;
 pub mod gvk;
 pub mod int_or_string;
 pub mod json_path;

@@ -1,4 +1,4 @@
-//! What every component needs and no Kubernetes word touches: time, randomness, tasks, shutdown, back-off, files.
+//! What every component needs and no Kubernetes word touches: time, randomness, tasks, shutdown, back-off, files, mounts.
 //!
 //! Everything here exists so that the rest of the workspace can be run under a simulator: nothing above this crate asks
 //! the operating system for the time, for random bytes or for a detached task.
@@ -10,6 +10,8 @@ pub mod error_chain;
 pub mod fs;
 pub mod keep_alive;
 pub mod memory;
+pub mod mounts;
+pub mod platform;
 pub mod rng;
 pub mod secret;
 pub mod shutdown;

@@ -7,6 +7,7 @@ use std::{
     thread,
 };
 
+use corten_base::mounts;
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, setns, unshare},
@@ -107,8 +108,8 @@ pub(crate) fn unmount_shm(path: &Path) -> io::Result<()> {
 
 /// Unmounts everything at and below `directory`, the latest mount first. Blocks.
 pub(crate) fn unmount_below(directory: &Path) -> io::Result<()> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-    for target in mount_points(&mounts).into_iter().rev().filter(|target| target.starts_with(directory)) {
+    let mounts = mounts::read().map_err(io::Error::other)?;
+    for target in mounts.into_iter().rev().map(|mount| mount.point).filter(|target| target.starts_with(directory)) {
         match umount2(&target, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
             // Gone with the one that it was on.
             Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => {}
@@ -116,40 +117,4 @@ pub(crate) fn unmount_below(directory: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The mount points in a `mountinfo`, in its order.
-fn mount_points(mountinfo: &str) -> Vec<PathBuf> {
-    let fields = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
-    fields.map(|field| PathBuf::from(unescape(field))).collect()
-}
-
-/// The kernel writes blanks and backslashes of a path as `\` with three octal digits.
-fn unescape(field: &str) -> std::ffi::OsString {
-    let (mut bytes, mut rest) = (Vec::new(), field.as_bytes());
-    while let Some((first, tail)) = rest.split_first() {
-        let code = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.filter(|_| *first == b'\\').and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    std::os::unix::ffi::OsStringExt::from_vec(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_points_are_read_with_their_blanks() {
-        let text = "30 25 0:26 / /run/a\\040b rw - tmpfs tmpfs rw\n31 30 0:27 / /run/c\\134d rw - tmpfs tmpfs rw\n";
-        assert_eq!(mount_points(text), [Path::new("/run/a b"), Path::new("/run/c\\d")]);
-    }
 }

@@ -38,6 +38,7 @@ pub mod taint_eviction;
 pub mod ttl;
 
 mod certificate_requests;
+mod managed_slices;
 mod objects;
 mod own_writes;
 mod protection;

@@ -8,6 +8,7 @@ use corten_apiserver::{
     Reply, Request, Response, Server,
     endpoints::{NonResource, RoutesBuilder},
 };
+use corten_base::platform;
 use http::StatusCode;
 use serde::Serialize;
 
@@ -62,19 +63,10 @@ impl NonResource for Version {
             build_date: option_env!("CORTEN_BUILD_DATE").unwrap_or("1970-01-01T00:00:00Z"),
             go_version: COMPILER_VERSION,
             compiler: "rustc",
-            platform: format!("{}/{}", std::env::consts::OS, go_architecture()),
+            platform: format!("{}/{}", std::env::consts::OS, platform::architecture()),
         };
         let body = serde_json::to_vec_pretty(&info).map_err(Status::internal)?;
         Ok(Reply::new(Response::Raw { code: StatusCode::OK, content_type: "application/json", body: body.into() }))
-    }
-}
-
-/// The architecture as Go, and so all of Kubernetes, calls it.
-fn go_architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
     }
 }
 

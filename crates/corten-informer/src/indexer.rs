@@ -48,12 +48,6 @@ impl Indexer {
         Self::new(label_index(label), move |object| object.facts.label(label).map(Str::from).into_iter().collect())
     }
 
-    /// By the selectable field at this place of `ResourceDefinition::selectable_fields`; objects from a server that
-    /// states no fields are not found.
-    pub fn by_selectable_field(name: impl Into<Str>, at: usize) -> Self {
-        Self::new(name, move |object| object.facts.fields.get(at).map(Str::from).into_iter().collect())
-    }
-
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -211,6 +211,8 @@ fn without_absent(mut resources: LinuxResources, hierarchies: &Hierarchies) -> L
 
 #[cfg(test)]
 mod tests {
+    use corten_base::mounts;
+
     use super::*;
 
     #[track_caller]
@@ -247,10 +249,10 @@ mod tests {
 
     #[test]
     fn control_groups_are_bound_one_by_one_where_a_pid_namespace_is_joined() {
-        let hierarchies = Hierarchies::parse(
-            "30 25 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+        let hierarchies = Hierarchies::among(mounts::parse(
+            b"30 25 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
              31 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
-        );
+        ));
         let mount: Mount = serde_json::from_str(
             r#"{"destination":"/sys/fs/cgroup","type":"cgroup","source":"cgroup","options":["nosuid","ro"]}"#,
         )
@@ -275,8 +277,8 @@ mod tests {
         );
         assert!(mounts[1].options().as_ref().unwrap().contains(&"ro".to_owned()));
         let proc: Mount = serde_json::from_str(r#"{"destination":"/proc","type":"proc"}"#).unwrap();
-        let other =
-            bound_groups(&proc, &Hierarchies::parse("1 1 0:1 / /c rw - cgroup c rw,cpu\n").unwrap(), Path::new("/a"));
+        let hierarchies = Hierarchies::among(mounts::parse(b"1 1 0:1 / /c rw - cgroup c rw,cpu\n"));
+        let other = bound_groups(&proc, &hierarchies.unwrap(), Path::new("/a"));
         assert_eq!(other, [proc]);
     }
 }

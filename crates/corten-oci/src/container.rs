@@ -3,13 +3,13 @@
 //! create (init is held before `execve`) -> start -> exec, signals, limits -> delete. Everything blocks and must be called by a
 //! process with one thread. The caller reaps: its children are init and the execs; what else is forked here is reaped here.
 
+mod error;
+mod mount_points;
+mod set_up;
+
 use std::{
-    collections::BTreeMap,
     fmt,
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::fs::DirBuilderExt as _,
-    },
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
@@ -18,24 +18,25 @@ use std::{
 use corten_base::fs::{self, FsError};
 use libcontainer::oci_spec::runtime::{LinuxResources, Process};
 
+pub use self::error::{CreateError, DeleteError, ExecError, StartError};
+use self::{
+    mount_points::make_mount_points,
+    set_up::{furnish, open_stdio},
+};
 use crate::{
     bundle::{Bundle, BundleError},
     cgroup::{Cgroup, CgroupError, CgroupStats, Hierarchies, Layout},
     channel::{self, Channel, Go},
     creator, device_rules,
-    error::{During as _, StartFailure, SystemError},
-    exec,
-    hooks::{self, HookError},
-    id_map::IdMap,
-    last_stage::{LastStage, ProcessError},
-    oom_score,
+    error::During as _,
+    exec, hooks,
+    last_stage::LastStage,
     process::{ExitStatus, ProcessHandle, wait_for_end},
-    record::{Record, RecordError},
-    rlimit,
-    seccomp::{Filter, SeccompError},
-    stdio::{self, Stdio},
-    terminal::{self, Terminal},
-    volume_mount::{self, Kind, VolumeMount, VolumeMountError},
+    record::Record,
+    seccomp::Filter,
+    stdio::Stdio,
+    terminal::Terminal,
+    volume_mount::{self, VolumeMount},
 };
 
 /// A process that gets SIGKILL is gone within moments; longer means that it hangs in the kernel.
@@ -61,67 +62,6 @@ pub struct CreateOptions {
     pub volumes: Vec<VolumeMount>,
 }
 
-/// Why there is no container. Nothing is left behind.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateError {
-    /// The name is no name.
-    #[error("invalid container id {0:?}")]
-    InvalidId(String),
-    /// There is one of this name.
-    #[error("container with given ID already exists: {0}")]
-    Exists(String),
-    /// The bundle is unusable.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-    /// Its process is unusable.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// Its seccomp profile is unusable.
-    #[error(transparent)]
-    Seccomp(#[from] SeccompError),
-    /// libcontainer could not build namespaces, mounts or control groups.
-    #[error("OCI runtime create failed: {0}")]
-    Runtime(String),
-    /// A volume could not be mounted.
-    #[error(transparent)]
-    Volume(#[from] VolumeMountError),
-    /// The control groups are unusable.
-    #[error(transparent)]
-    Cgroup(#[from] CgroupError),
-    /// A file could not be read or written.
-    #[error(transparent)]
-    File(#[from] FsError),
-    /// The record could not be written.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The kernel refused something.
-    #[error(transparent)]
-    System(#[from] SystemError),
-}
-
-/// Why init does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The container is not waiting for its start, or waits for another process to start it.
-    #[error("cannot start a container that is {0}")]
-    NotHeld(Status),
-    /// The program did not start; init ends with the failure's exit code.
-    #[error(transparent)]
-    Failed(StartFailure),
-    /// A poststart hook failed; the program runs.
-    #[error(transparent)]
-    Hook(#[from] HookError),
-    /// libcontainer could not be told.
-    #[error("notify init: {0}")]
-    Notify(String),
-    /// The record could not be written.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The kernel refused something.
-    #[error(transparent)]
-    System(#[from] SystemError),
-}
-
 /// What to execute.
 #[derive(Debug)]
 pub struct ExecOptions {
@@ -138,52 +78,6 @@ pub struct ExecProcess {
     pub handle: ProcessHandle,
     /// Its terminal, if it asked for one.
     pub terminal: Option<Terminal>,
-}
-
-/// Why it does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum ExecError {
-    /// The container is not running.
-    #[error("cannot exec in a container that is {0}")]
-    NotRunning(Status),
-    /// The program did not start.
-    #[error(transparent)]
-    Failed(StartFailure),
-    /// The process is unusable.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// It could not join the control groups.
-    #[error(transparent)]
-    Cgroup(#[from] CgroupError),
-    /// A file could not be read or written.
-    #[error(transparent)]
-    File(#[from] FsError),
-    /// The kernel refused something.
-    #[error(transparent)]
-    System(#[from] SystemError),
-}
-
-/// Why a container is still there.
-#[derive(Debug, thiserror::Error)]
-pub enum DeleteError {
-    /// It runs, and `force` was not given.
-    #[error("cannot delete a container that is {0}")]
-    Running(Status),
-    /// A process does not die.
-    #[error("process {0} outlives SIGKILL")]
-    Unkillable(i32),
-    /// The control groups could not be removed.
-    #[error(transparent)]
-    Cgroup(#[from] CgroupError),
-    /// A poststop hook failed; everything else is gone.
-    #[error(transparent)]
-    Hook(#[from] HookError),
-    /// The state directory could not be removed.
-    #[error(transparent)]
-    File(#[from] FsError),
-    /// The kernel refused something.
-    #[error(transparent)]
-    System(#[from] SystemError),
 }
 
 /// Where a container is in its life.
@@ -611,121 +505,5 @@ fn check_id(id: &str) -> Result<(), CreateError> {
         Ok(())
     } else {
         Err(CreateError::InvalidId(id.to_owned()))
-    }
-}
-
-/// Sets from outside what a process cannot set for itself any more, or not as well.
-fn furnish(pid: libc::pid_t, process: &Process) -> Result<(), SetUpError> {
-    rlimit::apply(pid, process.rlimits().as_deref().unwrap_or_default())?;
-    if let Some(adjustment) = process.oom_score_adj() {
-        oom_score::apply(pid, adjustment)?;
-    }
-    Ok(())
-}
-
-/// What [`furnish`] and [`open_stdio`] may fail with; both callers have these cases.
-enum SetUpError {
-    System(SystemError),
-    File(FsError),
-}
-
-impl From<SystemError> for SetUpError {
-    fn from(error: SystemError) -> Self {
-        Self::System(error)
-    }
-}
-
-impl From<FsError> for SetUpError {
-    fn from(error: FsError) -> Self {
-        Self::File(error)
-    }
-}
-
-impl From<SetUpError> for CreateError {
-    fn from(error: SetUpError) -> Self {
-        match error {
-            SetUpError::System(error) => Self::System(error),
-            SetUpError::File(error) => Self::File(error),
-        }
-    }
-}
-
-impl From<SetUpError> for ExecError {
-    fn from(error: SetUpError) -> Self {
-        match error {
-            SetUpError::System(error) => Self::System(error),
-            SetUpError::File(error) => Self::File(error),
-        }
-    }
-}
-
-/// Makes the streams of a process in the container of `init`.
-fn open_stdio(init: libc::pid_t, stdio: Stdio, process: &Process) -> Result<(Go, Option<Terminal>), SetUpError> {
-    let owner = IdMap::users_of(init)?.outside(process.user().uid());
-    let groups = IdMap::groups_of(init)?;
-    match stdio {
-        Stdio::Streams { stdin, stdout, stderr } => {
-            let streams: [Option<OwnedFd>; 3] = [stdin, stdout, stderr];
-            let group = groups.outside(process.user().gid());
-            for stream in streams.iter().flatten() {
-                stdio::give_pipe_to(&stream.as_fd(), owner, group).during("give pipe to the container's user")?;
-            }
-            Ok((Go { streams, terminal: None }, None))
-        }
-        Stdio::Terminal(size) => {
-            let (ours, theirs) = terminal::open(init, size, owner, |group| groups.outside(group))?;
-            Ok((Go { streams: [None, None, None], terminal: Some(theirs) }, Some(ours)))
-        }
-    }
-}
-
-/// What a mount point for `source` has to be: sockets and devices are mounted on files, too. A source that does not exist is
-/// found when it is mounted.
-fn mount_point_for(source: &Path) -> Kind {
-    match source.metadata() {
-        Ok(found) if !found.is_dir() => Kind::File,
-        _ => Kind::Directory,
-    }
-}
-
-/// Makes the mount points of volumes, and the working directory, in the root file system itself: the container may see it
-/// read-only. What lies below another mount can only be made there, later.
-fn make_mount_points(bundle: &Bundle, volumes: &[VolumeMount]) -> Result<(), CreateError> {
-    let mounts = bundle.spec().mounts().iter().flatten().map(|mount| mount.destination().as_path());
-    let covered: Vec<&Path> = mounts
-        .chain(volumes.iter().map(|volume| volume.target.as_path()))
-        .filter(|path| *path != Path::new("/"))
-        .collect();
-    let is_below_mount = |target: &Path| covered.iter().any(|mount| target != *mount && target.starts_with(mount));
-    let mut wanted: BTreeMap<&Path, Kind> = BTreeMap::new();
-    wanted.insert(bundle.process().cwd(), Kind::Directory);
-    for volume in volumes {
-        wanted.insert(&volume.target, mount_point_for(&volume.source));
-    }
-    let spec_mounts: Vec<&Path> =
-        bundle.spec().mounts().iter().flatten().map(|mount| mount.destination().as_path()).collect();
-    for (target, kind) in wanted {
-        if !is_below_mount(target) && !spec_mounts.contains(&target) {
-            volume_mount::ensure_in_rootfs(bundle.rootfs(), target, kind)?;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A socket or a device could not be mounted: the mount point was made as a directory.
-    #[test]
-    fn only_directories_are_mounted_on_directories() {
-        let directory = tempfile::tempdir().unwrap();
-        let (socket, file) = (directory.path().join("s"), directory.path().join("f"));
-        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        std::fs::write(&file, "").unwrap();
-        assert_eq!(mount_point_for(directory.path()), Kind::Directory);
-        for source in [&*socket, &*file, Path::new("/dev/null")] {
-            assert_eq!(mount_point_for(source), Kind::File, "{}", source.display());
-        }
     }
 }

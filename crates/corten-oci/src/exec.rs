@@ -76,8 +76,8 @@ pub(crate) fn fork_into(init: libc::pid_t, pidfd: BorrowedFd<'_>, stage: &Rc<Las
     };
     drop(write);
     let mut message = [0_u8; 5];
-    let length = retry(|| nix::unistd::read(&read, &mut message)).during("read from exec")?;
-    retry(|| waitpid(first, None)).during("reap first process of exec")?;
+    let length = sys::retry(|| nix::unistd::read(&read, &mut message)).during("read from exec")?;
+    sys::retry(|| waitpid(first, None)).during("reap first process of exec")?;
     let number = i32::from_ne_bytes(message[1..].try_into().expect("four bytes"));
     match (length, message[0]) {
         (5, 0) => Ok(Waiting { pid: number, channel: ours }),
@@ -169,19 +169,10 @@ fn encode(tag: u8, number: i32) -> [u8; 5] {
     [tag, a, b, c, d]
 }
 
-fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            other => return other,
-        }
-    }
-}
-
 /// Kills a process that waits and will never get the word.
 pub(crate) fn abandon(pid: libc::pid_t) {
     let pid = Pid::from_raw(pid);
     // It is our child and not reaped: the number is its own.
     let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-    let _ = retry(|| waitpid(pid, None));
+    let _ = sys::retry(|| waitpid(pid, None));
 }

@@ -6,7 +6,6 @@ use std::{fs::File, io::Read as _, path::Path};
 
 use libcontainer::{config::YoukiConfig, container::Container, hooks::run_hooks};
 use nix::{
-    errno::Errno,
     fcntl::OFlag,
     sys::wait::waitpid,
     unistd::{ForkResult, fork},
@@ -75,12 +74,7 @@ pub(crate) fn run(kind: Kind, state: &Path) -> Result<(), HookError> {
             drop(write);
             let mut message = String::new();
             File::from(read).read_to_string(&mut message).during("read from hooks")?;
-            let status = loop {
-                match waitpid(child, None) {
-                    Err(Errno::EINTR) => {}
-                    other => break other.during("wait for hooks")?,
-                }
-            };
+            let status = sys::retry(|| waitpid(child, None)).during("wait for hooks")?;
             if status == nix::sys::wait::WaitStatus::Exited(child, 0) {
                 Ok(())
             } else {

@@ -44,6 +44,16 @@ struct OpenHow {
     resolve: u64,
 }
 
+/// Calls again as long as a signal interrupts the call.
+pub(crate) fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
 /// Owns the descriptor that a call returned.
 fn owned(result: libc::c_long) -> Result<OwnedFd, Errno> {
     let fd = Errno::result(result)?;

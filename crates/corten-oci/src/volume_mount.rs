@@ -142,8 +142,9 @@ pub(crate) fn mount_all(init: libc::pid_t, mounts: &[VolumeMount]) -> Result<(),
         ForkResult::Parent { child } => {
             drop(write);
             let mut message = [0_u8; 9];
-            let length = retry(|| nix::unistd::read(&read, &mut message)).map_err(first.failed("read from child"))?;
-            let status = retry(|| waitpid(child, None)).map_err(first.failed("wait for child"))?;
+            let length =
+                sys::retry(|| nix::unistd::read(&read, &mut message)).map_err(first.failed("read from child"))?;
+            let status = sys::retry(|| waitpid(child, None)).map_err(first.failed("wait for child"))?;
             if length == message.len() {
                 let index = u32::from_ne_bytes(message[..4].try_into().expect("four bytes"));
                 let errno = Errno::from_raw(i32::from_ne_bytes(message[4..8].try_into().expect("four bytes")));
@@ -302,15 +303,6 @@ fn names(path: &Path) -> VecDeque<OsString> {
             Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
         })
         .collect()
-}
-
-fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            other => return other,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -32,12 +32,12 @@ pub mod scheduling;
 pub mod storage;
 pub mod storagemigration;
 
+mod as_sent;
 mod conditions;
 mod defaulting;
 mod difference;
 mod gates;
 mod go_json;
-mod go_url;
 mod internal_form;
 mod kind;
 mod quantity;

@@ -8,7 +8,7 @@ use corten_apimachinery::{
 };
 use serde::Deserialize;
 
-use crate::internal_form;
+use crate::{internal_form, view::texts};
 
 /// Rules of one field, each adding to the list what it finds. A list that is full copies nothing that it would show.
 pub(crate) trait Report {
@@ -34,6 +34,8 @@ pub(crate) trait Report {
     fn one_of(&mut self, path: &Path, value: &str, supported: &[&str]);
     /// `value` must be set and one of `supported`.
     fn require_one_of(&mut self, path: &Path, value: &str, supported: &[&str]);
+    /// A star means all, so there is nothing to say beside it; `what` there would be.
+    fn lone_star(&mut self, path: &Path, items: &[&str], what: &str);
     /// `value` must not be below zero.
     fn non_negative(&mut self, path: &Path, value: i64);
     /// `value` must be a port.
@@ -107,6 +109,12 @@ impl Report for ErrorList {
     fn require_one_of(&mut self, path: &Path, value: &str, supported: &[&str]) {
         if self.require(path, value) {
             self.one_of(path, value, supported);
+        }
+    }
+
+    fn lone_star(&mut self, path: &Path, items: &[&str], what: &str) {
+        if items.len() > 1 && items.contains(&"*") {
+            self.invalid(path, texts(items), format!("if '*' is present, must not specify other {what}"));
         }
     }
 

@@ -4,12 +4,12 @@
 
 use corten_apimachinery::{
     Value,
-    field::{ErrorList, Path},
+    field::{ErrorList, Path, quote},
+    go_url::GoUrl,
     validation::{is_dns1123_subdomain, is_port_number},
 };
 
 use crate::{
-    go_url::{self, GoUrl},
     report::Report,
     tree::{present, text_at},
 };
@@ -29,14 +29,13 @@ pub(crate) fn address(text: &str, path: &Path, errors: &mut ErrorList) {
     let url = match GoUrl::parse(text) {
         Ok(url) => url,
         Err(error) => {
-            let quoted = corten_apimachinery::field::quote(text);
+            let quoted = quote(text);
             errors.required(path, &format!("url must be a valid URL: parse {quoted}: {error}{FORM}"));
             return;
         }
     };
-    let scheme = url.scheme.to_ascii_lowercase();
-    if scheme != "https" {
-        errors.invalid(path, scheme, format!("'https' is the only allowed URL scheme{FORM}"));
+    if url.scheme != "https" {
+        errors.invalid(path, url.scheme, format!("'https' is the only allowed URL scheme{FORM}"));
     }
     if url.host.is_empty() {
         errors.invalid(path, "", format!("host must be provided{FORM}"));
@@ -45,10 +44,10 @@ pub(crate) fn address(text: &str, path: &Path, errors: &mut ErrorList) {
         errors.invalid(path, user, "user information is not permitted in the URL");
     }
     if !url.fragment.is_empty() {
-        errors.invalid(path, go_url::unescaped(url.fragment), "fragments are not permitted in the URL");
+        errors.invalid(path, url.fragment, "fragments are not permitted in the URL");
     }
-    if !url.query.is_empty() {
-        errors.invalid(path, url.query, "query parameters are not permitted in the URL");
+    if !url.raw_query.is_empty() {
+        errors.invalid(path, url.raw_query, "query parameters are not permitted in the URL");
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::{
     cache::{
         ClaimFacts, FactsError, NodeFacts, PodInfo, VolumeFacts,
-        affinity::{map_selector, replica_set_selector},
+        affinity::{label_selector, map_selector},
         volumes::binds_late,
     },
     scheduler::Input,
@@ -21,8 +21,6 @@ use crate::{
 
 /// What is followed, in the order in which the first state is sent: pods last, so that their nodes and claims are
 /// known.
-///
-/// StatefulSets, by which upstream spreads by default too, join when the API server serves them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
     Node,
@@ -30,18 +28,20 @@ enum Source {
     Service,
     ReplicationController,
     ReplicaSet,
+    StatefulSet,
     StorageClass,
     Volume,
     Claim,
     Pod,
 }
 
-const SOURCES: [(Source, &str, &str); 9] = [
+const SOURCES: [(Source, &str, &str); 10] = [
     (Source::Node, "", "nodes"),
     (Source::Namespace, "", "namespaces"),
     (Source::Service, "", "services"),
     (Source::ReplicationController, "", "replicationcontrollers"),
     (Source::ReplicaSet, "apps", "replicasets"),
+    (Source::StatefulSet, "apps", "statefulsets"),
     (Source::StorageClass, "storage.k8s.io", "storageclasses"),
     (Source::Volume, "", "persistentvolumes"),
     (Source::Claim, "", "persistentvolumeclaims"),
@@ -128,8 +128,10 @@ impl Told {
                 let selector = json.map(map_selector).transpose()?.flatten();
                 Input::Workload("ReplicationController".into(), namespace, name, selector)
             }
-            Source::ReplicaSet => {
-                Input::Workload("ReplicaSet".into(), namespace, name, json.map(replica_set_selector).transpose()?)
+            Source::ReplicaSet | Source::StatefulSet => {
+                let kind = if source == Source::ReplicaSet { "ReplicaSet" } else { "StatefulSet" };
+                let selector = json.map(|json| label_selector(kind, json)).transpose()?;
+                Input::Workload(kind.into(), namespace, name, selector)
             }
             Source::StorageClass => Input::StorageClass(name, json.map(binds_late).transpose()?),
             Source::Volume => Input::Volume(name, json.map(VolumeFacts::from_json).transpose()?),
@@ -218,5 +220,22 @@ mod tests {
         check(&[waiting("ours"), waiting("theirs")], &["on \"\"", "on \"\"", gone]);
         // Who says nothing means the default one, which is not ours here.
         check(&[pod(json!({}), json!({}))], &["nothing", "nothing"]);
+    }
+
+    /// Stateful sets were not followed: their pods were not spread by default.
+    #[test]
+    fn all_controllers_that_pods_are_spread_by_are_told_of() {
+        let set = object("ns/s", 1).json(r#"{"spec":{"selector":{"matchLabels":{"app":"db"}}}}"#).build();
+        let controller = object("ns/s", 1).json(r#"{"spec":{"selector":{"app":"db"}}}"#).build();
+        let check = |resource: &str, object: &Arc<Stored>, kind: &str| {
+            let (source, ..) = SOURCES.into_iter().find(|(_, _, plural)| *plural == resource).unwrap();
+            let mut told = Told::new(Box::new([]));
+            let input = told.input(source, &Key::new("ns", "s"), Some(object)).unwrap();
+            let Some(Input::Workload(told_kind, _, _, Some(selector))) = input else { panic!("{input:?}") };
+            assert_eq!((&*told_kind, selector.to_string()), (kind, "app=db".to_owned()));
+        };
+        check("replicationcontrollers", &controller, "ReplicationController");
+        check("replicasets", &set, "ReplicaSet");
+        check("statefulsets", &set, "StatefulSet");
     }
 }

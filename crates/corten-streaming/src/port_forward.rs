@@ -194,12 +194,6 @@ impl Forwards {
         }
     }
 
-    /// Whether the client opens connections for as long as it is there.
-    #[must_use]
-    pub fn is_open_ended(&self) -> bool {
-        matches!(self.kind, Kind::Spdy { .. })
-    }
-
     /// Ends the connection once everything that was written before is sent.
     pub async fn close(&mut self) {
         match &self.kind {

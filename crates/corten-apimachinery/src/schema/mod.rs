@@ -44,7 +44,7 @@ pub use structural::{
 pub use structural_rules::validate_structural;
 pub(crate) use types::LIST_META;
 pub use types::{CustomKind, to_types};
-pub use value_rules::{is_known_format, is_request_uri, unrecognized_formats, validate_value, validate_value_update};
+pub use value_rules::{is_known_format, unrecognized_formats, validate_value, validate_value_update};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/authentication/request/x509 (v1.35).
 
-use std::{fmt::Write as _, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use corten_apimachinery::{resource::UserInfo, value::Str};
@@ -153,11 +153,7 @@ fn unchanged(now: i64, ranges: impl Iterator<Item = Range<i64>>) -> Range<i64> {
 
 /// By which certificate a user is known: its fingerprint, so that what was done with it can be found.
 fn credential_id(certificate: &[u8]) -> Str {
-    let mut id = String::from("X509SHA256=");
-    for byte in Sha256::digest(certificate) {
-        let _ = write!(id, "{byte:02x}");
-    }
-    id.into()
+    format!("X509SHA256={:x}", Sha256::digest(certificate)).into()
 }
 
 #[async_trait]

@@ -26,7 +26,7 @@ use super::{
     conditions::{TERMINATING, is_true},
     printer::CustomPrinter,
     schema::CustomSchema,
-    strategy::{Main, Rules, Status, VersionRules},
+    strategy::{Endpoint, Rules, VersionRules},
 };
 use crate::discovery::by_preference;
 
@@ -115,7 +115,7 @@ pub(super) fn resource_of(
         versions: made,
         stored_as: None,
         verbs: Verb::ALL,
-        strategy: Shared::Counted(Arc::new(Main(rules)) as Arc<dyn Strategy>),
+        strategy: Shared::Counted(Arc::new(Endpoint::main(rules)) as Arc<dyn Strategy>),
         selectable_fields: selectable_fields(versions),
         expires: false,
         is_terminating: is_true(definition, TERMINATING) || definition.deletion_timestamp().is_some(),
@@ -166,7 +166,7 @@ fn version_of(
         subresources.push(Subresource { name: "scale".into(), kind: SubresourceKind::Scale(scale.clone()) });
     }
     if own.has_status {
-        let strategy = Shared::Counted(Arc::new(Status(Arc::clone(rules))) as Arc<dyn Strategy>);
+        let strategy = Shared::Counted(Arc::new(Endpoint::status(Arc::clone(rules))) as Arc<dyn Strategy>);
         subresources.push(Subresource {
             name: "status".into(),
             kind: SubresourceKind::Object { strategy, verbs: READ_AND_WRITE },

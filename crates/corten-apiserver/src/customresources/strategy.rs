@@ -118,21 +118,38 @@ fn check_scale(paths: &ScalePaths, object: &Value, errors: &mut ErrorList) {
     }
 }
 
-/// The object itself.
+/// One of the endpoints of a custom resource.
 #[derive(Debug)]
-pub(super) struct Main(pub(super) Arc<Rules>);
+pub(super) struct Endpoint {
+    rules: Arc<Rules>,
+    kind: EndpointKind,
+}
 
-impl Strategy for Main {
-    fn prepare_for_create(&self, cx: &Context<'_>, object: &mut Value) {
-        if self.0.of(cx).has_status {
-            object.unset(&["status"]);
-        }
-        object.set_meta("generation", 1_i64);
+/// Which of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EndpointKind {
+    /// The object itself.
+    Main,
+    /// `status`.
+    Status,
+}
+
+impl Endpoint {
+    /// That of the object itself.
+    pub(super) fn main(rules: Arc<Rules>) -> Self {
+        Self { rules, kind: EndpointKind::Main }
     }
 
-    fn prepare_for_update(&self, cx: &Context<'_>, object: &mut Value, old: &Value) {
-        let old = &*self.0.seen(cx, old);
-        if self.0.of(cx).has_status {
+    /// `status`.
+    pub(super) fn status(rules: Arc<Rules>) -> Self {
+        Self { rules, kind: EndpointKind::Status }
+    }
+}
+
+impl Rules {
+    /// Whether status, where it has an endpoint of its own, stays as it was; a generation for each change.
+    fn prepare_object(&self, cx: &Context<'_>, object: &mut Value, old: &Value) {
+        if self.of(cx).has_status {
             match old.get("status") {
                 Some(status) => object.set(&["status"], status.clone()),
                 None => _ = object.unset(&["status"]),
@@ -147,13 +164,46 @@ impl Strategy for Main {
             object.set_meta("generation", old.generation() + 1);
         }
     }
+}
+
+/// Everything stays as it was but status, and who manages what.
+fn prepare_status(object: &mut Value, old: &Value) {
+    let status = object.unset(&["status"]);
+    let managed = object.unset(&["metadata", "managedFields"]);
+    let mut changed = old.clone();
+    match managed {
+        Some(managed) => changed.set_meta("managedFields", managed),
+        None => changed.unset_meta("managedFields"),
+    }
+    match status {
+        Some(status) => changed.set(&["status"], status),
+        None => _ = changed.unset(&["status"]),
+    }
+    *object = changed;
+}
+
+impl Strategy for Endpoint {
+    fn prepare_for_create(&self, cx: &Context<'_>, object: &mut Value) {
+        if self.rules.of(cx).has_status {
+            object.unset(&["status"]);
+        }
+        object.set_meta("generation", 1_i64);
+    }
+
+    fn prepare_for_update(&self, cx: &Context<'_>, object: &mut Value, old: &Value) {
+        let old = &*self.rules.seen(cx, old);
+        match self.kind {
+            EndpointKind::Main => self.rules.prepare_object(cx, object, old),
+            EndpointKind::Status => prepare_status(object, old),
+        }
+    }
 
     fn validate(&self, cx: &Context<'_>, object: &Value) -> ErrorList {
-        self.0.check(cx, object, None, &mut Vec::new())
+        self.rules.check(cx, object, None, &mut Vec::new())
     }
 
     fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList {
-        self.0.check(cx, object, Some(old), &mut Vec::new())
+        self.rules.check(cx, object, Some(old), &mut Vec::new())
     }
 
     fn validate_update_with_warnings(
@@ -163,19 +213,20 @@ impl Strategy for Main {
         old: &Value,
         warnings: &mut Vec<String>,
     ) -> ErrorList {
-        self.0.check(cx, object, Some(old), warnings)
+        self.rules.check(cx, object, Some(old), warnings)
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, object: &Value) -> Vec<String> {
         warnings::of_finalizers(object, None)
     }
 
+    // Finalizers do not change through `status`.
     fn warnings_on_update(&self, _cx: &Context<'_>, object: &Value, old: &Value) -> Vec<String> {
         warnings::of_finalizers(object, Some(old))
     }
 
     fn canonicalize(&self, object: &mut Value) {
-        self.0.settle(object);
+        self.rules.settle(object);
     }
 
     fn allow_unconditional_update(&self) -> bool {
@@ -187,61 +238,10 @@ impl Strategy for Main {
     }
 
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        if self.0.versions.values().any(|version| version.has_status) { &[&["status"]] } else { &[] }
-    }
-}
-
-/// `status`.
-#[derive(Debug)]
-pub(super) struct Status(pub(super) Arc<Rules>);
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, cx: &Context<'_>, object: &mut Value, old: &Value) {
-        let status = object.unset(&["status"]);
-        let managed = object.unset(&["metadata", "managedFields"]);
-        let mut changed = self.0.seen(cx, old).into_owned();
-        match managed {
-            Some(managed) => changed.set_meta("managedFields", managed),
-            None => changed.unset_meta("managedFields"),
+        match self.kind {
+            EndpointKind::Status => &[&["spec"]],
+            EndpointKind::Main if self.rules.versions.values().any(|version| version.has_status) => &[&["status"]],
+            EndpointKind::Main => &[],
         }
-        match status {
-            Some(status) => changed.set(&["status"], status),
-            None => _ = changed.unset(&["status"]),
-        }
-        *object = changed;
-    }
-
-    fn validate(&self, cx: &Context<'_>, object: &Value) -> ErrorList {
-        self.0.check(cx, object, None, &mut Vec::new())
-    }
-
-    fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList {
-        self.0.check(cx, object, Some(old), &mut Vec::new())
-    }
-
-    fn validate_update_with_warnings(
-        &self,
-        cx: &Context<'_>,
-        object: &Value,
-        old: &Value,
-        warnings: &mut Vec<String>,
-    ) -> ErrorList {
-        self.0.check(cx, object, Some(old), warnings)
-    }
-
-    fn canonicalize(&self, object: &mut Value) {
-        self.0.settle(object);
-    }
-
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
-
-    fn wants_standard_finalizers(&self) -> bool {
-        false
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
     }
 }

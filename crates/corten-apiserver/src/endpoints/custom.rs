@@ -2,8 +2,6 @@
 //!
 //! Upstream: `schemaCoercingDecoder` in k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go (v1.35).
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use corten_apimachinery::{
     codec::{self, FieldValidation},
@@ -15,14 +13,14 @@ use corten_apimachinery::{
     value::Value,
 };
 
-use super::body::{OBJECTS_MAX, decode_json, undecodable};
+use super::{
+    body::{OBJECTS_MAX, decode_json, undecodable},
+    unrecognized::unrecognizable,
+};
 use crate::negotiation::{Encoding, unknown_body};
 
 /// What custom resources are written in; the binary form needs a type that is part of the program.
 const MEDIA_TYPES: [&str; 2] = ["application/json", "application/yaml"];
-
-/// How much of a body is shown that nobody can make anything of.
-const SUMMARY_BYTES_MAX: usize = 30;
 
 fn unusable(kind: &GroupVersionKind, why: &dyn std::fmt::Display) -> Status {
     Status::bad_request(format!(
@@ -64,20 +62,7 @@ fn without_kind(bytes: &Bytes, validation: FieldValidation, want: &GroupVersionK
     if validation == FieldValidation::Ignore {
         return unusable(want, &missing);
     }
-    let start = &bytes[..bytes.len().min(SUMMARY_BYTES_MAX)];
-    let start = match start.first() {
-        None => "<empty>".to_owned(),
-        Some(b'{') => String::from_utf8_lossy(start).into_owned(),
-        Some(_) => start.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        }),
-    };
-    let rest = if bytes.len() > SUMMARY_BYTES_MAX { " ..." } else { "" };
-    let kind = &want.kind;
-    Status::bad_request(format!(
-        "the object provided is unrecognized (must be of type {kind}): {missing} ({start}{rest})"
-    ))
+    unrecognizable(&want.kind, &missing, bytes)
 }
 
 /// Expects an object of the version and of the kind of the path. `apiVersion` is looked at when it is read, `kind` by the

@@ -85,8 +85,10 @@ fn too_deep_for_go(bytes: &[u8]) -> Option<u8> {
     None
 }
 
+/// The refusal of a body that is of no kind, which shows how it begins.
+///
 /// Upstream: `transformDecodeError` and `summarizeData` in k8s.io/apiserver/pkg/endpoints/handlers/rest.go (v1.35).
-fn unrecognizable(kind: &str, why: &dyn std::fmt::Display, bytes: &[u8]) -> Status {
+pub(super) fn unrecognizable(kind: &str, why: &dyn std::fmt::Display, bytes: &[u8]) -> Status {
     const SHOWN_BYTES_MAX: usize = 30;
     let shown = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
     let text = match shown.first() {

@@ -117,6 +117,7 @@ fn urls_have_parts() {
         "url('https://[::1]/').getHost() == '[::1]'",
         "url('https://example.com/path with spaces/').getEscapedPath() == '/path%20with%20spaces/'",
         "url('/path').getScheme() == '' && url('/path').getEscapedPath() == '/path'",
+        "url('//x.y/path').getHost() == 'x.y' && url('//x.y/path').getEscapedPath() == '/path'",
         "url('https://x.y/?k=v&k=w&l=%20x').getQuery() == {'k': ['v', 'w'], 'l': [' x']}",
         "url('https://a:b@x.y/').getHost() == 'x.y'",
         "isURL('https://example.com:80/')",

@@ -2,11 +2,12 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/cel/library/urls.go (v1.35).
 
-mod parse;
-
 use std::{any::Any, collections::BTreeMap, sync::Arc};
 
-use parse::{Url, parse};
+use corten_apimachinery::{
+    field::quote,
+    go_url::{GoUrl, NoUrl},
+};
 
 use super::{Function, Library, Overload, costs, overload, wrong_types};
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     value::{Entries, Key, Map, Opaque, Text, Value},
 };
 
-impl Opaque for Url {
+impl Opaque for GoUrl {
     fn type_name(&self) -> &'static str {
         "kubernetes.URL"
     }
@@ -29,11 +30,19 @@ impl Opaque for Url {
     }
 }
 
+/// Reads an absolute URL or path.
+///
+/// Errors: why it is none.
+fn parse(text: &str) -> Result<GoUrl, NoUrl> {
+    // The request form has no fragment, so a path or query with a broken escape behind the mark is refused as well.
+    GoUrl::parse_request(text).and_then(|_| GoUrl::parse(text))
+}
+
 /// Whether `text` is an absolute URL or path.
 ///
 /// Errors: why it is none.
 pub(super) fn check(text: &str) -> Result<(), String> {
-    parse(text).map(|_| ()).map_err(|error| format!("parse {text:?}: {error}"))
+    parse(text).map(|_| ()).map_err(|error| format!("parse {}: {error}", quote(text)))
 }
 
 fn url<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
@@ -41,8 +50,8 @@ fn url<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalErr
     match parse(text) {
         Ok(url) => Ok(Value::Opaque(Arc::new(url))),
         Err(error) => Err(EvalError::failed(format!(
-            "URL parse error during conversion from string: parse {:?}: {error}",
-            &**text
+            "URL parse error during conversion from string: parse {}: {error}",
+            quote(text)
         ))),
     }
 }
@@ -52,9 +61,9 @@ fn is_url<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Eval
     Ok(Value::Bool(parse(text).is_ok()))
 }
 
-fn part<'a>(args: &[Value<'a>], part: fn(&Url) -> String) -> Result<Value<'a>, EvalError> {
+fn part<'a>(args: &[Value<'a>], part: fn(&GoUrl) -> String) -> Result<Value<'a>, EvalError> {
     match args {
-        [Value::Opaque(opaque)] => match opaque.downcast::<Url>() {
+        [Value::Opaque(opaque)] => match opaque.downcast::<GoUrl>() {
             Some(url) => Ok(Value::string(part(url))),
             None => wrong_types(),
         },
@@ -84,7 +93,7 @@ fn escaped_path<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>
 
 fn query<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let [Value::Opaque(opaque)] = args else { return wrong_types() };
-    let Some(url) = opaque.downcast::<Url>() else { return wrong_types() };
+    let Some(url) = opaque.downcast::<GoUrl>() else { return wrong_types() };
     let mut values: BTreeMap<String, Vec<Value<'a>>> = BTreeMap::new();
     for (key, value) in url.query() {
         context.work(1)?;

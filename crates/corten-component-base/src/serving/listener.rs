@@ -242,6 +242,30 @@ async fn refuse(mut stream: Corked<TcpStream>, answer: &[u8]) -> std::io::Result
     Ok(())
 }
 
+/// How a connection is spoken on: by the protocol that was agreed on, not by what comes first, since hyper would wait for the
+/// first bytes without end.
+fn protocol(speaks_http2: bool, limits: Limits, streams: StreamExecutor) -> auto::Builder<StreamExecutor> {
+    let builder = auto::Builder::new(streams);
+    let mut builder = if speaks_http2 { builder.http2_only() } else { builder.http1_only() };
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES_MAX as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_per_connection)
+        .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+        .max_send_buf_size(HTTP2_SEND_BUFFER)
+        .keep_alive_interval(HTTP2_PING_AFTER)
+        .keep_alive_timeout(HTTP2_PING_TIMEOUT);
+    builder
+}
+
 async fn connection<F, S, B>(shared: Shared, accepted: Accepted, serve: F)
 where
     F: Fn(Connection) -> S,
@@ -271,26 +295,8 @@ where
     let presented = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let certificates = presented.iter().map(|certificate| certificate.clone().into_owned()).collect();
     let service = serve(Connection { peer, certificates, place: place.clone() });
-    // What was agreed on, not what comes first: hyper would wait for the first bytes without end.
-    let builder = auto::Builder::new(StreamExecutor::new(tasks, SharedClock::clone(&clock)));
     let speaks_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-    let mut builder = if speaks_http2 { builder.http2_only() } else { builder.http1_only() };
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(HEADER_BYTES_MAX as usize);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams_per_connection)
-        .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS_MAX)
-        .max_header_list_size(HEADER_BYTES_MAX)
-        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
-        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
-        .max_send_buf_size(HTTP2_SEND_BUFFER)
-        .keep_alive_interval(HTTP2_PING_AFTER)
-        .keep_alive_timeout(HTTP2_PING_TIMEOUT);
+    let builder = protocol(speaks_http2, limits, StreamExecutor::new(tasks, SharedClock::clone(&clock)));
     let corked = Corked::new(tls);
     let activity = Activity::new(SharedClock::clone(&clock));
     let service = Counted { service, activity: activity.clone() };

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use corten_base::fs::Context as _;
+use corten_base::{fs::Context as _, platform};
 use serde::Deserialize;
 
 use super::{
@@ -97,12 +97,7 @@ pub(super) struct Document {
 impl Platform {
     /// Whether this machine runs it.
     pub(super) fn is_ours(&self) -> bool {
-        let architecture = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        self.os == "linux" && self.architecture == architecture
+        self.os == "linux" && self.architecture == platform::architecture()
     }
 }
 

@@ -200,23 +200,9 @@ impl Unpacker {
         };
         let parent_path = path.parent().unwrap_or(Path::new("")).to_owned();
         let parent = self.parent(&parent_path)?;
-        let bytes = name.as_bytes();
-        if bytes == OPAQUE {
-            return self.clear(&parent_path, &parent);
-        } else if bytes.starts_with(AUFS) {
+        if self.hide(&name, &parent_path, &parent)? {
             return Ok(());
-        } else if let Some(hidden) = bytes.strip_prefix(WHITEOUT) {
-            let hidden = OsStr::from_bytes(hidden);
-            if hidden.is_empty()
-                || hidden == "."
-                || hidden == ".."
-                || self.made.contains(&mark(&parent_path.join(hidden)))
-            {
-                return Ok(());
-            }
-            return fs::remove_at(&parent, hidden);
         }
-
         let existing = match rustix::fs::statat(&parent, &name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Some(FileType::from_raw_mode(stat.st_mode)),
             Err(Errno::NOENT) => None,
@@ -226,21 +212,55 @@ impl Unpacker {
         if existing.is_some() && !stays {
             fs::remove_at(&parent, &name)?;
         }
+        if self.make(entry, &path, &parent, &name, stays)? {
+            self.made.insert(mark(&path));
+        }
+        Ok(())
+    }
+
+    /// Whether `name` is no file but says what of the layers below is hidden; then it is.
+    fn hide(&mut self, name: &OsStr, parent_path: &Path, parent: &OwnedFd) -> io::Result<bool> {
+        let bytes = name.as_bytes();
+        if bytes == OPAQUE {
+            self.clear(parent_path, parent)?;
+            return Ok(true);
+        }
+        if bytes.starts_with(AUFS) {
+            return Ok(true);
+        }
+        let Some(hidden) = bytes.strip_prefix(WHITEOUT).map(OsStr::from_bytes) else { return Ok(false) };
+        let is_name = !hidden.is_empty() && hidden != "." && hidden != "..";
+        if is_name && !self.made.contains(&mark(&parent_path.join(hidden))) {
+            fs::remove_at(parent, hidden)?;
+        }
+        Ok(true)
+    }
+
+    /// Makes the file, or keeps the directory that `stays`. Says whether there is one: not all entries are files.
+    fn make<R: Read>(
+        &mut self,
+        entry: &mut Entry<'_, R>,
+        path: &Path,
+        parent: &OwnedFd,
+        name: &OsStr,
+        stays: bool,
+    ) -> io::Result<bool> {
+        let kind = entry.header().entry_type();
         match kind {
             EntryType::Directory => {
                 if !stays {
-                    rustix::fs::mkdirat(&parent, &name, Mode::from_raw_mode(0o700))?;
+                    rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700))?;
                 }
                 let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-                let directory = rustix::fs::openat(&parent, &name, flags, Mode::empty())?;
+                let directory = rustix::fs::openat(parent, name, flags, Mode::empty())?;
                 attributes(entry, &directory)?;
                 let left = self.path_bytes_left.checked_sub(path.as_os_str().len());
                 self.path_bytes_left = left.ok_or_else(|| invalid("too many long paths"))?;
-                self.directories.push((path.clone(), modified(entry.header())?));
+                self.directories.push((path.to_owned(), modified(entry.header())?));
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-                let mut file = File::from(rustix::fs::openat(&parent, &name, flags, Mode::from_raw_mode(0o600))?);
+                let mut file = File::from(rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))?);
                 io::copy(entry, &mut file)?;
                 let file = OwnedFd::from(file);
                 attributes(entry, &file)?;
@@ -251,12 +271,12 @@ impl Unpacker {
                 let target = inside(&target)?;
                 let target_name = target.file_name().ok_or_else(|| invalid("a hard link to the root"))?;
                 let directory = self.parent(target.parent().unwrap_or(Path::new("")))?;
-                rustix::fs::linkat(&directory, target_name, &parent, &name, AtFlags::empty())?;
+                rustix::fs::linkat(&directory, target_name, parent, name, AtFlags::empty())?;
             }
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().ok_or_else(|| invalid("a symbolic link without a target"))?;
-                rustix::fs::symlinkat(OsStr::from_bytes(&target), &parent, &name)?;
-                special_attributes(entry, &parent, &name)?;
+                rustix::fs::symlinkat(OsStr::from_bytes(&target), parent, name)?;
+                special_attributes(entry, parent, name)?;
             }
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
                 let device = device(entry.header())?;
@@ -270,15 +290,14 @@ impl Unpacker {
                     return Err(invalid("a character device 0/0"));
                 }
                 let mode = Mode::from_raw_mode(mode(entry.header())? & 0o7777);
-                rustix::fs::mknodat(&parent, &name, file_type, mode, device)?;
-                special_attributes(entry, &parent, &name)?;
-                rustix::fs::chmodat(&parent, &name, mode, AtFlags::empty())?;
+                rustix::fs::mknodat(parent, name, file_type, mode, device)?;
+                special_attributes(entry, parent, name)?;
+                rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?;
             }
             // Extended headers are read by the archive; others carry nothing for a file system.
-            _ => return Ok(()),
+            _ => return Ok(false),
         }
-        self.made.insert(mark(&path));
-        Ok(())
+        Ok(true)
     }
 
     /// An opaque directory: nothing of the layers below is in it.
@@ -403,131 +422,4 @@ fn invalid(what: &str) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An archive of entries: path, kind, link target or content.
-    fn archive(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (path, kind, text) in entries {
-            let mut header = tar::Header::new_ustar();
-            // By hand: the library refuses paths that lead out.
-            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
-            header.set_entry_type(*kind);
-            header.set_mode(0o755);
-            header.set_uid(u64::from(rustix::process::geteuid().as_raw()));
-            header.set_gid(u64::from(rustix::process::getegid().as_raw()));
-            header.set_mtime(1_000);
-            let is_link = matches!(kind, EntryType::Link | EntryType::Symlink);
-            let content = if is_link { "" } else { text };
-            if is_link {
-                header.as_mut_bytes()[157..157 + text.len()].copy_from_slice(text.as_bytes());
-            }
-            header.set_size(content.len() as u64);
-            header.set_cksum();
-            builder.append(&header, content.as_bytes()).unwrap();
-        }
-        builder.into_inner().unwrap()
-    }
-
-    use EntryType::{Directory, Link, Regular, Symlink};
-
-    #[test]
-    fn files_links_and_missing_parents_are_made() {
-        let root = tempfile::tempdir().unwrap();
-        let entries = [
-            ("a/b/file", Regular, "text"),
-            ("a/hard", Link, "a/b/file"),
-            ("a/soft", Symlink, "b/file"),
-            ("a/soft-dir", Symlink, "b"),
-            ("a/soft-dir/through", Regular, "x"),
-        ];
-        unpack(&*archive(&entries), root.path()).unwrap();
-        for name in ["a/hard", "a/soft"] {
-            assert_eq!(std::fs::read_to_string(root.path().join(name)).unwrap(), "text", "{name}");
-        }
-        assert!(root.path().join("a/b/through").is_file());
-    }
-
-    #[test]
-    fn a_layer_cannot_leave_its_directory() {
-        let outer = tempfile::tempdir().unwrap();
-        let root = outer.path().join("root");
-        std::fs::create_dir(&root).unwrap();
-        assert!(unpack(&*archive(&[("../out", Regular, "x")]), &root).is_err());
-        assert!(unpack(&*archive(&[("hard", Link, "../../etc/passwd")]), &root).is_err());
-        let way = format!("{}", outer.path().display());
-        let entries = [("way", Symlink, way.as_str()), ("way/out", Regular, "x")];
-        // The link is absolute: it would lead to the same path inside the layer, which is not there.
-        let refused = unpack(&*archive(&entries), &root).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::NotFound, "{refused}");
-        assert!(root.join("way").is_symlink() && !outer.path().join("out").exists());
-        let entries = [("up", Symlink, "../.."), ("up/out", Regular, "x")];
-        unpack(&*archive(&entries), &root).unwrap();
-        assert!(root.join("out").is_file() && !outer.path().join("out").exists());
-    }
-
-    #[test]
-    fn whiteouts_hide_what_was_there_but_not_what_the_layer_brings() {
-        let root = tempfile::tempdir().unwrap();
-        let first = [("keep", Regular, ""), ("gone/deep/file", Regular, ""), ("dir/old", Regular, "")];
-        unpack(&*archive(&first), root.path()).unwrap();
-        let second = [
-            (".wh.gone", Regular, ""),
-            ("dir/", Directory, ""),
-            ("dir/new", Regular, ""),
-            ("dir/.wh..wh..opq", Regular, ""),
-            ("dir/.wh.new", Regular, ""),
-        ];
-        unpack(&*archive(&second), root.path()).unwrap();
-        let there = |name: &str| root.path().join(name).exists();
-        assert_eq!(["keep", "gone", "dir/old", "dir/new"].map(there), [true, false, false, true],);
-    }
-
-    /// A header of gigabytes, which compress to nothing, was read into the memory of the API server's process.
-    #[test]
-    fn an_archive_cannot_ask_for_any_amount_of_memory_or_disk() {
-        let root = tempfile::tempdir().unwrap();
-        let long = "x".repeat(20_000);
-        let check = |entries: &[(&str, EntryType, &str)], limits: Limits, want: &str| {
-            let error = unpack_within(&*archive(entries), root.path(), limits).unwrap_err();
-            assert_eq!(error.to_string(), format!("the archive has {want}"));
-        };
-        let limits = Limits { header_bytes: 10_000, entries: 2, path_bytes: 10, names: 5, content_bytes: 30_000 };
-        for kind in [EntryType::XHeader, EntryType::GNULongName, EntryType::GNULongLink] {
-            check(&[("name", kind, &long), ("a", Regular, "")], limits, "headers that are too long");
-        }
-        check(&[("a", Regular, ""), ("b", Regular, ""), ("c", Regular, "")], limits, "too many entries");
-        check(&[("a", Regular, &long), ("b", Regular, &long)], limits, "too much content");
-        // Implied directories are as good as entries.
-        check(&[("x/y/z", Regular, "")], limits, "too many entries");
-        // Millions of paths of 4 KiB were kept, twice where they are directories: gigabytes.
-        check(&[("directory", Directory, ""), ("another", Directory, "")], limits, "too many long paths");
-        check(&[("a/b/c/d/e/f", Regular, "")], limits, "too many deep paths");
-        // Neither content nor the data of unknown entries are headers.
-        for kind in [Regular, EntryType::new(b'V'), Directory] {
-            unpack_within(&*archive(&[("d", kind, &long), ("b", Regular, "")]), root.path(), limits).unwrap();
-        }
-    }
-
-    /// Each opaque mark listed the whole directory once more.
-    #[test]
-    fn a_directory_is_cleared_once() {
-        let root = tempfile::tempdir().unwrap();
-        unpack(&*archive(&[("d/old", Regular, "")]), root.path()).unwrap();
-        let names: Vec<String> = (0..2_000).map(|number| format!("d/{number}")).collect();
-        let mut entries = vec![("d/.wh..wh..opq", Regular, "")];
-        entries.extend(names.iter().map(|name| (name.as_str(), Regular, "")));
-        entries.extend(vec![("d/.wh..wh..opq", Regular, ""); 50_000]);
-        unpack(&*archive(&entries), root.path()).unwrap();
-        assert_eq!(std::fs::read_dir(root.path().join("d")).unwrap().count(), 2_000);
-    }
-
-    #[test]
-    fn a_file_takes_the_place_of_a_directory() {
-        let root = tempfile::tempdir().unwrap();
-        unpack(&*archive(&[("x/y", Regular, "")]), root.path()).unwrap();
-        unpack(&*archive(&[("x", Regular, "file")]), root.path()).unwrap();
-        assert!(root.path().join("x").is_file());
-    }
-}
+mod tests;

@@ -29,13 +29,13 @@ use corten_client::{
     api::{decode, encode, resource_of},
 };
 use corten_controller::{ControllerDescriptor, Key, ReconcileError, Reconciler, Requeue, WorkQueue};
-use corten_informer::{Handler, Indexer, Lister, Projected, indexer::label_index};
+use corten_informer::{Handler, Indexer, Lister, Projected};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use self::plan::{Action, Draft, MANAGED_BY, MANAGER, Observed, SERVICE_NAME};
+use self::plan::{Action, Draft, MANAGER, Observed, SERVICE_NAME};
 use crate::{
-    Config,
+    Config, managed_slices,
     objects::{is_namespace_terminating, tree},
     own_writes::OwnWrites,
     pods::{self, PodState},
@@ -60,7 +60,7 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         let slices = context.informers.informer(&resource_of::<EndpointSlice>());
         slices.add_index(Indexer::by_label(SERVICE_NAME));
         let writes = OwnWrites::new(&slices);
-        slices.add_handler(writes.handler(&queue, service_of));
+        slices.add_handler(writes.handler(&queue, |slice| managed_slices::service_of(slice, MANAGER)));
         let nodes = context.informers.informer(&resource_of::<Node>());
         let waiting = Arc::new(WaitingForNodes { queue: Arc::clone(&queue), services: Mutex::default() });
         nodes.add_handler(Arc::clone(&waiting) as Arc<dyn Handler>);
@@ -78,13 +78,6 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         QueueController::boxed(&context, queue, reconciler)
     },
 };
-
-/// The service that one of our slices is for.
-fn service_of(slice: &Stored) -> Option<Key> {
-    let is_ours = slice.facts.label(MANAGED_BY) == Some(MANAGER);
-    let service = slice.facts.label(SERVICE_NAME).filter(|name| is_ours && !name.is_empty())?;
-    Some(Key::new(slice.namespace.clone(), service))
-}
 
 struct EndpointSlices {
     client: Client,
@@ -111,7 +104,9 @@ impl Reconciler for EndpointSlices {
         let service: Service = decode(&service)?;
         let selector = self.selectors.get(key).filter(|_| service_pods::selects_pods(&service));
         let Some(selector) = selector else { return Ok(Requeue::Never) };
-        let Some(existing) = self.writes.read(key, || self.slices_of(key)) else { return Ok(Requeue::Never) };
+        let Some(existing) = self.writes.read(key, || managed_slices::of_service(&self.slices, key, MANAGER)) else {
+            return Ok(Requeue::Never);
+        };
         let slices: Vec<EndpointSlice> = existing.iter().map(|slice| decode(slice)).collect::<Result<_, _>>()?;
         let pods = self.pods.in_namespace(&key.namespace);
         let pods: Vec<ServicePod> =
@@ -130,14 +125,6 @@ impl Reconciler for EndpointSlices {
 }
 
 impl EndpointSlices {
-    /// Those on their way out are left out: they take no more changes, and a finalizer may hold them for ever.
-    fn slices_of(&self, key: &Key) -> Vec<Arc<Stored>> {
-        let of_service = self.slices.by_index_in(&label_index(SERVICE_NAME), &key.name, &key.namespace);
-        let is_live = |slice: &Arc<Stored>| !slice.facts.is_deleting;
-        let is_ours = |slice: &Arc<Stored>| slice.facts.label(MANAGED_BY) == Some(MANAGER);
-        of_service.into_iter().filter(|slice| is_live(slice) && is_ours(slice)).collect()
-    }
-
     /// The nodes of `pods` that exist, each with its zone (empty for none). The service is queued when a node comes that
     /// is missing here.
     fn zones_of(&self, key: &Key, pods: &[ServicePod]) -> BTreeMap<Str, Str> {

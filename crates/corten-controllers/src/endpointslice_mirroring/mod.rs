@@ -23,12 +23,13 @@ use corten_client::{
     events::{ObjectRef, Recorder},
 };
 use corten_controller::{ControllerDescriptor, Enqueue, Key, Owner, ReconcileError, Reconciler, Requeue};
-use corten_informer::{Indexer, Lister, indexer::label_index};
+use corten_informer::{Indexer, Lister};
 
 use self::plan::{Action, Draft, MANAGER, PER_SUBSET_MAX};
 use crate::{
     Config,
-    endpointslice::plan::{MANAGED_BY, SERVICE_NAME, name_prefix},
+    endpointslice::plan::{SERVICE_NAME, name_prefix},
+    managed_slices,
     objects::{is_namespace_terminating, tree},
     own_writes::OwnWrites,
     queue_controller::{QueueController, queue_of},
@@ -50,7 +51,7 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         let slices = context.informers.informer(&resource_of::<EndpointSlice>());
         slices.add_index(Indexer::by_label(SERVICE_NAME));
         let writes = OwnWrites::new(&slices);
-        slices.add_handler(writes.handler(&queue, service_of));
+        slices.add_handler(writes.handler(&queue, |slice| managed_slices::service_of(slice, MANAGER)));
         let reconciler = Mirroring {
             client: context.client(),
             recorder: context.recorder.for_component("endpoint-slice-mirroring-controller"),
@@ -62,12 +63,6 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
         QueueController::boxed(&context, queue, reconciler)
     },
 };
-
-fn service_of(slice: &Stored) -> Option<Key> {
-    let is_ours = slice.facts.label(MANAGED_BY) == Some(MANAGER);
-    let service = slice.facts.label(SERVICE_NAME).filter(|name| is_ours && !name.is_empty())?;
-    Some(Key::new(slice.namespace.clone(), service))
-}
 
 struct Mirroring {
     client: Client,
@@ -84,7 +79,9 @@ impl Reconciler for Mirroring {
         let service: Option<Service> = self.services.get(key).as_deref().map(decode).transpose()?;
         let stored = self.endpoints.get(key);
         let endpoints: Option<Endpoints> = stored.as_deref().map(decode).transpose()?;
-        let Some(existing) = self.writes.read(key, || self.slices_of(key)) else { return Ok(Requeue::Never) };
+        let Some(existing) = self.writes.read(key, || managed_slices::of_service(&self.slices, key, MANAGER)) else {
+            return Ok(Requeue::Never);
+        };
         let slices: Vec<EndpointSlice> = existing.iter().map(|slice| decode(slice)).collect::<Result<_, _>>()?;
         let is_mirrored = service.as_ref().is_some_and(plan::has_no_selector);
         let endpoints = endpoints.filter(|endpoints| is_mirrored && plan::is_mirrored(endpoints));
@@ -105,14 +102,6 @@ impl Reconciler for Mirroring {
 }
 
 impl Mirroring {
-    /// Those on their way out are left out: they take no more changes, and a finalizer may hold them for ever.
-    fn slices_of(&self, key: &Key) -> Vec<Arc<Stored>> {
-        let of_service = self.slices.by_index_in(&label_index(SERVICE_NAME), &key.name, &key.namespace);
-        let is_live = |slice: &Arc<Stored>| !slice.facts.is_deleting;
-        let is_ours = |slice: &Arc<Stored>| slice.facts.label(MANAGED_BY) == Some(MANAGER);
-        of_service.into_iter().filter(|slice| is_live(slice) && is_ours(slice)).collect()
-    }
-
     fn report(&self, endpoints: &Stored, planned: &plan::Plan) {
         let about = ObjectRef::of("v1", "Endpoints", endpoints);
         if planned.skipped > 0 {

@@ -6,7 +6,7 @@
 use corten_apimachinery::{gvk::GroupVersionKind, status::Status, value::Value};
 use corten_apiserver::{Request, endpoints::Endpoint, registry::WriteContext};
 
-use super::pod_connect::stream_flag;
+use super::pod_connect::is_set;
 
 /// Lets the plugins see a connection, which `request` asks for.
 ///
@@ -46,7 +46,7 @@ fn options(request: &Request) -> Result<(&'static str, Value), Status> {
     match info.subresource.as_str() {
         "exec" | "attach" => {
             for stream in ["stdin", "stdout", "stderr", "tty"] {
-                if stream_flag(query, stream) {
+                if is_set(query, stream) {
                     options.set(&[stream], true);
                 }
             }

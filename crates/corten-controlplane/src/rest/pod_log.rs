@@ -20,7 +20,7 @@ use http::StatusCode;
 
 use super::{
     catalog::Handler,
-    pod_connect::{Connector, QueryText, container_of, escape},
+    pod_connect::{Connector, QueryText, container_of, escape, is_set},
 };
 
 /// The handler.
@@ -65,10 +65,6 @@ impl Custom for Log {
         }
         Ok(log)
     }
-}
-
-fn is_set(query: &Query, name: &str) -> bool {
-    query.find(name).is_some_and(|value| !matches!(value, "" | "false" | "0"))
 }
 
 /// Checks the options.

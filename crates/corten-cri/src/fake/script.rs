@@ -63,12 +63,6 @@ impl Exit {
     pub fn code(code: i32) -> Self {
         Self { code, reason: if code == 0 { "Completed" } else { "Error" }, message: String::new() }
     }
-
-    /// The end of a container that used more memory than its limit.
-    #[must_use]
-    pub fn out_of_memory() -> Self {
-        Self { code: 137, reason: "OOMKilled", message: String::new() }
-    }
 }
 
 /// What a command does in a container.

@@ -7,10 +7,10 @@ use corten_api::{
     meta::v1::ObjectMeta,
 };
 use corten_apimachinery::{status::Status, stored::Stored};
+use corten_base::platform;
 use corten_client::{Api, PatchKind, api::encode};
 use serde_json::{Value as Json, json};
 
-use super::status::architecture;
 use crate::Config;
 
 /// Says that the volume controller attaches for this node. Upstream always sets it since v1.27.
@@ -65,9 +65,9 @@ async fn take_over(api: &Api<Node>, config: &Config) -> Result<Arc<Stored>, Stat
 
 fn default_labels(config: &Config) -> BTreeMap<String, String> {
     let pairs = [
-        ("beta.kubernetes.io/arch", architecture()),
+        ("beta.kubernetes.io/arch", platform::architecture()),
         ("beta.kubernetes.io/os", "linux"),
-        ("kubernetes.io/arch", architecture()),
+        ("kubernetes.io/arch", platform::architecture()),
         ("kubernetes.io/hostname", config.hostname.as_str()),
         ("kubernetes.io/os", "linux"),
     ];

@@ -13,6 +13,7 @@ use corten_api::{
     quantity::Quantity as Text,
 };
 use corten_apimachinery::quantity::{Format, Quantity};
+use corten_base::platform;
 use corten_cri::api;
 use jiff::Timestamp;
 
@@ -96,16 +97,6 @@ pub fn condition_problem(status: &api::RuntimeStatus, (kind, what): RuntimeCondi
     }
 }
 
-/// The architecture as Go, and so all of Kubernetes, calls it.
-#[must_use]
-pub fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
-}
-
 /// The parts of a node's status that the kubelet owns.
 #[must_use]
 pub fn status(observed: &Observed<'_>) -> NodeStatus {
@@ -127,7 +118,7 @@ pub fn status(observed: &Observed<'_>) -> NodeStatus {
             .map(|features| NodeFeatures { supplemental_groups_policy: Some(features.supplemental_groups_policy) }),
         images: runtime.map(|runtime| images(&runtime.images)),
         node_info: Some(NodeSystemInfo {
-            architecture: architecture().to_owned(),
+            architecture: platform::architecture().to_owned(),
             boot_id: machine.boot_id.clone(),
             container_runtime_version: runtime.map_or_else(
                 || "Unknown".to_owned(),

@@ -1,12 +1,11 @@
 //! The few mounts that volumes need, behind a trait: tests do without the right to mount.
 
 use std::{
-    ffi::OsString,
     io,
-    os::unix::ffi::OsStringExt as _,
     path::{Path, PathBuf},
 };
 
+use corten_base::mounts;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 /// Mounts and unmounts. All calls block.
@@ -67,32 +66,9 @@ impl Mounter for SystemMounter {
     }
 
     fn mount_points(&self) -> io::Result<Vec<PathBuf>> {
-        Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
+        let mounts = mounts::read().map_err(io::Error::other)?;
+        Ok(mounts.into_iter().map(|mount| mount.point).collect())
     }
-}
-
-fn parse(mountinfo: &[u8]) -> Vec<PathBuf> {
-    let lines = mountinfo.split(|byte| *byte == b'\n');
-    lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4)).map(unescape).collect()
-}
-
-/// Blanks and their like are written as three octal digits.
-fn unescape(field: &[u8]) -> PathBuf {
-    let (mut bytes, mut at) = (Vec::with_capacity(field.len()), 0);
-    while at < field.len() {
-        let code = field.get(at + 1..at + 4).and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(|_| field[at] == b'\\') {
-            Some(byte) => {
-                bytes.push(byte);
-                at += 4;
-            }
-            None => {
-                bytes.push(field[at]);
-                at += 1;
-            }
-        }
-    }
-    OsString::from_vec(bytes).into()
 }
 
 /// The mount points at or below `directory`, the last one mounted first. Blocks.
@@ -158,16 +134,5 @@ pub(crate) mod fake {
         fn mount_points(&self) -> io::Result<Vec<PathBuf>> {
             Ok(self.points.lock().clone())
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_points_are_read_as_they_are() {
-        let text = b"1 2 0:3 / /a\\040b rw - tmpfs tmpfs rw\n2 1 0:4 / /c\\134d rw shared:1 - ext4 /dev/x rw\n";
-        assert_eq!(parse(text), [PathBuf::from("/a b"), PathBuf::from("/c\\d")]);
     }
 }

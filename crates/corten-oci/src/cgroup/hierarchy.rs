@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use corten_base::fs;
+use corten_base::{
+    fs,
+    mounts::{self, Mount},
+};
 
 use super::CgroupError;
 
@@ -26,31 +29,28 @@ pub struct Hierarchies {
 impl Hierarchies {
     /// Looks at the mounts of this process.
     pub fn detect() -> Result<Self, CgroupError> {
-        Self::parse(&fs::read_to_string(Path::new("/proc/self/mountinfo"))?)
+        Self::among(mounts::read()?)
     }
 
-    pub(crate) fn parse(mountinfo: &str) -> Result<Self, CgroupError> {
+    pub(crate) fn among(mounts: Vec<Mount>) -> Result<Self, CgroupError> {
         let mut v1: Vec<(PathBuf, Vec<String>)> = Vec::new();
         let mut v2 = None;
-        for line in mountinfo.lines() {
-            let Some((before, after)) = line.split_once(" - ") else { continue };
-            let Some(mount_point) = before.split(' ').nth(4).map(PathBuf::from) else { continue };
-            let mut after = after.split(' ');
-            match (after.next(), after.nth(1)) {
-                (Some("cgroup"), Some(options)) => {
+        for Mount { point, file_system, super_options } in mounts {
+            match file_system.as_str() {
+                "cgroup" => {
                     // Options of the super block: the flags every file system has, the controllers, and `name=` of
                     // hierarchies that have none and belong to somebody else.
-                    let controllers: Vec<String> = options
+                    let controllers: Vec<String> = super_options
                         .split(',')
                         .filter(|option| !GENERIC_OPTIONS.contains(option) && !option.contains('='))
                         .map(str::to_owned)
                         .collect();
                     let known = v1.iter().any(|(_, known)| *known == controllers);
                     if !controllers.is_empty() && !known {
-                        v1.push((mount_point, controllers));
+                        v1.push((point, controllers));
                     }
                 }
-                (Some("cgroup2"), _) => v2 = v2.or(Some(mount_point)),
+                "cgroup2" => v2 = v2.or(Some(point)),
                 _ => {}
             }
         }
@@ -103,7 +103,7 @@ mod tests {
                     31 25 0:27 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n\
                     32 25 0:28 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
                     33 25 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n";
-        let hierarchies = Hierarchies::parse(text).unwrap();
+        let hierarchies = Hierarchies::among(mounts::parse(text.as_bytes())).unwrap();
         assert_eq!(hierarchies.layout(), Layout::V1);
         assert_eq!(hierarchies.root_of("cpuacct"), Some(Path::new("/sys/fs/cgroup/cpu,cpuacct")));
         assert_eq!(hierarchies.root_of("unified"), None);
@@ -113,9 +113,9 @@ mod tests {
     #[test]
     fn version_2_alone_is_unified() {
         let text = "33 25 0:29 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
-        let hierarchies = Hierarchies::parse(text).unwrap();
+        let hierarchies = Hierarchies::among(mounts::parse(text.as_bytes())).unwrap();
         assert_eq!(hierarchies.layout(), Layout::Unified);
         assert_eq!(hierarchies.root_of("unified"), Some(Path::new("/sys/fs/cgroup")));
-        assert!(Hierarchies::parse("").is_err());
+        assert!(Hierarchies::among(Vec::new()).is_err());
     }
 }

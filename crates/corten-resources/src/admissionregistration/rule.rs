@@ -41,18 +41,18 @@ pub(super) fn with_operations(rule: &Value, path: &Path, errors: &mut ErrorList)
     let operations = texts_at(rule, &["operations"]);
     let at = path.child("operations");
     require_some(&operations, &at, errors);
-    alone(&operations, "operations", &at, errors);
+    errors.lone_star(&at, &operations, "operations");
     for (index, operation) in operations.iter().enumerate() {
         errors.one_of(&at.index(index), operation, OPERATIONS);
     }
     let groups = texts_at(rule, &["apiGroups"]);
     let at = path.child("apiGroups");
     require_some(&groups, &at, errors);
-    alone(&groups, "API groups", &at, errors);
+    errors.lone_star(&at, &groups, "API groups");
     let versions = texts_at(rule, &["apiVersions"]);
     let at = path.child("apiVersions");
     require_some(&versions, &at, errors);
-    alone(&versions, "API versions", &at, errors);
+    errors.lone_star(&at, &versions, "API versions");
     for (index, version) in versions.iter().enumerate() {
         errors.require(&at.index(index), version);
     }
@@ -72,13 +72,6 @@ pub(super) fn mutable_operations(rules: &[Value], path: &Path, errors: &mut Erro
 fn require_some(items: &[&str], path: &Path, errors: &mut ErrorList) {
     if items.is_empty() {
         errors.required(path, "");
-    }
-}
-
-/// A star means all, so there is nothing to say beside it.
-fn alone(items: &[&str], what: &str, path: &Path, errors: &mut ErrorList) {
-    if items.len() > 1 && items.contains(&"*") {
-        errors.invalid(path, texts(items), format!("if '*' is present, must not specify other {what}"));
     }
 }
 

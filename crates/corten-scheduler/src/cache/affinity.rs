@@ -89,11 +89,11 @@ pub fn map_selector(json: &Outlined) -> Result<Option<Selector>, FactsError> {
     Ok((!selector.is_empty()).then(|| Selector::from_map(entries)))
 }
 
-/// The selector of a ReplicaSet.
+/// The selector of an object of this kind: a ReplicaSet or StatefulSet.
 ///
-/// Errors: JSON that is no ReplicaSet.
-pub fn replica_set_selector(json: &Outlined) -> Result<Selector, FactsError> {
-    let object: wire::ReplicaSet = json.view().map_err(|source| FactsError::Decode { kind: "ReplicaSet", source })?;
+/// Errors: JSON that is none.
+pub fn label_selector(kind: &'static str, json: &Outlined) -> Result<Selector, FactsError> {
+    let object: wire::Set = json.view().map_err(|source| FactsError::Decode { kind, source })?;
     selector(object.spec.selector.as_ref())
 }
 

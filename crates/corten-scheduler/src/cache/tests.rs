@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     NodeFacts, PodInfo, Resources, Sums,
-    affinity::{map_selector, replica_set_selector},
+    affinity::{label_selector, map_selector},
     resources::DEFAULT_MEMORY_BYTES,
 };
 use crate::testutil::{node, node_with, pod, pod_of_cpu, snapshot};
@@ -149,7 +149,7 @@ fn selectors_of_services_and_replica_sets_are_read() {
     assert_eq!(map_selector(&service.into()).unwrap().unwrap().to_string(), "app=web");
     assert!(map_selector(&r#"{"spec":{"clusterIP":"None"}}"#.into()).unwrap().is_none());
     let set = json!({"spec": {"selector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}}).to_string();
-    assert_eq!(replica_set_selector(&set.into()).unwrap().to_string(), "a");
+    assert_eq!(label_selector("ReplicaSet", &set.into()).unwrap().to_string(), "a");
 }
 
 #[test]

@@ -160,7 +160,7 @@ wire! {
     struct NodeStatus { allocatable: ResourceList, images: Vec<Image> }
     struct Service { spec: MapSelectorSpec }
     struct MapSelectorSpec { selector: BTreeMap<Str, Str> }
-    struct ReplicaSet { spec: LabelSelectorSpec }
+    struct Set { spec: LabelSelectorSpec }
     struct LabelSelectorSpec { selector: Option<LabelSelector> }
     struct Image { names: Vec<Str>, size_bytes: i64 }
 }

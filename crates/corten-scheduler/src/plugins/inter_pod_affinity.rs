@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use corten_apimachinery::value::{Str, Value};
 
+use super::domains::{Domains, add};
 use crate::{
     cache::{NodeFacts, NodeIndex, NodeInfo, PodAffinityTerm, PodInfo, Snapshot, affinity::Affinity},
     framework::{
@@ -48,16 +49,16 @@ struct InterPodAffinity {
 }
 
 /// Counts by topology key and value.
-type Counts = BTreeMap<Str, BTreeMap<Str, i64>>;
+type Counts = BTreeMap<Str, Domains>;
 
 #[derive(Debug, Default)]
 struct FilterState {
     /// Pods there that do not want the pod near.
     refusals: Counts,
     /// Pods there that match all of the pod's required affinity terms; per term.
-    affinity: Vec<BTreeMap<Str, i64>>,
+    affinity: Vec<Domains>,
     /// Pods there that match the pod's required anti-affinity; per term.
-    anti_affinity: Vec<BTreeMap<Str, i64>>,
+    anti_affinity: Vec<Domains>,
     /// Whether the pod matches its own affinity terms: the first of a group may go anywhere.
     matches_itself: bool,
 }
@@ -79,17 +80,10 @@ impl InterPodAffinity {
     }
 }
 
-fn add(counts: &mut BTreeMap<Str, i64>, value: &Str, amount: i64) {
-    match counts.get_mut(value) {
-        Some(count) => *count += amount,
-        None => drop(counts.insert(value.clone(), amount)),
-    }
-}
-
 fn add_at(counts: &mut Counts, term: &PodAffinityTerm, node: &NodeFacts, amount: i64) {
     let Some(value) = node.label(&term.topology_key).filter(|_| amount != 0) else { return };
     if !counts.contains_key(&term.topology_key) {
-        counts.insert(term.topology_key.clone(), BTreeMap::new());
+        counts.insert(term.topology_key.clone(), Domains::new());
     }
     add(counts.get_mut(&term.topology_key).expect("it was just put there"), value, amount);
 }
@@ -107,8 +101,8 @@ impl PreFilterPlugin for InterPodAffinity {
         let affinity = terms(pod, |affinity| &affinity.required_pods);
         let anti_affinity = terms(pod, |affinity| &affinity.required_anti);
         let mut counted = FilterState {
-            affinity: vec![BTreeMap::new(); affinity.len()],
-            anti_affinity: vec![BTreeMap::new(); anti_affinity.len()],
+            affinity: vec![Domains::new(); affinity.len()],
+            anti_affinity: vec![Domains::new(); anti_affinity.len()],
             ..FilterState::default()
         };
         for node in snapshot.nodes() {

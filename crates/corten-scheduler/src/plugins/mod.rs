@@ -1,6 +1,7 @@
 //! The plugins: pure functions over a snapshot, one file each.
 
 pub mod catalog;
+mod domains;
 mod scores;
 
 mod default_binder;

@@ -2,14 +2,15 @@
 //!
 //! Upstream: pkg/scheduler/framework/plugins/podtopologyspread (v1.35).
 
-use std::collections::BTreeMap;
-
 use corten_apimachinery::{
     selector::label::Selector,
     value::{Str, Value},
 };
 
-use super::node_affinity;
+use super::{
+    domains::{Domains, add},
+    node_affinity,
+};
 use crate::{
     cache::{NodeFacts, NodeIndex, NodeInfo, PodInfo, Snapshot, SpreadConstraint, affinity::untolerated},
     framework::{
@@ -63,7 +64,7 @@ struct PodTopologySpread {
 struct Counted {
     constraint: SpreadConstraint,
     /// By the value of the topology key.
-    pods: BTreeMap<Str, i64>,
+    pods: Domains,
     fewest: i64,
 }
 
@@ -74,7 +75,7 @@ struct FilterState(Vec<Counted>);
 struct ScoreState {
     constraints: Vec<SpreadConstraint>,
     /// Per rule: matching pods by the value of the topology key; empty for host names, which are counted by node.
-    pods: Vec<BTreeMap<Str, i64>>,
+    pods: Vec<Domains>,
     weights: Vec<f64>,
     requires_all_keys: bool,
 }
@@ -154,16 +155,13 @@ impl PreFilterPlugin for PodTopologySpread {
         if constraints.is_empty() {
             return Err(Status::skip());
         }
-        let mut pods = vec![BTreeMap::<Str, i64>::new(); constraints.len()];
+        let mut pods = vec![Domains::new(); constraints.len()];
         for node in snapshot.nodes().filter(|node| has_all_keys(&constraints, &node.facts)) {
             for (constraint, pods) in constraints.iter().zip(&mut pods) {
                 if counts(constraint, pod, &node.facts) {
                     let value = node.facts.label(&constraint.topology_key).expect("the node has all keys");
                     let count = matching_pods(node, &constraint.selector, &pod.namespace);
-                    match pods.get_mut(value) {
-                        Some(sum) => *sum += count,
-                        None => drop(pods.insert(value.clone(), count)),
-                    }
+                    add(pods, value, count);
                 }
             }
         }
@@ -211,7 +209,7 @@ impl PreScorePlugin for PodTopologySpread {
             node.facts.label(&constraint.topology_key).unwrap_or(&missing).clone()
         };
         let is_by_host: Vec<_> = constraints.iter().map(|constraint| constraint.topology_key == HOSTNAME).collect();
-        let mut pods = vec![BTreeMap::<Str, i64>::new(); constraints.len()];
+        let mut pods = vec![Domains::new(); constraints.len()];
         for (at, constraint) in constraints.iter().enumerate().filter(|(at, _)| !is_by_host[*at]) {
             pods[at] = scored.iter().map(|node| (domain(constraint, node), 0)).collect();
         }

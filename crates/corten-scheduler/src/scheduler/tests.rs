@@ -8,10 +8,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use serde_json::json;
 
-use super::{Binding, Cluster, Input, Scheduler, SchedulingEvent};
+use super::{
+    Cluster, Input, Scheduler, SchedulingEvent,
+    decisions::{Core, Outcome, Write},
+};
 use crate::{
     cache::{ClaimFacts, PodInfo, VolumeFacts},
-    framework::Config,
+    framework::{Config, plugin::Binding},
     testutil::{node, pod, pod_of_cpu},
 };
 
@@ -261,7 +264,7 @@ async fn a_pod_waits_for_its_claim() {
 }
 
 /// The decisions alone, told of these objects, with room for pods of four cores on `n1`.
-fn core(pods: &[Arc<PodInfo>]) -> super::Core {
+fn core(pods: &[Arc<PodInfo>]) -> Core {
     let (cluster, clock) = (Arc::new(Recording::default()), SimClock::new(jiff::Timestamp::UNIX_EPOCH));
     let (scheduler, _) = Scheduler::build(&Config::default(), cluster, clock, SimRng::shared(1)).unwrap();
     let mut core = scheduler.core;
@@ -270,10 +273,9 @@ fn core(pods: &[Arc<PodInfo>]) -> super::Core {
     core
 }
 
-fn fail_to_bind(core: &mut super::Core, pod: &Arc<PodInfo>, now: Duration) {
+fn fail_to_bind(core: &mut Core, pod: &Arc<PodInfo>, now: Duration) {
     let failed = Err(ApiStatus::new(Reason::InternalError, "broken"));
-    let outcome =
-        super::Outcome { pod: Arc::clone(pod), bound: Some(("n1".into(), failed)), has_failed_to_preempt: false };
+    let outcome = Outcome { pod: Arc::clone(pod), bound: Some(("n1".into(), failed)), has_failed_to_preempt: false };
     core.on_outcome(outcome, now);
 }
 
@@ -291,7 +293,7 @@ fn a_pod_that_changes_while_it_is_bound_is_tried_again_as_it_is_then() {
     assert_eq!(core.snapshot.nominated_on("n1").len(), 1);
     core.flush(Duration::from_secs(1));
     let writes = core.run_cycles(64, Duration::from_secs(1));
-    let [super::Write::Bind { pod, .. }] = &writes[..] else { panic!("it is bound again: {writes:?}") };
+    let [Write::Bind { pod, .. }] = &writes[..] else { panic!("it is bound again: {writes:?}") };
     assert_eq!(pod.resource_version, "2");
 }
 
@@ -314,7 +316,7 @@ fn a_change_told_late_does_not_bring_a_bound_pod_back() {
     let mut core = core(&[Arc::clone(&pod)]);
     assert_eq!(core.run_cycles(64, Duration::ZERO).len(), 1);
     let bound = Some(("n1".into(), Ok(())));
-    core.on_outcome(super::Outcome { pod: Arc::clone(&pod), bound, has_failed_to_preempt: false }, Duration::ZERO);
+    core.on_outcome(Outcome { pod: Arc::clone(&pod), bound, has_failed_to_preempt: false }, Duration::ZERO);
     core.on_input(Input::PodApplied(pod), Duration::ZERO);
     assert!(!core.queue.has_active());
 }

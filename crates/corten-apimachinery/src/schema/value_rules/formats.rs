@@ -6,12 +6,10 @@
 mod codes;
 mod mail;
 mod network;
-mod uri;
-
-pub use uri::is_request_uri;
 
 use crate::{
     duration::GoDuration,
+    go_url::GoUrl,
     quantity,
     schema::props,
     validation::{is_dns1123_label, is_dns1123_subdomain},
@@ -44,7 +42,7 @@ static TEXTUAL: &[(&str, Check)] = &[
     ("quantity", |text| quantity::canonical_text(text).is_ok()),
     ("rgbcolor", codes::is_rgb_color),
     ("ssn", codes::is_ssn),
-    ("uri", is_request_uri),
+    ("uri", |text| GoUrl::parse_request(text).is_ok()),
     ("uuid", |text| codes::is_uuid(text, None)),
     ("uuid3", |text| codes::is_uuid(text, Some('3'))),
     ("uuid4", |text| codes::is_uuid(text, Some('4'))),

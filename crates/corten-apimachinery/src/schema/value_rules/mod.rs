@@ -11,7 +11,7 @@ mod node;
 mod outcome;
 mod scalars;
 
-pub use formats::{is_known_format, is_request_uri, unrecognized_formats};
+pub use formats::{is_known_format, unrecognized_formats};
 
 use std::collections::BTreeMap;
 

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use corten_base::{SystemClock, TaskSet};
+use corten_base::{SystemClock, TaskSet, platform};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -92,11 +92,7 @@ impl Registry {
         });
         let manifest = manifest.to_string();
         let manifest_digest = Digest::of(manifest.as_bytes());
-        let architecture = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
+        let architecture = platform::architecture();
         let other = Digest::of(b"other").to_string();
         let index = serde_json::json!({"schemaVersion": 2, "manifests": [
             {"digest": other, "size": 5, "platform": {"os": "linux", "architecture": "none"}},

@@ -49,4 +49,5 @@ impl Strategy for Main {
 }
 
 /// `status`.
-pub(super) static STATUS: Status = Status { validate: |policy, _old| validation::status(policy), keeps_metadata: true };
+pub(super) static STATUS: Status =
+    Status::new(|_cx, policy, _old| validation::status(policy)).keeping_metadata().versioned();

@@ -15,7 +15,7 @@ use crate::kind::{standard, status};
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     categories: &["api-extensions"],
     scope: Scope::Cluster,
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     storage_prefix: "apiregistration.k8s.io/apiservices",
     ..standard(
         "apiregistration.k8s.io",

@@ -9,7 +9,7 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::{rules::keep, tree::present};
+use crate::{rules::keep, status::Status, tree::present};
 
 /// The API service itself.
 #[derive(Debug)]
@@ -57,30 +57,11 @@ impl Strategy for Main {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, object: &mut Value, old: &Value) {
-        keep(object, old, &["spec"]);
+pub(super) static STATUS: Status = Status::new(|_cx, object, _old| validation::status(object))
+    .versioned()
+    .preparing(|_cx, object, old| {
         for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
             keep(object, old, &["metadata", field]);
         }
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _object: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, object: &Value, _old: &Value) -> ErrorList {
-        validation::status(object)
-    }
-
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["metadata"], &["spec"]]
-    }
-}
+    })
+    .resetting(&[&["metadata"], &["spec"]]);

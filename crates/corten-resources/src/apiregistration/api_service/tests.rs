@@ -86,7 +86,7 @@ fn each_endpoint_changes_its_part() {
         (main.items_at(&["status", "conditions"]).len(), main.i64_at(&["spec", "versionPriority"])),
         (0, Some(11))
     );
-    let (status, _) = updated(&RESOURCE, &strategy::Status, service(json!({})), new);
+    let (status, _) = updated(&RESOURCE, &strategy::STATUS, service(json!({})), new);
     assert_eq!(
         (status.items_at(&["status", "conditions"]).len(), status.i64_at(&["spec", "versionPriority"])),
         (1, Some(10))
@@ -94,7 +94,7 @@ fn each_endpoint_changes_its_part() {
     assert_eq!(status.at(&["metadata", "labels"]), None);
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         service(json!({})),
         service(json!({"status": {"conditions": [{"type": "Available", "status": "Odd"}]}})),
         &[

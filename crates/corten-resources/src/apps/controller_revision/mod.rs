@@ -2,13 +2,12 @@
 //!
 //! Upstream: pkg/registry/apps/controllerrevision, pkg/apis/apps (v1.35).
 
-mod strategy;
 mod table;
 mod validation;
 
 use corten_apimachinery::resource::{ResourceDefinition, Version};
 
-use crate::{defaulting, kind::standard};
+use crate::{as_sent::AsSent, defaulting, kind::standard};
 
 /// The resource.
 pub static RESOURCE: ResourceDefinition = standard(
@@ -16,7 +15,7 @@ pub static RESOURCE: ResourceDefinition = standard(
     "ControllerRevision",
     ("controllerrevision", "controllerrevisions"),
     &[Version::hub("v1", "io.k8s.api.apps.v1.ControllerRevision", defaulting::none)],
-    &strategy::Main,
+    &AsSent { create: validation::create, update: validation::update },
     &table::TABLE,
 );
 

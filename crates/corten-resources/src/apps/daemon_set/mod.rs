@@ -16,7 +16,7 @@ use crate::kind::{standard, status};
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     short_names: &["ds"],
     categories: &["all"],
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     ..standard(
         "apps",
         "DaemonSet",

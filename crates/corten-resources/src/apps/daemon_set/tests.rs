@@ -137,7 +137,7 @@ fn a_status_counts_right() {
     let with = |status: Value| patched(set(json!({})), json!({"status": status}));
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         with(json!({"collisionCount": 2})),
         with(json!({"numberReady": -1, "numberAvailable": -2})),
         &[

@@ -15,11 +15,11 @@ use crate::{
         validation::label_selector,
         workload::{
             amount, is_empty, takes, validate_at_most_all, validate_collisions, validate_counts, validate_endless,
-            validate_int_or_percent, validate_selected,
+            validate_int_or_percent, validate_same_selector, validate_selected,
         },
     },
     internal_form,
-    report::{LABEL_SELECTOR, Report, twice, with_view},
+    report::{Report, twice, with_view},
     view::{int_or_string, or_default, text},
 };
 
@@ -46,9 +46,7 @@ pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
 
 pub(super) fn update(cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
     let mut errors = twice(create(cx, set));
-    let selector = ["spec", "selector"];
-    let at = Path::new("spec").child("selector");
-    errors.immutable_struct(&at, LABEL_SELECTOR, set.at(&selector), old.at(&selector));
+    validate_same_selector(set, old, &mut errors);
     errors
 }
 

@@ -2,34 +2,33 @@
 
 use corten_apimachinery::{
     Value,
-    field::{ErrorList, Path},
-    meta::ObjectMeta,
+    field::ErrorList,
     resource::{Context, Strategy},
 };
 
 use super::validation;
 use crate::{
-    core::pod_spec::{gates, warnings, workload},
-    report::{LABEL_SELECTOR, Report},
+    core::pod_spec::{
+        gates, warnings,
+        workload::{self, POD_SPEC},
+    },
     rules::{first_generation, keep, next_generation},
+    status::Status,
 };
 
 /// The deployment itself.
 #[derive(Debug)]
 pub(super) struct Main;
 
-/// Where the pods of the template are described.
-const TEMPLATE: &[&str] = &["spec", "template", "spec"];
-
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, deployment: &mut Value) {
-        gates::drop_disabled(cx.features, deployment, None, TEMPLATE);
+        gates::drop_disabled(cx.features, deployment, None, POD_SPEC);
         deployment.set(&["status"], Value::object());
         first_generation(deployment);
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, deployment: &mut Value, old: &Value) {
-        gates::drop_disabled(cx.features, deployment, Some(old), TEMPLATE);
+        gates::drop_disabled(cx.features, deployment, Some(old), POD_SPEC);
         keep(deployment, old, &["status"]);
         // Annotations are copied to replica sets, so the controller has to look at them too.
         next_generation(deployment, old, &[&["spec"], &["metadata", "annotations"]]);
@@ -41,9 +40,7 @@ impl Strategy for Main {
 
     fn validate_update(&self, cx: &Context<'_>, deployment: &Value, old: &Value) -> ErrorList {
         let mut errors = validation::create(cx, deployment);
-        let selector = ["spec", "selector"];
-        let at = Path::new("spec").child("selector");
-        errors.immutable_struct(&at, LABEL_SELECTOR, deployment.at(&selector), old.at(&selector));
+        workload::validate_same_selector(deployment, old, &mut errors);
         errors
     }
 
@@ -52,8 +49,7 @@ impl Strategy for Main {
     }
 
     fn warnings_on_update(&self, _cx: &Context<'_>, deployment: &Value, old: &Value) -> Vec<String> {
-        // Only a changed template is worth repeating the advice.
-        if deployment.generation() == old.generation() { Vec::new() } else { warnings::template(deployment) }
+        warnings::changed_template(deployment, old)
     }
 
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
@@ -62,25 +58,9 @@ impl Strategy for Main {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, cx: &Context<'_>, deployment: &mut Value, old: &Value) {
-        keep(deployment, old, &["spec"]);
+pub(super) static STATUS: Status = Status::new(|_cx, deployment, old| validation::status(deployment, old))
+    .preparing(|cx, deployment, old| {
         keep(deployment, old, &["metadata", "labels"]);
         workload::TERMINATING.drop_from(cx.features, deployment, Some(old));
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _deployment: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, deployment: &Value, old: &Value) -> ErrorList {
-        validation::status(deployment, old)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"], &["metadata", "labels"]]
-    }
-}
+    })
+    .resetting(&[&["spec"], &["metadata", "labels"]]);

@@ -109,7 +109,7 @@ fn a_status_counts_right() {
     let with = |status: Value| patched(deployment(json!({})), json!({"status": status}));
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         with(json!({"collisionCount": 2})),
         with(json!({"replicas": 1, "updatedReplicas": 2, "collisionCount": 1})),
         &[

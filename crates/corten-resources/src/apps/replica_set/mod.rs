@@ -3,7 +3,7 @@
 //! Upstream: pkg/registry/apps/replicaset, pkg/apis/apps (v1.35).
 
 mod strategy;
-mod table;
+pub(crate) mod table;
 mod validation;
 
 use corten_apimachinery::resource::{ResourceDefinition, Version};
@@ -18,7 +18,7 @@ use crate::{
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     short_names: &["rs"],
     categories: &["all"],
-    subresources: &[scale(SCALE), status(&strategy::Status)],
+    subresources: &[scale(SCALE), status(&strategy::STATUS)],
     selectable_fields: &[selectable!("status.replicas", "status", "replicas")],
     ..standard(
         "apps",

@@ -2,34 +2,34 @@
 
 use corten_apimachinery::{
     Value,
-    field::{ErrorList, Path},
-    meta::ObjectMeta,
+    field::ErrorList,
     resource::{Context, Strategy},
 };
 
 use super::validation;
 use crate::{
-    core::pod_spec::{gates, warnings, workload},
-    report::{LABEL_SELECTOR, Report, twice},
+    core::pod_spec::{
+        gates, warnings,
+        workload::{self, POD_SPEC},
+    },
+    report::twice,
     rules::{first_generation, keep, next_generation},
+    status::Status,
 };
 
 /// The replica set itself.
 #[derive(Debug)]
 pub(super) struct Main;
 
-/// Where the pods of the template are described.
-const TEMPLATE: &[&str] = &["spec", "template", "spec"];
-
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, set: &mut Value) {
-        gates::drop_disabled(cx.features, set, None, TEMPLATE);
+        gates::drop_disabled(cx.features, set, None, POD_SPEC);
         set.set(&["status"], Value::object_of([("replicas", Value::Int(0))]));
         first_generation(set);
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, set: &mut Value, old: &Value) {
-        gates::drop_disabled(cx.features, set, Some(old), TEMPLATE);
+        gates::drop_disabled(cx.features, set, Some(old), POD_SPEC);
         keep(set, old, &["status"]);
         next_generation(set, old, &[&["spec"]]);
     }
@@ -40,9 +40,7 @@ impl Strategy for Main {
 
     fn validate_update(&self, cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
         let mut errors = twice(validation::create(cx, set));
-        let selector = ["spec", "selector"];
-        let at = Path::new("spec").child("selector");
-        errors.immutable_struct(&at, LABEL_SELECTOR, set.at(&selector), old.at(&selector));
+        workload::validate_same_selector(set, old, &mut errors);
         errors
     }
 
@@ -51,8 +49,7 @@ impl Strategy for Main {
     }
 
     fn warnings_on_update(&self, _cx: &Context<'_>, set: &Value, old: &Value) -> Vec<String> {
-        // Only a changed template is worth repeating the advice.
-        if set.generation() == old.generation() { Vec::new() } else { warnings::template(set) }
+        warnings::changed_template(set, old)
     }
 
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
@@ -61,24 +58,5 @@ impl Strategy for Main {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, cx: &Context<'_>, set: &mut Value, old: &Value) {
-        keep(set, old, &["spec"]);
-        workload::TERMINATING.drop_from(cx.features, set, Some(old));
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _set: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, set: &Value, _old: &Value) -> ErrorList {
-        validation::status(set)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+pub(super) static STATUS: Status = Status::new(|_cx, set, _old| validation::status(set))
+    .preparing(|cx, set, old| workload::TERMINATING.drop_from(cx.features, set, Some(old)));

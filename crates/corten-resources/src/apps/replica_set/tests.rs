@@ -48,7 +48,7 @@ fn expressions_select_too() {
 fn a_status_counts_right() {
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         set(json!({})),
         patched(set(json!({})), json!({"status": {"replicas": 1, "fullyLabeledReplicas": 2}})),
         &["status.fullyLabeledReplicas: Invalid value: 2: cannot be greater than status.replicas"],
@@ -68,7 +68,7 @@ fn pods_that_are_about_to_end_are_counted_behind_a_gate() {
             cx.features = &gates;
         }
         let mut new = with(Some(2));
-        strategy::Status.prepare_for_update(&cx, &mut new, &with(old));
+        strategy::STATUS.prepare_for_update(&cx, &mut new, &with(old));
         assert_eq!(new.i64_at(&path), want, "{on} {old:?}");
     }
 }

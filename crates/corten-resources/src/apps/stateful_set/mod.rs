@@ -16,7 +16,7 @@ use crate::kind::{scale, standard, status};
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     short_names: &["sts"],
     categories: &["all"],
-    subresources: &[scale(SCALE), status(&strategy::Status)],
+    subresources: &[scale(SCALE), status(&strategy::STATUS)],
     ..standard(
         "apps",
         "StatefulSet",

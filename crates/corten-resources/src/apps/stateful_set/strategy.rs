@@ -3,7 +3,6 @@
 use corten_apimachinery::{
     Value,
     field::{ErrorList, Path},
-    meta::ObjectMeta,
     resource::{Context, Strategy},
     validation::is_dns1123_label_prefixed,
 };
@@ -12,18 +11,16 @@ use super::{defaults, validation};
 use crate::{
     core::{
         persistent_volume_claim::spec_warnings,
-        pod_spec::{gates, warnings},
+        pod_spec::{gates, warnings, workload::POD_SPEC},
     },
     gates::Gated,
     rules::{first_generation, keep, next_generation},
+    status::Status,
 };
 
 /// The stateful set itself.
 #[derive(Debug)]
 pub(super) struct Main;
-
-/// Where the pods of the template are described.
-const TEMPLATE: &[&str] = &["spec", "template", "spec"];
 
 const MAX_UNAVAILABLE: Gated =
     Gated::new(&["MaxUnavailableStatefulSet"], &["spec.updateStrategy.rollingUpdate.maxUnavailable"]);
@@ -53,14 +50,14 @@ fn claim_warnings(set: &Value) -> Vec<String> {
 
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, set: &mut Value) {
-        gates::drop_disabled(cx.features, set, None, TEMPLATE);
+        gates::drop_disabled(cx.features, set, None, POD_SPEC);
         set.set(&["status"], Value::object_of([("replicas", Value::Int(0)), ("availableReplicas", Value::Int(0))]));
         first_generation(set);
         gate_max_unavailable(cx, set, None);
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, set: &mut Value, old: &Value) {
-        gates::drop_disabled(cx.features, set, Some(old), TEMPLATE);
+        gates::drop_disabled(cx.features, set, Some(old), POD_SPEC);
         keep(set, old, &["status"]);
         gate_max_unavailable(cx, set, Some(old));
         next_generation(set, old, &[&["spec"]]);
@@ -86,8 +83,7 @@ impl Strategy for Main {
     }
 
     fn warnings_on_update(&self, _cx: &Context<'_>, set: &Value, old: &Value) -> Vec<String> {
-        // Only a changed template is worth repeating the advice.
-        let mut warnings = if set.generation() == old.generation() { Vec::new() } else { warnings::template(set) };
+        let mut warnings = warnings::changed_template(set, old);
         warnings.extend(claim_warnings(set));
         warnings
     }
@@ -98,23 +94,4 @@ impl Strategy for Main {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, set: &mut Value, old: &Value) {
-        keep(set, old, &["spec"]);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _set: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
-        validation::status(set, old)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+pub(super) static STATUS: Status = Status::new(|_cx, set, old| validation::status(set, old));

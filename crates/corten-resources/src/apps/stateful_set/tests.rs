@@ -225,7 +225,7 @@ fn a_status_counts_right() {
     let with = |status: Value| patched(set(json!({})), json!({"status": status}));
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         with(json!({"replicas": 1, "collisionCount": 2})),
         with(
             json!({"replicas": 1, "readyReplicas": 1, "availableReplicas": 2, "currentReplicas": -1, "collisionCount": 1}),

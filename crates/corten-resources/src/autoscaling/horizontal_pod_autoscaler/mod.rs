@@ -17,7 +17,7 @@ use crate::kind::{standard, status};
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     short_names: &["hpa"],
     categories: &["all"],
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     ..standard(
         "autoscaling",
         "HorizontalPodAutoscaler",

@@ -7,7 +7,7 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::{gates::Gated, rules::keep};
+use crate::{gates::Gated, rules::keep, status::Status};
 
 /// The autoscaler itself.
 #[derive(Debug)]
@@ -45,23 +45,4 @@ impl Strategy for Main {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, autoscaler: &mut Value, old: &Value) {
-        keep(autoscaler, old, &["spec"]);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _autoscaler: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, autoscaler: &Value, _old: &Value) -> ErrorList {
-        validation::status(autoscaler)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+pub(super) static STATUS: Status = Status::new(|_cx, autoscaler, _old| validation::status(autoscaler));

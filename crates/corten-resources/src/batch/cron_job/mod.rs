@@ -17,7 +17,7 @@ use crate::kind::{standard, status};
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     short_names: &["cj"],
     categories: &["all"],
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     ..standard(
         "batch",
         "CronJob",

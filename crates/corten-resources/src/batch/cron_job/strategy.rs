@@ -12,6 +12,7 @@ use crate::{
     batch::job::spec_warnings,
     core::pod_spec::{gates, warnings},
     rules::{first_generation, keep, next_generation},
+    status::Status,
 };
 
 /// The cron job itself.
@@ -72,24 +73,6 @@ impl Strategy for Main {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, cron_job: &mut Value, old: &Value) {
-        keep(cron_job, old, &["spec"]);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _cron_job: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    // Upstream has no rules for it.
-    fn validate_update(&self, _cx: &Context<'_>, _cron_job: &Value, _old: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+///
+/// Upstream has no rules for it.
+pub(super) static STATUS: Status = Status::new(|_cx, _cron_job, _old| ErrorList::new());

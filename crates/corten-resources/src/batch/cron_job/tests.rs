@@ -200,7 +200,7 @@ fn a_status_is_not_checked() {
     let with = |status: Value| patched(cron_job(json!({})), json!({"status": status}));
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         with(json!({"lastScheduleTime": "2026-01-01T00:00:00Z"})),
         with(json!({})),
         &[],

@@ -23,7 +23,7 @@ use crate::kind::{standard, status};
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     categories: &["all"],
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     selectable_fields: &[SelectableField::new("status.successful", |job| {
         format_str!("{}", job.i64_at(&["status", "succeeded"]).unwrap_or_default())
     })],

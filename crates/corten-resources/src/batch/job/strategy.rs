@@ -9,20 +9,18 @@ use corten_apimachinery::{
 
 use super::{pod_labels, validation, warnings};
 use crate::{
-    core::pod_spec::{gates, warnings::name as name_warnings},
+    core::pod_spec::{gates, warnings::name as name_warnings, workload::POD_SPEC},
     rules::{first_generation, keep, next_generation},
+    status::Status,
 };
 
 /// The job itself.
 #[derive(Debug)]
 pub(super) struct Main;
 
-/// Where the pods of the template are described.
-const TEMPLATE: &[&str] = &["spec", "template", "spec"];
-
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, job: &mut Value) {
-        gates::drop_disabled(cx.features, job, None, TEMPLATE);
+        gates::drop_disabled(cx.features, job, None, POD_SPEC);
         pod_labels::generate(job);
         pod_labels::label_job(job);
         job.set(&["status"], Value::object());
@@ -30,7 +28,7 @@ impl Strategy for Main {
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, job: &mut Value, old: &Value) {
-        gates::drop_disabled(cx.features, job, Some(old), TEMPLATE);
+        gates::drop_disabled(cx.features, job, Some(old), POD_SPEC);
         pod_labels::label_job(job);
         keep(job, old, &["status"]);
         next_generation(job, old, &[&["spec"]]);
@@ -69,24 +67,5 @@ fn spec_warnings(job: &Value) -> Vec<String> {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, job: &mut Value, old: &Value) {
-        keep(job, old, &["spec"]);
-        pod_labels::label_job(job);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _job: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, job: &Value, old: &Value) -> ErrorList {
-        validation::status(job, old)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+pub(super) static STATUS: Status =
+    Status::new(|_cx, job, old| validation::status(job, old)).preparing(|_cx, job, _old| pod_labels::label_job(job));

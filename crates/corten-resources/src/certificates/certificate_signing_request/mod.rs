@@ -18,7 +18,7 @@ use crate::{
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     short_names: &["csr"],
     scope: Scope::Cluster,
-    subresources: &[object("approval", &strategy::Approval, GET_PATCH_UPDATE), status(&strategy::Status)],
+    subresources: &[object("approval", &strategy::Approval, GET_PATCH_UPDATE), status(&strategy::STATUS)],
     selectable_fields: &[selectable!("spec.signerName", "spec", "signerName")],
     ..standard(
         "certificates.k8s.io",

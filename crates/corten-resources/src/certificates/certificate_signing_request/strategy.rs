@@ -11,7 +11,7 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::{defaulting::each, rules::keep};
+use crate::{defaulting::each, rules::keep, status::Status};
 
 /// The request itself.
 #[derive(Debug)]
@@ -88,27 +88,10 @@ fn stamp_conditions(cx: &Context<'_>, request: &mut Value, old: &Value) {
 }
 
 /// `status`: what a signer reports.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, cx: &Context<'_>, request: &mut Value, old: &Value) {
-        keep(request, old, &["spec"]);
-        stamp_conditions(cx, request, old);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _request: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, request: &Value, old: &Value) -> ErrorList {
-        validation::update(request, old, validation::Allowed { approval: false, certificate: true })
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+pub(super) static STATUS: Status = Status::new(|_cx, request, old| {
+    validation::update(request, old, validation::Allowed { approval: false, certificate: true })
+})
+.preparing(stamp_conditions);
 
 /// `approval`: what an approver says.
 #[derive(Debug)]

@@ -135,7 +135,7 @@ fn only_approval_approves_and_only_status_issues() {
     assert_eq!(condition.str_at(&["lastUpdateTime"]), Some("2026-01-01T12:00:00Z"));
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         request(json!({})),
         patched(request(json!({})), approved()),
         &["status.conditions: Forbidden: updates may not add a condition of type \"Approved\""],
@@ -143,11 +143,11 @@ fn only_approval_approves_and_only_status_issues() {
     let issued = |certificate: &str| request(json!({"status": {"certificate": certificate}}));
     let none =
         "status.certificate: Invalid value: \"<certificate data>\": must contain at least one CERTIFICATE PEM block";
-    refuses_update(&RESOURCE, &strategy::Status, request(json!({})), issued("AA=="), &[none]);
+    refuses_update(&RESOURCE, &strategy::STATUS, request(json!({})), issued("AA=="), &[none]);
     let other = base64::engine::general_purpose::STANDARD.encode("-----BEGIN X-----\nAAAA\n-----END X-----\n");
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         request(json!({})),
         issued(&other),
         &[
@@ -157,7 +157,7 @@ fn only_approval_approves_and_only_status_issues() {
     // What is no certificate already may be replaced by nothing better, but not here.
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         issued("AA=="),
         issued("AQ=="),
         &["status.certificate: Forbidden: updates may not modify existing certificate content"],
@@ -194,7 +194,7 @@ fn a_request_is_approved_or_denied_and_stays_so() {
         &["status.conditions: Forbidden: updates may not remove a condition of type \"Approved\""],
     );
     let changed = json!([{"type": "Approved", "status": "True", "reason": "r"}]);
-    let (_, errors) = updated(&RESOURCE, &strategy::Status, with(json!([one("Approved")])), with(changed));
+    let (_, errors) = updated(&RESOURCE, &strategy::STATUS, with(json!([one("Approved")])), with(changed));
     assert_eq!(errors.len(), 1);
     let want = "status.conditions: Forbidden: updates may not modify a condition of type \"Approved\"\n";
     assert!(errors[0].starts_with(want), "{errors:?}");

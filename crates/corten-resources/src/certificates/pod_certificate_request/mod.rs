@@ -16,7 +16,7 @@ use crate::kind::{selectable, standard, status};
 
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     selectable_fields: &[
         selectable!("spec.signerName", "spec", "signerName"),
         selectable!("spec.podName", "spec", "podName"),

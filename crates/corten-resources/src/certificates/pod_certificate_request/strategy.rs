@@ -7,10 +7,7 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::{
-    report::Report,
-    rules::{keep, keep_metadata},
-};
+use crate::{report::Report, rules::keep, status::Status};
 
 /// The request itself.
 #[derive(Debug)]
@@ -46,28 +43,7 @@ impl Strategy for Main {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, request: &mut Value, old: &Value) {
-        keep(request, old, &["spec"]);
-        keep_metadata(request, old);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _request: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, cx: &Context<'_>, request: &Value, old: &Value) -> ErrorList {
-        validation::status(request, old, cx.now)
-    }
-
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+pub(super) static STATUS: Status = Status::new(|cx, request, old| validation::status(request, old, cx.now))
+    .keeping_metadata()
+    .versioned()
+    .resetting(&[&["spec"]]);

@@ -128,7 +128,7 @@ fn with_status(status: Value) -> Value {
 
 #[track_caller]
 fn status_check(old: Value, new: Value, want: &[&str]) {
-    refuses_update(&RESOURCE, &strategy::Status, with_status(old), with_status(new), want);
+    refuses_update(&RESOURCE, &strategy::STATUS, with_status(old), with_status(new), want);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn strategy_errors(
     old: &corten_apimachinery::Value,
 ) -> Vec<String> {
     use corten_apimachinery::resource::Strategy as _;
-    strategy::Status.validate_update(cx, new, old).iter().map(ToString::to_string).collect()
+    strategy::STATUS.validate_update(cx, new, old).iter().map(ToString::to_string).collect()
 }
 
 #[test]

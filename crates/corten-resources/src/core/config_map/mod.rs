@@ -2,7 +2,6 @@
 //!
 //! Upstream: pkg/registry/core/configmap, pkg/apis/core/validation (v1.35).
 
-mod strategy;
 mod table;
 mod validation;
 
@@ -10,7 +9,7 @@ pub(crate) use validation::{DATA_MAX_BYTES, decoded_len, frozen};
 
 use corten_apimachinery::resource::{ResourceDefinition, Version};
 
-use crate::{defaulting, kind::standard};
+use crate::{as_sent::AsSent, defaulting, kind::standard};
 
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
@@ -20,7 +19,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         "ConfigMap",
         ("configmap", "configmaps"),
         &[Version::hub("v1", "io.k8s.api.core.v1.ConfigMap", defaulting::none)],
-        &strategy::Main,
+        &AsSent { create: validation::create, update: validation::update },
         &table::TABLE,
     )
 };

@@ -25,7 +25,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
             ("", "", "NodeProxyOptions"),
             &[Verb::Create, Verb::Delete, Verb::Get, Verb::Patch, Verb::Update],
         ),
-        status(&strategy::Status),
+        status(&strategy::STATUS),
     ],
     // Unset is false: what selects nodes that take pods asks for that.
     selectable_fields: &[SelectableField::new("spec.unschedulable", |node| {

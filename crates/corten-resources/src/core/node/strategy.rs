@@ -8,7 +8,7 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::{gates::Gated, rules::keep};
+use crate::{gates::Gated, rules::keep, status::Status};
 
 /// What a kubelet can do that pods may need.
 const DECLARED: Gated = Gated::new(&["NodeDeclaredFeatures"], &["status.declaredFeatures"]);
@@ -72,27 +72,10 @@ fn warnings(node: &Value) -> Vec<String> {
 }
 
 /// `status`: what the kubelet reports.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, cx: &Context<'_>, node: &mut Value, old: &Value) {
+pub(super) static STATUS: Status =
+    Status::new(|_cx, node, old| validation::update(node, old)).preparing(|cx, node, old| {
         DECLARED.drop_from(cx.features, node, Some(old));
-        keep(node, old, &["spec"]);
         if old.at(&["status", "config"]).is_none() {
             node.unset(&["status", "config"]);
         }
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _node: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, node: &Value, old: &Value) -> ErrorList {
-        validation::update(node, old)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+    });

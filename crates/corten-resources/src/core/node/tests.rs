@@ -53,7 +53,7 @@ fn nobody_configures_kubelets_through_the_api() {
     assert_eq!(errors, [""; 0]);
     let plain = value(node(json!({}), json!({})));
     assert_eq!((made.get("spec"), made.get("status")), (plain.get("spec"), plain.get("status")));
-    let strategies: [&dyn Strategy; 2] = [RESOURCE.strategy, &strategy::Status];
+    let strategies: [&dyn Strategy; 2] = [RESOURCE.strategy, &strategy::STATUS];
     for strategy in strategies {
         let cx = context("v1");
         let mut changed = value(configured());
@@ -74,7 +74,7 @@ fn fields_that_nobody_reads_are_told() {
         let node = value(json!({"metadata": {"name": "n"}, "spec": spec}));
         let made = RESOURCE.strategy.warnings_on_create(&cx, &node);
         assert_eq!(made, RESOURCE.strategy.warnings_on_update(&cx, &node, &node));
-        assert_eq!(strategy::Status.warnings_on_update(&cx, &node, &node), [""; 0]);
+        assert_eq!(strategy::STATUS.warnings_on_update(&cx, &node, &node), [""; 0]);
         made
     };
     assert_eq!(of(json!({"podCIDRs": ["10.0.0.0/24", "fd00::/64"]})), [""; 0]);
@@ -103,7 +103,7 @@ fn a_range_is_given_once() {
         json!({"status": {"addresses": [{"type": "Hostname", "address": "n"}, {"type": "Hostname", "address": "n"}]}});
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         json!({}),
         addresses,
         &["status.addresses[1]: Duplicate value: {\"Type\":\"Hostname\",\"Address\":\"n\"}"],
@@ -140,7 +140,7 @@ fn what_kubelets_declare_is_checked_and_twice_in_an_update() {
     let odd = "metadata.taints[0].effect: Unsupported value: \"Odd\": supported values: \"NoSchedule\", \
                \"PreferNoSchedule\", \"NoExecute\"";
     refuses_update(&RESOURCE, RESOURCE.strategy, taint("NoSchedule"), taint("Odd"), &[odd, odd]);
-    refuses_update(&RESOURCE, &strategy::Status, taint("Odd"), taint("Odd"), &[odd]);
+    refuses_update(&RESOURCE, &strategy::STATUS, taint("Odd"), taint("Odd"), &[odd]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::kind::{standard, status};
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     short_names: &["pv"],
     scope: Scope::Cluster,
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     ..standard(
         "",
         "PersistentVolume",

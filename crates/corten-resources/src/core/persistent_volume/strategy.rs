@@ -12,6 +12,7 @@ use crate::{
     core::pod_spec::warnings::node_selector_term,
     gates::Gated,
     rules::keep,
+    status::Status,
     tree::{each_at, present},
 };
 
@@ -105,31 +106,16 @@ fn warnings(volume: &Value) -> Vec<String> {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
+pub(super) static STATUS: Status = Status::new(|_cx, _volume, _old| ErrorList::new()).preparing(stamp_phase);
 
-impl Strategy for Status {
-    fn prepare_for_update(&self, cx: &Context<'_>, volume: &mut Value, old: &Value) {
-        keep(volume, old, &["spec"]);
-        let (phase, time) = (["status", "phase"], ["status", "lastPhaseTransitionTime"]);
-        if volume.at(&phase) == old.at(&phase) {
-            if volume.at(&time).is_none_or(Value::is_null) {
-                keep(volume, old, &time);
-            }
-        } else if volume.at(&time).is_none_or(Value::is_null) || volume.at(&time) == old.at(&time) {
-            volume.set(&time, format_time(cx.now));
+/// A volume's phase has the time since when it has it, unless the client says one.
+fn stamp_phase(cx: &Context<'_>, volume: &mut Value, old: &Value) {
+    let (phase, time) = (["status", "phase"], ["status", "lastPhaseTransitionTime"]);
+    if volume.at(&phase) == old.at(&phase) {
+        if volume.at(&time).is_none_or(Value::is_null) {
+            keep(volume, old, &time);
         }
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _volume: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, _volume: &Value, _old: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
+    } else if volume.at(&time).is_none_or(Value::is_null) || volume.at(&time) == old.at(&time) {
+        volume.set(&time, format_time(cx.now));
     }
 }

@@ -64,7 +64,7 @@ fn the_source_stays() {
 fn a_phase_change_is_timed() {
     let old = volume(json!({"status": {"phase": "Available", "lastPhaseTransitionTime": "2025-01-01T00:00:00Z"}}));
     let (object, _) =
-        updated(&RESOURCE, &strategy::Status, old.clone(), patched(old, json!({"status": {"phase": "Bound"}})));
+        updated(&RESOURCE, &strategy::STATUS, old.clone(), patched(old, json!({"status": {"phase": "Bound"}})));
     assert_eq!(object.str_at(&["status", "lastPhaseTransitionTime"]), Some("2026-01-01T12:00:00Z"));
 }
 

@@ -19,7 +19,7 @@ use crate::kind::{standard, status};
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     short_names: &["pvc"],
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
 
     ..standard(
         "",

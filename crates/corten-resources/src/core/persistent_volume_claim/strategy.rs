@@ -9,10 +9,10 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::{gates::Gated, quantity::Amount as _, rules::keep};
+use crate::{gates::Gated, quantity::Amount as _, rules::keep, status::Status};
 
 const ATTRIBUTES: Gated = Gated::new(&["VolumeAttributesClass"], &["spec.volumeAttributesClassName"]);
-const STATUS: [Gated; 2] = [
+const OF_STATUS: [Gated; 2] = [
     Gated::new(&["VolumeAttributesClass"], &["status.currentVolumeAttributesClassName"]),
     Gated::new(&["VolumeAttributesClass"], &["status.modifyVolumeStatus"]),
 ];
@@ -126,27 +126,10 @@ pub(crate) fn spec_warnings(spec: &Value, path: &Path) -> Vec<String> {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, cx: &Context<'_>, claim: &mut Value, old: &Value) {
-        keep(claim, old, &["spec"]);
-        STATUS.iter().for_each(|gated| gated.drop_from(cx.features, claim, Some(old)));
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _claim: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, claim: &Value, _old: &Value) -> ErrorList {
-        validation::status(claim)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+pub(super) static STATUS: Status =
+    Status::new(|_cx, claim, _old| validation::status(claim)).preparing(|cx, claim, old| {
+        OF_STATUS.iter().for_each(|gated| gated.drop_from(cx.features, claim, Some(old)));
+    });
 
 #[cfg(test)]
 mod tests {

@@ -74,7 +74,7 @@ fn what_grows_is_storage() {
     }});
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         claim(json!({})),
         claim(status),
         &[

@@ -14,9 +14,12 @@ use super::template;
 use crate::{
     defaulting::{fill_absent, within},
     gates::Gated,
-    report::Report,
+    report::{LABEL_SELECTOR, Report},
     view::{int_or_string, list},
 };
+
+/// Where the pods of the template are described.
+pub(crate) const POD_SPEC: &[&str] = &["spec", "template", "spec"];
 
 /// Fills in the number of replicas and the template's spec.
 pub(crate) fn defaults(object: &mut Value) {
@@ -86,6 +89,13 @@ pub(crate) fn validate_selector(selector: &LabelSelector, object: &Value, errors
     if !is_well_formed(selector) {
         errors.invalid(&path, shown.clone(), "invalid label selector");
     }
+}
+
+/// The selector stays as it is: pods that it took would be nobody's.
+pub(crate) fn validate_same_selector(object: &Value, old: &Value, errors: &mut ErrorList) {
+    let selector = ["spec", "selector"];
+    let path = Path::new("spec").child("selector");
+    errors.immutable_struct(&path, LABEL_SELECTOR, object.at(&selector), old.at(&selector));
 }
 
 /// Whether every expression has the values that its operator needs.

@@ -24,7 +24,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
             status_replicas: Str::const_new("status.replicas"),
             selector: Str::const_new("spec.selector"),
         }),
-        status(&strategy::Status),
+        status(&strategy::STATUS),
     ],
     selectable_fields: &[selectable!("status.replicas", "status", "replicas")],
     // Upstream's name for them in the store.

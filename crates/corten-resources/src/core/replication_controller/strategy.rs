@@ -3,33 +3,30 @@
 use corten_apimachinery::{
     Value,
     field::ErrorList,
-    meta::ObjectMeta,
     resource::{Context, GarbagePolicy, Strategy},
 };
 
 use super::validation;
 use crate::{
-    core::pod_spec::{gates, warnings},
+    core::pod_spec::{gates, warnings, workload::POD_SPEC},
     report::twice,
     rules::{first_generation, keep, next_generation},
+    status::Status,
 };
 
 /// The replication controller itself.
 #[derive(Debug)]
 pub(super) struct Main;
 
-/// Where the pods of the template are described.
-const TEMPLATE: &[&str] = &["spec", "template", "spec"];
-
 impl Strategy for Main {
     fn prepare_for_create(&self, cx: &Context<'_>, controller: &mut Value) {
-        gates::drop_disabled(cx.features, controller, None, TEMPLATE);
+        gates::drop_disabled(cx.features, controller, None, POD_SPEC);
         controller.set(&["status"], Value::object_of([("replicas", Value::Int(0))]));
         first_generation(controller);
     }
 
     fn prepare_for_update(&self, cx: &Context<'_>, controller: &mut Value, old: &Value) {
-        gates::drop_disabled(cx.features, controller, Some(old), TEMPLATE);
+        gates::drop_disabled(cx.features, controller, Some(old), POD_SPEC);
         keep(controller, old, &["status"]);
         next_generation(controller, old, &[&["spec"]]);
     }
@@ -47,8 +44,7 @@ impl Strategy for Main {
     }
 
     fn warnings_on_update(&self, _cx: &Context<'_>, controller: &Value, old: &Value) -> Vec<String> {
-        // Only a changed template is worth repeating the advice.
-        if controller.generation() == old.generation() { Vec::new() } else { warnings::template(controller) }
+        warnings::changed_template(controller, old)
     }
 
     // As it was before there was a choice.
@@ -62,23 +58,4 @@ impl Strategy for Main {
 }
 
 /// `status`.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, controller: &mut Value, old: &Value) {
-        keep(controller, old, &["spec"]);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _controller: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, controller: &Value, _old: &Value) -> ErrorList {
-        validation::status(controller)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+pub(super) static STATUS: Status = Status::new(|_cx, controller, _old| validation::status(controller));

@@ -46,7 +46,7 @@ fn a_status_counts_right() {
         patched(controller(json!({})), json!({"status": {"replicas": 1, "readyReplicas": 2, "availableReplicas": -1}}));
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         controller(json!({})),
         counted,
         &[

@@ -15,7 +15,7 @@ use crate::kind::{standard, status};
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     short_names: &["quota"],
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     ..standard(
         "",
         "ResourceQuota",

@@ -8,7 +8,7 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::{quantity::Amount as _, rules::keep};
+use crate::{quantity::Amount as _, rules::keep, status::Status};
 
 /// The quota itself.
 #[derive(Debug)]
@@ -70,28 +70,6 @@ fn warnings(quota: &Value) -> Vec<String> {
 }
 
 /// `status`: what the quota controller and the admission plugin count.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, quota: &mut Value, old: &Value) {
-        keep(quota, old, &["spec"]);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _quota: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    // Upstream asks for a resource version, too; a write always has one by now.
-    fn validate_update(&self, _cx: &Context<'_>, quota: &Value, _old: &Value) -> ErrorList {
-        validation::status(quota)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-
-    fn returns_deleted_object(&self) -> bool {
-        true
-    }
-}
+///
+/// Upstream asks for a resource version, too; a write always has one by now.
+pub(super) static STATUS: Status = Status::new(|_cx, quota, _old| validation::status(quota));

@@ -142,14 +142,14 @@ fn spec_and_status_are_written_apart() {
         (Some("2"), Some("1"))
     );
     assert_eq!(errors, [""; 0]);
-    let (status, _) = updated(&RESOURCE, &strategy::Status, old.clone(), new);
+    let (status, _) = updated(&RESOURCE, &strategy::STATUS, old.clone(), new);
     assert_eq!(
         (status.str_at(&["spec", "hard", "pods"]), status.str_at(&["status", "used", "pods"])),
         (Some("1"), Some("2"))
     );
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         old.clone(),
         patched(old, json!({"status": {"hard": {"odd": "1"}, "used": {"pods": "-1"}}})),
         &[

@@ -3,13 +3,15 @@
 //! Upstream: pkg/registry/core/secret, pkg/apis/core/validation (v1.35).
 
 mod defaults;
-mod strategy;
 mod table;
 mod validation;
 
 use corten_apimachinery::resource::{ResourceDefinition, Version};
 
-use crate::kind::{selectable, standard};
+use crate::{
+    as_sent::AsSent,
+    kind::{selectable, standard},
+};
 
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
@@ -19,7 +21,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         "Secret",
         ("secret", "secrets"),
         &[Version::hub("v1", "io.k8s.api.core.v1.Secret", defaults::v1)],
-        &strategy::Main,
+        &AsSent { create: validation::create, update: validation::update },
         &table::TABLE,
     )
 };

@@ -26,7 +26,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
             ("", "", "ServiceProxyOptions"),
             &[Verb::Create, Verb::Delete, Verb::Get, Verb::Patch, Verb::Update],
         ),
-        status(&strategy::Status),
+        status(&strategy::STATUS),
     ],
     selectable_fields: &[selectable!("spec.clusterIP", "spec", "clusterIP"), selectable!("spec.type", "spec", "type")],
     // Upstream keeps endpoints next to them.

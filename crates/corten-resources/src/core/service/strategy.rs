@@ -9,7 +9,7 @@ use corten_apimachinery::{
 };
 
 use super::{allocation, update, validation};
-use crate::rules::keep;
+use crate::{rules::keep, status::Status};
 
 /// The service itself.
 #[derive(Debug)]
@@ -109,26 +109,7 @@ fn warnings(service: &Value) -> Vec<String> {
 }
 
 /// `status`: what a load balancer reports.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, service: &mut Value, old: &Value) {
-        keep(service, old, &["spec"]);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _service: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, service: &Value, _old: &Value) -> ErrorList {
-        validation::status(service)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
-    }
-}
+pub(super) static STATUS: Status = Status::new(|_cx, service, _old| validation::status(service));
 
 #[cfg(test)]
 mod tests {

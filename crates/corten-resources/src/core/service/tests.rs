@@ -144,13 +144,13 @@ fn only_load_balancers_report_addresses() {
     let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}});
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         service(json!({})),
         patched(service(json!({})), status.clone()),
         &["status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is 'LoadBalancer'"],
     );
     let balancer = service(json!({"type": "LoadBalancer"}));
-    let (object, errors) = updated(&RESOURCE, &strategy::Status, balancer.clone(), patched(balancer, status));
+    let (object, errors) = updated(&RESOURCE, &strategy::STATUS, balancer.clone(), patched(balancer, status));
     assert_eq!(errors, [""; 0]);
     assert_eq!(object.items_at(&["status", "loadBalancer", "ingress"])[0].str_at(&["ipMode"]), Some("VIP"));
 }

@@ -138,16 +138,9 @@ fn verbs(rule: &Value, path: &Path, errors: &mut ErrorList) {
     if verbs.is_empty() {
         errors.required(&at, "verbs must contain at least one value");
     } else if verbs.contains(&"*") {
-        alone(&verbs, "verbs", &at, errors);
+        errors.lone_star(&at, &verbs, "verbs");
     } else if !verbs.iter().all(|verb| VERBS.contains(verb)) {
         errors.push_with(|| Error::not_supported(&at, texts(&verbs), VERBS));
-    }
-}
-
-/// A star means all, so there is nothing to say beside it.
-fn alone(items: &[&str], what: &str, path: &Path, errors: &mut ErrorList) {
-    if items.len() > 1 && items.contains(&"*") {
-        errors.invalid(path, texts(items), format!("if '*' is present, must not specify other {what}"));
     }
 }
 
@@ -158,7 +151,7 @@ fn resource_rule(rule: &Value, path: &Path, errors: &mut ErrorList) {
         if items.is_empty() {
             errors.required(&at, &format!("resource rules must supply at least one {one}"));
         }
-        alone(&items, others, &at, errors);
+        errors.lone_star(&at, &items, others);
     }
     let (namespaces, at) = (texts_at(rule, &["namespaces"]), path.child("namespaces"));
     let is_cluster = rule.bool_at(&["clusterScope"]).unwrap_or_default();
@@ -166,7 +159,7 @@ fn resource_rule(rule: &Value, path: &Path, errors: &mut ErrorList) {
         let detail = "resource rules that are not cluster scoped must supply at least one namespace";
         errors.required(&at, detail);
     } else if namespaces.contains(&"*") {
-        alone(&namespaces, "namespaces", &at, errors);
+        errors.lone_star(&at, &namespaces, "namespaces");
     } else {
         for (index, namespace) in namespaces.iter().enumerate() {
             for message in is_dns1123_label(namespace) {
@@ -183,7 +176,7 @@ fn non_resource_rule(rule: &Value, path: &Path, errors: &mut ErrorList) {
     if urls.is_empty() {
         errors.required(&at, "nonResourceURLs must contain at least one value");
     } else if urls.contains(&"*") {
-        alone(&urls, "non-resource URLs", &at, errors);
+        errors.lone_star(&at, &urls, "non-resource URLs");
     } else {
         for (index, url) in urls.iter().enumerate() {
             if let Err(detail) = url_path(url) {

@@ -44,4 +44,5 @@ impl Strategy for Main {
 }
 
 /// `status`.
-pub(super) static STATUS: Status = Status { validate: |object, _old| validation::status(object), keeps_metadata: true };
+pub(super) static STATUS: Status =
+    Status::new(|_cx, object, _old| validation::status(object)).keeping_metadata().versioned();

@@ -16,7 +16,7 @@ use crate::{
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     scope: Scope::Cluster,
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     ..standard(
         "networking.k8s.io",
         "ServiceCIDR",
@@ -26,7 +26,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
             Version::like_hub("v1beta1", "io.k8s.api.networking.v1beta1.ServiceCIDR", defaulting::none)
                 .deprecated(Deprecation::beta_since(34)),
         ],
-        &strategy::Main,
+        &strategy::MAIN,
         &table::TABLE,
     )
 };

@@ -66,7 +66,7 @@ fn a_status_is_written_alone() {
     let old = patched(range(&["10.0.0.0/24"]), json!({"metadata": {"labels": {"a": "b"}}}));
     let conditions = json!([{"type": "Ready", "status": "True"}]);
     let new = patched(range(&["10.1.0.0/24"]), json!({"status": {"conditions": conditions}}));
-    let (status, errors) = updated(&RESOURCE, &strategy::Status, old.clone(), new);
+    let (status, errors) = updated(&RESOURCE, &strategy::STATUS, old.clone(), new);
     assert_eq!(status, value(patched(old, json!({"status": {"conditions": conditions}}))));
     assert_eq!(errors, [""; 0]);
 }

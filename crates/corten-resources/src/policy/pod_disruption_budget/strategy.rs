@@ -47,5 +47,4 @@ impl Strategy for Main {
 }
 
 /// `status`.
-pub(super) static STATUS: Status =
-    Status { validate: |budget, _old| validation::status(budget), keeps_metadata: false };
+pub(super) static STATUS: Status = Status::new(|_cx, budget, _old| validation::status(budget)).versioned();

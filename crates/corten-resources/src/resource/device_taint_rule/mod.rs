@@ -16,7 +16,7 @@ use crate::{
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     scope: Scope::Cluster,
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     ..standard(
         "resource.k8s.io",
         "DeviceTaintRule",

@@ -11,7 +11,8 @@ use super::validation;
 use crate::{
     defaulting::within,
     resource::rules::taints,
-    rules::{first_generation, keep, keep_metadata, next_generation},
+    rules::{first_generation, keep, next_generation},
+    status::Status,
 };
 
 /// Where the taint is.
@@ -62,24 +63,4 @@ impl Strategy for Main {
 }
 
 /// `status`: how far evictions have come.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, _cx: &Context<'_>, rule: &mut Value, old: &Value) {
-        keep(rule, old, &["spec"]);
-        keep_metadata(rule, old);
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _rule: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, rule: &Value, _old: &Value) -> ErrorList {
-        validation::status(rule)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["metadata"], &["spec"]]
-    }
-}
+pub(super) static STATUS: Status = Status::new(|_cx, rule, _old| validation::status(rule)).keeping_metadata();

@@ -64,7 +64,7 @@ fn status_has_conditions_only() {
     new["metadata"]["labels"] = json!({"a": "b"});
     let condition = |ty: usize| json!({"type": format!("t{ty}"), "status": "True", "reason": "R", "message": "", "lastTransitionTime": NOW});
     new["status"] = json!({"conditions": (0..9).map(condition).collect::<Vec<_>>()});
-    let (object, errors) = updated(&RESOURCE, &strategy::Status, old, new);
+    let (object, errors) = updated(&RESOURCE, &strategy::STATUS, old, new);
     assert_eq!(errors, ["status.conditions: Too many: 9: must have at most 8 items"]);
     assert_eq!(object.str_at(&["spec", "taint", "key"]), Some("k"));
     assert_eq!(object.labels().map_or(0, corten_apimachinery::Map::len), 0);

@@ -16,7 +16,7 @@ use crate::kind::{standard, status};
 
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     ..standard(
         "resource.k8s.io",
         "ResourceClaim",

@@ -12,7 +12,7 @@ use super::{
     gates::{drop_of_spec, drop_of_status, keeps_device_status},
     validation::{self, device_id::DeviceId},
 };
-use crate::rules::{keep, keep_metadata};
+use crate::{rules::keep, status::Status};
 
 /// The claim itself.
 #[derive(Debug)]
@@ -52,31 +52,13 @@ impl Strategy for Main {
 }
 
 /// `status`: what the scheduler and the drivers report.
-#[derive(Debug)]
-pub(super) struct Status;
-
-impl Strategy for Status {
-    fn prepare_for_update(&self, cx: &Context<'_>, claim: &mut Value, old: &Value) {
-        keep(claim, old, &["spec"]);
-        keep_metadata(claim, old);
+pub(super) static STATUS: Status =
+    Status::new(|_cx, claim, old| validation::status(claim, old)).keeping_metadata().preparing(|cx, claim, old| {
         drop_of_status(cx.features, claim, old);
         if keeps_device_status(cx.features, old) {
             forget_deallocated(claim, old);
         }
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _claim: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, claim: &Value, old: &Value) -> ErrorList {
-        validation::status(claim, old)
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["metadata"], &["spec"]]
-    }
-}
+    });
 
 /// Takes out what drivers report of devices that the claim had and has no longer.
 fn forget_deallocated(claim: &mut Value, old: &Value) {

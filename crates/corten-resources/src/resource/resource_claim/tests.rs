@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{RESOURCE, strategy::Status};
+use super::{RESOURCE, strategy::STATUS};
 use crate::{
     resource::testing::{ALL, created, refuses, updated},
     testing::{patched, row},
@@ -146,7 +146,7 @@ fn allocated(patch: Value) -> Value {
 }
 
 fn status_errors(old: &Value, new: Value) -> Vec<String> {
-    updated(&RESOURCE, &Status, ALL, old.clone(), new).1
+    updated(&RESOURCE, &STATUS, ALL, old.clone(), new).1
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn reports_go_with_the_allocation() {
     let devices = json!({"status": {"devices": [{"driver": "d", "pool": "p", "device": "x"}]}});
     let old = allocated(devices.clone());
     let new = patched(claim(json!({"requests": [one(), several()]})), devices);
-    let (object, errors) = updated(&RESOURCE, &Status, "", old, new);
+    let (object, errors) = updated(&RESOURCE, &STATUS, "", old, new);
     assert_eq!(errors, [""; 0]);
     assert_eq!(object.items_at(&["status", "devices"]).len(), 0);
 }

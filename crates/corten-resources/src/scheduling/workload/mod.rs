@@ -2,12 +2,11 @@
 //!
 //! Upstream: pkg/registry/scheduling/workload, pkg/apis/scheduling (v1.35).
 
-mod strategy;
 mod validation;
 
 use corten_apimachinery::resource::{ResourceDefinition, Version};
 
-use crate::{defaulting, kind::standard, show};
+use crate::{as_sent::AsSent, defaulting, kind::standard, show};
 
 /// The resource.
 pub static RESOURCE: ResourceDefinition = standard(
@@ -15,7 +14,7 @@ pub static RESOURCE: ResourceDefinition = standard(
     "Workload",
     ("workload", "workloads"),
     &[Version::hub("v1alpha1", "io.k8s.api.scheduling.v1alpha1.Workload", defaulting::none).gated("GenericWorkload")],
-    &strategy::Main,
+    &AsSent { create: validation::create, update: validation::update },
     &show::CREATED_AT,
 );
 

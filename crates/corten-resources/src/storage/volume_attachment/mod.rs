@@ -14,7 +14,7 @@ use crate::kind::{standard, status};
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
     scope: Scope::Cluster,
-    subresources: &[status(&strategy::Status)],
+    subresources: &[status(&strategy::STATUS)],
     ..standard(
         "storage.k8s.io",
         "VolumeAttachment",

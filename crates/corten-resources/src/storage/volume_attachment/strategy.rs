@@ -7,7 +7,7 @@ use corten_apimachinery::{
 };
 
 use super::validation;
-use crate::rules::{keep, keep_metadata};
+use crate::{rules::keep, status::Status};
 
 /// The attachment itself.
 #[derive(Debug)]
@@ -50,37 +50,20 @@ fn unattached() -> Value {
 }
 
 /// `status`: what became of the wish.
-#[derive(Debug)]
-pub(super) struct Status;
+pub(super) static STATUS: Status = Status::new(|_cx, attachment, old| validation::update(attachment, old))
+    .keeping_metadata()
+    .versioned()
+    .preparing(drop_error_codes);
 
-impl Strategy for Status {
-    fn prepare_for_update(&self, cx: &Context<'_>, attachment: &mut Value, old: &Value) {
-        keep(attachment, old, &["spec"]);
-        keep_metadata(attachment, old);
-        if cx.features.is_enabled("MutableCSINodeAllocatableCount") {
-            return;
+/// The codes of errors stay only where they were before, unless their gate is on.
+fn drop_error_codes(cx: &Context<'_>, attachment: &mut Value, old: &Value) {
+    if cx.features.is_enabled("MutableCSINodeAllocatableCount") {
+        return;
+    }
+    for error in ["attachError", "detachError"] {
+        let code = ["status", error, "errorCode"];
+        if old.at(&code).is_none_or(Value::is_null) {
+            attachment.unset(&code);
         }
-        for error in ["attachError", "detachError"] {
-            let code = ["status", error, "errorCode"];
-            if old.at(&code).is_none_or(Value::is_null) {
-                attachment.unset(&code);
-            }
-        }
-    }
-
-    fn validate(&self, _cx: &Context<'_>, _attachment: &Value) -> ErrorList {
-        ErrorList::new()
-    }
-
-    fn validate_update(&self, _cx: &Context<'_>, attachment: &Value, old: &Value) -> ErrorList {
-        validation::update(attachment, old)
-    }
-
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
-
-    fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["metadata"], &["spec"]]
     }
 }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{RESOURCE, strategy::Status};
+use super::{RESOURCE, strategy::STATUS};
 use crate::testing::{created, patched, refuses, refuses_update, row, updated};
 
 fn attachment(patch: Value) -> Value {
@@ -84,7 +84,7 @@ fn a_wish_stays_and_status_says_what_became_of_it() {
         "metadata": {"labels": {"a": "b"}}, "spec": {"nodeName": "n2"},
         "status": {"attached": true, "attachmentMetadata": {"path": "/dev/x"}},
     }));
-    let (object, errors) = updated(&RESOURCE, &Status, attachment(json!({})), status);
+    let (object, errors) = updated(&RESOURCE, &STATUS, attachment(json!({})), status);
     assert_eq!(errors, [""; 0]);
     assert_eq!(
         (object.bool_at(&["status", "attached"]), object.str_at(&["spec", "nodeName"])),
@@ -97,7 +97,7 @@ fn a_wish_stays_and_status_says_what_became_of_it() {
     }});
     refuses_update(
         &RESOURCE,
-        &Status,
+        &STATUS,
         attachment(json!({})),
         attachment(large),
         &[

@@ -40,4 +40,5 @@ impl Strategy for Main {
 }
 
 /// `status`.
-pub(super) static STATUS: Status = Status { validate: validation::status, keeps_metadata: true };
+pub(super) static STATUS: Status =
+    Status::new(|_cx, object, old| validation::status(object, old)).keeping_metadata().versioned();

@@ -5,8 +5,8 @@
 use corten_apimachinery::{
     Value,
     field::{Error, ErrorList, Path, quote},
+    go_url::GoUrl,
     meta::ObjectMeta as _,
-    schema::is_request_uri,
 };
 
 const ANNOTATION: &str = "api-approved.kubernetes.io";
@@ -48,11 +48,11 @@ fn is_protected(group: &str) -> bool {
 
 fn approval(definition: &Value) -> Approval {
     let text = definition.annotation(ANNOTATION).unwrap_or_default();
-    let has_host = text.split_once("://").is_some_and(|(_, rest)| !rest.is_empty() && !rest.starts_with(['/', '?']));
+    let is_place = |url: GoUrl| !url.scheme.is_empty() && !url.host.is_empty();
     match () {
         () if text.is_empty() => Approval::Missing,
         () if text.starts_with("unapproved") => Approval::Bypassed,
-        () if has_host && is_request_uri(text) => Approval::Approved,
+        () if GoUrl::parse_request(text).is_ok_and(is_place) => Approval::Approved,
         () => Approval::Invalid,
     }
 }

@@ -189,7 +189,7 @@ fn a_status_counts_right() {
     let with = |status: Value| patched(autoscaler(json!({})), json!({"status": status}));
     refuses_update(
         &RESOURCE,
-        &strategy::Status,
+        &strategy::STATUS,
         with(json!({})),
         with(json!({"currentReplicas": -1, "desiredReplicas": -2})),
         &[

@@ -9,7 +9,7 @@ use crate::testing::{patched, refuses_update};
 #[track_caller]
 fn status(spec: Value, old: Value, new: Value, want: &[&str]) {
     let with = |status: Value| patched(made(spec.clone()), json!({"status": status}));
-    refuses_update(&RESOURCE, &strategy::Status, with(old), with(new), want);
+    refuses_update(&RESOURCE, &strategy::STATUS, with(old), with(new), want);
 }
 
 #[test]

@@ -131,6 +131,11 @@ pub(crate) fn template(object: &Value) -> Vec<String> {
     object.at(&["spec", "template"]).map(|template| of_template(template, &path)).unwrap_or_default()
 }
 
+/// Advice about the template of an object that is changed: worth repeating only if it is another template.
+pub(crate) fn changed_template(object: &Value, old: &Value) -> Vec<String> {
+    if object.generation() == old.generation() { Vec::new() } else { template(object) }
+}
+
 /// What is looked at: a pod or a template, and where its parts are.
 struct Subject<'o> {
     object: &'o Value,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{RESOURCE, Status, allocated, claim, one, several};
+use super::{RESOURCE, STATUS, allocated, claim, one, several};
 use crate::{
     resource::testing::{ALL, created, updated},
     testing::patched,
@@ -43,8 +43,8 @@ fn what_is_behind_a_gate_goes_unless_it_is_in_use() {
     let off = "DRAAdminAccess=false,DRAPrioritizedList=false,DRAResourceClaimDeviceStatus=false";
     let (bare, _) = created(&RESOURCE, off, spec.clone());
     let plain = claim(json!({"requests": [{"name": "a", "exactly": {"deviceClassName": "c"}}]}));
-    let (status, _) = updated(&RESOURCE, &Status, off, plain, full.clone());
-    let (kept, _) = updated(&RESOURCE, &Status, off, full.clone(), full);
+    let (status, _) = updated(&RESOURCE, &STATUS, off, plain, full.clone());
+    let (kept, _) = updated(&RESOURCE, &STATUS, off, full.clone(), full);
     for field in fields {
         let named = format!("\"{field}\"");
         assert!(!shown(&bare).contains(&named) && !shown(&status).contains(&named), "{field}");
@@ -69,7 +69,7 @@ fn conditions_have_one_gate_and_the_time_of_the_allocation_none() {
         ("DRADeviceBindingConditions=false", false),
         ("DRADeviceBindingConditions=true,DRAResourceClaimDeviceStatus=false", true),
     ] {
-        let (object, errors) = updated(&RESOURCE, &Status, gates, plain.clone(), with.clone());
+        let (object, errors) = updated(&RESOURCE, &STATUS, gates, plain.clone(), with.clone());
         assert_eq!(errors, [""; 0]);
         let allocation = object.at(&["status", "allocation"]).unwrap();
         assert_eq!(allocation.str_at(&["allocationTimestamp"]), Some("2026-01-01T00:00:00Z"), "{gates}");
@@ -82,16 +82,16 @@ fn conditions_have_one_gate_and_the_time_of_the_allocation_none() {
 /// A report about a share that is not told apart without the gate goes with the device, and so does the metadata of a status.
 #[test]
 fn a_status_is_cut_before_what_it_speaks_of_is_looked_for() {
-    assert_eq!(corten_apimachinery::resource::Strategy::reset_fields(&Status), [&["metadata"], &["spec"]]);
+    assert_eq!(corten_apimachinery::resource::Strategy::reset_fields(&STATUS), [&["metadata"], &["spec"]]);
     let share = "a1b2c3d4-0000-1111-2222-333344445555";
     let old = allocated(json!({}));
     let new = patched(
         claim(json!({"requests": [one(), several()]})),
         json!({"status": {"devices": [{"driver": "d", "pool": "p", "device": "x", "shareID": share}]}}),
     );
-    let (object, errors) = updated(&RESOURCE, &Status, "DRAConsumableCapacity=false", old.clone(), new.clone());
+    let (object, errors) = updated(&RESOURCE, &STATUS, "DRAConsumableCapacity=false", old.clone(), new.clone());
     assert_eq!((object.items_at(&["status", "devices"]).len(), errors.len()), (0, 0));
-    let (object, _) = updated(&RESOURCE, &Status, "DRAConsumableCapacity=true", old, new);
+    let (object, _) = updated(&RESOURCE, &STATUS, "DRAConsumableCapacity=true", old, new);
     assert_eq!(object.items_at(&["status", "devices"]).len(), 1);
 }
 
