@@ -67,16 +67,6 @@ impl Quantity {
             return Self { mantissa, exponent: 0, format };
         }
         // What has the largest exponent keeps its zeros: a text can give it, and a sum would go beyond.
-        if let Ok(mut few) = i64::try_from(mantissa) {
-            // The same with digits that are divided in one step.
-            while few % 10 == 0
-                && let Some(next) = exponent.checked_add(1)
-            {
-                few /= 10;
-                exponent = next;
-            }
-            return Self { mantissa: few.into(), exponent, format };
-        }
         while mantissa % 10 == 0
             && let Some(next) = exponent.checked_add(1)
         {
@@ -253,9 +243,6 @@ impl<'a> Parts<'a> {
     /// The value; parts below a billionth are rounded away from zero.
     fn quantity(&self) -> Result<Quantity, QuantityError> {
         let decimal_exponent = if self.format == Format::BinarySi { 0 } else { self.exponent };
-        if self.fraction.is_empty() && self.whole.len() <= INT64_DIGITS_MAX && self.format != Format::DecimalExponent {
-            return self.signed(i128::from(number(self.whole.as_bytes())), decimal_exponent);
-        }
         let mut exponent = decimal_exponent.checked_sub(self.fraction.len() as i32).ok_or(QuantityError::Suffix)?;
         // Zeros at the end need no room in the mantissa.
         let digits: SmallVec<[u8; 32]> = self.whole.bytes().chain(self.fraction.bytes()).collect();
@@ -271,7 +258,7 @@ impl<'a> Parts<'a> {
         }
         // Of so few that they fit nearly always.
         let (few, more) = digits.split_at(digits.len().min(INT64_DIGITS_MAX));
-        let mut mantissa = i128::from(number(few));
+        let mut mantissa = i128::from(few.iter().fold(0_i64, |number, digit| number * 10 + i64::from(digit - b'0')));
         for digit in more {
             mantissa = mantissa
                 .checked_mul(10)
@@ -279,11 +266,6 @@ impl<'a> Parts<'a> {
                 .ok_or(QuantityError::Numeric)?;
         }
         mantissa = mantissa.checked_add(rounds_up.into()).ok_or(QuantityError::Numeric)?;
-        self.signed(mantissa, exponent)
-    }
-
-    /// `mantissa * 10^exponent` with the sign, the format and, for `BinarySi`, the unit of the text.
-    fn signed(&self, mantissa: i128, exponent: i32) -> Result<Quantity, QuantityError> {
         let mut format = self.format;
         let mut quantity = Quantity::of(mantissa, exponent, format);
         if format == Format::BinarySi {
@@ -315,11 +297,6 @@ impl<'a> Parts<'a> {
         };
         digits <= INT64_DIGITS_MAX && scale >= NANO && scale % 3 == 0 && !ends_in_zeros && !self.whole.starts_with('0')
     }
-}
-
-/// The number of so few digits that it fits.
-fn number(digits: &[u8]) -> i64 {
-    digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'))
 }
 
 /// `mantissa * 10^exponent * 2^power`, rounded up to billionths, at most what an `int64` holds: upstream's limit.

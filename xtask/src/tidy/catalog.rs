@@ -4,8 +4,8 @@ use super::finding::Place;
 use super::project::Project;
 use super::rules::{
     adr_numbers, ascii_sources, catalogs_sorted, crate_folders, ignored_tests, inherited_lints, layers, machine_places,
-    merge_markers, module_docs, orphan_files, pure_code, sleeps, testkit_in_tests, unfinished_code, unsafe_code,
-    unused_dependencies, workspace_dependencies,
+    merge_markers, module_docs, orphan_files, pure_code, quiet_libraries, sleeps, testkit_in_tests, unfinished_code,
+    unsafe_code, unused_dependencies, workspace_dependencies,
 };
 
 /// Receives a finding: where, what is wrong, and what to do.
@@ -34,6 +34,7 @@ pub(crate) static RULES: &[Rule] = &[
     rule("module-docs", module_docs::check),
     rule("orphan-files", orphan_files::check),
     rule("pure-code", pure_code::check),
+    rule("quiet-libraries", quiet_libraries::check),
     rule("sleeps", sleeps::check),
     rule("testkit-in-tests", testkit_in_tests::check),
     rule("unfinished-code", unfinished_code::check),

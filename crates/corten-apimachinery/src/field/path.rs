@@ -1,56 +1,34 @@
 //! The path of a field. Rules make one for every field they look at, and nearly all objects have no error: so a path is a
-//! step that points to its parent, and the text is put together only where somebody reads it.
-//!
-//! The steps of a thread's paths are in a table of the thread, with a count of who points to each: some hundred are made and
-//! given back for each pod, which is too often for the allocator.
+//! step that points to its parent, and the text is put together only where somebody reads it. Most paths are not gone on
+//! from, so that the last step is in the path itself, and is put where others can point to it when one does.
 
-use std::{cell::RefCell, fmt, iter, marker::PhantomData};
+use std::{cell::OnceCell, fmt, iter, rc::Rc};
 
 use crate::value::Str;
 
 /// The path of a field, built from the root down: `spec.containers[0].ports[1].name`, `metadata.labels[app]`.
 ///
-/// Cloning one costs a counter. Stays on its thread: rules are no place to wait in.
-#[derive(Default)]
+/// Cloning one costs a counter or two. Stays on its thread: rules are no place to wait in.
+#[derive(Clone, Default)]
 pub struct Path {
-    /// Where its last step is; `None` for the object itself.
-    last: Option<Place>,
-    of_thread: PhantomData<*const ()>,
+    parent: Option<Rc<Node>>,
+    /// `None` for the object itself.
+    last: Option<Step>,
+    /// This path as a parent, once it is one.
+    node: OnceCell<Rc<Node>>,
 }
 
-/// Where a step is in the table of its thread.
-type Place = usize;
+struct Node {
+    parent: Option<Rc<Node>>,
+    step: Step,
+}
 
+#[derive(Clone)]
 enum Step {
     Field(Str),
     Index(usize),
     Key(Str),
 }
-
-struct Node {
-    /// How many paths and steps point to it.
-    holders: usize,
-    parent: Option<Place>,
-    step: Step,
-}
-
-enum Slot {
-    Taken(Node),
-    /// With the one that is taken after this one.
-    Free(Option<Place>),
-}
-
-/// The steps of all paths of a thread.
-struct Steps {
-    slots: Vec<Slot>,
-    free: Option<Place>,
-    taken: usize,
-}
-
-/// The table keeps room for so many steps when there is no path any more: nearly all objects need less.
-const KEPT_MAX: usize = 1024;
-
-thread_local!(static STEPS: RefCell<Steps> = const { RefCell::new(Steps { slots: Vec::new(), free: None, taken: 0 }) });
 
 impl Path {
     /// The path of a top-level field.
@@ -88,110 +66,42 @@ impl Path {
 
     #[inline]
     fn with(&self, step: Step) -> Self {
-        Self::at(Some(STEPS.with_borrow_mut(|steps| steps.put(self.last, step))))
-    }
-
-    /// The path of which a holder is counted already.
-    fn at(last: Option<Place>) -> Self {
-        Self { last, of_thread: PhantomData }
-    }
-}
-
-impl Clone for Path {
-    fn clone(&self) -> Self {
-        if let Some(last) = self.last {
-            STEPS.with_borrow_mut(|steps| steps.node_mut(last).holders += 1);
-        }
-        Self::at(self.last)
-    }
-}
-
-impl Drop for Path {
-    fn drop(&mut self) {
-        if let Some(last) = self.last {
-            // A thread that has ended took its table with it.
-            let _ = STEPS.try_with(|steps| steps.borrow_mut().let_go(last));
-        }
-    }
-}
-
-impl Steps {
-    fn node(&self, place: Place) -> &Node {
-        match &self.slots[place] {
-            Slot::Taken(node) => node,
-            Slot::Free(_) => unreachable!("a step that a path points to is there"),
-        }
-    }
-
-    fn node_mut(&mut self, place: Place) -> &mut Node {
-        match &mut self.slots[place] {
-            Slot::Taken(node) => node,
-            Slot::Free(_) => unreachable!("a step that a path points to is there"),
-        }
-    }
-
-    /// Puts in a step with one holder.
-    fn put(&mut self, parent: Option<Place>, step: Step) -> Place {
-        if let Some(parent) = parent {
-            self.node_mut(parent).holders += 1;
-        }
-        self.taken += 1;
-        let slot = Slot::Taken(Node { holders: 1, parent, step });
-        let Some(place) = self.free else {
-            self.slots.push(slot);
-            return self.slots.len() - 1;
+        let node = |last: &Step| {
+            self.node.get_or_init(|| Rc::new(Node { parent: self.parent.clone(), step: last.clone() })).clone()
         };
-        if let Slot::Free(next) = std::mem::replace(&mut self.slots[place], slot) {
-            self.free = next;
-        }
-        place
+        Self { parent: self.last.as_ref().map(node), last: Some(step), node: OnceCell::new() }
     }
 
-    /// A holder is gone. One after the other: a path is as long as the object it leads into is deep.
-    fn let_go(&mut self, place: Place) {
-        let mut next = Some(place);
-        while let Some(place) = next {
-            let node = self.node_mut(place);
-            node.holders -= 1;
-            if node.holders > 0 {
-                return;
-            }
-            next = node.parent;
-            self.slots[place] = Slot::Free(self.free);
-            self.free = Some(place);
-            self.taken -= 1;
-        }
-        if self.taken == 0 && self.slots.len() > KEPT_MAX {
-            *self = Self { slots: Vec::new(), free: None, taken: 0 };
-        }
-    }
-
-    /// The text of the path that ends at `last`.
-    fn text(&self, last: Place) -> String {
-        let nodes = iter::successors(Some(self.node(last)), |node| node.parent.map(|parent| self.node(parent)));
-        let mut steps: Vec<&Step> = nodes.map(|node| &node.step).collect();
+    /// The steps from the root down.
+    fn steps(&self) -> Vec<&Step> {
+        let parents = iter::successors(self.parent.as_deref(), |node| node.parent.as_deref()).map(|node| &node.step);
+        let mut steps: Vec<&Step> = self.last.iter().chain(parents).collect();
         steps.reverse();
-        let mut text = String::new();
-        for (at, step) in steps.into_iter().enumerate() {
-            let mut digits = itoa::Buffer::new();
-            text.extend(match step {
-                Step::Field(name) if at == 0 => ["", name, ""],
-                Step::Field(name) => [".", name, ""],
-                Step::Index(index) => ["[", digits.format(*index), "]"],
-                Step::Key(key) => ["[", key, "]"],
-            });
+        steps
+    }
+}
+
+impl Drop for Node {
+    /// One after the other: a path is as long as the object it leads into is deep.
+    fn drop(&mut self) {
+        let mut next = self.parent.take();
+        while let Some(mut node) = next.and_then(Rc::into_inner) {
+            next = node.parent.take();
         }
-        text
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whole, so that nobody who is written to finds the table in use.
-        match self.last {
-            Some(last) => f.write_str(&STEPS.with_borrow(|steps| steps.text(last))),
-            None => Ok(()),
+        for (at, step) in self.steps().into_iter().enumerate() {
+            match step {
+                Step::Field(name) if at == 0 => f.write_str(name)?,
+                Step::Field(name) => write!(f, ".{name}")?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+                Step::Key(key) => write!(f, "[{key}]")?,
+            }
         }
+        Ok(())
     }
 }
 
@@ -241,29 +151,6 @@ mod tests {
         let path = (0..1_000_000).fold(Path::root(), |path, at| path.index(at));
         let shorter = path.clone();
         drop(path);
-        assert_eq!(taken(), 1_000_000);
         drop(shorter);
-        STEPS.with_borrow(|steps| assert_eq!((steps.taken, steps.slots.len(), steps.free), (0, 0, None)));
-    }
-
-    fn taken() -> usize {
-        STEPS.with_borrow(|steps| steps.taken)
-    }
-
-    #[test]
-    fn steps_that_nobody_points_to_are_used_again() {
-        let spec = Path::new("spec");
-        let mut last = spec.clone();
-        for at in 0..1_000 {
-            // The one before is still there when this is made.
-            last = spec.child("containers").index(at);
-        }
-        assert_eq!(last.to_string(), "spec.containers[999]");
-        assert_eq!(taken(), 3);
-        STEPS.with_borrow(|steps| assert!(steps.slots.len() < 8, "{}", steps.slots.len()));
-        drop(spec);
-        assert_eq!((taken(), last.to_string().as_str()), (3, "spec.containers[999]"));
-        drop(last);
-        assert_eq!(taken(), 0);
     }
 }

@@ -415,7 +415,8 @@ fn what_is_no_longer_applied_goes_unless_others_updated_below_it() {
 #[test]
 fn what_others_have_written_stays_when_the_last_field_beside_it_is_no_longer_applied() {
     let mut cluster = Cluster::new();
-    let labels = r#"{"metadata":{"labels":{"a":"1","b":"1"},"finalizers":["x/y"]},"spec":{"containers":[{"name":"a"}]}}"#;
+    let labels =
+        r#"{"metadata":{"labels":{"a":"1","b":"1"},"finalizers":["x/y"]},"spec":{"containers":[{"name":"a"}]}}"#;
     cluster.put("other", labels);
     cluster.try_apply("me", r#"{"metadata":{"labels":{"b":"2"},"finalizers":["x/z"]}}"#, true).unwrap();
     cluster.apply("me", "{}").spec(r#"{"containers":[{"name":"a"}]}"#);
@@ -584,7 +585,7 @@ fn a_configuration_that_does_not_fit_is_refused_in_upstreams_words() {
 fn an_object_that_does_not_fit_its_type_is_not_applied_over() {
     let (table, id) = table();
     let views = TwoVersions(table, id);
-    let mut cluster = Cluster::new();
+    let cluster = Cluster::new();
     let write = Write { views: &views, ..cluster.write("me") };
     let config = parse(r#"{"apiVersion":"apps/v1","kind":"Workload","metadata":{"name":"web"},"spec":{"replicas":1}}"#);
     let over = |spec: &str| {

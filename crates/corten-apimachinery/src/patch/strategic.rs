@@ -94,7 +94,8 @@ fn without_directives(value: Value) -> Option<Value> {
     match value {
         Value::Object(map) if map.contains_key(DIRECTIVE) => None,
         Value::Object(map) => {
-            let entries = map.into_entries().into_iter().filter_map(|(key, value)| Some((key, without_directives(value)?)));
+            let entries =
+                map.into_entries().into_iter().filter_map(|(key, value)| Some((key, without_directives(value)?)));
             Some(Value::Object(entries.collect()))
         }
         Value::Array(items) => Some(Value::array(items.iter().cloned().filter_map(without_directives))),

@@ -75,17 +75,19 @@ impl Selector {
     ///
     /// Errors: a part that compares nothing, or a value with a character that has to be escaped.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
-        let parts = split_terms(text).into_iter().filter(|part| !part.is_empty());
-        let requirements = parts.map(|part| {
-            let invalid = || SelectorError(format!("invalid selector: '{text}'; can't understand '{part}'"));
-            let at = find_operator(part).ok_or_else(invalid)?;
+        let mut parts = split_terms(text);
+        // Upstream tells of the first in this order that is wrong.
+        parts.sort_unstable();
+        let requirements = parts.into_iter().filter(|part| !part.is_empty()).map(|part| {
+            let unclear = || SelectorError(format!("invalid selector: '{text}'; can't understand '{part}'"));
+            let at = find_operator(part).ok_or_else(unclear)?;
             let (field, rest) = part.split_at(at);
             let (value, equal) = match rest {
                 _ if rest.starts_with("!=") => (&rest[2..], false),
                 _ if rest.starts_with("==") => (&rest[2..], true),
                 _ => (&rest[1..], true),
             };
-            Ok((Str::from(field), unescape(value).ok_or_else(invalid)?, equal))
+            Ok((Str::from(field), unescape(value)?, equal))
         });
         requirements.collect::<Result<Vec<_>, _>>().map(Self::new)
     }
@@ -146,17 +148,27 @@ fn find_operator(term: &str) -> Option<usize> {
     Some(if at > 0 && term.as_bytes()[at - 1] == b'!' { at - 1 } else { at })
 }
 
-fn unescape(value: &str) -> Option<Str> {
+fn unescape(value: &str) -> Result<Str, SelectorError> {
     let mut out = Str::default();
     let mut chars = value.chars();
     while let Some(c) = chars.next() {
         match c {
-            '\\' => out.push(chars.next().filter(|c| matches!(c, '\\' | ',' | '='))?),
-            ',' | '=' => return None,
+            '\\' => match chars.next() {
+                Some(c @ ('\\' | ',' | '=')) => out.push(c),
+                other => {
+                    let other = other.map(String::from).unwrap_or_default();
+                    return Err(SelectorError(format!("invalid field selector: invalid escape sequence: \\{other}")));
+                }
+            },
+            // Go writes the character as a number.
+            ',' | '=' => {
+                let why = format!("invalid field selector: unescaped character in value: {}", u32::from(c));
+                return Err(SelectorError(why));
+            }
             c => out.push(c),
         }
     }
-    Some(out)
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -166,7 +178,7 @@ mod tests {
     #[test]
     fn terms_are_read_with_their_escapes() {
         let selector = Selector::parse(r"metadata.name=a\,b\=c,status.phase!=Running,spec.x==y").unwrap();
-        assert_eq!(selector.fields().collect::<Vec<_>>(), ["metadata.name", "status.phase", "spec.x"]);
+        assert_eq!(selector.fields().collect::<Vec<_>>(), ["metadata.name", "spec.x", "status.phase"]);
         assert_eq!(selector.required_value("metadata.name"), Some("a,b=c"));
         let get = |name: &str| match name {
             "metadata.name" => "a,b=c",
@@ -203,8 +215,14 @@ mod tests {
 
     #[test]
     fn bad_selectors_are_refused() {
-        for text in ["a", "a=b=c", r"a=\x", "a,b=c"] {
-            assert!(Selector::parse(text).is_err(), "{text}");
+        for (text, want) in [
+            ("a", "invalid selector: 'a'; can't understand 'a'"),
+            ("a=b=c", "invalid field selector: unescaped character in value: 61"),
+            (r"a=\x", r"invalid field selector: invalid escape sequence: \x"),
+            (r"a=b\", r"invalid field selector: invalid escape sequence: \"),
+            ("a=1,z,b", "invalid selector: 'a=1,z,b'; can't understand 'b'"),
+        ] {
+            assert_eq!(Selector::parse(text).unwrap_err().to_string(), want, "{text}");
         }
         assert!(Selector::parse("").unwrap().is_empty());
     }

@@ -57,76 +57,74 @@ impl ListOptions {
             return Err(Status::bad_request(why));
         }
         let fields = field::Selector::parse(query.get("fieldSelector")).map_err(|error| bad_selector(&error))?;
-        let matching = match query.get("resourceVersionMatch") {
-            "" => Match::Unset,
-            "NotOlderThan" => Match::NotOlderThan,
-            "Exact" => Match::Exact,
-            other => {
-                let path = Path::new("resourceVersionMatch");
-                return Err(invalid(Error::not_supported(&path, other, &["Exact", "NotOlderThan", ""]).into()));
-            }
-        };
-        let options = Self {
+        let (limit, timeout_seconds) = (number(query, "limit")?, number(query, "timeoutSeconds")?);
+        let errors = check(query, watch);
+        if !errors.is_empty() {
+            return Err(Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", "ListOptions"), "", &errors));
+        }
+        Ok(Self {
             labels,
             fields,
-            limit: number(query, "limit")?.unwrap_or_default() as usize,
+            limit: limit.unwrap_or_default() as usize,
             continue_token: query.get("continue").to_owned(),
             // Upstream reads it in the storage: a list's refusal is made there, a watch's is an error nobody gives a reason.
             revision: resource_version(query.get("resourceVersion")).map_err(|why| match watch {
                 true => Status::new(Reason::Unknown, why),
                 false => Status::bad_request(format!("invalid resource version: {why}")),
             })?,
-            matching,
-            timeout_seconds: number(query, "timeoutSeconds")?,
+            matching: match query.get("resourceVersionMatch") {
+                "NotOlderThan" => Match::NotOlderThan,
+                "Exact" => Match::Exact,
+                _ => Match::Unset,
+            },
+            timeout_seconds,
             bookmarks: query.flag("allowWatchBookmarks"),
             send_initial_events: query.find("sendInitialEvents").map(|_| query.flag("sendInitialEvents")),
-        };
-        options.check(watch)?;
-        Ok(options)
-    }
-
-    fn check(&self, watch: bool) -> Result<(), Status> {
-        let mut errors = ErrorList::new();
-        let path = Path::new("resourceVersionMatch");
-        if watch {
-            match (self.send_initial_events, self.matching) {
-                (Some(_), Match::NotOlderThan) | (None, Match::Unset) => {}
-                (Some(_), _) => errors.push(Error::forbidden(
-                    &path,
-                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                )),
-                (None, _) => errors.push(Error::forbidden(
-                    &path,
-                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-                )),
-            }
-        } else {
-            if self.send_initial_events.is_some() {
-                errors
-                    .push(Error::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"));
-            }
-            match self.matching {
-                Match::Unset => {}
-                _ if self.revision.is_none() => errors.push(Error::forbidden(
-                    &path,
-                    "resourceVersionMatch is forbidden unless resourceVersion is provided",
-                )),
-                _ if !self.continue_token.is_empty() => {
-                    errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
-                }
-                Match::Exact if self.revision == Some(0) => errors.push(Error::forbidden(
-                    &path,
-                    "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"",
-                )),
-                _ => {}
-            }
-        }
-        if errors.is_empty() { Ok(()) } else { Err(invalid(errors)) }
+        })
     }
 }
 
-fn invalid(errors: ErrorList) -> Status {
-    Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", "ListOptions"), "", &errors)
+/// What does not go together in the options of a list or watch, all of it. The revision is not read for it.
+///
+/// Upstream: `ValidateListOptions` in k8s.io/apimachinery/pkg/apis/meta/internalversion/validation (v1.35).
+fn check(query: &Query, watch: bool) -> ErrorList {
+    const CONTINUED: &str = "resourceVersionMatch is forbidden when continue is provided";
+    let (path, matching) = (Path::new("resourceVersionMatch"), query.get("resourceVersionMatch"));
+    let sends_events = query.find("sendInitialEvents").is_some();
+    let has_match = !matching.is_empty();
+    let continues = has_match && !query.get("continue").is_empty();
+    let mut errors = ErrorList::new();
+    let mut forbid = |is_wrong: bool, why: &str| {
+        if is_wrong {
+            errors.push(Error::forbidden(&path, why));
+        }
+    };
+    if watch {
+        let is_other = matching != "NotOlderThan";
+        forbid(sends_events && is_other, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+        let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        forbid(has_match && !sends_events, why);
+        if has_match && is_other {
+            errors.push(Error::not_supported(&path, matching, &["NotOlderThan"]));
+        }
+        if continues {
+            errors.push(Error::forbidden(&path, CONTINUED));
+        }
+        return errors;
+    }
+    let (revision, known) = (query.get("resourceVersion"), ["Exact", "NotOlderThan", ""]);
+    forbid(has_match && revision.is_empty(), "resourceVersionMatch is forbidden unless resourceVersion is provided");
+    forbid(continues, CONTINUED);
+    if !known.contains(&matching) {
+        errors.push(Error::not_supported(&path, matching, &known));
+    }
+    if matching == "Exact" && revision == "0" {
+        errors.push(Error::forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+    }
+    if sends_events {
+        errors.push(Error::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"));
+    }
+    errors
 }
 
 fn bad_selector(error: &dyn std::fmt::Display) -> Status {

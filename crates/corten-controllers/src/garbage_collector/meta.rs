@@ -101,7 +101,7 @@ fn texts(object: &Stored) -> [Option<&[u8]>; 2] {
 
 /// Looks for the names of the fields in a text.
 static FIELDS: LazyLock<[Finder<'static>; 2]> =
-    LazyLock::new(|| ["\"ownerReferences\"", "\"finalizers\""].map(|name| Finder::new(name)));
+    LazyLock::new(|| ["\"ownerReferences\"", "\"finalizers\""].map(Finder::new));
 
 fn read<'t, T: Default + Deserialize<'t>>(text: Option<&'t [u8]>) -> T {
     text.and_then(|text| json::view(text).ok()).unwrap_or_default()

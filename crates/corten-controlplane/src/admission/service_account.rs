@@ -30,7 +30,7 @@ const VOLUME_PREFIX: &str = "kube-api-access-";
 static ENFORCES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(ENFORCE));
 /// Looks for the fields of an account that its pods heed.
 static SAID_TO_PODS: LazyLock<[Finder<'static>; 2]> =
-    LazyLock::new(|| ["\"automountServiceAccountToken\"", "\"imagePullSecrets\""].map(|field| Finder::new(field)));
+    LazyLock::new(|| ["\"automountServiceAccountToken\"", "\"imagePullSecrets\""].map(Finder::new));
 /// One hour and a bit: told apart from an hour that somebody asked for. Upstream: `WarnOnlyBoundTokenExpirationPeriod`.
 const TOKEN_SECONDS: i64 = 3_607;
 /// How long a namespace's default account, which a controller makes, may take. Upstream: ten tries, 100 to 200 ms apart.
@@ -286,12 +286,7 @@ fn check_ephemeral_secrets(pod: &Value, account: &Value) -> Result<(), String> {
 }
 
 /// What the environment of containers, called `word`, is taken from: one variable, or all keys of a secret.
-fn check_environment(
-    containers: &[Value],
-    word: &str,
-    account: &str,
-    allowed: &BTreeSet<&str>,
-) -> Result<(), String> {
+fn check_environment(containers: &[Value], word: &str, account: &str, allowed: &BTreeSet<&str>) -> Result<(), String> {
     for container in containers {
         let refused = |what: &str, secret: &str| {
             let container = container.str_at(&["name"]).unwrap_or_default();

@@ -364,7 +364,8 @@ async fn large_answers_are_compressed_for_who_takes_it() {
 #[tokio::test]
 async fn what_is_empty_is_written_as_the_version_that_is_shown_has_it() {
     let cluster = Cluster::start().await;
-    let event = json!({"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}, "reason": "r", "type": "Normal"});
+    let event =
+        json!({"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}, "reason": "r", "type": "Normal"});
     let stored = cluster.post(admin(), "/api/v1/namespaces/default/events", event).await.unwrap();
     assert_eq!(stored.str_at(&["reportingComponent"]), Some(""));
     let shown = cluster.get(admin(), "/apis/events.k8s.io/v1/namespaces/default/events/e").await.unwrap();

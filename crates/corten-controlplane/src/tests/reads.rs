@@ -104,3 +104,27 @@ async fn a_watch_that_waits_for_a_version_in_vain_says_so_in_an_event() {
     assert_eq!(object.str_at(&["reason"]), Some("Timeout"));
     cluster.stop().await;
 }
+
+/// Of several things that do not go together only the first was told, and none where the revision could not be read.
+#[tokio::test]
+async fn all_that_does_not_go_together_in_a_list_is_told() {
+    let cluster = Cluster::start().await;
+    let about = "ListOptions.meta.k8s.io \"\" is invalid: ";
+    let of = |why: &str| format!("resourceVersionMatch: Forbidden: resourceVersionMatch {why}");
+    let other = "resourceVersionMatch: Unsupported value: \"x\": supported values: \"Exact\", \"NotOlderThan\", \"\"";
+    let (unset, continues) =
+        (of("is forbidden unless resourceVersion is provided"), of("is forbidden when continue is provided"));
+    let watch = of("is forbidden for watch unless sendInitialEvents is provided");
+    let only = "resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"";
+    for (query, want) in [
+        ("resourceVersionMatch=x&continue=y", format!("{about}[{unset}, {continues}, {other}]")),
+        (
+            "resourceVersionMatch=Exact&resourceVersion=0",
+            format!("{about}{}", of("\"exact\" is forbidden for resourceVersion \"0\"")),
+        ),
+        ("resourceVersionMatch=x&resourceVersion=unreadable", format!("{about}{other}")),
+        ("watch=true&resourceVersionMatch=Exact&resourceVersion=unreadable", format!("{about}[{watch}, {only}]")),
+    ] {
+        assert_eq!(refused(&cluster, &format!("/api/v1/namespaces/default/configmaps?{query}")).await, (422, want));
+    }
+}

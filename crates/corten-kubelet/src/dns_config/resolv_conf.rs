@@ -1,9 +1,6 @@
-//! The file format of `resolv.conf`: reading the node's, writing a pod's.
+//! The file format of `resolv.conf`, as the node's is read. A pod's is written by its container runtime.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    fmt,
-};
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// What a `resolv.conf` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,20 +65,4 @@ pub(super) fn set_options(options: &mut Vec<String>, more: impl IntoIterator<Ite
 
 fn option_name(option: &str) -> &str {
     option.split_once(':').map_or(option, |(name, _)| name)
-}
-
-/// The text of the file, as a container runtime writes it for a pod: search, nameservers, options.
-impl fmt::Display for ResolvConf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.searches.is_empty() {
-            writeln!(f, "search {}", self.searches.join(" "))?;
-        }
-        for nameserver in &self.nameservers {
-            writeln!(f, "nameserver {nameserver}")?;
-        }
-        if !self.options.is_empty() {
-            writeln!(f, "options {}", self.options.join(" "))?;
-        }
-        Ok(())
-    }
 }

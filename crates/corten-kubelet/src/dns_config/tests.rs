@@ -44,7 +44,17 @@ fn form(case: &Case<'_>) -> (String, Vec<DnsEvent>) {
         config: case.config.as_ref(),
     };
     let (formed, events) = pod_dns(&node, &pod);
-    (formed.to_string(), events)
+    (text(&formed), events)
+}
+
+/// The file as a container runtime writes it: search, nameservers, options.
+fn text(file: &ResolvConf) -> String {
+    let line = |word: &str, words: &[String]| match words {
+        [] => String::new(),
+        words => format!("{word} {}\n", words.join(" ")),
+    };
+    let nameservers: String = file.nameservers.iter().map(|server| format!("nameserver {server}\n")).collect();
+    line("search", &file.searches) + &nameservers + &line("options", &file.options)
 }
 
 #[track_caller]

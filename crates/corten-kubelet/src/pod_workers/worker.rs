@@ -4,6 +4,9 @@
 //! status. Invariant: only the worker changes its state, and it never goes back from `Terminating` or `Terminated`.
 //! Upstream: pkg/kubelet/pod_workers.go and the sync functions of pkg/kubelet/kubelet.go (v1.35).
 
+mod shown;
+mod work;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -21,29 +24,19 @@ use futures::{
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
+use self::shown::{Inherited, inherited};
 use super::{
-    actions::{Output, RESIZE_ERROR, Report, Scene},
+    actions::{Output, Report},
     context::Context,
     mailbox::{Kill, Letters, Mailbox},
     messages::last_words,
-    plan::{Action, Observed, Phase, Plan, Slot, is_as_wanted, is_done, later, plan, spec_grace},
+    plan::{Phase, Slot, is_done, later, spec_grace},
     restarts::Restarts,
 };
 use crate::{
-    allocation::{InProgress, decide},
-    interfaces::{
-        ContainerKind, ContainerRef, Failure, MountedVolumes, ProbeKind, ProbeTarget, SharedPod, containers_of,
-        probe_of,
-    },
-    pleg::{
-        PodRuntimeStatus,
-        records::{is_exited, is_running, name_of},
-    },
-    pod_ref::{self, go_duration},
-    status::{
-        Remains,
-        generate::{StatusInput, generate, preferred},
-    },
+    interfaces::{ContainerRef, Failure, MountedVolumes, ProbeKind, SharedPod, containers_of},
+    pleg::{PodRuntimeStatus, records::is_exited},
+    pod_ref,
 };
 
 /// The least time that the end of a pod may take which is killed for the node's sake. Upstream: `minTimeout` of
@@ -94,14 +87,6 @@ pub struct Worker {
     is_rejected: bool,
     /// When a pod that somebody wanted ended has taken too long.
     overdue_at: Option<Timestamp>,
-}
-
-/// How a container was found: upstream's `ChangeContainerStatusOnKubeletRestart` is off since v1.35, so that a restart of the
-/// kubelet takes nothing out of its services.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Inherited {
-    started: bool,
-    ready: bool,
 }
 
 /// What was removed after the end.
@@ -382,223 +367,6 @@ impl Worker {
         self.retries.clear();
     }
 
-    fn plan(&mut self, now: Timestamp) -> Plan {
-        let retry_at = self.retries.iter().map(|(slot, (_, at))| (slot.clone(), *at)).collect();
-        let in_flight: BTreeSet<Slot> = self.in_flight.keys().cloned().collect();
-        let started = self.started();
-        let observed = Observed {
-            pod: &self.pod,
-            containers: &self.containers,
-            hashes: &self.hashes,
-            wanted: &self.wanted,
-            is_resized: self.is_resized,
-            phase: self.phase,
-            is_prepared: self.volumes.is_some(),
-            runtime: &self.runtime,
-            in_flight: &in_flight,
-            is_starting: self.starting.is_some(),
-            hooks_done: &self.hooks_done,
-            started: &started,
-            failed_probes: &self.failed_probes,
-            restarts: &self.restarts,
-            retry_at: &retry_at,
-            now,
-        };
-        if self.phase == Phase::Syncing {
-            self.follow_resize(is_as_wanted(&observed));
-        }
-        plan(&observed)
-    }
-
-    /// Keeps the account of a resize: one that is needed is in progress, one that was is complete when nothing differs.
-    fn follow_resize(&self, is_as_wanted: bool) {
-        let allocations = &self.context.allocations;
-        let in_progress = allocations.resize(&self.uid).in_progress;
-        let is_in_progress = in_progress.is_some();
-        // The table notes a resize before it hands on the pod that asks for it.
-        let is_here = in_progress.is_some_and(|it| it.is_known_at(self.pod.metadata.generation));
-        if is_as_wanted && is_here && !self.in_flight.contains_key(&Slot::Pod) {
-            allocations.change_resize(&self.uid, |state| state.in_progress = None);
-            let text = decide::message("completed", &self.pod, "");
-            self.context.event(&self.pod, false, "ResizeCompleted", text);
-        } else if !is_as_wanted && !is_in_progress {
-            // Found so at start: another kubelet began it.
-            let in_progress = InProgress { generation: self.pod.metadata.generation, error: None };
-            allocations.change_resize(&self.uid, |state| state.in_progress = Some(in_progress));
-        }
-    }
-
-    /// The running containers whose startup probe has succeeded, or that have none.
-    fn started(&self) -> BTreeSet<String> {
-        let has_started = |container: &corten_cri::api::ContainerStatus| {
-            if self.hooked.contains(name_of(container)) {
-                return false;
-            }
-            let spec = self.containers.iter().find(|it| it.spec.name == name_of(container));
-            let probed = spec.is_some_and(|it| probe_of(&it.spec, ProbeKind::Startup).is_some());
-            !probed || self.probed(&container.id, ProbeKind::Startup) == Some(true)
-        };
-        let running = self.runtime.running().filter(|container| has_started(container));
-        running.map(|container| container.id.clone()).collect()
-    }
-
-    /// What is known of a probe.
-    fn probed(&self, container_id: &str, kind: ProbeKind) -> Option<bool> {
-        self.context.prober.result(container_id, kind).or_else(|| {
-            let inherited = self.inherited.get(container_id)?;
-            let known = match kind {
-                ProbeKind::Startup => inherited.started,
-                ProbeKind::Readiness => inherited.ready,
-                ProbeKind::Liveness => false,
-            };
-            known.then_some(true)
-        })
-    }
-
-    fn scene(&self) -> Scene {
-        Scene {
-            context: Arc::clone(&self.context),
-            pod: Arc::clone(&self.pod),
-            containers: Arc::clone(&self.containers),
-            runtime: Arc::clone(&self.runtime),
-            volumes: self.volumes.clone().unwrap_or_default(),
-        }
-    }
-
-    fn start(&mut self, mut action: Action) {
-        let slot = action.slot();
-        if let Action::Start { container, attempt, .. } = &mut action
-            && self.runtime.latest(container).is_none()
-        {
-            // The runtime has lost its records; what was shown is counted on.
-            *attempt = (*attempt).max(self.shown_restarts(container));
-        }
-        if let Action::Start { container, after: Some(after), .. } = &action {
-            // Counted when it begins: a start that fails makes the next wait longer too.
-            let hash = self.hashes.get(container).map_or("", String::as_str);
-            self.restarts.started(container, hash, *after, self.context.clock.now());
-        }
-        if let Action::Start { container: name, .. } = &action {
-            self.starting = Some(name.clone());
-            let spec = self.containers.iter().find(|it| it.spec.name == *name).map(|it| &it.spec);
-            if spec.is_some_and(|spec| spec.lifecycle.as_ref().is_some_and(|it| it.post_start.is_some())) {
-                self.hooked.insert(name.clone());
-            }
-        }
-        let (handle, registration) = AbortHandle::new_pair();
-        let act = Abortable::new(self.scene().act(action), registration).map(Result::ok).boxed();
-        self.in_flight.insert(slot, handle);
-        self.actions.push(act);
-    }
-
-    /// How many restarts of a container the status shows.
-    fn shown_restarts(&self, container: &str) -> u32 {
-        let Some(status) = self.status.as_ref().or(self.pod.status.as_ref()) else { return 0 };
-        let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
-        let shown = lists.into_iter().flatten().flatten().find(|status| status.name == container);
-        shown.map_or(0, |status| u32::try_from(status.restart_count).unwrap_or_default())
-    }
-
-    /// Containers in back-off show it, and say it once per wait.
-    fn note_waiting(&mut self, plan: &Plan) {
-        for waiting in &plan.waiting {
-            let Some(container) = self.containers.iter().find(|it| it.spec.name == waiting.container) else { continue };
-            let message = format!(
-                "back-off {} restarting failed container={} pod={}",
-                go_duration(waiting.delay),
-                waiting.container,
-                pod_ref::full_name(&self.pod)
-            );
-            let failure = Failure::new("CrashLoopBackOff", message);
-            if self.failures.get(&waiting.container) != Some(&failure) {
-                let text = format!(
-                    "Back-off restarting failed container {} in pod {}",
-                    waiting.container,
-                    pod_ref::full_name(&self.pod)
-                );
-                self.context.container_event(&self.pod, container, true, "BackOff", text);
-            }
-            self.failures.insert(waiting.container.clone(), failure);
-        }
-    }
-
-    fn take_report(&mut self, report: Report) {
-        let Report { slot, result } = report;
-        self.in_flight.remove(&slot);
-        if let Slot::Container(name) = &slot {
-            self.hooked.remove(name);
-            self.starting.take_if(|starting| starting == name);
-        }
-        let now = self.context.clock.now();
-        match result {
-            Ok(output) => {
-                self.retries.remove(&slot);
-                self.take_output(output);
-            }
-            Err(failure) => {
-                let rng = Arc::clone(&self.context.rng);
-                // 1.5 s to 10 s with jitter: upstream's pace for pods that could not be synced.
-                let (backoff, at) = self.retries.entry(slot.clone()).or_insert_with(|| {
-                    let pace = Backoff::doubling(Duration::from_millis(1_500), Duration::from_secs(10));
-                    (pace.with_jitter(0.5), now)
-                });
-                let delay = backoff.next(&*rng);
-                *at = now + delay;
-                let retry_in_ms = delay.as_millis() as u64;
-                warn!(pod = %self.name(), uid = self.uid, what = ?slot, err = %failure, retry_in_ms, "Could not sync pod");
-                match slot {
-                    Slot::Container(name) => {
-                        self.failures.insert(name, failure);
-                    }
-                    Slot::Pod if failure.reason == RESIZE_ERROR => self.resize_failed(failure.message),
-                    Slot::Pod | Slot::Garbage => {}
-                }
-            }
-        }
-    }
-
-    fn resize_failed(&self, error: String) {
-        let text = decide::message("error", &self.pod, &error);
-        let progress = InProgress { generation: self.pod.metadata.generation, error: Some(error) };
-        if self.context.allocations.change_resize(&self.uid, |state| state.in_progress = Some(progress)) {
-            self.context.event(&self.pod, true, "ResizeError", text);
-        }
-    }
-
-    fn take_output(&mut self, output: Output) {
-        match output {
-            Output::Resized => self.is_resized = false,
-            Output::HookDone { id } => {
-                self.hooks_done.insert(id);
-            }
-            Output::Prepared(volumes) => self.volumes = Some(Arc::new(volumes)),
-            Output::Started { container } => {
-                self.failures.remove(&container);
-            }
-            Output::Cleaned { records } => {
-                self.cleaned = if records { Cleaned::Records } else { Cleaned::Resources };
-            }
-            Output::Done => {}
-        }
-    }
-
-    /// Starts the removal of what is left, if there is something to remove. Gives the time of the next try.
-    fn clean_up(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let goes = self.pod.metadata.deletion_timestamp.is_some() || self.is_removed;
-        let wanted = if goes { Cleaned::Records } else { Cleaned::Resources };
-        if self.cleaned >= wanted || self.in_flight.contains_key(&Slot::Pod) {
-            return None;
-        }
-        if let Some((_, at)) = self.retries.get(&Slot::Pod).filter(|(_, at)| *at > now) {
-            return Some(*at);
-        }
-        let (handle, registration) = AbortHandle::new_pair();
-        let act = Abortable::new(self.scene().clean_up(goes), registration).map(Result::ok).boxed();
-        self.in_flight.insert(Slot::Pod, handle);
-        self.actions.push(act);
-        None
-    }
-
     fn is_forgotten(&self) -> bool {
         self.is_removed
             && self.phase == Phase::Terminated
@@ -616,100 +384,9 @@ impl Worker {
         Some(later(status.start_time.as_ref()?.0, Duration::from_secs(seconds.try_into().ok()?)))
     }
 
-    fn generate(&self, now: Timestamp, is_over: bool) -> PodStatus {
-        let none = PodStatus::default();
-        let previous = self.status.as_ref().or(self.pod.status.as_ref()).unwrap_or(&none);
-        generate(&StatusInput {
-            pod: &self.pod,
-            containers: &self.containers,
-            runtime: &self.runtime,
-            runtime_name: &self.context.runtime_name.read(),
-            previous,
-            hooked: &self.hooked,
-            failures: &self.failures,
-            last_words: &self.last_words,
-            resize: &self.context.allocations.resize(&self.uid),
-            probe: &|id, kind| self.probed(id, kind),
-            is_over,
-            is_rejected: self.is_rejected,
-            decree: self.decree.as_ref(),
-            is_disrupted: self.is_disrupted,
-            host_ips: self.context.host_ips(),
-            now,
-        })
-    }
-
-    fn update_status(&mut self, now: Timestamp) {
-        if self.is_orphan {
-            return;
-        }
-        let is_over = self.phase == Phase::Terminated;
-        // Once the records are removed, what they said stays.
-        let records_gone = is_over && self.runtime.is_empty() && self.status.is_some();
-        let status = match (&self.status, records_gone) {
-            (Some(status), true) if self.cleaned == Cleaned::Records || self.in_flight.contains_key(&Slot::Pod) => {
-                status.clone()
-            }
-            _ => self.generate(now, is_over),
-        };
-        let remains = match self.cleaned {
-            _ if !is_over => Remains::Containers,
-            Cleaned::Records => Remains::Nothing,
-            Cleaned::Nothing | Cleaned::Resources => Remains::Records,
-        };
-        self.context.status.set(&self.pod, status.clone(), remains);
-        self.status = Some(status);
-    }
-
-    /// Only what runs is probed; while the pod ends, only its readiness.
-    fn tell_prober(&self) {
-        if self.is_orphan {
-            return;
-        }
-        if self.phase == Phase::Terminated {
-            return self.context.prober.forget(&self.uid);
-        }
-        let ips = self.status.as_ref().and_then(|status| status.pod_ip.as_ref()).and_then(|ip| ip.parse().ok());
-        let terminating = matches!(self.phase, Phase::Terminating { .. });
-        let target = |container: &ContainerRef| {
-            let record = self.runtime.active(&container.spec.name).filter(|record| is_running(record))?;
-            let mut container = container.clone();
-            if terminating {
-                let spec = Arc::make_mut(&mut container.spec);
-                spec.liveness_probe = None;
-                spec.startup_probe = None;
-            }
-            let has_started = self.inherited.get(&record.id).is_some_and(|inherited| inherited.started);
-            let (container_id, started_at_nanos) = (record.id.clone(), record.started_at);
-            Some(ProbeTarget { container, container_id, started_at_nanos, has_started })
-        };
-        let probed = self
-            .containers
-            .iter()
-            .filter(|it| it.kind == ContainerKind::Ordinary || (it.kind == ContainerKind::Init && it.is_sidecar()))
-            .filter(|it| !self.hooked.contains(&it.spec.name));
-        self.context.prober.observe(&self.pod, ips, probed.filter_map(target).collect());
-    }
-
     fn name(&self) -> String {
         pod_ref::name(&self.pod)
     }
-}
-
-/// What the API says of a pod's running containers, by their ids.
-fn inherited(pod: &Pod) -> BTreeMap<String, Inherited> {
-    let Some(status) = &pod.status else { return BTreeMap::new() };
-    // Somebody who took the pod's readiness away meanwhile knows better than what it said of its containers.
-    let conditions = status.conditions.iter().flatten();
-    let is_ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    let lists = [&status.init_container_statuses, &status.container_statuses];
-    let running = lists.into_iter().flatten().flatten().filter_map(|container| {
-        container.state.as_ref()?.running.as_ref()?;
-        let (_, id) = container.container_id.as_deref()?.split_once("://")?;
-        let started = container.started == Some(true);
-        Some((id.to_owned(), Inherited { started, ready: started && container.ready && is_ready }))
-    });
-    running.collect()
 }
 
 fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
@@ -717,10 +394,4 @@ fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
-}
-
-/// The addresses of a pod that runs, for whoever asks outside of a worker.
-#[must_use]
-pub fn pod_ips(runtime: &PodRuntimeStatus, hosts: &[std::net::IpAddr]) -> Vec<std::net::IpAddr> {
-    runtime.active_sandbox().map(|sandbox| preferred(&sandbox.ips(), hosts)).unwrap_or_default()
 }

@@ -13,26 +13,16 @@ mod grpc;
 mod metrics;
 pub(crate) mod target;
 mod tcp;
+mod watched;
 
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
-    fmt,
-    future::Future,
-    net::IpAddr,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, future::Future, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
-use corten_api::core::v1::Probe;
 use corten_base::{SharedClock, SharedRng, Shutdown, TaskPanic, TaskSet};
 use corten_client::events::{EventType, Recorder};
 use corten_cri::RuntimeService;
 use futures::future::{Either, select};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::sync::{Notify, mpsc};
 use tracing::debug;
 
 use crate::{
@@ -40,12 +30,9 @@ use crate::{
     pod_ref::container_ref,
 };
 use attempt::{Attempt, Finding};
-use counter::{Counter, Schedule};
 use metrics::{Outcome, ProbeMetrics, Series};
+use watched::{Entry, Job, Key, State, Watched};
 
-/// How many probes of one pod run at the same time: a node full of pods must not exhaust sockets or the runtime. How long
-/// they take is the pod's matter, years if it likes, so none of them waits for another pod's.
-const IN_FLIGHT_MAX: usize = 32;
 /// How often an attempt that could not be made is repeated. Upstream: `maxProbeRetries`.
 const ATTEMPTS_MAX: usize = 3;
 /// The kinds, in the order in which they matter.
@@ -93,177 +80,11 @@ struct Inner {
     started: Duration,
 }
 
-#[derive(Default)]
-struct State {
-    pods: HashMap<String, PodProbes>,
-    /// Where a container is, for `result`.
-    by_id: HashMap<String, (String, String)>,
-    due: BinaryHeap<Reverse<(Duration, u64, Key)>>,
-    tokens: u64,
-}
-
-/// What is probed of one pod.
-struct PodProbes {
-    containers: HashMap<String, Watched>,
-    permits: Arc<Semaphore>,
-}
-
-impl Default for PodProbes {
-    fn default() -> Self {
-        Self { containers: HashMap::new(), permits: Arc::new(Semaphore::new(IN_FLIGHT_MAX)) }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    pod_uid: String,
-    container: String,
-    kind: ProbeKind,
-}
-
-/// One container that runs.
-struct Watched {
-    pod: SharedPod,
-    pod_ip: Option<IpAddr>,
-    target: ProbeTarget,
-    /// When it was started, on the monotonic clock; zero if before this prober.
-    started: Duration,
-    entries: HashMap<ProbeKind, Entry>,
-}
-
-struct Entry {
-    schedule: Schedule,
-    counter: Counter,
-    result: Option<bool>,
-    /// Only the heap's item and the attempt with this token are of this entry; 0 while nothing is due.
-    token: u64,
-    /// Ends the attempt that runs when the entry goes.
-    cancel: CancellationToken,
-    _guard: DropGuard,
-}
-
-impl Entry {
-    fn new(probe: &Probe) -> Self {
-        let cancel = CancellationToken::new();
-        Self {
-            schedule: Schedule::of(probe),
-            counter: Counter::default(),
-            result: None,
-            token: 0,
-            _guard: cancel.clone().drop_guard(),
-            cancel,
-        }
-    }
-
-    /// Ends what runs of it; nothing is due any more.
-    fn park(&mut self) {
-        self.token = 0;
-        self.cancel.cancel();
-    }
-}
-
-impl Watched {
-    /// Whether a probe of this kind may run now.
-    fn is_open(&self, kind: ProbeKind) -> bool {
-        let has_started = self.entries.get(&ProbeKind::Startup).is_none_or(|entry| entry.result == Some(true));
-        (kind == ProbeKind::Startup) != has_started || !self.entries.contains_key(&ProbeKind::Startup)
-    }
-}
-
-/// What an attempt takes with it.
-struct Job {
-    key: Key,
-    token: u64,
-    pod: SharedPod,
-    pod_ip: Option<IpAddr>,
-    target: ProbeTarget,
-    probe: Probe,
-    timeout: Duration,
-    permits: Arc<Semaphore>,
-    cancel: CancellationToken,
-}
-
-impl Job {
-    fn series(&self) -> Series {
-        let metadata = &self.pod.metadata;
-        Series {
-            pod_uid: self.key.pod_uid.clone(),
-            container: self.key.container.clone(),
-            kind: self.key.kind,
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            pod: metadata.name.clone().unwrap_or_default(),
-        }
-    }
-}
-
 fn outcome_of(finding: &Finding) -> Outcome {
     match finding {
         Finding::Success(_) | Finding::Warning(_) => Outcome::Successful,
         Finding::Failure(_) => Outcome::Failed,
         Finding::Error(_) => Outcome::Unknown,
-    }
-}
-
-impl State {
-    /// Makes the entry due at `at`; what was due before is not any more.
-    fn schedule(&mut self, key: Key, at: Duration) {
-        self.tokens += 1;
-        let token = self.tokens;
-        if let Some(entry) = self.entry(&key) {
-            entry.token = token;
-            self.due.push(Reverse((at, token, key)));
-        }
-    }
-
-    fn entry(&mut self, key: &Key) -> Option<&mut Entry> {
-        self.pods.get_mut(&key.pod_uid)?.containers.get_mut(&key.container)?.entries.get_mut(&key.kind)
-    }
-
-    fn is_stale(&mut self, token: u64, key: &Key) -> bool {
-        self.entry(key).is_none_or(|entry| entry.token != token)
-    }
-
-    /// When the next probe is due.
-    fn next_due(&mut self) -> Option<Duration> {
-        while let Some(Reverse((at, token, key))) = self.due.peek().cloned() {
-            if !self.is_stale(token, &key) {
-                return Some(at);
-            }
-            self.due.pop();
-        }
-        None
-    }
-
-    /// The next probe that is due at `now`.
-    fn take_due(&mut self, now: Duration) -> Option<Job> {
-        if self.next_due()? > now {
-            return None;
-        }
-        let Reverse((_, token, key)) = self.due.pop()?;
-        let pod = self.pods.get(&key.pod_uid)?;
-        let watched = pod.containers.get(&key.container)?;
-        let entry = watched.entries.get(&key.kind)?;
-        Some(Job {
-            token,
-            pod: Arc::clone(&watched.pod),
-            pod_ip: watched.pod_ip,
-            target: watched.target.clone(),
-            probe: probe_of(&watched.target.container.spec, key.kind)?.clone(),
-            timeout: entry.schedule.timeout,
-            permits: Arc::clone(&pod.permits),
-            cancel: entry.cancel.clone(),
-            key,
-        })
-    }
-
-    fn remove_container(&mut self, pod_uid: &str, container: &str) {
-        let Some(pod) = self.pods.get_mut(pod_uid) else { return };
-        if let Some(watched) = pod.containers.remove(container) {
-            self.by_id.remove(&watched.target.container_id);
-        }
-        if pod.containers.is_empty() {
-            self.pods.remove(pod_uid);
-        }
     }
 }
 
@@ -424,7 +245,7 @@ impl Inner {
             Some(false) if kind != ProbeKind::Readiness => entry.token = 0,
             Some(true) if kind == ProbeKind::Startup => {
                 entry.token = 0;
-                open(&mut state, &job.key, now);
+                state.open(&job.key, now);
             }
             _ => state.schedule(job.key.clone(), next),
         }
@@ -448,22 +269,6 @@ impl Inner {
     }
 }
 
-/// Makes the other probes of a container due, now that it has started.
-fn open(state: &mut State, key: &Key, now: Duration) {
-    let Some(watched) = state.pods.get(&key.pod_uid).and_then(|pod| pod.containers.get(&key.container)) else {
-        return;
-    };
-    let waiting: Vec<(ProbeKind, Duration)> = watched
-        .entries
-        .iter()
-        .filter(|(kind, entry)| **kind != ProbeKind::Startup && entry.token == 0)
-        .map(|(kind, entry)| (*kind, now.max(watched.started + entry.schedule.initial_delay)))
-        .collect();
-    for (kind, at) in waiting {
-        state.schedule(Key { kind, ..key.clone() }, at);
-    }
-}
-
 impl Prober for ProbeManager {
     fn observe(&self, pod: &SharedPod, pod_ip: Option<IpAddr>, running: Vec<ProbeTarget>) {
         let inner = &*self.inner;
@@ -472,16 +277,7 @@ impl Prober for ProbeManager {
         let now = inner.clock.monotonic();
         let mut state = inner.state.lock();
 
-        let known: Vec<(String, String)> = state.pods.get(&uid).map_or_else(Vec::new, |pod| {
-            let ids = pod.containers.iter().map(|(name, watched)| (name.clone(), watched.target.container_id.clone()));
-            ids.collect()
-        });
-        for (name, id) in known {
-            let still = running.iter().any(|target| target.container.spec.name == name && target.container_id == id);
-            if !still {
-                state.remove_container(&uid, &name);
-            }
-        }
+        state.keep_running(&uid, &running);
         for target in running {
             let name = target.container.spec.name.clone();
             let spec = Arc::clone(&target.container.spec);

@@ -1,7 +1,7 @@
 //! The schedule in simulated time against a scripted runtime, and the network against servers on loopback.
 
 use corten_api::{
-    core::v1::{Container, ExecAction, GRPCAction, HTTPGetAction, Pod, TCPSocketAction},
+    core::v1::{Container, ExecAction, GRPCAction, HTTPGetAction, Pod, Probe, TCPSocketAction},
     intstr::IntOrString,
     meta::v1::ObjectMeta,
 };
@@ -12,7 +12,7 @@ use corten_cri::{
     fake::{ExecScript, FakeCri, Script},
 };
 
-use super::*;
+use super::{watched::IN_FLIGHT_MAX, *};
 use crate::interfaces::{ContainerKind, ContainerRef};
 
 struct Fixture {

@@ -17,19 +17,20 @@
 //! per port instead of a chain per endpoint, and one set of hairpin pairs instead of a rule per endpoint.
 
 mod base;
+mod plan;
 mod port;
+mod stale_udp;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
 };
 
 use corten_net::{
     Netns,
     conntrack::{Conntrack, UDP},
     nftables::{
-        CommitError, Element, ElementData, Nftables, Set, Table, TableDump, Transaction, Value, Verdict,
-        wait_for_packets,
+        CommitError, Element, ElementData, Nftables, Set, Table, TableDump, Transaction, Value, wait_for_packets,
     },
     sysctl,
 };
@@ -37,15 +38,14 @@ use ipnet::IpNet;
 
 use self::{
     base::FamilyTable,
-    port::{Leftover, PortState, Target, id_of},
+    plan::{Plan, State},
+    port::id_of,
+    stale_udp::StaleUdp,
 };
 use super::{Backend, BackendError};
 use crate::{
-    names::{IpFamily, Protocol},
-    ruleset::{
-        Change, PortKey, PortRules, Ruleset,
-        frontends::{Claims, Frontend, frontends},
-    },
+    names::IpFamily,
+    ruleset::{Change, Ruleset},
 };
 
 /// Looks at a set of clients: each but the first because one of them left between look and deletion.
@@ -97,90 +97,6 @@ pub struct NftablesBackend {
     state: State,
     /// The generation that our last commit made, as far as known.
     generation: Option<u32>,
-}
-
-/// The transactions of a change, in their order.
-#[derive(Debug, Default)]
-struct Plan {
-    /// New chains and sets, with their content. Nothing leads to them yet.
-    prepare: Transaction,
-    /// What packets see change.
-    switch: Transaction,
-    /// What nothing leads to any more.
-    leftovers: Vec<Leftover>,
-}
-
-impl Plan {
-    /// Where changes of a chain and its sets go.
-    fn writer(&mut self, is_new: bool) -> &mut Transaction {
-        if is_new { &mut self.prepare } else { &mut self.switch }
-    }
-
-    /// The third transaction. Chains that jump to others come first in the list.
-    fn sweep(self) -> Transaction {
-        let mut tx = Transaction::new();
-        for leftover in self.leftovers {
-            leftover.delete(&mut tx);
-        }
-        tx
-    }
-}
-
-/// What the kernel has of ours, after the last commit.
-#[derive(Debug, Default)]
-struct State {
-    ports: BTreeMap<PortKey, PortState>,
-    claims: Claims<Target>,
-    cluster_ips: Counted<IpAddr>,
-    hairpins: Counted<IpAddr>,
-    last_id: u64,
-}
-
-/// Things that several ports have in common: there while somebody needs them.
-#[derive(Debug)]
-struct Counted<T> {
-    users: BTreeMap<T, usize>,
-    before: BTreeMap<T, bool>,
-}
-
-impl<T> Default for Counted<T> {
-    fn default() -> Self {
-        Self { users: BTreeMap::new(), before: BTreeMap::new() }
-    }
-}
-
-impl<T: Ord + Copy> Counted<T> {
-    fn touch(&mut self, item: T) {
-        let is_there = self.users.contains_key(&item);
-        self.before.entry(item).or_insert(is_there);
-    }
-
-    fn add(&mut self, item: T) {
-        self.touch(item);
-        *self.users.entry(item).or_default() += 1;
-    }
-
-    fn remove(&mut self, item: T) {
-        self.touch(item);
-        let users = self.users.get_mut(&item).expect("was added by the port that lets it go");
-        *users -= 1;
-        if *users == 0 {
-            self.users.remove(&item);
-        }
-    }
-
-    /// What came and what went since the last call.
-    fn take_changes(&mut self) -> (Vec<T>, Vec<T>) {
-        let (mut came, mut went) = (Vec::new(), Vec::new());
-        for (item, was_there) in std::mem::take(&mut self.before) {
-            match (was_there, self.users.contains_key(&item)) {
-                (false, true) => came.push(item),
-                (true, false) => went.push(item),
-                _ => {}
-            }
-        }
-        (came, went)
-    }
 }
 
 impl NftablesBackend {
@@ -256,7 +172,7 @@ impl NftablesBackend {
             let chains = dump.chains.iter().map(|c| &c.name);
             chains.chain(dump.sets.iter().map(|s| &s.set.name))
         });
-        let mut state = State { last_id: names.filter_map(|name| id_of(name)).max().unwrap_or(0), ..State::default() };
+        let mut state = State::after(names.filter_map(|name| id_of(name)).max().unwrap_or(0));
         let mut plan = Plan::default();
         for (table, dump) in self.tables.values().zip(existing) {
             table.create(&self.config, Some(dump), &mut plan.prepare);
@@ -363,128 +279,12 @@ impl NftablesBackend {
     /// service was there. One listing of all connections, and only if a UDP port lost something or is new.
     fn forget_stale(&self, changes: &[Change]) -> Result<usize, BackendError> {
         let stale = StaleUdp::new(changes);
-        if stale.frontends.is_empty() {
+        if stale.is_empty() {
             return Ok(0);
         }
         self.conntrack
             .delete_where(|e| e.original.protocol == UDP && stale.covers(e.original.destination, e.reply.source))
             .map_err(BackendError::Conntrack)
-    }
-}
-
-/// Which UDP connections are stale after a change.
-#[derive(Debug, Default)]
-struct StaleUdp {
-    /// Endpoints that are right, by frontend; node ports have no address.
-    frontends: BTreeMap<(Option<IpAddr>, u16), BTreeSet<SocketAddr>>,
-}
-
-impl StaleUdp {
-    fn new(changes: &[Change]) -> Self {
-        let mut out = Self::default();
-        for change in changes.iter().filter(|c| c.key.protocol == Protocol::Udp) {
-            let endpoints = |rules: Option<&PortRules>| -> BTreeSet<SocketAddr> {
-                rules.into_iter().flat_map(PortRules::endpoints).collect()
-            };
-            let (before, after) = (endpoints(change.old.as_deref()), endpoints(change.new.as_deref()));
-            let frontends_of = |rules: Option<&PortRules>| -> BTreeSet<Frontend> {
-                rules.into_iter().flat_map(|r| frontends(&change.key, r).into_keys()).collect()
-            };
-            let (old, new) = (frontends_of(change.old.as_deref()), frontends_of(change.new.as_deref()));
-            let has_lost = !before.is_subset(&after) || (before.is_empty() && !after.is_empty());
-            for frontend in old.union(&new) {
-                if has_lost || old.contains(frontend) != new.contains(frontend) {
-                    let valid = out.frontends.entry((frontend.ip, frontend.port)).or_default();
-                    if new.contains(frontend) {
-                        valid.extend(&after);
-                    }
-                }
-            }
-        }
-        out
-    }
-
-    fn covers(&self, destination: SocketAddr, answers_from: SocketAddr) -> bool {
-        let by_address = self.frontends.get(&(Some(destination.ip()), destination.port()));
-        // A connection to a node port that no rule translated goes to a socket of this machine (or passes through) and
-        // keeps its own address; it may not be ours.
-        let by_node_port = || self.frontends.get(&(None, destination.port())).filter(|_| destination != answers_from);
-        by_address.or_else(by_node_port).is_some_and(|valid| !valid.contains(&answers_from))
-    }
-}
-
-impl State {
-    /// Appends what turns the kernel's state into the one after `changes`.
-    fn plan(
-        &mut self,
-        tables: &BTreeMap<IpFamily, FamilyTable>,
-        config: &NftablesConfig,
-        changes: &[Change],
-        plan: &mut Plan,
-    ) {
-        for change in changes.iter().filter(|c| tables.contains_key(&c.key.family)) {
-            let table = &tables[&change.key.family];
-            let key = &change.key;
-            let old_frontends = change.old.as_deref().map(|r| frontends(key, r)).unwrap_or_default();
-            let mut new_frontends = BTreeMap::new();
-            if let Some(rules) = change.new.as_deref() {
-                let last_id = &mut self.last_id;
-                let port = self.ports.entry(key.clone()).or_insert_with(|| {
-                    *last_id += 1;
-                    PortState::new(*last_id)
-                });
-                port.update(table, config, key, rules, plan);
-                for (frontend, role) in frontends(key, rules) {
-                    new_frontends.insert(frontend, (role, port.target(role, rules)));
-                }
-                self.cluster_ips.add(rules.cluster_ip);
-                rules.hairpins.iter().for_each(|ip| self.hairpins.add(*ip));
-            } else if let Some(port) = self.ports.remove(key) {
-                port.remove(table, &mut plan.leftovers);
-            }
-            if let Some(rules) = change.old.as_deref() {
-                self.cluster_ips.remove(rules.cluster_ip);
-                rules.hairpins.iter().for_each(|ip| self.hairpins.remove(*ip));
-            }
-            self.claims.set(key, &old_frontends, &new_frontends);
-        }
-        self.plan_maps(tables, &mut plan.switch);
-    }
-
-    fn plan_maps(&mut self, tables: &BTreeMap<IpFamily, FamilyTable>, tx: &mut Transaction) {
-        let mut deletions: BTreeMap<(IpFamily, bool), Vec<Element>> = BTreeMap::new();
-        let mut additions = deletions.clone();
-        for (frontend, old, new) in self.claims.take_changes() {
-            let list = (frontend.family, frontend.ip.is_some());
-            if old.is_some() {
-                deletions.entry(list).or_default().push(Element::new(frontend_key(&frontend)));
-            }
-            if let Some(target) = new {
-                let element = Element::new(frontend_key(&frontend)).to_verdict(target_verdict(&target));
-                additions.entry(list).or_default().push(element);
-            }
-        }
-        for ((family, has_address), elements) in deletions {
-            let t = &tables[&family];
-            tx.delete_elements(&t.table, if has_address { &t.services } else { &t.node_ports }, elements);
-        }
-        for ((family, has_address), elements) in additions {
-            let t = &tables[&family];
-            tx.add_elements(&t.table, if has_address { &t.services } else { &t.node_ports }, elements);
-        }
-        let (cluster_ips, hairpins) = (self.cluster_ips.take_changes(), self.hairpins.take_changes());
-        for (family, t) in tables {
-            let of = |ips: &[IpAddr], times: usize| -> Vec<Element> {
-                ips.iter()
-                    .filter(|ip| IpFamily::of(**ip) == *family)
-                    .map(|ip| Element::new(vec![Value::from(*ip); times]))
-                    .collect()
-            };
-            tx.add_elements(&t.table, &t.cluster_ips, of(&cluster_ips.0, 1));
-            tx.delete_elements(&t.table, &t.cluster_ips, of(&cluster_ips.1, 1));
-            tx.add_elements(&t.table, &t.hairpins, of(&hairpins.0, 2));
-            tx.delete_elements(&t.table, &t.hairpins, of(&hairpins.1, 2));
-        }
     }
 }
 
@@ -495,20 +295,6 @@ fn endpoint_of(element: &Element) -> Option<SocketAddr> {
         [Value::Ip4(ip), Value::Port(port)] => Some((ip, port).into()),
         [Value::Ip6(ip), Value::Port(port)] => Some((ip, port).into()),
         _ => None,
-    }
-}
-
-fn frontend_key(frontend: &Frontend) -> Vec<Value> {
-    let address = frontend.ip.map(Value::from);
-    let rest = [Value::Protocol(frontend.protocol.number()), Value::Port(frontend.port)];
-    address.into_iter().chain(rest).collect()
-}
-
-fn target_verdict(target: &Target) -> Verdict {
-    match target {
-        Target::Chain(name) => Verdict::Goto(name.clone()),
-        Target::Reject => Verdict::Goto(base::REJECT.to_owned()),
-        Target::Drop => Verdict::Drop,
     }
 }
 

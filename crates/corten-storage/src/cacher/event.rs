@@ -52,7 +52,8 @@ struct Made {
 #[derive(Debug, Default)]
 struct Forms {
     shown: Vec<(Purpose, Arc<Stored>)>,
-    frames: Vec<(Purpose, Bytes)>,
+    /// Each with the moment that it was made for.
+    frames: Vec<(Purpose, (i64, Bytes))>,
     bytes: usize,
 }
 
@@ -69,6 +70,13 @@ impl Made {
         self.forms().bytes += bytes;
         if let Some(memory) = &self.counted {
             memory.add(bytes);
+        }
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        self.forms().bytes -= bytes;
+        if let Some(memory) = &self.counted {
+            memory.subtract(bytes);
         }
     }
 }
@@ -128,13 +136,30 @@ impl CacheEvent {
 
     /// The frame for `purpose`, made by `make` for the first watcher that needs it and shared by all others.
     pub fn frame<E>(&self, purpose: &Purpose, make: impl FnOnce() -> Result<Bytes, E>) -> Result<Bytes, E> {
+        self.frame_at(purpose, 0, make)
+    }
+
+    /// The same of a frame that says how long ago something was: one that was made for another `moment` gives way to a new one.
+    pub fn frame_at<E>(
+        &self,
+        purpose: &Purpose,
+        moment: i64,
+        make: impl FnOnce() -> Result<Bytes, E>,
+    ) -> Result<Bytes, E> {
         let mut made = self.made.lock();
-        let known = &mut made.forms().frames;
-        if let Some(at) = find(known, purpose) {
-            return Ok(known[at].1.clone());
+        let frames = &made.forms().frames;
+        let known = find(frames, purpose);
+        if let Some((made_for, frame)) = known.map(|at| &frames[at].1)
+            && *made_for == moment
+        {
+            return Ok(frame.clone());
         }
         let frame = make()?;
-        known.push((purpose.clone(), frame.clone()));
+        if let Some(at) = known {
+            let (_, (_, old)) = made.forms().frames.swap_remove(at);
+            made.shrink(old.len());
+        }
+        made.forms().frames.push((purpose.clone(), (moment, frame.clone())));
         made.grow(frame.len());
         Ok(frame)
     }

@@ -324,6 +324,17 @@ async fn a_frame_is_made_once_for_each_encoding() {
     assert_eq!(frame(purpose("v1", 1), "again"), "first");
     assert_eq!(frame(purpose("v1", 2), "second"), "second");
     assert_eq!(frame(purpose("events.k8s.io/v1", 1), "third"), "third");
+    // What says how long ago something was is made once for all who read it at that time.
+    let frame_at = |moment: i64, text: &'static str| {
+        events[0]
+            .frame_at(&purpose("v1", 3), moment, || Ok::<_, Infallible>(Bytes::from_static(text.as_bytes())))
+            .unwrap()
+    };
+    assert_eq!(
+        [frame_at(7, "7s"), frame_at(7, "again"), frame_at(8, "8s"), frame_at(8, "again")],
+        ["7s", "7s", "8s", "8s"]
+    );
+    assert_eq!(frame(purpose("v1", 2), "again"), "second");
     t.end().await;
 }
 

@@ -12,6 +12,7 @@ pub(super) mod merge_markers;
 pub(super) mod module_docs;
 pub(super) mod orphan_files;
 pub(super) mod pure_code;
+pub(super) mod quiet_libraries;
 pub(super) mod sleeps;
 pub(super) mod testkit_in_tests;
 pub(super) mod unfinished_code;

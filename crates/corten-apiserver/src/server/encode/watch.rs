@@ -23,9 +23,13 @@ pub(in crate::server) fn watch_item(
     match item {
         Item::Object { event, object, shared } => {
             let make = || object_frame(server, source, (*event, object), accepted, include, first);
-            match shared.as_ref().zip(purpose(source, *event, accepted)) {
-                Some((shared, purpose)) => shared.frame(&purpose, make),
-                None => make(),
+            let Some(shared) = shared else { return make() };
+            let Some(form) = form_of(*event, accepted, include, first) else { return make() };
+            let purpose = Purpose { api_version: source.endpoint().api_version.clone(), form };
+            match accepted.shape {
+                // Its cells say how long ago something was, in seconds.
+                Shape::Table => shared.frame_at(&purpose, server.clock().now().as_second(), make),
+                _ => shared.frame(&purpose, make),
             }
         }
         Item::Bookmark { revision, initial_events_end } => {
@@ -91,17 +95,17 @@ fn object_frame(
     event_frame(server, event, &shown, accepted)
 }
 
-/// What a frame is made for that all watchers share who want the same; `None` for tables, whose cells say how long ago
-/// something was, and which tell their columns once.
-fn purpose(source: &WatchSource, event: EventType, accepted: Accepted) -> Option<Purpose> {
+/// The number of a form that all watchers share who want the same; `None` for one that there is not. Tables tell their columns
+/// once, in the `first` frame of a watch.
+fn form_of(event: EventType, accepted: Accepted, include: Include, first: bool) -> Option<u32> {
     let is_old = u32::from(accepted.shape_version == "v1beta1");
     let shape = match accepted.shape {
         Shape::Object => 0,
         Shape::Metadata => 1 + is_old,
-        Shape::MetadataList | Shape::Table => return None,
+        Shape::Table => 3 + (is_old | (u32::from(first) << 1) | ((include as u32) << 2)),
+        Shape::MetadataList => return None,
     };
-    let form = (shape << 16) | ((accepted.encoding as u32) << 8) | event as u32;
-    Some(Purpose { api_version: source.endpoint().api_version.clone(), form })
+    Some((shape << 16) | ((accepted.encoding as u32) << 8) | event as u32)
 }
 
 fn json_frame(event: EventType, json: &[u8]) -> Bytes {
@@ -132,6 +136,37 @@ fn frame(server: &Server, event: &str, shown: &Value, accepted: Accepted) -> Res
         Encoding::Cbor => {
             let object = tree(server, shown, accepted)?;
             Ok(codec::cbor::watch_frame(event, &object))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Each watcher of tables had them made anew.
+    #[test]
+    fn every_form_of_an_event_has_a_number_of_its_own() {
+        let mut seen = BTreeSet::new();
+        for event in [EventType::Added, EventType::Modified, EventType::Deleted] {
+            for encoding in [Encoding::Json, Encoding::Yaml, Encoding::Protobuf, Encoding::Cbor] {
+                let form = |shape, shape_version, include, first| {
+                    form_of(event, Accepted { encoding, shape, shape_version, pretty: false }, include, first).unwrap()
+                };
+                let plain = form(Shape::Object, "v1", Include::Metadata, false);
+                assert_eq!(plain, form(Shape::Object, "v1", Include::Object, true), "objects are as they are");
+                assert!(seen.insert(plain));
+                for version in ["v1", "v1beta1"] {
+                    assert!(seen.insert(form(Shape::Metadata, version, Include::Metadata, false)));
+                    for include in [Include::None, Include::Metadata, Include::Object] {
+                        for first in [false, true] {
+                            assert!(seen.insert(form(Shape::Table, version, include, first)), "{version} {first}");
+                        }
+                    }
+                }
+            }
         }
     }
 }

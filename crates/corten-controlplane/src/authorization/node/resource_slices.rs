@@ -3,7 +3,6 @@
 //! What is in a new slice is admission's to check, and so is what each of many that are deleted belongs to.
 //! Upstream: `authorizeResourceSlice` in plugin/pkg/auth/authorizer/node/node_authorizer.go (v1.35).
 
-use corten_apimachinery::value::Str;
 use corten_apiserver::RequestInfo;
 use corten_storage::object::cache_key;
 

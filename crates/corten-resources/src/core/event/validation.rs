@@ -95,7 +95,8 @@ pub(super) fn update(object: &Value, old: &Value, api_version: &str) -> ErrorLis
 
 /// A field as it is compared: a text that is not there is an empty one, and the events of the core group write it as such.
 fn value_of<'o>(object: &'o Value, field: &str) -> Option<Cow<'o, Value>> {
-    let is_text = matches!(field, "reason" | "message" | "type" | "action" | "reportingComponent" | "reportingInstance");
+    let is_text =
+        matches!(field, "reason" | "message" | "type" | "action" | "reportingComponent" | "reportingInstance");
     match object.get(field).filter(|value| !value.is_null()) {
         Some(value) => Some(Cow::Borrowed(value)),
         None if is_text => Some(Cow::Owned(Value::from(""))),
