@@ -200,7 +200,7 @@ mod tests {
         check("x!=c,x!=a,x!=b", false);
         check("x!=c,x!=d,y=a", true);
         let twice = Selector::parse("x=b,y!=c,x=a").unwrap();
-        assert_eq!((twice.required_value("x"), twice.required_value("y")), (Some("b"), None));
+        assert_eq!((twice.required_value("x"), twice.required_value("y")), (Some("a"), None));
         assert_eq!(twice.fields().collect::<Vec<_>>(), ["x", "y"]);
     }
 

@@ -1,6 +1,10 @@
 //! Further processes in a running container.
 
 use corten_oci::{ExecError, ExecOptions, Stdio};
+use nix::{
+    sys::wait::{Id, WaitPidFlag, waitid},
+    unistd::Pid,
+};
 use serde_json::json;
 
 use crate::{
@@ -113,6 +117,9 @@ fn an_unreaped_exec_does_not_hold_up_the_deletion() {
     let mut container = bundle.start();
     let ended = start_exec(&mut container, &bundle, "exit 3", Stdio::null(), |_| {});
     let running = start_exec(&mut container, &bundle, "sleep 100", Stdio::null(), |_| {});
+    // It has ended, and stays unreaped: the deletion would kill it otherwise.
+    let ended_pid = Id::Pid(Pid::from_raw(ended.handle.pid()));
+    waitid(ended_pid, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
     let ends = container.delete(true).unwrap();
     let code = |pid: i32| ends.iter().find(|(known, _)| *known == pid).map(|(_, exit)| exit.code());
     assert_eq!(code(running.handle.pid()), Some(137));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use corten_apimachinery::{stored::Stored, value::Str};
 use parking_lot::Mutex;
 
-use super::memory::RingMemory;
+use super::memory::{Kind, RingMemory};
 use crate::kv::Revision;
 
 /// What happened to the object.
@@ -69,14 +69,14 @@ impl Made {
     fn grow(&mut self, bytes: usize) {
         self.forms().bytes += bytes;
         if let Some(memory) = &self.counted {
-            memory.add(bytes);
+            memory.add(Kind::Made, bytes);
         }
     }
 
     fn shrink(&mut self, bytes: usize) {
         self.forms().bytes -= bytes;
         if let Some(memory) = &self.counted {
-            memory.subtract(bytes);
+            memory.subtract(Kind::Made, bytes);
         }
     }
 }
@@ -109,7 +109,8 @@ impl CacheEvent {
     /// It is in a ring now, whose `memory` counts what it keeps, with all that will be made of it.
     pub(super) fn enter(&self, memory: &Arc<RingMemory>) {
         let mut made = self.made.lock();
-        memory.add(self.kept_bytes() + made.bytes());
+        memory.add(Kind::Kept, self.kept_bytes());
+        memory.add(Kind::Made, made.bytes());
         made.counted = Some(Arc::clone(memory));
     }
 
@@ -117,7 +118,16 @@ impl CacheEvent {
     pub(super) fn leave(&self) {
         let mut made = self.made.lock();
         if let Some(memory) = made.counted.take() {
-            memory.subtract(self.kept_bytes() + made.bytes());
+            memory.subtract(Kind::Kept, self.kept_bytes());
+            memory.subtract(Kind::Made, made.bytes());
+        }
+    }
+
+    /// Forgets what was made of it. Who needs it again makes it again.
+    pub(super) fn forget_made(&self) {
+        let mut made = self.made.lock();
+        if let (Some(forms), Some(memory)) = (made.forms.take(), &made.counted) {
+            memory.subtract(Kind::Made, forms.bytes);
         }
     }
 

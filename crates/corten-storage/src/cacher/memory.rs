@@ -35,31 +35,48 @@ impl EventMemory {
     }
 }
 
-/// What one ring keeps in memory. Its events count themselves here, with what watchers have made of them.
+/// What one ring keeps in memory. Its events count themselves here, and what watchers have made of them.
 #[derive(Debug, Default)]
 pub(super) struct RingMemory {
-    bytes: AtomicUsize,
+    kept: AtomicUsize,
+    made: AtomicUsize,
     all: Arc<EventMemory>,
+}
+
+/// What bytes are kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The past of objects: who is behind cannot do without it.
+    Kept,
+    /// Forms of events, which can be made again.
+    Made,
 }
 
 impl RingMemory {
     /// Nothing yet, among `all`.
     pub(super) fn among(all: &Arc<EventMemory>) -> Self {
-        Self { bytes: AtomicUsize::new(0), all: Arc::clone(all) }
+        Self { all: Arc::clone(all), ..Self::default() }
     }
 
-    pub(super) fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    fn of(&self, kind: Kind) -> &AtomicUsize {
+        match kind {
+            Kind::Kept => &self.kept,
+            Kind::Made => &self.made,
+        }
+    }
+
+    pub(super) fn add(&self, kind: Kind, bytes: usize) {
+        self.of(kind).fetch_add(bytes, Ordering::Relaxed);
         self.all.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn subtract(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    pub(super) fn subtract(&self, kind: Kind, bytes: usize) {
+        self.of(kind).fetch_sub(bytes, Ordering::Relaxed);
         self.all.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+    pub(super) fn bytes(&self, kind: Kind) -> usize {
+        self.of(kind).load(Ordering::Relaxed)
     }
 
     /// Whether all rings together have too much.

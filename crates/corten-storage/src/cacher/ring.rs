@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     event::CacheEvent,
-    memory::{EventMemory, RingMemory},
+    memory::{EventMemory, Kind, RingMemory},
 };
 use crate::kv::Revision;
 
@@ -17,7 +17,8 @@ use crate::kv::Revision;
 const EVENTS_MAX: usize = 16_384;
 
 /// The past of a resource takes half the bytes of its present at most, within these bounds: what the ring keeps of objects that
-/// were replaced or deleted, and of frames. What is live is not its own, and does not count.
+/// were replaced or deleted. What is live is not its own, and does not count. What watchers have made of events may take as much
+/// again, and is forgotten before an event is.
 const BYTES: RangeInclusive<usize> = 2 << 20..=64 << 20;
 
 /// Where all rings together keep too much, each that grows goes down to this.
@@ -92,11 +93,26 @@ impl Ring {
             self.first += 1;
             self.complete_after = event.revision;
         }
+        self.forget_made(bytes_max);
+    }
+
+    /// Forgets half of what watchers have made, that of old events first, if it is too much.
+    fn forget_made(&self, bytes_max: usize) {
+        let bytes_max = if self.memory.is_too_much() { BYTES_MIN } else { bytes_max };
+        if self.memory.bytes(Kind::Made) <= bytes_max {
+            return;
+        }
+        for (_, event) in &self.events {
+            if self.memory.bytes(Kind::Made) <= bytes_max / 2 {
+                break;
+            }
+            event.forget_made();
+        }
     }
 
     /// Whether the oldest event has to go.
     fn is_over(&self, now: Duration, bytes_max: usize) -> bool {
-        let (bytes, count) = (self.memory.bytes(), self.events.len());
+        let (bytes, count) = (self.memory.bytes(Kind::Kept), self.events.len());
         let has_too_many_bytes = if self.memory.is_too_much() {
             bytes > BYTES_MIN
         } else {
@@ -170,7 +186,7 @@ mod tests {
         }
         assert_eq!(ring.events.len(), kept);
         assert_eq!(ring.complete_after, count - kept as u64, "what was dropped is known to be missing");
-        assert_eq!(ring.memory.bytes(), kept * (bytes + size_of::<CacheEvent>()));
+        assert_eq!(ring.memory.bytes(Kind::Kept), kept * (bytes + size_of::<CacheEvent>()));
         assert_eq!(ring.next_sequence(), count);
     }
 
@@ -196,7 +212,7 @@ mod tests {
         let deleted = CacheEvent::new(Change::Delete, 3, third, Some(second));
         for (event, bytes) in [(created, own), (changed, 2 * own + 1_000), (deleted, 3 * own + 5_000)] {
             ring.push(Duration::ZERO, Arc::new(event), 0, |_, _| {});
-            assert_eq!(ring.memory.bytes(), bytes);
+            assert_eq!(ring.memory.bytes(Kind::Kept), bytes);
         }
     }
 
@@ -205,24 +221,30 @@ mod tests {
     }
 
     /// One frame was counted of each event, however many were made of it: a resource with several versions and encodings
-    /// kept several times the ring's bound.
+    /// kept several times the ring's bound. Then frames that somebody had read took the place of events that others had not.
     #[test]
-    fn what_watchers_make_of_events_is_counted() {
+    fn what_watchers_make_of_events_is_counted_and_goes_first() {
         let mut ring = Ring::default();
         let now = Duration::ZERO;
         let first = event(1, 100);
         ring.push(now, Arc::clone(&first), 0, |_, _| {});
-        let before = ring.memory.bytes();
-        let half = || Ok::<_, ()>(vec![b' '; BYTES.end() / 2].into());
+        let made = |ring: &Ring| ring.memory.bytes(Kind::Made);
+        let half = || Ok::<_, ()>(vec![b' '; BYTES.start() / 2].into());
         for form in [1, 2, 1] {
             first.frame(&purpose(form), half).unwrap();
         }
-        assert_eq!(ring.memory.bytes(), before + BYTES.end());
+        assert_eq!(made(&ring), *BYTES.start());
         ring.push(now, event(2, 100), 0, |_, _| {});
-        assert_eq!((ring.events.len(), ring.complete_after), (1, 1), "it makes room for the next");
-        // What a watcher makes of it now is no longer the ring's.
+        assert_eq!((ring.events.len(), made(&ring)), (2, *BYTES.start()), "as much as it may be");
         first.frame(&purpose(3), half).unwrap();
-        assert_eq!(ring.memory.bytes(), before);
+        ring.push(now, event(3, 100), 0, |_, _| {});
+        assert_eq!((ring.events.len(), made(&ring)), (3, 0), "frames go, events stay");
+        first.frame(&purpose(3), half).unwrap();
+        ring.restart(3);
+        assert_eq!((made(&ring), ring.memory.bytes(Kind::Kept)), (0, 0));
+        // What a watcher makes of it now is no longer the ring's.
+        first.frame(&purpose(4), half).unwrap();
+        assert_eq!(made(&ring), 0);
     }
 
     #[test]

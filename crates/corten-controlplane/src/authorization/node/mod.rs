@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use corten_apimachinery::{
     resource::ResourceDefinition,
     stored::Stored,
-    value::{Str, Value, format_str},
+    value::{Value, format_str},
 };
 use corten_apiserver::{
     RequestInfo,
