@@ -12,6 +12,7 @@ pub mod go_url;
 pub mod gvk;
 pub mod int_or_string;
 pub mod json_path;
+pub mod labels;
 pub mod managed_fields;
 mod mark;
 pub mod meta;

@@ -3,7 +3,7 @@
 //! The watch cache keeps one per object and version, shared by every list, watch and informer of the process. Nothing in
 //! here is ever changed.
 
-use crate::{codec::json::Outlined, texts::Texts, value::Str};
+use crate::{codec::json::Outlined, labels::Labels, texts::Texts, value::Str};
 
 /// An object as served in one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,23 +25,12 @@ pub struct Stored {
 /// What selectors and indexes ask for, so that nobody has to decode the object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The labels, sorted by key.
-    pub labels: Box<[(Str, Str)]>,
+    /// The labels.
+    pub labels: Labels,
     /// The values of the resource's selectable fields, in the order of `ResourceDefinition::selectable_fields`.
     pub fields: Texts,
     /// The UID of the owner with `controller: true`; empty for none.
     pub controller_uid: Str,
     /// Whether `metadata.deletionTimestamp` is set.
     pub is_deleting: bool,
-}
-
-impl Facts {
-    /// One label.
-    #[must_use]
-    pub fn label(&self, key: &str) -> Option<&str> {
-        self.labels
-            .binary_search_by(|(candidate, _)| candidate.as_str().cmp(key))
-            .ok()
-            .map(|at| self.labels[at].1.as_str())
-    }
 }

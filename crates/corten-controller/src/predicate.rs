@@ -113,7 +113,7 @@ mod tests {
         assert!(Predicate::resource_version_changed().holds(Change::Updated(&plain, &web)));
         assert!(Predicate::labels_changed().holds(Change::Updated(&plain, &web)));
         assert!(!Predicate::labels_changed().holds(Change::Updated(&plain, &gone)));
-        let is_web = Predicate::object(|object| object.facts.label("app") == Some("web"));
+        let is_web = Predicate::object(|object| object.facts.labels.get("app") == Some("web"));
         assert!(is_web.holds(Change::Updated(&web, &plain)));
         assert!(!is_web.holds(Change::Added(&plain)));
         assert!(Predicate::deletion_began().holds(Change::Updated(&web, &gone)));

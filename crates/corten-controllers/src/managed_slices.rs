@@ -10,7 +10,7 @@ use crate::endpointslice::plan::{MANAGED_BY, SERVICE_NAME};
 
 /// The service that a slice of `manager` is for; `None` for a slice of somebody else.
 pub(crate) fn service_of(slice: &Stored, manager: &str) -> Option<Key> {
-    let service = slice.facts.label(SERVICE_NAME).filter(|name| is_of(slice, manager) && !name.is_empty())?;
+    let service = slice.facts.labels.get(SERVICE_NAME).filter(|name| is_of(slice, manager) && !name.is_empty())?;
     Some(Key::new(slice.namespace.clone(), service))
 }
 
@@ -24,5 +24,5 @@ pub(crate) fn of_service(slices: &Lister, service: &Key, manager: &str) -> Vec<A
 }
 
 fn is_of(slice: &Stored, manager: &str) -> bool {
-    slice.facts.label(MANAGED_BY) == Some(manager)
+    slice.facts.labels.get(MANAGED_BY) == Some(manager)
 }

@@ -2,9 +2,10 @@
 //! its namespace, in the informer's handler, where nothing may be decoded.
 
 use corten_apimachinery::{
+    labels::Labels,
     selector::label::{Selector, SelectorError},
     stored::Stored,
-    value::{Str, Value},
+    value::Value,
 };
 use corten_informer::Projection;
 
@@ -31,7 +32,7 @@ impl ObjectSelector {
     }
 
     /// Whether an object with these labels is selected.
-    pub(crate) fn matches(&self, labels: &[(Str, Str)]) -> bool {
+    pub(crate) fn matches(&self, labels: &Labels) -> bool {
         self.0.as_ref().is_some_and(|selector| selector.matches(labels))
     }
 }

@@ -45,7 +45,7 @@ impl Indexer {
     /// By the value of a label; the index is named as `label_index` says.
     #[must_use]
     pub fn by_label(label: &'static str) -> Self {
-        Self::new(label_index(label), move |object| object.facts.label(label).map(Str::from).into_iter().collect())
+        Self::new(label_index(label), move |object| object.facts.labels.get(label).map(Str::from).into_iter().collect())
     }
 
     /// The name.

@@ -5,7 +5,6 @@ use std::{fmt, sync::Arc};
 use corten_apimachinery::{
     status::Status,
     stored::{Facts, Stored},
-    value::Str,
 };
 use corten_base::{Clock as _, SimClock};
 use corten_client::{Answer, Call, Client, ObjectList, Transport, WatchEvent};
@@ -43,10 +42,8 @@ impl ObjectBuilder {
     /// One more label.
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
-        let mut labels = self.0.facts.labels.into_vec();
-        labels.push((Str::from(key), Str::from(value)));
-        labels.sort();
-        self.0.facts.labels = labels.into();
+        let labels = self.0.facts.labels;
+        self.0.facts.labels = labels.iter().chain([(key, value)]).collect();
         self
     }
 

@@ -200,7 +200,7 @@ fn label_corpus() -> Vec<Vec<u8>> {
 fn read_label_selector(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(selector) = label::Selector::parse(text) {
-        let _ = selector.matches(&[("a".into(), "b".into())]);
+        let _ = selector.matches(&[("a", "b")].into_iter().collect());
         // What is written is not always a selector: one of no text (`a in (,)`) is written as one of no values.
         let written = selector.to_string();
         if let Ok(again) = label::Selector::parse(&written) {

@@ -11,6 +11,7 @@ use self::matcher::Matcher;
 
 use crate::{
     field::{self, ErrorList, Path, quote},
+    labels::Labels,
     validation,
     value::{Map, Str, Value},
 };
@@ -239,15 +240,10 @@ impl Selector {
         self.matcher.keys()
     }
 
-    /// Whether an object with these labels, sorted by key, is meant.
+    /// Whether an object with these labels is meant.
     #[must_use]
-    pub fn matches(&self, labels: &[(Str, Str)]) -> bool {
-        let get = |key: &str| {
-            let found = labels.binary_search_by(|(candidate, _)| candidate.as_str().cmp(key)).ok();
-            found.map(|at| labels[at].1.as_str())
-        };
-        let all = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        !self.nothing && self.matcher.matches(labels.len(), all, get)
+    pub fn matches(&self, labels: &Labels) -> bool {
+        !self.nothing && self.matcher.matches(labels.len(), labels.iter(), |key| labels.get(key))
     }
 
     /// Whether the object is meant, by its `metadata.labels`.

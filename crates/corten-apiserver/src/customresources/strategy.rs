@@ -28,6 +28,15 @@ pub(super) struct VersionRules {
     pub(super) scale: Option<ScalePaths>,
 }
 
+impl VersionRules {
+    /// Whether an object whose status nobody has written is read with one: what a request says of it counts for nothing, and the
+    /// defaults of a request with it.
+    fn defaults_status(&self) -> bool {
+        let status = self.schema.structural.properties.get("status");
+        self.has_status && status.is_some_and(|status| status.generic.default.is_some())
+    }
+}
+
 /// The rules of one custom resource in all its versions, by name.
 #[derive(Debug)]
 pub(super) struct Rules {
@@ -61,8 +70,12 @@ impl Rules {
 
     /// Leaves of an object what the version has that is stored, with its defaults: as it is whenever it is read.
     fn settle(&self, object: &mut Value) {
-        if let Some(hub) = self.versions.get(&self.hub).filter(|_| self.versions.len() > 1) {
+        let Some(hub) = self.versions.get(&self.hub) else { return };
+        let has_others = self.versions.len() > 1;
+        if has_others {
             hub.schema.prune(object);
+        }
+        if has_others || hub.defaults_status() {
             hub.schema.fill_in(object);
         }
     }

@@ -15,7 +15,7 @@ use corten_apimachinery::{
     stack,
     stored::{Facts, Stored},
     type_table::{TypeId, TypeTable},
-    value::{Str, Value},
+    value::Value,
 };
 use corten_storage::{
     kv::Revision,
@@ -88,7 +88,7 @@ impl ResourceCodec {
     fn facts(&self, object: &Value) -> Facts {
         let labels = object.labels().into_iter().flat_map(|labels| labels.iter());
         Facts {
-            labels: labels.filter_map(|(key, value)| Some((Str::from(key), Str::from(value.as_str()?)))).collect(),
+            labels: labels.filter_map(|(key, value)| Some((key, value.as_str()?))).collect(),
             fields: self.resource.selectable_fields.iter().map(|field| field.read(object)).collect(),
             controller_uid: object
                 .controller_owner()

@@ -3,11 +3,14 @@
 //! Pure: what is known is in the correlator, the time comes in with the event.
 //! Upstream: k8s.io/client-go/tools/record/events_cache.go (v1.35), with its figures.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use corten_apimachinery::{
     meta::format_time,
     value::{Str, Value},
 };
 use jiff::Timestamp;
+use smallvec::SmallVec;
 
 use super::{Event, lru::Lru};
 
@@ -40,6 +43,7 @@ pub enum Decision {
 /// What is known of the events written so far.
 #[derive(Debug)]
 pub struct Correlator {
+    hasher: RandomState,
     groups: Lru<Group>,
     written: Lru<Option<Written>>,
     sources: Lru<Bucket>,
@@ -48,8 +52,8 @@ pub struct Correlator {
 /// Events that differ in their message only.
 #[derive(Debug, Default)]
 struct Group {
-    /// Different ones, in order; at most `AGGREGATE_AT`.
-    messages: Vec<Box<str>>,
+    /// The hashes of different ones, in order; at most `AGGREGATE_AT`.
+    messages: SmallVec<[u64; 2]>,
     last: Option<Timestamp>,
 }
 
@@ -69,7 +73,12 @@ struct Bucket {
 
 impl Default for Correlator {
     fn default() -> Self {
-        Self { groups: Lru::new(CACHE_CAPACITY), written: Lru::new(CACHE_CAPACITY), sources: Lru::new(CACHE_CAPACITY) }
+        Self {
+            hasher: RandomState::new(),
+            groups: Lru::new(CACHE_CAPACITY),
+            written: Lru::new(CACHE_CAPACITY),
+            sources: Lru::new(CACHE_CAPACITY),
+        }
     }
 }
 
@@ -109,8 +118,9 @@ impl Correlator {
             group.messages.clear();
         }
         group.last = Some(now);
-        if let Err(at) = group.messages.binary_search_by(|known| (**known).cmp(&event.message)) {
-            group.messages.insert(at, event.message.as_str().into());
+        let message = self.hasher.hash_one(&event.message);
+        if let Err(at) = group.messages.binary_search(&message) {
+            group.messages.insert(at, message);
         }
         if group.messages.len() < AGGREGATE_AT {
             let key = format!("{key}\0{}\0{}", event.object.field_path, event.message);

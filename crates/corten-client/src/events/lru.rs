@@ -1,57 +1,47 @@
 //! A map of bounded size that forgets what was not used for the longest time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+};
 
-/// At most `capacity` entries by text.
-#[derive(Debug)]
+use hashlink::LruCache;
+
+/// At most `capacity` entries by text. Of a text 128 bits are kept, by keys that nobody else knows: texts name objects and quote
+/// messages, and would be most of what is kept.
 pub(super) struct Lru<V> {
-    capacity: usize,
-    tick: u64,
-    entries: BTreeMap<Arc<str>, (u64, V)>,
-    by_tick: BTreeMap<u64, Arc<str>>,
+    hashers: [RandomState; 2],
+    entries: LruCache<[u64; 2], V>,
 }
 
 impl<V> Lru<V> {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, tick: 0, entries: BTreeMap::new(), by_tick: BTreeMap::new() }
+        Self { hashers: [RandomState::new(), RandomState::new()], entries: LruCache::new(capacity) }
     }
 
     /// The value of `key`, made by `make` if absent; it is now the last used.
     pub(super) fn entry(&mut self, key: &str, make: impl FnOnce() -> V) -> &mut V {
-        self.tick += 1;
-        let used_before = self.entries.get_mut(key).map(|(tick, _)| std::mem::replace(tick, self.tick));
-        let key = match used_before.and_then(|tick| self.by_tick.remove(&tick)) {
-            Some(key) => key,
-            None => {
-                if self.entries.len() == self.capacity
-                    && let Some((_, oldest)) = self.by_tick.pop_first()
-                {
-                    self.entries.remove(&oldest);
-                }
-                let key = Arc::<str>::from(key);
-                self.entries.insert(Arc::clone(&key), (self.tick, make()));
-                key
-            }
-        };
-        self.by_tick.insert(self.tick, Arc::clone(&key));
-        &mut self.entries.get_mut(&key).expect("the entry was found or made above").1
+        let key = self.hashers.each_ref().map(|hasher| hasher.hash_one(key));
+        if self.entries.get_mut(&key).is_none() {
+            self.entries.insert(key, make());
+        }
+        self.entries.peek_mut(&key).expect("it was found or put there above")
     }
 
     /// Forgets the values for which `keep` says no.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut V) -> bool) {
-        let by_tick = &mut self.by_tick;
-        self.entries.retain(|_, (tick, value)| {
-            let stays = keep(value);
-            if !stays {
-                by_tick.remove(tick);
-            }
-            stays
-        });
+        self.entries.retain(|_, value| keep(value));
     }
 
     /// Whether nothing is known.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+}
+
+impl<V> fmt::Debug for Lru<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lru").field("entries", &self.entries.len()).finish_non_exhaustive()
     }
 }
 
@@ -67,6 +57,8 @@ mod tests {
         lru.entry("a", || 0);
         lru.entry("c", || 3);
         assert_eq!((*lru.entry("a", || 0), *lru.entry("b", || 9)), (1, 9));
-        assert_eq!((lru.entries.len(), lru.by_tick.len()), (2, 2));
+        assert_eq!(lru.entries.len(), 2);
+        lru.retain(|value| *value == 9);
+        assert_eq!((lru.entries.len(), *lru.entry("b", || 0)), (1, 9));
     }
 }

@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use corten_api::rbac::v1::ClusterRole;
-use corten_apimachinery::value::Str;
-use corten_apimachinery::{selector::label::Selector, stored::Stored, value::Value};
+use corten_apimachinery::{labels::Labels, selector::label::Selector, stored::Stored, value::Value};
 use corten_client::{Client, Target, api::resource_of};
 use corten_controller::{ControllerDescriptor, Key, ReconcileError, Reconciler, Requeue, WorkQueue};
 use corten_informer::{InformerId, Lister, Projected, Projection, ProjectionHandler};
@@ -47,7 +46,7 @@ pub static CONTROLLER: ControllerDescriptor<Config> = ControllerDescriptor {
 /// What decides about who sums up whom.
 #[derive(Debug, Clone, PartialEq)]
 struct RoleFacts {
-    labels: Box<[(Str, Str)]>,
+    labels: Labels,
     /// Empty for roles that sum up nothing.
     selectors: Vec<Selector>,
 }
@@ -61,7 +60,7 @@ impl RoleFacts {
         Self { labels: role.facts.labels.clone(), selectors }
     }
 
-    fn sums(&self, labels: &[(Str, Str)]) -> bool {
+    fn sums(&self, labels: &Labels) -> bool {
         self.selectors.iter().any(|selector| selector.matches(labels))
     }
 }

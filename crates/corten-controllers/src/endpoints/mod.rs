@@ -206,7 +206,7 @@ impl Handler for Lost {
 
 /// Endpoints that somebody else makes without a service stay: only those with our label are ours to delete.
 fn is_kept_by_us(endpoints: &Stored) -> bool {
-    endpoints.facts.label(plan::MANAGED_BY) == Some(plan::MANAGER)
+    endpoints.facts.labels.get(plan::MANAGED_BY) == Some(plan::MANAGER)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{plan::plan, subsets};
 use crate::{
-    pods::{NamedPort, Phase, PodState},
+    pods::{NamedPort, Phase, PodState, Rare},
     service_pods::ServicePod,
 };
 
@@ -61,7 +61,8 @@ fn pods_that_answer_named_ports_alike_are_listed_together() {
         move |pod: &mut PodState| {
             let port = |name: &'static str, port| NamedPort { name: name.into(), protocol: "TCP".into(), port };
             // The first of a name counts.
-            pod.ports = [port("web", number), port("web", 1), port("other", 2)].into();
+            let ports = [port("web", number), port("web", 1), port("other", 2)].into();
+            pod.few = Some(Rare { ports, ..Rare::default() }.into());
         }
     };
     let pods = [
@@ -87,7 +88,7 @@ fn many_ports_of_many_pods_are_one_subset() {
         (0..20_000).map(|n| json!({"name": format!("p{n}"), "port": 1, "targetPort": format!("t{}", n % 9)})).collect();
     let facts = |pod: &mut PodState| {
         let port = |n| NamedPort { name: format!("t{n}").into(), protocol: "TCP".into(), port: n };
-        pod.ports = (0..9).map(port).collect();
+        pod.few = Some(Rare { ports: (0..9).map(port).collect(), ..Rare::default() }.into());
     };
     let pods: Vec<ServicePod> =
         (0..1_000).map(|n| pod(&n.to_string(), &format!("10.0.{}.{}", n / 250, n % 250), facts)).collect();

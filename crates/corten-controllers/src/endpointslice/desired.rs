@@ -165,12 +165,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::pods::{NamedPort, PodState};
+    use crate::pods::{NamedPort, PodState, Rare};
 
     fn pod(number: usize, web: i32) -> ServicePod {
+        let ports = [NamedPort { name: "web".into(), protocol: "TCP".into(), port: web }].into();
         let value = PodState {
             ips: [format!("10.0.{}.{}", number / 250, number % 250).parse().unwrap()].into(),
-            ports: [NamedPort { name: "web".into(), protocol: "TCP".into(), port: web }].into(),
+            few: Some(Rare { ports, ..Rare::default() }.into()),
             ..PodState::default()
         };
         let name = number.to_string();

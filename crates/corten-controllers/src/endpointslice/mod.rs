@@ -131,7 +131,7 @@ impl EndpointSlices {
         let names: BTreeSet<&Str> = pods.iter().map(|pod| &pod.value.node).filter(|node| !node.is_empty()).collect();
         let zone_of = |node: &Str| {
             let stored = self.nodes.get(&Key::new("", node.clone()))?;
-            Some(Str::from(stored.facts.label(ZONE).unwrap_or_default()))
+            Some(Str::from(stored.facts.labels.get(ZONE).unwrap_or_default()))
         };
         let mut zones = BTreeMap::new();
         for node in names {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use corten_apimachinery::{gvk::GroupVersionResource, stored::Stored};
 use corten_informer::{Indexer, InformerFactory, InformerId, Key, Lister, Projected, SharedInformer};
 
-pub use state::{NamedPort, Phase, PodState};
+pub use state::{NamedPort, Phase, PodState, Rare};
 
 /// The annotation that says how much the deletion of a pod costs its set.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";

@@ -1,6 +1,11 @@
 //! `PodState`: the facts of one version of a pod.
 
-use std::{collections::HashSet, net::IpAddr, time::Duration};
+use std::{
+    collections::HashSet,
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use corten_apimachinery::{stored::Stored, validation::parse_ip_sloppy, value::Str};
 use corten_informer::{Key, Projection};
@@ -38,11 +43,9 @@ pub struct NamedPort {
     pub port: i32,
 }
 
-/// The facts of one version of a pod.
+/// What the spec of most pods says nothing of. Versions of the same pod share theirs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PodState {
-    /// Its node; empty while it has none.
-    pub node: Str,
+pub struct Rare {
     /// `spec.hostname`.
     pub hostname: Str,
     /// `spec.subdomain`.
@@ -51,6 +54,15 @@ pub struct PodState {
     pub ports: Box<[NamedPort]>,
     /// The names of its sidecars.
     pub sidecars: Box<[Str]>,
+}
+
+/// The facts of one version of a pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PodState {
+    /// Its node; empty while it has none.
+    pub node: Str,
+    /// What few pods have: `rare()` reads it.
+    pub few: Option<Arc<Rare>>,
     /// `status.phase`.
     pub phase: Phase,
     /// `status.podIPs`.
@@ -86,6 +98,13 @@ impl PodState {
         }
     }
 
+    /// What its spec says and that of most pods does not.
+    #[must_use]
+    pub fn rare(&self) -> &Rare {
+        static NONE: LazyLock<Rare> = LazyLock::new(Rare::default);
+        self.few.as_deref().unwrap_or(&NONE)
+    }
+
     fn of_spec(spec: wire::Spec<'_>) -> Self {
         let sidecars = || spec.init_containers.iter().filter(|container| container.is_sidecar());
         let ports = spec.containers.iter().chain(sidecars()).flat_map(|container| &container.ports);
@@ -94,14 +113,13 @@ impl PodState {
             protocol: if port.protocol.is_empty() { "TCP".into() } else { port.protocol.as_ref().into() },
             port: port.container_port,
         });
-        Self {
+        let rare = Rare {
             ports: named.collect(),
             sidecars: sidecars().map(|container| container.name.as_ref().into()).collect(),
-            node: spec.node_name.into(),
             hostname: spec.hostname.into(),
             subdomain: spec.subdomain.into(),
-            ..Self::default()
-        }
+        };
+        Self { node: spec.node_name.into(), few: (rare != Rare::default()).then(|| Arc::new(rare)), ..Self::default() }
     }
 
     /// The same with everything else from these.
@@ -116,7 +134,7 @@ impl PodState {
             counted.map(|status| status.restart_count).max().unwrap_or_default()
         };
         let restarts = {
-            let sidecars: HashSet<&str> = self.sidecars.iter().map(Str::as_str).collect();
+            let sidecars: HashSet<&str> = self.rare().sidecars.iter().map(Str::as_str).collect();
             (max(&status.container_statuses, None), max(&status.init_container_statuses, Some(&sidecars)))
         };
         Self {
@@ -135,9 +153,7 @@ impl PodState {
     /// Whether services make the same endpoints of both.
     pub(crate) fn is_same_endpoint(&self, other: &Self) -> bool {
         let facts = |pod: &Self| (pod.is_ready, pod.ready_since, pod.deletion.is_some(), pod.is_terminal());
-        facts(self) == facts(other)
-            && (&self.ips, &self.node, &self.hostname) == (&other.ips, &other.node, &other.hostname)
-            && (&self.subdomain, &self.ports) == (&other.subdomain, &other.ports)
+        facts(self) == facts(other) && (&self.ips, &self.node) == (&other.ips, &other.node) && self.few == other.few
     }
 
     /// Whether it has ended.
@@ -268,6 +284,6 @@ mod tests {
             assert_eq!(value, PodState::of(&pod, None), "{spec} {status}");
             before = Some(Projection { object: Arc::clone(&pod), value });
         }
-        assert!(before.is_some_and(|last| last.value.is_terminal() && last.value.ports.is_empty()));
+        assert!(before.is_some_and(|last| last.value.is_terminal() && last.value.rare().ports.is_empty()));
     }
 }

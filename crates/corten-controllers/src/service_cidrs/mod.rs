@@ -76,7 +76,7 @@ impl Changed {
     fn see(&self, object: &Stored) {
         if self.is_range {
             self.queue.add(Key::of(object));
-        } else if object.facts.label(MANAGED_BY.0) != Some(MANAGED_BY.1) {
+        } else if object.facts.labels.get(MANAGED_BY.0) != Some(MANAGED_BY.1) {
             return;
         }
         for range in self.ranges.list().into_iter().filter(|range| range.facts.is_deleting) {
@@ -144,7 +144,7 @@ impl ServiceCidrs {
             others.push(Ranges::of(&tree(&stored)?));
         }
         let addresses = self.addresses.list();
-        let managed = addresses.iter().filter(|address| address.facts.label(MANAGED_BY.0) == Some(MANAGED_BY.1));
+        let managed = addresses.iter().filter(|address| address.facts.labels.get(MANAGED_BY.0) == Some(MANAGED_BY.1));
         let addresses = managed.filter_map(|address| address.name.parse::<IpAddr>().ok());
         Ok(plan::is_blocked(&Ranges::of(object), &others, addresses))
     }

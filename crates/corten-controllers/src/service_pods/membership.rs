@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use corten_apimachinery::{selector::label::Selector, stored::Stored, value::Str};
+use corten_apimachinery::{labels::Labels, selector::label::Selector, stored::Stored, value::Str};
 use corten_controller::{Key, WorkQueue};
 use corten_informer::{Projected, Projection, ProjectionHandler};
 use serde::Deserialize;
@@ -43,7 +43,7 @@ impl ServiceSelector {
     }
 
     /// Whether a pod with these labels belongs to the service.
-    pub(crate) fn matches(&self, labels: &[(Str, Str)]) -> bool {
+    pub(crate) fn matches(&self, labels: &Labels) -> bool {
         self.0.as_ref().is_some_and(|selector| selector.matches(labels))
     }
 }

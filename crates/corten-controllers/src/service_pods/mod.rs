@@ -37,7 +37,8 @@ pub(crate) fn is_endpoint(pod: &PodState, terminating_too: bool) -> bool {
 
 /// The pod's host name, if the service gives it a name of its own in the DNS.
 pub(crate) fn host_name<'p>(pod: &'p PodState, service: &str) -> Option<&'p str> {
-    (!pod.hostname.is_empty() && pod.subdomain == service).then_some(pod.hostname.as_str())
+    let rare = pod.rare();
+    (!rare.hostname.is_empty() && rare.subdomain == service).then_some(rare.hostname.as_str())
 }
 
 /// The numbers that the ports of a service have in its pods. Those of named target ports are looked up in each pod; pods with
@@ -64,7 +65,7 @@ impl<'s> TargetPorts<'s> {
     pub(crate) fn answers(&self, pod: &PodState) -> Answers {
         let mut answers = vec![None; self.named.len()];
         if !answers.is_empty() {
-            for port in &pod.ports {
+            for port in &pod.rare().ports {
                 if let Some(at) = self.named.get(&(port.name.as_str(), port.protocol.as_str())) {
                     // The first of a name counts.
                     answers[*at].get_or_insert(port.port);

@@ -70,7 +70,7 @@ async fn a_rolling_update_goes_step_by_step_and_back() {
     let done = wait_complete(&harness, 3).await;
     assert_eq!(tree_of(&done).annotation("deployment.kubernetes.io/revision"), Some("1"));
     let sets = cluster.list(&replica_sets()).await;
-    let (set, hash) = (tree_of(&sets[0]), sets[0].facts.label("pod-template-hash").unwrap().to_owned());
+    let (set, hash) = (tree_of(&sets[0]), sets[0].facts.labels.get("pod-template-hash").unwrap().to_owned());
     assert_eq!(set.name(), format!("web-{hash}"));
     assert_eq!(set.str_at(&["spec", "selector", "matchLabels", "pod-template-hash"]), Some(&*hash));
     assert_eq!(set.annotation("deployment.kubernetes.io/max-replicas"), Some("4"));

@@ -5,11 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use corten_apimachinery::{
-    gvk::GroupVersionResource,
-    status::Status,
-    value::{Str, Value},
-};
+use corten_apimachinery::{gvk::GroupVersionResource, labels::Labels, status::Status, value::Value};
 use corten_apiserver::admission::{Attributes, Operation, Plugin};
 
 use super::{catalog::Parts, is_create};
@@ -50,9 +46,9 @@ impl Plugin for PodTopologyLabels {
     }
 }
 
-fn copy_labels(object: &mut Value, node: &[(Str, Str)]) {
-    for (key, value) in node.iter().filter(|(key, _)| LABELS.contains(&key.as_str())) {
-        object.set(&["metadata", "labels", key.as_str()], value.clone());
+fn copy_labels(object: &mut Value, node: &Labels) {
+    for (key, value) in node.iter().filter(|(key, _)| LABELS.contains(key)) {
+        object.set(&["metadata", "labels", key], value);
     }
 }
 

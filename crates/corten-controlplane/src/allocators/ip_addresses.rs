@@ -118,7 +118,7 @@ pub(super) fn find(objects: &Snapshot, address: IpAddr) -> Option<&Arc<Stored>> 
 
 /// The addresses whose objects this server looks after.
 pub(super) fn ours(objects: &Snapshot) -> Vec<IpAddr> {
-    let is_ours = |stored: &Stored| stored.facts.label(LABEL_MANAGED_BY) == Some(MANAGED_BY);
+    let is_ours = |stored: &Stored| stored.facts.labels.get(LABEL_MANAGED_BY) == Some(MANAGED_BY);
     let objects = objects.range("", "").filter(|(_, stored)| is_ours(stored));
     objects.filter_map(|(_, stored)| stored.name.parse().ok()).collect()
 }

@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use corten_apimachinery::{
+    labels::Labels,
     meta::{ObjectMeta as _, parse_time},
     selector::{field, label},
     status::{Reason, Status},
@@ -102,7 +103,7 @@ impl ComponentStatuses {
         let mut objects = Vec::new();
         // They have no labels.
         for name in [COMPONENTS[0].0, STORE, COMPONENTS[1].0] {
-            if labels.matches(&[]) && fields.matches(|_| name) {
+            if labels.matches(Labels::none()) && fields.matches(|_| name) {
                 objects.extend(self.status(name, request.received).await?);
             }
         }

@@ -105,6 +105,28 @@ async fn a_custom_resource_is_defaulted_pruned_checked_and_kept() {
     cluster.stop().await;
 }
 
+/// It was missing until a restart: with what a request says of status went what had been filled in there.
+#[tokio::test]
+async fn a_default_of_status_is_there_from_the_first_answer_on() {
+    let cluster = Cluster::start().await;
+    let mut definition = definition("crontabs", "CronTab", "ct");
+    let versions = definition["spec"]["versions"].as_array_mut().unwrap();
+    versions.truncate(1);
+    versions[0]["schema"]["openAPIV3Schema"]["properties"]["status"]["default"] = json!({"replicas": 7});
+    cluster.post(admin(), CRDS, definition).await.unwrap();
+    until_established(&cluster, "crontabs.example.com").await;
+    let made = tab("a", json!({"cron": "*"}));
+    let made = cluster.post(admin(), TABS, made).await.unwrap();
+    assert_eq!(made.at(&["status", "replicas"]), Some(&Value::Int(7)));
+    for (path, patch, want) in
+        [("a", json!({"spec": {"cron": "1"}}), 7), ("a/status", json!({"status": {"replicas": 1}}), 1)]
+    {
+        let changed = cluster.patch(admin(), &format!("{TABS}/{path}"), PatchKind::Merge, patch).await.unwrap();
+        assert_eq!(changed.at(&["status", "replicas"]), Some(&Value::Int(want)), "{path}");
+    }
+    cluster.stop().await;
+}
+
 #[tokio::test]
 async fn status_and_scale_have_their_own_endpoints() {
     let cluster = cluster_with_tabs().await;

@@ -6,7 +6,7 @@ use corten_apimachinery::{
     value::Str,
 };
 
-use super::{FactsError, Labels, label, wire};
+use super::{FactsError, Labels, wire};
 
 /// One alternative of a node selector: all its requirements hold.
 #[derive(Debug, Clone, Default)]
@@ -34,12 +34,9 @@ impl NodeSelectorTerm {
 
     /// Whether a node with this name and these labels is meant.
     #[must_use]
-    pub fn matches(&self, name: &str, labels: &[(Str, Str)]) -> bool {
+    pub fn matches(&self, name: &str, labels: &Labels) -> bool {
         self.is_valid
-            && self
-                .labels
-                .iter()
-                .all(|requirement| requirement.matches(label(labels, &requirement.key).map(Str::as_str)))
+            && self.labels.iter().all(|requirement| requirement.matches(labels.get(&requirement.key)))
             && self.names.iter().all(|requirement| requirement.matches(Some(name)))
     }
 
@@ -127,7 +124,7 @@ impl PodAffinityTerm {
 
     /// Whether a pod in `namespace`, which has `namespace_labels`, with these labels is meant.
     #[must_use]
-    pub fn matches(&self, namespace: &str, namespace_labels: &[(Str, Str)], labels: &[(Str, Str)]) -> bool {
+    pub fn matches(&self, namespace: &str, namespace_labels: &Labels, labels: &Labels) -> bool {
         (self.namespaces.iter().any(|name| name == namespace) || self.namespace_selector.matches(namespace_labels))
             && self.selector.matches(labels)
     }
@@ -299,8 +296,8 @@ impl SpreadConstraint {
         let mut selector = selector(constraint.label_selector.as_ref())?;
         let mut keyed = Vec::new();
         for key in &constraint.match_label_keys {
-            if let Some(value) = label(pod_labels, key) {
-                let requirement = Requirement::new(key, Operator::In, vec![value.clone()]);
+            if let Some(value) = pod_labels.get(key) {
+                let requirement = Requirement::new(key, Operator::In, vec![value.into()]);
                 keyed.push(requirement.map_err(FactsError::Selector)?);
             }
         }

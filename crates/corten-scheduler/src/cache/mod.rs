@@ -10,6 +10,7 @@ pub mod resources;
 pub mod snapshot;
 pub mod volumes;
 
+pub use corten_apimachinery::labels::Labels;
 use corten_apimachinery::{codec::json, value::Str};
 
 pub use affinity::{NodeSelectorTerm, PodAffinityTerm, SpreadConstraint, Taint, TaintEffect, Toleration};
@@ -19,15 +20,6 @@ pub use pod_info::{PodInfo, Unscheduled};
 pub use resources::{Resources, Sums};
 pub use snapshot::{NodeIndex, Snapshot};
 pub use volumes::{ClaimFacts, PodClaim, VolumeFacts};
-
-/// Labels, sorted by key.
-pub type Labels = Box<[(Str, Str)]>;
-
-/// The value of one label.
-#[must_use]
-pub fn label<'a>(labels: &'a [(Str, Str)], key: &str) -> Option<&'a Str> {
-    labels.binary_search_by(|(candidate, _)| candidate.as_str().cmp(key)).ok().map(|at| &labels[at].1)
-}
 
 /// An object that the API server sent cannot be read.
 #[derive(Debug, thiserror::Error)]

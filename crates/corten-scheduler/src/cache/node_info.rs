@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use corten_apimachinery::{codec::json::Outlined, value::Str};
 
-use super::{FactsError, HostPorts, Labels, PodInfo, Resources, Sums, Taint, label, pod_info::normalized_image, wire};
+use super::{FactsError, HostPorts, Labels, PodInfo, Resources, Sums, Taint, pod_info::normalized_image, wire};
 
 /// What scheduling needs of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,14 +60,14 @@ impl NodeFacts {
 
     /// One label.
     #[must_use]
-    pub fn label(&self, key: &str) -> Option<&Str> {
-        label(&self.labels, key)
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key)
     }
 
     /// Where it stands: region and zone, for taking nodes from all zones in turn. Empty if it does not say.
     #[must_use]
     pub fn zone(&self) -> (Str, Str) {
-        let get = |key| self.label(key).cloned().unwrap_or_default();
+        let get = |key| self.label(key).map(Str::from).unwrap_or_default();
         (get("topology.kubernetes.io/region"), get("topology.kubernetes.io/zone"))
     }
 }

@@ -134,7 +134,7 @@ impl PodInfo {
     /// What the spec says, and what names and labels have to do with that.
     fn of_spec(spec: wire::PodSpec, metadata: &wire::Metadata) -> Result<Self, FactsError> {
         let requests = resources::requests(&spec)?;
-        let labels: Labels = metadata.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let labels: Labels = metadata.labels.iter().collect();
         let containers = || spec.init_containers.iter().chain(&spec.containers);
         // Ports of init containers that end are free again before the others start.
         let with_ports = containers()

@@ -89,8 +89,8 @@ impl Snapshot {
 
     /// The labels of a namespace; none if it is not known.
     #[must_use]
-    pub fn namespace_labels(&self, namespace: &str) -> &[(Str, Str)] {
-        self.namespaces.get(namespace).map(AsRef::as_ref).unwrap_or_default()
+    pub fn namespace_labels(&self, namespace: &str) -> &Labels {
+        self.namespaces.get(namespace).unwrap_or(Labels::none())
     }
 
     /// What selects the group that a pod belongs to: the services that select it, and its controller. `None` for none.

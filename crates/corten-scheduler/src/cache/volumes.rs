@@ -2,7 +2,7 @@
 
 use corten_apimachinery::{codec::json::Outlined, value::Str};
 
-use super::{FactsError, NodeSelectorTerm, wire};
+use super::{FactsError, Labels, NodeSelectorTerm, wire};
 
 /// A claim that a pod names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl VolumeFacts {
 
     /// Whether a node with this name and these labels can use it.
     #[must_use]
-    pub fn is_reachable_from(&self, name: &str, labels: &[(Str, Str)]) -> bool {
+    pub fn is_reachable_from(&self, name: &str, labels: &Labels) -> bool {
         self.node_terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(name, labels)))
     }
 }

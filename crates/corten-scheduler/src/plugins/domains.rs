@@ -8,9 +8,9 @@ use corten_apimachinery::value::Str;
 pub(super) type Domains = BTreeMap<Str, i64>;
 
 /// Adds to the count of a value. The value is copied only when it is new.
-pub(super) fn add(domains: &mut Domains, value: &Str, amount: i64) {
+pub(super) fn add(domains: &mut Domains, value: &str, amount: i64) {
     match domains.get_mut(value) {
         Some(count) => *count += amount,
-        None => drop(domains.insert(value.clone(), amount)),
+        None => drop(domains.insert(value.into(), amount)),
     }
 }

@@ -2,10 +2,7 @@
 //!
 //! Upstream: pkg/scheduler/framework/plugins/podtopologyspread (v1.35).
 
-use corten_apimachinery::{
-    selector::label::Selector,
-    value::{Str, Value},
-};
+use corten_apimachinery::{selector::label::Selector, value::Value};
 
 use super::{
     domains::{Domains, add},
@@ -204,9 +201,8 @@ impl PreScorePlugin for PodTopologySpread {
         let requires_all_keys = !pod.spread.is_empty() || !self.is_system_defaulted;
         let is_scored = |node: &NodeFacts| !requires_all_keys || has_all_keys(&constraints, node);
         let scored: Vec<_> = nodes.iter().map(|at| snapshot.node(*at)).filter(|node| is_scored(&node.facts)).collect();
-        let missing = Str::default();
         let domain = |constraint: &SpreadConstraint, node: &NodeInfo| {
-            node.facts.label(&constraint.topology_key).unwrap_or(&missing).clone()
+            node.facts.label(&constraint.topology_key).unwrap_or_default().into()
         };
         let is_by_host: Vec<_> = constraints.iter().map(|constraint| constraint.topology_key == HOSTNAME).collect();
         let mut pods = vec![Domains::new(); constraints.len()];
@@ -219,7 +215,7 @@ impl PreScorePlugin for PodTopologySpread {
         if is_by_host.contains(&false) {
             for node in snapshot.nodes().filter(|node| is_scored(&node.facts)) {
                 for (constraint, pods) in constraints.iter().zip(&mut pods) {
-                    let Some(sum) = pods.get_mut(node.facts.label(&constraint.topology_key).unwrap_or(&missing)) else {
+                    let Some(sum) = pods.get_mut(node.facts.label(&constraint.topology_key).unwrap_or_default()) else {
                         continue;
                     };
                     if counts(constraint, pod, &node.facts) {

@@ -21,10 +21,10 @@ use crate::kv::{Event, KvError, Revision, WatchBatch};
 pub const WATCH_BUFFER: usize = 1_024;
 
 /// How many recent events are kept, at most.
-const RECENT_EVENTS_MAX: usize = 8_192;
+const RECENT_EVENTS_MAX: usize = 4_096;
 
 /// How many bytes of recent events are kept, at most: enough for the objects that are being worked on right now.
-const RECENT_BYTES_MAX: usize = 2 << 20;
+const RECENT_BYTES_MAX: usize = 1 << 20;
 
 /// The sending half of a watch.
 pub type WatchSender = mpsc::Sender<Result<WatchBatch, KvError>>;

@@ -1,7 +1,7 @@
 use super::*;
 
-fn labels(pairs: &[(&str, &str)]) -> Vec<(Str, Str)> {
-    pairs.iter().map(|(key, value)| (Str::from(*key), Str::from(*value))).collect()
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().copied().collect()
 }
 
 #[track_caller]
@@ -139,7 +139,7 @@ fn an_object_selects_as_its_text() {
     assert_eq!(Selector::from_object(&object).unwrap().to_string(), "app=web,tier in (a,b),x");
     assert!(Selector::from_object(&Value::object()).unwrap().is_empty());
     let nothing = Selector::from_object(&Value::Null).unwrap();
-    assert!(!nothing.is_empty() && !nothing.matches(&[]));
+    assert!(!nothing.is_empty() && !nothing.matches(&Labels::default()));
     let wrong = Value::object_of([("matchExpressions", Value::array([expression("x", "Gt", &["1"])]))]);
     assert_eq!(
         Selector::from_object(&wrong).unwrap_err().to_string(),

@@ -213,7 +213,7 @@ fn status(body: &[u8]) -> Option<Status> {
 fn stored(object: &Object<'_>, json: Bytes) -> Result<Arc<Stored>, Status> {
     let empty = Metadata::default();
     let metadata = object.metadata.as_ref().unwrap_or(&empty);
-    let labels = metadata.labels.iter().flatten().map(|(key, value)| (key.clone(), value.clone()));
+    let labels = metadata.labels.iter().flatten();
     let controller = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
     Ok(Arc::new(Stored {
         revision: revision(&metadata.resource_version)?,
@@ -267,7 +267,10 @@ mod tests {
         let pod = &list.items[0];
         assert!(pod.json.starts_with(br#"{"kind":"Pod","apiVersion":"v1","metadata""#));
         assert_eq!((pod.revision, &*pod.namespace, &*pod.name, &*pod.uid), (7, "ns", "a", "u"));
-        assert_eq!((pod.facts.label("b"), &*pod.facts.controller_uid, pod.facts.is_deleting), (Some("2"), "y", true));
+        assert_eq!(
+            (pod.facts.labels.get("b"), &*pod.facts.controller_uid, pod.facts.is_deleting),
+            (Some("2"), "y", true)
+        );
         assert_eq!(&list.items[1].json[..], br#"{"kind":"Pod","apiVersion":"v1"}"#);
     }
 

@@ -93,7 +93,7 @@ fn client(config: HttpConfig, tasks: &TaskSet) -> Client {
 }
 
 fn labels(object: &corten_apimachinery::stored::Stored) -> BTreeMap<Str, Str> {
-    object.facts.labels.iter().cloned().collect()
+    object.facts.labels.iter().map(|(key, value)| (key.into(), value.into())).collect()
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ pub(super) fn owned(services: &Snapshot, service: ServiceName<'_>) -> Result<Opt
 
 /// Whether this server looks after an object.
 pub(super) fn is_managed(object: &Stored) -> bool {
-    object.facts.label(LABEL_MANAGED_BY) == Some(MANAGED_BY)
+    object.facts.labels.get(LABEL_MANAGED_BY) == Some(MANAGED_BY)
 }
 
 /// What is wrong with the object of an address.

@@ -106,7 +106,7 @@ fn a_closed_hub_ends_its_watches() {
 #[test]
 fn what_is_remembered_is_bounded() {
     let hub = WatchHub::new(0);
-    let big = |revision| Event { value: Some(vec![0; 1 << 20].into()), ..event(revision, "/a") };
+    let big = |revision| Event { value: Some(vec![0; RECENT_BYTES_MAX / 2].into()), ..event(revision, "/a") };
     (1..=10).for_each(|revision| hub.publish(vec![big(revision)]));
     assert_eq!(hub.recent_value(1), None);
     assert!(hub.recent_value(10).is_some());
