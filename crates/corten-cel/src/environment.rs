@@ -13,7 +13,7 @@ pub use functions::{FunctionDeclaration, OverloadDeclaration};
 
 use crate::{
     checker::{self, Checked},
-    cost::{CostRange, SizeEstimator, estimate},
+    cost::{CostRange, Counts, SizeEstimator, estimate},
     error::EvalError,
     eval::{self, Activation, Context, Plan, Work},
     library::{Functions, Libraries, Patterns},
@@ -179,7 +179,13 @@ impl Program {
     /// What evaluating it costs at least and at most, if values are as large as `sizes` says.
     #[must_use]
     pub fn estimate(&self, sizes: &dyn SizeEstimator) -> CostRange {
-        estimate(&self.checked, sizes)
+        estimate(&self.checked, sizes, Counts::Cost)
+    }
+
+    /// The most that it may cost if what upstream does not count is counted, too: copying lists and texts, and comparing each
+    /// element of a list with each, which adding to those that `merges` means does.
+    pub(crate) fn estimate_with_copies(&self, sizes: &dyn SizeEstimator, merges: bool) -> u64 {
+        estimate(&self.checked, sizes, Counts::Copies { merges }).max
     }
 
     /// Whether evaluating it compiles patterns, which takes longer than the estimate tells.
@@ -196,31 +202,28 @@ impl Program {
         variables: &dyn Activation<'a>,
         limit: Option<u64>,
     ) -> Result<(Value<'a>, u64), EvalError> {
-        let (result, cost) = self.eval_interruptible(variables, limit, None);
+        let (result, cost) = self.eval_with(variables, limit, &mut Work::of_evaluation());
         result.map(|value| (value, cost))
     }
 
-    /// Its value or why there is none, and what was spent in either case. `interrupt` is asked now and then whether to stop.
-    pub fn eval_interruptible<'a>(
-        &'a self,
-        variables: &dyn Activation<'a>,
-        limit: Option<u64>,
-        interrupt: Option<&dyn Fn() -> bool>,
-    ) -> (Result<Value<'a>, EvalError>, u64) {
-        let mut work = Work::of_evaluation();
-        let mut context = Context::new(limit, &mut work, interrupt);
-        let result = eval::run(&self.plan, &mut context, variables);
-        (result, context.cost())
-    }
-
-    /// The same for one of several evaluations, which all take from `work`.
+    /// Its value or why there is none, and what was spent in either case, for one of several evaluations, which all take from
+    /// `work`. What they may spend is all that ends them: nothing asks a clock, and some seconds are the most that it can be.
     pub fn eval_within<'a>(
         &'a self,
         variables: &dyn Activation<'a>,
         limit: u64,
         work: &mut Work,
     ) -> (Result<Value<'a>, EvalError>, u64) {
-        let mut context = Context::new(Some(limit), work, None);
+        self.eval_with(variables, Some(limit), work)
+    }
+
+    fn eval_with<'a>(
+        &'a self,
+        variables: &dyn Activation<'a>,
+        limit: Option<u64>,
+        work: &mut Work,
+    ) -> (Result<Value<'a>, EvalError>, u64) {
+        let mut context = Context::new(limit, work);
         let result = eval::run(&self.plan, &mut context, variables);
         (result, context.cost())
     }

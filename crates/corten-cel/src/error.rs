@@ -9,10 +9,8 @@ use std::borrow::Cow;
 pub enum ErrorKind {
     /// An operation failed: `true || error` is true still.
     Failed,
-    /// The expression cost more than it may.
+    /// The expression cost more than it may, or made more than there is memory for.
     CostLimit,
-    /// The caller wanted it to end.
-    Interrupted,
     /// It made something larger, or looked at more, than is allowed.
     TooLarge,
 }
@@ -40,10 +38,6 @@ impl EvalError {
     pub(crate) fn cost_limit() -> Self {
         let message = "operation cancelled: actual cost limit exceeded".into();
         Self { kind: ErrorKind::CostLimit, message }
-    }
-
-    pub(crate) fn interrupted() -> Self {
-        Self { kind: ErrorKind::Interrupted, message: "operation interrupted".into() }
     }
 
     pub(crate) fn no_such_overload() -> Self {

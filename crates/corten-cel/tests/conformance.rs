@@ -5,14 +5,18 @@
 
 mod support;
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use corten_cel::{
     Environment, Libraries, Type, Value, environment::OverloadDeclaration, error::EvalError, eval::Context,
     syntax::Source,
 };
 use support::{
-    textproto::{self, Message},
+    textproto::{self, Field, Message},
     values::{same, type_of, value},
 };
 
@@ -28,29 +32,33 @@ const OTHER_FILES: &[(&str, &str)] = &[
     ("wrappers", "the test's message types are not in the data"),
 ];
 
-/// Parts of expressions, containers and results that need message types: those of the tests, which are not in the data, and
-/// the well-known ones, which no object of the API has.
+/// Types that expressions or results need and that are not there, by their last names: those of the tests, which are not in the
+/// data, and the well-known ones, which no object of the API has.
 const MESSAGE_TYPES: &[&str] = &[
     "TestAllTypes",
-    "cel.expr.conformance.",
+    "NestedTestAllTypes",
     "GlobalEnum",
-    "google.protobuf.Any",
-    "google.protobuf.BoolValue",
-    "google.protobuf.BytesValue",
-    "google.protobuf.DoubleValue",
-    "google.protobuf.FloatValue",
-    "google.protobuf.Int32Value",
-    "google.protobuf.Int64Value",
-    "google.protobuf.UInt32Value",
-    "google.protobuf.UInt64Value",
-    "google.protobuf.StringValue",
-    "google.protobuf.ListValue",
-    "google.protobuf.Struct",
-    "google.protobuf.Value",
-    "google.protobuf.Duration{",
-    "google.protobuf.Timestamp{",
+    "Any",
+    "BoolValue",
+    "BytesValue",
+    "DoubleValue",
+    "FloatValue",
+    "Int32Value",
+    "Int64Value",
+    "UInt32Value",
+    "UInt64Value",
+    "StringValue",
+    "ListValue",
+    "Struct",
+    "Value",
     "NullValue",
 ];
+
+/// Well-known types whose values there are, but not as messages that an expression makes.
+const MADE_OTHERWISE: &[&str] = &["google.protobuf.Duration", "google.protobuf.Timestamp"];
+
+/// How many cases pass: fewer, and a part of the files was not read, or more was left out than is written here.
+const PASSED: usize = 1_226;
 
 /// Cases that are left out, and why.
 const OTHER_CASES: &[(&str, &str)] = &[
@@ -67,11 +75,62 @@ const OTHER_CASES: &[(&str, &str)] = &[
     ("string_ext/value_errors/lastindexof_out_of_range", NOT_FOUND_BEHIND_THE_END),
 ];
 
+/// Cases that want an error of evaluation and have one before: the check says it.
+const UNCOMPILED: &[&str] = &[
+    "conversions/bool/string_false_badcase",
+    "conversions/bool/string_true_badcase",
+    "conversions/int/double_int_max_range",
+    "conversions/int/double_int_min_range",
+    "conversions/int/double_range",
+    "conversions/int/uint_range",
+    "conversions/string/bytes_invalid",
+    "conversions/uint/double_range_beyond_uint",
+    "conversions/uint/double_uint_max_range",
+    "conversions/uint/int_neg",
+    "fields/qualified_identifier_resolution/int64_field_select_unsupported",
+    "fields/qualified_identifier_resolution/list_field_select_unsupported",
+    "timestamps/duration_range/add_over",
+    "timestamps/duration_range/add_under",
+    "timestamps/duration_range/from_string_over",
+    "timestamps/duration_range/from_string_under",
+    "timestamps/duration_range/sub_over",
+    "timestamps/duration_range/sub_under",
+    "timestamps/timestamp_range/from_string_over",
+    "timestamps/timestamp_range/from_string_under",
+];
+
 const NOT_FOUND_BEHIND_THE_END: &str = "upstream finds nothing behind the end, which is no error";
 const NO_TIME_ZONES: &str = "names of time zones need a data base that no dependency brings yet";
 
-fn case_text(test: &Message) -> String {
-    format!("{test:?}{}{}", test.text("expr"), test.text("container"))
+/// Whether the type `name` is one that is not there.
+fn is_message_type(name: &str) -> bool {
+    name.starts_with("cel.expr.conformance") || MESSAGE_TYPES.contains(&name.rsplit('.').next().unwrap_or(name))
+}
+
+/// Whether `expression` names a type that is not there, or makes a message. Letters within quotation marks count as well.
+fn names_message_type(expression: &str) -> bool {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '.');
+    let makes = |name: &&str| expression.replace(' ', "").contains(&format!("{name}{{"));
+    expression.split(|character| !is_part(character)).any(is_message_type)
+        || MADE_OTHERWISE.iter().any(|name| makes(&name))
+}
+
+/// Whether a type, value or declaration in `message` is of a type that is not there.
+fn has_message_type(message: &Message) -> bool {
+    message.0.iter().any(|(name, field)| {
+        let of = name.strip_prefix("type.googleapis.com/").is_some_and(is_message_type);
+        of || match field {
+            Field::Message(below) => has_message_type(below),
+            Field::Text(text) if matches!(name.as_str(), "message_type" | "type_value" | "type_url" | "type") => {
+                is_message_type(String::from_utf8_lossy(text).trim_start_matches("type.googleapis.com/"))
+            }
+            Field::Text(_) | Field::Word(_) => false,
+        }
+    })
+}
+
+fn needs_message_types(test: &Message) -> bool {
+    is_message_type(&test.text("container")) || names_message_type(&test.text("expr")) || has_message_type(test)
 }
 
 #[derive(Default)]
@@ -79,6 +138,13 @@ struct Count {
     passed: usize,
     left_out: usize,
     failed: Vec<String>,
+}
+
+/// What was met on the way, for lists that must not outlive their reasons.
+#[derive(Default)]
+struct Met {
+    other_cases: BTreeSet<String>,
+    uncompiled: BTreeSet<String>,
 }
 
 #[test]
@@ -93,6 +159,7 @@ fn expressions_give_what_the_specification_says() {
     files.sort();
     assert!(files.len() >= 29, "all files are there");
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
+    let mut met = Met::default();
     for path in files {
         let file = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let count = counts.entry(file.clone()).or_default();
@@ -100,7 +167,7 @@ fn expressions_give_what_the_specification_says() {
         for section in content.messages("section") {
             for test in section.messages("test") {
                 let name = format!("{file}/{}/{}", section.text("name"), test.text("name"));
-                run(&file, &name, test, count);
+                run(&file, &name, test, count, &mut met);
             }
         }
     }
@@ -110,19 +177,43 @@ fn expressions_give_what_the_specification_says() {
         failures.extend(count.failed.iter().cloned());
     }
     assert!(failures.is_empty(), "{} cases failed:\n{}", failures.len(), failures.join("\n"));
+    let listed = |names: &mut dyn Iterator<Item = &'static str>| names.map(str::to_owned).collect::<BTreeSet<_>>();
+    let files: BTreeSet<String> = counts.keys().filter(|file| is_other_file(file)).cloned().collect();
+    assert_eq!(files, listed(&mut OTHER_FILES.iter().map(|(file, _)| *file)), "files that are left out");
+    assert_eq!(met.other_cases, listed(&mut OTHER_CASES.iter().map(|(case, _)| *case)), "cases that are left out");
+    assert_eq!(met.uncompiled, listed(&mut UNCOMPILED.iter().copied()), "cases whose error comes before evaluation");
+    assert_eq!(counts.values().map(|count| count.passed).sum::<usize>(), PASSED, "cases that passed");
 }
 
-fn run(file: &str, name: &str, test: &Message, count: &mut Count) {
-    let text = case_text(test);
-    if OTHER_FILES.iter().any(|(other, _)| *other == file) || MESSAGE_TYPES.iter().any(|part| text.contains(part)) {
+fn is_other_file(file: &str) -> bool {
+    OTHER_FILES.iter().any(|(other, _)| *other == file)
+}
+
+/// What came of a case that went well.
+enum Passed {
+    Evaluated,
+    /// An error was wanted, and came before evaluation.
+    Uncompiled,
+}
+
+fn run(file: &str, name: &str, test: &Message, count: &mut Count, met: &mut Met) {
+    if is_other_file(file) || needs_message_types(test) {
         count.left_out += 1;
         return;
     }
     let expected_to_fail = OTHER_CASES.iter().any(|(other, _)| *other == name);
+    if expected_to_fail {
+        met.other_cases.insert(name.to_owned());
+    }
     match (check(test), expected_to_fail) {
-        (Ok(()), false) => count.passed += 1,
+        (Ok(passed), false) => {
+            count.passed += 1;
+            if matches!(passed, Passed::Uncompiled) {
+                met.uncompiled.insert(name.to_owned());
+            }
+        }
         (Err(_), true) => count.left_out += 1,
-        (Ok(()), true) => count.failed.push(format!("{name}: passes, but is listed as one that does not")),
+        (Ok(_), true) => count.failed.push(format!("{name}: passes, but is listed as one that does not")),
         (Err(why), false) => count.failed.push(format!("{name}: `{}`: {why}", test.text("expr"))),
     }
 }
@@ -169,12 +260,12 @@ fn environment(test: &Message) -> Result<Environment, String> {
     Ok(environment)
 }
 
-fn check(test: &Message) -> Result<(), String> {
+fn check(test: &Message) -> Result<Passed, String> {
     let expression = test.text("expr");
     let wants_error = test.message("eval_error").is_some();
     let program = match environment(test)?.compile(&expression) {
         Ok(program) => program,
-        Err(_) if wants_error => return Ok(()),
+        Err(_) if wants_error => return Ok(Passed::Uncompiled),
         Err(issues) => return Err(Source::new(&expression).display(&issues)),
     };
     let typed = test.message("typed_result");
@@ -185,7 +276,7 @@ fn check(test: &Message) -> Result<(), String> {
         }
     }
     if test.word::<bool>("check_only") == Some(true) {
-        return Ok(());
+        return Ok(Passed::Evaluated);
     }
     let mut variables = Vec::new();
     let keys: Vec<String> = test.messages("bindings").map(|binding| binding.text("key")).collect();
@@ -197,7 +288,7 @@ fn check(test: &Message) -> Result<(), String> {
     if wants_error {
         return match result {
             Ok((found, _)) => Err(format!("{found:?} instead of an error")),
-            Err(_) => Ok(()),
+            Err(_) => Ok(Passed::Evaluated),
         };
     }
     let wanted = match (test.message("value"), typed.and_then(|typed| typed.message("result"))) {
@@ -205,7 +296,7 @@ fn check(test: &Message) -> Result<(), String> {
         (None, None) => Value::Bool(true),
     };
     match result {
-        Ok((found, _)) if same(&found, &wanted) => Ok(()),
+        Ok((found, _)) if same(&found, &wanted) => Ok(Passed::Evaluated),
         Ok((found, _)) => Err(format!("{found:?} instead of {wanted:?}")),
         Err(error) => Err(format!("error {error:?} instead of {wanted:?}")),
     }

@@ -1,6 +1,9 @@
 //! Whatever text comes, it is refused or has a value, a cost below its limit, or an error.
 
-use corten_cel::{Environment, EvalError, Type, Value, eval::Activation};
+use corten_cel::{
+    Environment, EvalError, Type, Value,
+    eval::{Activation, Work},
+};
 use corten_fuzz::{Target, texts};
 
 const TARGETS: &[Target] = &[
@@ -36,7 +39,7 @@ fn run(input: &[u8], environment: Environment) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let environment = environment.variable("self", Type::list(Type::String));
     let Ok(program) = environment.compile(text) else { return };
-    let (_, cost) = program.eval_interruptible(&Names, Some(COST_MAX), None);
+    let (_, cost) = program.eval_within(&Names, COST_MAX, &mut Work::of_evaluation());
     assert!(cost <= COST_MAX * 2, "{cost} was spent on {text}");
 }
 

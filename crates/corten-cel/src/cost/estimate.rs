@@ -5,7 +5,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{CallEstimate, CostRange, SizeEstimator, SizeRange, standard::standard};
+use super::{
+    CallEstimate, CostRange, SizeEstimator, SizeRange,
+    copies::{self, copies},
+    standard::standard,
+};
 use crate::{
     checker::{Checked, Reference},
     eval::{LIST_COST, MAP_COST, OBJECT_COST},
@@ -14,11 +18,21 @@ use crate::{
     types::Type,
 };
 
+/// What an estimate counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// What upstream counts.
+    Cost,
+    /// And what is copied and compared besides. `merges`: lists may be sets or have keys.
+    Copies { merges: bool },
+}
+
 /// The cost of `checked`.
-pub(crate) fn estimate(checked: &Checked, sizes: &dyn SizeEstimator) -> CostRange {
+pub(crate) fn estimate(checked: &Checked, sizes: &dyn SizeEstimator, counts: Counts) -> CostRange {
     let mut coster = Coster {
         checked,
         sizes,
+        counts,
         paths: BTreeMap::new(),
         locals: Vec::new(),
         computed: BTreeMap::new(),
@@ -47,6 +61,7 @@ struct Local {
 struct Coster<'c> {
     checked: &'c Checked,
     sizes: &'c dyn SizeEstimator,
+    counts: Counts,
     paths: BTreeMap<NodeId, Path>,
     locals: Vec<Local>,
     computed: BTreeMap<NodeId, SizeRange>,
@@ -181,6 +196,12 @@ impl<'c> Coster<'c> {
                 _ => {
                     let mut found = (rule.estimate)(&call).unwrap_or_else(|| standard(&call));
                     found.cost = costs.iter().fold(found.cost, |sum, cost| sum.plus(*cost));
+                    if let Counts::Copies { merges } = self.counts {
+                        found.cost = found.cost.plus(copies(&call, found.size, merges));
+                        if let ("string_format", [values]) = (overload, args.as_slice()) {
+                            found.cost = found.cost.plus(self.written(*values));
+                        }
+                    }
                     found
                 }
             };
@@ -204,6 +225,16 @@ impl<'c> Coster<'c> {
         }
         self.computed.extend(size.map(|size| (id, size)));
         sum.plus(cost.unwrap_or_default())
+    }
+
+    /// What `format` writes of its values.
+    fn written(&mut self, values: NodeId) -> CostRange {
+        let Node::List(elements) = self.checked.ast.node(values) else { return CostRange::UNKNOWN };
+        elements.iter().fold(CostRange::fixed(0), |sum, element| {
+            let is_text = matches!(self.checked.type_of(element.value), Type::String | Type::Bytes);
+            let factor = if is_text { copies::TEXT_FACTOR } else { 1.0 };
+            sum.plus(self.size_or_unknown(element.value).cost(factor))
+        })
     }
 
     fn conditional(&mut self, id: NodeId, args: &[NodeId], costs: &[CostRange]) -> CallEstimate {

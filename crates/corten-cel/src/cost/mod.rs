@@ -5,12 +5,13 @@
 //! Upstream: cel-go checker/cost.go, interpreter/runtimecost.go, common/cost.go (v0.26.0).
 
 mod actual;
+mod copies;
 mod estimate;
 mod range;
 mod standard;
 
 pub(crate) use actual::{actual, scaled};
-pub(crate) use estimate::estimate;
+pub(crate) use estimate::{Counts, estimate};
 pub(crate) use range::CallEstimate;
 pub use range::{CostRange, SizeRange};
 

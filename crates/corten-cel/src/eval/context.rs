@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use corten_apimachinery::re2::{CompileError, compile_sized};
 use regex::Regex;
 
-use crate::error::EvalError;
+use crate::{error::EvalError, value::Value};
 
 /// Steps that cost does not count, such as comparing elements: ten for each unit of the highest limit that upstream has, which
 /// is what comparing lists costs. About a second of work.
@@ -21,8 +21,17 @@ const TEXT_BYTES_IN_STEP: u64 = 512;
 /// How much of a pattern is compiled in the time of a step, in bytes of what it becomes.
 const PATTERN_BYTES_IN_STEP: u64 = 8;
 
-/// How often the caller is asked whether to go on: in steps.
-const INTERRUPT_EVERY: u64 = 256;
+/// What one evaluation may make and copy altogether, in bytes. What it holds at a time is no more. Some times the largest body
+/// of a request: within upstream's limit of cost, ordinary rules make a hundredth of it. It is little enough for several at a
+/// time, also where lists have twice the room that they need.
+const MADE_BYTES_MAX: usize = 64 << 20;
+
+/// What a text takes besides its bytes.
+const TEXT_OVERHEAD_BYTES: usize = 32;
+
+/// What an entry of a map takes: the key that is looked for, the key as it was written, the value, and the room that trees of
+/// entries leave.
+const ENTRY_BYTES: usize = 5 * size_of::<Value<'static>>();
 
 /// How much is kept of patterns that are not constant and were compiled before.
 const REGEXES_BYTES_MAX: usize = 1 << 20;
@@ -49,31 +58,21 @@ impl Work {
     }
 }
 
-/// Counts what an evaluation costs, and ends it when that is too much.
+/// Counts what an evaluation costs and makes, and ends it when that is too much.
 pub struct Context<'c> {
     cost: u64,
     limit: Option<u64>,
     work: u64,
-    next_check: u64,
+    made_bytes: usize,
     /// Of all evaluations that share it, of which this may do `WORK_MAX` at most.
     shared: &'c mut Work,
-    interrupt: Option<&'c dyn Fn() -> bool>,
     regexes: BTreeMap<String, Arc<Regex>>,
     regexes_bytes: usize,
 }
 
 impl<'c> Context<'c> {
-    pub(crate) fn new(limit: Option<u64>, shared: &'c mut Work, interrupt: Option<&'c dyn Fn() -> bool>) -> Self {
-        Self {
-            cost: 0,
-            limit,
-            work: 0,
-            next_check: INTERRUPT_EVERY,
-            shared,
-            interrupt,
-            regexes: BTreeMap::new(),
-            regexes_bytes: 0,
-        }
+    pub(crate) fn new(limit: Option<u64>, shared: &'c mut Work) -> Self {
+        Self { cost: 0, limit, work: 0, made_bytes: 0, shared, regexes: BTreeMap::new(), regexes_bytes: 0 }
     }
 
     pub(crate) fn cost(&self) -> u64 {
@@ -102,18 +101,36 @@ impl<'c> Context<'c> {
         if self.work > WORK_MAX || left.is_none() {
             return Err(EvalError::too_large(TOO_MUCH));
         }
-        if self.work >= self.next_check {
-            self.next_check = self.work + INTERRUPT_EVERY;
-            if self.interrupt.is_some_and(|interrupt| interrupt()) {
-                return Err(EvalError::interrupted());
-            }
-        }
         Ok(())
     }
 
     /// Counts going through `bytes` of text, which is much faster than steps.
     pub(crate) fn work_on_text(&mut self, bytes: usize) -> Result<(), EvalError> {
         self.work(bytes as u64 / TEXT_BYTES_IN_STEP)
+    }
+
+    /// Counts making or copying a list of `count` items, or adding so many to one.
+    pub(crate) fn make_items(&mut self, count: usize) -> Result<(), EvalError> {
+        self.work(count as u64)?;
+        self.make(count.saturating_mul(size_of::<Value<'static>>()))
+    }
+
+    /// Counts making or copying a map of `count` entries, or adding so many to one.
+    pub(crate) fn make_entries(&mut self, count: usize) -> Result<(), EvalError> {
+        self.work(count as u64)?;
+        self.make(count.saturating_mul(ENTRY_BYTES))
+    }
+
+    /// Counts making a text, or bytes, of this length.
+    pub(crate) fn make_text(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.work_on_text(bytes)?;
+        self.make(bytes.saturating_add(TEXT_OVERHEAD_BYTES))
+    }
+
+    /// Upstream has no limit of its own for memory, so that who meets this one is told what rules are told that cost too much.
+    fn make(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.made_bytes = self.made_bytes.saturating_add(bytes);
+        if self.made_bytes > MADE_BYTES_MAX { Err(EvalError::cost_limit()) } else { Ok(()) }
     }
 
     /// The compiled `pattern`.

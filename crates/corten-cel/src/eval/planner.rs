@@ -176,7 +176,7 @@ impl Planner<'_> {
 
     /// The value of a step that needs no variables.
     fn evaluate(&self, id: StepId) -> Result<Value<'static>, crate::EvalError> {
-        run::constant(&self.steps, id, &mut Context::new(None, &mut Work::of_evaluation(), None))
+        run::constant(&self.steps, id, &mut Context::new(None, &mut Work::of_evaluation()))
     }
 
     fn call(&mut self, id: NodeId) -> Planned {

@@ -185,12 +185,11 @@ impl<'a> Run<'a, '_, '_> {
             (Value::List(list), [Value::List(_)]) => {
                 self.context.charge(1)?;
                 let Some(Value::List(added)) = rest.pop() else { return Err(EvalError::no_such_overload()) };
-                list.concat(added).map(Value::List).ok_or_else(too_long)
+                list.concat(self.context, added).map(Value::List)
             }
             (Value::Map(map), added) => {
                 self.context.charge(1)?;
-                self.context.work(rest_len(added))?;
-                map.with(added).map(Value::Map)
+                map.with(self.context, added).map(Value::Map)
             }
             (accumulator, _) => {
                 let mut args = vec![accumulator];
@@ -210,6 +209,7 @@ impl<'a> Run<'a, '_, '_> {
             items.extend(present(value, *optional)?);
         }
         self.context.charge(LIST_COST)?;
+        self.context.make_items(items.len())?;
         Ok(Value::list(items))
     }
 
@@ -223,6 +223,7 @@ impl<'a> Run<'a, '_, '_> {
             }
         }
         self.context.charge(MAP_COST)?;
+        self.context.make_entries(pairs.len())?;
         Ok(Value::Map(Map::of(map_entries(pairs)?)))
     }
 
@@ -235,6 +236,7 @@ impl<'a> Run<'a, '_, '_> {
             }
         }
         self.context.charge(OBJECT_COST)?;
+        self.context.make_entries(pairs.len())?;
         Ok(Value::Map(Map::of(map_entries(pairs)?)))
     }
 
@@ -312,10 +314,6 @@ pub(crate) const MAP_COST: u64 = 30;
 /// What making an object costs, as upstream.
 pub(crate) const OBJECT_COST: u64 = 40;
 
-fn too_long() -> EvalError {
-    EvalError::too_large("operation cancelled: a list is too long")
-}
-
 /// What is in an optional entry; `None` if nothing is.
 fn present<'a>(value: Value<'a>, optional: bool) -> Result<Option<Value<'a>>, EvalError> {
     match value {
@@ -328,14 +326,6 @@ fn present<'a>(value: Value<'a>, optional: bool) -> Result<Option<Value<'a>>, Ev
     }
 }
 
-/// How many entries are added at most.
-fn rest_len(added: &[Value<'_>]) -> u64 {
-    match added {
-        [Value::Map(map)] => map.len() as u64,
-        _ => 1,
-    }
-}
-
 /// The sum of two lists.
 pub(crate) fn add_lists<'a>(
     context: &mut Context<'_>,
@@ -343,7 +333,7 @@ pub(crate) fn add_lists<'a>(
     right: &List<'a>,
 ) -> Result<Value<'a>, EvalError> {
     match left.equality() {
-        ListEquality::Atomic => left.clone().concat(right.clone()).ok_or_else(too_long),
+        ListEquality::Atomic => left.clone().concat(context, right.clone()),
         equality => merge_lists(context, left, right, equality),
     }
     .map(Value::List)

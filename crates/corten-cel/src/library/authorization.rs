@@ -38,6 +38,17 @@ pub struct Attributes {
     pub label_selector: String,
 }
 
+impl Attributes {
+    /// How many bytes its texts have.
+    fn bytes(&self) -> usize {
+        let Self { service_account, verb, path, group, resource, subresource, namespace, name, .. } = self;
+        let Self { field_selector, label_selector, .. } = self;
+        let texts = [verb, group, resource, subresource, namespace, name, field_selector, label_selector];
+        let account = service_account.iter().flat_map(|(namespace, name)| [namespace, name]);
+        texts.into_iter().chain(path).chain(account).map(String::len).sum()
+    }
+}
+
 /// What came of a question.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decision {
@@ -123,6 +134,7 @@ pub fn request_resource(authorizer: Arc<dyn Authorize>, attributes: Attributes) 
 
 /// The question that the first argument is, changed by `change`, which takes the texts behind it.
 fn changed<'a>(
+    context: &mut Context<'_>,
     args: &[Value<'a>],
     kind: Kind,
     change: impl FnOnce(&mut Attributes, &[&str]) -> Result<(), EvalError>,
@@ -132,11 +144,12 @@ fn changed<'a>(
     let Some(texts) = texts.iter().map(Value::as_str).collect::<Option<Vec<&str>>>() else { return wrong_types() };
     let mut question = Question { kind, ..question.clone() };
     change(&mut question.attributes, &texts)?;
+    context.make_text(question.attributes.bytes())?;
     Ok(Value::Opaque(Arc::new(question)))
 }
 
-fn path<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-    changed(args, Kind::Path, |attributes, texts| {
+fn path<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    changed(context, args, Kind::Path, |attributes, texts| {
         if texts[0].is_empty() {
             return Err(EvalError::failed("path must not be empty"));
         }
@@ -145,8 +158,8 @@ fn path<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalEr
     })
 }
 
-fn service_account<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-    changed(args, Kind::Authorizer, |attributes, texts| {
+fn service_account<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    changed(context, args, Kind::Authorizer, |attributes, texts| {
         let [namespace, name] = texts else { return Err(EvalError::no_such_overload()) };
         let is_name = corten_apimachinery::validation::is_dns1123_subdomain(name).is_empty();
         let is_namespace = corten_apimachinery::validation::is_dns1123_label(namespace).is_empty();
@@ -163,8 +176,8 @@ fn service_account<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<
 
 macro_rules! setters {
     ($($name:ident => $kind:ident),* $(,)?) => {$(
-        fn $name<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-            changed(args, Kind::$kind, |attributes, texts| {
+        fn $name<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+            changed(context, args, Kind::$kind, |attributes, texts| {
                 texts.concat().clone_into(&mut attributes.$name);
                 Ok(())
             })
@@ -182,10 +195,11 @@ setters! {
     label_selector => Resource,
 }
 
-fn check<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn check<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let [Value::Opaque(opaque), Value::String(verb)] = args else { return wrong_types() };
     let Some(question) = opaque.downcast::<Question>() else { return wrong_types() };
     let attributes = Attributes { verb: (**verb).to_owned(), ..question.attributes.clone() };
+    context.make_text(attributes.bytes())?;
     Ok(Value::Opaque(Arc::new(question.authorizer.authorize(&attributes))))
 }
 

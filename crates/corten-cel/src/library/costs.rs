@@ -93,25 +93,29 @@ pub(super) static TRAVERSAL: CostRule = CostRule {
 /// there is memory for; beyond, the cost is over every limit.
 const TRAVERSED_MAX: usize = 2_000_000;
 
-/// What there is in a value.
-fn traversal(value: &Value<'_>) -> u64 {
+/// What there is in a value. No more is held at a time than one element for each level.
+fn traversal<'a>(value: &Value<'a>) -> u64 {
     let bytes = |length: usize| (length as f64 * TEXT_FACTOR) as u64;
-    let mut rest = vec![value.clone()];
+    let mut rest: Vec<Box<dyn Iterator<Item = Value<'a>> + 'a>> = vec![Box::new(std::iter::once(value.clone()))];
     let (mut cost, mut count) = (0_u64, 0);
-    while let Some(value) = rest.pop() {
+    while let Some(values) = rest.last_mut() {
+        let Some(value) = values.next() else {
+            rest.pop();
+            continue;
+        };
         count += 1;
-        if count > TRAVERSED_MAX || rest.len() > TRAVERSED_MAX {
+        if count > TRAVERSED_MAX {
             return u64::MAX;
         }
         cost = cost.saturating_add(match &value {
             Value::String(text) => bytes(text.len()),
             Value::Bytes(found) => bytes(found.len()),
             Value::List(list) => {
-                rest.extend(list.iter());
+                rest.push(Box::new(list.iter()));
                 0
             }
             Value::Map(map) => {
-                rest.extend(map.iter().flat_map(|(key, value)| [key, value]));
+                rest.push(Box::new(map.iter().flat_map(|(key, value)| [key, value])));
                 0
             }
             _ => 1,

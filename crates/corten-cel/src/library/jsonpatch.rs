@@ -7,8 +7,9 @@ use crate::{error::EvalError, eval::Context, value::Value};
 
 fn escape_key<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let [Value::String(key)] = args else { return wrong_types() };
-    context.work_on_text(key.len())?;
-    Ok(Value::string(key.replace('~', "~0").replace('/', "~1")))
+    let escaped = key.replace('~', "~0").replace('/', "~1");
+    context.make_text(escaped.len())?;
+    Ok(Value::string(escaped))
 }
 
 const FUNCTIONS: &[Function] = &[Function {

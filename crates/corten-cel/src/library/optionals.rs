@@ -59,7 +59,11 @@ fn unwrap<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>
     for item in list.iter() {
         context.work(1)?;
         match item {
-            Value::Optional(item) => items.extend(item.map(Arc::unwrap_or_clone)),
+            Value::Optional(None) => {}
+            Value::Optional(Some(item)) => {
+                context.make_items(1)?;
+                items.push(Arc::unwrap_or_clone(item));
+            }
             _ => return wrong_types(),
         }
     }

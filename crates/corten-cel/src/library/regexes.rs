@@ -105,19 +105,27 @@ pub(super) fn matches<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Resu
 }
 
 /// A part of `text`, without copying it where it belongs to the object.
-pub(super) fn part<'a>(text: &Text<'a>, from: usize, to: usize) -> Value<'a> {
+pub(super) fn part<'a>(
+    context: &mut Context<'_>,
+    text: &Text<'a>,
+    from: usize,
+    to: usize,
+) -> Result<Value<'a>, EvalError> {
     match text {
-        Text::Borrowed(text) => Value::String(Text::Borrowed(&text[from..to])),
-        Text::Shared(text) => Value::string(text[from..to].to_owned()),
+        Text::Borrowed(text) => Ok(Value::String(Text::Borrowed(&text[from..to]))),
+        Text::Shared(text) => {
+            context.make_text(to - from)?;
+            Ok(Value::string(text[from..to].to_owned()))
+        }
     }
 }
 
 fn find<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let [Value::String(text), pattern] = args else { return wrong_types() };
-    Ok(match regex_of(context, pattern)?.find(text) {
-        Some(found) => part(text, found.start(), found.end()),
-        None => Value::string(""),
-    })
+    match regex_of(context, pattern)?.find(text) {
+        Some(found) => part(context, text, found.start(), found.end()),
+        None => Ok(Value::string("")),
+    }
 }
 
 fn find_all<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
@@ -130,8 +138,8 @@ fn find_all<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'
     let regex = regex_of(context, pattern)?;
     let mut found = Vec::new();
     for part_found in regex.find_iter(text).take(limit) {
-        context.work(1)?;
-        found.push(part(text, part_found.start(), part_found.end()));
+        context.make_items(1)?;
+        found.push(part(context, text, part_found.start(), part_found.end())?);
     }
     Ok(Value::list(found))
 }

@@ -131,8 +131,16 @@ fn read(args: &[Value<'_>]) -> Result<Result<Semver, String>, EvalError> {
     }
 }
 
-fn semver<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-    read(args)?.map(|version| Value::Opaque(Arc::new(version))).map_err(EvalError::failed)
+fn semver<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    let version = read(args)?.map_err(EvalError::failed)?;
+    // Each part of a prerelease is a value of its own.
+    for part in &version.pre {
+        context.make_items(1)?;
+        if let Part::Text(text) = part {
+            context.make_text(text.len())?;
+        }
+    }
+    Ok(Value::Opaque(Arc::new(version)))
 }
 
 fn is_semver<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {

@@ -38,7 +38,7 @@ fn char_at<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a
     context.work_on_text(text.len())?;
     let from = byte_of(text, *index)?;
     let length = text[from..].chars().next().map_or(0, char::len_utf8);
-    Ok(part(text, from, from + length))
+    part(context, text, from, from + length)
 }
 
 fn index_of<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
@@ -97,16 +97,19 @@ fn join<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, 
             return Err(text_too_long());
         }
     }
+    context.make_text(joined.len())?;
     Ok(Value::string(joined))
 }
 
-fn lower_ascii<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn lower_ascii<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let [Value::String(text)] = args else { return wrong_types() };
+    context.make_text(text.len())?;
     Ok(Value::string(text.to_ascii_lowercase()))
 }
 
-fn upper_ascii<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn upper_ascii<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let [Value::String(text)] = args else { return wrong_types() };
+    context.make_text(text.len())?;
     Ok(Value::string(text.to_ascii_uppercase()))
 }
 
@@ -130,7 +133,7 @@ fn replace<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a
         }
     }
     replaced.push_str(&text[end..]);
-    context.work_on_text(replaced.len())?;
+    context.make_text(replaced.len())?;
     Ok(Value::string(replaced))
 }
 
@@ -147,7 +150,7 @@ fn split<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>,
     let mut parts = Vec::new();
     let mut from = 0;
     while parts.len() + 1 < limit {
-        context.work(1)?;
+        context.make_items(1)?;
         let rest = &text[from..];
         let (end, next) = if separator.is_empty() {
             // Into characters, of which the last has nothing behind it.
@@ -161,16 +164,16 @@ fn split<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>,
                 None => break,
             }
         };
-        parts.push(part(text, from, end));
+        parts.push(part(context, text, from, end)?);
         from = next;
     }
     if !(separator.is_empty() && text.is_empty()) {
-        parts.push(part(text, from, text.len()));
+        parts.push(part(context, text, from, text.len())?);
     }
     Ok(Value::list(parts))
 }
 
-fn substring<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn substring<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let (text, start, end) = match args {
         [Value::String(text), Value::Int(start)] => (text, *start, None),
         [Value::String(text), Value::Int(start), Value::Int(end)] => (text, *start, Some(*end)),
@@ -181,16 +184,16 @@ fn substring<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, E
     }
     let from = byte_of(text, start)?;
     let to = end.map_or(Ok(text.len()), |end| byte_of(text, end))?;
-    Ok(part(text, from, to))
+    part(context, text, from, to)
 }
 
-fn trim<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn trim<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let [Value::String(text)] = args else { return wrong_types() };
     let start = text.len() - text.trim_start().len();
-    Ok(part(text, start, start + text[start..].trim_end().len()))
+    part(context, text, start, start + text[start..].trim_end().len())
 }
 
-fn quote<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn quote<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let [Value::String(text)] = args else { return wrong_types() };
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -209,6 +212,10 @@ fn quote<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalE
         }
     }
     quoted.push('"');
+    if quoted.len() > TEXT_BYTES_MAX {
+        return Err(text_too_long());
+    }
+    context.make_text(quoted.len())?;
     Ok(Value::String(Text::from(quoted)))
 }
 

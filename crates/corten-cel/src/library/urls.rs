@@ -45,8 +45,9 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     parse(text).map(|_| ()).map_err(|error| format!("parse {}: {error}", quote(text)))
 }
 
-fn url<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn url<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let [Value::String(text)] = args else { return wrong_types() };
+    context.make_text(text.len())?;
     match parse(text) {
         Ok(url) => Ok(Value::Opaque(Arc::new(url))),
         Err(error) => Err(EvalError::failed(format!(
@@ -61,34 +62,38 @@ fn is_url<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Eval
     Ok(Value::Bool(parse(text).is_ok()))
 }
 
-fn part<'a>(args: &[Value<'a>], part: fn(&GoUrl) -> String) -> Result<Value<'a>, EvalError> {
+fn part<'a>(context: &mut Context<'_>, args: &[Value<'a>], part: fn(&GoUrl) -> String) -> Result<Value<'a>, EvalError> {
     match args {
         [Value::Opaque(opaque)] => match opaque.downcast::<GoUrl>() {
-            Some(url) => Ok(Value::string(part(url))),
+            Some(url) => {
+                let part = part(url);
+                context.make_text(part.len())?;
+                Ok(Value::string(part))
+            }
             None => wrong_types(),
         },
         _ => wrong_types(),
     }
 }
 
-fn scheme<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-    part(args, |url| url.scheme.clone())
+fn scheme<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    part(context, args, |url| url.scheme.clone())
 }
 
-fn host<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-    part(args, |url| url.host.clone())
+fn host<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    part(context, args, |url| url.host.clone())
 }
 
-fn hostname<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-    part(args, |url| url.hostname().to_owned())
+fn hostname<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    part(context, args, |url| url.hostname().to_owned())
 }
 
-fn port<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-    part(args, |url| url.port().to_owned())
+fn port<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    part(context, args, |url| url.port().to_owned())
 }
 
-fn escaped_path<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-    part(args, |url| url.escaped_path.clone())
+fn escaped_path<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    part(context, args, |url| url.escaped_path.clone())
 }
 
 fn query<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
@@ -96,7 +101,8 @@ fn query<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>,
     let Some(url) = opaque.downcast::<GoUrl>() else { return wrong_types() };
     let mut values: BTreeMap<String, Vec<Value<'a>>> = BTreeMap::new();
     for (key, value) in url.query() {
-        context.work(1)?;
+        context.make_entries(1)?;
+        context.make_text(key.len() + value.len())?;
         values.entry(key).or_default().push(Value::string(value));
     }
     let entries: Entries<'a> = values

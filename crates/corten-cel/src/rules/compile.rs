@@ -128,11 +128,13 @@ impl RuleTypes {
         self.compile(schema).into_iter().map(findings).collect()
     }
 
-    /// What `rules` cost at most, for one value, or for `count` where a request can hold so many.
+    /// What `rules` cost at most, for one value, or for `count` where a request can hold so many; with what upstream does not
+    /// count.
     pub(super) fn cost(&self, rules: &[CompiledRule], count: u64) -> u64 {
         let sizes = DeclaredSizes(&self.declaration.ty);
+        let merges = self.declaration.shape.merges();
         let of_program = |program: &Program| {
-            let estimate = program.estimate(&sizes).max;
+            let estimate = program.estimate_with_copies(&sizes, merges);
             if program.compiles_patterns() { estimate.max(PATTERN_COST) } else { estimate }
         };
         let cost = |program: &Option<Program>| program.as_ref().map_or(0, of_program);

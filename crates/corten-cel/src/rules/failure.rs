@@ -39,7 +39,7 @@ pub(super) fn not_evaluated(error: &EvalError, rule: &ValidationRule) -> (String
     let (text, rule) = (error.to_string(), shown(rule));
     match error.kind {
         // Work that upstream does not count ends everything as cost does.
-        ErrorKind::CostLimit | ErrorKind::TooLarge | ErrorKind::Interrupted => {
+        ErrorKind::CostLimit | ErrorKind::TooLarge => {
             let detail = "no further validation rules will be run due to call cost exceeds limit for rule";
             (format!("'{text}': {detail}: {rule}"), true)
         }

@@ -149,13 +149,11 @@ fn all_in<'a>(
     depth: usize,
     candidate: impl Fn(&mut Context<'_>, &Value<'a>, &Value<'a>) -> Result<bool, EvalError>,
 ) -> Result<bool, EvalError> {
-    let others: Vec<Value<'a>> = b.iter().collect();
     for (index, item) in a.iter().enumerate() {
         let mut found = false;
         // Most often it stands in the same place.
-        let (before, from) = others.split_at(index.min(others.len()));
-        for other in from.iter().chain(before) {
-            if candidate(context, &item, other)? && at_depth(context, &item, other, depth + 1)? {
+        for other in (index..b.len()).chain(0..index).filter_map(|index| b.get(index)) {
+            if candidate(context, &item, &other)? && at_depth(context, &item, &other, depth + 1)? {
                 found = true;
                 break;
             }
@@ -208,6 +206,10 @@ pub(crate) fn merge_lists<'a>(
     right: &List<'a>,
     equality: &'a ListEquality,
 ) -> Result<List<'a>, EvalError> {
+    if right.is_empty() {
+        return Ok(left.clone());
+    }
+    context.make_items(left.len())?;
     let mut merged: Vec<Value<'a>> = left.iter().collect();
     for item in right.iter() {
         let mut found = None;
@@ -223,7 +225,10 @@ pub(crate) fn merge_lists<'a>(
         }
         match found {
             Some(index) => merged[index] = item,
-            None => merged.push(item),
+            None => {
+                context.make_items(1)?;
+                merged.push(item);
+            }
         }
     }
     Ok(List::Merged(Arc::new(merged), equality))

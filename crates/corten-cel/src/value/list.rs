@@ -1,13 +1,14 @@
 //! Lists: a part of an object, or made.
 //!
 //! Adding two lists does not copy them: the sum refers to both. Sums of sums are made flat when they get deep, and short ends
-//! are gathered, so that a loop that adds to a list costs what it adds.
+//! are gathered, so that a loop that adds to a list costs what it adds. What is copied on the way the evaluation pays for.
 
 use std::sync::Arc;
 
 use corten_apimachinery::value as tree;
 
 use super::{ListEquality, Shape, Value};
+use crate::{error::EvalError, eval::Context};
 
 /// A sum this deep is made flat.
 const DEPTH_MAX: u8 = 32;
@@ -99,41 +100,48 @@ impl<'a> List<'a> {
         })
     }
 
-    /// The elements of both; `None` if they are too many.
-    #[must_use]
-    pub fn concat(self, right: Self) -> Option<Self> {
+    /// The elements of both.
+    ///
+    /// Errors: they are too many, or more is copied than the evaluation may.
+    pub(crate) fn concat(self, context: &mut Context<'_>, right: Self) -> Result<Self, EvalError> {
         if right.is_empty() {
-            return Some(self);
+            return Ok(self);
         }
         if self.is_empty() {
-            return Some(right);
+            return Ok(right);
         }
-        let length = self.len().checked_add(right.len()).filter(|length| *length <= LENGTH_MAX)?;
+        let length = self.len().checked_add(right.len()).filter(|length| *length <= LENGTH_MAX).ok_or_else(too_long)?;
         if right.len() > GATHER_MAX {
-            return Some(Self::sum(self, right, length));
+            return Self::sum(context, self, right, length);
         }
-        Some(match self {
+        match self {
             Self::Items(mut items) => {
-                if items.len() <= GATHER_MAX || Arc::get_mut(&mut items).is_some() {
-                    Arc::make_mut(&mut items).extend(right.iter());
-                    Self::Items(items)
-                } else {
-                    Self::sum(Self::Items(items), right, length)
+                let is_own = Arc::get_mut(&mut items).is_some();
+                if !is_own && items.len() > GATHER_MAX {
+                    return Self::sum(context, Self::Items(items), right, length);
                 }
+                context.make_items(if is_own { right.len() } else { length })?;
+                Arc::make_mut(&mut items).extend(right.iter());
+                Ok(Self::Items(items))
             }
             Self::Sum(sum) if sum.right.len() + right.len() <= GATHER_MAX => {
+                context.make_items(sum.right.len() + right.len())?;
                 let mut end = sum.right.to_vec();
                 end.extend(right.iter());
-                Self::sum(sum.left.clone(), Self::of(end), length)
+                Self::sum(context, sum.left.clone(), Self::of(end), length)
             }
-            left => Self::sum(left, right, length),
-        })
+            left => Self::sum(context, left, right, length),
+        }
     }
 
-    fn sum(left: Self, right: Self, length: usize) -> Self {
+    fn sum(context: &mut Context<'_>, left: Self, right: Self, length: usize) -> Result<Self, EvalError> {
         let depth = left.depth().max(right.depth()) + 1;
         let sum = Self::Sum(Arc::new(Sum { left, right, length, depth }));
-        if depth > DEPTH_MAX { Self::of(sum.to_vec()) } else { sum }
+        if depth <= DEPTH_MAX {
+            return Ok(sum);
+        }
+        context.make_items(length)?;
+        Ok(Self::of(sum.to_vec()))
     }
 
     fn depth(&self) -> u8 {
@@ -157,4 +165,8 @@ impl<'a> List<'a> {
             _ => &ListEquality::Atomic,
         }
     }
+}
+
+fn too_long() -> EvalError {
+    EvalError::too_large("operation cancelled: a list is too long")
 }

@@ -1,11 +1,11 @@
 //! Maps and objects: a part of an object, or made.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use corten_apimachinery::value as tree;
 
 use super::{Field, Key, Shape, Text, Value};
-use crate::{error::EvalError, rules::is_reserved, types::Type};
+use crate::{error::EvalError, eval::Context, rules::is_reserved, types::Type};
 
 /// The entries of a map that was made: the key as it was written, and the value.
 pub type Entries<'a> = BTreeMap<Key<'a>, (Value<'a>, Value<'a>)>;
@@ -74,9 +74,9 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// Its keys and values, in the order of the keys.
-    pub fn iter(&self) -> Box<dyn Iterator<Item = (Value<'a>, Value<'a>)> + '_> {
-        match self {
+    /// Its keys and values, in the order of the keys. Nothing is copied beforehand, however many they are.
+    pub fn iter(&self) -> Box<dyn Iterator<Item = (Value<'a>, Value<'a>)> + 'a> {
+        match *self {
             Self::Tree(map, Shape::Object(_, fields)) => Box::new(
                 fields
                     .iter()
@@ -89,34 +89,52 @@ impl<'a> Map<'a> {
                 };
                 Box::new(map.iter().map(move |(key, node)| (Value::string(key), values.view(node))))
             }
-            Self::Entries(entries) => Box::new(entries.values().cloned()),
+            Self::Entries(ref entries) => {
+                let entries = entries.clone();
+                let mut last: Option<Key<'a>> = None;
+                Box::new(std::iter::from_fn(move || {
+                    let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+                    let (key, entry) = entries.range((from, Bound::Unbounded)).next()?;
+                    let (key, entry) = (key.clone(), entry.clone());
+                    last = Some(key);
+                    Some(entry)
+                }))
+            }
         }
     }
 
     /// Its keys, in order.
-    #[must_use]
-    pub fn keys(&self) -> Vec<Value<'a>> {
-        match self {
-            Self::Tree(map, shape) if !matches!(shape, Shape::Object(..)) => map.keys().map(Value::string).collect(),
-            _ => self.iter().map(|(key, _)| key).collect(),
+    pub fn keys(&self) -> Box<dyn Iterator<Item = Value<'a>> + 'a> {
+        match *self {
+            Self::Tree(map, shape) if !matches!(shape, Shape::Object(..)) => Box::new(map.keys().map(Value::string)),
+            _ => Box::new(self.iter().map(|(key, _)| key)),
         }
     }
 
     /// This map with more entries: of one map, or of a key and a value. Changed in place if nobody else has it.
     ///
-    /// Errors: a key is there already, or cannot be one.
-    pub(crate) fn with(self, added: &[Value<'a>]) -> Result<Self, EvalError> {
-        let added: Vec<(Value<'a>, Value<'a>)> = match added {
-            [Value::Map(added)] => added.iter().collect(),
-            [key, value] => vec![(key.clone(), value.clone())],
+    /// Errors: a key is there already, or cannot be one; or more is copied than the evaluation may.
+    pub(crate) fn with(self, context: &mut Context<'_>, added: &[Value<'a>]) -> Result<Self, EvalError> {
+        let added: Box<dyn Iterator<Item = (Value<'a>, Value<'a>)> + 'a> = match added {
+            [Value::Map(added)] => added.iter(),
+            [key, value] => Box::new(std::iter::once((key.clone(), value.clone()))),
             _ => return Err(EvalError::no_such_overload()),
         };
         let mut entries = match self {
-            Self::Entries(entries) => entries,
-            tree @ Self::Tree(..) => Arc::new(map_entries(tree.iter().collect())?),
+            Self::Entries(mut entries) => {
+                if Arc::get_mut(&mut entries).is_none() {
+                    context.make_entries(entries.len())?;
+                }
+                entries
+            }
+            tree @ Self::Tree(..) => {
+                context.make_entries(tree.len())?;
+                Arc::new(map_entries(tree.iter())?)
+            }
         };
         let changed = Arc::make_mut(&mut entries);
         for (key, value) in added {
+            context.make_entries(1)?;
             let found = Key::of(&key).ok_or_else(|| unsupported_key(&key))?;
             if changed.insert(found, (key, value)).is_some() {
                 return Err(EvalError::failed("insert failed: key already exists"));
@@ -141,7 +159,9 @@ fn present<'a>(map: &'a tree::Map, field: &'a Field) -> Option<Value<'a>> {
 /// The entries of a map of `pairs`.
 ///
 /// Errors: a key twice, or one that cannot be a key.
-pub(crate) fn map_entries<'a>(pairs: Vec<(Value<'a>, Value<'a>)>) -> Result<Entries<'a>, EvalError> {
+pub(crate) fn map_entries<'a>(
+    pairs: impl IntoIterator<Item = (Value<'a>, Value<'a>)>,
+) -> Result<Entries<'a>, EvalError> {
     let mut entries = Entries::new();
     for (key, value) in pairs {
         let found = Key::of(&key).ok_or_else(|| unsupported_key(&key))?;

@@ -97,6 +97,16 @@ impl Shape {
         special.unwrap_or(Value::string(text))
     }
 
+    /// Whether there is a list in it that is a set or has keys. Schemas bound how deep shapes are.
+    pub(crate) fn merges(&self) -> bool {
+        match self {
+            Self::List(items, equality) => *equality != ListEquality::Atomic || items.merges(),
+            Self::Map(values) => values.merges(),
+            Self::Object(_, fields) => fields.values().any(|field| field.shape.merges()),
+            _ => false,
+        }
+    }
+
     pub(super) fn items(&self) -> &Self {
         match self {
             Self::List(items, _) => items,

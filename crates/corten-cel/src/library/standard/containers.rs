@@ -41,8 +41,7 @@ fn is_in<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>,
 fn map_insert<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     let [Value::Map(map), added @ ..] = args else { return wrong_types() };
     // Loops change their map in place and do not come here.
-    context.work(map.len() as u64)?;
-    map.clone().with(added).map(Value::Map)
+    map.clone().with(context, added).map(Value::Map)
 }
 
 pub(super) const FUNCTIONS: &[Function] = &[

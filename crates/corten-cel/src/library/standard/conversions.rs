@@ -39,10 +39,13 @@ fn to_bool<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Eva
     })
 }
 
-fn to_bytes<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn to_bytes<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     Ok(match args {
         [value @ Value::Bytes(_)] => value.clone(),
-        [Value::String(text)] => Value::Bytes(text.as_bytes().into()),
+        [Value::String(text)] => {
+            context.make_text(text.len())?;
+            Value::Bytes(text.as_bytes().into())
+        }
         _ => return wrong_types(),
     })
 }
@@ -103,7 +106,7 @@ fn to_uint<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Eva
     })
 }
 
-fn to_string<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn to_string<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     Ok(match args {
         [value @ Value::String(_)] => value.clone(),
         [Value::Bool(truth)] => Value::string(truth.to_string()),
@@ -113,6 +116,7 @@ fn to_string<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, E
         [Value::Bytes(bytes)] => {
             let text = std::str::from_utf8(bytes)
                 .map_err(|_| EvalError::failed("invalid UTF-8 in bytes, cannot convert to string"))?;
+            context.make_text(text.len())?;
             Value::string(text.to_owned())
         }
         [Value::Timestamp(timestamp)] => Value::string(timestamp.to_string()),

@@ -75,12 +75,14 @@ pub(in crate::library) fn add<'a>(context: &mut Context<'_>, args: &[Value<'a>])
             if a.len() + b.len() > TEXT_BYTES_MAX {
                 return Err(text_too_long());
             }
+            context.make_text(a.len() + b.len())?;
             Value::string([&**a, &**b].concat())
         }
         [Value::Bytes(a), Value::Bytes(b)] => {
             if a.len() + b.len() > TEXT_BYTES_MAX {
                 return Err(text_too_long());
             }
+            context.make_text(a.len() + b.len())?;
             Value::Bytes([&**a, &**b].concat().into())
         }
         [Value::List(a), Value::List(b)] => return add_lists(context, a, b),

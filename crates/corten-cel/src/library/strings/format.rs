@@ -50,7 +50,7 @@ pub(super) fn format<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Resul
         }
     }
     out.push_str(rest);
-    context.work_on_text(out.len())?;
+    context.make_text(out.len())?;
     Ok(Value::string(out))
 }
 
@@ -181,6 +181,8 @@ fn plain(context: &mut Context<'_>, value: &Value<'_>, out: &mut String, depth: 
             for (key, value) in map.iter() {
                 let mut text = String::new();
                 plain(context, &key, &mut text, depth + 1)?;
+                context.make_items(1)?;
+                context.make_text(text.len())?;
                 entries.push((text, value));
             }
             entries.sort_by(|a, b| a.0.cmp(&b.0));

@@ -161,3 +161,39 @@ fn rules_that_compile_patterns_are_costly() {
     assert!(is_costly("!has(self.a) || self.a.matches(self.b)"));
     assert!(is_costly("!has(self.a) || self.a.find('x' + self.b) == ''"));
 }
+
+/// A rule that costs little and copies much was taken for one that takes milliseconds, and was evaluated on the thread of the
+/// request.
+#[test]
+fn rules_that_copy_much_are_costly() {
+    let is_costly = |rule: &str| {
+        let list =
+            |kind: &str| format!(r#"{{"type": "array", "maxItems": 1000, "items": {{"type": "integer"}}{kind}}}"#);
+        let set = list(r#", "x-kubernetes-list-type": "set""#);
+        let of = format!(
+            r#"{{"type": "object", "properties": {{"spec": {{"type": "object", "properties": {{
+                "a": {{"type": "object", "properties": {{"set": {set}}},
+                    "x-kubernetes-validations": [{{"rule": "{}"}}]}},
+                "b": {{"type": "object", "properties": {{"list": {}, "text": {{"type": "string", "maxLength": 10000}}}},
+                    "x-kubernetes-validations": [{{"rule": "{}"}}]}}}}}}}}}}"#,
+            if rule.contains("self.set") { rule } else { "true" },
+            list(""),
+            if rule.contains("self.set") { "true" } else { rule },
+        );
+        let rules = RuleSet::new(Arc::new(schema(&of))).expect("rules");
+        assert!(rules.check(&tree(&object("{}")), None).errors.is_empty(), "{rule}");
+        rules.is_costly()
+    };
+    // Each element of a set is compared with each, those of other lists stay where they are.
+    assert!(is_costly("(self.set + self.set).size() > 0"));
+    assert!(is_costly("self.set == self.set"));
+    assert!(!is_costly("(self.set + [1]).size() > 0"));
+    assert!(is_costly("self.set.map(x, self.set + []).size() > 0"));
+    assert!(!is_costly("(self.list + self.list).size() > 0"));
+    assert!(!is_costly("self.list == self.list"));
+    assert!(is_costly("self.list.map(x, self.list + [1]).size() > 0"));
+    assert!(!is_costly("self.text.replace('a', 'b') == '' || '%s'.format([self.text]) == ''"));
+    assert!(is_costly("self.text.replace('a', self.text).size() > 0"));
+    assert!(!is_costly("self.list.all(x, '%d'.format([x]) != '')"));
+    assert!(is_costly("self.list.all(x, '%s'.format([self.list]) != '')"));
+}
