@@ -8,7 +8,7 @@ use crate::faults::{Faults, NoFaults};
 const BALLAST_BYTES: u64 = 64 << 20;
 
 /// How many pages the log holds unless set otherwise: fewer make copying more frequent, more make it a longer stall.
-const LOG_PAGES: u32 = 1_000;
+const LOG_PAGES: u32 = 500;
 
 /// The settings of an engine.
 #[derive(Debug, Clone)]

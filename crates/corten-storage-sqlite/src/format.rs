@@ -27,8 +27,11 @@ pub const LOCK_FILE: &str = "lock";
 /// Space that is kept to be given up when the disk is full.
 pub const BALLAST_FILE: &str = "ballast";
 
-/// The page size, in bytes.
-pub const PAGE_SIZE: i64 = 4096;
+/// The page size of a new store, in bytes: three pods fit into a page, and a commit writes few of them.
+pub const PAGE_SIZE: i64 = 8192;
+
+/// The page sizes of stores: those that were made before keep theirs.
+pub const PAGE_SIZES: [i64; 2] = [4096, PAGE_SIZE];
 
 /// Set in `flags` of a row that records a deletion.
 const FLAG_DELETED: i64 = 1;

@@ -105,7 +105,8 @@ fn connect(database: &Path, must_exist: bool, log_pages: u32) -> Result<Connecti
             create(&connection).map_err(|source| OpenError::sqlite("create tables in", database, source))?
         }
     }
-    for (pragma, want) in [("page_size", format::PAGE_SIZE.to_string()), ("journal_mode", "wal".to_owned())] {
+    let sizes = format::PAGE_SIZES.map(|size| size.to_string());
+    for (pragma, wanted) in [("page_size", &sizes[..]), ("journal_mode", &["wal".to_owned()])] {
         let found = connection
             .pragma_query_value(None, pragma, |row| row.get::<_, rusqlite::types::Value>(0))
             .map_err(|source| OpenError::sqlite("configure", database, source))?;
@@ -114,8 +115,8 @@ fn connect(database: &Path, must_exist: bool, log_pages: u32) -> Result<Connecti
             rusqlite::types::Value::Text(text) => text,
             other => format!("{other:?}"),
         };
-        if found != want {
-            let reason = format!("{pragma} is {found}, not {want}");
+        if !wanted.contains(&found) {
+            let reason = format!("{pragma} is {found}, not {}", wanted.join(" or "));
             return Err(OpenError::NotAStore { path: database.to_owned(), reason });
         }
     }

@@ -16,7 +16,10 @@ use std::{
 
 use corten_base::fs::Context as _;
 
-use crate::error::{Damage, OpenError};
+use crate::{
+    error::{Damage, OpenError},
+    format::{PAGE_SIZE, PAGE_SIZES},
+};
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
@@ -32,13 +35,27 @@ pub(crate) fn check(log: &Path, database: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Err::<(), _>(error).at("open", log).unwrap_err().into()),
     };
-    match find_damage(BufReader::with_capacity(1 << 20, file)).at("read", log)? {
+    let page_size = page_size_of(database).at("read", database)?;
+    match find_damage(BufReader::with_capacity(1 << 20, file), page_size).at("read", log)? {
         None => Ok(()),
         Some(damage) => Err(OpenError::Damaged { path: database.to_owned(), damage }),
     }
 }
 
-fn find_damage(mut log: impl Read) -> io::Result<Option<Damage>> {
+/// The page size that the database says it has; that of new ones if it does not say.
+fn page_size_of(database: &Path) -> io::Result<usize> {
+    let mut header = [0; 18];
+    match File::open(database).and_then(|mut file| file.read_exact(&mut header)) {
+        Ok(()) => {}
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {}
+        Err(error) => return Err(error),
+    }
+    let said = i64::from(u16::from_be_bytes([header[16], header[17]]));
+    Ok(if PAGE_SIZES.contains(&said) { said } else { PAGE_SIZE } as usize)
+}
+
+/// Looks for it in the log of a database with pages of `page_size`.
+fn find_damage(mut log: impl Read, page_size: usize) -> io::Result<Option<Damage>> {
     let mut header = [0; HEADER_BYTES];
     if !fill(&mut log, &mut header)? {
         return Ok(None);
@@ -49,8 +66,8 @@ fn find_damage(mut log: impl Read) -> io::Result<Option<Damage>> {
     let header_intact = magic & !1 == MAGIC && sum.words == (word(&header, 6), word(&header, 7));
     let page_size = match word(&header, 2) {
         size @ 512..=65_536 if size.is_power_of_two() => size as usize,
-        // Without a page size there are no frames to find. Our page size is the only one that a damaged header can hide.
-        _ => crate::format::PAGE_SIZE as usize,
+        // Without a page size there are no frames to find. The database's is the only one that a damaged header can hide.
+        _ => page_size,
     };
     let mut salts = header_intact.then(|| (word(&header, 4), word(&header, 5)));
     let (mut frame_number, mut bad) = (0, if header_intact { None } else { Some(0) });

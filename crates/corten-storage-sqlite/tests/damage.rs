@@ -247,6 +247,30 @@ async fn a_torn_last_page_is_found_or_harmless() {
     assert!(found >= 4, "only {found} were found");
 }
 
+/// New stores have larger pages than the first ones.
+#[tokio::test]
+async fn a_store_keeps_the_pages_that_it_was_made_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let want = fill(directory.path(), 20).await;
+    let connection = rusqlite::Connection::open(directory.path().join(format::DATABASE_FILE)).unwrap();
+    let page_size = || connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(page_size(), format::PAGE_SIZE);
+    connection
+        .execute_batch("PRAGMA journal_mode = DELETE; PRAGMA page_size = 4096; VACUUM; PRAGMA journal_mode = WAL")
+        .unwrap();
+    assert_eq!(page_size(), 4096);
+    let open = Open::new(directory.path()).await;
+    assert_eq!(open.engine.list(whole()).await.unwrap().kvs, want);
+    commit(&*open.engine, put("/new", Expected::Absent, "new")).await;
+    open.close().await;
+    assert_eq!((read(directory.path()).await.unwrap().len(), page_size()), (want.len() + 1, 4096));
+    drop(connection);
+    let other = "PRAGMA journal_mode = DELETE; PRAGMA page_size = 1024; VACUUM; PRAGMA journal_mode = WAL";
+    rusqlite::Connection::open(directory.path().join(format::DATABASE_FILE)).unwrap().execute_batch(other).unwrap();
+    let refused = read(directory.path()).await.unwrap_err().to_string();
+    assert!(refused.contains("page_size is 1024, not 4096 or 8192"), "{refused}");
+}
+
 /// What is damaged under a running engine is an error for who asks for it, and for nobody else.
 #[tokio::test]
 async fn a_bit_that_flips_while_the_store_is_open_is_never_served() {

@@ -18,7 +18,7 @@ fn log() -> Vec<u8> {
 
 #[track_caller]
 fn check(log: &[u8], want: Option<u64>) {
-    let found = find_damage(log).unwrap();
+    let found = find_damage(log, 4096).unwrap();
     let frame = found.clone().map(|damage| match damage {
         Damage::Log { frame, commits } => {
             assert!(commits >= 2);
@@ -121,7 +121,7 @@ fn what_failed_commits_have_left_behind_the_end_is_no_damage() {
 fn no_input_harms_a_decoder() {
     let corpus = || vec![log()[..HEADER_BYTES + 3 * FRAME].to_vec()];
     let run = |input: &[u8]| {
-        let found = find_damage(input).unwrap();
+        let found = find_damage(input, 4096).unwrap();
         // Inputs are short: with pages of ours there is no room for a bad frame and two commits.
         assert!(found.is_none() || word(input, 2) < 4_096, "{found:?}");
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use corten_base::fs::FsError;
+use corten_base::fs::{Context as _, FsError};
 use corten_storage::{kv::Revision, mvcc::Row};
 use rusqlite::{Connection, ErrorCode};
 
@@ -53,18 +53,30 @@ impl Writer {
             self.ballast_is_out = false;
             return Ok(true);
         }
-        // Enough of the disk must stay free for the log, or deletions would be stuck after all.
+        // There must be room for the log, or deletions would be stuck after all. What it takes already it is written over.
         let free_bytes = self.ballast.free_bytes()?;
         let needed_bytes = self.ballast.needed_bytes();
-        Ok(free_bytes >= needed_bytes / 4 && free_bytes + self.reusable_bytes() >= needed_bytes)
+        let has_room_for_log = free_bytes + self.log_bytes()? >= needed_bytes / 4;
+        Ok(has_room_for_log && free_bytes + self.reusable_bytes() >= needed_bytes)
+    }
+
+    /// The size of the log; 0 for one that is not there.
+    fn log_bytes(&self) -> Result<u64, FsError> {
+        let log = self.config.directory.join(format::LOG_FILE);
+        match std::fs::metadata(&log) {
+            Ok(file) => Ok(file.len()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error).at("stat", &log),
+        }
     }
 
     /// The size of the free pages in the database; 0 if it cannot be read.
     pub(super) fn reusable_bytes(&self) -> u64 {
-        let pages = |connection: &Connection| {
-            connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0)).unwrap_or(0)
+        let read = |connection: &Connection, pragma| {
+            connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap_or(0).unsigned_abs()
         };
-        self.connection.as_ref().map_or(0, pages).unsigned_abs() * format::PAGE_SIZE.unsigned_abs()
+        let bytes = |connection| read(connection, "freelist_count") * read(connection, "page_size");
+        self.connection.as_ref().map_or(0, bytes)
     }
 
     /// Takes back a transaction that failed. Unless the failure says nothing about the medium, or left no doubt, the store
