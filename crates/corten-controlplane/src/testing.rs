@@ -88,7 +88,7 @@ impl Cluster {
     /// # Panics
     /// If the control plane cannot be built: a test is the only caller.
     pub async fn start_limited(clock: Arc<SimClock>, services: ServiceNetwork, limits: Limits) -> Self {
-        Self::start_on(MemoryStore::default(), clock, services, limits, None).await
+        Self::start_on(MemoryStore::default(), clock, services, limits, None, "").await
     }
 
     /// Starts one with a further admission plugin, behind all others.
@@ -97,7 +97,17 @@ impl Cluster {
     /// If the control plane cannot be built: a test is the only caller.
     pub async fn start_admitted(clock: Arc<SimClock>, plugin: Arc<dyn Plugin>) -> Self {
         let (services, limits) = (ServiceNetwork::default(), Limits::default());
-        Self::start_on(MemoryStore::default(), clock, services, limits, Some(plugin)).await
+        Self::start_on(MemoryStore::default(), clock, services, limits, Some(plugin), "").await
+    }
+
+    /// Starts one with feature gates of the caller's.
+    ///
+    /// # Panics
+    /// If there are no such gates, or the control plane cannot be built: a test is the only caller.
+    pub async fn start_gated(gates: &str) -> Self {
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let (services, limits) = (ServiceNetwork::default(), Limits::default());
+        Self::start_on(MemoryStore::default(), clock, services, limits, None, gates).await
     }
 
     /// Ends this one and starts another over what it has stored.
@@ -107,7 +117,7 @@ impl Cluster {
     pub async fn restart(self) -> Self {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
         self.stop().await;
-        Self::start_on(store, clock, ServiceNetwork::default(), Limits::default(), None).await
+        Self::start_on(store, clock, ServiceNetwork::default(), Limits::default(), None, "").await
     }
 
     async fn start_on(
@@ -116,6 +126,7 @@ impl Cluster {
         services: ServiceNetwork,
         limits: Limits,
         plugin: Option<Arc<dyn Plugin>>,
+        gates: &str,
     ) -> Self {
         let shared: SharedClock = Arc::clone(&clock) as _;
         let rng = SimRng::shared(42);
@@ -134,7 +145,7 @@ impl Cluster {
             engine: Arc::new(engine),
             clock: Arc::clone(&shared),
             rng,
-            features: Arc::new(features_of(&FeatureGates::default())),
+            features: Arc::new(features_of(&FeatureGates::parse(gates).unwrap())),
             event_ttl: Duration::from_secs(3_600),
             events: Arc::default(),
             admission: match plugin {
@@ -273,6 +284,19 @@ impl Cluster {
         let kv = self.engine.get(key.as_bytes(), None).await.unwrap().kv.unwrap();
         let change = Change::Put { value: kv.value, expires_at: None };
         let write = Write { key: kv.key, expected: Expected::ModRevision(kv.mod_revision), change };
+        match self.engine.commit(vec![write]).await.unwrap()[..] {
+            [Outcome::Done { revision }] => revision,
+            ref other => panic!("{other:?}"),
+        }
+    }
+
+    /// Stores bytes under `key`, where nothing is, past the server. Gives the revision.
+    ///
+    /// # Panics
+    /// If something is there.
+    pub async fn plant(&self, key: &'static str, value: &'static str) -> u64 {
+        let change = Change::Put { value: value.into(), expires_at: None };
+        let write = Write { key: key.into(), expected: Expected::Absent, change };
         match self.engine.commit(vec![write]).await.unwrap()[..] {
             [Outcome::Done { revision }] => revision,
             ref other => panic!("{other:?}"),

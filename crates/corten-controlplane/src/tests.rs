@@ -1,6 +1,7 @@
 //! The server over sockets: clients that ask and do not read.
 
 mod built_in_names;
+mod corrupt;
 mod custom_openapi;
 mod custom_resource_rules;
 mod custom_resource_versions;

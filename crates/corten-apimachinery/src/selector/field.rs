@@ -15,7 +15,8 @@ pub struct Selector(Vec<Rule>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
     field: Str,
-    /// The value that was asked for first.
+    /// The value that was asked for, the first one if there are several: of a text, the one whose part is the least, as
+    /// upstream reads the parts in their order.
     wanted: Option<Str>,
     /// Another one was asked for, too: no object has both.
     is_contradicted: bool,
@@ -107,7 +108,7 @@ impl Selector {
         }
     }
 
-    /// The fields that are asked for, in the order in which they are named first.
+    /// The fields that are asked for, in the order of the requirements: of a text, that of its sorted parts.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|rule| rule.field.as_str())
     }
@@ -187,6 +188,10 @@ mod tests {
         };
         assert!(selector.matches(get));
         assert!(!selector.matches(|_| "Running"));
+        // The parts are read in their order, as upstream reads them.
+        let sorted = Selector::parse("b=2,a=1,b=1,a==9").unwrap();
+        assert_eq!(sorted.fields().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((sorted.required_value("a"), sorted.required_value("b")), (Some("1"), Some("1")));
     }
 
     #[test]

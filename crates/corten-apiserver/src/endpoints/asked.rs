@@ -60,9 +60,12 @@ impl<'a> Asked<'a> {
             return Err(Refusal::NoRoute);
         }
         let verb = verb_of(method, info);
+        // Built-in resources are routed by method, and a read of a head is another one; whoever answers for custom ones goes
+        // by the verb.
+        let takes_head = version.schema.is_some();
         if !info.subresource.is_empty() {
             let subresource = version.subresource(&info.subresource).ok_or(Refusal::NoRoute)?;
-            return Self::of_subresource(subresource, verb, method, info);
+            return Self::of_subresource(subresource, verb, (method, takes_head), info);
         }
         let is_named = info.form.is_named;
         if !info.rest.is_empty() {
@@ -71,7 +74,8 @@ impl<'a> Asked<'a> {
         if is_named && !serves(&[Verb::Get, Verb::Update, Verb::Patch, Verb::Delete]) {
             return Err(Refusal::NoRoute);
         }
-        let verb = verb.filter(|verb| serves(&[*verb])).ok_or(Refusal::Method)?;
+        let is_taken = takes_head || *method != Method::HEAD;
+        let verb = verb.filter(|verb| is_taken && serves(&[*verb])).ok_or(Refusal::Method)?;
         let is_fitting = match verb {
             Verb::Get | Verb::Update | Verb::Patch | Verb::Delete => is_named,
             Verb::Create | Verb::DeleteCollection => !is_named,
@@ -89,7 +93,7 @@ impl<'a> Asked<'a> {
     fn of_subresource(
         subresource: &'a Subresource,
         verb: Option<Verb>,
-        method: &Method,
+        (method, takes_head): (&Method, bool),
         info: &RequestInfo,
     ) -> Result<Self, Refusal> {
         let (verbs, is_proxy): (&[Verb], bool) = match &subresource.kind {
@@ -108,6 +112,7 @@ impl<'a> Asked<'a> {
             verb => verb,
         });
         let is_served = match single {
+            Some(_) if *method == Method::HEAD && !takes_head && !is_proxy => false,
             Some(verb) => verbs.contains(&verb),
             None => is_proxy && *method == Method::OPTIONS,
         };

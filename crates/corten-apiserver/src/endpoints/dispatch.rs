@@ -26,7 +26,7 @@ pub async fn dispatch(server: &Arc<Server>, request: Box<Request>) -> Result<Rep
     if !request.info.is_resource {
         return match routes.non_resource(&request.info.path) {
             // Discovery and the version are routed as resources are; other paths see to their methods themselves.
-            Some(_) if is_routed_by_method(&request) && !is_read(&request.method) => Ok(Reply::method_not_allowed()),
+            Some(_) if is_routed_by_method(&request) && !is_read(&request) => Ok(Reply::method_not_allowed()),
             Some(handler) if is_routed_by_method(&request) => {
                 expect_document(server, &request)?;
                 handler.handle(server, *request).await
@@ -56,8 +56,14 @@ pub async fn dispatch(server: &Arc<Server>, request: Box<Request>) -> Result<Rep
     Ok(reply)
 }
 
-fn is_read(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
+/// Whether a document may be read by the request's method: routes are for `GET`, but groups and the list of them have
+/// handlers that look at no method, whose other methods change nothing.
+///
+/// Upstream: `apisHandler` and `apiGroupHandler` in k8s.io/kube-aggregator/pkg/apiserver/handler_apis.go (v1.35).
+fn is_read(request: &Request) -> bool {
+    let path = request.info.path.trim_end_matches('/');
+    let is_of_groups = path == "/apis" || path.strip_prefix("/apis/").is_some_and(|group| !group.contains('/'));
+    request.method == Method::GET || (request.method == Method::HEAD && is_of_groups)
 }
 
 fn is_routed_by_method(request: &Request) -> bool {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use corten_apimachinery::{status::Status, value::Value};
-use http::{Method, StatusCode};
 
 use super::{NonResource, RoutesBuilder};
 use crate::{request::Request, response::Reply, server::Server};
@@ -26,10 +25,8 @@ pub fn install(routes: &mut RoutesBuilder) {
 
 #[async_trait]
 impl NonResource for Index {
-    async fn handle(&self, server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
-        if !matches!(request.method, Method::GET | Method::HEAD) {
-            return Ok(Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"));
-        }
+    /// By whatever method: upstream looks at none.
+    async fn handle(&self, server: &Arc<Server>, _request: Request) -> Result<Reply, Status> {
         let routes = server.routes();
         let paths = routes.paths().into_iter().filter(|path| !PATHS.contains(path)).map(Value::from);
         Ok(Reply::indented(&Value::object_of([("paths", Value::array(paths))])))

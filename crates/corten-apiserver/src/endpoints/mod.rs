@@ -15,6 +15,7 @@ pub mod routes;
 pub(crate) mod scale;
 mod strict;
 mod unrecognized;
+mod unsafe_delete;
 pub mod watch;
 mod write;
 

@@ -13,7 +13,8 @@ use corten_apimachinery::{
     value::{Str, Value},
 };
 
-use crate::request::Query;
+use super::unsafe_delete::{self, Others};
+use crate::{registry::UNSAFE_DELETE_OPTION, request::Query};
 
 /// The longest name of a manager of fields. Upstream: `FieldManagerMaxLength`.
 const FIELD_MANAGER_BYTES_MAX: usize = 128;
@@ -217,6 +218,11 @@ pub(super) fn bad_options(kind: &str, errors: &[Error]) -> Status {
 ///
 /// Errors: `Invalid`.
 pub fn delete_options(body: &Value, query: &Query) -> Result<DeleteOptions, Status> {
+    delete_options_of(body, query, false)
+}
+
+/// The same, with the option to delete what cannot be decoded if the server has it.
+pub(super) fn delete_options_of(body: &Value, query: &Query, deletes_corrupt: bool) -> Result<DeleteOptions, Status> {
     let mut options = DeleteOptions::default();
     if body.is_null() {
         options.grace_period_seconds = match query.get("gracePeriodSeconds") {
@@ -235,11 +241,17 @@ pub fn delete_options(body: &Value, query: &Query) -> Result<DeleteOptions, Stat
         options.orphan_dependents = body.bool_at(&["orphanDependents"]);
         options.dry_run = dry_run(body.items_at(&["dryRun"]).iter().filter_map(Value::as_str), "DeleteOptions")?;
     }
-    check_delete(&options)?;
+    options.ignore_store_read_error = deletes_corrupt
+        && match body {
+            Value::Null => query.flag(UNSAFE_DELETE_OPTION),
+            body => body.bool_at(&[UNSAFE_DELETE_OPTION]) == Some(true),
+        };
+    let has_preconditions = body.get("preconditions").is_some_and(|preconditions| !preconditions.is_null());
+    check_delete(&options, has_preconditions)?;
     Ok(options)
 }
 
-fn check_delete(options: &DeleteOptions) -> Result<(), Status> {
+fn check_delete(options: &DeleteOptions, has_preconditions: bool) -> Result<(), Status> {
     let mut errors = ErrorList::new();
     let path = Path::new("propagationPolicy");
     if options.propagation_policy.is_some() && options.orphan_dependents.is_some() {
@@ -253,6 +265,15 @@ fn check_delete(options: &DeleteOptions) -> Result<(), Status> {
         && !matches!(policy, "Foreground" | "Background" | "Orphan")
     {
         errors.push(Error::not_supported(&path, policy, &["Foreground", "Background", "Orphan", "nil"]));
+    }
+    if options.ignore_store_read_error {
+        errors.extend(unsafe_delete::check_others(Others {
+            dry_run: options.dry_run,
+            propagation_policy: options.propagation_policy.is_some(),
+            orphan_dependents: options.orphan_dependents.is_some(),
+            grace_period_seconds: options.grace_period_seconds.is_some(),
+            preconditions: has_preconditions,
+        }));
     }
     if errors.is_empty() {
         return Ok(());

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     large::{LARGE_BYTES, Who},
-    registry::{Store, unreadable},
+    registry::Store,
     request::Request,
     response::{ListResponse, Reply, Response},
     server::Server,
@@ -192,7 +192,7 @@ impl Page {
         let selects_all = options.labels.is_empty() && options.fields.is_empty();
         let limit = if options.limit == 0 { usize::MAX } else { options.limit };
         let mut items = Vec::new();
-        let corrupt = snapshot.corrupt(namespace, &start).next();
+        let first_corrupt = snapshot.corrupt(namespace, &start).next();
         let mut rest = snapshot.range(namespace, &start);
         let mut next_key = None;
         let mut pace = Pace::default();
@@ -200,7 +200,7 @@ impl Page {
             if !selects_all {
                 pace.step().await;
             }
-            if corrupt.is_some_and(|(corrupt, _)| corrupt < key) {
+            if first_corrupt.is_some_and(|(corrupt, _)| corrupt < key) {
                 break;
             }
             if selects_all || matches(store, &options.labels, &options.fields, object) {
@@ -212,9 +212,16 @@ impl Page {
             }
         }
         // As upstream's storage has it: a list comes to its end before what cannot be decoded, or not at all.
-        if let (None, Some((key, corrupt))) = (&next_key, corrupt) {
+        if let (None, Some((key, _))) = (&next_key, first_corrupt) {
             if items.len() < limit {
-                return Err(unreadable(corrupt));
+                // It would have come upon those, too, before it was full.
+                let is_in_view = |object: &Stored| matches(store, &options.labels, &options.fields, object);
+                let mut unread = snapshot.range(namespace, key).filter(|(_, object)| is_in_view(object));
+                let is_bounded = options.limit > 0;
+                let last = if is_bounded { unread.nth(limit - items.len() - 1) } else { None };
+                let corrupt = snapshot.corrupt(namespace, &start);
+                let corrupt = corrupt.take_while(|(key, _)| last.is_none_or(|(last, _)| *key < last));
+                return Err(store.unlistable(corrupt.map(|(_, corrupt)| corrupt)));
             }
             next_key = Some(key.to_owned());
         }

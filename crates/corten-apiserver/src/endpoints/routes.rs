@@ -56,7 +56,8 @@ impl Endpoint {
         if self.version.is_hub {
             return Ok(Arc::clone(object));
         }
-        let mut tree = store.codec().decode_tree(&object.name, &object.json).map_err(Status::internal)?;
+        let mut tree =
+            store.codec().decode_tree(&object.name, &object.json, object.revision).map_err(Status::internal)?;
         self.from_hub(&mut tree);
         let typed = self.version.schema.is_none().then(|| self.typed());
         let json = codec::json::encode(&tree, typed);

@@ -77,7 +77,7 @@ pub(super) async fn handle(
     let (wanted, mut warnings) = match verb {
         Verb::Get => {
             let current = store.get(&namespace, &name, None).await?;
-            let tree = store.codec().decode_tree(&name, &current.json).map_err(Status::internal)?;
+            let tree = store.codec().decode_tree(&name, &current.json, current.revision).map_err(Status::internal)?;
             let is_custom = endpoint.version.schema.is_some();
             if is_custom && custom_int(&tree, &paths.spec_replicas)?.is_none() {
                 let path = quote(&paths.spec_replicas);
@@ -126,7 +126,8 @@ pub(super) async fn handle(
     let updated = store.update(&context, &name, strategy, &transform, None).await?;
     warnings.extend(advice.into_inner());
     warnings.extend(updated.warnings);
-    let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
+    let tree =
+        store.codec().decode_tree(&name, &updated.object.json, updated.object.revision).map_err(Status::internal)?;
     Ok(Reply::tree(StatusCode::OK, scale_of(endpoint, &tree, paths)?).with_warnings(warnings))
 }
 
@@ -243,7 +244,8 @@ async fn apply(
     };
     let updated = store.update(&context, &name, strategy, &transform, None).await?;
     warnings.extend(updated.warnings);
-    let tree = store.codec().decode_tree(&name, &updated.object.json).map_err(Status::internal)?;
+    let tree =
+        store.codec().decode_tree(&name, &updated.object.json, updated.object.revision).map_err(Status::internal)?;
     Ok(Reply::tree(StatusCode::OK, scale_of(endpoint, &tree, paths)?).with_warnings(warnings))
 }
 

@@ -14,10 +14,11 @@ use http::{StatusCode, header};
 
 use super::{
     body::{decode_delete_options, decode_object, field_validation},
-    options::{ListOptions, bad_options, delete_options, dry_run, manager_complaints},
+    options::{ListOptions, bad_options, delete_options_of, dry_run, manager_complaints},
     patch::check_name,
     read::{Page, namespace_of, present_all, settle_fields, store_of},
     routes::Endpoint,
+    unsafe_delete,
 };
 use crate::{
     large::Who,
@@ -181,9 +182,12 @@ pub(super) async fn delete(
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let body = decode_delete_options(&mut request, server.table()).await?;
-    let options = delete_options(&body, &request.query)?;
+    let options = delete_options_of(&body, &request.query, store.deletes_corrupt())?;
     let mut write = WriteRequest::new(endpoint, &request, "DeleteOptions")?;
     write.dry_run |= options.dry_run;
+    if options.ignore_store_read_error {
+        return unsafe_delete::delete(server, endpoint, store, &request, &write.context(&request)).await;
+    }
     let name = request.info.name.clone();
     let Deleted { object, gone_at } = store.delete(&write.context(&request), &name, &options).await?;
     if gone_at.is_some() && !endpoint.resource.strategy.returns_deleted_object() {
@@ -224,9 +228,12 @@ pub(super) async fn delete_collection(
     debug_assert!(endpoint.resource.verbs.contains(&Verb::DeleteCollection));
     let store = store_of(endpoint)?;
     let body = decode_delete_options(&mut request, server.table()).await?;
-    let options = delete_options(&body, &request.query)?;
+    let options = delete_options_of(&body, &request.query, store.deletes_corrupt())?;
     let mut write = WriteRequest::new(endpoint, &request, "DeleteOptions")?;
     write.dry_run |= options.dry_run;
+    if options.ignore_store_read_error {
+        return Err(unsafe_delete::refusal_of_many());
+    }
     let mut list = ListOptions::parse(&request.query, false)?;
     settle_fields(endpoint, store, &mut list.fields)?;
     let page = Page::read(store, &request.info.namespace, &list).await?;

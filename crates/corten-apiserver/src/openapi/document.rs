@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use corten_apimachinery::{openapi::Dialect, status::Status};
 use corten_base::{TaskSet, blocking};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
@@ -14,7 +14,7 @@ use super::{
     conditional::{self, Outcome},
     contents::{Contents, Kept},
     form::Form,
-    ranges,
+    gzip, ranges,
 };
 use crate::{
     request::Request,
@@ -49,10 +49,18 @@ struct Recipe {
     source: Source,
     dialect: Dialect,
     contents: Contents,
-    json: OnceLock<Bytes>,
-    protobuf: OnceLock<Bytes>,
+    json: Written,
+    protobuf: Written,
     /// Since when it is as it is: it was asked for then for the first time.
     modified: OnceLock<Timestamp>,
+}
+
+/// One form of a document.
+#[derive(Debug, Clone, Default)]
+struct Written {
+    plain: OnceLock<Bytes>,
+    /// The same in gzip, if somebody has asked for that.
+    compressed: OnceLock<Bytes>,
 }
 
 impl Document {
@@ -63,7 +71,7 @@ impl Document {
         hash: String,
         making: &Arc<Making>,
     ) -> Self {
-        let (json, protobuf, modified) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let (json, protobuf, modified) = (Written::default(), Written::default(), OnceLock::new());
         let recipe = Recipe { source, dialect, contents, json, protobuf, modified };
         Self { recipe: Arc::new(recipe), hash, making: Arc::clone(making) }
     }
@@ -81,15 +89,27 @@ impl Document {
     ///
     /// Errors: the making of it panicked. Cancellation: it is made all the same, for whoever asks next.
     pub(super) async fn bytes(&self, tasks: &TaskSet, form: Form) -> Result<Bytes, Status> {
-        if let Some(made) = self.recipe.made(form).get() {
+        self.made(tasks, form, false).await
+    }
+
+    /// The same in gzip.
+    pub(super) async fn compressed(&self, tasks: &TaskSet, form: Form) -> Result<Bytes, Status> {
+        self.made(tasks, form, true).await
+    }
+
+    async fn made(&self, tasks: &TaskSet, form: Form, is_compressed: bool) -> Result<Bytes, Status> {
+        let written = self.recipe.written(form);
+        if let Some(made) = if is_compressed { &written.compressed } else { &written.plain }.get() {
             return Ok(made.clone());
         }
         let turn = Arc::clone(&self.making.turn).acquire_owned().await.expect("is never closed");
         let (recipe, making) = (Arc::clone(&self.recipe), Arc::clone(&self.making));
         let made = blocking::run(tasks, "openapi document", move || {
             let _turn = turn;
+            let written = recipe.written(form);
             let write = || recipe.contents.write(recipe.source, recipe.dialect, form, &making.kept);
-            recipe.made(form).get_or_init(write).clone()
+            let plain = written.plain.get_or_init(write);
+            if is_compressed { written.compressed.get_or_init(|| gzip::compressed(plain)) } else { plain }.clone()
         });
         made.await.map_err(|panic| {
             tracing::error!(err = %panic, "The making of an OpenAPI document panicked");
@@ -106,10 +126,16 @@ impl Document {
         let etag = format!("\"{}\"", self.hash);
         let modified = *self.recipe.modified.get_or_init(|| request.received);
         let outcome = conditional::check(&request.method, &request.headers, &etag, modified);
+        // Parts are cut from the document as it is, and who wants its head gets the length of that.
+        let is_compressed = dialect == Dialect::V2
+            && request.method != Method::HEAD
+            && gzip::is_accepted(request.header(header::ACCEPT_ENCODING));
+        let raw = |body| Reply::new(Response::Raw { code: StatusCode::OK, content_type, body });
         let empty = |code| Reply::new(Response::Raw { code, content_type, body: Bytes::new() });
         let mut reply = match outcome {
             Outcome::NotModified => empty(StatusCode::NOT_MODIFIED),
             Outcome::Failed => empty(StatusCode::PRECONDITION_FAILED),
+            Outcome::Send("") if is_compressed => raw(self.compressed(tasks, form).await?),
             Outcome::Send(ranges) => ranges::cut(&self.bytes(tasks, form).await?, ranges, content_type, &self.hash),
         };
         let code = reply.response.code();
@@ -125,13 +151,20 @@ impl Document {
                 reply.headers.insert(header::LAST_MODIFIED, value);
             }
         }
-        reply.headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        if is_compressed && matches!(outcome, Outcome::Send("")) {
+            reply.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            reply.headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
+        if dialect == Dialect::V2 {
+            reply.headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
+        reply.headers.append(header::VARY, HeaderValue::from_static("Accept"));
         Ok(reply)
     }
 }
 
 impl Recipe {
-    fn made(&self, form: Form) -> &OnceLock<Bytes> {
+    fn written(&self, form: Form) -> &Written {
         match form {
             Form::Json => &self.json,
             Form::Protobuf => &self.protobuf,

@@ -9,6 +9,7 @@ mod conditional;
 mod contents;
 mod document;
 mod form;
+mod gzip;
 mod ranges;
 mod v3;
 

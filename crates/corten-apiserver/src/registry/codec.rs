@@ -49,9 +49,9 @@ impl ResourceCodec {
         &self.hub.table
     }
 
-    /// Reads stored or served JSON, or stored protobuf, as a tree of the hub's form.
-    pub fn decode_tree(&self, key: &str, bytes: &Bytes) -> Result<Value, CorruptObject> {
-        let corrupt = |why: String| CorruptObject { key: key.to_owned(), why };
+    /// Reads the JSON or protobuf that is stored since `revision`, or served JSON, as a tree of the hub's form.
+    pub fn decode_tree(&self, key: &str, bytes: &Bytes, revision: Revision) -> Result<Value, CorruptObject> {
+        let corrupt = |why: String| CorruptObject { key: key.to_owned(), revision, why };
         if protobuf::is_envelope(bytes) {
             return protobuf::decode(bytes, &self.hub.table, self.hub.type_id)
                 .map_err(|error| corrupt(error.to_string()));
@@ -131,22 +131,22 @@ impl ResourceCodec {
     }
 
     fn decode_as_hub(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Arc<Stored>, CorruptObject> {
-        let mut tree = self.decode_tree(key, value)?;
+        let mut tree = self.decode_tree(key, value, revision)?;
         let stored_in = tree.api_version().rsplit('/').next().unwrap_or_default();
         let version = self.resource.version(stored_in);
         if version.is_none() && self.hub.schema.is_some() {
             // Nobody can tell what it would be in another version. Upstream: `crConverter.ConvertToVersion` in
             // k8s.io/apiextensions-apiserver/pkg/apiserver/conversion/converter.go (v1.35).
             let why = format!("request to convert CR from an invalid group/version: {}", tree.api_version());
-            return Err(CorruptObject { key: key.to_owned(), why });
+            return Err(CorruptObject { key: key.to_owned(), revision, why });
         }
         if let Some(why) = self.unknown_kind(&tree) {
-            return Err(CorruptObject { key: key.to_owned(), why });
+            return Err(CorruptObject { key: key.to_owned(), revision, why });
         }
         if let Some(version) = version.filter(|version| !version.is_hub) {
             if version.needs_webhook {
                 let why = self.resource.webhook_failure(tree.api_version());
-                return Err(CorruptObject { key: key.to_owned(), why });
+                return Err(CorruptObject { key: key.to_owned(), revision, why });
             }
             if let Some(convert) = &version.to_hub {
                 convert(&mut tree);
@@ -156,7 +156,7 @@ impl ResourceCodec {
         if let Some(schema) = &self.hub.schema {
             // What is stored may be older than the schema.
             let settled = schema.settle(&mut tree, true);
-            settled.map_err(|error| CorruptObject { key: key.to_owned(), why: error.to_string() })?;
+            settled.map_err(|error| CorruptObject { key: key.to_owned(), revision, why: error.to_string() })?;
             schema.fill_in(&mut tree);
         }
         Ok(self.stored(&tree, revision))

@@ -46,7 +46,9 @@ impl Store {
         super::names::check_name(name)?;
         self.check_key(cx.namespace, name)?;
         let key = cache_key(cx.namespace, name);
-        let Some(mut current) = self.current(&key).await? else {
+        // A deletion reads before it changes anything, and fails in the words of reads.
+        let as_read = |failure| self.cacher.any().corrupt_at(&key).map_or(failure, |corrupt| self.unreadable(corrupt));
+        let Some(mut current) = self.current(&key).await.map_err(as_read)? else {
             return Err(Status::not_found(&self.group_resource(), name));
         };
         // What the cache knows may be overtaken already; what the engine says of a failed write is not.

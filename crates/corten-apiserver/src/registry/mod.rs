@@ -7,6 +7,7 @@
 
 mod before;
 mod codec;
+mod corrupt;
 mod create_right;
 mod delete;
 mod managed_fields;
@@ -17,10 +18,11 @@ mod store;
 mod update;
 
 pub use codec::ResourceCodec;
+pub(crate) use corrupt::OPTION as UNSAFE_DELETE_OPTION;
 pub use create_right::CreateRight;
 pub use delete::Deleted;
 pub use names::check_name;
 pub use reservation::{Claim, Reservation};
 pub use side_effect::{Change, Preconditions};
-pub use store::{Hooks, Settings, Store, WriteContext, engine_failure, read_failure, unreadable};
+pub use store::{Hooks, Settings, Store, WriteContext, engine_failure, read_failure};
 pub use update::{Transform, Updated};

@@ -17,7 +17,7 @@ use corten_base::{SharedClock, SharedRng, TaskSet};
 use corten_storage::{
     cacher::{Cacher, EventMemory, ReadError, Snapshot},
     kv::{Change, Expected, KeyValue, KvEngine, KvError, Outcome, Revision, Write},
-    object::{CorruptObject, KeySpace, cache_key},
+    object::{KeySpace, cache_key},
 };
 use futures::{FutureExt as _, future};
 use jiff::Timestamp;
@@ -230,7 +230,7 @@ impl Store {
         match snapshot.get(&key) {
             Some(object) => Ok(Arc::clone(object)),
             None => match snapshot.corrupt_at(&key) {
-                Some(corrupt) => Err(unreadable(corrupt)),
+                Some(corrupt) => Err(self.unreadable(corrupt)),
                 None => Err(Status::not_found(&self.group_resource(), name)),
             },
         }
@@ -353,7 +353,7 @@ impl Store {
             Put::Done(stored) => Ok(stored),
             Put::Conflict(current) => {
                 let is_deleting = current
-                    .and_then(|kv| self.codec.decode_tree(&key, &kv.value).ok())
+                    .and_then(|kv| self.codec.decode_tree(&key, &kv.value, kv.mod_revision).ok())
                     .is_some_and(|current| current.deletion_timestamp().is_some());
                 let mut status = Status::already_exists(&self.group_resource(), name);
                 if is_deleting {
@@ -435,7 +435,7 @@ impl Store {
         let snapshot = self.consistent().await?;
         match (snapshot.get(key), snapshot.corrupt_at(key)) {
             (Some(stored), _) => self.tree(key, stored).map(Some),
-            (None, Some(corrupt)) => Err(unreadable(corrupt)),
+            (None, Some(corrupt)) => Err(self.unchangeable(corrupt)),
             (None, None) => Ok(None),
         }
     }
@@ -443,13 +443,14 @@ impl Store {
     /// What the engine has in place of what a write expected, for the next attempt: with its version, as the cache shows it.
     pub(super) fn overtaken(&self, key: &str, current: Option<KeyValue>) -> Result<Option<(Value, Revision)>, Status> {
         let Some(kv) = current else { return Ok(None) };
-        let mut tree = self.codec.decode_tree(key, &kv.value).map_err(|corrupt| unreadable(&corrupt))?;
+        let tree = self.codec.decode_tree(key, &kv.value, kv.mod_revision);
+        let mut tree = tree.map_err(|corrupt| self.unchangeable(&corrupt))?;
         tree.set_meta("resourceVersion", crate::value_text(kv.mod_revision));
         Ok(Some((tree, kv.mod_revision)))
     }
 
     fn tree(&self, key: &str, stored: &Stored) -> Result<(Value, Revision), Status> {
-        let tree = self.codec.decode_tree(key, &stored.json).map_err(Status::internal)?;
+        let tree = self.codec.decode_tree(key, &stored.json, stored.revision).map_err(Status::internal)?;
         Ok((tree, stored.revision))
     }
 
@@ -495,15 +496,6 @@ pub fn read_failure(error: ReadError) -> Status {
         ReadError::Engine(error) => engine_failure(error),
         ReadError::NotReady => Status::too_many_requests(error.to_string(), 1),
     }
-}
-
-/// What a stored object that cannot be decoded makes of whatever needs it.
-///
-/// Upstream: the stores of k8s.io/apiserver/pkg/storage/etcd3 hand on what the decoder says, and nobody on the way up gives it a
-/// reason (v1.35).
-#[must_use]
-pub fn unreadable(corrupt: &CorruptObject) -> Status {
-    Status::new(Reason::Unknown, corrupt.why.clone())
 }
 
 /// The failure of the engine.

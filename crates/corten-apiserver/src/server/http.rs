@@ -7,7 +7,7 @@ use corten_apimachinery::{resource::UserInfo, status::Status, value::Value};
 use corten_component_base::serving::{OwnTask, Place, SendDeadline};
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, Version, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::{
     Server,
@@ -102,6 +102,11 @@ pub(super) async fn serve(
     let reply = server.handle(request).await;
     let mut response = respond(&server, &streams, reply, &wants).await;
     if head {
+        // What would be sent is told; Go tells it of short answers and of documents.
+        let length = response.body().size_hint().exact().filter(|length| *length > 0);
+        if let Some(length) = length {
+            response.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+        }
         *response.body_mut() = Content::Empty.into();
     }
     Ok(response)

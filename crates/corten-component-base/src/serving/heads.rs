@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     activity::Activity,
+    own_answers::{Answers, Withheld},
     peers::{HeadBytes, Peer},
 };
 
@@ -58,6 +59,8 @@ pub(super) struct Counting<S> {
     meter: Meter,
     held: HeadBytes,
     refused: Refused,
+    /// Of HTTP/1 alone.
+    answers: Option<Answers>,
 }
 
 /// Whether a head of the connection found no room; clones share it.
@@ -85,13 +88,24 @@ struct Frames {
 
 impl<S> Counting<S> {
     /// Counts the heads in `stream` as those of `peer`. `activity` tells of the requests of an HTTP/1 connection.
-    pub(super) fn new(stream: S, speaks_http2: bool, activity: Activity, peer: Arc<Peer>, refused: Refused) -> Self {
+    pub(super) fn new(
+        stream: S,
+        speaks_http2: bool,
+        activity: Activity,
+        peer: Arc<Peer>,
+        (refused, withheld): (Refused, Withheld),
+    ) -> Self {
+        let answers = (!speaks_http2).then(|| Answers::new(activity.clone(), withheld));
         let meter = if speaks_http2 {
             Meter::Http2(Frames { rest: PREFACE_BYTES, header: [0; FRAME_HEADER_BYTES], come: 0, block: 0 })
         } else {
             Meter::Http1 { activity, requests: 0, head: 0, largest: 0 }
         };
-        Self { stream, meter, held: HeadBytes::new(peer), refused }
+        Self { stream, meter, held: HeadBytes::new(peer), refused, answers }
+    }
+
+    fn withholds(&mut self) -> bool {
+        self.answers.as_mut().is_some_and(Answers::withholds)
     }
 }
 
@@ -180,6 +194,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counting<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.withholds() {
+            return Poll::Ready(Ok(buf.len()));
+        }
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -188,6 +205,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.withholds() {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -196,10 +216,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.answers.iter_mut().for_each(Answers::flushed);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.answers.as_ref().is_some_and(Answers::has_withheld) {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -22,6 +22,7 @@ use super::{
     activity::{Activity, Counted},
     cork::Corked,
     heads::{Counting, Refused},
+    own_answers::Withheld,
     peers::{Bounds, Peer, Peers},
     send_deadline::Bounded,
     streams::StreamExecutor,
@@ -300,8 +301,9 @@ where
     let corked = Corked::new(tls);
     let activity = Activity::new(SharedClock::clone(&clock));
     let service = Counted { service, activity: activity.clone() };
-    let refused = Refused::default();
-    let counting = Counting::new(corked.clone(), speaks_http2, activity.clone(), counted, refused.clone());
+    let (refused, withheld) = (Refused::default(), Withheld::default());
+    let told = (refused.clone(), withheld.clone());
+    let counting = Counting::new(corked.clone(), speaks_http2, activity.clone(), counted, told);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(counting), service);
     let served = async {
         tokio::pin!(connection);
@@ -321,18 +323,20 @@ where
     };
     // What bounds the answers of HTTP/1; the streams of HTTP/2 have bounds of their own.
     let served = Bounded::new(served, SharedClock::clone(&clock));
+    let mut answer = None;
     match corked.drive(served).await {
         Some(Ok(Ok(()))) => {}
         Some(Ok(Err(error))) => {
+            answer = withheld.answer(&*error);
             tracing::debug!(server = limits.name, %peer, err = %error, "Connection ended with an error");
         }
         None => tracing::debug!(server = limits.name, %peer, "A connection whose client did not read was cut off"),
         Some(Err(_)) => tracing::debug!(server = limits.name, %peer, "An idle connection was cut off"),
     }
-    if let Some(answer) = refused.answer(speaks_http2, &activity)
+    if let Some(answer) = refused.answer(speaks_http2, &activity).or(answer)
         && !matches!(timeout(&*clock, REFUSAL_PATIENCE, refuse(corked, answer)).await, Ok(Ok(())))
     {
-        tracing::debug!(server = limits.name, %peer, "A client was not told that its request found no room");
+        tracing::debug!(server = limits.name, %peer, "A client was not told what is wrong with its request");
     }
     drop(place);
 }

@@ -10,6 +10,7 @@ mod certificate;
 mod cork;
 mod heads;
 mod listener;
+mod own_answers;
 mod peers;
 mod plain;
 mod send_deadline;

@@ -55,8 +55,10 @@ pub(crate) fn install(
 #[async_trait]
 impl NonResource for Metrics {
     async fn handle(&self, server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
-        if !matches!(request.method, Method::GET | Method::HEAD) {
-            return Ok(Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"));
+        // Every other method reads. Upstream: `HandlerWithReset` in k8s.io/component-base/metrics/http.go (v1.35).
+        if request.method == Method::DELETE {
+            self.requests.reset();
+            return Ok(Reply::text(StatusCode::OK, "metrics reset\n"));
         }
         let mut page = Page::default();
         self.requests.write(&server.routes(), &mut page);
@@ -139,6 +141,7 @@ fn objects(stores: &[Arc<Store>], page: &mut Page) {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
     use serde_json::json;
 
     use crate::testing::{Cluster, admin};
@@ -172,6 +175,26 @@ mod tests {
             assert!(text.lines().any(|line| line.starts_with(start)), "{start} is not in\n{text}");
         }
         assert!(!text.contains("made-up"), "labels are not the client's to choose");
+        cluster.stop().await;
+    }
+
+    /// It was 405, as were all methods but reads.
+    #[tokio::test]
+    async fn counts_begin_anew_when_they_are_deleted() {
+        let cluster = Cluster::start().await;
+        let counted = async |method: Method| {
+            let page = cluster.ask(method, "/metrics", admin()).await.unwrap();
+            page.as_str().unwrap().contains("resource=\"namespaces\"")
+        };
+        cluster.get(admin(), "/api/v1/namespaces").await.unwrap();
+        assert!(counted(Method::GET).await);
+        assert!(counted(Method::POST).await, "it is read by every method");
+        let reset = cluster.ask(Method::DELETE, "/metrics", admin()).await.unwrap();
+        assert_eq!(reset.as_str(), Some("metrics reset\n"));
+        let page = cluster.get(admin(), "/metrics").await.unwrap();
+        let left: Vec<_> =
+            page.as_str().unwrap().lines().filter(|line| line.contains("resource=\"namespaces\"")).collect();
+        assert!(left.iter().all(|line| line.starts_with("apiserver_storage_objects")), "{left:?}");
         cluster.stop().await;
     }
 }

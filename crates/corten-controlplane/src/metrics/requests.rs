@@ -174,6 +174,11 @@ impl Requests {
         }
     }
 
+    /// Counts from nothing again. What runs is counted when it ends.
+    pub(super) fn reset(&self) {
+        self.index.read().all.iter().flatten().for_each(|series| *series.counts.lock() = Counts::default());
+    }
+
     /// Writes down what was asked of what `routes` lead to.
     pub(super) fn write(&self, routes: &Routes, page: &mut Page) {
         self.index.write().forget(routes);

@@ -3,7 +3,7 @@
 //! What plugins change in the options is not followed, and their advice is not shown: the answer is the target's.
 //! Upstream: `ConnectResource` in k8s.io/apiserver/pkg/endpoints/handlers/rest.go (v1.35).
 
-use corten_apimachinery::{gvk::GroupVersionKind, status::Status, value::Value};
+use corten_apimachinery::{field::quote, gvk::GroupVersionKind, status::Status, value::Value};
 use corten_apiserver::{Request, endpoints::Endpoint, registry::WriteContext};
 
 use super::pod_connect::is_set;
@@ -60,9 +60,8 @@ fn options(request: &Request) -> Result<(&'static str, Value), Status> {
         }
         "portforward" => {
             let ports = query.all("ports").flat_map(|ports| ports.split(','));
-            let ports = ports.map(|port| port.parse::<i32>().map(|port| Value::Int(port.into())));
             let ports: Vec<Value> =
-                ports.collect::<Result<_, _>>().map_err(|error| Status::bad_request(error.to_string()))?;
+                ports.map(|text| port(text).map(|port| Value::Int(port.into()))).collect::<Result<_, _>>()?;
             if !ports.is_empty() {
                 options.set(&["ports"], ports);
             }
@@ -71,6 +70,24 @@ fn options(request: &Request) -> Result<(&'static str, Value), Status> {
         _ => {}
     }
     Ok((kind, options))
+}
+
+/// Reads the number of a port as Go does.
+///
+/// Upstream: `Convert_Slice_string_To_Slice_int32` in k8s.io/apimachinery/pkg/apis/meta/v1/conversion.go (v1.35).
+fn port(text: &str) -> Result<u16, Status> {
+    let wrong = |why: &str| {
+        let text = quote(text);
+        Status::bad_request(format!("cannot convert to []int32: strconv.ParseUint: parsing {text}: {why}"))
+    };
+    let mut port: Option<u16> = None;
+    // The first that is wrong counts: a number that is too large before what is none.
+    for c in text.chars() {
+        let digit = c.to_digit(10).ok_or_else(|| wrong("invalid syntax"))?;
+        let next = u32::from(port.unwrap_or_default()) * 10 + digit;
+        port = Some(u16::try_from(next).map_err(|_| wrong("value out of range"))?);
+    }
+    port.ok_or_else(|| wrong("invalid syntax"))
 }
 
 #[cfg(test)]
@@ -145,7 +162,18 @@ mod tests {
             assert_eq!(cluster.get(admin(), &path).await.unwrap_err().message, "no connections", "{path}");
             assert_eq!(plugin.0.lock().drain(..).collect::<Vec<_>>(), [want]);
         }
-        assert_eq!(cluster.get(admin(), &format!("{pods}/portforward?ports=x")).await.unwrap_err().code, 400);
+        // They were Rust's words, and numbers below zero and above 65,535 were ports.
+        for (ports, wrong, why) in [
+            ("x", "x", "invalid syntax"),
+            ("80,-1", "-1", "invalid syntax"),
+            ("%2B80", "+80", "invalid syntax"),
+            ("80,", "", "invalid syntax"),
+            ("65536x", "65536x", "value out of range"),
+        ] {
+            let refused = cluster.get(admin(), &format!("{pods}/portforward?ports={ports}")).await.unwrap_err();
+            let want = format!("cannot convert to []int32: strconv.ParseUint: parsing \"{wrong}\": {why}");
+            assert_eq!((refused.code, refused.message), (400, want), "{ports}");
+        }
         assert!(plugin.0.lock().is_empty(), "what cannot be read is not asked about");
         // What is no connection goes another way.
         cluster.get(admin(), &format!("{pods}/log")).await.unwrap();

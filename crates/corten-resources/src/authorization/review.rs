@@ -33,7 +33,7 @@ impl Strategy for Review {
         match (get("resourceAttributes"), get("nonResourceAttributes")) {
             (Some(_), Some(other)) => {
                 let detail = "cannot be specified in combination with resourceAttributes";
-                errors.invalid(&spec.child("nonResourceAttributes"), other.clone(), detail);
+                errors.invalid(&spec.child("nonResourceAttributes"), shown(other), detail);
             }
             (None, None) => {
                 let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
@@ -67,7 +67,7 @@ impl Strategy for Review {
             }
             if let Some(other) = get("nonResourceAttributes") {
                 let detail = "disallowed on this kind of request";
-                errors.invalid(&spec.child("nonResourceAttributes"), other.clone(), detail);
+                errors.invalid(&spec.child("nonResourceAttributes"), shown(other), detail);
             }
         }
         errors
@@ -80,6 +80,12 @@ impl Strategy for Review {
     fn validate_name(&self, name: &str, _prefix: bool) -> Vec<String> {
         is_path_segment_name(name)
     }
+}
+
+/// What a review asks of a path, as upstream shows it: in the names of its Go code, each of them.
+fn shown(attributes: &Value) -> Value {
+    let text = |field: &str| Value::from(attributes.str_at(&[field]).unwrap_or_default());
+    Value::object_of([("Path", text("path")), ("Verb", text("verb"))])
 }
 
 #[cfg(test)]
@@ -104,6 +110,15 @@ mod tests {
             ],
         );
         refuses(&self_subject_access_review::RESOURCE, json!({"spec": {"nonResourceAttributes": {"path": "/"}}}), &[]);
+    }
+
+    /// It was shown as it came.
+    #[test]
+    fn a_path_beside_a_resource_is_shown_in_gos_names() {
+        let both = json!({"resourceAttributes": {"namespace": "a"}, "nonResourceAttributes": {"path": "/x"}});
+        let shown = "spec.nonResourceAttributes: Invalid value: {\"Path\":\"/x\",\"Verb\":\"\"}: ";
+        let combined = format!("{shown}cannot be specified in combination with resourceAttributes");
+        refuses(&self_subject_access_review::RESOURCE, json!({"spec": both}), &[&combined]);
     }
 
     #[test]

@@ -260,6 +260,7 @@ impl Cacher {
     ) -> Result<(Box<str>, Arc<Stored>), CorruptObject> {
         let key = self.inner.keys.relative(full_key).ok_or_else(|| CorruptObject {
             key: String::from_utf8_lossy(full_key).into_owned(),
+            revision,
             why: "the key is not one of this resource".to_owned(),
         })?;
         let object = match self.inner.announced.take(key, value) {
@@ -340,6 +341,7 @@ impl Cacher {
             None => {
                 let key = self.inner.keys.relative(&event.key).ok_or_else(|| CorruptObject {
                     key: String::from_utf8_lossy(&event.key).into_owned(),
+                    revision: event.revision,
                     why: "the key is not one of this resource".to_owned(),
                 })?;
                 Ok(DecodedEvent { key: key.into(), revision: event.revision, object: None })

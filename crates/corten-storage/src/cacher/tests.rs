@@ -27,7 +27,7 @@ impl ObjectCodec for Plain {
     fn decode(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Arc<Stored>, CorruptObject> {
         self.decoded.fetch_add(1, Ordering::Relaxed);
         if value.starts_with(b"bad") {
-            return Err(CorruptObject { key: key.to_owned(), why: "it is bad".to_owned() });
+            return Err(CorruptObject { key: key.to_owned(), revision, why: "it is bad".to_owned() });
         }
         let (namespace, name) = key.split_once('/').unwrap_or(("", key));
         let (namespace, name, uid) = (namespace.into(), name.into(), "".into());

@@ -29,8 +29,10 @@ pub trait ObjectCodec: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("stored object {key} cannot be decoded: {why}")]
 pub struct CorruptObject {
-    /// The full key.
+    /// The key below the resource's prefix, or the full one if it is not there.
     pub key: String,
+    /// The revision at which it was written; 0 if whoever decoded it does not know.
+    pub revision: Revision,
     /// What is wrong.
     pub why: String,
 }

@@ -44,7 +44,7 @@ impl Service<Request<Incoming>> for Empty {
     }
 }
 
-/// A server whose heads have 64 KiB together.
+/// A server whose heads have little room together.
 struct Small {
     listener: TcpListener,
     certificate: CertificateDer<'static>,
@@ -56,6 +56,10 @@ struct Small {
 
 impl Small {
     async fn start() -> Self {
+        Self::with_room(64 << 10).await
+    }
+
+    async fn with_room(bytes_of_peer: usize) -> Self {
         let (config, certificate) = tls();
         let limits = Limits { name: "test", connections: 8, streams_per_connection: 8, drain: Duration::from_secs(1) };
         let (trigger, shutdown) = Shutdown::new();
@@ -63,7 +67,7 @@ impl Small {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             certificate,
             _trigger: trigger,
-            peers: Peers::new(Bounds { bytes_of_peer: 64 << 10, ..Bounds::of(8) }),
+            peers: Peers::new(Bounds { bytes_of_peer, ..Bounds::of(8) }),
             shared: Shared {
                 limits,
                 clock: SystemClock::shared(),
@@ -188,5 +192,43 @@ async fn a_head_in_several_frames_is_served_over_http2() {
             return;
         }
         assert_ne!(header[3], 7, "the connection ends");
+    }
+}
+
+/// What hyper refused had a code and no text.
+#[tokio::test]
+async fn what_is_no_request_is_refused_in_gos_words() {
+    let server = Small::with_room(8 << 20).await;
+    let large = format!("{HEAD}X-Large: {}\r\n\r\n", "x".repeat(2 << 20));
+    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(70 << 10));
+    let head = |more: &str| format!("{HEAD}{more}\r\n\r\n");
+    let bad = ("400 Bad Request", "400 Bad Request");
+    let cases = [
+        ("hello\r\n\r\n".to_owned(), bad),
+        ("GET / FTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), bad),
+        ("G{T / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), bad),
+        (head("bad name: x"), bad),
+        (head("Content-Length: x"), bad),
+        (head("Content-Length: 1\r\nContent-Length: 2"), bad),
+        (head("Transfer-Encoding: gzip"), ("501 Not Implemented", "Unsupported transfer encoding")),
+        (large, ("431 Request Header Fields Too Large", "431 Request Header Fields Too Large")),
+        (long, ("414 Request URI Too Long", "414 Request URI Too Long")),
+    ];
+    for (request, (status, text)) in cases {
+        let line = request.get(..60).unwrap_or(&request).to_owned();
+        let want =
+            format!("HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{text}");
+        let mut client = server.connect(b"http/1.1").await;
+        client.write_all(request.as_bytes()).await.unwrap();
+        assert_eq!(answer(&mut client, "").await, want, "{line}");
+        // After others, too, which are answered as ever.
+        let mut client = server.connect(b"http/1.1").await;
+        for _ in 0..2 {
+            client.write_all(format!("{HEAD}\r\n").as_bytes()).await.unwrap();
+            let told = answer(&mut client, "\r\n\r\n").await;
+            assert!(told.starts_with("HTTP/1.1 200 OK\r\n"), "{told}");
+        }
+        client.write_all(request.as_bytes()).await.unwrap();
+        assert_eq!(answer(&mut client, "").await, want, "{line}");
     }
 }

@@ -47,8 +47,8 @@ pub(crate) fn install(routes: &mut RoutesBuilder, issuer: &str, address: &str, k
 #[async_trait]
 impl NonResource for Document {
     async fn handle(&self, _server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
-        if !matches!(request.method, Method::GET | Method::HEAD) {
-            return Ok(Reply::text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed"));
+        if request.method != Method::GET {
+            return Ok(Reply::method_not_allowed());
         }
         let mut reply = Reply::new(Response::Raw {
             code: StatusCode::OK,

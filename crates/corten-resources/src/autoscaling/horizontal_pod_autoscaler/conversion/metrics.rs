@@ -1,6 +1,6 @@
 //! Metrics in the form of v1, which only its annotations have, and in the hub's.
 
-use corten_apimachinery::Value;
+use corten_apimachinery::{Value, quantity::Quantity};
 
 use super::annotation::{read, write};
 
@@ -175,6 +175,9 @@ fn from_v1(metric: &Value, sources: &[Source], is_spec: bool) -> Value {
                 to.set(path, value.clone());
             }
         }
+        if is_spec && has_filler(source.name, from) {
+            to.unset(&["target", "value"]);
+        }
         if is_spec {
             to.set(&["target", "type"], target_type(source.name, from));
         } else {
@@ -187,6 +190,13 @@ fn from_v1(metric: &Value, sources: &[Source], is_spec: bool) -> Value {
         out.set(&[source.name], to);
     }
     out
+}
+
+/// Whether the value that v1 cannot leave out stands beside the average that a metric of an object aims at, and says nothing:
+/// both together are refused.
+fn has_filler(source: &str, from: &Value) -> bool {
+    let is_zero = Quantity::from_value(from.get("targetValue")).is_ok_and(|value| value.is_zero());
+    source == "object" && is_set(from.get("averageValue")) && is_zero
 }
 
 /// What kind of amount a metric aims at, which v1 does not say.

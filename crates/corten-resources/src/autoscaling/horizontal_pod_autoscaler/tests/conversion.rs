@@ -115,6 +115,30 @@ fn a_number_for_cpu_is_a_metric() {
     assert_eq!(current, Some(value(json!([{"type": "Resource", "resource": resource}]))));
 }
 
+/// A PUT, an apply or a scale by v1 was refused: the zero that v1 has to have for a value stood beside the average.
+#[test]
+fn an_average_of_an_object_comes_back_from_v1() {
+    let with = |target: Value| {
+        let described = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "main"});
+        let object = json!({"describedObject": described, "metric": {"name": "rps"}, "target": target});
+        defaulted(&RESOURCE, autoscaler(json!({"metrics": [{"type": "Object", "object": object}]})))
+    };
+    let hub = with(json!({"type": "AverageValue", "averageValue": "7"}));
+    let mut v1 = to_v1(hub.clone());
+    let text = v1.annotation("autoscaling.alpha.kubernetes.io/metrics").unwrap().to_owned();
+    assert!(text.contains(r#""targetValue":"0","averageValue":"7""#), "{text}");
+    conversion::to_hub(&mut v1);
+    assert_eq!(v1.get("spec"), hub.get("spec"));
+    // A value that somebody gave stays, to be refused; one that is the only aim stays, too.
+    let both = with(json!({"type": "AverageValue", "averageValue": "7", "value": "3"}));
+    let zero = with(json!({"type": "Value", "value": "0"}));
+    for hub in [both, zero] {
+        let mut back = to_v1(hub.clone());
+        conversion::to_hub(&mut back);
+        assert_eq!(back.get("spec"), hub.get("spec"));
+    }
+}
+
 #[test]
 fn a_behavior_is_read_whatever_the_case_of_its_names() {
     let with = |text: &str| {
