@@ -51,6 +51,7 @@ fn write<'a>(views: &'a OneVersion, kind: &'a str, manager: &'a str, subresource
         subresource,
         now: "2026-11-21T09:00:00Z".parse().unwrap(),
         reset_fields: reset,
+        owned_fields: &[],
     }
 }
 

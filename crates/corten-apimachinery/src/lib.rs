@@ -4,6 +4,7 @@
 //! an object between its sockets and its store happens here, driven by the type table.
 #![forbid(unsafe_code)]
 
+pub mod api_approval;
 pub mod codec;
 pub mod duration;
 pub mod features;

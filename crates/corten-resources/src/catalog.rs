@@ -118,4 +118,6 @@ pub static RESOURCES: &[&ResourceDefinition] = &[
 ];
 
 #[cfg(test)]
+mod reset_fields_tests;
+#[cfg(test)]
 mod tests;

@@ -179,6 +179,14 @@ pub(super) fn zero(table: &TypeTable, ty: &FieldType, made: &mut usize) -> Value
     }
 }
 
+/// A time in its canonical text. Go's zero time, the start of the year 1, is null.
+pub(super) fn time_or_null(text: Str) -> Value {
+    if matches!(text.as_str(), "0001-01-01T00:00:00Z" | "0001-01-01T00:00:00.000000Z") {
+        return Value::Null;
+    }
+    Value::String(text)
+}
+
 /// The canonical text of a time: UTC, whole seconds.
 pub(crate) fn time(text: &str) -> Result<Str, String> {
     Layout::Seconds.parse(text).map(|time| format_str!("{time:.0}Z"))

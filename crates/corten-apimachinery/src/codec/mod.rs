@@ -9,6 +9,8 @@ pub mod lists;
 mod objects;
 pub mod protobuf;
 pub mod yaml;
+#[cfg(test)]
+mod zero_time_tests;
 
 pub(crate) use canonical::time as canonical_time;
 pub use canonical::{canonicalize, empty};

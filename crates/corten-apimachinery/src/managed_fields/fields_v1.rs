@@ -16,6 +16,9 @@ use crate::{
 /// The key that stands for a node's own membership.
 pub(super) const SELF: &str = ".";
 
+/// Any element, in patterns of paths.
+const ANY: &str = "*";
+
 /// The deepest set that is read. Trees are no deeper (the JSON decoder's limit), and recursion stays bounded.
 const DEPTH_MAX: usize = json::DEPTH_MAX;
 
@@ -450,6 +453,16 @@ impl FieldSet {
         self.nodes.iter().map(|node| (&node.element, node.member, &node.below))
     }
 
+    /// The set with other nodes in these places, for the same elements.
+    pub(super) fn with_nodes(&self, changes: Vec<(usize, Node)>) -> Self {
+        let mut set = self.clone();
+        for (at, node) in changes {
+            debug_assert_eq!(set.nodes[at].element, node.element, "a node takes the place of its own");
+            set.nodes[at] = node;
+        }
+        set
+    }
+
     /// All paths of either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
@@ -551,6 +564,32 @@ impl FieldSet {
                         nodes.push(Node { element: node.element.clone(), member: node.member, below });
                     }
                 }
+            }
+        }
+        Self { nodes }
+    }
+
+    /// The paths that `patterns` lead to, with all below them; `*` stands for any element. What is on the way is not in it.
+    #[must_use]
+    pub(super) fn at_or_below(&self, patterns: &[&[&str]]) -> Self {
+        let mut nodes = Vec::new();
+        for node in &self.nodes {
+            let rests: smallvec::SmallVec<[&[&str]; 4]> = patterns
+                .iter()
+                .filter_map(|pattern| pattern.split_first())
+                .filter(|(first, _)| match &node.element {
+                    PathElement::Field(name) => **first == ANY || name == **first,
+                    _ => **first == ANY,
+                })
+                .map(|(_, rest)| rest)
+                .collect();
+            if rests.iter().any(|rest| rest.is_empty()) {
+                nodes.push(node.clone());
+                continue;
+            }
+            let below = node.below.at_or_below(&rests);
+            if !below.is_empty() {
+                nodes.push(Node { element: node.element.clone(), member: false, below });
             }
         }
         Self { nodes }

@@ -86,6 +86,9 @@ pub struct Write<'a> {
     pub now: Timestamp,
     /// Fields that this endpoint does not let clients set.
     pub reset_fields: &'a [&'a [&'a str]],
+    /// Where this endpoint lets clients set few fields: those, with all below them, `*` being any element of a path. Empty
+    /// where `reset_fields` says it all.
+    pub owned_fields: &'a [&'a [&'a str]],
 }
 
 /// What an apply led to.
@@ -124,6 +127,7 @@ pub fn update_managed_fields(write: &Write<'_>, live: Option<&Value>, new: &mut 
     }
     if live.is_none()
         && matches!(base, Base::Live)
+        && write.owned_fields.is_empty()
         && let Some(list) = write.list_of_new(new)
     {
         if !list.is_null() {
@@ -137,15 +141,18 @@ pub fn update_managed_fields(write: &Write<'_>, live: Option<&Value>, new: &mut 
         restore(new, live);
         return;
     };
-    if difference.is_empty() && matches!(base, Base::Live) {
-        restore(new, live);
-        return;
-    }
+    let is_live = matches!(base, Base::Live);
     let mut entries = match base {
         Base::Live => Entries::decode(live_list).unwrap_or_default(),
         Base::Cleared => Entries::default(),
         Base::Given(entries) => entries,
     };
+    // Where the entries do not go with the types, upstream writes the object without any.
+    let Ok(is_settled_anew) = write.settle(&mut entries, &live_object) else { return };
+    if difference.is_empty() && is_live && !is_settled_anew {
+        restore(new, live);
+        return;
+    }
     write.record_update(&live_object, new, difference, &mut entries);
     let list = entries.encode();
     if !list.is_null() {
@@ -239,6 +246,7 @@ pub fn apply(write: &Write<'_>, live: Option<&Value>, config: &Value, force: boo
     })?;
     // What was stored under another schema may not fit this one.
     fits("live", &live_view, &typed.complaints_of_live(&live_view))?;
+    write.settle(&mut entries, &live_view).map_err(unusable)?;
     let attempt = |entries: Entries, force| write.apply_to(typed, &live_view, config, entries, force);
     let (mut object, entries) = match attempt(entries.clone(), force) {
         // Fields that client-side apply had set, and still are as it set them, go over without force.
@@ -264,7 +272,7 @@ pub fn apply(write: &Write<'_>, live: Option<&Value>, config: &Value, force: boo
 }
 
 impl<'a> Write<'a> {
-    fn typed(&self, api_version: &str) -> Option<Typed<'a>> {
+    pub(super) fn typed(&self, api_version: &str) -> Option<Typed<'a>> {
         let (table, type_id) = self.views.typed(api_version)?;
         Some(Typed::new(table, type_id))
     }
@@ -278,7 +286,7 @@ impl<'a> Write<'a> {
         empty
     }
 
-    fn view<'v>(&self, object: &'v Value, api_version: &str) -> Option<Cow<'v, Value>> {
+    pub(super) fn view<'v>(&self, object: &'v Value, api_version: &str) -> Option<Cow<'v, Value>> {
         self.views.typed(api_version)?;
         if object.api_version() == api_version {
             return Some(Cow::Borrowed(object));
@@ -290,10 +298,26 @@ impl<'a> Write<'a> {
     fn compare(&self, old: &Value, new: &Value, api_version: &str) -> Option<Comparison> {
         let typed = self.typed(api_version)?;
         let difference = typed.compare(&*self.view(old, api_version)?, &*self.view(new, api_version)?);
-        if self.reset_fields.is_empty() || difference.is_empty() {
+        if difference.is_empty() {
             return Some(difference);
         }
-        Some(difference.without(&FieldSet::of_names(self.reset_fields)))
+        let difference = match self.reset_fields {
+            [] => difference,
+            reset => difference.without(&FieldSet::of_names(reset)),
+        };
+        Some(match self.owned_fields {
+            [] => difference,
+            patterns => difference.at_or_below(patterns),
+        })
+    }
+
+    /// What an apply of a configuration with these fields owns through this endpoint.
+    fn owned_of(&self, set: &FieldSet) -> FieldSet {
+        let set = set.difference_with_children(&FieldSet::of_names(self.reset_fields));
+        match self.owned_fields {
+            [] => set,
+            patterns => set.at_or_below(patterns),
+        }
     }
 
     /// The managed fields of an object that is made, in the version that the client speaks; null for none.
@@ -385,7 +409,7 @@ impl<'a> Write<'a> {
         let manager = Manager::applier(self.manager, self.subresource);
         let merged = typed.merge(live, config);
         let last = entries.by_manager.remove(&manager);
-        let set = typed.field_set(config).difference_with_children(&FieldSet::of_names(self.reset_fields));
+        let set = self.owned_of(&typed.field_set(config));
         entries.by_manager.insert(manager.clone(), Entry::new(self.api_version, self.time(), set));
         let object = match &last {
             Some(last) if !last.set.is_empty() => self.prune(merged, &entries, last),

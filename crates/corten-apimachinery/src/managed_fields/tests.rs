@@ -48,6 +48,11 @@ fn map(name: &str) -> Field {
 
 /// A small workload kind in the manner of a Deployment.
 pub(super) fn table() -> (TypeTable, TypeId) {
+    table_with(true, ListType::Atomic, false)
+}
+
+/// The same with its selector as a whole or field by field, arguments as they are listed, and a field that only some have.
+pub(super) fn table_with(is_selector_atomic: bool, args: ListType, has_more: bool) -> (TypeTable, TypeId) {
     let mut table = TypeTable::default();
     let mut define = |name: &str, fields: Vec<Field>, atomic: bool| {
         let shape = Shape::Struct(Struct { atomic, ..Struct::new(fields) });
@@ -83,24 +88,24 @@ pub(super) fn table() -> (TypeTable, TypeId) {
         vec![
             field("name", FieldType::String),
             field("image", FieldType::String),
-            list("args", FieldType::String, Some(ListType::Atomic)),
+            list("args", FieldType::String, Some(args)),
             keyed("ports", id(&port), &["containerPort", "protocol"]),
             keyed("env", id(&env), &["name"]),
             field("tty", FieldType::Bool),
         ],
         false,
     );
-    let selector = define("Selector", vec![map("matchLabels")], true);
-    let spec = define(
-        "Spec",
-        vec![
-            Field { presence: Presence::Pointer, ..field("replicas", FieldType::Int32) },
-            field("selector", selector),
-            Field { presence: Presence::Always, ..keyed("containers", id(&container), &["name"]) },
-            field("extra", FieldType::Any),
-        ],
-        false,
-    );
+    let selector = define("Selector", vec![map("matchLabels")], is_selector_atomic);
+    let mut fields = vec![
+        Field { presence: Presence::Pointer, ..field("replicas", FieldType::Int32) },
+        field("selector", selector),
+        Field { presence: Presence::Always, ..keyed("containers", id(&container), &["name"]) },
+        field("extra", FieldType::Any),
+    ];
+    if has_more {
+        fields.push(map("more"));
+    }
+    let spec = define("Spec", fields, false);
     let status = define("Status", vec![field("ready", FieldType::Int32)], false);
     let kind = define(
         "Workload",
@@ -141,6 +146,7 @@ pub(super) struct Cluster {
     seconds: i64,
     subresource: &'static str,
     reset: &'static [&'static [&'static str]],
+    owned: &'static [&'static [&'static str]],
     api_version: &'static str,
 }
 
@@ -154,8 +160,27 @@ impl Cluster {
             seconds: 0,
             subresource: "",
             reset: &[],
+            owned: &[],
             api_version: "apps/v1",
         }
+    }
+
+    /// The kind gets other types, as when its definition is changed.
+    pub(super) fn retype(&mut self, (table, id): (TypeTable, TypeId)) -> &mut Self {
+        self.table = table.clone();
+        self.views = Box::new(TwoVersions(table, id));
+        self
+    }
+
+    /// Writes go through another endpoint from now on.
+    pub(super) fn endpoint(
+        &mut self,
+        subresource: &'static str,
+        reset: &'static [&'static [&'static str]],
+        owned: &'static [&'static [&'static str]],
+    ) -> &mut Self {
+        (self.subresource, self.reset, self.owned) = (subresource, reset, owned);
+        self
     }
 
     fn write<'a>(&'a self, manager: &'a str) -> Write<'a> {
@@ -167,6 +192,7 @@ impl Cluster {
             subresource: self.subresource,
             now: Timestamp::from_second(self.seconds).unwrap(),
             reset_fields: self.reset,
+            owned_fields: self.owned,
         }
     }
 
@@ -199,7 +225,7 @@ impl Cluster {
     }
 
     /// A change of some of the live object.
-    fn change(&mut self, manager: &str, change: impl FnOnce(&mut Value)) -> &mut Self {
+    pub(super) fn change(&mut self, manager: &str, change: impl FnOnce(&mut Value)) -> &mut Self {
         self.seconds += 1;
         let mut new = self.live.clone().unwrap();
         change(&mut new);
@@ -231,14 +257,14 @@ impl Cluster {
     }
 
     #[track_caller]
-    fn conflicts(&mut self, manager: &str, rest: &str, want: &str) -> &mut Self {
+    pub(super) fn conflicts(&mut self, manager: &str, rest: &str, want: &str) -> &mut Self {
         let error = self.try_apply(manager, rest, false).unwrap_err();
         assert_eq!(error.to_string(), want);
         self
     }
 
     /// The entries: manager, operation, version, subresource, seconds, fields.
-    fn entries(&self) -> Vec<String> {
+    pub(super) fn entries(&self) -> Vec<String> {
         let live = self.live.as_ref().unwrap();
         live.items_at(&["metadata", "managedFields"])
             .iter()
@@ -253,13 +279,13 @@ impl Cluster {
     }
 
     #[track_caller]
-    fn owned(&mut self, want: &[&str]) -> &mut Self {
+    pub(super) fn owned(&mut self, want: &[&str]) -> &mut Self {
         assert_eq!(self.entries(), want);
         self
     }
 
     #[track_caller]
-    fn spec(&mut self, want: &str) -> &mut Self {
+    pub(super) fn spec(&mut self, want: &str) -> &mut Self {
         assert_eq!(self.live.as_ref().unwrap().get("spec"), Some(&parse(want)));
         self
     }

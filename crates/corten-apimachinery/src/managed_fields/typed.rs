@@ -77,6 +77,15 @@ impl Comparison {
         self
     }
 
+    /// The differences at or below what the patterns lead to.
+    #[must_use]
+    pub(super) fn at_or_below(mut self, patterns: &[&[&str]]) -> Self {
+        for set in [&mut self.added, &mut self.modified, &mut self.removed] {
+            *set = set.at_or_below(patterns);
+        }
+        self
+    }
+
     fn push(&mut self, element: impl FnOnce() -> PathElement, change: Change, below: Self) {
         if change == Change::None && below.is_empty() {
             return;
@@ -110,7 +119,11 @@ impl<'t> Typed<'t> {
         }
     }
 
-    fn form(&self, ty: &'t FieldType, field: Option<&'t Field>) -> Form<'t> {
+    pub(super) fn shape(&self, id: TypeId) -> &'t Shape {
+        &self.table.get(id).shape
+    }
+
+    pub(super) fn form(&self, ty: &'t FieldType, field: Option<&'t Field>) -> Form<'t> {
         match ty {
             FieldType::Ref(id) => match &self.table.get(*id).shape {
                 Shape::Struct(fields) => {
@@ -195,7 +208,8 @@ impl<'t> Typed<'t> {
         self.set_of(object, self.root_form()).1
     }
 
-    fn set_of(&self, value: &Value, form: Form<'t>) -> (bool, FieldSet) {
+    /// Whether the node itself is in the set, and what is below it.
+    pub(super) fn set_of(&self, value: &Value, form: Form<'t>) -> (bool, FieldSet) {
         let mut set = FieldSet::default();
         match (form, value) {
             (Form::Leaf, _) => return (true, set),

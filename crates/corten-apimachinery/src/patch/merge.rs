@@ -1,4 +1,6 @@
-//! JSON merge patch (RFC 7386).
+//! JSON merge patch (RFC 7386), but that nulls go also from objects within the lists of a patch.
+//!
+//! Upstream: github.com/evanphx/json-patch v4, merge.go.
 
 use std::convert::Infallible;
 
@@ -17,10 +19,21 @@ pub fn apply(object: &Value, patch: &Value) -> Value {
         Ok::<_, Infallible>(match change {
             Value::Null => None,
             Value::Object(_) => Some(stack::with_room(|| apply(&old.unwrap_or_default(), change))),
+            // Upstream's library has it so: a list in the place of an object stays as it was written.
+            Value::Array(_) if !matches!(old, Some(Value::Object(_))) => Some(without_nulls(change)),
             other => Some(other.clone()),
         })
     });
     Value::Object(merged)
+}
+
+/// A list of a patch with its objects merged into nothing. Its own nulls stay.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => Value::array(items.iter().map(|item| stack::with_room(|| without_nulls(item)))),
+        Value::Object(_) => apply(&Value::Null, value),
+        other => other.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -45,6 +58,16 @@ mod tests {
         check(r#"{"e":null}"#, r#"{"a":1}"#, r#"{"e":null,"a":1}"#);
         check(r#"[1,2]"#, r#"{"a":"b","c":null}"#, r#"{"a":"b"}"#);
         check(r#"{}"#, r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#);
+    }
+
+    #[test]
+    fn nulls_go_from_objects_within_lists_as_upstream() {
+        let patch = r#"{"a":[{"b":null,"c":[{"d":null}],"e":{"f":null}},null]}"#;
+        for object in [r#"{}"#, r#"{"a":null}"#, r#"{"a":[1]}"#, r#"{"a":1}"#] {
+            check(object, patch, r#"{"a":[{"c":[{}],"e":{}},null]}"#);
+        }
+        check(r#"{"a":{}}"#, patch, patch);
+        check(r#"{}"#, r#"{"x":{"a":[{"b":null}]}}"#, r#"{"x":{"a":[{}]}}"#);
     }
 
     /// Each key was inserted and removed by itself, which moved all behind it: minutes for a body of 3 MB.

@@ -4,6 +4,8 @@
 //! no repetition is a brace, and a bracket within a class is a bracket. So an expression is rewritten first.
 //! Upstream: Go's regexp/syntax (Perl flags).
 
+mod class;
+mod group;
 mod rewrite;
 
 use regex::{Regex, RegexBuilder};

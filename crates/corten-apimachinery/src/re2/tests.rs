@@ -67,7 +67,7 @@ fn what_is_no_expression_is_refused_in_gos_form() {
         (r"(a)\1", r"invalid escape sequence: `\1`"),
         (r"a\E", r"invalid escape sequence: `\E`"),
         (r"\pQ", r"invalid character class range: `\pQ`"),
-        (r"\x{110000}", r"invalid escape sequence: `\x{110000}`"),
+        (r"\x{110000}", r"invalid escape sequence: `\x{110000`"),
         ("[[:foo:]]", "invalid character class range: `[:foo:]`"),
         (r"\8", r"invalid escape sequence: `\8`"),
         (r"\Z", r"invalid escape sequence: `\Z`"),
@@ -75,6 +75,73 @@ fn what_is_no_expression_is_refused_in_gos_form() {
         ("(?=a)", "invalid or unsupported Perl syntax: `(?=`"),
         ("(?!a)", "invalid or unsupported Perl syntax: `(?!`"),
         ("(?x) a", "invalid or unsupported Perl syntax: `(?x`"),
+    ] {
+        assert_eq!(compile(pattern).unwrap_err(), format!("error parsing regexp: {want}"), "{pattern}");
+    }
+}
+
+/// Crate `regex` has operators in classes, properties, flags and names that Go has not, and the other way.
+#[test]
+fn the_grammar_is_gos() {
+    // Classes: ranges, and text that would be operators.
+    check("^[a&&~~|b]$", &["&", "~", "|", "a"], &["c"]);
+    check("^[!--]$", &["!", "+", "-"], &["."]);
+    check("^[a-c-e]$", &["b", "-", "e"], &["d"]);
+    check(r"^[\d-z]$", &["5", "-", "z"], &["a"]);
+    check(r"^[a-\x{7a}]$", &["q"], &["A"]);
+    check(r"^[\]\-\[]$", &["]", "-", "["], &["\\"]);
+    check("^[a-]$", &["a", "-"], &["b"]);
+    check("^[[:^alpha:]&&x]$", &["1", "&", "x"], &["y"]);
+    check("^[[:alpha]$", &["[", ":", "a"], &["z"]);
+    check("^[#x y]$", &["#", " ", "y"], &["z"]);
+    check(r"^[\D\d]$", &["1", "a"], &["ab"]);
+    check(r"^[^\W_]$", &["a"], &["_", "-"]);
+    // Unicode: names of categories and scripts, however they are written.
+    check(r"^\p{Greek}\p{Lu}\pN\p{^Han}$", &["\u{3b1}A1x"], &["aA1x"]);
+    check(r"^\p{uppercase letter}\p{old-italic}?[\p{Letter}\P{L}]$", &["Aa", "A1"], &["aa"]);
+    check(r"^\p{Thai}|\p{Any}\p{ASCII}\p{Assigned}$", &["aaa"], &["b"]);
+    check(r"^\p{Cs}?[\P{Cs}]\x{D800}?[\x{D800}-\x{E000}]$", &["a\u{e000}"], &["a", "ab"]);
+    // Escapes: anything of ASCII but letters and digits.
+    check(r"^\ \_\#\%\@$", &[" _#%@"], &["a"]);
+    check(r"^\0\07\123\x7e\x{0000041}$", &["\0\x07S~A"], &[""]);
+    check(r"^a\b{start}$", &["a{start}"], &["a"]);
+    check(r"^\v\a\f$", &["\x0b\x07\x0c"], &["vaf"]);
+    // Flags may be there twice, and a minus sign wins; names may begin with a digit.
+    check("^(?ii)a(?i-i)a(?-i:a)(?)(?:a)$", &["Aaaa"], &["AAaa", "AaaA"]);
+    check("^(?P<1a>x)(?<_b>y)$", &["xy"], &["x"]);
+    for (pattern, want) in [
+        ("[a--b]", "invalid character class range: `a--`"),
+        ("[b-a]", "invalid character class range: `b-a`"),
+        (r"[!-\d]", r"invalid escape sequence: `\d`"),
+        (r"[\b]", r"invalid escape sequence: `\b`"),
+        (r"[\Q]", r"invalid escape sequence: `\Q`"),
+        (r"[a\", "trailing backslash at end of expression: ``"),
+        ("x[]a", "missing closing ]: `[]a`"),
+        (r"a\p{Script=Greek}", r"invalid character class range: `\p{Script=Greek}`"),
+        (r"a\p{Grek}", r"invalid character class range: `\p{Grek}`"),
+        (r"a\p{IsGreek}", r"invalid character class range: `\p{IsGreek}`"),
+        (r"a[\p{Garay}]", r"invalid character class range: `\p{Garay}`"),
+        (r"a\p{}", r"invalid character class range: `\p{}`"),
+        (r"a\p{L", r"invalid character class range: `\p{L`"),
+        (r"\p{Alphabetic}", r"invalid character class range: `\p{Alphabetic}`"),
+        (r"a\p{gc=Lu}", r"invalid character class range: `\p{gc=Lu}`"),
+        (r"\x{}a", r"invalid escape sequence: `\x{}`"),
+        (r"\x{12g}", r"invalid escape sequence: `\x{12g`"),
+        (r"\xg1a", r"invalid escape sequence: `\xg1`"),
+        (r"a\x{110000}b", r"invalid escape sequence: `\x{110000`"),
+        (r"\u{41}", r"invalid escape sequence: `\u`"),
+        (r"a\C", r"invalid escape sequence: `\C`"),
+        ("(?i-)a", "invalid or unsupported Perl syntax: `(?i-)`"),
+        ("(?--i)a", "invalid or unsupported Perl syntax: `(?--`"),
+        ("(?iu)a", "invalid or unsupported Perl syntax: `(?iu`"),
+        ("(?R)a", "invalid or unsupported Perl syntax: `(?R`"),
+        ("(?P=n)", "invalid or unsupported Perl syntax: `(?P`"),
+        ("(?#a)", "invalid or unsupported Perl syntax: `(?#`"),
+        ("(?<=a)", "invalid named capture: `(?<=a)`"),
+        ("(?P<a", "invalid named capture: `(?P<a`"),
+        ("(?P<>a)", "invalid named capture: `(?P<>`"),
+        ("(?<a.b>a)", "invalid named capture: `(?<a.b>`"),
+        ("a{1,1001}", "invalid repeat count: `{1,1001}`"),
     ] {
         assert_eq!(compile(pattern).unwrap_err(), format!("error parsing regexp: {want}"), "{pattern}");
     }

@@ -201,4 +201,10 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
         &[]
     }
+
+    /// Paths of the only fields that writes through this endpoint own, with all below them, `*` being any element of a path:
+    /// where an endpoint is for few fields. Empty where `reset_fields` says it all.
+    fn owned_fields(&self) -> &'static [&'static [&'static str]] {
+        &[]
+    }
 }

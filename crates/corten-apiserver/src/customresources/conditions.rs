@@ -9,6 +9,8 @@ use jiff::Timestamp;
 pub(super) const NAMES_ACCEPTED: &str = "NamesAccepted";
 /// Its objects are served.
 pub(super) const ESTABLISHED: &str = "Established";
+/// It is of the community's, and approved.
+pub(super) const APPROVAL_CONFORMANT: &str = "KubernetesAPIApprovalPolicyConformant";
 /// Its objects go, because it goes.
 pub(super) const TERMINATING: &str = "Terminating";
 

@@ -1,11 +1,12 @@
 //! Custom resources: every custom resource definition becomes a resource as any other, with its own store and routes.
 //!
-//! Flow: watch of definitions -> names and conditions (`naming`) -> resources and stores (`serving`) -> routes, discovery and
+//! Flow: watch of definitions -> names and conditions (`naming`, `approval`) -> resources and stores (`serving`) -> routes, discovery and
 //! OpenAPI, all exchanged at once; a definition that is to go first loses its objects (`cleanup`).
 //! Invariant: one task decides, so that two definitions never get the same name; a definition is established only after its
 //! resource is routed.
 //! Upstream: k8s.io/apiextensions-apiserver/pkg/{apiserver,controller} (v1.35).
 
+mod approval;
 mod built_in;
 mod cleanup;
 mod conditions;
@@ -231,6 +232,9 @@ impl CustomResources {
                         .filter(|other| *other != name),
                 );
                 current = named;
+            }
+            if let Some(judged) = approval::judged(&current) {
+                current = judged;
             }
             match self.serving.follow(&current).await {
                 Ok(new) => is_different |= new,

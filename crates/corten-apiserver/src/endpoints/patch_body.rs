@@ -68,6 +68,9 @@ pub(super) async fn read_patch(
     }
 }
 
+/// What upstream's library says of a merge patch that is null or a scalar.
+const BAD_MERGE_PATCH: &str = "Invalid JSON Patch";
+
 /// What stands before the complaint of the decoder; of every configuration upstream says that it is YAML.
 fn before_complaint(patch_type: PatchType) -> &'static str {
     match patch_type {
@@ -78,7 +81,7 @@ fn before_complaint(patch_type: PatchType) -> &'static str {
     }
 }
 
-/// A JSON patch is a list, the others are objects; null is an empty one.
+/// A JSON patch is a list, the others are objects; null is an empty one, but no merge patch.
 ///
 /// Errors: another value, in the words of Go's decoder.
 fn expect_shape(patch_type: PatchType, patch: &mut Value, validation: FieldValidation) -> Result<(), Status> {
@@ -102,9 +105,15 @@ fn expect_shape(patch_type: PatchType, patch: &mut Value, validation: FieldValid
         }
         (PatchType::Json, _) if validation == FieldValidation::Ignore => refused("", "jsonpatch.Patch"),
         (PatchType::Json, _) => refused(before, "[]handlers.jsonPatchOp"),
+        (PatchType::Merge, Value::Null) => Err(Status::bad_request(BAD_MERGE_PATCH)),
+        (PatchType::Strategic, Value::Null) => {
+            *patch = Value::object();
+            Ok(())
+        }
         (_, Value::Object(_) | Value::Null) => Ok(()),
         // Then it is the object that the patch makes which is wrong.
-        (PatchType::Merge, _) if validation == FieldValidation::Ignore => Ok(()),
+        (PatchType::Merge, Value::Array(_)) if validation == FieldValidation::Ignore => Ok(()),
+        (PatchType::Merge, _) if validation == FieldValidation::Ignore => Err(Status::bad_request(BAD_MERGE_PATCH)),
         (PatchType::ApplyCbor, value) => {
             let found = cbor_kind(value);
             let why = format!("cbor: cannot unmarshal {found} into Go value of type map[string]interface {{}}");
@@ -138,6 +147,36 @@ mod tests {
         let body = RequestBody::Bytes(Bytes::copy_from_slice(body));
         let patch = read_patch(body, PatchType::ApplyCbor, FieldValidation::Strict).await;
         patch.map_err(|status| status.message)
+    }
+
+    /// A merge patch `null` was taken, or blamed on the object that it made, and a strategic one was refused.
+    #[test]
+    fn bodies_that_are_no_objects_are_upstreams() {
+        let wanted =
+            |found: &str, wanted: &str| format!("json: cannot unmarshal {found} into Go value of type {wanted}");
+        let decoding = |found: &str, into: &str| format!("error decoding patch: {}", wanted(found, into));
+        let (ignore, warn) = (FieldValidation::Ignore, FieldValidation::Warn);
+        let map = "map[string]interface {}";
+        let bad = || Err(BAD_MERGE_PATCH.to_owned());
+        for (patch_type, body, validation, want) in [
+            (PatchType::Json, Value::Null, ignore, Ok(Value::array([]))),
+            (PatchType::Json, Value::Null, warn, Ok(Value::array([]))),
+            (PatchType::Strategic, Value::Null, ignore, Ok(Value::object())),
+            (PatchType::Strategic, Value::Null, warn, Ok(Value::object())),
+            (PatchType::Strategic, Value::from("a"), warn, Err(wanted("string", map))),
+            (PatchType::Strategic, Value::array([]), ignore, Err(wanted("array", map))),
+            (PatchType::Merge, Value::Null, ignore, bad()),
+            (PatchType::Merge, Value::Null, warn, bad()),
+            (PatchType::Merge, Value::from("a"), ignore, bad()),
+            (PatchType::Merge, Value::Int(1), ignore, bad()),
+            (PatchType::Merge, Value::Bool(true), warn, Err(decoding("bool", map))),
+            (PatchType::Merge, Value::array([]), warn, Err(decoding("array", map))),
+            (PatchType::Merge, Value::array([]), ignore, Ok(Value::array([]))),
+        ] {
+            let mut patch = body.clone();
+            let got = expect_shape(patch_type, &mut patch, validation).map(|()| patch).map_err(|status| status.message);
+            assert_eq!(got, want, "{patch_type:?} {body:?} {validation:?}");
+        }
     }
 
     #[tokio::test]

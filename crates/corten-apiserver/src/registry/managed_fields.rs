@@ -66,6 +66,7 @@ impl Store {
             subresource: cx.subresource,
             now: cx.now,
             reset_fields: strategy.reset_fields(),
+            owned_fields: strategy.owned_fields(),
         })
     }
 

@@ -707,8 +707,10 @@ impl<'a> Parser<'a> {
             (Some(Shape::IntOrString | Shape::RawExtension | Shape::FieldsV1 | Shape::Json), _)
             | (None, None | Some(FieldType::Any | FieldType::String)) => Ok(Value::String(text)),
             (Some(Shape::Quantity), _) => canonical::quantity(&text).map(Value::String).map_err(DecodeError::new),
-            (Some(Shape::Time), _) => canonical::time(&text).map(Value::String).map_err(DecodeError::new),
-            (Some(Shape::MicroTime), _) => canonical::micro_time(&text).map(Value::String).map_err(DecodeError::new),
+            (Some(Shape::Time), _) => canonical::time(&text).map(canonical::time_or_null).map_err(DecodeError::new),
+            (Some(Shape::MicroTime), _) => {
+                canonical::micro_time(&text).map(canonical::time_or_null).map_err(DecodeError::new)
+            }
             (Some(Shape::Duration), _) => canonical::duration(&text).map(Value::String).map_err(DecodeError::new),
             (None, Some(FieldType::Bytes)) => {
                 canonical::base64(&text).map(|()| Value::String(text.clone())).map_err(DecodeError::new)

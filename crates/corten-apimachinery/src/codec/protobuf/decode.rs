@@ -168,7 +168,7 @@ fn special_message(bytes: &[u8], table: &TypeTable, shape: &Shape, bounds: &mut 
             let time = jiff::Timestamp::new(numbers[1] as i64, numbers[2] as i32)
                 .map_err(|_| DecodeError::new("proto: time out of range"))?;
             let write = if *shape == Shape::Time { meta::format_time } else { meta::format_micro_time };
-            Value::String(write(time))
+            canonical::time_or_null(write(time))
         }
         Shape::Duration => Value::from(GoDuration(numbers[1] as i64).to_string()),
         Shape::RawExtension | Shape::FieldsV1 | Shape::Json => match texts[1] {

@@ -59,7 +59,7 @@ impl Strategy for Main {
     }
 
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec", "username"], &["spec", "uid"], &["spec", "groups"], &["spec", "extra"], &["status"]]
+        &[&["spec"], &["status"]]
     }
 }
 
@@ -91,7 +91,8 @@ fn stamp_conditions(cx: &Context<'_>, request: &mut Value, old: &Value) {
 pub(super) static STATUS: Status = Status::new(|_cx, request, old| {
     validation::update(request, old, validation::Allowed { approval: false, certificate: true })
 })
-.preparing(stamp_conditions);
+.preparing(stamp_conditions)
+.resetting(&[&["spec"], &["status", "conditions"]]);
 
 /// `approval`: what an approver says.
 #[derive(Debug)]

@@ -238,6 +238,10 @@ impl Strategy for EphemeralContainers {
     fn validate_update(&self, cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
         validation::ephemeral_containers(cx, pod, old)
     }
+
+    fn owned_fields(&self) -> &'static [&'static [&'static str]] {
+        &[&["spec", "ephemeralContainers"]]
+    }
 }
 
 /// `resize`: changes the resources of running containers.
@@ -257,5 +261,14 @@ impl Strategy for Resize {
 
     fn validate_update(&self, cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
         resize::validate(cx, pod, old)
+    }
+
+    fn owned_fields(&self) -> &'static [&'static [&'static str]] {
+        &[
+            &["spec", "containers", "*", "resources"],
+            &["spec", "containers", "*", "resizePolicy"],
+            &["spec", "initContainers", "*", "resources"],
+            &["spec", "initContainers", "*", "resizePolicy"],
+        ]
     }
 }

@@ -1,0 +1,154 @@
+//! Owners before and after a definition changed what is owned as a whole. The cases of upstream's `schema_change_test.go`,
+//! and what its tests leave out.
+
+use crate::type_table::{ListType, TypeId, TypeTable};
+
+use super::tests::{Cluster, parse, table_with};
+
+fn granular() -> (TypeTable, TypeId) {
+    table_with(false, ListType::Set, false)
+}
+
+fn atomic() -> (TypeTable, TypeId) {
+    table_with(true, ListType::Atomic, false)
+}
+
+const A: &str = r#"{"spec":{"selector":{"matchLabels":{"a":"1"}}}}"#;
+const A2: &str = r#"{"spec":{"selector":{"matchLabels":{"a":"2"}}}}"#;
+const B: &str = r#"{"spec":{"selector":{"matchLabels":{"b":"1"}}}}"#;
+const BOTH: &str = r#"{"spec":{"selector":{"matchLabels":{"a":"1","b":"2"}}}}"#;
+
+/// Nobody was asked: who owned a part lost it to whoever applied the whole.
+#[test]
+fn owners_of_parts_own_the_whole_once_it_is_atomic() {
+    let mut cluster = Cluster::new();
+    cluster.retype(granular()).apply("one", A).retype(atomic());
+    cluster.conflicts("two", B, "Apply failed with 1 conflict: conflict with \"one\": .spec.selector");
+    cluster.try_apply("two", B, true).unwrap();
+    cluster.owned(&[r#"two Apply - 3 {"f:spec":{"f:selector"}}"#]);
+    cluster.spec(r#"{"selector":{"matchLabels":{"b":"1"}},"containers":null}"#);
+}
+
+#[test]
+fn who_has_lost_all_parts_does_not_own_the_whole() {
+    let mut cluster = Cluster::new();
+    cluster.retype(granular()).apply("one", A).try_apply("two", A2, true).unwrap();
+    cluster.retype(atomic());
+    cluster.conflicts("three", B, "Apply failed with 1 conflict: conflict with \"two\": .spec.selector");
+    cluster.try_apply("two", B, true).unwrap();
+    cluster.owned(&[r#"two Apply - 4 {"f:spec":{"f:selector"}}"#]);
+}
+
+#[test]
+fn owners_of_the_whole_own_its_parts_once_it_is_granular() {
+    let mut cluster = Cluster::new();
+    cluster.retype(atomic()).apply("one", BOTH);
+    cluster.conflicts("two", B, "Apply failed with 1 conflict: conflict with \"one\": .spec.selector");
+    cluster.retype(granular()).conflicts(
+        "two",
+        B,
+        "Apply failed with 1 conflict: conflict with \"one\": .spec.selector.matchLabels.b",
+    );
+    cluster.try_apply("two", B, true).unwrap();
+    cluster.owned(&[
+        r#"one Apply - 1 {"f:spec":{"f:selector":{".","f:matchLabels":{"f:a"}}}}"#,
+        r#"two Apply - 4 {"f:spec":{"f:selector":{"f:matchLabels":{"f:b"}}}}"#,
+    ]);
+    cluster.spec(r#"{"selector":{"matchLabels":{"a":"1","b":"1"}},"containers":null}"#);
+}
+
+const ARGS: &str = r#"{"spec":{"containers":[{"name":"a","args":["x","y"]}]}}"#;
+const MORE_ARGS: &str = r#"{"spec":{"containers":[{"name":"a","args":["z"]}]}}"#;
+
+#[test]
+fn lists_go_both_ways_and_also_for_who_updates() {
+    let mut cluster = Cluster::new();
+    cluster.retype(atomic()).put("one", ARGS).retype(granular()).apply("two", MORE_ARGS).owned(&[
+        r#"two Apply - 2 {"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".","f:args":{"v:\"z\""},"f:name"}}}}"#,
+        r#"one Update - 1 {"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".","f:args":{".","v:\"x\"","v:\"y\""},"f:name"}}}}"#,
+    ]);
+    cluster.retype(atomic()).change("three", |object| object.set(&["spec", "replicas"], 2_i64)).owned(&[
+        r#"two Apply - 2 {"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".","f:args","f:name"}}}}"#,
+        r#"one Update - 1 {"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".","f:args","f:name"}}}}"#,
+        r#"three Update - 3 {"f:spec":{"f:replicas"}}"#,
+    ]);
+}
+
+/// The record is settled by the next write of all, and that write is one for it.
+#[test]
+fn a_write_that_changes_nothing_else_settles_owners() {
+    let mut cluster = Cluster::new();
+    cluster.retype(granular()).put("one", A).retype(atomic()).change("two", |_| {});
+    cluster.owned(&[r#"one Update - 1 {"f:spec":{"f:selector"}}"#]);
+    let before = cluster.live.clone();
+    cluster.change("two", |_| {});
+    assert_eq!(cluster.live, before);
+}
+
+/// Upstream cannot tell a map that was owned as a whole from one whose owner has nothing in it any more.
+#[test]
+fn owners_of_emptied_maps_gain_what_others_put_there_as_upstream() {
+    let labelled = |value: &str| format!(r#"{{"metadata":{{"labels":{{"app":"{value}"}}}}}}"#);
+    let mut cluster = Cluster::new();
+    cluster.put("one", &labelled("a")).change("two", |object| object.set(&["metadata", "labels", "app"], "b")).owned(
+        &[r#"one Update - 1 {"f:metadata":{"f:labels"}}"#, r#"two Update - 2 {"f:metadata":{"f:labels":{"f:app"}}}"#],
+    );
+    cluster.change("three", |object| object.set(&["spec", "replicas"], 1_i64)).owned(&[
+        r#"one Update - 1 {"f:metadata":{"f:labels":{".","f:app"}}}"#,
+        r#"two Update - 2 {"f:metadata":{"f:labels":{"f:app"}}}"#,
+        r#"three Update - 3 {"f:spec":{"f:replicas"}}"#,
+    ]);
+}
+
+#[test]
+fn what_the_type_no_longer_declares_fails_applies_and_clears_the_record_of_updates() {
+    let more = || table_with(true, ListType::Atomic, true);
+    let mut cluster = Cluster::new();
+    cluster.retype(more()).put("one", r#"{"spec":{"replicas":1,"more":{"a":"b"}}}"#);
+    // What is stored has lost the field, as custom resources are pruned when they are read.
+    cluster.retype(atomic()).live.as_mut().unwrap().unset(&["spec", "more"]);
+    cluster.conflicts(
+        "two",
+        A,
+        "errors reconciling field set with schema: errors:\n  .more: field not declared in schema\n  \
+         schema error: invalid atom: inlined",
+    );
+    cluster.change("two", |object| object.set(&["spec", "replicas"], 2_i64));
+    assert_eq!(cluster.entries(), [""; 0]);
+}
+
+/// Thousands of small entries that each gain a large map would fill the memory.
+#[test]
+fn what_owners_gain_is_bounded() {
+    let labels = |count: usize| (0..count).map(|at| format!(r#""k{at}":"v""#)).collect::<Vec<_>>().join(",");
+    let mut cluster = Cluster::new();
+    cluster.put("one", &format!(r#"{{"metadata":{{"labels":{{{}}}}}}}"#, labels(10_000)));
+    let entry = |at: usize| {
+        format!(
+            r#"{{"manager":"m{at}","operation":"Apply","apiVersion":"apps/v1","fieldsType":"FieldsV1","fieldsV1":{{"f:metadata":{{"f:labels":{{}}}}}}}}"#
+        )
+    };
+    let entries = (0..1_000).map(entry).collect::<Vec<_>>().join(",");
+    cluster.change("two", |object| object.set(&["metadata", "managedFields"], parse(&format!("[{entries}]"))));
+    let grown = cluster.entries().iter().filter(|entry| entry.contains("f:k0")).count();
+    assert_eq!(grown, 26, "of 10,000 paths each, what {} holds", 1 << 18);
+}
+
+#[test]
+fn an_endpoint_for_few_fields_owns_those_alone() {
+    let mut cluster = Cluster::new();
+    cluster.put("one", r#"{"spec":{"replicas":1,"containers":[{"name":"a","image":"i"},{"name":"b"}]}}"#);
+    cluster.endpoint("image", &[], &[&["spec", "containers", "*", "image"], &["spec", "extra"]]);
+    let write = r#"{"metadata":{"labels":{"l":"x"}},"spec":{"replicas":2,"containers":[{"name":"a","image":"j"}],"extra":{"e":1}}}"#;
+    cluster.try_apply("two", write, true).unwrap();
+    cluster.owned(&[
+        r#"two Apply image 2 {"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{"f:image"}},"f:extra":{"f:e"}}}"#,
+        r#"one Update - 1 {"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".","f:name"},"k:{\"name\":\"b\"}":{".","f:name"}},"f:replicas"}}"#,
+    ]);
+    cluster.change("three", |object| {
+        object.set(&["spec", "replicas"], 7_i64);
+        object.set(&["spec", "extra", "e"], 2_i64);
+    });
+    let entries = cluster.entries();
+    assert_eq!(entries.last().map(String::as_str), Some(r#"three Update image 3 {"f:spec":{"f:extra":{"f:e"}}}"#));
+}
