@@ -14,6 +14,7 @@ use corten_apiserver::{
     filters::Limits,
     registry::{Settings, Store},
     request::{Query, RequestBody},
+    response::ListResponse,
 };
 use corten_base::{Clock as _, SharedClock, Shutdown, ShutdownTrigger, SimClock, SimRng, TaskSet};
 use corten_client::{
@@ -280,9 +281,19 @@ impl Cluster {
     ///
     /// # Panics
     /// If it is not there.
-    pub async fn overtake(&self, key: &'static str) -> u64 {
+    pub async fn overtake(&self, key: &str) -> u64 {
+        self.rewrite(key, |_| {}).await
+    }
+
+    /// The same of an object that was changed, as another release or another server has it.
+    ///
+    /// # Panics
+    /// As `overtake`; if the object is not stored in JSON.
+    pub async fn rewrite(&self, key: &str, change: impl FnOnce(&mut serde_json::Value)) -> u64 {
         let kv = self.engine.get(key.as_bytes(), None).await.unwrap().kv.unwrap();
-        let change = Change::Put { value: kv.value, expires_at: None };
+        let mut object: serde_json::Value = serde_json::from_slice(&kv.value).unwrap();
+        change(&mut object);
+        let change = Change::Put { value: object.to_string().into(), expires_at: None };
         let write = Write { key: kv.key, expected: Expected::ModRevision(kv.mod_revision), change };
         match self.engine.commit(vec![write]).await.unwrap()[..] {
             [Outcome::Done { revision }] => revision,
@@ -350,6 +361,17 @@ impl Cluster {
     /// Reads a path as `user`.
     pub async fn get(&self, user: UserInfo, path: &str) -> Result<Value, Status> {
         self.answer(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await
+    }
+
+    /// Reads a page of a collection as `user`.
+    ///
+    /// # Panics
+    /// If there is no such page.
+    pub async fn page(&self, user: UserInfo, path: &str) -> ListResponse {
+        match self.reply(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await.response {
+            Response::List(page) => page,
+            other => panic!("unexpected answer {other:?}"),
+        }
     }
 
     /// Replaces the object at a path as `user`.

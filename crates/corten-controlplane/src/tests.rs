@@ -11,6 +11,7 @@ mod discovery;
 mod empty_structs;
 mod forms;
 mod hostile;
+mod old_objects;
 mod openapi_parts;
 mod reads;
 mod watches;

@@ -8,9 +8,12 @@ use corten_apimachinery::{
     selector::{field, label},
     status::Status,
     stored::Stored,
-    value::Value,
+    value::{Str, Value},
 };
-use corten_storage::cacher::{ReadError, Snapshot};
+use corten_storage::{
+    cacher::{ReadError, Snapshot},
+    object::cache_key,
+};
 use http::StatusCode;
 
 use super::{
@@ -46,7 +49,7 @@ pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &R
     settle_fields(endpoint, store, &mut options.fields)?;
     settle_name(request, &mut options.fields)?;
     let page = Page::read(store, namespace_of(endpoint, request), &options).await?;
-    let items = present_all(endpoint, store, &page.items).await?;
+    let items = present_all(endpoint, store, page.items).await?;
     let response = Response::List(ListResponse {
         items,
         revision: page.revision,
@@ -63,16 +66,18 @@ pub(super) async fn list(_server: &Arc<Server>, endpoint: &Endpoint, request: &R
 pub(super) async fn present_all(
     endpoint: &Endpoint,
     store: &Store,
-    objects: &[Arc<Stored>],
+    mut objects: Vec<Arc<Stored>>,
 ) -> Result<Vec<Arc<Stored>>, Status> {
-    let (mut shown, mut pace) = (Vec::with_capacity(objects.len()), Pace::default());
-    for object in objects {
-        if !endpoint.version.is_hub {
-            pace.work(object.json.len()).await;
-        }
-        shown.push(endpoint.present(store, object)?);
+    // They are as they are: nobody has to look at each of them.
+    if endpoint.version.is_hub {
+        return Ok(objects);
     }
-    Ok(shown)
+    let mut pace = Pace::default();
+    for object in &mut objects {
+        pace.work(object.json.len()).await;
+        *object = endpoint.present(store, object)?;
+    }
+    Ok(objects)
 }
 
 /// The store behind an endpoint that has objects.
@@ -188,18 +193,21 @@ pub(super) struct Page {
 impl Page {
     pub(super) async fn read(store: &Store, namespace: &str, options: &ListOptions) -> Result<Self, Status> {
         store.check_key(namespace, "")?;
-        let (snapshot, start) = Self::snapshot(store, namespace, options).await?;
+        let (snapshot, from) = Self::snapshot(store, namespace, options).await?;
+        let start = from.as_ref().map_or("", |token| &token.start);
+        if let Some(key) = only_key(store, namespace, &options.fields) {
+            return Self::of_one(store, &snapshot, (&key, start), options);
+        }
         let selects_all = options.labels.is_empty() && options.fields.is_empty();
         let limit = if options.limit == 0 { usize::MAX } else { options.limit };
-        let mut items = Vec::new();
-        let first_corrupt = snapshot.corrupt(namespace, &start).next();
-        let mut rest = snapshot.range(namespace, &start);
+        let likely = if selects_all && namespace.is_empty() { limit.min(snapshot.len()) } else { 0 };
+        let mut items = Vec::with_capacity(likely);
+        let first_corrupt = snapshot.corrupt(namespace, start).next();
+        let mut rest = snapshot.range(namespace, start);
         let mut next_key = None;
         let mut pace = Pace::default();
         for (key, object) in rest.by_ref() {
-            if !selects_all {
-                pace.step().await;
-            }
+            pace.step().await;
             if first_corrupt.is_some_and(|(corrupt, _)| corrupt < key) {
                 break;
             }
@@ -225,23 +233,48 @@ impl Page {
             }
             next_key = Some(key.to_owned());
         }
-        let remaining = next_key.as_ref().filter(|_| selects_all).map(|next| {
-            let corrupt = snapshot.corrupt(namespace, next).count();
-            (snapshot.range(namespace, next).count() + corrupt) as u64
-        });
-        let continue_token = match &next_key {
-            Some(key) => {
-                store.cacher().keep(&snapshot);
-                let token = ContinueToken { revision: snapshot.revision(), start: key.clone() };
-                token.encode()
+        let (mut remaining, mut continue_token) = (None, String::new());
+        if let Some(next) = next_key {
+            if selects_all {
+                let count = match from.as_ref().and_then(|token| token.left) {
+                    Some(left) => left.saturating_sub(items.len() as u64).max(1),
+                    None if from.is_none() && namespace.is_empty() => {
+                        (snapshot.len() + snapshot.corrupt("", "").count() - items.len()) as u64
+                    }
+                    None => count_from(&snapshot, namespace, &next, &mut pace).await,
+                };
+                remaining = Some(count);
             }
-            None => String::new(),
-        };
+            store.cacher().keep(&snapshot);
+            continue_token = ContinueToken { revision: snapshot.revision(), start: next, left: remaining }.encode();
+        }
         Ok(Self { items, revision: snapshot.revision(), continue_token, remaining })
     }
 
-    /// The state to read, of `namespace` at least, and the key to start from.
-    async fn snapshot(store: &Store, namespace: &str, options: &ListOptions) -> Result<(Snapshot, String), Status> {
+    /// The page that has no object but that under `key`, if it is there, not before `start`, and in view.
+    fn of_one(
+        store: &Store,
+        snapshot: &Snapshot,
+        (key, start): (&str, &str),
+        options: &ListOptions,
+    ) -> Result<Self, Status> {
+        let mut items = Vec::new();
+        if key >= start {
+            if let Some(corrupt) = snapshot.corrupt_at(key) {
+                return Err(store.unlistable([corrupt].into_iter()));
+            }
+            let object = snapshot.get(key).filter(|object| matches(store, &options.labels, &options.fields, object));
+            items.extend(object.cloned());
+        }
+        Ok(Self { items, revision: snapshot.revision(), continue_token: String::new(), remaining: None })
+    }
+
+    /// The state to read, of `namespace` at least, and where to go on in it, unless that is its beginning.
+    async fn snapshot(
+        store: &Store,
+        namespace: &str,
+        options: &ListOptions,
+    ) -> Result<(Snapshot, Option<ContinueToken>), Status> {
         let cacher = store.cacher();
         if !options.continue_token.is_empty() {
             if options.revision.is_some_and(|revision| revision != 0) {
@@ -250,10 +283,10 @@ impl Page {
             let token = ContinueToken::decode(&options.continue_token)?;
             if token.revision == 0 {
                 // A token given after its list had expired: go on in the newest state.
-                return Ok((store.consistent().await?, token.start));
+                return Ok((store.consistent().await?, Some(token)));
             }
             return match cacher.exact(token.revision, namespace).await {
-                Ok(snapshot) => Ok((snapshot, token.start)),
+                Ok(snapshot) => Ok((snapshot, Some(token))),
                 Err(ReadError::TooOld { .. }) => Err(expired_continue(&token)),
                 Err(error) => Err(read_failure(error)),
             };
@@ -267,7 +300,7 @@ impl Page {
             (Some(revision), _) => cacher.not_older_than(revision).await,
         };
         match snapshot {
-            Ok(snapshot) => Ok((snapshot, String::new())),
+            Ok(snapshot) => Ok((snapshot, None)),
             // In the words of upstream's storage, which is asked for revisions that are past.
             Err(ReadError::TooOld { .. }) => {
                 Err(Status::expired("The resourceVersion for the provided list is too old."))
@@ -275,6 +308,26 @@ impl Page {
             Err(error) => Err(read_failure(error)),
         }
     }
+}
+
+/// The key of the only object that can be in view, where namespace and name say it.
+///
+/// Upstream: `ListPredicate` in k8s.io/apiserver/pkg/registry/generic/registry/store.go (v1.35). There, what is continued is
+/// looked through all the same.
+fn only_key(store: &Store, namespace: &str, fields: &field::Selector) -> Option<Str> {
+    let name = fields.required_value("metadata.name")?;
+    let is_whole = !store.resource().is_namespaced() || !namespace.is_empty();
+    is_whole.then(|| cache_key(namespace, name))
+}
+
+/// How many objects there are from the key `next` on, with those that cannot be decoded.
+async fn count_from(snapshot: &Snapshot, namespace: &str, next: &str, pace: &mut Pace) -> u64 {
+    let mut count = snapshot.corrupt(namespace, next).count() as u64;
+    for _ in snapshot.range(namespace, next) {
+        pace.step().await;
+        count += 1;
+    }
+    count
 }
 
 fn read_failure(error: ReadError) -> Status {
@@ -288,6 +341,9 @@ struct ContinueToken {
     revision: u64,
     /// The cache key to start from.
     start: String,
+    /// How many objects there are from there on, if all are in view: counted for the first page, and not for each one anew.
+    /// Upstream's tokens do not say it, and nothing but the number that a client is told depends on it.
+    left: Option<u64>,
 }
 
 impl ContinueToken {
@@ -295,11 +351,14 @@ impl ContinueToken {
 
     fn encode(&self) -> String {
         let rv = if self.revision == 0 { -1 } else { i64::try_from(self.revision).unwrap_or(i64::MAX) };
-        let tree = Value::object_of([
+        let mut tree = Value::object_of([
             ("v", Value::from(Self::VERSION)),
             ("rv", rv.into()),
             ("start", self.start.as_str().into()),
         ]);
+        if let Some(left) = self.left.and_then(|left| i64::try_from(left).ok()) {
+            tree.set(&["left"], left);
+        }
         crate::base64_url(&corten_apimachinery::codec::json::encode(&tree, None))
     }
 
@@ -329,7 +388,8 @@ impl ContinueToken {
         if start.strip_prefix('/').unwrap_or(start).split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(invalid(start));
         }
-        Ok(Self { revision, start: start.to_owned() })
+        let left = tree.i64_at(&["left"]).and_then(|left| u64::try_from(left).ok());
+        Ok(Self { revision, start: start.to_owned(), left })
     }
 
     /// The first field that is of another type than it should be, in the words of Go's decoder.
@@ -367,7 +427,7 @@ fn expired_continue(token: &ContinueToken) -> Status {
          Continuing with the provided token results in an inconsistent list - objects that were created, modified, or \
          deleted between the time the first chunk was returned and now may show up in the list.",
     );
-    Status { continue_token: ContinueToken { revision: 0, start: token.start.clone() }.encode(), ..expired }
+    Status { continue_token: ContinueToken { revision: 0, start: token.start.clone(), left: None }.encode(), ..expired }
 }
 
 #[cfg(test)]
@@ -407,7 +467,9 @@ mod tests {
     fn no_input_harms_a_decoder() {
         let corpus = || {
             let tokens = [(7, "default/web"), (0, "a"), (u64::MAX, "x/y/z")];
-            let token = |(revision, start): (u64, &str)| ContinueToken { revision, start: start.to_owned() }.encode();
+            let token = |(revision, start): (u64, &str)| {
+                ContinueToken { revision, start: start.to_owned(), left: None }.encode()
+            };
             let forged = [r#"{"v":"meta.k8s.io/v1","rv":-1,"start":"../x"}"#, r#"{"v":1,"rv":1e99,"start":[]}"#];
             let forged = forged.map(|text| crate::base64_url(text.as_bytes()));
             tokens.map(token).into_iter().chain(forged).map(String::into_bytes).collect()
@@ -426,14 +488,14 @@ mod tests {
 
     #[test]
     fn a_token_survives() {
-        let token = ContinueToken { revision: 7, start: "default/web".to_owned() };
+        let token = ContinueToken { revision: 7, start: "default/web".to_owned(), left: Some(3) };
         assert_eq!(ContinueToken::decode(&token.encode()).unwrap(), token);
     }
 
     #[test]
     fn a_token_that_was_tampered_with_harms_nobody() {
         let rng = SimRng::shared(7);
-        let token = ContinueToken { revision: 7, start: "default/web".to_owned() }.encode();
+        let token = ContinueToken { revision: 7, start: "default/web".to_owned(), left: Some(3) }.encode();
         for _ in 0..20_000 {
             let mut forged = token.clone().into_bytes();
             for _ in 0..=rng.below(2) {
@@ -472,7 +534,7 @@ mod tests {
         check(&forged(&format!("{{{version}}}")), revision);
         check(&forged(&format!("{{{version}, \"rv\": 3}}")), "encoded start key empty (version meta.k8s.io/v1)");
         for start in ["../secrets", "a//b", "a/./b", "a/", "//a"] {
-            check(&ContinueToken { revision: 7, start: start.to_owned() }.encode(), start);
+            check(&ContinueToken { revision: 7, start: start.to_owned(), left: None }.encode(), start);
         }
     }
 }

@@ -262,8 +262,9 @@ pub(super) async fn delete_collection(
     if let Some(status) = failed {
         return Err(status);
     }
+    drop(running);
     // The answer is the list as it was read; with a limit it says where the next request goes on.
-    let items = present_all(endpoint, store, &page.items).await?;
+    let items = present_all(endpoint, store, page.items).await?;
     let response = Response::List(crate::response::ListResponse {
         items,
         revision: page.revision,

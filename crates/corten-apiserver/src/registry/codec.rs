@@ -13,7 +13,7 @@ use corten_apimachinery::{
     meta::ObjectMeta as _,
     resource::{Resource, ResourceVersion},
     stack,
-    stored::{Facts, Stored},
+    stored::{Facts, Measured, Stored},
     type_table::{TypeId, TypeTable},
     value::Value,
 };
@@ -96,6 +96,7 @@ impl ResourceCodec {
                 .unwrap_or_default()
                 .into(),
             is_deleting: object.deletion_timestamp().is_some(),
+            protobuf_length: Measured::default(),
         }
     }
 }
@@ -130,7 +131,12 @@ impl ResourceCodec {
         })
     }
 
-    fn decode_as_hub(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Arc<Stored>, CorruptObject> {
+    /// The object of the hub's form that stored bytes are, whoever has written them, and when.
+    ///
+    /// Objects in the cache are in this form already: what this process writes does not come here, unless the cache misses it.
+    /// Upstream: `NewStorageCodec` in k8s.io/apiserver/pkg/server/storage/storage_codec.go, `Decode` in
+    /// k8s.io/apimachinery/pkg/runtime/serializer/versioning/versioning.go (v1.35).
+    pub(super) fn hub_tree(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Value, CorruptObject> {
         let mut tree = self.decode_tree(key, value, revision)?;
         let stored_in = tree.api_version().rsplit('/').next().unwrap_or_default();
         let version = self.resource.version(stored_in);
@@ -142,6 +148,10 @@ impl ResourceCodec {
         }
         if let Some(why) = self.unknown_kind(&tree) {
             return Err(CorruptObject { key: key.to_owned(), revision, why });
+        }
+        if self.hub.schema.is_none() {
+            // It may be older than a default, or another server's. The version is the one that it is stored in.
+            (version.unwrap_or(&self.hub).defaults)(&mut tree);
         }
         if let Some(version) = version.filter(|version| !version.is_hub) {
             if version.needs_webhook {
@@ -159,6 +169,10 @@ impl ResourceCodec {
             settled.map_err(|error| CorruptObject { key: key.to_owned(), revision, why: error.to_string() })?;
             schema.fill_in(&mut tree);
         }
-        Ok(self.stored(&tree, revision))
+        Ok(tree)
+    }
+
+    fn decode_as_hub(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Arc<Stored>, CorruptObject> {
+        Ok(self.stored(&self.hub_tree(key, value, revision)?, revision))
     }
 }

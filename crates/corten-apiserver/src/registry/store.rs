@@ -443,7 +443,7 @@ impl Store {
     /// What the engine has in place of what a write expected, for the next attempt: with its version, as the cache shows it.
     pub(super) fn overtaken(&self, key: &str, current: Option<KeyValue>) -> Result<Option<(Value, Revision)>, Status> {
         let Some(kv) = current else { return Ok(None) };
-        let tree = self.codec.decode_tree(key, &kv.value, kv.mod_revision);
+        let tree = self.codec.hub_tree(key, &kv.value, kv.mod_revision);
         let mut tree = tree.map_err(|corrupt| self.unchangeable(&corrupt))?;
         tree.set_meta("resourceVersion", crate::value_text(kv.mod_revision));
         Ok(Some((tree, kv.mod_revision)))

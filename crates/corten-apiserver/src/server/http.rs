@@ -165,7 +165,8 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
         media_type: "text/plain",
         content: Bytes::from(status.message).into(),
     });
-    let (content, is_compressed) = if wants.compressed && !is_watch { compress(content) } else { (content, false) };
+    let (content, is_compressed) =
+        if wants.compressed && !is_watch { compress(content).await } else { (content, false) };
     let deadline = until.and_then(SendDeadline::begin);
     let stall = until
         .filter(|_| is_watch)

@@ -69,11 +69,8 @@ pub(super) enum Content {
         pieces: VecDeque<Pieces>,
         error: Option<io::Error>,
     },
-    /// What is compressed on its way, and whether others have their turn before its next piece.
-    Compressed {
-        body: Box<Compressed>,
-        waits: bool,
-    },
+    /// What is compressed on its way.
+    Compressed(Box<Compressed>),
     Watch(Frames),
     Stream(ByteStream),
 }
@@ -108,13 +105,9 @@ impl Body for ResponseBody {
                 let next = pieces.pop_front().map(Ok).or_else(|| error.take().map(Err));
                 Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
             }
-            Content::Compressed { body, waits } => {
-                *waits = !*waits;
-                if *waits {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Poll::Ready(body.next().map(|bytes| bytes.map(|bytes| Frame::data(bytes.into()))))
+            Content::Compressed(body) => {
+                let next = body.poll_next(cx);
+                next.map(|next| next.map(|bytes| bytes.map(|bytes| Frame::data(bytes.into()))))
             }
             Content::Watch(frames) => {
                 let next = frames.as_mut().poll_next(cx);
@@ -136,7 +129,7 @@ impl Body for ResponseBody {
             Content::One(bytes) => bytes.is_none(),
             Content::List { list, .. } => list.is_done(),
             Content::Begun { pieces, error } => pieces.is_empty() && error.is_none(),
-            Content::Compressed { body, .. } => body.is_done(),
+            Content::Compressed(body) => body.is_done(),
             Content::Watch(_) | Content::Stream(_) => false,
         }
     }

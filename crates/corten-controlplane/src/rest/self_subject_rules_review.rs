@@ -35,7 +35,7 @@ impl Custom for SelfSubjectRulesReview {
         if namespace.is_empty() {
             return Err(Status::bad_request("no namespace on request"));
         }
-        let index = self.rbac.index();
+        let index = self.rbac.index().await;
         let held = index.rules_for(&request.user, namespace);
         let (urls, resources): (Vec<&Rule>, Vec<&Rule>) =
             held.rules.into_iter().partition(|rule| !rule.non_resource_urls.is_empty());

@@ -104,6 +104,39 @@ async fn a_list_in_pieces_is_the_same_in_every_encoding() {
     served.stop().await;
 }
 
+/// All items were encoded for the length that stands before them, and those behind the first megabyte again to be sent.
+#[tokio::test]
+async fn items_are_measured_once_for_all_lists_in_protobuf() {
+    let served = Served::start().await;
+    let mut asker = Asker::of(&served).await;
+    let unmeasured = async || {
+        let items = served.cluster.page(admin(), MAPS).await.items;
+        let items = items.iter().filter(|item| item.facts.protobuf_length.get().is_none());
+        items.map(|item| item.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(unmeasured().await.len(), 24);
+    for changed in [None, Some("m3"), Some("m11"), None] {
+        if let Some(name) = changed {
+            let patch = json!({"metadata": {"labels": {"a": "b"}}});
+            served.cluster.patch(admin(), &format!("{MAPS}/{name}"), PatchKind::Merge, patch).await.unwrap();
+            assert_eq!(unmeasured().await, [name], "only what has changed");
+        }
+        let plain = typed(&asker.get(MAPS, "application/json").await.body);
+        let id = codec::type_of(types::table(), &plain).unwrap();
+        let binary = asker.get(MAPS, PROTOBUF).await.body;
+        assert!(binary == protobuf::encode(&plain, types::table(), id).unwrap(), "{changed:?}");
+        assert_eq!(unmeasured().await, [""; 0]);
+        // Other forms of the same objects are of another length.
+        let accept = format!("{PROTOBUF};{METADATA_LIST}");
+        let plain = typed(&asker.get(MAPS, &format!("application/json;{METADATA_LIST}")).await.body);
+        let id = codec::type_of(types::table(), &plain).unwrap();
+        let binary = asker.get(MAPS, &accept).await.body;
+        assert!(binary == protobuf::encode(&plain, types::table(), id).unwrap(), "{changed:?}");
+    }
+    drop(asker);
+    served.stop().await;
+}
+
 /// A refusal came before anybody had asked who is asking, and in words of its own.
 #[tokio::test]
 async fn a_form_that_does_not_exist_is_refused_as_upstream_refuses_it() {

@@ -128,3 +128,106 @@ async fn all_that_does_not_go_together_in_a_list_is_told() {
         assert_eq!(refused(&cluster, &format!("/api/v1/namespaces/default/configmaps?{query}")).await, (422, want));
     }
 }
+
+/// How often the one who asks has to look until the answer is there, and the answer.
+async fn turns<T>(asked: impl Future<Output = T>) -> (usize, T) {
+    let (mut asked, mut turns) = (std::pin::pin!(asked), 0);
+    let answer = std::future::poll_fn(|cx| {
+        turns += 1;
+        asked.as_mut().poll(cx)
+    });
+    let answer = answer.await;
+    (turns, answer)
+}
+
+/// Makes so many config maps in a namespace.
+async fn make_maps(cluster: &Cluster, namespace: &str, count: usize) {
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+    let make = |n: usize| cluster.post(admin(), &path, json!({"metadata": {"name": format!("m{n:04}")}}));
+    for made in futures::future::join_all((0..count).map(make)).await {
+        made.unwrap();
+    }
+}
+
+/// Each reflector of a secret or config map had all of the namespace looked through.
+#[tokio::test]
+async fn a_list_of_one_name_looks_at_one_object() {
+    let cluster = Cluster::start().await;
+    for namespace in ["many", "few"] {
+        cluster.post(admin(), "/api/v1/namespaces", json!({"metadata": {"name": namespace}})).await.unwrap();
+    }
+    make_maps(&cluster, "many", 2_500).await;
+    make_maps(&cluster, "few", 10).await;
+    let names = |page: &corten_apiserver::response::ListResponse| -> Vec<String> {
+        page.items.iter().map(|item| item.name.to_string()).collect()
+    };
+    let first = cluster.page(admin(), "/api/v1/namespaces/many/configmaps?limit=5").await;
+    for (query, want) in [
+        ("fieldSelector=metadata.name%3Dm0007", &["m0007"][..]),
+        ("fieldSelector=metadata.name%3Dm0007&limit=1", &["m0007"]),
+        ("fieldSelector=metadata.name%3Dm0007,metadata.namespace!%3Dmany,metadata.namespace!%3Dfew", &[]),
+        ("fieldSelector=metadata.name%3Dm0007&labelSelector=a", &[]),
+        ("fieldSelector=metadata.name%3Dm0007,metadata.name%3Dm0008", &[]),
+        ("fieldSelector=metadata.name%3Dnone", &[]),
+        ("fieldSelector=metadata.name%3D", &[]),
+    ] {
+        let of = async |namespace: &str| {
+            let path = format!("/api/v1/namespaces/{namespace}/configmaps?{query}");
+            let (turns, page) = turns(cluster.page(admin(), &path)).await;
+            assert_eq!(
+                (names(&page), page.continue_token.as_str(), page.remaining),
+                (to_texts(want), "", None),
+                "{path}"
+            );
+            turns
+        };
+        assert_eq!(of("many").await, of("few").await, "{query}");
+    }
+    // What was read by the pages before does not come again.
+    for (name, want) in [("m0004", &[][..]), ("m0007", &["m0007"])] {
+        let query = format!("fieldSelector=metadata.name%3D{name}&continue={}", first.continue_token);
+        let page = cluster.page(admin(), &format!("/api/v1/namespaces/many/configmaps?{query}")).await;
+        assert_eq!(names(&page), to_texts(want));
+    }
+    // Without a namespace there may be one in each.
+    let all = cluster.page(admin(), "/api/v1/configmaps?fieldSelector=metadata.name%3Dm0007").await;
+    assert_eq!(names(&all).len(), 2);
+    let node = cluster.page(admin(), "/api/v1/namespaces?fieldSelector=metadata.name%3Dmany").await;
+    assert_eq!(names(&node), ["many"]);
+    cluster.stop().await;
+}
+
+fn to_texts(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// Each page counted all that came after it, in one go: a list was read half as often as it has pages.
+#[tokio::test]
+async fn what_remains_is_counted_once_for_all_pages() {
+    let cluster = Cluster::start().await;
+    make_maps(&cluster, "default", 2_500).await;
+    for path in [MAPS, "/api/v1/configmaps"] {
+        let whole = cluster.page(admin(), path).await;
+        let (mut read, mut token, mut looks) = (0, String::new(), Vec::new());
+        loop {
+            let (turns, page) = turns(cluster.page(admin(), &format!("{path}?limit=600&continue={token}"))).await;
+            looks.push(turns);
+            assert_eq!(page.revision, whole.revision);
+            let same = whole.items[read..].iter().zip(&page.items).all(|(one, other)| Arc::ptr_eq(one, other));
+            assert!(same, "the pages are the list");
+            read += page.items.len();
+            token = page.continue_token;
+            if token.is_empty() {
+                assert_eq!(page.remaining, None);
+                break;
+            }
+            assert_eq!(page.remaining, Some((whole.items.len() - read) as u64), "{path} after {read}");
+        }
+        assert_eq!(read, whole.items.len());
+        // The first page of a namespace counts, and that of a collection need not.
+        let (first, others) = looks.split_first().unwrap();
+        let is_counted = path == MAPS;
+        assert_eq!(others.iter().all(|turns| turns < first), is_counted, "{path}: {looks:?}");
+    }
+    cluster.stop().await;
+}

@@ -47,6 +47,9 @@ const INITIAL_PAGE: usize = 1_000;
 /// So many bytes of stored objects are decoded between two yields: some milliseconds.
 const DECODED_AT_ONCE_BYTES: usize = 256 << 10;
 
+/// For so many events that leave the ring the memory is kept for the next ones: as many as one write replaces, mostly.
+const DROPPED_KEPT: usize = 64;
+
 /// About how many bytes an object takes in a map that shares no entries with others, beside its key and itself.
 const ENTRY_BYTES: u64 = 100;
 
@@ -90,12 +93,23 @@ struct State {
 }
 
 impl State {
-    fn push(&mut self, now: Duration, event: CacheEvent, wakes: &mut Wakes) {
+    fn push(&mut self, now: Duration, event: CacheEvent, after: &mut After) {
         let (ring, named) = (&mut self.ring, &mut self.named);
-        named.note(&event.object, ring.next_sequence(), wakes);
+        named.note(&event.object, ring.next_sequence(), &mut after.wakes);
         let live_bytes = self.snapshot.json_bytes();
-        ring.push(now, Arc::new(event), live_bytes, |sequence, dropped| named.forget(&dropped.object, sequence));
+        ring.push(now, Arc::new(event), live_bytes, |sequence, dropped| {
+            named.forget(&dropped.object, sequence);
+            after.dropped.push(dropped);
+        });
     }
+}
+
+/// What is left to do once the state has changed and nobody waits for it any more.
+#[derive(Default)]
+struct After {
+    wakes: Wakes,
+    /// Events that have left the ring, and with them the last of many an object.
+    dropped: Vec<Arc<CacheEvent>>,
 }
 
 /// An event of the engine, by cache key and decoded; without object for a delete.
@@ -211,11 +225,12 @@ impl Cacher {
             Ok(watch) => watch,
             Err(error) => return error,
         };
+        let mut after = After::default();
         loop {
             match watch.recv().await {
                 Some(Ok(batch)) => {
                     backoff.reset();
-                    self.apply(&batch);
+                    self.apply(&batch, &mut after);
                 }
                 Some(Err(error)) => return error,
                 None => return KvError::Closed,
@@ -238,14 +253,15 @@ impl Cacher {
             .await?;
         snapshot.read_at(revision);
         let mut wakes = Wakes::new();
-        let next = {
+        let (next, dropped, _replaced) = {
             let mut state = self.inner.state.write();
-            state.snapshot = snapshot;
-            state.ring.restart(revision);
+            let replaced = std::mem::replace(&mut state.snapshot, snapshot);
+            let dropped = state.ring.restart(revision);
             let next = state.ring.next_sequence();
             state.named.restart(next, &mut wakes);
-            next
+            (next, dropped, replaced)
         };
+        dropped.for_each(|event| event.leave());
         self.inner.applied.send_replace(revision);
         self.inner.next_event.send_replace(next);
         named::wake(wakes);
@@ -270,7 +286,8 @@ impl Cacher {
         Ok((key.into(), object))
     }
 
-    fn apply(&self, batch: &WatchBatch) {
+    /// Shows what `batch` says. `after` is empty before and afterwards: only its memory is used again.
+    fn apply(&self, batch: &WatchBatch, after: &mut After) {
         let now = self.inner.clock.monotonic();
         // Decoding is done before the lock is taken: what readers wait for is at most a copy of each text that is deleted.
         let changes: Vec<_> = batch
@@ -278,7 +295,6 @@ impl Cacher {
             .iter()
             .map(|event| self.decode_event(event).map_err(|corrupt| (self.key_of(&event.key), event.revision, corrupt)))
             .collect();
-        let mut wakes = Wakes::new();
         let next = {
             let mut state = self.inner.state.write();
             let state = &mut *state;
@@ -291,14 +307,14 @@ impl Cacher {
                         let previous = state.snapshot.insert(key, Arc::clone(&object));
                         previous.as_deref().into_iter().for_each(&mut is_replaced);
                         let event = CacheEvent::new(Change::Put, revision, object, previous);
-                        state.push(now, event, &mut wakes);
+                        state.push(now, event, after);
                     }
                     Ok(DecodedEvent { key, revision, object: None }) => {
                         if let Some(previous) = state.snapshot.remove(&key, revision) {
                             is_replaced(&previous);
                             let last = self.inner.codec.at_revision(&previous, revision);
                             let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
-                            state.push(now, event, &mut wakes);
+                            state.push(now, event, after);
                         }
                         state.snapshot.remove_corrupt(&key);
                     }
@@ -309,7 +325,7 @@ impl Cacher {
                             is_replaced(&previous);
                             let last = self.inner.codec.at_revision(&previous, revision);
                             let event = CacheEvent::new(Change::Delete, revision, last, Some(previous));
-                            state.push(now, event, &mut wakes);
+                            state.push(now, event, after);
                         }
                         state.snapshot.insert_corrupt(key, corrupt);
                     }
@@ -321,7 +337,12 @@ impl Cacher {
         };
         self.inner.applied.send_replace(batch.revision);
         self.inner.next_event.send_if_modified(|sequence| std::mem::replace(sequence, next) != next);
-        named::wake(wakes);
+        named::wake(std::mem::take(&mut after.wakes));
+        // Neither the locks of events nor their memory are of interest to whoever reads the state.
+        after.dropped.drain(..).for_each(|event| event.leave());
+        after.dropped.shrink_to(DROPPED_KEPT);
+        let state = self.inner.state.read();
+        state.ring.forget_made(state.snapshot.json_bytes());
     }
 
     /// The cache key of a full key, or whatever stands there instead.

@@ -55,15 +55,12 @@ impl Ring {
     }
 
     /// Forgets everything: the ring is complete from `revision` on. Sequence numbers go on, with a gap that closes
-    /// every watcher from before.
-    pub(super) fn restart(&mut self, revision: Revision) {
+    /// every watcher from before. The events that were here have to `leave` yet.
+    #[must_use]
+    pub(super) fn restart(&mut self, revision: Revision) -> impl Iterator<Item = Arc<CacheEvent>> + use<> {
         self.first = self.next_sequence() + 1;
-        self.clear();
         self.complete_after = revision;
-    }
-
-    fn clear(&mut self) {
-        self.events.drain(..).for_each(|(_, event)| event.leave());
+        std::mem::take(&mut self.events).into_iter().map(|(_, event)| event)
     }
 
     pub(super) fn next_sequence(&self) -> u64 {
@@ -75,30 +72,30 @@ impl Ring {
         self.first
     }
 
-    /// `live_bytes`: how much the objects are together. `dropped` hears of each event that goes for it, with its number.
+    /// `live_bytes`: how much the objects are together. `dropped` is given each event that goes for it, with its number: it has
+    /// to `leave` yet, and its memory is free once the caller has let go of it.
     pub(super) fn push(
         &mut self,
         now: Duration,
         event: Arc<CacheEvent>,
         live_bytes: usize,
-        mut dropped: impl FnMut(u64, &CacheEvent),
+        mut dropped: impl FnMut(u64, Arc<CacheEvent>),
     ) {
         event.enter(&self.memory);
         self.events.push_back((now, event));
-        let bytes_max = (live_bytes / 2).clamp(*BYTES.start(), *BYTES.end());
+        let bytes_max = bytes_max(live_bytes);
         while self.is_over(now, bytes_max) {
             let (_, event) = self.events.pop_front().expect("a ring with too much in it is not empty");
-            dropped(self.first, &event);
-            event.leave();
-            self.first += 1;
+            event.leave_at_once();
             self.complete_after = event.revision;
+            dropped(self.first, event);
+            self.first += 1;
         }
-        self.forget_made(bytes_max);
     }
 
     /// Forgets half of what watchers have made, that of old events first, if it is too much.
-    fn forget_made(&self, bytes_max: usize) {
-        let bytes_max = if self.memory.is_too_much() { BYTES_MIN } else { bytes_max };
+    pub(super) fn forget_made(&self, live_bytes: usize) {
+        let bytes_max = if self.memory.is_too_much() { BYTES_MIN } else { bytes_max(live_bytes) };
         if self.memory.bytes(Kind::Made) <= bytes_max {
             return;
         }
@@ -147,9 +144,14 @@ impl Ring {
     }
 }
 
+/// How many bytes a ring may keep of the past of objects that are so much together.
+fn bytes_max(live_bytes: usize) -> usize {
+    (live_bytes / 2).clamp(*BYTES.start(), *BYTES.end())
+}
+
 impl Drop for Ring {
     fn drop(&mut self) {
-        self.clear();
+        self.events.drain(..).for_each(|(_, event)| event.leave());
     }
 }
 
@@ -182,7 +184,7 @@ mod tests {
     fn check(seconds_between: u64, bytes: usize, live_bytes: usize, count: u64, kept: usize) {
         let mut ring = Ring::default();
         for n in 1..=count {
-            ring.push(Duration::from_secs(n * seconds_between), event(n, bytes), live_bytes, |_, _| {});
+            ring.push(Duration::from_secs(n * seconds_between), event(n, bytes), live_bytes, |_, event| event.leave());
         }
         assert_eq!(ring.events.len(), kept);
         assert_eq!(ring.complete_after, count - kept as u64, "what was dropped is known to be missing");
@@ -211,7 +213,7 @@ mod tests {
         let changed = CacheEvent::new(Change::Put, 2, Arc::clone(&second), Some(first));
         let deleted = CacheEvent::new(Change::Delete, 3, third, Some(second));
         for (event, bytes) in [(created, own), (changed, 2 * own + 1_000), (deleted, 3 * own + 5_000)] {
-            ring.push(Duration::ZERO, Arc::new(event), 0, |_, _| {});
+            ring.push(Duration::ZERO, Arc::new(event), 0, |_, event| event.leave());
             assert_eq!(ring.memory.bytes(Kind::Kept), bytes);
         }
     }
@@ -227,20 +229,22 @@ mod tests {
         let mut ring = Ring::default();
         let now = Duration::ZERO;
         let first = event(1, 100);
-        ring.push(now, Arc::clone(&first), 0, |_, _| {});
+        ring.push(now, Arc::clone(&first), 0, |_, event| event.leave());
         let made = |ring: &Ring| ring.memory.bytes(Kind::Made);
         let half = || Ok::<_, ()>(vec![b' '; BYTES.start() / 2].into());
         for form in [1, 2, 1] {
             first.frame(&purpose(form), half).unwrap();
         }
         assert_eq!(made(&ring), *BYTES.start());
-        ring.push(now, event(2, 100), 0, |_, _| {});
+        ring.push(now, event(2, 100), 0, |_, event| event.leave());
+        ring.forget_made(0);
         assert_eq!((ring.events.len(), made(&ring)), (2, *BYTES.start()), "as much as it may be");
         first.frame(&purpose(3), half).unwrap();
-        ring.push(now, event(3, 100), 0, |_, _| {});
+        ring.push(now, event(3, 100), 0, |_, event| event.leave());
+        ring.forget_made(0);
         assert_eq!((ring.events.len(), made(&ring)), (3, 0), "frames go, events stay");
         first.frame(&purpose(3), half).unwrap();
-        ring.restart(3);
+        ring.restart(3).for_each(|event| event.leave());
         assert_eq!((made(&ring), ring.memory.bytes(Kind::Kept)), (0, 0));
         // What a watcher makes of it now is no longer the ring's.
         first.frame(&purpose(4), half).unwrap();
@@ -271,7 +275,7 @@ mod tests {
         let mut rings: Vec<Ring> = (0..4).map(|_| Ring::among(&all)).collect();
         for revision in 1..=100 {
             for ring in &mut rings {
-                ring.push(Duration::ZERO, event(revision, BYTES_MIN / 16), 0, |_, _| {});
+                ring.push(Duration::ZERO, event(revision, BYTES_MIN / 16), 0, |_, event| event.leave());
             }
         }
         assert!((7 * BYTES_MIN..=9 * BYTES_MIN).contains(&all.bytes()), "{}", all.bytes());

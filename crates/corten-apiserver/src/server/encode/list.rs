@@ -43,6 +43,9 @@ const READ_BYTES_MAX: usize = 4 * LIST_CHUNK_BYTES;
 /// So much is kept of what was made only to be measured: most lists are no longer, and are made once.
 const KEPT_BYTES_MAX: usize = 1024 * 1024;
 
+/// To look how long an item is takes as long as to encode so many bytes of one.
+const LOOK_BYTES: usize = 8;
+
 /// A list in the form asked for.
 pub(in crate::server) fn list(
     server: &Arc<Server>,
@@ -86,7 +89,8 @@ pub(in crate::server) fn list(
     }
     let list_type = type_of(server.table(), &whole).map(|id| (server.table(), id));
     let item_type = list_type.and_then(|(table, id)| Some((table, item_type(table, id, field)?)));
-    let mut shown = Shown { form, encoder: Encoder::Json, item_type };
+    let keeps_lengths = keeps_lengths(&list, accepted);
+    let mut shown = Shown { form, encoder: Encoder::Json, item_type, keeps_lengths };
     let around = match accepted.encoding {
         Encoding::Json if accepted.pretty => {
             shown.encoder = Encoder::Pretty;
@@ -123,6 +127,21 @@ pub(in crate::server) fn list(
     };
     let around = around.ok_or_else(|| Status::internal(format_args!("a list without a place for its {field}")))?;
     Ok(Content::List { list: Box::new(ListBody::new(list.items, around, shown)), waits: false })
+}
+
+/// Whether the items know how long they are in protobuf, once they were measured: if they are the cache's own, which are the
+/// same objects in the next list.
+fn keeps_lengths(list: &ListResponse, accepted: Accepted) -> bool {
+    accepted.shape == Shape::Object
+        && Arc::ptr_eq(&list.served, list.store.resource())
+        && list.served.version(&list.version).is_some_and(|version| version.is_hub)
+}
+
+/// How much there is to read before the first item of a list in protobuf goes out.
+pub(super) fn bytes_to_measure(list: &ListResponse, accepted: Accepted) -> usize {
+    let keeps_lengths = keeps_lengths(list, accepted);
+    let is_known = |item: &Stored| keeps_lengths && item.facts.protobuf_length.get().is_some();
+    list.items.iter().map(|item| if is_known(item) { LOOK_BYTES } else { item.json.len() }).sum()
 }
 
 /// Sorts what is sorted by name already by its rank.
@@ -180,6 +199,8 @@ struct Shown {
     form: Form,
     encoder: Encoder,
     item_type: Option<(&'static TypeTable, TypeId)>,
+    /// Whether items know how long they are in protobuf, once they were measured.
+    keeps_lengths: bool,
 }
 
 impl Form {
@@ -198,7 +219,8 @@ impl Form {
 }
 
 impl Shown {
-    /// Measures the items: in protobuf, the length of all of them stands before the first. Returns what stands around them.
+    /// Measures the items: in protobuf, the length of all of them stands before the first. Those of the cache are made once for
+    /// that, and not for each list. Returns what stands around them.
     fn measured(
         &mut self,
         items: &[Arc<Stored>],
@@ -210,16 +232,28 @@ impl Shown {
             table.as_struct(&FieldType::Ref(list_type)).and_then(|list| list.field(field)?.numbers.first().copied());
         let number = number.ok_or_else(|| not_marshalable(whole))?;
         self.encoder = Encoder::Protobuf { number, made: VecDeque::new() };
-        let (mut len, mut kept) = (0, VecDeque::new());
+        let (mut len, mut kept, mut keeps) = (0, VecDeque::new(), true);
         for item in items {
+            if let Some(known) = self.known_length(item) {
+                len += known;
+                // What is kept are the first items, in their order.
+                keeps = false;
+                continue;
+            }
             let bytes = self.encoded(item)?;
             len += bytes.len();
-            if len <= KEPT_BYTES_MAX {
+            keeps &= len <= KEPT_BYTES_MAX;
+            if keeps {
                 kept.push_back(bytes);
             }
         }
         self.encoder = Encoder::Protobuf { number, made: kept };
         codec::protobuf::around(whole, table, list_type, number, len).map_err(Status::internal)
+    }
+
+    fn known_length(&self, object: &Stored) -> Option<usize> {
+        let known = object.facts.protobuf_length.get().filter(|_| self.keeps_lengths)?;
+        Some(known.get() as usize)
     }
 
     fn encoded(&mut self, object: &Stored) -> Result<Bytes, Status> {
@@ -235,7 +269,14 @@ impl Shown {
             (Encoder::Yaml, _) => codec::yaml::encode_item(&tree),
             (Encoder::Cbor, ty) => codec::cbor::encode_item(&tree, ty),
             (Encoder::Protobuf { number, .. }, Some((table, ty))) => {
-                codec::protobuf::encode_item(&tree, table, ty, *number).map_err(Status::internal)?
+                let bytes = codec::protobuf::encode_item(&tree, table, ty, *number).map_err(Status::internal)?;
+                if self.keeps_lengths {
+                    if self.known_length(object).is_some_and(|known| known != bytes.len()) {
+                        return Err(Status::internal("an object has another length in protobuf than it had"));
+                    }
+                    object.facts.protobuf_length.set(bytes.len());
+                }
+                bytes
             }
             (Encoder::Protobuf { .. }, None) => return Err(not_marshalable(&tree)),
         })

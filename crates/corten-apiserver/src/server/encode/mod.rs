@@ -289,9 +289,7 @@ pub(super) fn size_if_large(response: &Response, accepted: Accepted) -> Option<S
     let bytes = match response {
         Response::Object { object, .. } if !is_json || accepted.shape != Shape::Object => object.json.len(),
         // All of its items are measured before the first goes out.
-        Response::List(list) if accepted.encoding == Encoding::Protobuf => {
-            list.items.iter().map(|item| item.json.len()).sum()
-        }
+        Response::List(list) if accepted.encoding == Encoding::Protobuf => list::bytes_to_measure(list, accepted),
         _ => return None,
     };
     (bytes > LARGE_BYTES).then(|| Size::of_bytes(bytes))

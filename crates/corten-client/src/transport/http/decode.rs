@@ -6,7 +6,7 @@ use bytes::Bytes;
 use corten_apimachinery::{
     codec::{FieldValidation, json},
     status::{Details, Reason, Status},
-    stored::{Facts, Stored},
+    stored::{Facts, Measured, Stored},
     texts::Texts,
     value::{Str, Value},
 };
@@ -226,6 +226,7 @@ fn stored(object: &Object<'_>, json: Bytes) -> Result<Arc<Stored>, Status> {
             fields: Texts::default(),
             controller_uid: controller.map(|owner| owner.uid.clone()).unwrap_or_default(),
             is_deleting: metadata.deletion_timestamp.is_some(),
+            protobuf_length: Measured::default(),
         },
     }))
 }

@@ -1,5 +1,5 @@
 //! What objects say of others, kept until they change: a pod is decoded once, and not for each question about each of its
-//! secrets, and so is a volume.
+//! secrets.
 //!
 //! Bounded by the number of objects: those that are gone are forgotten when they are many.
 

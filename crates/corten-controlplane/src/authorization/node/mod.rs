@@ -1,10 +1,11 @@
 //! What nodes may do: the rules of `system:node`, and to read what the pods on them use.
 //!
-//! Whether a pod on the node uses an object is found out from the pods of the object's namespace, so that an answer is as
-//! fresh as the cache. Cost: one look at each pod of the namespace, and for a secret that no pod names at each volume;
-//! what they say is kept until they change.
+//! Whether a pod on the node uses an object is found out from the node's pods in the object's namespace, so that an answer is
+//! as fresh as the cache. Cost: one look at each of these, and for a secret that none of them names at the volumes that need
+//! it, beside what has changed since the last question. What pods say is kept until they change.
 //! Upstream: plugin/pkg/auth/authorizer/node (v1.35).
 
+mod followed;
 mod known;
 mod references;
 mod resource_slices;
@@ -16,7 +17,7 @@ use async_trait::async_trait;
 use corten_apimachinery::{
     resource::ResourceDefinition,
     stored::Stored,
-    value::{Value, format_str},
+    value::{Str, Value, format_str},
 };
 use corten_apiserver::{
     RequestInfo,
@@ -26,6 +27,7 @@ use corten_resources::{core::pod, resource::resource_slice};
 use corten_storage::object::cache_key;
 
 use self::{
+    followed::Followed,
     known::Known,
     references::{Kind, Uses},
     volumes::Bound,
@@ -52,8 +54,11 @@ pub struct Node {
     node_name_at: usize,
     /// Where those of a resource slice do.
     slice_node_name_at: usize,
+    /// Pods by their node.
+    pods: Followed,
     uses: Known<Uses>,
-    volumes: Known<Bound>,
+    /// Volumes by the cache keys of the secrets that mounting them takes.
+    volumes: Followed,
 }
 
 /// Why a node may not, in upstream's words; empty where the rules just do not say so.
@@ -67,13 +72,21 @@ impl Node {
             let place = resource.selectable_fields.iter().position(|field| field.name == NODE_NAME);
             place.expect("pods and slices are selectable by their node")
         };
+        let node_name_at = place(&pod::RESOURCE);
+        let node_of = move |pod: &Stored| {
+            let node = pod.facts.fields.get(node_name_at).filter(|node| !node.is_empty());
+            node.map(Str::from).into_iter().collect()
+        };
+        // What cannot be read says nothing.
+        let secrets_of = |volume: &Stored| tree(volume).map(|volume| Bound::of(&volume).secrets()).unwrap_or_default();
         Self {
             caches,
             rules,
-            node_name_at: place(&pod::RESOURCE),
+            node_name_at,
             slice_node_name_at: place(&resource_slice::RESOURCE),
+            pods: Followed::by_facts(node_of),
             uses: Known::new(Uses::of),
-            volumes: Known::new(Bound::of),
+            volumes: Followed::by_text(secrets_of),
         }
     }
 
@@ -143,14 +156,13 @@ impl Node {
         let Some(volumes) = self.caches.get("", "persistentvolumes").filter(|_| refusal == unrelated(node)) else {
             return Err(refusal);
         };
-        let all = volumes.any();
-        let volumes: Vec<_> = all.range("", "").collect();
-        for (key, volume) in volumes {
-            let bound = self.volumes.of(key, volume, &all).await;
+        let secret = cache_key(&request.namespace, &request.name);
+        let (keys, all) = self.volumes.about(volumes, &secret, "").await;
+        for key in keys {
+            let Some(Ok(volume)) = all.get(&key).map(|volume| tree(volume)) else { continue };
+            let bound = Bound::of(&volume);
             let (namespace, claim) = &bound.claim;
-            if bound.has_secret(&request.namespace, &request.name)
-                && self.is_used(node, Kind::Claim, namespace, claim).await.is_ok()
-            {
+            if bound.secrets().contains(&secret) && self.is_used(node, Kind::Claim, namespace, claim).await.is_ok() {
                 return Ok(());
             }
         }
@@ -225,9 +237,14 @@ impl Node {
             return Err("No Object name found".to_owned());
         }
         let Some(pods) = self.caches.get("", "pods") else { return Err(unrelated(node)) };
-        let snapshot = pods.any();
-        let own: Vec<_> = snapshot.range(namespace, "").filter(|(_, pod)| self.is_on(pod, node)).collect();
-        for (key, pod) in own {
+        let in_namespace = cache_key(namespace, "");
+        let (own, snapshot) = self.pods.about(pods, node, &in_namespace).await;
+        for key in &own {
+            if !key.starts_with(in_namespace.as_str()) {
+                break;
+            }
+            // By now it may be gone, or be another one of the same name.
+            let Some(pod) = snapshot.get(key).filter(|pod| self.is_on(pod, node)) else { continue };
             let uses = self.uses.of(key, pod, &snapshot).await;
             if uses.has(kind, name) {
                 return Ok(());

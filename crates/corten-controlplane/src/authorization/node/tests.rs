@@ -1,5 +1,6 @@
 use corten_apimachinery::{Value, meta::ObjectMeta as _, status::Status};
 use corten_client::PatchKind;
+use corten_storage::object::cache_key;
 use serde_json::json;
 
 use super::{
@@ -77,7 +78,7 @@ fn a_bound_volume_leads_to_the_secrets_that_nodes_need() {
         assert_eq!((&*volume.claim.0, &*volume.claim.1), if bound { ("ns", "c") } else { ("", "") });
         for name in ["a", "b", "c", "d", "e"] {
             for namespace in ["ns", "other", ""] {
-                let has = volume.has_secret(namespace, name);
+                let has = volume.secrets().contains(&cache_key(namespace, name));
                 assert_eq!(has, want.contains(&(namespace, name)), "{namespace}/{name} of {source}");
             }
         }

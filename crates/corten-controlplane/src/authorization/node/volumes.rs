@@ -4,6 +4,7 @@
 //! (v1.35).
 
 use corten_apimachinery::value::{Str, Value};
+use corten_storage::object::cache_key;
 
 /// Where sources of volumes name the secrets that nodes use; those that controllers use are left out.
 const SECRETS: &[&[&str]] = &[
@@ -55,8 +56,8 @@ impl Bound {
         Self { claim, secrets }
     }
 
-    /// Whether mounting it takes this secret.
-    pub(super) fn has_secret(&self, namespace: &str, name: &str) -> bool {
-        self.secrets.iter().any(|(in_namespace, secret)| in_namespace == namespace && secret == name)
+    /// The cache keys of the secrets that mounting it takes.
+    pub(super) fn secrets(&self) -> Vec<Str> {
+        self.secrets.iter().map(|(namespace, name)| cache_key(namespace, name)).collect()
     }
 }

@@ -99,7 +99,7 @@ impl Escalation {
         if self.is_allowed(attributes, &request).await {
             return Ok(());
         }
-        let rules = self.rbac.index().role_rules(&role, attributes.namespace)?.into();
+        let rules = self.rbac.index().await.role_rules(&role, attributes.namespace)?.into();
         let confirmed = self.confirm(attributes, rules).await;
         confirmed.map_err(|why| Status::forbidden(&attributes.resource.group_resource(), &attributes.name, why))
     }
@@ -107,7 +107,7 @@ impl Escalation {
     /// Errors: what of `rules` the user does not hold, in words.
     async fn confirm(&self, attributes: &admission::Attributes<'_>, rules: Arc<[Rule]>) -> Result<(), String> {
         let (at_once, errors) = {
-            let index = self.rbac.index();
+            let index = self.rbac.index().await;
             let held = index.rules_for(attributes.user, attributes.namespace);
             (missing_at_once(&held.rules, &rules), held.errors)
         };
@@ -115,7 +115,7 @@ impl Escalation {
             Some(missing) => missing,
             None => {
                 let (user, namespace) = (attributes.user.clone(), attributes.namespace.to_owned());
-                let index = self.rbac.index();
+                let index = self.rbac.index().await;
                 let work = move || missing_bounded(&index.rules_for(&user, &namespace).rules, &rules);
                 let found = blocking::run(&self.tasks, "escalation", work).await;
                 found.map_err(|panic| panic.to_string())?

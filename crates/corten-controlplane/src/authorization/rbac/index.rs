@@ -3,7 +3,7 @@
 //! An index never changes; the next one shares with it all that stayed as it was. So a change costs what it changes, and one
 //! look at the revision of each object of its resource.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::Bound, sync::Arc};
 
 use corten_apimachinery::{
     gvk::GroupResource, meta::ObjectMeta as _, resource::UserInfo, status::Status, value::Value,
@@ -28,6 +28,12 @@ const HELD_TEXTS_MAX: usize = 100_000;
 
 /// So many roles are compared with each other before it is worth a set.
 const FEW: usize = 16;
+
+/// So many bytes of roles and bindings are read in one go: about a millisecond.
+const WORK_AT_ONCE: usize = 64 << 10;
+
+/// To look whether an object has changed takes as long as to read so many bytes of one.
+const LOOK: usize = 16;
 
 /// The four resources, in the order of `Index::seen`.
 const RESOURCES: [&str; 4] = ["clusterroles", "roles", "clusterrolebindings", "rolebindings"];
@@ -137,8 +143,8 @@ impl Index {
             .all(|(&plural, &seen)| caches.get(GROUP, plural).is_none_or(|cacher| cacher.is_at(seen)))
     }
 
-    /// What the caches show; what did not change is shared with this one.
-    pub(super) fn next(&self, caches: &Caches) -> Self {
+    /// What the caches show; what did not change is shared with this one. Others have their turn meanwhile.
+    pub(super) async fn next(&self, caches: &Caches) -> Self {
         let mut next = self.clone();
         let mut seen = self.seen.unwrap_or_default();
         for (at, plural) in RESOURCES.into_iter().enumerate() {
@@ -149,16 +155,12 @@ impl Index {
             }
             seen[at] = snapshot.revision();
             match plural {
-                "clusterroles" => apply(&mut next.cluster_roles, roles(&self.cluster_roles, &snapshot)),
-                "roles" => apply(&mut next.roles, roles(&self.roles, &snapshot)),
+                "clusterroles" => replace_roles(&mut next.cluster_roles, &snapshot).await,
+                "roles" => replace_roles(&mut next.roles, &snapshot).await,
                 "clusterrolebindings" => {
-                    let changes = changes(&self.cluster_bindings, &snapshot, Binding::parse);
-                    regrant(&mut next.grants, &mut next.cluster_bindings, changes);
+                    replace_bindings(&mut next.grants, &mut next.cluster_bindings, &snapshot).await;
                 }
-                _ => {
-                    let changes = changes(&self.bindings, &snapshot, Binding::parse);
-                    regrant(&mut next.grants, &mut next.bindings, changes);
-                }
+                _ => replace_bindings(&mut next.grants, &mut next.bindings, &snapshot).await,
             }
         }
         next.seen = Some(seen);
@@ -247,22 +249,50 @@ impl Index {
     }
 }
 
-fn roles(known: &Objects<CompiledRole>, snapshot: &Snapshot) -> Changes<CompiledRole> {
-    changes(known, snapshot, CompiledRole::compile)
+async fn replace_roles(known: &mut Objects<CompiledRole>, snapshot: &Snapshot) {
+    let mut from: Option<Box<str>> = Some(Box::default());
+    while let Some(start) = from {
+        let (changes, next) = changes(known, snapshot, &start, CompiledRole::compile);
+        apply(known, changes);
+        from = next;
+        tokio::task::yield_now().await;
+    }
 }
 
-/// What makes of `known` the objects of `snapshot`.
-fn changes<T>(known: &Objects<T>, snapshot: &Snapshot, parse: fn(&Value) -> T) -> Changes<T> {
-    let mut changes = Changes::new();
-    let mut known = known.into_iter().map(|(key, (revision, _))| (key, *revision)).peekable();
-    for (key, object) in snapshot.range("", "") {
+async fn replace_bindings(grants: &mut Grants, known: &mut Objects<Binding>, snapshot: &Snapshot) {
+    let mut from: Option<Box<str>> = Some(Box::default());
+    while let Some(start) = from {
+        let (changes, next) = changes(known, snapshot, &start, Binding::parse);
+        regrant(grants, known, changes);
+        from = next;
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What makes of `known` the objects of `snapshot`, from the key `start` on: so much as is read in one go, and where to go on.
+fn changes<T>(
+    known: &Objects<T>,
+    snapshot: &Snapshot,
+    start: &str,
+    parse: fn(&Value) -> T,
+) -> (Changes<T>, Option<Box<str>>) {
+    let (mut changes, mut work) = (Changes::new(), 0);
+    let objects = snapshot.range("", start);
+    let known = known.range((Bound::Included(Box::from(start)), Bound::Unbounded));
+    let mut known = known.map(|(key, (revision, _))| (key, *revision)).peekable();
+    for (key, object) in objects {
         while let Some((gone, _)) = known.next_if(|(old, _)| &***old < key) {
             changes.push((gone.clone(), None));
         }
+        if work >= WORK_AT_ONCE {
+            return (changes, Some(key.into()));
+        }
+        work += LOOK;
         let before = known.next_if(|(old, _)| &***old == key);
         if before.is_some_and(|(_, revision)| revision == object.revision) {
             continue;
         }
+        work += object.json.len();
         match tree(object) {
             Ok(tree) => changes.push((key.into(), Some((object.revision, Arc::new(parse(&tree)))))),
             // What cannot be read grants nothing.
@@ -273,7 +303,7 @@ fn changes<T>(known: &Objects<T>, snapshot: &Snapshot, parse: fn(&Value) -> T) -
         }
     }
     changes.extend(known.map(|(gone, _)| (gone.clone(), None)));
-    changes
+    (changes, None)
 }
 
 fn apply<T>(objects: &mut Objects<T>, changes: Changes<T>) {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use corten_apiserver::authorization::{Attributes, Authorizer, Decision};
-use parking_lot::Mutex;
+use tokio::sync::Mutex;
 
 pub use escalation::{Escalation, is_only_garbage_collection};
 pub use grants::RoleRef;
@@ -33,7 +33,7 @@ pub const GROUP: &str = "rbac.authorization.k8s.io";
 pub struct Rbac {
     caches: Arc<Caches>,
     current: ArcSwap<Index>,
-    /// Held while compiling, so that one change is compiled once.
+    /// Held while compiling, so that one change is compiled once: who asks meanwhile waits, and its thread does not.
     compiling: Mutex<()>,
 }
 
@@ -44,19 +44,23 @@ impl Rbac {
         Self { caches, current: ArcSwap::default(), compiling: Mutex::default() }
     }
 
-    /// Everything that is granted, as the caches show it now.
-    #[must_use]
-    pub fn index(&self) -> Arc<Index> {
+    /// Everything that is granted, as the caches show it now. Cancel-safe.
+    pub async fn index(&self) -> Arc<Index> {
         let current = self.current.load_full();
         if current.is_current(&self.caches) {
             return current;
         }
-        let _compiling = self.compiling.lock();
+        // Boxed, as it is rare: each request makes room for this.
+        Box::pin(self.compile()).await
+    }
+
+    async fn compile(&self) -> Arc<Index> {
+        let _compiling = self.compiling.lock().await;
         let current = self.current.load_full();
         if current.is_current(&self.caches) {
             return current;
         }
-        let next = Arc::new(current.next(&self.caches));
+        let next = Arc::new(current.next(&self.caches).await);
         self.current.store(Arc::clone(&next));
         next
     }
@@ -65,7 +69,7 @@ impl Rbac {
 #[async_trait]
 impl Authorizer for Rbac {
     async fn authorize(&self, attributes: Attributes<'_>) -> Decision {
-        self.index().decide(attributes.user, attributes.request)
+        self.index().await.decide(attributes.user, attributes.request)
     }
 }
 

@@ -1,14 +1,20 @@
+use std::sync::Arc;
+
 use corten_apimachinery::value::Value;
 use corten_apiserver::{RequestInfo, authorization::Decision};
 use http::Method;
 use serde_json::json;
 
 use super::{
+    RoleRef,
     index::Index,
     missing::{Missing, compact, missing, missing_at_once, missing_bounded},
     rule::Rule,
 };
-use crate::testing::{Cluster, admin, request, tree, user};
+use crate::{
+    caches::Caches,
+    testing::{Cluster, admin, request, tree, user},
+};
 
 fn rule(verbs: &str, groups: &str, resources: &str, names: &str) -> Rule {
     let texts = |list: &str| {
@@ -246,5 +252,37 @@ async fn nobody_gives_away_more_than_they_hold() {
     assert_eq!((refused.code, refused.message.contains("not currently held")), (403, true), "{refused}");
     let missing = cluster.post(bob(), BINDINGS, binding("none", "none", "ann")).await.unwrap_err();
     assert_eq!(missing.code, 404);
+    cluster.stop().await;
+}
+
+/// All roles were read at once, while every other request kept its thread to wait for them.
+#[tokio::test]
+async fn many_roles_are_compiled_once_and_nobody_is_held_up() {
+    let cluster = Cluster::start().await;
+    for number in 0..300 {
+        let role = json!({"metadata": {"name": format!("r{number}")}, "rules": [
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"], "resourceNames": ["x".repeat(500)]},
+        ]});
+        let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
+        cluster.post(admin(), path, role).await.unwrap();
+    }
+    let caches = Arc::<Caches>::default();
+    caches.fill(&cluster.server.routes().stores());
+    caches.get(super::GROUP, "roles").unwrap().consistent().await.unwrap();
+    let rbac = super::Rbac::new(Arc::clone(&caches));
+    let mut turns = 0;
+    let mut first = std::pin::pin!(rbac.index());
+    let (first, second) = tokio::join!(
+        biased;
+        std::future::poll_fn(|cx| {
+            turns += 1;
+            first.as_mut().poll(cx)
+        }),
+        rbac.index()
+    );
+    // One for each of the four, and 300 times 900 bytes are read 64 KiB at a time.
+    assert!(turns >= 4 + 4, "{turns}");
+    assert!(Arc::ptr_eq(&first, &second) && first.is_current(&caches));
+    assert!(first.role_rules(&RoleRef::Namespaced("r299".into()), "default").is_ok());
     cluster.stop().await;
 }

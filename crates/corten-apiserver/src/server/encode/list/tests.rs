@@ -12,7 +12,8 @@ fn metadata_list(count: usize, size: usize) -> ListBody {
     let (json, name) = (Bytes::from(json).into(), Str::const_new("a"));
     let object =
         Stored { revision: 1, namespace: name.clone(), name: name.clone(), uid: name, json, facts: Facts::default() };
-    let shown = Shown { form: Form::Metadata { version: "v1" }, encoder: Encoder::Json, item_type: None };
+    let shown =
+        Shown { form: Form::Metadata { version: "v1" }, encoder: Encoder::Json, item_type: None, keeps_lengths: false };
     let around = Around {
         before: Bytes::from_static(b"{\"items\":["),
         between: Bytes::from_static(b","),
@@ -57,7 +58,8 @@ fn stored_objects_go_out_as_they_are() {
                 after: Bytes::from_static(b"]}\n"),
             };
             let prefix = r#"{"kind":"A","apiVersion":"v1","#.to_owned();
-            let shown = Shown { form: Form::Whole, encoder: Encoder::Stored { prefix }, item_type: None };
+            let shown =
+                Shown { form: Form::Whole, encoder: Encoder::Stored { prefix }, item_type: None, keeps_lengths: false };
             let pieces: Vec<_> = ListBody::new(objects, around, shown).map(|piece| text(piece.unwrap())).collect();
             assert_eq!(pieces.concat(), format!("{{\"items\":[{}]}}\n", items.join(",")));
             let longest = items.iter().map(String::len).max().unwrap_or_default();
