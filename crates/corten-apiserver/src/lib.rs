@@ -9,10 +9,12 @@
 pub mod admission;
 pub mod authentication;
 pub mod authorization;
+pub mod conditions;
 pub mod customresources;
 pub mod discovery;
 pub mod endpoints;
 pub mod filters;
+mod go_bool;
 mod large;
 pub mod negotiation;
 pub mod openapi;
@@ -22,6 +24,7 @@ pub mod response;
 pub mod server;
 pub mod upgrade;
 
+pub use go_bool::parse_bool;
 pub use request::{Origin, Request, RequestInfo};
 pub use response::{Reply, Response};
 pub use server::Server;

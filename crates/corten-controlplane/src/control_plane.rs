@@ -11,7 +11,7 @@ use corten_apimachinery::{
 use corten_apiserver::{
     Server,
     authentication::{self, X509},
-    authorization,
+    authorization::own_identity,
     customresources::{self, BuiltIn, CustomResources},
     discovery,
     endpoints::{RoutesBuilder, index},
@@ -30,9 +30,8 @@ use corten_component_base::{
     feature_gates::FeatureGates,
     serving::{BadCertificate, ClientCertificate, ServerCertificate, TlsListener, server_config},
 };
-use corten_resources::{catalog::RESOURCES, core::service};
+use corten_resources::{catalog::RESOURCES, core::service, networking::ip_address};
 use corten_storage::{
-    cacher::Cacher,
     kv::{KvEngine, KvError},
     object,
 };
@@ -264,7 +263,6 @@ impl ControlPlane {
         let (stop_caches, caches_shutdown) = Shutdown::new();
         for store in &self.stores {
             tasks.spawn("cacher", store.cacher().clone().run(caches_shutdown.clone()));
-            tasks.spawn("corrupt-objects", report_corrupt(store.cacher().clone(), caches_shutdown.clone()));
         }
         if let Some(custom) = self.custom.take() {
             tasks.spawn("custom-resources", custom.run(caches_shutdown.clone()));
@@ -273,12 +271,7 @@ impl ControlPlane {
         let caches = move || server.routes().stores().iter().map(|store| store.cacher().clone()).collect();
         let (interval, clock) = (self.compaction_interval, Arc::clone(self.server.clock()));
         tasks.spawn("compactor", compactor::run(Arc::clone(&self.engine), caches, interval, clock, shutdown.clone()));
-        let identity = UserInfo {
-            name: "system:apiserver".into(),
-            groups: vec![authorization::SYSTEM_MASTERS.into()],
-            ..UserInfo::default()
-        };
-        let client = self.client(identity, "kube-apiserver");
+        let client = self.client(own_identity(), "kube-apiserver");
         let clock = Arc::clone(self.server.clock());
         let lease = (client.clone(), Arc::clone(&clock), self.identity, shutdown.clone());
         tasks.spawn("identity-lease", bootstrap::identity_lease::run(lease.0, lease.1, lease.2, lease.3));
@@ -361,6 +354,12 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
         let store = store_of(resource, &mut stores, settings, hooks);
         routes.resource(resource, store.as_ref());
     }
+    // Who has which address is decided by these objects, whether clients see them or not.
+    let addresses = &ip_address::RESOURCE;
+    if !resources.iter().any(|known| known.group == addresses.group && known.plural == addresses.plural) {
+        let unseen = Arc::new(Resource::built_in(addresses, None, table, |_| false));
+        store_of(&unseen, &mut stores, settings, None);
+    }
     services.fill(&stores);
     let source = openapi::Source {
         table,
@@ -376,7 +375,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     let slis = Arc::default();
     health::install(&mut routes, &settings.engine, &stores, bootstrap, &slis);
     metrics::install_slis(&mut routes, &slis);
-    server.observe(metrics::install(&mut routes, &settings.engine, &services));
+    server.observe(metrics::install(&mut routes, &settings.engine, &services, &settings.events));
     let discovery = discovery::Discovery::new(table, advertise_address.to_string());
     let prefixes = RESOURCES.iter().map(|definition| definition.storage_prefix);
     let built_in = BuiltIn::new(resources.iter().map(|resource| &**resource), prefixes);
@@ -443,17 +442,4 @@ fn store_of(
     let store = Arc::new(Store::new(codec, settings.clone(), hooks));
     stores.push(Arc::clone(&store));
     Some(store)
-}
-
-/// Says once which objects cannot be read: nobody can list their kinds, and somebody has to see to them. Later ones show in the
-/// metric `corten_corrupt_objects`.
-async fn report_corrupt(cacher: Cacher, shutdown: Shutdown) {
-    tokio::select! {
-        biased;
-        () = shutdown.requested() => return,
-        () = cacher.ready() => {}
-    }
-    for corrupt in cacher.corrupt() {
-        tracing::error!(key = %corrupt.key, err = %corrupt.why, "Could not decode stored object");
-    }
 }

@@ -9,6 +9,7 @@ use corten_apimachinery::{
     gvk::GroupVersion,
     resource::{Maturity, ResourceDefinition, Version},
 };
+use corten_apiserver::parse_bool;
 use corten_resources::catalog::{GROUPS, RESOURCES};
 
 // order matters: by group, then by version.
@@ -150,11 +151,9 @@ impl RuntimeConfig {
 fn read_entry(entry: &str) -> Result<(&str, bool), BadRuntimeConfig> {
     let (key, value) = entry.split_once('=').unwrap_or((entry, "true"));
     let (key, value) = (key.trim(), value.trim());
-    match value {
-        "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok((key, true)),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok((key, false)),
-        _ => Err(BadRuntimeConfig::NoBool { key: key.to_owned(), value: value.to_owned() }),
-    }
+    let is_on = if value.is_empty() { Some(true) } else { parse_bool(value) };
+    let no_bool = || BadRuntimeConfig::NoBool { key: key.to_owned(), value: value.to_owned() };
+    Ok((key, is_on.ok_or_else(no_bool)?))
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! A control plane without sockets, over a store in memory, for tests.
 
+#[cfg(test)]
+mod held;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use corten_apimachinery::{
@@ -40,6 +43,9 @@ use crate::{
     rest::kubelets::Kubelets,
 };
 
+#[cfg(test)]
+pub(crate) use held::Hold;
+
 /// A running control plane.
 #[derive(Debug)]
 pub struct Cluster {
@@ -60,6 +66,34 @@ pub struct Cluster {
     kubelets: Arc<Kubelets>,
     /// What is stored, which outlives the control plane.
     store: MemoryStore,
+}
+
+/// What few tests want.
+#[derive(Debug, Default)]
+struct Special {
+    /// A further admission plugin, behind all others.
+    plugin: Option<Arc<dyn Plugin>>,
+    runtime_config: RuntimeConfig,
+    gates: FeatureGates,
+    /// Holds writes.
+    #[cfg(test)]
+    hold: Option<Hold>,
+}
+
+impl Special {
+    /// The engine, some of whose writes may be held.
+    #[cfg(test)]
+    fn engine(&self, engine: MemoryEngine, tasks: &TaskSet) -> Arc<dyn KvEngine> {
+        match self.hold.clone() {
+            Some(hold) => Arc::new(held::HeldEngine { engine: Arc::new(engine), hold, tasks: tasks.clone() }),
+            None => Arc::new(engine),
+        }
+    }
+
+    #[cfg(not(test))]
+    fn engine(&self, engine: MemoryEngine, _tasks: &TaskSet) -> Arc<dyn KvEngine> {
+        Arc::new(engine)
+    }
 }
 
 impl Cluster {
@@ -89,7 +123,7 @@ impl Cluster {
     /// # Panics
     /// If the control plane cannot be built: a test is the only caller.
     pub async fn start_limited(clock: Arc<SimClock>, services: ServiceNetwork, limits: Limits) -> Self {
-        Self::start_on(MemoryStore::default(), clock, services, limits, None, "").await
+        Self::start_on(MemoryStore::default(), clock, services, limits, Special::default()).await
     }
 
     /// Starts one with a further admission plugin, behind all others.
@@ -98,7 +132,26 @@ impl Cluster {
     /// If the control plane cannot be built: a test is the only caller.
     pub async fn start_admitted(clock: Arc<SimClock>, plugin: Arc<dyn Plugin>) -> Self {
         let (services, limits) = (ServiceNetwork::default(), Limits::default());
-        Self::start_on(MemoryStore::default(), clock, services, limits, Some(plugin), "").await
+        let special = Special { plugin: Some(plugin), ..Special::default() };
+        Self::start_on(MemoryStore::default(), clock, services, limits, special).await
+    }
+
+    /// Starts one that serves what `runtime_config` says.
+    #[cfg(test)]
+    pub(crate) async fn start_switched(runtime_config: &str) -> Self {
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let (services, limits) = (ServiceNetwork::default(), Limits::default());
+        let special = Special { runtime_config: RuntimeConfig::parse(runtime_config).unwrap(), ..Special::default() };
+        Self::start_on(MemoryStore::default(), clock, services, limits, special).await
+    }
+
+    /// Starts one some of whose writes are held.
+    #[cfg(test)]
+    pub(crate) async fn start_held(hold: &Hold) -> Self {
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let (services, limits) = (ServiceNetwork::default(), Limits::default());
+        let special = Special { hold: Some(hold.clone()), ..Special::default() };
+        Self::start_on(MemoryStore::default(), clock, services, limits, special).await
     }
 
     /// Starts one with feature gates of the caller's.
@@ -108,7 +161,8 @@ impl Cluster {
     pub async fn start_gated(gates: &str) -> Self {
         let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
         let (services, limits) = (ServiceNetwork::default(), Limits::default());
-        Self::start_on(MemoryStore::default(), clock, services, limits, None, gates).await
+        let special = Special { gates: FeatureGates::parse(gates).unwrap(), ..Special::default() };
+        Self::start_on(MemoryStore::default(), clock, services, limits, special).await
     }
 
     /// Ends this one and starts another over what it has stored.
@@ -118,7 +172,7 @@ impl Cluster {
     pub async fn restart(self) -> Self {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
         self.stop().await;
-        Self::start_on(store, clock, ServiceNetwork::default(), Limits::default(), None, "").await
+        Self::start_on(store, clock, ServiceNetwork::default(), Limits::default(), Special::default()).await
     }
 
     async fn start_on(
@@ -126,8 +180,7 @@ impl Cluster {
         clock: Arc<SimClock>,
         services: ServiceNetwork,
         limits: Limits,
-        plugin: Option<Arc<dyn Plugin>>,
-        gates: &str,
+        special: Special,
     ) -> Self {
         let shared: SharedClock = Arc::clone(&clock) as _;
         let rng = SimRng::shared(42);
@@ -143,13 +196,13 @@ impl Cluster {
         };
         let access = Access::build(&accounts, None, &shared, &rng, &tasks).unwrap();
         let settings = Settings {
-            engine: Arc::new(engine),
+            engine: special.engine(engine, &tasks),
             clock: Arc::clone(&shared),
             rng,
-            features: Arc::new(features_of(&FeatureGates::parse(gates).unwrap())),
+            features: Arc::new(features_of(&special.gates)),
             event_ttl: Duration::from_secs(3_600),
             events: Arc::default(),
-            admission: match plugin {
+            admission: match special.plugin {
                 Some(plugin) => Arc::new(Chain::clone(&access.admission).with(plugin)),
                 None => Arc::clone(&access.admission),
             },
@@ -161,7 +214,7 @@ impl Cluster {
         let surface = Surface {
             access: &access,
             limits,
-            runtime_config: &RuntimeConfig::default(),
+            runtime_config: &special.runtime_config,
             advertise_address: address,
             services: services.clone(),
             bootstrap: &progress,

@@ -3,6 +3,7 @@
 mod built_in_names;
 mod corrupt;
 mod custom_openapi;
+mod custom_resource_cleanup;
 mod custom_resource_rules;
 mod custom_resource_versions;
 mod custom_resources;

@@ -4,9 +4,9 @@
 //! stepwise backup starts again whenever the writer commits and did not finish under load.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -21,15 +21,38 @@ use crate::{error::OpenError, format, lock::StoreLock, open};
 pub(crate) fn write(database: &Path, target: &Path) -> Result<Revision, OpenError> {
     refuse_existing(target)?;
     let partial = with_suffix(target, ".partial");
-    let copied = copy_snapshot(database, &partial).and_then(|()| {
+    // Held until the file has its name, or has gone.
+    let file = take_partial(&partial)?;
+    let copied = copy_snapshot(database, &partial, &file).and_then(|()| {
         let revision = verify(&partial)?;
         publish(&partial, target)?;
         Ok(revision)
     });
-    if copied.is_err() {
-        fs::remove_file(&partial)?;
+    copied.inspect_err(|_| {
+        // What made the copy fail may keep its file from going, too, and is what has to be told: the next backup to this target
+        // takes the file as it is.
+        drop(std::fs::remove_file(&partial));
+    })
+}
+
+/// The empty file of a backup that begins: what an interrupted one has left behind is emptied.
+///
+/// Errors: another backup to the same target is being written.
+fn take_partial(path: &Path) -> Result<File, OpenError> {
+    // SQLite fills an empty file: made by us, because it holds secrets.
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).at("create", path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::Exists { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => return Err(Err::<(), _>(error).at("lock", path).unwrap_err().into()),
     }
-    copied
+    // Another backup may have been done with it in between: then what is locked is its result.
+    let locked = file.metadata().at("look at", path)?;
+    if !std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
+        return Err(OpenError::Exists { path: path.to_owned() });
+    }
+    file.set_len(0).at("truncate", path)?;
+    Ok(file)
 }
 
 /// Whether `restore` would succeed; its revision. Blocks, changes nothing.
@@ -86,19 +109,14 @@ fn clear_empty(database: &Path, log: &Path) -> Result<(), FsError> {
     fs::remove_file(database)
 }
 
-fn copy_snapshot(database: &Path, partial: &Path) -> Result<(), OpenError> {
-    // What an interrupted backup has left behind.
-    fs::remove_file(partial)?;
-    // SQLite fills an empty file: made by us, because it holds secrets.
-    create_private(partial)?;
+fn copy_snapshot(database: &Path, partial: &Path, file: &File) -> Result<(), OpenError> {
     let connection = open::connect_reader(database).map_err(|source| OpenError::sqlite("open", database, source))?;
     let path = partial.to_str().ok_or_else(|| {
         let reason = "the path is not UTF-8".to_owned();
         OpenError::NotAStore { path: partial.to_owned(), reason }
     })?;
     connection.execute("VACUUM INTO ?1", [path]).map_err(|source| OpenError::sqlite("copy into", partial, source))?;
-    File::open(partial).and_then(|file| file.sync_all()).at("sync", partial)?;
-    Ok(())
+    Ok(file.sync_all().at("sync", partial)?)
 }
 
 /// Reads and verifies all rows of a copy, without changing it.
@@ -139,4 +157,40 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The second took the file of the first away, and both ended with one half of a store or the other.
+    #[test]
+    fn two_backups_to_one_target_do_not_disturb_each_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let (database, target) = (directory.path().join("no-store"), directory.path().join("backup"));
+        let partial = with_suffix(&target, ".partial");
+        let first = take_partial(&partial).unwrap();
+        first.set_len(7).unwrap();
+        let second = write(&database, &target).unwrap_err();
+        assert!(matches!(&second, OpenError::Exists { path } if *path == partial), "{second}");
+        assert_eq!(std::fs::metadata(&partial).unwrap().len(), 7);
+        // The first is done; the second had opened its file before.
+        publish(&partial, &target).unwrap();
+        drop(first);
+        assert_eq!(std::fs::metadata(&target).unwrap().len(), 7);
+        assert_eq!(take_partial(&partial).unwrap().metadata().unwrap().len(), 0, "the next begins with a new file");
+    }
+
+    /// What an interrupted one has left behind was removed, which is not always possible; and why a copy failed was not told if
+    /// its file could not be removed.
+    #[test]
+    fn a_backup_that_fails_says_why() {
+        let directory = tempfile::tempdir().unwrap();
+        let (database, target) = (directory.path().join("no-store"), directory.path().join("backup"));
+        let partial = with_suffix(&target, ".partial");
+        std::fs::write(&partial, "half a store").unwrap();
+        let why = write(&database, &target).unwrap_err();
+        assert!(matches!(&why, OpenError::Sqlite { operation: "open", path, .. } if *path == database), "{why}");
+        assert!(!partial.exists() && !target.exists());
+    }
 }

@@ -20,7 +20,7 @@ use corten_storage::{
     mvcc::{
         Attach, KeyIndex, Live, WatchHub,
         housekeeping::{self, NextExpiry},
-        watch_hub::WATCH_BUFFER,
+        watch_hub::WatchSender,
     },
 };
 use parking_lot::RwLock;
@@ -282,11 +282,11 @@ impl KvEngine for SqliteEngine {
     async fn watch(&self, prefix: Bytes, after: Revision) -> Result<Watch, KvError> {
         self.check_open()?;
         self.shared.index.read().readable(Some(after))?;
-        let (sender, receiver) = mpsc::channel(WATCH_BUFFER);
-        match self.shared.hub.attach(&prefix, after, &sender) {
+        let (sender, receiver) = WatchSender::new();
+        match self.shared.hub.attach(&prefix, after, sender) {
             Attach::Attached => {}
             Attach::Closed => return Err(KvError::Closed),
-            Attach::Behind { .. } => {
+            Attach::Behind { sender, .. } => {
                 let (shared, closed) = (Arc::clone(&self.shared), self.closed.clone());
                 self.tasks.spawn("storage-replay", replay::run(shared, prefix, after, sender, closed));
             }

@@ -29,14 +29,15 @@ pub(crate) async fn run(
     shared: Arc<Shared>,
     prefix: Bytes,
     mut position: Revision,
-    sender: WatchSender,
+    mut sender: WatchSender,
     shutdown: Shutdown,
 ) {
     loop {
-        let until = match shared.hub.attach(&prefix, position, &sender) {
+        let (until, behind) = match shared.hub.attach(&prefix, position, sender) {
             Attach::Attached | Attach::Closed => return,
-            Attach::Behind { until } => until.min(position + PAGE_REVISIONS),
+            Attach::Behind { until, sender } => (until.min(position + PAGE_REVISIONS), sender),
         };
+        sender = behind;
         let message = page(&shared, &prefix, position, until).await;
         let failed = message.is_err();
         if let Ok(batch) = &message {
@@ -45,7 +46,7 @@ pub(crate) async fn run(
         tokio::select! {
             biased;
             () = shutdown.requested() => return,
-            sent = sender.send(message) => if failed || sent.is_err() { return },
+            is_received = sender.send(message) => if failed || !is_received { return },
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::finding::Place;
 use super::project::Project;
 use super::rules::{
-    adr_numbers, ascii_sources, catalogs_sorted, crate_folders, ignored_tests, inherited_lints, layers, machine_places,
-    merge_markers, module_docs, orphan_files, pure_code, quiet_libraries, sleeps, testkit_in_tests, unfinished_code,
-    unsafe_code, unused_dependencies, workspace_dependencies,
+    adr_numbers, ascii_sources, biased_selects, catalogs_sorted, crate_folders, ignored_tests, inherited_lints, layers,
+    machine_places, merge_markers, module_docs, orphan_files, pure_code, quiet_libraries, sleeps, testkit_in_tests,
+    unfinished_code, unsafe_code, unused_dependencies, workspace_dependencies,
 };
 
 /// Receives a finding: where, what is wrong, and what to do.
@@ -24,6 +24,7 @@ const fn rule(name: &'static str, check: fn(&Project, Report<'_>)) -> Rule {
 pub(crate) static RULES: &[Rule] = &[
     rule("adr-numbers", adr_numbers::check),
     rule("ascii-sources", ascii_sources::check),
+    rule("biased-selects", biased_selects::check),
     rule("catalogs-sorted", catalogs_sorted::check),
     rule("crate-folders", crate_folders::check),
     rule("ignored-tests", ignored_tests::check),

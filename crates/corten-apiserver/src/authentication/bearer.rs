@@ -167,7 +167,9 @@ pub(crate) fn strip_protocol(headers: &mut HeaderMap) {
     let kept: Vec<&str> = protocols(headers).filter(|protocol| !protocol.starts_with(PROTOCOL_PREFIX)).collect();
     let kept = HeaderValue::try_from(kept.join(","));
     headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
-    if let Ok(kept) = kept {
+    if let Ok(kept) = kept
+        && !kept.is_empty()
+    {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, kept);
     }
 }
@@ -223,5 +225,9 @@ mod tests {
             headers(&[(header::SEC_WEBSOCKET_PROTOCOL, "a, base64url.bearer.authorization.k8s.io.YQ, b")]);
         strip_protocol(&mut headers);
         assert_eq!(headers[header::SEC_WEBSOCKET_PROTOCOL], "a,b");
+        let token = HeaderValue::from_static("base64url.bearer.authorization.k8s.io.eA");
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, token);
+        strip_protocol(&mut headers);
+        assert!(headers.is_empty(), "{headers:?}");
     }
 }

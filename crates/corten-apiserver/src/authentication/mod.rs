@@ -3,6 +3,7 @@
 //! Upstream: k8s.io/apiserver/pkg/authentication/authenticator and request/union (v1.35).
 
 pub(crate) mod bearer;
+mod stripped;
 mod version_1;
 mod x509;
 
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use corten_apimachinery::resource::UserInfo;
 
 pub use bearer::{Audiences, Bearer, TokenAuthenticator, TokenUnion, TokenUser};
+pub use stripped::{strip_credentials, strip_impersonation};
 pub use x509::{BadAuthority, ClientCertificates, X509};
 
 use crate::request::Request;

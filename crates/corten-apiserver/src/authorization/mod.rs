@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use corten_apimachinery::{field::quote, resource::UserInfo, status::Status};
 
-pub use privileged::{PrivilegedGroups, SYSTEM_MASTERS};
+pub use privileged::{PrivilegedGroups, SYSTEM_MASTERS, own_identity};
 
 use crate::request::RequestInfo;
 

@@ -31,7 +31,7 @@ use corten_apimachinery::{
     codec::{self, FieldValidation},
     field::ErrorList,
     meta::ObjectMeta as _,
-    resource::{Context, Resource, Strategy, UserInfo},
+    resource::{Context, Resource, Strategy},
     status::{Reason, Status},
     stored::Stored,
     type_table::TypeTable,
@@ -45,7 +45,7 @@ pub use built_in::BuiltIn;
 
 use self::{cleanup::Cleaned, serving::Serving};
 use crate::{
-    authorization::SYSTEM_MASTERS,
+    authorization::own_identity,
     endpoints::Routes,
     registry::{Settings, Store, WriteContext},
     server::Server,
@@ -183,9 +183,11 @@ impl CustomResources {
                     }
                 }
                 Some(result) = results.recv() => {
-                    self.cleaning.remove(&result.definition);
+                    if result.is_over {
+                        self.cleaning.remove(&result.definition);
+                    }
                     match result.changed {
-                        Some(changed) => self.write(changed, cleaned).await,
+                        Some(changed) => self.write(changed, result.is_over.then_some(cleaned)).await,
                         None => {
                             let stored = self.definitions.cacher().get(&result.definition);
                             stored.iter().for_each(|stored| self.learn(stored, &mut changed));
@@ -265,7 +267,7 @@ impl CustomResources {
         }
         self.serving.retire_replaced();
         for definition in to_write.into_values() {
-            self.write(definition, cleaned).await;
+            self.write(definition, Some(cleaned)).await;
         }
         self.clean_up(cleaned);
     }
@@ -287,11 +289,11 @@ impl CustomResources {
     }
 
     /// Writes what was decided of a definition. One that has changed meanwhile comes again by the watch, and is decided anew.
-    async fn write(&mut self, mut definition: Value, again: &mpsc::Sender<Cleaned>) {
+    /// What could not be written is tried again, unless its clean-up still runs, which says it again itself.
+    async fn write(&mut self, mut definition: Value, again: Option<&mpsc::Sender<Cleaned>>) {
         let now = self.settings.clock.now();
         conditions::stamp(&mut definition, now);
-        let user =
-            UserInfo { name: "system:apiserver".into(), groups: vec![SYSTEM_MASTERS.into()], ..UserInfo::default() };
+        let user = own_identity();
         let name = definition.name().to_owned();
         let context = WriteContext {
             user: &user,
@@ -311,9 +313,10 @@ impl CustomResources {
             Err(status) if is_overtaken(&status) => {}
             Err(status) => {
                 tracing::warn!(customresourcedefinition = %name, err = %status.message, "Could not write status of definition");
+                let Some(again) = again else { return };
                 // Until then nothing more is done for it.
                 self.cleaning.insert(name.as_str().into());
-                let retry = Cleaned { definition: name.into(), changed: None };
+                let retry = Cleaned { definition: name.into(), changed: None, is_over: true };
                 let (clock, ending, again) = (Arc::clone(&self.settings.clock), self.serving.ending(), again.clone());
                 self.tasks.spawn("retry", async move {
                     tokio::select! {

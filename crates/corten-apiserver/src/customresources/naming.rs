@@ -90,7 +90,7 @@ pub(super) fn named<'a>(definition: &Value, all: impl Iterator<Item = &'a Value>
             &mut named,
             condition(ESTABLISHED, "False", "Installing", "the initial names have been accepted"),
         );
-    } else if super::conditions::find(definition, ESTABLISHED).is_none() {
+    } else if super::conditions::find_condition(definition, ESTABLISHED).is_none() {
         set_condition(&mut named, condition(ESTABLISHED, "False", "NotAccepted", "not all names are accepted"));
     }
     Some(named)

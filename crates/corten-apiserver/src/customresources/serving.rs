@@ -107,7 +107,10 @@ impl Serving {
             return Ok(true);
         }
         let codec = Arc::new(ResourceCodec::new(Arc::clone(&resource)));
-        let store = Arc::new(Store::new(codec, self.settings.clone(), None));
+        // Requests on the old routes write through the old store for a while: those of another definition, which has gone, have
+        // nothing to do with this one.
+        let old = self.served.get(&name).filter(|served| served.uid == uid).map(|served| &*served.store);
+        let store = Arc::new(Store::new(codec, self.settings.clone(), None).in_place_of(old));
         let (stop, shutdown) = Shutdown::new();
         self.tasks.spawn("cacher", store.cacher().clone().run(shutdown));
         let new = Served { definition: name.clone(), uid, made_of, is_terminating, resource, store, stop };

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     customresources::nested::{nested_int, nested_text},
     negotiation::{Encoding, PatchType},
+    registry::Preconditions,
     request::Request,
     response::Reply,
     server::Server,
@@ -169,14 +170,8 @@ fn check(endpoint: &Endpoint, scale: &Value, object: &Value, name: &str) -> Resu
         let error = Error::invalid(&path, replicas, "must be greater than or equal to 0");
         return Err(Status::invalid(&kind(), name, &[error]));
     }
-    if !scale.uid().is_empty() && scale.uid() != object.uid() {
-        let resource =
-            GroupResource::new(endpoint.resource.group.clone(), format!("{}/scale", endpoint.resource.plural));
-        let why =
-            format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", scale.uid(), object.uid());
-        return Err(Status::conflict(&resource, name, why));
-    }
-    Ok(())
+    let resource = GroupResource::new(endpoint.resource.group.clone(), format!("{}/scale", endpoint.resource.plural));
+    Preconditions::of(scale).of_uid().check(object, &resource, name)
 }
 
 /// The precondition of a write is what the client saw. If it did not say, the object is what it is at that moment, also where

@@ -4,12 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use corten_apimachinery::{
     meta::ObjectMeta as _,
-    resource::{DeleteOptions, Resource, Strategy, Verb},
+    resource::{Resource, Strategy, Verb},
     status::Status,
     value::{Ordered, Value},
 };
 use corten_storage::object::ObjectCodec as _;
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use http::{StatusCode, header};
 
 use super::{
@@ -27,9 +26,6 @@ use crate::{
     response::{Reply, Response},
     server::Server,
 };
-
-/// How many objects of a collection are deleted side by side.
-const DELETIONS_AT_ONCE: usize = 64;
 
 /// What a write request says besides its body.
 #[derive(Debug)]
@@ -236,33 +232,8 @@ pub(super) async fn delete_collection(
     }
     let mut list = ListOptions::parse(&request.query, false)?;
     settle_fields(endpoint, store, &mut list.fields)?;
-    let page = Page::read(store, &request.info.namespace, &list).await?;
-    // Side by side, so that the engine commits many at once.
-    let mut waiting = page.items.iter();
-    let mut running = FuturesUnordered::new();
-    let mut failed = None;
-    loop {
-        while failed.is_none()
-            && running.len() < DELETIONS_AT_ONCE
-            && let Some(object) = waiting.next()
-        {
-            let mut context = write.context(&request);
-            context.namespace = &object.namespace;
-            running.push(delete_member(store, context, &object.name, &options));
-        }
-        match running.next().await {
-            None => break,
-            Some(Ok(_)) => {}
-            // Somebody else was faster.
-            Some(Err(status)) if status.is_not_found() => {}
-            // Nothing more is begun, but what was begun is seen to its end.
-            Some(Err(status)) => _ = failed.get_or_insert(status),
-        }
-    }
-    if let Some(status) = failed {
-        return Err(status);
-    }
-    drop(running);
+    let page = Page::read(store, namespace_of(endpoint, &request), &list).await?;
+    store.delete_all(write.context(&request), &page.items, &options).await?;
     // The answer is the list as it was read; with a limit it says where the next request goes on.
     let items = present_all(endpoint, store, page.items).await?;
     let response = Response::List(crate::response::ListResponse {
@@ -275,16 +246,6 @@ pub(super) async fn delete_collection(
         version: endpoint.version.name.clone(),
     });
     Ok(Reply::new(response).asked_by(Some(Who::of(&request))))
-}
-
-/// One object's deletion, boxed: many wait side by side.
-fn delete_member<'a>(
-    store: &'a Store,
-    context: WriteContext<'a>,
-    name: &'a str,
-    options: &'a DeleteOptions,
-) -> BoxFuture<'a, Result<Deleted, Status>> {
-    async move { store.delete(&context, name, options).await }.boxed()
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 //! Upstream: k8s.io/apiserver/pkg/endpoints/filters/authentication.go (v1.35).
 
 use corten_apimachinery::{resource::UserInfo, status::Status};
-use http::header;
 
 use crate::{
-    authentication::bearer,
+    authentication::strip_credentials,
     request::{Origin, Request},
     server::Server,
 };
@@ -36,7 +35,6 @@ pub(super) async fn authenticate(server: &Server, request: &mut Request) -> Resu
         None => UserInfo { name: ANONYMOUS.into(), groups: vec![UNAUTHENTICATED.into()], ..UserInfo::default() },
     };
     // Nothing behind this point may see the credentials.
-    request.headers.remove(header::AUTHORIZATION);
-    bearer::strip_protocol(&mut request.headers);
+    strip_credentials(&mut request.headers);
     Ok(())
 }

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 use crate::{
+    authentication::strip_impersonation,
     authorization::{Attributes, Decision, forbidden},
     request::{Request, RequestInfo},
     server::Server,
@@ -34,11 +35,7 @@ pub(super) async fn impersonate(server: &Server, request: &mut Request) -> Resul
         }
     }
     request.user = complete(wanted);
-    let names: Vec<HeaderName> =
-        request.headers.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
-    for name in names {
-        request.headers.remove(name);
-    }
+    strip_impersonation(&mut request.headers);
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use corten_apimachinery::{
 use http::Method;
 
 pub(crate) use self::patch_type::PatchType;
-use crate::response::generic;
+use crate::{parse_bool, response::generic};
 
 /// An encoding of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -289,12 +289,7 @@ pub(crate) fn accept_aggregated(header: &str, pretty: &str, user_agent: &str) ->
 impl Accepted {
     fn for_people(self, pretty: &str, user_agent: &str) -> Self {
         let by_agent = || ["curl", "Wget", "Mozilla/5.0"].iter().any(|agent| user_agent.starts_with(agent));
-        let is_pretty = if pretty.is_empty() { by_agent() } else { is_true(pretty) };
+        let is_pretty = if pretty.is_empty() { by_agent() } else { parse_bool(pretty) == Some(true) };
         Self { pretty: self.pretty || is_pretty, ..self }
     }
-}
-
-/// Upstream: `ParseBool` in Go's strconv.
-fn is_true(text: &str) -> bool {
-    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }

@@ -15,7 +15,7 @@ use super::store::{Store, WriteContext};
 
 /// Settles name, namespace and the fields that only the server sets.
 pub(super) fn fill_create_metadata(store: &Store, cx: &WriteContext<'_>, object: &mut Value) -> Result<(), Status> {
-    settle_namespace(store, cx, object)?;
+    settle_namespace(object, store.resource.is_namespaced().then_some(cx.namespace))?;
     // Upstream's store passes over what is no number, and over 0.
     if crate::parse_revision(object.resource_version()).is_ok_and(|revision| revision != 0) {
         return Err(Status::new(
@@ -35,16 +35,19 @@ pub(super) fn fill_create_metadata(store: &Store, cx: &WriteContext<'_>, object:
     Ok(())
 }
 
-/// The object is in the request's namespace, or says nothing of one.
-pub(super) fn settle_namespace(store: &Store, cx: &WriteContext<'_>, object: &mut Value) -> Result<(), Status> {
-    if !store.resource.is_namespaced() {
-        // Upstream takes it away, whatever it is.
+/// Puts an object into the request's namespace, or takes it out of any if it has to be in none.
+///
+/// Upstream: `EnsureObjectNamespaceMatchesRequestNamespace` in k8s.io/apiserver/pkg/registry/rest/meta.go (v1.35).
+///
+/// Errors: `BadRequest` for an object that says another one.
+pub fn settle_namespace(object: &mut Value, namespace: Option<&str>) -> Result<(), Status> {
+    let Some(namespace) = namespace else {
         object.unset_meta("namespace");
         return Ok(());
-    }
+    };
     if object.namespace().is_empty() {
-        object.set_meta("namespace", cx.namespace);
-    } else if object.namespace() != cx.namespace {
+        object.set_meta("namespace", namespace);
+    } else if object.namespace() != namespace {
         let why = "the namespace of the provided object does not match the namespace sent on the request";
         return Err(Status::bad_request(why));
     }

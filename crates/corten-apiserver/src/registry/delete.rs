@@ -20,6 +20,7 @@ use jiff::Timestamp;
 
 use super::{
     reservation::{Ended, Settle},
+    side_effect::Preconditions,
     store::{Put, Store, WriteContext},
 };
 use crate::admission::Operation;
@@ -51,11 +52,15 @@ impl Store {
         let Some(mut current) = self.current(&key).await.map_err(as_read)? else {
             return Err(Status::not_found(&self.group_resource(), name));
         };
+        let preconditions = Preconditions {
+            uid: options.precondition_uid.as_deref(),
+            resource_version: options.precondition_resource_version.as_deref(),
+        };
         // What the cache knows may be overtaken already; what the engine says of a failed write is not.
         let mut is_fresh = false;
         loop {
             let (old, revision) = current;
-            if let Err(refusal) = self.check_delete_preconditions(&old, options, name) {
+            if let Err(refusal) = preconditions.check(&old, &self.group_resource(), name) {
                 if is_fresh {
                     return Err(refusal);
                 }
@@ -136,22 +141,6 @@ impl Store {
             }
             Outcome::Conflict { current, .. } => self.overtaken(key, current).map(Attempt::Overtaken),
         }
-    }
-
-    fn check_delete_preconditions(&self, old: &Value, options: &DeleteOptions, name: &str) -> Result<(), Status> {
-        let failed = |what: &str, wanted: &str, actual: &str| {
-            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
-            Err(Status::conflict(&self.group_resource(), name, why))
-        };
-        if let Some(uid) = options.precondition_uid.as_ref().filter(|uid| *uid != old.uid()) {
-            return failed("UID", uid, old.uid());
-        }
-        if let Some(version) =
-            options.precondition_resource_version.as_ref().filter(|version| *version != old.resource_version())
-        {
-            return failed("ResourceVersion", version, old.resource_version());
-        }
-        Ok(())
     }
 
     /// Notes in the finalizers what is to happen to dependents; the garbage collector acts on it.

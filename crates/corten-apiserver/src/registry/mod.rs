@@ -10,6 +10,8 @@ mod codec;
 mod corrupt;
 mod create_right;
 mod delete;
+mod delete_all;
+mod intake;
 mod managed_fields;
 mod names;
 mod reservation;
@@ -17,6 +19,7 @@ mod side_effect;
 mod store;
 mod update;
 
+pub use before::settle_namespace;
 pub use codec::ResourceCodec;
 pub(crate) use corrupt::OPTION as UNSAFE_DELETE_OPTION;
 pub use create_right::CreateRight;

@@ -150,7 +150,7 @@ impl Settling {
         if ended == Ended::Unknown {
             tracing::warn!(
                 key = self.key,
-                "Could not learn how a write ended: what it took stays taken until its repair"
+                "Could not learn how a write ended: what it took, if anything, stays taken until its repair"
             );
         }
         Some(settle(ended))

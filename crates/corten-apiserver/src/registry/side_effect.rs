@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
-    gvk::GroupVersionKind,
+    gvk::{GroupResource, GroupVersionKind},
     meta::ObjectMeta as _,
     status::Status,
     stored::Stored,
@@ -20,10 +20,43 @@ use crate::admission::Operation;
 /// What the stored object has to be for a change to happen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Preconditions<'a> {
-    /// This incarnation; empty for any.
-    pub uid: &'a str,
-    /// This version; empty for any.
-    pub resource_version: &'a str,
+    /// This incarnation.
+    pub uid: Option<&'a str>,
+    /// This version.
+    pub resource_version: Option<&'a str>,
+}
+
+impl<'a> Preconditions<'a> {
+    /// Those that an object says in its own metadata, where an empty text is none.
+    #[must_use]
+    pub fn of(object: &'a Value) -> Self {
+        let said = |text: &'a str| Some(text).filter(|text| !text.is_empty());
+        Self { uid: said(object.uid()), resource_version: said(object.resource_version()) }
+    }
+
+    /// The incarnation alone.
+    #[must_use]
+    pub fn of_uid(self) -> Self {
+        Self { resource_version: None, ..self }
+    }
+
+    /// Whether `object` is what it has to be. `Value::Null` stands for one that is not there.
+    ///
+    /// Upstream: `Preconditions.Check` in k8s.io/apiserver/pkg/storage/interfaces.go (v1.35).
+    ///
+    /// Errors: `Conflict` for the object `name` of `resource`.
+    pub fn check(self, object: &Value, resource: &GroupResource, name: &str) -> Result<(), Status> {
+        let checks =
+            [("UID", self.uid, object.uid()), ("ResourceVersion", self.resource_version, object.resource_version())];
+        for (what, wanted, actual) in checks {
+            if let Some(wanted) = wanted.filter(|wanted| *wanted != actual) {
+                let why =
+                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
+                return Err(Status::conflict(resource, name, why));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Changes an object in place, or says why not. Called again after a conflict, with the newer object.
@@ -83,7 +116,8 @@ impl Store {
             };
             let mut object = old.clone();
             object.set_meta("resourceVersion", crate::value_text(revision));
-            let prepared = self.check_change(&object, name, preconditions).and_then(|()| change(&mut object));
+            let prepared =
+                preconditions.check(&object, &self.group_resource(), name).and_then(|()| change(&mut object));
             object.unset_meta("resourceVersion");
             if let Err(refusal) = prepared {
                 if is_fresh {
@@ -108,20 +142,5 @@ impl Store {
                 }
             }
         }
-    }
-
-    fn check_change(&self, object: &Value, name: &str, preconditions: Preconditions<'_>) -> Result<(), Status> {
-        let checks = [
-            ("UID", preconditions.uid, object.uid()),
-            ("ResourceVersion", preconditions.resource_version, object.resource_version()),
-        ];
-        for (what, wanted, actual) in checks {
-            if !wanted.is_empty() && wanted != actual {
-                let why =
-                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
-                return Err(Status::conflict(&self.group_resource(), name, why));
-            }
-        }
-        Ok(())
     }
 }

@@ -21,10 +21,12 @@ use corten_storage::{
 };
 use futures::{FutureExt as _, future};
 use jiff::Timestamp;
-use tokio::sync::{RwLock, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
-    CreateRight, ResourceCodec, before, names,
+    CreateRight, ResourceCodec, before,
+    intake::Intake,
+    names,
     reservation::{Ended, Reservation, Settle, Settling},
 };
 use crate::admission::{self, Operation};
@@ -43,8 +45,8 @@ pub struct Store {
     pub(super) hooks: Option<Arc<dyn Hooks>>,
     pub(super) kind: GroupVersionKind,
     pub(super) group_version_resource: GroupVersionResource,
-    /// Whether new objects are taken; held while one is written, so that who ends it knows that none is under way.
-    takes_new: RwLock<bool>,
+    /// Whether new objects are taken; `None` where they always are.
+    intake: Option<Intake>,
 }
 
 /// What all stores of a server share.
@@ -137,13 +139,27 @@ impl Store {
             kind: GroupVersionKind::new(resource.group.clone(), hub.clone(), resource.kind.clone()),
             group_version_resource: GroupVersionResource::new(resource.group.clone(), hub, resource.plural.clone()),
             resource,
-            takes_new: RwLock::new(true),
+            intake: None,
         }
     }
 
-    /// Takes no new objects from now on: when this returns, all that were being written are there.
+    /// The same store, which may come to take no new objects, in the place of `old` if there was one: requests that still write
+    /// through that one count as those of this one. Called before anything else.
+    #[must_use]
+    pub(crate) fn in_place_of(mut self, old: Option<&Self>) -> Self {
+        self.intake = Some(old.and_then(|old| old.intake.clone()).unwrap_or_default());
+        if let Some(old) = old {
+            self.cacher = self.cacher.in_place_of(&old.cacher);
+        }
+        self
+    }
+
+    /// Takes no new objects from now on, nor does any store whose place this one took: when this returns, all that were being
+    /// written are there.
     pub(crate) async fn refuse_new(&self) {
-        *self.takes_new.write().await = false;
+        if let Some(intake) = &self.intake {
+            intake.close().await;
+        }
     }
 
     /// The failure of a create when no new objects are taken.
@@ -330,23 +346,26 @@ impl Store {
         let object = &attributes.object;
         let key = cache_key(object.namespace(), object.name());
         let name = object.name();
-        let takes_new = self.takes_new.read().await;
-        if !*takes_new {
-            return Err(self.refusal_of_new());
-        }
+        let entered = match &self.intake {
+            Some(intake) => Some(intake.enter().await.ok_or_else(|| self.refusal_of_new())?),
+            None => None,
+        };
         if cx.dry_run {
             if self.consistent().await?.get(&key).is_some() {
                 return Err(Status::already_exists(&self.group_resource(), name));
             }
             return self.not_stored(object, 0);
         }
-        let settle = self.hooks.as_ref().map(|_| -> Settle {
-            Box::new(move |ended| match ended {
-                Ended::Done | Ended::Unknown => {
-                    reservation.keep();
-                    future::ready(()).boxed()
+        let settle = (self.hooks.is_some() || entered.is_some()).then(|| -> Settle {
+            Box::new(move |ended| {
+                drop(entered);
+                match ended {
+                    Ended::Done | Ended::Unknown => {
+                        reservation.keep();
+                        future::ready(()).boxed()
+                    }
+                    Ended::NotDone => reservation.give_back().boxed(),
                 }
-                Ended::NotDone => reservation.give_back().boxed(),
             })
         });
         match self.put(cx, &key, Expected::Absent, object, settle).await? {

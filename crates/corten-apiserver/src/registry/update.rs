@@ -12,9 +12,10 @@ use corten_storage::{
 use futures::{FutureExt as _, future};
 
 use super::{
-    before,
+    before::{self, settle_namespace},
     create_right::CreateRight,
     reservation::{Ended, Reservation, Settle},
+    side_effect::Preconditions,
     store::{Put, Store, WriteContext},
 };
 use crate::admission::Operation;
@@ -64,13 +65,7 @@ impl Store {
                 // Upstream reads the version, and what it makes of an update it asks for none.
                 Self::version_of(&object)?;
                 object.unset_meta("resourceVersion");
-                if !object.uid().is_empty() {
-                    return Err(Status::conflict(
-                        &self.group_resource(),
-                        name,
-                        format!("Precondition failed: UID in precondition: {}, UID in object meta: ", object.uid()),
-                    ));
-                }
+                Preconditions::of(&object).of_uid().check(&Value::Null, &self.group_resource(), name)?;
                 match self.create_with(cx, object, create).await {
                     Ok((object, warnings)) => return Ok(Updated { object, created: true, warnings }),
                     Err(status) if status.is_already_exists() => {
@@ -121,7 +116,7 @@ impl Store {
         revision: Revision,
     ) -> Result<Attempt, Status> {
         let mut object = transform(Some(old))?;
-        before::settle_namespace(self, cx, &mut object)?;
+        settle_namespace(&mut object, self.resource.is_namespaced().then_some(cx.namespace))?;
         self.check_preconditions(&object, old, revision, name)?;
         // Rules and plugins see the version that the change is made to, also when the client did not name one.
         let mut old = old.clone();
@@ -184,18 +179,7 @@ impl Store {
             );
             return Err(Status::invalid(&self.kind, name, &[error]));
         }
-        if !object.uid().is_empty() && object.uid() != old.uid() {
-            return Err(Status::conflict(
-                &self.group_resource(),
-                name,
-                format!(
-                    "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                    object.uid(),
-                    old.uid()
-                ),
-            ));
-        }
-        Ok(())
+        Preconditions::of(object).of_uid().check(old, &self.group_resource(), name)
     }
 
     async fn write_update(

@@ -132,6 +132,7 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
         Response::Watch(mut source) => {
             if let Some(switch) = source.take_switch() {
                 let form = (accepted, wants.include);
+                // As upstream's, the answer that switches protocols has no warnings.
                 let switched = watch_socket::begin(streams, Arc::clone(server), *source, switch, form);
                 return upgraded(switched);
             }
@@ -141,13 +142,7 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
         Response::Stream { content_type, code, body } => {
             let mut response = HttpResponse::new(Content::Stream(body).into());
             *response.status_mut() = code;
-            // A target of a proxy may not have said what it sends.
-            if let Ok(value) = HeaderValue::from_str(&content_type)
-                && !value.is_empty()
-            {
-                response.headers_mut().insert(header::CONTENT_TYPE, value);
-            }
-            response.headers_mut().extend(headers);
+            *response.headers_mut() = headers_of_stream(&content_type, headers, warnings);
             return response;
         }
         Response::Upgrade { headers } => return upgraded(headers),
@@ -190,12 +185,31 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
     for (name, value) in &headers {
         all.append(name, value.clone());
     }
+    warn(all, warnings);
+    response
+}
+
+/// What is said before bytes that come as they come.
+fn headers_of_stream(content_type: &str, headers: HeaderMap, warnings: Vec<String>) -> HeaderMap {
+    let mut all = HeaderMap::new();
+    // A target of a proxy may not have said what it sends.
+    if let Ok(value) = HeaderValue::from_str(content_type)
+        && !value.is_empty()
+    {
+        all.insert(header::CONTENT_TYPE, value);
+    }
+    all.extend(headers);
+    warn(&mut all, warnings);
+    all
+}
+
+/// Adds the warnings of an answer.
+fn warn(headers: &mut HeaderMap, warnings: Vec<String>) {
     for warning in limited(warnings) {
         if let Ok(value) = HeaderValue::from_str(&format!("299 - {}", quoted(&warning))) {
-            all.append(header::WARNING, value);
+            headers.append(header::WARNING, value);
         }
     }
-    response
 }
 
 /// An answer as it is sent.
@@ -384,6 +398,15 @@ mod tests {
     #[track_caller]
     fn check(warnings: &[String], want: &[String]) {
         assert_eq!(limited(warnings.to_vec()), want);
+    }
+
+    /// They were left out, and what was deprecated seemed to be as good as anything.
+    #[test]
+    fn a_stream_is_sent_with_its_warnings() {
+        let headers = headers_of_stream("text/plain", HeaderMap::new(), vec!["old".to_owned(), "older".to_owned()]);
+        let texts = |name: HeaderName| headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect();
+        let (types, warnings): (Vec<_>, Vec<_>) = (texts(header::CONTENT_TYPE), texts(header::WARNING));
+        assert_eq!((types, warnings), (vec!["text/plain"], vec!["299 - \"old\"", "299 - \"older\""]));
     }
 
     /// A body of 3 MB was answered with a head of megabytes, at which clients drop the connection.

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use corten_apimachinery::{resource::UserInfo, status::Status};
+use corten_apimachinery::{
+    codec::{self, FieldValidation},
+    resource::UserInfo,
+    status::{Reason, Status},
+};
 use corten_client::{Answer, Call, ObjectList, Transport, WatchEvent, WatchStream};
 use futures::{FutureExt as _, future::BoxFuture, stream};
+use http::StatusCode;
 
 use super::Server;
 use crate::{
@@ -48,21 +53,27 @@ fn answer(reply: Reply) -> Result<Answer, Status> {
         })),
         Response::Watch(source) => Ok(Answer::Watch(watch_stream(*source))),
         Response::EndedWatch(status) => Err(*status),
-        Response::Raw { code, body, .. } => {
-            let text = String::from_utf8_lossy(&body);
-            let mut status = Status::internal(text.trim());
-            if code == http::StatusCode::NOT_FOUND {
-                status = Status::new(
-                    corten_apimachinery::status::Reason::NotFound,
-                    "the server could not find the requested resource",
-                );
-            }
-            Err(status)
+        Response::Raw { code, content_type, body } if code.is_success() => document(content_type, &body),
+        Response::Raw { code: StatusCode::NOT_FOUND, .. } => {
+            Err(Status::new(Reason::NotFound, "the server could not find the requested resource"))
         }
+        Response::Raw { body, .. } => Err(Status::internal(String::from_utf8_lossy(&body).trim())),
         Response::Upgrade { .. } | Response::Stream { .. } => {
             Err(Status::internal("a stream cannot be answered to a component of the same process"))
         }
     }
+}
+
+/// A document that is written elsewhere: `/version`, OpenAPI.
+///
+/// Errors: `NotAcceptable` for one that is no JSON.
+fn document(content_type: &str, body: &[u8]) -> Result<Answer, Status> {
+    if content_type.split(';').next() != Some("application/json") {
+        let why = format!("components of the same process read JSON, and this is {content_type}");
+        return Err(Status::new(Reason::NotAcceptable, why));
+    }
+    let decoded = codec::json::decode(body, None, FieldValidation::Ignore).map_err(Status::internal)?;
+    Ok(Answer::Success(decoded.value))
 }
 
 fn watch_stream(source: WatchSource) -> WatchStream {

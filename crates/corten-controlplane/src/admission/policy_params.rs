@@ -18,6 +18,7 @@ use corten_apiserver::{
     RequestInfo,
     admission::{Attributes, Operation, Plugin},
     authorization::{self, Authorizer, SYSTEM_MASTERS},
+    customresources::DEFINITIONS,
     registry::read_failure,
 };
 use corten_resources::catalog::RESOURCES;
@@ -26,7 +27,6 @@ use super::catalog::Parts;
 use crate::caches::{Caches, tree};
 
 const GROUP: &str = "admissionregistration.k8s.io";
-const DEFINITIONS: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitions");
 /// Everything of a kind.
 const ALL: &str = "*";
 

@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use corten_apimachinery::{
     gvk::GroupVersionResource, meta::ObjectMeta as _, status::Status, stored::Stored, value::Value,
 };
-use corten_apiserver::admission::{Attributes, Operation, Plugin};
+use corten_apiserver::{
+    admission::{Attributes, Operation, Plugin},
+    parse_bool,
+};
 use corten_base::{SharedClock, SharedRng};
 use corten_storage::object::cache_key;
 use memchr::memmem::Finder;
@@ -110,7 +113,7 @@ impl Plugin for ServiceAccount {
             return Ok(());
         }
         let account = tree(&account)?;
-        if account.annotation(ENFORCE).is_some_and(is_true) {
+        if account.annotation(ENFORCE).and_then(parse_bool) == Some(true) {
             let check = if is_new { check_secrets } else { check_ephemeral_secrets };
             check(pod, &account).map_err(|why| forbidden(attributes, why))?;
         }
@@ -143,11 +146,6 @@ impl ServiceAccount {
 
 fn account_name(pod: &Value) -> &str {
     pod.str_at(&["spec", "serviceAccountName"]).unwrap_or_default()
-}
-
-/// The words that Go's `strconv.ParseBool` takes for true.
-fn is_true(text: &str) -> bool {
-    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
 /// What the pod says, else what the account says, else yes.

@@ -13,7 +13,7 @@ use corten_apimachinery::{
     value::Value,
 };
 use corten_apiserver::{
-    authorization,
+    authorization::own_identity,
     registry::{Store, WriteContext, read_failure},
 };
 use corten_base::SharedClock;
@@ -46,12 +46,7 @@ pub(super) struct ServiceName<'a> {
 
 impl IpAddresses {
     pub(super) fn new(store: Arc<Store>, clock: SharedClock) -> Self {
-        let user = UserInfo {
-            name: "system:apiserver".into(),
-            groups: vec![authorization::SYSTEM_MASTERS.into()],
-            ..UserInfo::default()
-        };
-        Self { store, clock, user }
+        Self { store, clock, user: own_identity() }
     }
 
     /// The objects at hand.

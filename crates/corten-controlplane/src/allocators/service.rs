@@ -51,6 +51,8 @@ pub(super) struct Allocators {
     /// How many node ports there are.
     node_ports: usize,
     ranges: service_ranges::Known,
+    /// What counts instead if objects cannot tell of ranges.
+    configured: Arc<ServiceRanges>,
     addresses: OnceLock<IpAddresses>,
     pub(super) pools: Mutex<Pools>,
     counts: Counts,
@@ -151,6 +153,7 @@ impl ServiceHooks {
             families: network.cluster_ip_ranges.iter().map(|range| family_of(range.addr())).collect(),
             node_ports: usize::from(last.saturating_sub(first)) + 1,
             ranges: service_ranges::Known::default(),
+            configured: Arc::new(ServiceRanges::of(&network.cluster_ip_ranges)),
             addresses: OnceLock::new(),
             pools: Mutex::new(Pools { ports, unrepaired: HashMap::new(), early: Some(Vec::new()) }),
             counts: Counts::default(),
@@ -172,14 +175,14 @@ impl ServiceHooks {
 
     /// What was given and refused, and what is left.
     pub(crate) fn counts(&self) -> AllocatorCounts {
-        let Allocators { addresses, pools, ranges, counts, .. } = &*self.0;
+        let Allocators { addresses, pools, counts, .. } = &*self.0;
         let taken: Vec<IpAddr> = addresses.get().map(|addresses| ours(&addresses.any())).unwrap_or_default();
         let (size, allocated) = {
             let pools = pools.lock();
             (pools.ports.size(), pools.ports.taken())
         };
         AllocatorCounts {
-            ranges: counts.of_ranges(&ranges.last(), &taken),
+            ranges: counts.of_ranges(&self.0.last_ranges(), &taken),
             ports: PortCounts { allocated, available: size.saturating_sub(allocated), tally: counts.of_ports() },
         }
     }
@@ -192,9 +195,24 @@ impl Allocators {
 
     /// The ranges: those at hand, or the newest.
     pub(super) async fn ranges(&self, is_newest: bool) -> Result<Arc<ServiceRanges>, Status> {
-        let cacher = self.cacher("networking.k8s.io", "servicecidrs")?;
+        let Some(cacher) = self.service_cidrs() else { return Ok(Arc::clone(&self.configured)) };
         let objects = if is_newest { cacher.consistent().await.map_err(read_failure)? } else { cacher.any() };
         self.ranges.read(&objects)
+    }
+
+    /// The ranges as they were read last.
+    fn last_ranges(&self) -> Arc<ServiceRanges> {
+        if self.service_cidrs().is_some() { self.ranges.last() } else { Arc::clone(&self.configured) }
+    }
+
+    /// The watch cache of the objects that tell of ranges; `None` if their kind is switched off.
+    fn service_cidrs(&self) -> Option<&Cacher> {
+        self.caches.get("networking.k8s.io", "servicecidrs")
+    }
+
+    /// Whether there are services to look after: their kind may be switched off.
+    pub(super) fn has_services(&self) -> bool {
+        self.caches.get("", "services").is_some()
     }
 
     /// The watch cache of a resource.
@@ -324,7 +342,7 @@ impl Allocators {
     }
 
     fn count(&self, chosen: &Chosen, is_made: bool, took: Duration) {
-        let (ranges, address) = (self.ranges.last(), chosen.address);
+        let (ranges, address) = (self.last_ranges(), chosen.address);
         let scope = if chosen.others.is_some() { Scope::Dynamic } else { Scope::Static };
         if is_made {
             self.counts.gave(&ranges, address, scope, took);

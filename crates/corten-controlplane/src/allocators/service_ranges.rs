@@ -1,4 +1,5 @@
-//! The ranges that addresses are given of: those of all objects `ServiceCIDR`, with whether they are ready.
+//! The ranges that addresses are given of: those of all objects `ServiceCIDR`, with whether they are ready; where the kind is
+//! switched off, the configured ones.
 //!
 //! What was read of the objects is kept for as long as they are the same ones: an allocation decodes nothing.
 //! Upstream: pkg/registry/core/service/ipallocator/cidrallocator.go (v1.35).
@@ -8,6 +9,7 @@ use std::{net::IpAddr, sync::Arc};
 use corten_apimachinery::{meta::ObjectMeta as _, status::Status, value::Value};
 use corten_base::Rng;
 use corten_storage::cacher::Snapshot;
+use ipnet::IpNet;
 use parking_lot::Mutex;
 
 use super::range::Range;
@@ -29,6 +31,13 @@ pub(super) struct ServiceRanges {
 }
 
 impl ServiceRanges {
+    /// Ranges that no object tells of, all of them ready.
+    pub(super) fn of(nets: &[IpNet]) -> Self {
+        let ranges = nets.iter().filter_map(|net| Range::new(*net));
+        let ranges = ranges.map(|range| ServiceRange { range, is_ready: true }).collect();
+        Self { revisions: Vec::new(), ranges }
+    }
+
     /// Whether some range has `address`, ready or not.
     pub(super) fn contain(&self, address: IpAddr) -> bool {
         self.ranges.iter().any(|range| range.range.contains(address))

@@ -5,6 +5,7 @@
 use corten_apimachinery::{gvk::GroupVersionResource, status::Status, value::Value};
 use corten_client::{Client, Target};
 
+use super::served;
 use crate::caches::tree;
 
 const NAMESPACE: &str = "kube-system";
@@ -13,12 +14,15 @@ const FIELD: &str = "client-ca-file";
 
 /// Makes the config map, or adds `authorities` (PEM) to those that are in it: other servers may trust others.
 ///
-/// Without authorities there is nothing to tell.
+/// Without authorities there is nothing to tell, and without config maps no place for it.
 pub(super) async fn ensure(client: &Client, authorities: &str) -> Result<(), Status> {
     if authorities.trim().is_empty() {
         return Ok(());
     }
     let resource = GroupVersionResource::new("", "v1", "configmaps");
+    if !served::has_namespaced(client, &resource).await? {
+        return Ok(());
+    }
     let target = Target::object(&resource, NAMESPACE, NAME);
     match client.get(target.clone()).await {
         Err(status) if status.is_not_found() => {

@@ -229,3 +229,6 @@ pub(crate) async fn ensure(
     progress.complete(Step::ApiServices);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

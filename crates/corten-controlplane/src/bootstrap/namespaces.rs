@@ -4,7 +4,9 @@
 
 use corten_apimachinery::{gvk::GroupVersionResource, status::Status, value::Value};
 use corten_client::{Client, Target, WatchEvent, WatchOptions};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, future};
+
+use super::served;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
@@ -16,6 +18,9 @@ fn namespaces() -> GroupVersionResource {
 ///
 /// Cancel-safe: every step is repeated at the next call.
 pub(super) async fn keep(client: &Client) -> Result<(), Status> {
+    if !served::has(client, &namespaces()).await? {
+        return future::pending().await;
+    }
     let mut changes = client.watch(Target::collection(&namespaces(), ""), &WatchOptions::default()).await?;
     ensure(client).await?;
     while let Some(change) = changes.next().await {
@@ -28,9 +33,12 @@ pub(super) async fn keep(client: &Client) -> Result<(), Status> {
     Ok(())
 }
 
-/// Makes those that are missing.
+/// Makes those that are missing; none if the kind is switched off.
 pub(super) async fn ensure(client: &Client) -> Result<(), Status> {
     let resource = namespaces();
+    if !served::has(client, &resource).await? {
+        return Ok(());
+    }
     for name in NAMESPACES {
         let object = Value::object_of([
             ("apiVersion", Value::from("v1")),

@@ -5,6 +5,8 @@
 use corten_apimachinery::{gvk::GroupVersionResource, status::Status, value::Value};
 use corten_client::{Client, Target};
 
+use super::served;
+
 /// Above what users can give: pods that the cluster cannot do without.
 const CLUSTER_CRITICAL: i64 = 2_000_000_000;
 
@@ -21,9 +23,12 @@ const CLASSES: [(&str, i64, &str); 2] = [
     ),
 ];
 
-/// Makes those that are missing.
+/// Makes those that are missing; none if the kind is switched off.
 pub(super) async fn ensure(client: &Client) -> Result<(), Status> {
     let resource = GroupVersionResource::new("scheduling.k8s.io", "v1", "priorityclasses");
+    if !served::has(client, &resource).await? {
+        return Ok(());
+    }
     for (name, value, description) in CLASSES {
         match client.get(Target::object(&resource, "", name)).await {
             Err(status) if status.is_not_found() => {}

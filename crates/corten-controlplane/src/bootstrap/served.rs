@@ -1,9 +1,12 @@
-//! Which versions of which groups this server has: as its own discovery says, so that nothing is made for what is switched
-//! off.
+//! Which versions of which groups and which of their resources this server has: as its own discovery says, so that nothing is
+//! made, kept or waited for that is switched off (`--runtime-config`).
 
 use std::collections::BTreeSet;
 
-use corten_apimachinery::{gvk::GroupVersion, status::Status};
+use corten_apimachinery::{
+    gvk::{GroupVersion, GroupVersionResource},
+    status::Status,
+};
 use corten_client::Client;
 
 /// The versions that are served, the core group's too.
@@ -17,7 +20,19 @@ pub(super) async fn group_versions(client: &Client) -> Result<BTreeSet<(String, 
     Ok(served)
 }
 
-/// Whether a version is served.
-pub(super) async fn has(client: &Client, group: &str, version: &str) -> Result<bool, Status> {
-    Ok(group_versions(client).await?.contains(&(group.to_owned(), version.to_owned())))
+/// Whether a resource is served.
+pub(super) async fn has(client: &Client, resource: &GroupVersionResource) -> Result<bool, Status> {
+    let GroupVersionResource { group, version, resource } = resource;
+    let path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+    match client.get_path(&path).await {
+        Ok(known) => Ok(known.items_at(&["resources"]).iter().any(|known| known.str_at(&["name"]) == Some(resource))),
+        // Nothing of the version is served.
+        Err(status) if status.is_not_found() => Ok(false),
+        Err(status) => Err(status),
+    }
+}
+
+/// Whether a resource is served whose objects are in namespaces: without these, none can be made.
+pub(super) async fn has_namespaced(client: &Client, resource: &GroupVersionResource) -> Result<bool, Status> {
+    Ok(has(client, &GroupVersionResource::new("", "v1", "namespaces")).await? && has(client, resource).await?)
 }

@@ -18,9 +18,10 @@ use corten_client::{
     Client, Target, WatchOptions,
     events::{ObjectRef, Recorder},
 };
-use futures::StreamExt as _;
+use futures::{StreamExt as _, future};
 use ipnet::IpNet;
 
+use super::served;
 use crate::caches::tree;
 
 const NAME: &str = "kubernetes";
@@ -77,6 +78,9 @@ pub(super) async fn keep(
     ranges: &[IpNet],
     reports: &Reports,
 ) -> Result<(), Status> {
+    if !served::has(client, &resource()).await? {
+        return future::pending().await;
+    }
     let of_name = WatchOptions { field_selector: format!("metadata.name={NAME}"), ..WatchOptions::default() };
     let mut changes = client.watch(Target::collection(&resource(), ""), &of_name).await?;
     ensure(client, clock, ranges, reports).await?;
@@ -87,13 +91,17 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// Makes the object if it is missing, and says that it is ready.
+/// Makes the object if it is missing, and says that it is ready; nothing if the kind is switched off: then the configured
+/// ranges count without an object.
 pub(super) async fn ensure(
     client: &Client,
     clock: &SharedClock,
     ranges: &[IpNet],
     reports: &Reports,
 ) -> Result<(), Status> {
+    if !served::has(client, &resource()).await? {
+        return Ok(());
+    }
     let ranges: Vec<String> = ranges.iter().map(|range| range.trunc().to_string()).collect();
     let client = client.with_field_manager(MANAGER);
     let current = match client.get(Target::object(&resource(), "", NAME)).await {

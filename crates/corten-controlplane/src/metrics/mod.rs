@@ -22,7 +22,10 @@ use corten_apiserver::{
     server::Observer,
 };
 use corten_base::blocking;
-use corten_storage::kv::{self, KvEngine};
+use corten_storage::{
+    cacher::EventMemory,
+    kv::{self, KvEngine},
+};
 use http::{Method, StatusCode};
 
 use crate::{allocators::ServiceHooks, version::GIT_VERSION};
@@ -38,6 +41,7 @@ struct Metrics {
     requests: Arc<Requests>,
     engine: Arc<dyn KvEngine>,
     services: ServiceHooks,
+    events: Arc<EventMemory>,
 }
 
 /// Serves the metrics, and gives what must see every request.
@@ -45,9 +49,15 @@ pub(crate) fn install(
     routes: &mut RoutesBuilder,
     engine: &Arc<dyn KvEngine>,
     services: &ServiceHooks,
+    events: &Arc<EventMemory>,
 ) -> Arc<dyn Observer> {
     let requests = Arc::new(Requests::default());
-    let metrics = Metrics { requests: Arc::clone(&requests), engine: Arc::clone(engine), services: services.clone() };
+    let metrics = Metrics {
+        requests: Arc::clone(&requests),
+        engine: Arc::clone(engine),
+        services: services.clone(),
+        events: Arc::clone(events),
+    };
     routes.path("/metrics", Arc::new(metrics));
     requests
 }
@@ -63,6 +73,12 @@ impl NonResource for Metrics {
         let mut page = Page::default();
         self.requests.write(&server.routes(), &mut page);
         objects(&server.routes().stores(), &mut page);
+        page.family(
+            "corten_recent_events_bytes",
+            "gauge",
+            "What the recent events of all watch caches keep in memory, of which there is a bound. Not one of upstream's.",
+        );
+        page.line("", &[], text::float(self.events.bytes() as u64));
         allocators::write(&self.services.counts(), &mut page);
         // A store that cannot say is left out, as upstream leaves it out.
         if let Ok(status) = self.engine.status().await {
@@ -170,6 +186,7 @@ mod tests {
             "apiserver_storage_objects{resource=\"namespaces\"} ",
             "apiserver_storage_size_bytes{storage_cluster_id=\"etcd-0\"} ",
             "corten_storage_full 0",
+            "corten_recent_events_bytes ",
             "process_start_time_seconds ",
         ] {
             assert!(text.lines().any(|line| line.starts_with(start)), "{start} is not in\n{text}");

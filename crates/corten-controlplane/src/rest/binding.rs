@@ -15,11 +15,12 @@ use corten_apimachinery::{
 };
 use corten_apiserver::{
     Reply, Request, Server,
+    conditions::set_condition,
     endpoints::{Custom, Endpoint, WriteRequest, decode_review},
-    registry::{Preconditions, Store, WriteContext},
+    registry::{Preconditions, Store, WriteContext, settle_namespace},
 };
 
-use super::{catalog::Handler, settle_namespace, succeeded};
+use super::{catalog::Handler, succeeded};
 
 /// The subresource of a pod.
 pub(crate) static OF_POD: Handler =
@@ -41,7 +42,7 @@ impl Custom for Binding {
         let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
         let (mut binding, mut warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;
         let namespace = request.info.namespace.as_str();
-        settle_namespace(&mut binding, namespace)?;
+        settle_namespace(&mut binding, Some(namespace))?;
         let is_of_pod = !request.info.name.is_empty();
         if is_of_pod && binding.name() != request.info.name.as_str() {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
@@ -78,7 +79,7 @@ fn validate(binding: &Value) -> Vec<Error> {
 
 async fn assign(store: &Store, cx: &WriteContext<'_>, binding: &Value) -> Result<(), Status> {
     let name = binding.name();
-    let preconditions = Preconditions { uid: binding.uid(), resource_version: binding.resource_version() };
+    let preconditions = Preconditions::of(binding);
     let now = format_time(cx.now);
     let change = |pod: &mut Value| {
         bind(pod, binding, &now).map_err(|why| Status::conflict(&GroupResource::new("", "pods/binding"), name, why))
@@ -118,19 +119,7 @@ fn bind(pod: &mut Value, binding: &Value, now: &str) -> Result<(), String> {
     if generation != 0 {
         scheduled.set(&["observedGeneration"], generation);
     }
-    let mut conditions = pod.items_at(&["status", "conditions"]).to_vec();
-    match conditions.iter_mut().find(|condition| condition.str_at(&["type"]) == Some("PodScheduled")) {
-        Some(known) => {
-            if known.str_at(&["status"]) == Some("True")
-                && let Some(since) = known.get("lastTransitionTime").cloned()
-            {
-                scheduled.set(&["lastTransitionTime"], since);
-            }
-            *known = scheduled;
-        }
-        None => conditions.push(scheduled),
-    }
-    pod.set(&["status", "conditions"], conditions);
+    set_condition(pod, scheduled);
     Ok(())
 }
 

@@ -15,13 +15,18 @@ use corten_apimachinery::{
     status::{Reason, Status},
     value::Value,
 };
-use corten_apiserver::{Reply, Request, Response, request::RequestBody, upgrade::Upgrade};
+use corten_apiserver::{
+    Reply, Request, Response,
+    authentication::{strip_credentials, strip_impersonation},
+    request::RequestBody,
+    upgrade::Upgrade,
+};
 use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet, timeout};
 use corten_client::transport::http::TrustsAnyone;
 use corten_component_base::certificates::KeyPairPem;
 use corten_streaming::{negotiate, splice, websocket::send_bytes};
 use futures::{StreamExt as _, TryStreamExt as _};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyDataStream, BodyExt as _, Empty, Full, Limited};
 use hyper::{
     body::{Body, Incoming},
@@ -409,27 +414,8 @@ fn shown(address: &Value) -> String {
 /// The headers that go on: without what the client proves its identity with to this server.
 fn onward(headers: &HeaderMap) -> HeaderMap {
     let mut onward = headers.clone();
-    onward.remove(header::AUTHORIZATION);
-    let names: Vec<HeaderName> =
-        onward.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
-    for name in names {
-        onward.remove(name);
-    }
-    // The bearer token of a browser's client is a protocol in this header.
-    let protocols: Vec<HeaderValue> = onward
-        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .map(|text| {
-            let kept = text.split(',').map(str::trim).filter(|protocol| !protocol.starts_with("base64url.bearer."));
-            kept.collect::<Vec<_>>().join(", ")
-        })
-        .filter_map(|text| HeaderValue::try_from(text).ok().filter(|value| !value.is_empty()))
-        .collect();
-    onward.remove(header::SEC_WEBSOCKET_PROTOCOL);
-    for value in protocols {
-        onward.append(header::SEC_WEBSOCKET_PROTOCOL, value);
-    }
+    strip_credentials(&mut onward);
+    strip_impersonation(&mut onward);
     onward
 }
 
@@ -490,6 +476,7 @@ fn client_config(client: &KubeletClient) -> Result<ClientConfig, Box<dyn std::er
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
     use http_body_util::StreamBody;
     use hyper::body::Frame;
 

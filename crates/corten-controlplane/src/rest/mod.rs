@@ -35,6 +35,7 @@ use corten_apimachinery::{
 use corten_apiserver::{
     Reply, Request, Server,
     endpoints::{Endpoint, decode_review},
+    registry::settle_namespace,
 };
 use http::StatusCode;
 
@@ -75,19 +76,7 @@ fn settle_metadata(object: &mut Value, namespace: &str) -> Result<(), Status> {
     for field in ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
         object.unset_meta(field);
     }
-    settle_namespace(object, namespace)
-}
-
-fn settle_namespace(object: &mut Value, namespace: &str) -> Result<(), Status> {
-    if namespace.is_empty() {
-        object.unset_meta("namespace");
-    } else if object.namespace().is_empty() {
-        object.set_meta("namespace", namespace);
-    } else if object.namespace() != namespace {
-        let why = "the namespace of the provided object does not match the namespace sent on the request";
-        return Err(Status::bad_request(why));
-    }
-    Ok(())
+    settle_namespace(object, Some(namespace).filter(|namespace| !namespace.is_empty()))
 }
 
 /// The answered review.

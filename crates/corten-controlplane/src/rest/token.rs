@@ -16,9 +16,10 @@ use corten_apimachinery::{
 use corten_apiserver::{
     Reply, Request, Server,
     endpoints::{Custom, Endpoint, WriteRequest, decode_review},
+    registry::settle_namespace,
 };
 
-use super::{catalog::Handler, created, settle_namespace};
+use super::{catalog::Handler, created};
 use crate::{
     authentication::service_account::{Binding, Issuer, Named},
     caches::{Caches, tree},
@@ -62,7 +63,7 @@ impl Custom for Token {
         let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
         let (mut wanted, mut warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;
         let (namespace, name) = (request.info.namespace.as_str(), request.info.name.as_str());
-        settle_namespace(&mut wanted, namespace)?;
+        settle_namespace(&mut wanted, Some(namespace))?;
         if !wanted.name().is_empty() && wanted.name() != name {
             let detail = "must match the service account name if specified";
             let error = Error::invalid(&Path::new("metadata").child("name"), wanted.name(), detail);

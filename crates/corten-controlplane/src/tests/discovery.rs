@@ -55,3 +55,16 @@ async fn a_definition_makes_the_documents_of_its_group_alone() {
     assert_eq!(custom, ["one.example.com", "two.example.com"]);
     cluster.stop().await;
 }
+
+/// All of them were failures whose message was the document.
+#[tokio::test]
+async fn components_of_this_process_read_documents() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client(admin());
+    assert_eq!(client.get_path("/version").await.unwrap().str_at(&["major"]), Some("1"));
+    assert_eq!(client.get_path("/openapi/v2").await.unwrap().str_at(&["swagger"]), Some("2.0"));
+    let text = client.get_path("/healthz").await.unwrap_err();
+    assert_eq!((text.code, text.reason.as_str()), (406, "NotAcceptable"), "{}", text.message);
+    assert_eq!(client.get_path("/nothing").await.unwrap_err().code, 404);
+    cluster.stop().await;
+}

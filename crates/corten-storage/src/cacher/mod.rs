@@ -76,7 +76,7 @@ struct Inner {
     /// who wants the same state finds it kept.
     reading: tokio::sync::Mutex<()>,
     /// The highest revision that a writer of this process was told is durable.
-    acknowledged: watch::Sender<Revision>,
+    acknowledged: Arc<watch::Sender<Revision>>,
 }
 
 #[derive(Debug, Default)]
@@ -175,7 +175,7 @@ impl Cacher {
                 applied: watch::Sender::new(0),
                 next_event: watch::Sender::new(0),
                 reading: tokio::sync::Mutex::default(),
-                acknowledged: watch::Sender::new(0),
+                acknowledged: Arc::new(watch::Sender::new(0)),
             }),
         }
     }
@@ -185,6 +185,15 @@ impl Cacher {
     pub fn among(mut self, all: &Arc<EventMemory>) -> Self {
         let inner = Arc::get_mut(&mut self.inner).expect("nobody else has it yet");
         inner.state.get_mut().ring = Ring::among(all);
+        self
+    }
+
+    /// The same cache, in the place of `old`, through which writes may still be acknowledged for a while: consistent reads wait
+    /// for those, too. Called before anything else.
+    #[must_use]
+    pub fn in_place_of(mut self, old: &Self) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("nobody else has it yet");
+        inner.acknowledged = Arc::clone(&old.inner.acknowledged);
         self
     }
 

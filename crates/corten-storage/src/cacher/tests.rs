@@ -253,6 +253,24 @@ async fn a_state_has_the_revision_that_was_asked_for() {
     t.end().await;
 }
 
+/// A list right after a definition was changed could miss what a request on the routes of old had just been told is stored.
+#[tokio::test]
+async fn a_cache_in_the_place_of_another_waits_for_writes_through_that() {
+    let t = Fixture::new();
+    t.put("ns/a", "1").await;
+    let keys = KeySpace::new("pods");
+    let newer = Cacher::new(keys, t.engine.clone(), t.codec.clone(), t.clock.clone(), SimRng::shared(1));
+    let newer = newer.in_place_of(&t.cacher);
+    let (stop, shutdown) = Shutdown::new();
+    t.tasks.spawn("newer", newer.clone().run(shutdown));
+    newer.ready().await;
+    let at = t.put("ns/a", "2").await;
+    t.cacher.acknowledge(at);
+    assert_eq!(shown(&newer.consistent().await.unwrap()), [format!("ns/a=2@{at}")]);
+    stop.request();
+    t.end().await;
+}
+
 /// Who asked for the revision of a write elsewhere waited for the next progress mark.
 #[tokio::test]
 async fn a_revision_that_touched_nothing_here_is_not_waited_for() {

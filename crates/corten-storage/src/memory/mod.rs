@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use corten_base::{SharedClock, Shutdown, ShutdownTrigger, TaskSet};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 
 mod dump;
 
@@ -20,7 +19,7 @@ use crate::{
     mvcc::{
         Attach, ExpiryQueue, KeyIndex, Live, Plan, Row, Verdict, WatchHub,
         housekeeping::{self, NextExpiry},
-        watch_hub::WATCH_BUFFER,
+        watch_hub::WatchSender,
     },
 };
 
@@ -196,21 +195,21 @@ impl KvEngine for MemoryEngine {
     async fn watch(&self, prefix: Bytes, after: Revision) -> Result<Watch, KvError> {
         let data = self.core.open()?;
         data.index.readable(Some(after))?;
-        let (sender, receiver) = mpsc::channel(WATCH_BUFFER);
-        let from = match self.core.hub.attach(&prefix, after, &sender) {
+        let (sender, receiver) = WatchSender::new();
+        let (from, sender) = match self.core.hub.attach(&prefix, after, sender) {
             Attach::Attached => return Ok(receiver),
             Attach::Closed => return Err(KvError::Closed),
-            Attach::Behind { until } => until,
+            Attach::Behind { until, sender } => (until, sender),
         };
         // The store cannot move while it is locked, so one batch of history closes the gap.
         let missed = data.rows.range(after + 1..=from).map(|(_, row)| row);
         let events = missed.filter(|row| row.key.starts_with(&prefix)).map(|row| data.event(row)).collect();
-        // The receiver is here and its buffer empty: this cannot fail.
-        let _ = sender.try_send(Ok(kv::WatchBatch { events, revision: from }));
-        match self.core.hub.attach(&prefix, from, &sender) {
+        let sender = sender.send_now(kv::WatchBatch { events, revision: from });
+        let sender = sender.expect("the receiver is here and its buffer empty");
+        match self.core.hub.attach(&prefix, from, sender) {
             Attach::Attached => Ok(receiver),
             Attach::Closed => Err(KvError::Closed),
-            Attach::Behind { until } => unreachable!("the hub forgot up to {until} while the store was locked"),
+            Attach::Behind { until, .. } => unreachable!("the hub forgot up to {until} while the store was locked"),
         }
     }
 

@@ -12,9 +12,12 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{
+    Notify,
+    mpsc::{self, error::TrySendError},
+};
 
-use crate::kv::{Event, KvError, Revision, WatchBatch};
+use crate::kv::{Event, KvError, Revision, Watch, WatchBatch};
 
 /// How many batches wait for a slow watcher. One batch holds all that one group commit changed under the prefix: at the
 /// engine's top speed this is most of a second, and whoever is slower than that reads from its revision again.
@@ -26,8 +29,49 @@ const RECENT_EVENTS_MAX: usize = 4_096;
 /// How many bytes of recent events are kept, at most: enough for the objects that are being worked on right now.
 const RECENT_BYTES_MAX: usize = 1 << 20;
 
-/// The sending half of a watch.
-pub type WatchSender = mpsc::Sender<Result<WatchBatch, KvError>>;
+/// What a watch is sent: batches, and at its end, if it has one, why.
+type Message = Result<WatchBatch, KvError>;
+
+/// The sending half of a watch. One place of its buffer is kept for the news that the consumer fell behind: however full the
+/// buffer is, that is never taken for the end of the engine.
+#[derive(Debug)]
+pub struct WatchSender {
+    sender: mpsc::Sender<Message>,
+    last_word: mpsc::OwnedPermit<Message>,
+}
+
+impl WatchSender {
+    /// Both halves of a watch with the buffer that every watch has.
+    #[must_use]
+    pub fn new() -> (Self, Watch) {
+        Self::with_buffer(WATCH_BUFFER)
+    }
+
+    fn with_buffer(size: usize) -> (Self, Watch) {
+        let (sender, watch) = mpsc::channel(size);
+        let last_word = sender.clone().try_reserve_owned().expect("nobody has sent anything");
+        (Self { sender, last_word }, watch)
+    }
+
+    /// Sends a message as soon as there is room. Says whether anybody receives it. Cancel-safe: then it was not sent.
+    pub async fn send(&self, message: Result<WatchBatch, KvError>) -> bool {
+        self.sender.send(message).await.is_ok()
+    }
+
+    /// Sends a batch; gives this back unless that was the end of the watch.
+    #[must_use]
+    pub fn send_now(self, batch: WatchBatch) -> Option<Self> {
+        match self.sender.try_send(Ok(batch)) {
+            Ok(()) => Some(self),
+            Err(TrySendError::Full(_)) => {
+                self.last_word.send(Err(KvError::Lagged));
+                None
+            }
+            // The consumer has gone: there is nobody to tell.
+            Err(TrySendError::Closed(_)) => None,
+        }
+    }
+}
 
 /// The watchers of a store, and its recent events.
 #[derive(Debug)]
@@ -47,7 +91,8 @@ struct State {
 
 #[derive(Debug)]
 struct Watcher {
-    sender: WatchSender,
+    /// `None` once the watch has ended.
+    sender: Option<WatchSender>,
     sent: Revision,
 }
 
@@ -60,6 +105,8 @@ pub enum Attach {
     Behind {
         /// The revision before the oldest that the hub remembers.
         until: Revision,
+        /// What was to be attached.
+        sender: WatchSender,
     },
     /// The hub is closed.
     Closed,
@@ -75,7 +122,7 @@ impl WatchHub {
     }
 
     /// Starts to feed `sender` with the events under `prefix` after the revision `after`, which it has seen or does not want.
-    pub fn attach(&self, prefix: &Bytes, after: Revision, sender: &WatchSender) -> Attach {
+    pub fn attach(&self, prefix: &Bytes, after: Revision, sender: WatchSender) -> Attach {
         let mut state = self.state.lock();
         if state.closed {
             return Attach::Closed;
@@ -83,14 +130,14 @@ impl WatchHub {
         assert!(after <= state.revision, "a watch starts at or before the revision of the store");
         let until = state.revision - state.recent.len() as Revision;
         if after < until {
-            return Attach::Behind { until };
+            return Attach::Behind { until, sender };
         }
         let missed = state.recent.range((after - until) as usize..);
         let events: Arc<[Event]> = missed.filter(|event| event.key.starts_with(prefix)).cloned().collect();
-        let mut watcher = Watcher { sender: sender.clone(), sent: after };
+        let mut watcher = Watcher { sender: Some(sender), sent: after };
         if watcher.send(events, state.revision) {
             let group = state.watchers.entry(prefix.clone()).or_default();
-            group.retain(|watcher| !watcher.sender.is_closed());
+            group.retain(Watcher::is_followed);
             group.push(watcher);
         }
         Attach::Attached
@@ -183,16 +230,18 @@ impl State {
 }
 
 impl Watcher {
-    /// Sends a batch; false if the watch has ended. The last place of the buffer is for the news that it overflowed.
+    /// Sends a batch; false if the watch has ended.
     fn send(&mut self, events: Arc<[Event]>, revision: Revision) -> bool {
-        if revision == self.sent {
-            return !self.sender.is_closed();
+        if revision != self.sent {
+            self.sent = revision;
+            self.sender = self.sender.take().and_then(|sender| sender.send_now(WatchBatch { events, revision }));
         }
-        let last_words = self.sender.capacity() <= 1;
-        let message = if last_words { Err(KvError::Lagged) } else { Ok(WatchBatch { events, revision }) };
-        self.sent = revision;
-        // An error means that the consumer has gone: there is nobody to tell.
-        self.sender.try_send(message).is_ok() && !last_words
+        self.is_followed()
+    }
+
+    /// Whether anybody receives what is sent.
+    fn is_followed(&self) -> bool {
+        self.sender.as_ref().is_some_and(|sender| !sender.sender.is_closed())
     }
 }
 

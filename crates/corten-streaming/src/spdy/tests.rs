@@ -149,6 +149,7 @@ async fn the_end_of_the_connection_ends_everything() {
         server.closed()
     };
     let closed = tokio::select! {
+        biased;
         closed = work => closed,
         () = driver => panic!("the connection ended by itself"),
     };

@@ -2,6 +2,7 @@
 
 pub(super) mod adr_numbers;
 pub(super) mod ascii_sources;
+pub(super) mod biased_selects;
 pub(super) mod catalogs_sorted;
 pub(super) mod crate_folders;
 pub(super) mod ignored_tests;

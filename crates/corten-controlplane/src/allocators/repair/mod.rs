@@ -21,7 +21,7 @@ use corten_storage::{
     cacher::{Change, Snapshot},
     object::cache_key,
 };
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future, stream};
 
 use self::{
     node_ports::Leaks,
@@ -72,10 +72,14 @@ impl Repair {
     }
 
     /// Puts everything right until a watch ends: then it is to be called again. `on_first` is called once all has been looked
-    /// at.
+    /// at. Never ends where there are no services.
     ///
     /// Cancel-safe: every step is repeated at the next call.
     pub(crate) async fn keep(&self, on_first: impl Fn()) -> Result<(), Status> {
+        if !self.allocators.has_services() {
+            on_first();
+            return future::pending().await;
+        }
         let [services, addresses] = WATCHED.map(|(group, plural)| self.allocators.cacher(group, plural));
         let (known_services, mut service_changes) = services?.watch_from_now(0).await.map_err(read_failure)?;
         let (known_addresses, mut address_changes) = addresses?.watch_from_now(0).await.map_err(read_failure)?;
@@ -101,6 +105,7 @@ impl Repair {
             }
             let wake = queue.next_due().map_or(next_round, |due| due.min(next_round));
             tokio::select! {
+                biased;
                 read = service_changes.next(&mut of_services) => read.map_err(Status::internal)?,
                 read = address_changes.next(&mut of_addresses) => read.map_err(Status::internal)?,
                 () = self.clock.sleep_until(wake) => {}

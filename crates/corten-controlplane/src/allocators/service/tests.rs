@@ -33,6 +33,7 @@ impl Allocators {
             families: self.families.clone(),
             node_ports: self.node_ports,
             ranges: service_ranges::Known::default(),
+            configured: Arc::default(),
             addresses: OnceLock::from(addresses.again()),
             pools: Mutex::new(Pools {
                 ports: Ports::new((30_000, 32_767)),

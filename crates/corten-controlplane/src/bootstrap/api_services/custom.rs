@@ -13,6 +13,7 @@ use corten_apimachinery::{
     stored::Stored,
     value::{Str, Value},
 };
+use corten_apiserver::customresources::DEFINITIONS;
 use corten_client::{Client, ListOptions, Target, WatchEvent, WatchOptions, WatchStream};
 use futures::{StreamExt as _, future};
 
@@ -25,7 +26,8 @@ use super::{
 use crate::{bootstrap::served, caches::tree};
 
 fn definitions() -> GroupVersionResource {
-    GroupVersionResource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+    let (group, plural) = DEFINITIONS;
+    GroupVersionResource::new(group, "v1", plural)
 }
 
 /// What there is.
@@ -113,7 +115,7 @@ async fn follow(
 pub(in crate::bootstrap) async fn keep(client: &Client) -> Result<(), Status> {
     let (definitions, services) = (definitions(), resource());
     for resource in [&definitions, &services] {
-        if !served::has(client, &resource.group, &resource.version).await? {
+        if !served::has(client, resource).await? {
             return future::pending().await;
         }
     }

@@ -40,10 +40,10 @@ fn resource() -> GroupVersionResource {
 
 /// Makes what is missing, puts right what is the server's, and takes away what is served no more.
 pub(super) async fn ensure(client: &Client) -> Result<(), Status> {
-    let served = served::group_versions(client).await?;
-    if !served.contains(&(GROUP.to_owned(), "v1".to_owned())) {
+    if !served::has(client, &resource()).await? {
         return Ok(());
     }
+    let served = served::group_versions(client).await?;
     let wanted = PRIORITIES.iter().filter(|place| served.contains(&(place.group.into(), place.version.into())));
     let mut found: BTreeMap<Str, Value> = BTreeMap::new();
     for item in client.list(Target::collection(&resource(), ""), &ListOptions::default()).await?.items {

@@ -48,14 +48,14 @@ fn wanted((_, mandatory, suggested): (&str, Objects, Objects)) -> impl Iterator<
     mandatory.chain(suggested.iter().map(|object| (object, Upkeep::Suggested)))
 }
 
-/// Puts everything right once.
+/// Puts everything right once, of the kinds that are not switched off.
 pub(super) async fn ensure(client: &Client) -> Result<(), Status> {
-    if !served::has(client, GROUP, "v1").await? {
-        return Ok(());
-    }
     let client = &client.with_field_manager(FIELD_MANAGER);
     for kind in KINDS {
         let resource = &resource(kind.0);
+        if !served::has(client, resource).await? {
+            continue;
+        }
         let list = client.list(Target::collection(resource, ""), &ListOptions::default()).await?;
         let mut found: BTreeMap<Str, Value> = BTreeMap::new();
         for item in list.items {
@@ -96,13 +96,17 @@ async fn apply(client: &Client, resource: &GroupVersionResource, action: Action)
 ///
 /// Cancel-safe: every step is repeated at the next call.
 pub(super) async fn keep(client: &Client) -> Result<(), Status> {
-    if !served::has(client, GROUP, "v1").await? {
-        return future::pending().await;
-    }
     let mut watches = Vec::new();
     for kind in KINDS {
-        let changes = client.watch(Target::collection(&resource(kind.0), ""), &WatchOptions::default()).await?;
+        let resource = resource(kind.0);
+        if !served::has(client, &resource).await? {
+            continue;
+        }
+        let changes = client.watch(Target::collection(&resource, ""), &WatchOptions::default()).await?;
         watches.push(changes.map(move |change| change.map(|change| concerns(kind, &change))));
+    }
+    if watches.is_empty() {
+        return future::pending().await;
     }
     ensure(client).await?;
     let mut changes = pin!(stream::select_all(watches));

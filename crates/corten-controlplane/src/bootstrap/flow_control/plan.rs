@@ -4,6 +4,7 @@ use corten_apimachinery::{
     meta::ObjectMeta as _,
     value::{Str, Value, semantically_equal},
 };
+use corten_apiserver::parse_bool;
 use corten_resources::flowcontrol::bootstrap::AUTO_UPDATE;
 
 /// What may become of an object.
@@ -50,13 +51,9 @@ pub(super) fn is_stale(object: &Value) -> bool {
     said(object) == Some(true)
 }
 
-/// What the annotation says, if it says anything. Upstream: strconv.ParseBool.
+/// What the annotation says, if it says anything.
 fn said(object: &Value) -> Option<bool> {
-    match object.annotation(AUTO_UPDATE)? {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
+    object.annotation(AUTO_UPDATE).and_then(parse_bool)
 }
 
 /// Without a word, an object that nobody has changed is the server's.

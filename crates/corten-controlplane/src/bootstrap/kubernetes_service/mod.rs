@@ -15,6 +15,7 @@ use futures::{
 
 pub(crate) use self::plan::Advertised;
 use self::plan::{LABEL_SERVICE, NAME, NAMESPACE, corrected};
+use super::served;
 use crate::caches::tree;
 
 fn services() -> GroupVersionResource {
@@ -29,16 +30,23 @@ fn slices() -> GroupVersionResource {
     GroupVersionResource::new("discovery.k8s.io", "v1", "endpointslices")
 }
 
-/// Puts everything right once.
+/// Puts everything right once, of the kinds that are not switched off.
 pub(super) async fn ensure(client: &Client, advertised: &Advertised) -> Result<(), Status> {
     // What a service says is its owner's to change once it is there.
-    if let Err(status) = client.get(Target::object(&services(), NAMESPACE, NAME)).await {
+    if served::has_namespaced(client, &services()).await?
+        && let Err(status) = client.get(Target::object(&services(), NAMESPACE, NAME)).await
+    {
         if !status.is_not_found() {
             return Err(status);
         }
         create(client, &services(), advertised.service()).await?;
     }
-    put_right(client, &endpoints(), advertised.endpoints()).await?;
+    if served::has_namespaced(client, &endpoints()).await? {
+        put_right(client, &endpoints(), advertised.endpoints()).await?;
+    }
+    if !served::has_namespaced(client, &slices()).await? {
+        return Ok(());
+    }
     let options = ListOptions { label_selector: format!("{LABEL_SERVICE}={NAME}"), ..ListOptions::default() };
     for slice in client.list(Target::collection(&slices(), NAMESPACE), &options).await?.items {
         // Left behind by a server of another family, or made by hand.
@@ -85,9 +93,15 @@ pub(super) async fn keep(client: &Client, advertised: &Advertised) -> Result<(),
     let of_service = WatchOptions { label_selector: format!("{LABEL_SERVICE}={NAME}"), ..WatchOptions::default() };
     let mut changes = SelectAll::new();
     for (resource, options) in [(services(), &of_name), (endpoints(), &of_name), (slices(), &of_service)] {
+        if !served::has(client, &resource).await? {
+            continue;
+        }
         let watch = client.watch(Target::collection(&resource, NAMESPACE), options).await?;
         // The end of one of them has to be seen, or something might be missed.
         changes.push(watch.map(Some).chain(stream::once(future::ready(None))));
+    }
+    if changes.is_empty() {
+        return future::pending().await;
     }
     ensure(client, advertised).await?;
     while let Some(Some(change)) = changes.next().await {

@@ -18,6 +18,7 @@ use corten_client::{Client, ListOptions, Target};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use self::plan::{Action, plan};
+use super::served;
 use crate::{
     authorization::rbac::{GROUP, Rule},
     caches::tree,
@@ -26,10 +27,19 @@ use crate::{
 /// How many writes wait for the store at once: they end up in few transactions.
 const WRITES_AT_ONCE: usize = 32;
 
-/// Makes what is missing and completes what is incomplete.
+/// Makes what is missing and completes what is incomplete, of the kinds that are not switched off.
 pub(super) async fn ensure(client: &Client) -> Result<(), Status> {
     let mut found: HashMap<(Str, Str, Str), Arc<_>> = HashMap::new();
+    let mut served_kinds = Vec::new();
     for (kind, plural) in KINDS {
+        let is_served = match kind {
+            "Role" | "RoleBinding" => served::has_namespaced(client, &resource(plural)).await?,
+            _ => served::has(client, &resource(plural)).await?,
+        };
+        if !is_served {
+            continue;
+        }
+        served_kinds.push(kind);
         let list = client.list(Target::collection(&resource(plural), ""), &ListOptions::default()).await?;
         found.extend(
             list.items.into_iter().map(|item| ((kind.into(), item.namespace.clone(), item.name.clone()), item)),
@@ -37,6 +47,9 @@ pub(super) async fn ensure(client: &Client) -> Result<(), Status> {
     }
     let mut actions = Vec::new();
     for wanted in policy::objects() {
+        if !served_kinds.contains(&wanted.kind()) {
+            continue;
+        }
         let key = (wanted.kind().into(), wanted.namespace().into(), wanted.name().into());
         let current = found.get(&key).map(|stored| tree(stored)).transpose()?;
         actions.extend(plan(wanted, current.as_ref()));

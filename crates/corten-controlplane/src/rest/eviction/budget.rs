@@ -10,6 +10,7 @@ use corten_apimachinery::{
     status::{Cause, Reason, Status},
     value::Value,
 };
+use corten_apiserver::conditions::set_condition;
 
 /// As many evicted pods as a budget may wait for. The disruption controller takes them out as they go; more than these mean
 /// that it does not. Upstream: `MaxDisruptedPodSize`.
@@ -134,19 +135,7 @@ fn deny(budget: &mut Value, now: &str) {
     if let Some(observed) = budget.i64_at(&["status", "observedGeneration"]).filter(|observed| *observed != 0) {
         denial.set(&["observedGeneration"], observed);
     }
-    let mut conditions = budget.items_at(&["status", "conditions"]).to_vec();
-    match conditions.iter_mut().find(|condition| condition.str_at(&["type"]) == Some(ALLOWED)) {
-        Some(known) => {
-            if known.str_at(&["status"]) == Some("False")
-                && let Some(since) = known.get("lastTransitionTime").cloned()
-            {
-                denial.set(&["lastTransitionTime"], since);
-            }
-            *known = denial;
-        }
-        None => conditions.push(denial),
-    }
-    budget.set(&["status", "conditions"], conditions);
+    set_condition(budget, denial);
 }
 
 #[cfg(test)]

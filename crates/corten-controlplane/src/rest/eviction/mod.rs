@@ -14,12 +14,14 @@ use async_trait::async_trait;
 use corten_apimachinery::{
     gvk::{GroupVersionKind, GroupVersionResource},
     meta::{ObjectMeta as _, format_time},
-    resource::{DeleteOptions, UserInfo},
+    resource::DeleteOptions,
     status::Status,
     value::{Str, Value},
 };
 use corten_apiserver::{
-    Reply, Request, Server, authorization,
+    Reply, Request, Server,
+    authorization::own_identity,
+    conditions::set_condition,
     endpoints::{Custom, Endpoint, WriteRequest, decode_review_of, delete_options},
     registry::{Preconditions, Store, WriteContext},
     request::Query,
@@ -131,12 +133,7 @@ struct Budgets<'s> {
 
 impl<'s> Budgets<'s> {
     fn new(server: &'s Arc<Server>) -> Self {
-        let identity = UserInfo {
-            name: "system:apiserver".into(),
-            groups: vec![authorization::SYSTEM_MASTERS.into()],
-            ..UserInfo::default()
-        };
-        let client = Client::new(server.in_process(identity), "kube-apiserver");
+        let client = Client::new(server.in_process(own_identity()), "kube-apiserver");
         Self { server, client, resource: GroupVersionResource::new("policy", "v1", "poddisruptionbudgets") }
     }
 
@@ -185,9 +182,10 @@ async fn mark_and_delete(
     mut options: DeleteOptions,
 ) -> Result<(), Status> {
     if !cx.dry_run {
-        let given = |precondition: &Option<Str>| precondition.clone().unwrap_or_default();
-        let (uid, version) = (given(&options.precondition_uid), given(&options.precondition_resource_version));
-        let preconditions = Preconditions { uid: &uid, resource_version: &version };
+        let preconditions = Preconditions {
+            uid: options.precondition_uid.as_deref(),
+            resource_version: options.precondition_resource_version.as_deref(),
+        };
         let now = format_time(cx.now);
         let change = |pod: &mut Value| {
             mark(pod, &now);
@@ -216,19 +214,7 @@ fn mark(pod: &mut Value, now: &str) {
     if pod.generation() != 0 {
         target.set(&["observedGeneration"], pod.generation());
     }
-    let mut conditions = pod.items_at(&["status", "conditions"]).to_vec();
-    match conditions.iter_mut().find(|condition| condition.str_at(&["type"]) == Some(TYPE)) {
-        Some(known) => {
-            if known.str_at(&["status"]) == Some("True")
-                && let Some(since) = known.get("lastTransitionTime").cloned()
-            {
-                target.set(&["lastTransitionTime"], since);
-            }
-            *known = target;
-        }
-        None => conditions.push(target),
-    }
-    pod.set(&["status", "conditions"], conditions);
+    set_condition(pod, target);
 }
 
 /// Whether the pod's end disrupts nothing.

@@ -206,6 +206,7 @@ async fn of_many_at_once_no_more_go_than_may() {
         }
     };
     let results = tokio::select! {
+        biased;
         results = evictions => results,
         () = time_passes => unreachable!("time does not end"),
     };

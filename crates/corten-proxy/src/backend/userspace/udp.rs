@@ -278,6 +278,7 @@ mod tests {
             let mut buffer = [0; 64];
             loop {
                 tokio::select! {
+                    biased;
                     () = stopped.requested() => return,
                     received = endpoint.recv_from(&mut buffer) => {
                         let (size, peer) = received.unwrap();

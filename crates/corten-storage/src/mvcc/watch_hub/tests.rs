@@ -5,8 +5,8 @@ fn event(revision: Revision, key: &'static str) -> Event {
 }
 
 fn watch(hub: &WatchHub, prefix: &'static str, after: Revision) -> mpsc::Receiver<Result<WatchBatch, KvError>> {
-    let (sender, receiver) = mpsc::channel(WATCH_BUFFER);
-    assert!(matches!(hub.attach(&prefix.into(), after, &sender), Attach::Attached));
+    let (sender, receiver) = WatchSender::new();
+    assert!(matches!(hub.attach(&prefix.into(), after, sender), Attach::Attached));
     receiver
 }
 
@@ -51,8 +51,23 @@ fn a_watch_from_a_recent_revision_misses_nothing() {
 fn a_watch_from_long_ago_is_sent_to_the_store() {
     let hub = WatchHub::new(10);
     hub.publish(vec![event(11, "/a")]);
-    let (sender, _receiver) = mpsc::channel(WATCH_BUFFER);
-    assert!(matches!(hub.attach(&"/".into(), 9, &sender), Attach::Behind { until: 10 }));
+    let (sender, _receiver) = WatchSender::new();
+    assert!(matches!(hub.attach(&"/".into(), 9, sender), Attach::Behind { until: 10, .. }));
+}
+
+/// It was told nothing, which means that the engine has closed: its watch cache ended for good.
+#[tokio::test]
+async fn a_watcher_whose_buffer_is_full_when_it_is_attached_is_told_that_it_fell_behind() {
+    let hub = WatchHub::new(10);
+    hub.publish(vec![event(11, "/a")]);
+    let (sender, mut receiver) = WatchSender::with_buffer(2);
+    // What the store had before.
+    assert!(sender.send(Ok(WatchBatch { events: Arc::default(), revision: 10 })).await);
+    assert!(matches!(hub.attach(&"/".into(), 10, sender), Attach::Attached));
+    hub.publish(vec![event(12, "/a")]);
+    assert!(matches!(receiver.recv().await, Some(Ok(WatchBatch { revision: 10, .. }))));
+    assert!(matches!(receiver.recv().await, Some(Err(KvError::Lagged))));
+    assert!(receiver.recv().await.is_none());
 }
 
 #[test]
