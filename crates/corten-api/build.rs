@@ -83,6 +83,12 @@ fn describe(
         let fields = fields.filter(|(_, description)| !description.is_empty()).collect();
         types.insert(name.clone(), Described { description: text(schema), fields });
     }
+    // The type is written by hand, with the words on one of its fields behind its own.
+    let event = types.get_mut("io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent").expect("it was added");
+    let whole = std::mem::take(&mut event.description);
+    let (own, of_object) = whole.split_once("\n\n").expect("it says what the object is");
+    event.description = own.to_owned();
+    event.fields.insert("object".into(), of_object.trim_end().to_owned());
     for (name, kind) in listed {
         let mut fields: BTreeMap<String, String> = types[name].fields.clone();
         fields.retain(|field, _| field == "apiVersion" || field == "kind");

@@ -39,6 +39,9 @@ pub struct Facts {
     pub controller_uid: Str,
     /// Whether `metadata.deletionTimestamp` is set.
     pub is_deleting: bool,
+    /// Whether the store has it otherwise: in another version or encoding, without newer defaults, with fields that have gone. A
+    /// write that changes nothing of what is served is one all the same then.
+    pub is_outdated: bool,
     /// How long the object is as an item of a list in protobuf, where it is in the hub's version.
     pub protobuf_length: Measured,
 }
@@ -88,7 +91,7 @@ mod tests {
     /// There is one of each object that is kept.
     #[test]
     fn a_length_has_no_room_of_its_own() {
-        let without = size_of::<Labels>() + size_of::<Texts>() + size_of::<Str>() + size_of::<bool>();
+        let without = size_of::<Labels>() + size_of::<Texts>() + size_of::<Str>() + 2 * size_of::<bool>();
         assert_eq!(size_of::<Facts>(), without.next_multiple_of(align_of::<Facts>()));
     }
 

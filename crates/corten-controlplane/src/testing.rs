@@ -145,6 +145,17 @@ impl Cluster {
         Self::start_on(MemoryStore::default(), clock, services, limits, special).await
     }
 
+    /// Starts one that serves all there is, with every feature gate on.
+    #[cfg(test)]
+    pub(crate) async fn start_with_all() -> Self {
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let (services, limits) = (ServiceNetwork::default(), Limits::default());
+        let runtime_config = RuntimeConfig::parse("api/all=true").unwrap();
+        let gates = FeatureGates::parse("AllAlpha=true,AllBeta=true").unwrap();
+        let special = Special { runtime_config, gates, ..Special::default() };
+        Self::start_on(MemoryStore::default(), clock, services, limits, special).await
+    }
+
     /// Starts one some of whose writes are held.
     #[cfg(test)]
     pub(crate) async fn start_held(hold: &Hold) -> Self {

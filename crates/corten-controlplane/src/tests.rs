@@ -14,7 +14,9 @@ mod forms;
 mod hostile;
 mod old_objects;
 mod openapi_parts;
+mod oracle;
 mod reads;
+mod rewrites;
 mod watches;
 mod writes;
 
@@ -525,7 +527,7 @@ async fn a_delete_takes_no_other_kind_for_its_options() {
     cluster.stop().await;
 }
 
-/// What the engine had found instead had no version: the refusal ended with "in object meta: ", and plugins saw none.
+/// What the engine had found instead had no version: the refusal ended without one, and plugins saw none.
 #[tokio::test]
 async fn a_delete_that_was_overtaken_tells_the_version_that_it_found() {
     let cluster = Cluster::start().await;
@@ -534,15 +536,16 @@ async fn a_delete_that_was_overtaken_tells_the_version_that_it_found() {
     let options = json!({"preconditions": {"resourceVersion": made.resource_version()}});
     let refused = cluster.delete_with(admin(), &format!("{MAPS}/a"), options).await.unwrap_err();
     let want = format!(
-        "Operation cannot be fulfilled on configmaps \"a\": Precondition failed: ResourceVersion in precondition: {}, \
-         ResourceVersion in object meta: {newer}",
+        "Operation cannot be fulfilled on ConfigMap \"a\": the ResourceVersion in the precondition ({}) does not match the \
+         ResourceVersion in record ({newer}). The object might have been modified",
         made.resource_version()
     );
     assert_eq!((refused.code, refused.message), (409, want));
     cluster.stop().await;
 }
 
-/// The bug was that only `patch` or `update` was asked for: who might change pods, or one object, could make new ones.
+/// The bug was that only `patch` or `update` was asked for: who might change pods, or one object, could make new ones. Then the
+/// refusal did not say what was refused to whom.
 #[tokio::test]
 async fn an_apply_or_a_put_that_makes_an_object_needs_the_right_to_create() {
     let cluster = Cluster::start().await;
@@ -572,9 +575,14 @@ async fn an_apply_or_a_put_that_makes_an_object_needs_the_right_to_create() {
             let lease = json!({"metadata": metadata(name)});
             let asked = format!("{leases}/{name}?fieldManager=ann{dry_run}");
             let put = cluster.put(ann(), &asked, lease).await;
-            for (outcome, resource) in [(applied, "configmaps"), (put, "leases.coordination.k8s.io")] {
+            for (outcome, resource, group) in [(applied, "configmaps", ""), (put, "leases", "coordination.k8s.io")] {
                 let got = outcome.map(drop).map_err(|status| (status.code, status.message));
-                let refused = Err((403, format!("{resource} \"{name}\" is forbidden: ")));
+                let dot = if group.is_empty() { "" } else { "." };
+                let why = format!(
+                    "{resource}{dot}{group} \"{name}\" is forbidden: User \"ann\" cannot create resource \"{resource}\" in API \
+                     group \"{group}\" in the namespace \"default\""
+                );
+                let refused = Err((403, why));
                 assert_eq!(got, if makes { Ok(()) } else { refused }, "{dry_run}");
             }
             let is_there = cluster.get(admin(), &path).await.is_ok();

@@ -1,6 +1,6 @@
 //! Small steps that defaults are made of. All change a tree in place and touch only what they fill in.
 
-use corten_apimachinery::Value;
+use corten_apimachinery::{Map, Value};
 
 /// Whether a field has no value that its Go type could tell from zero: absent, null, empty text, 0.
 pub(crate) fn is_unset(object: &Value, key: &str) -> bool {
@@ -40,6 +40,17 @@ pub(crate) fn each(object: &mut Value, path: &[&str], mut change: impl FnMut(&mu
         && let Some(items) = object.at_mut(path).and_then(Value::as_array_mut)
     {
         items.iter_mut().for_each(&mut change);
+    }
+}
+
+/// Makes bytes that are null empty ones, in a map of them: upstream's store keeps no difference, and clients that decode every
+/// entry cannot read a null.
+pub(crate) fn fill_bytes(object: &mut Value, key: &str) {
+    let entries = object.get(key).and_then(Value::as_object).into_iter().flat_map(Map::iter);
+    if entries.map(|(_, bytes)| bytes).any(Value::is_null)
+        && let Some(map) = object.at_mut(&[key]).and_then(Value::as_object_mut)
+    {
+        map.iter_mut().map(|(_, bytes)| bytes).filter(|bytes| bytes.is_null()).for_each(|bytes| *bytes = "".into());
     }
 }
 

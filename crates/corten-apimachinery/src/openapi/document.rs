@@ -83,6 +83,7 @@ pub fn head(about: About<'_>, dialect: Dialect) -> Map {
         Dialect::V2 => {
             out.insert("swagger", "2.0");
             out.insert("definitions", Map::new());
+            out.insert("parameters", Map::new());
             out.insert("securityDefinitions", security);
             let needed = Value::object_of([("BearerToken", Value::array([]))]);
             out.insert("security", Value::array([needed]));

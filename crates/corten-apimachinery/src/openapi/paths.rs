@@ -2,8 +2,7 @@
 //!
 //! Of custom resources upstream tells less: neither the old paths of watches nor binary forms.
 //! `kubectl` looks here for the parameters that a kind's PATCH takes before it relies on server-side field validation.
-//! Left out: descriptions of query parameters. In v2 parameters stand where they are used; upstream moves those that
-//! recur to the end of the document.
+//! Left out: descriptions of query parameters. Who makes a document of v2 moves those that recur to its end.
 
 use std::collections::BTreeMap;
 
@@ -221,25 +220,20 @@ impl Builder<'_> {
         let (kind, name) = (self.resource.kind.as_str(), subresource.name.as_str());
         let noun = format!("{}{}", self.scoped(), capitalized(name));
         let object = format!("{name} of the specified {kind}");
+        let (of, verbs) = subresource.shown(&self.group_version, kind);
         let (of, operations) = match &subresource.kind {
-            SubresourceKind::Object { verbs, .. } => {
-                (self.kind(), self.read_and_write(verbs, &noun, &object, &self.version.type_name))
-            }
+            SubresourceKind::Object { .. } => (of, self.read_and_write(verbs, &noun, &object, &self.version.type_name)),
             SubresourceKind::Scale(_) => {
-                let scale = GroupVersionKind::new("autoscaling", "v1", "Scale");
-                let Some(ty) = self.type_of(&scale) else { return };
-                let verbs = [Verb::Get, Verb::Patch, Verb::Update];
-                let shown = if self.is_custom() { self.kind() } else { scale };
-                (shown, self.read_and_write(&verbs, &noun, &object, &ty))
+                let Some(ty) = self.type_of(&of) else { return };
+                let shown = if self.is_custom() { self.kind() } else { of };
+                (shown, self.read_and_write(verbs, &noun, &object, &ty))
             }
-            SubresourceKind::Custom { kind: (group, version, posted), verbs: [Verb::Create] } => {
-                let posted = GroupVersionKind::new(*group, *version, *posted);
-                let Some(ty) = self.type_of(&posted) else { return };
+            SubresourceKind::Custom { verbs: [Verb::Create], .. } => {
+                let Some(ty) = self.type_of(&of) else { return };
                 let description = format!("create {name} of{}{kind}", article(kind));
-                (posted, vec![create(noun, description, ty)])
+                (of, vec![create(noun, description, ty)])
             }
-            SubresourceKind::Custom { kind: (group, version, of), verbs } => {
-                let of = GroupVersionKind::new(*group, *version, *of);
+            SubresourceKind::Custom { .. } => {
                 return if of == self.kind() { self.text(name) } else { self.connect(name, &of, verbs) };
             }
         };

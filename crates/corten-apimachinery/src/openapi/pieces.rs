@@ -28,6 +28,7 @@ pub enum Encoding {
 enum Section {
     Paths,
     Definitions,
+    Parameters,
 }
 
 impl Section {
@@ -35,36 +36,48 @@ impl Section {
         match self {
             Self::Paths => "paths",
             Self::Definitions => "definitions",
+            Self::Parameters => "parameters",
         }
     }
 
     fn of(key: &str) -> Option<Self> {
-        [Self::Paths, Self::Definitions].into_iter().find(|section| section.key() == key)
+        [Self::Paths, Self::Definitions, Self::Parameters].into_iter().find(|section| section.key() == key)
     }
 }
 
-/// Paths and schemas in one encoding, by name.
+/// Paths, schemas and the parameters that many share, in one encoding, by name.
 #[derive(Debug, Default, Clone)]
 pub struct Entries {
     paths: BTreeMap<Str, Bytes>,
     definitions: BTreeMap<Str, Bytes>,
+    parameters: BTreeMap<Str, Bytes>,
 }
 
 impl Entries {
-    /// Writes paths and schemas as a document of v2 has them.
+    /// Writes paths, schemas and shared parameters as a document of v2 has them.
     #[must_use]
-    pub fn write(encoding: Encoding, paths: &BTreeMap<Str, Value>, definitions: &BTreeMap<Str, Value>) -> Self {
+    pub fn write(
+        encoding: Encoding,
+        paths: &BTreeMap<Str, Value>,
+        definitions: &BTreeMap<Str, Value>,
+        parameters: &BTreeMap<Str, Value>,
+    ) -> Self {
         let all = |section, values: &BTreeMap<Str, Value>| {
             let each = values.iter().map(|(name, value)| (name.clone(), entry(encoding, section, name, value)));
             each.collect::<BTreeMap<Str, Bytes>>()
         };
-        Self { paths: all(Section::Paths, paths), definitions: all(Section::Definitions, definitions) }
+        Self {
+            paths: all(Section::Paths, paths),
+            definitions: all(Section::Definitions, definitions),
+            parameters: all(Section::Parameters, parameters),
+        }
     }
 
     fn of(&self, section: Section) -> &BTreeMap<Str, Bytes> {
         match section {
             Section::Paths => &self.paths,
             Section::Definitions => &self.definitions,
+            Section::Parameters => &self.parameters,
         }
     }
 
@@ -72,6 +85,7 @@ impl Entries {
         match section {
             Section::Paths => &mut self.paths,
             Section::Definitions => &mut self.definitions,
+            Section::Parameters => &mut self.parameters,
         }
     }
 }
@@ -112,6 +126,7 @@ type Numbered = (usize, Bytes);
 struct Assembly {
     paths: BTreeMap<Str, Numbered>,
     definitions: BTreeMap<Str, Numbered>,
+    parameters: BTreeMap<Str, Numbered>,
     out: Vec<u8>,
     /// Which entry of which part stands where.
     placed: Vec<(usize, Section, Str, Range<usize>)>,
@@ -126,10 +141,11 @@ impl Assembly {
             each.collect::<BTreeMap<Str, Numbered>>()
         };
         let (paths, definitions) = (merge(Section::Paths), merge(Section::Definitions));
-        let all = || paths.values().chain(definitions.values());
+        let parameters = merge(Section::Parameters);
+        let all = || paths.values().chain(definitions.values()).chain(parameters.values());
         let size = all().map(|(_, bytes)| bytes.len() + 1).sum::<usize>() + HEAD_BYTES;
         let (out, placed) = (Vec::with_capacity(size), Vec::with_capacity(all().count()));
-        Self { paths, definitions, out, placed }
+        Self { paths, definitions, parameters, out, placed }
     }
 
     fn write_json(&mut self, head: &Value) {
@@ -170,6 +186,7 @@ impl Assembly {
         match section {
             Section::Paths => &self.paths,
             Section::Definitions => &self.definitions,
+            Section::Parameters => &self.parameters,
         }
     }
 
@@ -177,6 +194,7 @@ impl Assembly {
         let entries = match section {
             Section::Paths => &mut self.paths,
             Section::Definitions => &mut self.definitions,
+            Section::Parameters => &mut self.parameters,
         };
         for (index, (name, (part, bytes))) in std::mem::take(entries).into_iter().enumerate() {
             if index > 0 {
@@ -202,21 +220,34 @@ mod tests {
         tree.as_object().unwrap().iter().map(|(name, value)| (name.into(), value.clone())).collect()
     }
 
-    /// Parts as they are before anything is written: paths and definitions.
-    const PARTS: [(&str, &str); 3] = [
-        (r#"{"/a":{"get":{"tags":["a"]}},"/c/{d}":{}}"#, r#"{"io.A":{"type":"object"},"io.C":{"type":"string"}}"#),
-        (r#"{"/b":{"get":{"tags":["b"]}}}"#, r#"{"io.B":{"description":"<\u0007>"},"io.C":{"type":"integer"}}"#),
-        ("{}", "{}"),
+    /// Parts as they are before anything is written: paths, definitions and parameters.
+    const PARTS: [(&str, &str, &str); 3] = [
+        (
+            r#"{"/a":{"get":{"tags":["a"]}},"/c/{d}":{}}"#,
+            r#"{"io.A":{"type":"object"},"io.C":{"type":"string"}}"#,
+            r#"{"p":{"in":"query","name":"p"}}"#,
+        ),
+        (
+            r#"{"/b":{"get":{"tags":["b"]}}}"#,
+            r#"{"io.B":{"description":"<\u0007>"},"io.C":{"type":"integer"}}"#,
+            r#"{"p":{"in":"query","name":"p"},"q":{"in":"path","name":"q"}}"#,
+        ),
+        ("{}", "{}", "{}"),
     ];
 
+    fn write(encoding: Encoding, part: &(&str, &str, &str)) -> Entries {
+        Entries::write(encoding, &entries(part.0), &entries(part.1), &entries(part.2))
+    }
+
     #[track_caller]
-    fn check(encoding: Encoding, parts: &mut [Entries], said: &[(&str, &str)]) -> Bytes {
+    fn check(encoding: Encoding, parts: &mut [Entries], said: &[(&str, &str, &str)]) -> Bytes {
         let mut whole = head(About::Server("v1"), Dialect::V2);
-        let all = |of: fn(&(&str, &str)) -> BTreeMap<Str, Value>| {
+        let all = |of: fn(&(&str, &str, &str)) -> BTreeMap<Str, Value>| {
             Value::object_of(said.iter().flat_map(of).collect::<BTreeMap<_, _>>())
         };
         whole.insert("paths", all(|part| entries(part.0)));
         whole.insert("definitions", all(|part| entries(part.1)));
+        whole.insert("parameters", all(|part| entries(part.2)));
         let whole = Value::from(whole);
         let want = match encoding {
             Encoding::Json => json::encode(&whole, None),
@@ -230,8 +261,7 @@ mod tests {
     #[test]
     fn a_document_of_pieces_is_the_whole_document() {
         for encoding in [Encoding::Json, Encoding::Protobuf] {
-            let write = |part: &(&str, &str)| Entries::write(encoding, &entries(part.0), &entries(part.1));
-            let mut parts: Vec<Entries> = PARTS.iter().map(write).collect();
+            let mut parts: Vec<Entries> = PARTS.iter().map(|part| write(encoding, part)).collect();
             check(encoding, &mut parts, &PARTS);
             // What one part had hidden of another is there once it has gone.
             parts.remove(1);
@@ -243,8 +273,7 @@ mod tests {
 
     #[test]
     fn entries_lie_in_the_document_afterwards() {
-        let write = |part: &(&str, &str)| Entries::write(Encoding::Json, &entries(part.0), &entries(part.1));
-        let mut parts: Vec<Entries> = PARTS.iter().map(write).collect();
+        let mut parts: Vec<Entries> = PARTS.iter().map(|part| write(Encoding::Json, part)).collect();
         let document = check(Encoding::Json, &mut parts, &PARTS).as_ptr_range();
         let lies_within = |bytes: &Bytes| document.contains(&bytes.as_ptr());
         assert!(parts.iter().flat_map(|part| part.paths.values()).all(lies_within));

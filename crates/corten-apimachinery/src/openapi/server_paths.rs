@@ -105,6 +105,8 @@ impl ServerPath {
 /// The path item of a path of the server itself.
 #[must_use]
 pub fn server_path(of: &ServerPath, options: PathOptions) -> (Str, Value) {
+    // Of these, only what is there once for each version of a group has the media types of resources.
+    let options = PathOptions { cbor: options.cbor && matches!(of, ServerPath::Resources(_)), ..options };
     let (writer, answer) = (Writer { options, is_custom: false }, of.answer());
     let mut operation = Map::new();
     operation.insert("description", of.description());

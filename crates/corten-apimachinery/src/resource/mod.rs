@@ -16,6 +16,7 @@ pub use table::{Cell, Column, RowCondition, RowContext, TableDefinition, human_a
 use std::{fmt, sync::Arc};
 
 use crate::{
+    gvk::{GroupVersion, GroupVersionKind},
     shared::Shared,
     value::{Str, Value},
 };
@@ -228,11 +229,29 @@ pub enum SubresourceKind {
     Scale(ScalePaths),
     /// A handler of its own (exec, log, binding, token), found by name in the control plane's catalog.
     Custom {
-        /// The kind that discovery shows: (group, version, kind).
+        /// The kind that discovery shows: (group, version, kind). Without a version, it is of the resource's own group and version.
         kind: (&'static str, &'static str, &'static str),
         /// The verbs that discovery shows.
         verbs: &'static [Verb],
     },
+}
+
+impl Subresource {
+    /// The kind that discovery and OpenAPI show, of what is in `own` (the resource's group and the asked version) and of `kind`;
+    /// and the verbs.
+    #[must_use]
+    pub fn shown(&self, own: &GroupVersion, kind: &str) -> (GroupVersionKind, &'static [Verb]) {
+        match &self.kind {
+            SubresourceKind::Object { verbs, .. } => (own.with_kind(kind), verbs),
+            SubresourceKind::Scale(_) => {
+                (GroupVersionKind::new("autoscaling", "v1", "Scale"), &[Verb::Get, Verb::Patch, Verb::Update])
+            }
+            SubresourceKind::Custom { kind: (_, "", kind), verbs } => (own.with_kind(*kind), verbs),
+            SubresourceKind::Custom { kind: (group, version, kind), verbs } => {
+                (GroupVersionKind::new(*group, *version, *kind), verbs)
+            }
+        }
+    }
 }
 
 /// Where a scalable object keeps what its `Scale` shows: fields with dots between, such as `spec.replicas`.

@@ -34,7 +34,7 @@ pub(super) fn judged(definition: &Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::customresources::conditions::find;
+    use crate::conditions::find_condition;
 
     fn definition(group: &str, annotation: Option<&str>) -> Value {
         let mut definition = Value::object_of([("spec", Value::object_of([("group", Value::from(group))]))]);
@@ -60,7 +60,7 @@ mod tests {
             (Some("/a/path"), "False", "InvalidAnnotation", &*bad),
         ] {
             let judged = judged(&definition("things.k8s.io", annotation)).unwrap();
-            let found = find(&judged, "KubernetesAPIApprovalPolicyConformant").unwrap();
+            let found = find_condition(&judged, "KubernetesAPIApprovalPolicyConformant").unwrap();
             assert_eq!(found, &condition("KubernetesAPIApprovalPolicyConformant", status, reason, message));
             assert_eq!(super::judged(&judged), None, "once is enough");
         }
@@ -73,7 +73,7 @@ mod tests {
         old.set(&["metadata", "annotations", "api-approved.kubernetes.io"], "https://a.example/1");
         let new = judged(&old).unwrap();
         assert_eq!(new.items_at(&["status", "conditions"]).len(), 1);
-        let found = find(&new, APPROVAL_CONFORMANT).unwrap();
+        let found = find_condition(&new, APPROVAL_CONFORMANT).unwrap();
         assert_eq!(found.str_at(&["reason"]), Some("ApprovedAnnotation"));
     }
 }

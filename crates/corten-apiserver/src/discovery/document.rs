@@ -4,7 +4,8 @@ use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use corten_apimachinery::{
-    resource::{Resource, ResourceVersion, SubresourceKind, Verb},
+    gvk,
+    resource::{Resource, ResourceVersion, Verb},
     value::{Str, Value},
 };
 use sha2::{Digest as _, Sha256};
@@ -135,12 +136,16 @@ impl Group {
     #[must_use]
     pub fn resource_list(&self, version: &GroupVersion) -> Value {
         let resources = version.resources.iter().flat_map(|(resource, version)| legacy(resource, version));
-        Value::object_of([
+        let mut list = Value::object_of([
             ("kind", Value::from("APIResourceList")),
-            ("apiVersion", "v1".into()),
             ("groupVersion", group_version(&self.name, &version.name).into()),
             ("resources", Value::array(resources)),
-        ])
+        ]);
+        // Clients older than named groups know only lists that do not say it.
+        if !self.name.is_empty() {
+            list.set(&["apiVersion"], "v1");
+        }
+        list
     }
 }
 
@@ -157,15 +162,11 @@ fn texts(texts: &[Str]) -> Value {
     Value::array(texts.iter().map(|text| text.clone().into()))
 }
 
-/// The kind and verbs that a subresource shows: (group, version, kind), group and version empty where they are the resource's.
-fn shown<'a>(resource: &'a Resource, kind: &'a SubresourceKind) -> ((&'a str, &'a str, &'a str), Vec<Verb>) {
-    let mut shown = match kind {
-        SubresourceKind::Object { verbs, .. } => (("", "", &*resource.kind), verbs.to_vec()),
-        SubresourceKind::Scale(_) => (("autoscaling", "v1", "Scale"), vec![Verb::Get, Verb::Patch, Verb::Update]),
-        SubresourceKind::Custom { kind, verbs } => (*kind, verbs.to_vec()),
-    };
-    shown.1.sort_unstable();
-    shown
+/// The verbs of a subresource, in order.
+fn sorted(shown: &[Verb]) -> Value {
+    let mut sorted = shown.to_vec();
+    sorted.sort_unstable();
+    verbs(&sorted)
 }
 
 fn legacy(resource: &Resource, version: &ResourceVersion) -> Vec<Value> {
@@ -189,19 +190,20 @@ fn legacy(resource: &Resource, version: &ResourceVersion) -> Vec<Value> {
     }
     let mut subresources: Vec<_> = version.subresources.iter().collect();
     subresources.sort_by(|a, b| a.name.cmp(&b.name));
+    let own = gvk::GroupVersion::new(resource.group.clone(), version.name.clone());
     let subresources = subresources.into_iter().map(|subresource| {
-        let ((group, kind_version, kind), subresource_verbs) = shown(resource, &subresource.kind);
+        let (shown, verbs) = subresource.shown(&own, &resource.kind);
         let mut entry = Value::object_of([
             ("name", Value::from(format!("{}/{}", resource.plural, subresource.name))),
             ("singularName", "".into()),
             ("namespaced", namespaced.into()),
-            ("kind", kind.into()),
-            ("verbs", verbs(&subresource_verbs)),
+            ("kind", shown.kind.clone().into()),
+            ("verbs", sorted(verbs)),
         ]);
-        if !kind_version.is_empty() && (group, kind_version) != (resource.group.as_str(), version.name.as_str()) {
-            entry.set(&["version"], kind_version);
-            if !group.is_empty() {
-                entry.set(&["group"], group);
+        if shown.group_version() != own {
+            entry.set(&["version"], shown.version);
+            if !shown.group.is_empty() {
+                entry.set(&["group"], shown.group);
             }
         }
         entry
@@ -228,17 +230,20 @@ fn aggregated(resource: &Resource, version: &ResourceVersion) -> Value {
     }
     let mut subresources: Vec<_> = version.subresources.iter().collect();
     subresources.sort_by(|a, b| a.name.cmp(&b.name));
+    let own = gvk::GroupVersion::new(resource.group.clone(), version.name.clone());
     let subresources: Vec<Value> = subresources
         .into_iter()
         .map(|subresource| {
-            let ((group, kind_version, kind_name), subresource_verbs) = shown(resource, &subresource.kind);
-            let same =
-                kind_version.is_empty() || (group, kind_version) == (resource.group.as_str(), version.name.as_str());
-            let kind = if same { kind("", "", kind_name) } else { kind(group, kind_version, kind_name) };
+            let (shown, verbs) = subresource.shown(&own, &resource.kind);
+            let kind = if shown.group_version() == own {
+                kind("", "", &shown.kind)
+            } else {
+                kind(&shown.group, &shown.version, &shown.kind)
+            };
             Value::object_of([
                 ("subresource", Value::from(subresource.name.clone())),
                 ("responseKind", kind),
-                ("verbs", verbs(&subresource_verbs)),
+                ("verbs", sorted(verbs)),
             ])
         })
         .collect();
@@ -248,8 +253,18 @@ fn aggregated(resource: &Resource, version: &ResourceVersion) -> Value {
     entry
 }
 
+/// What upstream stores in an older version than its hub: (group, kind, version).
+static STORED_OLDER: [(&str, &str, &str); 2] = [
+    ("apiextensions.k8s.io", "CustomResourceDefinition", "v1beta1"),
+    ("storage.k8s.io", "VolumeAttributesClass", "v1beta1"),
+];
+
+/// The hash of the form in which upstream stores a resource: that of one group may be that of another.
 fn storage_version_hash(resource: &Resource) -> String {
-    let text = format!("{}/{}/{}", resource.group, resource.hub().name, resource.kind);
+    let stored = resource.stored_as.as_deref().unwrap_or(resource);
+    let older = STORED_OLDER.iter().find(|(group, kind, _)| (*group, *kind) == (&*stored.group, &*stored.kind));
+    let version = older.map_or(resource.hub().name.as_str(), |(.., version)| version);
+    let text = format!("{}/{version}/{}", stored.group, stored.kind);
     BASE64_STANDARD.encode(&Sha256::digest(text.as_bytes())[..8])
 }
 

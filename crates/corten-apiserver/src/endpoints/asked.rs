@@ -32,6 +32,10 @@ pub(super) enum Refusal {
     Method,
     /// The path has no name where one must be, or one that cannot be.
     Name(Status),
+    /// A subresource that this version of a custom resource does not have.
+    ///
+    /// Upstream: `ServeHTTP` in k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go (v1.35).
+    NotFound(Status),
 }
 
 impl From<Refusal> for Result<Reply, Status> {
@@ -39,7 +43,7 @@ impl From<Refusal> for Result<Reply, Status> {
         match refusal {
             Refusal::NoRoute => Ok(Reply::no_such_route()),
             Refusal::Method => Ok(Reply::method_not_allowed()),
-            Refusal::Name(status) => Err(status),
+            Refusal::Name(status) | Refusal::NotFound(status) => Err(status),
         }
     }
 }
@@ -64,7 +68,13 @@ impl<'a> Asked<'a> {
         // by the verb.
         let takes_head = version.schema.is_some();
         if !info.subresource.is_empty() {
-            let subresource = version.subresource(&info.subresource).ok_or(Refusal::NoRoute)?;
+            let Some(subresource) = version.subresource(&info.subresource) else {
+                // Custom resources have one route for all subresources, on which the object is not found then.
+                return Err(match &version.schema {
+                    Some(_) => Refusal::NotFound(Status::not_found(&info.group_resource(), &info.name)),
+                    None => Refusal::NoRoute,
+                });
+            };
             return Self::of_subresource(subresource, verb, (method, takes_head), info);
         }
         let is_named = info.form.is_named;

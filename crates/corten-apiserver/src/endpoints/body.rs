@@ -20,6 +20,7 @@ use hyper::body::Incoming;
 use super::{
     custom,
     routes::Endpoint,
+    strict,
     unrecognized::{unrecognized, without_version},
 };
 use crate::{
@@ -168,7 +169,7 @@ pub(super) fn decode_bytes(
         FieldValidation::Strict if !complaints.is_empty() => {
             Err(handled(&format_args!("strict decoding error: {}", complaints.join(", "))))
         }
-        FieldValidation::Warn => Ok((decoded.value, complaints)),
+        FieldValidation::Warn => Ok((decoded.value, strict::warnings(complaints))),
         _ => Ok((decoded.value, Vec::new())),
     }
 }

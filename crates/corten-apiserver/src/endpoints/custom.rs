@@ -15,6 +15,7 @@ use corten_apimachinery::{
 
 use super::{
     body::{OBJECTS_MAX, decode_json, undecodable},
+    strict,
     unrecognized::unrecognizable,
 };
 use crate::negotiation::{Encoding, unknown_body};
@@ -116,6 +117,6 @@ pub(super) fn settle(
             Err(unusable(kind, &format_args!("strict decoding error: {}", complaints.join(", "))))
         }
         FieldValidation::Ignore => Ok((object, Vec::new())),
-        _ => Ok((object, complaints)),
+        _ => Ok((object, strict::warnings(complaints))),
     }
 }

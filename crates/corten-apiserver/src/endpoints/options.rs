@@ -163,17 +163,19 @@ pub(super) fn resource_version(text: &str) -> Result<Option<u64>, String> {
 
 /// Whether nothing is to happen, from `dryRun`.
 pub(super) fn dry_run<'a>(values: impl Iterator<Item = &'a str>, kind: &str) -> Result<bool, Status> {
-    let mut dry = false;
-    for value in values {
-        match value {
-            "All" => dry = true,
-            other => {
-                let error = Error::not_supported(&Path::new("dryRun"), Value::array([other.into()]), &["All"]);
-                return Err(Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", kind), "", &[error]));
-            }
-        }
-    }
-    Ok(dry)
+    let (is_dry, complaint) = read_dry_run(values);
+    complaint.map_or(Ok(is_dry), |error| Err(bad_options(kind, &[error])))
+}
+
+/// The same, and what is wrong with it.
+fn read_dry_run<'a>(values: impl Iterator<Item = &'a str>) -> (bool, Option<Error>) {
+    let values: Vec<&str> = values.collect();
+    let is_known = values.iter().all(|&value| value == "All");
+    let complaint = || {
+        let values = Value::array(values.iter().map(|&value| Value::from(value)));
+        Error::not_supported(&Path::new("dryRun"), values, &["All"])
+    };
+    (!values.is_empty(), (!is_known).then(complaint))
 }
 
 /// What is wrong with a `fieldManager`.
@@ -224,6 +226,7 @@ pub fn delete_options(body: &Value, query: &Query) -> Result<DeleteOptions, Stat
 /// The same, with the option to delete what cannot be decoded if the server has it.
 pub(super) fn delete_options_of(body: &Value, query: &Query, deletes_corrupt: bool) -> Result<DeleteOptions, Status> {
     let mut options = DeleteOptions::default();
+    let bad_dry_run;
     if body.is_null() {
         options.grace_period_seconds = match query.get("gracePeriodSeconds") {
             "" => None,
@@ -232,14 +235,15 @@ pub(super) fn delete_options_of(body: &Value, query: &Query, deletes_corrupt: bo
         options.propagation_policy =
             Some(query.get("propagationPolicy")).filter(|text| !text.is_empty()).map(Str::from);
         options.orphan_dependents = query.find("orphanDependents").map(|_| query.flag("orphanDependents"));
-        options.dry_run = dry_run(query.all("dryRun"), "DeleteOptions")?;
+        (options.dry_run, bad_dry_run) = read_dry_run(query.all("dryRun"));
     } else {
         options.grace_period_seconds = body.i64_at(&["gracePeriodSeconds"]);
         options.precondition_uid = body.str_at(&["preconditions", "uid"]).map(Str::from);
         options.precondition_resource_version = body.str_at(&["preconditions", "resourceVersion"]).map(Str::from);
         options.propagation_policy = body.str_at(&["propagationPolicy"]).map(Str::from);
         options.orphan_dependents = body.bool_at(&["orphanDependents"]);
-        options.dry_run = dry_run(body.items_at(&["dryRun"]).iter().filter_map(Value::as_str), "DeleteOptions")?;
+        let values = body.items_at(&["dryRun"]).iter().filter_map(Value::as_str);
+        (options.dry_run, bad_dry_run) = read_dry_run(values);
     }
     options.ignore_store_read_error = deletes_corrupt
         && match body {
@@ -247,11 +251,14 @@ pub(super) fn delete_options_of(body: &Value, query: &Query, deletes_corrupt: bo
             body => body.bool_at(&[UNSAFE_DELETE_OPTION]) == Some(true),
         };
     let has_preconditions = body.get("preconditions").is_some_and(|preconditions| !preconditions.is_null());
-    check_delete(&options, has_preconditions)?;
+    check_delete(&options, bad_dry_run, has_preconditions)?;
     Ok(options)
 }
 
-fn check_delete(options: &DeleteOptions, has_preconditions: bool) -> Result<(), Status> {
+/// All that is wrong with the options of a delete.
+///
+/// Upstream: `ValidateDeleteOptions` in k8s.io/apimachinery/pkg/apis/meta/v1/validation (v1.35).
+fn check_delete(options: &DeleteOptions, bad_dry_run: Option<Error>, has_preconditions: bool) -> Result<(), Status> {
     let mut errors = ErrorList::new();
     let path = Path::new("propagationPolicy");
     if options.propagation_policy.is_some() && options.orphan_dependents.is_some() {
@@ -266,6 +273,7 @@ fn check_delete(options: &DeleteOptions, has_preconditions: bool) -> Result<(), 
     {
         errors.push(Error::not_supported(&path, policy, &["Foreground", "Background", "Orphan", "nil"]));
     }
+    errors.extend(bad_dry_run);
     if options.ignore_store_read_error {
         errors.extend(unsafe_delete::check_others(Others {
             dry_run: options.dry_run,
@@ -275,10 +283,7 @@ fn check_delete(options: &DeleteOptions, has_preconditions: bool) -> Result<(), 
             preconditions: has_preconditions,
         }));
     }
-    if errors.is_empty() {
-        return Ok(());
-    }
-    Err(Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", "DeleteOptions"), "", &errors))
+    if errors.is_empty() { Ok(()) } else { Err(bad_options("DeleteOptions", &errors)) }
 }
 
 #[cfg(test)]
@@ -294,6 +299,27 @@ mod tests {
         assert_eq!(parse(SELECTOR_KEYS_MAX).unwrap().labels.keys(), SELECTOR_KEYS_MAX);
         let refused = parse(SELECTOR_KEYS_MAX + 1).unwrap_err();
         assert_eq!((refused.code, refused.message.as_str()), (400, "labelSelector names 257 labels, the limit is 256"));
+    }
+
+    /// Only the first was told.
+    #[test]
+    fn all_that_is_wrong_with_a_delete_is_told() {
+        let options = Value::object_of([
+            ("propagationPolicy", Value::from("Bogus")),
+            ("orphanDependents", true.into()),
+            ("dryRun", Value::array([Value::from("All"), "x".into()])),
+        ]);
+        let refused = delete_options(&options, &Query::default()).unwrap_err();
+        let want = "DeleteOptions.meta.k8s.io \"\" is invalid: [propagationPolicy: Invalid value: \"Bogus\": \
+                    orphanDependents and deletionPropagation cannot be both set, propagationPolicy: Unsupported value: \
+                    \"Bogus\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\", dryRun: Unsupported \
+                    value: [\"All\",\"x\"]: supported values: \"All\"]";
+        assert_eq!((refused.code, &*refused.message), (422, want));
+        let query = Query::parse("propagationPolicy=Bogus&dryRun=x");
+        let causes = delete_options(&Value::Null, &query).unwrap_err().details.map(|details| details.causes.len());
+        assert_eq!(causes, Some(2));
+        assert!(delete_options(&Value::Null, &Query::parse("dryRun=All")).unwrap().dry_run);
+        assert!(!delete_options(&Value::Null, &Query::default()).unwrap().dry_run);
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub(super) async fn patch(
                     decode_bytes(&bytes, Encoding::Json, typed.0, type_id, validation, &gvk)?
                 }
             };
-            (object, own.iter().cloned().chain(further).collect())
+            (object, strict::warnings(own.clone()).into_iter().chain(further).collect())
         } else {
             let patched = patched(&in_version(), (kind, &patch), typed, (&gvk, &name), schema.is_some())?;
             match schema {
@@ -110,7 +110,8 @@ pub(super) async fn patch(
 /// A configuration that says something twice is refused if the client wants it, but only after it was found to fit.
 pub(super) fn refuse_doubled(complaints: &[String], validation: FieldValidation) -> Result<(), Status> {
     if validation == FieldValidation::Strict && !complaints.is_empty() {
-        return Err(Status::bad_request(format!("error strict decoding YAML: {}", complaints.join(", "))));
+        let why = format!("error strict decoding YAML: error converting YAML to JSON: {}", complaints.join(", "));
+        return Err(Status::bad_request(why));
     }
     Ok(())
 }

@@ -24,7 +24,8 @@ use super::{
     patch_body::{Patch, read_patch},
     read::{namespace_of, store_of},
     routes::Endpoint,
-    write::WriteRequest,
+    strict,
+    write::{WriteRequest, expect_incarnation},
 };
 use crate::{
     customresources::nested::{nested_int, nested_text},
@@ -110,6 +111,9 @@ pub(super) async fn handle(
     let transform = |current: Option<&Value>| {
         let mut object = current.cloned().unwrap_or_default();
         let (scale, of_patch) = wanted.of(&before(endpoint, &object, paths)?, (table, type_id), &name)?;
+        if matches!(wanted, Wanted::Scale(_)) {
+            expect_incarnation(store, &namespace, &scale, current)?;
+        }
         *advice.lock() = of_patch;
         if scale.i64_at(&["spec", "replicas"]) == Some(UNSET_REPLICAS) {
             let path = quote(&paths.spec_replicas);
@@ -171,7 +175,9 @@ fn check(endpoint: &Endpoint, scale: &Value, object: &Value, name: &str) -> Resu
         return Err(Status::invalid(&kind(), name, &[error]));
     }
     let resource = GroupResource::new(endpoint.resource.group.clone(), format!("{}/scale", endpoint.resource.plural));
-    Preconditions::of(scale).of_uid().check(object, &resource, name)
+    let Some((what, wanted, actual)) = Preconditions::of(scale).of_uid().unmet(object) else { return Ok(()) };
+    let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
+    Err(Status::conflict(&resource, name, why))
 }
 
 /// The precondition of a write is what the client saw. If it did not say, the object is what it is at that moment, also where
@@ -199,7 +205,7 @@ async fn apply(
     let body = std::mem::take(&mut request.body);
     let Patch { value: scale, complaints } = read_patch(body, patch_type, validation).await?;
     refuse_doubled(&complaints, validation)?;
-    let mut warnings = complaints;
+    let mut warnings = strict::warnings(complaints);
     if scale.api_version() != "autoscaling/v1" || scale.kind() != "Scale" {
         let group_version = GroupVersion::parse(scale.api_version())
             .map_or_else(|| "/".to_owned(), |version| format!("{}/{}", version.group, version.version));

@@ -51,6 +51,20 @@ pub(super) fn refused(kind: PatchKind, patch: &Value, patched_json: &[u8], why: 
     Status::invalid(&GroupVersionKind::new("", "", ""), "", &[error])
 }
 
+/// What stands before the keys that YAML says twice, of which each has a line.
+const DOUBLED: &str = "yaml: unmarshal errors:\n";
+
+/// Complaints as they are told to who only wants to be warned: what YAML says twice, each by itself.
+///
+/// Upstream: `parseYAMLWarnings` in k8s.io/apiserver/pkg/endpoints/handlers/rest.go (v1.35).
+pub(super) fn warnings(complaints: Vec<String>) -> Vec<String> {
+    let told = complaints.into_iter().flat_map(|complaint| match complaint.strip_prefix(DOUBLED) {
+        Some(doubled) => doubled.split('\n').map(|line| line.trim().to_owned()).collect(),
+        None => vec![complaint],
+    });
+    told.collect()
+}
+
 /// The reason of a refusal that names every complaint.
 pub(super) fn strict_error(complaints: &[String]) -> String {
     format!("strict decoding error: {}", complaints.join(", "))
@@ -75,6 +89,22 @@ mod tests {
             &[r#"json patch duplicate field "[1].path""#, r#"json patch unknown field "[2].foo""#],
         );
         check(PatchKind::Merge, r#"{"spec": {"a": 1, "a": 2}, "foo": 1}"#, &[r#"duplicate field "spec.a""#]);
+    }
+
+    /// All were one warning, whose text was cut off.
+    #[test]
+    fn each_key_that_yaml_says_twice_is_a_warning() {
+        let decoded = codec::yaml::decode(b"a: 1\na: 2\nb: 1\na: 3\nb: 2\n", None, FieldValidation::Warn).unwrap();
+        let complaints = decoded.complaints().into_iter().chain(["unknown field \"c\"".to_owned()]).collect();
+        assert_eq!(
+            warnings(complaints),
+            [
+                "line 2: key \"a\" already set in map",
+                "line 4: key \"a\" already set in map",
+                "line 5: key \"b\" already set in map",
+                "unknown field \"c\"",
+            ]
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     large::Who,
-    registry::{CreateRight, Deleted, Store, WriteContext},
+    registry::{CreateRight, Deleted, Preconditions, Store, WriteContext},
     request::Request,
     response::{Reply, Response},
     server::Server,
@@ -122,12 +122,32 @@ pub(super) async fn update(
     let name = request.info.name.clone();
     check_name(&object, &name)?;
     let may_create = request.info.subresource.is_empty() && endpoint.resource.strategy.allow_create_on_update();
-    let transform = |_current: Option<&Value>| Ok(object.clone());
+    let transform = |current: Option<&Value>| {
+        expect_incarnation(store, &write.namespace, &object, current)?;
+        Ok(object.clone())
+    };
     let create = may_create.then(|| CreateRight::of(&request, &**server.authorizer()));
     let updated = store.update(&write.context(&request), &name, strategy, &transform, create).await?;
     warnings.extend(updated.warnings);
     let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
     reply(endpoint, store, code, &updated.object, warnings)
+}
+
+/// A UID in what replaces an object is a precondition; one that a patch sets is a change, which the rules refuse.
+///
+/// Upstream: `Preconditions` of `defaultUpdatedObjectInfo` in k8s.io/apiserver/pkg/registry/rest/update.go (v1.35).
+pub(super) fn expect_incarnation(
+    store: &Store,
+    namespace: &str,
+    object: &Value,
+    current: Option<&Value>,
+) -> Result<(), Status> {
+    match Preconditions::of(object).of_uid().unmet(current.unwrap_or(&Value::Null)) {
+        Some((what, wanted, actual)) => {
+            Err(store.failed_precondition((namespace, object.name()), what, wanted, actual))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Takes away owner references that stand there twice, with all that they say. Returns what to tell the client then.
@@ -204,8 +224,8 @@ pub(super) async fn delete(
         status.set(&["details"], details);
         return Ok(Reply::tree(StatusCode::OK, status));
     }
-    let cascades =
-        options.orphan_dependents == Some(false) || options.propagation_policy.as_deref() == Some("Foreground");
+    // For the older way to say it alone, so that clients of that time are not surprised.
+    let cascades = options.orphan_dependents == Some(false);
     let code = if gone_at.is_none() && cascades { StatusCode::ACCEPTED } else { StatusCode::OK };
     // What is gone shows the revision at which it went, as its watch event does.
     let object = match gone_at {

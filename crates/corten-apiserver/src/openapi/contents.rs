@@ -13,7 +13,7 @@ use corten_apimachinery::{
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha512};
 
-use super::{Source, form::Form};
+use super::{Source, form::Form, shared};
 use crate::discovery::{self, Group};
 
 /// What a document tells of.
@@ -124,11 +124,12 @@ impl Contents {
                 let entries = before.remove(&hash).unwrap_or_else(|| {
                     let descriptions = descriptions.get_or_init(source.descriptions);
                     let options = Options { dialect: Dialect::V2, enums: true, descriptions: &**descriptions };
-                    let (paths, mut schemas) = unit.entries(source, options);
+                    let (mut paths, mut schemas) = unit.entries(source, options);
                     if !unit.server.is_empty() {
                         schemas.extend(openapi::referred(source.table, &paths, true, options));
                     }
-                    Entries::write(encoding, &paths, &schemas)
+                    let parameters = shared::take(&mut paths);
+                    Entries::write(encoding, &paths, &schemas, &parameters)
                 });
                 (hash, entries)
             })

@@ -11,6 +11,7 @@ mod document;
 mod form;
 mod gzip;
 mod ranges;
+mod shared;
 mod v3;
 
 #[cfg(test)]

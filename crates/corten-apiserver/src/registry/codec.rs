@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use corten_apimachinery::{
-    codec::{FieldValidation, json, protobuf},
+    codec::{
+        FieldValidation,
+        json::{self, Spliceable},
+        protobuf,
+    },
     field::quote,
     gvk::GroupVersion,
     meta::ObjectMeta as _,
@@ -69,9 +73,12 @@ impl ResourceCodec {
     /// An object of the hub's form, without resource version, on its way into the store.
     #[must_use]
     pub fn pending(&self, object: &Value) -> Arc<Pending> {
-        let encoded = json::encode_spliceable(object, self.encoding());
+        self.pending_as(object, json::encode_spliceable(object, self.encoding()), false)
+    }
+
+    fn pending_as(&self, object: &Value, encoded: Spliceable, is_outdated: bool) -> Arc<Pending> {
         let (namespace, name, uid) = (object.namespace().into(), object.name().into(), object.uid().into());
-        Pending::new(encoded, namespace, name, uid, self.facts(object))
+        Pending::new(encoded, namespace, name, uid, Facts { is_outdated, ..self.facts(object) })
     }
 
     /// The served object of a tree that is stored at `revision`; 0 for one that is not (a dry run).
@@ -97,6 +104,7 @@ impl ResourceCodec {
                 .into(),
             is_deleting: object.deletion_timestamp().is_some(),
             protobuf_length: Measured::default(),
+            is_outdated: false,
         }
     }
 }
@@ -173,6 +181,11 @@ impl ResourceCodec {
     }
 
     fn decode_as_hub(&self, key: &str, value: &Bytes, revision: Revision) -> Result<Arc<Stored>, CorruptObject> {
-        Ok(self.stored(&self.hub_tree(key, value, revision)?, revision))
+        let mut tree = self.hub_tree(key, value, revision)?;
+        tree.unset_meta("resourceVersion");
+        // What was read may be stored otherwise than it would be now.
+        let encoded = json::encode_spliceable(&tree, self.encoding());
+        let is_outdated = encoded.bytes() != value;
+        Ok(self.pending_as(&tree, encoded, is_outdated).at(revision))
     }
 }

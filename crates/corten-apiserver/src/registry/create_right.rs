@@ -8,7 +8,7 @@ use corten_apimachinery::{resource::UserInfo, status::Status};
 
 use crate::{
     Request, RequestInfo,
-    authorization::{Attributes, Authorizer, Decision},
+    authorization::{Attributes, Authorizer, Decision, forbidden},
 };
 
 /// Finds out whether the sender of a request may create what it names.
@@ -26,14 +26,13 @@ impl<'a> CreateRight<'a> {
         Self { authorizer, user: &request.user, asked: &request.info }
     }
 
-    /// Errors: `Forbidden`, worded as upstream: shorter than where a request is refused as such.
+    /// Errors: `Forbidden`, in the words in which a request is refused as such.
     pub(super) async fn check(self) -> Result<(), Status> {
         let info = RequestInfo { verb: "create".into(), ..self.asked.clone() };
-        match self.authorizer.authorize(Attributes { user: self.user, request: &info }).await {
+        let attributes = Attributes { user: self.user, request: &info };
+        match self.authorizer.authorize(attributes).await {
             Decision::Allow { .. } => Ok(()),
-            Decision::Deny { reason } | Decision::NoOpinion { reason } => {
-                Err(Status::forbidden(&info.group_resource(), &info.name, reason))
-            }
+            Decision::Deny { reason } | Decision::NoOpinion { reason } => Err(forbidden(attributes, &reason)),
         }
     }
 }

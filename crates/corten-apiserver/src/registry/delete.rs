@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use corten_apimachinery::{
+    gvk::GroupResource,
     meta::{ObjectMeta as _, format_time, parse_time},
     resource::{DeleteOptions, Deletion, GarbagePolicy},
     status::Status,
@@ -60,7 +61,7 @@ impl Store {
         let mut is_fresh = false;
         loop {
             let (old, revision) = current;
-            if let Err(refusal) = preconditions.check(&old, &self.group_resource(), name) {
+            if let Err(refusal) = self.check_delete_preconditions(preconditions, &old, name) {
                 if is_fresh {
                     return Err(refusal);
                 }
@@ -111,7 +112,7 @@ impl Store {
             if !was_deleting || matches!(grace, Grace::Ends { .. }) {
                 self.resource.strategy.mark_deleting(&self.strategy_context(cx), &mut object);
             }
-            if object == old {
+            if object == old && !self.is_outdated(key, revision).await? {
                 return Ok(Attempt::done(self.codec.stored(&old, revision), None));
             }
             if cx.dry_run {
@@ -141,6 +142,19 @@ impl Store {
             }
             Outcome::Conflict { current, .. } => self.overtaken(key, current).map(Attempt::Overtaken),
         }
+    }
+
+    /// Upstream: `BeforeDelete` in k8s.io/apiserver/pkg/registry/rest/delete.go, which names the kind where others name the
+    /// resource (v1.35).
+    fn check_delete_preconditions(&self, wanted: Preconditions<'_>, old: &Value, name: &str) -> Result<(), Status> {
+        let Some((what, wanted, actual)) = wanted.unmet(old) else { return Ok(()) };
+        let happened = if what == "UID" { "deleted and then recreated" } else { "modified" };
+        let why = format!(
+            "the {what} in the precondition ({wanted}) does not match the {what} in record ({actual}). The object might \
+             have been {happened}"
+        );
+        let kind = GroupResource::new(self.kind.group.clone(), self.kind.kind.clone());
+        Err(Status::conflict(&kind, name, why))
     }
 
     /// Notes in the finalizers what is to happen to dependents; the garbage collector acts on it.

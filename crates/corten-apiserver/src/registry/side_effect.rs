@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use corten_apimachinery::{
-    gvk::{GroupResource, GroupVersionKind},
+    gvk::GroupVersionKind,
     meta::ObjectMeta as _,
     status::Status,
     stored::Stored,
@@ -40,22 +40,16 @@ impl<'a> Preconditions<'a> {
         Self { resource_version: None, ..self }
     }
 
-    /// Whether `object` is what it has to be. `Value::Null` stands for one that is not there.
-    ///
-    /// Upstream: `Preconditions.Check` in k8s.io/apiserver/pkg/storage/interfaces.go (v1.35).
-    ///
-    /// Errors: `Conflict` for the object `name` of `resource`.
-    pub fn check(self, object: &Value, resource: &GroupResource, name: &str) -> Result<(), Status> {
+    /// The first that `object` does not meet: what it is about, what is wanted, and what is there. `Value::Null` stands for an
+    /// object that is not there.
+    #[must_use]
+    pub fn unmet<'o>(self, object: &'o Value) -> Option<(&'static str, &'a str, &'o str)> {
         let checks =
             [("UID", self.uid, object.uid()), ("ResourceVersion", self.resource_version, object.resource_version())];
-        for (what, wanted, actual) in checks {
-            if let Some(wanted) = wanted.filter(|wanted| *wanted != actual) {
-                let why =
-                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
-                return Err(Status::conflict(resource, name, why));
-            }
-        }
-        Ok(())
+        checks.into_iter().find_map(|(what, wanted, actual)| {
+            let wanted = wanted.filter(|wanted| *wanted != actual)?;
+            Some((what, wanted, actual))
+        })
     }
 }
 
@@ -117,7 +111,7 @@ impl Store {
             let mut object = old.clone();
             object.set_meta("resourceVersion", crate::value_text(revision));
             let prepared =
-                preconditions.check(&object, &self.group_resource(), name).and_then(|()| change(&mut object));
+                self.expect(preconditions, &object, name).and_then(|()| change(&mut object));
             object.unset_meta("resourceVersion");
             if let Err(refusal) = prepared {
                 if is_fresh {
@@ -142,5 +136,33 @@ impl Store {
                 }
             }
         }
+    }
+
+    fn expect(&self, wanted: Preconditions<'_>, object: &Value, name: &str) -> Result<(), Status> {
+        match wanted.unmet(object) {
+            Some((what, wanted, actual)) => {
+                Err(self.failed_precondition((object.namespace(), name), what, wanted, actual))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The refusal of a write to an object whose `what` is not the one that is wanted. It tells where the object is stored.
+    ///
+    /// Upstream: `Preconditions.Check` and `StorageError` in k8s.io/apiserver/pkg/storage/{interfaces,errors}.go (v1.35).
+    pub(crate) fn failed_precondition(
+        &self,
+        (namespace, name): (&str, &str),
+        what: &str,
+        wanted: &str,
+        actual: &str,
+    ) -> Status {
+        let key = self.keys.full(&cache_key(namespace, name));
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+             {what} in precondition: {wanted}, {what} in object meta: {actual}",
+            String::from_utf8_lossy(&key)
+        );
+        Status::conflict(&self.group_resource(), name, why)
     }
 }

@@ -3,7 +3,15 @@
 use std::{future::poll_fn, pin::pin, sync::Arc};
 
 use corten_apimachinery::{
-    managed_fields, meta::ObjectMeta as _, resource::Strategy, stack, status::Status, stored::Stored, value::Value,
+    field::{Error, Path},
+    gvk::GroupVersionKind,
+    managed_fields,
+    meta::ObjectMeta as _,
+    resource::Strategy,
+    stack,
+    status::Status,
+    stored::Stored,
+    value::Value,
 };
 use corten_storage::{
     kv::{Change, Expected, Outcome, Revision},
@@ -15,7 +23,6 @@ use super::{
     before::{self, settle_namespace},
     create_right::CreateRight,
     reservation::{Ended, Reservation, Settle},
-    side_effect::Preconditions,
     store::{Put, Store, WriteContext},
 };
 use crate::admission::Operation;
@@ -39,7 +46,7 @@ impl Store {
     ///
     /// An object that does not exist is made if there is a right to ask for: by a PUT where the kind allows it, or by an
     /// apply.
-    /// A `resourceVersion` or `uid` in the transformed object is a precondition.
+    /// A `resourceVersion` in the transformed object is a precondition.
     ///
     /// Errors: `NotFound`, `Conflict`, `Invalid`, `Forbidden` for who may not create, and what admission and the engine say.
     pub async fn update(
@@ -65,7 +72,6 @@ impl Store {
                 // Upstream reads the version, and what it makes of an update it asks for none.
                 Self::version_of(&object)?;
                 object.unset_meta("resourceVersion");
-                Preconditions::of(&object).of_uid().check(&Value::Null, &self.group_resource(), name)?;
                 match self.create_with(cx, object, create).await {
                     Ok((object, warnings)) => return Ok(Updated { object, created: true, warnings }),
                     Err(status) if status.is_already_exists() => {
@@ -117,7 +123,7 @@ impl Store {
     ) -> Result<Attempt, Status> {
         let mut object = transform(Some(old))?;
         settle_namespace(&mut object, self.resource.is_namespaced().then_some(cx.namespace))?;
-        self.check_preconditions(&object, old, revision, name)?;
+        self.check_version(&object, revision, name)?;
         // Rules and plugins see the version that the change is made to, also when the client did not name one.
         let mut old = old.clone();
         old.set_meta("resourceVersion", crate::value_text(revision));
@@ -165,21 +171,36 @@ impl Store {
             .map_err(|why| Status::new(corten_apimachinery::status::Reason::Unknown, why))
     }
 
-    fn check_preconditions(&self, object: &Value, old: &Value, revision: Revision, name: &str) -> Result<(), Status> {
+    fn check_version(&self, object: &Value, revision: Revision, name: &str) -> Result<(), Status> {
         let wanted = Self::version_of(object)?;
         if wanted != 0 && wanted != revision {
             return Err(Status::modified(&self.group_resource(), name));
         }
         if wanted == 0 && !self.resource.strategy.allow_unconditional_update() {
-            let path = corten_apimachinery::field::Path::new("metadata").child("resourceVersion");
-            let error = corten_apimachinery::field::Error::invalid(
-                &path,
-                format_args!("0x0"),
+            let error = Error::invalid(
+                &Path::new("metadata").child("resourceVersion"),
+                0_i64,
                 "must be specified for an update",
             );
-            return Err(Status::invalid(&self.kind, name, &[error]));
+            // Upstream has no other place for the name of the resource than that of the kind.
+            let kind = GroupVersionKind::new(self.kind.group.clone(), "", self.resource.plural.clone());
+            return Err(Status::invalid(&kind, name, &[error]));
         }
-        Preconditions::of(object).of_uid().check(old, &self.group_resource(), name)
+        Ok(())
+    }
+
+    /// Whether the object that has been under `key` since `revision` is stored otherwise than it is shown: then it is written also
+    /// if nothing of it changes.
+    ///
+    /// Upstream: `GuaranteedUpdate` in k8s.io/apiserver/pkg/storage/etcd3/store.go, which compares the bytes (v1.35).
+    pub(super) async fn is_outdated(&self, key: &str, revision: Revision) -> Result<bool, Status> {
+        let is_it = |stored: &Arc<Stored>| stored.revision == revision;
+        let stored = match self.cacher.get(key).filter(is_it) {
+            Some(stored) => Some(stored),
+            // The engine has told of it before the cache has heard.
+            None => self.consistent().await?.get(key).filter(|stored| is_it(stored)).cloned(),
+        };
+        Ok(stored.is_some_and(|stored| stored.facts.is_outdated))
     }
 
     async fn write_update(
@@ -191,7 +212,7 @@ impl Store {
         revision: Revision,
         reservation: Reservation,
     ) -> Result<Attempt, Status> {
-        if object == old {
+        if object == old && !self.is_outdated(key, revision).await? {
             let object = self.codec.stored(old, revision);
             return Ok(Attempt::done(object));
         }

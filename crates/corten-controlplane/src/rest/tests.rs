@@ -332,13 +332,20 @@ async fn a_scale_is_of_the_incarnation_that_is_meant() {
          other, UID in object meta: {}",
         deployment.uid()
     );
-    for refused in [
-        cluster.put(admin(), &scale, of("other")).await,
-        cluster.patch(admin(), &scale, PatchKind::Merge, of("other")).await,
-        cluster.patch(admin(), &applied, PatchKind::Apply, of("other")).await,
+    // What is put has its UID as a precondition, which the storage looks at.
+    let put = format!(
+        "Operation cannot be fulfilled on deployments.apps \"web\": StorageError: invalid object, Code: 4, Key: \
+         /registry/deployments/default/web, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in \
+         precondition: other, UID in object meta: {}",
+        deployment.uid()
+    );
+    for (refused, want) in [
+        (cluster.put(admin(), &scale, of("other")).await, &put),
+        (cluster.patch(admin(), &scale, PatchKind::Merge, of("other")).await, &want),
+        (cluster.patch(admin(), &applied, PatchKind::Apply, of("other")).await, &want),
     ] {
         let refused = refused.unwrap_err();
-        assert_eq!((refused.code, refused.message), (409, want.clone()));
+        assert_eq!((refused.code, &refused.message), (409, want));
     }
     for done in [
         cluster.put(admin(), &scale, of(deployment.uid())).await,

@@ -10,7 +10,7 @@ use super::custom_resources::{CRDS, TABS, cluster_with_tabs, tab, until};
 use crate::testing::{Cluster, admin, tree};
 
 /// Changes the definition, and waits until what it says now is served: then the watches of what was served before end.
-async fn redefine(cluster: &Cluster, changes: serde_json::Value) {
+pub(super) async fn redefine(cluster: &Cluster, changes: serde_json::Value) {
     redefine_seen_by(cluster, "v1beta1", changes).await;
 }
 
@@ -197,6 +197,30 @@ async fn a_version_shows_what_its_own_schema_has() {
     of_beta["apiVersion"] = json!("example.com/v1beta1");
     let made = cluster.post(admin(), &beta, of_beta).await.unwrap();
     assert_eq!(made.at(&["spec", "old"]), None, "the version that is stored has no such field");
+    cluster.stop().await;
+}
+
+/// It was refused as a path that nobody knows, without the words that it is an object that is not found.
+#[tokio::test]
+async fn a_subresource_that_a_version_does_not_have_is_not_found() {
+    let cluster = cluster_with_tabs().await;
+    cluster.post(admin(), TABS, tab("a", json!({"cron": "*"}))).await.unwrap();
+    let beta = TABS.replace("v1", "v1beta1");
+    for (path, is_there) in [
+        (format!("{TABS}/a/status"), true),
+        (format!("{TABS}/a/odd"), false),
+        (format!("{beta}/a/status"), false),
+        (format!("{beta}/a/scale"), false),
+    ] {
+        match cluster.get(admin(), &path).await {
+            Ok(_) => assert!(is_there, "{path}"),
+            Err(status) => {
+                assert_eq!((status.code, &*status.message), (404, "crontabs.example.com \"a\" not found"), "{path}");
+                let details = status.details.unwrap();
+                assert_eq!((&*details.name, &*details.group, &*details.kind), ("a", "example.com", "crontabs"));
+            }
+        }
+    }
     cluster.stop().await;
 }
 

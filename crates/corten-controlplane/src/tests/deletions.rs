@@ -147,3 +147,39 @@ async fn requests_for_what_is_no_longer_defined_are_forgotten() {
     assert!(!counted().await);
     cluster.stop().await;
 }
+
+/// What was meant for another object was refused in words of the storage; a deletion in the foreground was said to be accepted,
+/// which upstream says to those alone who ask in the older way.
+#[tokio::test]
+async fn a_delete_answers_in_upstreams_words_and_codes() {
+    let cluster = Cluster::start().await;
+    let held = json!({"metadata": {"name": "m", "finalizers": ["example.com/held"]}});
+    let made = cluster.post(admin(), MAPS, held).await.unwrap();
+    let path = &format!("{MAPS}/m");
+    for (precondition, what, actual, otherwise) in [
+        ("uid", "UID", made.uid(), "deleted and then recreated"),
+        ("resourceVersion", "ResourceVersion", made.resource_version(), "modified"),
+    ] {
+        let options = json!({"preconditions": {precondition: "nope"}});
+        let refused = cluster.delete_with(admin(), path, options).await.unwrap_err();
+        let want = format!(
+            "Operation cannot be fulfilled on ConfigMap \"m\": the {what} in the precondition (nope) does not match the \
+             {what} in record ({actual}). The object might have been {otherwise}"
+        );
+        assert_eq!((refused.code, refused.message), (409, want));
+        assert_eq!(refused.details.unwrap().kind, "ConfigMap");
+    }
+    for (query, code) in [
+        ("propagationPolicy=Foreground", 200),
+        ("propagationPolicy=Orphan", 200),
+        ("propagationPolicy=Background", 200),
+        ("orphanDependents=true", 200),
+        ("orphanDependents=false", 202),
+        ("", 200),
+    ] {
+        assert_eq!(cluster.code(Method::DELETE, &format!("{path}?{query}"), admin()).await, code, "{query}");
+    }
+    let free = json!({"metadata": {"finalizers": null}});
+    cluster.patch(admin(), path, PatchKind::Merge, free).await.unwrap();
+    cluster.stop().await;
+}

@@ -137,6 +137,28 @@ async fn items_are_measured_once_for_all_lists_in_protobuf() {
     served.stop().await;
 }
 
+/// It was shown as if nobody had asked for a list.
+#[tokio::test]
+async fn what_is_made_for_an_answer_is_no_list() {
+    let served = Served::start().await;
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"replicas": 3, "selector": {"matchLabels": {"a": "b"}}, "template": template});
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let deployment = json!({"metadata": {"name": "w"}, "spec": spec});
+    served.cluster.post(admin(), deployments, deployment).await.unwrap();
+    let mut asker = Asker::of(&served).await;
+    for (path, ty) in
+        [(format!("{deployments}/w/scale"), "autoscaling.Scale"), (format!("{MAPS}/m0"), "core.ConfigMap")]
+    {
+        let answer = asker.get(&path, &format!("application/json;{METADATA_LIST}")).await;
+        let why = format!("you requested PartialObjectMetadataList, but the requested object is not a list (*{ty})");
+        assert_eq!(answer.code, 406, "{path}");
+        assert!(text(&answer.body).contains(&why), "{path}: {}", text(&answer.body));
+    }
+    drop(asker);
+    served.stop().await;
+}
+
 /// A refusal came before anybody had asked who is asking, and in words of its own.
 #[tokio::test]
 async fn a_form_that_does_not_exist_is_refused_as_upstream_refuses_it() {

@@ -5,7 +5,10 @@
 use corten_apimachinery::Value;
 use serde_json::json;
 
-use super::*;
+use super::{
+    custom_resources::{TABS, cluster_with_tabs, tab},
+    *,
+};
 use crate::testing::value;
 
 /// A client that copies an object may leave its version in; only one that could have been given out is refused.
@@ -174,5 +177,139 @@ async fn who_applies_a_scale_of_nothing_owns_the_replicas() {
     let entry = entry.expect("the scaler is an owner");
     assert_eq!((entry.str_at(&["operation"]), entry.str_at(&["subresource"])), (Some("Apply"), Some("scale")));
     assert!(entry.at(&["fieldsV1", "f:spec", "f:replicas"]).is_some());
+    cluster.stop().await;
+}
+
+/// They stayed as they were: who wanted to have them go could only say `[{}]`.
+#[tokio::test]
+async fn no_managed_fields_are_another_thing_than_none_said() {
+    let cluster = Cluster::start().await;
+    let managers = |object: &Value| object.items_at(&["metadata", "managedFields"]).len();
+    let none = json!({"metadata": {"name": "a", "managedFields": []}});
+    let made = cluster.post(admin(), MAPS, none.clone()).await.unwrap();
+    assert_eq!(managers(&made), 0, "there is nothing to own");
+    let path = &format!("{MAPS}/a");
+    let owned = json!({"metadata": {"name": "a", "labels": {"a": "b"}}, "data": {"c": "d"}});
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"e": "f"}});
+    let apply = format!("{path}?fieldManager=m&force=true");
+    let remove = json!([{"op": "replace", "path": "/metadata/managedFields", "value": []}]);
+    for (kind, patch, want) in [
+        (None, none.clone(), 0),
+        (Some(PatchKind::Merge), none.clone(), 0),
+        (Some(PatchKind::Strategic), none.clone(), 0),
+        (Some(PatchKind::Json), remove, 0),
+        (Some(PatchKind::Merge), json!({"metadata": {"managedFields": null}}), 2),
+    ] {
+        cluster.patch(admin(), &apply, PatchKind::Apply, config.clone()).await.unwrap();
+        let of_put = cluster.put(admin(), path, owned.clone()).await.unwrap();
+        let both = cluster.patch(admin(), &apply, PatchKind::Apply, config.clone()).await.unwrap();
+        assert_eq!((managers(&of_put) > 0, managers(&both)), (true, 2));
+        let changed = match kind {
+            None => cluster.put(admin(), path, patch.clone()).await.unwrap(),
+            Some(kind) => cluster.patch(admin(), path, kind, patch.clone()).await.unwrap(),
+        };
+        assert_eq!(managers(&changed), want, "{kind:?} {patch}");
+        assert_eq!(cluster.get(admin(), path).await.unwrap(), changed, "{kind:?} {patch}");
+        cluster.delete(admin(), path).await.unwrap();
+        cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}})).await.unwrap();
+    }
+    // Through a part of an object they cannot be set.
+    let pod = cluster.make_pod("p").await;
+    let status = cluster.patch(
+        admin(),
+        "/api/v1/namespaces/default/pods/p/status",
+        PatchKind::Merge,
+        json!({"metadata": {"managedFields": []}}),
+    );
+    assert_eq!(managers(&status.await.unwrap()), managers(&pod));
+    cluster.stop().await;
+}
+
+/// A patch that sets the UID was taken for one of another object.
+#[tokio::test]
+async fn the_uid_is_a_precondition_where_an_object_is_put_and_a_change_where_it_is_patched() {
+    let cluster = Cluster::start().await;
+    let made = cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}})).await.unwrap();
+    let path = &format!("{MAPS}/a");
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "uid": "abc"}});
+    let refused = |answer: Result<Value, _>| {
+        let status: corten_apimachinery::status::Status = answer.unwrap_err();
+        (status.code, status.message)
+    };
+    let put = refused(cluster.put(admin(), path, map.clone()).await);
+    let why = format!(
+        "Operation cannot be fulfilled on configmaps \"a\": StorageError: invalid object, Code: 4, Key: \
+         /registry/configmaps/default/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: \
+         abc, UID in object meta: {}",
+        made.uid()
+    );
+    assert_eq!(put, (409, why));
+    let why = "ConfigMap \"a\" is invalid: metadata.uid: Invalid value: \"abc\": field is immutable";
+    let apply = format!("{path}?fieldManager=m");
+    for answer in [
+        cluster.patch(admin(), path, PatchKind::Merge, map.clone()).await,
+        cluster.patch(admin(), path, PatchKind::Strategic, map.clone()).await,
+        cluster.patch(admin(), &apply, PatchKind::Apply, map.clone()).await,
+    ] {
+        assert_eq!(refused(answer), (422, why.to_owned()));
+    }
+    let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b", "uid": "abc"}});
+    let apply = format!("{MAPS}/b?fieldManager=m");
+    let other = refused(cluster.patch(admin(), &apply, PatchKind::Apply, other).await);
+    let why = "uid mismatch: the provided object specified uid abc, and no existing object was found";
+    assert_eq!(other, (409, format!("Operation cannot be fulfilled on configmaps \"b\": {why}")));
+    cluster.stop().await;
+}
+
+/// The kind stood for the resource, and a text for the number.
+#[tokio::test]
+async fn a_put_without_a_version_is_refused_where_it_needs_one() {
+    let cluster = cluster_with_tabs().await;
+    let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    let budget = json!({"metadata": {"name": "b"}, "spec": {"minAvailable": 1}});
+    cluster.post(admin(), budgets, budget.clone()).await.unwrap();
+    cluster.post(admin(), TABS, tab("b", json!({"cron": "*"}))).await.unwrap();
+    for (path, object, resource, kind) in [
+        (budgets, budget, "poddisruptionbudgets.policy", "poddisruptionbudgets"),
+        (TABS, tab("b", json!({"cron": "*"})), "crontabs.example.com", "crontabs"),
+    ] {
+        let refused = cluster.put(admin(), &format!("{path}/b"), object).await.unwrap_err();
+        let why = format!(
+            "{resource} \"b\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+        );
+        assert_eq!((refused.code, refused.message), (422, why));
+        assert_eq!(refused.details.unwrap().kind, kind);
+    }
+    cluster.stop().await;
+}
+
+/// The annotation was nobody's: upstream makes it as it reads a set, so that whoever puts one without it sets it.
+#[tokio::test]
+async fn who_puts_a_daemon_set_owns_how_often_its_template_was_changed() {
+    let cluster = Cluster::start().await;
+    let sets = "/apis/apps/v1/namespaces/default/daemonsets";
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template});
+    let object = |name: &str| json!({"metadata": {"name": name}, "spec": spec});
+    let owners = |object: &Value| {
+        let mut object = object.clone();
+        object.expand_raw();
+        let path = ["fieldsV1", "f:metadata", "f:annotations", "f:deprecated.daemonset.template.generation"];
+        let entries = object.items_at(&["metadata", "managedFields"]).iter().filter(|entry| entry.at(&path).is_some());
+        entries.filter_map(|entry| entry.str_at(&["manager"]).map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let made = cluster.post(admin(), format!("{sets}?fieldManager=create"), object("s")).await.unwrap();
+    assert_eq!(owners(&made), ["create"]);
+    let put = cluster.put(admin(), &format!("{sets}/s?fieldManager=update"), object("s")).await.unwrap();
+    assert_eq!(owners(&put), ["update"]);
+    assert_eq!(put.annotation("deprecated.daemonset.template.generation"), Some("1"));
+    let mut config = object("t");
+    (config["apiVersion"], config["kind"]) = (json!("apps/v1"), json!("DaemonSet"));
+    let path = format!("{sets}/t?fieldManager=apply");
+    for _ in 0..2 {
+        let applied = cluster.patch(admin(), &path, PatchKind::Apply, config.clone()).await.unwrap();
+        assert_eq!(owners(&applied), [""; 0]);
+        assert_eq!(applied.annotation("deprecated.daemonset.template.generation"), Some("1"));
+    }
     cluster.stop().await;
 }

@@ -43,7 +43,7 @@ fn wrong_objects_are_refused_in_upstreams_words() {
         &kubectl,
         &format!("{configmaps}?fieldValidation=Strict"),
         r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","nmae":"b"},"dta":{},"dta":{},"data":{"x":"1","x":"2"}}"#,
-        r#"strict decoding error: unknown field "metadata.nmae", unknown field "dta", unknown field "dta", duplicate field "data.x""#,
+        r#"strict decoding error: unknown field "metadata.nmae", unknown field "dta", duplicate field "data.x""#,
     );
     assert!(
         kubectl

@@ -113,12 +113,17 @@ pub(in crate::codec) fn decode_within(bytes: &[u8], objects: &mut Objects) -> Re
     Ok(value)
 }
 
-/// Reads the field set of a managed-fields entry of an object that has a type.
+/// Reads the field set of a managed-fields entry from an encoding that has it as bytes. Upstream looks at them no sooner than they
+/// are needed: what follows the set does not count, and what is none is text, which nobody takes for a set.
 ///
-/// Errors: text that is no JSON, or is nested too deeply.
+/// Errors: it is nested too deeply.
 pub(in crate::codec) fn decode_field_set(bytes: &[u8]) -> Result<Value, DecodeError> {
     let objects = &mut Objects::at_most(usize::MAX);
-    let value = decode_at(bytes, None, FieldValidation::Ignore, (Place::FieldSet, objects))?.value;
+    let value = match decode_at(bytes, None, FieldValidation::Ignore, (Place::FieldSet, objects)) {
+        Ok(decoded) => decoded.value,
+        Err(DecodeError::Malformed(_)) => Value::from(&*String::from_utf8_lossy(bytes)),
+        Err(error) => return Err(error),
+    };
     if value.is_deeper_than(TYPED_DEPTH_MAX) {
         return Err(DecodeError::TooDeep("exceeded max depth"));
     }
@@ -166,7 +171,7 @@ fn decode_text(
     let value = parser.value(root.as_ref())?;
     *objects = parser.objects;
     parser.skip_space();
-    if parser.at < text.len() {
+    if parser.at < text.len() && place != Place::FieldSet {
         return Err(parser.unexpected("after top-level value"));
     }
     // Unknown fields were run through, and are gone.
@@ -462,6 +467,11 @@ impl<'a> Parser<'a> {
         {
             value = self.zero(item)?;
         }
+        if self.place == Place::ManagedFields && field.is_some() && value.as_array().is_some_and(<[_]>::is_empty) {
+            // To Go it is another thing than no list, though it is not written. This says the same: nobody is a manager.
+            self.objects.count(Place::Entry)?;
+            value = Value::array([Value::object()]);
+        }
         self.place = here;
         keys.all_written &= field.is_none_or(|field| canonical::is_written(field, &value));
         // Keys mostly come sorted: then a new one is greater than the last, and there is nothing to search.
@@ -737,7 +747,11 @@ impl<'a> Parser<'a> {
             }
         }
         let dot = if path.is_empty() { "" } else { "." };
-        self.complaints.push(format!("{what} {}", quote(&format!("{path}{dot}{key}"))));
+        let complaint = format!("{what} {}", quote(&format!("{path}{dot}{key}")));
+        // Each is told once; there are few.
+        if !self.complaints.contains(&complaint) {
+            self.complaints.push(complaint);
+        }
     }
 
     /// Go's words for a value of another type than its field. Types that read themselves have words of their own: those of

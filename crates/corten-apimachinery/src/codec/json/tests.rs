@@ -165,7 +165,7 @@ fn duplicates_in_a_large_object_are_found_in_good_time() {
     let decoded = decode(text.as_bytes(), None, FieldValidation::Strict).unwrap();
     assert_eq!(decoded.value.as_object().unwrap().len(), 100_000);
     assert_eq!(decoded.value.i64_at(&["k7"]), Some(3));
-    assert_eq!(decoded.complaints(), [r#"duplicate field "k7""#, r#"duplicate field "k7""#]);
+    assert_eq!(decoded.complaints(), [r#"duplicate field "k7""#], "it is told once");
 }
 
 #[test]

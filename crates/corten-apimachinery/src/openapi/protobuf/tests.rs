@@ -76,6 +76,20 @@ fn a_parameter_is_of_the_message_of_its_place() {
 }
 
 #[test]
+fn a_parameter_that_many_share_is_referred_to() {
+    check(
+        r##"{"paths": {"/api": {"parameters": [{"$ref": "#/parameters/a"}]}},
+             "parameters": {"a": {"in": "query", "name": "pretty", "type": "string"},
+                            "b": {"in": "body", "name": "body", "schema": {"$ref": "#/definitions/B"}}}}"##,
+        concat!(
+            r##"8(2(1"/api" 2(9(2(1"#/parameters/a"))))) "##,
+            r#"10(1(1"a" 2(2(3(2"query" 4"pretty" 6"string")))) "#,
+            r##"1(1"b" 2(1(2"body" 3"body" 5(1"#/definitions/B")))))"##,
+        ),
+    );
+}
+
+#[test]
 fn operations_answers_and_security_find_their_fields() {
     check(
         r##"{"paths": {"/api": {"get": {"tags": ["core"], "operationId": "getAPI", "responses": {

@@ -10,6 +10,7 @@ pub(super) static DOCUMENT: Message = Message {
         ("info", 2, Form::Message(&INFO)),
         ("paths", 8, Form::Entries(2, &Form::Message(&PATH_ITEM))),
         ("definitions", 9, Form::Entries(1, &Form::Message(&SCHEMA))),
+        ("parameters", 10, Form::Entries(1, &Form::ByPlace(parameter))),
         ("security", 12, Form::Each(&Form::Entries(1, &Form::Within(1, &TEXTS)))),
         ("securityDefinitions", 13, Form::Entries(1, &Form::Within(2, &Form::Message(&API_KEY)))),
     ],
@@ -41,7 +42,7 @@ static PATH_ITEM: Message = Message {
     extensions: 10,
 };
 
-const PARAMETERS: Form = Form::Each(&Form::Within(1, &Form::ByPlace(parameter)));
+const PARAMETERS: Form = Form::Each(&Form::ByPlace(parameter_or_reference));
 
 static OPERATION: Message = Message {
     fields: &[
@@ -137,6 +138,18 @@ static SCHEMA: Message = Message {
 
 static EXTERNAL_DOCS: Message =
     Message { fields: &[("description", 1, Form::Text), ("url", 2, Form::Text)], extensions: 3 };
+
+static REFERENCE: Message = Message { fields: &[("$ref", 1, Form::Text)], extensions: 0 };
+
+/// A parameter, or a reference to one, which says no place.
+fn parameter_or_reference(place: &str) -> Form {
+    const PARAMETER: Form = Form::Within(1, &Form::ByPlace(parameter));
+    const TO_ONE: Form = Form::Within(2, &Form::Message(&REFERENCE));
+    match place {
+        "" => TO_ONE,
+        _ => PARAMETER,
+    }
+}
 
 /// A parameter: which message it is depends on the place that it is in.
 pub(super) fn parameter(place: &str) -> Form {

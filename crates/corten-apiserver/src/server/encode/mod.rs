@@ -32,6 +32,7 @@ pub(super) use watch::{watch_failure, watch_item};
 
 const OLD_METADATA_LIST: &str = "io.k8s.apimachinery.pkg.apis.meta.v1beta1.PartialObjectMetadataList";
 const API_VERSIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.APIVersions";
+const API_RESOURCE_LIST: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList";
 
 /// Whose objects these are, and how the version asked for prints them.
 #[derive(Clone, Copy)]
@@ -67,6 +68,7 @@ pub(super) fn made_tree(server: &Server, made: &Value, accepted: Accepted) -> Re
     let is_shaped = !matches!(made.kind(), "Status" | "APIVersions") && made.get("metadata").is_some();
     match accepted.shape {
         Shape::Metadata if is_shaped => tree(server, &metadata_of(made, accepted.shape_version), accepted),
+        Shape::MetadataList if is_shaped => Err(is_no_list(&go_type_of(group_of(made), made.kind()))),
         _ => tree(server, made, accepted),
     }
 }
@@ -95,11 +97,12 @@ pub(crate) fn json(tree: &Value, typed: Option<(&TypeTable, TypeId)>) -> Bytes {
     with_newline(&codec::json::encode(tree, typed))
 }
 
-/// The type that a tree says it has. The list of the core group's versions says no version of its own, and the older list of
-/// metadata is no kind, since nobody reads one.
+/// The type that a tree says it has. What there is to know of the core group's versions says no version of its own, and the older
+/// list of metadata is no kind, since nobody reads one.
 fn type_of(table: &TypeTable, tree: &Value) -> Option<TypeId> {
     codec::type_of(table, tree).or_else(|| match tree.kind() {
         "APIVersions" => table.find(API_VERSIONS),
+        "APIResourceList" => table.find(API_RESOURCE_LIST),
         "PartialObjectMetadataList" if tree.api_version() == "meta.k8s.io/v1beta1" => table.find(OLD_METADATA_LIST),
         _ => None,
     })
@@ -127,7 +130,11 @@ fn not_marshalable(tree: &Value) -> Status {
 
 /// Metadata of a list, asked of one object.
 fn no_list(resource: &Resource) -> Status {
-    let ty = go_type(resource, "");
+    is_no_list(&go_type(resource, ""))
+}
+
+/// Metadata of a list, asked of what upstream has as a `ty`.
+fn is_no_list(ty: &str) -> Status {
     Status::new(
         Reason::NotAcceptable,
         format!("you requested PartialObjectMetadataList, but the requested object is not a list ({ty})"),
@@ -145,11 +152,19 @@ fn a_list(resource: &Resource) -> Status {
 
 /// How upstream calls the type, in the form without a version.
 fn go_type(resource: &Resource, suffix: &str) -> String {
-    let package = match resource.group.split('.').next().unwrap_or_default() {
+    go_type_of(&resource.group, &format!("{}{suffix}", resource.kind))
+}
+
+fn go_type_of(group: &str, kind: &str) -> String {
+    let package = match group.split('.').next().unwrap_or_default() {
         "" => "core",
         package => package,
     };
-    format!("*{package}.{}{suffix}", resource.kind)
+    format!("*{package}.{kind}")
+}
+
+fn group_of(object: &Value) -> &str {
+    object.api_version().split_once('/').map_or("", |(group, _)| group)
 }
 
 /// Objects that are not stored, in the form asked for.

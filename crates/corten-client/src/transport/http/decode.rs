@@ -227,6 +227,7 @@ fn stored(object: &Object<'_>, json: Bytes) -> Result<Arc<Stored>, Status> {
             controller_uid: controller.map(|owner| owner.uid.clone()).unwrap_or_default(),
             is_deleting: metadata.deletion_timestamp.is_some(),
             protobuf_length: Measured::default(),
+            is_outdated: false,
         },
     }))
 }

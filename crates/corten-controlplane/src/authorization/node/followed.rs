@@ -7,7 +7,6 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
-    sync::Arc,
 };
 
 use corten_apimachinery::{stored::Stored, value::Str};
@@ -146,7 +145,10 @@ impl fmt::Debug for Followed {
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::atomic::{AtomicUsize, Ordering},
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
         time::Duration,
     };
 
@@ -167,7 +169,7 @@ mod tests {
         // By the label `of`, which is their only one.
         let followed = Followed::by_facts(move |map| {
             counted.fetch_add(1, Ordering::Relaxed);
-            map.facts.labels.iter().map(|(_, value)| value.clone()).collect()
+            map.facts.labels.iter().map(|(_, value)| value.into()).collect()
         });
         let check = async |subject: &str, want: &[&str]| {
             maps.consistent().await.unwrap();
@@ -184,7 +186,7 @@ mod tests {
         for number in 0..20 {
             make(&format!("m{number}"), if number % 10 == 3 { "few" } else { "many" }).await;
         }
-        let all = maps.any().len();
+        let all = maps.consistent().await.unwrap().len();
         assert_eq!(check("few", &["default/m13", "default/m3"]).await, all);
         assert_eq!(check("none", &[]).await, 0);
         make("a", "few").await;

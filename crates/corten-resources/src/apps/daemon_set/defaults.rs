@@ -2,12 +2,14 @@
 
 use corten_apimachinery::Value;
 
+use super::generation;
 use crate::{
     core::pod_spec,
     defaulting::{fill_absent, fill_zero, within},
 };
 
 pub(super) fn v1(set: &mut Value) {
+    generation::fill_in(set);
     within(set, &["spec"], |spec| {
         within(spec, &["template", "spec"], pod_spec::defaults::pod_spec);
         if spec.str_at(&["updateStrategy", "type"]).unwrap_or_default().is_empty() {

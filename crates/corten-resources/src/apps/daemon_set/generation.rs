@@ -18,6 +18,14 @@ fn parse(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
+/// Upstream counts in a field that this version has no name for: an object that does not show it says 0. So whoever puts such an
+/// object sets the annotation, and owns it.
+pub(super) fn fill_in(set: &mut Value) {
+    if set.annotation(ANNOTATION).is_none() {
+        write(set, 0);
+    }
+}
+
 /// Starts to count, at what the client says if that can be.
 pub(super) fn first(set: &mut Value) {
     let given = set.annotation(ANNOTATION).map(parse);

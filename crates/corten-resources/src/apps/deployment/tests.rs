@@ -32,7 +32,7 @@ fn a_minimal_deployment_gets_all_defaults() {
 
 #[test]
 fn deployments_are_checked() {
-    let cases: [(Value, &[&str]); 7] = [
+    let cases: [(Value, &[&str]); 8] = [
         (
             json!({"selector": null}),
             &[
@@ -61,6 +61,13 @@ fn deployments_are_checked() {
         (
             json!({"strategy": {"type": "Recreate", "rollingUpdate": {}}}),
             &["spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"],
+        ),
+        (
+            json!({"strategy": {"type": "X", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": "5%"}}}),
+            &[
+                "spec.strategy: Unsupported value: {\"Type\":\"X\",\"RollingUpdate\":{\"MaxUnavailable\":1,\"MaxSurge\":\"5%\"}}: \
+                 supported values: \"Recreate\", \"RollingUpdate\"",
+            ],
         ),
         (
             json!({"strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": "0%"}}}),

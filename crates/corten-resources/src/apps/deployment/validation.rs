@@ -15,6 +15,7 @@ use crate::{
         amount, takes, validate_at_most_all, validate_collisions, validate_counts, validate_int_or_percent,
         validate_selector, validate_template,
     },
+    internal_form,
     report::{Report, with_view},
     view::{int_or_string, or_default, text},
 };
@@ -54,8 +55,12 @@ fn strategy(deployment: &Value, view: &Deployment, errors: &mut ErrorList) {
         ("RollingUpdate", None) => errors.required(&update_at, "this should be defaulted and never be nil"),
         ("RollingUpdate", Some(update)) => rolling_update(update, &update_at, errors),
         _ => {
-            let shown = deployment.at(&["spec", "strategy"]).cloned().unwrap_or_default();
-            errors.push(Error::not_supported(&path, shown, &["Recreate", "RollingUpdate"]));
+            let shown = || {
+                let name = "io.k8s.api.apps.v1.DeploymentStrategy";
+                internal_form::pointer(name, deployment.at(&["spec", "strategy"]))
+            };
+            let supported = &["Recreate", "RollingUpdate"];
+            errors.push_with(|| Error::not_supported(&path, Value::Null, supported).showing(shown()));
         }
     }
 }

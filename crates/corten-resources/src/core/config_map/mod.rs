@@ -9,7 +9,7 @@ pub(crate) use validation::{DATA_MAX_BYTES, decoded_len, frozen};
 
 use corten_apimachinery::resource::{ResourceDefinition, Version};
 
-use crate::{as_sent::AsSent, defaulting, kind::standard};
+use crate::{as_sent::AsSent, defaulting::fill_bytes, kind::standard};
 
 /// The resource.
 pub static RESOURCE: ResourceDefinition = ResourceDefinition {
@@ -18,7 +18,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         "",
         "ConfigMap",
         ("configmap", "configmaps"),
-        &[Version::hub("v1", "io.k8s.api.core.v1.ConfigMap", defaulting::none)],
+        &[Version::hub("v1", "io.k8s.api.core.v1.ConfigMap", |map| fill_bytes(map, "binaryData"))],
         &AsSent { create: validation::create, update: validation::update },
         &table::TABLE,
     )

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::RESOURCE;
-use crate::testing::{refuses, refuses_update, row};
+use crate::testing::{created, refuses, refuses_update, row, value};
 
 #[test]
 fn keys_are_file_names_and_unique_in_both_maps() {
@@ -15,6 +15,14 @@ fn keys_are_file_names_and_unique_in_both_maps() {
             "binaryData[a]: Invalid value: \"a\": duplicate of key present in data",
         ],
     );
+}
+
+/// They stayed null, and clients that decode every entry failed on them.
+#[test]
+fn bytes_that_are_null_are_none() {
+    let (object, errors) = created(&RESOURCE, json!({"binaryData": {"a": null, "b": "AA=="}}));
+    assert_eq!(errors, [""; 0]);
+    assert_eq!(object, value(json!({"binaryData": {"a": "", "b": "AA=="}})));
 }
 
 #[test]

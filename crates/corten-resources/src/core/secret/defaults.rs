@@ -5,11 +5,12 @@ use std::convert::Infallible;
 use base64::Engine as _;
 use corten_apimachinery::{Map, Value};
 
-use crate::defaulting::fill_zero;
+use crate::defaulting::{fill_bytes, fill_zero};
 
-/// Fills in the type, and moves `stringData` into `data`: it exists for writing only.
+/// Fills in the type and bytes that are null, and moves `stringData` into `data`: it exists for writing only.
 pub(super) fn v1(object: &mut Value) {
     fill_zero(object, "type", "Opaque");
+    fill_bytes(object, "data");
     let Some(texts) = object.unset(&["stringData"]) else { return };
     let Some(texts) = texts.as_object().filter(|texts| !texts.is_empty()) else { return };
     let encoded = texts.entries().iter().map(|(key, text)| {

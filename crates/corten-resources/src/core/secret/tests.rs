@@ -10,6 +10,14 @@ fn text_data_is_stored_encoded_and_wins() {
     assert_eq!(object, value(json!({"type": "Opaque", "data": {"a": "aGk=", "b": "eA=="}})));
 }
 
+/// They stayed null, and clients that decode every entry failed on them.
+#[test]
+fn bytes_that_are_null_are_none() {
+    let (object, errors) = created(&RESOURCE, json!({"data": {"a": null, "b": "eA=="}, "stringData": {"c": "hi"}}));
+    assert_eq!(errors, [""; 0]);
+    assert_eq!(object, value(json!({"type": "Opaque", "data": {"a": "", "b": "eA==", "c": "aGk="}})));
+}
+
 /// Each key was set by itself, which moved all that stood behind it: minutes for a body of 3 MB.
 #[test]
 fn very_many_text_keys_are_merged_at_once() {

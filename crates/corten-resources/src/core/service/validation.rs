@@ -16,6 +16,7 @@ use corten_apimachinery::{
 use super::allocation::{is_externally_accessible, needs_health_check_node_port};
 use crate::{
     core::pod_spec::validation::port_number_or_name,
+    internal_form,
     report::{Report, with_view},
     view::{Seen, each, each_of, list, or_default, text, texts},
 };
@@ -258,8 +259,10 @@ fn unique_ports(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
     }
     for (at, port) in each(&spec.ports, path) {
         if !ports.is_new(format!("{}/{}", text(&port.protocol), port.port)) {
-            let shown = Value::object_of([("port", port.port.into()), ("protocol", text(&port.protocol).into())]);
-            errors.push(Error::duplicate(&at, shown));
+            // What they have in common, as a port of its own.
+            let key = ServicePort { port: port.port, protocol: port.protocol.clone(), ..ServicePort::default() };
+            let shown = || internal_form::core_view("ServicePort", &key);
+            errors.push_with(|| Error::duplicate(&at, Value::Null).showing(shown()));
         }
     }
 }

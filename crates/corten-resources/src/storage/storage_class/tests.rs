@@ -15,10 +15,11 @@ fn volumes_are_bound_at_once_and_deleted() {
 fn a_class_names_its_provisioner_and_stays() {
     refuses(
         &RESOURCE,
-        json!({"reclaimPolicy": "Recycle"}),
+        json!({"reclaimPolicy": "Recycle", "volumeBindingMode": ""}),
         &[
             "provisioner: Required value",
             "reclaimPolicy: Unsupported value: \"Recycle\": supported values: \"Delete\", \"Retain\"",
+            "volumeBindingMode: Unsupported value: \"\": supported values: \"Immediate\", \"WaitForFirstConsumer\"",
         ],
     );
     refuses_update(

@@ -26,7 +26,12 @@ pub(super) fn create(object: &Value) -> ErrorList {
             errors.one_of(&Path::new("reclaimPolicy"), policy, &["Delete", "Retain"]);
         }
         let modes = &["Immediate", "WaitForFirstConsumer"];
-        errors.require_one_of(&Path::new("volumeBindingMode"), text(&class.volume_binding_mode), modes);
+        let mode_at = Path::new("volumeBindingMode");
+        match &class.volume_binding_mode {
+            None => errors.required(&mode_at, ""),
+            // Also an empty one, which no default replaces.
+            Some(mode) => errors.one_of(&mode_at, mode, modes),
+        }
         let mut terms: Vec<BTreeMap<&str, BTreeSet<&str>>> = Vec::new();
         for (at, term) in each(&class.allowed_topologies, &Path::new("allowedTopologies")) {
             let term_at = at.child("matchLabelExpressions");
