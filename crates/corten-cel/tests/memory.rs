@@ -83,7 +83,6 @@ fn check(count: usize, rows: Vec<Row>) {
             (Wants::Refused, [error]) => error.contains(TOO_MUCH),
             (Wants::Refused, _) => false,
         };
-        eprintln!("{what}: {} MiB, {:?}", cost.peak_bytes >> 20, cost.elapsed);
         if !is_wanted {
             wrong.push(format!("{what}: {wants:?} was wanted, not {errors:.300?}"));
         }

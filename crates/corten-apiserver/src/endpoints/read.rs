@@ -227,7 +227,7 @@ impl Page {
                 let mut unread = snapshot.range(namespace, key).filter(|(_, object)| is_in_view(object));
                 let is_bounded = options.limit > 0;
                 let last = if is_bounded { unread.nth(limit - items.len() - 1) } else { None };
-                let corrupt = snapshot.corrupt(namespace, &start);
+                let corrupt = snapshot.corrupt(namespace, start);
                 let corrupt = corrupt.take_while(|(key, _)| last.is_none_or(|(last, _)| *key < last));
                 return Err(store.unlistable(corrupt.map(|(_, corrupt)| corrupt)));
             }

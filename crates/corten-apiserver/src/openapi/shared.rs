@@ -73,8 +73,7 @@ mod tests {
         const DRY_RUN: &str = r#"{"in":"query","name":"dryRun","type":"string"}"#;
         const NAME: &str = r#"{"description":"name of the Pod","in":"path","name":"name","type":"string"}"#;
         const OWN: &str = r##"{"in":"body","name":"body","schema":{"$ref":"#/definitions/io.k8s.api.core.v1.Pod"}}"##;
-        const PATCH: &str =
-            r##"{"in":"body","name":"body","schema":{"$ref":"#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.Patch"}}"##;
+        const PATCH: &str = r##"{"in":"body","name":"body","schema":{"$ref":"#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.Patch"}}"##;
         const PRETTY: &str = r#"{"in":"query","name":"pretty","type":"string"}"#;
         const PRETTY_TOO: &str = r#"{"description":"Lines.","in":"query","name":"pretty","type":"string"}"#;
         let item = format!(
@@ -96,7 +95,8 @@ mod tests {
                 let name = value.str_at(&["$ref"]).and_then(|reference| reference.strip_prefix("#/parameters/"));
                 name.map(|name| shared[name].clone())
             };
-            let resolved: Vec<Value> = all.iter().map(|value| referred(value).unwrap_or_else(|| (*value).clone())).collect();
+            let resolved: Vec<Value> =
+                all.iter().map(|value| referred(value).unwrap_or_else(|| (*value).clone())).collect();
             assert_eq!(resolved, [NAME, PRETTY, OWN, DRY_RUN, PATCH, PRETTY_TOO].map(read));
             assert_eq!(all.iter().filter(|value| referred(value).is_some()).count(), 3);
         }

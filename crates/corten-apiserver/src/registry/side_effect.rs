@@ -110,8 +110,7 @@ impl Store {
             };
             let mut object = old.clone();
             object.set_meta("resourceVersion", crate::value_text(revision));
-            let prepared =
-                self.expect(preconditions, &object, name).and_then(|()| change(&mut object));
+            let prepared = self.expect(preconditions, &object, name).and_then(|()| change(&mut object));
             object.unset_meta("resourceVersion");
             if let Err(refusal) = prepared {
                 if is_fresh {

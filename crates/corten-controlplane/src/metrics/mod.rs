@@ -211,7 +211,9 @@ mod tests {
         let page = cluster.get(admin(), "/metrics").await.unwrap();
         let left: Vec<_> =
             page.as_str().unwrap().lines().filter(|line| line.contains("resource=\"namespaces\"")).collect();
-        assert!(left.iter().all(|line| line.starts_with("apiserver_storage_objects")), "{left:?}");
+        // What there is now is no count of what has been.
+        let is_state = |line: &&str| line.contains("_objects{");
+        assert!(!left.is_empty() && left.iter().all(is_state), "{left:?}");
         cluster.stop().await;
     }
 }

@@ -216,7 +216,13 @@ async fn discovery_has_a_binary_form() {
     let table = corten_api::types::table();
     for path in ["/apis", "/apis/apps", "/api/v1", "/apis/apps/v1"] {
         let tree = cluster.get(admin(), path).await.unwrap();
-        let ty = codec::type_of(table, &tree).unwrap_or_else(|| panic!("{path} has a type"));
+        let mut typed = tree.clone();
+        if path == "/api/v1" {
+            // The oldest list says its kind alone.
+            assert_eq!(tree.at(&["apiVersion"]), None);
+            typed.set(&["apiVersion"], "v1");
+        }
+        let ty = codec::type_of(table, &typed).unwrap_or_else(|| panic!("{path} has a type"));
         let bytes = codec::protobuf::encode(&tree, table, ty).unwrap();
         let mut back = codec::protobuf::decode(&bytes, table, ty).unwrap();
         let mut want = tree.clone();

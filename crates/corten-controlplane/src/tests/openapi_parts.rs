@@ -81,7 +81,7 @@ async fn the_second_version_is_compressed_for_who_takes_that() {
     let served = Served::start().await;
     let whole = served.text(V2).await;
     let gzip = (header::ACCEPT_ENCODING, "br, gzip;q=0.5");
-    let (code, headers, body) = ask_by(&served, Method::GET, V2, &[gzip.clone()]).await;
+    let (code, headers, body) = ask_by(&served, Method::GET, V2, std::slice::from_ref(&gzip)).await;
     assert_eq!((code, headers[header::CONTENT_ENCODING].to_str().unwrap()), (StatusCode::OK, "gzip"));
     let vary: Vec<_> = headers.get_all(header::VARY).iter().collect();
     assert_eq!(vary, ["Accept-Encoding", "Accept"]);

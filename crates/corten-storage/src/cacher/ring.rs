@@ -56,7 +56,6 @@ impl Ring {
 
     /// Forgets everything: the ring is complete from `revision` on. Sequence numbers go on, with a gap that closes
     /// every watcher from before. The events that were here have to `leave` yet.
-    #[must_use]
     pub(super) fn restart(&mut self, revision: Revision) -> impl Iterator<Item = Arc<CacheEvent>> + use<> {
         self.first = self.next_sequence() + 1;
         self.complete_after = revision;

@@ -46,10 +46,8 @@ fn services_are_checked() {
         (json!({"ports": []}), &["spec.ports: Required value"]),
         (
             json!({"ports": [{"name": "a", "port": 1}, {"name": "b", "port": 1, "targetPort": 2}]}),
-            &[
-                "spec.ports[1]: Duplicate value: {\"Name\":\"\",\"Protocol\":\"TCP\",\"AppProtocol\":null,\"Port\":1,\
-                 \"TargetPort\":0,\"NodePort\":0}",
-            ],
+            &["spec.ports[1]: Duplicate value: {\"Name\":\"\",\"Protocol\":\"TCP\",\"AppProtocol\":null,\"Port\":1,\
+                 \"TargetPort\":0,\"NodePort\":0}"],
         ),
         (
             json!({"ports": [{"port": 0}, {"port": 80, "name": "B"}]}),
