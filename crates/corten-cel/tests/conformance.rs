@@ -111,8 +111,7 @@ fn is_message_type(name: &str) -> bool {
 fn names_message_type(expression: &str) -> bool {
     let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '.');
     let makes = |name: &&str| expression.replace(' ', "").contains(&format!("{name}{{"));
-    expression.split(|character| !is_part(character)).any(is_message_type)
-        || MADE_OTHERWISE.iter().any(|name| makes(name))
+    expression.split(|character| !is_part(character)).any(is_message_type) || MADE_OTHERWISE.iter().any(makes)
 }
 
 /// Whether a type, value or declaration in `message` is of a type that is not there.
