@@ -126,10 +126,12 @@ impl Query {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether `name` is given and not a form of false.
+    /// Whether `name` is given and says neither `0` nor `false`, in whatever case: an empty value means yes.
+    ///
+    /// Source: `Convert_Slice_string_To_bool` (`apimachinery/pkg/runtime/conversion.go`, v1.35).
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {
-        self.find(name).is_some_and(|value| !matches!(value, "false" | "False" | "FALSE" | "0" | "f" | "F"))
+        self.find(name).is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 }
 
@@ -462,5 +464,12 @@ mod tests {
         let query = Query::parse("dryRun=All&labelSelector=a%3Db%2Cc&x=1+2&watch=false&dryRun=b");
         assert_eq!((query.get("labelSelector"), query.get("x"), query.flag("watch")), ("a=b,c", "1 2", false));
         assert_eq!(query.all("dryRun").collect::<Vec<_>>(), ["All", "b"]);
+    }
+
+    #[test]
+    fn what_is_not_said_to_be_false_is_true() {
+        let query = Query::parse("a=false&b=False&c=fALSE&d=0&e=&f=f&g=true&h=1&i=00&j");
+        let set: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"].map(|name| query.flag(name)).into();
+        assert_eq!(set, [false, false, false, false, true, true, true, true, true, true, false]);
     }
 }

@@ -6,7 +6,6 @@
 use corten_apimachinery::{field::quote, gvk::GroupVersionKind, status::Status, value::Value};
 use corten_apiserver::{Request, endpoints::Endpoint, registry::WriteContext};
 
-use super::pod_connect::is_set;
 
 /// Lets the plugins see a connection, which `request` asks for.
 ///
@@ -46,7 +45,7 @@ fn options(request: &Request) -> Result<(&'static str, Value), Status> {
     match info.subresource.as_str() {
         "exec" | "attach" => {
             for stream in ["stdin", "stdout", "stderr", "tty"] {
-                if is_set(query, stream) {
+                if query.flag(stream) {
                     options.set(&[stream], true);
                 }
             }

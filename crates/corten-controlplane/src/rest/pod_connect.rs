@@ -128,15 +128,10 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
-/// Whether the option `name` is on, as upstream reads truth from a query.
-pub(super) fn is_set(query: &Query, name: &str) -> bool {
-    query.find(name).is_some_and(|value| !matches!(value, "" | "false" | "0"))
-}
-
 /// The streams that a client wants, in the kubelet's words.
 pub(super) fn stream_flags(query: &Query, out: &mut QueryText) {
     for (theirs, ours) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
-        if is_set(query, theirs) {
+        if query.flag(theirs) {
             out.push(ours, "1");
         }
     }

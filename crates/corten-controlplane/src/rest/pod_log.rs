@@ -20,7 +20,7 @@ use http::StatusCode;
 
 use super::{
     catalog::Handler,
-    pod_connect::{Connector, QueryText, container_of, escape, is_set},
+    pod_connect::{Connector, QueryText, container_of, escape},
 };
 
 /// The handler.
@@ -47,7 +47,7 @@ impl Custom for Log {
         }
         let mut query = QueryText::default();
         for flag in ["follow", "previous", "timestamps"] {
-            if is_set(&request.query, flag) {
+            if request.query.flag(flag) {
                 query.push(flag, "true");
             }
         }

@@ -35,6 +35,13 @@ impl Query {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether `name` is given and says neither `0` nor `false`, in whatever case.
+    ///
+    /// Source: `Convert_Slice_string_To_bool` (`apimachinery/pkg/runtime/conversion.go`, v1.35).
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
+    }
+
     /// Whether `name` is `1`, which is how the API server asks for a stream.
     pub(super) fn is_one(&self, name: &str) -> bool {
         self.find(name) == Some("1")

@@ -39,7 +39,6 @@ pub(super) enum BadOptions {
 
 impl LogOptions {
     pub(super) fn parse(query: &Query, now: Timestamp) -> Result<Self, BadOptions> {
-        let flag = |name: &str| query.find(name).is_some_and(|value| !matches!(value, "" | "false" | "0"));
         let number = |name: &str| match query.find(name) {
             None => Ok(None),
             Some(text) => text.parse::<i64>().map(Some).map_err(|_| BadOptions::Undecodable),
@@ -76,9 +75,9 @@ impl LogOptions {
             return Err(BadOptions::Invalid);
         }
         Ok(Self {
-            follow: flag("follow"),
-            previous: flag("previous"),
-            timestamps: flag("timestamps"),
+            follow: query.flag("follow"),
+            previous: query.flag("previous"),
+            timestamps: query.flag("timestamps"),
             tail_lines,
             limit_bytes,
             since,
@@ -101,7 +100,7 @@ mod tests {
     fn options_are_read_as_upstream_reads_them() {
         let none = LogOptions::default();
         check(
-            "follow=true&timestamps=1&previous=false",
+            "follow=true&timestamps&previous=False",
             Ok(LogOptions { follow: true, timestamps: true, ..none.clone() }),
         );
         check("tailLines=0", Ok(LogOptions { tail_lines: Some(0), ..none.clone() }));
