@@ -14,7 +14,7 @@ use crate::{
         template,
         validation::label_selector,
         workload::{
-            amount, is_empty, takes, validate_at_most_all, validate_collisions, validate_counts, validate_endless,
+            TEMPLATE, amount, is_empty, takes, validate_at_most_all, validate_collisions, validate_counts, validate_endless,
             validate_int_or_percent, validate_same_selector, validate_selected,
         },
     },
@@ -24,6 +24,10 @@ use crate::{
 };
 
 pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
+    check(cx, set, None)
+}
+
+fn check(cx: &Context<'_>, set: &Value, old: Option<&Value>) -> ErrorList {
     with_view(set, |view: &DaemonSet, errors| {
         generation::validate(set, errors);
         let (path, spec) = (Path::new("spec"), or_default(&view.spec));
@@ -34,7 +38,8 @@ pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
         if let Some(shown) = shown.filter(|_| is_empty(&spec.selector)) {
             errors.invalid(&selector_at, shown.clone(), "empty selector is invalid for daemonset");
         }
-        template::validate(cx, &spec.template, &path.child("template"), errors);
+        let stored = old.and_then(|old| old.at(&TEMPLATE));
+        template::validate(cx, &spec.template, stored, &path.child("template"), errors);
         validate_endless(&spec.template, "DaemonSet", errors);
         errors.non_negative(&path.child("minReadySeconds"), spec.min_ready_seconds.unwrap_or_default().into());
         update_strategy(set, &spec, &path.child("updateStrategy"), errors);
@@ -45,7 +50,7 @@ pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
 }
 
 pub(super) fn update(cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
-    let mut errors = twice(create(cx, set));
+    let mut errors = twice(check(cx, set, Some(old)));
     validate_same_selector(set, old, &mut errors);
     errors
 }

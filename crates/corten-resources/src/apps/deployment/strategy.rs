@@ -35,11 +35,11 @@ impl Strategy for Main {
     }
 
     fn validate(&self, cx: &Context<'_>, deployment: &Value) -> ErrorList {
-        validation::create(cx, deployment)
+        validation::main(cx, deployment, None)
     }
 
     fn validate_update(&self, cx: &Context<'_>, deployment: &Value, old: &Value) -> ErrorList {
-        let mut errors = validation::create(cx, deployment);
+        let mut errors = validation::main(cx, deployment, Some(old));
         workload::validate_same_selector(deployment, old, &mut errors);
         errors
     }

@@ -20,13 +20,14 @@ use crate::{
     view::{int_or_string, or_default, text},
 };
 
-pub(super) fn create(cx: &Context<'_>, deployment: &Value) -> ErrorList {
+/// The rules of a new object, or of one that takes the place of `old`.
+pub(super) fn main(cx: &Context<'_>, deployment: &Value, old: Option<&Value>) -> ErrorList {
     with_view(deployment, |view: &Deployment, errors| {
         let (path, spec) = (Path::new("spec"), or_default(&view.spec));
         errors.non_negative(&path.child("replicas"), spec.replicas.unwrap_or_default().into());
         validate_selector(&spec.selector, deployment, errors);
         let takes = |labels: &_| takes(deployment, &spec.selector, labels);
-        validate_template(cx, Some(&spec.template), takes, ("ReplicaSet", deployment), errors);
+        validate_template(cx, Some(&spec.template), takes, ("ReplicaSet", deployment, old), errors);
         strategy(deployment, view, errors);
         let min_ready = spec.min_ready_seconds.unwrap_or_default();
         errors.non_negative(&path.child("minReadySeconds"), min_ready.into());

@@ -35,11 +35,11 @@ impl Strategy for Main {
     }
 
     fn validate(&self, cx: &Context<'_>, set: &Value) -> ErrorList {
-        validation::create(cx, set)
+        validation::main(cx, set, None)
     }
 
     fn validate_update(&self, cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
-        let mut errors = twice(validation::create(cx, set));
+        let mut errors = twice(validation::main(cx, set, Some(old)));
         workload::validate_same_selector(set, old, &mut errors);
         errors
     }

@@ -13,7 +13,8 @@ use crate::{
     view::or_default,
 };
 
-pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
+/// The rules of a new object, or of one that takes the place of `old`.
+pub(super) fn main(cx: &Context<'_>, set: &Value, old: Option<&Value>) -> ErrorList {
     with_view(set, |view: &ReplicaSet, errors| {
         let (path, spec) = (Path::new("spec"), or_default(&view.spec));
         errors.non_negative(&path.child("replicas"), spec.replicas.unwrap_or_default().into());
@@ -22,7 +23,7 @@ pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
         // The template is a value upstream: one that is not there is empty.
         let template = or_default(&spec.template);
         let takes = |labels: &_| takes(set, &spec.selector, labels);
-        validate_template(cx, Some(&template), takes, ("ReplicaSet", set), errors);
+        validate_template(cx, Some(&template), takes, ("ReplicaSet", set, old), errors);
     })
 }
 

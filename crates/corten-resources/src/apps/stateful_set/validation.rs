@@ -21,7 +21,7 @@ use crate::{
             template,
             validation::{label_selector, pod_annotations},
             workload::{
-                amount, is_empty, is_well_formed, takes, validate_at_most_all, validate_collisions, validate_counts,
+                TEMPLATE, amount, is_empty, is_well_formed, takes, validate_at_most_all, validate_collisions, validate_counts,
                 validate_endless, validate_int_or_percent, validate_selected,
             },
         },
@@ -53,13 +53,13 @@ const MUTABLE: [&str; 7] = [
 ];
 
 pub(super) fn create(cx: &Context<'_>, set: &Value) -> ErrorList {
-    check(cx, set, Scope::New)
+    check(cx, set, None, Scope::New)
 }
 
 pub(super) fn update(cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
     // A set that was made before its template was checked can still be scaled.
-    let was_broken = check(cx, old, Scope::Changed).iter().next().is_some();
-    let mut errors = check(cx, set, if was_broken { Scope::ChangedOfBroken } else { Scope::Changed });
+    let was_broken = check(cx, old, Some(old), Scope::Changed).iter().next().is_some();
+    let mut errors = check(cx, set, Some(old), if was_broken { Scope::ChangedOfBroken } else { Scope::Changed });
     let fixed = |set: &Value| {
         let mut spec = set.get("spec").cloned().unwrap_or_default();
         for field in MUTABLE {
@@ -77,7 +77,7 @@ pub(super) fn update(cx: &Context<'_>, set: &Value, old: &Value) -> ErrorList {
     errors
 }
 
-fn check(cx: &Context<'_>, set: &Value, scope: Scope) -> ErrorList {
+fn check(cx: &Context<'_>, set: &Value, old: Option<&Value>, scope: Scope) -> ErrorList {
     with_view(set, |view: &StatefulSet, errors| {
         let (path, spec) = (Path::new("spec"), or_default(&view.spec));
         let policy_at = path.child("podManagementPolicy");
@@ -108,7 +108,7 @@ fn check(cx: &Context<'_>, set: &Value, scope: Scope) -> ErrorList {
             errors.invalids(&path.child("serviceName"), service, is_dns1123_label(service));
         }
         selector(set, &spec, errors);
-        pods(cx, set, &spec, scope, errors);
+        pods(cx, (set, old), &spec, scope, errors);
     })
 }
 
@@ -159,7 +159,13 @@ fn selector(set: &Value, spec: &StatefulSetSpec, errors: &mut ErrorList) {
     }
 }
 
-fn pods(cx: &Context<'_>, set: &Value, spec: &StatefulSetSpec, scope: Scope, errors: &mut ErrorList) {
+fn pods(
+    cx: &Context<'_>,
+    (set, old): (&Value, Option<&Value>),
+    spec: &StatefulSetSpec,
+    scope: Scope,
+    errors: &mut ErrorList,
+) {
     if is_well_formed(&spec.selector) {
         let takes = |labels: &_| takes(set, &spec.selector, labels);
         validate_selected(&spec.template, takes, set, errors);
@@ -167,7 +173,8 @@ fn pods(cx: &Context<'_>, set: &Value, spec: &StatefulSetSpec, scope: Scope, err
         if scope == Scope::ChangedOfBroken {
             metadata(&spec.template, &path, errors);
         } else {
-            template::validate(cx, &with_claims(spec), &path, errors);
+            let stored = old.and_then(|old| old.at(&TEMPLATE));
+            template::validate(cx, &with_claims(spec), stored, &path, errors);
         }
     }
     validate_endless(&spec.template, "StatefulSet", errors);

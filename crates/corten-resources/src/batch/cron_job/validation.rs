@@ -45,7 +45,7 @@ fn check(cx: &Context<'_>, cron_job: &Value, old: Option<&Value>) -> ErrorList {
         }
         let policy = text(&spec.concurrency_policy);
         errors.require_one_of(&path.child("concurrencyPolicy"), policy, &["Allow", "Forbid", "Replace"]);
-        job_template(cx, cron_job, &spec, &path.child("jobTemplate").child("spec"), errors);
+        job_template(cx, (cron_job, old), &spec, &path.child("jobTemplate").child("spec"), errors);
         for (field, limit) in [
             ("successfulJobsHistoryLimit", spec.successful_jobs_history_limit),
             ("failedJobsHistoryLimit", spec.failed_jobs_history_limit),
@@ -74,10 +74,17 @@ fn schedule(spec: &CronJobSpec, old: Option<&Value>, path: &Path, errors: &mut E
     }
 }
 
-fn job_template(cx: &Context<'_>, cron_job: &Value, spec: &CronJobSpec, path: &Path, errors: &mut ErrorList) {
+fn job_template(
+    cx: &Context<'_>,
+    (cron_job, old): (&Value, Option<&Value>),
+    spec: &CronJobSpec,
+    path: &Path,
+    errors: &mut ErrorList,
+) {
+    const JOB: [&str; 3] = ["spec", "jobTemplate", "spec"];
     let job = or_default(&spec.job_template.spec);
-    let raw = cron_job.at(&["spec", "jobTemplate", "spec"]).unwrap_or(&Value::Null);
-    validate_common(cx, &job, raw, path, errors);
+    let raw = cron_job.at(&JOB).unwrap_or(&Value::Null);
+    validate_common(cx, &job, (raw, old.and_then(|old| old.at(&JOB))), path, errors);
     // Selectors are generated for each job.
     if job.selector.is_some() {
         let detail = "`selector` will be auto-generated";

@@ -29,12 +29,16 @@ pub(crate) fn defaults(object: &mut Value) {
     });
 }
 
-/// The template's pods are selected, and restarted for ever. `object` is the whole object, for showing parts of it.
+/// Where a workload has the template of its pods.
+pub(crate) const TEMPLATE: [&str; 2] = ["spec", "template"];
+
+/// The template's pods are selected, and restarted for ever. `object` is the whole object, for showing parts of it, and
+/// `old` the stored one.
 pub(crate) fn validate_template(
     cx: &Context<'_>,
     template: Option<&PodTemplateSpec>,
     selects: impl Fn(&BTreeMap<String, String>) -> bool,
-    (kind, object): (&str, &Value),
+    (kind, object, old): (&str, &Value, Option<&Value>),
     errors: &mut ErrorList,
 ) {
     let path = Path::new("spec").child("template");
@@ -43,7 +47,7 @@ pub(crate) fn validate_template(
         return;
     };
     validate_selected(template, selects, object, errors);
-    template::validate(cx, template, &path, errors);
+    template::validate(cx, template, old.and_then(|old| old.at(&TEMPLATE)), &path, errors);
     validate_endless(template, kind, errors);
 }
 

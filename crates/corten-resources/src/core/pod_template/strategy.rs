@@ -32,11 +32,11 @@ impl Strategy for Main {
     }
 
     fn validate(&self, cx: &Context<'_>, object: &Value) -> ErrorList {
-        validation::create(cx, object)
+        validation::main(cx, object, None)
     }
 
-    fn validate_update(&self, cx: &Context<'_>, object: &Value, _old: &Value) -> ErrorList {
-        validation::create(cx, object)
+    fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList {
+        validation::main(cx, object, Some(old))
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, object: &Value) -> Vec<String> {

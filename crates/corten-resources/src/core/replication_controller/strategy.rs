@@ -32,11 +32,11 @@ impl Strategy for Main {
     }
 
     fn validate(&self, cx: &Context<'_>, controller: &Value) -> ErrorList {
-        validation::create(cx, controller)
+        validation::main(cx, controller, None)
     }
 
-    fn validate_update(&self, cx: &Context<'_>, controller: &Value, _old: &Value) -> ErrorList {
-        twice(validation::create(cx, controller))
+    fn validate_update(&self, cx: &Context<'_>, controller: &Value, old: &Value) -> ErrorList {
+        twice(validation::main(cx, controller, Some(old)))
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, controller: &Value) -> Vec<String> {

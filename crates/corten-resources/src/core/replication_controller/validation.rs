@@ -13,7 +13,8 @@ use crate::{
     view::or_default,
 };
 
-pub(super) fn create(cx: &Context<'_>, controller: &Value) -> ErrorList {
+/// The rules of a new object, or of one that takes the place of `old`.
+pub(super) fn main(cx: &Context<'_>, controller: &Value, old: Option<&Value>) -> ErrorList {
     with_view(controller, |view: &ReplicationController, errors| {
         let (path, spec) = (Path::new("spec"), or_default(&view.spec));
         errors.non_negative(&path.child("minReadySeconds"), spec.min_ready_seconds.unwrap_or_default().into());
@@ -26,7 +27,7 @@ pub(super) fn create(cx: &Context<'_>, controller: &Value) -> ErrorList {
             cx,
             spec.template.as_ref(),
             |labels| selector.iter().all(|(key, value)| labels.get(key) == Some(value)),
-            ("ReplicationController", controller),
+            ("ReplicationController", controller, old),
             errors,
         );
     })

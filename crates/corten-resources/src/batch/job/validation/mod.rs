@@ -27,22 +27,24 @@ use crate::{
 };
 
 pub(super) fn create(cx: &Context<'_>, job: &Value) -> ErrorList {
-    check(cx, job, true)
+    check(cx, job, None, true)
 }
 
 pub(super) fn update(cx: &Context<'_>, job: &Value, old: &Value) -> ErrorList {
-    let mut errors = check(cx, job, pod_labels::has_new_labels(old));
+    let mut errors = check(cx, job, Some(old), pod_labels::has_new_labels(old));
     // Upstream asks the rules of the spec again where it looks at the change.
-    errors.extend(with_view(job, |view: &Job, errors| spec_rules(cx, job, &or_default(&view.spec), errors)));
+    errors.extend(with_view(job, |view: &Job, errors| {
+        spec_rules(cx, (job, Some(old)), &or_default(&view.spec), errors);
+    }));
     update::spec(cx, job, old, &mut errors);
     errors
 }
 
-fn check(cx: &Context<'_>, job: &Value, new_labels: bool) -> ErrorList {
+fn check(cx: &Context<'_>, job: &Value, old: Option<&Value>, new_labels: bool) -> ErrorList {
     with_view(job, |view: &Job, errors| {
         let spec = or_default(&view.spec);
         pod_labels::validate(job, spec.selector.as_ref(), new_labels, errors);
-        spec_rules(cx, job, &spec, errors);
+        spec_rules(cx, (job, old), &spec, errors);
         // The pods of indexes have the index in their host names.
         let last = spec.completions.filter(|&completions| completions > 0).map(|completions| completions - 1);
         if let Some(last) = last.filter(|_| text(&spec.completion_mode) == INDEXED) {
@@ -55,9 +57,15 @@ fn check(cx: &Context<'_>, job: &Value, new_labels: bool) -> ErrorList {
     })
 }
 
-fn spec_rules(cx: &Context<'_>, job: &Value, spec: &JobSpec, errors: &mut ErrorList) {
+fn spec_rules(
+    cx: &Context<'_>,
+    (job, old): (&Value, Option<&Value>),
+    spec: &JobSpec,
+    errors: &mut ErrorList,
+) {
     let path = Path::new("spec");
-    common(cx, spec, job.get("spec").unwrap_or(&Value::Null), &path, errors);
+    let raw = job.get("spec").unwrap_or(&Value::Null);
+    common(cx, spec, (raw, old.and_then(|old| old.get("spec"))), &path, errors);
     let selector_at = path.child("selector");
     match &spec.selector {
         None => errors.required(&selector_at, ""),

@@ -26,8 +26,14 @@ const FAILED_OF_MANY_MAX: i32 = 10_000;
 /// The longest name of a controller.
 const MANAGED_BY_BYTES_MAX: usize = 63;
 
-/// The rules of `spec` at `path`; `raw` is the same as a tree, for showing parts of it.
-pub(in crate::batch) fn common(cx: &Context<'_>, spec: &JobSpec, raw: &Value, path: &Path, errors: &mut ErrorList) {
+/// The rules of `spec` at `path`; `raw` is the same as a tree, for showing parts of it, and `old` the stored one.
+pub(in crate::batch) fn common(
+    cx: &Context<'_>,
+    spec: &JobSpec,
+    (raw, old): (&Value, Option<&Value>),
+    path: &Path,
+    errors: &mut ErrorList,
+) {
     counts(spec, path, errors);
     if let Some(controller) = &spec.managed_by {
         managed_by(controller, &path.child("managedBy"), errors);
@@ -50,7 +56,8 @@ pub(in crate::batch) fn common(cx: &Context<'_>, spec: &JobSpec, raw: &Value, pa
             if spec.pod_failure_policy.is_some() { &["Failed"] } else { &["Failed", "TerminatingOrFailed"] };
         errors.one_of(&path.child("podReplacementPolicy"), policy, supported);
     }
-    template::validate(cx, &spec.template, &path.child("template"), errors);
+    let stored = old.and_then(|old| old.get("template"));
+    template::validate(cx, &spec.template, stored, &path.child("template"), errors);
     restart_policy(spec, &path.child("template").child("spec").child("restartPolicy"), errors);
 }
 
