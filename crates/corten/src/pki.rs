@@ -3,7 +3,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
@@ -70,6 +70,7 @@ impl Pki {
             server: true,
             ..LeafRequest::default()
         };
+        // Before the leaves, whose presence therefore shows that keys were there.
         let (service_account_key, service_account_public_key) = service_account_keys(&directory)?;
         Ok(Self {
             apiserver: leaf("apiserver", apiserver(config))?,
@@ -90,11 +91,16 @@ impl Pki {
 /// The files whose presence shows that an authority was there: the leaves that it signed, and what was made with them.
 const MADE_WITH_AUTHORITY: &[&str] = &["apiserver.crt", "apiserver-kubelet-client.crt", "kubelet.crt", "admin.crt"];
 
+/// A file that a first start makes once the authority and the keys for tokens are there.
+fn made_later(directory: &Path) -> Option<PathBuf> {
+    MADE_WITH_AUTHORITY.iter().map(|name| directory.join(name)).find(|path| path.exists())
+}
+
 /// Refuses a half of the authority: a new one would be a stranger to every certificate that is out there.
 ///
 /// The key alone is what a first start leaves that was interrupted; the certificate is made then.
 fn expect_whole(directory: &Path, authority: &CertificateFiles) -> anyhow::Result<()> {
-    let signed = MADE_WITH_AUTHORITY.iter().map(|name| directory.join(name)).find(|path| path.exists());
+    let signed = made_later(directory);
     let (missing, present) = match (authority.certificate.exists(), authority.key.exists(), signed) {
         (true, true, _) | (false, _, None) => return Ok(()),
         (true, false, _) => (&authority.key, authority.certificate.clone()),
@@ -154,9 +160,9 @@ fn apiserver(config: &Config) -> LeafRequest {
 /// Reads the key pair for tokens of service accounts (private, public), or makes it at first start.
 fn service_account_keys(directory: &Path) -> anyhow::Result<(String, String)> {
     let (private_path, public_path) = (directory.join("sa.key"), directory.join("sa.pub"));
+    let cure = "bring it back from a copy: the tokens of pods are signed with it";
     match fs::read_to_string(&private_path) {
         Ok(private) => {
-            let cure = "bring it back from a copy: the tokens of pods are signed with it";
             let public = fs::read_to_string(&public_path)?;
             if !private.contains("PRIVATE KEY-----") {
                 bail!("{} holds no private key in PEM: {cure}", private_path.display());
@@ -169,6 +175,9 @@ fn service_account_keys(directory: &Path) -> anyhow::Result<(String, String)> {
             Ok((private, public))
         }
         Err(error) if error.is_not_found() => {
+            if let Some(later) = made_later(directory) {
+                bail!("{} is missing, but {} is there: {cure}", private_path.display(), later.display());
+            }
             let (private, public) = new_key()?;
             // The private key last: with it alone the pair counts as made.
             fs::write_atomic(&public_path, public.as_bytes(), 0o644)?;
@@ -226,6 +235,7 @@ mod tests {
             ("ca.crt", None),
             ("ca.key", Some("garbage")),
             ("ca.crt", Some("garbage")),
+            ("sa.key", None),
             ("sa.key", Some("garbage")),
             ("sa.pub", None),
             ("sa.pub", Some("garbage")),
