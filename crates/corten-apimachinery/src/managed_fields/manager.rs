@@ -147,8 +147,7 @@ pub fn update_managed_fields(write: &Write<'_>, live: Option<&Value>, new: &mut 
         Base::Cleared => Entries::default(),
         Base::Given(entries) => entries,
     };
-    // Where the entries do not go with the types, upstream writes the object without any.
-    let Ok(is_settled_anew) = write.settle(&mut entries, &live_object) else { return };
+    let is_settled_anew = write.settle(&mut entries);
     if difference.is_empty() && is_live && !is_settled_anew {
         restore(new, live);
         return;
@@ -246,7 +245,7 @@ pub fn apply(write: &Write<'_>, live: Option<&Value>, config: &Value, force: boo
     })?;
     // What was stored under another schema may not fit this one.
     fits("live", &live_view, &typed.complaints_of_live(&live_view))?;
-    write.settle(&mut entries, &live_view).map_err(unusable)?;
+    write.settle(&mut entries);
     let attempt = |entries: Entries, force| write.apply_to(typed, &live_view, config, entries, force);
     let (mut object, entries) = match attempt(entries.clone(), force) {
         // Fields that client-side apply had set, and still are as it set them, go over without force.
