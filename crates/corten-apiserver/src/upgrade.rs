@@ -29,9 +29,9 @@ impl Upgrade {
 
     /// Takes what a request has.
     ///
-    /// Errors: `BadRequest` if it did not ask for an upgrade.
+    /// Errors: `BadRequest` if it did not ask for an upgrade, in the words of apimachinery/pkg/util/proxy/upgradeaware.go (v1.35).
     pub fn take(upgrade: &mut Option<Self>) -> Result<Self, Status> {
-        upgrade.take().ok_or_else(|| Status::bad_request("unable to upgrade: missing upgrade headers in request"))
+        upgrade.take().ok_or_else(|| Status::bad_request("Upgrade request required"))
     }
 
     /// The connection itself, once the answer 101 is sent.

@@ -4,6 +4,7 @@ use std::{collections::HashSet, convert::Infallible, net::SocketAddr, sync::Arc,
 
 use bytes::Bytes;
 use corten_apimachinery::{resource::UserInfo, status::Status, value::Value};
+use corten_base::Shutdown;
 use corten_component_base::serving::{OwnTask, Place, SendDeadline};
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse, StatusCode, Version, header};
@@ -136,7 +137,7 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
                 let switched = watch_socket::begin(streams, Arc::clone(server), *source, switch, form);
                 return upgraded(switched);
             }
-            let content = Content::Watch(watch_body(Arc::clone(server), *source, accepted, wants.include));
+            let content = Content::Watch(watch_body(Arc::clone(server), *source, streams.shutdown.clone(), (accepted, wants.include)));
             Ok(Encoded { code: StatusCode::OK, media_type: accepted.encoding.stream_media_type(), content })
         }
         Response::Stream { content_type, code, body } => {
@@ -350,18 +351,27 @@ fn quoted(text: &str) -> String {
 }
 
 /// The frames of a watch, as they are: those of the cache's events are shared by all watchers, and held by those that do not
-/// read.
-fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, include: Include) -> Frames {
-    let state = (server, source, true, false, 0);
-    stream::unfold(state, move |(server, mut source, mut first, ended, read_before)| async move {
-        if ended {
+/// read. It ends with the server, which would wait for it in vain.
+fn watch_body(
+    server: Arc<Server>,
+    source: WatchSource,
+    shutdown: Shutdown,
+    (accepted, include): (Accepted, Include),
+) -> Frames {
+    let state = (server, source, shutdown, true, false, 0);
+    stream::unfold(state, move |(server, mut source, shutdown, mut first, ended, read_before)| async move {
+        if ended || shutdown.is_requested() {
             return None;
         }
         if read_before >= WATCH_READ_BYTES {
             // There may be as much again: others have their turn first.
             tokio::task::yield_now().await;
         }
-        let mut item = source.next().await?;
+        let mut item = tokio::select! {
+            biased;
+            item = source.next() => item?,
+            () = shutdown.requested() => return None,
+        };
         let mut gathered: Vec<Piece> = Vec::new();
         let (mut size, mut read) = (0, 0);
         let mut ended = false;
@@ -386,7 +396,7 @@ fn watch_body(server: Arc<Server>, source: WatchSource, accepted: Accepted, incl
                 None => break,
             }
         }
-        Some((Pieces::from(gathered), (server, source, first, ended, read)))
+        Some((Pieces::from(gathered), (server, source, shutdown, first, ended, read)))
     })
     .boxed()
 }

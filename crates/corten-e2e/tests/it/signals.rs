@@ -1,6 +1,7 @@
 //! Programs in the foreground end well when they are told to, and what they started runs on.
 
 use std::{
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -180,7 +181,16 @@ fn a_kubelet_alone_serves_a_control_plane_and_ends_well() {
             ensure!(kubectl.ok(&["exec", "p", "--", "echo", "here"]) == "here\n");
             kubelet.ends_well_on(signal)?;
         }
+        // Who watches is told, and holds nobody up.
+        let mut watcher = kubectl.start(&["get", "pods", "--watch"])?;
+        let mut lines = BufReader::new(watcher.stdout.take().context("its output is piped")?).lines();
+        ensure!(lines.by_ref().take(2).count() == 2, "it shows the columns and the pod");
+        let output = server.output.clone();
         server.ends_well_on(Signal::SIGTERM)?;
+        let said = std::fs::read_to_string(output)?;
+        ensure!(!said.contains("cut off at shutdown"), "{said}");
+        ensure!(lines.count() == 0, "the watch has ended without more");
+        watcher.wait()?;
         machine.corten(&["delete"])?;
         Ok(())
     });
