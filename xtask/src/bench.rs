@@ -21,19 +21,13 @@ pub(crate) struct Options {
 
 /// Builds binary and benchmarks and runs one; fails when the benchmark does.
 pub(crate) fn run(places: &Places, options: &Options) -> anyhow::Result<()> {
-    let mut build = process::cargo(&places.root);
-    build.args([
-        "build",
-        "--profile",
-        &options.profile,
-        "--package",
-        "corten",
-        "--package",
-        CRATE,
-        "--package",
-        "xtask",
-    ]);
-    process::run(&mut build)?;
+    // The binary alone, as users build it: what other packages want of dependencies is no part of it.
+    for packages in [&["corten"] as &[&str], &[CRATE, "xtask"]] {
+        let mut build = process::cargo(&places.root);
+        build.args(["build", "--profile", &options.profile]);
+        packages.iter().for_each(|package| _ = build.args(["--package", package]));
+        process::run(&mut build)?;
+    }
     let built = places.target.join(&options.profile);
     let mut command = Command::new(built.join(CRATE));
     command.args(&options.arguments).env("CORTEN_BIN", built.join("corten"));

@@ -44,15 +44,20 @@ impl Load {
         body: impl Into<Bytes>,
         want: StatusCode,
     ) -> anyhow::Result<u64> {
-        let answer = self.send(number, method, path, body).await?;
-        let (status, mut body) = (answer.status(), answer.into_body());
-        let mut bytes = 0;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.context("read an answer")?;
-            bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-        }
-        ensure!(status == want, "{path}: {status} instead of {want}");
-        Ok(bytes)
+        read(path, self.send(number, method, path, body).await?, want).await
+    }
+
+    /// A merge patch, or a configuration to apply, of an object that is there.
+    pub(crate) async fn patch(
+        &self,
+        number: usize,
+        is_apply: bool,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<u64> {
+        let content_type = if is_apply { "application/apply-patch+yaml" } else { "application/merge-patch+json" };
+        let sent = self.0.send(number, Method::PATCH, path, (content_type, "application/json"), body);
+        read(path, sent.await.context("send a patch")?, StatusCode::OK).await
     }
 
     /// As `send`, to the end; gives the status and the whole body.
@@ -79,4 +84,16 @@ impl Load {
         }
         Ok(())
     }
+}
+
+/// Reads an answer to its end; gives the number of bytes of its body.
+async fn read(path: &str, answer: http::Response<Incoming>, want: StatusCode) -> anyhow::Result<u64> {
+    let (status, mut body) = (answer.status(), answer.into_body());
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.context("read an answer")?;
+        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+    ensure!(status == want, "{path}: {status} instead of {want}");
+    Ok(bytes)
 }

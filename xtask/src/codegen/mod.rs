@@ -1,9 +1,11 @@
-//! `cargo xtask codegen api`: makes the type table of the built-in groups from public data.
+//! `cargo xtask codegen`: files that are generated and committed. [`functions`] makes the list for the release's arrangement;
+//! `api` the type table of the built-in groups from public data.
 //!
-//! Flow: Go declarations ([`go`]), protobuf messages ([`protos`]) and the OpenAPI document say what they know of each type;
+//! Flow of `api`: Go declarations ([`go`]), protobuf messages ([`protos`]) and the OpenAPI document say what they know of each type;
 //! [`resolve`] makes one description of it and fails where they disagree; [`write`] prints it. The result is committed:
 //! facts only, no prose. Another version of Kubernetes is one run with its data away.
 
+mod functions;
 mod go;
 mod protos;
 mod resolve;
@@ -37,12 +39,15 @@ pub(crate) struct Options {
 enum Target {
     /// The type table of the built-in groups: `crates/corten-api/src/types.table`.
     Api,
+    /// Which functions run, for the release's arrangement: `crates/corten/functions.txt`. Needs valgrind, and time for a release.
+    Functions,
 }
 
 /// Generates what `options` name.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     match options.target {
         Target::Api => api(),
+        Target::Functions => functions::make(&Places::find()?),
     }
 }
 

@@ -84,7 +84,8 @@ fn what_was_taken_by_force_stays_taken() {
     let labelled = |value: &str| format!(r#"{{"metadata":{{"labels":{{"app":"{value}"}}}}}}"#);
     let mut cluster = Cluster::new();
     cluster.put("one", &labelled("a")).try_apply("two", &labelled("b"), true).unwrap();
-    let owned = [r#"two Apply - 2 {"f:metadata":{"f:labels":{"f:app"}}}"#, r#"one Update - 1 {"f:metadata":{"f:labels"}}"#];
+    let owned =
+        [r#"two Apply - 2 {"f:metadata":{"f:labels":{"f:app"}}}"#, r#"one Update - 1 {"f:metadata":{"f:labels"}}"#];
     cluster.owned(&owned);
     cluster.apply("two", &labelled("c")).change("three", |object| object.set(&["spec", "replicas"], 1_i64));
     cluster.apply("two", &labelled("d"));

@@ -137,7 +137,12 @@ async fn respond(server: &Arc<Server>, streams: &Streams, reply: Reply, wants: &
                 let switched = watch_socket::begin(streams, Arc::clone(server), *source, switch, form);
                 return upgraded(switched);
             }
-            let content = Content::Watch(watch_body(Arc::clone(server), *source, streams.shutdown.clone(), (accepted, wants.include)));
+            let content = Content::Watch(watch_body(
+                Arc::clone(server),
+                *source,
+                streams.shutdown.clone(),
+                (accepted, wants.include),
+            ));
             Ok(Encoded { code: StatusCode::OK, media_type: accepted.encoding.stream_media_type(), content })
         }
         Response::Stream { content_type, code, body } => {

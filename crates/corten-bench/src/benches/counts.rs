@@ -33,10 +33,11 @@ fn run(report: &mut Report) -> anyhow::Result<()> {
     let folder = env::var_os("CORTEN_BENCH_PROFILES").map_or_else(|| scratch.path().to_owned(), PathBuf::from);
     fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
     let pattern = format!("--callgrind-out-file={}", folder.join("callgrind.out.%p").display());
-    let valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", &pattern];
-    let server = Server::start_under(&valgrind)?;
+    let server = Server::start_under(&["valgrind", "--tool=callgrind", &pattern])?;
     let counter = Counter { pid: server.pid(), folder };
     block_on(async {
+        server.rest().await?;
+        report.add("start and come to rest", "k instructions", counter.stop("start")?, None);
         let load = Load::open(&server.kubeconfig(), CONNECTIONS).await?;
         crowd::create_pods(&load, 0, PODS, CLIENTS).await?;
         crowd::create_config_maps(&load, "first", 200, CLIENTS).await?;
@@ -44,6 +45,15 @@ fn run(report: &mut Report) -> anyhow::Result<()> {
         report.add("create pod", "k instructions", count / WRITES as f64, None);
         let count = counter.of("create-configmap", crowd::create_config_maps(&load, "map", WRITES, CLIENTS)).await?;
         report.add("create configmap", "k instructions", count / WRITES as f64, None);
+        for (verb, body) in [("patch", merge_patch as fn(usize) -> String), ("apply", configuration)] {
+            let suffix = if verb == "apply" { "?fieldManager=bench&force=true" } else { "" };
+            let writes = load.many(WRITES, CLIENTS, |load, number| async move {
+                let path = format!("{NAMESPACE}/configmaps/map-{number}{suffix}");
+                load.patch(number, verb == "apply", &path, body(number)).await
+            });
+            let count = counter.of(verb, writes).await?;
+            report.add(format!("{verb} configmap"), "k instructions", count / WRITES as f64, None);
+        }
         let gets = load.many(READS, CLIENTS, |load, number| async move {
             let path = format!("{NAMESPACE}/pods/{}", crowd::pod_name(number % PODS));
             load.call(number, Method::GET, &path, "", StatusCode::OK).await
@@ -61,8 +71,36 @@ fn run(report: &mut Report) -> anyhow::Result<()> {
         let count = counter.of("watch", watched::deliver(&load, WATCHERS, WATCHED_CREATIONS)).await?;
         let row = format!("create configmap of 2 KB and tell {WATCHERS} watchers");
         report.add(row, "k instructions", count / WATCHED_CREATIONS as f64, None);
+        let count = counter.of("client", ask_as_kubectl(&load)).await?;
+        report.add("discovery, OpenAPI and metrics, once", "k instructions", count, None);
+        let gone = async {
+            load.call(0, Method::DELETE, &format!("{NAMESPACE}/pods"), "", StatusCode::OK).await?;
+            Ok(())
+        };
+        let count = counter.of("deletecollection", gone).await?;
+        report.add("deletecollection, each pod", "k instructions", count / (PODS + WRITES) as f64, None);
         Ok(())
     })
+}
+
+fn merge_patch(number: usize) -> String {
+    format!(r#"{{"metadata":{{"labels":{{"patched":"{number}"}}}}}}"#)
+}
+
+fn configuration(number: usize) -> String {
+    format!(
+        r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"map-{number}"}},"data":{{"key":"{number}"}}}}"#
+    )
+}
+
+/// What a client asks that does not know the server yet.
+async fn ask_as_kubectl(load: &Load) -> anyhow::Result<()> {
+    for path in
+        ["/api", "/apis", "/api/v1", "/apis/apps/v1", "/openapi/v3", "/openapi/v3/apis/apps/v1", "/metrics", "/readyz"]
+    {
+        load.call(0, Method::GET, path, "", StatusCode::OK).await?;
+    }
+    Ok(())
 }
 
 /// Counts what a process under callgrind does.
@@ -76,6 +114,11 @@ impl Counter {
     async fn of(&self, name: &str, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<f64> {
         self.control(&["--instr=on"])?;
         work.await?;
+        self.stop(name)
+    }
+
+    /// How many thousand instructions the process has taken since counting began, which ends; the profile is kept under `name`.
+    fn stop(&self, name: &str) -> anyhow::Result<f64> {
         self.control(&["--dump"])?;
         self.control(&["--instr=off"])?;
         let dumped = self.dumped()?;

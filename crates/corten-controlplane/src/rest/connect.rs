@@ -6,7 +6,6 @@
 use corten_apimachinery::{field::quote, gvk::GroupVersionKind, status::Status, value::Value};
 use corten_apiserver::{Request, endpoints::Endpoint, registry::WriteContext};
 
-
 /// Lets the plugins see a connection, which `request` asks for.
 ///
 /// Errors: what the first of them says that refuses it; a port that is none.

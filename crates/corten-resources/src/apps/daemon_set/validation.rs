@@ -14,8 +14,8 @@ use crate::{
         template,
         validation::label_selector,
         workload::{
-            TEMPLATE, amount, is_empty, takes, validate_at_most_all, validate_collisions, validate_counts, validate_endless,
-            validate_int_or_percent, validate_same_selector, validate_selected,
+            TEMPLATE, amount, is_empty, takes, validate_at_most_all, validate_collisions, validate_counts,
+            validate_endless, validate_int_or_percent, validate_same_selector, validate_selected,
         },
     },
     internal_form,

@@ -21,8 +21,8 @@ use crate::{
             template,
             validation::{label_selector, pod_annotations},
             workload::{
-                TEMPLATE, amount, is_empty, is_well_formed, takes, validate_at_most_all, validate_collisions, validate_counts,
-                validate_endless, validate_int_or_percent, validate_selected,
+                TEMPLATE, amount, is_empty, is_well_formed, takes, validate_at_most_all, validate_collisions,
+                validate_counts, validate_endless, validate_int_or_percent, validate_selected,
             },
         },
     },

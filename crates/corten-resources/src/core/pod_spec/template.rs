@@ -79,7 +79,11 @@ mod tests {
             (&deployment::RESOURCE, selecting(), "spec.template.spec"),
             (&replica_set::RESOURCE, selecting(), "spec.template.spec"),
             (&daemon_set::RESOURCE, selecting(), "spec.template.spec"),
-            (&stateful_set::RESOURCE, patched(selecting(), json!({"spec": {"serviceName": "web"}})), "spec.template.spec"),
+            (
+                &stateful_set::RESOURCE,
+                patched(selecting(), json!({"spec": {"serviceName": "web"}})),
+                "spec.template.spec",
+            ),
             (
                 &replication_controller::RESOURCE,
                 named(json!({"selector": labels, "template": template("Always")})),

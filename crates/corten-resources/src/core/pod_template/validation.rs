@@ -12,6 +12,12 @@ use crate::{core::pod_spec::template, report::with_view, view::or_default};
 /// The rules of a new object, or of one that takes the place of `old`.
 pub(super) fn main(cx: &Context<'_>, object: &Value, old: Option<&Value>) -> ErrorList {
     with_view(object, |view: &PodTemplate, errors| {
-        template::validate(cx, &or_default(&view.template), old.and_then(|old| old.get("template")), &Path::new("template"), errors);
+        template::validate(
+            cx,
+            &or_default(&view.template),
+            old.and_then(|old| old.get("template")),
+            &Path::new("template"),
+            errors,
+        );
     })
 }

@@ -57,12 +57,7 @@ fn check(cx: &Context<'_>, job: &Value, old: Option<&Value>, new_labels: bool) -
     })
 }
 
-fn spec_rules(
-    cx: &Context<'_>,
-    (job, old): (&Value, Option<&Value>),
-    spec: &JobSpec,
-    errors: &mut ErrorList,
-) {
+fn spec_rules(cx: &Context<'_>, (job, old): (&Value, Option<&Value>), spec: &JobSpec, errors: &mut ErrorList) {
     let path = Path::new("spec");
     let raw = job.get("spec").unwrap_or(&Value::Null);
     common(cx, spec, (raw, old.and_then(|old| old.get("spec"))), &path, errors);
