@@ -9,6 +9,7 @@ mod custom_resource_versions;
 mod custom_resources;
 mod deletions;
 mod discovery;
+mod empty_lists;
 mod empty_structs;
 mod forms;
 mod hostile;

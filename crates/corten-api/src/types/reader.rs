@@ -10,6 +10,14 @@ use corten_apimachinery::{
 /// The version of the form that this module understands.
 const FORM: &str = "corten-types 1";
 
+/// Fields whose empty lists mean something else than none, though no upstream type says so.
+const TELLING_EMPTY: &[(&str, &str)] = &[
+    // Only where it is nil does a default take its place: `copyHPAScalingRules` in pkg/apis/autoscaling/v2/defaults.go (v1.35).
+    ("io.k8s.api.autoscaling.v2.HPAScalingRules", "policies"),
+    // Its refusal shows the list as it was sent: `ValidateIngressSpec` in pkg/apis/networking/validation (v1.35).
+    ("io.k8s.api.networking.v1.IngressSpec", "rules"),
+];
+
 /// A line of the table that does not fit the form.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {reason}")]
@@ -85,7 +93,10 @@ impl<'a> Reader<'a> {
     }
 
     fn finish_type(&mut self) {
-        let Some((mut ty, fields)) = self.current.take() else { return };
+        let Some((mut ty, mut fields)) = self.current.take() else { return };
+        for (_, name) in TELLING_EMPTY.iter().filter(|(owner, _)| ty.name == *owner) {
+            fields.iter_mut().filter(|field| field.name == *name).for_each(|field| field.tells_empty = true);
+        }
         if let Shape::Struct(shape) = &mut ty.shape {
             let Struct { atomic, unions, .. } = std::mem::take(shape);
             *shape = Struct { atomic, unions, ..Struct::new(fields) };

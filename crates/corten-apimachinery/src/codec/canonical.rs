@@ -118,7 +118,7 @@ pub(super) fn is_written(field: &Field, value: &Value) -> bool {
         Presence::PointerAlways => true,
         Presence::Pointer => !value.is_null(),
         Presence::OmitZero => !value.is_null() && !is_zero_struct(value),
-        Presence::OmitEmpty => !is_empty(value, &field.ty),
+        Presence::OmitEmpty => !is_empty(value, &field.ty) || (field.tells_empty && !value.is_null()),
     }
 }
 
@@ -188,7 +188,9 @@ pub(super) fn time_or_null(text: Str) -> Value {
 }
 
 /// The canonical text of a time: UTC, whole seconds.
-pub(crate) fn time(text: &str) -> Result<Str, String> {
+///
+/// Errors: it is none, in Go's words.
+pub fn time(text: &str) -> Result<Str, String> {
     Layout::Seconds.parse(text).map(|time| format_str!("{time:.0}Z"))
 }
 

@@ -8,13 +8,14 @@ pub mod json;
 pub mod lists;
 mod objects;
 pub mod protobuf;
+mod stored_form;
 pub mod yaml;
 #[cfg(test)]
 mod zero_time_tests;
 
-pub(crate) use canonical::time as canonical_time;
-pub use canonical::{canonicalize, empty};
+pub use canonical::{canonicalize, empty, time as canonical_time};
 pub use error::DecodeError;
+pub use stored_form::settle_empty_lists;
 
 use crate::{
     gvk::GroupVersion,

@@ -84,6 +84,8 @@ pub struct Version {
     pub to_hub: Option<fn(&mut Value)>,
     /// Turns an object of the hub's form into this version; `None` like `to_hub`.
     pub from_hub: Option<fn(&mut Value)>,
+    /// Why upstream cannot turn an object of this version into its own form, if it cannot.
+    pub misfit: Option<fn(&Value) -> Option<String>>,
     /// Whether this version is the hub.
     pub is_hub: bool,
     /// What every client of this version is told, if it is not to be used any more.
@@ -102,6 +104,7 @@ impl Version {
             defaults,
             to_hub: None,
             from_hub: None,
+            misfit: None,
             is_hub: true,
             deprecation: None,
             feature_gate: None,
@@ -118,6 +121,12 @@ impl Version {
     #[must_use]
     pub const fn converted(self, to_hub: fn(&mut Value), from_hub: fn(&mut Value)) -> Self {
         Self { to_hub: Some(to_hub), from_hub: Some(from_hub), ..self }
+    }
+
+    /// The same version, some of whose objects upstream cannot read.
+    #[must_use]
+    pub const fn misfitting(self, misfit: fn(&Value) -> Option<String>) -> Self {
+        Self { misfit: Some(misfit), ..self }
     }
 
     /// The same version, behind a feature gate.

@@ -75,6 +75,8 @@ pub struct ResourceVersion {
     pub to_hub: Option<Change>,
     /// Turns an object of the hub's form into this version; `None` like `to_hub`.
     pub from_hub: Option<Change>,
+    /// Why upstream cannot turn an object of this version into its own form, if it cannot: no client gets one in.
+    pub misfit: Option<fn(&Value) -> Option<String>>,
     /// Whether only a webhook could turn objects of this version into the hub's form and back. Nobody calls it yet, and objects
     /// must not pass for what they are not.
     pub needs_webhook: bool,
@@ -167,6 +169,7 @@ impl Resource {
                 defaults: change(version.defaults),
                 to_hub: version.to_hub.map(change),
                 from_hub: version.from_hub.map(change),
+                misfit: version.misfit,
                 needs_webhook: false,
                 selectable_fields: None,
                 subresources: Shared::Static(definition.subresources),

@@ -117,6 +117,8 @@ pub struct Field {
     pub feature_gates: Vec<Str>,
     /// Null is a value of its own (custom resources: `nullable`).
     pub nullable: bool,
+    /// Rules tell a list without items from none, though it is not written: it stays until the object is stored.
+    pub tells_empty: bool,
 }
 
 /// The type of a field.

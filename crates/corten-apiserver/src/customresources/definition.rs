@@ -203,6 +203,7 @@ fn version_of(
         // Rules look at what a request says in its own version; the hub's schema comes last (`Strategy::canonicalize`).
         to_hub: None,
         from_hub,
+        misfit: None,
         needs_webhook: false,
         selectable_fields: Some(selectable_paths(version).map(field_name).collect()),
         subresources: Shared::Counted(subresources.into()),

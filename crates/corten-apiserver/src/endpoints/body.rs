@@ -5,7 +5,7 @@
 use bytes::{Bytes, BytesMut};
 use corten_apimachinery::{
     codec::{self, DecodeError, FieldValidation},
-    field::{Error, Path, quote},
+    field::quote,
     gvk::{GroupVersion, GroupVersionKind},
     meta::ObjectMeta as _,
     status::Status,
@@ -18,14 +18,15 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::{
-    custom,
+    custom, kinds,
     routes::Endpoint,
     strict,
     unrecognized::{unrecognized, without_version},
+    write_options::WriteOptions,
 };
 use crate::{
     negotiation::{self, Encoding},
-    request::{Query, Request, RequestBody},
+    request::{Request, RequestBody},
 };
 
 /// The largest body. Upstream: `MaxRequestBodyBytes`.
@@ -80,19 +81,6 @@ async fn discard<B: Body<Data = Bytes> + Unpin>(mut body: B, limit: usize) {
     }
 }
 
-/// How unknown and duplicate fields are met.
-pub(super) fn field_validation(query: &Query, options_kind: &str) -> Result<FieldValidation, Status> {
-    match query.get("fieldValidation") {
-        "" | "Warn" => Ok(FieldValidation::Warn),
-        "Ignore" => Ok(FieldValidation::Ignore),
-        "Strict" => Ok(FieldValidation::Strict),
-        other => {
-            let error = Error::not_supported(&Path::new("fieldValidation"), other, &["", "Ignore", "Strict", "Warn"]);
-            Err(Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", options_kind), "", &[error]))
-        }
-    }
-}
-
 /// Reads the body as an object of `endpoint`'s version, with defaults, and advice for the client.
 pub(super) async fn decode_object(
     endpoint: &Endpoint,
@@ -107,7 +95,7 @@ pub(super) async fn decode_object(
     let (object, warnings) = match body {
         RequestBody::Tree(mut tree) if schema.is_some() => {
             // A component of this process need not say what the path says.
-            fill_in_kind(&mut tree, &kind);
+            kinds::fill_in(&mut tree, &kind);
             (tree, Vec::new())
         }
         RequestBody::Tree(mut tree) => {
@@ -125,7 +113,11 @@ pub(super) async fn decode_object(
         None => (object, warnings),
     };
     if schema.is_none() {
-        check_kind(&mut object, &kind, table)?;
+        kinds::check(&mut object, &kind, table)?;
+    }
+    if let Some(why) = endpoint.version.misfit.and_then(|misfit| misfit(&object)) {
+        let (kind, version) = (&kind.kind, quote(&kind.version));
+        return Err(Status::bad_request(format!("{kind} in version {version} cannot be handled as a {kind}: {why}")));
     }
     (endpoint.version.defaults)(&mut object);
     Ok((object, warnings))
@@ -140,20 +132,29 @@ pub(super) fn decode_bytes(
     validation: FieldValidation,
     kind: &GroupVersionKind,
 ) -> Result<(Value, Vec<String>), Status> {
-    let typed = Some((table, type_id));
-    let decoded = match encoding {
-        Encoding::Json => decode_json(bytes, typed, validation),
+    let read_as = |type_id: TypeId| match encoding {
+        Encoding::Json => decode_json(bytes, Some((table, type_id)), validation),
         Encoding::Protobuf => {
             codec::protobuf::decode_bounded(bytes, table, type_id, OBJECTS_MAX).map(codec::Decoded::of)
         }
-        Encoding::Yaml => codec::yaml::decode_bounded(bytes, typed, validation, OBJECTS_MAX),
-        Encoding::Cbor => codec::cbor::decode_bounded(bytes, typed, validation, OBJECTS_MAX),
+        Encoding::Yaml => codec::yaml::decode_bounded(bytes, Some((table, type_id)), validation, OBJECTS_MAX),
+        Encoding::Cbor => codec::cbor::decode_bounded(bytes, Some((table, type_id)), validation, OBJECTS_MAX),
     };
+    let mut decoded = read_as(type_id);
+    let mut said = kind.clone();
+    if is_refused(&decoded, validation)
+        && let Some((other, other_type)) = kinds::said(bytes, encoding, table, kind)?
+    {
+        // What is wrong with it as what it is not, nobody asks.
+        decoded = read_as(other_type);
+        said = other;
+    }
     let handled = |why: &dyn std::fmt::Display| {
         Status::bad_request(format!(
-            "{kind} in version {version} cannot be handled as a {kind}: {why}",
+            "{said} in version {version} cannot be handled as a {kind}: {why}",
+            said = said.kind,
+            version = quote(&said.version),
             kind = kind.kind,
-            version = quote(&kind.version)
         ))
     };
     let decoded = decoded.map_err(|error| {
@@ -171,6 +172,14 @@ pub(super) fn decode_bytes(
         }
         FieldValidation::Warn => Ok((decoded.value, strict::warnings(complaints))),
         _ => Ok((decoded.value, Vec::new())),
+    }
+}
+
+fn is_refused(decoded: &Result<codec::Decoded, DecodeError>, validation: FieldValidation) -> bool {
+    match decoded {
+        Ok(decoded) => validation == FieldValidation::Strict && !decoded.complaints().is_empty(),
+        Err(DecodeError::Malformed(_)) => true,
+        Err(_) => false,
     }
 }
 
@@ -192,60 +201,6 @@ pub(super) fn undecodable(error: &DecodeError, malformed: impl FnOnce(&str) -> S
     }
 }
 
-fn fill_in_kind(object: &mut Value, want: &GroupVersionKind) {
-    if object.api_version().is_empty() {
-        object.set(&["apiVersion"], want.group_version().to_string());
-    }
-    if object.kind().is_empty() {
-        object.set(&["kind"], want.kind.clone());
-    }
-}
-
-fn check_kind(object: &mut Value, want: &GroupVersionKind, table: &TypeTable) -> Result<(), Status> {
-    let want_version = want.group_version().to_string();
-    fill_in_kind(object, want);
-    if object.kind() == want.kind && object.api_version() == want_version {
-        return Ok(());
-    }
-    let given = GroupVersion::parse(object.api_version()).unwrap_or_else(|| GroupVersion::new("", ""));
-    if table.find_kind(&given.group, &given.version, object.kind()).is_none() {
-        // The last words are where upstream's table of kinds is made.
-        return Err(Status::bad_request(format!(
-            "{kind} in version {version} cannot be handled as a {want}: no kind {quoted} is registered for version \
-             {group_version} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
-            kind = object.kind(),
-            version = quote(&given.version),
-            want = want.kind,
-            quoted = quote(object.kind()),
-            group_version = quote(object.api_version()),
-        )));
-    }
-    if object.kind() != want.kind {
-        return Err(Status::bad_request(format!(
-            "{given_kind} in version {quoted} cannot be handled as a {kind}: converting ({version}.{given_kind}) to \
-             ({hub}.{kind}): unknown conversion",
-            given_kind = object.kind(),
-            quoted = quote(&given.version),
-            version = given.version,
-            hub = hub_package(&want.group),
-            kind = want.kind,
-        )));
-    }
-    Err(Status::bad_request(format!(
-        "the API version in the data ({}) does not match the expected API version ({want_version})",
-        object.api_version()
-    )))
-}
-
-/// The package of a group's internal types in upstream.
-fn hub_package(group: &str) -> &str {
-    match group {
-        // Events of both groups are one type there.
-        "" | "events.k8s.io" => "core",
-        _ => group.split('.').next().unwrap_or(group),
-    }
-}
-
 /// Reads the body of a create that is answered and not stored: a review, a binding, an eviction, a token request.
 ///
 /// `type_name` is the name of its type in the table. Returns the object, and advice for the client.
@@ -258,6 +213,16 @@ pub async fn decode_review(
     decode_review_of(request, table, type_name, kind, &[]).await
 }
 
+/// `decode_review` of what is written and not made, whose options were read.
+pub(super) async fn decode_written(
+    request: &mut Request,
+    (table, type_id): (&TypeTable, TypeId),
+    kind: &GroupVersionKind,
+    validation: FieldValidation,
+) -> Result<(Value, Vec<String>), Status> {
+    decode_as(request, (table, type_id), kind, &[], validation).await
+}
+
 /// `decode_review` of a kind that is also taken in `other_versions` of the same form; the object comes out in that of `kind`.
 pub async fn decode_review_of(
     request: &mut Request,
@@ -268,7 +233,17 @@ pub async fn decode_review_of(
 ) -> Result<(Value, Vec<String>), Status> {
     let type_id =
         table.find(type_name).ok_or_else(|| Status::internal(format_args!("type {type_name} is not in the table")))?;
-    let validation = field_validation(&request.query, "CreateOptions")?;
+    let validation = WriteOptions::read(&request.query, "CreateOptions")?.validation;
+    decode_as(request, (table, type_id), kind, other_versions, validation).await
+}
+
+async fn decode_as(
+    request: &mut Request,
+    (table, type_id): (&TypeTable, TypeId),
+    kind: &GroupVersionKind,
+    other_versions: &[&str],
+    validation: FieldValidation,
+) -> Result<(Value, Vec<String>), Status> {
     let encoding = Encoding::of_body(request.header(header::CONTENT_TYPE))?;
     let (mut object, warnings) = match std::mem::take(&mut request.body) {
         RequestBody::Tree(mut tree) => {
@@ -281,7 +256,7 @@ pub async fn decode_review_of(
     if other_versions.iter().any(is_other) {
         object.set(&["apiVersion"], kind.group_version().to_string());
     }
-    check_kind(&mut object, kind, table)?;
+    kinds::check(&mut object, kind, table)?;
     Ok((object, warnings))
 }
 

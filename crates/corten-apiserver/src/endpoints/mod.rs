@@ -7,6 +7,7 @@ mod custom;
 mod dispatch;
 mod go_base64;
 pub mod index;
+mod kinds;
 mod options;
 mod patch;
 mod patch_body;
@@ -18,6 +19,7 @@ mod unrecognized;
 mod unsafe_delete;
 pub mod watch;
 mod write;
+mod write_options;
 
 pub(crate) use body::{OBJECTS_MAX, read_stream};
 pub use body::{decode_review, decode_review_of, read_bytes};

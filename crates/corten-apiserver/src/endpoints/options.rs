@@ -13,11 +13,11 @@ use corten_apimachinery::{
     value::{Str, Value},
 };
 
-use super::unsafe_delete::{self, Others};
+use super::{
+    unsafe_delete::{self, Others},
+    write_options::{bad_options, read_dry_run},
+};
 use crate::{registry::UNSAFE_DELETE_OPTION, request::Query};
-
-/// The longest name of a manager of fields. Upstream: `FieldManagerMaxLength`.
-const FIELD_MANAGER_BYTES_MAX: usize = 128;
 
 /// How many labels a selector may name. Each is looked for in every object that has as many labels; people and programs name
 /// a few. Upstream has no bound but that of a request's head.
@@ -44,7 +44,7 @@ pub(super) struct ListOptions {
     /// `None` if not given.
     pub(super) revision: Option<u64>,
     pub(super) matching: Match,
-    pub(super) timeout_seconds: Option<u64>,
+    pub(super) timeout_seconds: Option<i64>,
     pub(super) bookmarks: bool,
     pub(super) send_initial_events: Option<bool>,
 }
@@ -66,7 +66,7 @@ impl ListOptions {
         Ok(Self {
             labels,
             fields,
-            limit: limit.unwrap_or_default() as usize,
+            limit: limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default(),
             continue_token: query.get("continue").to_owned(),
             // Upstream reads it in the storage: a list's refusal is made there, a watch's is an error nobody gives a reason.
             revision: resource_version(query.get("resourceVersion")).map_err(|why| match watch {
@@ -132,11 +132,8 @@ fn bad_selector(error: &dyn std::fmt::Display) -> Status {
     Status::bad_request(error.to_string())
 }
 
-fn number(query: &Query, name: &str) -> Result<Option<u64>, Status> {
-    match query.get(name) {
-        "" => Ok(None),
-        text => Ok(Some(integer(text)?.max(0).unsigned_abs())),
-    }
+fn number(query: &Query, name: &str) -> Result<Option<i64>, Status> {
+    query.find(name).map(integer).transpose()
 }
 
 /// Reads an integer as Go does, and says in its words what is wrong.
@@ -161,62 +158,10 @@ pub(super) fn resource_version(text: &str) -> Result<Option<u64>, String> {
     crate::parse_revision(text).map(Some).map_err(invalid)
 }
 
-/// Whether nothing is to happen, from `dryRun`.
-pub(super) fn dry_run<'a>(values: impl Iterator<Item = &'a str>, kind: &str) -> Result<bool, Status> {
-    let (is_dry, complaint) = read_dry_run(values);
-    complaint.map_or(Ok(is_dry), |error| Err(bad_options(kind, &[error])))
-}
-
-/// The same, and what is wrong with it.
-fn read_dry_run<'a>(values: impl Iterator<Item = &'a str>) -> (bool, Option<Error>) {
-    let values: Vec<&str> = values.collect();
-    let is_known = values.iter().all(|&value| value == "All");
-    let complaint = || {
-        let values = Value::array(values.iter().map(|&value| Value::from(value)));
-        Error::not_supported(&Path::new("dryRun"), values, &["All"])
-    };
-    (!values.is_empty(), (!is_known).then(complaint))
-}
-
-/// What is wrong with a `fieldManager`.
-pub(super) fn manager_complaints(manager: &str) -> ErrorList {
-    let path = Path::new("fieldManager");
-    let mut errors = ErrorList::new();
-    if manager.len() > FIELD_MANAGER_BYTES_MAX {
-        errors.push(Error::too_long(&path, FIELD_MANAGER_BYTES_MAX));
-    }
-    for (at, c) in manager.char_indices().filter(|(_, c)| c.is_control() || (c.is_whitespace() && *c != ' ')) {
-        let why = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
-        errors.push(Error::invalid(&path, manager, why));
-    }
-    errors
-}
-
-/// Whether a patch takes fields over from others; checks the options that only applies have.
-pub(super) fn force(query: &Query, is_apply: bool) -> Result<bool, Status> {
-    // Upstream takes everything but a form of false for true.
-    let force = query.find("force").map(|text| !matches!(text.to_ascii_lowercase().as_str(), "false" | "0"));
-    let manager = query.get("fieldManager");
-    let mut errors = ErrorList::new();
-    if is_apply && manager.is_empty() {
-        errors.push(Error::required(&Path::new("fieldManager"), "is required for apply patch"));
-    }
-    if !is_apply && force.is_some() {
-        errors.push(Error::forbidden(&Path::new("force"), "may not be specified for non-apply patch"));
-    }
-    if errors.is_empty() {
-        return Ok(force.unwrap_or_default());
-    }
-    errors.extend(manager_complaints(manager));
-    Err(bad_options("PatchOptions", &errors))
-}
-
-/// The failure for wrong options.
-pub(super) fn bad_options(kind: &str, errors: &[Error]) -> Status {
-    Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", kind), "", errors)
-}
-
-/// Reads the options of a delete: from the body if there is one, else from the query.
+/// Reads the options of a delete: from the body if there is one, else from the query, which does not count beside a body.
+///
+/// Upstream: `DeleteResource` in k8s.io/apiserver/pkg/endpoints/handlers/delete.go, `Convert_url_Values_To_v1_DeleteOptions` in
+/// k8s.io/apimachinery/pkg/apis/meta/v1/conversion.go (v1.35).
 ///
 /// Errors: `Invalid`.
 pub fn delete_options(body: &Value, query: &Query) -> Result<DeleteOptions, Status> {
@@ -228,13 +173,11 @@ pub(super) fn delete_options_of(body: &Value, query: &Query, deletes_corrupt: bo
     let mut options = DeleteOptions::default();
     let bad_dry_run;
     if body.is_null() {
-        options.grace_period_seconds = match query.get("gracePeriodSeconds") {
-            "" => None,
-            text => Some(integer(text)?),
-        };
-        options.propagation_policy =
-            Some(query.get("propagationPolicy")).filter(|text| !text.is_empty()).map(Str::from);
+        options.grace_period_seconds = query.find("gracePeriodSeconds").map(integer).transpose()?;
+        options.propagation_policy = query.find("propagationPolicy").map(Str::from);
         options.orphan_dependents = query.find("orphanDependents").map(|_| query.flag("orphanDependents"));
+        let said = |name: &str| query.find(name).filter(|text| !text.is_empty()).map(Str::from);
+        (options.precondition_uid, options.precondition_resource_version) = (said("uid"), said("resourceVersion"));
         (options.dry_run, bad_dry_run) = read_dry_run(query.all("dryRun"));
     } else {
         options.grace_period_seconds = body.i64_at(&["gracePeriodSeconds"]);
@@ -250,7 +193,9 @@ pub(super) fn delete_options_of(body: &Value, query: &Query, deletes_corrupt: bo
             Value::Null => query.flag(UNSAFE_DELETE_OPTION),
             body => body.bool_at(&[UNSAFE_DELETE_OPTION]) == Some(true),
         };
-    let has_preconditions = body.get("preconditions").is_some_and(|preconditions| !preconditions.is_null());
+    let has_preconditions = body.get("preconditions").is_some_and(|preconditions| !preconditions.is_null())
+        || options.precondition_uid.is_some()
+        || options.precondition_resource_version.is_some();
     check_delete(&options, bad_dry_run, has_preconditions)?;
     Ok(options)
 }
@@ -320,6 +265,20 @@ mod tests {
         assert_eq!(causes, Some(2));
         assert!(delete_options(&Value::Null, &Query::parse("dryRun=All")).unwrap().dry_run);
         assert!(!delete_options(&Value::Null, &Query::default()).unwrap().dry_run);
+        let unsaid = delete_options(&Value::Null, &Query::parse("propagationPolicy=")).unwrap_err().message;
+        assert!(unsaid.contains("propagationPolicy: Unsupported value: \"\": supported values"), "{unsaid}");
+    }
+
+    /// They did not count.
+    #[test]
+    fn a_query_tells_what_is_to_be_deleted() {
+        let query = Query::parse("uid=a&resourceVersion=7&gracePeriodSeconds=3");
+        let options = delete_options(&Value::Null, &query).unwrap();
+        let (uid, version) = (options.precondition_uid, options.precondition_resource_version);
+        assert_eq!((uid.as_deref(), version.as_deref(), options.grace_period_seconds), (Some("a"), Some("7"), Some(3)));
+        // Beside a body it says nothing.
+        let options = delete_options(&Value::object(), &query).unwrap();
+        assert_eq!(options, DeleteOptions::default());
     }
 
     #[test]
@@ -331,6 +290,7 @@ mod tests {
         };
         check("7", Ok(7));
         check("-7", Ok(0));
+        check("", Err("strconv.ParseInt: parsing \"\": invalid syntax"));
         check("x", Err("strconv.ParseInt: parsing \"x\": invalid syntax"));
         let large = "99999999999999999999";
         check(large, Err("strconv.ParseInt: parsing \"99999999999999999999\": value out of range"));

@@ -20,9 +20,8 @@ use http::{StatusCode, header};
 use parking_lot::Mutex;
 
 use super::{
-    body::{OBJECTS_MAX, decode_bytes, field_validation, undecodable},
+    body::{OBJECTS_MAX, decode_bytes, undecodable},
     convert, custom,
-    options::force,
     patch_body::{Patch, read_patch},
     read::store_of,
     routes::Endpoint,
@@ -49,10 +48,8 @@ pub(super) async fn patch(
     let patch_type = server.encodings().patch_type(request.header(header::CONTENT_TYPE), schema.is_some())?;
     let kind = patch_type.kind();
     let is_apply = kind == PatchKind::Apply;
-    let force = force(&request.query, is_apply)?;
-    let mut write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
-    write.is_apply = is_apply;
-    let validation = field_validation(&request.query, "PatchOptions")?;
+    let write = WriteRequest::of_patch(endpoint, &request, is_apply)?;
+    let validation = write.validation;
     let Patch { value: patch, complaints: own } =
         read_patch(std::mem::take(&mut request.body), patch_type, validation).await?;
     let context = write.context(&request);
@@ -70,7 +67,8 @@ pub(super) async fn patch(
         };
         let typed = endpoint.typed();
         let (mut object, mut warnings) = if is_apply {
-            let applied = store.apply(&context, strategy, current, &patch, force).map_err(|error| error.to_status())?;
+            let applied =
+                store.apply(&context, strategy, current, &patch, write.force).map_err(|error| error.to_status())?;
             refuse_doubled(&own, validation)?;
             if current.is_none() && !applied.uid().is_empty() {
                 return Err(no_such_incarnation(endpoint, &name, applied.uid()));
@@ -89,7 +87,13 @@ pub(super) async fn patch(
             let patched = patched(&in_version(), (kind, &patch), typed, (&gvk, &name), schema.is_some())?;
             match schema {
                 Some(schema) => custom::settle(schema, patched, own.clone(), validation, &gvk)?,
-                None => read_patched(&patched, typed, validation, (kind, &patch, &own))?,
+                None => {
+                    let read = read_patched(&patched, typed, validation, (kind, &patch, &own))?;
+                    if let Some(why) = endpoint.version.misfit.and_then(|misfit| misfit(&read.0)) {
+                        return Err(misfitting(kind, (&patch, &patched), &why));
+                    }
+                    read
+                }
             }
         };
         warnings.extend(dedup_owner_references(&mut object));
@@ -163,6 +167,15 @@ pub(super) fn read_patched(
         FieldValidation::Strict if !complaints.is_empty() => Err(refused(&strict::strict_error(&complaints))),
         FieldValidation::Ignore => Ok((decoded.value, Vec::new())),
         _ => Ok((decoded.value, complaints)),
+    }
+}
+
+/// A patch made an object of which upstream cannot make its own form. What it reads from a text it takes for a fault of that, and
+/// what it converts as it is for one of its own.
+fn misfitting(kind: PatchKind, (patch, patched): (&Value, &Value), why: &str) -> Status {
+    match kind {
+        PatchKind::Strategic => Status::new(Reason::Unknown, why),
+        _ => strict::refused(kind, patch, &codec::json::encode(patched, None), why),
     }
 }
 

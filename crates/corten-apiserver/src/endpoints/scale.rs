@@ -18,8 +18,7 @@ use http::{StatusCode, header};
 use parking_lot::Mutex;
 
 use super::{
-    body::{decode_bytes, decode_review, field_validation},
-    options::force,
+    body::{decode_bytes, decode_written},
     patch::{check_name, patched, read_patched, refuse_doubled},
     patch_body::{Patch, read_patch},
     read::{namespace_of, store_of},
@@ -76,7 +75,7 @@ pub(super) async fn handle(
     let table = server.table();
     let type_id = table.find(TYPE).ok_or_else(|| Status::internal(format_args!("type {TYPE} is not in the table")))?;
     let namespace = namespace_of(endpoint, &request).to_owned();
-    let (wanted, mut warnings) = match verb {
+    let (write, wanted, mut warnings) = match verb {
         Verb::Get => {
             let current = store.get(&namespace, &name, None).await?;
             let tree = store.codec().decode_tree(&name, &current.json, current.revision).map_err(Status::internal)?;
@@ -88,8 +87,9 @@ pub(super) async fn handle(
             return Ok(Reply::tree(StatusCode::OK, scale_of(endpoint, &tree, paths)?));
         }
         Verb::Update => {
-            let (scale, warnings) = decode_review(&mut request, table, TYPE, &kind()).await?;
-            (Wanted::Scale(scale), warnings)
+            let write = WriteRequest::new(endpoint, &request, "UpdateOptions")?;
+            let (scale, warnings) = decode_written(&mut request, (table, type_id), &kind(), write.validation).await?;
+            (write, Wanted::Scale(scale), warnings)
         }
         Verb::Patch => {
             let is_custom = endpoint.version.schema.is_some();
@@ -98,14 +98,13 @@ pub(super) async fn handle(
             if language == PatchKind::Apply {
                 return apply(server, endpoint, request, patch_type, (paths, type_id)).await;
             }
-            let validation = field_validation(&request.query, "PatchOptions")?;
+            let write = WriteRequest::of_patch(endpoint, &request, false)?;
+            let validation = write.validation;
             let patch = read_patch(std::mem::take(&mut request.body), patch_type, validation).await?;
-            (Wanted::Patched { language, patch, validation }, Vec::new())
+            (write, Wanted::Patched { language, patch, validation }, Vec::new())
         }
         _ => return Ok(Reply::method_not_allowed()),
     };
-    let options_kind = if matches!(wanted, Wanted::Scale(_)) { "UpdateOptions" } else { "PatchOptions" };
-    let write = WriteRequest::new(endpoint, &request, options_kind)?;
     let advice = Mutex::new(Vec::new());
     // Done anew for each attempt: a patch is one of the newest object, whoever has changed that in the meantime.
     let transform = |current: Option<&Value>| {
@@ -198,10 +197,8 @@ async fn apply(
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let name = request.info.name.clone();
-    let force = force(&request.query, true)?;
-    let mut write = WriteRequest::new(endpoint, &request, "PatchOptions")?;
-    write.is_apply = true;
-    let validation = field_validation(&request.query, "PatchOptions")?;
+    let write = WriteRequest::of_patch(endpoint, &request, true)?;
+    let validation = write.validation;
     let body = std::mem::take(&mut request.body);
     let Patch { value: scale, complaints } = read_patch(body, patch_type, validation).await?;
     refuse_doubled(&complaints, validation)?;
@@ -233,7 +230,7 @@ async fn apply(
     let strategy = &*endpoint.resource.strategy;
     let transform = |current: Option<&Value>| {
         check(endpoint, &scale, current.unwrap_or(&Value::Null), &name)?;
-        let applied = store.apply(&context, strategy, current, &config, force);
+        let applied = store.apply(&context, strategy, current, &config, write.force);
         let mut object = applied.map_err(|error| error.to_status())?;
         if endpoint.version.schema.is_none() {
             codec::canonicalize(&mut object, &endpoint.version.table, endpoint.version.type_id);

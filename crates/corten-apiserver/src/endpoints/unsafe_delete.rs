@@ -10,7 +10,7 @@ use corten_apimachinery::{
 };
 use http::StatusCode;
 
-use super::{options::bad_options, routes::Endpoint};
+use super::{routes::Endpoint, write_options::bad_options};
 use crate::{
     authorization::{Attributes, Decision},
     registry::{Store, UNSAFE_DELETE_OPTION, WriteContext},

@@ -162,7 +162,7 @@ async fn begin(
     }
     let wants_initial = options.send_initial_events == Some(true)
         || (options.send_initial_events.is_none() && matches!(options.revision, None | Some(0)));
-    let (initial, initial_end, watcher) = if wants_initial {
+    let (mut initial, mut initial_end, watcher) = if wants_initial {
         let newest = options.revision.is_none() && options.matching != Match::Exact;
         if newest {
             store.consistent().await?;
@@ -192,10 +192,15 @@ async fn begin(
         None => watcher,
     };
     let clock = Arc::clone(server.clock());
-    let seconds = options
-        .timeout_seconds
-        .filter(|&seconds| seconds > 0)
-        .unwrap_or_else(|| TIMEOUT_MIN_SECONDS + server.rng().below(TIMEOUT_MIN_SECONDS));
+    let seconds = match options.timeout_seconds.unwrap_or_default() {
+        0 => TIMEOUT_MIN_SECONDS + server.rng().below(TIMEOUT_MIN_SECONDS),
+        // It is over before it began.
+        ..0 => {
+            (initial, initial_end) = (Vec::new(), None);
+            0
+        }
+        seconds => seconds.unsigned_abs(),
+    };
     let now = clock.monotonic();
     let deadline = now.saturating_add(Duration::from_secs(seconds));
     Ok(WatchSource {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use corten_apimachinery::{
+    codec::FieldValidation,
     meta::ObjectMeta as _,
     resource::{Resource, Strategy, Verb},
     status::Status,
@@ -12,12 +13,13 @@ use corten_storage::object::ObjectCodec as _;
 use http::{StatusCode, header};
 
 use super::{
-    body::{decode_delete_options, decode_object, field_validation},
-    options::{ListOptions, bad_options, delete_options_of, dry_run, manager_complaints},
+    body::{decode_delete_options, decode_object},
+    options::{ListOptions, delete_options_of},
     patch::check_name,
     read::{Page, namespace_of, present_all, settle_fields, store_of},
     routes::Endpoint,
     unsafe_delete,
+    write_options::WriteOptions,
 };
 use crate::{
     large::Who,
@@ -36,6 +38,10 @@ pub struct WriteRequest {
     field_manager: String,
     served_as: Arc<Resource>,
     pub(super) is_apply: bool,
+    /// Whether an apply takes fields over from others.
+    pub(super) force: bool,
+    /// How unknown and duplicate fields are met.
+    pub(super) validation: FieldValidation,
     /// Whether nothing is to happen in the end.
     pub dry_run: bool,
 }
@@ -45,19 +51,35 @@ impl WriteRequest {
     ///
     /// Errors: `Invalid`.
     pub fn new(endpoint: &Endpoint, request: &Request, options_kind: &str) -> Result<Self, Status> {
-        let complaints = manager_complaints(request.query.get("fieldManager"));
-        if !complaints.is_empty() {
-            return Err(bad_options(options_kind, &complaints));
-        }
-        Ok(Self {
+        Ok(Self::of(endpoint, request, WriteOptions::read(&request.query, options_kind)?))
+    }
+
+    /// Reads the query of a patch.
+    ///
+    /// Errors: `Invalid`.
+    pub(super) fn of_patch(endpoint: &Endpoint, request: &Request, is_apply: bool) -> Result<Self, Status> {
+        let options = WriteOptions::read_of_patch(&request.query, is_apply)?;
+        Ok(Self { is_apply, ..Self::of(endpoint, request, options) })
+    }
+
+    /// A delete, whose options say whether it is a dry run.
+    fn of_delete(endpoint: &Endpoint, request: &Request, dry_run: bool) -> Self {
+        let options = WriteOptions { dry_run, validation: FieldValidation::Ignore, force: false };
+        Self::of(endpoint, request, options)
+    }
+
+    fn of(endpoint: &Endpoint, request: &Request, options: WriteOptions) -> Self {
+        Self {
             namespace: namespace_of(endpoint, request).to_owned(),
             api_version: endpoint.api_version.to_string(),
             subresource: request.info.subresource.to_string(),
             field_manager: field_manager(request),
             served_as: Arc::clone(&endpoint.resource),
             is_apply: false,
-            dry_run: dry_run(request.query.all("dryRun"), options_kind)?,
-        })
+            force: options.force,
+            validation: options.validation,
+            dry_run: options.dry_run,
+        }
     }
 
     /// The request as the registry sees it.
@@ -97,8 +119,7 @@ pub(super) async fn create(endpoint: &Endpoint, mut request: Box<Request>) -> Re
         return Err(store.refusal_of_new());
     }
     let write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
-    let validation = field_validation(&request.query, "CreateOptions")?;
-    let (mut object, mut warnings) = decode_object(endpoint, &mut request, validation).await?;
+    let (mut object, mut warnings) = decode_object(endpoint, &mut request, write.validation).await?;
     warnings.extend(dedup_owner_references(&mut object));
     endpoint.to_hub(store, &mut object);
     let (object, advice) = store.create(&write.context(&request), object).await?;
@@ -115,8 +136,7 @@ pub(super) async fn update(
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
     let write = WriteRequest::new(endpoint, &request, "UpdateOptions")?;
-    let validation = field_validation(&request.query, "UpdateOptions")?;
-    let (mut object, mut warnings) = decode_object(endpoint, &mut request, validation).await?;
+    let (mut object, mut warnings) = decode_object(endpoint, &mut request, write.validation).await?;
     warnings.extend(dedup_owner_references(&mut object));
     endpoint.to_hub(store, &mut object);
     let name = request.info.name.clone();
@@ -199,8 +219,7 @@ pub(super) async fn delete(
     let store = store_of(endpoint)?;
     let body = decode_delete_options(&mut request, server.table()).await?;
     let options = delete_options_of(&body, &request.query, store.deletes_corrupt())?;
-    let mut write = WriteRequest::new(endpoint, &request, "DeleteOptions")?;
-    write.dry_run |= options.dry_run;
+    let write = WriteRequest::of_delete(endpoint, &request, options.dry_run);
     if options.ignore_store_read_error {
         return unsafe_delete::delete(server, endpoint, store, &request, &write.context(&request)).await;
     }
@@ -245,8 +264,7 @@ pub(super) async fn delete_collection(
     let store = store_of(endpoint)?;
     let body = decode_delete_options(&mut request, server.table()).await?;
     let options = delete_options_of(&body, &request.query, store.deletes_corrupt())?;
-    let mut write = WriteRequest::new(endpoint, &request, "DeleteOptions")?;
-    write.dry_run |= options.dry_run;
+    let write = WriteRequest::of_delete(endpoint, &request, options.dry_run);
     if options.ignore_store_read_error {
         return Err(unsafe_delete::refusal_of_many());
     }

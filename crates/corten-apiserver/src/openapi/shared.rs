@@ -9,7 +9,6 @@ use corten_apimachinery::{
     codec,
     value::{Map, Str, Value},
 };
-use sha2::{Digest as _, Sha224};
 
 /// Moves the shared parameters out of path items, where references to them stay. Returns them by name.
 pub(super) fn take(paths: &mut BTreeMap<Str, Value>) -> BTreeMap<Str, Value> {
@@ -56,10 +55,29 @@ fn is_shared(parameter: &Value) -> bool {
     }
 }
 
+/// What a parameter says, in the order in which upstream's Go types write it.
+const WRITTEN: [&str; 8] = ["uniqueItems", "type", "format", "description", "name", "in", "required", "schema"];
+
 /// The parameter's name, and a hash of what it says: others have the same name.
+///
+/// Upstream: `base64Hash` in k8s.io/kube-openapi/pkg/builder/parameters.go, which is FNV-1 of 64 bits (v1.35).
 fn name_of(parameter: &Value) -> String {
-    let hash = Sha224::digest(codec::json::encode(parameter, None));
-    format!("{}-{}", parameter.str_at(&["name"]).unwrap_or_default(), BASE64_URL_SAFE.encode(&hash[..6]))
+    let rank = |key: &str| WRITTEN.iter().position(|known| *known == key).unwrap_or(WRITTEN.len());
+    let mut said: Vec<_> = parameter.as_object().into_iter().flat_map(Map::iter).collect();
+    said.sort_by_key(|(key, _)| rank(key));
+    let mut text = Vec::new();
+    for (key, value) in said {
+        text.push(if text.is_empty() { b'{' } else { b',' });
+        text.extend_from_slice(&codec::json::encode(&Value::from(key), None));
+        text.push(b':');
+        text.extend_from_slice(&codec::json::encode(value, None));
+    }
+    text.push(b'}');
+    let hash = text
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| hash.wrapping_mul(0x0100_0000_01b3) ^ u64::from(*byte));
+    let name = parameter.str_at(&["name"]).unwrap_or_default();
+    format!("{name}-{}", BASE64_URL_SAFE.encode(&hash.to_be_bytes()[..6]))
 }
 
 #[cfg(test)]
@@ -67,6 +85,23 @@ mod tests {
     use corten_apimachinery::codec::{FieldValidation, json};
 
     use super::*;
+
+    /// Their hashes were others.
+    #[test]
+    fn parameters_are_named_as_upstream_names_them() {
+        let Some(folder) = std::env::var_os("CORTEN_UPSTREAM_DATA") else {
+            println!("skipped: CORTEN_UPSTREAM_DATA is not set");
+            return;
+        };
+        let path = std::path::Path::new(&folder).join("openapi/swagger-v1.35.json");
+        let document = std::fs::read(path).expect("the data is there");
+        let document = json::decode(&document, None, FieldValidation::Ignore).unwrap().value;
+        let parameters = document.at(&["parameters"]).and_then(Value::as_object).unwrap();
+        assert_eq!(parameters.len(), 47);
+        for (name, parameter) in parameters.iter() {
+            assert_eq!(name_of(parameter), name);
+        }
+    }
 
     #[test]
     fn what_many_paths_have_stands_once() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use corten_apimachinery::{
     codec::{
-        FieldValidation,
+        self, FieldValidation,
         json::{self, Spliceable},
         protobuf,
     },
@@ -74,6 +74,17 @@ impl ResourceCodec {
     #[must_use]
     pub fn pending(&self, object: &Value) -> Arc<Pending> {
         self.pending_as(object, json::encode_spliceable(object, self.encoding()), false)
+    }
+
+    /// Makes a valid object what it is once it was stored, also if it is not to be: see `codec::settle_empty_lists`. Custom
+    /// resources, definitions and API services are JSON there, which tells an empty list from none.
+    pub(super) fn settle(&self, object: &mut Value) {
+        // Where upstream has a server of its own for them, the path begins with the group.
+        let is_json =
+            self.resource.storage_prefix.split_once('/').is_some_and(|(first, _)| self.resource.group == first);
+        if !is_json {
+            codec::settle_empty_lists(object, &self.hub.table, self.hub.type_id);
+        }
     }
 
     fn pending_as(&self, object: &Value, encoded: Spliceable, is_outdated: bool) -> Arc<Pending> {

@@ -57,7 +57,8 @@ impl<'a> Preconditions<'a> {
 pub type Change<'a> = &'a (dyn Fn(&mut Value) -> Result<(), Status> + Send + Sync);
 
 impl Store {
-    /// Lets the plugins see `object` as a create of the subresource that `cx` names, of the stored object `name`.
+    /// Lets the plugins that change objects see `object` as a create of the subresource that `cx` names, of the stored object
+    /// `name`: that comes before anything that the subresource itself has to say.
     ///
     /// Returns the object as they left it, and advice for the client.
     pub async fn admit_subresource(
@@ -70,8 +71,23 @@ impl Store {
         let mut attributes = self.attributes(cx, Operation::Create, Str::from(name), object, Value::Null);
         attributes.kind = kind;
         self.settings.admission.admit(&mut attributes).await?;
-        self.settings.admission.validate(&attributes).await?;
         Ok((attributes.object, attributes.warnings))
+    }
+
+    /// Lets the plugins that only refuse see what `admit_subresource` has returned, once the subresource has found it right.
+    ///
+    /// Returns the object.
+    pub async fn validate_subresource(
+        &self,
+        cx: &WriteContext<'_>,
+        kind: &GroupVersionKind,
+        name: &str,
+        object: Value,
+    ) -> Result<Value, Status> {
+        let mut attributes = self.attributes(cx, Operation::Create, Str::from(name), object, Value::Null);
+        attributes.kind = kind;
+        self.settings.admission.validate(&attributes).await?;
+        Ok(attributes.object)
     }
 
     /// Lets the plugins see a connection to the stored object `name`, which `options` of the kind `kind` describe.

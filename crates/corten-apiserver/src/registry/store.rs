@@ -334,6 +334,7 @@ impl Store {
         let advice = before::validate_create(self, strategy, context, &attributes.object, complaints)?;
         attributes.warnings.extend(advice);
         strategy.canonicalize(&mut attributes.object);
+        self.codec.settle(&mut attributes.object);
         if let Some(right) = right {
             right.check().await?;
         }

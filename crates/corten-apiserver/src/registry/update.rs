@@ -146,6 +146,7 @@ impl Store {
         before::validate_update(self, strategy, &context, both, complaints, &mut attributes.warnings)?;
         attributes.warnings.extend(strategy.warnings_on_update(&context, &attributes.object, &old));
         strategy.canonicalize(&mut attributes.object);
+        self.codec.settle(&mut attributes.object);
         managed_fields::keep_times(&mut attributes.object, &old);
         let reservation = if cx.dry_run { reservation } else { reservation.take(&mut attributes.object).await? };
         if let Err(refusal) = self.settings.admission.validate(&attributes).await {

@@ -238,7 +238,7 @@ fn failure(server: &Server, code: StatusCode, status: &Value, wants: &Wants) -> 
 fn encode_whole(
     server: &Arc<Server>,
     response: Response,
-    Wants { accepted, include, .. }: Wants,
+    Wants { accepted, include, is_custom_scale, .. }: Wants,
 ) -> Result<Encoded, Status> {
     if let Response::Raw { code, content_type, body } = response {
         return Ok(Encoded { code, media_type: content_type, content: body.into() });
@@ -253,7 +253,7 @@ fn encode_whole(
         Response::Tree { code, tree } if accepted.shape == Shape::Table && scale::is_scale(&tree) => {
             (code, encode::scale_table(server, &tree, accepted, include)?.into())
         }
-        Response::Tree { code, tree } => (code, encode::made_tree(server, &tree, accepted)?.into()),
+        Response::Tree { code, tree } => (code, encode::made_tree(server, &tree, accepted, is_custom_scale)?.into()),
         Response::Made(made) => (StatusCode::OK, encode::made(server, made, accepted, include)?.into()),
         Response::List(list) => (StatusCode::OK, encode::list(server, list, accepted, include)?),
         Response::EndedWatch(status) => {

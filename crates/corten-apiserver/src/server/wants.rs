@@ -24,6 +24,8 @@ pub(super) struct Wants {
     pub(super) include: Include,
     /// Whether large objects and lists are to be compressed.
     pub(super) compressed: bool,
+    /// Whether what is asked for is the scale of a custom resource.
+    pub(super) is_custom_scale: bool,
 }
 
 impl Wants {
@@ -31,7 +33,13 @@ impl Wants {
         Accepted { encoding: Encoding::Json, shape: Shape::Object, shape_version: "v1", pretty: false };
 
     pub(super) fn plain() -> Self {
-        Self { accepted: Some(Self::PLAIN), failure: Some(Self::PLAIN), include: Include::Metadata, compressed: false }
+        Self {
+            accepted: Some(Self::PLAIN),
+            failure: Some(Self::PLAIN),
+            include: Include::Metadata,
+            compressed: false,
+            is_custom_scale: false,
+        }
     }
 
     pub(super) fn of(server: &Server, headers: &HeaderMap, query: &Query, info: &RequestInfo) -> Self {
@@ -55,6 +63,7 @@ impl Wants {
             failure,
             include: Include::parse(query.get("includeObject")).unwrap_or(Include::Metadata),
             compressed: form != Form::Own && compressed::is_wanted(headers, server.features()),
+            is_custom_scale: info.subresource == "scale" && is_custom(server, info),
         }
     }
 }

@@ -43,6 +43,13 @@ impl Custom for Binding {
         let (mut binding, mut warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;
         let namespace = request.info.namespace.as_str();
         settle_namespace(&mut binding, Some(namespace))?;
+        let routes = server.routes();
+        let store = routes.store("", "pods").ok_or_else(|| Status::internal("pods are not served"))?;
+        // Plugins see the same in both ways.
+        let cx = WriteContext { subresource: "binding", ..write.context(&request) };
+        let name = if request.info.name.is_empty() { binding.name() } else { request.info.name.as_str() }.to_owned();
+        let (binding, advice) = store.admit_subresource(&cx, &kind, &name, binding).await?;
+        warnings.extend(advice);
         let is_of_pod = !request.info.name.is_empty();
         if is_of_pod && binding.name() != request.info.name.as_str() {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
@@ -52,13 +59,7 @@ impl Custom for Binding {
             // Not about an object: upstream hands out the bare list.
             return Err(Status::new(Reason::Unknown, field::aggregate(&errors)));
         }
-        let routes = server.routes();
-        let store = routes.store("", "pods").ok_or_else(|| Status::internal("pods are not served"))?;
-        let name = binding.name().to_owned();
-        // Plugins see the same in both ways.
-        let cx = WriteContext { subresource: "binding", ..write.context(&request) };
-        let (binding, advice) = store.admit_subresource(&cx, &kind, &name, binding).await?;
-        warnings.extend(advice);
+        let binding = store.validate_subresource(&cx, &kind, &name, binding).await?;
         assign(store, &cx, &binding).await?;
         Ok(succeeded().with_warnings(warnings))
     }
@@ -192,6 +193,12 @@ mod tests {
         );
         let missing = cluster.post(admin(), format!("{PODS}/q/binding"), binding("q", "n")).await.unwrap_err();
         assert_eq!(missing.message, "pods \"q\" not found");
+        // What else is wrong came first.
+        for path in ["pods/p/binding", "bindings"] {
+            let path = format!("/api/v1/namespaces/none/{path}");
+            let missing = cluster.post(admin(), path, binding("q", "")).await.unwrap_err();
+            assert_eq!((missing.code, &*missing.message), (404, "namespaces \"none\" not found"));
+        }
         cluster.stop().await;
     }
 

@@ -112,6 +112,11 @@ async fn a_token_that_ends_too_soon_is_not_made() {
          a duration less than 10 minutes"
     );
     assert_eq!(ask("nobody").await.unwrap_err().message, "serviceaccounts \"nobody\" not found");
+    // Whatever else is wrong is told after it.
+    let elsewhere = ACCOUNTS.replace("default", "none");
+    let odd = json!({"metadata": {"name": "other"}});
+    let refused = cluster.post(admin(), format!("{elsewhere}/nobody/token"), odd).await.unwrap_err();
+    assert_eq!((refused.code, &*refused.message), (404, "namespaces \"none\" not found"));
     for (metadata, code, want) in [
         (
             json!({"name": "other"}),

@@ -64,6 +64,10 @@ impl Custom for Token {
         let (mut wanted, mut warnings) = decode_review(&mut request, server.table(), TYPE, &kind).await?;
         let (namespace, name) = (request.info.namespace.as_str(), request.info.name.as_str());
         settle_namespace(&mut wanted, Some(namespace))?;
+        let store = endpoint.store.as_ref().ok_or_else(|| Status::internal("service accounts are not stored"))?;
+        let cx = write.context(&request);
+        let (mut wanted, advice) = store.admit_subresource(&cx, &kind, name, wanted).await?;
+        warnings.extend(advice);
         if !wanted.name().is_empty() && wanted.name() != name {
             let detail = "must match the service account name if specified";
             let error = Error::invalid(&Path::new("metadata").child("name"), wanted.name(), detail);
@@ -83,10 +87,7 @@ impl Custom for Token {
         if !errors.is_empty() {
             return Err(Status::invalid(&kind, "", &errors));
         }
-        let store = endpoint.store.as_ref().ok_or_else(|| Status::internal("service accounts are not stored"))?;
-        let (admitted, advice) = store.admit_subresource(&write.context(&request), &kind, name, wanted).await?;
-        wanted = admitted;
-        warnings.extend(advice);
+        wanted = store.validate_subresource(&cx, &kind, name, wanted).await?;
         let binding = self.bind(&wanted, namespace, name).await?;
         let mut audiences: Vec<String> =
             wanted.items_at(&["spec", "audiences"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();

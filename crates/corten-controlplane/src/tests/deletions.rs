@@ -183,3 +183,24 @@ async fn a_delete_answers_in_upstreams_words_and_codes() {
     cluster.patch(admin(), path, PatchKind::Merge, free).await.unwrap();
     cluster.stop().await;
 }
+
+/// The query counted beside a body, and what a query says must be there did not.
+#[tokio::test]
+async fn a_delete_is_told_how_in_its_body_or_in_its_query() {
+    let cluster = Cluster::start().await;
+    let made = cluster.post(admin(), MAPS, json!({"metadata": {"name": "a"}})).await.unwrap();
+    let (path, version) = (format!("{MAPS}/a"), made.resource_version());
+    for (query, part) in [
+        ("uid=other".to_owned(), "the UID in the precondition (other) does not match"),
+        ("resourceVersion=1".to_owned(), "the ResourceVersion in the precondition (1) does not match"),
+    ] {
+        let refused = cluster.delete(admin(), &format!("{path}?{query}")).await.unwrap_err();
+        assert!(refused.code == 409 && refused.message.contains(part), "{query}: {}", refused.message);
+    }
+    cluster.delete(admin(), &format!("{path}?resourceVersion={version}&dryRun=All")).await.unwrap();
+    cluster.get(admin(), &path).await.unwrap();
+    let query = "dryRun=odd&dryRun=All&uid=other&fieldManager=%0a";
+    cluster.delete_with(admin(), &format!("{path}?{query}"), json!({})).await.unwrap();
+    assert_eq!(cluster.get(admin(), &path).await.unwrap_err().code, 404);
+    cluster.stop().await;
+}

@@ -8,7 +8,10 @@ use corten_apimachinery::{
 use http::HeaderValue;
 use hyper::client::conn::http2::SendRequest;
 
-use super::*;
+use super::{
+    custom_resources::{CRDS, TABS, definition, tab, until_established},
+    *,
+};
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const METADATA_LIST: &str = "as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
@@ -146,10 +149,15 @@ async fn what_is_made_for_an_answer_is_no_list() {
     let deployments = "/apis/apps/v1/namespaces/default/deployments";
     let deployment = json!({"metadata": {"name": "w"}, "spec": spec});
     served.cluster.post(admin(), deployments, deployment).await.unwrap();
+    served.cluster.post(admin(), CRDS, definition("crontabs", "CronTab", "ct")).await.unwrap();
+    until_established(&served.cluster, "crontabs.example.com").await;
+    served.cluster.post(admin(), TABS, tab("t", json!({"cron": "*", "replicas": 1}))).await.unwrap();
     let mut asker = Asker::of(&served).await;
-    for (path, ty) in
-        [(format!("{deployments}/w/scale"), "autoscaling.Scale"), (format!("{MAPS}/m0"), "core.ConfigMap")]
-    {
+    for (path, ty) in [
+        (format!("{deployments}/w/scale"), "autoscaling.Scale"),
+        (format!("{TABS}/t/scale"), "v1.Scale"),
+        (format!("{MAPS}/m0"), "core.ConfigMap"),
+    ] {
         let answer = asker.get(&path, &format!("application/json;{METADATA_LIST}")).await;
         let why = format!("you requested PartialObjectMetadataList, but the requested object is not a list (*{ty})");
         assert_eq!(answer.code, 406, "{path}");

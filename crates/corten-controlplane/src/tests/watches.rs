@@ -200,3 +200,16 @@ async fn a_watch_says_where_it_is_before_it_ends() {
     );
     served.stop().await;
 }
+
+/// It stayed open.
+#[tokio::test]
+async fn a_watch_whose_time_was_up_before_it_began_ends() {
+    let served = Served::start().await;
+    let mut client = served.http2().await;
+    let path = format!("{MAPS}?watch=true&resourceVersion=0&timeoutSeconds=-1");
+    let answer = client.send_request(served.request_for(&path, JSON)).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.into_body().collect().await.unwrap().to_bytes().is_empty());
+    drop(client);
+    served.stop().await;
+}

@@ -313,3 +313,58 @@ async fn who_puts_a_daemon_set_owns_how_often_its_template_was_changed() {
     }
     cluster.stop().await;
 }
+
+/// It was refused for its fields, which it has none of as what it says it is.
+#[tokio::test]
+async fn what_says_that_it_is_another_kind_is_read_as_that() {
+    let cluster = Cluster::start().await;
+    let path = &format!("{MAPS}?fieldValidation=Strict");
+    for (object, want) in [
+        (
+            json!({"kind": "PodList", "apiVersion": "v1", "items": []}),
+            "converting (v1.PodList) to (core.ConfigMap): unknown conversion",
+        ),
+        (
+            json!({"kind": "PodList", "apiVersion": "v1", "items": {}}),
+            "json: cannot unmarshal object into Go struct field PodList.items of type []v1.Pod",
+        ),
+        (json!({"kind": "PodList", "apiVersion": "v1", "odd": 1}), "strict decoding error: unknown field \"odd\""),
+        (
+            json!({"kind": "Odd", "apiVersion": "v1", "items": []}),
+            "no kind \"Odd\" is registered for version \"v1\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+        ),
+        (json!({"kind": "ConfigMap", "items": []}), "strict decoding error: unknown field \"items\""),
+    ] {
+        let kind = object["kind"].as_str().unwrap().to_owned();
+        let refused = cluster.post(admin(), path, object).await.unwrap_err();
+        let want = format!("{kind} in version \"v1\" cannot be handled as a ConfigMap: {want}");
+        assert_eq!((refused.code, refused.message), (400, want));
+    }
+    cluster.stop().await;
+}
+
+/// It was an object that breaks a rule.
+#[tokio::test]
+async fn a_daemon_set_that_counts_in_words_cannot_be_read() {
+    let cluster = Cluster::start().await;
+    let sets = "/apis/apps/v1/namespaces/default/daemonsets";
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template});
+    let counting = |text: &str| {
+        json!({"metadata": {"name": "s", "annotations": {
+        "deprecated.daemonset.template.generation": text}}, "spec": spec})
+    };
+    let refused = cluster.post(admin(), sets, counting("x")).await.unwrap_err();
+    let why = "strconv.ParseInt: parsing \"x\": invalid syntax";
+    let want = format!("DaemonSet in version \"v1\" cannot be handled as a DaemonSet: {why}");
+    assert_eq!((refused.code, &refused.message), (400, &want));
+    cluster.post(admin(), sets, counting("3")).await.unwrap();
+    let at = &format!("{sets}/s");
+    assert_eq!(cluster.put(admin(), at, counting("x")).await.unwrap_err().message, want);
+    let metadata = json!({"metadata": counting("x")["metadata"]});
+    let refused = cluster.patch(admin(), at, PatchKind::Merge, metadata.clone()).await.unwrap_err();
+    assert!(refused.code == 422 && refused.message.contains("patch: Invalid value: "), "{}", refused.message);
+    let refused = cluster.patch(admin(), at, PatchKind::Strategic, metadata).await.unwrap_err();
+    assert_eq!((refused.code, &*refused.message), (500, why));
+    cluster.stop().await;
+}

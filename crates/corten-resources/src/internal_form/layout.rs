@@ -37,6 +37,7 @@ const NAMES: &[(&str, &str)] = &[
     ("iqn", "IQN"),
     ("iscsi", "ISCSI"),
     ("iscsiInterface", "ISCSIInterface"),
+    ("jsonPath", "JSONPath"),
     ("nfs", "NFS"),
     ("os", "OS"),
     ("pdName", "PDName"),

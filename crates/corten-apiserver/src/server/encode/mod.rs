@@ -63,11 +63,18 @@ pub(super) fn object(
     }
 }
 
-/// What is made for an answer and is no list, in the form asked for. A `Status` has no other shape.
-pub(super) fn made_tree(server: &Server, made: &Value, accepted: Accepted) -> Result<Bytes, Status> {
+/// What is made for an answer and is no list, in the form asked for. A `Status` has no other shape. The scale of a custom
+/// resource is of its version upstream.
+pub(super) fn made_tree(
+    server: &Server,
+    made: &Value,
+    accepted: Accepted,
+    is_custom_scale: bool,
+) -> Result<Bytes, Status> {
     let is_shaped = !matches!(made.kind(), "Status" | "APIVersions") && made.get("metadata").is_some();
     match accepted.shape {
         Shape::Metadata if is_shaped => tree(server, &metadata_of(made, accepted.shape_version), accepted),
+        Shape::MetadataList if is_shaped && is_custom_scale => Err(is_no_list("*v1.Scale")),
         Shape::MetadataList if is_shaped => Err(is_no_list(&go_type_of(group_of(made), made.kind()))),
         _ => tree(server, made, accepted),
     }

@@ -57,6 +57,10 @@ impl Custom for Eviction {
         let decoded = decode_review_of(&mut request, server.table(), TYPE, &kind, &["v1beta1"]).await;
         let (eviction, mut warnings) = decoded?;
         let name = request.info.name.to_string();
+        let store = endpoint.store.as_ref().ok_or_else(|| Status::internal("pods are not stored"))?;
+        let admitted = store.admit_subresource(&write.context(&request), &kind, &name, eviction).await;
+        let (eviction, advice) = admitted?;
+        warnings.extend(advice);
         // An eviction says itself whose it is: one that says nothing may be an accident.
         if eviction.name() != name {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
@@ -64,10 +68,8 @@ impl Custom for Eviction {
         let body = eviction.get("deleteOptions").cloned().unwrap_or_default();
         let options = delete_options(&body, &Query::default())?;
         write.dry_run |= options.dry_run;
-        let store = endpoint.store.as_ref().ok_or_else(|| Status::internal("pods are not stored"))?;
         let cx = write.context(&request);
-        let (_, advice) = store.admit_subresource(&cx, &kind, &name, eviction).await?;
-        warnings.extend(advice);
+        store.validate_subresource(&cx, &kind, &name, eviction).await?;
         evict(server, store, &cx, &name, &options).await?;
         Ok(succeeded().with_warnings(warnings))
     }

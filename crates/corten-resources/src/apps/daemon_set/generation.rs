@@ -62,13 +62,18 @@ fn write(set: &mut Value, number: i64) {
     annotations.set(&[ANNOTATION], number.to_string());
 }
 
-/// The annotation is a number.
+/// Why the annotation is no number, in Go's words: upstream keeps the number elsewhere, and takes no set without it.
+pub(super) fn misfit(set: &Value) -> Option<String> {
+    let text = set.annotation(ANNOTATION).filter(|text| parse(text).is_none())?;
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let why = if is_number { "value out of range" } else { "invalid syntax" };
+    Some(format!("strconv.ParseInt: parsing {}: {why}", quote(text)))
+}
+
+/// The annotation is a number, also of what came to be in another way than being read.
 pub(super) fn validate(set: &Value, errors: &mut ErrorList) {
-    if let Some(text) = set.annotation(ANNOTATION).filter(|text| parse(text).is_none()) {
-        let path = Path::new("metadata").child("annotations").key(ANNOTATION);
-        let is_number =
-            !text.is_empty() && text.strip_prefix(['+', '-']).unwrap_or(text).bytes().all(|byte| byte.is_ascii_digit());
-        let why = if is_number { "value out of range" } else { "invalid syntax" };
-        errors.invalid(&path, text, format!("strconv.ParseInt: parsing {}: {why}", quote(text)));
+    if let (Some(why), Some(text)) = (misfit(set), set.annotation(ANNOTATION)) {
+        errors.invalid(&Path::new("metadata").child("annotations").key(ANNOTATION), text, why);
     }
 }

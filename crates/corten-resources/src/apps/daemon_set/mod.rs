@@ -21,7 +21,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         "apps",
         "DaemonSet",
         ("daemonset", "daemonsets"),
-        &[Version::hub("v1", "io.k8s.api.apps.v1.DaemonSet", defaults::v1)],
+        &[Version::hub("v1", "io.k8s.api.apps.v1.DaemonSet", defaults::v1).misfitting(generation::misfit)],
         &strategy::Main,
         &table::TABLE,
     )

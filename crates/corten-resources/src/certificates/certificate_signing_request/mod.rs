@@ -2,6 +2,7 @@
 //!
 //! Upstream: pkg/registry/certificates/certificates, pkg/apis/certificates (v1.35).
 
+mod der;
 mod signature;
 mod strategy;
 mod table;

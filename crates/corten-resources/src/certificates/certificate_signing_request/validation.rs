@@ -15,7 +15,7 @@ use x509_parser::{
     prelude::FromDer as _,
 };
 
-use super::signature;
+use super::{der, signature};
 use crate::{
     certificates::{pem, signer_name},
     internal_form,
@@ -186,10 +186,8 @@ fn is_signed_request(request: &str) -> Result<(), String> {
         Ok((_, pem)) if pem.label == "CERTIFICATE REQUEST" => pem,
         _ => return Err(NOT_PEM.to_owned()),
     };
-    let (rest, parsed) = X509CertificationRequest::from_der(&pem.contents).map_err(|error| error.to_string())?;
-    if !rest.is_empty() {
-        return Err("asn1: syntax error: trailing data".to_owned());
-    }
+    der::check(&pem.contents)?;
+    let (_, parsed) = X509CertificationRequest::from_der(&pem.contents).map_err(|error| error.to_string())?;
     signature::check(&parsed)
 }
 

@@ -37,11 +37,16 @@ fn a_new_ingress_is_nowhere_yet() {
 
 #[test]
 fn rules_are_checked() {
-    let cases: [(Value, &[&str]); 8] = [
+    let cases: [(Value, &[&str]); 9] = [
         (with_path("a.example", json!({})), &[]),
         (with_path("*.example", json!({"pathType": "ImplementationSpecific", "path": "/..//"})), &[]),
         (with_path("", json!({"pathType": "ImplementationSpecific", "path": null})), &[]),
         (ingress(json!({})), &["spec: Invalid value: null: either `defaultBackend` or `rules` must be specified"]),
+        // It was shown as null, too.
+        (
+            ingress(json!({"rules": []})),
+            &["spec: Invalid value: []: either `defaultBackend` or `rules` must be specified"],
+        ),
         (
             with_path("10.0.0.1", json!({"pathType": null})),
             &[

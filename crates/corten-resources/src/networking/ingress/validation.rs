@@ -92,7 +92,8 @@ fn spec(ingress: &Value, taken: Taken, errors: &mut ErrorList) {
     let (backend, rules) = (ingress.at(&["spec", "defaultBackend"]), ingress.items_at(&["spec", "rules"]));
     let backend = backend.filter(|backend| !backend.is_null());
     if rules.is_empty() && backend.is_none() {
-        errors.invalid(&path, Value::Null, "either `defaultBackend` or `rules` must be specified");
+        let shown = ingress.at(&["spec", "rules"]).cloned().unwrap_or_default();
+        errors.invalid(&path, shown, "either `defaultBackend` or `rules` must be specified");
     }
     if let Some(backend) = backend {
         self::backend(backend, &path.child("defaultBackend"), taken, errors);

@@ -116,6 +116,34 @@ fn versions_are_unique_and_one_is_stored() {
     assert_eq!(errors.len(), 4, "{errors:?}");
 }
 
+/// They were shown as clients write them.
+#[test]
+fn versions_are_shown_without_what_they_have_in_common() {
+    let columns = json!([{"name": "A", "type": "string", "jsonPath": ".a"}]);
+    let version = |name: &str| {
+        json!({"name": name, "served": true, "storage": false, "additionalPrinterColumns": columns,
+            "schema": {"openAPIV3Schema": {"type": "object"}}})
+    };
+    let shown = |name: &str, columns: &str| {
+        format!(
+            r#"{{"Name":"{name}","Served":true,"Storage":false,"Deprecated":false,"DeprecationWarning":null,"Schema":null,"Subresources":null,"AdditionalPrinterColumns":{columns},"SelectableFields":null}}"#
+        )
+    };
+    let check = |versions: serde_json::Value, want: [String; 2]| {
+        let (_, errors) = created(&RESOURCE, patched(plain(), json!({"spec": {"versions": versions}})));
+        let want = format!(
+            "spec.versions: Invalid value: [{}]: must have exactly one version marked as storage version",
+            want.join(",")
+        );
+        assert_eq!(errors.iter().find(|error| error.contains("exactly one")), Some(&want));
+    };
+    check(json!([version("v1"), version("v2")]), [shown("v1", "null"), shown("v2", "null")]);
+    let mut other = version("v2");
+    other["additionalPrinterColumns"] = json!(null);
+    let column = r#"[{"Name":"A","Type":"string","Format":"","Description":"","Priority":0,"JSONPath":".a"}]"#;
+    check(json!([version("v1"), other]), [shown("v1", column), shown("v2", "null")]);
+}
+
 #[test]
 fn the_name_of_the_first_version_is_reported_as_upstream_does() {
     check(

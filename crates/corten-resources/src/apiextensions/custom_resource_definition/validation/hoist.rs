@@ -2,6 +2,8 @@
 
 use corten_apimachinery::{Value, value::semantically_equal};
 
+use crate::internal_form;
+
 /// What is the same in all versions: it is validated once, above them, and is absent in each.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hoisted<'s> {
@@ -9,6 +11,8 @@ pub(super) struct Hoisted<'s> {
     /// Which of `FIELDS` all versions have alike.
     common: [bool; FIELDS.len()],
 }
+
+const VERSION: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion";
 
 /// The fields that are hoisted.
 const FIELDS: [&str; 4] = ["schema", "subresources", "additionalPrinterColumns", "selectableFields"];
@@ -37,6 +41,18 @@ impl<'s> Hoisted<'s> {
     /// The field of one version, unless all have it alike.
     pub(super) fn own(self, version: &'s Value, field: &str) -> Option<&'s Value> {
         if self.is_common(field) { None } else { version.get(field).filter(|value| !value.is_null()) }
+    }
+
+    /// All versions, without what they have in common, on one line.
+    pub(super) fn shown(self) -> String {
+        let own = self.versions.iter().map(|version| {
+            let mut own = version.clone();
+            for field in FIELDS.iter().filter(|field| self.is_common(field)) {
+                own.unset(&[field]);
+            }
+            internal_form::of_type(VERSION, &own)
+        });
+        format!("[{}]", own.collect::<Vec<_>>().join(","))
     }
 
     /// Whether a version has `status`, of its own or as all have.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use corten_apimachinery::{
     Value,
-    field::{Error, ErrorList, Path},
+    field::{ErrorList, Path},
     schema::props,
     validation::{is_dns1035_label, is_dns1123_subdomain},
 };
@@ -41,13 +41,12 @@ pub(super) fn check(spec: &Value, requirements: &Requirements, path: &Path, erro
         names::label(version.str_at(&["name"]).unwrap_or_default(), &at.index(index).child("name"), errors);
         version::check(version, hoisted, &requirements, &at.index(index), errors);
     }
-    let all = || spec.get("versions").cloned().unwrap_or_default();
     let names_of: BTreeSet<&str> = versions.iter().filter_map(|version| version.str_at(&["name"])).collect();
     if names_of.len() < versions.len() {
-        errors.push_with(|| Error::invalid(&at, all(), "must contain unique version names"));
+        errors.invalid_shown(&at, || hoisted.shown(), "must contain unique version names");
     }
     if versions.iter().filter(|version| version.bool_at(&["storage"]) == Some(true)).count() != 1 {
-        errors.push_with(|| Error::invalid(&at, all(), "must have exactly one version marked as storage version"));
+        errors.invalid_shown(&at, || hoisted.shown(), "must have exactly one version marked as storage version");
     }
     // Upstream's own form has the first version's name once more.
     let first = versions.first().and_then(|version| version.str_at(&["name"])).unwrap_or_default();
