@@ -174,7 +174,7 @@ impl ControlPlane {
             rng: Arc::clone(&rng),
             features: Arc::new(features_of(&config.feature_gates)),
             event_ttl: config.event_ttl,
-            events: Arc::default(),
+            past: Arc::default(),
             admission: Arc::clone(&access.admission),
             tasks: writes.clone(),
         };
@@ -375,7 +375,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     let slis = Arc::default();
     health::install(&mut routes, &settings.engine, &stores, bootstrap, &slis);
     metrics::install_slis(&mut routes, &slis);
-    server.observe(metrics::install(&mut routes, &settings.engine, &services, &settings.events));
+    server.observe(metrics::install(&mut routes, &settings.engine, &services, &settings.past));
     let discovery = discovery::Discovery::new(table, advertise_address.to_string());
     let prefixes = RESOURCES.iter().map(|definition| definition.storage_prefix);
     let built_in = BuiltIn::new(resources.iter().map(|resource| &**resource), prefixes);

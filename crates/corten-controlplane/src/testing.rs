@@ -75,13 +75,13 @@ struct Special {
     plugin: Option<Arc<dyn Plugin>>,
     runtime_config: RuntimeConfig,
     gates: FeatureGates,
-    /// Holds writes.
+    /// Holds writes and watches.
     #[cfg(test)]
     hold: Option<Hold>,
 }
 
 impl Special {
-    /// The engine, some of whose writes may be held.
+    /// The engine, some of whose writes and watches may be held.
     #[cfg(test)]
     fn engine(&self, engine: MemoryEngine, tasks: &TaskSet) -> Arc<dyn KvEngine> {
         match self.hold.clone() {
@@ -156,12 +156,19 @@ impl Cluster {
         Self::start_on(MemoryStore::default(), clock, services, limits, special).await
     }
 
-    /// Starts one some of whose writes are held.
+    /// Starts one some of whose writes and watches are held.
     #[cfg(test)]
     pub(crate) async fn start_held(hold: &Hold) -> Self {
+        Self::start_held_gated(hold, "").await
+    }
+
+    /// The same, with feature gates of the caller's.
+    #[cfg(test)]
+    pub(crate) async fn start_held_gated(hold: &Hold, gates: &str) -> Self {
         let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
         let (services, limits) = (ServiceNetwork::default(), Limits::default());
-        let special = Special { hold: Some(hold.clone()), ..Special::default() };
+        let gates = FeatureGates::parse(gates).unwrap();
+        let special = Special { hold: Some(hold.clone()), gates, ..Special::default() };
         Self::start_on(MemoryStore::default(), clock, services, limits, special).await
     }
 
@@ -212,7 +219,7 @@ impl Cluster {
             rng,
             features: Arc::new(features_of(&special.gates)),
             event_ttl: Duration::from_secs(3_600),
-            events: Arc::default(),
+            past: Arc::default(),
             admission: match special.plugin {
                 Some(plugin) => Arc::new(Chain::clone(&access.admission).with(plugin)),
                 None => Arc::clone(&access.admission),
@@ -260,7 +267,7 @@ impl Cluster {
         }
         let client = cluster.client(admin());
         let (recorder, _) = cluster.recorder();
-        let services = (&*cluster.service_ranges, &bootstrap::Reports::new(&recorder));
+        let services = (&*cluster.service_ranges, &bootstrap::service_cidr::Reports::new(&recorder));
         bootstrap::ensure(&client, &shared, &progress, services, "").await.unwrap();
         // Tests that want the service `kubernetes`, or what is kept, say so.
         progress.complete(bootstrap::Step::KubernetesService);
@@ -369,9 +376,17 @@ impl Cluster {
     ///
     /// # Panics
     /// If something is there.
-    pub async fn plant(&self, key: &'static str, value: &'static str) -> u64 {
+    pub async fn plant(&self, key: &'static str, value: impl Into<bytes::Bytes>) -> u64 {
+        self.plant_over(key, value, Expected::Absent).await
+    }
+
+    /// Stores bytes past the API in the place of what is expected there.
+    ///
+    /// # Panics
+    /// If something else is there.
+    pub async fn plant_over(&self, key: &'static str, value: impl Into<bytes::Bytes>, expected: Expected) -> u64 {
         let change = Change::Put { value: value.into(), expires_at: None };
-        let write = Write { key: key.into(), expected: Expected::Absent, change };
+        let write = Write { key: key.into(), expected, change };
         match self.engine.commit(vec![write]).await.unwrap()[..] {
             [Outcome::Done { revision }] => revision,
             ref other => panic!("{other:?}"),
@@ -386,6 +401,18 @@ impl Cluster {
         let reply = self.reply(Method::GET, path, Origin::InProcess, user, HeaderMap::new(), None).await;
         match reply.response {
             Response::Tree { code, tree } if !code.is_success() => tree,
+            other => panic!("unexpected answer {other:?}"),
+        }
+    }
+
+    /// Begins a watch as an administrator, which is read by the caller.
+    ///
+    /// # Panics
+    /// If the answer is another one.
+    #[cfg(test)]
+    pub(crate) async fn watch(&self, path: &str) -> Box<corten_apiserver::endpoints::watch::WatchSource> {
+        match self.reply(Method::GET, path, Origin::InProcess, admin(), HeaderMap::new(), None).await.response {
+            Response::Watch(source) => source,
             other => panic!("unexpected answer {other:?}"),
         }
     }
@@ -524,6 +551,41 @@ impl Cluster {
         for store in &self.stores {
             store.cacher().consistent().await.unwrap();
         }
+        self.reply_at_once(method, path, origin, user, headers, object).await
+    }
+
+    /// Says that a write past the API at `revision` is known to have happened, as the API says of its own.
+    #[cfg(test)]
+    pub(crate) fn acknowledge(&self, plural: &str, revision: u64) {
+        let of_core = |store: &&Arc<Store>| (&*store.resource().group, &*store.resource().plural) == ("", plural);
+        self.stores.iter().find(of_core).expect("it is served").cacher().acknowledge(revision);
+    }
+
+    /// Asks as an administrator, whatever the caches have heard of.
+    #[cfg(test)]
+    pub(crate) async fn at_once(
+        &self,
+        method: Method,
+        path: &str,
+        kind: Option<PatchKind>,
+        object: serde_json::Value,
+    ) -> Result<Value, Status> {
+        let mut headers = HeaderMap::new();
+        if let Some(kind) = kind {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind.content_type()));
+        }
+        value_of(self.reply_at_once(method, path, Origin::InProcess, admin(), headers, Some(object)).await)
+    }
+
+    async fn reply_at_once(
+        &self,
+        method: Method,
+        path: &str,
+        origin: Origin,
+        user: UserInfo,
+        headers: HeaderMap,
+        object: Option<serde_json::Value>,
+    ) -> Reply {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = Query::parse(query);
         let info = RequestInfo::parse(&method, path, &query);

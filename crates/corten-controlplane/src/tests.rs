@@ -16,6 +16,7 @@ mod hostile;
 mod old_objects;
 mod openapi_parts;
 mod oracle;
+mod overtaken;
 mod reads;
 mod rewrites;
 mod watches;

@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -69,6 +69,24 @@ pub(crate) struct Shared {
     pub(crate) is_full: AtomicBool,
     /// Whether the medium failed the last group of writes.
     pub(crate) writes_fail: AtomicBool,
+    /// How many backups are being written: each reads for long from one state, and the log is not written over before it is done.
+    pub(crate) backups: AtomicUsize,
+}
+
+/// A backup that is being written, until this is dropped.
+struct BackupRunning(Arc<Shared>);
+
+impl BackupRunning {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.backups.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for BackupRunning {
+    fn drop(&mut self) {
+        self.0.backups.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Shared {
@@ -118,6 +136,7 @@ impl SqliteEngine {
             next_expiry: Arc::default(),
             is_full: AtomicBool::new(false),
             writes_fail: AtomicBool::new(false),
+            backups: AtomicUsize::new(0),
         });
         shared.next_expiry.set(disk.expiry.next());
         let (commands, queue) = mpsc::channel(QUEUE_CALLS);
@@ -328,10 +347,12 @@ impl KvEngine for SqliteEngine {
     async fn backup(&self, target: &Path) -> Result<Revision, KvError> {
         self.check_open()?;
         let (reply, answer) = oneshot::channel();
-        let (shared, target) = (Arc::clone(&self.shared), target.to_owned());
+        let (running, target) = (BackupRunning::begin(&self.shared), target.to_owned());
         self.tasks.spawn_blocking("storage-backup", move || {
+            let written = backup::write(running.0.readers.database(), &target);
+            drop(running);
             // Who asked has gone: the copy is there all the same.
-            let _ = reply.send(backup::write(shared.readers.database(), &target));
+            let _ = reply.send(written);
         });
         match answer.await {
             Ok(Ok(revision)) => Ok(revision),

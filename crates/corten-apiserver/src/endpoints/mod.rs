@@ -2,6 +2,7 @@
 
 mod asked;
 mod body;
+mod continue_token;
 mod convert;
 mod custom;
 mod dispatch;

@@ -11,7 +11,7 @@ use corten_apimachinery::{
     value::Str,
 };
 use corten_base::SharedClock;
-use corten_storage::cacher::{CacheEvent, Change, Purpose, Watcher, WatcherClosed};
+use corten_storage::cacher::{CacheEvent, Change, Purpose, Snapshot, Watcher, WatcherClosed};
 use corten_streaming::negotiate;
 use http::HeaderMap;
 
@@ -38,6 +38,9 @@ const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 /// The shortest time after which the server ends a watch without `timeoutSeconds`; up to twice that, by chance, so that
 /// clients do not all come back at once. Upstream: `--min-request-timeout`.
 const TIMEOUT_MIN_SECONDS: u64 = 1_800;
+
+/// How many initial objects are selected at a time: what a watch that stands still holds on to beside the state.
+const SELECTED_MAX: usize = 256;
 
 /// What a watch sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +97,10 @@ pub struct WatchSource {
     labels: label::Selector,
     fields: field::Selector,
     namespace: String,
-    initial: std::vec::IntoIter<Arc<Stored>>,
+    /// What is left of the state that the watch begins with; `None` once all of it was looked at.
+    initial: Option<Initial>,
+    /// Objects of it that are to be sent next.
+    selected: VecDeque<Arc<Stored>>,
     /// The bookmark that ends the initial objects, still to be sent.
     initial_end: Option<u64>,
     watcher: Watcher,
@@ -105,6 +111,39 @@ pub struct WatchSource {
     /// `None` if there is none before the end.
     next_bookmark: Option<Duration>,
     switch: Option<Switch>,
+}
+
+/// A state that a watch begins with, and how far it was looked at. It shares the cache's entries: a watch that stands still holds
+/// no list of its own.
+struct Initial {
+    snapshot: Snapshot,
+    /// The key to go on from.
+    start: String,
+}
+
+impl Initial {
+    /// Looks at the next objects, as many as in one go, and gives those in view to `selected`; `false` if these were the last.
+    fn look(
+        &mut self,
+        namespace: &str,
+        is_in_view: impl Fn(&Stored) -> bool,
+        selected: &mut VecDeque<Arc<Stored>>,
+    ) -> bool {
+        let mut looked_at = 0;
+        let next = self.snapshot.range(namespace, &self.start).find_map(|(key, object)| {
+            if looked_at == Pace::OBJECTS || selected.len() == SELECTED_MAX {
+                return Some(key.to_owned());
+            }
+            looked_at += 1;
+            if is_in_view(object) {
+                selected.push_back(Arc::clone(object));
+            }
+            None
+        });
+        let is_more = next.is_some();
+        self.start = next.unwrap_or_default();
+        is_more
+    }
 }
 
 /// A connection that is to become a WebSocket, with an event in each message.
@@ -168,21 +207,14 @@ async fn begin(
             store.consistent().await?;
         }
         let (snapshot, watcher) = cacher.watch_from_now(options.revision.unwrap_or(0)).await.map_err(read_failure)?;
-        let (mut selected, mut pace) = (Vec::new(), Pace::default());
-        for (_, object) in snapshot.range(namespace, "") {
-            pace.step().await;
-            if matches(store, &options.labels, &options.fields, object) {
-                selected.push(Arc::clone(object));
-            }
-        }
         let end = (options.send_initial_events == Some(true) && options.bookmarks).then(|| snapshot.revision());
-        (selected, end, watcher)
+        (Some(Initial { snapshot, start: String::new() }), end, watcher)
     } else {
         let watcher = match options.revision {
             Some(revision) if revision > 0 => cacher.watch_after(revision).await,
             _ => cacher.watch_from_now(0).await.map(|(_, watcher)| watcher),
         };
-        (Vec::new(), None, watcher.map_err(read_failure)?)
+        (None, None, watcher.map_err(read_failure)?)
     };
     let watcher = match options.fields.required_value("metadata.name") {
         Some(name) => {
@@ -196,7 +228,7 @@ async fn begin(
         0 => TIMEOUT_MIN_SECONDS + server.rng().below(TIMEOUT_MIN_SECONDS),
         // It is over before it began.
         ..0 => {
-            (initial, initial_end) = (Vec::new(), None);
+            (initial, initial_end) = (None, None);
             0
         }
         seconds => seconds.unsigned_abs(),
@@ -209,7 +241,8 @@ async fn begin(
         labels: options.labels,
         fields: options.fields,
         namespace: namespace.to_owned(),
-        initial: initial.into_iter(),
+        initial,
+        selected: VecDeque::new(),
         initial_end,
         watcher,
         pending: VecDeque::new(),
@@ -257,6 +290,18 @@ impl WatchSource {
             if now >= self.deadline {
                 return None;
             }
+            if let Some(initial) = &mut self.initial {
+                let (store, labels, fields) = (&self.store, &self.labels, &self.fields);
+                let is_in_view = |object: &Stored| matches(store, labels, fields, object);
+                if !initial.look(&self.namespace, is_in_view, &mut self.selected) {
+                    self.initial = None;
+                }
+                if self.selected.is_empty() {
+                    // A selector may look at many before it finds one: others have their turn.
+                    tokio::task::yield_now().await;
+                }
+                continue;
+            }
             let wake_at = self.next_bookmark.unwrap_or(self.deadline);
             let sleep = self.clock.sleep_until(wake_at);
             tokio::select! {
@@ -286,8 +331,16 @@ impl WatchSource {
 
     /// The next item that is at hand without waiting.
     pub fn ready(&mut self) -> Option<Result<Item, Status>> {
-        if let Some(object) = self.initial.next() {
+        if let Some(object) = self.selected.pop_front() {
+            if self.selected.is_empty() {
+                // A watch goes on for long after its initial objects.
+                self.selected = VecDeque::new();
+            }
             return Some(self.present(EventType::Added, &object, None));
+        }
+        if self.initial.is_some() {
+            // There is more to look at, which `next` does.
+            return None;
         }
         if let Some(revision) = self.initial_end.take() {
             return Some(Ok(Item::Bookmark { revision, initial_events_end: true }));

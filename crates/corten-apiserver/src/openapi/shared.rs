@@ -15,9 +15,9 @@ pub(super) fn take(paths: &mut BTreeMap<Str, Value>) -> BTreeMap<Str, Value> {
     let mut shared = BTreeMap::new();
     for item in paths.values_mut() {
         let Some(map) = item.as_object_mut() else { continue };
-        let mut operations: Vec<Str> = map.keys().filter(|key| *key != "parameters").map(Str::from).collect();
+        let operations: Vec<Str> = map.keys().filter(|key| *key != "parameters").map(Str::from).collect();
         take_from(map, &mut shared);
-        for operation in operations.drain(..) {
+        for operation in operations {
             if let Some(operation) = map.get_mut(&operation).and_then(Value::as_object_mut) {
                 take_from(operation, &mut shared);
             }

@@ -12,13 +12,14 @@ use corten_apimachinery::{
     value::Value,
 };
 use corten_storage::{
+    cacher::Snapshot,
     kv::{Change, Expected, Outcome},
     object::{CorruptObject, cache_key},
 };
 
 use super::{
     names,
-    store::{Store, WriteContext},
+    store::{Store, WriteContext, read_failure},
 };
 use crate::admission::Operation;
 
@@ -83,14 +84,15 @@ impl Store {
         Status { details: Some(details.into()), ..Status::new(Reason::StoreReadError, message) }
     }
 
-    /// Deletes the object `name`, which cannot be decoded: whatever holds it or depends on it.
+    /// Deletes the object `name`, which cannot be decoded: whatever holds it or depends on it. What it took from elsewhere nobody
+    /// can tell: that stays taken until the repair that looks through all.
     ///
     /// Errors: `Invalid` if it can be decoded or is not there, and what admission and the engine say.
     pub async fn delete_corrupt(&self, cx: &WriteContext<'_>, name: &str) -> Result<(), Status> {
         names::check_name(name)?;
         self.check_key(cx.namespace, name)?;
         let key = cache_key(cx.namespace, name);
-        let mut corrupt = self.corrupt_now(&key, name).await?;
+        let mut corrupt = self.corrupt_in(&self.consistent().await?, &key, name)?;
         // Plugins see that something goes, but nobody can tell them what.
         let mut attributes = self.attributes(cx, Operation::Delete, name.into(), Value::Null, Value::object());
         self.settings.admission.admit(&mut attributes).await?;
@@ -99,21 +101,20 @@ impl Store {
             // Only what was looked at goes: somebody may have repaired it.
             let expected = Expected::ModRevision(corrupt.revision);
             match self.commit(&key, expected, Change::Delete, None).await? {
-                Outcome::Done { revision } => {
-                    self.cacher.acknowledge(revision);
-                    return Ok(());
+                Outcome::Done { .. } | Outcome::Conflict { current: None, .. } => return Ok(()),
+                // The cache may not have heard of what is there instead: somebody else's write, of which nobody was told yet.
+                Outcome::Conflict { current: Some(kv), .. } => {
+                    let snapshot = self.cacher.not_older_than(kv.mod_revision).await.map_err(read_failure)?;
+                    corrupt = self.corrupt_in(&snapshot, &key, name)?;
                 }
-                Outcome::Conflict { current: None, .. } => return Ok(()),
-                Outcome::Conflict { current: Some(_), .. } => corrupt = self.corrupt_now(&key, name).await?,
             }
         }
     }
 
-    /// What is wrong with an object now.
+    /// What is wrong with an object in `snapshot`.
     ///
     /// Errors: `Invalid` if nothing is.
-    async fn corrupt_now(&self, key: &str, name: &str) -> Result<CorruptObject, Status> {
-        let snapshot = self.consistent().await?;
+    fn corrupt_in(&self, snapshot: &Snapshot, key: &str, name: &str) -> Result<CorruptObject, Status> {
         snapshot.corrupt_at(key).cloned().ok_or_else(|| {
             // Upstream has only the resource at hand there.
             let resource = self.group_resource();

@@ -2,7 +2,7 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/registry/rest/delete.go and registry/generic/registry/store.go (v1.35).
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use corten_apimachinery::{
     gvk::GroupResource,
@@ -20,9 +20,10 @@ use futures::{FutureExt as _, future};
 use jiff::Timestamp;
 
 use super::{
+    attempt::{Attempt, Attempts},
     reservation::{Ended, Settle},
     side_effect::Preconditions,
-    store::{Put, Store, WriteContext},
+    store::{Store, WriteContext},
 };
 use crate::admission::Operation;
 
@@ -50,38 +51,15 @@ impl Store {
         let key = cache_key(cx.namespace, name);
         // A deletion reads before it changes anything, and fails in the words of reads.
         let as_read = |failure| self.cacher.any().corrupt_at(&key).map_or(failure, |corrupt| self.unreadable(corrupt));
-        let Some(mut current) = self.current(&key).await.map_err(as_read)? else {
-            return Err(Status::not_found(&self.group_resource(), name));
-        };
-        let preconditions = Preconditions {
-            uid: options.precondition_uid.as_deref(),
-            resource_version: options.precondition_resource_version.as_deref(),
-        };
-        // What the cache knows may be overtaken already; what the engine says of a failed write is not.
-        let mut is_fresh = false;
+        let (mut attempts, mut found) = Attempts::begin(self, &key).await.map_err(as_read)?;
         loop {
-            let (old, revision) = current;
-            if let Err(refusal) = self.check_delete_preconditions(preconditions, &old, name) {
-                if is_fresh {
-                    return Err(refusal);
-                }
-                // A refusal holds if the object is still the one that was looked at.
-                let Some(newest) = self.newest(&key).await? else {
-                    return Err(Status::not_found(&self.group_resource(), name));
-                };
-                if newest.1 == revision {
-                    return Err(refusal);
-                }
-                (current, is_fresh) = (newest, true);
-                continue;
-            }
-            let mut attributes = self.attributes(cx, Operation::Delete, name.into(), Value::Null, old.clone());
-            self.settings.admission.admit(&mut attributes).await?;
-            self.settings.admission.validate(&attributes).await?;
-            match self.delete_once(cx, &key, old, revision, options).await? {
-                Attempt::Done(deleted) => return Ok(deleted),
-                Attempt::Overtaken(Some(newer)) => (current, is_fresh) = (newer, true),
-                Attempt::Overtaken(None) => return Err(Status::not_found(&self.group_resource(), name)),
+            let Some((old, revision)) = found else {
+                return Err(Status::not_found(&self.group_resource(), name));
+            };
+            let attempt = self.delete_once(cx, (&key, name), old, revision, options).await;
+            match attempts.judge(revision, attempt).await? {
+                ControlFlow::Break(deleted) => return Ok(deleted),
+                ControlFlow::Continue(newer) => found = newer,
             }
         }
     }
@@ -89,16 +67,26 @@ impl Store {
     async fn delete_once(
         &self,
         cx: &WriteContext<'_>,
-        key: &str,
+        (key, name): (&str, &str),
         mut old: Value,
         revision: Revision,
         options: &DeleteOptions,
-    ) -> Result<Attempt, Status> {
+    ) -> Result<Attempt<Deleted>, Status> {
+        let preconditions = Preconditions {
+            uid: options.precondition_uid.as_deref(),
+            resource_version: options.precondition_resource_version.as_deref(),
+        };
+        self.check_delete_preconditions(preconditions, &old, name)?;
+        let mut attributes = self.attributes(cx, Operation::Delete, name.into(), Value::Null, old.clone());
+        self.settings.admission.admit(&mut attributes).await?;
+        self.settings.admission.validate(&attributes).await?;
+        drop(attributes);
         old.unset_meta("resourceVersion");
+        let there = |object| Deleted { object, gone_at: None };
         let grace = self.grace(cx, &old, options);
         if matches!(grace, Grace::Runs) {
             // Finalizers are no longer this client's to choose, either.
-            return Ok(Attempt::done(self.codec.stored(&old, revision), None));
+            return Ok(Attempt::Answered(there(self.codec.stored(&old, revision))));
         }
         let mut object = old.clone();
         self.set_dependents_finalizers(&mut object, options);
@@ -113,18 +101,17 @@ impl Store {
                 self.resource.strategy.mark_deleting(&self.strategy_context(cx), &mut object);
             }
             if object == old && !self.is_outdated(key, revision).await? {
-                return Ok(Attempt::done(self.codec.stored(&old, revision), None));
+                return Ok(Attempt::Answered(there(self.codec.stored(&old, revision))));
             }
             if cx.dry_run {
-                return Ok(Attempt::done(self.codec.stored(&object, revision), None));
+                return Ok(Attempt::Answered(there(self.codec.stored(&object, revision))));
             }
-            return match self.put(cx, key, Expected::ModRevision(revision), &object, None).await? {
-                Put::Done(stored) => Ok(Attempt::done(stored, None)),
-                Put::Conflict(current) => self.overtaken(key, current).map(Attempt::Overtaken),
-            };
+            let put = self.put(cx, key, Expected::ModRevision(revision), &object, None).await?;
+            return Ok(Attempt::of(put, there));
         }
         if cx.dry_run {
-            return Ok(Attempt::done(self.codec.stored(&old, revision), Some(revision)));
+            let object = self.codec.stored(&old, revision);
+            return Ok(Attempt::Answered(Deleted { object, gone_at: Some(revision) }));
         }
         let settle = self.hooks.as_ref().map(|hooks| -> Settle {
             let (hooks, old) = (Arc::clone(hooks), old.clone());
@@ -135,13 +122,14 @@ impl Store {
         });
         // The answer is the object as it was, which is mostly at hand.
         let shown = self.cacher.get(key).filter(|shown| shown.revision == revision);
-        match self.commit(key, Expected::ModRevision(revision), Change::Delete, settle).await? {
-            Outcome::Done { revision: at } => {
-                self.cacher.acknowledge(at);
-                Ok(Attempt::done(shown.unwrap_or_else(|| self.codec.stored(&old, revision)), Some(at)))
+        Ok(match self.commit(key, Expected::ModRevision(revision), Change::Delete, settle).await {
+            Ok(Outcome::Done { revision: at }) => {
+                let object = shown.unwrap_or_else(|| self.codec.stored(&old, revision));
+                Attempt::Wrote(Ok(Deleted { object, gone_at: Some(at) }))
             }
-            Outcome::Conflict { current, .. } => self.overtaken(key, current).map(Attempt::Overtaken),
-        }
+            Ok(Outcome::Conflict { current, .. }) => Attempt::Overtaken(current),
+            Err(status) => Attempt::Wrote(Err(status)),
+        })
     }
 
     /// Upstream: `BeforeDelete` in k8s.io/apiserver/pkg/registry/rest/delete.go, which names the kind where others name the
@@ -268,16 +256,5 @@ fn mark_held(object: &mut Value, old: &Value, now: Timestamp) {
 fn count_deletion(object: &mut Value, old: &Value) {
     if old.generation() > 0 {
         object.set_meta("generation", old.generation() + 1);
-    }
-}
-
-enum Attempt {
-    Done(Deleted),
-    Overtaken(Option<(Value, Revision)>),
-}
-
-impl Attempt {
-    fn done(object: Arc<Stored>, gone_at: Option<Revision>) -> Self {
-        Self::Done(Deleted { object, gone_at })
     }
 }

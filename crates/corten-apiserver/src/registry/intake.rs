@@ -2,7 +2,7 @@
 //!
 //! All stores that a custom resource has had share one: requests that came before a change of its definition still write
 //! through an older store. Who closes it knows that no create is under way: each has entered before it is written, and has
-//! left once the engine has answered, also if its client has gone.
+//! left once the engine has answered and consistent reads wait for it, also if its client has gone.
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@
 //! after validation.
 //! Upstream: k8s.io/apiserver/pkg/registry/generic/registry Store and registry/rest (v1.35).
 
+mod attempt;
 mod before;
 mod codec;
 mod corrupt;

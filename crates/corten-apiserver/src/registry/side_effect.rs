@@ -3,7 +3,7 @@
 //!
 //! Upstream: k8s.io/apiserver/pkg/storage `GuaranteedUpdate` as pkg/registry/core/pod/storage uses it (v1.35).
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use corten_apimachinery::{
     gvk::GroupVersionKind,
@@ -12,9 +12,15 @@ use corten_apimachinery::{
     stored::Stored,
     value::{Str, Value},
 };
-use corten_storage::{kv::Expected, object::cache_key};
+use corten_storage::{
+    kv::{Expected, Revision},
+    object::cache_key,
+};
 
-use super::store::{Put, Store, WriteContext};
+use super::{
+    attempt::{Attempt, Attempts},
+    store::{Store, WriteContext},
+};
 use crate::admission::Operation;
 
 /// What the stored object has to be for a change to happen.
@@ -117,40 +123,36 @@ impl Store {
         change: Change<'_>,
     ) -> Result<Arc<Stored>, Status> {
         let key = cache_key(cx.namespace, name);
-        let mut current = self.current(&key).await?;
-        // What the cache knows may be overtaken already; what the engine says of a failed write is not.
-        let mut is_fresh = false;
+        let (mut attempts, mut found) = Attempts::begin(self, &key).await?;
         loop {
-            let Some((old, revision)) = current else {
+            let Some((old, revision)) = found else {
                 return Err(Status::not_found(&self.group_resource(), name));
             };
-            let mut object = old.clone();
-            object.set_meta("resourceVersion", crate::value_text(revision));
-            let prepared = self.expect(preconditions, &object, name).and_then(|()| change(&mut object));
-            object.unset_meta("resourceVersion");
-            if let Err(refusal) = prepared {
-                if is_fresh {
-                    return Err(refusal);
-                }
-                // A refusal holds if the object is still the one that was looked at.
-                current = self.newest(&key).await?;
-                is_fresh = true;
-                if current.as_ref().is_some_and(|&(_, newest)| newest == revision) {
-                    return Err(refusal);
-                }
-                continue;
-            }
-            if cx.dry_run {
-                return Ok(self.codec.stored(&object, revision));
-            }
-            match self.put(cx, &key, Expected::ModRevision(revision), &object, None).await? {
-                Put::Done(stored) => return Ok(stored),
-                Put::Conflict(newer) => {
-                    current = self.overtaken(&key, newer)?;
-                    is_fresh = true;
-                }
+            let attempt = self.change_once(cx, (&key, name), (old, revision), preconditions, change).await;
+            match attempts.judge(revision, attempt).await? {
+                ControlFlow::Break(stored) => return Ok(stored),
+                ControlFlow::Continue(newer) => found = newer,
             }
         }
+    }
+
+    async fn change_once(
+        &self,
+        cx: &WriteContext<'_>,
+        (key, name): (&str, &str),
+        (mut object, revision): (Value, Revision),
+        preconditions: Preconditions<'_>,
+        change: Change<'_>,
+    ) -> Result<Attempt<Arc<Stored>>, Status> {
+        object.set_meta("resourceVersion", crate::value_text(revision));
+        self.expect(preconditions, &object, name)?;
+        change(&mut object)?;
+        object.unset_meta("resourceVersion");
+        if cx.dry_run {
+            return Ok(Attempt::Answered(self.codec.stored(&object, revision)));
+        }
+        let put = self.put(cx, key, Expected::ModRevision(revision), &object, None).await?;
+        Ok(Attempt::of(put, |stored| stored))
     }
 
     fn expect(&self, wanted: Preconditions<'_>, object: &Value, name: &str) -> Result<(), Status> {

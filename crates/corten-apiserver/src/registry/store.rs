@@ -15,7 +15,7 @@ use corten_apimachinery::{
 };
 use corten_base::{SharedClock, SharedRng, TaskSet};
 use corten_storage::{
-    cacher::{Cacher, EventMemory, ReadError, Snapshot},
+    cacher::{Cacher, PastMemory, ReadError, Snapshot},
     kv::{Change, Expected, KeyValue, KvEngine, KvError, Outcome, Revision, Write},
     object::{KeySpace, cache_key},
 };
@@ -24,7 +24,9 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{
-    CreateRight, ResourceCodec, before,
+    CreateRight, ResourceCodec,
+    attempt::Found,
+    before,
     intake::Intake,
     names,
     reservation::{Ended, Reservation, Settle, Settling},
@@ -62,8 +64,8 @@ pub struct Settings {
     pub features: Arc<Features>,
     /// How long objects of kinds that expire are kept. Upstream: `--event-ttl`.
     pub event_ttl: Duration,
-    /// What the recent events of all resources keep in memory, which has a bound together.
-    pub events: Arc<EventMemory>,
+    /// What the past of all resources takes in memory, which has bounds together.
+    pub past: Arc<PastMemory>,
     /// The admission plugins.
     pub admission: Arc<admission::Chain>,
     /// Where writes run that must be seen to their end. The caller awaits it.
@@ -113,6 +115,8 @@ pub(super) enum Put {
     Done(Arc<Stored>),
     /// The engine's state was not as expected: what it has, if anything.
     Conflict(Option<KeyValue>),
+    /// The engine has failed: the write may have happened.
+    Failed(Status),
 }
 
 impl Store {
@@ -128,7 +132,7 @@ impl Store {
             Arc::clone(&settings.clock),
             Arc::clone(&settings.rng),
         )
-        .among(&settings.events);
+        .among(&settings.past);
         let hub = resource.hub().name.clone();
         Self {
             codec,
@@ -154,8 +158,8 @@ impl Store {
         self
     }
 
-    /// Takes no new objects from now on, nor does any store whose place this one took: when this returns, all that were being
-    /// written are there.
+    /// Takes no new objects from now on, nor does any store whose place this one took: when this returns, a consistent read has
+    /// all that were being written.
     pub(crate) async fn refuse_new(&self) {
         if let Some(intake) = &self.intake {
             intake.close().await;
@@ -371,6 +375,7 @@ impl Store {
         });
         match self.put(cx, &key, Expected::Absent, object, settle).await? {
             Put::Done(stored) => Ok(stored),
+            Put::Failed(status) => Err(status),
             Put::Conflict(current) => {
                 let is_deleting = current
                     .and_then(|kv| self.codec.decode_tree(&key, &kv.value, kv.mod_revision).ok())
@@ -394,6 +399,8 @@ impl Store {
     }
 
     /// Stores `object`, which has no resource version, if the engine's state is as expected.
+    ///
+    /// Errors: a refusal of the object as such, before anything is written.
     pub(super) async fn put(
         &self,
         cx: &WriteContext<'_>,
@@ -409,17 +416,18 @@ impl Store {
         let expires_at = self.resource.expires.then(|| cx.now + self.settings.event_ttl);
         let announcement = self.cacher.announce(key, &pending);
         let change = Change::Put { value: pending.value().clone(), expires_at };
-        match self.commit(key, expected, change, settle).await? {
-            Outcome::Done { revision } => {
+        Ok(match self.commit(key, expected, change, settle).await {
+            Ok(Outcome::Done { revision }) => {
                 announcement.done();
-                self.cacher.acknowledge(revision);
-                Ok(Put::Done(pending.at(revision)))
+                Put::Done(pending.at(revision))
             }
-            Outcome::Conflict { current, .. } => Ok(Put::Conflict(current)),
-        }
+            Ok(Outcome::Conflict { current, .. }) => Put::Conflict(current),
+            Err(status) => Put::Failed(status),
+        })
     }
 
-    /// Commits one write. `settle` learns how it ended, also when this future is dropped before.
+    /// Commits one write, which consistent reads wait for once it is durable. `settle` learns how it ended afterwards, also when
+    /// this future is dropped before.
     pub(super) async fn commit(
         &self,
         key: &str,
@@ -429,11 +437,11 @@ impl Store {
     ) -> Result<Outcome, Status> {
         let write = Write { key: self.keys.full(key), expected, change };
         let engine = Arc::clone(&self.settings.engine);
-        let Some(settle) = settle else { return one(&*engine, write).await.map_err(engine_failure) };
+        let Some(settle) = settle else { return one(&*engine, &self.cacher, write).await.map_err(engine_failure) };
         let (answer, answered) = oneshot::channel();
-        let settling = Settling::new(settle, key);
+        let (settling, cacher) = (Settling::new(settle, key), self.cacher.clone());
         self.settings.tasks.spawn("write", async move {
-            let result = one(&*engine, write).await;
+            let result = one(&*engine, &cacher, write).await;
             settling.end(Ended::of(&result)).await;
             // A client that has gone does not need to know.
             let _gone = answer.send(result);
@@ -442,17 +450,13 @@ impl Store {
         result.map_err(engine_failure)
     }
 
-    /// The current state of an object for a change: the cache's, or the engine's if the cache does not know it.
-    pub(super) async fn current(&self, key: &str) -> Result<Option<(Value, Revision)>, Status> {
-        match self.cacher.get(key) {
-            Some(stored) => self.tree(key, &stored).map(Some),
-            None => self.newest(key).await,
-        }
+    /// The current state of an object: not older than the call.
+    pub(super) async fn newest(&self, key: &str) -> Result<Found, Status> {
+        self.found(&self.consistent().await?, key)
     }
 
-    /// The current state of an object: not older than the call.
-    pub(super) async fn newest(&self, key: &str) -> Result<Option<(Value, Revision)>, Status> {
-        let snapshot = self.consistent().await?;
+    /// An object in `snapshot`, for a change.
+    pub(super) fn found(&self, snapshot: &Snapshot, key: &str) -> Result<Found, Status> {
         match (snapshot.get(key), snapshot.corrupt_at(key)) {
             (Some(stored), _) => self.tree(key, stored).map(Some),
             (None, Some(corrupt)) => Err(self.unchangeable(corrupt)),
@@ -461,7 +465,7 @@ impl Store {
     }
 
     /// What the engine has in place of what a write expected, for the next attempt: with its version, as the cache shows it.
-    pub(super) fn overtaken(&self, key: &str, current: Option<KeyValue>) -> Result<Option<(Value, Revision)>, Status> {
+    pub(super) fn overtaken(&self, key: &str, current: Option<KeyValue>) -> Result<Found, Status> {
         let Some(kv) = current else { return Ok(None) };
         let tree = self.codec.hub_tree(key, &kv.value, kv.mod_revision);
         let mut tree = tree.map_err(|corrupt| self.unchangeable(&corrupt))?;
@@ -469,7 +473,13 @@ impl Store {
         Ok(Some((tree, kv.mod_revision)))
     }
 
-    fn tree(&self, key: &str, stored: &Stored) -> Result<(Value, Revision), Status> {
+    /// What the engine has under `key`.
+    pub(super) async fn stored_now(&self, key: &str) -> Result<Option<KeyValue>, Status> {
+        let read = self.settings.engine.get(&self.keys.full(key), None).await;
+        read.map(|response| response.kv).map_err(engine_failure)
+    }
+
+    pub(super) fn tree(&self, key: &str, stored: &Stored) -> Result<(Value, Revision), Status> {
         let tree = self.codec.decode_tree(key, &stored.json, stored.revision).map_err(Status::internal)?;
         Ok((tree, stored.revision))
     }
@@ -493,9 +503,13 @@ fn too_deep() -> Status {
     Status::new(Reason::Unknown, "invalid character '{' exceeded max depth")
 }
 
-async fn one(engine: &dyn KvEngine, write: Write) -> Result<Outcome, KvError> {
+async fn one(engine: &dyn KvEngine, cacher: &Cacher, write: Write) -> Result<Outcome, KvError> {
     let mut outcomes = engine.commit(vec![write]).await?;
-    Ok(outcomes.pop().expect("a commit of one write has one outcome"))
+    let outcome = outcomes.pop().expect("a commit of one write has one outcome");
+    if let Outcome::Done { revision } = outcome {
+        cacher.acknowledge(revision);
+    }
+    Ok(outcome)
 }
 
 /// The failure of a read from the watch cache.

@@ -1,6 +1,6 @@
 //! Changes of an object, repeated from its current state until nobody else was faster.
 
-use std::{future::poll_fn, pin::pin, sync::Arc};
+use std::{future::poll_fn, ops::ControlFlow, pin::pin, sync::Arc};
 
 use corten_apimachinery::{
     field::{Error, Path},
@@ -20,6 +20,7 @@ use corten_storage::{
 use futures::{FutureExt as _, future};
 
 use super::{
+    attempt::{Attempt, Attempts},
     before::{self, settle_namespace},
     create_right::CreateRight,
     reservation::{Ended, Reservation, Settle},
@@ -60,11 +61,9 @@ impl Store {
         super::names::check_name(name)?;
         self.check_key(cx.namespace, name)?;
         let key = cache_key(cx.namespace, name);
-        let mut current = self.current(&key).await?;
-        // What the cache knows may be overtaken already; what the engine says of a failed write is not.
-        let mut is_fresh = false;
+        let (mut attempts, mut found) = Attempts::begin(self, &key).await?;
         loop {
-            let Some((old, revision)) = current else {
+            let Some((old, revision)) = found else {
                 if create.is_none() {
                     return Err(Status::not_found(&self.group_resource(), name));
                 }
@@ -76,8 +75,8 @@ impl Store {
                     Ok((object, warnings)) => return Ok(Updated { object, created: true, warnings }),
                     Err(status) if status.is_already_exists() => {
                         // Somebody else made it in between: then this is a change of theirs.
-                        current = self.current(&key).await?;
-                        if current.is_none() {
+                        found = attempts.made_by_another().await?;
+                        if found.is_none() {
                             return Err(status);
                         }
                         continue;
@@ -87,25 +86,13 @@ impl Store {
             };
             // It may have become deep since the request was looked at, and what the server writes by itself was not looked at.
             let is_deep = !stack::is_for_depth() && old.is_deeper_than(stack::SHALLOW);
-            let mut attempt = pin!(self.update_once(cx, &key, name, strategy, transform, &old, revision));
-            let attempt = poll_fn(|cx| stack::deep_if(is_deep, || attempt.as_mut().poll(cx))).await;
-            let wrote = matches!(&attempt, Ok(Attempt::Done(updated)) if updated.object.revision != revision);
-            match attempt {
-                Ok(Attempt::Overtaken(newer)) => {
-                    current = newer;
-                    is_fresh = true;
-                }
-                // The engine has checked only what was written: a refusal, or that there is nothing to do, holds if the
-                // object is still the one that was looked at.
-                attempt if !wrote && !is_fresh => {
-                    let newest = self.newest(&key).await?;
-                    if newest.as_ref().is_some_and(|&(_, newest)| newest == revision) {
-                        return attempt?.into_updated();
-                    }
-                    current = newest;
-                    is_fresh = true;
-                }
-                attempt => return attempt?.into_updated(),
+            let attempt = {
+                let mut attempt = pin!(self.update_once(cx, &key, name, strategy, transform, &old, revision));
+                poll_fn(|cx| stack::deep_if(is_deep, || attempt.as_mut().poll(cx))).await
+            };
+            match attempts.judge(revision, attempt).await? {
+                ControlFlow::Break(updated) => return Ok(updated),
+                ControlFlow::Continue(newer) => found = newer,
             }
         }
     }
@@ -120,7 +107,7 @@ impl Store {
         transform: Transform<'_>,
         old: &Value,
         revision: Revision,
-    ) -> Result<Attempt, Status> {
+    ) -> Result<Attempt<Updated>, Status> {
         let mut object = transform(Some(old))?;
         settle_namespace(&mut object, self.resource.is_namespaced().then_some(cx.namespace))?;
         self.check_version(&object, revision, name)?;
@@ -156,14 +143,8 @@ impl Store {
         // The revision is the engine's to give: what is stored has none.
         attributes.object.unset_meta("resourceVersion");
         old.unset_meta("resourceVersion");
-        let result = self.write_update(cx, key, &attributes.object, &old, revision, reservation).await;
-        Ok(match result? {
-            Attempt::Done(mut updated) => {
-                updated.warnings = attributes.warnings;
-                Attempt::Done(updated)
-            }
-            overtaken => overtaken,
-        })
+        let warnings = attributes.warnings;
+        self.write_update(cx, key, (&attributes.object, &old), revision, (reservation, warnings)).await
     }
 
     /// The version that an object says it is; 0 if it says none.
@@ -208,17 +189,16 @@ impl Store {
         &self,
         cx: &WriteContext<'_>,
         key: &str,
-        object: &Value,
-        old: &Value,
+        (object, old): (&Value, &Value),
         revision: Revision,
-        reservation: Reservation,
-    ) -> Result<Attempt, Status> {
+        (reservation, warnings): (Reservation, Vec<String>),
+    ) -> Result<Attempt<Updated>, Status> {
+        let updated = |object| Updated { object, created: false, warnings };
         if object == old && !self.is_outdated(key, revision).await? {
-            let object = self.codec.stored(old, revision);
-            return Ok(Attempt::done(object));
+            return Ok(Attempt::Answered(updated(self.codec.stored(old, revision))));
         }
         if cx.dry_run {
-            return Ok(Attempt::done(self.not_stored(object, revision)?));
+            return Ok(Attempt::Answered(updated(self.not_stored(object, revision)?)));
         }
         let completes_deletion = object.deletion_timestamp().is_some()
             && object.finalizers().next().is_none()
@@ -244,37 +224,14 @@ impl Store {
             })
         });
         let put = if completes_deletion {
-            match self.commit(key, expected, Change::Delete, settle).await? {
-                Outcome::Done { revision } => {
-                    self.cacher.acknowledge(revision);
-                    Put::Done(self.codec.stored(object, revision))
-                }
-                Outcome::Conflict { current, .. } => Put::Conflict(current),
+            match self.commit(key, expected, Change::Delete, settle).await {
+                Ok(Outcome::Done { revision }) => Put::Done(self.codec.stored(object, revision)),
+                Ok(Outcome::Conflict { current, .. }) => Put::Conflict(current),
+                Err(status) => Put::Failed(status),
             }
         } else {
             self.put(cx, key, expected, object, settle).await?
         };
-        match put {
-            Put::Done(stored) => Ok(Attempt::done(stored)),
-            Put::Conflict(current) => self.overtaken(key, current).map(Attempt::Overtaken),
-        }
-    }
-}
-
-enum Attempt {
-    Done(Updated),
-    Overtaken(Option<(Value, Revision)>),
-}
-
-impl Attempt {
-    fn into_updated(self) -> Result<Updated, Status> {
-        match self {
-            Self::Done(updated) => Ok(updated),
-            Self::Overtaken(_) => unreachable!("the caller repeats an attempt that was overtaken"),
-        }
-    }
-
-    fn done(object: Arc<Stored>) -> Self {
-        Self::Done(Updated { object, created: false, warnings: Vec::new() })
+        Ok(Attempt::of(put, updated))
     }
 }

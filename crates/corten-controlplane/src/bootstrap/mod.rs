@@ -13,7 +13,7 @@ mod namespaces;
 mod priority_classes;
 mod rbac;
 mod served;
-mod service_cidr;
+pub(crate) mod service_cidr;
 
 use std::{
     sync::{
@@ -31,7 +31,6 @@ use ipnet::IpNet;
 use crate::allocators::Repair;
 pub(crate) use kubernetes_service::Advertised;
 pub(crate) use rbac::node_rules;
-pub(crate) use service_cidr::Reports;
 
 /// A part of the start, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use corten_apiserver::{
 };
 use corten_base::blocking;
 use corten_storage::{
-    cacher::EventMemory,
+    cacher::PastMemory,
     kv::{self, KvEngine},
 };
 use http::{Method, StatusCode};
@@ -41,7 +41,7 @@ struct Metrics {
     requests: Arc<Requests>,
     engine: Arc<dyn KvEngine>,
     services: ServiceHooks,
-    events: Arc<EventMemory>,
+    past: Arc<PastMemory>,
 }
 
 /// Serves the metrics, and gives what must see every request.
@@ -49,14 +49,14 @@ pub(crate) fn install(
     routes: &mut RoutesBuilder,
     engine: &Arc<dyn KvEngine>,
     services: &ServiceHooks,
-    events: &Arc<EventMemory>,
+    past: &Arc<PastMemory>,
 ) -> Arc<dyn Observer> {
     let requests = Arc::new(Requests::default());
     let metrics = Metrics {
         requests: Arc::clone(&requests),
         engine: Arc::clone(engine),
         services: services.clone(),
-        events: Arc::clone(events),
+        past: Arc::clone(past),
     };
     routes.path("/metrics", Arc::new(metrics));
     requests
@@ -78,7 +78,13 @@ impl NonResource for Metrics {
             "gauge",
             "What the recent events of all watch caches keep in memory, of which there is a bound. Not one of upstream's.",
         );
-        page.line("", &[], text::float(self.events.bytes() as u64));
+        page.line("", &[], text::float(self.past.events_bytes()));
+        page.family(
+            "corten_kept_states_bytes",
+            "gauge",
+            "What states that are kept for lists read page by page keep in memory, of which there is a bound. Not one of upstream's.",
+        );
+        page.line("", &[], text::float(self.past.states_bytes()));
         allocators::write(&self.services.counts(), &mut page);
         // A store that cannot say is left out, as upstream leaves it out.
         if let Ok(status) = self.engine.status().await {
@@ -150,7 +156,7 @@ fn objects(stores: &[Arc<Store>], page: &mut Page) {
         "Number of stored objects that cannot be decoded, split by kind: nobody can list or watch these kinds. Not one of upstream's.",
     );
     for store in stores {
-        let (resource, corrupt) = (store.resource(), store.cacher().corrupt().len());
+        let (resource, corrupt) = (store.resource(), store.cacher().any().corrupt("", "").count());
         page.line("", &[("group", &*resource.group), ("resource", &*resource.plural)], text::float(corrupt as u64));
     }
 }
@@ -187,6 +193,7 @@ mod tests {
             "apiserver_storage_size_bytes{storage_cluster_id=\"etcd-0\"} ",
             "corten_storage_full 0",
             "corten_recent_events_bytes ",
+            "corten_kept_states_bytes ",
             "process_start_time_seconds ",
         ] {
             assert!(text.lines().any(|line| line.starts_with(start)), "{start} is not in\n{text}");

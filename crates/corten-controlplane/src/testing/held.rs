@@ -9,9 +9,9 @@ use corten_storage::{
     kv::{GetResponse, KvEngine, KvError, ListPage, ListRequest, Outcome, Revision, Status, Watch, Write},
     memory::MemoryEngine,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-/// Holds writes. Clones share it.
+/// Holds writes, and what watches tell. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Hold(Arc<watch::Sender<Held>>);
 
@@ -20,6 +20,10 @@ struct Held {
     /// What the keys of writes end in that are held; `None` holds nothing.
     ending: Option<&'static str>,
     waiting: usize,
+    /// What the prefix of watches begins with that are held; `None` holds none.
+    watched: Option<&'static str>,
+    /// How many writes there were.
+    writes: usize,
 }
 
 impl Hold {
@@ -39,12 +43,35 @@ impl Hold {
         let _ = held.wait_for(|held| held.waiting > 0).await;
     }
 
+    /// Holds what watches tell of such a prefix from now on: caches do not hear of what is written.
+    pub(crate) fn hold_watches(&self, prefix: &'static str) {
+        self.0.send_modify(|held| held.watched = Some(prefix));
+    }
+
+    /// Lets all watches tell what they have.
+    pub(crate) fn release_watches(&self) {
+        self.0.send_modify(|held| held.watched = None);
+    }
+
+    async fn pass_watch(&self, prefix: &[u8]) {
+        let mut held = self.0.subscribe();
+        let is_free = |held: &Held| held.watched.is_none_or(|watched| !prefix.starts_with(watched.as_bytes()));
+        // The sender lives in `self`.
+        let _ = held.wait_for(is_free).await;
+    }
+
     /// Lets all writes go on.
     pub(crate) fn release(&self) {
         self.0.send_modify(|held| held.ending = None);
     }
 
+    /// How many writes there were so far.
+    pub(crate) fn writes(&self) -> usize {
+        self.0.borrow().writes
+    }
+
     async fn pass(&self, batch: &[Write]) {
+        self.0.send_modify(|held| held.writes += batch.len());
         let is_held = |held: &Held| {
             held.ending.is_some_and(|ending| batch.iter().any(|write| write.key.ends_with(ending.as_bytes())))
         };
@@ -57,7 +84,7 @@ impl Hold {
     }
 }
 
-/// An engine some of whose writes are held. As with one that has a queue, a write happens also if nobody waits for it any more.
+/// An engine some of whose writes and watches are held. As with one that has a queue, a write happens also if nobody waits for it any more.
 #[derive(Debug, Clone)]
 pub(super) struct HeldEngine {
     pub(super) engine: Arc<MemoryEngine>,
@@ -90,7 +117,26 @@ impl KvEngine for HeldEngine {
     }
 
     async fn watch(&self, prefix: Bytes, after: Revision) -> Result<Watch, KvError> {
-        self.engine.watch(prefix, after).await
+        let mut told = self.engine.watch(prefix.clone(), after).await?;
+        let (sender, heard) = mpsc::channel(1);
+        let hold = self.hold.clone();
+        self.tasks.spawn("held-watch", async move {
+            while let Some(news) = told.recv().await {
+                let tell = async {
+                    hold.pass_watch(&prefix).await;
+                    sender.send(news).await
+                };
+                let is_gone = tokio::select! {
+                    biased;
+                    sent = tell => sent.is_err(),
+                    () = sender.closed() => true,
+                };
+                if is_gone {
+                    return;
+                }
+            }
+        });
+        Ok(heard)
     }
 
     async fn request_progress(&self, prefix: &[u8]) -> Result<(), KvError> {

@@ -1,10 +1,11 @@
 //! What is stored and cannot be decoded: what is answered, and how it goes.
 
 use corten_apimachinery::{resource::UserInfo, status::Status};
+use corten_storage::kv::Expected;
 use http::Method;
 use serde_json::json;
 
-use crate::testing::{Cluster, admin, user};
+use crate::testing::{Cluster, Hold, admin, user};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const BROKEN: &str = r#"{"apiVersion":"v9","kind":"ConfigMap","metadata":{"name":"b","namespace":"default"}}"#;
@@ -122,5 +123,36 @@ async fn without_the_gate_what_cannot_be_decoded_stays() {
     assert_eq!(told(delete(&cluster, admin(), "b", json!({"gracePeriodSeconds": 0})).await), failure);
     assert_eq!(told(delete(&cluster, admin(), "none", json!({})).await).0, 404);
     delete(&cluster, admin(), "a", json!({})).await.unwrap();
+    cluster.stop().await;
+}
+
+/// It tried the version that the cache showed again and again, as fast as the engine answered, until the cache had heard of the
+/// newer one.
+#[tokio::test]
+async fn a_deletion_unseen_that_is_overtaken_waits_for_the_newer_object() {
+    let hold = Hold::new();
+    let cluster = Cluster::start_held_gated(&hold, GATE).await;
+    let key = "/registry/configmaps/default/b";
+    let first = cluster.plant(key, BROKEN).await;
+    // The cache has heard of it.
+    while told(cluster.get(admin(), &format!("{MAPS}/b")).await).0 == 404 {
+        tokio::task::yield_now().await;
+    }
+    hold.hold_watches("/registry/configmaps/");
+    cluster.plant_over(key, BROKEN, Expected::ModRevision(first)).await;
+    let before = hold.writes();
+    let path = format!("{MAPS}/b");
+    let (deleted, ()) = tokio::join!(
+        biased;
+        cluster.at_once(Method::DELETE, &path, None, json!({OPTION: true})),
+        async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            hold.release_watches();
+        }
+    );
+    deleted.unwrap();
+    assert_eq!(hold.writes() - before, 2, "one for each version");
     cluster.stop().await;
 }

@@ -51,3 +51,36 @@ async fn a_create_through_a_replaced_store_is_waited_for_by_the_clean_up() {
         cluster.stop().await;
     }
 }
+
+/// A create had left before reads waited for it, and one whose client had gone was never waited for: where the cache had not
+/// heard of it yet, the clean-up found nothing, and the object outlived its definition.
+#[tokio::test]
+async fn a_create_of_which_the_cache_has_not_heard_is_cleaned_up() {
+    let hold = Hold::new();
+    let cluster = Cluster::start_held(&hold).await;
+    cluster.post(admin(), CRDS, definition("crontabs", "CronTab", "ct")).await.unwrap();
+    until_established(&cluster, NAME).await;
+    hold.hold("/late");
+    let mut create = Box::pin(cluster.post(admin(), TABS, tab("late", json!({"cron": "*"}))));
+    tokio::select! {
+        biased;
+        made = &mut create => panic!("it is held: {made:?}"),
+        () = hold.held() => {}
+    }
+    drop(create);
+    hold.hold_watches("/registry/example.com/crontabs/");
+    let path = format!("{CRDS}/{NAME}");
+    cluster.delete(admin(), &path).await.unwrap();
+    hold.release();
+    for _ in 0..1_000 {
+        // The clean-up does what it can.
+        tokio::task::yield_now().await;
+    }
+    assert!(cluster.get(admin(), &path).await.is_ok(), "its object has not gone");
+    hold.release_watches();
+    until(&cluster, NAME, |definition| definition.is_none()).await;
+    cluster.post(admin(), CRDS, definition("crontabs", "CronTab", "ct")).await.unwrap();
+    until_established(&cluster, NAME).await;
+    assert_eq!(cluster.get(admin(), TABS).await.unwrap(), Value::Int(0), "how many there are");
+    cluster.stop().await;
+}

@@ -1,6 +1,9 @@
 //! Watches by several clients at once, in the forms that each asks for.
 
+use std::sync::Arc;
+
 use corten_apimachinery::gvk::GroupVersionResource;
+use corten_apiserver::endpoints::watch::{EventType, Item};
 use corten_client::{PatchKind, Target, WatchEvent, WatchOptions};
 use futures::StreamExt as _;
 use http_body_util::BodyExt as _;
@@ -11,7 +14,7 @@ use super::{
     MAPS, Served,
     custom_resources::{TABS, cluster_with_tabs, tab},
 };
-use crate::testing::admin;
+use crate::testing::{Cluster, admin};
 
 const CORE_EVENTS: &str = "/api/v1/namespaces/default/events";
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/default/events";
@@ -212,4 +215,68 @@ async fn a_watch_whose_time_was_up_before_it_began_ends() {
     assert!(answer.into_body().collect().await.unwrap().to_bytes().is_empty());
     drop(client);
     served.stop().await;
+}
+
+/// All that a watch begins with was collected beforehand: eight bytes for each object and watch, and none of the objects could go
+/// before a client had read it.
+#[tokio::test]
+async fn a_watch_holds_no_list_of_what_it_begins_with() {
+    const MAPS_COUNT: usize = 1_200;
+    let cluster = Cluster::start().await;
+    let map = |n: usize| {
+        let labels = json!({"of": if n % 2 == 0 { "even" } else { "odd" }});
+        json!({"metadata": {"name": format!("m-{n:04}"), "labels": labels}})
+    };
+    for n in 0..MAPS_COUNT {
+        cluster.post(admin(), MAPS, map(n)).await.unwrap();
+    }
+    let store = Arc::clone(cluster.server.routes().store("", "configmaps").unwrap());
+    let objects: Vec<_> = store.cacher().any().range("default", "").map(|(_, object)| Arc::clone(object)).collect();
+    let holders = || objects.iter().map(Arc::strong_count).sum::<usize>();
+    let before = holders();
+    let options = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let path = format!("{MAPS}?watch=true&labelSelector=of%3Deven&{options}");
+    let mut watches = Vec::new();
+    for _ in 0..10 {
+        watches.push(cluster.watch(&path).await);
+    }
+    assert_eq!(holders(), before);
+    let mut watch = watches.swap_remove(0);
+    let began = store.cacher().any().revision();
+
+    let mut seen = Vec::new();
+    let told = async |watch: &mut corten_apiserver::endpoints::watch::WatchSource| match watch
+        .next()
+        .await
+        .unwrap()
+        .unwrap()
+    {
+        Item::Object { event, object, .. } => (event, object.name.to_string()),
+        Item::Bookmark { revision, initial_events_end } => {
+            assert_eq!((revision, initial_events_end), (began, true));
+            (EventType::Bookmark, String::new())
+        }
+    };
+    for _ in 0..300 {
+        seen.push(told(&mut watch).await);
+    }
+    // What happens meanwhile comes after the state that the watch began with.
+    let (first, last) = ("m-0000".to_owned(), format!("m-{:04}", MAPS_COUNT - 2));
+    cluster.delete(admin(), &format!("{MAPS}/{last}")).await.unwrap();
+    cluster.post(admin(), MAPS, map(9_000)).await.unwrap();
+    let other = json!({"metadata": {"labels": {"of": "odd"}}});
+    cluster.patch(admin(), &format!("{MAPS}/{first}"), PatchKind::Merge, other).await.unwrap();
+    for _ in 300..MAPS_COUNT / 2 + 4 {
+        seen.push(told(&mut watch).await);
+    }
+    let initial = (0..MAPS_COUNT).step_by(2).map(|n| (EventType::Added, format!("m-{n:04}")));
+    let later = [
+        (EventType::Bookmark, String::new()),
+        (EventType::Deleted, last),
+        (EventType::Added, "m-9000".to_owned()),
+        (EventType::Deleted, first),
+    ];
+    assert_eq!(seen, initial.chain(later).collect::<Vec<_>>());
+    drop((watch, watches));
+    cluster.stop().await;
 }

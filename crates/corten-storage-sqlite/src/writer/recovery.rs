@@ -1,6 +1,6 @@
 //! What the writer does when the medium fails.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use corten_base::fs::{Context as _, FsError};
 use corten_storage::{kv::Revision, mvcc::Row};
@@ -53,11 +53,13 @@ impl Writer {
             self.ballast_is_out = false;
             return Ok(true);
         }
-        // There must be room for the log, or deletions would be stuck after all. What it takes already it is written over.
-        let free_bytes = self.ballast.free_bytes()?;
-        let needed_bytes = self.ballast.needed_bytes();
-        let has_room_for_log = free_bytes + self.log_bytes()? >= needed_bytes / 4;
-        Ok(has_room_for_log && free_bytes + self.reusable_bytes() >= needed_bytes)
+        let room = Room {
+            free_bytes: self.ballast.free_bytes()?,
+            reusable_bytes: self.reusable_bytes(),
+            log_bytes: self.log_bytes()?,
+            is_log_held: self.shared.backups.load(Ordering::Relaxed) > 0,
+        };
+        Ok(room.is_enough_for(self.ballast.needed_bytes()))
     }
 
     /// The size of the log; 0 for one that is not there.
@@ -154,6 +156,28 @@ impl Writer {
     }
 }
 
+/// What is at hand while the ballast cannot be set aside.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    /// On the disk.
+    free_bytes: u64,
+    /// In the database.
+    reusable_bytes: u64,
+    log_bytes: u64,
+    /// Somebody reads from an old state for long: until that is over, the log grows at its end.
+    is_log_held: bool,
+}
+
+impl Room {
+    /// Whether values can be taken where a ballast of `needed_bytes` was.
+    fn is_enough_for(self, needed_bytes: u64) -> bool {
+        // There must be room for the log, or deletions would be stuck after all. What it takes already it is written over, unless
+        // it is held.
+        let log_bytes = if self.is_log_held { 0 } else { self.log_bytes };
+        self.free_bytes + log_bytes >= needed_bytes / 4 && self.free_bytes + self.reusable_bytes >= needed_bytes
+    }
+}
+
 /// The highest revision in the table.
 fn last_row(connection: &Connection) -> rusqlite::Result<Option<Revision>> {
     connection.query_row("SELECT max(rev) FROM kv", [], |row| Ok(row.get::<_, Option<i64>>(0)?.map(|rev| rev as u64)))
@@ -167,4 +191,28 @@ fn rows_after(connection: &Connection, revision: Revision) -> Result<Vec<Row>, M
         found.push(StoredRow::read(row)?.to_row(None));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// While a backup was written the log counted as room that it was not: values were taken, and deletions failed with the ballast
+    /// already spent.
+    #[test]
+    fn a_log_that_is_held_is_no_room() {
+        #[track_caller]
+        fn check(free_bytes: u64, log_bytes: u64, is_log_held: bool, want: bool) {
+            let room = Room { free_bytes, reusable_bytes: 100, log_bytes, is_log_held };
+            assert_eq!(room.is_enough_for(100), want, "{room:?}");
+        }
+        check(0, 25, false, true);
+        check(0, 25, true, false);
+        check(0, 24, false, false);
+        check(25, 0, true, true);
+        check(24, 1, false, true);
+        check(24, 1, true, false);
+        let no_pages = Room { free_bytes: 25, reusable_bytes: 74, log_bytes: 1_000, is_log_held: false };
+        assert!(!no_pages.is_enough_for(100));
+    }
 }

@@ -1,37 +1,111 @@
-//! How much the rings of events keep in memory, each and all together.
+//! How much the past of objects takes in memory, in each cache and in all together: recent events, and states that are kept for
+//! lists.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 /// All rings together keep no more than this, beside what each keeps in any case: four rings that are full.
-const ALL_BYTES_MAX: usize = 256 << 20;
+const ALL_EVENTS_BYTES_MAX: u64 = 256 << 20;
 
-/// What all rings of a server keep in memory. Clones of the `Arc` share it.
+/// All states kept for lists keep no more than this together, beside what each cache keeps in any case: two caches that keep all
+/// they may, so that no resource alone leaves others without.
+const ALL_STATES_BYTES_MAX: u64 = 512 << 20;
+
+/// What all caches of a server keep in memory of the past. Clones of the `Arc` share it.
 #[derive(Debug)]
-pub struct EventMemory {
-    bytes: AtomicUsize,
-    bytes_max: usize,
+pub struct PastMemory {
+    events: Account,
+    states: Account,
 }
 
-impl Default for EventMemory {
+impl Default for PastMemory {
     fn default() -> Self {
-        Self::new(ALL_BYTES_MAX)
+        Self::new(ALL_EVENTS_BYTES_MAX, ALL_STATES_BYTES_MAX)
     }
 }
 
-impl EventMemory {
-    /// With a bound of the caller's.
+impl PastMemory {
+    /// With bounds of the caller's.
     #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
-        Self { bytes: AtomicUsize::new(0), bytes_max }
+    pub fn new(events_bytes_max: u64, states_bytes_max: u64) -> Self {
+        Self { events: Account::new(events_bytes_max), states: Account::new(states_bytes_max) }
     }
 
-    /// How much it is now.
+    /// How much recent events are now.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+    pub fn events_bytes(&self) -> u64 {
+        self.events.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How much states that are kept for lists are now, beside what is current.
+    #[must_use]
+    pub fn states_bytes(&self) -> u64 {
+        self.states.bytes.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug)]
+struct Account {
+    bytes: AtomicU64,
+    bytes_max: u64,
+}
+
+impl Account {
+    fn new(bytes_max: u64) -> Self {
+        Self { bytes: AtomicU64::new(0), bytes_max }
+    }
+
+    fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn subtract(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) > self.bytes_max
+    }
+}
+
+/// What one cache keeps in memory for lists that are read page by page.
+#[derive(Debug, Default)]
+pub(super) struct StatesMemory {
+    bytes: u64,
+    all: Arc<PastMemory>,
+}
+
+impl StatesMemory {
+    /// Nothing yet, among `all`.
+    pub(super) fn among(all: &Arc<PastMemory>) -> Self {
+        Self { bytes: 0, all: Arc::clone(all) }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// It is so much now.
+    pub(super) fn set(&mut self, bytes: u64) {
+        if bytes > self.bytes {
+            self.all.states.add(bytes - self.bytes);
+        } else if bytes < self.bytes {
+            self.all.states.subtract(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+
+    /// Whether all caches together have too much.
+    pub(super) fn is_too_much(&self) -> bool {
+        self.all.states.is_too_much()
+    }
+}
+
+impl Drop for StatesMemory {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
@@ -40,7 +114,7 @@ impl EventMemory {
 pub(super) struct RingMemory {
     kept: AtomicUsize,
     made: AtomicUsize,
-    all: Arc<EventMemory>,
+    all: Arc<PastMemory>,
 }
 
 /// What bytes are kept for.
@@ -54,7 +128,7 @@ pub(super) enum Kind {
 
 impl RingMemory {
     /// Nothing yet, among `all`.
-    pub(super) fn among(all: &Arc<EventMemory>) -> Self {
+    pub(super) fn among(all: &Arc<PastMemory>) -> Self {
         Self { all: Arc::clone(all), ..Self::default() }
     }
 
@@ -67,12 +141,12 @@ impl RingMemory {
 
     pub(super) fn add(&self, kind: Kind, bytes: usize) {
         self.of(kind).fetch_add(bytes, Ordering::Relaxed);
-        self.all.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.all.events.add(bytes as u64);
     }
 
     pub(super) fn subtract(&self, kind: Kind, bytes: usize) {
         self.of(kind).fetch_sub(bytes, Ordering::Relaxed);
-        self.all.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.all.events.subtract(bytes as u64);
     }
 
     pub(super) fn bytes(&self, kind: Kind) -> usize {
@@ -81,6 +155,6 @@ impl RingMemory {
 
     /// Whether all rings together have too much.
     pub(super) fn is_too_much(&self) -> bool {
-        self.all.bytes() > self.all.bytes_max
+        self.all.events.is_too_much()
     }
 }

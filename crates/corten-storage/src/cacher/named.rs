@@ -73,13 +73,19 @@ pub(super) type Wakes = Vec<(Arc<watch::Sender<u64>>, u64)>;
 
 pub(super) fn wake(wakes: Wakes) {
     for (wake, next) in wakes {
-        wake.send_if_modified(|current| {
-            next > *current && {
-                *current = next;
-                true
-            }
-        });
+        wake_up_to(&wake, next);
     }
+}
+
+/// Wakes those who wait for an event before number `next`. The number only grows: who has not looked yet must not find a
+/// smaller one than it was woken for.
+pub(super) fn wake_up_to(wake: &watch::Sender<u64>, next: u64) {
+    wake.send_if_modified(|current| {
+        next > *current && {
+            *current = next;
+            true
+        }
+    });
 }
 
 impl Named {

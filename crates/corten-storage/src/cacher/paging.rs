@@ -1,8 +1,11 @@
 //! Snapshots kept for lists that are read page by page.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::snapshot::Snapshot;
+use super::{
+    memory::{PastMemory, StatesMemory},
+    snapshot::Snapshot,
+};
 use crate::kv::Revision;
 
 /// How many snapshots are kept; the one unused for longest goes.
@@ -10,6 +13,9 @@ const KEPT_MAX: usize = 64;
 
 /// How many bytes of objects that are not current the kept snapshots may keep in memory, together.
 const BYTES_MAX: u64 = 256 << 20;
+
+/// Where all caches together keep too much, each that hears of anything goes down to this.
+const BYTES_MIN: u64 = 1 << 20;
 
 /// How long a snapshot is kept without use: as long as upstream's etcd keeps history.
 const KEPT_FOR: Duration = Duration::from_secs(300);
@@ -23,6 +29,8 @@ pub(super) struct KeptSnapshots {
     kept: VecDeque<Kept>,
     /// Bytes of all objects that were ever replaced or deleted: a clock that goes by bytes.
     replaced: u64,
+    /// What they keep in memory, as all caches know of it.
+    memory: StatesMemory,
 }
 
 #[derive(Debug)]
@@ -34,6 +42,11 @@ struct Kept {
 }
 
 impl KeptSnapshots {
+    /// None yet; what they come to keep in memory counts among `all`.
+    pub(super) fn among(all: &Arc<PastMemory>) -> Self {
+        Self { memory: StatesMemory::among(all), ..Self::default() }
+    }
+
     /// Keeps `snapshot`. One that is kept already is only used again: what it keeps in memory is known, and has not become
     /// less.
     pub(super) fn keep(&mut self, now: Duration, snapshot: &Snapshot) {
@@ -61,6 +74,7 @@ impl KeptSnapshots {
     /// Drops the snapshots of states before `revision`.
     pub(super) fn forget_before(&mut self, revision: Revision) {
         self.kept.retain(|kept| kept.snapshot.revision() >= revision);
+        self.memory.set(self.bytes());
     }
 
     /// Notes that objects of `bytes` are no longer current, and drops snapshots that are too old or keep too much.
@@ -70,16 +84,19 @@ impl KeptSnapshots {
     }
 
     fn expire(&mut self, now: Duration) {
-        while let Some(oldest) = self.kept.front() {
+        loop {
+            self.memory.set(self.bytes());
+            let Some(oldest) = self.kept.front() else { return };
             let is_stale = now.saturating_sub(oldest.used) >= KEPT_FOR;
-            if !is_stale && self.kept.len() <= KEPT_MAX && self.bytes() <= BYTES_MAX {
+            let bytes_max = if self.memory.is_too_much() { BYTES_MIN } else { BYTES_MAX };
+            if !is_stale && self.kept.len() <= KEPT_MAX && self.memory.bytes() <= bytes_max {
                 return;
             }
             self.kept.pop_front();
         }
     }
 
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         let since = self.kept.iter().map(|kept| kept.replaced).min().unwrap_or(self.replaced);
         self.replaced - since + self.kept.iter().map(|kept| kept.snapshot.own_bytes()).sum::<u64>()
     }
@@ -165,5 +182,34 @@ mod tests {
         // Nor when its page is done, which was once taken for one that keeps nothing in memory.
         kept.keep(NOW, &owning(5, BYTES_MAX + 1));
         check(&kept, &[]);
+    }
+
+    /// There was a bound for each resource and none for all: a definition for each quarter of a gigabyte.
+    #[test]
+    fn snapshots_of_all_caches_are_bounded_together() {
+        let all = Arc::new(PastMemory::new(0, 10 * BYTES_MIN));
+        let mut caches: Vec<KeptSnapshots> = (0..4).map(|_| KeptSnapshots::among(&all)).collect();
+        for cache in &mut caches {
+            cache.keep(NOW, &owning(1, 2 * BYTES_MIN));
+        }
+        assert_eq!(all.states_bytes(), 8 * BYTES_MIN);
+        // One that grows beyond what is left for all goes without.
+        caches[0].keep(NOW, &owning(2, 3 * BYTES_MIN));
+        assert_eq!(all.states_bytes(), 9 * BYTES_MIN);
+        check(&caches[0], &[2]);
+        // A little is left to each, however much the others have; who has more goes down to that once it hears of anything.
+        let mut small: Vec<KeptSnapshots> = (0..2).map(|_| KeptSnapshots::among(&all)).collect();
+        for cache in &mut small {
+            cache.keep(NOW, &owning(1, BYTES_MIN));
+            check(cache, &[1]);
+        }
+        assert_eq!(all.states_bytes(), 11 * BYTES_MIN);
+        caches[1].replaced(NOW, 0);
+        check(&caches[1], &[]);
+        assert_eq!(all.states_bytes(), 9 * BYTES_MIN);
+        caches[0].forget_before(3);
+        assert_eq!(all.states_bytes(), 6 * BYTES_MIN);
+        drop((caches, small));
+        assert_eq!(all.states_bytes(), 0);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     event::CacheEvent,
-    memory::{EventMemory, Kind, RingMemory},
+    memory::{Kind, PastMemory, RingMemory},
 };
 use crate::kv::Revision;
 
@@ -48,7 +48,7 @@ pub(super) struct Ring {
 
 impl Ring {
     /// An empty one, whose events count among those of `all`.
-    pub(super) fn among(all: &Arc<EventMemory>) -> Self {
+    pub(super) fn among(all: &Arc<PastMemory>) -> Self {
         let mut ring = Self::default();
         ring.memory = Arc::new(RingMemory::among(all));
         ring
@@ -270,16 +270,17 @@ mod tests {
     /// Each resource and definition had a bound of its own, and there was none for all of them.
     #[test]
     fn all_rings_have_a_bound_together() {
-        let all = Arc::new(EventMemory::new(8 * BYTES_MIN));
+        let all = Arc::new(PastMemory::new(8 * BYTES_MIN as u64, 0));
         let mut rings: Vec<Ring> = (0..4).map(|_| Ring::among(&all)).collect();
         for revision in 1..=100 {
             for ring in &mut rings {
                 ring.push(Duration::ZERO, event(revision, BYTES_MIN / 16), 0, |_, event| event.leave());
             }
         }
-        assert!((7 * BYTES_MIN..=9 * BYTES_MIN).contains(&all.bytes()), "{}", all.bytes());
+        let bytes = all.events_bytes() as usize;
+        assert!((7 * BYTES_MIN..=9 * BYTES_MIN).contains(&bytes), "{bytes}");
         assert!(rings.iter().all(|ring| !ring.events.is_empty()));
         drop(rings);
-        assert_eq!(all.bytes(), 0);
+        assert_eq!(all.events_bytes(), 0);
     }
 }

@@ -8,13 +8,15 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
+use bytes::Bytes;
 use corten_apimachinery::stored::Facts;
-use corten_base::{ShutdownTrigger, SimClock, SimRng, TaskSet};
+use corten_base::{Shutdown, ShutdownTrigger, SimClock, SimRng, TaskSet};
 
-use super::*;
+use super::{pages::DECODED_AT_ONCE_BYTES, *};
 use crate::{
     kv::{Change as KvChange, Expected, Outcome, Write},
     memory::{MemoryEngine, MemoryStore},
+    object::CorruptObject,
 };
 
 /// Serves stored bytes as they are; those that begin with `bad` are no object.
@@ -150,6 +152,30 @@ async fn a_first_read_lets_others_have_their_turn() {
         turns
     };
     assert_eq!((seen, turns), (8, 4));
+    t.end().await;
+}
+
+/// Everything was decoded and held a second time, and what states kept for lists held of the old was not counted.
+#[tokio::test]
+async fn a_new_read_shares_what_has_not_changed_and_counts_what_has() {
+    let t = Fixture::new();
+    t.put("ns/a", "first").await;
+    t.put("ns/b", "1").await;
+    // Nobody follows this one: it reads when it is told to.
+    let keys = KeySpace::new("pods");
+    let cacher = Cacher::new(keys, t.engine.clone(), t.codec.clone(), t.clock.clone(), SimRng::shared(1));
+    cacher.read_all().await.unwrap();
+    let before = cacher.any();
+    cacher.keep(&before);
+    t.put("ns/a", "second").await;
+    let decoded = t.codec.decoded.load(Ordering::Relaxed);
+    cacher.read_all().await.unwrap();
+    let after = cacher.any();
+    assert!(Arc::ptr_eq(before.get("ns/b").unwrap(), after.get("ns/b").unwrap()));
+    assert_eq!(after.get("ns/a").unwrap().json.len(), "second".len());
+    assert_eq!(cacher.inner.state.read().kept.bytes(), "first".len() as u64);
+    // Each cache has decoded the change.
+    assert!(t.codec.decoded.load(Ordering::Relaxed) - decoded <= 2);
     t.end().await;
 }
 
@@ -306,8 +332,8 @@ async fn what_cannot_be_decoded_is_named_until_it_is_repaired() {
     // To watchers it is gone: better no object than one that it no longer is.
     assert_eq!(take(&mut watcher, 1).await, [format!("Delete a@{bad} after {good}")]);
     assert_eq!(shown(&t.cacher.any()), [""; 0]);
-    assert_eq!(t.cacher.corrupt().len(), 2);
     let state = t.cacher.any();
+    assert_eq!(state.corrupt("", "").count(), 2);
     assert_eq!(state.corrupt_at("ns/a").unwrap().why, "it is bad");
     let keys = |namespace: &str, start: &str| -> Vec<String> {
         state.corrupt(namespace, start).map(|(key, _)| key.to_owned()).collect()
@@ -525,5 +551,25 @@ async fn a_cache_that_is_replaced_ends_watches_also_those_that_come_late() {
     t.cacher.not_older_than(second).await.unwrap();
     assert_eq!((behind.next(&mut events).await, events.len()), (Ok(()), 1), "what happened before it looked");
     assert_eq!(behind.next(&mut events).await, closed);
+    t.end().await;
+}
+
+/// A progress mark that came before the woken watch had looked took the wake back: the watch stayed open, and nothing came by it
+/// until its time was up.
+#[tokio::test]
+async fn a_watch_that_was_woken_for_its_end_ends_whatever_comes_before_it_looks() {
+    let t = Fixture::new();
+    let first = t.put("ns/a", "1").await;
+    t.cacher.not_older_than(first).await.unwrap();
+    let mut watcher = t.cacher.watch_from_now(0).await.unwrap().1;
+    let mut events = Vec::new();
+    let mut next = std::pin::pin!(watcher.next(&mut events));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(next.as_mut().poll(&mut context).is_pending());
+    t.cacher.close_watchers();
+    let change = KvChange::Put { value: Bytes::from_static(b"1"), expires_at: None };
+    let elsewhere = t.write_in("secrets", "ns/a", Expected::Absent, change).await;
+    t.cacher.not_older_than(elsewhere).await.unwrap();
+    assert_eq!(next.as_mut().poll(&mut context), Poll::Ready(Err(WatcherClosed::Replaced)));
     t.end().await;
 }

@@ -118,8 +118,13 @@ impl TokenVerifier {
         let unavailable = |status: Status| InvalidCredentials(status.message);
         let account = &private.serviceaccount;
         let find = async |plural: &'static str, namespace: &str, named: &Named| {
-            let found = self.caches.core(plural, namespace, &named.name).await.map_err(unavailable)?;
-            let found = found.filter(|object| object.uid == named.uid.as_str()).ok_or_else(invalidated)?;
+            let is_meant = |object: &Arc<Stored>| object.uid == named.uid.as_str();
+            let mut found = self.caches.core(plural, namespace, &named.name).await.map_err(unavailable)?;
+            if found.as_ref().is_some_and(|object| !is_meant(object)) {
+                // The cache may not have heard yet that there is another one of that name.
+                found = self.caches.newest("", plural, namespace, &named.name).await.map_err(unavailable)?;
+            }
+            let found = found.filter(is_meant).ok_or_else(invalidated)?;
             self.check_deletion(&found)
         };
         find("serviceaccounts", namespace, account).await?;
