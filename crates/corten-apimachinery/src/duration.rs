@@ -10,10 +10,25 @@ use crate::field::quote;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GoDuration(pub i64);
 
-/// Why a text is no duration, in Go's words.
+/// Why a text is no duration, in Go's words. Those are put together when somebody wants them: most ask for nothing but whether
+/// it is one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DurationError(String);
+pub enum DurationError {
+    /// There is no number where one should be, or it is too large.
+    #[error("time: invalid duration {}", quote(.0))]
+    Invalid(String),
+    /// A number has no unit.
+    #[error("time: missing unit in duration {}", quote(.0))]
+    MissingUnit(String),
+    /// A number has a unit that is none.
+    #[error("time: unknown unit {} in duration {}", quote(.unit), quote(.text))]
+    UnknownUnit {
+        /// The unit.
+        unit: String,
+        /// The whole text.
+        text: String,
+    },
+}
 
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -25,7 +40,7 @@ impl FromStr for GoDuration {
     type Err = DurationError;
 
     fn from_str(text: &str) -> Result<Self, DurationError> {
-        let invalid = || DurationError(format!("time: invalid duration {}", quote(text)));
+        let invalid = || DurationError::Invalid(text.to_owned());
         let mut rest = text.strip_prefix(['+', '-']).unwrap_or(text);
         let negative = text.starts_with('-');
         if rest == "0" {
@@ -50,7 +65,7 @@ impl FromStr for GoDuration {
             let unit_end = after.bytes().position(|byte| byte == b'.' || byte.is_ascii_digit()).unwrap_or(after.len());
             let (unit, after) = after.split_at(unit_end);
             if unit.is_empty() {
-                return Err(DurationError(format!("time: missing unit in duration {}", quote(text))));
+                return Err(DurationError::MissingUnit(text.to_owned()));
             }
             let scale = match unit {
                 "ns" => 1,
@@ -60,11 +75,7 @@ impl FromStr for GoDuration {
                 "m" => MINUTE,
                 "h" => HOUR,
                 _ => {
-                    return Err(DurationError(format!(
-                        "time: unknown unit {} in duration {}",
-                        quote(unit),
-                        quote(text)
-                    )));
+                    return Err(DurationError::UnknownUnit { unit: unit.to_owned(), text: text.to_owned() });
                 }
             };
             let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };

@@ -34,15 +34,6 @@ impl IntOrString {
         }
     }
 
-    /// The number itself, or the number in the text; 0 for any other text, as upstream.
-    #[must_use]
-    pub fn int_value(&self) -> i32 {
-        match self {
-            Self::Int(number) => *number,
-            Self::String(text) => text.parse().unwrap_or_default(),
-        }
-    }
-
     /// The number itself, or the percentage of `total`, rounded up or down.
     ///
     /// Errors: a text that is no percentage.

@@ -14,7 +14,6 @@ pub mod customresources;
 pub mod discovery;
 pub mod endpoints;
 pub mod filters;
-mod go_bool;
 mod large;
 pub mod negotiation;
 pub mod openapi;
@@ -24,7 +23,6 @@ pub mod response;
 pub mod server;
 pub mod upgrade;
 
-pub use go_bool::parse_bool;
 pub use request::{Origin, Request, RequestInfo};
 pub use response::{Reply, Response};
 pub use server::Server;

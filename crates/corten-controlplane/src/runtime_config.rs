@@ -9,7 +9,7 @@ use corten_apimachinery::{
     gvk::GroupVersion,
     resource::{Maturity, ResourceDefinition, Version},
 };
-use corten_apiserver::parse_bool;
+use corten_base::parse_bool;
 use corten_resources::catalog::{GROUPS, RESOURCES};
 
 // order matters: by group, then by version.

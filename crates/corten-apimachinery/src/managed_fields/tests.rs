@@ -715,15 +715,6 @@ fn empty_null_and_absent_are_told_apart() {
 }
 
 #[test]
-fn what_a_manager_applied_can_be_extracted() {
-    let (table, id) = table();
-    let typed = Typed::new(&table, id);
-    let live = parse(r#"{"spec":{"replicas":2,"containers":[{"name":"a","image":"i","tty":true},{"name":"b"}]}}"#);
-    let owned = set(r#"{"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".":{},"f:image":{},"f:name":{}}}}}"#);
-    assert_eq!(typed.extract(&live, &owned), parse(r#"{"spec":{"containers":[{"name":"a","image":"i"}]}}"#));
-}
-
-#[test]
 fn fields_survive_reading_and_writing() {
     #[track_caller]
     fn check(text: &str) {

@@ -513,23 +513,17 @@ impl<'t> Typed<'t> {
     /// `object` without the paths of `set`. What loses all its entries becomes null.
     #[must_use]
     pub fn remove(&self, object: &Value, set: &FieldSet) -> Value {
-        self.prune(object, set, self.root_form(), false).unwrap_or_default()
+        self.prune(object, set, self.root_form()).unwrap_or_default()
     }
 
-    /// Only what `set` names of `object`.
-    #[must_use]
-    pub fn extract(&self, object: &Value, set: &FieldSet) -> Value {
-        self.prune(object, set, self.root_form(), true).unwrap_or_default()
-    }
-
-    fn prune(&self, value: &Value, set: &FieldSet, form: Form<'t>, extracts: bool) -> Option<Value> {
+    fn prune(&self, value: &Value, set: &FieldSet, form: Form<'t>) -> Option<Value> {
         match (form, value) {
             (Form::Struct(_) | Form::Map(_) | Form::Untyped, Value::Object(map)) => {
                 let mut kept = Vec::with_capacity(map.len());
                 for (key, child) in map.entries() {
                     let (member, below) = set.at_field(key);
                     let child_form = self.entry_form(form, key).0;
-                    if let Some(child) = self.prune_child(child, member, below, child_form, extracts) {
+                    if let Some(child) = self.prune_child(child, member, below, child_form) {
                         kept.push((key.clone(), child.unwrap_or_default()));
                     }
                 }
@@ -542,13 +536,13 @@ impl<'t> Typed<'t> {
                 let mut kept = Vec::with_capacity(items.len());
                 for (element, item) in elements.iter().zip(items.iter()) {
                     let (member, below) = set.at(element);
-                    if let Some(item) = self.prune_child(item, member, below, item_form, extracts) {
+                    if let Some(item) = self.prune_child(item, member, below, item_form) {
                         kept.push(item.unwrap_or_default());
                     }
                 }
                 (!kept.is_empty()).then_some(kept.into())
             }
-            (Form::Leaf, Value::Array(_) | Value::Object(_)) => extracts.then(|| value.clone()),
+            (Form::Leaf, Value::Array(_) | Value::Object(_)) => None,
             _ => Some(value.clone()),
         }
     }
@@ -561,14 +555,11 @@ impl<'t> Typed<'t> {
         member: bool,
         below: Option<&FieldSet>,
         form: Form<'t>,
-        extracts: bool,
     ) -> Option<Option<Value>> {
-        let below = below.filter(|below| !below.is_empty());
-        match (member, below, extracts) {
-            (true, _, false) | (false, None, true) => None,
-            (false, None, false) => Some(Some(child.clone())),
-            (true, None, true) => Some(if is_scalar_or_leaf(child, form) { Some(child.clone()) } else { None }),
-            (_, Some(below), _) => Some(self.prune(child, below, form, extracts)),
+        match below.filter(|below| !below.is_empty()) {
+            _ if member => None,
+            None => Some(Some(child.clone())),
+            Some(below) => Some(self.prune(child, below, form)),
         }
     }
 
@@ -748,10 +739,6 @@ fn is_null_or_empty_object(value: &Value) -> bool {
         Value::Object(map) => map.is_empty(),
         _ => false,
     }
-}
-
-fn is_scalar_or_leaf(value: &Value, form: Form<'_>) -> bool {
-    matches!(form, Form::Leaf) || !matches!(value, Value::Array(_) | Value::Object(_))
 }
 
 /// The entries of an object; none for null or nothing; `None` for anything else.

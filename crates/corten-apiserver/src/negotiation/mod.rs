@@ -13,10 +13,11 @@ use corten_apimachinery::{
     Features,
     status::{Reason, Status},
 };
+use corten_base::parse_bool;
 use http::Method;
 
 pub(crate) use self::patch_type::PatchType;
-use crate::{parse_bool, response::generic};
+use crate::response::generic;
 
 /// An encoding of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

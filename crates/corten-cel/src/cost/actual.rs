@@ -29,6 +29,16 @@ pub(crate) fn actual(
     (function.cost.actual)(id, args, result).unwrap_or_else(|| standard(id, args))
 }
 
+/// The size of the smaller of two values, in the time that going through that takes: the characters of a long text are not
+/// counted beside a short one, for a cost that goes by the short one.
+pub(super) fn smaller(a: &Value<'_>, b: &Value<'_>) -> u64 {
+    // A character takes four bytes at most.
+    let least = |value: &Value<'_>| value.as_str().map_or_else(|| value.size(), |text| text.len() as u64 / 4);
+    let (small, large) = if least(a) <= least(b) { (a, b) } else { (b, a) };
+    let size = small.size();
+    if size <= least(large) { size } else { size.min(large.size()) }
+}
+
 fn standard(id: &str, args: &[Value<'_>]) -> u64 {
     let size = |index: usize| args.get(index).map_or(1, Value::size);
     match id {
@@ -45,7 +55,10 @@ fn standard(id: &str, args: &[Value<'_>]) -> u64 {
         | "less_equals_bytes"
         | "greater_equals_bytes"
         | "equals"
-        | "not_equals" => scaled(size(0).min(size(1)), TEXT_FACTOR),
+        | "not_equals" => match args {
+            [a, b] => scaled(smaller(a, b), TEXT_FACTOR),
+            _ => 1,
+        },
         "add_string" | "add_bytes" => scaled(size(0) + size(1), TEXT_FACTOR),
         // Empty text costs something, too, because the pattern may be dear.
         "matches_string" | "matches" => scaled(size(0) + 1, TEXT_FACTOR) * scaled(size(1), PATTERN_FACTOR),

@@ -1,7 +1,7 @@
 //! Facts from upstream's tests of costs: cel-go checker/cost_test.go and interpreter/runtimecost_test.go (v0.26.0),
 //! k8s.io/apiserver/pkg/cel/library/cost_test.go (v1.35).
 
-use super::{CostRange, SizeEstimator, SizeRange};
+use super::{CostRange, SizeEstimator, SizeRange, actual::smaller};
 use crate::{Environment, Type, Value, environment::Program, syntax::Source, types::parse_type};
 
 /// Sizes by path.
@@ -328,5 +328,22 @@ fn macros_of_two_variables_cost_what_upstream_says() {
         ("[1, 2].transformList(i, v, v < 5, v + 1)", 27, 53, 53),
     ] {
         check_both(expression, min, max, actual);
+    }
+}
+
+#[test]
+fn the_smaller_of_two_values_is_found_without_counting_the_larger() {
+    let texts = ["", "a", "\u{e9}", "\u{1f600}", "abcd", "abcde", "\u{1f600}\u{1f600}\u{1f600}", "abcdefghijklmnopq"];
+    let list = |length| Value::list(vec![Value::Null; length]);
+    let values: Vec<Value<'_>> = texts
+        .map(Value::string)
+        .into_iter()
+        .chain([0, 1, 3, 5].map(list))
+        .chain([Value::Null, Value::Int(9)])
+        .collect();
+    for a in &values {
+        for b in &values {
+            assert_eq!(smaller(a, b), a.size().min(b.size()), "{a:?} {b:?}");
+        }
     }
 }

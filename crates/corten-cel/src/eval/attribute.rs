@@ -80,6 +80,8 @@ impl<'a> Run<'a, '_, '_> {
             Part::Constant(key) => index(value, key),
             Part::Step(step) => {
                 let key = self.within_attribute(*step)?;
+                // A key that is not there is named, whether somebody hears of it or not.
+                self.context.work_on_text(key.as_str().map_or(0, str::len))?;
                 index(value, &key)
             }
         }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use corten_apimachinery::re2::{CompileError, compile_sized};
 use regex::Regex;
 
-use crate::{error::EvalError, value::Value};
+use crate::{
+    error::EvalError,
+    value::{Bytes, Value, decode},
+};
 
 /// Steps that cost does not count, such as comparing elements: ten for each unit of the highest limit that upstream has, which
 /// is what comparing lists costs. About a second of work.
@@ -17,6 +20,13 @@ const REQUEST_WORK_MAX: u64 = 30_000_000;
 
 /// How much text is gone through or copied in the time of a step.
 const TEXT_BYTES_IN_STEP: u64 = 512;
+
+/// How much text is read in the time of a step, which is looking at each of its characters: base64, numbers, times.
+const READ_BYTES_IN_STEP: u64 = 128;
+
+/// From this length on base64 of an object is read once in an evaluation, and what it says kept: to find it again takes a
+/// fraction of the time, and it is more than what keeps it.
+const KEPT_BASE64_BYTES_MIN: usize = 128;
 
 /// How much of a pattern is compiled in the time of a step, in bytes of what it becomes.
 const PATTERN_BYTES_IN_STEP: u64 = 8;
@@ -68,11 +78,23 @@ pub struct Context<'c> {
     shared: &'c mut Work,
     regexes: BTreeMap<String, Arc<Regex>>,
     regexes_bytes: usize,
+    /// What long base64 of an object says, by where in memory that stands and its length. What variables have stays there as
+    /// long as the evaluation.
+    decoded: BTreeMap<(usize, usize), Arc<[u8]>>,
 }
 
 impl<'c> Context<'c> {
     pub(crate) fn new(limit: Option<u64>, shared: &'c mut Work) -> Self {
-        Self { cost: 0, limit, work: 0, made_bytes: 0, shared, regexes: BTreeMap::new(), regexes_bytes: 0 }
+        Self {
+            cost: 0,
+            limit,
+            work: 0,
+            made_bytes: 0,
+            shared,
+            regexes: BTreeMap::new(),
+            regexes_bytes: 0,
+            decoded: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn cost(&self) -> u64 {
@@ -109,6 +131,11 @@ impl<'c> Context<'c> {
         self.work(bytes as u64 / TEXT_BYTES_IN_STEP)
     }
 
+    /// Counts reading `bytes` of text, for what they say.
+    pub(crate) fn read_text(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.work(bytes as u64 / READ_BYTES_IN_STEP)
+    }
+
     /// Counts making or copying a list of `count` items, or adding so many to one.
     pub(crate) fn make_items(&mut self, count: usize) -> Result<(), EvalError> {
         self.work(count as u64)?;
@@ -131,6 +158,30 @@ impl<'c> Context<'c> {
     fn make(&mut self, bytes: usize) -> Result<(), EvalError> {
         self.made_bytes = self.made_bytes.saturating_add(bytes);
         if self.made_bytes > MADE_BYTES_MAX { Err(EvalError::cost_limit()) } else { Ok(()) }
+    }
+
+    /// What `bytes` are.
+    ///
+    /// Errors: they are of an object that has no base64 there, or the evaluation may read no more.
+    pub(crate) fn bytes(&mut self, bytes: &Bytes<'_>) -> Result<Arc<[u8]>, EvalError> {
+        let text = match bytes {
+            Bytes::Decoded(bytes) => return Ok(bytes.clone()),
+            Bytes::Encoded(text) => *text,
+        };
+        let is_kept = text.len() >= KEPT_BASE64_BYTES_MIN;
+        let place = (text.as_ptr().addr(), text.len());
+        if is_kept && let Some(decoded) = self.decoded.get(&place) {
+            return Ok(decoded.clone());
+        }
+        self.read_text(text.len())?;
+        // That it is none is said with all of it, which takes no more than what it could say and a half.
+        self.make_text(text.len())?;
+        let decoded = decode(text)?;
+        if is_kept {
+            self.make(ENTRY_BYTES)?;
+            self.decoded.insert(place, decoded.clone());
+        }
+        Ok(decoded)
     }
 
     /// The compiled `pattern`.
@@ -160,3 +211,6 @@ impl<'c> Context<'c> {
         Ok(regex)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use crate::{
     checker::{Checked, Reference},
     library::{ConstantRegex, Patterns},
     syntax::{Ast, Comprehension, Issue, Literal, Node, NodeId, Source, operator},
-    value::{Key, Text, Value},
+    value::{Bytes, Key, Text, Value},
 };
 
 /// Functions whose constant argument is converted when the plan is made.
@@ -352,6 +352,6 @@ fn constant(literal: &Literal) -> Value<'static> {
         Literal::Uint(number) => Value::Uint(*number),
         Literal::Double(number) => Value::Double(*number),
         Literal::String(text) => Value::String(Text::Shared(text.clone())),
-        Literal::Bytes(bytes) => Value::Bytes(bytes.clone()),
+        Literal::Bytes(bytes) => Value::Bytes(Bytes::Decoded(bytes.clone())),
     }
 }

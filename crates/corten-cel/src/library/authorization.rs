@@ -119,14 +119,15 @@ impl Opaque for Decision {
     }
 }
 
-/// The value of `authorizer`.
+/// The value of `authorizer`, for who evaluates the expressions of admission: definitions of policies are checked against its
+/// type so far.
 #[must_use]
 pub fn authorizer(authorizer: Arc<dyn Authorize>) -> Value<'static> {
     let question = Question { kind: Kind::Authorizer, authorizer, attributes: Attributes::default() };
     Value::Opaque(Arc::new(question))
 }
 
-/// The value of `authorizer.requestResource`: a question about what `attributes` says of the resource of the request.
+/// The value of `authorizer.requestResource`, for the same: a question about what `attributes` says of the resource of the request.
 #[must_use]
 pub fn request_resource(authorizer: Arc<dyn Authorize>, attributes: Attributes) -> Value<'static> {
     Value::Opaque(Arc::new(Question { kind: Kind::Resource, authorizer, attributes }))

@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// The order of two elements; those that are no numbers come nowhere.
-fn order(a: &Value<'_>, b: &Value<'_>) -> Result<Ordering, EvalError> {
-    match compare(a, b) {
+fn order(context: &mut Context<'_>, a: &Value<'_>, b: &Value<'_>) -> Result<Ordering, EvalError> {
+    match compare(context, a, b)? {
         Some(order) => Ok(order.unwrap_or(Ordering::Equal)),
         None => Err(EvalError::no_such_overload()),
     }
@@ -25,7 +25,7 @@ fn is_sorted<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<
     for item in list.iter() {
         context.work(1)?;
         if let Some(before) = &before
-            && order(before, &item)?.is_gt()
+            && order(context, before, &item)?.is_gt()
         {
             return Ok(Value::Bool(false));
         }
@@ -71,7 +71,7 @@ fn extreme<'a>(
     for item in list.iter() {
         context.work(1)?;
         let is_better = match &best {
-            Some(best) => order(&item, best)? == better,
+            Some(best) => order(context, &item, best)? == better,
             None => true,
         };
         if is_better {

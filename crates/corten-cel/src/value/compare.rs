@@ -68,11 +68,24 @@ fn numbers(a: &Value<'_>, b: &Value<'_>) -> Option<Option<Ordering>> {
 }
 
 /// The order of two values: the outer `None` if their types have none together, the inner if one is not a number.
-pub(crate) fn compare(a: &Value<'_>, b: &Value<'_>) -> Option<Option<Ordering>> {
+///
+/// Errors: bytes cannot be read.
+pub(crate) fn compare(
+    context: &mut Context<'_>,
+    a: &Value<'_>,
+    b: &Value<'_>,
+) -> Result<Option<Option<Ordering>>, EvalError> {
+    if let (Value::Bytes(a), Value::Bytes(b)) = (a, b) {
+        return Ok(Some(Some(context.bytes(a)?.cmp(&context.bytes(b)?))));
+    }
+    Ok(order(a, b))
+}
+
+/// The order of two values that are not bytes.
+fn order(a: &Value<'_>, b: &Value<'_>) -> Option<Option<Ordering>> {
     Some(match (a, b) {
         (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
-        (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
         (Value::Timestamp(a), Value::Timestamp(b)) => Some(a.cmp(b)),
         (Value::Duration(a), Value::Duration(b)) => Some(a.cmp(b)),
         _ => return numbers(a, b),
@@ -81,7 +94,7 @@ pub(crate) fn compare(a: &Value<'_>, b: &Value<'_>) -> Option<Option<Ordering>> 
 
 /// Whether two values are equal.
 ///
-/// Errors: evaluation is over, because the values are too large or too deep to be compared.
+/// Errors: bytes cannot be read, or evaluation is over, because the values are too large or too deep to be compared.
 pub(crate) fn equal<'a>(context: &mut Context<'_>, a: &Value<'a>, b: &Value<'a>) -> Result<bool, EvalError> {
     at_depth(context, a, b, 0)
 }
@@ -106,12 +119,13 @@ fn at_depth<'a>(context: &mut Context<'_>, a: &Value<'a>, b: &Value<'a>, depth: 
             }
         }
         (Value::Bytes(a), Value::Bytes(b)) => {
+            let (a, b) = (context.bytes(a)?, context.bytes(b)?);
             a.len() == b.len() && {
                 context.work_on_text(a.len())?;
                 a == b
             }
         }
-        _ => compare(a, b) == Some(Some(Ordering::Equal)),
+        _ => order(a, b) == Some(Some(Ordering::Equal)),
     })
 }
 

@@ -5,6 +5,7 @@
 //!
 //! Upstream: cel-go common/types (v0.26.0).
 
+mod bytes;
 mod compare;
 mod key;
 mod list;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 
 use corten_apimachinery::value as tree;
 
+pub use bytes::Bytes;
+pub(crate) use bytes::decode;
 pub(crate) use compare::{compare, double_to_int, equal, is_zero, merge_lists};
 pub use key::Key;
 pub use list::List;
@@ -46,7 +49,7 @@ pub enum Value<'a> {
     /// Text.
     String(Text<'a>),
     /// Bytes.
-    Bytes(Arc<[u8]>),
+    Bytes(Bytes<'a>),
     /// A point in time.
     Timestamp(Timestamp),
     /// A span of time.

@@ -7,10 +7,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use base64::Engine as _;
 use corten_apimachinery::value::{self as tree, Str};
 
-use super::{Duration, Key, List, Map, Text, Timestamp, Value};
+use super::{Bytes, Duration, Key, List, Map, Text, Timestamp, Value};
+
+/// The longest text that is read as a point or a span of time: it is read anew each time that it is selected, for the one unit
+/// that this costs. Formats allow any number of decimals; nine mean something.
+const TIME_BYTES_MAX: usize = 1_024;
 
 /// When two lists are equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,12 +85,11 @@ impl Shape {
         }
     }
 
-    /// Text that is not what its shape says stays text: validation of the schema says so, and comes first.
+    /// Text that is no time though its shape says so stays text: validation of the schema comes first, and refuses it.
     fn view_text<'a>(&self, text: &'a str) -> Value<'a> {
         let special = match self {
-            Self::Bytes => {
-                base64::engine::general_purpose::STANDARD.decode(text).ok().map(|bytes| Value::Bytes(bytes.into()))
-            }
+            Self::Bytes => Some(Value::Bytes(Bytes::Encoded(text))),
+            Self::Timestamp | Self::Duration if text.len() > TIME_BYTES_MAX => None,
             Self::Timestamp => {
                 Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z"))).map(Value::Timestamp)
             }

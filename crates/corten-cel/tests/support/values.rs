@@ -5,7 +5,7 @@ use std::sync::Arc;
 use corten_cel::{
     Type, Value,
     types::parse_type,
-    value::{Duration, Entries, Key, Map, Timestamp},
+    value::{Bytes, Duration, Entries, Key, Map, Timestamp},
 };
 
 use super::textproto::{Field, Message};
@@ -126,7 +126,7 @@ pub(crate) fn same(a: &Value<'_>, b: &Value<'_>) -> bool {
         (Value::Uint(a), Value::Uint(b)) => a == b,
         (Value::Double(a), Value::Double(b)) => a == b || (a.is_nan() && b.is_nan()),
         (Value::String(a), Value::String(b)) => a == b,
-        (Value::Bytes(a), Value::Bytes(b)) => a == b,
+        (Value::Bytes(Bytes::Decoded(a)), Value::Bytes(Bytes::Decoded(b))) => a == b,
         (Value::Timestamp(a), Value::Timestamp(b)) => a == b,
         (Value::Duration(a), Value::Duration(b)) => a == b,
         (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| same(&a, &b)),

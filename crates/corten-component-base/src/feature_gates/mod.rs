@@ -6,6 +6,7 @@
 
 mod table;
 
+use corten_base::parse_bool;
 pub use table::FEATURE_GATES;
 
 /// How far a feature has come.
@@ -130,15 +131,6 @@ impl FeatureGates {
 
 fn place(name: &str) -> Option<usize> {
     FEATURE_GATES.binary_search_by(|gate| gate.name.cmp(name)).ok()
-}
-
-/// A truth value in the words of Go's `strconv.ParseBool`.
-fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

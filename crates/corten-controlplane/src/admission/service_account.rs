@@ -12,11 +12,8 @@ use async_trait::async_trait;
 use corten_apimachinery::{
     gvk::GroupVersionResource, meta::ObjectMeta as _, status::Status, stored::Stored, value::Value,
 };
-use corten_apiserver::{
-    admission::{Attributes, Operation, Plugin},
-    parse_bool,
-};
-use corten_base::{SharedClock, SharedRng};
+use corten_apiserver::admission::{Attributes, Operation, Plugin};
+use corten_base::{SharedClock, SharedRng, parse_bool};
 use corten_storage::object::cache_key;
 use memchr::memmem::Finder;
 

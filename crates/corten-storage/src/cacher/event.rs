@@ -263,6 +263,11 @@ mod tests {
             });
             begun.wait();
             let second = scope.spawn(|| event.frame(&purpose(1), || Ok::<_, ()>("second".into())));
+            // The event has the form, the first, and then the second, who has nothing left to do but to wait for its lock.
+            let holders = || event.made.lock().forms().map(Arc::strong_count).sum::<usize>();
+            while holders() < 3 {
+                std::thread::yield_now();
+            }
             goes_on.wait();
             [first, second].map(|made| made.join().unwrap().unwrap())
         });

@@ -1,10 +1,8 @@
 //! Truth values in the form that upstream's flags have.
 
+use corten_base::parse_bool;
+
 /// Reads what Go takes for a truth value. Source: Go, `strconv.ParseBool`.
 pub(crate) fn go_bool(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
-    }
+    parse_bool(text).ok_or_else(|| format!("strconv.ParseBool: parsing {text:?}: invalid syntax"))
 }

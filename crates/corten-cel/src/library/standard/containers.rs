@@ -11,8 +11,11 @@ use crate::{
 };
 
 fn size<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-    if let [Value::String(text)] = args {
-        context.work_on_text(text.len())?;
+    match args {
+        [Value::String(text)] => context.work_on_text(text.len())?,
+        // They may be none.
+        [Value::Bytes(bytes)] => drop(context.bytes(bytes)?),
+        _ => {}
     }
     match args {
         [value @ (Value::String(_) | Value::Bytes(_) | Value::List(_) | Value::Map(_))] => {

@@ -27,6 +27,12 @@ fn failed(found: &str, wanted: &str) -> EvalError {
     EvalError::failed(format!("type conversion error from '{found}' to '{wanted}'"))
 }
 
+/// Counts reading a text, which costs a unit however long it is: there may be zeros without end before a number.
+fn read_text(context: &mut Context<'_>, args: &[Value<'_>]) -> Result<(), EvalError> {
+    args.first().and_then(Value::as_str).map_or(Ok(()), |text| context.read_text(text.len()))
+}
+
+/// In the words that Go has for it. They stand in `corten-base` for all crates but this one, which has no runtime below it.
 fn to_bool<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     Ok(match args {
         [value @ Value::Bool(_)] => value.clone(),
@@ -50,7 +56,8 @@ fn to_bytes<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'
     })
 }
 
-fn to_double<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn to_double<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    read_text(context, args)?;
     Ok(match args {
         [value @ Value::Double(_)] => value.clone(),
         [Value::Int(number)] => Value::Double(*number as f64),
@@ -60,7 +67,8 @@ fn to_double<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, E
     })
 }
 
-fn to_duration<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn to_duration<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    read_text(context, args)?;
     Ok(match args {
         [value @ Value::Duration(_)] => value.clone(),
         [Value::String(text)] => {
@@ -70,7 +78,8 @@ fn to_duration<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>,
     })
 }
 
-fn to_int<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn to_int<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    read_text(context, args)?;
     let overflow = || EvalError::failed("integer overflow");
     Ok(match args {
         [value @ Value::Int(_)] => value.clone(),
@@ -90,7 +99,8 @@ fn to_int<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Eval
     })
 }
 
-fn to_uint<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn to_uint<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    read_text(context, args)?;
     let overflow = || EvalError::failed("unsigned integer overflow");
     Ok(match args {
         [value @ Value::Uint(_)] => value.clone(),
@@ -114,7 +124,8 @@ fn to_string<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<
         [Value::Uint(number)] => Value::string(number.to_string()),
         [Value::Double(number)] => Value::string(go_float(*number, G, 2)),
         [Value::Bytes(bytes)] => {
-            let text = std::str::from_utf8(bytes)
+            let bytes = context.bytes(bytes)?;
+            let text = std::str::from_utf8(&bytes)
                 .map_err(|_| EvalError::failed("invalid UTF-8 in bytes, cannot convert to string"))?;
             context.make_text(text.len())?;
             Value::string(text.to_owned())
@@ -125,7 +136,8 @@ fn to_string<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<
     })
 }
 
-fn to_timestamp<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn to_timestamp<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    read_text(context, args)?;
     let overflow = || EvalError::failed("timestamp overflow");
     Ok(match args {
         [value @ Value::Timestamp(_)] => value.clone(),

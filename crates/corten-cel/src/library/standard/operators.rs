@@ -34,9 +34,9 @@ fn not_equals<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value
 
 macro_rules! relation {
     ($name:ident, $test:expr) => {
-        fn $name<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+        fn $name<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
             let [a, b] = args else { return wrong_types() };
-            match compare(a, b) {
+            match compare(context, a, b)? {
                 // What is not a number is neither less nor greater.
                 Some(order) => Ok(Value::Bool(order.is_some_and($test))),
                 None => wrong_types(),
@@ -83,7 +83,8 @@ pub(in crate::library) fn add<'a>(context: &mut Context<'_>, args: &[Value<'a>])
                 return Err(text_too_long());
             }
             context.make_text(a.len() + b.len())?;
-            Value::Bytes([&**a, &**b].concat().into())
+            let (a, b) = (context.bytes(a)?, context.bytes(b)?);
+            Value::Bytes([&*a, &*b].concat().into())
         }
         [Value::List(a), Value::List(b)] => return add_lists(context, a, b),
         [Value::Timestamp(a), Value::Duration(b)] | [Value::Duration(b), Value::Timestamp(a)] => {

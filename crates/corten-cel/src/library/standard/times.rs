@@ -16,12 +16,17 @@ const NANOS_IN_MILLISECOND: i64 = 1_000_000;
 const NANOS_IN_SECOND: i64 = 1_000_000_000;
 
 /// A part of a date and time of day, in UTC or in the zone that the second argument names.
-fn of_time<'a>(args: &[Value<'a>], part: impl Fn(DateTime) -> i64) -> Result<Value<'a>, EvalError> {
+fn of_time<'a>(
+    context: &mut Context<'_>,
+    args: &[Value<'a>],
+    part: impl Fn(DateTime) -> i64,
+) -> Result<Value<'a>, EvalError> {
     let (timestamp, zone) = match args {
         [Value::Timestamp(timestamp)] => (timestamp, "UTC"),
         [Value::Timestamp(timestamp), Value::String(zone)] => (timestamp, &**zone),
         _ => return wrong_types(),
     };
+    context.read_text(zone.len())?;
     match timestamp.in_zone(zone) {
         Some(time) => Ok(Value::Int(part(time))),
         None => Err(EvalError::failed(format!("unknown time zone {zone}"))),
@@ -30,8 +35,8 @@ fn of_time<'a>(args: &[Value<'a>], part: impl Fn(DateTime) -> i64) -> Result<Val
 
 macro_rules! part_of_time {
     ($name:ident, $part:expr) => {
-        fn $name<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
-            of_time(args, $part)
+        fn $name<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+            of_time(context, args, $part)
         }
     };
 }
@@ -46,10 +51,10 @@ part_of_time!(day_of_week, |time| i64::from(time.weekday().to_sunday_zero_offset
 /// A part of a time of day; of a span, how many of `unit_nanos` it is long.
 macro_rules! part_of_both {
     ($name:ident, $unit_nanos:expr, $part:expr) => {
-        fn $name<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+        fn $name<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
             match args {
                 [Value::Duration(duration)] => Ok(Value::Int(duration.nanos() / $unit_nanos)),
-                _ => of_time(args, $part),
+                _ => of_time(context, args, $part),
             }
         }
     };
@@ -60,10 +65,10 @@ part_of_both!(minutes, 60 * NANOS_IN_SECOND, |time| i64::from(time.minute()));
 part_of_both!(seconds, NANOS_IN_SECOND, |time| i64::from(time.second()));
 
 /// Of a time of day, and of a span, the milliseconds; of a span, all of them.
-fn milliseconds<'a>(_: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+fn milliseconds<'a>(context: &mut Context<'_>, args: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
     match args {
         [Value::Duration(duration)] => Ok(Value::Int(duration.nanos() / NANOS_IN_MILLISECOND)),
-        _ => of_time(args, |time| i64::from(time.subsec_nanosecond()) / NANOS_IN_MILLISECOND),
+        _ => of_time(context, args, |time| i64::from(time.subsec_nanosecond()) / NANOS_IN_MILLISECOND),
     }
 }
 

@@ -104,7 +104,7 @@ fn write_clause(
         ('x', Value::Uint(number)) => write!(out, "{number:x}"),
         ('X', Value::Uint(number)) => write!(out, "{number:X}"),
         ('x' | 'X', Value::String(text)) => hex(out, text.as_bytes(), clause),
-        ('x' | 'X', Value::Bytes(bytes)) => hex(out, bytes, clause),
+        ('x' | 'X', Value::Bytes(bytes)) => hex(out, &context.bytes(bytes)?, clause),
         ('x' | 'X', _) => return type_error("hex", "integers, byte buffers, and strings"),
         (other, _) => {
             let message = format!("could not parse formatting clause: unrecognized formatting clause \"{other}\"");
@@ -161,7 +161,7 @@ fn plain(context: &mut Context<'_>, value: &Value<'_>, out: &mut String, depth: 
         Value::Double(number) if !number.is_finite() => write!(out, "{}", special(*number)),
         Value::Double(number) => write!(out, "{number}"),
         Value::String(text) => write!(out, "{}", &**text),
-        Value::Bytes(bytes) => write!(out, "{}", String::from_utf8_lossy(bytes)),
+        Value::Bytes(bytes) => write!(out, "{}", String::from_utf8_lossy(&context.bytes(bytes)?)),
         Value::Timestamp(timestamp) => write!(out, "{timestamp}"),
         Value::Duration(duration) => write!(out, "{duration}"),
         Value::Type(of) => write!(out, "{}", of.runtime_name()),

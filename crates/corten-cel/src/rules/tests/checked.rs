@@ -302,6 +302,35 @@ fn formats_are_read_as_the_schema_takes_them() {
     }
 }
 
+/// What was stored before its format was given is not what the format wants. Who does not look at it is not told.
+#[test]
+fn bytes_that_are_none_fail_where_they_are_used() {
+    let fields = r#""type": "object", "properties": {"data": {"type": "string", "format": "byte"}}"#;
+    let found = |rule: &str| spec_errors(fields, &format!(r#"{{"rule": "{rule}"}}"#), r#"{"data": "YW?="}"#, None);
+    assert_eq!(found("has(self.data) && [self.data, self.data].size() == 2"), [""; 0]);
+    for rule in ["self.data.size() > 0", "self.data == b'a'", "self.data < b'a'", "string(self.data) == 'a'"] {
+        let why = "Invalid byte formatted string YW?=: illegal base64 data at input byte 2";
+        let [error] = found(rule).try_into().expect("one error");
+        assert!(error.contains(why), "{rule}: {error}");
+    }
+}
+
+/// A time may have any number of decimals, and was read with all of them at each selection, for the one unit that this costs.
+#[test]
+fn times_that_take_long_to_read_are_not_read() {
+    let fields = r#""type": "object", "properties": {"at": {"type": "string", "format": "date-time"},
+        "wait": {"type": "string", "format": "duration"}}"#;
+    let found = |rule: &str, decimals: usize| {
+        let decimals = "0".repeat(decimals);
+        let spec = format!(r#"{{"at": "2001-02-03T04:05:06.{decimals}Z", "wait": "1.{decimals}s"}}"#);
+        spec_errors(fields, &format!(r#"{{"rule": "{rule}"}}"#), &spec, None)
+    };
+    for rule in ["self.at == timestamp('2001-02-03T04:05:06Z')", "self.wait == duration('1s')"] {
+        assert_eq!(found(rule, 100), [""; 0], "{rule}");
+        assert_eq!(found(rule, 10_000).len(), 1, "{rule}");
+    }
+}
+
 #[test]
 fn fields_that_the_schema_does_not_know_count_when_objects_are_compared() {
     let rule = r#"{"rule": "self.open == oldSelf.open"}"#;

@@ -174,7 +174,8 @@ fn rules_that_copy_much_are_costly() {
             r#"{{"type": "object", "properties": {{"spec": {{"type": "object", "properties": {{
                 "a": {{"type": "object", "properties": {{"set": {set}}},
                     "x-kubernetes-validations": [{{"rule": "{}"}}]}},
-                "b": {{"type": "object", "properties": {{"list": {}, "text": {{"type": "string", "maxLength": 10000}}}},
+                "b": {{"type": "object", "properties": {{"list": {}, "text": {{"type": "string", "maxLength": 10000}},
+                    "data": {{"type": "string", "format": "byte"}}}},
                     "x-kubernetes-validations": [{{"rule": "{}"}}]}}}}}}}}}}"#,
             if rule.contains("self.set") { rule } else { "true" },
             list(""),
@@ -196,4 +197,7 @@ fn rules_that_copy_much_are_costly() {
     assert!(is_costly("self.text.replace('a', self.text).size() > 0"));
     assert!(!is_costly("self.list.all(x, '%d'.format([x]) != '')"));
     assert!(is_costly("self.list.all(x, '%s'.format([self.list]) != '')"));
+    assert!(!is_costly("self.data.size() > 0"));
+    assert!(is_costly("self.list.all(x, self.data.size() > 0)"));
+    assert!(is_costly("self.list.all(x, size(self.data) > 0)"));
 }

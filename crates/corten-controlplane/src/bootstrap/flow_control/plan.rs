@@ -4,7 +4,7 @@ use corten_apimachinery::{
     meta::ObjectMeta as _,
     value::{Str, Value, semantically_equal},
 };
-use corten_apiserver::parse_bool;
+use corten_base::parse_bool;
 use corten_resources::flowcontrol::bootstrap::AUTO_UPDATE;
 
 /// What may become of an object.
