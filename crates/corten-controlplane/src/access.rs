@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use corten_apimachinery::Features;
 use corten_apiserver::{
     admission,
     authentication::{self, Authenticator, Bearer, TokenAuthenticator, X509},
@@ -51,8 +52,8 @@ impl Access {
     pub(crate) fn build(
         config: &ServiceAccounts,
         certificates: Option<X509>,
-        clock: &SharedClock,
-        rng: &SharedRng,
+        (clock, rng): (&SharedClock, &SharedRng),
+        features: &Arc<Features>,
         tasks: &TaskSet,
     ) -> Result<Self, KeyError> {
         let caches = Arc::<Caches>::default();
@@ -90,6 +91,7 @@ impl Access {
             caches: Arc::clone(&caches),
             clock: Arc::clone(clock),
             rng: Arc::clone(rng),
+            features: Arc::clone(features),
             rbac: Arc::clone(&rbac),
             authorizer: decides,
             tasks: tasks.clone(),

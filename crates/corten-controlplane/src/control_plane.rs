@@ -99,7 +99,8 @@ pub struct ControlPlane {
     advertised: bootstrap::Advertised,
     service_ranges: Vec<IpNet>,
     client_authorities: String,
-    identity: bootstrap::identity_lease::Identity,
+    /// By which other servers know this one; none with its gate off.
+    identity: Option<bootstrap::identity_lease::Identity>,
     rng: SharedRng,
     /// Writes that are seen to their end whoever waits for them.
     writes: TaskSet,
@@ -162,17 +163,19 @@ impl ControlPlane {
     ) -> Result<Self, BuildError> {
         let x509 = X509::new(config.client_authorities.as_bytes(), Arc::clone(&clock))?;
         let writes = TaskSet::new("writes");
-        let access = Access::build(&config.service_accounts, Some(x509), &clock, &rng, &writes)?;
+        let features = Arc::new(features_of(&config.feature_gates));
+        let access = Access::build(&config.service_accounts, Some(x509), (&clock, &rng), &features, &writes)?;
         if let Some(client) = &config.kubelet_client {
             access.kubelets().identify(client)?;
         }
         object::begin(&*engine).await?;
-        let identity = bootstrap::identity_lease::Identity::starting(&config.host, &*rng);
+        let has_identity = config.feature_gates.is_enabled("APIServerIdentity");
+        let identity = has_identity.then(|| bootstrap::identity_lease::Identity::starting(&config.host, &*rng));
         let settings = Settings {
             engine,
             clock,
             rng: Arc::clone(&rng),
-            features: Arc::new(features_of(&config.feature_gates)),
+            features,
             event_ttl: config.event_ttl,
             past: Arc::default(),
             admission: Arc::clone(&access.admission),
@@ -237,6 +240,14 @@ impl ControlPlane {
         Certificates { serving: self.serving.clone(), kubelets: Arc::clone(&self.kubelets) }
     }
 
+    /// Completes once the server that runs has made what components begin with: namespaces, roles and priorities, as far as
+    /// they are served. Cancel-safe.
+    pub fn made(&self) -> impl Future<Output = ()> + use<> {
+        let progress = self.bootstrap.clone();
+        // Namespaces and roles are made before these.
+        async move { progress.until(bootstrap::Step::PriorityClasses).await }
+    }
+
     /// Where to say which components of the control plane run in this process.
     #[must_use]
     pub fn components(&self) -> Components {
@@ -273,8 +284,10 @@ impl ControlPlane {
         tasks.spawn("compactor", compactor::run(Arc::clone(&self.engine), caches, interval, clock, shutdown.clone()));
         let client = self.client(own_identity(), "kube-apiserver");
         let clock = Arc::clone(self.server.clock());
-        let lease = (client.clone(), Arc::clone(&clock), self.identity, shutdown.clone());
-        tasks.spawn("identity-lease", bootstrap::identity_lease::run(lease.0, lease.1, lease.2, lease.3));
+        if let Some(identity) = self.identity {
+            let lease = bootstrap::identity_lease::run(client.clone(), Arc::clone(&clock), identity, shutdown.clone());
+            tasks.spawn("identity-lease", lease);
+        }
         let (recorder, events) = Recorder::new("kube-apiserver", "", Arc::clone(&clock));
         let writer = EventWriter::new(client.clone(), events, Arc::clone(&clock), Arc::clone(&self.rng));
         tasks.spawn("events", writer.run(shutdown.clone()));
@@ -366,6 +379,7 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
         descriptions: || Box::new(descriptions()),
         version: version::GIT_VERSION,
         cbor: settings.features.is_enabled("CBORServingAndStorage"),
+        enums: settings.features.is_enabled("OpenAPIEnums"),
     };
     let openapi = openapi::OpenApi::new(source);
     access.install(&mut routes, &stores, &advertise_address.to_string());
@@ -376,7 +390,8 @@ pub(crate) fn assemble(settings: &Settings, surface: Surface<'_>) -> Assembled {
     health::install(&mut routes, &settings.engine, &stores, bootstrap, &slis);
     metrics::install_slis(&mut routes, &slis);
     server.observe(metrics::install(&mut routes, &settings.engine, &services, &settings.past));
-    let discovery = discovery::Discovery::new(table, advertise_address.to_string());
+    let has_hashes = settings.features.is_enabled("StorageVersionHash");
+    let discovery = discovery::Discovery::new(table, advertise_address.to_string(), has_hashes);
     let prefixes = RESOURCES.iter().map(|definition| definition.storage_prefix);
     let built_in = BuiltIn::new(resources.iter().map(|resource| &**resource), prefixes);
     let make_routes = move |custom: &[(Arc<Resource>, Arc<Store>)]| {

@@ -48,6 +48,12 @@ pub struct RuntimeConfig {
 /// Why `--runtime-config` is not taken. Worded as upstream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRuntimeConfig {
+    /// A key that is no group and version. The core group has an empty name: `/v1`.
+    #[error("runtime-config invalid key {0}")]
+    NoVersion(String),
+    /// A group of versions (`api/all`) that is neither `true` nor `false`.
+    #[error("invalid value {0}={1}")]
+    NoSwitch(String, String),
     /// A value that is neither true nor false.
     #[error("invalid value of {key}: {value}, err: strconv.ParseBool: parsing {value:?}: invalid syntax")]
     NoBool {
@@ -56,14 +62,14 @@ pub enum BadRuntimeConfig {
         /// What it was to be.
         value: String,
     },
-    /// No such group.
-    #[error("unknown api groups {0}")]
-    UnknownGroup(String),
+    /// No such groups.
+    #[error("unknown api groups {}", .0.join(","))]
+    UnknownGroups(Vec<String>),
     /// No such version in its group.
     #[error("group version {0} that has not been registered")]
     UnknownVersion(String),
     /// A resource that is not in lower case.
-    #[error("invalid key {key}: group/version/resource and resource is always lowercase plural, found {resource:?}")]
+    #[error("invalid key {key}: group/version/resource and resource is always lowercase plural, not {resource:?}")]
     BadResource {
         /// The key.
         key: String,
@@ -75,58 +81,58 @@ pub enum BadRuntimeConfig {
     NothingLeft,
 }
 
+/// The keys that stand for versions of all groups.
+const MANY: [&str; 4] = ["api/all", "api/ga", "api/beta", "api/alpha"];
+
 impl RuntimeConfig {
-    /// Reads `api/beta=true,group/version=false,group/version/resource`; a key without a value is on.
+    /// Reads `api/beta=true,group/version=false,group/version/resource`; a key without a value is on, and the last word on a
+    /// key holds.
     ///
-    /// Errors: the first entry that cannot be followed.
+    /// Errors: upstream's first, with the keys in their order.
     pub fn parse(settings: &str) -> Result<Self, BadRuntimeConfig> {
-        let mut config = Self::default();
-        let entries: Vec<(&str, bool)> = settings
-            .split(',')
-            .map(str::trim)
-            .filter(|entry| !entry.is_empty())
-            .map(read_entry)
-            .collect::<Result<_, _>>()?;
-        if let [("api/all", false)] = entries[..] {
+        let entries = settings.split(',').filter(|entry| !entry.is_empty());
+        let entries: BTreeMap<&str, &str> = entries
+            .map(|entry| entry.split_once('=').unwrap_or((entry, "")))
+            .map(|(key, value)| (key.trim(), value.trim()))
+            .collect();
+        if entries.len() == 1 && entries.get("api/all") == Some(&"false") {
             return Err(BadRuntimeConfig::NothingLeft);
         }
-        for (key, value) in entries {
-            match key {
-                "api/all" => config.all = Some(value),
-                "api/ga" => config.stable = Some(value),
-                "api/beta" => config.beta = Some(value),
-                "api/alpha" => config.alpha = Some(value),
-                _ => config.set(key, value)?,
-            }
+        let named = entries.iter().filter(|(key, _)| !MANY.contains(key));
+        let named: Vec<Named<'_>> = named.map(|(key, value)| Named::read(key, value)).collect::<Result<_, _>>()?;
+        let unknown: Vec<String> =
+            named.iter().filter(|named| !named.has_group()).map(|named| named.group.to_owned()).collect();
+        if !unknown.is_empty() {
+            return Err(BadRuntimeConfig::UnknownGroups(unknown));
+        }
+        let many = |key: &str| match entries.get(key) {
+            None => Ok(None),
+            Some(&"true") => Ok(Some(true)),
+            Some(&"false") => Ok(Some(false)),
+            Some(&value) => Err(BadRuntimeConfig::NoSwitch(key.to_owned(), value.to_owned())),
+        };
+        let [all, stable, beta, alpha] = MANY;
+        let mut config =
+            Self { all: many(all)?, stable: many(stable)?, beta: many(beta)?, alpha: many(alpha)?, ..Self::default() };
+        for named in named {
+            config.set(&named)?;
         }
         Ok(config)
     }
 
-    fn set(&mut self, key: &str, value: bool) -> Result<(), BadRuntimeConfig> {
-        let parts: Vec<&str> = key.split('/').collect();
-        let (group, version, resource) = match parts[..] {
-            // The core group has no name.
-            ["v1" | "api"] => ("", "v1", None),
-            ["api", version] => ("", version, None),
-            [group, version] => (group, version, None),
-            [group, version, resource] => (group, version, Some(resource)),
-            _ => return Err(BadRuntimeConfig::UnknownGroup(key.to_owned())),
-        };
-        let silent = NEVER_SERVED.iter().find(|(name, _)| *name == group).map_or(&[][..], |(_, versions)| versions);
-        if !GROUPS.contains(&group) && silent.is_empty() {
-            return Err(BadRuntimeConfig::UnknownGroup(group.to_owned()));
-        }
-        let of_group = |definition: &&&ResourceDefinition| definition.group == group;
-        let is_served = RESOURCES.iter().filter(of_group).any(|definition| definition.version(version).is_some());
-        if !is_served && !silent.contains(&version) {
+    fn set(&mut self, named: &Named<'_>) -> Result<(), BadRuntimeConfig> {
+        let &Named { key, group, version, resource, value } = named;
+        if !named.has_version() {
             return Err(BadRuntimeConfig::UnknownVersion(GroupVersion::new(group, version).to_string()));
         }
+        let is_on = if value.is_empty() { Some(true) } else { parse_bool(value) };
+        let is_on = is_on.ok_or_else(|| BadRuntimeConfig::NoBool { key: key.to_owned(), value: value.to_owned() })?;
         match resource {
-            None => _ = self.versions.insert((group.into(), version.into()), value),
+            None => _ = self.versions.insert((group.into(), version.into()), is_on),
             Some(resource) if resource.to_lowercase() != resource => {
                 return Err(BadRuntimeConfig::BadResource { key: key.into(), resource: resource.into() });
             }
-            Some(resource) => _ = self.resources.insert((group.into(), version.into(), resource.into()), value),
+            Some(resource) => _ = self.resources.insert((group.into(), version.into(), resource.into()), is_on),
         }
         Ok(())
     }
@@ -148,12 +154,41 @@ impl RuntimeConfig {
     }
 }
 
-fn read_entry(entry: &str) -> Result<(&str, bool), BadRuntimeConfig> {
-    let (key, value) = entry.split_once('=').unwrap_or((entry, "true"));
-    let (key, value) = (key.trim(), value.trim());
-    let is_on = if value.is_empty() { Some(true) } else { parse_bool(value) };
-    let no_bool = || BadRuntimeConfig::NoBool { key: key.to_owned(), value: value.to_owned() };
-    Ok((key, is_on.ok_or_else(no_bool)?))
+/// An entry of one version or resource.
+#[derive(Debug, Clone, Copy)]
+struct Named<'a> {
+    key: &'a str,
+    group: &'a str,
+    version: &'a str,
+    resource: Option<&'a str>,
+    value: &'a str,
+}
+
+impl<'a> Named<'a> {
+    fn read(key: &'a str, value: &'a str) -> Result<Self, BadRuntimeConfig> {
+        let parts: Vec<&str> = key.split('/').collect();
+        let (group, version, resource) = match parts[..] {
+            [group, version] => (group, version, None),
+            [group, version, resource] => (group, version, Some(resource)),
+            _ => return Err(BadRuntimeConfig::NoVersion(key.to_owned())),
+        };
+        Ok(Self { key, group, version, resource, value })
+    }
+
+    fn has_group(&self) -> bool {
+        GROUPS.contains(&self.group) || !self.never_served().is_empty()
+    }
+
+    fn has_version(&self) -> bool {
+        let of_group = |definition: &&&ResourceDefinition| definition.group == self.group;
+        self.never_served().contains(&self.version)
+            || RESOURCES.iter().filter(of_group).any(|definition| definition.version(self.version).is_some())
+    }
+
+    /// The versions of its group that nobody serves.
+    fn never_served(&self) -> &'static [&'static str] {
+        NEVER_SERVED.iter().find(|(name, _)| *name == self.group).map_or(&[], |(_, versions)| versions)
+    }
 }
 
 #[cfg(test)]
@@ -175,6 +210,9 @@ mod tests {
         assert!(serves("apps/v1=false", &core::pod::RESOURCE));
         assert!(serves("apps/v1=false,apps/v1/deployments", &apps::deployment::RESOURCE));
         assert!(!serves("api/all=false,api/ga=false", &core::pod::RESOURCE));
+        assert!(serves("api/all=false,/v1=true", &core::pod::RESOURCE));
+        assert!(!serves("api/all=false,/v1=true", &apps::deployment::RESOURCE));
+        assert!(serves("/v1=false,/v1=1", &core::pod::RESOURCE));
     }
 
     #[test]
@@ -202,11 +240,15 @@ mod tests {
                 "apps/v1=maybe",
                 "invalid value of apps/v1: maybe, err: strconv.ParseBool: parsing \"maybe\": invalid syntax",
             ),
-            ("fancy/v1=true", "unknown api groups fancy"),
+            ("fancy/v1=true,apps/v7=true,api/v1=true", "unknown api groups api,fancy"),
+            ("v1=true", "runtime-config invalid key v1"),
+            ("apps=true,fancy/v1=true", "runtime-config invalid key apps"),
+            ("api/all", "invalid value api/all="),
+            ("api/beta=1,apps/v7=true", "invalid value api/beta=1"),
             ("apps/v7=true", "group version apps/v7 that has not been registered"),
             (
                 "apps/v1/Deployments=true",
-                "invalid key apps/v1/Deployments: group/version/resource and resource is always lowercase plural, found \
+                "invalid key apps/v1/Deployments: group/version/resource and resource is always lowercase plural, not \
                  \"Deployments\"",
             ),
             ("api/all=false", "invalid key with only api/all=false"),
@@ -241,7 +283,7 @@ mod tests {
             let group = group.join(".");
             // Discovery is written by hand, and is in no scheme that counts.
             if group != "apidiscovery.k8s.io" {
-                let group = if group == "core" { "api".to_owned() } else { group };
+                let group = if group == "core" { String::new() } else { group };
                 RuntimeConfig::parse(&format!("{group}/{version}=true"))
                     .unwrap_or_else(|error| panic!("{name}: {error}"));
             }

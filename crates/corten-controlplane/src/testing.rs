@@ -177,9 +177,15 @@ impl Cluster {
     /// # Panics
     /// If there are no such gates, or the control plane cannot be built: a test is the only caller.
     pub async fn start_gated(gates: &str) -> Self {
+        Self::start_gated_switched(gates, "").await
+    }
+
+    /// The same, with a `--runtime-config`.
+    pub(crate) async fn start_gated_switched(gates: &str, runtime_config: &str) -> Self {
         let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
         let (services, limits) = (ServiceNetwork::default(), Limits::default());
-        let special = Special { gates: FeatureGates::parse(gates).unwrap(), ..Special::default() };
+        let runtime_config = RuntimeConfig::parse(runtime_config).unwrap();
+        let special = Special { gates: FeatureGates::parse(gates).unwrap(), runtime_config, ..Special::default() };
         Self::start_on(MemoryStore::default(), clock, services, limits, special).await
     }
 
@@ -212,12 +218,13 @@ impl Cluster {
             further_keys: Vec::new(),
             audiences: Vec::new(),
         };
-        let access = Access::build(&accounts, None, &shared, &rng, &tasks).unwrap();
+        let features = Arc::new(features_of(&special.gates));
+        let access = Access::build(&accounts, None, (&shared, &rng), &features, &tasks).unwrap();
         let settings = Settings {
             engine: special.engine(engine, &tasks),
             clock: Arc::clone(&shared),
             rng,
-            features: Arc::new(features_of(&special.gates)),
+            features,
             event_ttl: Duration::from_secs(3_600),
             past: Arc::default(),
             admission: match special.plugin {

@@ -12,6 +12,7 @@ mod discovery;
 mod empty_lists;
 mod empty_structs;
 mod forms;
+mod gates;
 mod hostile;
 mod old_objects;
 mod openapi_parts;

@@ -40,6 +40,7 @@ mod gates;
 mod go_json;
 mod internal_form;
 mod kind;
+mod older_addresses;
 mod quantity;
 mod report;
 mod review;

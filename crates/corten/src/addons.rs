@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use corten_apimachinery::{
     codec::{FieldValidation, json},
     gvk::GroupVersionResource,
+    status::Status,
 };
 use corten_client::Target;
 use serde_json::{Value, json};
@@ -29,10 +30,18 @@ struct Addon {
     object: Value,
 }
 
-/// Applies the roles that components need and no API server makes.
+/// Applies the roles that components need and no API server makes. One that serves no roles goes without.
 pub(crate) async fn ensure_roles(waiter: &Waiter) -> anyhow::Result<()> {
     for addon in roles() {
-        apply(waiter, addon).await?;
+        let name = addon.target.name.clone();
+        if let Err(error) = apply(waiter, addon).await {
+            // Roles are in no namespace, and what is applied need not be there: what is not found is the kind.
+            let is_served = !error.downcast_ref::<Status>().is_some_and(Status::is_not_found);
+            if is_served {
+                return Err(error);
+            }
+            tracing::warn!(%name, "Did not apply a role: the API server serves none");
+        }
     }
     Ok(())
 }

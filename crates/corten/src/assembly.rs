@@ -11,11 +11,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use corten_apimachinery::{gvk::GroupVersionResource, value::Value};
 use corten_apiserver::filters::Limits;
 use corten_base::{SharedClock, SharedRng, Shutdown, ShutdownTrigger, TaskSet, fs};
 use corten_client::{
-    Client, Target,
+    Client,
     events::{EventWriter, Recorder},
 };
 use corten_component_base::{feature_gates::FeatureGates, serving::ServerCertificate};
@@ -159,10 +158,11 @@ async fn build_all(
     let clients = Clients::new(&control_plane, &config.node_name);
     let api_server = control_plane.certificates();
     let statuses = control_plane.components();
+    let made = control_plane.made();
     let (tasks, shutdown) = floors.build("kube-apiserver");
     tasks.spawn("api-server", until_told(shutdown.clone(), control_plane.run(shutdown)));
     let waiter = Waiter { client: clients.admin.clone(), clock: Arc::clone(clock), rng: Arc::clone(rng) };
-    let made = readiness::within(&**clock, PATIENCE, bootstrapped(&waiter)).await;
+    let made = readiness::within(&**clock, PATIENCE, made).await;
     made.context("the API server did not make the objects that every cluster has; its log says why")?;
     let admin = Entry::new(&config.places.name, local, &pki.authority, &pki.admin);
     let (path, text) = (config.places.admin_kubeconfig(), admin.to_text()?);
@@ -400,15 +400,6 @@ fn controllers(config: &Config, pki: &Pki) -> corten_controllers::Config {
         service_cidrs: vec![IpNet::V4(config.service_cidr)],
         advertise: Some(config.advertise),
         ..corten_controllers::Config::default()
-    }
-}
-
-/// Completes once the API server has made what every cluster has: the system's priorities are the last of it.
-async fn bootstrapped(waiter: &Waiter) {
-    let classes = GroupVersionResource::new("scheduling.k8s.io", "v1", "priorityclasses");
-    for name in ["system-cluster-critical", "system-node-critical"] {
-        let found = |class: &Value| (class.str_at(&["metadata", "name"]) == Some(name)).then_some(());
-        waiter.until(&Target::collection(&classes, ""), "", found).await;
     }
 }
 

@@ -4,6 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, bail, ensure};
 
+/// Enums whose constants the data lists without their type, or not at all, as they are written as conversions:
+/// `PathTypeExact = PathType("Exact")`, `AddressTypeIPv4 = AddressType(v1.IPv4Protocol)`.
+const CONVERTED: [(&str, &[&str]); 3] = [
+    ("AddressType", &["FQDN", "IPv4", "IPv6"]),
+    ("DeviceAllocationMode", &["All", "ExactCount"]),
+    ("PathType", &["Exact", "ImplementationSpecific", "Prefix"]),
+];
+
 /// All declarations, by package path and type name.
 #[derive(Clone)]
 pub(crate) struct Source {
@@ -130,7 +138,8 @@ impl Source {
     /// The values of the constants of a named type.
     pub(crate) fn values(&self, package: &str, name: &str) -> impl Iterator<Item = &str> {
         let values = self.constants.get(&(package.to_owned(), name.to_owned()));
-        values.into_iter().flatten().map(|(_, value)| value.as_str())
+        let converted = CONVERTED.iter().filter(|(converted, _)| *converted == name).flat_map(|(_, values)| *values);
+        values.into_iter().flatten().map(|(_, value)| value.as_str()).chain(converted.copied())
     }
 
     /// The value of a constant of a package, whatever its type.

@@ -103,6 +103,49 @@ fn knows_enums_defaults_and_gates() {
     assert_eq!(field(core("PodSpec"), "resources").feature_gates, ["PodLevelResources"]);
 }
 
+/// Constants written as conversions, `PathType("Exact")`, have no type in the data: explain and generated clients did not know
+/// what the fields may be.
+#[test]
+fn knows_enums_whose_constants_are_conversions() {
+    for (owner, name, want) in [
+        ("discovery.v1.EndpointSlice", "addressType", &["FQDN", "IPv4", "IPv6"][..]),
+        ("networking.v1.HTTPIngressPath", "pathType", &["Exact", "ImplementationSpecific", "Prefix"]),
+        ("resource.v1.ExactDeviceRequest", "allocationMode", &["All", "ExactCount"]),
+        ("resource.v1.DeviceSubRequest", "allocationMode", &["All", "ExactCount"]),
+        ("resource.v1beta1.DeviceRequest", "allocationMode", &["All", "ExactCount"]),
+        ("resource.v1beta2.ExactDeviceRequest", "allocationMode", &["All", "ExactCount"]),
+    ] {
+        assert_eq!(field(structure(&format!("io.k8s.api.{owner}")), name).enum_values, want, "{owner}");
+    }
+}
+
+/// The OpenAPI documents of the data were made without enums, so that the declarations are compared.
+#[test]
+fn every_field_of_an_enum_says_what_it_may_be() {
+    let Some(folder) = std::env::var_os("CORTEN_UPSTREAM_DATA") else {
+        println!("skipped: CORTEN_UPSTREAM_DATA is not set");
+        return;
+    };
+    let text = std::fs::read_to_string(std::path::PathBuf::from(folder).join("go-fields.tsv")).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split('\t').collect()).collect();
+    let is_enum = |row: &&Vec<&str>| row[2].is_empty() && row[8].split([' ', ';']).any(|marker| marker == "+enum");
+    let enums: std::collections::BTreeSet<(&str, &str)> =
+        rows.iter().filter(is_enum).map(|row| (row[0], row[1])).collect();
+    let mut count = 0;
+    for row in rows.iter().filter(|row| !row[2].is_empty()) {
+        let (package, owner, name, go_type) = (row[0], row[1], row[3], row[4].trim_start_matches(['*', '[', ']']));
+        let Some(group) = package.strip_prefix("k8s.io/api/").filter(|_| enums.contains(&(package, go_type))) else {
+            continue;
+        };
+        let ty = table().find(&format!("io.k8s.api.{}.{owner}", group.replace('/', ".")));
+        let Some(ty) = ty.map(|id| table().get(id)).filter(|ty| ty.served) else { continue };
+        let Shape::Struct(shape) = &ty.shape else { panic!("{} is no struct", ty.name) };
+        assert!(!field(shape, name).enum_values.is_empty(), "{}.{name}", ty.name);
+        count += 1;
+    }
+    assert!(count > 100, "{count}");
+}
+
 #[test]
 fn keeps_lists_that_protobuf_wraps_in_a_message() {
     let id = table().find("io.k8s.api.authentication.v1.ExtraValue").unwrap();

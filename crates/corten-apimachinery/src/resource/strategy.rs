@@ -131,6 +131,12 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
         crate::validation::is_dns1123_subdomain_prefixed(name, prefix)
     }
 
+    /// The same where a gate has a say in it.
+    fn validate_name_by(&self, features: &Features, name: &str, prefix: bool) -> Vec<String> {
+        let _ = features;
+        self.validate_name(name, prefix)
+    }
+
     /// Whether finalizers without a domain have to be standard ones: not in custom resources and their definitions.
     fn wants_standard_finalizers(&self) -> bool {
         true

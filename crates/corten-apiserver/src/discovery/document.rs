@@ -132,10 +132,10 @@ impl Group {
         Value::object_of([("metadata", metadata), ("versions", Value::array(versions))])
     }
 
-    /// `APIResourceList` of one version.
+    /// `APIResourceList` of one version. `has_hashes`: whether built-in resources tell the form in which they are stored.
     #[must_use]
-    pub fn resource_list(&self, version: &GroupVersion) -> Value {
-        let resources = version.resources.iter().flat_map(|(resource, version)| legacy(resource, version));
+    pub fn resource_list(&self, version: &GroupVersion, has_hashes: bool) -> Value {
+        let resources = version.resources.iter().flat_map(|(resource, version)| legacy(resource, version, has_hashes));
         let mut list = Value::object_of([
             ("kind", Value::from("APIResourceList")),
             ("groupVersion", group_version(&self.name, &version.name).into()),
@@ -169,7 +169,7 @@ fn sorted(shown: &[Verb]) -> Value {
     verbs(&sorted)
 }
 
-fn legacy(resource: &Resource, version: &ResourceVersion) -> Vec<Value> {
+fn legacy(resource: &Resource, version: &ResourceVersion, has_hashes: bool) -> Vec<Value> {
     let namespaced = resource.is_namespaced();
     let mut main = Value::object_of([
         ("name", Value::from(resource.plural.clone())),
@@ -185,7 +185,8 @@ fn legacy(resource: &Resource, version: &ResourceVersion) -> Vec<Value> {
         main.set(&["categories"], texts(&resource.categories));
     }
     // What is stored has a hash by which clients notice a change of the stored version.
-    if resource.verbs.contains(&Verb::Watch) {
+    let is_custom = version.published.is_some();
+    if resource.verbs.contains(&Verb::Watch) && (has_hashes || is_custom) {
         main.set(&["storageVersionHash"], storage_version_hash(resource));
     }
     let mut subresources: Vec<_> = version.subresources.iter().collect();

@@ -35,6 +35,8 @@ pub struct Discovery {
     table: &'static TypeTable,
     /// What `/api` names as the server's address.
     address: String,
+    /// Whether built-in resources tell the form in which they are stored: upstream's feature gate `StorageVersionHash`.
+    has_hashes: bool,
     made: Mutex<HashMap<Str, Arc<Made>>>,
 }
 
@@ -51,7 +53,7 @@ struct Made {
 }
 
 impl Made {
-    fn new(group: &Group) -> Self {
+    fn new(group: &Group, has_hashes: bool) -> Self {
         let root = if group.name.is_empty() { "/api" } else { "/apis" };
         let mut documents = Vec::with_capacity(group.versions.len() + 1);
         if !group.name.is_empty() {
@@ -59,17 +61,18 @@ impl Made {
         }
         for version in &group.versions {
             let path = format!("{root}/{}", group_version(&group.name, &version.name));
-            documents.push((path, Arc::new(Document(group.resource_list(version)))));
+            documents.push((path, Arc::new(Document(group.resource_list(version, has_hashes)))));
         }
         Self { item: group.legacy(false), documents, aggregated: group.aggregated(), group: group.clone() }
     }
 }
 
 impl Discovery {
-    /// No document yet.
+    /// No document yet. `address` is what `/api` names as the server's; `has_hashes`: whether built-in resources tell the form
+    /// in which they are stored.
     #[must_use]
-    pub fn new(table: &'static TypeTable, address: String) -> Self {
-        Self { table, address, made: Mutex::default() }
+    pub fn new(table: &'static TypeTable, address: String, has_hashes: bool) -> Self {
+        Self { table, address, has_hashes, made: Mutex::default() }
     }
 
     /// Serves the documents of `groups`.
@@ -79,7 +82,7 @@ impl Discovery {
             .iter()
             .map(|group| match kept.get(&group.name).filter(|made| made.group.is_same(group)) {
                 Some(made) => Arc::clone(made),
-                None => Arc::new(Made::new(group)),
+                None => Arc::new(Made::new(group, self.has_hashes)),
             })
             .collect();
         *kept = made.iter().map(|made| (made.group.name.clone(), Arc::clone(made))).collect();

@@ -52,6 +52,11 @@ pub(super) struct ListOptions {
 impl ListOptions {
     /// Reads and checks the query of a list or (if `watch`) of a watch.
     pub(super) fn parse(query: &Query, watch: bool) -> Result<Self, Status> {
+        Self::parse_by(query, watch, true)
+    }
+
+    /// The same; `has_watch_list` is upstream's feature gate `WatchList`.
+    pub(super) fn parse_by(query: &Query, watch: bool, has_watch_list: bool) -> Result<Self, Status> {
         let labels = label::Selector::parse(query.get("labelSelector")).map_err(|error| bad_selector(&error))?;
         if labels.keys() > SELECTOR_KEYS_MAX {
             let why = format!("labelSelector names {} labels, the limit is {SELECTOR_KEYS_MAX}", labels.keys());
@@ -59,7 +64,7 @@ impl ListOptions {
         }
         let fields = field::Selector::parse(query.get("fieldSelector")).map_err(|error| bad_selector(&error))?;
         let (limit, timeout_seconds) = (number(query, "limit")?, number(query, "timeoutSeconds")?);
-        let errors = check(query, watch);
+        let errors = check(query, watch, has_watch_list);
         if !errors.is_empty() {
             return Err(Status::invalid(&GroupVersionKind::new("meta.k8s.io", "v1", "ListOptions"), "", &errors));
         }
@@ -88,7 +93,8 @@ impl ListOptions {
 /// What does not go together in the options of a list or watch, all of it. The revision is not read for it.
 ///
 /// Upstream: `ValidateListOptions` in k8s.io/apimachinery/pkg/apis/meta/internalversion/validation (v1.35).
-fn check(query: &Query, watch: bool) -> ErrorList {
+fn check(query: &Query, watch: bool, has_watch_list: bool) -> ErrorList {
+    const NO_WATCH_LIST: &str = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
     const CONTINUED: &str = "resourceVersionMatch is forbidden when continue is provided";
     let (path, matching) = (Path::new("resourceVersionMatch"), query.get("resourceVersionMatch"));
     let sends_events = query.find("sendInitialEvents").is_some();
@@ -103,8 +109,13 @@ fn check(query: &Query, watch: bool) -> ErrorList {
     if watch {
         let is_other = matching != "NotOlderThan";
         forbid(sends_events && is_other, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
-        let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-        forbid(has_match && !sends_events, why);
+        if sends_events && !has_watch_list {
+            errors.push(Error::forbidden(&Path::new("sendInitialEvents"), NO_WATCH_LIST));
+        }
+        if has_match && !sends_events {
+            let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            errors.push(Error::forbidden(&path, why));
+        }
         if has_match && is_other {
             errors.push(Error::not_supported(&path, matching, &["NotOlderThan"]));
         }

@@ -162,7 +162,8 @@ pub(super) async fn watch(
     mut request: Box<Request>,
 ) -> Result<Reply, Status> {
     let store = store_of(endpoint)?;
-    let mut options = ListOptions::parse(&request.query, true)?;
+    let has_watch_list = server.features().is_enabled("WatchList");
+    let mut options = ListOptions::parse_by(&request.query, true, has_watch_list)?;
     settle_fields(endpoint, store, &mut options.fields)?;
     settle_name(&request, &mut options.fields)?;
     let switch = match request.upgrade.take() {

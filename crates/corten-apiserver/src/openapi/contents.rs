@@ -76,6 +76,7 @@ impl Contents {
         let mut digest = Sha512::new();
         digest.update(source.version);
         digest.update(if source.cbor { " cbor" } else { "" });
+        digest.update(if source.enums { " enums" } else { "" });
         for path in &self.server {
             digest.update(format!("\n{}", path.path()));
         }
@@ -106,7 +107,7 @@ impl Contents {
     /// The document of v3.
     fn document(&self, source: Source) -> Value {
         let descriptions = (source.descriptions)();
-        let options = Options { dialect: Dialect::V3, enums: true, descriptions: &*descriptions };
+        let options = Options { dialect: Dialect::V3, enums: source.enums, descriptions: &*descriptions };
         let (paths, custom) = self.entries(source, options);
         let about = if self.server.is_empty() { About::CustomResources } else { About::Server(source.version) };
         openapi::document(source.table, paths, custom, about, options)
@@ -123,7 +124,7 @@ impl Contents {
                 let hash = unit.hash(source);
                 let entries = before.remove(&hash).unwrap_or_else(|| {
                     let descriptions = descriptions.get_or_init(source.descriptions);
-                    let options = Options { dialect: Dialect::V2, enums: true, descriptions: &**descriptions };
+                    let options = Options { dialect: Dialect::V2, enums: source.enums, descriptions: &**descriptions };
                     let (mut paths, mut schemas) = unit.entries(source, options);
                     if !unit.server.is_empty() {
                         schemas.extend(openapi::referred(source.table, &paths, true, options));

@@ -51,6 +51,8 @@ pub struct Source {
     pub version: &'static str,
     /// Whether the server speaks CBOR: upstream's feature gate `CBORServingAndStorage`.
     pub cbor: bool,
+    /// Whether enums of built-in types are listed: upstream's feature gate `OpenAPIEnums`.
+    pub enums: bool,
 }
 
 impl fmt::Debug for Source {

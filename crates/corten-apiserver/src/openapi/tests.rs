@@ -43,8 +43,13 @@ async fn a_document_is_made_once_and_beside_the_runtime() {
         BY_RUNTIME.fetch_add(usize::from(OF_RUNTIME.get()), Ordering::Relaxed);
         Box::new(NoDescriptions)
     };
-    let source =
-        Source { table: Box::leak(Box::<TypeTable>::default()), descriptions, version: "v1.35.0", cbor: false };
+    let source = Source {
+        table: Box::leak(Box::<TypeTable>::default()),
+        descriptions,
+        version: "v1.35.0",
+        cbor: false,
+        enums: true,
+    };
     let (making, tasks) = (Arc::default(), TaskSet::new("test"));
     let document = Document::new(source, Dialect::V2, Contents::default(), String::new(), &making);
     // Who has gone before it was made leaves it to the others.
@@ -67,7 +72,7 @@ fn documents_offer_what_the_server_speaks() {
     let table = Box::leak(Box::<TypeTable>::default());
     let mut hashes = Vec::new();
     for cbor in [false, true] {
-        let source = Source { table, descriptions: || Box::new(NoDescriptions), version: "v1.35.0", cbor };
+        let source = Source { table, descriptions: || Box::new(NoDescriptions), version: "v1.35.0", cbor, enums: true };
         let path = ServerPath::Resources(GroupVersion::new("apps", "v1"));
         let contents = Contents { server: vec![path], resources: Vec::new() };
         for dialect in [Dialect::V2, Dialect::V3] {

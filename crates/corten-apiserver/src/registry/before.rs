@@ -64,7 +64,7 @@ pub(super) fn validate_create(
     mut errors: ErrorList,
 ) -> Result<Vec<String>, Status> {
     let path = Path::new("metadata");
-    let name_rule = |name: &str, prefix: bool| strategy.validate_name(name, prefix);
+    let name_rule = |name: &str, prefix: bool| strategy.validate_name_by(context.features, name, prefix);
     errors.extend(validate_object_meta(object, store.resource.is_namespaced(), &name_rule, &path));
     if strategy.wants_standard_finalizers() {
         errors.extend(validate_standard_finalizers(object, &path));

@@ -4,9 +4,11 @@
 //! what upstream takes and refuses.
 //! Upstream: pkg/features/kube_features.go, k8s.io/component-base/featuregate (v1.35).
 
+mod dependencies;
 mod table;
 
 use corten_base::parse_bool;
+use dependencies::DEPENDENCIES;
 pub use table::FEATURE_GATES;
 
 /// How far a feature has come.
@@ -69,7 +71,39 @@ pub enum BadFeatureGates {
         /// What it is.
         locked: bool,
     },
+    /// Gates that are on without those that they build on.
+    #[error("{}", aggregate(.0))]
+    Dependencies(Vec<Unmet>),
+    /// Gates of a component that is not in this process.
+    #[error("component not registered: {0}")]
+    Component(String),
+    /// Some entries name the component, others do not.
+    #[error("set kube feature gates with default empty prefix or kube: prefix consistently, do not mix use")]
+    Mixed,
 }
+
+/// A gate that is on, and those that it builds on which are off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmet {
+    /// The gate.
+    pub gate: &'static str,
+    /// What it lacks, sorted by name.
+    pub missing: Vec<&'static str>,
+}
+
+/// As upstream joins errors: one stands for itself, several are in brackets.
+fn aggregate(all: &[Unmet]) -> String {
+    let words = |one: &Unmet| {
+        format!("{} is enabled, but depends on features that are disabled: [{}]", one.gate, one.missing.join(" "))
+    };
+    match all {
+        [one] => words(one),
+        several => format!("[{}]", several.iter().map(words).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The component whose gates these are; entries may say so: `kube:Name=true`.
+const COMPONENT: &str = "kube";
 
 impl Default for FeatureGates {
     fn default() -> Self {
@@ -80,10 +114,10 @@ impl Default for FeatureGates {
 impl FeatureGates {
     /// The gates after `settings` of the form `Name=true,Other=false`. `AllAlpha` and `AllBeta` set those that are not named.
     ///
-    /// Errors: the first entry that cannot be followed.
+    /// Errors: the first entry that cannot be followed, or gates that are on without what they build on.
     pub fn parse(settings: &str) -> Result<Self, BadFeatureGates> {
         let mut named: Vec<(&str, bool)> = Vec::new();
-        for entry in settings.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        for entry in entries(settings)? {
             let (name, value) = entry.split_once('=').ok_or_else(|| BadFeatureGates::NoValue(entry.to_owned()))?;
             let (name, value) = (name.trim(), value.trim());
             let value = parse_bool(value)
@@ -112,7 +146,16 @@ impl FeatureGates {
             }
             gates.enabled[index] = value;
         }
-        Ok(gates)
+        let unmet = gates.unmet();
+        if unmet.is_empty() { Ok(gates) } else { Err(BadFeatureGates::Dependencies(unmet)) }
+    }
+
+    fn unmet(&self) -> Vec<Unmet> {
+        let unmet = DEPENDENCIES.iter().filter(|(gate, _)| self.is_enabled(gate)).map(|&(gate, needed)| Unmet {
+            gate,
+            missing: needed.iter().copied().filter(|needed| !self.is_enabled(needed)).collect(),
+        });
+        unmet.filter(|unmet| !unmet.missing.is_empty()).collect()
     }
 
     /// Whether a gate is on. One that is not in the table is off: asking for it is a mistake, caught in debug builds.
@@ -126,6 +169,24 @@ impl FeatureGates {
     /// Every gate with its state, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static FeatureGate, bool)> + '_ {
         FEATURE_GATES.iter().zip(self.enabled.iter().copied())
+    }
+}
+
+/// The entries of `settings`, without the component where they name it.
+fn entries(settings: &str) -> Result<Vec<&str>, BadFeatureGates> {
+    let (mut plain, mut ours) = (Vec::new(), Vec::new());
+    for entry in settings.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        match entry.split_once(':').map(|(component, entry)| (component.trim(), entry.trim())) {
+            None => plain.push(entry),
+            Some(("", entry)) => plain.push(entry),
+            Some((COMPONENT, entry)) => ours.push(entry),
+            Some((component, _)) => return Err(BadFeatureGates::Component(component.to_owned())),
+        }
+    }
+    match (plain.is_empty(), ours.is_empty()) {
+        (false, false) => Err(BadFeatureGates::Mixed),
+        (true, _) => Ok(ours),
+        (false, true) => Ok(plain),
     }
 }
 

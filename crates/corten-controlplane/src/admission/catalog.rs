@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use corten_apimachinery::Features;
 use corten_apiserver::{
     admission::{Chain, Plugin},
     authorization::Authorizer,
@@ -27,6 +28,8 @@ pub struct Parts {
     pub clock: SharedClock,
     /// For generated names.
     pub rng: SharedRng,
+    /// Which optional features are on.
+    pub features: Arc<Features>,
     /// What users hold.
     pub rbac: Arc<Rbac>,
     /// Everybody who decides, filled in once they are all made.

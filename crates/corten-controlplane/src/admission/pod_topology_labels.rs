@@ -16,10 +16,13 @@ const LABELS: [&str; 2] = ["topology.kubernetes.io/region", "topology.kubernetes
 #[derive(Debug)]
 struct PodTopologyLabels {
     caches: Arc<Caches>,
+    /// Upstream: feature gate `PodTopologyLabelsAdmission`.
+    is_on: bool,
 }
 
 pub(super) fn build(parts: &Parts) -> Arc<dyn Plugin> {
-    Arc::new(PodTopologyLabels { caches: Arc::clone(&parts.caches) })
+    let is_on = parts.features.is_enabled("PodTopologyLabelsAdmission");
+    Arc::new(PodTopologyLabels { caches: Arc::clone(&parts.caches), is_on })
 }
 
 #[async_trait]
@@ -30,7 +33,7 @@ impl Plugin for PodTopologyLabels {
 
     fn handles(&self, operation: Operation, resource: &GroupVersionResource, subresource: &str) -> bool {
         let is_pod = resource.group.is_empty() && resource.resource == "pods";
-        is_create(operation) && is_pod && matches!(subresource, "" | "binding")
+        self.is_on && is_create(operation) && is_pod && matches!(subresource, "" | "binding")
     }
 
     async fn admit(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
@@ -74,6 +77,19 @@ mod tests {
             [pod.label("topology.kubernetes.io/zone"), pod.label("topology.kubernetes.io/region"), pod.label("other")],
             [Some("z"), Some("r"), None]
         );
+        cluster.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_pod_gets_nothing_with_the_gate_off() {
+        let cluster = Cluster::start_gated("PodTopologyLabelsAdmission=false").await;
+        let node = json!({"metadata": {"name": "n", "labels": {"topology.kubernetes.io/zone": "z"}}});
+        cluster.post(admin(), "/api/v1/nodes", node).await.unwrap();
+        cluster.make_pod("p").await;
+        let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}});
+        cluster.post(admin(), "/api/v1/namespaces/default/pods/p/binding", binding).await.unwrap();
+        let pod = cluster.get(admin(), "/api/v1/namespaces/default/pods/p").await.unwrap();
+        assert_eq!(pod.labels(), None);
         cluster.stop().await;
     }
 }

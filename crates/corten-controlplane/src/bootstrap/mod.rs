@@ -15,18 +15,13 @@ mod rbac;
 mod served;
 pub(crate) mod service_cidr;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use corten_apimachinery::status::Status;
 use corten_base::{Backoff, SharedClock, SharedRng, Shutdown};
 use corten_client::{Client, events::Recorder};
 use ipnet::IpNet;
+use tokio::sync::watch;
 
 use crate::allocators::Repair;
 pub(crate) use kubernetes_service::Advertised;
@@ -74,7 +69,7 @@ impl Step {
 
 /// What has been made so far. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Arc<AtomicU16>);
+pub(crate) struct Progress(Arc<watch::Sender<u16>>);
 
 /// Beside the steps: the server is on its way out.
 const STOPPING: u16 = 512;
@@ -82,22 +77,28 @@ const STOPPING: u16 = 512;
 impl Progress {
     /// Notes that a part has been made.
     pub(crate) fn complete(&self, step: Step) {
-        self.0.fetch_or(step as u16, Ordering::AcqRel);
+        self.0.send_modify(|made| *made |= step as u16);
     }
 
     /// Whether a part has been made.
     pub(crate) fn has(&self, step: Step) -> bool {
-        self.0.load(Ordering::Acquire) & step as u16 != 0
+        *self.0.borrow() & step as u16 != 0
+    }
+
+    /// Completes once a part has been made. Cancel-safe.
+    pub(crate) async fn until(&self, step: Step) {
+        let made = self.0.subscribe().wait_for(|made| made & step as u16 != 0).await.is_ok();
+        assert!(made, "the sender is kept here");
     }
 
     /// Notes that the server is on its way out.
     fn stop(&self) {
-        self.0.fetch_or(STOPPING, Ordering::AcqRel);
+        self.0.send_modify(|made| *made |= STOPPING);
     }
 
     /// Whether the server is on its way out.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.0.load(Ordering::Acquire) & STOPPING != 0
+        *self.0.borrow() & STOPPING != 0
     }
 }
 

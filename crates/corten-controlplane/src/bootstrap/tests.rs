@@ -36,6 +36,7 @@ async fn a_server_waits_for_nothing_that_is_switched_off() {
         "flowcontrol.apiserver.k8s.io/v1/flowschemas=false",
         "apiregistration.k8s.io/v1=false",
         "apiextensions.k8s.io/v1=false",
+        "api/all=false,/v1=true",
     ] {
         ready(switch).await.stop().await;
     }
@@ -55,6 +56,17 @@ async fn what_is_not_switched_off_is_made() {
     for path in ["/apis/rbac.authorization.k8s.io/v1/roles", "/apis/scheduling.k8s.io/v1/priorityclasses"] {
         assert_eq!(cluster.get(admin(), path).await.unwrap_err().code, 404, "{path}");
     }
+    cluster.stop().await;
+}
+
+/// `corten server` waited for priority classes that nobody could make, and ended after two minutes.
+#[tokio::test]
+async fn who_waits_for_a_part_of_the_start_hears_of_it_whether_it_is_served_or_not() {
+    let cluster = Cluster::start_switched("api/all=false,/v1=true").await;
+    let progress = Progress::default();
+    cluster.keep_bootstrapped_telling(progress.clone());
+    progress.until(Step::PriorityClasses).await;
+    assert!(progress.has(Step::Roles));
     cluster.stop().await;
 }
 

@@ -57,7 +57,7 @@ impl Connector {
 ///
 /// Upstream: feature gate `AuthorizePodWebsocketUpgradeCreatePermission` (beta in v1.35).
 async fn may_create(server: &Server, request: &Request) -> Result<(), Status> {
-    if request.info.verb == "create" {
+    if request.info.verb == "create" || !server.features().is_enabled("AuthorizePodWebsocketUpgradeCreatePermission") {
         return Ok(());
     }
     let mut info = request.info.clone();

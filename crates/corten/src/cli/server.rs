@@ -36,11 +36,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "IP")]
     advertise_address: Option<IpAddr>,
     /// Which optional features are on: `Name=true,Other=false`; as the last time if left out.
-    #[arg(long, env = "CORTEN_FEATURE_GATES", value_parser = feature_gates, value_name = "GATES")]
-    feature_gates: Option<String>,
+    #[arg(long, env = "CORTEN_FEATURE_GATES", value_name = "GATES")]
+    feature_gates: Vec<String>,
     /// Which versions and resources are served: `api/beta=true,group/version=false`; as the last time if left out.
-    #[arg(long, env = "CORTEN_RUNTIME_CONFIG", value_parser = runtime_config, value_name = "SETTINGS")]
-    runtime_config: Option<String>,
+    #[arg(long, env = "CORTEN_RUNTIME_CONFIG", value_name = "SETTINGS")]
+    runtime_config: Vec<String>,
     /// Which log lines are written: a level, or module=level pairs.
     #[arg(long, env = "CORTEN_LOG", default_value = "info")]
     log: String,
@@ -48,6 +48,8 @@ pub(crate) struct Options {
 
 /// Runs the control plane until it is told to stop.
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
+    let (feature_gates, runtime_config) =
+        (feature_gates(&options.feature_gates)?, runtime_config(&options.runtime_config)?);
     logs::init(&options.log, logs::Format::Text)?;
     let places = options.root.places()?;
     let tell = |line: String| tracing::info!(what = line, "Waited for another command");
@@ -65,8 +67,8 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         listen: Some(options.listen.ip()),
         api_port: Some(options.listen.port()),
         advertise: options.advertise_address,
-        feature_gates: options.feature_gates,
-        runtime_config: options.runtime_config,
+        feature_gates,
+        runtime_config,
         ..Wishes::default()
     };
     let record = Record::read(&places.record())?;

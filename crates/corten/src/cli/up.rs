@@ -74,11 +74,11 @@ pub(crate) struct Options {
     #[arg(long, env = "CORTEN_KUBELET_PORT", value_name = "PORT")]
     kubelet_port: Option<u16>,
     /// Which optional features are on: `Name=true,Other=false`; as the last time if left out.
-    #[arg(long, env = "CORTEN_FEATURE_GATES", value_parser = feature_gates, value_name = "GATES")]
-    feature_gates: Option<String>,
+    #[arg(long, env = "CORTEN_FEATURE_GATES", value_name = "GATES")]
+    feature_gates: Vec<String>,
     /// Which versions and resources are served: `api/beta=true,group/version=false`; as the last time if left out.
-    #[arg(long, env = "CORTEN_RUNTIME_CONFIG", value_parser = runtime_config, value_name = "SETTINGS")]
-    runtime_config: Option<String>,
+    #[arg(long, env = "CORTEN_RUNTIME_CONFIG", value_name = "SETTINGS")]
+    runtime_config: Vec<String>,
     /// Leave the kubeconfig of the user alone.
     #[arg(long)]
     no_kubeconfig: bool,
@@ -118,6 +118,7 @@ impl From<Mode> for ProxyMode {
 pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
     preflight::require_root("up", "it makes network interfaces, packet rules, mounts and control groups")?;
     let places = options.root.places()?;
+    let settings = (feature_gates(&options.feature_gates)?, runtime_config(&options.runtime_config)?);
     if options.detach {
         return detach(&places);
     }
@@ -128,7 +129,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
         // A terminal that goes away takes its session with it, not this process.
         nix::unistd::setsid().context("begin a session")?;
     }
-    let outcome = start(options, places, progress.clone(), clock);
+    let outcome = start(options, settings, places, progress.clone(), clock);
     match outcome {
         Err(error) if error.is::<Abandoned>() => {
             // For the log, to which the daemon's complaints go.
@@ -145,6 +146,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<ExitCode> {
 
 fn start(
     options: Options,
+    (feature_gates, runtime_config): (Option<String>, Option<String>),
     places: Places,
     progress: Progress,
     clock: corten_base::SharedClock,
@@ -166,8 +168,8 @@ fn start(
         service_cidr: options.service_cidr,
         proxy_mode: options.proxy_mode.map(Into::into),
         kubelet_port: options.kubelet_port,
-        feature_gates: options.feature_gates,
-        runtime_config: options.runtime_config,
+        feature_gates,
+        runtime_config,
     };
     let _instance = match claim {
         Claim::Ours(instance) => instance,

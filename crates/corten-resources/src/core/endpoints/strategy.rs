@@ -5,6 +5,7 @@ use corten_apimachinery::{
     field::{ErrorList, Path},
     resource::{Context, Strategy},
     validation::ip_warnings,
+    value::semantically_equal,
 };
 
 use super::{repack::repack, validation};
@@ -14,12 +15,16 @@ use super::{repack::repack, validation};
 pub(super) struct Main;
 
 impl Strategy for Main {
-    fn validate(&self, _cx: &Context<'_>, object: &Value) -> ErrorList {
-        validation::subsets(object)
+    fn validate(&self, cx: &Context<'_>, object: &Value) -> ErrorList {
+        validation::subsets(cx.features, object)
     }
 
-    fn validate_update(&self, _cx: &Context<'_>, object: &Value, _old: &Value) -> ErrorList {
-        validation::subsets(object)
+    fn validate_update(&self, cx: &Context<'_>, object: &Value, old: &Value) -> ErrorList {
+        let errors = validation::subsets(cx.features, object);
+        // What was taken under other rules may stay as it is. Compared last: it is rarely needed, and takes long.
+        let subsets = ["subsets"];
+        let stays = || semantically_equal(object.at(&subsets), old.at(&subsets));
+        if !errors.is_empty() && stays() { ErrorList::new() } else { errors }
     }
 
     fn canonicalize(&self, object: &mut Value) {

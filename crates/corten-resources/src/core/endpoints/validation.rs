@@ -2,14 +2,15 @@
 
 use corten_api::core::v1::{EndpointAddress, Endpoints};
 use corten_apimachinery::{
-    Value,
+    Features, Value,
     field::{Error, ErrorList, Path},
-    validation::{is_dns1123_label, is_qualified_name, validate_ip},
+    validation::{is_dns1123_label, is_qualified_name},
 };
 
 use super::repack::addresses_repacked;
 use crate::{
     core::service::non_special_ip,
+    older_addresses::OlderAddresses,
     report::{Report, with_view},
     view::{each, list, text},
 };
@@ -18,7 +19,8 @@ use crate::{
 /// object that is stored.
 const ADDRESSES_MAX: usize = 250_000;
 
-pub(super) fn subsets(object: &Value) -> ErrorList {
+pub(super) fn subsets(features: &Features, object: &Value) -> ErrorList {
+    let older = OlderAddresses::new(features);
     let mut errors = with_view(object, |endpoints: &Endpoints, errors| {
         for (at, subset) in each(&endpoints.subsets, &Path::new("subsets")) {
             if list(&subset.addresses).is_empty() && list(&subset.not_ready_addresses).is_empty() {
@@ -28,7 +30,7 @@ pub(super) fn subsets(object: &Value) -> ErrorList {
                 [("addresses", &subset.addresses), ("notReadyAddresses", &subset.not_ready_addresses)]
             {
                 for (at, one) in each(addresses, &at.child(field)) {
-                    address(one, &at, errors);
+                    address(one, &at, &older, errors);
                 }
             }
             let needs_name = list(&subset.ports).len() > 1;
@@ -54,8 +56,8 @@ pub(super) fn subsets(object: &Value) -> ErrorList {
     errors
 }
 
-fn address(address: &EndpointAddress, path: &Path, errors: &mut ErrorList) {
-    errors.extend(validate_ip(&path.child("ip"), &address.ip));
+fn address(address: &EndpointAddress, path: &Path, older: &OlderAddresses<'_>, errors: &mut ErrorList) {
+    errors.extend(older.ip(&path.child("ip"), &address.ip));
     if !text(&address.hostname).is_empty() {
         errors.invalids(&path.child("hostname"), text(&address.hostname), is_dns1123_label(text(&address.hostname)));
     }

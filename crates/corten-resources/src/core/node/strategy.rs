@@ -32,12 +32,12 @@ impl Strategy for Main {
         }
     }
 
-    fn validate(&self, _cx: &Context<'_>, node: &Value) -> ErrorList {
-        validation::create(node)
+    fn validate(&self, cx: &Context<'_>, node: &Value) -> ErrorList {
+        validation::create(cx.features, node)
     }
 
-    fn validate_update(&self, _cx: &Context<'_>, node: &Value, old: &Value) -> ErrorList {
-        let mut errors = validation::create(node);
+    fn validate_update(&self, cx: &Context<'_>, node: &Value, old: &Value) -> ErrorList {
+        let mut errors = validation::create(cx.features, node);
         errors.extend(validation::update(node, old));
         errors
     }

@@ -2,7 +2,7 @@ use corten_apimachinery::resource::Strategy;
 use serde_json::json;
 
 use super::{RESOURCE, strategy};
-use crate::testing::{context, created, refuses, refuses_update, row, value};
+use crate::testing::{context, created, features, refuses, refuses_update, row, value};
 
 #[test]
 fn what_a_node_has_can_be_used() {
@@ -127,7 +127,7 @@ fn what_kubelets_declare_is_checked_and_twice_in_an_update() {
     let declared = json!({"metadata": {"name": "n"}, "status": {"declaredFeatures": names}});
     let want = [lower.as_str(), &second, again, &last, &digit];
     let errors = |node: &serde_json::Value| {
-        let found = super::validation::create(&value(node.clone()));
+        let found = super::validation::create(&features(""), &value(node.clone()));
         found.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(errors(&declared), want);

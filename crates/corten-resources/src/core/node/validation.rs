@@ -4,15 +4,16 @@ use std::cmp::Ordering;
 
 use corten_api::core::v1::{Node, Taint};
 use corten_apimachinery::{
-    Value,
+    Features, Value,
     field::{Error, ErrorList, Path, quote},
-    validation::{is_label_value, is_qualified_name, parse_cidr_sloppy, validate_cidr},
+    validation::{is_label_value, is_qualified_name, parse_cidr_sloppy},
 };
 
 use super::old_annotations;
 use crate::{
     core::pod_spec::validation::{NOT_POSITIVE, resource_quantity, taint_effect},
     internal_form,
+    older_addresses::OlderAddresses,
     report::{Report, with_view},
     view::{Seen, each_of, list, or_default, text, texts},
 };
@@ -20,8 +21,8 @@ use crate::{
 /// As long as the name of a domain.
 const FEATURE_MAX_BYTES: usize = 253;
 
-pub(super) fn create(node: &Value) -> ErrorList {
-    let tree = node;
+pub(super) fn create(features: &Features, node: &Value) -> ErrorList {
+    let (tree, older) = (node, OlderAddresses::new(features));
     with_view(node, |node: &Node, errors| {
         old_annotations::check(tree, errors);
         let spec = or_default(&node.spec);
@@ -36,7 +37,7 @@ pub(super) fn create(node: &Value) -> ErrorList {
         declared_features(node, errors);
         let (ranges, path) = (list(&spec.pod_cidrs), Path::new("spec").child("podCIDRs"));
         for (at, range) in each_of(ranges, &path) {
-            errors.extend(validate_cidr(&at, range));
+            errors.extend(older.cidr(&at, range));
         }
         if ranges.len() > 1 {
             if let Some(bad) = ranges.iter().find(|range| parse_cidr_sloppy(range).is_none()) {

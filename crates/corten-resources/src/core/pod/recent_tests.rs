@@ -165,7 +165,7 @@ fn a_rule_may_restart_the_whole_pod_where_its_gate_is_on() {
     };
     check("", spec("Restart"), &[of_sidecar]);
     check("", spec("RestartAllContainers"), &[&unknown("spec.containers[0]", "RestartAllContainers"), of_sidecar]);
-    let gate = "RestartAllContainersOnContainerExits=true";
+    let gate = "RestartAllContainersOnContainerExits=true,NodeDeclaredFeatures=true";
     check(gate, spec("RestartAllContainers"), &[]);
     check(gate, spec("Stop"), &[&unknown("spec.containers[0]", "Stop"), &unknown("spec.initContainers[0]", "Stop")]);
     // What is stored keeps its meaning.
@@ -420,7 +420,7 @@ fn a_pods_own_resources_change_where_their_gate_is_on() {
                InPlacePodLevelResourcesVerticalScalingEnabled feature gate is disabled";
     let wider = with(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "3", "memory": "1Gi"}}));
     check("", wider.clone(), &[off]);
-    let gate = "InPlacePodLevelResourcesVerticalScaling=true";
+    let gate = "InPlacePodLevelResourcesVerticalScaling=true,NodeDeclaredFeatures=true";
     check(gate, wider, &[]);
     check(
         gate,

@@ -8,7 +8,7 @@ use corten_apimachinery::{
     field::{Error, ErrorList, Path},
     meta::ObjectMeta,
     resource::Context,
-    validation::{in_range, inclusive_range, is_dns1123_subdomain, is_qualified_name, parse_ip_sloppy, validate_ip},
+    validation::{in_range, inclusive_range, is_dns1123_subdomain, is_qualified_name, parse_ip_sloppy},
     value::{Map, Ordered, semantically_equal},
 };
 
@@ -18,6 +18,7 @@ use crate::{
         Options, apparmor_matches, pod_annotations, pod_only, pod_spec, seccomp_matches, tolerations,
     },
     internal_form,
+    older_addresses::OlderAddresses,
     report::{Report, with_view},
     rules::keep,
     view::{each, list, text},
@@ -289,7 +290,7 @@ pub(super) fn status(cx: &Context<'_>, pod: &Value, old: &Value) -> ErrorList {
             errors.immutable(&Path::new("status").child("qosClass"), pod.at(&class), old.at(&class));
             restarts::validate(cx, new, was, old.get("spec").unwrap_or(&empty), errors);
             claims::validate(pod, errors);
-            all_addresses(new, errors);
+            all_addresses(new, was, &OlderAddresses::new(cx.features), errors);
             container_status::validate(new, pod, errors);
         }));
     }));
@@ -320,26 +321,32 @@ fn conditions_and_node(new: &PodStatus, old: &PodStatus, may_nominate: bool, err
     }
 }
 
-fn all_addresses(new: &PodStatus, errors: &mut ErrorList) {
+fn all_addresses(new: &PodStatus, old: &PodStatus, older: &OlderAddresses<'_>, errors: &mut ErrorList) {
     let path = Path::new("status");
-    for (field, ips) in [
-        ("podIPs", list(&new.pod_ips).iter().map(|ip| ip.ip.as_str()).collect::<Vec<_>>()),
-        ("hostIPs", list(&new.host_ips).iter().map(|ip| ip.ip.as_str()).collect()),
-    ] {
+    for (field, ips, known) in [("podIPs", pod_ips(new), pod_ips(old)), ("hostIPs", host_ips(new), host_ips(old))] {
+        let older = older.knowing(known.into_iter());
         let at = path.child(field);
         if field == "hostIPs"
             && let Some(first) = ips.first().filter(|first| **first != text(&new.host_ip))
         {
             errors.invalid(&at.index(0).child("ip"), *first, "must be equal to `hostIP`");
         }
-        addresses(&ips, &at, errors);
+        addresses(&ips, &at, &older, errors);
     }
 }
 
+fn pod_ips(status: &PodStatus) -> Vec<&str> {
+    list(&status.pod_ips).iter().map(|ip| ip.ip.as_str()).collect()
+}
+
+fn host_ips(status: &PodStatus) -> Vec<&str> {
+    list(&status.host_ips).iter().map(|ip| ip.ip.as_str()).collect()
+}
+
 /// Addresses of a pod or its host: at most one of each family.
-fn addresses(ips: &[&str], path: &Path, errors: &mut ErrorList) {
+fn addresses(ips: &[&str], path: &Path, older: &OlderAddresses<'_>, errors: &mut ErrorList) {
     for (index, ip) in ips.iter().enumerate() {
-        errors.extend(validate_ip(&path.index(index), ip));
+        errors.extend(older.ip(&path.index(index), ip));
     }
     if ips.len() < 2 {
         return;

@@ -197,7 +197,12 @@ mod tests {
         ]}}]});
         let none = json!({"volumes": [{"name": "v", "projected": {"sources": [{}, {}, {"secret": {"name": "s"}}]}}]});
         check("", None, both.clone(), none.clone());
-        check("ClusterTrustBundleProjection=true,PodCertificateRequest=true", None, both.clone(), both.clone());
+        check(
+            "ClusterTrustBundle=true,ClusterTrustBundleProjection=true,PodCertificateRequest=true",
+            None,
+            both.clone(),
+            both.clone(),
+        );
         check("", Some(both.clone()), both.clone(), both.clone());
         check("", Some(none.clone()), both, none);
     }

@@ -1,11 +1,11 @@
 //! What clients may change of a service through each of its endpoints.
 
 use corten_apimachinery::{
-    Value,
+    Features, Value,
     field::{ErrorList, Path},
     meta::ObjectMeta as _,
     resource::{Context, Strategy},
-    validation::{cidr_warnings, ip_warnings, is_dns1035_label_prefixed},
+    validation::{cidr_warnings, ip_warnings, is_dns1035_label_prefixed, is_dns1123_label_prefixed},
 };
 
 use super::{allocation, update, validation};
@@ -28,18 +28,25 @@ impl Strategy for Main {
         allocation::drop_of_old_type(service, old);
     }
 
-    fn validate(&self, _cx: &Context<'_>, service: &Value) -> ErrorList {
-        validation::create(service)
+    fn validate(&self, cx: &Context<'_>, service: &Value) -> ErrorList {
+        validation::service(cx.features, service, None)
     }
 
-    fn validate_update(&self, _cx: &Context<'_>, service: &Value, old: &Value) -> ErrorList {
+    fn validate_update(&self, cx: &Context<'_>, service: &Value, old: &Value) -> ErrorList {
         let mut errors = update::validate(service, old);
-        errors.extend(validation::create(service));
+        errors.extend(validation::service(cx.features, service, Some(old)));
         errors
     }
 
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String> {
         is_dns1035_label_prefixed(name, prefix)
+    }
+
+    fn validate_name_by(&self, features: &Features, name: &str, prefix: bool) -> Vec<String> {
+        if features.is_enabled("RelaxedServiceNameValidation") {
+            return is_dns1123_label_prefixed(name, prefix);
+        }
+        self.validate_name(name, prefix)
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, service: &Value) -> Vec<String> {
@@ -109,7 +116,7 @@ fn warnings(service: &Value) -> Vec<String> {
 }
 
 /// `status`: what a load balancer reports.
-pub(super) static STATUS: Status = Status::new(|_cx, service, _old| validation::status(service));
+pub(super) static STATUS: Status = Status::new(|cx, service, old| validation::status(cx.features, service, old));
 
 #[cfg(test)]
 mod tests {

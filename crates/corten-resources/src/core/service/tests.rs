@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{RESOURCE, strategy};
-use crate::testing::{created, patched, refuses, refuses_update, row, updated, value};
+use crate::testing::{created, features, patched, refuses, refuses_update, row, updated, value};
 
 fn service(spec: Value) -> Value {
     patched(json!({"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}), json!({"spec": spec}))
@@ -38,6 +38,20 @@ fn each_type_gets_its_defaults() {
     assert_eq!(object.i64_at(&["spec", "sessionAffinityConfig", "clientIP", "timeoutSeconds"]), Some(10_800));
     let (object, _) = created(&RESOURCE, service(json!({"clusterIP": "None"})));
     assert_eq!(object.at(&["spec", "clusterIPs"]), Some(&value(json!(["None"]))));
+}
+
+/// Ingresses named services that nobody could make.
+#[test]
+fn a_name_may_begin_with_a_digit_where_the_gate_says_so() {
+    let wrong = |gates: &str, name: &str| RESOURCE.strategy.validate_name_by(&features(gates), name, false).len();
+    for (gates, name, want) in [
+        ("", "a1", 0),
+        ("", "1a", 1),
+        ("RelaxedServiceNameValidation=true", "1a", 0),
+        ("RelaxedServiceNameValidation=true", "a.b", 1),
+    ] {
+        assert_eq!(wrong(gates, name), want, "{gates} {name}");
+    }
 }
 
 #[test]

@@ -4,19 +4,17 @@ use std::net::IpAddr;
 
 use corten_api::core::v1::{Service, ServicePort, ServiceSpec};
 use corten_apimachinery::{
-    Value,
+    Features, Value,
     field::{Error, ErrorList, Path},
     meta::ObjectMeta,
-    validation::{
-        is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name, parse_ip_sloppy, validate_cidr,
-        validate_ip,
-    },
+    validation::{is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name, parse_ip_sloppy},
 };
 
 use super::allocation::{is_externally_accessible, needs_health_check_node_port};
 use crate::{
     core::pod_spec::validation::port_number_or_name,
     internal_form,
+    older_addresses::OlderAddresses,
     report::{Report, with_view},
     view::{Seen, each, each_of, list, or_default, text, texts},
 };
@@ -32,7 +30,10 @@ fn is_headless(spec: &ServiceSpec) -> bool {
     list(&spec.cluster_ips) == ["None"]
 }
 
-pub(super) fn create(service: &Value) -> ErrorList {
+/// Every rule that a service breaks. What `old` has of addresses and networks may stay.
+pub(super) fn service(features: &Features, service: &Value, old: Option<&Value>) -> ErrorList {
+    let older = OlderAddresses::new(features);
+    let known = |field| older.knowing(old.into_iter().flat_map(move |old| in_spec(old, field)));
     with_view(&readable(service), |view: &Service, errors| {
         topology_annotations(service, errors);
         let spec = or_default(&view.spec);
@@ -44,14 +45,16 @@ pub(super) fn create(service: &Value) -> ErrorList {
             errors.invalids(&path.child("selector"), value, is_label_value(value));
         }
         affinity(&spec, &path, errors);
-        cluster_ips(&spec, &path, errors);
+        cluster_ips(&spec, &path, &known("clusterIPs"), errors);
+        let external = known("externalIPs");
         for (at, ip) in each(&spec.external_ips, &path.child("externalIPs")) {
-            let bad = validate_ip(&at, ip);
+            let bad = external.ip(&at, ip);
             if bad.is_empty() { non_special_ip(ip, &at, errors) } else { errors.extend(bad) }
         }
         errors.require_one_of(&path.child("type"), text(&spec.type_), TYPES);
         unique_ports(&spec, &path.child("ports"), errors);
-        load_balancer(service, &spec, &path, errors);
+        source_ranges(service, &spec, (old, &known("loadBalancerSourceRanges")), errors);
+        load_balancer(&spec, &path, errors);
         traffic(service, &spec, &path, errors);
     })
 }
@@ -153,14 +156,14 @@ fn affinity(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-/// The rules of addresses alone.
+/// The rules of addresses alone, for what was looked at as a whole already: in which form they are is no question here.
 pub(super) fn cluster_ip_fields(service: &Value) -> ErrorList {
     with_view(&readable(service), |view: &Service, errors| {
-        cluster_ips(&or_default(&view.spec), &Path::new("spec"), errors);
+        cluster_ips(&or_default(&view.spec), &Path::new("spec"), &OlderAddresses::in_any_form(), errors);
     })
 }
 
-fn cluster_ips(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
+fn cluster_ips(spec: &ServiceSpec, path: &Path, older: &OlderAddresses<'_>, errors: &mut ErrorList) {
     if spec.type_.as_deref() == Some("ExternalName") {
         return;
     }
@@ -194,7 +197,7 @@ fn cluster_ips(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
             }
             continue;
         }
-        let bad = validate_ip(&at.index(index), ip);
+        let bad = older.ip(&at.index(index), ip);
         is_bad |= !bad.is_empty();
         errors.extend(bad);
     }
@@ -267,27 +270,45 @@ fn unique_ports(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-fn load_balancer(service: &Value, spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
+/// The texts of a list in the spec, without the blanks that networks may have around them.
+fn in_spec<'v>(service: &'v Value, field: &str) -> impl Iterator<Item = &'v str> {
+    service.items_at(&["spec", field]).iter().filter_map(Value::as_str).map(str::trim)
+}
+
+/// Who may use a load balancer, by field or annotation. `older` knows what the `old` service has in the field.
+fn source_ranges(
+    service: &Value,
+    spec: &ServiceSpec,
+    (old, older): (Option<&Value>, &OlderAddresses<'_>),
+    errors: &mut ErrorList,
+) {
     let is_load_balancer = text(&spec.type_) == "LoadBalancer";
     let ranges = list(&spec.load_balancer_source_ranges);
     if !ranges.is_empty() {
-        let at = path.child("LoadBalancerSourceRanges");
+        let at = Path::new("spec").child("LoadBalancerSourceRanges");
         if !is_load_balancer {
             errors.forbidden(&at, ONLY_LOAD_BALANCER);
         }
         for (at, range) in each_of(ranges, &at) {
-            errors.extend(validate_cidr(&at, range.trim()));
+            errors.extend(older.cidr(&at, range.trim()));
         }
     } else if let Some(value) = service.annotation(SOURCE_RANGES) {
         let at = Path::new("metadata").child("annotations").key(SOURCE_RANGES);
         if !is_load_balancer {
             errors.forbidden(&at, ONLY_LOAD_BALANCER);
         }
-        let value = value.trim();
+        if old.is_some_and(|old| old.annotation(SOURCE_RANGES) == Some(value)) {
+            return;
+        }
+        let (value, older) = (value.trim(), older.knowing(std::iter::empty()));
         for range in value.split(',').filter(|_| !value.is_empty()) {
-            errors.extend(validate_cidr(&at, range.trim()));
+            errors.extend(older.cidr(&at, range.trim()));
         }
     }
+}
+
+fn load_balancer(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
+    let is_load_balancer = text(&spec.type_) == "LoadBalancer";
     match spec.allocate_load_balancer_node_ports {
         Some(_) if !is_load_balancer => {
             errors.forbidden(&path.child("allocateLoadBalancerNodePorts"), ONLY_LOAD_BALANCER);
@@ -341,7 +362,9 @@ fn readable(service: &Value) -> Value {
     readable
 }
 
-pub(super) fn status(service: &Value) -> ErrorList {
+pub(super) fn status(features: &Features, service: &Value, old: &Value) -> ErrorList {
+    let points = old.items_at(&["status", "loadBalancer", "ingress"]).iter();
+    let older = OlderAddresses::new(features).knowing(points.filter_map(|point| point.str_at(&["ip"])));
     with_view(&readable(service), |view: &Service, errors| {
         let path = Path::new("status").child("loadBalancer").child("ingress");
         let ingress = view.status.as_ref().and_then(|status| status.load_balancer.as_ref());
@@ -354,7 +377,7 @@ pub(super) fn status(service: &Value) -> ErrorList {
         for (at, ingress) in each_of(ingress, &path) {
             let ip = text(&ingress.ip);
             if !ip.is_empty() {
-                errors.extend(validate_ip(&at.child("ip"), ip));
+                errors.extend(older.ip(&at.child("ip"), ip));
             }
             let mode_at = at.child("ipMode");
             match (ingress.ip_mode.as_deref(), ip.is_empty()) {

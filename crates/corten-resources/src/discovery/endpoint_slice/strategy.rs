@@ -39,12 +39,12 @@ impl Strategy for Main {
         drop_topology(slice, Some(old));
     }
 
-    fn validate(&self, _cx: &Context<'_>, slice: &Value) -> ErrorList {
-        validation::create(slice)
+    fn validate(&self, cx: &Context<'_>, slice: &Value) -> ErrorList {
+        validation::create(cx.features, slice)
     }
 
-    fn validate_update(&self, _cx: &Context<'_>, slice: &Value, old: &Value) -> ErrorList {
-        validation::update(slice, old)
+    fn validate_update(&self, cx: &Context<'_>, slice: &Value, old: &Value) -> ErrorList {
+        validation::update(cx.features, slice, old)
     }
 
     fn warnings_on_create(&self, _cx: &Context<'_>, slice: &Value) -> Vec<String> {

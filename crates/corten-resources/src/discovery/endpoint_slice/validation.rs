@@ -2,15 +2,17 @@
 
 use corten_api::discovery::v1::{Endpoint, EndpointSlice};
 use corten_apimachinery::{
-    Value,
+    Features, Value,
     field::{Error, ErrorList, ErrorType, Path},
     validation::{
         is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name, parse_ip_sloppy, validate_ipv4,
     },
+    value::semantically_equal,
 };
 
 use crate::{
     core::service::non_special_ip,
+    older_addresses::OlderAddresses,
     report::{Report, with_view},
     view::{Seen, each_of, list, text},
 };
@@ -22,15 +24,25 @@ const TOPOLOGY_MAX: usize = 16;
 const ZONE_HINTS_MAX: usize = 8;
 const NODE_HINTS_MAX: usize = 8;
 
-pub(super) fn create(slice: &Value) -> ErrorList {
-    with_view(slice, |slice: &EndpointSlice, errors| {
+pub(super) fn create(features: &Features, slice: &Value) -> ErrorList {
+    validate(features, slice, None)
+}
+
+fn validate(features: &Features, tree: &Value, old: Option<&Value>) -> ErrorList {
+    with_view(tree, |slice: &EndpointSlice, errors| {
         errors.require_one_of(&Path::new("addressType"), &slice.address_type, &["FQDN", "IPv4", "IPv6"]);
-        endpoints(slice, errors);
+        let mut of_endpoints = ErrorList::new();
+        endpoints(slice, &OlderAddresses::new(features), &mut of_endpoints);
+        // What was taken under other rules may stay as it is. Compared last: it is rarely needed, and takes long.
+        let stays = |old: &Value| semantically_equal(tree.get("endpoints"), old.get("endpoints"));
+        if !of_endpoints.is_empty() && !old.is_some_and(stays) {
+            errors.extend(of_endpoints);
+        }
         ports(slice, errors);
     })
 }
 
-fn endpoints(slice: &EndpointSlice, errors: &mut ErrorList) {
+fn endpoints(slice: &EndpointSlice, older: &OlderAddresses<'_>, errors: &mut ErrorList) {
     let path = Path::new("endpoints");
     if slice.endpoints.len() > ENDPOINTS_MAX {
         errors.push(Error::too_many(&path, slice.endpoints.len(), ENDPOINTS_MAX));
@@ -44,7 +56,7 @@ fn endpoints(slice: &EndpointSlice, errors: &mut ErrorList) {
             errors.push(Error::too_many(&addresses_at, count, ADDRESSES_MAX));
         }
         for (at, address) in each_of(&endpoint.addresses, &addresses_at) {
-            one_address(&slice.address_type, address, &at, errors);
+            one_address((&slice.address_type, address), &at, older, errors);
         }
         if let Some(name) = &endpoint.node_name {
             errors.object_name(&at.child("nodeName"), name);
@@ -57,14 +69,17 @@ fn endpoints(slice: &EndpointSlice, errors: &mut ErrorList) {
     }
 }
 
-fn one_address(ty: &str, address: &str, path: &Path, errors: &mut ErrorList) {
+fn one_address((ty, address): (&str, &str), path: &Path, older: &OlderAddresses<'_>, errors: &mut ErrorList) {
     match ty {
         "IPv4" => {
-            errors.extend(validate_ipv4(path, address));
+            let bad = validate_ipv4(path, address);
+            errors.extend(if bad.is_empty() { older.ip(path, address) } else { bad });
             non_special_ip(address, path, errors);
         }
         "IPv6" => {
-            if !parse_ip_sloppy(address).is_some_and(|ip| ip.is_ipv6()) {
+            if parse_ip_sloppy(address).is_some_and(|ip| ip.is_ipv6()) {
+                errors.extend(older.ip(path, address));
+            } else {
                 errors.invalid(path, address, "must be a valid IPv6 address");
             }
             non_special_ip(address, path, errors);
@@ -153,8 +168,8 @@ fn ports(slice: &EndpointSlice, errors: &mut ErrorList) {
     }
 }
 
-pub(super) fn update(slice: &Value, old: &Value) -> ErrorList {
-    let mut errors = create(slice);
+pub(super) fn update(features: &Features, slice: &Value, old: &Value) -> ErrorList {
+    let mut errors = validate(features, slice, Some(old));
     errors.immutable(&Path::new("addressType"), slice.get("addressType"), old.get("addressType"));
     errors
 }

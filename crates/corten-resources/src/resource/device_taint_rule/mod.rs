@@ -22,7 +22,7 @@ pub static RESOURCE: ResourceDefinition = ResourceDefinition {
         "DeviceTaintRule",
         ("devicetaintrule", "devicetaintrules"),
         &[Version::hub("v1alpha3", "io.k8s.api.resource.v1alpha3.DeviceTaintRule", defaulting::none)
-            .gated("DRADeviceTaints")],
+            .gated("DRADeviceTaintRules")],
         &strategy::Main,
         &table::TABLE,
     )

@@ -76,11 +76,11 @@ pub(crate) struct Options {
     #[arg(long, default_value = "5m0s", value_parser = go_duration, value_name = "DURATION")]
     etcd_compaction_interval: Duration,
     /// Which optional features are on: `Name=true,Other=false`; `AllAlpha` and `AllBeta` for those that are not named.
-    #[arg(long, default_value = "", hide_default_value = true, value_parser = FeatureGates::parse, value_name = "GATES")]
-    feature_gates: FeatureGates,
+    #[arg(long, value_name = "GATES")]
+    feature_gates: Vec<String>,
     /// Which versions and resources are served: `api/beta=true,group/version=false,group/version/resource=true`.
-    #[arg(long, default_value = "", hide_default_value = true, value_parser = RuntimeConfig::parse, value_name = "SETTINGS")]
-    runtime_config: RuntimeConfig,
+    #[arg(long, value_name = "SETTINGS")]
+    runtime_config: Vec<String>,
     /// How much is logged: 0 to 3 what changes, 4 and 5 steps, 6 and more everything.
     #[arg(long, short, default_value_t = 2, value_name = "LEVEL")]
     v: u8,
@@ -153,8 +153,8 @@ impl Options {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             kubelet_client: self.kubelet_client()?,
             limits: Limits::default(),
-            feature_gates: self.feature_gates.clone(),
-            runtime_config: self.runtime_config.clone(),
+            feature_gates: FeatureGates::parse(&self.feature_gates.join(",")).context("--feature-gates")?,
+            runtime_config: RuntimeConfig::parse(&self.runtime_config.join(",")).context("--runtime-config")?,
         })
     }
 }

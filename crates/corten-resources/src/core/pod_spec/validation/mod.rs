@@ -37,6 +37,7 @@ pub(crate) use volume_sources::csi_driver;
 
 use crate::{
     internal_form,
+    older_addresses::OlderAddresses,
     report::Report,
     view::{Seen, each, list, text},
 };
@@ -106,7 +107,8 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
     node_labels(spec.node_selector.as_ref(), &at("nodeSelector"), errors);
     security::pod(spec, path, options, errors);
     scheduling::affinity(spec.affinity.as_ref(), &at("affinity"), errors);
-    network::dns_config(spec, &at("dnsConfig"), errors);
+    let older = OlderAddresses::new(options.features);
+    network::dns_config(spec, &at("dnsConfig"), &older, errors);
     for (path, gate) in each(&spec.readiness_gates, &at("readinessGates")) {
         errors.invalids(&path.child("conditionType"), &gate.condition_type, is_qualified_name(&gate.condition_type));
     }
@@ -140,7 +142,7 @@ pub(crate) fn pod_spec(spec: &PodSpec, path: &Path, options: &Options<'_>, error
         }
     }
     tolerations(list(&spec.tolerations), options.compares_taints(), &at("tolerations"), errors);
-    network::host_aliases(spec, &at("hostAliases"), errors);
+    network::host_aliases(spec, &at("hostAliases"), &older, errors);
     names([("priorityClassName", &spec.priority_class_name), ("runtimeClassName", &spec.runtime_class_name)], errors);
     if let Some(policy) = &spec.preemption_policy {
         errors.require_one_of(&at("preemptionPolicy"), policy, &["PreemptLowerPriority", "Never"]);

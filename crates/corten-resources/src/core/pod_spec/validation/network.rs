@@ -3,11 +3,12 @@
 use corten_api::core::v1::PodSpec;
 use corten_apimachinery::{
     field::{ErrorList, Path},
-    validation::{is_dns1123_subdomain, is_dns1123_subdomain_with_underscore, validate_ip},
+    validation::{is_dns1123_subdomain, is_dns1123_subdomain_with_underscore},
 };
 
 use super::Options;
 use crate::{
+    older_addresses::OlderAddresses,
     report::Report,
     view::{each, each_of, list, text, texts},
 };
@@ -35,7 +36,7 @@ pub(super) fn host_ports(spec: &PodSpec, path: &Path, options: &Options<'_>, err
     }
 }
 
-pub(super) fn dns_config(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+pub(super) fn dns_config(spec: &PodSpec, path: &Path, older: &OlderAddresses<'_>, errors: &mut ErrorList) {
     let config = spec.dns_config.as_ref();
     let servers = config.map(|config| list(&config.nameservers)).unwrap_or_default();
     if spec.dns_policy.as_deref() == Some("None") {
@@ -55,7 +56,7 @@ pub(super) fn dns_config(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
         errors.invalid(&at, texts(servers), format!("must not have more than {NAME_SERVERS_MAX} nameservers"));
     }
     for (at, server) in each_of(servers, &at) {
-        errors.extend(validate_ip(&at, server));
+        errors.extend(older.ip(&at, server));
     }
     let (at, searches) = (path.child("searches"), list(&config.searches));
     if searches.len() > SEARCH_PATHS_MAX {
@@ -77,9 +78,9 @@ pub(super) fn dns_config(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-pub(super) fn host_aliases(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+pub(super) fn host_aliases(spec: &PodSpec, path: &Path, older: &OlderAddresses<'_>, errors: &mut ErrorList) {
     for (at, alias) in each(&spec.host_aliases, path) {
-        errors.extend(validate_ip(&at.child("ip"), &alias.ip));
+        errors.extend(older.ip(&at.child("ip"), &alias.ip));
         for (at, name) in each(&alias.hostnames, &at.child("hostnames")) {
             errors.invalids(&at, name, is_dns1123_subdomain(name));
         }

@@ -67,7 +67,7 @@ fn conditions_have_one_gate_and_the_time_of_the_allocation_none() {
     );
     for (gates, is_kept) in [
         ("DRADeviceBindingConditions=false", false),
-        ("DRADeviceBindingConditions=true,DRAResourceClaimDeviceStatus=false", true),
+        ("DRADeviceBindingConditions=true,DRAResourceClaimDeviceStatus=true", true),
     ] {
         let (object, errors) = updated(&RESOURCE, &STATUS, gates, plain.clone(), with.clone());
         assert_eq!(errors, [""; 0]);
