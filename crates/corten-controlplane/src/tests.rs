@@ -18,6 +18,8 @@ mod old_objects;
 mod openapi_parts;
 mod oracle;
 mod overtaken;
+mod own_deletions;
+mod places;
 mod reads;
 mod rewrites;
 mod watches;

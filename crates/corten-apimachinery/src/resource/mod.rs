@@ -10,7 +10,7 @@ mod table;
 
 pub use deprecation::Deprecation;
 pub use served::{Change, ObjectSchema, Printer, Resource, ResourceVersion};
-pub use strategy::{Context, DeleteOptions, Deletion, GarbagePolicy, Strategy, UserInfo};
+pub use strategy::{Context, DeleteOptions, Deletion, GarbagePolicy, OwnDeletion, Strategy, UserInfo};
 pub use table::{Cell, Column, RowCondition, RowContext, TableDefinition, human_age};
 
 use std::{fmt, sync::Arc};

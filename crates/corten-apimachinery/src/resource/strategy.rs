@@ -84,6 +84,10 @@ pub enum GarbagePolicy {
     Unsupported,
 }
 
+/// What a kind's own delete makes of an object: what is stored then, the same object if nothing is to happen to it, or `None`
+/// where the deletion goes on as any other's. The object has no resource version.
+pub type OwnDeletion = fn(&Context<'_>, &Value, &DeleteOptions) -> Option<Value>;
+
 /// The rules of a resource or of one of its subresources. All methods are pure functions of their arguments.
 ///
 /// Objects are in the hub's form and have been defaulted.
@@ -185,9 +189,10 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Marks an object whose deletion has begun, besides its deletion timestamp: a namespace becomes `Terminating`.
-    fn mark_deleting(&self, cx: &Context<'_>, object: &mut Value) {
-        let _ = (cx, object);
+    /// What this kind does by itself before a deletion goes on as any other's, if it does anything. Failed preconditions have
+    /// other words then.
+    fn own_deletion(&self) -> Option<OwnDeletion> {
+        None
     }
 
     /// Whether an object whose deletion has begun stays although `metadata.finalizers` is empty and its grace period is

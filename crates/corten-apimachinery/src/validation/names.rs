@@ -40,9 +40,12 @@ fn qualified_shape(text: &str) -> bool {
 
 /// A `prefix` may end in a dash, because a suffix will be added.
 fn with_suffix(name: &str, prefix: bool, check: fn(&str) -> Vec<String>) -> Vec<String> {
-    match name.strip_suffix('-') {
-        // Upstream masks the dash with a letter instead of cutting it, so that the length stays.
-        Some(stem) if prefix => check(&format!("{stem}a")),
+    // Upstream cuts what is before the dash as well, and puts one letter in the place of both: whatever stands there is not
+    // looked at, and a prefix may be one longer than a name. See `maskTrailingDash` in
+    // k8s.io/apimachinery/pkg/api/validation/generic.go (v1.35).
+    let Some(stem) = name.strip_suffix('-').filter(|_| prefix) else { return check(name) };
+    match stem.as_bytes().split_last() {
+        Some((cut, _)) if cut.is_ascii() => check(&format!("{}a", &stem[..stem.len() - 1])),
         _ => check(name),
     }
 }

@@ -1,10 +1,10 @@
 use super::{
     cidr_warnings, ip_warnings, is_c_identifier, is_config_map_key, is_dns1035_label, is_dns1123_label,
-    is_dns1123_subdomain, is_dns1123_subdomain_prefixed, is_env_var_name, is_label_value, is_path_segment_name,
-    is_percent, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name, is_smaller_part,
-    parse_cidr_sloppy, parse_ip_sloppy, validate_canonical_cidr, validate_canonical_ip, validate_cidr_form,
-    validate_domain_prefixed_path, validate_ip_form, validate_object_meta, validate_object_meta_update,
-    validate_standard_finalizers,
+    is_dns1123_label_prefixed, is_dns1123_subdomain, is_dns1123_subdomain_prefixed, is_env_var_name, is_label_value,
+    is_path_segment_name, is_percent, is_port_name, is_port_number, is_qualified_name, is_relaxed_env_var_name,
+    is_smaller_part, parse_cidr_sloppy, parse_ip_sloppy, validate_canonical_cidr, validate_canonical_ip,
+    validate_cidr_form, validate_domain_prefixed_path, validate_ip_form, validate_object_meta,
+    validate_object_meta_update, validate_standard_finalizers,
 };
 use crate::{field::Path, gvk::GroupVersionKind, status::Status, value::Value};
 
@@ -40,6 +40,13 @@ fn names_are_taken_and_refused_as_upstream_does() {
 fn a_prefix_may_end_in_a_dash() {
     assert!(is_dns1123_subdomain_prefixed("web-", true).is_empty());
     assert!(!is_dns1123_subdomain_prefixed("web-", false).is_empty());
+    // A prefix of 63 letters and a dash was too long, and a dash alone was none.
+    for (prefix, fits) in
+        [("a".repeat(63), true), ("a".repeat(64), false), ("a_".to_owned(), true), (String::new(), false)]
+    {
+        let complaints = is_dns1123_label_prefixed(&format!("{prefix}-"), true);
+        assert_eq!(complaints.is_empty(), fits, "{prefix}: {complaints:?}");
+    }
 }
 
 #[test]

@@ -108,7 +108,7 @@ pub(super) async fn decode_object(
     let (mut object, warnings) = match schema {
         Some(schema) => {
             custom::expect_type(&object, &kind)?;
-            custom::settle(schema, object, warnings, validation, &kind)?
+            custom::settle(schema, object, warnings, validation, |why| custom::unusable(&kind, &why))?
         }
         None => (object, warnings),
     };

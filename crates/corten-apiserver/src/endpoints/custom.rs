@@ -23,7 +23,8 @@ use crate::negotiation::{Encoding, unknown_body};
 /// What custom resources are written in; the binary form needs a type that is part of the program.
 const MEDIA_TYPES: [&str; 2] = ["application/json", "application/yaml"];
 
-fn unusable(kind: &GroupVersionKind, why: &dyn std::fmt::Display) -> Status {
+/// The refusal of a body that is no `kind`.
+pub(super) fn unusable(kind: &GroupVersionKind, why: &dyn std::fmt::Display) -> Status {
     Status::bad_request(format!(
         "{kind} in version {version} cannot be handled as a {kind}: {why}",
         kind = kind.kind,
@@ -102,20 +103,18 @@ pub(super) fn expect_type_meta(object: &Value, want: &GroupVersionKind) -> Resul
     Err(Status::invalid(&given.with_kind(object.kind()), object.name(), &errors))
 }
 
-/// Brings an object to its schema. `complaints` are those that reading it led to.
+/// Brings an object to its schema. `complaints` are those that reading it led to; `refused` makes a refusal of a reason.
 pub(super) fn settle(
     schema: &dyn ObjectSchema,
     mut object: Value,
     mut complaints: Vec<String>,
     validation: FieldValidation,
-    kind: &GroupVersionKind,
+    refused: impl Fn(&str) -> Status,
 ) -> Result<(Value, Vec<String>), Status> {
-    let unknown = schema.settle(&mut object, false).map_err(|error| unusable(kind, &error))?;
+    let unknown = schema.settle(&mut object, false).map_err(|error| refused(&error.to_string()))?;
     complaints.extend(unknown.iter().map(|path| format!("unknown field {}", quote(path))));
     match validation {
-        FieldValidation::Strict if !complaints.is_empty() => {
-            Err(unusable(kind, &format_args!("strict decoding error: {}", complaints.join(", "))))
-        }
+        FieldValidation::Strict if !complaints.is_empty() => Err(refused(&strict::strict_error(&complaints))),
         FieldValidation::Ignore => Ok((object, Vec::new())),
         _ => Ok((object, strict::warnings(complaints))),
     }

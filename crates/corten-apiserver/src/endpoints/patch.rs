@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     negotiation::Encoding,
-    registry::CreateRight,
+    registry::{CreateRight, settle_namespace},
     request::Request,
     response::{Reply, generic},
     server::Server,
@@ -70,13 +70,11 @@ pub(super) async fn patch(
             let applied =
                 store.apply(&context, strategy, current, &patch, write.force).map_err(|error| error.to_status())?;
             refuse_doubled(&own, validation)?;
-            if current.is_none() && !applied.uid().is_empty() {
-                return Err(no_such_incarnation(endpoint, &name, applied.uid()));
-            }
             // The result is read as any body is: strictly, and brought to canonical form.
-            check_name(&applied, &name)?;
             let (object, further) = match schema {
-                Some(schema) => custom::settle(schema, applied, Vec::new(), validation, &gvk)?,
+                Some(schema) => {
+                    custom::settle(schema, applied, Vec::new(), validation, |why| custom::unusable(&gvk, &why))?
+                }
                 None => {
                     let bytes = codec::json::encode(&applied, None);
                     decode_bytes(&bytes, Encoding::Json, typed.0, type_id, validation, &gvk)?
@@ -84,9 +82,13 @@ pub(super) async fn patch(
             };
             (object, strict::warnings(own.clone()).into_iter().chain(further).collect())
         } else {
-            let patched = patched(&in_version(), (kind, &patch), typed, (&gvk, &name), schema.is_some())?;
+            let patched = patched(&in_version(), (kind, &patch), typed, &gvk, schema.is_some())?;
             match schema {
-                Some(schema) => custom::settle(schema, patched, own.clone(), validation, &gvk)?,
+                Some(schema) => {
+                    let made = patched.clone();
+                    let refused = |why: &str| strict::refused(kind, &patch, &codec::json::encode(&made, None), why);
+                    custom::settle(schema, patched, own.clone(), validation, refused)?
+                }
                 None => {
                     let read = read_patched(&patched, typed, validation, (kind, &patch, &own))?;
                     if let Some(why) = endpoint.version.misfit.and_then(|misfit| misfit(&read.0)) {
@@ -96,6 +98,10 @@ pub(super) async fn patch(
                 }
             }
         };
+        if current.is_none() && !object.uid().is_empty() {
+            return Err(no_such_incarnation(endpoint, &name, object.uid()));
+        }
+        check_place(endpoint, &mut object, (context.namespace, &name))?;
         warnings.extend(dedup_owner_references(&mut object));
         *complaints.lock() = warnings;
         (endpoint.version.defaults)(&mut object);
@@ -122,12 +128,12 @@ pub(super) fn refuse_doubled(complaints: &[String], validation: FieldValidation)
 
 /// What a patch, other than a configuration, makes of `object`: not read yet, see `read_patched`.
 ///
-/// Errors: the patch does not fit; it makes another kind or another name of the object. Of custom resources the rules say so.
+/// Errors: the patch does not fit; it makes another kind of the object. Of custom resources the rules say so.
 pub(super) fn patched(
     object: &Value,
     (kind, patch): (PatchKind, &Value),
     (table, type_id): (&TypeTable, TypeId),
-    (want, name): (&GroupVersionKind, &str),
+    want: &GroupVersionKind,
     is_custom: bool,
 ) -> Result<Value, Status> {
     let fails = |error| patch_failure(kind, error);
@@ -141,7 +147,6 @@ pub(super) fn patched(
     } else if matches!(kind, PatchKind::Json | PatchKind::Merge) {
         check_kind(&patched, want)?;
     }
-    check_name(&patched, name)?;
     Ok(patched)
 }
 
@@ -186,10 +191,22 @@ fn no_such_incarnation(endpoint: &Endpoint, name: &str, uid: &str) -> Status {
     Status::conflict(&resource, name, why)
 }
 
-/// An object that is to be written has the name that the path says.
+/// What is written through a path, also as a subresource, is of the namespace and has the name that the path says. An object
+/// that says no namespace is put into that one.
 ///
+/// Upstream: `EnsureObjectNamespaceMatchesRequestNamespace` and then `checkName`, both in handlers/update.go and in
+/// `applyPatch` of handlers/patch.go of k8s.io/apiserver/pkg/endpoints (v1.35).
+pub(super) fn check_place(
+    endpoint: &Endpoint,
+    object: &mut Value,
+    (namespace, name): (&str, &str),
+) -> Result<(), Status> {
+    settle_namespace(object, endpoint.resource.is_namespaced().then_some(namespace))?;
+    check_name(object, name)
+}
+
 /// Upstream: `checkName` in k8s.io/apiserver/pkg/endpoints/handlers/rest.go (v1.35).
-pub(super) fn check_name(object: &Value, name: &str) -> Result<(), Status> {
+fn check_name(object: &Value, name: &str) -> Result<(), Status> {
     match object.name() {
         own if own == name => Ok(()),
         "" => Err(Status::bad_request(format!(

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::{
     body::{decode_bytes, decode_written},
-    patch::{check_name, patched, read_patched, refuse_doubled},
+    patch::{check_place, patched, read_patched, refuse_doubled},
     patch_body::{Patch, read_patch},
     read::{namespace_of, store_of},
     routes::Endpoint,
@@ -88,7 +88,9 @@ pub(super) async fn handle(
         }
         Verb::Update => {
             let write = WriteRequest::new(endpoint, &request, "UpdateOptions")?;
-            let (scale, warnings) = decode_written(&mut request, (table, type_id), &kind(), write.validation).await?;
+            let typed = (table, type_id);
+            let (mut scale, warnings) = decode_written(&mut request, typed, &kind(), write.validation).await?;
+            check_place(endpoint, &mut scale, (&namespace, &name))?;
             (write, Wanted::Scale(scale), warnings)
         }
         Verb::Patch => {
@@ -109,9 +111,10 @@ pub(super) async fn handle(
     // Done anew for each attempt: a patch is one of the newest object, whoever has changed that in the meantime.
     let transform = |current: Option<&Value>| {
         let mut object = current.cloned().unwrap_or_default();
-        let (scale, of_patch) = wanted.of(&before(endpoint, &object, paths)?, (table, type_id), &name)?;
-        if matches!(wanted, Wanted::Scale(_)) {
-            expect_incarnation(store, &namespace, &scale, current)?;
+        let (mut scale, of_patch) = wanted.of(&before(endpoint, &object, paths)?, (table, type_id))?;
+        match wanted {
+            Wanted::Scale(_) => expect_incarnation(store, &namespace, &scale, current)?,
+            Wanted::Patched { .. } => check_place(endpoint, &mut scale, (&namespace, &name))?,
         }
         *advice.lock() = of_patch;
         if scale.i64_at(&["spec", "replicas"]) == Some(UNSET_REPLICAS) {
@@ -149,24 +152,25 @@ enum Wanted {
 
 impl Wanted {
     /// What becomes of `current`, and advice for the client.
-    fn of(&self, current: &Value, typed: (&TypeTable, TypeId), name: &str) -> Result<(Value, Vec<String>), Status> {
+    fn of(&self, current: &Value, typed: (&TypeTable, TypeId)) -> Result<(Value, Vec<String>), Status> {
         match self {
-            Self::Scale(scale) => {
-                check_name(scale, name)?;
-                Ok((scale.clone(), Vec::new()))
-            }
+            Self::Scale(scale) => Ok((scale.clone(), Vec::new())),
             Self::Patched { language, patch: Patch { value, complaints }, validation } => {
-                let patched = patched(current, (*language, value), typed, (&kind(), name), false)?;
+                let patched = patched(current, (*language, value), typed, &kind(), false)?;
                 read_patched(&patched, typed, *validation, (*language, value, complaints))
             }
         }
     }
 }
 
-/// What a `Scale` may say of `object`.
+/// What a `Scale` may say of `object`. Custom resources have rules for their replicas, and pass over a UID that a patch sets.
 ///
-/// Upstream: `ValidateScale`, and `scaleUpdatedObjectInfo` in pkg/registry/apps/deployment/storage/storage.go (v1.35).
+/// Upstream: `ValidateScale`, and `scaleUpdatedObjectInfo` in pkg/registry/apps/deployment/storage/storage.go and in
+/// k8s.io/apiextensions-apiserver/pkg/registry/customresource/etcd.go (v1.35).
 fn check(endpoint: &Endpoint, scale: &Value, object: &Value, name: &str) -> Result<(), Status> {
+    if endpoint.version.schema.is_some() {
+        return Ok(());
+    }
     let replicas = scale.i64_at(&["spec", "replicas"]).unwrap_or_default();
     if replicas < 0 {
         let path = Path::new("spec").child("replicas");
@@ -208,15 +212,15 @@ async fn apply(
             .map_or_else(|| "/".to_owned(), |version| format!("{}/{}", version.group, version.version));
         return Err(Status::bad_request(format!("invalid object type: {group_version}, Kind={}", scale.kind())));
     }
-    // It may leave the name out: that of the current one stays.
-    if !scale.name().is_empty() {
-        check_name(&scale, &name)?;
-    }
     // The canonical form leaves out 0, which owns the field as any other number does.
     let replicas = scale.at(&["spec", "replicas"]).cloned();
     let bytes = codec::json::encode(&scale, None);
-    let (scale, further) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &kind())?;
+    let (mut scale, further) = decode_bytes(&bytes, Encoding::Json, server.table(), type_id, validation, &kind())?;
     warnings.extend(further);
+    // It may leave the name out: that of the current one stays.
+    if scale.name().is_empty() {
+        scale.set_meta("name", name.clone());
+    }
     let mut config = Value::object_of([
         ("apiVersion", Value::from(endpoint.api_version.clone())),
         ("kind", endpoint.resource.kind.clone().into()),
@@ -229,9 +233,10 @@ async fn apply(
     context.subresource = "scale";
     let strategy = &*endpoint.resource.strategy;
     let transform = |current: Option<&Value>| {
-        check(endpoint, &scale, current.unwrap_or(&Value::Null), &name)?;
         let applied = store.apply(&context, strategy, current, &config, write.force);
         let mut object = applied.map_err(|error| error.to_status())?;
+        check_place(endpoint, &mut scale.clone(), (context.namespace, &name))?;
+        check(endpoint, &scale, current.unwrap_or(&Value::Null), &name)?;
         if endpoint.version.schema.is_none() {
             codec::canonicalize(&mut object, &endpoint.version.table, endpoint.version.type_id);
         }

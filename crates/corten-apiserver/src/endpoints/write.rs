@@ -15,7 +15,7 @@ use http::{StatusCode, header};
 use super::{
     body::{decode_delete_options, decode_object},
     options::{ListOptions, delete_options_of},
-    patch::check_name,
+    patch::check_place,
     read::{Page, namespace_of, present_all, settle_fields, store_of},
     routes::Endpoint,
     unsafe_delete,
@@ -140,7 +140,7 @@ pub(super) async fn update(
     warnings.extend(dedup_owner_references(&mut object));
     endpoint.to_hub(store, &mut object);
     let name = request.info.name.clone();
-    check_name(&object, &name)?;
+    check_place(endpoint, &mut object, (&write.namespace, &name))?;
     let may_create = request.info.subresource.is_empty() && endpoint.resource.strategy.allow_create_on_update();
     let transform = |current: Option<&Value>| {
         expect_incarnation(store, &write.namespace, &object, current)?;

@@ -4,7 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use corten_apimachinery::{resource::UserInfo, status::Status, value::Str};
+use corten_apimachinery::{
+    resource::UserInfo,
+    status::Status,
+    validation::{is_dns1123_label, is_dns1123_subdomain},
+    value::Str,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
@@ -116,8 +121,12 @@ fn checks(wanted: &UserInfo) -> Vec<RequestInfo> {
     checks
 }
 
+/// Namespace and name of the service account that `user` is; `None` for a user, also one that is only called much like one.
+///
+/// Upstream: `SplitUsername` in k8s.io/apiserver/pkg/authentication/serviceaccount/util.go (v1.35).
 fn service_account(user: &str) -> Option<(&str, &str)> {
-    user.strip_prefix(SERVICE_ACCOUNT)?.split_once(':').filter(|(_, name)| !name.contains(':'))
+    let (namespace, name) = user.strip_prefix(SERVICE_ACCOUNT)?.split_once(':')?;
+    (is_dns1123_label(namespace).is_empty() && is_dns1123_subdomain(name).is_empty()).then_some((namespace, name))
 }
 
 /// Adds the groups that an identity has by being one, unless the request says which of them it is to have.
@@ -159,6 +168,17 @@ mod tests {
     fn a_service_account_has_its_groups() {
         let user = complete(UserInfo { name: "system:serviceaccount:a:b".into(), ..UserInfo::default() });
         assert_eq!(user.groups, ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"]);
+    }
+
+    /// Such names were taken for accounts: the right that was asked for was another one, and groups came with them.
+    #[test]
+    fn a_name_that_no_service_account_can_have_is_a_users() {
+        for name in ["::x", ":a:", ":A:x", ":a.b:x", ":a:X_Y", ":a:b:c", ":a"] {
+            let user = UserInfo { name: format!("system:serviceaccount{name}").into(), ..UserInfo::default() };
+            let asked: Vec<_> = checks(&user).iter().map(|check| check.resource.to_string()).collect();
+            assert_eq!(asked, ["users"], "{name}");
+            assert_eq!(complete(user).groups, ["system:authenticated"], "{name}");
+        }
     }
 
     #[test]

@@ -83,6 +83,13 @@ impl Store {
         drop(attributes);
         old.unset_meta("resourceVersion");
         let there = |object| Deleted { object, gone_at: None };
+        let own = self.resource.strategy.own_deletion();
+        if let Some(object) = own.and_then(|own| own(&self.strategy_context(cx), &old, options)) {
+            if object == old {
+                return Ok(Attempt::Answered(there(self.codec.stored(&old, revision))));
+            }
+            return self.put_going(cx, key, &object, revision).await;
+        }
         let grace = self.grace(cx, &old, options);
         if matches!(grace, Grace::Runs) {
             // Finalizers are no longer this client's to choose, either.
@@ -92,22 +99,14 @@ impl Store {
         self.set_dependents_finalizers(&mut object, options);
         let has_finalizers = object.finalizers().next().is_some() || self.resource.strategy.holds_deletion(&object);
         if matches!(grace, Grace::Ends { seconds, .. } if seconds > 0) || has_finalizers {
-            let was_deleting = old.deletion_timestamp().is_some();
             match grace {
                 Grace::Ends { seconds, at } => mark_deleted(&mut object, &old, at, seconds),
                 Grace::None | Grace::Runs => mark_held(&mut object, &old, cx.now),
             }
-            if !was_deleting || matches!(grace, Grace::Ends { .. }) {
-                self.resource.strategy.mark_deleting(&self.strategy_context(cx), &mut object);
-            }
             if object == old && !self.is_outdated(key, revision).await? {
                 return Ok(Attempt::Answered(there(self.codec.stored(&old, revision))));
             }
-            if cx.dry_run {
-                return Ok(Attempt::Answered(there(self.codec.stored(&object, revision))));
-            }
-            let put = self.put(cx, key, Expected::ModRevision(revision), &object, None).await?;
-            return Ok(Attempt::of(put, there));
+            return self.put_going(cx, key, &object, revision).await;
         }
         if cx.dry_run {
             let object = self.codec.stored(&old, revision);
@@ -132,10 +131,30 @@ impl Store {
         })
     }
 
+    /// Stores an object that is on its way out.
+    async fn put_going(
+        &self,
+        cx: &WriteContext<'_>,
+        key: &str,
+        object: &Value,
+        revision: Revision,
+    ) -> Result<Attempt<Deleted>, Status> {
+        let there = |object| Deleted { object, gone_at: None };
+        if cx.dry_run {
+            return Ok(Attempt::Answered(there(self.codec.stored(object, revision))));
+        }
+        let put = self.put(cx, key, Expected::ModRevision(revision), object, None).await?;
+        Ok(Attempt::of(put, there))
+    }
+
     /// Upstream: `BeforeDelete` in k8s.io/apiserver/pkg/registry/rest/delete.go, which names the kind where others name the
-    /// resource (v1.35).
+    /// resource; `Delete` of namespaces and of definitions, which do it in words of their own before that (v1.35).
     fn check_delete_preconditions(&self, wanted: Preconditions<'_>, old: &Value, name: &str) -> Result<(), Status> {
         let Some((what, wanted, actual)) = wanted.unmet(old) else { return Ok(()) };
+        if self.resource.strategy.own_deletion().is_some() {
+            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
+            return Err(Status::conflict(&self.group_resource(), name, why));
+        }
         let happened = if what == "UID" { "deleted and then recreated" } else { "modified" };
         let why = format!(
             "the {what} in the precondition ({wanted}) does not match the {what} in record ({actual}). The object might \

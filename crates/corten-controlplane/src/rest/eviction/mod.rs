@@ -29,7 +29,7 @@ use corten_apiserver::{
 use corten_base::Backoff;
 use corten_client::{Client, ListOptions, Target};
 
-use super::{catalog::Handler, succeeded};
+use super::{catalog::Handler, settle_metadata, succeeded};
 use crate::caches::tree;
 
 /// The handler.
@@ -55,7 +55,8 @@ impl Custom for Eviction {
         let mut write = WriteRequest::new(endpoint, &request, "CreateOptions")?;
         // Clients of old drain nodes with the version before.
         let decoded = decode_review_of(&mut request, server.table(), TYPE, &kind, &["v1beta1"]).await;
-        let (eviction, mut warnings) = decoded?;
+        let (mut eviction, mut warnings) = decoded?;
+        settle_metadata(&mut eviction, &request.info.namespace)?;
         let name = request.info.name.to_string();
         let store = endpoint.store.as_ref().ok_or_else(|| Status::internal("pods are not stored"))?;
         let admitted = store.admit_subresource(&write.context(&request), &kind, &name, eviction).await;

@@ -68,6 +68,23 @@ async fn an_eviction_without_the_name_of_its_pod_is_refused() {
     cluster.stop().await;
 }
 
+/// The pod of the path was evicted, whichever namespace the body meant.
+#[tokio::test]
+async fn an_eviction_of_another_namespace_is_refused() {
+    let cluster = Cluster::start().await;
+    cluster.make_pod("p").await;
+    for name in ["p", "q"] {
+        let eviction = json!({"metadata": {"name": name, "namespace": "kube-system"}});
+        let refused = cluster.post(admin(), &format!("{PODS}/p/eviction"), eviction).await.unwrap_err();
+        let want = "the namespace of the provided object does not match the namespace sent on the request";
+        assert_eq!((refused.code, &*refused.message), (400, want), "{name}");
+    }
+    cluster.get(admin(), &format!("{PODS}/p")).await.unwrap();
+    let eviction = json!({"metadata": {"name": "p", "namespace": "default"}});
+    cluster.post(admin(), &format!("{PODS}/p/eviction"), eviction).await.unwrap();
+    cluster.stop().await;
+}
+
 const BUDGETS: &str = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
 
 /// Makes a pod that runs, and is ready or not.

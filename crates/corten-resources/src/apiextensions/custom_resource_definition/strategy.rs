@@ -8,7 +8,7 @@ use corten_apimachinery::{
     Value,
     field::{ErrorList, quote},
     meta::{ObjectMeta as _, format_time},
-    resource::{Context, Strategy},
+    resource::{Context, DeleteOptions, OwnDeletion, Strategy},
     schema::unrecognized_formats,
     value::Str,
 };
@@ -65,18 +65,8 @@ impl Strategy for Main {
         false
     }
 
-    /// A deletion marks the definition first, whatever it has for finalizers: it gets its own then.
-    fn holds_deletion(&self, definition: &Value) -> bool {
-        definition.deletion_timestamp().is_none()
-    }
-
-    fn mark_deleting(&self, cx: &Context<'_>, definition: &mut Value) {
-        if !definition.finalizers().any(|finalizer| finalizer == CLEANUP_FINALIZER) {
-            let finalizers = definition.finalizers().map(Value::from).chain([CLEANUP_FINALIZER.into()]);
-            let finalizers = Value::array(finalizers.collect::<Vec<_>>());
-            definition.set_meta("finalizers", finalizers);
-        }
-        set_condition(cx, definition, "Terminating", "InstanceDeletionPending", TERMINATING);
+    fn own_deletion(&self) -> Option<OwnDeletion> {
+        Some(mark_deleted)
     }
 
     fn reset_fields(&self) -> &'static [&'static [&'static str]] {
@@ -85,6 +75,22 @@ impl Strategy for Main {
 }
 
 const TERMINATING: &str = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+
+/// The first deletion marks the definition, whatever it has for finalizers: it gets its own then. No option counts, and neither
+/// is there a grace period, nor does its generation change.
+fn mark_deleted(cx: &Context<'_>, definition: &Value, _options: &DeleteOptions) -> Option<Value> {
+    if definition.deletion_timestamp().is_some() {
+        return None;
+    }
+    let mut going = definition.clone();
+    going.set_meta("deletionTimestamp", format_time(cx.now));
+    if !going.finalizers().any(|finalizer| finalizer == CLEANUP_FINALIZER) {
+        let finalizers: Vec<Value> = going.finalizers().map(Value::from).chain([CLEANUP_FINALIZER.into()]).collect();
+        going.set_meta("finalizers", finalizers);
+    }
+    set_condition(cx, &mut going, "Terminating", "InstanceDeletionPending", TERMINATING);
+    Some(going)
+}
 
 /// The version that objects are stored in is one in which some are.
 fn add_stored_version(definition: &mut Value) {

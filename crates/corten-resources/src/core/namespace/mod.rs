@@ -4,6 +4,7 @@
 //! Upstream: pkg/registry/core/namespace, pkg/apis/core/validation (v1.35).
 
 mod defaults;
+mod deletion;
 mod strategy;
 mod table;
 mod validation;

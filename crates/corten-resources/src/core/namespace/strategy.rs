@@ -3,11 +3,11 @@
 use corten_apimachinery::{
     Value,
     field::{ErrorList, Path},
-    resource::{Context, Strategy},
+    resource::{Context, OwnDeletion, Strategy},
     validation,
 };
 
-use super::{defaults, validation as rules};
+use super::{defaults, deletion, validation as rules};
 use crate::rules::keep;
 
 /// The finalizer of the namespace controller, in `spec`.
@@ -49,10 +49,8 @@ impl Strategy for Main {
         defaults::label_with_name(object);
     }
 
-    fn mark_deleting(&self, _cx: &Context<'_>, object: &mut Value) {
-        object.set(&["status", "phase"], "Terminating");
-        // A namespace takes as long as its contents take: upstream tells no grace period.
-        object.unset(&["metadata", "deletionGracePeriodSeconds"]);
+    fn own_deletion(&self) -> Option<OwnDeletion> {
+        Some(deletion::mark)
     }
 
     fn holds_deletion(&self, object: &Value) -> bool {

@@ -1,4 +1,7 @@
-use corten_apimachinery::{meta::ObjectMeta, resource::Strategy};
+use corten_apimachinery::{
+    meta::ObjectMeta,
+    resource::{DeleteOptions, Strategy},
+};
 use serde_json::json;
 
 use super::{RESOURCE, strategy};
@@ -58,17 +61,45 @@ fn only_finalize_changes_the_finalizers_in_spec() {
 
 #[test]
 fn the_phase_follows_the_deletion() {
-    let old = json!({"metadata": {"name": "dev"}});
     refuses_update(
         &RESOURCE,
         &strategy::Status,
-        old.clone(),
+        json!({"metadata": {"name": "dev"}}),
         json!({"metadata": {"name": "dev"}, "status": {"phase": "Terminating"}}),
         &["status.Phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"],
     );
-    let mut object = value(old);
-    RESOURCE.strategy.mark_deleting(&context("v1"), &mut object);
-    assert_eq!(object.str_at(&["status", "phase"]), Some("Terminating"));
+}
+
+/// The second delete wrote, and `orphanDependents: false` was no foreground deletion.
+#[test]
+fn a_namespace_is_marked_once() {
+    let mark = RESOURCE.strategy.own_deletion().unwrap();
+    let namespace = |finalizers: &[&str]| {
+        value(json!({"metadata": {"name": "dev", "finalizers": finalizers}, "spec": {"finalizers": ["kubernetes"]}}))
+    };
+    let check = |has: &[&str], orphan: Option<bool>, policy: Option<&str>, want: &[&str]| {
+        let options = DeleteOptions {
+            orphan_dependents: orphan,
+            propagation_policy: policy.map(Into::into),
+            ..DeleteOptions::default()
+        };
+        let mut going = mark(&context("v1"), &namespace(has), &options).unwrap();
+        assert_eq!(going.finalizers().collect::<Vec<_>>(), want, "{has:?} {orphan:?} {policy:?}");
+        assert_eq!(going.str_at(&["status", "phase"]), Some("Terminating"));
+        assert!(going.deletion_timestamp().is_some() && going.deletion_grace_period_seconds().is_none());
+        let again = DeleteOptions { propagation_policy: Some("Orphan".into()), ..DeleteOptions::default() };
+        assert_eq!(mark(&context("v1"), &going, &again), Some(going.clone()));
+        going.unset(&["spec", "finalizers"]);
+        assert_eq!(mark(&context("v1"), &going, &again), None);
+    };
+    check(&[], None, None, &[]);
+    check(&["a/b", "orphan"], None, None, &["a/b", "orphan"]);
+    check(&["foregroundDeletion"], None, None, &["foregroundDeletion"]);
+    check(&["a/b"], Some(true), None, &["a/b", "orphan"]);
+    check(&["orphan"], Some(false), None, &["foregroundDeletion"]);
+    check(&[], None, Some("Foreground"), &["foregroundDeletion"]);
+    check(&["foregroundDeletion"], None, Some("Orphan"), &["orphan"]);
+    check(&["orphan", "a/b"], None, Some("Background"), &["a/b"]);
 }
 
 #[test]

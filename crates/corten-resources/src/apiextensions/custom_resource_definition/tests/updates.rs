@@ -1,7 +1,7 @@
 use corten_apimachinery::{
     Shared,
     meta::ObjectMeta as _,
-    resource::{Strategy, SubresourceKind},
+    resource::{DeleteOptions, Strategy, SubresourceKind},
 };
 use serde_json::{Value as Json, json};
 
@@ -128,13 +128,14 @@ fn a_status_has_names_that_are_some() {
 
 #[test]
 fn a_definition_waits_for_its_objects() {
-    let strategy = RESOURCE.strategy;
-    let mut object = value(established(plain()));
-    assert!(strategy.holds_deletion(&object));
-    object.set_meta("deletionTimestamp", "2026-01-01T12:00:00Z");
-    strategy.mark_deleting(&context("v1"), &mut object);
-    strategy.mark_deleting(&context("v1"), &mut object);
+    let mark = RESOURCE.strategy.own_deletion().unwrap();
+    let before = value(established(plain()));
+    // None of them counts: they added a finalizer.
+    let options = DeleteOptions { propagation_policy: Some("Orphan".into()), ..DeleteOptions::default() };
+    let mut object = mark(&context("v1"), &before, &options).unwrap();
+    assert_eq!(mark(&context("v1"), &object, &options), None);
     assert_eq!(object.finalizers().collect::<Vec<_>>(), [CLEANUP_FINALIZER]);
+    assert_eq!((object.generation(), object.deletion_grace_period_seconds()), (before.generation(), None));
     let conditions = object.items_at(&["status", "conditions"]);
     assert_eq!(conditions.len(), 2);
     assert_eq!(
@@ -145,6 +146,9 @@ fn a_definition_waits_for_its_objects() {
             "lastTransitionTime": "2026-01-01T12:00:00Z",
         }))
     );
-    object.unset_meta("finalizers");
-    assert!(!strategy.holds_deletion(&object));
+    for field in ["deletionTimestamp", "finalizers"] {
+        object.unset_meta(field);
+    }
+    object.set(&["status"], before.get("status").cloned().unwrap());
+    assert_eq!(object, before);
 }
