@@ -138,7 +138,8 @@ impl Source {
     /// The values of the constants of a named type.
     pub(crate) fn values(&self, package: &str, name: &str) -> impl Iterator<Item = &str> {
         let values = self.constants.get(&(package.to_owned(), name.to_owned()));
-        let converted = CONVERTED.iter().filter(|(converted, _)| *converted == name).flat_map(|(_, values)| *values);
+        let converted =
+            CONVERTED.iter().filter(move |(converted, _)| *converted == name).flat_map(|(_, values)| *values);
         values.into_iter().flatten().map(|(_, value)| value.as_str()).chain(converted.copied())
     }
 

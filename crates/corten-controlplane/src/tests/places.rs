@@ -44,7 +44,9 @@ async fn a_scale_of_another_namespace_is_refused() {
                 cluster.put(admin(), path, scale(name)).await,
                 cluster.patch(admin(), path, PatchKind::Merge, scale(name)).await,
                 cluster.patch(admin(), path, PatchKind::Json, jsonpatch).await,
-                cluster.patch(admin(), &format!("{path}?fieldManager=m"), PatchKind::Apply, scale(name)).await,
+                cluster
+                    .patch(admin(), &format!("{path}?fieldManager=m&force=true"), PatchKind::Apply, scale(name))
+                    .await,
             ] {
                 assert_eq!(refusal(answer), (400, OTHER_NAMESPACE.to_owned()), "{path}");
             }

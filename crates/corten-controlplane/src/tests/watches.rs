@@ -224,7 +224,7 @@ async fn a_watch_holds_no_list_of_what_it_begins_with() {
     const MAPS_COUNT: usize = 1_200;
     let cluster = Cluster::start().await;
     let map = |n: usize| {
-        let labels = json!({"of": if n % 2 == 0 { "even" } else { "odd" }});
+        let labels = json!({"of": if n.is_multiple_of(2) { "even" } else { "odd" }});
         json!({"metadata": {"name": format!("m-{n:04}"), "labels": labels}})
     };
     for n in 0..MAPS_COUNT {
